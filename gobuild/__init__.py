@@ -1,0 +1,1 @@
+"""Builds patched Go toolchains, and proves them."""

@@ -1,0 +1,161 @@
+"""What a person sees: stages with elapsed time, progress, tables. Plain lines where nobody watches.
+
+On a terminal a stage shows a line that lives; elsewhere (a pipe, CI's log) each event is one plain line with its
+time. Colour respects NO_COLOR; `rich` sees to that.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TextIO
+
+from rich.console import Console as RichConsole
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.status import Status
+from rich.table import Table
+from rich.text import Text
+
+STYLES = {
+    "OK": "green",
+    "applied": "green",
+    "FAILED": "bold red",
+    "SKIPPED": "yellow",
+    "nothing to do": "cyan",
+}
+"""Words that mean something get a colour in every table."""
+
+
+@dataclass(slots=True)
+class Stage:
+    """A stage under way: `note` says what it is at."""
+
+    name: str
+    started: float
+    note: Callable[[str], None]
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Console:
+    """Where gobuild speaks.
+
+    Args:
+        stream: the text stream; standard error where a result goes to standard output, else standard output.
+        width: columns to draw for; None asks the terminal.
+    """
+
+    stream: TextIO = field(default_factory=lambda: sys.stdout)
+    width: int | None = None
+    rich: RichConsole = field(init=False)
+    started: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.rich = RichConsole(file=self.stream, width=self.width, highlight=False, soft_wrap=False)
+        if not self.rich.is_terminal and self.width is None:
+            self.rich.width = 160  # a log has no edge; wrapped paths cannot be copied
+
+    @property
+    def live(self) -> bool:
+        """Whether a person watches."""
+        return self.rich.is_terminal
+
+    def say(self, text: str, style: str = "") -> None:
+        """One line."""
+        self.rich.print(Text(text, style=style), soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """One line that should not be overlooked."""
+        self.say(text, style="yellow")
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Stage]:
+        """A stage of the pipeline: says that it began, what it is at, and how long it took.
+
+        Yields:
+            A `Stage`; its `note(text)` replaces the living line, or adds a line to a log. When the block ends,
+            `seconds` holds the wall time.
+        """
+        began = time.monotonic()
+        status = Status("", console=self.rich) if self.live else None
+
+        def note(text: str) -> None:
+            if status:
+                status.update(f"[bold]{name:<8}[/] {escape(text)}")
+            else:
+                self._log(name, text)
+
+        stage = Stage(name=name, started=began, note=note)
+        if status:
+            status.update(f"[bold]{name:<8}[/]")
+            status.start()
+        try:
+            yield stage
+        except BaseException:
+            if status:
+                self.rich.print(f"[bold red]✗ {name:<8}[/]")
+            raise
+        else:
+            stage.seconds = time.monotonic() - began
+            if status:
+                self.rich.print(f"[green]✓[/] [bold]{name:<8}[/] [dim]{clock(stage.seconds)}[/]")
+            else:
+                self._log(name, f"done in {clock(stage.seconds)}")
+        finally:
+            stage.seconds = time.monotonic() - began
+            if status:
+                status.stop()
+
+    def _log(self, name: str, text: str) -> None:
+        self.rich.print(Text(f"[{time.monotonic() - self.started:7.1f} s] {name:<8} {text}"), soft_wrap=True)
+        self.stream.flush()
+
+    @contextmanager
+    def download(self, description: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        """A progress bar over bytes.
+
+        Args:
+            description: what is coming.
+            total: how many bytes, None where nobody knows.
+
+        Yields:
+            A function to call with the number of bytes that came.
+        """
+        if not self.live:
+            size = f" ({total / 1e6:.1f} MB)" if total else ""
+            self._log("fetch", f"{description}{size}")
+            yield lambda _count: None
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self.rich, transient=True) as progress:
+            bar = progress.add_task(escape(description), total=total)
+            yield lambda count: progress.update(bar, advance=count)
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A table; a cell that is one of `STYLES` gets its colour."""
+        table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
+        self.rich.print(table)
+
+
+def clock(seconds: float) -> str:
+    """Seconds for people: "0.3 s", "7 min 06 s"."""
+    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60} min {int(seconds) % 60:02} s"

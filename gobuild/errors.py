@@ -1,0 +1,152 @@
+"""The failures a user can cause: one class, one exit code, one message that says what to do next.
+
+Every error is an ``invoke.Exit``, so that both the ``gobuild`` program and a plain ``invoke`` print its message
+without a traceback and exit with its code, and a caller of the library can still catch it by class.
+"""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from invoke.exceptions import Exit
+
+
+class GobuildError(Exit):
+    """The base of all of them.
+
+    Args:
+        message: what went wrong, a sentence with the names and values that matter.
+        hint: what the user can do about it; printed on a line of its own.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        self.reason = message
+        self.hint = hint
+        super().__init__(message=f"error: {message}" + (f"\n  try: {hint}" if hint else ""), code=self.exit_code)
+
+    def __str__(self) -> str:
+        return str(self.message)
+
+
+class ConfigError(GobuildError):
+    """A setting or a word on the command line that cannot be used."""
+
+    exit_code = 2
+
+
+class ResolveError(GobuildError):
+    """No release answers to the version asked for."""
+
+    exit_code = 3
+
+
+class FetchError(GobuildError):
+    """An input could not be had."""
+
+    exit_code = 4
+
+
+class Unreachable(FetchError):
+    """The place an input should come from does not answer: another place may."""
+
+
+class ChecksumMismatch(GobuildError):
+    """A download's digest is not the one it must have."""
+
+    exit_code = 5
+
+
+class PatchError(GobuildError):
+    """A patch, or the series it stands in, cannot be used on this source."""
+
+    exit_code = 6
+
+
+class BuildError(GobuildError):
+    """make.bash failed."""
+
+    exit_code = 7
+
+
+class VerifyError(GobuildError):
+    """At least one check of the report failed."""
+
+    exit_code = 8
+
+
+class PackageError(GobuildError):
+    """The toolchain could not be packaged."""
+
+    exit_code = 9
+
+
+class ToolMissing(GobuildError):
+    """A program that this step cannot do without is not on PATH."""
+
+    exit_code = 10
+
+
+class CommandError(GobuildError):
+    """A program that gobuild ran failed, where no class above says more."""
+
+    exit_code = 11
+
+
+class UnsafeArchive(GobuildError):
+    """An archive has an entry that is no plain file or folder below its root."""
+
+    exit_code = 12
+
+
+class IncompleteDownload(GobuildError):
+    """A download ended before all its bytes were there."""
+
+    exit_code = 13
+
+
+class BootstrapError(GobuildError):
+    """No Go toolchain that can build this release."""
+
+    exit_code = 14
+
+
+class DiskFull(GobuildError):
+    """There is no room for the next step."""
+
+    exit_code = 15
+
+
+class Busy(GobuildError):
+    """Another gobuild is at work in the same place."""
+
+    exit_code = 16
+
+
+class Interrupted(GobuildError):
+    """The user ended the run (Ctrl-C, or SIGTERM)."""
+
+    exit_code = 130
+
+
+@contextmanager
+def disk_full_is_ours(doing: str) -> Iterator[None]:
+    """Turns the system's "no space left" (and "quota exceeded") into `DiskFull`, wherever it surfaces.
+
+    Args:
+        doing: what was under way, as in "unpacking go1.22.10".
+
+    Raises:
+        DiskFull: for an ``OSError`` with ``ENOSPC`` or ``EDQUOT``. Every other error passes as it is.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        raise DiskFull(
+            f"no space left on the device while {doing}{where}",
+            "free some room, or choose other places by --work, --cache and --dist",
+        ) from error

@@ -1,0 +1,224 @@
+"""Files born whole: digests, temporary names, locks, and archives that can write nowhere but into their folder.
+
+Nothing here knows Go, a stage or the network.
+"""
+
+import base64
+import hashlib
+import os
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from filelock import FileLock, Timeout
+
+from gobuild.errors import Busy, DiskFull, UnsafeArchive
+
+_BLOCK = 1 << 20
+
+Select = Callable[[str], str | None]
+"""Where an archive's entry goes: its name in, a path relative to the folder out, or None to leave it out."""
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def dirhash(root: Path) -> str:
+    """The hash of a folder's files, "h1:" and base64, as golang.org/x/mod/sumdb/dirhash.Hash1 makes it.
+
+    A line "HEX  NAME" for each file, sorted by name, hashed; symbolic links are hashed by where they point to, and
+    Git's own folder is left out.
+    """
+    lines = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if name != ".git"]
+        for name in names:
+            path = Path(folder) / name
+            digest = hashlib.sha256(os.readlink(path).encode()).hexdigest() if path.is_symlink() else sha256(path)
+            lines.append((path.relative_to(root).as_posix(), digest))
+    summary = hashlib.sha256("".join(f"{digest}  {name}\n" for name, digest in sorted(lines)).encode())
+    return "h1:" + base64.b64encode(summary.digest()).decode()
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A file or folder made under a temporary name beside `path`, and renamed to it when the block ends well.
+
+    What stood at `path` stays until then, and stays if the block fails; what was half made is removed.
+
+    Yields:
+        The temporary path. It does not exist yet; its folder does.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    remove(temporary)
+    try:
+        yield temporary
+        if temporary.is_dir() and path.is_dir():
+            remove(path)
+        temporary.replace(path)
+    finally:
+        remove(temporary)
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Writes a file at once: a reader sees the old one or the new one."""
+    with whole(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def remove(path: Path) -> None:
+    """Removes a file or a whole folder, read-only entries too; it is no error if it is not there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, onerror=_force)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _force(function: Callable[[str], object], path: str, _error: object) -> None:
+    """Go's module cache is read-only, folders too: open the folder, then try again."""
+    for place in (Path(path).parent, Path(path)):
+        if place.exists() and not place.is_symlink():
+            place.chmod(place.stat().st_mode | stat.S_IRWXU)
+    function(path)
+
+
+@contextmanager
+def alone(path: Path, doing: str) -> Iterator[None]:
+    """Holds the lock file `path`; the system lets it go when the process dies, however it dies.
+
+    Args:
+        path: the lock file, made where it is missing and left behind.
+        doing: what the lock is for, as in "building go1.22.10-acme1 for darwin/arm64".
+
+    Raises:
+        Busy: another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise Busy(
+            f"another gobuild is {doing}",
+            "wait until it has ended, or give this one folders of its own by --work",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def room(folder: Path, need: int, doing: str) -> None:
+    """Refuses before work begins what would not fit.
+
+    Args:
+        folder: where the bytes will go; it need not exist yet.
+        need: how many.
+        doing: what they are needed for.
+
+    Raises:
+        DiskFull: fewer are free.
+    """
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free
+    if free < need:
+        raise DiskFull(
+            f"{doing} needs about {need >> 20} MiB in {folder}, and {free >> 20} MiB are free",
+            "free some room, or choose other places by --work, --cache and --dist",
+        )
+
+
+def unpack(archive: Path, into: Path, select: Select = str) -> None:
+    """Unpacks a .tar, .tar.gz, .zip or .whl so that no entry can leave its folder.
+
+    Only plain files and folders are taken; a link, a device, an absolute path or one with ".." is refused before
+    anything outside `into` could be touched. Modes are kept as far as "executable or not".
+
+    Args:
+        archive: the file.
+        into: a folder, which must not exist; it appears when all of it is there.
+        select: which entries to take, and where to; by default all, as named.
+
+    Raises:
+        UnsafeArchive: an entry that is no plain file or folder below the root, or stands there twice.
+        UnsafeArchive: the file is no archive, or a damaged one.
+        DiskFull: there is no room.
+    """
+    members = _zip_members if zipfile.is_zipfile(archive) else _tar_members
+    with whole(into) as temporary:
+        temporary.mkdir()
+        try:
+            for name, executable, content in members(archive):
+                chosen = select(_safe(name, archive))
+                if chosen is not None:
+                    _place(temporary / _safe(chosen, archive), executable, content, archive)
+        except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise UnsafeArchive(f"{archive.name} is no whole archive: {error}", "fetch it again") from error
+
+
+def _place(path: Path, executable: bool, content: IO[bytes], archive: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("xb") as file:
+            shutil.copyfileobj(content, file, _BLOCK)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UnsafeArchive(f"{archive.name} has the entry {path.name!r} twice", "do not use this archive") from error
+    path.chmod(0o755 if executable else 0o644)
+
+
+def _safe(name: str, archive: Path) -> str:
+    path = PurePosixPath(name)
+    if (
+        not path.parts
+        or path.is_absolute()
+        or ".." in path.parts
+        or "\\" in name
+        or "\0" in name
+        or ":" in path.parts[0]
+    ):
+        raise UnsafeArchive(f"{archive.name} has an entry that leaves its folder: {name!r}", "do not use this archive")
+    return str(path)
+
+
+def _tar_members(archive: Path) -> Iterator[tuple[str, bool, IO[bytes]]]:
+    with tarfile.open(archive, "r|*") as tar:
+        for member in tar:
+            if member.isdir():
+                if member.name.strip("./"):
+                    _safe(member.name, archive)
+                continue
+            content = tar.extractfile(member) if member.isreg() else None
+            if content is None:
+                raise UnsafeArchive(
+                    f"{archive.name} has an entry that is no plain file: {member.name!r}",
+                    "do not use this archive",
+                )
+            yield member.name, bool(member.mode & stat.S_IXUSR), content
+
+
+def _zip_members(archive: Path) -> Iterator[tuple[str, bool, IO[bytes]]]:
+    with zipfile.ZipFile(archive) as pack:
+        for info in pack.infolist():
+            if info.is_dir():
+                _safe(info.filename, archive)
+                continue
+            mode = info.external_attr >> 16
+            if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+                raise UnsafeArchive(
+                    f"{archive.name} has an entry that is no plain file: {info.filename!r}",
+                    "do not use this archive",
+                )
+            with pack.open(info) as content:
+                yield info.filename, bool(mode & stat.S_IXUSR), content

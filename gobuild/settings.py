@@ -1,0 +1,142 @@
+"""What the user asked for: one frozen record, made from a config file, the environment and flags, in that order.
+
+Keys may stand in ``gobuild.yaml`` or ``invoke.yaml`` under ``gobuild:``, in the environment as ``INVOKE_GOBUILD_KEY``,
+or be given as flags. Everything is checked here, before any work begins.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from platformdirs import user_cache_path
+
+from gobuild.errors import ConfigError
+from gobuild.model import PROFILES, Profile, Target
+
+SUFFIX = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)*")
+"""What may follow the hyphen: only `-`, space or tab starts a suffix for the go command, and `+` makes it a development build."""
+
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+"""A formula's name, such as go-acme."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What to build, how, and where. Every field is a key and a flag.
+
+    Attributes:
+        go: the version asked for: "1.22", "1.22.10", "go1.22.10", "stable", "oldstable", "1.28rc1".
+        target: GOOS/GOARCH, "darwin/arm64".
+        source: "auto", "archive", "wheel", "git+URL@REF", or the path of a folder or tarball.
+        series: a folder with a patch series of the user's, "stock", or "none".
+        suffix: what the stamp has behind the hyphen; "{id}" stands for a digest over everything that changes the
+            toolchain. Empty: no stamp, only without patches.
+        profile: a key of `gobuild.model.PROFILES`.
+        bootstrap: the folder of a Go toolchain to start from; empty finds one.
+        offline: use only what the cache holds.
+        dist: where the archives go.
+        work: where trees are built.
+        cache: where downloads are kept.
+        index_url: go.dev's download index, or a mirror's: releases are listed at `?mode=json&include=all`, and files
+            stand below it.
+        base_url: where the archives will be served from; the formula's URLs begin with it.
+        name: the formula's name.
+    """
+
+    go: str = "stable"
+    target: str = "darwin/arm64"
+    source: str = "auto"
+    series: str = "stock"
+    suffix: str = "gobuild.{id}"
+    profile: str = "static"
+    bootstrap: str = ""
+    offline: bool = False
+    dist: Path = field(default_factory=lambda: Path("dist"))
+    work: Path = field(default_factory=lambda: Path("build"))
+    cache: Path = field(default_factory=lambda: user_cache_path("gobuild", appauthor=False))
+    index_url: str = "https://go.dev/dl/"
+    base_url: str = ""
+    name: str = "go-gobuild"
+
+    def __post_init__(self) -> None:
+        Target.parse(self.target)
+        if self.profile not in PROFILES:
+            raise ConfigError(f"no profile {self.profile!r}", "one of " + ", ".join(PROFILES))
+        filled = self.suffix.replace("{id}", "p0")
+        if filled and not SUFFIX.fullmatch(filled):
+            raise ConfigError(
+                f"the suffix {self.suffix!r} is not made of lower-case letters, digits and dots",
+                "a suffix such as acme1, or acme1.{id}",
+            )
+        if re.search("rc|beta", filled):
+            raise ConfigError(
+                f"the suffix {self.suffix!r} holds rc or beta, which actions/setup-go takes for a prerelease",
+                "another word",
+            )
+        if not self.suffix and self.series != "none":
+            raise ConfigError(
+                "a patched toolchain needs a suffix: one that calls itself as upstream's does shares upstream's build cache",
+                "give --suffix, or build unpatched by --series none",
+            )
+        if not NAME.fullmatch(self.name) or self.name == "go":
+            raise ConfigError(
+                f"{self.name!r} cannot be a formula's name",
+                "lower-case words with hyphens, such as go-acme; never go itself",
+            )
+        for key in ("index_url", "base_url"):
+            _check_url(key, getattr(self, key))
+
+    @classmethod
+    def of(cls, *layers: Mapping[str, object]) -> "Settings":
+        """Lays mappings over the defaults, later ones over earlier ones; a None is passed over.
+
+        Raises:
+            ConfigError: an unknown key, or a value of the wrong kind.
+        """
+        kinds = {entry.name: entry.type for entry in fields(cls)}
+        chosen: dict[str, object] = {}
+        for key, value in (item for layer in layers for item in layer.items()):
+            if key not in kinds:
+                near = difflib.get_close_matches(key, kinds, 1)
+                raise ConfigError(
+                    f"unknown setting {key!r}",
+                    f"did you mean {near[0]!r}?" if near else "one of " + ", ".join(kinds),
+                )
+            if value is not None:
+                chosen[key] = _convert(key, value, kinds[key])
+        return cls(**chosen)  # type: ignore[arg-type]  # each value was converted to its field's type above
+
+    @property
+    def for_target(self) -> Target:
+        """The target, parsed."""
+        return Target.parse(self.target)
+
+    @property
+    def by_profile(self) -> Profile:
+        """The profile, looked up."""
+        return PROFILES[self.profile]
+
+
+def _convert(key: str, value: object, kind: object) -> object:
+    if kind is bool:
+        if isinstance(value, bool):
+            return value
+        words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
+        if str(value).lower() in words:
+            return words[str(value).lower()]
+        raise ConfigError(f"the setting {key} is {value!r}", "true or false")
+    if key == "go" and isinstance(value, float):
+        # YAML reads 1.20 as 1.2: a version must be a string there, and guessing would build another Go.
+        raise ConfigError(f"the setting go is the number {value!r}", f'quotes: go: "{value}"')
+    if not isinstance(value, (str, Path, int)):
+        raise ConfigError(f"the setting {key} is {value!r}", "a plain word or path")
+    return Path(value).expanduser() if kind is Path and isinstance(value, (str, Path)) else str(value)
+
+
+def _check_url(key: str, url: str) -> None:
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("https", "http", "file") or re.search(r"[\s\"'\\]|[^\x20-\x7e]", url)):
+        raise ConfigError(f"the setting {key} is no URL: {url!r}", "https://..., without spaces or quotes")
