@@ -1,4 +1,4 @@
-"""Where the data that ships with gobuild lies: in the wheel below ``gobuild/_data``, in a checkout beside the package."""
+"""The data that ships with gobuild: in the wheel below ``gobuild/_data``, in a checkout beside the package."""
 
 import json
 from pathlib import Path

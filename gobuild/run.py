@@ -111,9 +111,12 @@ def run(
         ) from error
     lines: deque[str] = deque(maxlen=KEPT)
     expired = threading.Event()
-    alarm = (
-        threading.Timer(timeout, lambda: (expired.set(), _end_group(process.pid, signal.SIGKILL))) if timeout else None
-    )
+
+    def expire() -> None:
+        expired.set()
+        _end_group(process.pid, signal.SIGKILL)
+
+    alarm = threading.Timer(timeout, expire) if timeout else None
     try:
         if alarm:
             alarm.daemon = True

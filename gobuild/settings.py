@@ -17,7 +17,7 @@ from gobuild.errors import ConfigError
 from gobuild.model import PROFILES, Profile, Target
 
 SUFFIX = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)*")
-"""What may follow the hyphen: only `-`, space or tab starts a suffix for the go command, and `+` makes it a development build."""
+"""What may follow the hyphen. With a `+` the go command would take the toolchain for a development build."""
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 """A formula's name, such as go-acme."""
@@ -78,7 +78,7 @@ class Settings:
             )
         if not self.suffix and self.series != "none":
             raise ConfigError(
-                "a patched toolchain needs a suffix: one that calls itself as upstream's does shares upstream's build cache",
+                "a patched toolchain needs a suffix: without one it shares upstream's build cache",
                 "give --suffix, or build unpatched by --series none",
             )
         if not NAME.fullmatch(self.name) or self.name == "go":
