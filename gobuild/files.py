@@ -11,7 +11,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -32,21 +32,29 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def dirhash(root: Path) -> str:
+def dirhash(root: Path, names: Iterable[str] | None = None) -> str:
     """The hash of a folder's files, "h1:" and base64, as golang.org/x/mod/sumdb/dirhash.Hash1 makes it.
 
     A line "HEX  NAME" for each file, sorted by name, hashed; symbolic links are hashed by where they point to, and
     Git's own folder is left out.
+
+    Args:
+        root: the folder.
+        names: the files to take, relative to it; by default all.
     """
     lines = []
-    for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if name != ".git"]
-        for name in names:
-            path = Path(folder) / name
-            digest = hashlib.sha256(os.readlink(path).encode()).hexdigest() if path.is_symlink() else sha256(path)
-            lines.append((path.relative_to(root).as_posix(), digest))
+    for name in _names(root) if names is None else names:
+        path = root / name
+        digest = hashlib.sha256(os.readlink(path).encode()).hexdigest() if path.is_symlink() else sha256(path)
+        lines.append((name, digest))
     summary = hashlib.sha256("".join(f"{digest}  {name}\n" for name, digest in sorted(lines)).encode())
     return "h1:" + base64.b64encode(summary.digest()).decode()
+
+
+def _names(root: Path) -> Iterator[str]:
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if name != ".git"]
+        yield from ((Path(folder) / name).relative_to(root).as_posix() for name in names)
 
 
 @contextmanager
@@ -93,25 +101,29 @@ def _force(function: Callable[[str], object], path: str, _error: object) -> None
 
 
 @contextmanager
-def alone(path: Path, doing: str) -> Iterator[None]:
+def alone(path: Path, doing: str, *, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
     """Holds the lock file `path`; the system lets it go when the process dies, however it dies.
 
     Args:
         path: the lock file, made where it is missing and left behind.
         doing: what the lock is for, as in "building go1.22.10-acme1 for darwin/arm64".
+        waiting: where it is given, the lock is waited for, and this is told so once.
 
     Raises:
-        Busy: another process holds it.
+        Busy: another process holds it, and there is no waiting.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path, timeout=0)
+    lock = FileLock(path)
     try:
-        lock.acquire()
+        lock.acquire(timeout=0)
     except Timeout as error:
-        raise Busy(
-            f"another gobuild is {doing}",
-            "wait until it has ended, or give this one folders of its own by --work",
-        ) from error
+        if waiting is None:
+            raise Busy(
+                f"another gobuild is {doing}",
+                "wait until it has ended, or give this one folders of its own by --work",
+            ) from error
+        waiting(f"waiting: another gobuild is {doing}")
+        lock.acquire()
     try:
         yield
     finally:
@@ -169,8 +181,8 @@ def unpack(archive: Path, into: Path, select: Select = str) -> None:
 
 
 def _place(path: Path, executable: bool, content: IO[bytes], archive: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as file:
             shutil.copyfileobj(content, file, _BLOCK)
     except (FileExistsError, NotADirectoryError) as error:

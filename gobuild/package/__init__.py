@@ -1,1 +1,5 @@
-"""Under way."""
+"""package: a toolchain comes in, archives with digests and a manifest go out."""
+
+from gobuild.package.archive import deliver, distpack, names, write
+
+__all__ = ["deliver", "distpack", "names", "write"]

@@ -1,0 +1,72 @@
+"""make.bash's whole environment: what comes in is a target, what goes out is a dictionary; nothing is read.
+
+make.bash and cmd/dist obey some forty variables (the header of src/make.bash lists most). A toolchain must not
+depend on which of them a caller happened to set, so none is inherited: golang.org's release pipeline clears about
+twenty (x/build gorebuild), this starts from nothing.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from gobuild.model import Profile, Target
+
+SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin")
+"""Where bash, sed, and for the upstream profile a C compiler, are looked for after the folder of bash itself."""
+
+
+def environment(
+    target: Target,
+    *,
+    profile: Profile,
+    bootstrap: Path,
+    bash: Path,
+    home: Path,
+    temporary: Path,
+) -> dict[str, str]:
+    """The environment of make.bash.
+
+    Args:
+        target: GOOS and GOARCH.
+        profile: gives CGO_ENABLED and GO_LDFLAGS.
+        bootstrap: GOROOT_BOOTSTRAP.
+        bash: the bash that will run; its folder leads PATH.
+        home: an empty folder for HOME, so that no `go env -w` and no telemetry setting of the user's is read.
+        temporary: the folder for cmd/dist's and the go command's temporary files.
+
+    Returns:
+        Every variable make.bash will see.
+    """
+    variables = {
+        "PATH": ":".join(dict.fromkeys([str(bash.parent), *SYSTEM_PATH])),
+        "HOME": str(home),
+        "TMPDIR": str(temporary),
+        "LC_ALL": "C",
+        "TZ": "UTC",
+        "GOOS": target.goos,
+        "GOARCH": target.goarch,
+        "GOROOT_BOOTSTRAP": str(bootstrap),
+        # The bootstrap toolchain may neither replace itself by a download nor read the user's go/env file,
+        # and nothing that make.bash builds is fetched: cmd's dependencies are vendored.
+        "GOTOOLCHAIN": "local",
+        "GOENV": "off",
+        "GOPROXY": "off",
+    }
+    if profile.cgo is not None:
+        variables["CGO_ENABLED"] = profile.cgo
+    if profile.ldflags:
+        # cmd/dist makes "-ldflags=all=..." of it, which replaces the -w it uses for releases: hence one string.
+        variables["GO_LDFLAGS"] = profile.ldflags
+    return variables
+
+
+def portable(variables: Mapping[str, str], places: Mapping[str, Path]) -> dict[str, str]:
+    """The same for a manifest: each of this machine's folders written as $NAME.
+
+    Args:
+        variables: what `environment` made.
+        places: the folders, by the name that shall stand for them. The longest path is replaced first.
+    """
+    written = dict(variables)
+    for name, place in sorted(places.items(), key=lambda item: -len(str(item[1]))):
+        written = {key: value.replace(str(place), f"${name}") for key, value in written.items()}
+    return written

@@ -1,0 +1,87 @@
+"""Where a run's time goes, measured by the run itself."""
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gobuild.console import Console, Stage
+from gobuild.run import Result, Runner
+
+
+@dataclass(slots=True)
+class Clock:
+    """Times stages, and within them the programs that do the real work.
+
+    Attributes:
+        console: where stages show.
+        stages: wall seconds of each stage, in order.
+        programs: wall seconds of make.bash and distpack.
+    """
+
+    console: Console
+    stages: dict[str, float] = field(default_factory=dict)
+    programs: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Stage]:
+        """A stage, shown on the console and timed."""
+        with self.console.stage(name) as stage:
+            yield stage
+        self.stages[name] = stage.seconds
+
+    def timed(self, program: str, run: Runner) -> Runner:
+        """A runner whose time counts as that program's."""
+        return _Timed(program, run, self.programs)
+
+    @property
+    def total(self) -> float:
+        """Wall seconds of all stages."""
+        return sum(self.stages.values())
+
+    @property
+    def around(self) -> float:
+        """Wall seconds of everything but make.bash and distpack."""
+        return self.total - sum(self.programs.values())
+
+    def measured(self) -> dict[str, Any]:
+        """For the manifest: seconds, and the peak memory of this process in MiB."""
+        return {
+            "seconds": {name: round(seconds, 1) for name, seconds in (self.stages | self.programs).items()},
+            "around_share": round(self.around / self.total, 4) if self.total else 0.0,
+            "peak_memory_mib": peak_memory() >> 20,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Timed:
+    program: str
+    run: Runner
+    spent: dict[str, float]
+
+    def __call__(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        log: Path | None = None,
+        on_line: Callable[[str], None] | None = None,
+        timeout: float | None = None,
+        check: bool = True,
+    ) -> Result:
+        began = time.monotonic()
+        try:
+            return self.run(argv, env=env, cwd=cwd, log=log, on_line=on_line, timeout=timeout, check=check)
+        finally:
+            self.spent[self.program] = self.spent.get(self.program, 0.0) + time.monotonic() - began
+
+
+def peak_memory() -> int:
+    """The most memory this process ever had, in bytes (getrusage: KiB on Linux, bytes on macOS)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

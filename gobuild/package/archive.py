@@ -1,0 +1,163 @@
+"""distpack, Go's own packager, run on a toolchain; its archives go to dist/ once each is known to be whole.
+
+It decides nothing about what stands in an archive: that is distpack's business (src/cmd/distpack/pack.go).
+"""
+
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from gobuild import files
+from gobuild.errors import CommandError, PackageError
+from gobuild.model import Artifact, Toolchain
+from gobuild.run import Runner
+
+MODULE = "golang.org/toolchain"
+MODULE_VERSION = "v0.0.1"
+"""How the go command asks a proxy for a toolchain (cmd/go/internal/toolchain, https://go.dev/doc/toolchain)."""
+
+
+def names(stamp: str, dashed: str) -> dict[str, str]:
+    """The files distpack makes.
+
+    Args:
+        stamp: the first line of VERSION.
+        dashed: the target, "darwin-arm64".
+
+    Returns:
+        The kind of each file by its name.
+    """
+    module = f"{MODULE_VERSION}-{stamp}.{dashed}"
+    return {
+        f"{stamp}.{dashed}.tar.gz": "toolchain",
+        f"{stamp}.src.tar.gz": "source",
+        f"{module}.zip": "module",
+        f"{module}.mod": "module",
+        f"{module}.info": "module",
+    }
+
+
+def distpack(toolchain: Toolchain, *, scratch: Path, run: Runner) -> tuple[Path, ...]:
+    """Runs distpack on a toolchain.
+
+    Args:
+        toolchain: what to pack.
+        scratch: a folder for HOME and temporary files.
+        run: starts the process.
+
+    Returns:
+        The files it made, still inside GOROOT, in the order of `names`.
+
+    Raises:
+        PackageError: it failed, made other files than it should, or an archive lacks Go's licence or the stamp.
+    """
+    made = toolchain.goroot / "pkg" / "distpack"
+    files.remove(made)
+    variables = _environment(toolchain, scratch)
+    try:
+        tool = _tool(toolchain, variables, scratch, run)
+        run([tool], env=variables, cwd=toolchain.goroot)
+    except CommandError as error:
+        raise PackageError(f"distpack failed: {error.reason}", "build again") from error
+    expected = names(toolchain.source.stamp, toolchain.target.dashed)
+    found = {path.name for path in made.iterdir()} if made.is_dir() else set()
+    if found != set(expected):
+        raise PackageError(f"distpack made {sorted(found)} instead of {sorted(expected)}", "build again")
+    for name, kind in expected.items():
+        if not name.endswith((".mod", ".info")):
+            _inspect(made / name, kind, toolchain.source.stamp)
+    return tuple(made / name for name in expected)
+
+
+def _environment(toolchain: Toolchain, scratch: Path) -> dict[str, str]:
+    for folder in (scratch / "home", scratch / "tmp"):
+        folder.mkdir(parents=True, exist_ok=True)
+    return {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(scratch.absolute() / "home"),
+        "TMPDIR": str(scratch.absolute() / "tmp"),
+        "GOROOT": str(toolchain.goroot.absolute()),
+        "GOOS": toolchain.target.goos,
+        "GOARCH": toolchain.target.goarch,
+    }
+
+
+def _tool(toolchain: Toolchain, variables: dict[str, str], scratch: Path, run: Runner) -> Path:
+    """make.bash leaves distpack in pkg/tool up to Go 1.24; later ones build it when asked (go.dev/issue/71867)."""
+    goroot = toolchain.goroot.absolute()
+    ready = goroot / "pkg" / "tool" / toolchain.host.underscored / "distpack"
+    if ready.is_file():
+        return ready
+    tool = scratch.absolute() / "distpack"
+    run(
+        [goroot / "bin" / "go", "build", "-o", tool, "cmd/distpack"],
+        env=variables
+        | {"GOOS": toolchain.host.goos, "GOARCH": toolchain.host.goarch, "GOTOOLCHAIN": "local", "GOENV": "off"}
+        | {
+            "CGO_ENABLED": "0",
+            "GOCACHE": str(scratch.absolute() / "cache"),
+            "GOPATH": str(scratch.absolute() / "gopath"),
+        },
+        cwd=goroot / "src",
+    )
+    return tool
+
+
+def _inspect(archive: Path, kind: str, stamp: str) -> None:
+    """Looks into an archive before anybody gets it: Go's licence and the stamp must be there."""
+    texts = dict(_heads(archive, {"LICENSE", "VERSION"}))
+    if b"The Go Authors" not in texts.get("LICENSE", b""):
+        raise PackageError(f"{archive.name} lacks Go's licence", "put Go's LICENSE into the source's top folder")
+    if texts.get("VERSION", b"").split(b"\n")[0].decode() != stamp:
+        raise PackageError(f"the {kind} archive {archive.name} does not carry the stamp {stamp}", "build again")
+
+
+def _heads(archive: Path, wanted: set[str]) -> Iterator[tuple[str, bytes]]:
+    """The files of that name in an archive's top folder. Go's archives are sorted, upper case first."""
+    left = set(wanted)
+    if archive.suffix == ".zip":
+        with zipfile.ZipFile(archive) as pack:
+            for name in pack.namelist():
+                base = name.rpartition("/")[2]
+                # The module's top folder is golang.org/toolchain@VERSION.
+                if base in wanted and name.count("/") == 2:
+                    yield base, pack.read(name)
+        return
+    with tarfile.open(archive, "r|gz") as tar:
+        for member in tar:
+            top, _, base = member.name.partition("/")
+            if top == "go" and base in left and (content := tar.extractfile(member)):
+                yield base, content.read()
+                left.discard(base)
+            if not left:
+                return
+
+
+def deliver(paths: Iterable[Path], dist: Path, kinds: dict[str, str]) -> tuple[Artifact, ...]:
+    """Copies files to dist/, each whole or not at all, each with a ``.sha256`` that `sha256sum -c` reads.
+
+    Args:
+        paths: the files.
+        dist: the folder.
+        kinds: the kind of each, by name, as `names` gives it.
+
+    Returns:
+        What now stands in dist/.
+    """
+    artifacts = []
+    for path in paths:
+        to = dist / path.name
+        with files.whole(to) as temporary:
+            shutil.copyfile(path, temporary)
+            digest = files.sha256(temporary)
+            files.write(to.with_name(f"{to.name}.sha256"), f"{digest}  {to.name}\n")
+        artifacts.append(Artifact(path=to, kind=kinds[path.name], sha256=digest, size=to.stat().st_size))
+    return tuple(artifacts)
+
+
+def write(path: Path, text: str, *, kind: str) -> Artifact:
+    """Writes a text of our own to dist/."""
+    files.write(path, text)
+    return Artifact(path=path, kind=kind, sha256=files.sha256(path), size=path.stat().st_size)

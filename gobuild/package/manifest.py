@@ -1,0 +1,176 @@
+"""The manifest, ``gobuild.json``: what a toolchain was made from, by what, and how it was checked.
+
+Two documents of one schema. The one inside the toolchain, stamped before make.bash, says only what decides its
+bytes: not the bootstrap toolchain, the building machine, the target or the time, so that two machines that build
+the same thing get the same archives, and one source archive serves all targets. The one beside the archives says
+everything. The README documents both, key by key.
+"""
+
+import json
+from collections.abc import Iterable
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+import cattrs
+
+from gobuild import files
+from gobuild.errors import PackageError
+from gobuild.model import Artifact, GoVersion, PatchedSource, Profile, Report, Toolchain
+
+NAME = "gobuild.json"
+SCHEMA = 1
+
+
+def inner(patched: PatchedSource, profile: Profile, *, tree: str) -> dict[str, Any]:
+    """The manifest that stands inside the toolchain.
+
+    Args:
+        patched: the source that will be built.
+        profile: how it will be built.
+        tree: the dirhash of the source before it was patched.
+
+    Returns:
+        A JSON document: its keys are the first half of the outer manifest's.
+    """
+    return {
+        "schema": SCHEMA,
+        "stamp": patched.stamp,
+        "gobuild": installed("gobuild"),
+        "release": str(patched.source.release.version),
+        "source": {"kind": patched.source.kind, "tree": tree, "added": list(patched.source.added)},
+        "patches": [
+            {
+                "name": outcome.name,
+                "state": str(outcome.state),
+                "reason": outcome.reason,
+                "evidence": outcome.evidence,
+                "files": list(outcome.files),
+                "sha256": outcome.sha256,
+            }
+            for outcome in patched.outcomes
+        ],
+        "profile": {
+            "name": profile.name,
+            "cgo_enabled": profile.cgo,
+            "ldflags": profile.ldflags,
+            "note": profile.says,
+        },
+    }
+
+
+def outer(
+    toolchain: Toolchain,
+    report: Report,
+    artifacts: Iterable[Artifact],
+    *,
+    tree: str,
+    run: dict[str, Any],
+) -> dict[str, Any]:
+    """The manifest that stands beside the archives.
+
+    Args:
+        toolchain: what was packaged.
+        report: how it was checked.
+        artifacts: the archives.
+        tree: the dirhash of the source before it was patched.
+        run: what the run measured of itself.
+
+    Returns:
+        A JSON document.
+    """
+    source, release = toolchain.source.source, toolchain.source.source.release
+    document = inner(toolchain.source, toolchain.profile, tree=tree)
+    document["source"] |= {
+        "origin": release.origin,
+        "location": source.location,
+        "digest": source.digest,
+        "newer": str(release.newer) if release.newer else None,
+    }
+    return document | {
+        "bootstrap": {
+            "version": str(toolchain.bootstrap.version),
+            "origin": toolchain.bootstrap.origin,
+            "digest": toolchain.bootstrap.digest,
+        },
+        "build": {
+            "target": str(toolchain.target),
+            "host": str(toolchain.host),
+            "environment": toolchain.environment,
+        },
+        "checks": [
+            {
+                "subject": check.subject,
+                "name": check.name,
+                "verdict": str(check.verdict),
+                "seen": check.seen,
+                "expected": check.expected,
+            }
+            for check in report.checks
+        ],
+        "artifacts": [
+            {"file": artifact.path.name, "kind": artifact.kind, "sha256": artifact.sha256, "size": artifact.size}
+            for artifact in artifacts
+        ],
+        "run": run,
+    }
+
+
+def text(document: dict[str, Any]) -> str:
+    """A document as it is written: two documents that are equal are the same bytes."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Reads a manifest of any kind.
+
+    Raises:
+        PackageError: it is damaged, or of a schema this gobuild does not know.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        schema = document["schema"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise PackageError(f"{path} is no manifest of gobuild's", "build again") from error
+    if schema != SCHEMA:
+        raise PackageError(f"{path} has schema {schema}, and this gobuild knows {SCHEMA}", "use the newer gobuild")
+    return dict(document)
+
+
+def others(path: Path, stamp: str) -> list[dict[str, Any]]:
+    """The manifests beside this one that are of the same stamp: the same release built for other targets."""
+    beside = sorted(path.parent.glob(f"{stamp}.*.{NAME}"))
+    return [read(each) for each in beside if each != path]
+
+
+def _converter() -> cattrs.Converter:
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    converter.register_unstructure_hook(Path, str)
+    converter.register_structure_hook(Path, lambda value, _: Path(value))
+    converter.register_unstructure_hook(GoVersion, str)
+    converter.register_structure_hook(GoVersion, lambda value, _: GoVersion.parse(value))
+    return converter
+
+
+def keep(toolchain: Toolchain, tree: str, path: Path) -> None:
+    """Writes down a finished toolchain beside its folder, for `recall`. The file's presence says "finished"."""
+    state = {"schema": SCHEMA, "tree": tree, "toolchain": _converter().unstructure(toolchain)}
+    files.write(path, text(state))
+
+
+def recall(path: Path) -> tuple[Toolchain, str]:
+    """Reads what `keep` wrote.
+
+    Returns:
+        The toolchain, and the dirhash of its source before it was patched.
+
+    Raises:
+        PackageError: there is none, or it is damaged.
+    """
+    if not path.is_file():
+        raise PackageError(f"no finished toolchain in {path.parent}", "run invoke build with the same words first")
+    state = read(path)
+    try:
+        return _converter().structure(state["toolchain"], Toolchain), str(state["tree"])
+    except (cattrs.BaseValidationError, KeyError) as error:
+        raise PackageError(f"{path} is damaged", "build again") from error

@@ -1,0 +1,232 @@
+"""The page: resolve, fetch, patch, build, verify, package, publish, in that order.
+
+A `Session` comes in, a `Built` goes out. Each stage is one call that turns one frozen type into the next; this
+module alone knows them all, times them, and cleans up behind the one that failed.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gobuild import fetch, files, package, patch, publish, verify
+from gobuild import plan as planning
+from gobuild.build import make
+from gobuild.console import Console
+from gobuild.errors import disk_full_is_ours
+from gobuild.measure import Clock
+from gobuild.model import Artifact, PatchedSource, Report, Target, Toolchain
+from gobuild.package import manifest
+from gobuild.plan import Plan
+from gobuild.resolve import resolve
+from gobuild.run import Runner, run
+from gobuild.settings import Settings
+
+ROOM = 1600 << 20
+"""Bytes a build needs in its work folder: measured 1.22.10, a tree of 0.5 GB and make.bash's cache of 1 GB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What every run has.
+
+    Attributes:
+        settings: what was asked for.
+        console: where to speak.
+        run: starts processes.
+    """
+
+    settings: Settings
+    console: Console = field(default_factory=Console)
+    run: Runner = run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What is known once the release is resolved, before anything is fetched."""
+
+    plan: Plan
+    origin: fetch.Origin
+    patches: tuple[patch.Patch, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What a run made.
+
+    Attributes:
+        toolchain: the toolchain in its folder.
+        report: its checks, all passed.
+        artifacts: what stands in dist/.
+        clock: where the time went.
+    """
+
+    toolchain: Toolchain
+    report: Report
+    artifacts: tuple[Artifact, ...]
+    clock: Clock
+
+
+def prepare(session: Session) -> Prepared:
+    """Resolves the release and lays out the build. Asks the release index, changes nothing.
+
+    Raises:
+        ConfigError, ResolveError, FetchError, PatchError: as the stages do.
+    """
+    settings, console = session.settings, session.console
+    series = patch.series(settings.series)
+    reached = fetch.first_reachable(fetch.origins(settings, run=session.run, console=console), console=console)
+    release = resolve(settings.go, reached.catalog, known=fetch.known_versions())
+    if announcement := reached.announce(release):
+        console.warn(announcement)
+    patches = series.select(release.version, settings.for_target, settings.profile)
+    stamp = patch.stamp(
+        release.version,
+        suffix=settings.suffix,
+        identity=reached.catalog.identity,
+        patches=patches,
+        profile=settings.profile,
+    )
+    plan = planning.plan(
+        settings,
+        release,
+        host=Target.host(),
+        stamp=stamp,
+        patches=tuple(each.name for each in patches),
+        formula=f"{publish.formula_name(settings.name, release.version)}.rb",
+    )
+    return Prepared(plan=plan, origin=reached.origin, patches=patches)
+
+
+def build(session: Session) -> Built:
+    """The main job, from a version to dist/.
+
+    Returns:
+        What was made.
+
+    Raises:
+        GobuildError: a stage failed. What stood in dist/ before is as it was; a half-made tree is gone, make.bash's
+            log stays. A toolchain that failed its checks stays in the work folder to be looked at.
+    """
+    settings, console = session.settings, session.console
+    clock = Clock(console)
+    with disk_full_is_ours("building"):
+        with clock.stage("resolve"):
+            prepared = prepare(session)
+        plan = prepared.plan
+        files.room(plan.job, ROOM, f"building {plan.stamp}")
+        with files.alone(plan.lock, f"building {plan.stamp} for {plan.target} in {plan.job}"):
+            with half_made_goes(plan):
+                with clock.stage("fetch") as at:
+                    source = prepared.origin.source(plan.release, plan.tree)
+                    tree = files.dirhash(source.root)
+                    at.note(f"the bootstrap toolchain for {plan.host}")
+                    bootstrap = fetch.bootstrap(
+                        settings, plan.release, host=plan.host, run=session.run, console=console
+                    )
+                with clock.stage("patch") as at:
+                    patched = patch.patch(source, prepared.patches, stamp=plan.stamp)
+                    _stamp_manifest(patched, plan, tree)
+                    for outcome in patched.outcomes:
+                        at.note(f"{outcome.name}: {outcome.state}, {outcome.evidence}")
+                with clock.stage("build") as at:
+                    toolchain = make(
+                        patched,
+                        plan.target,
+                        host=plan.host,
+                        profile=plan.profile,
+                        bootstrap=bootstrap,
+                        log=plan.log,
+                        scratch=plan.scratch,
+                        run=clock.timed("make.bash", session.run),
+                        note=at.note,
+                    )
+            manifest.keep(toolchain, tree, plan.state)
+            return _finish(session, plan, toolchain, tree, clock)
+
+
+def repackage(session: Session) -> Built:
+    """Verifies and packages a toolchain that `build` has finished, without building it again.
+
+    Raises:
+        PackageError: there is none.
+        GobuildError: as `build` does.
+    """
+    clock = Clock(session.console)
+    with disk_full_is_ours("packaging"):
+        with clock.stage("resolve"):
+            plan = prepare(session).plan
+        with files.alone(plan.lock, f"at work in {plan.job}"):
+            toolchain, tree = manifest.recall(plan.state)
+            return _finish(session, plan, toolchain, tree, clock)
+
+
+def _finish(session: Session, plan: Plan, toolchain: Toolchain, tree: str, clock: Clock) -> Built:
+    """verify, package, publish."""
+    with clock.stage("verify") as at:
+        report = verify.verify(toolchain, run=session.run, scratch=plan.scratch, note=at.note)
+        verify.require(report)
+    with clock.stage("package") as at:
+        packed = package.distpack(toolchain, scratch=plan.scratch, run=clock.timed("distpack", session.run))
+        at.note(f"to {plan.dist}")
+        artifacts = package.deliver(packed, plan.dist, package.names(plan.stamp, plan.target.dashed))
+    with clock.stage("publish"):
+        document = manifest.outer(toolchain, report, artifacts, tree=tree, run=clock.measured())
+        formula = _formula(session.settings, plan, toolchain, document)
+        # The manifest comes last: where it stands, everything it names stands too.
+        written = package.write(plan.manifest, manifest.text(document), kind="manifest")
+        files.remove(plan.scratch)
+    return Built(toolchain=toolchain, report=report, artifacts=(*artifacts, formula, written), clock=clock)
+
+
+def _formula(settings: Settings, plan: Plan, toolchain: Toolchain, document: dict[str, Any]) -> Artifact:
+    """One formula for all targets of this stamp that stand in dist/."""
+    text = publish.formula(
+        settings.name,
+        plan.release.version,
+        plan.stamp,
+        publish.downloads(
+            [document, *manifest.others(plan.manifest, plan.stamp)], settings.base_url or plan.dist.as_uri()
+        ),
+        pinned="GOTOOLCHAIN=local" in (toolchain.goroot / "go.env").read_text(encoding="utf-8"),
+    )
+    return package.write(plan.dist / plan.formula, text, kind="formula")
+
+
+def _stamp_manifest(patched: PatchedSource, plan: Plan, tree: str) -> None:
+    """Puts gobuild.json into the tree. Without a suffix nothing in a toolchain is ours, and so neither is this."""
+    if patched.stamp != plan.release.version.tag:
+        document = manifest.inner(patched, plan.profile, tree=tree)
+        files.write(plan.tree / manifest.NAME, manifest.text(document))
+
+
+@contextmanager
+def half_made_goes(plan: Plan) -> Iterator[None]:
+    """Starts from an empty job folder, and leaves no half-made tree if the block fails or is interrupted."""
+    for path in (plan.state, plan.tree, plan.scratch, plan.log):
+        files.remove(path)
+    try:
+        yield
+    except BaseException:
+        for path in (plan.tree, plan.scratch):
+            files.remove(path)
+        raise
+
+
+def clean(work: Path) -> list[Path]:
+    """Removes the builds in a work folder; whatever else lies there stays.
+
+    Returns:
+        What was removed.
+
+    Raises:
+        Busy: somebody builds there. What stood before it in the alphabet is removed by then.
+    """
+    removed = []
+    # A folder is a build of ours if it has our lock.
+    for lock in sorted(work.absolute().glob("*/.lock")):
+        with files.alone(lock, f"at work in {lock.parent}"):
+            files.remove(lock.parent)
+        removed.append(lock.parent)
+    return removed

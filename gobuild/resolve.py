@@ -1,0 +1,96 @@
+"""Which release a request means: the user's word and an origin's catalog in, a `Release` out.
+
+Nothing here reads a file or asks the network; the catalog comes from `gobuild.fetch`.
+"""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import replace
+
+from gobuild.errors import ConfigError, ResolveError
+from gobuild.model import Catalog, GoVersion, Release
+
+WORDS = ("stable", "oldstable")
+"""Requests that are no number: the newest release of the newest line, and of the one before it."""
+
+_NAMED = 4
+"""How many near versions an error names."""
+
+
+def resolve(request: str, catalog: Catalog, *, known: Iterable[GoVersion] = ()) -> Release:
+    """Chooses the release that a request means.
+
+    Args:
+        request: "1.22" (the newest patch release of the line), "1.22.10", "go1.22.10", "1.28rc1", "stable" (the
+            newest release of the newest line) or "oldstable" (of the second newest line).
+        catalog: what the origin has.
+        known: versions that exist, whether or not the origin has them.
+
+    Returns:
+        The catalog's release; `newer` tells of a known patch release of its line that the catalog lacks.
+
+    Raises:
+        ConfigError: the request is neither a word nor a version.
+        ResolveError: the catalog has no such release.
+    """
+    word = request.strip().removeprefix("go")
+    found = _by_word(word, catalog) if word in WORDS else _by_version(_parse(request), catalog)
+    had = max(release.version for release in catalog.releases if release.version.line == found.version.line)
+    newer = [version for version in known if version.stable and version.line == had.line and version > had]
+    return replace(found, newer=max(newer, default=None))
+
+
+def _parse(request: str) -> GoVersion:
+    try:
+        return GoVersion.parse(request)
+    except ConfigError as error:
+        near = difflib.get_close_matches(request, WORDS, 1)
+        hint = f"did you mean {near[0]!r}?" if near else "1.22, 1.22.10, 1.28rc1, stable or oldstable"
+        raise ConfigError(error.reason, hint) from None
+
+
+def _by_word(word: str, catalog: Catalog) -> Release:
+    newest = _newest(catalog)
+    if len(newest) <= WORDS.index(word):
+        raise ResolveError(f"{catalog.origin} has no {word} release", _offer(newest))
+    return newest[WORDS.index(word)]
+
+
+def _by_version(wanted: GoVersion, catalog: Catalog) -> Release:
+    if wanted.patch is None and wanted.stable:
+        newest = _newest(catalog)
+        for release in newest:
+            if release.version.line == wanted.line:
+                return release
+        offer = newest
+    else:
+        for release in catalog.releases:
+            if release.version == wanted:
+                return release
+        offer = list(catalog.releases)
+    near = sorted(offer, key=lambda release: _distance(release.version, wanted))
+    raise ResolveError(f"{catalog.origin} has no Go {wanted}", _offer(near))
+
+
+def _newest(catalog: Catalog) -> list[Release]:
+    """The newest stable release of each line, the newest line first."""
+    lines: dict[str, Release] = {}
+    for release in sorted(catalog.releases, key=lambda release: release.version):
+        if release.version.stable:
+            lines[release.version.line] = release
+    return sorted(lines.values(), key=lambda release: release.version, reverse=True)
+
+
+def _distance(version: GoVersion, wanted: GoVersion) -> tuple[int, int, int, int]:
+    """The same line first, then the lines beside it; within a line the nearest number."""
+    return (
+        abs(version.major - wanted.major),
+        abs(version.minor - wanted.minor),
+        abs((version.patch or 0) - (wanted.patch or 0)),
+        abs(version.serial - wanted.serial),
+    )
+
+
+def _offer(near: list[Release]) -> str:
+    names = ", ".join(str(release.version) for release in near[:_NAMED])
+    return f"the nearest it has: {names}" if names else "another --source: this one has no release at all"

@@ -1,0 +1,58 @@
+"""What a person sees of a result."""
+
+import dataclasses
+import json
+from collections import Counter
+
+from gobuild.console import Console, clock
+from gobuild.measure import peak_memory
+from gobuild.model import Report, Verdict
+from gobuild.pipeline import Built
+from gobuild.plan import Plan
+
+
+def plan(console: Console, plan: Plan) -> None:
+    """The plan, a row a stage."""
+    console.table(f"{plan.stamp} for {plan.target}", ("stage", "what"), plan.rows())
+
+
+def report(console: Console, report: Report) -> None:
+    """The report: one row for each check of all files that passed, one for each that failed or was skipped."""
+    passed = Counter(check.name for check in report.checks if check.verdict is Verdict.OK)
+    examples = {check.name: check.seen for check in reversed(report.checks) if check.verdict is Verdict.OK}
+    rows = [(name, "OK", f"{count} files", examples[name]) for name, count in passed.items()]
+    for check in report.checks:
+        if check.verdict is not Verdict.OK:
+            seen = f"{check.seen}; expected {check.expected}" if check.expected else check.seen
+            rows.append((check.name, str(check.verdict), check.subject, seen))
+    console.table("checks", ("check", "verdict", "where", "seen"), rows)
+
+
+def built(console: Console, built: Built) -> None:
+    """All that a run did: patches, checks, time, and what stands in dist/."""
+    patched = built.toolchain.source
+    rows = [(outcome.name, str(outcome.state), outcome.evidence) for outcome in patched.outcomes]
+    console.table("patches", ("patch", "state", "evidence"), rows)
+    report(console, built.report)
+    _time(console, built)
+    files = [(artifact.path.name, f"{artifact.size / 1e6:.1f} MB", artifact.sha256) for artifact in built.artifacts]
+    console.table(f"in {built.artifacts[0].path.parent}", ("file", "size", "sha256"), files)
+    console.say(f"{patched.stamp} for {built.toolchain.target}: {built.toolchain.profile.says}.", style="bold")
+
+
+def _time(console: Console, built: Built) -> None:
+    spent = built.clock
+    rows = [(name, clock(seconds), f"{seconds / spent.total:.1%}") for name, seconds in spent.stages.items()]
+    rows += [
+        (f"  {name} alone", clock(seconds), f"{seconds / spent.total:.1%}") for name, seconds in spent.programs.items()
+    ]
+    console.table("time", ("stage", "wall", "share"), rows)
+    console.say(
+        f"everything around {' and '.join(spent.programs)}: {spent.around / spent.total:.1%} of {clock(spent.total)}; "
+        f"peak memory of this process {peak_memory() >> 20} MiB"
+    )
+
+
+def as_json(report: Report) -> None:
+    """The report for machines, on standard output."""
+    print(json.dumps({"ok": report.ok, "checks": [dataclasses.asdict(check) for check in report.checks]}, indent=2))

@@ -1,0 +1,84 @@
+"""Words on the command line, to `Settings`: every field of theirs is a flag of every task that takes them."""
+
+import inspect
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from types import FrameType
+from typing import Any
+
+from invoke import task
+from invoke.context import Context
+from invoke.tasks import Task
+
+from gobuild.errors import ConfigError, Interrupted
+from gobuild.settings import Settings
+
+HELP = {
+    "go": "which Go: 1.22 (its newest patch release), 1.22.10, stable, oldstable, 1.28rc1",
+    "target": "GOOS/GOARCH the toolchain is for",
+    "source": "auto, archive, wheel, git+URL@REF, or the path of a source folder or tarball",
+    "series": "stock, none, or a folder with a patch series of your own",
+    "suffix": "what the version has behind the hyphen; {id} stands for a digest of all that changes the toolchain",
+    "profile": "static (CGO_ENABLED=0, stripped) or upstream",
+    "bootstrap": "the folder of a Go toolchain to start from",
+    "offline": "use only what the cache holds",
+    "dist": "where the archives go",
+    "work": "where trees are built",
+    "cache": "where downloads are kept",
+    "index_url": "go.dev's download index, or a mirror's",
+    "base_url": "where the archives will be served from, for the formula",
+    "name": "the Homebrew formula's name",
+}
+
+CONFIGURATION: dict[str, dict[str, None]] = {"gobuild": {entry.name: None for entry in fields(Settings)}}
+"""The keys invoke looks for in the environment (INVOKE_GOBUILD_KEY); None is "not said"."""
+
+
+def with_settings(body: Callable[..., None]) -> "Task[Callable[..., None]]":
+    """Makes a task of a function that takes a context and any words.
+
+    invoke reads flags from a function's signature: this one is written from the fields of `Settings`, so that a
+    new setting becomes a flag of every task at once.
+    """
+    words = [inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+    for entry in fields(Settings):
+        default = False if entry.type is bool else None
+        words.append(inspect.Parameter(entry.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default))
+    body.__signature__ = inspect.Signature(words)  # type: ignore[attr-defined]
+    made: Task[Callable[..., None]] = task(body, help=dict(HELP), auto_shortflags=False, positional=[])
+    return made
+
+
+def settings_of(context: Context, words: dict[str, Any]) -> Settings:
+    """Lays the flags over the environment over the config files over the defaults.
+
+    Raises:
+        ConfigError: a value that cannot be used.
+    """
+    configured = context.config.get("gobuild", {})
+    if not hasattr(configured, "items"):
+        raise ConfigError(f"the configuration's key gobuild is {configured!r}", "keys and values below gobuild:")
+    said = {key: value for key, value in words.items() if value is not False}
+    return Settings.of(dict(configured.items()), said)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Turns Ctrl-C and SIGTERM into one clean message and exit code 130, after everything has been cleaned up.
+
+    Raises:
+        Interrupted: for either.
+    """
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Interrupted("interrupted; what was half made is removed", "the same words again") from error
+    finally:
+        signal.signal(signal.SIGTERM, before)

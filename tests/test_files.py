@@ -1,0 +1,193 @@
+"""Files born whole, archives that stay in their folder, locks: on real files, archives and a full disk."""
+
+import errno
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gobuild import files
+from gobuild.errors import Busy, DiskFull, UnsafeArchive, disk_full_is_ours
+
+
+def test_sha256_and_dirhash_are_the_known_ones(tmp_path: Path) -> None:
+    (tmp_path / "go.mod").write_text("module example.com/m\n")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/a.txt").write_text("a\n")
+    assert files.sha256(tmp_path / "sub/a.txt") == "87428fc522803d31065e7bce3cf03fe475096631e5e07bbd7a0fde60c4cf25c7"
+    # The same two files through `sha256sum | sort | sha256sum | xxd -r -p | base64`, the recipe of
+    # golang.org/x/mod/sumdb/dirhash.
+    assert files.dirhash(tmp_path) == "h1:" + _by_hand(tmp_path, ["go.mod", "sub/a.txt"])
+
+
+def _by_hand(root: Path, names: list[str]) -> str:
+    listing = subprocess.run(["sha256sum", *names], cwd=root, capture_output=True, check=True).stdout
+    digest = subprocess.run(
+        ["openssl", "dgst", "-sha256", "-binary"], input=listing, capture_output=True, check=True
+    ).stdout
+    return subprocess.run(["base64", "-w0"], input=digest, capture_output=True, check=True).stdout.decode()
+
+
+def test_whole_leaves_the_old_file_when_the_block_fails(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def interrupted() -> None:
+        with files.whole(path) as temporary:
+            temporary.write_text("new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_text() == "old"
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+    with files.whole(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+
+
+def test_remove_takes_read_only_folders(tmp_path: Path) -> None:
+    folder = tmp_path / "modcache/pkg"
+    folder.mkdir(parents=True)
+    (folder / "file").write_text("")
+    folder.chmod(0o555)
+    files.remove(tmp_path / "modcache")
+    assert not (tmp_path / "modcache").exists()
+
+
+def test_remove_does_not_follow_a_link(tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious/file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "precious")
+    files.remove(tmp_path / "link")
+    assert (tmp_path / "precious/file").exists()
+
+
+def test_a_second_process_is_told_who_is_busy(tmp_path: Path) -> None:
+    program = (
+        "from gobuild import files; from pathlib import Path\n"
+        f"with files.alone(Path({str(tmp_path / 'lock')!r}), 'x'): print('in', flush=True); input()"
+    )
+    other = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout
+    assert other.stdout.readline() == "in\n"
+    with pytest.raises(Busy, match="another gobuild is building it"), files.alone(tmp_path / "lock", "building it"):
+        pass
+    other.kill()
+    other.communicate()
+    with files.alone(tmp_path / "lock", "building it"):
+        pass
+
+
+def test_room_refuses_what_would_not_fit(tmp_path: Path) -> None:
+    files.room(tmp_path / "not/there/yet", 1, "a byte")
+    with pytest.raises(DiskFull, match="needs about"):
+        files.room(tmp_path / "not/there/yet", 1 << 60, "an exabyte")
+
+
+def test_no_space_becomes_disk_full_and_nothing_else_does() -> None:
+    with pytest.raises(DiskFull, match="while testing"), disk_full_is_ours("testing"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "some/file")
+    with pytest.raises(PermissionError), disk_full_is_ours("testing"):
+        raise PermissionError(errno.EACCES, "no")
+
+
+def _tar(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
+    with tarfile.open(path, "w:gz") as tar:
+        for info, content in members:
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def _entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname, info.mode = kind, link, 0o755
+    return info
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        _entry("../evil"),
+        _entry("go/../../evil"),
+        _entry("/tmp/evil"),
+        _entry("go\\..\\evil"),
+        _entry("C:/evil"),
+        _entry("go/link", tarfile.SYMTYPE, "/etc"),
+        _entry("go/link", tarfile.SYMTYPE, "inside"),
+        _entry("go/link", tarfile.LNKTYPE, "../evil"),
+        _entry("go/device", tarfile.CHRTYPE),
+        _entry("go/fifo", tarfile.FIFOTYPE),
+        _entry("../evil", tarfile.DIRTYPE),
+        _entry("."),
+    ],
+    ids=lambda entry: f"{entry.name}-{entry.type!r}",
+)
+def test_no_tar_entry_leaves_its_folder(tmp_path: Path, entry: tarfile.TarInfo) -> None:
+    archive = _tar(tmp_path / "bad.tar.gz", (_entry("go/VERSION"), b"go1.22.10\n"), (entry, b""))
+    with pytest.raises(UnsafeArchive):
+        files.unpack(archive, tmp_path / "into")
+    assert [each.name for each in tmp_path.iterdir()] == ["bad.tar.gz"]
+
+
+def test_a_link_first_and_a_file_through_it_second(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    link = _entry("go", tarfile.SYMTYPE, str(tmp_path / "outside"))
+    archive = _tar(tmp_path / "bad.tar.gz", (link, b""), (_entry("go/evil"), b"evil"))
+    with pytest.raises(UnsafeArchive):
+        files.unpack(archive, tmp_path / "into")
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
+def test_a_file_twice_or_under_a_file(tmp_path: Path) -> None:
+    for second in ("go/a", "go/a/b"):
+        archive = _tar(tmp_path / "bad.tar.gz", (_entry("go/a"), b"1"), (_entry(second), b"2"))
+        with pytest.raises(UnsafeArchive, match="twice"):
+            files.unpack(archive, tmp_path / "into")
+
+
+def _zip(path: Path, name: str, mode: int = 0o100644) -> Path:
+    with zipfile.ZipFile(path, "w") as pack:
+        info = zipfile.ZipInfo(name)
+        info.external_attr = mode << 16
+        pack.writestr(info, "content")
+    return path
+
+
+@pytest.mark.parametrize(("name", "mode"), [("../evil", 0o100644), ("/evil", 0o100644), ("go/link", 0o120777)])
+def test_no_zip_entry_leaves_its_folder(tmp_path: Path, name: str, mode: int) -> None:
+    archive = _zip(tmp_path / "bad.whl", name, mode)
+    with pytest.raises(UnsafeArchive):
+        files.unpack(archive, tmp_path / "into")
+    assert [each.name for each in tmp_path.iterdir()] == ["bad.whl"]
+
+
+def test_unpack_keeps_modes_and_selects(tmp_path: Path) -> None:
+    plain = _entry("go/src/x.go")
+    plain.mode = 0o600
+    archive = _tar(
+        tmp_path / "good.tar.gz", (_entry("go", tarfile.DIRTYPE), b""), (_entry("go/bin/go"), b"x"), (plain, b"y")
+    )
+    files.unpack(
+        archive, tmp_path / "into", lambda name: name.removeprefix("go/") if "src" in name or "bin" in name else None
+    )
+    assert (tmp_path / "into/bin/go").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "into/src/x.go").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[: len(data) // 2], lambda data: b"not an archive", lambda data: b""]
+)
+def test_a_damaged_archive_leaves_nothing(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    archive = _tar(tmp_path / "a.tar.gz", (_entry("go/a"), os.urandom(1 << 16)), (_entry("go/b"), os.urandom(1 << 16)))
+    archive.write_bytes(damage(archive.read_bytes()))
+    with pytest.raises(UnsafeArchive, match="fetch it again"):
+        files.unpack(archive, tmp_path / "into")
+    assert [each.name for each in tmp_path.iterdir()] == ["a.tar.gz"]

@@ -1,0 +1,98 @@
+"""The one door for processes, with real processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from gobuild.errors import CommandError, ToolMissing
+from gobuild.run import run
+
+ENV = {"PATH": "/usr/bin:/bin"}
+
+
+def test_output_lines_log_and_code(tmp_path: Path) -> None:
+    lines: list[str] = []
+    log = tmp_path / "log"
+    result = run(
+        ["sh", "-c", "echo one; echo two >&2; exit 3"],
+        env=ENV,
+        cwd=tmp_path,
+        log=log,
+        on_line=lines.append,
+        check=False,
+    )
+    assert (result.code, result.output) == (3, "one\ntwo\n")
+    assert lines == ["one", "two"]
+    assert log.read_text() == "one\ntwo\n"
+
+
+def test_the_environment_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOFLAGS", "-mod=mod")
+    assert "GOFLAGS" not in run(["env"], env=ENV, cwd=tmp_path).output
+
+
+def test_a_word_with_quotes_is_one_word(tmp_path: Path) -> None:
+    word = """it's a "$(word)" ; rm -rf"""
+    assert run(["printf", "%s", word], env=ENV, cwd=tmp_path).output == word
+
+
+def test_failure_shows_the_last_lines(tmp_path: Path) -> None:
+    with pytest.raises(CommandError) as caught:
+        run(["sh", "-c", "for i in $(seq 50); do echo line $i; done; exit 4"], env=ENV, cwd=tmp_path)
+    assert "exit code 4" in str(caught.value)
+    assert "line 50" in str(caught.value)
+    assert "line 30" not in str(caught.value)
+
+
+def test_a_missing_program_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ToolMissing, match=r"install no-such-tool"):
+        run(["no-such-tool"], env=ENV, cwd=tmp_path)
+
+
+def test_a_missing_folder_is_not_a_missing_program(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="no such folder"):
+        run(["true"], env=ENV, cwd=tmp_path / "nowhere")
+
+
+def test_the_time_limit_ends_the_whole_group(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"did not end within 0\.5 s"):
+        run(["sh", "-c", f"sleep 300 & echo $! > {tmp_path}/pid; wait"], env=ENV, cwd=tmp_path, timeout=0.5)
+    assert not _alive(int((tmp_path / "pid").read_text()))
+
+
+def test_ctrl_c_ends_the_whole_group(tmp_path: Path) -> None:
+    program = textwrap.dedent(f"""
+        from pathlib import Path
+        from gobuild.run import run
+        run(["sh", "-c", "trap '' TERM INT; sleep 300 & echo $! > {tmp_path}/pid; echo ready; wait"],
+            env={ENV!r}, cwd=Path({str(tmp_path)!r}), on_line=lambda line: print(line, flush=True))
+    """)
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    child = int((tmp_path / "pid").read_text())
+    assert _alive(child)
+    process.send_signal(signal.SIGINT)
+    # The shell ignores SIGTERM on purpose: only SIGKILL to the group ends it.
+    assert process.wait(timeout=20) != 0
+    process.stdout.close()
+    assert not _alive(child)
+
+
+def _alive(pid: int) -> bool:
+    """Whether a process runs; one that waits to be reaped does not."""
+    for _ in range(20):
+        try:
+            os.kill(pid, 0)
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return False
+        except (ProcessLookupError, FileNotFoundError):
+            return False
+        time.sleep(0.05)
+    return True
