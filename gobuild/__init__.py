@@ -1,1 +1,10 @@
-"""Builds patched Go toolchains, and proves them."""
+"""Builds patched Go toolchains, and proves them.
+
+The library's front door: make `Settings`, put them into a `Session`, and `build`.
+"""
+
+from gobuild.errors import GobuildError
+from gobuild.pipeline import Built, Session, build, prepare, repackage
+from gobuild.settings import Settings
+
+__all__ = ["Built", "GobuildError", "Session", "Settings", "build", "prepare", "repackage"]

@@ -7,7 +7,7 @@ time. Colour respects NO_COLOR; `rich` sees to that.
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TextIO
 
@@ -17,11 +17,12 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    SpinnerColumn,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
-from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
@@ -40,7 +41,6 @@ class Stage:
     """A stage under way: `note` says what it is at."""
 
     name: str
-    started: float
     note: Callable[[str], None]
     seconds: float = 0.0
 
@@ -82,38 +82,39 @@ class Console:
         """A stage of the pipeline: says that it began, what it is at, and how long it took.
 
         Yields:
-            A `Stage`; its `note(text)` replaces the living line, or adds a line to a log. When the block ends,
-            `seconds` holds the wall time.
+            A `Stage`; its `note(text)` changes the living line, or adds a line to a log. What a living line said for
+            more than two seconds stays above it with its time. When the block ends, `seconds` holds the wall time.
         """
         began = time.monotonic()
-        status = Status("", console=self.rich) if self.live else None
+        progress = _living_line(self.rich) if self.live else None
+        line = progress.add_task("", name=name, total=None) if progress else None
+        latest = ("", began)
 
         def note(text: str) -> None:
-            if status:
-                status.update(f"[bold]{name:<8}[/] {escape(text)}")
-            else:
+            nonlocal latest
+            if progress is None or line is None:
                 self._log(name, text)
+                return
+            said, since = latest
+            if said and time.monotonic() - since > 2:
+                progress.console.print(Text(f"  {name:<8} {said}  {clock(time.monotonic() - since)}", style="dim"))
+            latest = (text, time.monotonic())
+            progress.update(line, description=escape(text))
 
-        stage = Stage(name=name, started=began, note=note)
-        if status:
-            status.update(f"[bold]{name:<8}[/]")
-            status.start()
+        stage = Stage(name=name, note=note)
+        mark = "[bold red]✗"
         try:
-            yield stage
-        except BaseException:
-            if status:
-                self.rich.print(f"[bold red]✗ {name:<8}[/]")
-            raise
-        else:
-            stage.seconds = time.monotonic() - began
-            if status:
-                self.rich.print(f"[green]✓[/] [bold]{name:<8}[/] [dim]{clock(stage.seconds)}[/]")
-            else:
-                self._log(name, f"done in {clock(stage.seconds)}")
+            with progress or nullcontext():
+                yield stage
+                if progress:
+                    note("")
+            mark = "[green]✓"
         finally:
             stage.seconds = time.monotonic() - began
-            if status:
-                status.stop()
+            if progress:
+                self.rich.print(f"{mark}[/] [bold]{name:<8}[/] [dim]{clock(stage.seconds)}[/]")
+        if not progress:
+            self._log(name, f"done in {clock(stage.seconds)}")
 
     def _log(self, name: str, text: str) -> None:
         self.rich.print(Text(f"[{time.monotonic() - self.started:7.1f} s] {name:<8} {text}"), soft_wrap=True)
@@ -154,6 +155,12 @@ class Console:
         for row in rows:
             table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
         self.rich.print(table)
+
+
+def _living_line(console: RichConsole) -> Progress:
+    """A line with a spinner, the stage, the time it has taken so far, and what it is at."""
+    columns = (SpinnerColumn(), TextColumn("[bold]{task.fields[name]:<8}[/]"), TimeElapsedColumn())
+    return Progress(*columns, TextColumn("{task.description}"), console=console, transient=True)
 
 
 def clock(seconds: float) -> str:

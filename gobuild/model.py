@@ -238,6 +238,7 @@ class State(StrEnum):
 
     APPLIED = "applied"
     NOTHING_TO_DO = "nothing to do"
+    ALREADY_UPSTREAM = "already upstream"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

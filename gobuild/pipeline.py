@@ -5,6 +5,7 @@ module alone knows them all, times them, and cleans up behind the one that faile
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +15,13 @@ from gobuild import fetch, files, package, patch, publish, verify
 from gobuild import plan as planning
 from gobuild.build import make
 from gobuild.console import Console
-from gobuild.errors import disk_full_is_ours
+from gobuild.errors import ResolveError, disk_full_is_ours
 from gobuild.measure import Clock
 from gobuild.model import Artifact, PatchedSource, Report, Target, Toolchain
 from gobuild.package import manifest
 from gobuild.plan import Plan
 from gobuild.resolve import resolve
-from gobuild.run import Runner, run
+from gobuild.run import Runner, none_left, run
 from gobuild.settings import Settings
 
 ROOM = 1600 << 20
@@ -47,7 +48,7 @@ class Prepared:
     """What is known once the release is resolved, before anything is fetched."""
 
     plan: Plan
-    origin: fetch.Origin
+    reached: fetch.Reached
     patches: tuple[patch.Patch, ...]
 
 
@@ -76,8 +77,11 @@ def prepare(session: Session) -> Prepared:
     """
     settings, console = session.settings, session.console
     series = patch.series(settings.series)
-    reached = fetch.first_reachable(fetch.origins(settings, run=session.run, console=console), console=console)
-    release = resolve(settings.go, reached.catalog, known=fetch.known_versions())
+    reached = fetch.first_reachable(fetch.origins(settings, run=session.run, console=console))
+    try:
+        release = resolve(settings.go, reached.catalog, known=fetch.known_versions())
+    except ResolveError as error:
+        raise reached.explain(error) from None
     if announcement := reached.announce(release):
         console.warn(announcement)
     patches = series.select(release.version, settings.for_target, settings.profile)
@@ -96,7 +100,7 @@ def prepare(session: Session) -> Prepared:
         patches=tuple(each.name for each in patches),
         formula=f"{publish.formula_name(settings.name, release.version)}.rb",
     )
-    return Prepared(plan=plan, origin=reached.origin, patches=patches)
+    return Prepared(plan=plan, reached=reached, patches=patches)
 
 
 def build(session: Session) -> Built:
@@ -109,8 +113,7 @@ def build(session: Session) -> Built:
         GobuildError: a stage failed. What stood in dist/ before is as it was; a half-made tree is gone, make.bash's
             log stays. A toolchain that failed its checks stays in the work folder to be looked at.
     """
-    settings, console = session.settings, session.console
-    clock = Clock(console)
+    clock = Clock(session.console)
     with disk_full_is_ours("building"):
         with clock.stage("resolve"):
             prepared = prepare(session)
@@ -118,30 +121,7 @@ def build(session: Session) -> Built:
         files.room(plan.job, ROOM, f"building {plan.stamp}")
         with files.alone(plan.lock, f"building {plan.stamp} for {plan.target} in {plan.job}"):
             with half_made_goes(plan):
-                with clock.stage("fetch") as at:
-                    source = prepared.origin.source(plan.release, plan.tree)
-                    tree = files.dirhash(source.root)
-                    at.note(f"the bootstrap toolchain for {plan.host}")
-                    bootstrap = fetch.bootstrap(
-                        settings, plan.release, host=plan.host, run=session.run, console=console
-                    )
-                with clock.stage("patch") as at:
-                    patched = patch.patch(source, prepared.patches, stamp=plan.stamp)
-                    _stamp_manifest(patched, plan, tree)
-                    for outcome in patched.outcomes:
-                        at.note(f"{outcome.name}: {outcome.state}, {outcome.evidence}")
-                with clock.stage("build") as at:
-                    toolchain = make(
-                        patched,
-                        plan.target,
-                        host=plan.host,
-                        profile=plan.profile,
-                        bootstrap=bootstrap,
-                        log=plan.log,
-                        scratch=plan.scratch,
-                        run=clock.timed("make.bash", session.run),
-                        note=at.note,
-                    )
+                toolchain, tree = _make(session, prepared, clock)
             manifest.keep(toolchain, tree, plan.state)
             return _finish(session, plan, toolchain, tree, clock)
 
@@ -162,15 +142,52 @@ def repackage(session: Session) -> Built:
             return _finish(session, plan, toolchain, tree, clock)
 
 
+def _make(session: Session, prepared: Prepared, clock: Clock) -> tuple[Toolchain, str]:
+    """fetch, patch, build. Returns the toolchain, and the hash of its source before it was patched."""
+    plan, run, console = prepared.plan, session.run, session.console
+    with clock.stage("fetch") as at:
+        # First the bootstrap toolchain: one that will not do is refused before anything is laid out.
+        at.note(f"a bootstrap toolchain for {plan.host}")
+        bootstrap = fetch.bootstrap(
+            session.settings, plan.release, host=plan.host, reached=prepared.reached, run=run, console=console
+        )
+        at.note(f"the source of {plan.release.version.tag}, from {plan.release.origin}")
+        source = prepared.reached.source(plan.release, plan.tree)
+        tree = files.dirhash(source.root)
+    with clock.stage("patch") as at:
+        patched = patch.patch(source, prepared.patches, stamp=plan.stamp)
+        _stamp_manifest(patched, plan, tree)
+        for outcome in patched.outcomes:
+            at.note(f"{outcome.name}: {outcome.state}, {outcome.evidence}")
+    with clock.stage("build") as at:
+        toolchain = make(
+            patched,
+            plan.target,
+            host=plan.host,
+            profile=plan.profile,
+            bootstrap=bootstrap,
+            log=plan.log,
+            scratch=plan.scratch,
+            run=clock.timed("make.bash", run),
+            note=at.note,
+        )
+    return toolchain, tree
+
+
 def _finish(session: Session, plan: Plan, toolchain: Toolchain, tree: str, clock: Clock) -> Built:
-    """verify, package, publish."""
-    with clock.stage("verify") as at:
-        report = verify.verify(toolchain, run=session.run, scratch=plan.scratch, note=at.note)
-        verify.require(report)
-    with clock.stage("package") as at:
-        packed = package.distpack(toolchain, scratch=plan.scratch, run=clock.timed("distpack", session.run))
-        at.note(f"to {plan.dist}")
-        artifacts = package.deliver(packed, plan.dist, package.names(plan.stamp, plan.target.dashed))
+    """verify, package, publish. distpack, one thread for most of its time, runs beside verify; dist/ waits for both."""
+    names = package.names(plan.stamp, plan.target.dashed)
+    timed = clock.timed("distpack", session.run)
+    with ThreadPoolExecutor(1) as beside, none_left():
+        packing = beside.submit(package.distpack, toolchain, scratch=plan.scratch, run=timed)
+        with clock.stage("verify") as at:
+            report = verify.verify(toolchain, run=session.run, scratch=plan.scratch, note=at.note)
+            verify.require(report)
+        with clock.stage("package") as at:
+            at.note("distpack")
+            packed = packing.result()
+            at.note(f"to {plan.dist}")
+            artifacts = package.deliver(packed, plan.dist, names)
     with clock.stage("publish"):
         document = manifest.outer(toolchain, report, artifacts, tree=tree, run=clock.measured())
         formula = _formula(session.settings, plan, toolchain, document)

@@ -57,18 +57,16 @@ def _by_word(word: str, catalog: Catalog) -> Release:
 
 
 def _by_version(wanted: GoVersion, catalog: Catalog) -> Release:
+    newest = _newest(catalog)
+    line = [release for release in catalog.releases if release.version.line == wanted.line]
     if wanted.patch is None and wanted.stable:
-        newest = _newest(catalog)
-        for release in newest:
-            if release.version.line == wanted.line:
-                return release
-        offer = newest
+        found = [release for release in newest if release in line]
     else:
-        for release in catalog.releases:
-            if release.version == wanted:
-                return release
-        offer = list(catalog.releases)
-    near = sorted(offer, key=lambda release: _distance(release.version, wanted))
+        found = [release for release in line if release.version == wanted]
+    if found:
+        return found[0]
+    near = sorted(line, key=lambda release: _apart(release.version, wanted))
+    near += sorted((release for release in newest if release not in line), key=lambda each: _lines_apart(each, wanted))
     raise ResolveError(f"{catalog.origin} has no Go {wanted}", _offer(near))
 
 
@@ -81,14 +79,13 @@ def _newest(catalog: Catalog) -> list[Release]:
     return sorted(lines.values(), key=lambda release: release.version, reverse=True)
 
 
-def _distance(version: GoVersion, wanted: GoVersion) -> tuple[int, int, int, int]:
-    """The same line first, then the lines beside it; within a line the nearest number."""
-    return (
-        abs(version.major - wanted.major),
-        abs(version.minor - wanted.minor),
-        abs((version.patch or 0) - (wanted.patch or 0)),
-        abs(version.serial - wanted.serial),
-    )
+def _apart(version: GoVersion, wanted: GoVersion) -> tuple[int, int]:
+    return abs((version.patch or 0) - (wanted.patch or 0)), abs(version.serial - wanted.serial)
+
+
+def _lines_apart(release: Release, wanted: GoVersion) -> int:
+    version = release.version
+    return abs((version.major - wanted.major) * 1000 + version.minor - wanted.minor)
 
 
 def _offer(near: list[Release]) -> str:

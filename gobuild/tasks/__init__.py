@@ -78,5 +78,5 @@ def clean(context: Context, **words: object) -> None:
             session.console.say(f"removed {removed}")
 
 
-ns = Collection(plan, build, verify, package, clean)
+ns = Collection("gobuild", plan, build, verify, package, clean)
 ns.configure(CONFIGURATION)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 from invoke import task
 from invoke.context import Context
@@ -47,8 +47,10 @@ def with_settings(body: Callable[..., None]) -> "Task[Callable[..., None]]":
         default = False if entry.type is bool else None
         words.append(inspect.Parameter(entry.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default))
     body.__signature__ = inspect.Signature(words)  # type: ignore[attr-defined]
-    made: Task[Callable[..., None]] = task(body, help=dict(HELP), auto_shortflags=False, positional=[])
-    return made
+    return cast(
+        "Task[Callable[..., None]]",
+        task(body, help=dict(HELP), auto_shortflags=False, positional=[]),
+    )
 
 
 def settings_of(context: Context, words: dict[str, Any]) -> Settings:

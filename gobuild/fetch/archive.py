@@ -1,0 +1,170 @@
+"""The official archives, from go.dev or a mirror of it: its index in, a source tree or a toolchain out.
+
+The index is the JSON of https://go.dev/dl/?mode=json&include=all; files stand below the same address. Every file must
+have the digest that the index gives and, where gobuild knows the release, the one in ``data/go_release_sha256.json``.
+No signature is asked for.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from gobuild import files, resources
+from gobuild.console import Console
+from gobuild.errors import ChecksumMismatch, ConfigError, FetchError, Unreachable
+from gobuild.fetch import http, index, toolchains, tree
+from gobuild.model import Bootstrap, Catalog, Release, ReleaseFile, Source, Target
+
+PINS = "go_release_sha256.json"
+
+Pins = Mapping[str, Mapping[str, str]]
+"""Digests by version, then by "src" or "linux-amd64"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """The archives of go.dev, or of a mirror.
+
+    Attributes:
+        index_url: where.
+        cache: the cache's folder: downloads/, toolchains/ and index.json.
+        console: shows progress.
+        offline: use only what the cache holds.
+        pins: the digests known beforehand.
+    """
+
+    index_url: str
+    cache: Path
+    console: Console
+    offline: bool = False
+    pins: Pins = field(default_factory=lambda: resources.table(PINS))
+
+    def __post_init__(self) -> None:
+        if urlsplit(self.index_url).scheme not in ("http", "https") or not urlsplit(self.index_url).hostname:
+            raise ConfigError(
+                f"index_url must be the http or https address of a download index, not {http.plain(self.index_url)!r}",
+                "https://go.dev/dl/, or for files on this machine --source PATH",
+            )
+
+    @property
+    def name(self) -> str:
+        """The server's name: "go.dev"."""
+        return urlsplit(self.index_url).hostname or ""
+
+    def catalog(self) -> Catalog:
+        """The releases whose source it has; offline, those whose source archive the cache holds.
+
+        Raises:
+            Unreachable: it does not answer, or the cache holds nothing.
+        """
+        return self._catalog("source", None)
+
+    def toolchains(self, host: Target) -> Catalog:
+        """The releases whose toolchain for `host` it has; offline, those that the cache holds.
+
+        Raises:
+            Unreachable: as `catalog`.
+        """
+        return self._catalog("archive", host)
+
+    def source(self, release: Release, into: Path) -> Source:
+        """Lays out the release's source at `into`.
+
+        Raises:
+            ChecksumMismatch, IncompleteDownload, Unreachable, FetchError, UnsafeArchive, DiskFull: there is no source;
+                what stood at `into` before stands there still.
+        """
+        file = self._checked(release, "source", None)
+        archive = self._download(file)
+        with files.whole(into) as root:
+            files.unpack(archive, root, tree.below("go", tree.is_source))
+            added = tree.complete(root, release.version)
+        return Source(
+            release=release,
+            root=into,
+            kind="archive",
+            location=http.plain(self._url(file)),
+            digest=f"sha256:{file.sha256}",
+            added=added,
+        )
+
+    def toolchain(self, release: Release, host: Target) -> Bootstrap:
+        """The official toolchain for `host`, unpacked in the cache.
+
+        Raises:
+            GobuildError: as `source`.
+        """
+        file = self._checked(release, "archive", host)
+        digest = f"sha256:{file.sha256}"
+        return toolchains.unpacked(
+            self._place(file),
+            lambda: (self._download(file), digest),
+            version=release.version,
+            origin=self.name,
+            digest=digest,
+            console=self.console,
+        )
+
+    def _catalog(self, kind: str, host: Target | None) -> Catalog:
+        ask = index.kept if self.offline else index.fetch
+        held = tuple(
+            release
+            for release in ask(self._folder, origin=self.name, cache=self.cache)
+            if (file := _file(release, kind, host)) and (not self.offline or self._holds(file))
+        )
+        if not held:
+            what = f"toolchain for {host}" if host else "source archive"
+            raise Unreachable(
+                f"the cache holds no {what} from {self.name}" if self.offline else f"{self.name} lists no {what}",
+                "once without --offline" if self.offline else "another --index-url or --source",
+            )
+        return Catalog(origin=self.name, releases=held)
+
+    def _checked(self, release: Release, kind: str, host: Target | None) -> ReleaseFile:
+        """The file, if the index has it and gives it the digest that it is known to have."""
+        file = _file(release, kind, host)
+        if file is None:
+            what = f"toolchain for {host}" if host else "source"
+            raise FetchError(f"{self.name} has no {what} of Go {release.version}", "another --source")
+        pinned = self.pins.get(str(release.version), {}).get(host.dashed if host else "src", file.sha256)
+        if pinned != file.sha256:
+            raise ChecksumMismatch(
+                f"{self.name} lists {file.filename} with another digest than Go's own file has"
+                f"\n  expected sha256 {pinned}\n  listed sha256   {file.sha256}",
+                "another --index-url: that one does not list Go's official files",
+            )
+        return file
+
+    def _download(self, file: ReleaseFile) -> Path:
+        path = self._path(file)
+        if self.offline:
+            if not path.is_file() or files.sha256(path) != file.sha256:
+                raise FetchError(f"the cache holds no whole {file.filename}", "once without --offline")
+            return path
+        return http.download(self._url(file), path, sha256=file.sha256, size=file.size, console=self.console)
+
+    def _holds(self, file: ReleaseFile) -> bool:
+        return self._path(file).is_file() or (file.kind == "archive" and self._place(file).is_dir())
+
+    def _path(self, file: ReleaseFile) -> Path:
+        return self.cache / "downloads" / file.filename
+
+    def _place(self, file: ReleaseFile) -> Path:
+        return self.cache / "toolchains" / f"{file.filename.removesuffix('.tar.gz')}.archive"
+
+    def _url(self, file: ReleaseFile) -> str:
+        return self._folder + file.filename
+
+    @property
+    def _folder(self) -> str:
+        return self.index_url.partition("?")[0].rstrip("/") + "/"
+
+
+def _file(release: Release, kind: str, host: Target | None) -> ReleaseFile | None:
+    """What a release has for a host, or its source; as a tarball, which is what is unpacked here."""
+    goos, goarch = (host.goos, host.goarch) if host else ("", "")
+    for file in release.files:
+        if (file.kind, file.goos, file.goarch) == (kind, goos, goarch) and file.filename.endswith(".tar.gz"):
+            return file
+    return None

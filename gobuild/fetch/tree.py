@@ -1,0 +1,131 @@
+"""What Go's source is: its version, the files that belong to it, and what must be added.
+
+Comes in: a tree from any origin. Goes out: the same tree, checked and complete. It fetches nothing.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from gobuild import files, resources
+from gobuild.errors import ConfigError, FetchError, ResolveError
+from gobuild.model import GoVersion
+
+GENERATED = frozenset(
+    {
+        "VERSION.cache",
+        "src/cmd/cgo/zdefaultcc.go",
+        "src/cmd/dist/dist",
+        "src/cmd/go/internal/cfg/zdefaultcc.go",
+        "src/cmd/go/internal/cfg/zosarch.go",
+        "src/cmd/internal/objabi/zbootstrap.go",
+        "src/go/build/zcgo.go",
+        "src/internal/buildcfg/zbootstrap.go",
+        "src/internal/runtime/sys/zversion.go",
+        "src/runtime/internal/sys/zversion.go",
+        "src/time/tzdata/zzipdata.go",
+    }
+)
+"""What make.bash writes into the source; cmd/distpack leaves the same files out of the source archive (pack.go)."""
+
+LICENCE = ("LICENSE", "PATENTS")
+"""What every archive of Go carries, and gobuild's own data holds for trees without it."""
+
+_RELEASE = re.compile(r"go\d+\.\d+(\.\d+)?((beta|rc)\d+)?")
+_LINE = re.compile(r"^const Version = (\d+)", re.MULTILINE)
+
+
+def is_source(name: str) -> bool:
+    """Whether a file of a GOROOT is source: neither made by make.bash, nor Git's, nor a Python wheel's own.
+
+    Args:
+        name: relative to GOROOT, with slashes.
+    """
+    top, slash, _ = name.partition("/")
+    if slash:
+        return top not in ("bin", "pkg", ".git") and name not in GENERATED
+    return name not in (".git", "__init__.py") and name not in GENERATED
+
+
+def below(top: str, keep: Callable[[str], bool]) -> files.Select:
+    """Takes the files of an archive's folder `top` that `keep` wants, without that folder's name."""
+    prefix = f"{top}/"
+
+    def select(name: str) -> str | None:
+        inner = name.removeprefix(prefix)
+        return inner if inner != name and keep(inner) else None
+
+    return select
+
+
+def version_of(read: Callable[[str], str], request: str) -> GoVersion:
+    """The version of a tree.
+
+    Args:
+        read: gives the text of a file by its name in GOROOT, "" where there is none.
+        request: what the user asked for. It decides where the tree does not: a development branch has no VERSION,
+            and src/internal/goversion tells its line only.
+
+    Raises:
+        FetchError: this is not Go's source.
+        ResolveError: the tree does not tell, and neither does the request.
+    """
+    # Behind the release a fork may have a suffix of its own: "go1.22.10-acme1".
+    release = _RELEASE.match(read("VERSION"))
+    if release:
+        return GoVersion.parse(release[0])
+    minor = _LINE.search(read("src/internal/goversion/goversion.go"))
+    if not minor:
+        raise FetchError(
+            "this is not Go's source: neither VERSION nor src/internal/goversion tells a version",
+            "the folder that holds src/make.bash",
+        )
+    line = f"1.{minor[1]}"
+    try:
+        wanted = GoVersion.parse(request)
+    except ConfigError:
+        wanted = None
+    if wanted and wanted.line == line and (wanted.patch is not None or wanted.stage):
+        return wanted
+    raise ResolveError(
+        f"this source has no VERSION: all that is known is that it is of the line {line}",
+        f"the exact version it shall pass for, as in --go {line}.0",
+    )
+
+
+def complete(root: Path, version: GoVersion) -> tuple[str, ...]:
+    """Checks a tree and adds Go's licence where it is missing.
+
+    Args:
+        root: the tree.
+        version: what it must be.
+
+    Returns:
+        The names of the files added.
+
+    Raises:
+        FetchError: it is another version, or no source at all.
+    """
+    if not (root / "src/make.bash").is_file():
+        raise FetchError("this is not Go's source: it has no src/make.bash", "another --source")
+    require(root, version)
+    added = tuple(name for name in LICENCE if not (root / name).exists())
+    for name in added:
+        files.write(root / name, resources.text(name))
+    return added
+
+
+def require(root: Path, version: GoVersion) -> None:
+    """Makes sure that a tree is what it is called.
+
+    Raises:
+        FetchError: it is another version.
+    """
+    found = version_of(lambda name: text(root / name), str(version))
+    if found != version:
+        raise FetchError(f"what is called Go {version} is Go {found} by its own VERSION", "another --source")
+
+
+def text(path: Path) -> str:
+    """A file's text, "" where there is none."""
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""

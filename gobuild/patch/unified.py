@@ -1,0 +1,139 @@
+"""Reads a .patch file: a unified diff, as `git format-patch` or `diff -u` writes it, through `unidiff`.
+
+In: the file's bytes; format-patch's prose before the diff is kept as its description. Out: a `Diff`. Refused here,
+before anything is done: renames, copies, modes, links, submodules, binary files, names that leave the source, and
+hunks that hold more lines than they say. Whether the diff fits a source is not looked at.
+"""
+
+import re
+from collections.abc import Sequence
+
+from unidiff.errors import UnidiffParseError
+from unidiff.patch import Hunk as RawHunk
+from unidiff.patch import PatchedFile, PatchSet
+
+from gobuild.errors import PatchError
+from gobuild.patch.diff import Diff, FileDiff, Hunk
+
+NOWHERE = "/dev/null"
+"""What a diff names in place of a file that is not there."""
+
+REFUSED = (
+    ("rename ", "renames a file"),
+    ("copy ", "copies a file"),
+    ("similarity index", "renames or copies a file"),
+    ("old mode", "changes a file's mode"),
+    ("new mode", "changes a file's mode"),
+    ("Binary files", "changes a binary file"),
+    ("GIT binary patch", "changes a binary file"),
+    ("Subproject commit", "changes a submodule"),
+)
+"""Lines of git's extended header (git-diff(1), "generating patch text with -p") that ask for more than lines."""
+
+MODES = {"100644": False, "100755": True}
+"""The modes a file may have, and whether it can be run. All others are links and submodules."""
+
+_MODE = re.compile(r"(?:new file mode|deleted file mode|index [0-9a-f]+\.\.[0-9a-f]+) (\d{6})$")
+_STARTS = re.compile(r"^(?:diff --git |--- [^\n]*\n\+\+\+ )", re.MULTILINE)
+
+
+def read(content: bytes) -> Diff:
+    """Reads a .patch file.
+
+    Raises:
+        PatchError: it is no unified diff, or asks for something that is refused.
+    """
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise PatchError(f"is not UTF-8 (byte {error.start})", "make the diff as text, by git format-patch") from error
+    start = _STARTS.search(text)
+    if not start:
+        raise PatchError("holds no unified diff", "make it by git format-patch, or by diff -u with a/ and b/ in front")
+    prose, body = text[: start.start()], text[start.start() :]
+    if body.split("\n", 1)[0].endswith("\r"):
+        raise PatchError("has CRLF line ends in the diff itself", "keep .patch files as they are in git: *.patch -text")
+    try:
+        raw = PatchSet.from_string(body if body.endswith("\n") else body + "\n")
+    except UnidiffParseError as error:
+        raise PatchError(
+            f"is no whole unified diff: {str(error).strip()}", "make it again by git format-patch"
+        ) from error
+    files = tuple(_file(entry, body.split("\n"), prose.count("\n")) for entry in raw)
+    paths = [file.path for file in files]
+    if twice := sorted({path for path in paths if paths.count(path) > 1}):
+        raise PatchError(f"has {twice[0]} twice", "one patch changes a file once: join the two, or make two patches")
+    return Diff(description=prose.strip(), files=files, content=content)
+
+
+def _file(raw: PatchedFile, lines: Sequence[str], before: int) -> FileDiff:
+    info = [line.rstrip("\n") for line in raw.patch_info or ()]
+    named = next((name for name in (raw.target_file, raw.source_file) if name != NOWHERE), NOWHERE)
+    for start, does in REFUSED:
+        if any(line.startswith(start) for line in info) or (raw.is_binary_file and "binary" in does):
+            raise PatchError(f"{does}: {named}", "a patch may change, add and delete text files, nothing else")
+    modes = [match[1] for line in info if (match := _MODE.match(line))]
+    if strange := next((mode for mode in modes if mode not in MODES), None):
+        raise PatchError(f"makes {named} a file of mode {strange}", "no links and no submodules: plain files only")
+    old, new = (_path(name, side) for name, side in ((raw.source_file, "a/"), (raw.target_file, "b/")))
+    path = new or old
+    if not path:
+        raise PatchError("changes a file that has no name", "make it again by git format-patch")
+    if old and new and old != new:
+        raise PatchError(f"renames {old} to {new}", "delete the one and add the other")
+    hunks = tuple(_hunk(entry, number, path, lines, before) for number, entry in enumerate(raw, 1))
+    for hunk in hunks:
+        if old and new and not (hunk.old and hunk.new):
+            # Without context there is nothing that could be checked: any line would do.
+            raise PatchError(
+                f"{path}: hunk {hunk.number} ({hunk.header}) has no context",
+                "make the diff with context (-U3); of a file that is new or goes, the other side is /dev/null",
+            )
+    if old and new and not hunks:
+        raise PatchError(f"changes nothing in {path}", "take that file out of the diff")
+    executable = MODES[modes[0]] if modes and not old else None
+    return FileDiff(path=path, hunks=hunks, creates=not old, deletes=not new, executable=executable)
+
+
+def _path(name: str, side: str) -> str:
+    """A name in a diff as a path below GOROOT, or "" for /dev/null; nothing that could point elsewhere."""
+    if name == NOWHERE:
+        return ""
+    path = name.removeprefix(side)
+    parts = path.split("/")
+    hint = "paths below GOROOT, with a/ and b/ in front, as git format-patch writes them"
+    if path == name or name.startswith('"') or re.search(r"[\x00-\x1f\x7f]", name):
+        raise PatchError(f"names the file {name!r}, which does not read {side}PATH", hint)
+    if "" in parts or "." in parts or ".." in parts or "\\" in path or ":" in parts[0]:
+        raise PatchError(f"names a file outside of the source: {name!r}", hint)
+    if any(part.casefold().rstrip(". ") == ".git" for part in parts):
+        raise PatchError(f"names a file of git's own: {name!r}", "a patch may not touch .git")
+    return path
+
+
+def _hunk(raw: RawHunk, number: int, path: str, lines: Sequence[str], before: int) -> Hunk:
+    entries: list[tuple[str, bytes]] = []
+    last = 0
+    for line in raw:
+        if line.line_type in ("+", "-", " "):
+            entries.append((line.line_type, line.value.encode()))
+            last = line.diff_line_no or 0
+        elif line.line_type == "\\" and entries:
+            kind, value = entries[-1]
+            entries[-1] = (kind, value.removesuffix(b"\n"))
+    old = tuple(value for kind, value in entries if kind != "+")
+    new = tuple(value for kind, value in entries if kind != "-")
+    header = (
+        f"@@ -{raw.source_start},{raw.source_length} +{raw.target_start},{raw.target_length} @@ {raw.section_header}"
+    ).strip()
+    where = f"{path}: hunk {number} ({header})"
+    # unidiff stops at the stated count and takes what follows for prose: lines would be lost without a word.
+    after = lines[last] if last < len(lines) else ""
+    if after.startswith(("+", "-", " ")) and not after.startswith(("--- ", "-- ")) and after != "--":
+        raise PatchError(
+            f"{where} goes on at line {before + last + 1}, behind what its header counts",
+            "make the diff again by git format-patch; a hunk edited by hand needs its counts corrected",
+        )
+    if old == new:
+        raise PatchError(f"{where} changes nothing", "take that hunk out of the diff")
+    return Hunk(header=header, number=number, old_line=raw.source_start, new_line=raw.target_start, old=old, new=new)

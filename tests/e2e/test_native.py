@@ -1,0 +1,151 @@
+"""A patched toolchain for this machine really runs here."""
+
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+from e2e.builds import Build
+from e2e.plain_macho import LC_UUID, commands_of
+
+from gobuild.model import Target
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("native")]
+
+PROGRAM = r"""
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/user"
+	"runtime"
+	"time"
+)
+
+func main() {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	go http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "served")
+	}))
+	answer, err := http.Get("http://" + listener.Addr().String())
+	if err != nil {
+		panic(err)
+	}
+	body, _ := io.ReadAll(answer.Body)
+	who, err := user.Current()
+	if err != nil {
+		panic(err)
+	}
+	done := make(chan bool, 1)
+	func() {
+		thing := new([1 << 16]byte)
+		runtime.SetFinalizer(thing, func(*[1 << 16]byte) { done <- true })
+	}()
+	finalized := false
+	for i := 0; i < 100 && !finalized; i++ {
+		runtime.GC()
+		select {
+		case finalized = <-done:
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	fmt.Println(runtime.Version(), string(body), who.Uid, finalized)
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(native: Build, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive, unpacked by tar as a user would."""
+    folder = tmp_path_factory.mktemp("installed")
+    subprocess.run(["tar", "-xzf", native.one(f"go*.{Target.host().dashed}.tar.gz"), "-C", folder], check=True)
+    return folder / "go"
+
+
+def _variables(home: Path) -> dict[str, str]:
+    return {"PATH": "/usr/bin:/bin", "HOME": str(home)}
+
+
+def test_go_version_prints_the_stamp(native: Build, installed: Path, tmp_path: Path) -> None:
+    stamp = json.loads(native.one("*.gobuild.json").read_text())["stamp"]
+    said = subprocess.run(
+        [installed / "bin/go", "version"], env=_variables(tmp_path), capture_output=True, text=True, check=True
+    )
+    assert said.stdout == f"go version {stamp} {Target.host()}\n"
+    assert stamp.startswith("go1.22.10-acme1.p")
+
+
+def test_it_compiles_and_runs_a_real_program(native: Build, installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "main.go").write_text(PROGRAM)
+    said = subprocess.run(
+        [installed / "bin/go", "run", "main.go"],
+        env=_variables(tmp_path),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    stamp = json.loads(native.one("*.gobuild.json").read_text())["stamp"]
+    assert said.stdout.split() == [stamp, "served", str(os.getuid()), "true"]
+
+
+def test_a_newer_go_line_does_not_replace_it(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "go.mod").write_text("module example.com/m\n\ngo 1.99.0\n")
+    done = subprocess.run(
+        [installed / "bin/go", "list"],
+        env=_variables(tmp_path),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "running go1.22.10-acme1" in done.stderr or "GOTOOLCHAIN=local" in done.stderr
+
+
+def test_its_darwin_programs_carry_a_uuid(installed: Path, tmp_path: Path) -> None:
+    """The patched linker serves whoever cross-compiles for a Mac with a Linux toolchain, too."""
+    (tmp_path / "main.go").write_text("package main\n\nfunc main() { println(1) }\n")
+    variables = _variables(tmp_path) | {"GOOS": "darwin", "GOARCH": "arm64"}
+    subprocess.run([installed / "bin/go", "build", "-o", "hello", "main.go"], env=variables, cwd=tmp_path, check=True)
+    assert LC_UUID in [command for command, _ in commands_of((tmp_path / "hello").read_bytes())]
+
+
+def test_the_formula_installs_it_and_its_test_passes(native: Build, tmp_path: Path) -> None:
+    """By the formula's own words, run by a plain Ruby: an imitation of brew, so no proof that brew would."""
+    found = shutil.which("ruby")
+    if not found:
+        pytest.skip("there is no ruby on PATH (Debian's package ruby)")
+    formula = native.one("go-acme@1.22.rb")
+    harness = Path(__file__).parent / "brew.rb"
+    done = subprocess.run(
+        [found, "-W0", harness, "--install", tmp_path / "prefix", formula],
+        env=_variables(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["errors"] == []
+    (linked,) = (tmp_path / "prefix/Cellar/go-acme@1.22").glob("*/bin/go1.22.10-acme1.*")
+    assert (linked.resolve().parent / "gofmt").exists()
+
+
+def test_the_probe_ran_here(native: Build) -> None:
+    manifest = json.loads(native.one("*.gobuild.json").read_text())
+    runs = [check for check in manifest["checks"] if check["subject"] == "probe" and "run" in check["name"]]
+    assert [check["verdict"] for check in runs] == ["OK"]
+
+
+def test_the_archive_has_one_top_folder(native: Build) -> None:
+    with tarfile.open(native.one(f"go*.{Target.host().dashed}.tar.gz")) as tar:
+        assert {name.split("/")[0] for name in tar.getnames()} == {"go"}

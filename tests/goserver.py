@@ -1,0 +1,177 @@
+"""A real HTTP server on this machine that speaks go.dev's index, serves real archives, and breaks where a test says.
+
+It answers as go.dev does: `/dl/?mode=json&include=all` is the index, `/dl/FILE` redirects to a file elsewhere.
+"""
+
+import hashlib
+import json
+import sys
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from gobuild.fetch import tree
+
+SECRET = "s3cr3t-t0ken"
+"""In every address that the server redirects to; it must never be seen anywhere."""
+
+
+class _Quiet(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        # A client that hangs up early is one of the tests.
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
+@dataclass
+class GoServer:
+    """What the server has, how it behaves, and what it was asked.
+
+    Attributes:
+        files: what it serves below /dl/.
+        index: the entries of the index.
+        ranges: whether it can go on from the middle.
+        etag: whether it tells an ETag.
+        truncate: bytes of a body after which the connection breaks, for the next `times` answers.
+        delay: seconds before each answer.
+        status: answers everything with this status, for the next `times` answers.
+        page: answers everything with this web page.
+        asked: the paths asked for, each with its Range header.
+    """
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    index: list[dict[str, object]] = field(default_factory=list)
+    ranges: bool = True
+    etag: bool = True
+    truncate: int | None = None
+    times: int = 1_000
+    delay: float = 0.0
+    status: int = 0
+    page: bytes = b""
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    @cached_property
+    def http(self) -> ThreadingHTTPServer:
+        """The server itself, on a port of its own."""
+        return _Quiet(("127.0.0.1", 0), _handler(self))
+
+    @property
+    def url(self) -> str:
+        """The address of the index."""
+        return f"http://127.0.0.1:{self.http.server_port}/dl/"
+
+    def add(
+        self, version: str, filename: str, content: bytes, *, kind: str = "source", os: str = "", arch: str = ""
+    ) -> None:
+        """Lists a file under a release and serves it."""
+        self.files[filename] = content
+        entry = {
+            "filename": filename,
+            "os": os,
+            "arch": arch,
+            "version": version,
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "size": len(content),
+            "kind": kind,
+        }
+        for release in self.index:
+            if release["version"] == version:
+                listed = release["files"]
+                assert isinstance(listed, list)
+                listed.append(entry)
+                return
+        self.index.append({"version": version, "stable": "rc" not in version, "files": [entry]})
+
+
+@contextmanager
+def serving() -> Iterator[GoServer]:
+    """A server that runs until the block ends."""
+    server = GoServer()
+    thread = threading.Thread(target=server.http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.http.shutdown()
+        server.http.server_close()
+        thread.join()
+
+
+def source_archive(root: Path, to: Path) -> bytes:
+    """The .src.tar.gz of a GOROOT, with what Go's own has in it."""
+    return _archive(root, to, tree.is_source)
+
+
+def host_archive(root: Path, to: Path) -> bytes:
+    """The binary archive of a GOROOT."""
+    return _archive(root, to, lambda name: name != "__init__.py")
+
+
+def _archive(root: Path, to: Path, wanted: Callable[[str], bool]) -> bytes:
+    with tarfile.open(to, "w:gz", compresslevel=1) as tar:
+        for path in sorted(root.rglob("*")):
+            name = path.relative_to(root).as_posix()
+            if path.is_file() and wanted(name):
+                tar.add(path, f"go/{name}")
+    return to.read_bytes()
+
+
+def _handler(server: GoServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            server.asked.append((self.path, self.headers.get("Range", "")))
+            time.sleep(server.delay)
+            path = urlsplit(self.path).path
+            if server.status and server.times > 0:
+                server.times -= 1
+                self.send_error(server.status)
+            elif server.page:
+                self._body(server.page, "text/html")
+            elif path == "/dl/":
+                self._body(json.dumps(server.index).encode(), "application/json")
+            elif path.startswith("/dl/") and path.removeprefix("/dl/") in server.files:
+                self.send_response(302)
+                self.send_header("Location", f"/files/{path.removeprefix('/dl/')}?token={SECRET}")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+            elif path.startswith("/files/") and SECRET in self.path:
+                self._body(server.files[path.removeprefix("/files/")], "application/octet-stream")
+            else:
+                self.send_error(404)
+
+        def _body(self, content: bytes, kind: str) -> None:
+            etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+            start = 0
+            wanted = self.headers.get("Range", "")
+            if server.ranges and wanted and self.headers.get("If-Range", etag) == etag:
+                start = int(wanted.removeprefix("bytes=").rstrip("-"))
+            if start >= len(content) > 0:
+                self.send_error(416)
+                return
+            self.send_response(206 if start else 200)
+            if start:
+                self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+            if server.etag:
+                self.send_header("ETag", etag)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(content) - start))
+            self.end_headers()
+            rest = content[start:]
+            if server.truncate is not None and server.times > 0 and kind == "application/octet-stream":
+                server.times -= 1
+                rest = rest[: server.truncate]
+            self.wfile.write(rest)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    return Handler

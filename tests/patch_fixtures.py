@@ -1,0 +1,172 @@
+"""What the tests of patching share: sources, series, and a runtime that really initialises Metal."""
+
+import os
+import shutil
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+
+from gobuild.model import GoVersion, Outcome, PatchedSource, Release, Source
+from gobuild.patch import Patch, load, patch
+
+HOOK = """
+[[patch]]
+name = "metal"
+go = ">=1.21"
+kind = "edit"
+reason = "a hook of somebody's"
+[patch.remove-hook]
+what = "Metal initialisation"
+dir = "src/runtime"
+once = ["metalInitOnce"]
+init = ["initMetal"]
+functions = ["runfinq", "runFinalizers"]
+frameworks = ["Metal", "IOKit", "OpenGL"]
+"""
+
+METAL = "/System/Library/Frameworks/Metal.framework/Versions/A/Metal"
+
+ONCE = """
+// metalInitOnce guards initMetal.
+var metalInitOnce metalOnce
+
+// metalOnce is sync.Once, which the runtime cannot import.
+type metalOnce struct {
+	done atomic.Uint32
+}
+
+// Do calls f the first time.
+func (o *metalOnce) Do(f func()) {
+	if o.done.CompareAndSwap(0, 1) {
+		f()
+	}
+}
+"""
+
+INIT = f"""
+// initMetal asks for the default device.
+//
+//go:nosplit
+func initMetal() {{
+	libcCall(unsafe.Pointer(abi.FuncPCABI0(libc_MTLCreateSystemDefaultDevice_trampoline)), nil)
+}}
+func libc_MTLCreateSystemDefaultDevice_trampoline()
+
+//go:cgo_import_dynamic libc_MTLCreateSystemDefaultDevice MTLCreateSystemDefaultDevice "{METAL}"
+"""
+
+TRAMPOLINE = """
+// Metal wants no arguments.
+TEXT runtime·libc_MTLCreateSystemDefaultDevice_trampoline(SB),NOSPLIT,$0
+	BL	libc_MTLCreateSystemDefaultDevice(SB)
+	RET
+"""
+
+START = "	fing = gp\n	unlock(&finlock)\n"
+CALL = "	metalInitOnce.Do(initMetal)\n"
+
+
+def source(root: Path, version: str = "1.22.10") -> Source:
+    release = Release(version=GoVersion.parse(version), origin="local")
+    return Source(release=release, root=root, kind="local", location=str(root), digest="")
+
+
+def write(root: Path, files: Mapping[str, str | bytes]) -> Path:
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return root
+
+
+def snapshot(root: Path) -> dict[str, tuple[bytes, int]]:
+    """Every file's content and mode, to see that nothing at all was changed."""
+    return {
+        path.relative_to(root).as_posix(): (path.read_bytes(), path.stat().st_mode)
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+def series_of(folder: Path, *diffs: str | bytes, go: str = ">=1.21") -> tuple[Patch, ...]:
+    """A series of diffs, loaded."""
+    text = ""
+    for number, diff in enumerate(diffs, 1):
+        text += f'[[patch]]\nname = "p{number}"\ngo = "{go}"\nkind = "diff"\nfile = "p{number}.patch"\nreason = "r"\n'
+        write(folder, {f"p{number}.patch": diff})
+    return load(write(folder, {"series.toml": text})).patches
+
+
+def apply(root: Path, patches: tuple[Patch, ...], stamp: str = "go1.22.10-t1") -> PatchedSource:
+    return patch(source(root), patches, stamp=stamp)
+
+
+def remove_hook(root: Path, folder: Path, manifest: str = HOOK) -> Outcome:
+    """Applies an edit, and gives what became of it."""
+    (outcome,) = apply(root, load(write(folder, {"series.toml": manifest})).patches).outcomes
+    return outcome
+
+
+def copy_parts(goroot: Path, into: Path, *parts: str) -> Path:
+    """A few files and folders of a GOROOT."""
+    for part in parts:
+        (into / part).parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if (goroot / part).is_dir() else shutil.copy)(goroot / part, into / part)
+    return into
+
+
+def link_tree(goroot: Path, into: Path) -> Path:
+    """A whole GOROOT by hard links where the file system can, which a patch must leave alone."""
+
+    def place(old: str, new: str) -> None:
+        try:
+            os.link(old, new)
+        except OSError:
+            shutil.copy2(old, new)
+
+    shutil.copytree(goroot, into, copy_function=place)
+    return into
+
+
+def taint(root: Path) -> None:
+    """Puts the hook into a real runtime: a once, a function, a trampoline, a directive, and the call."""
+
+    def add(name: str, text: str, after: str = "") -> None:
+        path = root / "src/runtime" / name
+        old = path.read_text(encoding="utf-8")
+        assert old.count(after) == 1 or not after
+        new = old.replace(after, after + text) if after else old + text
+        path.unlink()  # it may be a hard link to what others use
+        path.write_text(new, encoding="utf-8")
+
+    add("mfinal.go", CALL, START)
+    add("mfinal.go", ONCE)
+    add("sys_darwin.go", INIT)
+    add("sys_darwin_arm64.s", TRAMPOLINE)
+
+
+def install_names(binary: Path) -> set[str]:
+    """The LC_LOAD_DYLIB names of a thin 64-bit Mach-O file."""
+    data = binary.read_bytes()
+    magic, count = struct.unpack_from("<I12xI", data)
+    assert magic == 0xFEEDFACF
+    names, at = set(), 32
+    for _ in range(count):
+        command, size, offset = struct.unpack_from("<III", data, at)
+        if command == 0xC:
+            names.add(data[at + offset : at + size].rstrip(b"\0").decode())
+        at += size
+    return names
+
+
+def uuid(binary: Path) -> bytes | None:
+    """The LC_UUID of a thin 64-bit Mach-O file."""
+    data = binary.read_bytes()
+    (count,) = struct.unpack_from("<16xI", data)
+    at = 32
+    for _ in range(count):
+        command, size = struct.unpack_from("<II", data, at)
+        if command == 0x1B:
+            return data[at + 8 : at + 24]
+        at += size
+    return None

@@ -1,0 +1,268 @@
+"""archive: go.dev's index and archives, from a real server on this machine."""
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from goserver import GoServer, host_archive, serving, source_archive
+
+from gobuild import resources
+from gobuild.console import Console
+from gobuild.errors import ChecksumMismatch, ConfigError, FetchError, Unreachable, UnsafeArchive
+from gobuild.fetch import index, tree
+from gobuild.fetch.archive import Archive, Pins
+from gobuild.model import Catalog, GoVersion, Release, Target
+from gobuild.resolve import resolve
+from gobuild.run import run
+
+HOST = Target.host()
+
+
+@pytest.fixture
+def server() -> Iterator[GoServer]:
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def open_archive(server: GoServer, tmp_path: Path) -> Callable[..., Archive]:
+    def open_it(*, offline: bool = False, pins: Pins | None = None, url: str = "") -> Archive:
+        return Archive(
+            index_url=url or server.url,
+            cache=tmp_path / "cache",
+            console=Console(stream=io.StringIO()),
+            offline=offline,
+            pins=pins or {},
+        )
+
+    return open_it
+
+
+def toy(server: GoServer, root: Path, tmp_path: Path, *, version: str = "go1.22.10") -> bytes:
+    content = source_archive(root, tmp_path / "made.tar.gz")
+    server.add(version, f"{version}.src.tar.gz", content)
+    return content
+
+
+def one(catalog: Catalog) -> Release:
+    (release,) = catalog.releases
+    return release
+
+
+@pytest.mark.slow
+def test_the_real_source_and_a_toolchain_that_runs(
+    server: GoServer, open_archive: Callable[..., Archive], go_wheel: Path, tmp_path: Path
+) -> None:
+    content = source_archive(go_wheel, tmp_path / "made.src.tar.gz")
+    server.add("go1.22.10", "go1.22.10.src.tar.gz", content)
+    toolchain(server, go_wheel, tmp_path)
+    archive = open_archive()
+    release = resolve("1.22", archive.catalog(), known=[GoVersion.parse("1.22.12")])
+    assert (release.origin, str(release.newer)) == ("127.0.0.1", "1.22.12")
+    source = archive.source(release, tmp_path / "go")
+    assert source.location == f"{server.url}go1.22.10.src.tar.gz"
+    assert source.digest == "sha256:" + hashlib.sha256(content).hexdigest()
+    assert source.added == ("LICENSE", "PATENTS"), "the tree was a wheel's, which has none"
+    assert (source.root / "LICENSE").read_text() == resources.text("LICENSE")
+    assert (source.root / "src/make.bash").stat().st_mode & 0o777 == 0o755
+    assert (source.root / "src/runtime/mfinal.go").read_bytes() == (go_wheel / "src/runtime/mfinal.go").read_bytes()
+    assert not any((source.root / name).exists() for name in tree.GENERATED)
+    found = archive.toolchain(one(archive.toolchains(HOST)), HOST)
+    environment = {"GOTOOLCHAIN": "local", "GOENV": "off", "PATH": ""}
+    said = run([found.goroot / "bin/go", "version"], env=environment, cwd=tmp_path)
+    assert said.output == f"go version go1.22.10 {HOST}\n"
+
+
+def toolchain(server: GoServer, root: Path, tmp_path: Path) -> str:
+    """Serves a GOROOT as the host's official toolchain; gives its digest."""
+    content = host_archive(root, tmp_path / "made.tar.gz")
+    name = f"go1.22.10.{HOST.dashed}.tar.gz"
+    server.add("go1.22.10", name, content, kind="archive", os=HOST.goos, arch=HOST.goarch)
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def test_a_toolchain_is_unpacked_once_and_again_when_damaged(
+    server: GoServer, open_archive: Callable[..., Archive], toy_tree: Path, tmp_path: Path
+) -> None:
+    run(["bash", "make.bash"], env={"PATH": os.environ["PATH"]}, cwd=toy_tree / "src")
+    digest = toolchain(server, toy_tree, tmp_path)
+    archive = open_archive()
+    found = archive.toolchain(one(archive.toolchains(HOST)), HOST)
+    assert (found.origin, found.digest, str(found.version)) == ("127.0.0.1", digest, "1.22.10")
+    go = found.goroot / "bin/go"
+    assert run([go, "version"], env={}, cwd=tmp_path).output == f"go version go1.22.10 {HOST}\n"
+
+    inode = go.stat().st_ino
+    offline = open_archive(offline=True)
+    server.asked.clear()
+    assert offline.toolchain(one(offline.toolchains(HOST)), HOST) == found
+    assert go.stat().st_ino == inode
+    (found.goroot / "src/runtime/mfinal.go").unlink()
+    assert offline.toolchain(one(offline.toolchains(HOST)), HOST) == found
+    assert (found.goroot / "src/runtime/mfinal.go").is_file()
+    assert server.asked == [], "nothing was asked offline"
+
+
+def test_a_licence_that_is_there_stays(
+    server: GoServer, open_archive: Callable[..., Archive], toy_tree: Path, tmp_path: Path
+) -> None:
+    toy(server, toy_tree, tmp_path)
+    source = open_archive().source(one(open_archive().catalog()), tmp_path / "go")
+    assert source.added == ("PATENTS",)
+    assert (source.root / "LICENSE").read_text() == "The toy's licence.\n"
+
+
+def test_another_digest_in_the_index_than_the_pinned_one(
+    server: GoServer, open_archive: Callable[..., Archive], toy_tree: Path, tmp_path: Path
+) -> None:
+    content = toy(server, toy_tree, tmp_path)
+    archive = open_archive(pins=resources.table("go_release_sha256.json"))
+    release = one(archive.catalog())
+    server.asked.clear()
+    with pytest.raises(ChecksumMismatch) as caught:
+        archive.source(release, tmp_path / "go")
+    assert "1e94fd48be750d1fafb4d9b3b6dd31a6e9d2735d339bf2462bc97b64ca4c1037" in caught.value.reason
+    assert hashlib.sha256(content).hexdigest() in caught.value.reason
+    assert server.asked == [], "nothing was downloaded"
+    right = {"1.22.10": {"src": hashlib.sha256(content).hexdigest()}}
+    assert open_archive(pins=right).source(release, tmp_path / "go").root.is_dir()
+
+
+def test_another_file_than_the_index_says(
+    server: GoServer, open_archive: Callable[..., Archive], toy_tree: Path, tmp_path: Path
+) -> None:
+    toy(server, toy_tree, tmp_path)
+    server.files["go1.22.10.src.tar.gz"] += b"\0"
+    into = tmp_path / "go"
+    into.mkdir()
+    (into / "mine").write_text("the user's")
+    archive = open_archive()
+    with pytest.raises(ChecksumMismatch):
+        archive.source(one(archive.catalog()), into)
+    assert [path.name for path in into.iterdir()] == ["mine"]
+    assert [path.name for path in (tmp_path / "cache/downloads").glob("[!.]*")] == []
+
+
+@pytest.mark.parametrize(
+    "name", ["go/../../evil", "../evil", "/tmp/evil", "go/link", "go/hard", "go/pipe", "go\\..\\evil"]
+)
+def test_an_archive_cannot_leave_its_folder(
+    name: str, server: GoServer, open_archive: Callable[..., Archive], tmp_path: Path
+) -> None:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as tar:
+        entry = tarfile.TarInfo("go/VERSION")
+        entry.size = 10
+        tar.addfile(entry, io.BytesIO(b"go1.22.10\n"))
+        entry = tarfile.TarInfo(name)
+        entry.type = {"go/link": tarfile.SYMTYPE, "go/hard": tarfile.LNKTYPE, "go/pipe": tarfile.FIFOTYPE}.get(
+            name, tarfile.REGTYPE
+        )
+        entry.linkname = "../../evil" if entry.type == tarfile.SYMTYPE else "go/VERSION"
+        tar.addfile(entry)
+    server.add("go1.22.10", "go1.22.10.src.tar.gz", file.getvalue())
+    archive = open_archive()
+    with pytest.raises(UnsafeArchive):
+        archive.source(one(archive.catalog()), tmp_path / "work/go")
+    assert list((tmp_path / "work").iterdir()) == []
+    assert not list(tmp_path.rglob("evil"))
+
+
+def test_an_archive_of_another_version_or_of_something_else(
+    server: GoServer, open_archive: Callable[..., Archive], toy_tree: Path, tmp_path: Path
+) -> None:
+    toy(server, toy_tree, tmp_path, version="go1.22.11")
+    archive = open_archive()
+    with pytest.raises(FetchError, match=r"what is called Go 1\.22\.11 is Go 1\.22\.10"):
+        archive.source(one(archive.catalog()), tmp_path / "go")
+    (toy_tree / "src/make.bash").unlink()
+    server.index.clear()
+    toy(server, toy_tree, tmp_path)
+    with pytest.raises(FetchError, match=r"no src/make\.bash"):
+        archive.source(one(archive.catalog()), tmp_path / "go")
+    assert not (tmp_path / "go").exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"<!DOCTYPE html><title>Welcome to Hotel WiFi</title>", "sign in"),
+        (b"go1.22.10", "no JSON"),
+        (b"{}", "not go.dev's index"),
+        (b"[]", "not go.dev's index"),
+        (
+            b'[1, null, {"version": 3}, {"version": "go1.22.10"}, {"version": "acme", "files": []}]',
+            "not go.dev's index",
+        ),
+    ],
+)
+def test_what_is_no_index(body: bytes, why: str, server: GoServer, open_archive: Callable[..., Archive]) -> None:
+    server.page = body
+    with pytest.raises(Unreachable, match=why):
+        open_archive().catalog()
+
+
+def test_a_server_in_trouble(server: GoServer, open_archive: Callable[..., Archive]) -> None:
+    server.status = 502
+    with pytest.raises(Unreachable, match="HTTP 502"):
+        open_archive().catalog()
+
+
+def test_an_index_cannot_name_a_file_elsewhere(server: GoServer, open_archive: Callable[..., Archive]) -> None:
+    for version, name in (("go1.22.1", "../x.tar.gz"), ("go1.22.2", ".x.tar.gz"), ("go1.22.3", "a/b.tar.gz")):
+        server.add(version, name, b"x")
+    server.add("go1.22.4", "x.tar.gz", b"x")
+    server.add("go1.9.2rc2", "y.tar.gz", b"x")
+    assert [str(release.version) for release in open_archive().catalog().releases] == ["1.22.4"]
+
+
+def test_offline_has_what_the_cache_holds(
+    server: GoServer, open_archive: Callable[..., Archive], toy_tree: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(Unreachable, match=r"the cache holds no source archive from 127\.0\.0\.1") as caught:
+        open_archive(offline=True).catalog()
+    assert caught.value.hint == "once without --offline"
+    toy(server, toy_tree, tmp_path)
+    server.add("go1.22.12", "go1.22.12.src.tar.gz", b"never fetched")
+    online = open_archive()
+    source = online.source(resolve("1.22.10", online.catalog()), tmp_path / "go")
+
+    offline = open_archive(offline=True)
+    server.asked.clear()
+    release = one(offline.catalog())
+    assert str(release.version) == "1.22.10"
+    assert offline.source(release, tmp_path / "again").digest == source.digest
+    assert server.asked == []
+    with pytest.raises(Unreachable, match="the cache holds no toolchain"):
+        offline.toolchains(HOST)
+    with pytest.raises(Unreachable):
+        open_archive(offline=True, url="https://mirror.example/dl/").catalog()
+    downloaded = tmp_path / "cache/downloads/go1.22.10.src.tar.gz"
+    downloaded.write_bytes(downloaded.read_bytes()[:-1])
+    with pytest.raises(FetchError, match=r"the cache holds no whole go1\.22\.10\.src\.tar\.gz"):
+        offline.source(release, tmp_path / "third")
+
+
+def test_the_kept_index_tells_when_and_where_without_credentials(
+    server: GoServer, open_archive: Callable[..., Archive], toy_tree: Path, tmp_path: Path
+) -> None:
+    toy(server, toy_tree, tmp_path)
+    url = server.url.replace("http://", "http://me:secret@")
+    catalog = open_archive(url=url).catalog()
+    kept = (tmp_path / "cache/index.json").read_text()
+    assert "secret" not in kept
+    assert json.loads(kept)["asked"].startswith("20")
+    assert index.kept(url, origin="127.0.0.1", cache=tmp_path / "cache") == catalog.releases
+    (tmp_path / "cache/index.json").write_text(kept[:-20])
+    assert index.kept(url, origin="127.0.0.1", cache=tmp_path / "cache") == ()
+
+
+def test_an_address_that_is_none(open_archive: Callable[..., Archive]) -> None:
+    for url in ("file:///srv/dl", "go.dev/dl"):
+        with pytest.raises(ConfigError, match="index_url must be"):
+            open_archive(url=url)

@@ -1,0 +1,286 @@
+"""git: real repositories on this machine."""
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gobuild.console import Console
+from gobuild.errors import ConfigError, FetchError, ResolveError, Unreachable, UnsafeArchive
+from gobuild.fetch.git import Git
+from gobuild.model import Release
+from gobuild.resolve import resolve
+
+OPEN = Callable[..., Git]
+
+ENVIRONMENT = {
+    **{key: value for key, value in os.environ.items() if not key.startswith("GIT_")},
+    **{"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"},
+    **{f"GIT_{who}_{what}": "a@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+}
+
+
+def git(root: Path, *words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=root, env=ENVIRONMENT, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def commit(root: Path, message: str = "more") -> str:
+    git(root, "add", "--all", "--force")
+    git(root, "commit", "--quiet", "--message", message)
+    return git(root, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def repository(toy_tree: Path) -> Path:
+    git(toy_tree, "init", "--quiet", "--initial-branch=main")
+    commit(toy_tree, "go1.22.10")
+    return toy_tree
+
+
+@pytest.fixture
+def open_git(repository: Path, tmp_path: Path) -> OPEN:
+    def open_it(ref: str = "", *, request: str = "1.22", offline: bool = False, url: str = "") -> Git:
+        return Git.parse(
+            f"git+{url or repository.as_uri()}" + (f"@{ref}" if ref else ""),
+            request=request,
+            cache=tmp_path / "cache",
+            console=Console(stream=io.StringIO()),
+            offline=offline,
+        )
+
+    return open_it
+
+
+def release_of(origin: Git) -> Release:
+    return resolve(origin.request, origin.catalog())
+
+
+def test_the_default_branch_a_tag_a_branch_and_a_commit(repository: Path, open_git: OPEN, tmp_path: Path) -> None:
+    first = git(repository, "rev-parse", "HEAD")
+    git(repository, "tag", "--annotate", "--message=a", "go1.22.10")
+    git(repository, "branch", "release-branch.go1.22")
+    (repository / "src/new.go").write_text("package new\n")
+    second = commit(repository)
+    for ref, wanted in {
+        "": second,
+        "go1.22.10": first,
+        "release-branch.go1.22": first,
+        second: second,
+        first: first,
+    }.items():
+        origin = open_git(ref)
+        catalog = origin.catalog()
+        assert (catalog.origin, catalog.identity) == ("git", f"git:{wanted}")
+        source = origin.source(resolve("1.22", catalog), tmp_path / "go")
+        assert (source.kind, source.digest) == ("git", f"git:{wanted}")
+        assert source.location == f"{repository.as_uri()}@{ref or 'HEAD'}"
+        assert (source.root / "src/new.go").is_file() == (wanted == second)
+        assert source.added == ("PATENTS",)
+        assert not (source.root / ".git").exists()
+        assert (source.root / "src/make.bash").stat().st_mode & 0o777 == 0o755
+        assert (source.root / "src/runtime/mfinal.go").stat().st_mode & 0o777 == 0o644
+
+
+def test_only_the_commit_is_fetched(repository: Path, open_git: OPEN, tmp_path: Path) -> None:
+    (repository / "src/new.go").write_text("package new\n")
+    commit(repository)
+    open_git().catalog()
+    (bare,) = (tmp_path / "cache/git").glob("[!.]*")
+    assert git(bare, "rev-list", "--all", "--count") == "1"
+
+
+def test_a_branch_that_moves(repository: Path, open_git: OPEN, tmp_path: Path) -> None:
+    before = open_git("main").catalog().identity
+    (repository / "src/new.go").write_text("package new\n")
+    git(repository, "commit", "--quiet", "--amend", "--all", "--message", "another history")
+    assert open_git("main", offline=True).catalog().identity == before
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "--amend", "--message", "another history")
+    assert open_git("main").catalog().identity == "git:" + git(repository, "rev-parse", "HEAD") != before
+
+
+def test_offline(repository: Path, open_git: OPEN, tmp_path: Path) -> None:
+    with pytest.raises(Unreachable, match="the cache holds no HEAD"):
+        open_git(offline=True).catalog()
+    digest = open_git().source(release_of(open_git()), tmp_path / "go").digest
+    repository.rename(tmp_path / "gone")
+    offline = open_git(offline=True)
+    assert offline.source(release_of(offline), tmp_path / "again").digest == digest
+    with pytest.raises(Unreachable, match="the cache holds no main"):
+        open_git("main", offline=True).catalog()
+
+
+def test_nothing_in_the_repository_runs_or_changes_what_is_written(
+    repository: Path, open_git: OPEN, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = tmp_path / "ran"
+    config = tmp_path / "gitconfig"
+    hooks = tmp_path / "templates/hooks"
+    hooks.mkdir(parents=True)
+    for name in ("post-checkout", "reference-transaction", "post-merge"):
+        (hooks / name).write_text(f"#!/bin/sh\ntouch {trace}\n")
+        (hooks / name).chmod(0o755)
+    config.write_text(
+        f"[init]\ntemplateDir = {hooks.parent}\n[core]\nhooksPath = {hooks}\nautocrlf = true\n"
+        f'[filter "evil"]\nsmudge = "touch {trace}; cat"\nclean = cat\nrequired = true\n'
+    )
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
+    (repository / ".gitattributes").write_text(
+        "*.go filter=evil ident eol=crlf\nsrc/runtime/** export-ignore\nsrc/subst export-subst\n"
+    )
+    (repository / "src/subst").write_text("$Format:%H$ $Id$\n")
+    commit(repository)
+    source = open_git().source(release_of(open_git()), tmp_path / "go")
+    assert (source.root / "src/subst").read_text() == "$Format:%H$ $Id$\n"
+    assert (source.root / "src/runtime/mfinal.go").read_bytes() == b"package runtime\n\nfunc runfinq() {\n}\n"
+    assert not trace.exists()
+
+
+def test_the_callers_own_repository_is_left_alone(
+    repository: Path, open_git: OPEN, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gobuild may run in a git hook, where GIT_DIR and its kind point at the repository that is committed to."""
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    git(mine, "init", "--quiet")
+    monkeypatch.setenv("GIT_DIR", str(mine / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(mine))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(mine / ".git/index"))
+    monkeypatch.setenv("GIT_OBJECT_DIRECTORY", str(mine / ".git/objects"))
+    before = sorted((path, path.stat().st_mtime_ns) for path in mine.rglob("*"))
+    assert open_git().source(release_of(open_git()), tmp_path / "go").root.is_dir()
+    assert sorted((path, path.stat().st_mtime_ns) for path in mine.rglob("*")) == before
+
+
+def test_a_development_branch_has_no_version(repository: Path, open_git: OPEN, tmp_path: Path) -> None:
+    (repository / "VERSION").unlink()
+    commit(repository)
+    for request in ("1.22", "stable", "1.23.1"):
+        with pytest.raises(ResolveError, match=r"it is of the line 1\.22") as caught:
+            open_git(request=request).catalog()
+        assert caught.value.hint.endswith("--go 1.22.0")
+    for request in ("1.22.7", "go1.22rc3"):
+        origin = open_git(request=request)
+        release = release_of(origin)
+        assert release.version.tag == f"go{request.removeprefix('go')}"
+        assert origin.source(release, tmp_path / "go").release == release
+
+
+def test_another_version_than_the_tree_has(open_git: OPEN) -> None:
+    with pytest.raises(ResolveError, match=r"git has no Go 1\.22\.9") as caught:
+        release_of(open_git(request="1.22.9"))
+    assert caught.value.hint == "the nearest it has: 1.22.10"
+
+
+def test_a_forks_own_suffix(repository: Path, open_git: OPEN, tmp_path: Path) -> None:
+    (repository / "VERSION").write_text("go1.22.10-acme1\n")
+    commit(repository)
+    assert open_git().source(release_of(open_git()), tmp_path / "go").release.version.tag == "go1.22.10"
+
+
+def test_what_is_no_go(repository: Path, open_git: OPEN, tmp_path: Path) -> None:
+    (repository / "src/make.bash").unlink()
+    commit(repository)
+    with pytest.raises(FetchError, match=r"no src/make\.bash"):
+        open_git().source(release_of(open_git()), tmp_path / "go")
+    git(repository, "rm", "--quiet", "-r", "VERSION", "src/internal")
+    commit(repository)
+    with pytest.raises(FetchError, match="not Go's source"):
+        open_git().catalog()
+    assert not (tmp_path / "go").exists()
+
+
+def test_a_link_in_the_tree_is_refused(repository: Path, open_git: OPEN, tmp_path: Path) -> None:
+    (repository / "src/link").symlink_to("../../..")
+    commit(repository)
+    with pytest.raises(UnsafeArchive, match="no plain file"):
+        open_git().source(release_of(open_git()), tmp_path / "work/go")
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_a_ref_that_is_not_there(open_git: OPEN) -> None:
+    for ref in ("nowhere", "0" * 40):
+        with pytest.raises(FetchError, match=f"has no {ref}"):
+            open_git(ref).catalog()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "git+ext::sh -c touch% evil",
+        "git+-oProxyCommand=evil",
+        "git+ssh://-oProxyCommand=evil/x",
+        "git+/home/me/go",
+        "git+git@example.org:go.git",
+        "git+https://",
+        "git+ftp://example.org/go",
+        "git+https://example.org/go@--upload-pack=evil",
+        "git+https://example.org/go@a:b",
+        "git+https://example.org/go@a..b",
+        "git+https://example.org/go@a b",
+    ],
+)
+def test_a_url_that_is_none(text: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        Git.parse(text, request="1.22", cache=tmp_path, console=Console(), offline=False)
+
+
+def test_a_url_with_a_user_and_a_ref(tmp_path: Path) -> None:
+    origin = Git.parse(
+        "git+ssh://git@example.org/a/go@feature/x", request="1.22", cache=tmp_path, console=Console(), offline=False
+    )
+    assert (origin.url, origin.ref) == ("ssh://git@example.org/a/go", "feature/x")
+    origin = Git.parse("git+https://e.org/go.git", request="1.22", cache=tmp_path, console=Console(), offline=False)
+    assert (origin.url, origin.ref) == ("https://e.org/go.git", "HEAD")
+
+
+def test_a_repository_that_does_not_answer_and_its_credentials(open_git: OPEN, tmp_path: Path) -> None:
+    for url in ("http://me:s3cr3t@127.0.0.1:9/go", "https://s3cr3t@127.0.0.1:9/go", f"file://{tmp_path}/none"):
+        origin = open_git(url=url)
+        with pytest.raises(Unreachable) as caught:
+            origin.catalog()
+        output = origin.console.stream
+        assert isinstance(output, io.StringIO)
+        assert "s3cr3t" not in str(caught.value) + output.getvalue()
+        assert caught.value.__cause__ is None
+        assert "127.0.0.1:9" in caught.value.reason or "does not appear to be a git repository" in caught.value.reason
+    for path in tmp_path.rglob("cache/git/**/*"):
+        assert path.is_dir() or b"s3cr3t" not in path.read_bytes()
+
+
+def test_a_machine_without_git(repository: Path, tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from gobuild.console import Console\n"
+        "from gobuild.errors import ToolMissing; from gobuild.fetch.git import Git\n"
+        "origin = Git.parse(sys.argv[1], request='1.22', cache=Path(sys.argv[2]), console=Console(), offline=False)\n"
+        "try: origin.catalog()\n"
+        "except ToolMissing as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, f"git+{repository.as_uri()}", str(tmp_path / "cache")],
+        env={"PATH": str(tmp_path)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "error: cannot run git\n  try: install git" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_real_source_from_a_repository(go_wheel: Path, open_git: OPEN, tmp_path: Path) -> None:
+    root = tmp_path / "real"
+    subprocess.run(["cp", "-r", "--", str(go_wheel), str(root)], check=True)
+    git(root, "init", "--quiet")
+    wanted = commit(root, "go1.22.10")
+    origin = open_git(url=root.as_uri())
+    source = origin.source(release_of(origin), tmp_path / "go")
+    assert source.digest == f"git:{wanted}"
+    assert not (source.root / "bin").exists()
+    assert not (source.root / "src/go/build/zcgo.go").exists()
+    for name in ("src/runtime/mfinal.go", "src/make.bash", "VERSION"):
+        assert (source.root / name).read_bytes() == (go_wheel / name).read_bytes()

@@ -1,0 +1,264 @@
+"""http: downloads from a real server that breaks in every way it can."""
+
+import hashlib
+import io
+import multiprocessing
+import random
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from goserver import SECRET, GoServer, serving
+
+from gobuild import files
+from gobuild.console import Console
+from gobuild.errors import ChecksumMismatch, DiskFull, FetchError, IncompleteDownload, Unreachable
+from gobuild.fetch import http
+
+CONTENT = random.Random(7).randbytes(3_000_000)
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture
+def server() -> Iterator[GoServer]:
+    with serving() as server:
+        server.add("go1.30.1", "file.tar.gz", CONTENT)
+        yield server
+
+
+@pytest.fixture
+def stream() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def console(stream: io.StringIO) -> Console:
+    return Console(stream=stream)
+
+
+def get(server: GoServer, to: Path, console: Console, *, sha256: str = SHA256, size: int = len(CONTENT)) -> Path:
+    return http.download(server.url + "file.tar.gz", to, sha256=sha256, size=size, console=console, pause=0.01)
+
+
+def left(to: Path) -> set[str]:
+    """What stands in the cache's folder besides locks."""
+    return {path.name for path in to.parent.iterdir() if not path.name.endswith(".lock")}
+
+
+def ranges(server: GoServer) -> list[str]:
+    return [wanted for path, wanted in server.asked if path.startswith("/files/")]
+
+
+def test_a_download_follows_redirects_and_is_kept(server: GoServer, tmp_path: Path, console: Console) -> None:
+    to = tmp_path / "downloads/file.tar.gz"
+    assert get(server, to, console).read_bytes() == CONTENT
+    assert left(to) == {"file.tar.gz"}
+    asked = len(server.asked)
+    assert get(server, to, console) == to
+    assert len(server.asked) == asked, "a whole file in the cache is not asked for again"
+
+
+def test_a_damaged_file_in_the_cache_is_fetched_again(server: GoServer, tmp_path: Path, console: Console) -> None:
+    to = tmp_path / "file.tar.gz"
+    to.write_bytes(CONTENT[:-1] + b"?")
+    assert get(server, to, console).read_bytes() == CONTENT
+
+
+def test_a_broken_connection_is_resumed_at_once(server: GoServer, tmp_path: Path, console: Console) -> None:
+    server.truncate, server.times = 1_000_000, 2
+    to = tmp_path / "file.tar.gz"
+    assert get(server, to, console).read_bytes() == CONTENT
+    first, second, third = ranges(server)
+    assert first == ""
+    assert second == "bytes=1000000-"
+    assert third == "bytes=2000000-"
+
+
+def test_truncated_for_good_keeps_the_part_and_the_next_run_goes_on(
+    server: GoServer, tmp_path: Path, console: Console
+) -> None:
+    server.truncate = 200_000
+    to = tmp_path / "file.tar.gz"
+    with pytest.raises(IncompleteDownload, match="600000 of 3000000 bytes came in 3 tries") as caught:
+        get(server, to, console)
+    assert "the connection broke" in caught.value.reason
+    assert not to.exists()
+    assert (tmp_path / "file.tar.gz.part").stat().st_size == 600_000
+    server.truncate = None
+    server.asked.clear()
+    assert get(server, to, console).read_bytes() == CONTENT
+    assert ranges(server) == ["bytes=600000-"]
+    assert left(to) == {"file.tar.gz"}
+
+
+@pytest.mark.parametrize("how", ["ranges", "etag"])
+def test_a_server_that_cannot_go_on_starts_again(how: str, server: GoServer, tmp_path: Path, console: Console) -> None:
+    setattr(server, how, False)
+    server.truncate, server.times = 1_500_000, 1
+    to = tmp_path / "file.tar.gz"
+    assert get(server, to, console).read_bytes() == CONTENT
+    assert ranges(server) == (["", "bytes=1500000-"] if how == "ranges" else ["", ""])
+
+
+def test_another_file_in_between_is_not_glued_to_the_old_half(
+    server: GoServer, tmp_path: Path, console: Console
+) -> None:
+    to = tmp_path / "file.tar.gz"
+    server.files["file.tar.gz"] = b"old" * 1_000_000
+    server.truncate = 500_000
+    with pytest.raises(IncompleteDownload):
+        get(server, to, console)
+    server.files["file.tar.gz"] = CONTENT
+    server.truncate = None
+    assert get(server, to, console).read_bytes() == CONTENT
+
+
+def test_a_part_that_a_crash_has_damaged_is_begun_again(server: GoServer, tmp_path: Path, console: Console) -> None:
+    to = tmp_path / "file.tar.gz"
+    part = tmp_path / "file.tar.gz.part"
+    part.write_bytes(bytes(len(CONTENT)))
+    assert get(server, to, console).read_bytes() == CONTENT
+    assert left(to) == {"file.tar.gz"}
+
+
+@pytest.mark.parametrize("size", [len(CONTENT), 0])
+def test_a_wrong_checksum_keeps_nothing_and_shows_both(
+    size: int, server: GoServer, tmp_path: Path, console: Console
+) -> None:
+    to = tmp_path / "file.tar.gz"
+    wrong = CONTENT[:-1] + b"?"
+    server.files["file.tar.gz"] = wrong
+    (tmp_path / "mine.txt").write_text("the user's")
+    with pytest.raises(ChecksumMismatch) as caught:
+        get(server, to, console, size=size)
+    assert SHA256 in caught.value.reason
+    assert hashlib.sha256(wrong).hexdigest() in caught.value.reason
+    assert left(to) == {"mine.txt"}
+
+
+def test_a_body_without_end_is_cut_at_the_size(server: GoServer, tmp_path: Path, console: Console) -> None:
+    server.files["file.tar.gz"] = CONTENT + b"!" * 20_000_000
+    with pytest.raises(ChecksumMismatch):
+        get(server, tmp_path / "file.tar.gz", console)
+
+
+def test_a_server_in_trouble_is_asked_three_times(server: GoServer, tmp_path: Path, console: Console) -> None:
+    server.status, server.times = 503, 2
+    assert get(server, tmp_path / "file.tar.gz", console).read_bytes() == CONTENT
+    server.times = 3
+    with pytest.raises(Unreachable, match="HTTP 503"):
+        get(server, tmp_path / "other.tar.gz", console)
+    assert left(tmp_path / "x") == {"file.tar.gz"}
+
+
+def test_a_missing_file_is_asked_for_once(server: GoServer, tmp_path: Path, console: Console) -> None:
+    with pytest.raises(FetchError, match="HTTP 404"):
+        http.download(server.url + "none.tar.gz", tmp_path / "none", sha256=SHA256, console=console)
+    assert len(server.asked) == 1
+
+
+def test_no_answer_in_time(server: GoServer, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.delay = 2
+    monkeypatch.setattr(http, "TIMEOUT", (1.0, 0.1))
+    monkeypatch.setattr(http, "TRIES", 1)
+    with pytest.raises(Unreachable, match="no answer in time"):
+        get(server, tmp_path / "file.tar.gz", console)
+    with pytest.raises(Unreachable, match="no answer in time"):
+        http.read(server.url)
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def test_why_says_no_more_than_it_may(tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = closed_port()
+    for url, why in {
+        f"http://me:{SECRET}@127.0.0.1:{port}/dl/x?key={SECRET}#{SECRET}": "connection refused",
+        f"http://me:{SECRET}@no-such-host.invalid/dl/x?key={SECRET}": "the name is not known",
+    }.items():
+        with pytest.raises(Unreachable, match=why) as caught:
+            http.read(url)
+        assert SECRET not in str(caught.value)
+        assert "me" not in http.plain(url).partition("/dl/")[0].split(".")
+        with pytest.raises(Unreachable, match=why) as caught:
+            http.download(url, tmp_path / "x", sha256=SHA256, console=console, pause=0.01)
+        assert SECRET not in str(caught.value)
+        assert caught.value.__cause__ is None
+    monkeypatch.setenv("http_proxy", f"http://me:{SECRET}@127.0.0.1:{port}")
+    with pytest.raises(Unreachable, match="the proxy does not let it through") as caught:
+        http.read("http://go.example.invalid/dl/")
+    assert SECRET not in str(caught.value)
+
+
+def test_the_redirects_token_is_never_seen(
+    server: GoServer, tmp_path: Path, console: Console, stream: io.StringIO
+) -> None:
+    server.truncate = 100
+    with pytest.raises(IncompleteDownload) as caught:
+        get(server, tmp_path / "file.tar.gz", console)
+    assert any(SECRET in path for path, _ in server.asked)
+    assert SECRET not in str(caught.value) + stream.getvalue()
+    for path in tmp_path.iterdir():
+        assert SECRET.encode() not in path.read_bytes()
+
+
+def test_a_certificate_nobody_trusts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        listener.settimeout(5)
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            connection.sendall(b"HTTP/1.1 400 no TLS here\r\n\r\n")
+            connection.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(Unreachable, match=r"no TLS connection|the connection broke"):
+            http.read(f"https://127.0.0.1:{port}/dl/")
+        thread.join()
+
+
+def _in_another_process(url: str, to: str, sha256: str, size: int) -> None:
+    http.download(url, Path(to), sha256=sha256, size=size, console=Console(), pause=0.01)
+
+
+def test_two_processes_download_a_file_once(server: GoServer, tmp_path: Path) -> None:
+    server.delay = 0.3
+    to = tmp_path / "file.tar.gz"
+    spawn = multiprocessing.get_context("spawn")
+    work = (server.url + "file.tar.gz", str(to), SHA256, len(CONTENT))
+    processes = [spawn.Process(target=_in_another_process, args=work) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert len(ranges(server)) == 1
+    assert files.sha256(to) == SHA256
+    assert left(to) == {"file.tar.gz"}
+
+
+def test_a_full_disk_is_said_and_freed(server: GoServer, tmp_path: Path, console: Console) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(small)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount a small file system")
+    try:
+        to = small / "file.tar.gz"
+        with pytest.raises(DiskFull, match=r"downloading file.tar.gz needs about 2 MiB"):
+            get(server, to, console)
+        assert server.asked == []
+        with pytest.raises(DiskFull, match=r"no space left on the device while downloading file\.tar\.gz"):
+            get(server, to, console, size=0)
+        assert left(to) == set()
+    finally:
+        subprocess.run(["umount", small], check=True)

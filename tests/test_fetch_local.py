@@ -1,0 +1,122 @@
+"""local: folders and archives of this machine."""
+
+import base64
+import hashlib
+import os
+import subprocess
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from gobuild import files
+from gobuild.errors import ConfigError, FetchError, ResolveError, UnsafeArchive
+from gobuild.fetch.local import Local
+from gobuild.resolve import resolve
+
+
+def local(path: Path, cache: Path, request: str = "1.22") -> Local:
+    return Local(path=path, request=request, cache=cache)
+
+
+def hash1(root: Path, names: list[str]) -> str:
+    """golang.org/x/mod/sumdb/dirhash.Hash1, written again."""
+    lines = [f"{hashlib.sha256((root / name).read_bytes()).hexdigest()}  {name}\n" for name in sorted(names)]
+    return "h1:" + base64.b64encode(hashlib.sha256("".join(lines).encode()).digest()).decode()
+
+
+SOURCES = [
+    "LICENSE",
+    "VERSION",
+    "go.env",
+    "src/internal/goversion/goversion.go",
+    "src/make.bash",
+    "src/runtime/mfinal.go",
+]
+
+
+def test_a_built_work_tree_is_copied_without_what_was_built(toy_tree: Path, tmp_path: Path) -> None:
+    subprocess.run(["bash", "make.bash"], cwd=toy_tree / "src", check=True, capture_output=True)
+    for name in (".git/config", "src/go/build/zcgo.go", "pkg/obj/x", "misc/.git"):
+        path = toy_tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    (toy_tree / "bin/link").symlink_to("go")
+    before = files.dirhash(toy_tree)
+    origin = local(toy_tree, tmp_path / "cache")
+    catalog = origin.catalog()
+    assert catalog.identity == hash1(toy_tree, SOURCES)
+    source = origin.source(resolve("1.22.10", catalog), tmp_path / "go")
+    assert (source.kind, source.location, source.digest) == ("local", str(toy_tree), catalog.identity)
+    assert source.added == ("PATENTS",)
+    copied = sorted(path.relative_to(source.root).as_posix() for path in source.root.rglob("*") if path.is_file())
+    assert copied == sorted([*SOURCES, "PATENTS"])
+    assert os.access(source.root / "src/make.bash", os.X_OK)
+    assert files.dirhash(toy_tree) == before
+
+
+@pytest.mark.parametrize("form", ["tar", "tar.gz", "tar.xz", "zip"])
+def test_an_archive_with_a_top_folder_of_any_name(form: str, toy_tree: Path, tmp_path: Path) -> None:
+    archive = tmp_path / f"acme-go.{form}"
+    if form == "zip":
+        with zipfile.ZipFile(archive, "w") as pack:
+            for name in SOURCES:
+                pack.write(toy_tree / name, f"acme-go-1/{name}")
+    else:
+        toy_tree = toy_tree.rename(tmp_path / "acme-go-1")
+        subprocess.run(["tar", "-C", tmp_path, "-a", "-cf", archive, "acme-go-1"], check=True)
+    origin = local(archive, tmp_path / "cache")
+    catalog = origin.catalog()
+    assert catalog.identity == local(toy_tree, tmp_path / "cache").catalog().identity
+    source = origin.source(resolve("1.22", catalog), tmp_path / "go")
+    assert (source.location, source.digest) == (str(archive), catalog.identity)
+    assert source.added == ("PATENTS",)
+
+
+def test_an_archive_that_is_none(toy_tree: Path, tmp_path: Path) -> None:
+    two = tmp_path / "two.tar"
+    with tarfile.open(two, "w") as tar:
+        tar.add(toy_tree, "a")
+        tar.add(toy_tree, "b")
+    flat = tmp_path / "flat.tar"
+    with tarfile.open(flat, "w") as tar:
+        tar.add(toy_tree, ".")
+    for archive in (two, flat):
+        with pytest.raises(FetchError, match="one top folder"):
+            local(archive, tmp_path / "cache").catalog()
+    link = tmp_path / "link.tar"
+    (toy_tree / "src/link").symlink_to("/etc")
+    with tarfile.open(link, "w") as tar:
+        tar.add(toy_tree, "go")
+    text = tmp_path / "text"
+    text.write_text("no archive")
+    for archive in (link, text):
+        with pytest.raises(UnsafeArchive):
+            local(archive, tmp_path / "cache").catalog()
+    assert [path.name for path in (tmp_path / "cache/local").glob("*")] == []
+
+
+def test_what_is_no_source_is_refused_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no folder or archive"):
+        local(tmp_path / "none", tmp_path / "cache")
+    with pytest.raises(ConfigError, match=r"no src/make\.bash"):
+        local(tmp_path, tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("to", ["/etc", "nowhere", "runtime"])
+def test_a_link_in_a_tree_is_refused(to: str, toy_tree: Path, tmp_path: Path) -> None:
+    (toy_tree / "src/link").symlink_to(to)
+    with pytest.raises(FetchError, match="src/link is no plain file"):
+        local(toy_tree, tmp_path / "cache").catalog()
+
+
+def test_the_version_asked_for_must_be_the_trees(toy_tree: Path, tmp_path: Path) -> None:
+    origin = local(toy_tree, tmp_path / "cache", "1.23.1")
+    with pytest.raises(ResolveError, match=r"local has no Go 1\.23\.1"):
+        resolve("1.23.1", origin.catalog())
+    (toy_tree / "VERSION").write_text("devel go1.22-78d89b7\n")
+    assert str(resolve("1.22.3", local(toy_tree, tmp_path / "cache", "1.22.3").catalog()).version) == "1.22.3"
+    with pytest.raises(ResolveError, match="has no VERSION"):
+        origin.catalog()

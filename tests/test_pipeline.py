@@ -1,0 +1,203 @@
+"""The pipeline on a toy tree: a real make.bash of twenty lines, real processes, real failures; no compiler."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gobuild import pipeline
+from gobuild.console import Console
+from gobuild.errors import BuildError, Busy, DiskFull, PackageError, ToolMissing, VerifyError
+from gobuild.pipeline import Session
+from gobuild.settings import Settings
+
+
+@pytest.fixture
+def bootstrap(tmp_path: Path) -> Path:
+    """A folder that says it is a Go toolchain."""
+    go = tmp_path / "bootstrap/bin/go"
+    go.parent.mkdir(parents=True)
+    root = 'cd "$(dirname "$0")/.." && pwd'
+    go.write_text(f'#!/bin/sh\ncase $1 in env) {root};; *) echo "go version go1.22.10 linux/amd64";; esac\n')
+    go.chmod(0o755)
+    (go.parent.parent / "VERSION").write_text("go1.22.10\n")
+    return go.parent.parent
+
+
+@pytest.fixture
+def session(tmp_path: Path, toy_tree: Path, bootstrap: Path) -> Session:
+    """What a user says to build the toy for darwin/arm64, with an earlier release in dist/."""
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "dist/precious").write_text("kept")
+    settings = Settings(
+        go="1.22.10",
+        source=str(toy_tree),
+        series="none",
+        suffix="toy",
+        bootstrap=str(bootstrap),
+        dist=tmp_path / "dist",
+        work=tmp_path / "work",
+        cache=tmp_path / "cache",
+    )
+    return Session(settings=settings, console=Console(stream=io.StringIO()))
+
+
+JOB = "go1.22.10-toy.darwin-arm64"
+
+
+def _said(session: Session) -> str:
+    assert isinstance(session.console.stream, io.StringIO)
+    return session.console.stream.getvalue()
+
+
+def _nothing_half_made(session: Session) -> None:
+    assert [path.name for path in session.settings.dist.iterdir()] == ["precious"]
+    assert not (session.settings.work / JOB / "go").exists()
+    assert not (session.settings.work / JOB / "tmp").exists()
+
+
+def test_a_toolchain_that_is_none_is_built_and_then_refused(session: Session, toy_tree: Path) -> None:
+    before = (toy_tree / "VERSION").read_text()
+    with pytest.raises(VerifyError, match="bin/go"):
+        pipeline.build(session)
+    assert "Building Go" not in _said(session)
+    assert "build    toolchain1" in _said(session)
+    # It stays to be looked at; dist/ knows nothing of it, and the user's own tree is as it was.
+    assert (session.settings.work / JOB / "go/bin/darwin_arm64/go").is_file()
+    assert (session.settings.work / JOB / "go/VERSION").read_text().startswith("go1.22.10-toy\n")
+    assert (toy_tree / "VERSION").read_text() == before
+    assert not (toy_tree / "bin").exists()
+    assert [path.name for path in session.settings.dist.iterdir()] == ["precious"]
+
+
+def test_make_bash_failing(session: Session, toy_tree: Path) -> None:
+    (toy_tree / "src/make.bash").write_text("for i in $(seq 100); do echo line $i; done; exit 2\n")
+    with pytest.raises(BuildError) as caught:
+        pipeline.build(session)
+    log = session.settings.work / JOB / "make.log"
+    assert "line 81\n" in str(caught.value)
+    assert "line 80\n" not in str(caught.value)
+    assert str(log) in str(caught.value)
+    assert len(log.read_text().splitlines()) == 100
+    _nothing_half_made(session)
+
+
+def test_make_bash_that_makes_nothing(session: Session, toy_tree: Path) -> None:
+    (toy_tree / "src/make.bash").write_text("echo done\n")
+    with pytest.raises(BuildError, match="made no"):
+        pipeline.build(session)
+    _nothing_half_made(session)
+
+
+def test_make_bash_finding_the_disk_full(session: Session, toy_tree: Path) -> None:
+    (toy_tree / "src/make.bash").write_text('echo "write /x/y.o: no space left on device" >&2; exit 2\n')
+    with pytest.raises(DiskFull, match="no space left"):
+        pipeline.build(session)
+    _nothing_half_made(session)
+
+
+def test_no_bash(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(ToolMissing, match="bash"):
+        pipeline.build(session)
+    _nothing_half_made(session)
+
+
+def test_no_room(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "ROOM", 1 << 60)
+    with pytest.raises(DiskFull, match="needs about"):
+        pipeline.build(session)
+    assert not session.settings.work.exists()
+
+
+def test_nothing_to_package(session: Session) -> None:
+    with pytest.raises(PackageError, match="run invoke build"):
+        pipeline.repackage(session)
+
+
+def test_callers_variables_do_not_reach_make_bash(
+    session: Session, toy_tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (toy_tree / "src/make.bash").write_text("env; exit 2\n")
+    for name in ("GOFLAGS", "GOROOT", "GOEXPERIMENT", "DYLD_INSERT_LIBRARIES", "CC", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "leaked")
+    with pytest.raises(BuildError):
+        pipeline.build(session)
+    said = (session.settings.work / JOB / "make.log").read_text()
+    assert "GOARCH=arm64" in said
+    assert "leaked" not in said
+
+
+PROGRAM = """
+import sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from gobuild import pipeline
+from gobuild.console import Console
+from gobuild.settings import Settings
+from gobuild.tasks.words import interruptible
+paths = dict(dist=Path({dist!r}), work=Path({work!r}), cache=Path({cache!r}))
+settings = Settings(go="1.22.10", source={source!r}, series="none", suffix="toy", bootstrap={bootstrap!r}, **paths)
+with interruptible():
+    pipeline.build(pipeline.Session(settings=settings, console=Console()))
+"""
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_while_another_waits_at_the_door(session: Session, toy_tree: Path, sign: signal.Signals) -> None:
+    (toy_tree / "src/make.bash").write_text(
+        "trap '' TERM INT\necho Building Go for ever.\nsleep 321 & wait; sleep 321\n"
+    )
+    settings = session.settings
+    paths = {name: str(getattr(settings, name)) for name in ("dist", "work", "cache", "source", "bootstrap")}
+    program = PROGRAM.format(tests=str(Path(__file__).parent), **paths)
+    first = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert first.stdout
+    for line in first.stdout:
+        if "for ever" in line:
+            break
+    with pytest.raises(Busy, match=r"another gobuild is building go1\.22\.10-toy for darwin/arm64"):
+        pipeline.build(session)
+    assert (settings.work / JOB / "go").is_dir(), "the second must not clean up behind the first"
+    first.send_signal(sign)
+    _, said = first.communicate(timeout=20)
+    assert "Interrupted" in said
+    assert _sleeping(settings.work) == []
+    _nothing_half_made(session)
+
+
+def _sleeping(work: Path) -> list[str]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(entry / "cwd").startswith(str(work)):
+                found.append((entry / "cmdline").read_text())
+        except OSError:
+            continue
+    return found
+
+
+def test_clean_takes_only_builds(session: Session) -> None:
+    with pytest.raises(VerifyError):
+        pipeline.build(session)
+    mine = session.settings.work / "notes"
+    mine.mkdir()
+    assert pipeline.clean(session.settings.work) == [session.settings.work / JOB]
+    assert [path.name for path in session.settings.work.iterdir()] == ["notes"]
+
+
+def test_time_is_told_apart(session: Session) -> None:
+    from gobuild.measure import Clock
+
+    clock = Clock(session.console)
+    with clock.stage("build"):
+        clock.timed("make.bash", session.run)(["sleep", "0.2"], env={"PATH": "/usr/bin:/bin"}, cwd=Path("/"))
+        time.sleep(0.1)
+    assert 0.2 <= clock.programs["make.bash"] < clock.stages["build"]
+    assert 0.1 <= clock.around < clock.total
+    assert clock.measured()["peak_memory_mib"] > 10

@@ -1,0 +1,252 @@
+"""The checks of one file, by its expectation: what passes, and what each of them refuses."""
+
+import os
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from verify_fixtures import (
+    DARWIN,
+    HELLO,
+    INTEL,
+    LINUX,
+    METAL,
+    STATIC,
+    WITH_METAL,
+    command,
+    compiled,
+    expected,
+    failed,
+    judged,
+    named,
+    put,
+    resigned,
+)
+
+from gobuild.model import TARGETS, GoVersion, Target, Verdict
+from gobuild.verify import expect
+from gobuild.verify.checks import inspect
+from gobuild.verify.expect import expectation
+from gobuild.verify.image import COMMANDS
+
+
+@pytest.fixture(scope="module")
+def hello(go_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return compiled(go_wheel, tmp_path_factory.mktemp("hello")).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def linux(go_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return compiled(go_wheel, tmp_path_factory.mktemp("linux"), LINUX).read_bytes()
+
+
+def test_a_real_program_passes(hello: bytes, tmp_path: Path) -> None:
+    found = judged(hello, tmp_path, replace(expected(), stripped=True))
+    assert failed(found) == {}
+    assert [check.name for check in found.checks] == [
+        "format",
+        "layout",
+        "platform",
+        "install names",
+        "symbols",
+        "symbol table",
+        "LC_UUID",
+        "signature",
+        "version",
+        "settings",
+        "build paths",
+        "traces",
+    ]
+    assert {check.verdict for check in found.checks if check.name != "LC_UUID"} == {Verdict.OK}
+    assert named(found, "LC_UUID").verdict is Verdict.SKIPPED
+
+
+def test_a_program_that_links_metal_is_refused(go_wheel: Path, tmp_path: Path) -> None:
+    data = compiled(go_wheel, tmp_path, source=WITH_METAL).read_bytes()
+    found = failed(judged(data, tmp_path))
+    assert found == {
+        "install names": METAL,
+        "symbols": "_MTLCreateSystemDefaultDevice",
+        "traces": "Metal.framework; MTLCreateSystemDefaultDevice",
+    }
+
+
+def test_metal_left_in_a_directive_alone_is_refused(go_wheel: Path, tmp_path: Path) -> None:
+    """Removing the call alone does not cure: the linker writes the install name for the directive."""
+    source = {
+        "main.go": WITH_METAL["main.go"].replace("{ device() }", "{}"),
+        "device_arm64.s": WITH_METAL["device_arm64.s"],
+    }
+    data = compiled(go_wheel, tmp_path, source=source).read_bytes()
+    assert METAL in failed(judged(data, tmp_path))["install names"]
+
+
+@pytest.mark.parametrize("name", ["LC_LOAD_WEAK_DYLIB", "LC_REEXPORT_DYLIB", "LC_LAZY_LOAD_DYLIB", "LC_RPATH"])
+def test_another_way_to_load_is_refused(hello: bytes, tmp_path: Path, name: str) -> None:
+    at = command(hello, "LC_LOAD_DYLIB")
+    number = next(number for number, each in COMMANDS.items() if each == name)
+    changed = put(hello, at, "<I", number)
+    assert name in failed(judged(resigned(changed), tmp_path))["install names"]
+
+
+def test_a_missing_uuid_is_refused_where_it_must_be(go_wheel: Path, tmp_path: Path) -> None:
+    with_uuid = compiled(go_wheel, tmp_path / "with", flags=("-trimpath", "-ldflags=-w -B gobuildid")).read_bytes()
+    without = compiled(go_wheel, tmp_path / "without", flags=("-trimpath", "-ldflags=-w")).read_bytes()
+    assert failed(judged(with_uuid, tmp_path, expected(uuid=True))) == {}
+    assert failed(judged(without, tmp_path, expected(uuid=True))) == {"LC_UUID": "none"}
+
+
+def test_a_wrong_stamp_is_refused(hello: bytes, tmp_path: Path) -> None:
+    found = judged(hello, tmp_path, expected(stamp="go1.22.10-acme1"))
+    assert failed(found) == {"version": "go1.22.10"}
+    assert named(found, "version").expected == "go1.22.10-acme1"
+
+
+def test_wrong_settings_and_program_are_refused(hello: bytes, tmp_path: Path) -> None:
+    wanted = replace(expected(), settings={"CGO_ENABLED": "1", "GOOS": "darwin", "-race": "true"})
+    assert failed(judged(hello, tmp_path, wanted)) == {"settings": "CGO_ENABLED=0; -race=(none)"}
+    (tmp_path / "other").write_bytes(hello)
+    found = inspect(tmp_path / "other", subject="bin/go", program="cmd/go", expected=expected())
+    assert failed(found) == {"settings": "path=hello"}
+
+
+def test_wrong_platform_is_refused(hello: bytes, tmp_path: Path) -> None:
+    wanted = replace(expected(), minos="12.0", sdk="12.0")
+    assert failed(judged(hello, tmp_path, wanted)) == {"platform": "macOS 11.0, SDK 11.0"}
+
+
+def test_an_unknown_platform_is_skipped(hello: bytes, tmp_path: Path) -> None:
+    found = judged(hello, tmp_path, replace(expected(), minos="", sdk=""))
+    assert failed(found) == {}
+    assert named(found, "platform").verdict is Verdict.SKIPPED
+
+
+@pytest.mark.parametrize("target", [INTEL, LINUX], ids=str)
+def test_a_program_for_another_machine_is_refused(go_wheel: Path, tmp_path: Path, target: Target) -> None:
+    data = compiled(go_wheel, tmp_path, target).read_bytes()
+    assert "format" in failed(judged(data, tmp_path))
+    assert failed(judged(data, tmp_path, expected(target))) == {}
+
+
+def test_an_unsigned_program_passes_for_amd64_alone(go_wheel: Path, tmp_path: Path) -> None:
+    found = judged(compiled(go_wheel, tmp_path, INTEL).read_bytes(), tmp_path, expected(INTEL))
+    assert named(found, "signature").verdict is Verdict.SKIPPED
+    assert named(found, "platform").seen == "macOS 10.13, SDK 10.13"
+
+
+def test_symbols_and_debugging_information_are_seen(go_wheel: Path, tmp_path: Path) -> None:
+    for target in (DARWIN, LINUX):
+        data = compiled(go_wheel, tmp_path, target, flags=("-trimpath",)).read_bytes()
+        seen = failed(judged(data, tmp_path, replace(expected(target), stripped=True)))
+        assert set(seen) == {"symbol table"}
+        assert "debugging information" in seen["symbol table"]
+        assert "symbol" in seen["symbol table"].partition(";")[2]
+        assert failed(judged(data, tmp_path, replace(expected(target), debugging=True))) == {}
+
+
+def test_paths_of_the_building_machine_are_found(go_wheel: Path, tmp_path: Path) -> None:
+    """Without -trimpath the compiler writes the folder of each source file, of GOROOT too."""
+    data = compiled(go_wheel, tmp_path, flags=(STATIC,)).read_bytes()
+    wanted = replace(expected(), paths=(str(go_wheel), str(tmp_path), "/nowhere/at/all"))
+    seen = failed(judged(data, tmp_path, wanted))
+    assert set(seen) == {"settings", "build paths"}
+    assert seen["build paths"].split("; ") == [
+        f"the path {go_wheel}",
+        f"the path {tmp_path}",
+        "file names with their folders, as without -trimpath",
+    ]
+
+
+def test_a_static_linux_program_passes(linux: bytes, tmp_path: Path) -> None:
+    found = judged(linux, tmp_path, replace(expected(LINUX), stripped=True))
+    assert failed(found) == {}
+    assert named(found, "linking").seen == "static"
+
+
+def test_a_linux_program_with_shared_libraries_is_refused(go_wheel: Path, tmp_path: Path) -> None:
+    """Go's own linker makes a dynamic program of this directive, as it does for the os/user package with cgo."""
+    source = {
+        "main.go": (
+            'package main\n\nimport _ "unsafe"\n\n'
+            '//go:cgo_import_dynamic libc_getpid getpid "libc.so.6"\n'
+            '//go:cgo_import_dynamic _ _ "libc.so.6"\n\n'
+            "func pid()\n\nfunc main() { pid() }\n"
+        ),
+        "pid_amd64.s": ('#include "textflag.h"\n\nTEXT ·pid(SB),NOSPLIT,$0\n\tCALL libc_getpid(SB)\n\tRET\n'),
+    }
+    data = compiled(go_wheel, tmp_path, LINUX, source=source).read_bytes()
+    seen = failed(judged(data, tmp_path, expected(LINUX)))
+    assert "needs libc.so.6" in seen["linking"]
+    assert failed(judged(data, tmp_path, replace(expected(LINUX), static=False))) == {}
+
+
+def test_what_is_no_executable_gets_a_verdict(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    (tmp_path / "text").write_text(HELLO["main.go"], encoding="utf-8")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("text")
+    os.mkfifo(tmp_path / "pipe")
+    for target in (DARWIN, LINUX):
+        for name in ("empty", "text", "folder", "link", "pipe", "missing"):
+            found = inspect(tmp_path / name, subject=name, program="", expected=expected(target))
+            assert list(failed(found)) == ["format"]
+            assert named(found, "format").expected == f"an executable for {target}"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_mutation_is_more_than_a_verdict(hello: bytes, linux: bytes, tmp_path: Path, seed: int) -> None:
+    """Whatever a file holds, it is judged: nothing is raised, and nothing hangs (the whole test has seconds)."""
+    chosen = random.Random(seed)
+    data, target = ((hello, DARWIN), (linux, LINUX))[seed % 2]
+    found = judged(data, tmp_path, expected(target))
+    assert failed(found) == {}
+    for _ in range(250):
+        changed = bytearray(data)
+        for _ in range(chosen.choice((1, 1, 4, 16))):
+            # Mostly where the structure is: the headers, and the end with signature or section headers.
+            end = len(changed) - chosen.randrange(1, 30_000)
+            at = chosen.choice((chosen.randrange(64), chosen.randrange(4096), end, chosen.randrange(len(changed) - 8)))
+            width = chosen.choice((1, 4, 8))
+            value = chosen.choice((0, 1, 1 << 31, (1 << 64) - 1, len(data), chosen.getrandbits(64)))
+            changed[at : at + width] = (value % (1 << 8 * width)).to_bytes(width, "little")
+        if chosen.random() < 0.1:
+            del changed[chosen.randrange(1, len(changed)) :]
+        found = judged(bytes(changed), tmp_path, expected(target))
+        if target == DARWIN and changed != data:
+            assert failed(found)
+
+
+def test_facts_are_rows_that_override() -> None:
+    def of(version: str, target: Target) -> tuple[str, str, bool, int]:
+        found = expectation(GoVersion.parse(version), target, stamp="")
+        return found.minos, found.sdk, found.uuid, len(found.tools)
+
+    assert of("1.20", DARWIN) == ("", "", False, 0)
+    assert of("1.21.13", DARWIN) == ("11.0", "11.0", False, 17)
+    assert of("1.22.10", INTEL) == ("10.13", "10.13", False, 17)
+    assert of("1.23.9", INTEL) == ("11.0", "11.0", False, 18)
+    assert of("1.24rc1", DARWIN) == ("11.0", "11.0", True, 18)
+    assert of("1.25.5", DARWIN) == ("12.0", "12.0", True, 7)
+    assert of("1.26.6", DARWIN) == ("12.0", "12.0", True, 8)
+    assert of("1.27.3", INTEL) == ("13.0", "26.2", True, 8)
+    assert of("1.28.0", DARWIN) == ("", "", True, 0)
+    assert of("1.27.3", LINUX) == ("", "", False, 8)
+    assert expectation(GoVersion.parse("1.22.10"), DARWIN, stamp="", uuid=True).uuid
+    assert [expectation(None, target, stamp="").signed for target in TARGETS] == [True, False, False, False]
+
+
+def test_stamps_name_their_release() -> None:
+    assert expect.release_of("go1.22.10-acme1.3f9c2a1") == GoVersion.parse("1.22.10")
+    assert expect.release_of("go1.27.3 X:nodwarf5") == GoVersion.parse("1.27.3")
+    assert expect.release_of("devel go1.28-0123abc") is None
+    assert expect.release_of("") is None
+
+
+def test_every_symbol_that_official_binaries_import_is_allowed(darwin_wheel: Path) -> None:
+    wanted = expectation(GoVersion.parse("1.22.10"), DARWIN, stamp="go1.22.10")
+    found = inspect(darwin_wheel / "bin/go", subject="bin/go", program="cmd/go", expected=wanted)
+    assert named(found, "symbols").seen.startswith("128 imported")
+    assert expect.DENIED_SYMBOLS.match("_IOServiceMatching")
+    assert expect.DENIED_SYMBOLS.match("_OBJC_CLASS_$_MTLDevice")
+    assert not expect.DENIED_SYMBOLS.match("_clock_gettime")

@@ -1,0 +1,268 @@
+"""The readers of headers: Mach-O, its layout, ELF and Go's build information, on real files and on damaged ones."""
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from verify_fixtures import DARWIN, HELLO, INTEL, LINUX, command, compiled, image, put, view
+
+from gobuild.run import run
+from gobuild.verify import buildinfo, elf, layout, macho
+from gobuild.verify.view import FILE_LIMIT, Malformed, opened
+
+Change = Callable[[bytes], bytes]
+
+
+@pytest.fixture(scope="module")
+def hello(go_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return compiled(go_wheel, tmp_path_factory.mktemp("hello")).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def linux(go_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return compiled(go_wheel, tmp_path_factory.mktemp("linux"), LINUX).read_bytes()
+
+
+def problems(data: bytes, page: int = 1 << 14) -> str:
+    return "; ".join(layout.problems(image(data), size=len(data), page=page))
+
+
+def test_reads_what_go_writes(hello: bytes) -> None:
+    found = image(hello)
+    assert found.commands[:5] == ["LC_SEGMENT_64"] * 5
+    assert found.commands[-1] == "LC_CODE_SIGNATURE"
+    assert [each.name for each in found.segments] == ["__PAGEZERO", "__TEXT", "__DATA_CONST", "__DATA", "__LINKEDIT"]
+    assert (found.platform, found.minos, found.sdk, found.uuid) == (1, "11.0", "11.0", "")
+    assert [name for _command, name in found.dylibs] == ["/usr/lib/libSystem.B.dylib"]
+    assert found.dylinker == layout.DYLD
+    assert "_pthread_create" in found.imports
+    assert found.bound == set(found.imports)
+    assert found.defined == 0
+    assert found.signature
+    assert found.signature.end == len(hello)
+    assert problems(hello) == ""
+
+
+def test_a_uuid_and_debugging_information_are_read(go_wheel: Path, tmp_path: Path) -> None:
+    data = compiled(go_wheel, tmp_path, flags=("-ldflags=-B 0x000102030405060708090a0b0c0d0e0f",)).read_bytes()
+    found = image(data)
+    assert found.uuid == "000102030405060708090a0b0c0d0e0f"
+    assert found.defined > 1000
+    assert found.segment("__DWARF")
+    assert problems(data) == ""
+
+
+def test_darwin_amd64_starts_by_a_thread_state(go_wheel: Path, tmp_path: Path) -> None:
+    data = compiled(go_wheel, tmp_path, INTEL).read_bytes()
+    found = image(data)
+    text = found.section("__text")
+    assert "LC_UNIXTHREAD" in found.commands
+    assert found.signature is None
+    assert found.minos == "10.13"
+    assert text
+    assert found.entry is not None
+    assert text.offset < found.entry < text.offset + text.size
+    assert problems(data, page=1 << 12) == ""
+    at = command(data, "LC_UNIXTHREAD")
+    assert "not in __text" in problems(put(data, at + 16 + 16 * 8, "<Q", 0), page=1 << 12)
+    with pytest.raises(Malformed, match="no x86-64 thread state"):
+        image(put(data, at + 8, "<I", 6))
+
+
+NOT_MACHO: dict[str, tuple[Change, str]] = {
+    "fat": (lambda data: struct.pack(">2I", 0xCAFEBABE, 1) + data, "a fat"),
+    "fat64": (lambda data: struct.pack(">2I", 0xCAFEBABF, 1) + data, "a fat"),
+    "32-bit": (lambda data: put(data, 0, "<I", 0xFEEDFACE), "32-bit"),
+    "elf": (lambda _data: b"\x7fELF" + bytes(100), "an ELF file"),
+    "text": (lambda _data: b"hello, world, this is no program at all", "begins with 68656c6c"),
+    "short": (lambda data: data[:20], "beyond the file"),
+    "reserved": (lambda data: put(data, 28, "<I", 1), "reserved"),
+    "too many commands": (lambda data: put(data, 16, "<I", 0xFFFFFFFF), "4294967295 load commands"),
+    "commands too long": (lambda data: put(data, 20, "<I", 0x7FFFFFFF), "load commands in 2147483647 bytes"),
+    "one command too many": (lambda data: put(data, 16, "<I", struct.unpack_from("<I", data, 16)[0] + 1), "beyond"),
+    "one command too few": (lambda data: put(data, 16, "<I", struct.unpack_from("<I", data, 16)[0] - 1), "header says"),
+    "command past the end": (lambda data: put(data, 32 + 4, "<I", 0xFFFFFFF8), "ends beyond the load commands"),
+    "command of no size": (lambda data: put(data, 32 + 4, "<I", 0), "ends beyond the load commands"),
+    "command of odd size": (lambda data: put(data, 32 + 4, "<I", 73), "ends beyond the load commands"),
+    "sections lie": (lambda data: put(data, command(data, "LC_SEGMENT_64", "__TEXT") + 64, "<I", 1 << 31), "sections"),
+    "segment's name": (lambda data: put(data, 32 + 8 + 15, "<B", 65), "more behind its end"),
+    "dylib's name outside": (lambda data: put(data, command(data, "LC_LOAD_DYLIB") + 8, "<I", 1 << 20), "outside"),
+    "symbols outside": (lambda data: put(data, command(data, "LC_SYMTAB") + 12, "<I", 1 << 30), "beyond the file"),
+    "names outside": (lambda data: put(data, command(data, "LC_SYMTAB") + 20, "<I", 1 << 31), "beyond the file"),
+    "a name outside": (lambda data: put(data, symbols(data), "<I", 1 << 31), "beyond the file"),
+    "bind opcodes outside": (lambda data: put(data, command(data, "LC_DYLD_INFO_ONLY") + 16, "<I", 1 << 31), "beyond"),
+    "signature outside": (lambda data: put(data, command(data, "LC_CODE_SIGNATURE") + 8, "<I", 1 << 31), "beyond"),
+    "two entry points": (lambda data: put(data, command(data, "LC_BUILD_VERSION"), "<I", 0x80000028), "two LC_MAIN"),
+}
+
+
+def symbols(data: bytes) -> int:
+    return int(struct.unpack_from("<I", data, command(data, "LC_SYMTAB") + 8)[0])
+
+
+@pytest.mark.parametrize("name", NOT_MACHO)
+def test_what_cannot_be_read_is_malformed(hello: bytes, name: str) -> None:
+    change, message = NOT_MACHO[name]
+    with pytest.raises(Malformed, match=message):
+        image(change(hello))
+
+
+def segment(name: str, offset: int, form: str, value: int) -> Change:
+    return lambda data: put(data, command(data, "LC_SEGMENT_64", name) + offset, form, value)
+
+
+BAD_LAYOUT: dict[str, tuple[Change, str]] = {
+    "a library": (lambda data: put(data, 12, "<I", 6), "file type 6"),
+    "not PIE": (lambda data: put(data, 24, "<I", 4), "not position-independent"),
+    "executable stack": (lambda data: put(data, 24, "<I", 0x220004), "executable stack"),
+    "unknown command": (lambda data: put(data, command(data, "LC_BUILD_VERSION"), "<I", 0x27), "load command 0x27"),
+    "no entry": (lambda data: put(data, command(data, "LC_MAIN"), "<I", 0x7F), "not one entry point"),
+    "entry elsewhere": (lambda data: put(data, command(data, "LC_MAIN") + 8, "<Q", 32), "entry point 0x20"),
+    "segments overlap in memory": (segment("__DATA", 24, "<Q", 0x100000000), "overlap in memory"),
+    "segments overlap in the file": (segment("__DATA", 40, "<Q", 0), "overlap in the file"),
+    "segment beyond the file": (segment("__LINKEDIT", 48, "<Q", 1 << 40), "ends beyond the file"),
+    "segment beyond the address space": (segment("__LINKEDIT", 32, "<Q", (1 << 64) - 1), "address space"),
+    "segment not aligned": (segment("__DATA", 24, "<Q", 0x100001000), "not aligned"),
+    "writable text": (segment("__TEXT", 60, "<I", 7), "__TEXT is writable and executable"),
+    "executable data": (segment("__DATA", 60, "<I", 5), "__DATA is executable"),
+    "more rights than allowed": (segment("__LINKEDIT", 60, "<I", 3), "more rights"),
+    "a page zero that can be read": (segment("__PAGEZERO", 60, "<I", 1), "__PAGEZERO"),
+    "no room in memory": (segment("__TEXT", 32, "<Q", 1 << 14), "more bytes in the file than in memory"),
+    "section outside": (segment("__TEXT", 72 + 40, "<Q", 1 << 40), "leaves its segment"),
+    "section elsewhere": (segment("__TEXT", 72 + 48, "<I", 1 << 14), "elsewhere in the file"),
+    "section with relocations": (segment("__TEXT", 72 + 60, "<I", 1), "relocations"),
+    "linkedit short of the end": (lambda data: data + b"\0", "and the file at"),
+    "symbols in the text": (
+        lambda data: put(data, command(data, "LC_DYSYMTAB") + 56, "<I", 0x4000),
+        "not in __LINKEDIT",
+    ),
+    "another dynamic linker": (lambda data: data.replace(b"/usr/lib/dyld", b"/tmp/lib/dyld"), "/tmp/lib/dyld"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_LAYOUT)
+def test_what_lies_where_it_must_not_is_told(hello: bytes, name: str) -> None:
+    change, message = BAD_LAYOUT[name]
+    changed = change(hello)
+    assert changed != hello
+    assert message in problems(changed)
+    assert problems(changed) != ""
+
+
+def test_an_import_hidden_from_the_symbol_table_is_found(hello: bytes) -> None:
+    found = image(hello)
+    opcodes = next(each for each in found.linkedit if each.what == "bind opcodes")
+    at = hello.index(b"_pthread_create\0", opcodes.offset, opcodes.end)
+    changed = hello[:at] + b"_MTLCreateSyste" + hello[at + 15 :]
+    assert "_MTLCreateSyste" in image(changed).bound
+    assert "bound, but not in the symbol table: _MTLCreateSyste" in problems(changed)
+
+
+def test_build_information_is_what_go_reads(hello: bytes, linux: bytes, go_wheel: Path, tmp_path: Path) -> None:
+    for data in (hello, linux):
+        if data is hello:
+            section = image(data).section("__go_buildinfo")
+            assert section
+            place: tuple[int, int] | None = (section.offset, section.size)
+        else:
+            place = elf.read(view(data)).buildinfo
+        assert place
+        info = buildinfo.read(view(data), *place)
+        (tmp_path / "program").write_bytes(data)
+        says = run([go_wheel / "bin/go", "version", "-m", "program"], env={"HOME": str(tmp_path)}, cwd=tmp_path)
+        lines = says.output.splitlines()
+        assert lines[0] == f"program: {info.version}"
+        assert f"\tpath\t{info.path}" in lines
+        assert {line.removeprefix("\tbuild\t") for line in lines if line.startswith("\tbuild\t")} == {
+            f"{key}={value}" for key, value in info.settings.items()
+        }
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda blob: b"\0" + blob[1:], "no Go build information"),
+        (lambda blob: blob[:15] + b"\0" + blob[16:], "before 1.18"),
+        (lambda blob: blob[:32] + b"\xff" * 10 + blob[42:], "leaves its section"),
+        (lambda blob: blob[:32] + b"\xff\xff\xff\x7f" + blob[36:], "leaves its section"),
+        (lambda blob: blob[:20], "no Go build information"),
+        (lambda blob: blob[:33], "leaves its section"),
+    ],
+)
+def test_damaged_build_information_is_malformed(hello: bytes, change: Change, message: str) -> None:
+    section = image(hello).section("__go_buildinfo")
+    assert section
+    blob = change(hello[section.offset : section.offset + section.size])
+    with pytest.raises(Malformed, match=message):
+        buildinfo.read(view(blob), 0, len(blob))
+
+
+def test_quoted_settings_are_unquoted(go_wheel: Path, tmp_path: Path) -> None:
+    data = compiled(go_wheel, tmp_path, flags=("-ldflags=-s -w -X 'main.x=a b'",)).read_bytes()
+    section = image(data).section("__go_buildinfo")
+    assert section
+    assert buildinfo.read(view(data), section.offset, section.size).settings["-ldflags"] == "-s -w -X 'main.x=a b'"
+
+
+def test_reads_elf(linux: bytes) -> None:
+    found = elf.read(view(linux))
+    assert (found.machine, found.kind, found.interpreter, found.needed) == ("EM_X86_64", "ET_EXEC", False, ())
+    assert ".symtab" not in found.sections
+    assert list(elf.problems(found, size=len(linux))) == []
+
+
+def sections(data: bytes) -> int:
+    return int(struct.unpack_from("<Q", data, 40)[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: data[:3], "no ELF file"),
+        (lambda data: data[:40], "damaged"),
+        (lambda data: put(data, 40, "<Q", 1 << 60), "damaged"),
+        (lambda data: put(data, 56, "<H", 0xFFFE), "too many headers"),
+        (lambda data: put(data, 60, "<H", 0xFFFE), "too many headers"),
+        (lambda data: put(put(data, 60, "<H", 0), sections(data) + 32, "<Q", 1 << 60), "too many headers"),
+        (lambda data: HELLO["main.go"].encode(), "no ELF file"),
+    ],
+)
+def test_a_damaged_elf_file_is_malformed(linux: bytes, change: Change, message: str) -> None:
+    with pytest.raises(Malformed, match=message):
+        elf.read(view(change(linux)))
+
+
+def test_bad_elf_layout_is_told(linux: bytes) -> None:
+    (start,) = struct.unpack_from("<Q", linux, 32)
+    kinds = [struct.unpack_from("<I", linux, start + 56 * index)[0] for index in range(linux[56])]
+    load = start + 56 * kinds.index(1)
+    stack = start + 56 * kinds.index(0x6474E551)
+
+    def told(data: bytes) -> str:
+        return "; ".join(elf.problems(elf.read(view(data)), size=len(data)))
+
+    assert "writable and executable" in told(put(linux, load + 4, "<I", 7))
+    assert "beyond the file" in told(put(linux, load + 32, "<2Q", 1 << 40, 1 << 40))
+    assert "more bytes in the file than in memory" in told(put(linux, load + 40, "<Q", 1))
+    assert "executable stack" in told(put(linux, stack + 4, "<I", 7))
+    assert "entry point" in told(put(linux, 24, "<Q", 1))
+
+
+def test_no_file_is_too_large_or_too_small_for_a_verdict(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    with pytest.raises(Malformed, match="empty"), opened(path):
+        pass
+    with path.open("wb") as file:
+        file.truncate(FILE_LIMIT + 1)
+    with pytest.raises(Malformed, match="a file of 536870913 bytes"), opened(path):
+        pass
+
+
+def test_official_headers_hold(darwin_wheel: Path) -> None:
+    for path in sorted((darwin_wheel / "pkg/tool" / DARWIN.underscored).iterdir()):
+        with opened(path) as content:
+            found = macho.read(content)
+            assert layout.problems(found, size=content.size, page=1 << 14) == []
+            assert set(found.imports) == found.bound

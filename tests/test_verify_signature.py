@@ -1,0 +1,268 @@
+"""Code signatures: real ones hold, and no byte of them, or under them, changes unseen."""
+
+import random
+import struct
+from collections.abc import Callable
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from verify_fixtures import compiled, directory, failed, image, judged, put, resigned, superblob, view
+
+from gobuild.verify import signature
+from gobuild.verify.signature import CMS_SLOT, Signature
+
+CMS_EMPTY = struct.pack(">2I", 0xFADE0B01, 8)
+CMS_FILLED = struct.pack(">2I", 0xFADE0B01, 12) + b"\x30\x02\x05\x00"
+REQUIREMENTS = struct.pack(">3I", 0xFADE0C01, 12, 0)
+ad_hoc = partial(directory, flags=0x2, identifier=b"hello")
+by_identity = partial(directory, flags=0x10000, identifier=b"hello")
+
+
+@pytest.fixture(scope="module")
+def hello(go_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return compiled(go_wheel, tmp_path_factory.mktemp("hello")).read_bytes()
+
+
+def read(data: bytes) -> Signature:
+    found = signature.read(view(data), image(data))
+    assert found
+    return found
+
+
+def told(data: bytes) -> str:
+    return "; ".join(read(data).problems)
+
+
+def signed(data: bytes, *blobs: tuple[int, bytes | Callable[[bytes], bytes]]) -> bytes:
+    """The file with a signature of these blobs, in these slots."""
+
+    def sign(content: bytes) -> bytes:
+        return superblob(*((slot, blob if isinstance(blob, bytes) else blob(content)) for slot, blob in blobs))
+
+    return resigned(data, sign)
+
+
+def start(data: bytes) -> int:
+    place = image(data).signature
+    assert place
+    return place.offset
+
+
+def test_go_s_own_signature_holds(hello: bytes) -> None:
+    found = read(hello)
+    assert found.problems == []
+    assert (found.kind, found.identifier, found.team) == ("ad hoc, by the linker", "a.out", "")
+    assert found.pages == -(-start(hello) // 4096)
+
+
+def test_this_test_s_signer_writes_what_go_writes(hello: bytes) -> None:
+    assert resigned(hello) == hello
+
+
+def test_google_s_signatures_hold(darwin_wheel: Path) -> None:
+    for name in ("bin/gofmt", "pkg/tool/darwin_arm64/compile"):
+        data = (darwin_wheel / name).read_bytes()
+        found = read(data)
+        assert found.problems == []
+        assert found.kind == "by an identity, hardened runtime"
+        assert (found.identifier, found.team) == (f"org.golang.{Path(name).name}", "EQHXZ8M8AV")
+
+
+def test_every_flipped_byte_is_found(hello: bytes, tmp_path: Path) -> None:
+    chosen = random.Random(33565)
+    begin = start(hello)
+    everywhere = [chosen.randrange(len(hello)) for _ in range(300)]
+    fields = list(range(begin, begin + 20 + 88 + 6 + 8))
+    hashes = [chosen.randrange(begin, len(hello)) for _ in range(100)]
+    headers = [chosen.randrange(image(hello).commands_end) for _ in range(100)]
+    for position in (*everywhere, *fields, *hashes, *headers):
+        changed = put(hello, position, "<B", hello[position] ^ (1 << chosen.randrange(8)))
+        assert failed(judged(changed, tmp_path)), f"a flip at {position:#x} was not found"
+
+
+def test_every_truncation_and_appendix_is_found(hello: bytes, tmp_path: Path) -> None:
+    chosen = random.Random(56784)
+    lengths = [1, 4, 100, len(hello) - 1, *(chosen.randrange(len(hello)) for _ in range(40))]
+    for length in lengths:
+        assert failed(judged(hello[:length], tmp_path)), f"cut to {length} bytes"
+    for appendix in (b"\0", b"x", bytes(4096), chosen.randbytes(100)):
+        assert failed(judged(hello + appendix, tmp_path))
+
+
+def test_a_changed_page_is_named(hello: bytes) -> None:
+    changed = put(hello, 0x5123, "<B", hello[0x5123] ^ 1)
+    assert told(changed) == f"1 of {-(-start(hello) // 4096)} page hashes wrong, from 0x5000"
+
+
+def test_an_official_binary_s_flips_are_found_outside_its_cms(darwin_wheel: Path, tmp_path: Path) -> None:
+    data = (darwin_wheel / "pkg/tool/darwin_arm64/buildid").read_bytes()
+    chosen = random.Random(1)
+    begin = start(data)
+    code_directory = struct.unpack_from(">I", data, begin + 16)[0]
+    length = struct.unpack_from(">I", data, begin + code_directory + 4)[0]
+    for position in [
+        *(chosen.randrange(begin) for _ in range(100)),
+        *(begin + code_directory + 140 + chosen.randrange(length - 140) for _ in range(100)),
+        len(data) - 1,
+    ]:
+        changed = put(data, position, "<B", data[position] ^ 0x10)
+        assert told(changed), f"a flip at {position:#x} was not found"
+
+
+LIES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "page size": (lambda data: signed(data, (0, lambda c: directory(c, claimed_page=14))), "page hashes for"),
+    "page size of the whole": (lambda data: signed(data, (0, lambda c: directory(c, claimed_page=0))), "page size of"),
+    "code limit, less": (
+        lambda data: signed(data, (0, lambda c: directory(c, limit=4096))),
+        "covers 0x1000 bytes of",
+    ),
+    "code limit, one less": (
+        lambda data: signed(data, (0, lambda c: directory(c, claimed_limit=start(c) - 1))),
+        "the CodeDirectory covers",
+    ),
+    "code limit, more": (
+        lambda data: signed(data, (0, lambda c: directory(c, claimed_limit=1 << 31))),
+        "covers 0x80000000 bytes of",
+    ),
+    "scatter vector": (lambda data: signed(data, (0, lambda c: directory(c, scatter=88))), "scatter"),
+    "sha1 alone": (lambda data: signed(data, (0, lambda c: directory(c, algorithm="sha1"))), "weaker"),
+    "sha384": (lambda data: signed(data, (0, lambda c: directory(c, algorithm="sha384"))), "hash type 4"),
+    "a weaker second": (
+        lambda data: signed(data, (0, directory), (0x1000, lambda c: directory(c, algorithm="sha1"))),
+        "weaker",
+    ),
+    "the same again": (lambda data: signed(data, (0, directory), (0x1000, directory)), "the same as"),
+    "a second that covers less": (
+        lambda data: signed(
+            data,
+            (
+                0,
+                lambda c: ad_hoc(
+                    c,
+                    algorithm="sha1",
+                    limit=4096,
+                ),
+            ),
+            (0x1000, ad_hoc),
+        ),
+        "covers 0x1000 bytes of",
+    ),
+    "a second of other flags": (
+        lambda data: signed(
+            data,
+            (
+                0,
+                lambda c: ad_hoc(
+                    c,
+                    algorithm="sha1",
+                ),
+            ),
+            (0x1000, by_identity),
+        ),
+        "disagree",
+    ),
+    "two in one slot": (lambda data: signed(data, (0, directory), (0, directory)), "two blobs in slot 0x0"),
+    "none": (lambda data: signed(data, (2, REQUIREMENTS)), "no CodeDirectory"),
+    "unknown slot": (lambda data: signed(data, (0, directory), (3, REQUIREMENTS)), "slot 0x3"),
+    "unknown flags": (lambda data: signed(data, (0, lambda c: directory(c, flags=0x802))), "flags 0x802"),
+    "not the linker's name": (lambda data: signed(data, (0, lambda c: directory(c, identifier=b"b.out"))), "b.out"),
+    "the linker's name alone": (lambda data: signed(data, (0, lambda c: directory(c, flags=0x2))), "flags 0x2 with"),
+    "by the linker, with more": (lambda data: signed(data, (0, directory), (CMS_SLOT, CMS_EMPTY)), "with more than"),
+    "ad hoc with a CMS": (
+        lambda data: signed(
+            data,
+            (0, ad_hoc),
+            (CMS_SLOT, CMS_FILLED),
+        ),
+        "ad hoc by its flags, but with a CMS blob",
+    ),
+    "an identity without a CMS": (
+        lambda data: signed(data, (0, by_identity), (CMS_SLOT, CMS_EMPTY)),
+        "without a CMS blob",
+    ),
+    "requirements not hashed": (
+        lambda data: signed(
+            data,
+            (0, ad_hoc),
+            (2, REQUIREMENTS),
+        ),
+        "special slot -2",
+    ),
+    "a hash without its blob": (
+        lambda data: signed(data, (0, lambda c: ad_hoc(c, special=(b"x" * 32, bytes(32))))),
+        "special slot -2",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_a_signature_that_lies_is_refused(hello: bytes, tmp_path: Path, name: str) -> None:
+    lie, message = LIES[name]
+    changed = lie(hello)
+    assert message in told(changed)
+    # The lie is all that is wrong with the file: nothing else refuses it.
+    assert set(failed(judged(changed, tmp_path))) == {"signature"}
+
+
+def test_other_signatures_that_hold(hello: bytes, tmp_path: Path) -> None:
+    requirements = sha256(REQUIREMENTS).digest()
+    requiring = signed(
+        hello,
+        (0, lambda c: ad_hoc(c, special=(requirements, bytes(32)))),
+        (2, REQUIREMENTS),
+        (CMS_SLOT, CMS_EMPTY),
+    )
+    two = signed(
+        hello,
+        (
+            0,
+            lambda c: ad_hoc(
+                c,
+                algorithm="sha1",
+            ),
+        ),
+        (
+            0x1000,
+            lambda c: ad_hoc(
+                c,
+                page=14,
+            ),
+        ),
+    )
+    identity = signed(hello, (0, by_identity), (CMS_SLOT, CMS_FILLED))
+    slack = resigned(hello, lambda c: superblob((0, directory(c))) + bytes(9000))
+    for data, kind in (
+        (requiring, "ad hoc"),
+        (two, "ad hoc"),
+        (identity, "by an identity, hardened runtime"),
+        (slack, "ad hoc, by the linker"),
+    ):
+        assert told(data) == ""
+        assert read(data).kind == kind
+        assert failed(judged(data, tmp_path)) == {}
+
+
+def test_bytes_around_the_blobs_are_refused(hello: bytes) -> None:
+    assert "bytes behind" in told(resigned(hello, lambda c: superblob((0, directory(c))) + b"\0\0x"))
+    assert "bytes behind" in told(resigned(hello, lambda c: superblob((0, directory(c))) + bytes((1 << 20) + 1)))
+    begin = start(hello)
+    longer = put(hello, begin + 4, ">I", len(hello) - begin + 1)
+    assert "longer than its load command" in told(longer)
+    assert "blobs in the signature" in told(put(hello, begin + 8, ">I", 1 << 30))
+    assert "leaves the SuperBlob" in told(put(hello, begin + 16 + 8, ">I", 1 << 30))
+    assert "no SuperBlob" in told(put(hello, begin, ">I", 0xFADE0C02))
+
+
+def test_no_signature_is_refused_on_arm64(hello: bytes, tmp_path: Path) -> None:
+    headers = image(hello)
+    last, place = headers.segment("__LINKEDIT"), headers.signature
+    assert last
+    assert place
+    unsigned = hello[: place.offset]
+    unsigned = put(unsigned, 16, "<2I", len(headers.commands) - 1, headers.commands_end - 32 - 16)
+    at = unsigned.index(b"__LINKEDIT\0\0\0\0\0\0") - 8
+    unsigned = put(unsigned, at + 32, "<Q", place.offset - last.offset)
+    unsigned = put(unsigned, at + 48, "<Q", place.offset - last.offset)
+    assert failed(judged(unsigned, tmp_path)) == {"signature": "none"}

@@ -1,0 +1,203 @@
+"""Real binaries for the tests of verify, compiled by a real Go, and a linker's signer that can be told to lie."""
+
+import hashlib
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock
+from platformdirs import user_cache_path
+
+from gobuild import files
+from gobuild.model import Check, GoVersion, Report, Target, Verdict
+from gobuild.run import run
+from gobuild.verify import expect, macho
+from gobuild.verify.checks import Inspected, inspect
+from gobuild.verify.expect import Expectation
+from gobuild.verify.image import MachO
+from gobuild.verify.view import View
+
+DARWIN = Target(goos="darwin", goarch="arm64")
+INTEL = Target(goos="darwin", goarch="amd64")
+LINUX = Target(goos="linux", goarch="amd64")
+STATIC = "-ldflags=-s -w"
+METAL = "/System/Library/Frameworks/Metal.framework/Versions/A/Metal"
+
+Signer = Callable[[bytes], bytes]
+"""From a file whose headers leave room for it to its signature."""
+
+HELLO = {"main.go": 'package main\n\nfunc main() { println("hello") }\n'}
+
+WITH_METAL = {
+    "main.go": (
+        'package main\n\nimport _ "unsafe"\n\n'
+        f'//go:cgo_import_dynamic libc_MTLCreateSystemDefaultDevice MTLCreateSystemDefaultDevice "{METAL}"\n\n'
+        "func device()\n\nfunc main() { device() }\n"
+    ),
+    "device_arm64.s": (
+        '#include "textflag.h"\n\nTEXT ·device(SB),NOSPLIT,$0\n\tBL libc_MTLCreateSystemDefaultDevice(SB)\n\tRET\n'
+    ),
+}
+"""A program that really links Metal, by the same directive and trampoline that Go's runtime uses for libSystem."""
+
+
+def compiled(
+    goroot: Path,
+    into: Path,
+    target: Target = DARWIN,
+    *,
+    flags: tuple[str, ...] = ("-trimpath", STATIC),
+    source: dict[str, str] | None = None,
+    cgo: str = "0",
+) -> Path:
+    """Compiles a program with a real Go; the compiled standard library is kept for the next run of the tests."""
+    folder = into / f"source-{target.dashed}"
+    for name, text in {"go.mod": "module hello\n\ngo 1.21\n", **(source or HELLO)}.items():
+        files.write(folder / name, text)
+    cache = user_cache_path("gobuild-tests", appauthor=False)
+    cache.mkdir(parents=True, exist_ok=True)
+    env = {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(into),
+        "GOCACHE": str(cache / "verify-gocache"),
+        "GOPATH": str(into / "gopath"),
+        "GOENV": "off",
+        "GOTOOLCHAIN": "local",
+        "GOPROXY": "off",
+        "GOOS": target.goos,
+        "GOARCH": target.goarch,
+        "CGO_ENABLED": cgo,
+    }
+    program = into / f"hello-{target.dashed}"
+    # One compiles the standard library, the other workers find it in the cache.
+    with FileLock(cache / "verify-gocache.lock"):
+        run([goroot / "bin/go", "build", *flags, "-o", program, "."], env=env, cwd=folder)
+    return program
+
+
+def view(data: bytes) -> View:
+    """A file's bytes as the readers want them."""
+    return View(data=data, size=len(data))
+
+
+def image(data: bytes) -> MachO:
+    """A Mach-O file's headers."""
+    return macho.read(view(data))
+
+
+def expected(target: Target = DARWIN, *, stamp: str = "go1.22.10", uuid: bool = False) -> Expectation:
+    """What a program compiled by Go 1.22.10 must be like."""
+    release = GoVersion.parse("1.22.10")
+    return expect.of_program(expect.expectation(release, target, stamp=stamp, uuid=uuid), cgo="0")
+
+
+def judged(data: bytes, folder: Path, wanted: Expectation | None = None) -> Inspected:
+    """Every check of a file with these bytes."""
+    path = folder / "judged"
+    path.write_bytes(data)
+    return inspect(path, subject="judged", program="hello", expected=wanted or expected())
+
+
+def failed(found: Inspected | Report) -> dict[str, str]:
+    """The failed checks: what was seen, by name."""
+    return {check.name: check.seen for check in found.checks if check.verdict is Verdict.FAILED}
+
+
+def named(found: Inspected | Report, name: str) -> Check:
+    """The one check of that name."""
+    (check,) = (check for check in found.checks if check.name == name)
+    return check
+
+
+def put(data: bytes, offset: int, form: str, *values: int | bytes) -> bytes:
+    """The same bytes with some written over."""
+    changed = bytearray(data)
+    struct.pack_into(form, changed, offset, *values)
+    return bytes(changed)
+
+
+def command(data: bytes, name: str, segment: str = "") -> int:
+    """The offset of a load command; of a segment's, by its name."""
+    offset = 32
+    for each in image(data).commands:
+        if each == name and (not segment or data[offset + 8 : offset + 24].rstrip(b"\0") == segment.encode()):
+            return offset
+        offset += struct.unpack_from("<I", data, offset + 4)[0]
+    raise AssertionError(f"no {name} {segment}")
+
+
+def directory(
+    data: bytes,
+    *,
+    limit: int | None = None,
+    page: int = 12,
+    flags: int = 0x20002,
+    algorithm: str = "sha256",
+    identifier: bytes = b"a.out",
+    scatter: int = 0,
+    special: tuple[bytes, ...] = (),
+    claimed_limit: int | None = None,
+    claimed_page: int | None = None,
+) -> bytes:
+    """A CodeDirectory as src/cmd/internal/codesign writes it, with every lie that is asked for."""
+    headers = image(data)
+    place, text = headers.signature, headers.segment("__TEXT")
+    assert place and text
+    limit = place.offset if limit is None else limit
+    size = 1 << page
+    hashes = [hashlib.new(algorithm, data[at : min(at + size, limit)]).digest() for at in range(0, limit, size)]
+    width = hashlib.new(algorithm).digest_size
+    first = 88 + len(identifier) + 1
+    body = identifier + b"\0" + b"".join(special) + b"".join(hashes)
+    fields = struct.pack(
+        ">9I4B4I4Q",
+        0xFADE0C02,
+        88 + len(body),
+        0x20400,
+        flags,
+        first + len(special) * width,
+        88,
+        len(special),
+        len(hashes),
+        limit if claimed_limit is None else claimed_limit,
+        width,
+        {"sha1": 1, "sha256": 2, "sha384": 4}[algorithm],
+        0,
+        page if claimed_page is None else claimed_page,
+        *(0, scatter, 0, 0),
+        *(0, text.offset, text.size, 1),
+    )
+    return fields + body
+
+
+def superblob(*blobs: tuple[int, bytes]) -> bytes:
+    """A SuperBlob of (slot, blob)."""
+    at = 12 + 8 * len(blobs)
+    index = b""
+    for slot, blob in blobs:
+        index += struct.pack(">II", slot, at)
+        at += len(blob)
+    return struct.pack(">3I", 0xFADE0CC0, at, len(blobs)) + index + b"".join(blob for _slot, blob in blobs)
+
+
+def room(data: bytes, size: int) -> bytes:
+    """Makes the headers say that the signature has this many bytes, and cuts the file where it begins.
+
+    The headers are under the page hashes: make room first, then sign.
+    """
+    headers = image(data)
+    place, last = headers.signature, headers.segment("__LINKEDIT")
+    assert place and last
+    linkedit = place.offset + size - last.offset
+    at = command(data, "LC_SEGMENT_64", "__LINKEDIT")
+    data = put(data, at + 32, "<Q", linkedit)
+    data = put(data, at + 48, "<Q", linkedit)
+    return put(data, command(data, "LC_CODE_SIGNATURE") + 12, "<I", size)[: place.offset]
+
+
+def resigned(data: bytes, sign: Signer | None = None) -> bytes:
+    """Signs a changed file anew, as Go's linker would, or as `sign` does."""
+    sign = sign or (lambda content: superblob((0, directory(content))))
+    size = len(sign(data))
+    content = room(data + bytes(size), size)
+    return content + sign(content + bytes(size))
