@@ -32,6 +32,7 @@ STYLES = {
     "FAILED": "bold red",
     "SKIPPED": "yellow",
     "nothing to do": "cyan",
+    "already upstream": "cyan",
 }
 """Words that mean something get a colour in every table."""
 

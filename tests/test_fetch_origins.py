@@ -142,7 +142,7 @@ def test_a_second_choice_is_announced_in_one_line(tmp_path: Path, console: Conso
     with pytest.raises(ResolveError) as caught:
         resolve("1.22.12", reached.catalog)
     explained = reached.explain(caught.value)
-    assert "mirror has no Go 1.22.12\n  go.dev was not asked: https://go.dev/dl/: connection refused" in str(explained)
+    assert "mirror has no Go 1.22.12\n  go.dev did not answer: https://go.dev/dl/: connection refused" in str(explained)
     assert explained.hint == "the nearest it has: 1.22.10"
 
 

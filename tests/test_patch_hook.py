@@ -217,6 +217,23 @@ def test_what_another_package_asks_for_by_name_stays(tmp_path: Path, name: str, 
     assert (root / "src/runtime/sys_darwin.go").read_text() == SYS + helper
 
 
+def test_what_is_handed_to_another_package_by_linkname_stays(tmp_path: Path) -> None:
+    helper = "\n//go:linkname metalHelp os.help\nfunc metalHelp() int {\n	return 1\n}\n"
+    init = INIT.replace("	libcCall(", "	metalHelp()\n	libcCall(")
+    root = runtime(tmp_path / "go", TAINTED | {"sys_darwin.go": SYS + helper + init})
+    remove_hook(root, tmp_path / "s")
+    assert (root / "src/runtime/sys_darwin.go").read_text() == SYS + helper
+
+
+def test_a_linkname_goes_with_what_it_names(tmp_path: Path) -> None:
+    files = {name: text.replace("//go:nosplit\nfunc initMetal", "//go:nosplit\n//go:linkname initMetal\nfunc initMetal")
+             for name, text in TAINTED.items()}  # fmt: skip
+    assert "go:linkname" in files["sys_darwin.go"]
+    root = runtime(tmp_path / "go", files)
+    remove_hook(root, tmp_path / "s")
+    assert (root / "src/runtime/sys_darwin.go").read_text() == SYS
+
+
 def test_a_once_that_guards_something_else_too_stays_and_is_reported(tmp_path: Path) -> None:
     other = "package runtime\n\nfunc other() {\n	metalInitOnce.Do(nothing)\n}\n"
     root = runtime(tmp_path / "go", TAINTED | {"other.go": other})

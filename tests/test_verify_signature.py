@@ -137,14 +137,7 @@ LIES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a second that covers less": (
         lambda data: signed(
             data,
-            (
-                0,
-                lambda c: ad_hoc(
-                    c,
-                    algorithm="sha1",
-                    limit=4096,
-                ),
-            ),
+            (0, lambda c: ad_hoc(c, algorithm="sha1", limit=4096)),
             (0x1000, ad_hoc),
         ),
         "covers 0x1000 bytes of",
@@ -152,13 +145,7 @@ LIES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a second of other flags": (
         lambda data: signed(
             data,
-            (
-                0,
-                lambda c: ad_hoc(
-                    c,
-                    algorithm="sha1",
-                ),
-            ),
+            (0, lambda c: ad_hoc(c, algorithm="sha1")),
             (0x1000, by_identity),
         ),
         "disagree",
@@ -171,11 +158,7 @@ LIES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "the linker's name alone": (lambda data: signed(data, (0, lambda c: directory(c, flags=0x2))), "flags 0x2 with"),
     "by the linker, with more": (lambda data: signed(data, (0, directory), (CMS_SLOT, CMS_EMPTY)), "with more than"),
     "ad hoc with a CMS": (
-        lambda data: signed(
-            data,
-            (0, ad_hoc),
-            (CMS_SLOT, CMS_FILLED),
-        ),
+        lambda data: signed(data, (0, ad_hoc), (CMS_SLOT, CMS_FILLED)),
         "ad hoc by its flags, but with a CMS blob",
     ),
     "an identity without a CMS": (
@@ -183,11 +166,7 @@ LIES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
         "without a CMS blob",
     ),
     "requirements not hashed": (
-        lambda data: signed(
-            data,
-            (0, ad_hoc),
-            (2, REQUIREMENTS),
-        ),
+        lambda data: signed(data, (0, ad_hoc), (2, REQUIREMENTS)),
         "special slot -2",
     ),
     "a hash without its blob": (
@@ -216,20 +195,8 @@ def test_other_signatures_that_hold(hello: bytes, tmp_path: Path) -> None:
     )
     two = signed(
         hello,
-        (
-            0,
-            lambda c: ad_hoc(
-                c,
-                algorithm="sha1",
-            ),
-        ),
-        (
-            0x1000,
-            lambda c: ad_hoc(
-                c,
-                page=14,
-            ),
-        ),
+        (0, lambda c: ad_hoc(c, algorithm="sha1")),
+        (0x1000, lambda c: ad_hoc(c, page=14)),
     )
     identity = signed(hello, (0, by_identity), (CMS_SLOT, CMS_FILLED))
     slack = resigned(hello, lambda c: superblob((0, directory(c))) + bytes(9000))

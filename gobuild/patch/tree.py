@@ -62,7 +62,10 @@ class Tree:
         if path in self._pending:
             return self._pending[path].content
         place = self._place(path)
-        return place.read_bytes() if place.is_file() else None
+        try:
+            return place.read_bytes() if place.is_file() else None
+        except OSError as error:
+            raise PatchError(f"{path} cannot be read: {error.strerror}", "make the source's files readable") from error
 
     def write(self, path: str, content: bytes, *, executable: bool | None = None) -> None:
         """Notes a file's new content.

