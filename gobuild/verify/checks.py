@@ -96,9 +96,11 @@ def _macho(view: View, inspected: Inspected, expected: Expectation) -> tuple[int
         "format",
         []
         if (image.cputype, image.cpusubtype, image.filetype) == (cputype, cpusubtype, EXECUTE)
-        else [f"cputype {image.cputype:#x}, cpusubtype {image.cpusubtype:#x}, file type {image.filetype}"],
+        else [
+            f"{expect.MACHINE_NAMES.get(image.cputype, 'unknown')}: cputype {image.cputype:#x}, cpusubtype {image.cpusubtype:#x}, file type {image.filetype}"
+        ],
         seen=f"Mach-O 64-bit {goarch} executable",
-        expected=f"cputype {cputype:#x}, cpusubtype {cpusubtype:#x}, file type {EXECUTE}",
+        expected=f"{goarch}: cputype {cputype:#x}, cpusubtype {cpusubtype:#x}, file type {EXECUTE}",
     )
     inspected.judge(
         "layout",

@@ -58,6 +58,9 @@ MACHINES: Mapping[Target, tuple[int, int, int]] = {
 }
 """Mach-O's cputype and cpusubtype, and the page size in bytes."""
 
+MACHINE_NAMES = {cputype: target.goarch for target, (cputype, _subtype, _page) in MACHINES.items()}
+"""GOARCH by Mach-O's cputype, for messages."""
+
 ELF_MACHINES = {"amd64": "EM_X86_64", "arm64": "EM_AARCH64"}
 
 TOOL_SETTINGS = {"-buildmode": "exe", "-compiler": "gc", "-trimpath": "true", "CGO_ENABLED": "0"}

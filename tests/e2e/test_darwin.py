@@ -202,7 +202,7 @@ def test_a_toolchain_that_was_tampered_with_is_refused(
         victim.write_bytes(sound)
     assert made.code == 8
     assert "pkg/tool/darwin_arm64/vet" in made.output
-    assert {"flip": "page", "x86": "x86_64", "metal": "Metal"}[damage] in made.output
+    assert {"flip": "page", "x86": "amd64: cputype 0x1000007", "metal": "Metal"}[damage] in made.output
     assert {path: files.sha256(path) for path in darwin.dist.iterdir()} == at_risk
 
 
