@@ -201,7 +201,7 @@ def test_no_mutation_is_more_than_a_verdict(hello: bytes, linux: bytes, tmp_path
     data, target = ((hello, DARWIN), (linux, LINUX))[seed % 2]
     found = judged(data, tmp_path, expected(target))
     assert failed(found) == {}
-    for _ in range(250):
+    for _ in range(150):
         changed = bytearray(data)
         for _ in range(chosen.choice((1, 1, 4, 16))):
             # Mostly where the structure is: the headers, and the end with signature or section headers.

@@ -57,9 +57,11 @@ def verify(toolchain: Toolchain, *, run: Runner, scratch: Path, note: Note = _si
         cgo=toolchain.profile.cgo,
         ldflags=toolchain.profile.ldflags,
     )
-    # cmd/go writes the folders it works in as given and as resolved, on macOS /tmp and /private/tmp.
-    places = {str(form) for place in (toolchain.goroot, scratch) for form in (place.absolute(), place.resolve())}
-    return _verify(shipped, host=toolchain.host, paths=tuple(sorted(places)), run=run, scratch=scratch, note=note)
+    # A folder may be written as given or as resolved (macOS has /tmp and /private/tmp). One directly below the root,
+    # such as /tmp, tells nothing: Go's own texts name it.
+    forms = {form for place in (toolchain.goroot, scratch) for form in (place.absolute(), place.resolve())}
+    places = sorted(str(form) for form in forms if len(form.parts) > 2)
+    return _verify(shipped, host=toolchain.host, paths=tuple(places), run=run, scratch=scratch, note=note)
 
 
 def verify_path(path: Path, *, run: Runner, scratch: Path, target: Target | None = None) -> Report:

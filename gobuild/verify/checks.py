@@ -92,15 +92,11 @@ def _macho(view: View, inspected: Inspected, expected: Expectation) -> tuple[int
     inspected.image = image
     cputype, cpusubtype, page = expect.MACHINES[expected.target]
     goarch = expected.target.goarch
+    name = expect.MACHINE_NAMES.get(image.cputype, "unknown")
+    seen = f"{name}: cputype {image.cputype:#x}, cpusubtype {image.cpusubtype:#x}, file type {image.filetype}"
+    wanted = f"{goarch}: cputype {cputype:#x}, cpusubtype {cpusubtype:#x}, file type {EXECUTE}"
     inspected.judge(
-        "format",
-        []
-        if (image.cputype, image.cpusubtype, image.filetype) == (cputype, cpusubtype, EXECUTE)
-        else [
-            f"{expect.MACHINE_NAMES.get(image.cputype, 'unknown')}: cputype {image.cputype:#x}, cpusubtype {image.cpusubtype:#x}, file type {image.filetype}"
-        ],
-        seen=f"Mach-O 64-bit {goarch} executable",
-        expected=f"{goarch}: cputype {cputype:#x}, cpusubtype {cpusubtype:#x}, file type {EXECUTE}",
+        "format", [] if seen == wanted else [seen], seen=f"Mach-O 64-bit {goarch} executable", expected=wanted
     )
     inspected.judge(
         "layout",
