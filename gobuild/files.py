@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 import stat
+import sys
 import tarfile
 import zipfile
 import zlib
@@ -87,7 +88,10 @@ def write(path: Path, content: str | bytes) -> None:
 def remove(path: Path) -> None:
     """Removes a file or a whole folder, read-only entries too; it is no error if it is not there."""
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, onerror=_force)
+        if sys.version_info >= (3, 12):
+            shutil.rmtree(path, onexc=_force)
+        else:
+            shutil.rmtree(path, onerror=_force)
     else:
         path.unlink(missing_ok=True)
 

@@ -1,0 +1,58 @@
+"""The wheel has all that an installed gobuild needs, and nothing else."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """gobuild's own wheel, built by pip as a user's pip would."""
+    folder = tmp_path_factory.mktemp("wheel")
+    words = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(CHECKOUT)]
+    subprocess.run([sys.executable, *words], check=True)
+    return next(folder.glob("gobuild-*.whl"))
+
+
+def test_the_wheel_holds_exactly_what_git_has(wheel: Path) -> None:
+    tracked = subprocess.run(
+        ["git", "ls-files", "gobuild", "patches", "templates"], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    wanted = {name if name.startswith("gobuild/") else f"gobuild/_data/{name}" for name in tracked}
+    with zipfile.ZipFile(wheel) as pack:
+        names = {name for name in pack.namelist() if ".dist-info/" not in name}
+    assert names == wanted
+    assert {"gobuild/py.typed", "gobuild/data/LICENSE", "gobuild/_data/patches/series.toml"} <= names
+
+
+def test_it_works_away_from_the_checkout(wheel: Path, toy_tree: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as pack:
+        pack.extractall(tmp_path / "site")
+    done = subprocess.run(
+        [sys.executable, "-m", "gobuild", "plan", "--go", "1.22.10", "--source", toy_tree],
+        cwd=tmp_path,
+        env=dict(os.environ) | {"PYTHONPATH": str(tmp_path / "site"), "COLUMNS": "160"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "mfinal-metal-init, link-uuid, goenv-local; stamped go1.22.10-gobuild.p" in done.stdout
+    where = "import gobuild.resources as r; print(r.folder('patches'))"
+    found = subprocess.run(
+        [sys.executable, "-c", where],
+        cwd=tmp_path,
+        env=dict(os.environ) | {"PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.strip() == str(tmp_path / "site/gobuild/_data/patches")
