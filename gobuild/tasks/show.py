@@ -2,11 +2,10 @@
 
 import dataclasses
 import json
-from collections import Counter
 
 from gobuild.console import Console, clock
 from gobuild.measure import peak_memory
-from gobuild.model import Report, Verdict
+from gobuild.model import Check, Report, Verdict
 from gobuild.pipeline import Built
 from gobuild.plan import Plan
 
@@ -17,14 +16,18 @@ def plan(console: Console, plan: Plan) -> None:
 
 
 def report(console: Console, report: Report) -> None:
-    """The report: one row for each check of all files that passed, one for each that failed or was skipped."""
-    passed = Counter(check.name for check in report.checks if check.verdict is Verdict.OK)
-    examples = {check.name: check.seen for check in reversed(report.checks) if check.verdict is Verdict.OK}
-    rows = [(name, "OK", f"{count} files", examples[name]) for name, count in passed.items()]
+    """The report: what passed or was skipped in one row a check, however many files; what failed in a row a file."""
+    groups: dict[tuple[str, ...], list[Check]] = {}
     for check in report.checks:
-        if check.verdict is not Verdict.OK:
-            seen = f"{check.seen}; expected {check.expected}" if check.expected else check.seen
-            rows.append((check.name, str(check.verdict), check.subject, seen))
+        apart = {Verdict.OK: "", Verdict.SKIPPED: check.seen, Verdict.FAILED: check.subject}[check.verdict]
+        groups.setdefault((check.name, check.verdict, apart), []).append(check)
+    rows = []
+    for (name, verdict, _), checks in groups.items():
+        first = checks[0]
+        where = first.subject if len(checks) == 1 else f"{len(checks)} files"
+        rows.append(
+            (name, verdict, where, f"{first.seen}; expected {first.expected}" if first.expected else first.seen)
+        )
     console.table("checks", ("check", "verdict", "where", "seen"), rows)
 
 
