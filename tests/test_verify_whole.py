@@ -157,7 +157,7 @@ def test_every_wrong_file_is_found_and_nothing_else(darwin_wheel: Path, tmp_path
         ("pkg/include/slipped-in", "format"),
         ("bin/go", "format"),
     }
-    assert named(report, "tools").seen == "missing: compile"
+    assert named(report, "tools").seen == "no compile"
 
 
 def test_foreign_binaries_in_pkg_tool_are_refused(go_wheel: Path, darwin_wheel: Path, tmp_path: Path) -> None:
@@ -204,6 +204,16 @@ def test_a_probe_that_does_not_compile_fails(go_wheel: Path, darwin_wheel: Path,
     assert "std" in seen
     with pytest.raises(VerifyError, match="probe: compile: "):
         require(report)
+
+
+def test_a_built_toolchain_whose_go_command_is_gone_fails(go_wheel: Path, darwin_wheel: Path, tmp_path: Path) -> None:
+    """For what somebody points at, the probe is left out with a reason; for what was just built, never."""
+    root = crossed(go_wheel, darwin_wheel, tmp_path / "go")
+    (root / "bin/go").unlink()
+    report = verify(toolchain(root), run=run, scratch=tmp_path / "scratch")
+    assert by_subject(report) == {("probe", "compile")}
+    assert "cannot run" in report.failed[0].seen
+    assert failed(verify_path(root, run=run, scratch=tmp_path / "scratch")) == {}
 
 
 @pytest.mark.slow
@@ -271,7 +281,7 @@ def test_archives_are_unpacked_and_checked(darwin_wheel: Path, tmp_path: Path, n
     path = archive(root, tmp_path / name, prefix)
     report = verify_path(path, run=run, scratch=tmp_path / "scratch")
     assert by_subject(report) == {("pkg/tool/darwin_arm64", "tools")}
-    assert named(report, "tools").seen.startswith("missing: addr2line, asm, cgo, ")
+    assert named(report, "tools").seen.startswith("no addr2line; no asm; no cgo; ")
     signed = {check.subject for check in report.checks if check.name == "signature"}
     assert signed == {"bin/go", "bin/gofmt", "pkg/tool/darwin_arm64/buildid"}
     assert list((tmp_path / "scratch").iterdir()) == []

@@ -85,7 +85,7 @@ def verify_path(path: Path, *, run: Runner, scratch: Path, target: Target | None
     host = Target.host()
     if path.is_dir():
         found = tree.find(path, target, called=str(path))
-        return _verify(found, host=host, paths=(), run=run, scratch=scratch, note=_silent)
+        return _verify(found, host=host, run=run, scratch=scratch, note=_silent, no_probe=_no_probe(found, host))
     if not path.is_file():
         raise ConfigError(f"there is no {path}", "a GOROOT, an archive of a toolchain, or an executable")
     if tree.is_archive(path):
@@ -93,7 +93,7 @@ def verify_path(path: Path, *, run: Runner, scratch: Path, target: Target | None
         try:
             with disk_full_is_ours(f"unpacking {path.name}"):
                 found = tree.unpack(path, unpacked, target, host=host)
-            return _verify(found, host=host, paths=(), run=run, scratch=scratch, note=_silent)
+            return _verify(found, host=host, run=run, scratch=scratch, note=_silent, no_probe=_no_probe(found, host))
         finally:
             files.remove(unpacked)
     folder = _made(scratch)
@@ -124,8 +124,17 @@ def _made(scratch: Path) -> Path:
     return scratch
 
 
-def _verify(shipped: Tree, *, host: Target, paths: tuple[str, ...], run: Runner, scratch: Path, note: Note) -> Report:
-    """The checks of a tree: every executable, the probe, second opinions."""
+def _verify(
+    shipped: Tree,
+    *,
+    host: Target,
+    run: Runner,
+    scratch: Path,
+    note: Note,
+    paths: tuple[str, ...] = (),
+    no_probe: str = "",
+) -> Report:
+    """The checks of a tree: every executable, the probe unless there is a reason against it, second opinions."""
     scratch = _made(scratch)
     release = expect.release_of(shipped.stamp)
     expected = replace(
@@ -137,10 +146,15 @@ def _verify(shipped: Tree, *, host: Target, paths: tuple[str, ...], run: Runner,
     note(f"{len(found)} executables for {shipped.target}")
     inspected = [inspect(each.path, subject=each.subject, program=each.program, expected=expected) for each in found]
     checks = [*_whole(shipped, expected), *(check for each in inspected for check in each.checks)]
-    job = Job(goroot=shipped.root.absolute(), host=host, expected=_of_probe(shipped, expected), scratch=scratch)
+    job = Job(
+        goroot=shipped.root.absolute(),
+        host=host,
+        expected=expect.of_program(expected, cgo=shipped.cgo),
+        scratch=scratch,
+    )
     try:
-        if reason := _no_probe(shipped, host):
-            checks.append(Check(subject=SUBJECT, name="compile", verdict=Verdict.SKIPPED, seen=reason))
+        if no_probe:
+            checks.append(Check(subject=SUBJECT, name="compile", verdict=Verdict.SKIPPED, seen=no_probe))
         else:
             note("a probe program, compiled by the new toolchain")
             inspected.append(probe(job, run=run))
@@ -151,35 +165,22 @@ def _verify(shipped: Tree, *, host: Target, paths: tuple[str, ...], run: Runner,
     return Report(checks=tuple(checks))
 
 
-def _whole(shipped: Tree, expected: Expectation) -> Iterator[Check]:
+def _whole(shipped: Tree, expected: Expectation) -> list[Check]:
     """The checks of the tree as a whole: VERSION, and which tools there are."""
     version = tree.version(shipped.root)
-    yield Check(
-        subject="VERSION",
-        name="version",
-        verdict=Verdict.OK if version == shipped.stamp else Verdict.FAILED,
-        seen=version or "none",
-        expected="" if version == shipped.stamp else shipped.stamp,
-    )
-    subject, present = f"pkg/tool/{shipped.target.underscored}", tree.tools(shipped)
-    missing = sorted(expected.tools - present)
-    if not expected.tools:
-        seen = f"{len(present)} tools; no list known for {shipped.stamp}"
-        yield Check(subject=subject, name="tools", verdict=Verdict.SKIPPED, seen=seen)
+    stamp = Inspected(path=shipped.root / "VERSION", subject="VERSION")
+    wrong = [] if version == shipped.stamp else [version or "none"]
+    stamp.judge("version", wrong, seen=version, expected=shipped.stamp)
+
+    tools = Inspected(path=shipped.tools, subject=f"pkg/tool/{shipped.target.underscored}")
+    present = tree.tools(shipped)
+    if expected.tools:
+        missing = [f"no {name}" for name in sorted(expected.tools - present)]
+        seen = f"all {len(expected.tools)}, and {len(present - expected.tools)} more"
+        tools.judge("tools", missing, seen=seen, expected=", ".join(sorted(expected.tools)))
     else:
-        yield Check(
-            subject=subject,
-            name="tools",
-            verdict=Verdict.FAILED if missing else Verdict.OK,
-            seen=f"missing: {', '.join(missing)}"
-            if missing
-            else f"all {len(expected.tools)} and {len(present - expected.tools)} more",
-            expected=", ".join(sorted(expected.tools)) if missing else "",
-        )
-
-
-def _of_probe(shipped: Tree, expected: Expectation) -> Expectation:
-    return expect.of_program(expected, cgo=shipped.cgo)
+        tools.skip("tools", f"{len(present)} tools; no list known for {shipped.stamp}")
+    return [*stamp.checks, *tools.checks]
 
 
 def _no_probe(shipped: Tree, host: Target) -> str:

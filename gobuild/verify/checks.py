@@ -91,12 +91,12 @@ def _macho(view: View, inspected: Inspected, expected: Expectation) -> tuple[int
     image = macho.read(view)
     inspected.image = image
     cputype, cpusubtype, page = expect.MACHINES[expected.target]
-    goarch = expected.target.goarch
-    name = expect.MACHINE_NAMES.get(image.cputype, "unknown")
-    seen = f"{name}: cputype {image.cputype:#x}, cpusubtype {image.cpusubtype:#x}, file type {image.filetype}"
-    wanted = f"{goarch}: cputype {cputype:#x}, cpusubtype {cpusubtype:#x}, file type {EXECUTE}"
+    seen, wanted = _kind(image.cputype, image.cpusubtype, image.filetype), _kind(cputype, cpusubtype, EXECUTE)
     inspected.judge(
-        "format", [] if seen == wanted else [seen], seen=f"Mach-O 64-bit {goarch} executable", expected=wanted
+        "format",
+        [seen] if seen != wanted else [],
+        seen=f"Mach-O 64-bit {expected.target.goarch} executable",
+        expected=wanted,
     )
     inspected.judge(
         "layout",
@@ -117,6 +117,10 @@ def _macho(view: View, inspected: Inspected, expected: Expectation) -> tuple[int
     _signature(view, image, inspected, expected)
     info = image.section("__go_buildinfo")
     return (info.offset, info.size) if info else None
+
+
+def _kind(cputype: int, cpusubtype: int, filetype: int) -> str:
+    return f"cputype {cputype:#x}, cpusubtype {cpusubtype:#x}, file type {filetype}"
 
 
 def _platform(image: MachO, inspected: Inspected, expected: Expectation) -> None:
