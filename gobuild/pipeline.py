@@ -175,7 +175,23 @@ def _make(session: Session, prepared: Prepared, clock: Clock) -> tuple[Toolchain
 
 
 def _finish(session: Session, plan: Plan, toolchain: Toolchain, tree: str, clock: Clock) -> Built:
-    """verify, package, publish. distpack, one thread for most of its time, runs beside verify; dist/ waits for both."""
+    """verify, package, publish."""
+    try:
+        report, artifacts = _verify_and_pack(session, plan, toolchain, clock)
+        with clock.stage("publish"):
+            document = manifest.outer(toolchain, report, artifacts, tree=tree, run=clock.measured())
+            formula = _formula(session.settings, plan, toolchain, document)
+            # The manifest comes last: where it stands, everything it names stands too.
+            written = package.write(plan.manifest, manifest.text(document), kind="manifest")
+    finally:
+        files.remove(plan.scratch)
+    return Built(toolchain=toolchain, report=report, artifacts=(*artifacts, formula, written), clock=clock)
+
+
+def _verify_and_pack(
+    session: Session, plan: Plan, toolchain: Toolchain, clock: Clock
+) -> tuple[Report, tuple[Artifact, ...]]:
+    """distpack, one thread for most of its time, runs beside verify; dist/ waits for both."""
     names = package.names(plan.stamp, plan.target.dashed)
     timed = clock.timed("distpack", session.run)
     with ThreadPoolExecutor(1) as beside, none_left():
@@ -187,14 +203,7 @@ def _finish(session: Session, plan: Plan, toolchain: Toolchain, tree: str, clock
             at.note("distpack")
             packed = packing.result()
             at.note(f"to {plan.dist}")
-            artifacts = package.deliver(packed, plan.dist, names)
-    with clock.stage("publish"):
-        document = manifest.outer(toolchain, report, artifacts, tree=tree, run=clock.measured())
-        formula = _formula(session.settings, plan, toolchain, document)
-        # The manifest comes last: where it stands, everything it names stands too.
-        written = package.write(plan.manifest, manifest.text(document), kind="manifest")
-        files.remove(plan.scratch)
-    return Built(toolchain=toolchain, report=report, artifacts=(*artifacts, formula, written), clock=clock)
+            return report, package.deliver(packed, plan.dist, names)
 
 
 def _formula(settings: Settings, plan: Plan, toolchain: Toolchain, document: dict[str, Any]) -> Artifact:

@@ -64,3 +64,16 @@ def build(*words: str, folder: Path, cache: Path, argv: tuple[str, ...] = ("invo
         check=False,
     )
     return Build(folder=folder, dist=folder / "dist", work=folder / "build", output=done.stdout, code=done.returncode)
+
+
+def processes_in(folder: Path) -> list[str]:
+    """The processes of this machine that work below a folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if str(folder) in words or os.readlink(entry / "cwd").startswith(str(folder)):
+                found.append(words)
+        except OSError:
+            continue
+    return found

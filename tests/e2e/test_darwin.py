@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import signal
 import struct
 import subprocess
 import tarfile
@@ -10,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from e2e.builds import CHECKOUT, Build, build, program
+from e2e.builds import CHECKOUT, Build, build, environment, processes_in, program
 from e2e.plain_macho import LC_CODE_SIGNATURE, LC_LOAD_DYLIB, LC_UUID, commands_of
 
 from gobuild import files
@@ -204,6 +205,28 @@ def test_a_toolchain_that_was_tampered_with_is_refused(
     assert "pkg/tool/darwin_arm64/vet" in made.output
     assert {"flip": "page", "x86": "amd64: cputype 0x1000007", "metal": "Metal"}[damage] in made.output
     assert {path: files.sha256(path) for path in darwin.dist.iterdir()} == at_risk
+
+
+def test_ctrl_c_while_it_verifies_and_packs(darwin: Build, cache: Path) -> None:
+    before = {path: files.sha256(path) for path in darwin.dist.iterdir()}
+    process = subprocess.Popen(
+        [program("invoke"), "package", "--go", "1.22"],
+        cwd=darwin.folder,
+        env=environment(cache),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout
+    while "a probe program" not in (line := process.stdout.readline()):
+        assert line, "it should come to the probe"
+    assert processes_in(darwin.folder)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=30)
+    assert (process.returncode, "Traceback" in said) == (130, False)
+    assert processes_in(darwin.folder) == []
+    assert {path: files.sha256(path) for path in darwin.dist.iterdir()} == before
+    assert not list(darwin.work.glob("*/tmp"))
 
 
 def test_the_checkout_has_the_same_tasks() -> None:

@@ -1,6 +1,5 @@
 """Failures a user can cause, tried for real: one clear message, an exit code, nothing lost, nothing half-written."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -9,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e.builds import Build, build, environment, program
+from e2e.builds import Build, build, environment, processes_in, program
 
 from gobuild.model import Target
 
@@ -55,23 +54,10 @@ def _started(folder: Path, cache: Path, *words: str) -> "subprocess.Popen[str]":
     raise AssertionError("".join(seen))
 
 
-def _processes_in(folder: Path) -> list[str]:
-    """The processes of this machine that work below a folder."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            if str(folder) in words or os.readlink(entry / "cwd").startswith(str(folder)):
-                found.append(words)
-        except OSError:
-            continue
-    return found
-
-
 def test_a_second_build_is_refused_and_ctrl_c_ends_the_first(folder: Path, cache: Path) -> None:
     first = _started(folder, cache)
     try:
-        assert [words for words in _processes_in(folder) if "/go/" in words], "make.bash should be at work"
+        assert [words for words in processes_in(folder) if "/go/" in words], "make.bash should be at work"
         second = build("--go", "1.22", folder=folder, cache=cache)
         assert second.code == 16
         assert "another gobuild is building go1.22.10-gobuild" in second.output
@@ -83,7 +69,7 @@ def test_a_second_build_is_refused_and_ctrl_c_ends_the_first(folder: Path, cache
     assert first.returncode == 130
     assert "interrupted" in output
     assert "Traceback" not in output
-    assert _processes_in(folder) == []
+    assert processes_in(folder) == []
     _nothing_lost(folder)
     assert list(folder.glob("build/*/make.log"))
 
@@ -93,7 +79,7 @@ def test_sigterm_ends_it_as_well(folder: Path, cache: Path) -> None:
     process.terminate()
     output, _ = process.communicate(timeout=30)
     assert (process.returncode, "Traceback" in output) == (130, False)
-    assert _processes_in(folder) == []
+    assert processes_in(folder) == []
     _nothing_lost(folder)
 
 
