@@ -36,7 +36,9 @@ def types(_context: Context) -> None:
 @task(pre=[lint, types], help={"quick": "leave out what builds a whole toolchain"}, auto_shortflags=False)
 def test(_context: Context, quick: bool = False) -> None:
     """Runs lint, types and all tests; whole builds run side by side."""
-    _run("pytest", *(["-m", "not slow"] if quick else ["-n", "2", "--dist", "loadgroup"]))
+    # A module's tests share builds, so they stay together; in the order collected, the longest modules come first.
+    beside = ("-n", "2", "--dist", "loadscope", "--no-loadscope-reorder")
+    _run("pytest", *(["-m", "not slow"] if quick else []), *beside)
 
 
 ns = Collection(lint, types, test)

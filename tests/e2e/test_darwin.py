@@ -16,7 +16,7 @@ from e2e.plain_macho import LC_CODE_SIGNATURE, LC_LOAD_DYLIB, LC_UUID, commands_
 
 from gobuild import files
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("darwin")]
+pytestmark = pytest.mark.slow
 
 ALLOWED = {
     "/usr/lib/libSystem.B.dylib",

@@ -12,7 +12,7 @@ from e2e.builds import Build, build, environment, processes_in, program
 
 from gobuild.model import Target
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("failures")]
+pytestmark = pytest.mark.slow
 
 HOST = str(Target.host())
 

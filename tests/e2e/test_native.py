@@ -13,7 +13,7 @@ from e2e.plain_macho import LC_UUID, commands_of
 
 from gobuild.model import Target
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("native")]
+pytestmark = pytest.mark.slow
 
 PROGRAM = r"""
 package main

@@ -7,7 +7,7 @@ import pytest
 from e2e.builds import Build
 from e2e.plain_macho import stripped
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("upstream")]
+pytestmark = pytest.mark.slow
 
 
 def test_all_nineteen_binaries_equal_the_official_ones(upstream: Build, darwin_wheel: Path) -> None:
