@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from needs import needs
 
 from gobuild.console import Console
 from gobuild.errors import ConfigError, FetchError, ResolveError, Unreachable, UnsafeArchive
@@ -25,7 +26,7 @@ ENVIRONMENT = {
 
 
 def git(root: Path, *words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=root, env=ENVIRONMENT, check=True, capture_output=True, text=True)
+    done = subprocess.run([needs("git"), *words], cwd=root, env=ENVIRONMENT, check=True, capture_output=True, text=True)
     return done.stdout.strip()
 
 

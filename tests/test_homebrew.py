@@ -1,11 +1,11 @@
 """The formula: every platform finds a url, and nothing in it becomes code."""
 
 import itertools
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from needs import needs
 
 from gobuild.errors import ConfigError
 from gobuild.model import TARGETS, GoVersion, Target
@@ -41,13 +41,6 @@ def _download(target: Target) -> Download:
     return Download(target=target, url=f"https://example.com/{STAMP}.{target.dashed}.tar.gz", sha256=digest)
 
 
-def _ruby() -> str:
-    found = shutil.which("ruby")
-    if not found:
-        pytest.skip("there is no ruby on PATH (Debian's package ruby)")
-    return found
-
-
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_ruby_finds_each_platforms_own_archive(tmp_path: Path, count: int) -> None:
     probe = tmp_path / "probe.rb"
@@ -57,7 +50,7 @@ def test_ruby_finds_each_platforms_own_archive(tmp_path: Path, count: int) -> No
         path.write_text(formula("go-acme", VERSION, STAMP, map(_download, chosen), pinned=True))
         for target in TARGETS:
             said = subprocess.run(
-                [_ruby(), "-W0", probe, path, "GoAcmeAT122"],
+                [needs("ruby"), "-W0", probe, path, "GoAcmeAT122"],
                 env={"OS": target.goos, "CPU": target.goarch},
                 capture_output=True,
                 text=True,
@@ -85,7 +78,7 @@ def test_the_caveat_tells_of_gotoolchain_only_where_it_is_so() -> None:
 @pytest.mark.parametrize("text", ['a "b" \\ c', "#{`id`}", "#$0 #@x", "\\#{x}", "it's"])
 def test_no_text_becomes_code(text: str) -> None:
     program = f"print {ruby(text)}"
-    assert subprocess.run([_ruby(), "-e", program], capture_output=True, text=True, check=True).stdout == text
+    assert subprocess.run([needs("ruby"), "-e", program], capture_output=True, text=True, check=True).stdout == text
 
 
 def test_a_text_of_two_lines_is_refused() -> None:

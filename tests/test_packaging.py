@@ -22,11 +22,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("gobuild-*.whl"))
 
 
-def test_the_wheel_holds_exactly_what_git_has(wheel: Path) -> None:
-    tracked = subprocess.run(
-        ["git", "ls-files", "gobuild", "patches", "templates"], cwd=CHECKOUT, capture_output=True, text=True, check=True
-    ).stdout.split()
-    wanted = {name if name.startswith("gobuild/") else f"gobuild/_data/{name}" for name in tracked}
+def test_the_wheel_holds_exactly_what_the_checkout_has(wheel: Path) -> None:
+    ours = [
+        path.relative_to(CHECKOUT).as_posix()
+        for folder in ("gobuild", "patches", "templates")
+        for path in (CHECKOUT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
+    wanted = {name if name.startswith("gobuild/") else f"gobuild/_data/{name}" for name in ours}
     with zipfile.ZipFile(wheel) as pack:
         names = {name for name in pack.namelist() if ".dist-info/" not in name}
     assert names == wanted

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from needs import needs
 from patch_fixtures import apply, series_of, snapshot, source, write
 
 from gobuild.errors import PatchError
@@ -34,8 +35,9 @@ def git_diff(folder: Path, before: dict[str, bytes], after: dict[str, bytes], *w
     env = {"PATH": "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin", "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1"}
 
     def git(*argv: str) -> None:
-        run(["git", "-c", "core.autocrlf=false", "-c", "user.name=n", "-c", "user.email=e@example.invalid", *argv],
-            env=env, cwd=folder)  # fmt: skip
+        settings = ("core.autocrlf=false", "user.name=n", "user.email=e@example.invalid")
+        words = [word for setting in settings for word in ("-c", setting)]
+        run([needs("git"), *words, *argv], env=env, cwd=folder)
 
     folder.mkdir()
     git("init", "-q")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from needs import needs
 from verify_fixtures import DARWIN, LINUX, compiled, expected, judged, put
 
 from gobuild.model import Check, Verdict
@@ -40,8 +41,7 @@ def bin_with(folder: Path, **scripts: str) -> str:
 
 @pytest.mark.parametrize(("tool", "programs"), [("file", ["file"]), ("otool", ["otool", "llvm-otool", "llvm-objdump"])])
 def test_real_tools_agree(program: Path, tmp_path: Path, tool: str, programs: Sequence[str]) -> None:
-    if not any(shutil.which(name) for name in programs):
-        pytest.skip(f"none of {', '.join(programs)} on PATH")
+    needs(*programs)
     check = ask(judged(program.read_bytes(), tmp_path), tmp_path)[tool]
     assert check.verdict is Verdict.OK
     assert check.seen.endswith("agrees on 1 of 1 files")
@@ -49,24 +49,20 @@ def test_real_tools_agree(program: Path, tmp_path: Path, tool: str, programs: Se
 
 def test_every_llvm_tool_agrees_by_every_name(program: Path, tmp_path: Path) -> None:
     """Debian has llvm-otool as llvm-otool-14 alone, and llvm-objdump --macho says the same in the same words."""
+    needs("llvm-otool-14", "llvm-objdump", "llvm-nm")
     found = judged(program.read_bytes(), tmp_path)
-    tried = 0
     for name in ("llvm-otool-14", "llvm-objdump", "llvm-nm"):
         real = shutil.which(name)
         if real:
-            tried += 1
             place = tmp_path / name
             place.mkdir()
             (place / name).symlink_to(real)
             (check,) = (each for each in ask(found, tmp_path, path=str(place)).values() if each.verdict is Verdict.OK)
             assert check.seen == f"{name} agrees on 1 of 1 files"
-    if not tried:
-        pytest.skip("no LLVM tool on PATH")
 
 
 def test_file_agrees_on_a_linux_program(go_wheel: Path, tmp_path: Path) -> None:
-    if not shutil.which("file"):
-        pytest.skip("no file on PATH")
+    needs("file")
     found = judged(compiled(go_wheel, tmp_path, LINUX).read_bytes(), tmp_path, expected(LINUX))
     checks = ask(found, tmp_path, goos="linux")
     assert list(checks) == ["file"]

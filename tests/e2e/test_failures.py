@@ -1,6 +1,5 @@
 """Failures a user can cause, tried for real: one clear message, an exit code, nothing lost, nothing half-written."""
 
-import shutil
 import signal
 import subprocess
 import time
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from e2e.builds import Build, build, environment, processes_in, program
+from needs import needs
 
 from gobuild.model import Target
 
@@ -151,8 +151,8 @@ def test_a_bootstrap_that_is_too_old(folder: Path, cache: Path, old_go: Path) ->
 
 
 def _namespace(*words: str) -> list[str]:
-    found = shutil.which("unshare")
-    if not found or subprocess.run([found, *words, "true"], capture_output=True, check=False).returncode:
+    found = needs("unshare")
+    if subprocess.run([found, *words, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this system lets nobody unshare a namespace")
     return [found, *words]
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 from e2e.builds import Build
 from e2e.plain_macho import LC_UUID, commands_of
+from needs import needs
 
 from gobuild.model import Target
 
@@ -122,13 +122,10 @@ def test_its_darwin_programs_carry_a_uuid(installed: Path, tmp_path: Path) -> No
 
 def test_the_formula_installs_it_and_its_test_passes(native: Build, tmp_path: Path) -> None:
     """By the formula's own words, run by a plain Ruby: an imitation of brew, so no proof that brew would."""
-    found = shutil.which("ruby")
-    if not found:
-        pytest.skip("there is no ruby on PATH (Debian's package ruby)")
     formula = native.one("go-acme@1.22.rb")
     harness = Path(__file__).parent / "brew.rb"
     done = subprocess.run(
-        [found, "-W0", harness, "--install", tmp_path / "prefix", formula],
+        [needs("ruby"), "-W0", harness, "--install", tmp_path / "prefix", formula],
         env=_variables(tmp_path),
         capture_output=True,
         text=True,
