@@ -133,7 +133,7 @@ class Console:
             A function to call with the number of bytes that came.
         """
         if not self.live:
-            size = f" ({total / 1e6:.1f} MB)" if total else ""
+            size = f" ({amount(total)})" if total else ""
             self._log("fetch", f"{description}{size}")
             yield lambda _count: None
             return
@@ -167,3 +167,11 @@ def _living_line(console: RichConsole) -> Progress:
 def clock(seconds: float) -> str:
     """Seconds for people: "0.3 s", "7 min 06 s"."""
     return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60} min {int(seconds) % 60:02} s"
+
+
+def amount(count: int) -> str:
+    """Bytes for people: "28 B", "4.1 kB", "64.0 MB"."""
+    for unit, name in ((10**6, "MB"), (10**3, "kB")):
+        if count >= unit:
+            return f"{count / unit:.1f} {name}"
+    return f"{count} B"

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 
-from gobuild.console import Console, clock
+from gobuild.console import Console, amount, clock
 from gobuild.measure import peak_memory
 from gobuild.model import Check, Report, Verdict
 from gobuild.pipeline import Built
@@ -38,7 +38,7 @@ def built(console: Console, built: Built) -> None:
     console.table("patches", ("patch", "state", "evidence"), rows)
     report(console, built.report)
     _time(console, built)
-    files = [(artifact.path.name, f"{artifact.size / 1e6:.1f} MB", artifact.sha256) for artifact in built.artifacts]
+    files = [(artifact.path.name, amount(artifact.size), artifact.sha256) for artifact in built.artifacts]
     console.table(f"in {built.artifacts[0].path.parent}", ("file", "size", "sha256"), files)
     console.say(f"{patched.stamp} for {built.toolchain.target}: {built.toolchain.profile.says}.", style="bold")
 
