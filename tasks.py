@@ -44,4 +44,6 @@ def test(_context: Context, quick: bool = False) -> None:
 ns = Collection(lint, types, test)
 for each in gobuild.tasks.ns.tasks.values():
     ns.add_task(each)
+for group in gobuild.tasks.ns.collections.values():
+    ns.add_collection(group)
 ns.configure(gobuild.tasks.ns.configuration())

@@ -33,6 +33,11 @@ STYLES = {
     "SKIPPED": "yellow",
     "nothing to do": "cyan",
     "already upstream": "cyan",
+    "nothing": "cyan",
+    "upstream": "cyan",
+    "conflict": "bold red",
+    "not for this version": "dim",
+    "—": "dim",
 }
 """Words that mean something get a colour in every table."""
 

@@ -234,11 +234,35 @@ class Bootstrap:
 
 
 class State(StrEnum):
-    """What became of a patch on a source."""
+    """What became of a patch on a source, or would.
+
+    A build never sees `CONFLICT`: it stops there. Status shows it.
+    """
 
     APPLIED = "applied"
     NOTHING_TO_DO = "nothing to do"
     ALREADY_UPSTREAM = "already upstream"
+    CONFLICT = "conflict"
+    NOT_FOR_THIS_VERSION = "not for this version"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """Where a diff and a source disagree.
+
+    Attributes:
+        file: relative to GOROOT.
+        hunk: which one of the file, from 1; 0 where the file as a whole does not fit.
+        header: the hunk's "@@ -1,2 +3,4 @@" line.
+        expected: the lines that the hunk wants to find, each with its number in the source.
+        found: the lines that stand there.
+    """
+
+    file: str
+    hunk: int = 0
+    header: str = ""
+    expected: tuple[tuple[int, str], ...] = ()
+    found: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,7 +275,8 @@ class Outcome:
         state: what became of it.
         evidence: what was looked for and where, or what was changed: one sentence.
         files: the files changed, relative to GOROOT.
-        sha256: of the patch's own content, hex.
+        sha256: of the patch's own content, hex; empty where no variant of it is for this version.
+        conflict: both sides, where a diff's hunk does not fit.
     """
 
     name: str
@@ -260,6 +285,7 @@ class Outcome:
     evidence: str
     files: tuple[str, ...] = ()
     sha256: str
+    conflict: Conflict | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,7 +294,7 @@ class PatchedSource:
 
     Attributes:
         source: what it was.
-        outcomes: one a patch, in the order of the series.
+        outcomes: one a patch, in the order of the series; behind them, those that are not for this version.
         stamp: the first line of VERSION: "go1.22.10-gobuild.p3f9c2a1", or "go1.22.10" where the suffix is empty.
     """
 

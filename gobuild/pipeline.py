@@ -17,7 +17,7 @@ from gobuild.build import make
 from gobuild.console import Console
 from gobuild.errors import ResolveError, disk_full_is_ours
 from gobuild.measure import Clock
-from gobuild.model import Artifact, PatchedSource, Report, Target, Toolchain
+from gobuild.model import Artifact, Outcome, PatchedSource, Report, Target, Toolchain
 from gobuild.package import manifest
 from gobuild.plan import Plan
 from gobuild.resolve import resolve
@@ -50,6 +50,7 @@ class Prepared:
     plan: Plan
     reached: fetch.Reached
     patches: tuple[patch.Patch, ...]
+    absent: tuple[Outcome, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,7 @@ def prepare(session: Session) -> Prepared:
         raise reached.explain(error) from None
     if announcement := reached.announce(release):
         console.warn(announcement)
-    patches = series.select(release.version, settings.for_target, settings.profile)
+    patches = series.select(release.version, settings.for_target, settings.profile, settings.extras)
     stamp = patch.stamp(
         release.version,
         suffix=settings.suffix,
@@ -100,7 +101,7 @@ def prepare(session: Session) -> Prepared:
         patches=tuple(each.name for each in patches),
         formula=f"{publish.formula_name(settings.name, release.version)}.rb",
     )
-    return Prepared(plan=plan, reached=reached, patches=patches)
+    return Prepared(plan=plan, reached=reached, patches=patches, absent=series.absent(release.version))
 
 
 def build(session: Session) -> Built:
@@ -155,7 +156,7 @@ def _make(session: Session, prepared: Prepared, clock: Clock) -> tuple[Toolchain
         source = prepared.reached.source(plan.release, plan.tree)
         tree = files.dirhash(source.root)
     with clock.stage("patch") as at:
-        patched = patch.patch(source, prepared.patches, stamp=plan.stamp)
+        patched = patch.patch(source, prepared.patches, stamp=plan.stamp, absent=prepared.absent)
         _stamp_manifest(patched, plan, tree)
         for outcome in patched.outcomes:
             at.note(f"{outcome.name}: {outcome.state}, {outcome.evidence}")

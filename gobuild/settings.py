@@ -22,6 +22,9 @@ SUFFIX = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)*")
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 """A formula's name, such as go-acme."""
 
+PATCH = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+"""A patch's name."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -32,6 +35,7 @@ class Settings:
         target: GOOS/GOARCH, "darwin/arm64".
         source: "auto", "archive", "wheel", "git+URL@REF", or the path of a folder or tarball.
         series: a folder with a patch series of the user's, "stock", or "none".
+        extra: the names of optional patches of that series to apply as well, with commas between them.
         suffix: what the stamp has behind the hyphen; "{id}" stands for a digest over everything that changes the
             toolchain. Empty: no stamp, only without patches.
         profile: a key of `gobuild.model.PROFILES`.
@@ -50,6 +54,7 @@ class Settings:
     target: str = "darwin/arm64"
     source: str = "auto"
     series: str = "stock"
+    extra: str = ""
     suffix: str = "gobuild.{id}"
     profile: str = "static"
     bootstrap: str = ""
@@ -86,6 +91,12 @@ class Settings:
                 f"{self.name!r} cannot be a formula's name",
                 "lower-case words with hyphens, such as go-acme; never go itself",
             )
+        for word in self.extras:
+            if not PATCH.fullmatch(word):
+                raise ConfigError(
+                    f"the setting extra has {word!r}, which is no patch's name",
+                    "names of optional patches with commas between them, such as osinit-trace,toolchain-guard",
+                )
         for key in ("index_url", "base_url"):
             _check_url(key, getattr(self, key))
 
@@ -113,6 +124,12 @@ class Settings:
     def for_target(self) -> Target:
         """The target, parsed."""
         return Target.parse(self.target)
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """The names in `extra`, each once."""
+        words = (word.strip() for word in self.extra.split(","))
+        return tuple(dict.fromkeys(words)) if self.extra.strip() else ()
 
     @property
     def by_profile(self) -> Profile:

@@ -41,7 +41,8 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-TASKS = ("build", "clean", "package", "plan", "verify")
+PATCHES = ("patches.status", "patches.import", "patches.export", "patches.refresh", "patches.new")
+TASKS = ("build", "clean", "identify", "package", "plan", "verify", *PATCHES)
 
 
 def test_our_own_tasks() -> None:
@@ -75,6 +76,26 @@ def test_every_setting_is_a_flag_with_help(project: Path) -> None:
     helped = _run(project, "invoke", "--help", "build").stdout
     for flag in ("--go=STRING", "--target=STRING", "--index-url=STRING", "--offline "):
         assert flag in helped
+
+
+def test_a_task_may_have_flags_of_its_own_beside_the_settings(project: Path) -> None:
+    helped = _run(project, "invoke", "--help", "patches.status").stdout
+    for flag in ("--json ", "--html=STRING", "--extra=STRING", "--go=STRING", "1.21..1.27"):
+        assert flag in helped
+    assert "--html" not in _run(project, "invoke", "--help", "build").stdout
+
+
+@pytest.mark.parametrize("program", ["invoke", "gobuild"])
+def test_a_setting_from_the_environment_reaches_a_task_of_the_group(project: Path, program: str) -> None:
+    done = _run(project, program, "patches.status", INVOKE_GOBUILD_SERIES="nowhere")
+    assert (done.returncode, "no series at nowhere" in done.stderr) == (6, True)
+
+
+def test_the_group_beside_tasks_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "tasks.py").write_text(BESIDE)
+    (tmp_path / "invoke.yaml").write_text("gobuild:\n  series: nowhere\n")
+    done = _run(tmp_path, "invoke", "gobuild.patches.status")
+    assert (done.returncode, "no series at nowhere" in done.stderr) == (6, True)
 
 
 @pytest.mark.parametrize("program", ["invoke", "gobuild"])

@@ -11,7 +11,8 @@ from patch_fixtures import apply, series_of, snapshot, source, write
 
 from gobuild.errors import PatchError
 from gobuild.model import State
-from gobuild.patch import patch
+from gobuild.patch import Patch, patch
+from gobuild.patch.tree import Change, Tree
 from gobuild.run import run
 
 GO = "package a\n\nfunc one() {\n\tx()\n}\n\nfunc two() {\n\ty()\n}\n\nfunc three() {\n\tz()\n}\n"
@@ -138,8 +139,11 @@ def test_a_text_that_stands_twice_is_taken_at_the_stated_line_only(tmp_path: Pat
 def test_no_fuzz(tmp_path: Path) -> None:
     root = tree(tmp_path / "go", a_go=GO.replace("func two", "func second"))
     error = refusal(root, tmp_path / "s", diff(GO, GO.replace("y()", "why()")))
-    for word in ("p1", "p1.patch", "a.go", "hunk 1", "@@ -5,7 +5,7 @@", "line 7", "func two() {", "func second() {"):
+    for word in ("p1", "p1.patch", "a.go", "hunk 1", "@@ -5,7 +5,7 @@", "does not apply"):
         assert word in error.reason
+    expected, found = error.reason.split("expected:\n")[1].split("\n    found:\n")
+    assert expected.splitlines()[2:4] == ["    >  7  func two() {", "       8  \ty()"]
+    assert found.splitlines()[2:4] == ["    >  7  func second() {", "       8  \ty()"]
     assert "refresh the patch" in error.hint
 
 
@@ -157,10 +161,43 @@ def test_newline_at_the_end_is_matched_exactly(tmp_path: Path) -> None:
     assert "'b\\n'" in refusal(tree(tmp_path / "whole", a_go="a\nb\n"), tmp_path / "s2", change).reason
 
 
-def test_a_patch_file_without_its_last_newline_is_whole(tmp_path: Path) -> None:
+def test_a_patch_file_without_its_last_newline_may_be_cut_off(tmp_path: Path) -> None:
+    whole = diff("a\n", "a\nb = one + two\n")
+    for cut in (whole[:-1], whole[: -len(" + two\n")]):
+        with pytest.raises(PatchError, match=r"p1\.patch line 5 has no newline: the file may be cut off"):
+            series_of(tmp_path / "s", cut)
+
+
+def test_conflicts_show_the_end_of_a_file_and_what_cannot_be_seen(tmp_path: Path) -> None:
+    change = "--- a/t\n+++ b/t\n@@ -1,3 +1,3 @@\n a\n b\n-c\n+C\n"
+    ends = refusal(tree(tmp_path / "go", t="a\nb\n"), tmp_path / "s", change).reason
+    assert ends.endswith("    found:\n      1  a\n      2  b\n    > 3  (the end of the file)")
+    blank = refusal(tree(tmp_path / "go2", t="a\nb\nc  \n"), tmp_path / "s", change).reason
+    assert "> 3  'c\\n'" in blank
+    assert "> 3  'c  \\n'" in blank
+
+
+def test_a_hunk_that_moved_and_changed_is_compared_where_most_of_it_stands(tmp_path: Path) -> None:
+    root = tree(tmp_path / "go", a_go="// more\n" * 40 + GO.replace("}\n\nfunc two", "}\n\nfunc second"))
+    error = refusal(root, tmp_path / "s", diff(GO, GO.replace("y()", "why()")))
+    assert "> 47  func two() {" in error.reason
+    assert "> 47  func second() {" in error.reason
+
+
+def test_a_patch_that_applies_and_changes_nothing_is_an_error(tmp_path: Path) -> None:
+    class Idle:
+        content = b"idle"
+
+        def apply(self, tree: Tree) -> Change:
+            tree.write("a.go", GO.encode())
+            return Change(state=State.APPLIED, evidence="done", files=("a.go",))
+
     root = tree(tmp_path / "go", a_go=GO)
-    apply(root, series_of(tmp_path / "s", diff(GO, GO.replace("y()", "why()")).rstrip("\n")))
-    assert "why()" in (root / "a.go").read_text()
+    before = snapshot(root)
+    idle = Patch(folder=tmp_path, name="idle", go=">=1", reason="r", operation=Idle())
+    with pytest.raises(PatchError, match="the patch idle cannot be applied: it applies, and changes nothing"):
+        apply(root, (idle,))
+    assert snapshot(root) == before
 
 
 def test_crlf_source_takes_a_crlf_hunk_and_no_other(tmp_path: Path) -> None:
@@ -234,7 +271,7 @@ def named(old: str, new: str) -> str:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ("", "no unified diff"),
+        ("", "is empty"),
         ("just words\n", "no unified diff"),
         (b"\xff\xfe--- a/x", "not UTF-8"),
         (named("a/x", "b/x").replace("\n", "\r\n"), "CRLF line ends in the diff"),

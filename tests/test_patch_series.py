@@ -4,17 +4,19 @@ import re
 from pathlib import Path
 
 import pytest
-from patch_fixtures import HOOK, series_of, write
+from patch_fixtures import HOOK, series_of, source, write
 
 from gobuild import patch, resources
-from gobuild.errors import PatchError
-from gobuild.model import PROFILES, TARGETS, GoVersion, Target
+from gobuild.errors import ConfigError, PatchError
+from gobuild.model import PROFILES, TARGETS, GoVersion, State, Target
 from gobuild.patch import load, stamp
 
 DIFF = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"
 ENTRY = '[[patch]]\nname = "p"\ngo = ">=1.21"\nkind = "diff"\nfile = "p.patch"\nreason = "r"\n'
 MAC = Target(goos="darwin", goarch="arm64")
 LINUX = Target(goos="linux", goarch="amd64")
+OPTIONAL = ("osinit-trace", "toolchain-guard")
+"""The stock series' optional patches."""
 
 
 def version(text: str) -> GoVersion:
@@ -37,7 +39,16 @@ def refusal(folder: Path, text: str | bytes) -> PatchError:
         ("patch = 1\n", "names no patch", "[[patch]]"),
         ("[patch\n", "no TOML", "README"),
         (b"\xff", "no TOML", "README"),
-        ("[[patches]]\n" + ENTRY, "unknown key 'patches'", "[[patch]]"),
+        ("\n[[patches]]\n" + ENTRY, "line 2: unknown key 'patches'", "[[patch]]"),
+        ('extend = "stock"\n' + ENTRY, "line 1: unknown key 'extend'", 'extends = "stock"'),
+        ('\nextends = "stok"\n' + ENTRY, "line 2: extends = 'stok'", '"stock"'),
+        (ENTRY + 'extends = "stock"\n', "line 7, patch 'p': extends stands in a patch", "above the first"),
+        (ENTRY + 'optional = "yes"\n', "line 7, patch 'p': optional = 'yes'", "true or false"),
+        (ENTRY + ENTRY.replace(">=1.21", "<1.21") + "optional = true\n", "line 13, patch 'p': one variant is optional",
+         "in all variants"),
+        (ENTRY + 'test = "t_test.go"\n', "line 7, patch 'p': the file 't_test.go' cannot be read", "own folder"),
+        (ENTRY + 'test = "../p.patch"\n', "line 7, patch 'p': the file '../p.patch' is outside", "own folder"),
+        (ENTRY + 'test = "p.patch"\n', "line 7, patch 'p': the file 'p.patch' is no Go test", "_test.go"),
         (ENTRY + 'targts = ["darwin/arm64"]\n', "line 7, patch 'p': unknown key 'targts'", "did you mean 'targets'?"),
         (ENTRY + "\n" + ENTRY.replace('"p"', '"q"').replace("kind", "kinds"), "line 11, patch 'q': unknown key 'kinds'",
          "'kind'"),
@@ -60,7 +71,7 @@ def refusal(folder: Path, text: str | bytes) -> PatchError:
         (ENTRY.replace("p.patch", "../p.patch"), "outside of the series", "own folder"),
         (ENTRY.replace("p.patch", "/etc/passwd"), "outside of the series", "own folder"),
         (ENTRY.replace("p.patch", "link.patch"), "leads outside of the series", "own folder"),
-        (ENTRY + ENTRY, "the patch 'p' twice", "variants"),
+        (ENTRY + ENTRY, "line 8, patch 'p': has the patch 'p' twice, both for go '>=1.21': also at line 2", "variants"),
         (HOOK.replace("frameworks", "framework"), "unknown key 'framework'", "did you mean 'frameworks'?"),
         (HOOK.replace('dir = "src/runtime"\n', ""), "the key 'dir' is missing", "README"),
         (HOOK.replace("src/runtime", "src/../../x"), "dir = 'src/../../x'", "src/runtime"),
@@ -77,6 +88,119 @@ def test_damaged_manifests(tmp_path: Path, text: str | bytes, says: str, hint: s
     error = refusal(folder, text)
     assert says in error.reason
     assert hint in error.hint
+
+
+def test_crlf_and_a_patch_that_is_cut_off(tmp_path: Path) -> None:
+    for diff, says in (
+        (DIFF.replace("\n", "\r\n"), "p.patch has CRLF line ends in the diff itself"),
+        (DIFF[:-1], "p.patch line 5 has no newline: the file may be cut off"),
+        ("", "p.patch is empty"),
+        ("Why.\n\n" + DIFF.replace("a/x", "a/../x"), "p.patch line 4: names a file outside of the source: 'a/../x'"),
+    ):
+        write(tmp_path, {"series.toml": ENTRY, "p.patch": diff})
+        with pytest.raises(PatchError) as caught:
+            load(tmp_path)
+        assert says in caught.value.reason
+        assert "series.toml line 5" in caught.value.reason
+
+
+def test_optional_patches_are_there_only_if_asked_for(tmp_path: Path) -> None:
+    text = (
+        ENTRY
+        + ENTRY.replace('"p"', '"deep-trace"') + "optional = true\n"
+        + ENTRY.replace('"p"', '"guard"').replace(">=1.21", ">=1.24") + "optional = true\n"
+    )  # fmt: skip
+    series = load(write(tmp_path, {"series.toml": text, "p.patch": DIFF}))
+
+    def names(*extra: str, go: str = "1.24.1") -> list[str]:
+        return [one.name for one in series.select(version(go), MAC, "static", extra)]
+
+    assert names() == ["p"]
+    assert names("guard", "deep-trace") == ["p", "deep-trace", "guard"]
+    assert names("deep-trace", go="1.22.10") == ["p", "deep-trace"]
+    assert series.absent(version("1.22.10")) == ()
+    with pytest.raises(ConfigError) as unknown:
+        names("deep-trce")
+    assert "no optional patch 'deep-trce'" in unknown.value.reason
+    assert unknown.value.hint == "did you mean 'deep-trace', which is for >=1.21?"
+    with pytest.raises(ConfigError) as other:
+        names("zzz")
+    assert other.value.hint == "one of deep-trace (for >=1.21), guard (for >=1.24)"
+    with pytest.raises(ConfigError, match="the patch 'p' is no optional one: every build has it"):
+        names("p")
+    with pytest.raises(PatchError) as unfit:
+        names("guard", go="1.22.10")
+    assert unfit.value.reason == "the patch 'guard' is not for 1.22.10 darwin/arm64, profile static"
+    assert "it is for >=1.24" in unfit.value.hint
+    with pytest.raises(ConfigError, match="no optional patch 'guard' in the series none"):
+        patch.series("none").select(version("1.24.1"), MAC, "static", ["guard"])
+
+
+def test_a_test_is_found_and_changes_no_digest(tmp_path: Path) -> None:
+    files = {"p.patch": DIFF, "tests/p_test.go": "package p\n"}
+    tested = ENTRY + 'test = "tests/p_test.go"\noptional = true\n'
+    (with_test,) = load(write(tmp_path / "a", {"series.toml": tested, **files})).patches
+    (without,) = load(write(tmp_path / "b", {"series.toml": ENTRY, **files})).patches
+    assert with_test.test_file == tmp_path / "a/tests/p_test.go"
+    assert without.test_file is None
+    assert with_test.sha256 == without.sha256
+    assert (with_test.kind, str(with_test.specifier), with_test.folder) == ("diff", ">=1.21", tmp_path / "a")
+
+
+def test_a_series_extends_the_stock_one_and_replaces_by_name(tmp_path: Path) -> None:
+    stock = patch.series("stock").patches
+    text = 'extends = "stock"\n' + ENTRY + ENTRY.replace('"p"', '"link-uuid"')
+    series = load(write(tmp_path, {"series.toml": text, "p.patch": DIFF}))
+    own = series.patches[-2:]
+    assert [one.name for one in own] == ["p", "link-uuid"]
+    assert {one.folder for one in own} == {tmp_path}
+    assert series.patches[:-2] == tuple(one for one in stock if one.name != "link-uuid")
+    chosen = series.select(version("1.27.3"), MAC, "static")
+    assert [one.name for one in chosen] == ["mfinal-metal-init", "runtime-gpu-guard", "goenv-local", "p", "link-uuid"]
+    (tmp_path / "series.toml").write_text('extends = "stock"\n')
+    assert load(tmp_path).patches == stock
+
+
+def test_the_stock_series_cannot_extend_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {"series.toml": 'extends = "stock"\n' + ENTRY, "p.patch": DIFF})
+    monkeypatch.setattr(resources, "folder", lambda name: tmp_path)
+    with pytest.raises(PatchError, match="the stock series cannot extend itself"):
+        patch.series("stock")
+
+
+def test_a_patch_without_a_variant_for_the_version_is_told_of(tmp_path: Path) -> None:
+    text = (
+        ENTRY.replace('"p"', '"a"').replace(">=1.21", ">=1.21,<1.23") + 'until = "1.23"\n'
+        + ENTRY.replace('"p"', '"b"').replace(">=1.21", "<1.22") + 'targets = ["darwin/arm64"]\n'
+        + ENTRY
+    )  # fmt: skip
+    series = load(write(tmp_path, {"series.toml": text, "p.patch": DIFF}))
+    first, second = series.absent(version("1.23.1"))
+    assert (first.name, first.state, first.sha256) == ("a", State.NOT_FOR_THIS_VERSION, "")
+    assert first.evidence == "no variant is for this version: it is for >=1.21,<1.23; may go: 1.23"
+    assert second.evidence == "no variant is for this version: it is for <1.22 (darwin/arm64)"
+    assert series.absent(version("1.21.1")) == ()
+
+
+def test_what_is_not_for_this_version_is_an_outcome_and_changes_no_stamp(tmp_path: Path) -> None:
+    late = ENTRY.replace('"p"', '"late"').replace(">=1.21", ">=1.24")
+    write(tmp_path / "a", {"series.toml": ENTRY, "p.patch": DIFF})
+    write(tmp_path / "b", {"series.toml": late + ENTRY, "p.patch": DIFF})
+    release, made = version("1.22.10"), []
+    for name in ("a", "b"):
+        root = write(tmp_path / f"go-{name}", {"VERSION": "go1.22.10\n", "x": "a\n"})
+        series = load(tmp_path / name)
+        patches = series.select(release, MAC, "static")
+        stamped = stamp(release, suffix="acme1.{id}", identity="", patches=patches, profile="static")
+        absent = series.absent(release)
+        made.append(patch.patch(source(root), patches, stamp=stamped, absent=absent))
+    plain, told = made
+    assert plain.stamp == told.stamp
+    assert re.fullmatch(r"go1\.22\.10-acme1\.p[0-9a-f]{7}", told.stamp)
+    assert [(one.name, one.state) for one in told.outcomes] == [
+        ("p", State.APPLIED),
+        ("late", State.NOT_FOR_THIS_VERSION),
+    ]
 
 
 def test_no_series(tmp_path: Path) -> None:
@@ -161,6 +285,15 @@ def test_the_stock_series_never_overlaps() -> None:
             for profile in PROFILES:
                 names = [one.name for one in series.select(version(release), target, profile)]
                 old = version(release) < version("1.24")
-                assert names == ["mfinal-metal-init", *(["link-uuid"] if old else []), "goenv-local"]
+                assert names == [
+                    "mfinal-metal-init",
+                    "runtime-gpu-guard",
+                    *(["link-uuid"] if old else []),
+                    "goenv-local",
+                ]
+                absent = [one.name for one in series.absent(version(release))]
+                assert absent == ([] if old else ["link-uuid"])
+                extra = [one.name for one in series.select(version(release), target, profile, OPTIONAL)]
+                assert extra == [*names, *OPTIONAL]
     assert all(one.reason and one.until for one in series.patches)
     assert all(one.description for one in series.patches if one.file)

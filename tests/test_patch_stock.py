@@ -27,12 +27,14 @@ def test_the_stock_series_on_1_22_10(tmp_path: Path, go_wheel: Path) -> None:
     done = stocked(root, "1.22.10", "go1.22.10-t1")
     assert [(outcome.name, outcome.state) for outcome in done.outcomes] == [
         ("mfinal-metal-init", State.NOTHING_TO_DO),
+        ("runtime-gpu-guard", State.APPLIED),
         ("link-uuid", State.APPLIED),
         ("goenv-local", State.APPLIED),
     ]
-    metal, link, _ = done.outcomes
+    metal, guard, link, _ = done.outcomes
     assert metal.evidence.startswith("nothing to remove: this source has no Metal initialisation")
     assert "mfinal.go runfinq" in metal.evidence
+    assert guard.files == ("src/runtime/gpu_import_test.go",)
     assert [Path(file).name for file in link.files] == ["elf.go", "lib.go", "main.go"]
     assert (root / "VERSION").read_text() == "go1.22.10-t1\ntime 2024-11-27T20:27:20Z\n"
     for file in link.files:
@@ -56,7 +58,7 @@ def test_a_second_time_it_is_there_already(tmp_path: Path, go_wheel: Path) -> No
     stocked(root, "1.22.10", "go1.22.10-t1")
     again = stocked(root, "1.22.10", "go1.22.10-t2")
     states = [outcome.state for outcome in again.outcomes]
-    assert states == [State.NOTHING_TO_DO, State.ALREADY_UPSTREAM, State.ALREADY_UPSTREAM]
+    assert states == [State.NOTHING_TO_DO, *[State.ALREADY_UPSTREAM] * 3]
 
 
 @pytest.mark.slow

@@ -33,6 +33,9 @@ def test_every_setting_has_a_flag_with_help() -> None:
         ("suffix", "", "shares upstream's build cache"),
         ("go", 1.2, 'quotes: go: "1.2"'),
         ("offline", "perhaps", "true or false"),
+        ("extra", "osinit-trace,,", "which is no patch's name"),
+        ("extra", "osinit trace", "which is no patch's name"),
+        ("extra", ["osinit-trace"], "a plain word"),
         ("name", "go", "never go itself"),
         ("name", "Go Acme", "lower-case words"),
         ("index_url", "ftp://example.com/", "no URL"),
@@ -50,3 +53,8 @@ def test_what_cannot_be_used_is_refused(key: str, value: object, says: str) -> N
 
 def test_without_patches_the_suffix_may_be_empty() -> None:
     assert Settings.of({"suffix": "", "series": "none"}).suffix == ""
+
+
+def test_extra_is_a_list_of_names_with_commas() -> None:
+    assert Settings().extras == ()
+    assert Settings(extra="b, a,b").extras == ("b", "a")

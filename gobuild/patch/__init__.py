@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gobuild import resources
-from gobuild.errors import PatchError
 from gobuild.model import Outcome, PatchedSource, Source
-from gobuild.patch.manifest import Patch, Series, load
+from gobuild.patch.apply import outcome
+from gobuild.patch.manifest import load
+from gobuild.patch.series import Patch, Series
+from gobuild.patch.status import Matrix, Row, status
 from gobuild.patch.tree import Tree
 from gobuild.patch.version import stamp, write_version
 
-__all__ = ["Patch", "Series", "load", "patch", "series", "stamp"]
+__all__ = ["Matrix", "Patch", "Row", "Series", "load", "patch", "series", "stamp", "status"]
 
 
 def series(name: str) -> Series:
@@ -33,13 +35,14 @@ def series(name: str) -> Series:
     return load(resources.folder("patches") if name == "stock" else Path(name).expanduser())
 
 
-def patch(source: Source, patches: Sequence[Patch], *, stamp: str) -> PatchedSource:
+def patch(source: Source, patches: Sequence[Patch], *, stamp: str, absent: Sequence[Outcome] = ()) -> PatchedSource:
     """Applies patches to a source, in order, and stamps its VERSION.
 
     Args:
         source: changed in place.
         patches: as `Series.select` gives them.
         stamp: the first line of VERSION, as `gobuild.patch.stamp` makes it.
+        absent: what is to be said of patches that have no variant for this version, as `Series.absent` gives it.
 
     Returns:
         The source with what became of every patch.
@@ -49,23 +52,7 @@ def patch(source: Source, patches: Sequence[Patch], *, stamp: str) -> PatchedSou
         DiskFull: there is no room, and nothing is changed.
     """
     tree = Tree(source.root)
-    outcomes = tuple(_outcome(one, tree) for one in patches)
+    outcomes = tuple(outcome(one, tree) for one in patches)
     write_version(tree, stamp)
     tree.commit()
-    return PatchedSource(source=source, outcomes=outcomes, stamp=stamp)
-
-
-def _outcome(patch: Patch, tree: Tree) -> Outcome:
-    try:
-        change = patch.operation.apply(tree)
-    except PatchError as error:
-        file = f" ({patch.file})" if patch.file else ""
-        raise PatchError(f"the patch {patch.name}{file} cannot be applied: {error.reason}", error.hint) from error
-    return Outcome(
-        name=patch.name,
-        reason=patch.reason,
-        state=change.state,
-        evidence=change.evidence,
-        files=change.files,
-        sha256=patch.sha256,
-    )
+    return PatchedSource(source=source, outcomes=(*outcomes, *absent), stamp=stamp)

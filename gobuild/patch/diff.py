@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gobuild.errors import PatchError
-from gobuild.model import State
+from gobuild.model import Conflict, State
+from gobuild.patch.conflict import Misfit, shown, sides
 from gobuild.patch.tree import Change, Tree
 
 _REFRESH = "refresh the patch for this version, or narrow its `go` in series.toml"
@@ -129,37 +130,40 @@ class Diff:
 def _apply(file: FileDiff, tree: Tree) -> tuple[bytes | None, str]:
     """The file's new content (None: it goes), and a few words on it."""
     current = tree.read(file.path)
+    whole = Conflict(file=file.path)
     if file.creates:
         if current is not None:
-            raise PatchError(
-                f"adds {file.path}, which is there already", "look at the source: has it the patch already?"
+            raise Misfit(
+                f"adds {file.path}, which is there already", "look at the source: has it the patch already?", whole
             )
         return b"".join(line for hunk in file.hunks for line in hunk.new), f"added {file.path}"
     if current is None:
-        raise PatchError(f"changes {file.path}, which this source does not have", _REFRESH)
+        raise Misfit(f"changes {file.path}, which this source does not have", _REFRESH, whole)
     lines = _lines(current)
     result: list[bytes] = []
     end, moved = 0, 0
     for hunk in file.hunks:
         at = _find(lines, hunk, file.path)
         if at < end:
-            raise PatchError(f"{_where(file.path, hunk)} belongs before the hunk in front of it", _REFRESH)
+            raise _misfit(lines, hunk, file.path, at, "belongs before the hunk in front of it")
         moved += at != hunk.old_line - 1
         result += [*lines[end:at], *hunk.new]
         end = at + len(hunk.old)
     result += lines[end:]
     if any(not line.endswith(b"\n") for line in result[:-1]):
-        raise PatchError(f"{file.path}: a line without a newline would not be the last", _REFRESH)
+        raise Misfit(f"{file.path}: a line without a newline would not be the last", _REFRESH, whole)
     if file.deletes:
         if result:
-            raise PatchError(f"deletes {file.path}, which has lines that the diff does not know", _REFRESH)
+            raise Misfit(f"deletes {file.path}, which has lines that the diff does not know", _REFRESH, whole)
         return None, f"deleted {file.path}"
     many = f"{len(file.hunks)} hunk" + "s" * (len(file.hunks) > 1)
     return b"".join(result), f"{many} in {file.path}" + (f" ({moved} moved)" if moved else "")
 
 
-def _where(path: str, hunk: Hunk) -> str:
-    return f"{path}: hunk {hunk.number} ({hunk.header})"
+def _misfit(lines: Sequence[bytes], hunk: Hunk, path: str, at: int, why: str) -> Misfit:
+    """The error of a hunk, with both sides as they stand at a line, from 0."""
+    both = sides(lines, hunk.old, at, file=path, hunk=hunk.number, header=hunk.header)
+    return Misfit(f"{path}: hunk {hunk.number} ({hunk.header}) {why}{shown(both)}", _REFRESH, both)
 
 
 def _lines(content: bytes) -> list[bytes]:
@@ -171,34 +175,24 @@ def _find(lines: Sequence[bytes], hunk: Hunk, path: str) -> int:
     """The line, from 0, where the hunk's old text stands.
 
     Raises:
-        PatchError: nowhere; or in several places, none of them the stated one; or its new text stands there already.
+        Misfit: nowhere; or in several places, none of them the stated one; or its new text stands there already.
     """
     places = _occurrences(lines, hunk.old)
     if places and (open_ := [at for at in places if not _done(lines, hunk, at)]) != places:
         if not open_:
-            raise PatchError(
-                f"{_where(path, hunk)}: what it adds stands there already, at line {places[0] + 1}", _REFRESH
-            )
+            why = f"cannot be taken: what it adds stands there already, at line {places[0] + 1}"
+            raise _misfit(lines, hunk, path, places[0], why)
         places = open_
-    if hunk.old_line - 1 in places:
-        return hunk.old_line - 1
+    stated = hunk.old_line - 1
+    if stated in places:
+        return stated
     if len(places) == 1:
         return places[0]
     if places:
-        raise PatchError(
-            f"{_where(path, hunk)} fits in {len(places)} places (lines {', '.join(str(at + 1) for at in places)}), "
-            f"and line {hunk.old_line} is none of them",
-            _REFRESH,
-        )
-    at, same = _nearest(lines, hunk)
-    line = at + same
-    expected, found = _shown(hunk.old[same], lines[line] if line < len(lines) else None)
-    raise PatchError(
-        f"{_where(path, hunk)} does not apply\n"
-        f"    expected at line {line + 1}: {expected}\n"
-        f"    found    at line {line + 1}: {found}",
-        _REFRESH,
-    )
+        named = ", ".join(str(at + 1) for at in places)
+        why = f"fits in {len(places)} places (lines {named}), and line {hunk.old_line} is none of them"
+        raise _misfit(lines, hunk, path, min(max(stated, 0), len(lines)), why)
+    raise _misfit(lines, hunk, path, _nearest(lines, hunk), "does not apply")
 
 
 def _occurrences(lines: Sequence[bytes], text: Sequence[bytes]) -> list[int]:
@@ -215,24 +209,11 @@ def _done(lines: Sequence[bytes], hunk: Hunk, at: int) -> bool:
     return grown > 0 and any(at - grown <= start <= at for start in _occurrences(lines, hunk.new))
 
 
-def _nearest(lines: Sequence[bytes], hunk: Hunk) -> tuple[int, int]:
-    """The place where most of the old text stands, counted from its first line; of equals, the one nearest by."""
+def _nearest(lines: Sequence[bytes], hunk: Hunk) -> int:
+    """The place where most lines of the old text stand; of equals, the one nearest to the stated line."""
 
     def same(at: int) -> int:
-        pairs = zip(lines[at:], hunk.old, strict=False)
-        return next((count for count, (line, wanted) in enumerate(pairs) if line != wanted), len(lines) - at)
+        return sum(line == wanted for line, wanted in zip(lines[at : at + len(hunk.old)], hunk.old, strict=False))
 
     stated = min(max(hunk.old_line - 1, 0), len(lines))
-    best = max(range(len(lines) + 1), key=lambda at: (same(at), -abs(at - stated)))
-    return best, same(best)
-
-
-def _shown(expected: bytes, found: bytes | None) -> tuple[str, str]:
-    """Two lines that differ, for people: with their invisible characters where only these differ."""
-    wanted = expected.decode(errors="replace")
-    if found is None:
-        return wanted.rstrip("\n"), "the end of the file"
-    there = found.decode(errors="replace")
-    if wanted.split() == there.split():
-        return repr(wanted), repr(there)
-    return wanted.rstrip("\n"), there.rstrip("\n")
+    return max(range(len(lines) + 1), key=lambda at: (same(at), -abs(at - stated)))

@@ -1,11 +1,10 @@
-"""A series: the patches of a folder, as its series.toml lists them.
+"""Reads a series: the patches of a folder, as its series.toml lists them, or as quilt's `series` does.
 
-In: a folder. Out: a `Series`, with every file it names read and checked, before any work begins. Which patches a
-version gets is data: PEP 440 specifiers, targets and profiles. No source is looked at here.
+In: a folder. Out: a `Series`, with every file it names read and checked, before any work begins. No source is looked
+at here, and nothing is written.
 """
 
 import difflib
-import hashlib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -15,11 +14,17 @@ from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from gobuild import resources
 from gobuild.errors import ConfigError, PatchError
-from gobuild.model import PROFILES, GoVersion, Target
+from gobuild.model import PROFILES, Target
+from gobuild.patch import quilt
 from gobuild.patch.diff import Diff
 from gobuild.patch.hook import RemoveHook
+from gobuild.patch.place import own_file
+from gobuild.patch.series import Patch, Series
 from gobuild.patch.unified import read
+
+__all__ = ["MANIFEST", "Patch", "Series", "load"]
 
 MANIFEST = "series.toml"
 
@@ -30,6 +35,8 @@ KEYS: Mapping[str, type] = {
     "reason": str,
     "until": str,
     "file": str,
+    "test": str,
+    "optional": bool,
     "targets": list,
     "profiles": list,
     "remove-hook": dict,
@@ -47,84 +54,14 @@ HOOK_KEYS: Mapping[str, type] = {
     "dir": str,
 }
 
-_WORDS = {"str": "a text", "list": "a list of texts", "dict": "a table"}
+TOP = ("extends", "patch")
+"""The keys at the top of the file."""
+
+STOCK = "stock"
+
+_WORDS = {"str": "a text, not empty", "list": "a list of texts, not empty", "dict": "a table", "bool": "true or false"}
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _GO_NAME = re.compile(r"[^\W\d]\w*")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patch:
-    """One patch of a series.
-
-    Attributes:
-        name: variants of one patch share it.
-        go: the versions it is for, a PEP 440 specifier: ">=1.21,<1.24".
-        targets: what it is for; empty: everything.
-        profiles: the names of the profiles it is for; empty: all.
-        reason: why it exists.
-        until: when it may go.
-        file: the .patch file's name; empty for an edit.
-        operation: what it does to a tree.
-    """
-
-    name: str
-    go: str
-    targets: tuple[Target, ...]
-    profiles: tuple[str, ...]
-    reason: str
-    until: str
-    file: str
-    operation: Diff | RemoveHook
-
-    @property
-    def sha256(self) -> str:
-        """The digest of what it does, 64 hex digits; reasons may be reworded without changing it."""
-        return hashlib.sha256(self.operation.content).hexdigest()
-
-    @property
-    def description(self) -> str:
-        """The prose in front of its diff."""
-        return self.operation.description if isinstance(self.operation, Diff) else ""
-
-    def fits(self, version: GoVersion, target: Target, profile: str) -> bool:
-        """Whether it is for this version, target and profile."""
-        return (
-            SpecifierSet(self.go).contains(version.pep440, prereleases=True)
-            and (not self.targets or target in self.targets)
-            and (not self.profiles or profile in self.profiles)
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
-    """The patches of a folder, in their order.
-
-    Attributes:
-        folder: where they are from.
-        patches: all of them, every variant.
-    """
-
-    folder: Path
-    patches: tuple[Patch, ...]
-
-    def select(self, version: GoVersion, target: Target, profile: str) -> tuple[Patch, ...]:
-        """The patches for a build, in order.
-
-        Raises:
-            PatchError: two variants of one patch are for this build.
-        """
-        chosen: dict[str, Patch] = {}
-        for patch in self.patches:
-            if not patch.fits(version, target, profile):
-                continue
-            if other := chosen.get(patch.name):
-                raise PatchError(
-                    f"{self.folder / MANIFEST} has two patches {patch.name!r} for {version} {target}: "
-                    f"go = {other.go!r} and go = {patch.go!r}",
-                    "variants of one patch may not overlap: narrow one of them, or give it another name",
-                )
-            chosen[patch.name] = patch
-        return tuple(chosen.values())
 
 
 def load(folder: Path) -> Series:
@@ -134,38 +71,75 @@ def load(folder: Path) -> Series:
         PatchError: the manifest, or a file it names, cannot be used. It names the file, the line and the key.
     """
     manifest = folder / MANIFEST
+    if not manifest.exists() and (folder / quilt.SERIES).is_file():
+        return quilt.load(folder)
     try:
         text = manifest.read_bytes().decode()
         content = tomllib.loads(text)
     except OSError as error:
         raise PatchError(
             f"there is no series at {folder}: {MANIFEST}: {error.strerror}",
-            "a folder with a series.toml; `--series none` builds unpatched",
+            "a folder with a series.toml, or with quilt's series; `--series none` builds unpatched",
         ) from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise PatchError(
             f"{manifest} is no TOML: {error}", "https://toml.io; patches/README.md has an example"
         ) from error
-    for key in content:
-        if key != "patch":
-            raise PatchError(f"{manifest}: unknown key {key!r}", "every patch is a table of its own: [[patch]]")
+    base = _extended(manifest, text, content)
     entries = content.get("patch", [])
-    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+    if not isinstance(entries, list) or not (entries or base) or not all(isinstance(each, dict) for each in entries):
         raise PatchError(f"{manifest} names no patch", "every patch is a table of its own: [[patch]]")
-    patches = [_Entry(folder=folder, text=text, number=at, keys=entry).patch() for at, entry in enumerate(entries)]
-    for at, patch in enumerate(patches):
-        for other in patches[:at]:
-            if (patch.name, patch.go, patch.targets, patch.profiles) == (
-                other.name,
-                other.go,
-                other.targets,
-                other.profiles,
-            ):
-                raise PatchError(
-                    f"{manifest} has the patch {patch.name!r} twice, both for go {patch.go!r}",
-                    "take one out, or make them variants for different versions or targets",
-                )
-    return Series(folder=folder, patches=tuple(patches))
+    read = [_Entry(folder=folder, text=text, number=at, keys=entry) for at, entry in enumerate(entries)]
+    own = [(entry, entry.patch()) for entry in read]
+    for at, (entry, patch) in enumerate(own):
+        for earlier, other in own[:at]:
+            _beside(entry, patch, earlier, other)
+    names = {patch.name for _, patch in own}
+    kept = tuple(patch for patch in base if patch.name not in names)
+    return Series(folder=folder, patches=(*kept, *(patch for _, patch in own)))
+
+
+def _extended(manifest: Path, text: str, content: Mapping[str, Any]) -> tuple[Patch, ...]:
+    """The patches of the series that this one extends; also refuses what may not stand at the top of the file."""
+    for key in content:
+        if key not in TOP:
+            line = _line_of(text, rf"\s*(?:\[+\s*)?\"?{re.escape(key)}\b")
+            raise PatchError(
+                f"{manifest} line {line}: unknown key {key!r}",
+                'every patch is a table of its own: [[patch]]; above them, extends = "stock" keeps the stock ones',
+            )
+    if "extends" not in content:
+        return ()
+    if content["extends"] != STOCK:
+        line = _line_of(text, r"\s*extends\b")
+        raise PatchError(f"{manifest} line {line}: extends = {content['extends']!r}", 'extends = "stock"')
+    stock = resources.folder("patches")
+    if stock.resolve() == manifest.parent.resolve():
+        raise PatchError(f"{manifest}: the stock series cannot extend itself", "without the key extends")
+    return load(stock).patches
+
+
+def _line_of(text: str, pattern: str) -> int:
+    lines = text.split("\n")
+    return next((at for at, line in enumerate(lines, 1) if re.match(pattern, line)), 1)
+
+
+def _beside(entry: "_Entry", patch: Patch, earlier: "_Entry", other: Patch) -> None:
+    """Refuses two patches that cannot stand in one series."""
+    if patch.name != other.name:
+        return
+    if (patch.go, patch.targets, patch.profiles) == (other.go, other.targets, other.profiles):
+        raise entry.error(
+            "name",
+            f"has the patch {patch.name!r} twice, both for go {patch.go!r}: also at line {earlier.line('name') + 1}",
+            "take one out, or make them variants for different versions or targets",
+        )
+    if patch.optional != other.optional:
+        raise entry.error(
+            "optional" if "optional" in entry.keys else "name",
+            f"one variant is optional, and the one at line {earlier.line('name') + 1} is not",
+            "optional = true in all variants of a patch, or in none",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +163,7 @@ class _Entry:
                 missing = "needs" if other == kind else "does not go with"
                 raise self.error(needs, f"kind = {kind!r} {missing} the key {needs!r}", "look at patches/README.md")
         return Patch(
+            folder=self.folder,
             name=self.keys["name"],
             go=self._specifier(),
             targets=tuple(self._targets()),
@@ -196,11 +171,18 @@ class _Entry:
             reason=self.keys["reason"],
             until=self.keys.get("until", ""),
             file=self.keys.get("file", ""),
+            test=self._test(),
+            optional=self.keys.get("optional", False),
             operation=self._diff(self.keys["file"]) if kind == "diff" else self._hook(self.keys["remove-hook"]),
         )
 
     def error(self, key: str, message: str, hint: str) -> PatchError:
         """The error, with the manifest's line and the patch's name in front."""
+        name = self.keys.get("name", f"number {self.number + 1}")
+        return PatchError(f"{self.folder / MANIFEST} line {self.line(key) + 1}, patch {name!r}: {message}", hint)
+
+    def line(self, key: str) -> int:
+        """The line, from 0, where a key of this table stands; the table's own where the key does not."""
         lines = self.text.split("\n")
         starts = [at for at, line in enumerate(lines) if re.match(r"\s*\[\[\s*patch\s*\]\]", line)]
         line = starts[self.number] if self.number < len(starts) else 0
@@ -208,21 +190,20 @@ class _Entry:
             if at in starts:
                 break
             if re.match(rf"\s*(?:\[patch\.)?\"?{re.escape(key)}\"?\s*[=\]]", lines[at]):
-                line = at
-                break
-        name = self.keys.get("name", f"number {self.number + 1}")
-        return PatchError(f"{self.folder / MANIFEST} line {line + 1}, patch {name!r}: {message}", hint)
+                return at
+        return line
 
     def _known(self, keys: Mapping[str, Any], kinds: Mapping[str, type], required: Iterable[str]) -> None:
         for key, value in keys.items():
+            if key == "extends":
+                raise self.error(key, "extends stands in a patch", "at the top of the file, above the first [[patch]]")
             if key not in kinds:
                 near = difflib.get_close_matches(key, kinds, 1)
                 hint = f"did you mean {near[0]!r}?" if near else "one of " + ", ".join(kinds)
                 raise self.error(key, f"unknown key {key!r}", hint)
             words = isinstance(value, list) and all(isinstance(word, str) and word for word in value)
             if not isinstance(value, kinds[key]) or (kinds[key] is list and not words) or value == "":
-                wanted = _WORDS[kinds[key].__name__]
-                raise self.error(key, f"{key} = {value!r}", f"{wanted}, not empty")
+                raise self.error(key, f"{key} = {value!r}", _WORDS[kinds[key].__name__])
         for key in required:
             if key not in keys:
                 raise self.error("", f"the key {key!r} is missing", "look at patches/README.md")
@@ -249,22 +230,27 @@ class _Entry:
                 raise self.error("profiles", f"no profile {profile!r}", "one of " + ", ".join(PROFILES))
         return tuple(self.keys.get("profiles", []))
 
+    def _test(self) -> str:
+        test: str = self.keys.get("test", "")
+        if test:
+            self._own_file("test", test)
+            if not test.endswith("_test.go"):
+                raise self.error("test", f"the file {test!r} is no Go test", "a name that ends in _test.go")
+        return test
+
     def _diff(self, name: str) -> Diff:
-        place = PurePosixPath(name)
-        path = self.folder / name
-        hint = "a file in the series' own folder"
-        if place.is_absolute() or ".." in place.parts or "\\" in name:
-            raise self.error("file", f"the file {name!r} is outside of the series", hint)
-        try:
-            if not path.resolve().is_relative_to(self.folder.resolve()):
-                raise self.error("file", f"the file {name!r} leads outside of the series", hint)
-            content = path.read_bytes()
-        except OSError as error:
-            raise self.error("file", f"the file {name!r} cannot be read: {error.strerror}", hint) from error
+        content = self._own_file("file", name)
         try:
             return read(content)
         except PatchError as error:
             raise self.error("file", f"{name} {error.reason}", error.hint) from error
+
+    def _own_file(self, key: str, name: str) -> bytes:
+        """The content of a file of the series' own folder."""
+        try:
+            return own_file(self.folder, name)
+        except PatchError as error:
+            raise self.error(key, error.reason, error.hint) from error
 
     def _hook(self, table: Mapping[str, Any]) -> RemoveHook:
         self._known(table, HOOK_KEYS, HOOK_KEYS)

@@ -7,7 +7,7 @@ written, and no symbolic link below it is followed. It knows no patch.
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -36,6 +36,10 @@ class _Pending:
     executable: bool | None
 
 
+Mark = Mapping[str, _Pending]
+"""The changes noted up to some time."""
+
+
 @dataclass(slots=True)
 class Tree:
     """A folder of files, seen through the changes that wait to be written.
@@ -53,14 +57,19 @@ class Tree:
         if not self.root.is_dir():
             raise PatchError(f"there is no source at {self.root}", "fetch it first")
 
-    def read(self, path: str) -> bytes | None:
+    def read(self, path: str, at: "Mark | None" = None) -> bytes | None:
         """A file's content as it stands now, or None where there is no such file.
+
+        Args:
+            path: relative to the root, with slashes.
+            at: an earlier `mark`: the content as it stood then.
 
         Raises:
             PatchError: the path leaves the root, passes a symbolic link, or is no plain file.
         """
-        if path in self._pending:
-            return self._pending[path].content
+        noted = self._pending if at is None else at
+        if path in noted:
+            return noted[path].content
         place = self._place(path)
         try:
             return place.read_bytes() if place.is_file() else None
@@ -89,6 +98,23 @@ class Tree:
         """
         self._place(path)
         self._pending[path] = _Pending(None, None)
+
+    def mark(self) -> Mark:
+        """The tree as it stands now, to `read` from later."""
+        return dict(self._pending)
+
+    @contextlib.contextmanager
+    def trial(self, *, keep: bool = True) -> Iterator[None]:
+        """A block whose noted changes are taken back if it fails, or unless they are to be kept."""
+        before = dict(self._pending)
+        try:
+            yield
+        except BaseException:
+            keep = False
+            raise
+        finally:
+            if not keep:
+                self._pending = before
 
     def names(self, folder: str) -> tuple[str, ...]:
         """The plain files directly in a folder, sorted, as paths relative to the root."""

@@ -7,6 +7,7 @@ hunks that hold more lines than they say. Whether the diff fits a source is not 
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from unidiff.errors import UnidiffParseError
 from unidiff.patch import Hunk as RawHunk
@@ -34,15 +35,24 @@ MODES = {"100644": False, "100755": True}
 """The modes a file may have, and whether it can be run. All others are links and submodules."""
 
 _MODE = re.compile(r"(?:new file mode|deleted file mode|index [0-9a-f]+\.\.[0-9a-f]+) (\d{6})$")
+_EPOCH = re.compile(r"(?:1970-01-01|1969-12-31) ")
 _STARTS = re.compile(r"^(?:diff --git |--- [^\n]*\n\+\+\+ )", re.MULTILINE)
 
 
-def read(content: bytes) -> Diff:
+def read(content: bytes, *, strip: int | None = None) -> Diff:
     """Reads a .patch file.
 
+    Args:
+        content: its bytes.
+        strip: how many leading folders of the names in it go, as patch(1)'s -p; None takes a/ and b/ alone, and
+            /dev/null alone for a file that is not there.
+
     Raises:
-        PatchError: it is no unified diff, or asks for something that is refused.
+        PatchError: it is no unified diff, or asks for something that is refused. Its reason goes on from the file's
+            name, and tells the line where one is at fault.
     """
+    if not content:
+        raise PatchError("is empty", "make it by git format-patch")
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
@@ -53,20 +63,48 @@ def read(content: bytes) -> Diff:
     prose, body = text[: start.start()], text[start.start() :]
     if body.split("\n", 1)[0].endswith("\r"):
         raise PatchError("has CRLF line ends in the diff itself", "keep .patch files as they are in git: *.patch -text")
+    if not body.endswith("\n"):
+        # The end of a line may be lost with it, and nothing else would show that.
+        line = text.count("\n") + 1
+        raise PatchError(f"line {line} has no newline: the file may be cut off", "make it again by git format-patch")
     try:
-        raw = PatchSet.from_string(body if body.endswith("\n") else body + "\n")
+        raw = PatchSet.from_string(body)
     except UnidiffParseError as error:
         raise PatchError(
             f"is no whole unified diff: {str(error).strip()}", "make it again by git format-patch"
         ) from error
-    files = tuple(_file(entry, body.split("\n"), prose.count("\n")) for entry in raw)
+    source = _Source(lines=body.split("\n"), before=prose.count("\n"), strip=strip)
+    files = tuple(_located(entry, source) for entry in raw)
     paths = [file.path for file in files]
     if twice := sorted({path for path in paths if paths.count(path) > 1}):
         raise PatchError(f"has {twice[0]} twice", "one patch changes a file once: join the two, or make two patches")
-    return Diff(description=prose.strip(), files=files, content=content)
+    return Diff(description=_said(prose, strip), files=files, content=content)
 
 
-def _file(raw: PatchedFile, lines: Sequence[str], before: int) -> FileDiff:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """The text that is being read: the diff's lines, how many stand before them, and patch(1)'s -p."""
+
+    lines: Sequence[str]
+    before: int
+    strip: int | None
+
+
+def _said(prose: str, strip: int | None) -> str:
+    """The prose in front of a diff; quilt and Subversion put a line "Index: FILE" and a rule below it."""
+    return (prose if strip is None else re.sub(r"^Index: .*\n=*\n?", "", prose, flags=re.MULTILINE)).strip()
+
+
+def _located(raw: PatchedFile, source: _Source) -> FileDiff:
+    """One file of the diff; what is wrong with it is told with the line that it begins at."""
+    try:
+        return _file(raw, source)
+    except PatchError as error:
+        line = source.before + (raw.diff_line_no or 1)
+        raise PatchError(f"line {line}: {error.reason}", error.hint) from error
+
+
+def _file(raw: PatchedFile, source: _Source) -> FileDiff:
     info = [line.rstrip("\n") for line in raw.patch_info or ()]
     named = next((name for name in (raw.target_file, raw.source_file) if name != NOWHERE), NOWHERE)
     for start, does in REFUSED:
@@ -75,13 +113,13 @@ def _file(raw: PatchedFile, lines: Sequence[str], before: int) -> FileDiff:
     modes = [match[1] for line in info if (match := _MODE.match(line))]
     if strange := next((mode for mode in modes if mode not in MODES), None):
         raise PatchError(f"makes {named} a file of mode {strange}", "no links and no submodules: plain files only")
-    old, new = (_path(name, side) for name, side in ((raw.source_file, "a/"), (raw.target_file, "b/")))
+    old, new = _names(raw, source.strip)
     path = new or old
     if not path:
         raise PatchError("changes a file that has no name", "make it again by git format-patch")
     if old and new and old != new:
         raise PatchError(f"renames {old} to {new}", "delete the one and add the other")
-    hunks = tuple(_hunk(entry, number, path, lines, before) for number, entry in enumerate(raw, 1))
+    hunks = tuple(_hunk(entry, number, path, source) for number, entry in enumerate(raw, 1))
     for hunk in hunks:
         if old and new and not (hunk.old and hunk.new):
             # Without context there is nothing that could be checked: any line would do.
@@ -95,15 +133,30 @@ def _file(raw: PatchedFile, lines: Sequence[str], before: int) -> FileDiff:
     return FileDiff(path=path, hunks=hunks, creates=not old, deletes=not new, executable=executable)
 
 
-def _path(name: str, side: str) -> str:
+def _names(raw: PatchedFile, strip: int | None) -> tuple[str, str]:
+    """The file's path before and after; "" where it is not there then."""
+    if strip is None:
+        return _path(raw.source_file, "a/"), _path(raw.target_file, "b/")
+    times = (raw.source_timestamp, raw.target_timestamp)
+    sides = [
+        # diff -N names a file that is not there all the same, with a time that says so (GNU diff, "Dates").
+        NOWHERE if _EPOCH.match(time or "") else name
+        for name, time in zip((raw.source_file, raw.target_file), times, strict=True)
+    ]
+    old, new = (_path(name, "", strip) for name in sides)
+    return (new if old == f"{new}.orig" else old), new
+
+
+def _path(name: str, side: str, strip: int = 0) -> str:
     """A name in a diff as a path below GOROOT, or "" for /dev/null; nothing that could point elsewhere."""
     if name == NOWHERE:
         return ""
-    path = name.removeprefix(side)
+    path = name.removeprefix(side) if side else name.split("/", strip)[-1]
     parts = path.split("/")
     hint = "paths below GOROOT, with a/ and b/ in front, as git format-patch writes them"
-    if path == name or name.startswith('"') or re.search(r"[\x00-\x1f\x7f]", name):
-        raise PatchError(f"names the file {name!r}, which does not read {side}PATH", hint)
+    short = path == name if side else name.count("/") < strip
+    if short or name.startswith(('"', "/")) or re.search(r"[\x00-\x1f\x7f]", name):
+        raise PatchError(f"names the file {name!r}, which does not read {side or 'FOLDER/' * strip}PATH", hint)
     if "" in parts or "." in parts or ".." in parts or "\\" in path or ":" in parts[0]:
         raise PatchError(f"names a file outside of the source: {name!r}", hint)
     if any(part.casefold().rstrip(". ") == ".git" for part in parts):
@@ -111,7 +164,7 @@ def _path(name: str, side: str) -> str:
     return path
 
 
-def _hunk(raw: RawHunk, number: int, path: str, lines: Sequence[str], before: int) -> Hunk:
+def _hunk(raw: RawHunk, number: int, path: str, source: _Source) -> Hunk:
     entries: list[tuple[str, bytes]] = []
     last = 0
     for line in raw:
@@ -128,10 +181,10 @@ def _hunk(raw: RawHunk, number: int, path: str, lines: Sequence[str], before: in
     ).strip()
     where = f"{path}: hunk {number} ({header})"
     # unidiff stops at the stated count and takes what follows for prose: lines would be lost without a word.
-    after = lines[last] if last < len(lines) else ""
+    after = source.lines[last] if last < len(source.lines) else ""
     if after.startswith(("+", "-", " ")) and not after.startswith(("--- ", "-- ")) and after != "--":
         raise PatchError(
-            f"{where} goes on at line {before + last + 1}, behind what its header counts",
+            f"{where} goes on at line {source.before + last + 1}, behind what its header counts",
             "make the diff again by git format-patch; a hunk edited by hand needs its counts corrected",
         )
     if old == new:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from gobuild.errors import PatchError
 from gobuild.model import GoVersion
-from gobuild.patch.manifest import Patch
+from gobuild.patch.series import Patch
 from gobuild.patch.tree import Tree
 
 EARLIEST = "1980-01-01T00:00:00Z"

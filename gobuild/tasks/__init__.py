@@ -10,13 +10,16 @@ from pathlib import Path
 from invoke import Collection, task
 from invoke.context import Context
 
+from gobuild import identify as identifying
 from gobuild import pipeline
 from gobuild.console import Console
 from gobuild.model import Target
+from gobuild.patch import series as load_series
 from gobuild.pipeline import Session
 from gobuild.run import run
-from gobuild.tasks import show
+from gobuild.tasks import patches, show
 from gobuild.tasks.words import CONFIGURATION, interruptible, settings_of, with_settings
+from gobuild.tasks.workbench import export_patches, import_patches, new_patch, refresh_patches
 from gobuild.verify import require, verify_path
 
 
@@ -69,6 +72,30 @@ def verify(_context: Context, path: str, target: str = "", json: bool = False) -
     require(report)
 
 
+@task(
+    help={
+        "path": "an executable (a toolchain's, or any program that it built), a GOROOT, or an archive",
+        "dist": "a folder with manifests (*.gobuild.json)",
+        "series": "a series whose digests to try, besides the stock one",
+        "json": "print what is known as JSON",
+    },
+    auto_shortflags=False,
+    positional=["path"],
+)
+def identify(
+    context: Context, path: str, dist: str | None = None, series: str | None = None, json: bool = False
+) -> None:
+    """Names the Go release, the suffix and the patches of a toolchain, or of a program it built."""
+    settings = settings_of(context, {"dist": dist, "series": series})
+    likely = [load_series(name) for name in dict.fromkeys((settings.series, "stock"))]
+    with interruptible():
+        found = identifying.identify(Path(path), dist=settings.dist, series=likely)
+    if json:
+        show.document(found.document())
+    else:
+        show.identity(Console(), found)
+
+
 @with_settings
 def clean(context: Context, **words: object) -> None:
     """Removes what was built in the work folder. Downloads and dist/ stay."""
@@ -78,5 +105,6 @@ def clean(context: Context, **words: object) -> None:
             session.console.say(f"removed {removed}")
 
 
-ns = Collection("gobuild", plan, build, verify, package, clean)
+ns = Collection("gobuild", plan, build, verify, package, identify, clean)
+ns.add_collection(Collection("patches", patches.status, import_patches, export_patches, refresh_patches, new_patch))
 ns.configure(CONFIGURATION)

@@ -2,12 +2,18 @@
 
 import dataclasses
 import json
+import re
+from collections.abc import Mapping
+from typing import Any
 
 from gobuild.console import Console, amount, clock
+from gobuild.identify import Identity
 from gobuild.measure import peak_memory
-from gobuild.model import Check, Report, Verdict
+from gobuild.model import Check, GoVersion, Outcome, Report, State, Verdict
+from gobuild.patch import Matrix, Row
 from gobuild.pipeline import Built
 from gobuild.plan import Plan
+from gobuild.publish import CELLS
 
 
 def plan(console: Console, plan: Plan) -> None:
@@ -59,3 +65,60 @@ def _time(console: Console, built: Built) -> None:
 def as_json(report: Report) -> None:
     """The report for machines, on standard output."""
     print(json.dumps({"ok": report.ok, "checks": [dataclasses.asdict(check) for check in report.checks]}, indent=2))
+
+
+def matrix(console: Console, matrix: Matrix) -> None:
+    """Patches by versions; what the words mean; and the evidence of all that did not simply apply."""
+    rows = [
+        (
+            f"{row.name} (optional)" if row.optional else row.name,
+            *(CELLS[outcome.state][0] for outcome in row.outcomes),
+        )
+        for row in matrix.rows
+    ]
+    title = f"{matrix.series} for {matrix.target}, profile {matrix.profile}"
+    console.table(title, ("patch", *map(str, matrix.versions)), rows)
+    there = {outcome.state for row in matrix.rows for outcome in row.outcomes}
+    console.say("; ".join(f"{cell}: {meaning}" for state, (cell, meaning) in CELLS.items() if state in there))
+    if matrix.left_out:
+        console.say(f"for other targets or profiles: {', '.join(matrix.left_out)}")
+    for row in matrix.rows:
+        for versions, outcome in _notable(matrix, row):
+            names = ", ".join(map(str, versions))
+            bad = outcome.state is State.CONFLICT
+            console.say(f"{row.name} on {names}: {outcome.evidence}", style="red" if bad else "")
+
+
+def _notable(matrix: Matrix, row: Row) -> list[tuple[list[GoVersion], Outcome]]:
+    """The outcomes of a row that want a word: those that did not apply, or not where the diff said.
+
+    Outcomes of one state and like words (but for their numbers) are told once, with the newest version's evidence.
+    """
+    groups: dict[tuple[State, str], tuple[list[GoVersion], Outcome]] = {}
+    for version, outcome in zip(matrix.versions, row.outcomes, strict=True):
+        if outcome.state is State.APPLIED and " moved)" not in outcome.evidence:
+            continue
+        alike = "" if outcome.state is State.NOTHING_TO_DO else re.sub(re.escape(str(version)), "", outcome.evidence)
+        versions = [*groups.get((outcome.state, alike), ([], outcome))[0], version]
+        groups[outcome.state, alike] = (versions, outcome)
+    return list(groups.values())
+
+
+def identity(console: Console, found: Identity) -> None:
+    """Which Go something is, and with which patches."""
+    rows = [("of", found.subject), ("toolchain", found.stamp)]
+    rows += [("program", found.program)] if found.program else []
+    rows += [("release", found.release or "none"), ("suffix", found.suffix or "none")]
+    rows += [("digest", found.digest)] if found.digest else []
+    console.table("identity", ("", ""), rows)
+    if found.patches:
+        told = [(each.name, each.state or "not recorded", each.evidence or each.reason) for each in found.patches]
+        console.table("patches", ("patch", "state", "evidence, or reason"), told)
+    elif found.patches is not None:
+        console.say("no patches")
+    console.say(found.says, style="" if found.known_by else "yellow")
+
+
+def document(document: Mapping[str, Any]) -> None:
+    """Anything for machines, on standard output."""
+    print(json.dumps(document, indent=2, ensure_ascii=False))

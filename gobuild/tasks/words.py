@@ -2,11 +2,11 @@
 
 import inspect
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from types import FrameType
-from typing import Any, cast
+from typing import Any, cast, overload
 
 from invoke import task
 from invoke.context import Context
@@ -20,6 +20,7 @@ HELP = {
     "target": "GOOS/GOARCH the toolchain is for",
     "source": "auto, archive, wheel, git+URL@REF, or the path of a source folder or tarball",
     "series": "stock, none, or a folder with a patch series of your own",
+    "extra": "optional patches of the series to apply as well: osinit-trace,toolchain-guard",
     "suffix": "what the version has behind the hyphen; {id} stands for a digest of all that changes the toolchain",
     "profile": "static (CGO_ENABLED=0, stripped) or upstream",
     "bootstrap": "the folder of a Go toolchain to start from",
@@ -32,24 +33,69 @@ HELP = {
     "name": "the Homebrew formula's name",
 }
 
+_PLAIN = inspect.Parameter.POSITIONAL_OR_KEYWORD
+
 CONFIGURATION: dict[str, dict[str, None]] = {"gobuild": {entry.name: None for entry in fields(Settings)}}
 """The keys invoke looks for in the environment (INVOKE_GOBUILD_KEY); None is "not said"."""
 
 
-def with_settings(body: Callable[..., None]) -> "Task[Callable[..., None]]":
+SettingsTask = Task[Callable[..., None]]
+
+
+@overload
+def with_settings(body: Callable[..., None], /) -> SettingsTask: ...
+
+
+@overload
+def with_settings(
+    *, help: Mapping[str, str] | None = None, name: str | None = None
+) -> Callable[[Callable[..., None]], SettingsTask]: ...
+
+
+def with_settings(
+    body: Callable[..., None] | None = None, /, *, help: Mapping[str, str] | None = None, name: str | None = None
+) -> SettingsTask | Callable[[Callable[..., None]], SettingsTask]:
     """Makes a task of a function that takes a context and any words.
 
     invoke reads flags from a function's signature: this one is written from the fields of `Settings`, so that a
-    new setting becomes a flag of every task at once.
+    new setting becomes a flag of every task at once. What the function names itself, between the context and its
+    **words, are flags of this task alone; one without a default is a positional argument, as in `patches.new NAME`.
+
+    Args:
+        body: the function.
+        help: what the task's own flags mean, by name. One of the same name as a setting has this help there.
+        name: what the task is called, where Python does not allow it as a function's name.
+
+    Returns:
+        The task; without a body, the decorator that makes one.
     """
-    words = [inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
-    for entry in fields(Settings):
-        default = False if entry.type is bool else None
-        words.append(inspect.Parameter(entry.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default))
-    body.__signature__ = inspect.Signature(words)  # type: ignore[attr-defined]
+    if body is None:
+        return lambda function: _task(function, help or {}, name)
+    return _task(body, help or {}, name)
+
+
+def _task(body: Callable[..., None], help: Mapping[str, str], name: str | None) -> SettingsTask:
+    first, *rest = inspect.signature(body).parameters.values()
+    own = [each.replace(kind=_PLAIN) for each in rest if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    taken = {each.name for each in own}
+    settings = [
+        inspect.Parameter(entry.name, _PLAIN, default=False if entry.type is bool else None)
+        for entry in fields(Settings)
+        if entry.name not in taken
+    ]
+    positional = [each for each in own if each.default is inspect.Parameter.empty]
+    flags = [each for each in own if each.default is not inspect.Parameter.empty]
+    parameters = [first.replace(kind=_PLAIN), *positional, *flags, *settings]
+    body.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return cast(
-        "Task[Callable[..., None]]",
-        task(body, help=dict(HELP), auto_shortflags=False, positional=[]),
+        SettingsTask,
+        task(
+            body,
+            name=name,
+            help={**HELP, **help},
+            auto_shortflags=False,
+            positional=[each.name for each in positional],
+        ),
     )
 
 

@@ -16,6 +16,7 @@ from gobuild.errors import ConfigError, VerifyError, disk_full_is_ours
 from gobuild.model import Check, Report, State, Target, Toolchain, Verdict
 from gobuild.run import Runner
 from gobuild.verify import buildinfo, elf, expect, macho, tree
+from gobuild.verify.buildinfo import BuildInfo
 from gobuild.verify.checks import Inspected, inspect
 from gobuild.verify.expect import Expectation
 from gobuild.verify.probe import SUBJECT, Job, probe
@@ -23,7 +24,7 @@ from gobuild.verify.tools import second_opinions
 from gobuild.verify.tree import Tree
 from gobuild.verify.view import Malformed, opened
 
-__all__ = ["require", "verify", "verify_path"]
+__all__ = ["BuildInfo", "build_information", "require", "verify", "verify_path"]
 
 NAMED = 10
 """Failed checks that an error names; the report has them all."""
@@ -204,23 +205,37 @@ def _single(path: Path, target: Target | None) -> tuple[Inspected, str]:
             f"{path} is no executable and no archive", "a GOROOT, a toolchain's archive, or an executable"
         )
     seems = seems or Target(goos="darwin", goarch="arm64")
-    stamp, program = _says(path, seems)
+    info = build_information(path, seems)
+    stamp, program = (info.version, info.path) if info else ("", "")
     expected = expect.expectation(expect.release_of(stamp), seems, stamp=stamp)
     if not program.startswith("cmd/"):
         expected = expect.of_any(expected)
     return inspect(path, subject=path.name, program=program, expected=expected), seems.goos
 
 
-def _says(path: Path, target: Target) -> tuple[str, str]:
-    """The version and the main package in an executable's own build information; empty where there is none."""
+def build_information(path: Path, target: Target | None = None) -> BuildInfo | None:
+    """What an executable says of itself: the toolchain that built it, its main package, its settings.
+
+    Args:
+        path: a thin executable for darwin or linux, a toolchain's or any program's.
+        target: what it is read as; by default, what it looks like.
+
+    Returns:
+        None where it is no such executable, is damaged, or has no build information of Go's.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    seems = target or tree.identify(path)
+    if seems is None:
+        return None
     try:
         with opened(path) as view:
-            if target.goos == "darwin":
+            if seems.goos == "darwin":
                 section = macho.read(view).section("__go_buildinfo")
                 place = (section.offset, section.size) if section else None
             else:
                 place = elf.read(view).buildinfo
-            info = buildinfo.read(view, *place) if place else None
-            return (info.version, info.path) if info else ("", "")
+            return buildinfo.read(view, *place) if place else None
     except Malformed:
-        return "", ""
+        return None

@@ -5,9 +5,10 @@ import os
 import subprocess
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
-from e2e.builds import Build
+from e2e.builds import Build, program
 from e2e.plain_macho import LC_UUID, commands_of
 from needs import needs
 
@@ -96,6 +97,28 @@ def test_it_compiles_and_runs_a_real_program(native: Build, installed: Path, tmp
     )
     stamp = json.loads(native.one("*.gobuild.json").read_text())["stamp"]
     assert said.stdout.split() == [stamp, "served", str(os.getuid()), "true"]
+
+
+def test_identify_names_the_patches_in_a_program_it_built(native: Build, installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "main.go").write_text("package main\n\nfunc main() { println(1) }\n")
+    for target in ("darwin/arm64", str(Target.host())):
+        goos, goarch = target.split("/")
+        variables = _variables(tmp_path) | {"GOOS": goos, "GOARCH": goarch}
+        argv = [str(installed / "bin/go"), "build", "-o", "hello", "main.go"]
+        subprocess.run(argv, env=variables, cwd=tmp_path, check=True)
+        by_dist = _identify(tmp_path, "hello", "--dist", str(native.dist))
+        by_series = _identify(tmp_path, "hello", "--dist", "nowhere")
+        names = [each["name"] for each in by_dist["patches"]]
+        assert by_dist["stamp"] == json.loads(native.one("*.gobuild.json").read_text())["stamp"]
+        assert by_dist["known_by"].startswith("the manifest ")
+        assert names == [each["name"] for each in by_series["patches"]]
+        assert by_series["known_by"].startswith("the series ")
+
+
+def _identify(folder: Path, *words: str) -> dict[str, Any]:
+    argv = [program("gobuild"), "identify", *words, "--json"]
+    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=True)
+    return dict(json.loads(done.stdout))
 
 
 def test_a_newer_go_line_does_not_replace_it(installed: Path, tmp_path: Path) -> None:

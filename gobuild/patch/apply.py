@@ -1,0 +1,67 @@
+"""One patch on one tree: a `Patch` and a `Tree` come in, an `Outcome` goes out, the changes noted in the tree.
+
+Nothing is written to the disk. A patch that says it applied and changed nothing is an error, whatever its kind.
+"""
+
+from gobuild.errors import PatchError
+from gobuild.model import Outcome, State
+from gobuild.patch.conflict import Misfit
+from gobuild.patch.series import Patch
+from gobuild.patch.tree import Change, Tree
+
+
+def outcome(patch: Patch, tree: Tree) -> Outcome:
+    """Applies a patch to a tree, in memory.
+
+    Raises:
+        PatchError: it does not fit, or changes nothing; the tree is then as it was.
+    """
+    try:
+        with tree.trial():
+            change = _changed(patch, tree)
+    except PatchError as error:
+        file = f" ({patch.file})" if patch.file else ""
+        raise PatchError(f"the patch {patch.name}{file} cannot be applied: {error.reason}", error.hint) from error
+    return of_change(patch, change)
+
+
+def trial(patch: Patch, tree: Tree, *, keep: bool) -> Outcome:
+    """What `outcome` would say, as an outcome too where it would raise.
+
+    Args:
+        patch: what is tried.
+        tree: on what.
+        keep: whether its changes stay in the tree, for the patches behind it.
+    """
+    try:
+        with tree.trial(keep=keep):
+            return of_change(patch, _changed(patch, tree))
+    except PatchError as error:
+        return Outcome(
+            name=patch.name,
+            reason=patch.reason,
+            state=State.CONFLICT,
+            evidence=error.reason,
+            sha256=patch.sha256,
+            conflict=error.conflict if isinstance(error, Misfit) else None,
+        )
+
+
+def of_change(patch: Patch, change: Change) -> Outcome:
+    """A patch and what it did."""
+    return Outcome(
+        name=patch.name,
+        reason=patch.reason,
+        state=change.state,
+        evidence=change.evidence,
+        files=change.files,
+        sha256=patch.sha256,
+    )
+
+
+def _changed(patch: Patch, tree: Tree) -> Change:
+    before = tree.mark()
+    change = patch.operation.apply(tree)
+    if change.state is State.APPLIED and all(tree.read(path) == tree.read(path, before) for path in change.files):
+        raise PatchError("it applies, and changes nothing", "take it out of the series, or look at what it should do")
+    return change

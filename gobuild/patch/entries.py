@@ -1,0 +1,148 @@
+"""New entries for a series, and a new patch to begin with: a name comes in, files of the series' folder are written.
+
+series.toml is added to, at its end, and never rewritten: comments and order are its author's. No source is looked at.
+"""
+
+import json
+import re
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+from gobuild import files
+from gobuild.errors import ConfigError, PatchError, disk_full_is_ours
+from gobuild.model import GoVersion
+from gobuild.patch import letter, quilt, unified
+from gobuild.patch.letter import Letter
+from gobuild.patch.manifest import MANIFEST, load
+from gobuild.patch.plumbing import ABBREVIATION, blob_name
+
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+"""A patch's name, as series.toml takes it."""
+
+SINCE = ">=1.21"
+"""The versions a new patch is for, where none is named: all that gobuild builds."""
+
+_HEAD = """# A patch series for gobuild; its patches/README.md explains the keys.
+# With the line `extends = "stock"` here, the stock patches come first.
+"""
+
+_ATTRIBUTES = "*.patch -text\n"
+
+
+def entry(name: str, *, made_on: GoVersion | None, file: str, reason: str) -> str:
+    """An entry of series.toml.
+
+    Args:
+        name: its key of that name.
+        made_on: the version that the patch is known to apply to. The entry is for what follows it in its line.
+        file: the patch file.
+        reason: why the patch exists.
+    """
+    go, why = SINCE, ""
+    if made_on:
+        line = f"{made_on.major}.{made_on.minor + 1}"
+        go = f"=={made_on}" if made_on.stage else f">={made_on},<{line}"
+        why = f"  # made on {made_on}; widen it as far as patches.status finds it to apply"
+    lines = (
+        "[[patch]]",
+        f"name = {_text(name)}",
+        f"go = {_text(go)}{why}",
+        'kind = "diff"',
+        f"file = {_text(file)}",
+        f"reason = {_text(reason)}",
+    )
+    return "\n".join(lines) + "\n"
+
+
+def add_entries(folder: Path, entries: Sequence[str]) -> Path:
+    """Adds entries at the end of series.toml, or of a quilt series; makes a series.toml where there is neither.
+
+    Returns:
+        The file.
+
+    Raises:
+        PatchError: what is there is no TOML.
+    """
+    manifest, plain = folder / MANIFEST, folder / quilt.SERIES
+    if not manifest.exists() and plain.exists():
+        before = plain.read_text(encoding="utf-8")
+        files.write(plain, _closed(before) + "".join(f"{line}\n" for line in entries))
+        return plain
+    new = not manifest.exists()
+    text = _closed(_HEAD if new else manifest.read_bytes().decode()) + "".join(f"\n{each}" for each in entries)
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PatchError(f"{manifest} cannot be added to: {error}", "add the entry by hand") from error
+    files.write(manifest, text)
+    if new and not (folder / ".gitattributes").exists():
+        files.write(folder / ".gitattributes", _ATTRIBUTES)
+    return manifest
+
+
+def new_patch(folder: Path, name: str, *, version: GoVersion | None = None) -> tuple[Path, Path]:
+    """Begins a patch: a file in the series, and its entry.
+
+    A series may hold no patch that changes nothing, so this one adds a note to the tree: a real patch, which can be
+    imported, changed as a commit, and exported.
+
+    Args:
+        folder: the series'; it is made where it is missing.
+        name: the patch's.
+        version: the version it begins on.
+
+    Returns:
+        The patch file, and the file that lists it.
+
+    Raises:
+        ConfigError: the name is none, or is taken.
+        PatchError: the series that is there cannot be used.
+    """
+    if not NAME.fullmatch(name):
+        raise ConfigError(f"{name!r} is no name for a patch", "lower-case words with hyphens, such as bigger-stacks")
+    listed = (folder / MANIFEST).exists() or (folder / quilt.SERIES).exists()
+    taken = {patch.name for patch in load(folder).patches} if listed else set()
+    file = f"{name}.patch"
+    if name in taken or (folder / file).exists() or (folder / file).is_symlink():
+        raise ConfigError(f"the series {folder} has a patch {name!r} already", "another name; or patches.import")
+    content = _skeleton(name)
+    unified.read(content)
+    plain = not (folder / MANIFEST).exists() and (folder / quilt.SERIES).exists()
+    line = file if plain else entry(name, made_on=version, file=file, reason=f"TODO: why {name} exists")
+    with disk_full_is_ours(f"writing to {folder}"):
+        try:
+            files.write(folder / file, content)
+            try:
+                return folder / file, add_entries(folder, [line])
+            except BaseException:
+                (folder / file).unlink()
+                raise
+        except OSError as error:
+            raise PatchError(
+                f"the series cannot be written: {error.strerror} ({error.filename})", "another folder, by --series"
+            ) from error
+
+
+def _skeleton(name: str) -> bytes:
+    """A patch that adds a note of one line. The blob's name is git's own for that text."""
+    note = f"This file stands in for the patch {name}: change the tree, and take it out.\n"
+    path = f"misc/gobuild/{name}.txt"
+    said = Letter(subject=f"{name}: what it does", body="Why it has to be done, for who will carry it to the next Go.")
+    stat = f" {path} | 1 +\n 1 file changed, 1 insertion(+)\n"
+    blob = blob_name(note.encode())[:ABBREVIATION]
+    diff = (
+        f"diff --git a/{path} b/{path}\nnew file mode 100644\nindex 000000000000..{blob}\n"
+        f"--- /dev/null\n+++ b/{path}\n@@ -0,0 +1 @@\n+{note}"
+    )
+    return (letter.heading(said, stat) + diff).encode()
+
+
+def _closed(text: str) -> str:
+    """A text whose last line has its line end."""
+    return text if text.endswith("\n") or not text else text + "\n"
+
+
+def _text(value: str) -> str:
+    """A TOML string: JSON's form is one, but for the character DEL."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

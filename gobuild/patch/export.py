@@ -1,0 +1,254 @@
+"""A workbench's commits as .patch files again: what says the same as before keeps every byte, the rest is made anew.
+
+In: a workbench and a series. Out: what to write, and what a person should do besides; `write` writes it. A file is
+kept as it is where it still does to its commit's parent what the commit does, and says what the commit says. What
+series.toml says (order, versions, reasons) is a person's word and stays; what it lacks is proposed. No commit is
+changed.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gobuild import files
+from gobuild.errors import PatchError, disk_full_is_ours
+from gobuild.model import Target
+from gobuild.patch import letter, quilt, unified
+from gobuild.patch.diff import Diff
+from gobuild.patch.entries import NAME, add_entries, entry
+from gobuild.patch.letter import Letter, Trailers
+from gobuild.patch.manifest import MANIFEST
+from gobuild.patch.normal import checked, does, normal
+from gobuild.patch.place import own_file
+from gobuild.patch.record import Record
+from gobuild.patch.repository import Commit, Repository
+from gobuild.patch.series import Patch, Series
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """What an export found.
+
+    Attributes:
+        folder: the series' folder.
+        texts: the files to write: name and content; nothing of what is unchanged.
+        unchanged: the patches whose commits say what their files or entries say.
+        dropped: the patches that were imported, and have no commit any more. Their files and entries stay.
+        entries: what series.toml (or quilt's series) lacks, a proposal a patch.
+        notes: what a person should know, a sentence each.
+    """
+
+    folder: Path
+    texts: tuple[tuple[str, bytes], ...]
+    unchanged: tuple[str, ...]
+    dropped: tuple[str, ...]
+    entries: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def export_series(folder: Path, series: Series, *, variant: bool = False) -> Exported:
+    """Makes patch files of a workbench's commits; writes nothing.
+
+    Args:
+        folder: the workbench.
+        series: the files to compare with, and to replace; one without patches for a folder that is new.
+        variant: whether a patch that was changed becomes a variant for this version, in a file of its own, and the one
+            that is there stays for the others.
+
+    Raises:
+        PatchError: the folder is no workbench; a rebase is under way; changes are not committed; two commits are the
+            same patch, or one is two; a commit holds what no patch can do.
+        ToolMissing: there is no git.
+    """
+    record = Record.read(folder)
+    repository = Repository.at(folder)
+    if repository.rebasing:
+        raise PatchError(
+            f"a rebase is under way in {folder}", "git status there; git rebase --continue, or git rebase --abort"
+        )
+    changed, unknown = repository.untidy()
+    if changed:
+        raise PatchError(
+            f"{folder} has changes that are not committed: {', '.join(changed)}",
+            "git commit (--amend, or --fixup and git rebase --interactive --autosquash); or git stash",
+        )
+    with disk_full_is_ours(f"exporting {folder}"):
+        export = _Export(repository, record, series, variant=variant)
+        for commit in repository.series():
+            export.take(commit)
+    return export.result(unknown)
+
+
+def write(exported: Exported, *, add: bool = False) -> None:
+    """Writes what an export found, each file whole.
+
+    Args:
+        exported: as `export_series` gives it.
+        add: whether the proposed entries are added to series.toml, at its end.
+
+    Raises:
+        PatchError: the folder cannot be written to.
+    """
+    with disk_full_is_ours(f"writing to {exported.folder}"):
+        try:
+            for name, content in exported.texts:
+                files.write(exported.folder / name, content)
+            if add and exported.entries:
+                add_entries(exported.folder, exported.entries)
+        except OSError as error:
+            raise PatchError(
+                f"the series cannot be written: {error.strerror} ({error.filename})", "another folder, by --series"
+            ) from error
+
+
+class _Export:
+    """An export under way."""
+
+    def __init__(self, repository: Repository, record: Record, series: Series, *, variant: bool) -> None:
+        self.repository, self.record, self.series, self.variant = repository, record, series, variant
+        fitting = series.candidates(record.version, Target.parse(record.target), record.profile)
+        self.known = {patch.name: patch for patch in fitting}
+        self.seen: dict[str, Commit] = {}
+        self.texts: dict[str, bytes] = {}
+        self.unchanged: list[str] = []
+        self.entries: list[str] = []
+        self.notes: list[str] = []
+
+    def take(self, commit: Commit) -> None:
+        """Compares one commit with the patch that it is, or makes a patch of it."""
+        said, trailers = letter.parse_message(commit.message, author=commit.author, email=commit.email, date="")
+        name = self._name(commit, said, trailers)
+        self.seen[name] = commit
+        patch = self.known.get(name)
+        if trailers.kind == "edit" or (patch and patch.kind == "edit"):
+            self._edit(commit, name, patch)
+        elif patch and letter.read(patch.description, name).said == said.said and does(self.repository, commit, patch):
+            self.unchanged.append(name)
+        else:
+            self._anew(commit, name, patch, said)
+
+    def _name(self, commit: Commit, said: Letter, trailers: Trailers) -> str:
+        if len(trailers.names) > 1:
+            raise PatchError(
+                f"{commit.short} is two patches: {' and '.join(trailers.names)}",
+                f"git commit --amend: leave one line {letter.NAME_TRAILER}",
+            )
+        name = trailers.names[0] if trailers.names else self._new_name(said)
+        if not NAME.fullmatch(name):
+            raise PatchError(
+                f"{commit.short} names the patch {name!r}", f"{letter.NAME_TRAILER}: lower-case words with hyphens"
+            )
+        if other := self.seen.get(name):
+            raise PatchError(
+                f"{other.short} and {commit.short} are both the patch {name}",
+                f"squash them, or change one's line {letter.NAME_TRAILER}",
+            )
+        return name
+
+    def _new_name(self, said: Letter) -> str:
+        """A name for a commit without one: the same each time, and nobody else's."""
+        first, number = letter.name_of(said.subject), 1
+        while True:
+            name = first if number == 1 else f"{first}-{number}"
+            prose = self._prose(name)
+            free = name not in self.seen and name not in self.record.patches
+            if free and (prose is None or letter.read(prose, name).subject == said.subject):
+                return name
+            number += 1
+
+    def _prose(self, name: str) -> str | None:
+        """What the patch of this name says, which an earlier export may have made; None where there is none."""
+        variants = [patch for patch in self.series.patches if patch.name == name]
+        if variants:
+            return self.known.get(name, variants[0]).description
+        if not (self.series.folder / f"{name}.patch").exists():
+            return None
+        try:
+            return unified.read(own_file(self.series.folder, f"{name}.patch")).description
+        except PatchError:
+            return ""
+
+    def _edit(self, commit: Commit, name: str, patch: Patch | None) -> None:
+        """An edit is an entry in series.toml; its commit is only looked at."""
+        if patch and patch.kind == "edit" and does(self.repository, commit, patch):
+            self.unchanged.append(name)
+            return
+        self.notes.append(
+            f"the commit of {name}, a structural edit, is not what its entry in {MANIFEST} does: left out. Change the "
+            f"entry; or make a patch of it: git commit --amend, without the lines {letter.NAME_TRAILER} and "
+            f"{letter.KIND_TRAILER}"
+        )
+
+    def _anew(self, commit: Commit, name: str, patch: Patch | None, said: Letter) -> None:
+        """Makes the file of a commit, and sees that it does what the commit does before anything is written."""
+        if not said.subject:
+            raise PatchError(f"the commit {commit.id[:10]} has no message", "git commit --amend")
+        own = patch if patch and patch.folder == self.series.folder and not self.variant else None
+        old = patch.operation if patch and isinstance(patch.operation, Diff) else None
+        if old and own:
+            _refuse_p0(own, old)
+            said = replace(said, date=letter.read(old.description, name).date)
+        content = normal(self.repository, commit, said, old)
+        checked(self.repository, commit, name, said, content)
+        file = own.file if own else self._file(name)
+        if (self.series.folder / file).exists() and own_file(self.series.folder, file) == content:
+            self.unchanged.append(name)
+        else:
+            self.texts[file] = content
+            if own:
+                self.notes.append(
+                    f"{file} is made on {self.record.go} now, and its entry is for go {own.go!r}: look at "
+                    "patches.status, and where it conflicts export with --variant"
+                )
+        if own is None:
+            self._propose(name, file, said)
+
+    def _file(self, name: str) -> str:
+        """A new patch's file: not that of a variant for other versions."""
+        variants = any(patch.name == name for patch in self.series.patches)
+        return f"{name}-{self.record.go}.patch" if variants else f"{name}.patch"
+
+    def _propose(self, name: str, file: str, said: Letter) -> None:
+        """What is to be added to series.toml, or to quilt's series."""
+        if not (self.series.folder / MANIFEST).exists() and (self.series.folder / quilt.SERIES).exists():
+            self.entries.append(file)
+            return
+        if self.variant and (other := self.known.get(name)):
+            self.notes.append(
+                f"narrow the entry of {name} for go {other.go!r}: two variants may not be for one version"
+            )
+        if any(patch.name == name and patch.folder != self.series.folder for patch in self.series.patches):
+            self.notes.append(f"{name} replaces the stock series' patch of that name, in all of its variants")
+        self.entries.append(entry(name, made_on=self.record.version, file=file, reason=said.subject))
+
+    def result(self, unknown: list[str]) -> Exported:
+        """All that was found."""
+        order = [name for name in self.seen if name in self.known]
+        listed = [name for name in self.known if name in self.seen]
+        if order != listed:
+            self.notes.append(
+                f"the commits stand in the order {', '.join(order)}, the series in the order {', '.join(listed)}, in "
+                "which patches apply: move the series' entries"
+            )
+        if unknown:
+            self.notes.append(f"not in any commit, and so in no patch: {', '.join(unknown)}")
+        return Exported(
+            folder=self.series.folder,
+            texts=tuple(self.texts.items()),
+            unchanged=tuple(self.unchanged),
+            dropped=tuple(name for name in self.record.patches if name not in self.seen),
+            entries=tuple(self.entries),
+            notes=tuple(self.notes),
+        )
+
+
+def _refuse_p0(patch: Patch, diff: Diff) -> None:
+    """Only -p1 diffs are written; the file `series` would go on saying -p0."""
+    try:
+        same = [file.path for file in unified.read(diff.content, strip=1).files] == [file.path for file in diff.files]
+    except PatchError:
+        same = False
+    if not same:
+        raise PatchError(
+            f"{patch.folder / patch.file} is a -p0 patch, and would be written as a -p1 one",
+            "make it one first, and take -p0 out of the file series",
+        )

@@ -1,0 +1,165 @@
+"""A patch's prose and a commit's message, each made from the other; and the normal form of a .patch file.
+
+In: what stands in front of a diff, as git format-patch, quilt or a person writes it; or a commit's message. Out: a
+`Letter`, and from it a message or a heading. The trailer that carries a patch's name through every rebase is added and
+taken off here. No git is run, and no diff is read.
+"""
+
+import email
+import email.policy
+import re
+import unicodedata
+from dataclasses import dataclass
+from email.utils import parseaddr, parsedate_to_datetime
+
+NAME_TRAILER = "Gobuild-Patch"
+"""Which patch a commit is. A trailer survives amend, reword, rebase and cherry-pick; git notes do not."""
+
+KIND_TRAILER = "Gobuild-Kind"
+"""For a commit that a structural edit made, "edit": it is the result of an entry in series.toml, not of a file."""
+
+AUTHOR = ("The gobuild authors", "gobuild@example.invalid")
+"""Who wrote a patch that names nobody."""
+
+DATE = "315532800 +0000"
+"""When, where it does not tell: 1980-01-01, as for a source without a time (gobuild.patch.version.EARLIEST)."""
+
+_TRAILER = re.compile(rf"^({NAME_TRAILER}|{KIND_TRAILER}):[ \t]*(.*?)[ \t]*$", re.MULTILINE)
+_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]*:|[ \t]+\S")
+_MBOX = re.compile(r"From [0-9a-f]{7,64} [^\n]*\n")
+_TAG = re.compile(r"^(?:\[[^\]]*\bPATCH\b[^\]]*\]\s*)+")
+_CRUD = "".join(map(chr, range(33))) + ".,:;<>\"\\'"
+"""What git strips from both ends of a name (ident.c, strbuf_addstr_without_crud)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """What a patch says besides its diff.
+
+    Attributes:
+        author, email: who wrote it.
+        date: its Date line as it stands in the file; "" where it has none.
+        subject: one line.
+        body: the rest, without line ends around it.
+    """
+
+    author: str = AUTHOR[0]
+    email: str = AUTHOR[1]
+    date: str = ""
+    subject: str
+    body: str = ""
+
+    @property
+    def said(self) -> tuple[str, str, str, str]:
+        """All that a commit keeps of it: two letters with the same are the same."""
+        return self.author, self.email, self.subject, tidy(self.body)
+
+    @property
+    def git_date(self) -> str:
+        """The date as git takes it, "SECONDS +ZONE"; `DATE` where there is none that git can hold."""
+        try:
+            moment = parsedate_to_datetime(self.date)
+        except ValueError:
+            return DATE
+        seconds = int(moment.timestamp())
+        return f"{seconds} {moment.strftime('%z') or '+0000'}" if seconds >= 0 else DATE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trailers:
+    """What the trailers of a commit's message say.
+
+    Attributes:
+        names: the patches it is; more than one after a squash.
+        kind: "edit", or "".
+    """
+
+    names: tuple[str, ...] = ()
+    kind: str = ""
+
+
+def tidy(text: str) -> str:
+    """A text as git's own clean-up leaves it (git-commit(1), --cleanup=whitespace)."""
+    lines = [line.rstrip() for line in text.split("\n")]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
+
+
+def read(prose: str, name: str) -> Letter:
+    """Reads what stands in front of a diff.
+
+    Args:
+        prose: mail headers and a message, or just words, or nothing.
+        name: the patch's name, which is the subject where there are no words.
+    """
+    text = _MBOX.sub("", prose.strip("\n"), count=1)
+    # format-patch's "---" ends the message; the diffstat behind it is made anew.
+    at = f"\n{text}\n".rfind("\n---\n")
+    text = (text if at < 0 else text[: max(at - 1, 0)]).strip("\n")
+    head, _, rest = text.partition("\n\n")
+    lines = head.split("\n")
+    if not any(line.startswith("Subject:") for line in lines) or not all(_HEADER.match(line) for line in lines):
+        subject, _, body = text.partition("\n")
+        return Letter(subject=subject.strip() or name, body=tidy(body))
+    mail = email.message_from_string(head, policy=email.policy.default)
+    who, address = parseaddr(str(mail.get("From", "")))
+    who, address = who.strip(_CRUD), address.strip(_CRUD)
+    return Letter(
+        author=who or address or AUTHOR[0],
+        email=address or AUTHOR[1],
+        date=str(mail.get("Date", "")),
+        subject=_TAG.sub("", " ".join(str(mail["Subject"]).split())) or name,
+        body=tidy(rest),
+    )
+
+
+def message(letter: Letter, name: str, kind: str = "") -> str:
+    """A commit's message, its trailers at the end."""
+    trailers = f"{NAME_TRAILER}: {name}\n" + (f"{KIND_TRAILER}: {kind}\n" if kind else "")
+    return "\n\n".join(part for part in (letter.subject, letter.body, trailers) if part)
+
+
+def parse_message(text: str, *, author: str, email: str, date: str) -> tuple[Letter, Trailers]:
+    """Reads a commit's message.
+
+    Args:
+        text: the whole message.
+        author: the commit's.
+        email: the commit's.
+        date: the Date line to keep.
+
+    Returns:
+        The letter without our trailers, and what they said.
+    """
+    found = _TRAILER.findall(text)
+    subject, _, body = tidy(_TRAILER.sub("", text)).partition("\n")
+    letter = Letter(author=author.strip(_CRUD), email=email, date=date, subject=subject.strip(), body=tidy(body))
+    names = dict.fromkeys(value for key, value in found if key == NAME_TRAILER)
+    kinds = [value for key, value in found if key == KIND_TRAILER]
+    return letter, Trailers(names=tuple(names), kind=kinds[-1] if kinds else "")
+
+
+def heading(letter: Letter, stat: str) -> str:
+    """What the normal form has in front of the diff: git format-patch's, less what changes from run to run.
+
+    Left out: the commit, which is another in every clone; the date, unless the file had one; git's version.
+
+    Args:
+        letter: what to say.
+        stat: git's diffstat.
+    """
+    who = f'"{letter.author}"' if re.search(r'[(),:;<>@\[\]"\\]', letter.author) else letter.author
+    date = f"Date: {letter.date}\n" if letter.date else ""
+    body = f"{letter.body}\n" if letter.body else ""
+    return f"From: {who} <{letter.email}>\n{date}Subject: [PATCH] {letter.subject}\n\n{body}---\n{stat}\n"
+
+
+def name_of(subject: str) -> str:
+    """A patch's name made from a subject: "cmd/go: say it, twice" is "cmd-go-say-it-twice"."""
+    plain = unicodedata.normalize("NFKD", subject).encode("ascii", "ignore").decode().lower()
+    words = re.findall(r"[a-z0-9]+", plain)
+    name = ""
+    for word in words:
+        if name and len(name) + len(word) >= 48:
+            break
+        name += ("-" if name else "") + word[:48]
+    return name or "patch"

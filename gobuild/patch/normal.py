@@ -1,0 +1,150 @@
+"""A commit against a patch: whether the two do the same, and the patch file that says what the commit does.
+
+In: a `Repository`, one of its commits, a patch. Out: yes or no; or the bytes of a .patch file in the normal form: the
+heading of `gobuild.patch.letter`, git's diffstat, git's diff with three lines of context and blobs' names of twelve
+digits, files in git's order. Nothing is written but passing files within .git.
+"""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gobuild.errors import PatchError
+from gobuild.model import State
+from gobuild.patch import letter, unified
+from gobuild.patch.apply import trial
+from gobuild.patch.diff import Diff, FileDiff
+from gobuild.patch.letter import Letter
+from gobuild.patch.repository import Commit, Repository
+from gobuild.patch.series import Patch
+from gobuild.patch.tree import Tree
+
+_SECTION = re.compile(rb"^diff --git ", re.MULTILINE)
+_FOOTER = re.compile(rb"\n-- \n\d+\.[^\n]*\n\s*\Z")
+
+
+def does(repository: Repository, commit: Commit, patch: Patch) -> bool:
+    """Whether a patch does to a commit's parent what the commit does, no more and no less.
+
+    Raises:
+        PatchError: the commit holds what no patch can do.
+    """
+    changes = repository.changes(commit)
+    diffs = patch.operation.files if isinstance(patch.operation, Diff) else ()
+    paths = tuple(file.path for file in diffs)
+    if diffs and set(paths) != set(changes):
+        return False
+    modes = {file.path: _mode(file) for file in diffs}
+    with laid_out(repository, commit.parent, paths) as root:
+        tree = Tree(root)
+        outcome = trial(patch, tree, keep=True)
+        return (
+            outcome.state is State.APPLIED
+            and set(outcome.files) == set(changes)
+            and all(tree.read(path) == _content(repository, blob) for path, (_, blob) in changes.items())
+            and all(modes.get(path) in (None, "", mode) for path, (mode, _) in changes.items())
+        )
+
+
+def normal(repository: Repository, commit: Commit, said: Letter, old: Diff | None) -> bytes:
+    """A commit as a .patch file.
+
+    Args:
+        repository: a workbench's.
+        commit: what to say.
+        said: the heading.
+        old: what the patch was before. The part on a file that does the same as it did is taken from it as it stands,
+            and so keeps the context that somebody trimmed to make it fit several versions.
+
+    Raises:
+        PatchError: the commit holds what no patch can do.
+    """
+    changes = repository.changes(commit)
+    sections = _sections(repository.diff(commit))
+    if not changes:
+        raise PatchError(f"{commit.short} changes nothing", "git rebase --interactive, and drop it")
+    if odd := sorted(set(changes) - set(sections)):
+        raise PatchError(f"{commit.short} has a file that no patch can name: {odd[0]!r}", "a name without quotes")
+    before = _sections(old.content) if old else {}
+    both = [file for file in (old.files if old else ()) if file.path in before and file.path in sections]
+    if both:
+        with laid_out(repository, commit.parent, tuple(file.path for file in both)) as root:
+            for file in both:
+                mode, blob = changes[file.path]
+                if _leaves(file, root) == (_content(repository, blob),) and _mode(file) in ("", mode):
+                    sections[file.path] = before[file.path]
+    return letter.heading(said, repository.stat(commit)).encode() + b"".join(sections.values())
+
+
+def checked(repository: Repository, commit: Commit, name: str, said: Letter, content: bytes) -> None:
+    """Reads a patch made of a commit as a build would, and applies it to the commit's parent.
+
+    Raises:
+        PatchError: it would not do or say what the commit does and says.
+    """
+    try:
+        operation = unified.read(content)
+    except PatchError as error:
+        raise PatchError(f"{commit.short} cannot be a patch: {error.reason}", error.hint) from error
+    patch = Patch(folder=repository.folder, name=name, go=">=1", reason=said.subject, operation=operation)
+    if letter.read(patch.description, name).said != said.said:
+        raise PatchError(
+            f"the message of {commit.short} would be read back as another one",
+            "git commit --amend: no line of it is --- alone, or begins with diff --git",
+        )
+    if not does(repository, commit, patch):
+        raise PatchError(
+            f"{commit.short} as a patch would not apply to its own parent",
+            "lines of context that stand there once",
+        )
+
+
+@contextmanager
+def laid_out(repository: Repository, commit: str, paths: tuple[str, ...]) -> Iterator[Path]:
+    """A commit's files of these paths in a passing folder within .git; all its files where no path is named.
+
+    Yields:
+        The folder.
+    """
+    with tempfile.TemporaryDirectory(prefix="gobuild-", dir=repository.folder / ".git") as scratch:
+        root = Path(scratch) / "tree"
+        root.mkdir()
+        if paths:
+            repository.lay_out(commit, paths, root)
+        else:
+            repository.lay_out_all(commit, root)
+        yield root
+
+
+def _mode(file: FileDiff) -> str:
+    """The mode a diff gives a file; "" where it leaves it."""
+    return "" if file.executable is None else "100755" if file.executable else "100644"
+
+
+def _content(repository: Repository, blob: str) -> bytes | None:
+    return repository.blob(blob) if blob else None
+
+
+def _leaves(file: FileDiff, root: Path) -> tuple[bytes | None] | None:
+    """What one file's diff leaves of it; None where it does not apply."""
+    tree = Tree(root)
+    try:
+        change = Diff(description="", files=(file,), content=b"").apply(tree)
+    except PatchError:
+        return None
+    return (tree.read(file.path),) if change.state is State.APPLIED else None
+
+
+def _sections(content: bytes) -> dict[str, bytes]:
+    """A git diff's parts, by the path each is on; empty where it is no git diff, whose parts cannot be told apart."""
+    starts = [match.start() for match in _SECTION.finditer(content)]
+    found = {}
+    for start, end in zip(starts, [*starts[1:], len(content)], strict=True):
+        names = content[start:end].split(b"\n", 1)[0].removeprefix(b"diff --git ").decode(errors="replace")
+        path = names[2 : 2 + (len(names) - 5) // 2]
+        if names != f"a/{path} b/{path}":
+            return {}
+        found[path] = _FOOTER.sub(b"\n", content[start:end]) if end == len(content) else content[start:end]
+    return found

@@ -1,0 +1,30 @@
+"""A file that a series names: its name comes in, its content goes out; nothing from outside of the series' folder."""
+
+from pathlib import Path, PurePosixPath
+
+from gobuild.errors import PatchError
+
+_HINT = "a file in the series' own folder"
+
+
+def own_file(folder: Path, name: str) -> bytes:
+    """Reads a file of a series' own folder.
+
+    Args:
+        folder: the series'.
+        name: relative to it, with slashes.
+
+    Raises:
+        PatchError: it lies outside, or a link leads there; or it cannot be read.
+    """
+    place = PurePosixPath(name)
+    if place.is_absolute() or ".." in place.parts or "\\" in name:
+        raise PatchError(f"the file {name!r} is outside of the series", _HINT)
+    path = folder / name
+    try:
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise PatchError(f"the file {name!r} leads outside of the series", _HINT)
+        return path.read_bytes()
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name with a NUL
+        reason = getattr(error, "strerror", None) or str(error)
+        raise PatchError(f"the file {name!r} cannot be read: {reason}", _HINT) from error

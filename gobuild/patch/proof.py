@@ -1,0 +1,168 @@
+"""The proof that a patch works: its own Go test, run by the toolchain that it was applied to.
+
+In: a GOROOT that holds source and tools for this machine (a whole toolchain, or a patched source beside upstream's
+tools of the same release), and a patch whose manifest names a test. Out: a `Proof`. A test that passes with the patch
+is worth something only if it fails without it: prove both trees.
+
+What a patch changes in the runtime takes effect in the next program that is built. What it changes in the go command
+or in a tool does not, so these are built from the source first, with the tools that are there, and stand in a copy of
+the tree. The GOROOT itself is not changed, and nothing outside of the scratch folder is written.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gobuild import files
+from gobuild.errors import PatchError, ToolMissing
+from gobuild.model import Target
+from gobuild.patch.diff import Diff
+from gobuild.patch.hook import RemoveHook
+from gobuild.patch.series import Patch
+from gobuild.run import Result, Runner
+
+COMMANDS = ("go", "gofmt")
+"""What stands in GOROOT/bin; every other program of Go's is a tool, in GOROOT/pkg/tool."""
+
+SHARED = ("go", "asm", "compile", "link")
+"""What is built again where a patch changes a package below src/cmd/internal or src/cmd/vendor, which many share."""
+
+LIMIT = 1200.0
+"""Seconds after which a build or a test is ended. On two cores a test takes less than one minute with a new cache."""
+
+_OF_A_COMMAND = re.compile(r"src/cmd/([^/]+)/")
+_PASSED = re.compile(r"^--- PASS: ", re.MULTILINE)
+_SKIPPED = re.compile(r"^\s*--- SKIP: ", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What came of a patch's test.
+
+    Attributes:
+        name: the patch's.
+        passed: whether the test ran, and passed; one that was skipped, or was not there, proves nothing.
+        output: the last lines that `go test` wrote, or that the build of a tool wrote where it failed.
+    """
+
+    name: str
+    passed: bool
+    output: str
+
+
+def prove(goroot: Path, patch: Patch, *, scratch: Path, run: Runner) -> Proof:
+    """Runs a patch's test with the toolchain in a GOROOT.
+
+    Args:
+        goroot: its bin/go and its tools run on this machine.
+        patch: applied to it, or not.
+        scratch: a folder for the build cache, which stays and makes the next proof of the same release faster, and
+            for all else, which goes again.
+        run: starts processes.
+
+    Returns:
+        Whether the test passed. A tool that cannot be built from the source is no proof either.
+
+    Raises:
+        PatchError: the patch has no test, or it cannot be read.
+        ToolMissing: the GOROOT has no go command.
+    """
+    test = patch.test_file
+    if test is None:
+        raise PatchError(
+            f"the patch {patch.name} names no test", 'add a key such as test = "tests/x_test.go" to its entry'
+        )
+    if not (goroot / "bin/go").is_file():
+        raise ToolMissing(
+            f"there is no go command in {goroot}/bin", "build the toolchain for this machine, or put upstream's there"
+        )
+    work = scratch.resolve() / patch.name
+    files.remove(work)
+    try:
+        module = work / "proof"
+        module.mkdir(parents=True)
+        (work / "tmp").mkdir()
+        (module / "go.mod").write_text("module proof\n\ngo 1.21\n", encoding="utf-8")
+        try:
+            shutil.copyfile(test, module / test.name)
+        except OSError as error:
+            raise PatchError(f"{test}: {error.strerror}", "look at the key test in the manifest") from error
+        result = _test(goroot.resolve(), rebuilt(patch), work, run)
+    finally:
+        files.remove(work)
+    passed = result.code == 0 and bool(_PASSED.search(result.output)) and not _SKIPPED.search(result.output)
+    return Proof(name=patch.name, passed=passed, output=result.tail(40))
+
+
+def rebuilt(patch: Patch) -> tuple[str, ...]:
+    """The go command and the tools that have to be built again before a patch takes effect in them.
+
+    Args:
+        patch: what it changes below src/cmd counts; tests do not.
+
+    Returns:
+        The names of packages below cmd, sorted: ("link",).
+    """
+    paths: list[str] = []
+    if isinstance(patch.operation, Diff):
+        paths = [file.path for file in patch.operation.files if not file.path.endswith("_test.go")]
+    elif isinstance(patch.operation, RemoveHook):
+        paths = [f"{patch.operation.dir}/"]
+    names: set[str] = set()
+    for path in paths:
+        if match := _OF_A_COMMAND.match(path):
+            names.update(SHARED if match[1] in ("internal", "vendor") else (match[1],))
+    return tuple(sorted(names))
+
+
+def _test(goroot: Path, programs: Sequence[str], work: Path, run: Runner) -> Result:
+    """Builds what has to be built, and runs go test; the result of whatever failed first."""
+    if programs:
+        goroot = _copied(goroot, work / "goroot")
+        made = work / "made"
+        made.mkdir()
+        packages = [f"cmd/{name}" for name in programs]
+        result = _go(goroot, ["build", "-o", f"{made}{os.sep}", *packages], work, run)
+        if result.code != 0:
+            return result
+        tools = goroot / "pkg/tool" / Target.host().underscored
+        for name in programs:
+            place = (goroot / "bin" if name in COMMANDS else tools) / name
+            place.unlink(missing_ok=True)  # never written to: it is a link to the one in the real GOROOT
+            (made / name).rename(place)
+    return _go(goroot, ["test", "-count=1", "-v", "."], work, run)
+
+
+def _go(goroot: Path, words: Sequence[str], work: Path, run: Runner) -> Result:
+    """Runs the go command of a GOROOT in the test's module, with nothing of the user's in its environment."""
+    environment = {
+        "PATH": os.defpath,
+        "HOME": str(work),
+        "TMPDIR": str(work / "tmp"),
+        "LC_ALL": "C",
+        "GOROOT": str(goroot),
+        "GOCACHE": str(work.parent / "cache"),
+        "GOPATH": str(work / "gopath"),
+        "GOENV": "off",
+        "GOPROXY": "off",
+        "GOWORK": "off",
+        "GOTOOLCHAIN": "local",
+        "CGO_ENABLED": "0",
+    }
+    return run([str(goroot / "bin/go"), *words], env=environment, cwd=work / "proof", timeout=LIMIT, check=False)
+
+
+def _copied(goroot: Path, into: Path) -> Path:
+    """A GOROOT by hard links where the file system can: no file of it may be written to, only replaced."""
+
+    def place(old: str, new: str) -> None:
+        try:
+            os.link(old, new, follow_symlinks=False)
+        except OSError:
+            shutil.copy2(old, new, follow_symlinks=False)
+
+    shutil.copytree(goroot, into, symlinks=True, copy_function=place, ignore=shutil.ignore_patterns(".git"))
+    return into

@@ -1,0 +1,96 @@
+"""A plain quilt series as a series of ours: a folder with a file `series`, one patch a line, and -p1 diffs.
+
+In: the folder. Out: a `Series` in which every patch is for every version. Quilt's own words for a line are a file name,
+-pN and a comment behind # (quilt(1), "the series file"). What changes which patches apply (guards) or turns one round
+(-R) is refused, never passed over. Nothing is written.
+"""
+
+import re
+from pathlib import Path
+
+from gobuild.errors import PatchError
+from gobuild.patch.diff import Diff
+from gobuild.patch.place import own_file
+from gobuild.patch.series import Patch, Series
+from gobuild.patch.unified import read
+
+SERIES = "series"
+EVERY = ">=1"
+"""The specifier of a patch for every version of Go."""
+
+NO_REASON = "from a quilt series"
+STRIPS = {"-p0": 0, "-p1": 1}
+"""How many leading folders of a diff's paths go. With more, it could not be seen where a file belongs."""
+
+_SUBJECT = re.compile(r"^(?:Subject|Description):[ \t]*(.*(?:\n[ \t]+\S.*)*)", re.MULTILINE | re.IGNORECASE)
+_HEADER = re.compile(r"^(?:From [0-9a-f]{7,} |[A-Z][A-Za-z-]*:[ \t]|Index: |=+$|---$)")
+
+
+def load(folder: Path) -> Series:
+    """Reads a quilt series.
+
+    Raises:
+        PatchError: the file `series`, or a patch it names, cannot be used; with the line.
+    """
+    try:
+        text = own_file(folder, SERIES).decode()
+    except UnicodeDecodeError as error:
+        raise PatchError(f"{folder / SERIES} is not UTF-8 (byte {error.start})", "one file name a line") from error
+    patches: dict[str, tuple[int, Patch]] = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        try:
+            patch = _patch(folder, line)
+            if patch and (other := patches.get(patch.name)):
+                raise PatchError(f"the patch {patch.name!r} twice: also at line {other[0]}", "each under its own name")
+        except PatchError as error:
+            raise PatchError(f"{folder / SERIES} line {number}: {error.reason}", error.hint) from error
+        if patch:
+            patches[patch.name] = (number, patch)
+    if not patches:
+        raise PatchError(f"{folder / SERIES} names no patch", "one file name a line; `--series none` builds unpatched")
+    return Series(folder=folder, patches=tuple(patch for _, patch in patches.values()))
+
+
+def _patch(folder: Path, line: str) -> Patch | None:
+    """The patch of a line, None where it names none."""
+    if line.endswith("\r"):
+        raise PatchError("has a CRLF line end", "line ends of one character: LF")
+    words = re.sub(r"(^|\s)#.*", "", line).split()
+    if not words:
+        return None
+    if words[0][0] in "+-":
+        raise PatchError(
+            f"{words[0]!r} is a guard, and these are not supported", "a series.toml, with `go` and `targets`"
+        )
+    file, *options = words
+    for option in options:
+        if option not in STRIPS:
+            raise PatchError(f"{option!r} is not supported", "FILE, FILE -p1 or FILE -p0")
+    if len(options) > 1:
+        raise PatchError(f"{file} has {' and '.join(options)}", "FILE, FILE -p1 or FILE -p0")
+    content = own_file(folder, file)
+    try:
+        diff = read(content, strip=STRIPS[options[0]] if options else 1)
+    except PatchError as error:
+        raise PatchError(f"{file} {error.reason}", error.hint) from error
+    return Patch(folder=folder, name=_name(file), go=EVERY, reason=_reason(diff), file=file, operation=diff)
+
+
+def _name(file: str) -> str:
+    """A patch's name from its file's: "0001-Fix_it.patch" is 0001-fix-it."""
+    stem = re.sub(r"\.(?:patch|diff)$", "", file.rpartition("/")[2])
+    name = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")
+    if not name:
+        raise PatchError(f"{file!r} gives no name for a patch", "a file name with letters or digits")
+    return name
+
+
+def _reason(diff: Diff) -> str:
+    """The subject of its prose (git's, or DEP-3's Description), or the prose's first line."""
+    if match := _SUBJECT.search(diff.description):
+        # A mail's subject goes on in lines that begin with a space; so does the long text below DEP-3's first line.
+        folded = match[1] if match[0].startswith("Subject") else match[1].split("\n")[0]
+        if said := re.sub(r"^\[PATCH[^\]]*\]", "", " ".join(folded.split())).strip():
+            return said
+    lines = (line.strip() for line in diff.description.split("\n"))
+    return next((line for line in lines if line and not _HEADER.match(line)), NO_REASON)

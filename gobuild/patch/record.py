@@ -1,0 +1,58 @@
+"""What a workbench remembers of its import. In: a folder. Out: a `Record`, and a small file within its .git."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from gobuild import files
+from gobuild.errors import PatchError
+from gobuild.model import GoVersion
+
+RECORD = ".git/gobuild.json"
+"""What was imported. Within .git it belongs to no commit, and every rebase leaves it alone."""
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What the workbench remembers of its import.
+
+    Attributes:
+        go, target, profile: what the patches were chosen for.
+        series: the series' folder, or "none".
+        patches: the names of those that a commit was to be made of, in order.
+    """
+
+    go: str
+    target: str
+    profile: str
+    series: str
+    patches: tuple[str, ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Record":
+        """Reads it from a workbench.
+
+        Raises:
+            PatchError: the folder is none.
+        """
+        try:
+            content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+            if content.pop("schema") != SCHEMA:
+                raise PatchError(f"{folder} was imported by another gobuild", "import the series again")
+            return cls(**{**content, "patches": tuple(content["patches"])})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise PatchError(
+                f"{folder} is no workbench: {RECORD} cannot be read ({error})",
+                "the folder that patches.import made, by --to",
+            ) from error
+
+    def write(self, folder: Path) -> None:
+        """Writes it into a workbench."""
+        files.write(folder / RECORD, json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2) + "\n")
+
+    @property
+    def version(self) -> GoVersion:
+        """`go`, parsed."""
+        return GoVersion.parse(self.go)

@@ -1,0 +1,293 @@
+"""A scratch git repository: a folder in, commits made and read, patch text out. It knows no series and no patch.
+
+Everything goes through GitPython, imported when it is first needed: gobuild runs without git. Whatever the user's
+machine has in the way of hooks, templates, aliases, attributes and configuration is off for what is done here; the
+user's own git commands in the folder are the user's. Every commit made here is the same wherever it is made.
+"""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gobuild import files
+from gobuild.errors import DiskFull, PatchError, ToolMissing
+from gobuild.patch.letter import AUTHOR, DATE
+from gobuild.patch.plumbing import ABBREVIATION, ATTRIBUTES, DIFF, OPTIONS, SETTINGS, environment
+
+if TYPE_CHECKING:
+    import git
+
+BRANCH = "patches"
+BASE = "base"
+"""The branch that holds a commit a patch, and the tag of the plain source below them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """A commit of the branch.
+
+    Attributes:
+        id, parent: their 40 digits.
+        author, email: who wrote it.
+        message: all of it.
+    """
+
+    id: str
+    parent: str
+    author: str
+    email: str
+    message: str
+
+    @property
+    def short(self) -> str:
+        """The commit for people."""
+        return f"{self.id[:10]} ({self.message.split(chr(10), 1)[0]})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """A repository with a work tree, whose .git is ours.
+
+    Attributes:
+        folder: the work tree.
+        door: GitPython's, which starts git.
+        index: the index that is used; commits can be built beside the work tree's own.
+        source: the folder that `add` reads from.
+    """
+
+    folder: Path
+    door: "git.Git"
+    index: Path
+    source: Path
+
+    @classmethod
+    def make(cls, folder: Path) -> "Repository":
+        """An empty one, made by hand: `git init` would heed templates, GIT_DIR and the name of somebody's main branch.
+
+        Raises:
+            ToolMissing: there is no git.
+        """
+        for name in ("objects", "refs"):
+            (folder / ".git" / name).mkdir(parents=True)
+        files.write(folder / ".git/config", SETTINGS)
+        files.write(folder / ".git/info/attributes", ATTRIBUTES)
+        files.write(folder / ".git/HEAD", f"ref: refs/heads/{BRANCH}\n")
+        return cls.at(folder)
+
+    @classmethod
+    def at(cls, folder: Path) -> "Repository":
+        """The one that is there.
+
+        Raises:
+            ToolMissing: there is no git.
+        """
+        try:
+            import git  # noqa: PLC0415  it looks for the program as it is imported
+        except ImportError as error:
+            raise ToolMissing("cannot run git", "install git, or put it on PATH") from error
+        folder = folder.absolute()
+        return cls(folder=folder, door=git.Git(folder), index=folder / ".git/index", source=folder)
+
+    def beside(self, name: str, source: Path) -> "Repository":
+        """The same repository with an index of its own, over files that stand elsewhere and are only read."""
+        return Repository(
+            folder=self.folder, door=self.door, index=self.folder / ".git" / name, source=source.absolute()
+        )
+
+    def git(self, *words: str, env: Mapping[str, str] | None = None) -> bytes:
+        """Runs git, and gives its standard output.
+
+        Raises:
+            PatchError: git failed.
+            ToolMissing: there is no git.
+            DiskFull: there is no room.
+        """
+        import git  # noqa: PLC0415
+
+        options = [word for option in OPTIONS for word in ("-c", option)]
+        command = [git.Git.GIT_PYTHON_GIT_EXECUTABLE or "git", *options, *words]
+        try:
+            output = self.door.execute(
+                command,
+                env={**environment(self.folder / ".git", self.source, self.index), **(env or {})},
+                stdout_as_string=False,
+                strip_newline_in_stdout=False,
+            )
+        except git.GitCommandNotFound as error:
+            raise ToolMissing("cannot run git", "install git, or put it on PATH") from error
+        except git.GitCommandError as error:
+            raise _failure(words, str(error.stderr)) from None
+        return output if isinstance(output, bytes) else str(output).encode()
+
+    def text(self, *words: str) -> str:
+        """Runs git, and gives its output as a text without the last line end."""
+        return self.git(*words).decode(errors="replace").rstrip("\n")
+
+    def add_all(self) -> None:
+        """Puts every file of `source` into the index, those that its .gitignore names too."""
+        # A threshold of one byte puts all contents into one pack, instead of ten thousand files of their own.
+        self.git("-c", "core.bigFileThreshold=1", "-c", "core.compression=1", "add", "--all", "--force")
+
+    def put(self, path: str, content: bytes | None, *, executable: bool | None) -> None:
+        """Puts a file's content into the index, or takes the file out of it."""
+        if content is None:
+            self.git("update-index", "--force-remove", "--", path)
+            return
+        listed = self.text("ls-files", "--stage", "--", f":(literal){path}")
+        mode = listed.split(" ", 1)[0] or "100644"
+        if executable is not None:
+            mode = "100755" if executable else "100644"
+        blob = self._beside_git("blob", content, "hash-object", "-w", "--no-filters", "--")
+        self.git("update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}")
+
+    def commit(self, message: str, parent: str, *, author: tuple[str, str] = AUTHOR, date: str = DATE) -> str:
+        """Makes a commit of the index. No branch moves.
+
+        Returns:
+            Its 40 digits.
+        """
+        tree = self.text("write-tree")
+        who = {"GIT_AUTHOR_NAME": author[0], "GIT_AUTHOR_EMAIL": author[1], "GIT_AUTHOR_DATE": date}
+        parents = ("-p", parent) if parent else ()
+        return self._beside_git("message", message.encode(), "commit-tree", tree, *parents, "-F", env=who)
+
+    def _beside_git(self, name: str, content: bytes, *words: str, env: Mapping[str, str] | None = None) -> str:
+        """Runs git on a passing file within .git, whose path is the last word."""
+        place = self.folder / ".git" / f"gobuild-{name}"
+        try:
+            place.write_bytes(content)
+            return self.git(*words, str(place), env=env).decode().strip()
+        finally:
+            place.unlink(missing_ok=True)
+
+    def pick(self, commits: tuple[str, ...]) -> bool:
+        """Rebases commits onto the branch by git's three-way merge.
+
+        Returns:
+            Whether all of them are on it now; else the rebase stands at a conflict, as `stopped` tells.
+
+        Raises:
+            PatchError: git failed otherwise.
+        """
+        todo = self.folder / ".git/gobuild-todo"
+        files.write(todo, "".join(f"pick {commit}\n" for commit in commits))
+        editor = {"GIT_SEQUENCE_EDITOR": f"cp -- {shlex.quote(str(todo))}"}
+        try:
+            self.git("rebase", "--interactive", "--empty=drop", "--no-autosquash", "HEAD", env=editor)
+        except PatchError:
+            if not self.rebasing:
+                raise
+            return False
+        finally:
+            todo.unlink(missing_ok=True)
+        return True
+
+    @property
+    def rebasing(self) -> bool:
+        """Whether a rebase is under way."""
+        return any((self.folder / ".git" / name).exists() for name in ("rebase-merge", "rebase-apply"))
+
+    def stopped(self) -> tuple[Commit, tuple[str, ...]]:
+        """Where the rebase stands: the commit, and the files in conflict."""
+        files_ = self.text("diff", "--name-only", "--diff-filter=U", "-z").split("\0")
+        return self.read_commit("REBASE_HEAD"), tuple(name for name in files_ if name)
+
+    def read_commit(self, name: str) -> Commit:
+        """Reads a commit.
+
+        Raises:
+            PatchError: it has several parents: a merge is no patch.
+        """
+        said = self.text("show", "--no-patch", "--no-color", "--format=%H%n%P%n%an%n%ae%n%B", name)
+        digits, parents, author, email, message = said.split("\n", 4)
+        if " " in parents:
+            raise PatchError(f"{digits[:10]} is a merge, which is no patch", "git rebase, so that all is in one line")
+        return Commit(id=digits, parent=parents, author=author, email=email, message=message)
+
+    def series(self) -> list[Commit]:
+        """The commits above the base, the oldest first.
+
+        Raises:
+            PatchError: the base is not below them, or one of them is a merge.
+        """
+        base = self.text("rev-parse", f"refs/tags/{BASE}^{{commit}}")
+        if self.text("merge-base", base, "HEAD") != base:
+            raise PatchError(
+                f"HEAD does not stand on the tag {BASE}", f"git checkout {BRANCH}, or git rebase onto {BASE}"
+            )
+        found = self.text("rev-list", "--reverse", "--topo-order", f"{base}..HEAD").split()
+        return [self.read_commit(name) for name in found]
+
+    def changes(self, commit: Commit) -> dict[str, tuple[str, str]]:
+        """What a commit changes: the mode and the blob that each path has in it; both "" where the file goes.
+
+        Raises:
+            PatchError: it makes something else than plain files.
+        """
+        words = self.text("diff-tree", "-r", "-z", "--no-renames", commit.parent, commit.id).split("\0")
+        found = {}
+        for entry, path in zip(words[0::2], words[1::2], strict=False):
+            before, after, _, blob, _ = entry.split(" ")
+            if after not in ("000000", "100644", "100755"):
+                raise PatchError(f"{commit.short} makes {path} a file of mode {after}", "plain files only")
+            if before[1:] != after and "000000" not in (before[1:], after):
+                raise PatchError(
+                    f"{commit.short} changes the mode of {path} from {before[1:]} to {after}",
+                    "a patch changes a file's lines; a mode only where the file is new",
+                )
+            found[path] = ("", "") if after == "000000" else (after, blob)
+        return found
+
+    def blob(self, name: str) -> bytes:
+        """A blob's content: of "COMMIT:PATH", or by its digits."""
+        return self.git("cat-file", "blob", name)
+
+    def lay_out(self, commit: str, paths: tuple[str, ...], into: Path) -> None:
+        """Writes the files that a commit has of these paths below a folder."""
+        for path in paths:
+            if self.text("ls-tree", "--name-only", commit, "--", path):
+                place = into / path
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(self.blob(f"{commit}:{path}"))
+
+    def lay_out_all(self, commit: str, into: Path) -> None:
+        """Writes a commit's whole tree below a folder."""
+        tar = into.with_name(f"{into.name}.tar")
+        try:
+            self.git("archive", "--format=tar", f"--output={tar}", commit)
+            files.unpack(tar, into, lambda name: name)
+        finally:
+            tar.unlink(missing_ok=True)
+
+    def diff(self, commit: Commit) -> bytes:
+        """A commit's diff in the normal form, the same wherever and by whichever git it is made."""
+        raw = self.git("diff-tree", "-r", "-p", "--full-index", *DIFF, commit.parent, commit.id)
+        return re.sub(
+            rb"^index ([0-9a-f]{40})\.\.([0-9a-f]{40})",
+            lambda match: b"index " + match[1][:ABBREVIATION] + b".." + match[2][:ABBREVIATION],
+            raw,
+            flags=re.MULTILINE,
+        )
+
+    def stat(self, commit: Commit) -> str:
+        """A commit's diffstat, 80 columns wide."""
+        said = self.git("diff-tree", "-r", "--stat=80", *DIFF[:4], commit.parent, commit.id)
+        return said.decode(errors="replace")
+
+    def untidy(self) -> tuple[list[str], list[str]]:
+        """The tracked files that are not as HEAD has them, and the files that git does not track."""
+        words = self.text("status", "--porcelain", "-z", "--no-renames", "--untracked-files=normal").split("\0")
+        entries = [(word[:2], word[3:]) for word in words if word]
+        return [path for kind, path in entries if kind != "??"], [path for kind, path in entries if kind == "??"]
+
+
+def _failure(words: Sequence[str], stderr: str) -> PatchError | DiskFull:
+    word = next(word for word in words if not word.startswith("-") and "=" not in word)
+    said = re.sub(r"^\s*stderr: '|'$", "", stderr.strip()).strip()
+    if "No space left on device" in said:
+        return DiskFull("no space left on the device while git wrote", "free some room, or use another folder")
+    lines = [line for line in said.splitlines() if re.match(r"(fatal|error):", line)] or said.splitlines()[-1:]
+    return PatchError(f"git {word}: {lines[0] if lines else 'failed'}", "what git says of the folder: git status")

@@ -1,0 +1,211 @@
+"""What a series is: patches in their order, and which of them a build gets. Data alone; nothing is read here.
+
+In: patches, as `gobuild.patch.manifest` and `gobuild.patch.quilt` read them; a version, a target, a profile, and the
+names of the optional patches asked for. Out: the patches to apply, and those that have no variant for the version.
+"""
+
+import difflib
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from packaging.specifiers import SpecifierSet
+
+from gobuild.errors import ConfigError, PatchError
+from gobuild.model import GoVersion, Outcome, State, Target
+from gobuild.patch.diff import Diff
+from gobuild.patch.tree import Change, Tree
+
+
+class Operation(Protocol):
+    """What a patch does to a tree: a `Diff`, a `RemoveHook`."""
+
+    @property
+    def content(self) -> bytes:
+        """What the patch's digest is made of."""
+
+    def apply(self, tree: Tree) -> Change:
+        """Notes its changes in a tree, or raises `PatchError`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patch:
+    """One patch of a series.
+
+    Attributes:
+        folder: the series' folder that it is from.
+        name: variants of one patch share it.
+        go: the versions it is for, a PEP 440 specifier: ">=1.21,<1.24".
+        targets: what it is for; empty: everything.
+        profiles: the names of the profiles it is for; empty: all.
+        reason: why it exists.
+        until: when it may go.
+        file: the .patch file, relative to the folder; empty for an edit.
+        test: a Go test file that passes with it and fails without, relative to the folder; empty where there is none.
+        optional: whether it is applied only where it is asked for.
+        operation: what it does to a tree.
+    """
+
+    folder: Path
+    name: str
+    go: str
+    targets: tuple[Target, ...] = ()
+    profiles: tuple[str, ...] = ()
+    reason: str
+    until: str = ""
+    file: str = ""
+    test: str = ""
+    optional: bool = False
+    operation: Operation
+
+    @property
+    def sha256(self) -> str:
+        """The digest of what it does, 64 hex digits; reasons and tests may change without changing it."""
+        return hashlib.sha256(self.operation.content).hexdigest()
+
+    @property
+    def kind(self) -> str:
+        """As the manifest says it: "diff" or "edit"."""
+        return "diff" if isinstance(self.operation, Diff) else "edit"
+
+    @property
+    def specifier(self) -> SpecifierSet:
+        """`go`, parsed."""
+        return SpecifierSet(self.go)
+
+    @property
+    def test_file(self) -> Path | None:
+        """Where its test stands."""
+        return self.folder / self.test if self.test else None
+
+    @property
+    def description(self) -> str:
+        """The prose in front of its diff."""
+        return self.operation.description if isinstance(self.operation, Diff) else ""
+
+    def for_version(self, version: GoVersion) -> bool:
+        """Whether it is for this version, release candidates included."""
+        return self.specifier.contains(version.pep440, prereleases=True)
+
+    def for_build(self, target: Target, profile: str) -> bool:
+        """Whether it is for this target and profile."""
+        return (not self.targets or target in self.targets) and (not self.profiles or profile in self.profiles)
+
+    def fits(self, version: GoVersion, target: Target, profile: str) -> bool:
+        """Whether it is for this version, target and profile."""
+        return self.for_version(version) and self.for_build(target, profile)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """The patches of a folder, in their order.
+
+    Attributes:
+        folder: where they are from; the stock patches that it extends are from another.
+        patches: all of them, every variant.
+    """
+
+    folder: Path
+    patches: tuple[Patch, ...]
+
+    def select(self, version: GoVersion, target: Target, profile: str, extra: Sequence[str] = ()) -> tuple[Patch, ...]:
+        """The patches for a build, in order.
+
+        Args:
+            version: what is built.
+            target: for what.
+            profile: how.
+            extra: the names of the optional patches that were asked for.
+
+        Returns:
+            One variant a patch.
+
+        Raises:
+            ConfigError: one of `extra` is no optional patch of this series.
+            PatchError: one of `extra` is not for this build; or two variants of one patch are.
+        """
+        self.require(extra)
+        chosen = self.candidates(version, target, profile)
+        names = {patch.name for patch in chosen}
+        for name in extra:
+            if name not in names:
+                raise PatchError(
+                    f"the patch {name!r} is not for {version} {target}, profile {profile}",
+                    f"it is for {self.versions(name)}; leave it out of --extra, or build one of those",
+                )
+        return tuple(patch for patch in chosen if not patch.optional or patch.name in extra)
+
+    def candidates(self, version: GoVersion, target: Target, profile: str) -> tuple[Patch, ...]:
+        """The patches that fit a build, the optional ones too, in order.
+
+        Raises:
+            PatchError: two variants of one patch do.
+        """
+        chosen: dict[str, Patch] = {}
+        for patch in self.patches:
+            if not patch.fits(version, target, profile):
+                continue
+            if other := chosen.get(patch.name):
+                raise PatchError(
+                    f"{self.folder} has two patches {patch.name!r} for {version} {target}: "
+                    f"go = {other.go!r} and go = {patch.go!r}",
+                    "variants of one patch may not overlap: narrow one of them, or give it another name",
+                )
+            chosen[patch.name] = patch
+        return tuple(chosen.values())
+
+    def absent(self, version: GoVersion) -> tuple[Outcome, ...]:
+        """The patches that have no variant for this version, whatever the target and the profile.
+
+        This goes into the manifest that stands in the source archive, which serves all targets of one stamp: so it may
+        not depend on more than the stamp does. Optional patches are not among them: who asks for one that does not
+        fit gets an error from `select`.
+        """
+        there = {patch.name for patch in self.patches if patch.for_version(version)}
+        last = {patch.name: patch for patch in self.patches if not patch.optional}
+        return tuple(self.not_for(patch) for patch in last.values() if patch.name not in there)
+
+    def not_for(self, patch: Patch) -> Outcome:
+        """What is said of a patch that has no variant for the version asked for."""
+        until = f"; may go: {patch.until}" if patch.until else ""
+        return Outcome(
+            name=patch.name,
+            reason=patch.reason,
+            state=State.NOT_FOR_THIS_VERSION,
+            evidence=f"no variant is for this version: it is for {self.versions(patch.name)}{until}",
+            sha256="",
+        )
+
+    def versions(self, name: str) -> str:
+        """Which versions, and where it matters which targets and profiles, a patch is for, in words."""
+        said = []
+        for patch in self.patches:
+            if patch.name == name:
+                where = ", ".join((*map(str, patch.targets), *patch.profiles))
+                said.append(f"{patch.go} ({where})" if where else patch.go)
+        return " or ".join(dict.fromkeys(said))
+
+    def require(self, extra: Sequence[str]) -> None:
+        """Makes sure that what was asked for is there to be asked for.
+
+        Raises:
+            ConfigError: a name is unknown, or that of a patch in every build.
+        """
+        optional = list(dict.fromkeys(patch.name for patch in self.patches if patch.optional))
+        for name in extra:
+            if name in optional:
+                continue
+            if any(patch.name == name for patch in self.patches):
+                raise ConfigError(f"the patch {name!r} is no optional one: every build has it", "without it in --extra")
+            near = difflib.get_close_matches(name, optional, 1)
+            there = ", ".join(f"{each} (for {self.versions(each)})" for each in optional)
+            raise ConfigError(
+                f"no optional patch {name!r} in the series {self.folder}",
+                f"did you mean {near[0]!r}, which is for {self.versions(near[0])}?"
+                if near
+                else f"one of {there}"
+                if there
+                else "this series has no optional patch",
+            )

@@ -1,0 +1,158 @@
+"""The state of every patch on every version: a series and sources come in, a `Matrix` goes out.
+
+Each source is read, and patched in memory; nothing is written, and no program started. Patches build on one another as
+in a build. One that conflicts is left out for those behind it; an optional one that was not asked for is tried at its
+place, and taken back.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gobuild.model import GoVersion, Outcome, State, Target
+from gobuild.patch.apply import trial
+from gobuild.patch.series import Patch, Series
+from gobuild.patch.tree import Tree
+
+DEFAULT_TARGET = Target(goos="darwin", goarch="arm64")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One patch over all versions.
+
+    Attributes:
+        name, reason, until, kind, optional: as in the series; where variants differ, the last one's.
+        outcomes: one a version, in the order of `Matrix.versions`.
+    """
+
+    name: str
+    reason: str
+    until: str
+    kind: str
+    optional: bool
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrix:
+    """Patches by versions.
+
+    Attributes:
+        series: the folder the patches are from.
+        target, profile: what they were chosen for.
+        versions: the columns, in order.
+        rows: the patches, in the order of the series.
+        left_out: the names of patches that are for no build of this target and profile.
+    """
+
+    series: str
+    target: Target
+    profile: str
+    versions: tuple[GoVersion, ...]
+    rows: tuple[Row, ...]
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def conflicts(self) -> tuple[tuple[GoVersion, Outcome], ...]:
+        """Every conflict, and on which version."""
+        return tuple(
+            (version, outcome)
+            for row in self.rows
+            for version, outcome in zip(self.versions, row.outcomes, strict=True)
+            if outcome.state is State.CONFLICT
+        )
+
+    def document(self) -> dict[str, Any]:
+        """The matrix for machines: made of texts, numbers, lists and tables alone."""
+        return {
+            "schema": 1,
+            "series": self.series,
+            "target": str(self.target),
+            "profile": self.profile,
+            "versions": [str(version) for version in self.versions],
+            "conflicts": len(self.conflicts),
+            "patches": [
+                {
+                    "name": row.name,
+                    "kind": row.kind,
+                    "optional": row.optional,
+                    "reason": row.reason,
+                    "until": row.until,
+                    "versions": {
+                        str(version): _told(outcome)
+                        for version, outcome in zip(self.versions, row.outcomes, strict=True)
+                    },
+                }
+                for row in self.rows
+            ],
+            "left_out": list(self.left_out),
+        }
+
+
+def status(
+    series: Series,
+    sources: Mapping[GoVersion, Path],
+    *,
+    target: Target = DEFAULT_TARGET,
+    profile: str = "static",
+    extra: Sequence[str] = (),
+) -> Matrix:
+    """Tries a series on sources.
+
+    Args:
+        series: the patches.
+        sources: the folder of each version's source; nothing in it is changed.
+        target: the variants for this target are looked at.
+        profile: and for this profile.
+        extra: the optional patches that stay applied for those behind them.
+
+    Returns:
+        What would become of every patch on every version.
+
+    Raises:
+        ConfigError: one of `extra` is no optional patch of the series.
+        PatchError: there is no source at one of the folders; or two variants of one patch are for one version.
+    """
+    series.require(extra)
+    names = {patch.name: patch for patch in series.patches if patch.for_build(target, profile)}
+    versions = tuple(sorted(sources))
+    columns = [_column(series, version, sources[version], target, profile, extra) for version in versions]
+    return Matrix(
+        series=str(series.folder),
+        target=target,
+        profile=profile,
+        versions=versions,
+        rows=tuple(
+            Row(
+                name=name,
+                reason=last.reason,
+                until=last.until,
+                kind=last.kind,
+                optional=last.optional,
+                outcomes=tuple(column.get(name) or series.not_for(last) for column in columns),
+            )
+            for name, last in names.items()
+        ),
+        left_out=tuple(dict.fromkeys(patch.name for patch in series.patches if patch.name not in names)),
+    )
+
+
+def _column(
+    series: Series, version: GoVersion, root: Path, target: Target, profile: str, extra: Sequence[str]
+) -> dict[str, Outcome]:
+    """What becomes of the patches that fit one version, by name."""
+    tree = Tree(root)
+    patches: tuple[Patch, ...] = series.candidates(version, target, profile)
+    return {patch.name: trial(patch, tree, keep=not patch.optional or patch.name in extra) for patch in patches}
+
+
+def _told(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "state": str(outcome.state),
+        "evidence": outcome.evidence,
+        "files": list(outcome.files),
+        "sha256": outcome.sha256,
+        "conflict": asdict(outcome.conflict) if outcome.conflict else None,
+    }

@@ -1,0 +1,277 @@
+"""A series as git commits on a version's plain source, to be worked on with git; `gobuild.patch.export` takes it back.
+
+In: a series, a folder with the version's source (only read), and for a three-way merge that of a version which the
+patches are known to apply to. Out: a repository with one commit a patch above the tag `base`, or one that stands in a
+rebase with conflict markers. Patches are applied as a build applies them, strictly; git merges only what does not
+apply so, and says of what it merged that it did. Nothing outside of the repository's folder is written.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gobuild import files
+from gobuild.errors import ConfigError, PatchError, disk_full_is_ours
+from gobuild.model import GoVersion, Outcome, State, Target
+from gobuild.patch import letter
+from gobuild.patch.apply import trial
+from gobuild.patch.diff import Diff
+from gobuild.patch.record import Record
+from gobuild.patch.repository import BASE, BRANCH, Commit, Repository
+from gobuild.patch.series import Patch, Series
+from gobuild.patch.tree import Tree
+
+MERGED = "merged"
+WAITING = "waiting"
+"""What became of a patch that git's three-way merge put in, or will behind a conflict; besides the words of `State`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One patch of an import.
+
+    Attributes:
+        name, kind: the patch.
+        state: a `State`'s word, `MERGED` or `WAITING`.
+        evidence: one sentence.
+        commits: whether a commit was to be made of it.
+    """
+
+    name: str
+    kind: str
+    state: str
+    evidence: str
+    commits: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """A workbench.
+
+    Attributes:
+        folder: the repository.
+        steps: one a patch, in the order of the series.
+        stopped: the patch at which the rebase stands; "" where it went through.
+        conflicts: the files in conflict then.
+    """
+
+    folder: Path
+    steps: tuple[Step, ...]
+    stopped: str = ""
+    conflicts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plain:
+    """A version's plain source.
+
+    Attributes:
+        version: which.
+        root: the folder it is laid out in; read, never written.
+    """
+
+    version: GoVersion
+    root: Path
+
+
+def import_series(
+    series: Series, plain: Plain, folder: Path, *, target: Target, profile: str, known: Plain | None = None
+) -> Imported:
+    """Makes a workbench.
+
+    Args:
+        series: all patches of it that fit, optional ones too, become commits, a structural edit by its result.
+        plain: the source that the patches shall apply to.
+        folder: where; it must not exist, or be empty.
+        target: what the patches are chosen for.
+        profile: what they are chosen for.
+        known: a version that the patches which do not apply to `plain` do apply to.
+
+    Returns:
+        The workbench, and what became of each patch.
+
+    Raises:
+        ConfigError: the folder is in use.
+        PatchError: a patch applies neither to `plain` nor to `known`. No folder is made then.
+        ToolMissing: there is no git.
+    """
+    if folder.is_symlink() or (folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))):
+        raise ConfigError(f"{folder} is there already", "a folder that does not exist, or is empty")
+    if known and known.version == plain.version:
+        raise ConfigError(f"--from {known.version} is the version itself", "another version, one the patches apply to")
+    patches = series.candidates(plain.version, target, profile)
+    with disk_full_is_ours(f"importing into {folder}"):
+        with files.whole(folder) as temporary:
+            draft = _Draft.begin(Repository.make(temporary), plain, known)
+            for patch in patches:
+                draft.add(patch)
+            draft.finish()
+            record = Record(
+                go=str(plain.version),
+                target=str(target),
+                profile=profile,
+                series=str(series.folder.absolute()) if series.patches else str(series.folder),
+                patches=tuple(step.name for step in draft.steps if step.commits),
+            )
+            record.write(temporary)
+        return _merge(Repository.at(folder), draft)
+
+
+def _merge(repository: Repository, draft: "_Draft") -> Imported:
+    """Rebases what did not apply. Where git stops, the workbench is left as it stands."""
+    steps, folder = tuple(draft.steps), repository.folder
+    if draft.waiting and not repository.pick(tuple(draft.waiting)):
+        commit, conflicts = repository.stopped()
+        (stopped,) = names_of(commit)
+        behind = [step.name for step in steps][[step.name for step in steps].index(stopped) + 1 :]
+        states = {stopped: str(State.CONFLICT), **dict.fromkeys(behind, WAITING)}
+        steps = tuple(
+            replace(step, state=states[step.name]) if step.state == MERGED and step.name in states else step
+            for step in steps
+        )
+        return Imported(folder=folder, steps=steps, stopped=stopped, conflicts=conflicts)
+    there = {name for commit in repository.series() for name in names_of(commit)}
+    gone = "by git's three-way merge nothing of it is left to do"
+    return Imported(
+        folder=folder,
+        steps=tuple(
+            replace(step, state=str(State.ALREADY_UPSTREAM), evidence=gone)
+            if step.state == MERGED and step.name not in there
+            else step
+            for step in steps
+        ),
+    )
+
+
+def names_of(commit: Commit) -> tuple[str, ...]:
+    """The patches that a commit says it is."""
+    _, trailers = letter.parse_message(commit.message, author="", email="", date="")
+    return trailers.names
+
+
+@dataclass(slots=True, kw_only=True)
+class _Chain:
+    """Commits on one version's source, made beside the work tree: no file but git's is written."""
+
+    repository: Repository
+    tree: Tree
+    version: GoVersion
+    head: str
+
+    @classmethod
+    def begin(cls, repository: Repository, plain: Plain) -> "_Chain":
+        beside = repository.beside(f"index-{plain.version}", plain.root)
+        beside.add_all()
+        head = beside.commit(f"{plain.version.tag}: its plain source\n", "")
+        return cls(repository=beside, tree=Tree(plain.root), version=plain.version, head=head)
+
+    def apply(self, patch: Patch) -> Outcome:
+        """Applies a patch, and commits what it changed; on a conflict nothing is changed."""
+        outcome = trial(patch, self.tree, keep=True)
+        if outcome.state is State.APPLIED:
+            self._commit(patch, outcome)
+        return outcome
+
+    def _commit(self, patch: Patch, outcome: Outcome) -> None:
+        diffs = patch.operation.files if isinstance(patch.operation, Diff) else ()
+        modes = {file.path: file.executable for file in diffs}
+        for path in outcome.files:
+            self.repository.put(path, self.tree.read(path), executable=modes.get(path))
+        said = letter.read(patch.description, patch.name) if diffs else edit_letter(patch, outcome.evidence)
+        self.head = self.repository.commit(
+            letter.message(said, patch.name, "" if diffs else "edit"),
+            self.head,
+            author=(said.author, said.email),
+            date=said.git_date,
+        )
+
+
+def edit_letter(patch: Patch, evidence: str) -> letter.Letter:
+    """What the commit of a structural edit says."""
+    return letter.Letter(subject=f"{patch.name}: a structural edit", body=f"{patch.reason}\n\n{evidence}")
+
+
+@dataclass(slots=True, kw_only=True)
+class _Draft:
+    """An import under way: commits on the version, and those that wait for the three-way merge."""
+
+    chain: _Chain
+    known: Plain | None
+    steps: list[Step]
+    waiting: list[str]
+    earlier: list[Patch]
+    other: _Chain | None = None
+
+    @classmethod
+    def begin(cls, repository: Repository, plain: Plain, known: Plain | None) -> "_Draft":
+        chain = _Chain.begin(repository, plain)
+        repository.git("update-ref", f"refs/tags/{BASE}", chain.head)
+        return cls(chain=chain, known=known, steps=[], waiting=[], earlier=[])
+
+    def add(self, patch: Patch) -> None:
+        """Makes the next patch a commit, on the version or to be merged into it."""
+        if self.waiting:
+            # What comes behind a conflict may need what is merged there: it is merged as well, in its order.
+            self._wait(patch, None)
+            return
+        outcome = self.chain.apply(patch)
+        if outcome.state is State.CONFLICT:
+            self._wait(patch, outcome)
+            return
+        self.earlier.append(patch)
+        self._step(patch, outcome.state, outcome.evidence, commits=outcome.state is State.APPLIED)
+
+    def _wait(self, patch: Patch, here: Outcome | None) -> None:
+        """Makes a commit of a patch where it applies: on the known version, or beside the branch on this one."""
+        other = self._other(patch, here)
+        order = (other,) if here else (self.chain, other) if patch.kind == "edit" else (other, self.chain)
+        outcome = here
+        for chain in order:
+            found = chain.apply(patch)
+            if found.state is State.APPLIED:
+                self.waiting.append(chain.head)
+                was = f"does not apply to {self.chain.version} as it is" if here else "stands behind one that is merged"
+                evidence = f"{was}; merged by git from {chain.version}: look at it"
+                self._step(patch, MERGED, evidence, commits=True)
+                return
+            if not here and (outcome is None or outcome.state is State.CONFLICT):
+                outcome = found
+        if outcome is None or outcome.state is State.CONFLICT:
+            raise PatchError(
+                f"the patch {patch.name} applies neither to {self.chain.version} nor to {other.version}: "
+                f"{(here or outcome or found).evidence}",
+                "--from another version, one that it applies to",
+            )
+        self._step(patch, outcome.state, outcome.evidence, commits=False)
+
+    def _other(self, patch: Patch, here: Outcome | None) -> _Chain:
+        if self.other is None:
+            if self.known is None:
+                conflict = here.evidence if here else ""
+                raise PatchError(
+                    f"the patch {patch.name} does not apply to {self.chain.version}: {conflict}",
+                    "--from VERSION, one that it applies to: then git merges three ways, and opens a rebase",
+                )
+            self._point(self.chain.head)
+            self.other = _Chain.begin(self.chain.repository, self.known)
+            for one in self.earlier:
+                self.other.apply(one)  # as far as it does: only what comes behind is taken from here
+        return self.other
+
+    def _point(self, head: str) -> None:
+        self.chain.repository.git("update-ref", f"refs/heads/{BRANCH}", head)
+
+    def _step(self, patch: Patch, state: str, evidence: str, *, commits: bool) -> None:
+        step = Step(name=patch.name, kind=patch.kind, state=str(state), evidence=evidence, commits=commits)
+        self.steps.append(step)
+
+    def finish(self) -> None:
+        """Lets the branch point to the commits, and writes the work tree."""
+        if not self.waiting:
+            self._point(self.chain.head)
+        folder = self.chain.repository.folder
+        for name in ("index", *(f"index-{chain.version}" for chain in (self.chain, self.other) if chain)):
+            (folder / ".git" / name).unlink(missing_ok=True)
+        for number, commit in enumerate(self.waiting, 1):
+            # Kept from being pruned, and at hand after a `git rebase --abort`.
+            self.chain.repository.git("update-ref", f"refs/gobuild/waiting/{number}", commit)
+        Repository.at(folder).git("reset", "--hard", "--quiet")

@@ -1,0 +1,183 @@
+"""The tasks that write: a series to git commits and back, diffs anchored anew, a patch begun.
+
+What is computed is shown; where something is to be written, the folder is one that the user named.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from invoke import task
+from invoke.context import Context
+
+from gobuild import resources, survey
+from gobuild.console import Console
+from gobuild.errors import ConfigError, PatchError
+from gobuild.model import GoVersion
+from gobuild.patch import Series, entries, export, refresh
+from gobuild.patch import series as load_series
+from gobuild.patch.record import Record
+from gobuild.patch.workbench import Imported, Plain, import_series
+from gobuild.pipeline import Session
+from gobuild.settings import Settings
+from gobuild.tasks.words import interruptible, settings_of, with_settings
+
+SERIES = "the folder of the patch series"
+
+
+@with_settings(
+    name="import",
+    help={
+        "to": "the folder of the workbench; it must not exist, or be empty",
+        "from_": "a version that the patches do apply to, for git's three-way merge where they do not",
+    },
+)
+def import_patches(context: Context, *, to: str = "", from_: str = "", **words: object) -> None:
+    """Makes a git repository of a version's source, with one commit a patch; opens a rebase where one conflicts."""
+    settings, console = settings_of(context, words), Console()
+    if not to:
+        raise ConfigError("import needs a folder", "--to DIR")
+    folder = Path(to).expanduser().absolute()
+    series = load_series(settings.series)
+    with interruptible():
+        # Both are read from the cache, and nothing is written there.
+        with _plain(settings, console) as plain:
+            if from_:
+                with _plain(replace(settings, go=from_), console) as known:
+                    imported = _import(settings, series, plain, folder, known)
+            else:
+                imported = _import(settings, series, plain, folder, None)
+        _show_import(console, imported)
+
+
+def _import(settings: Settings, series: Series, plain: Plain, folder: Path, known: Plain | None) -> Imported:
+    return import_series(series, plain, folder, target=settings.for_target, profile=settings.profile, known=known)
+
+
+@task(
+    name="export",
+    help={
+        "from_": "the folder of the workbench, as patches.import made it",
+        "series": f"{SERIES} to write to; by default the one that was imported",
+        "variant": "leave the file of a patch that was changed, and write a variant for this version beside it",
+        "add": "add the entries that series.toml lacks, at its end",
+    },
+    auto_shortflags=False,
+)
+def export_patches(
+    _context: Context, from_: str = "", series: str = "", variant: bool = False, add: bool = False
+) -> None:
+    """Makes patch files of a workbench's commits again. Where nothing was changed, nothing is."""
+    console = Console()
+    if not from_:
+        raise ConfigError("export needs a workbench", "--from DIR, the folder that patches.import made")
+    folder = Path(from_).expanduser().absolute()
+    with interruptible():
+        found = export.export_series(folder, _series_or_new(series or Record.read(folder).series), variant=variant)
+        if found.texts or (add and found.entries):
+            _require_own(found.folder, named=bool(series))
+            export.write(found, add=add)
+        _show_export(console, found, add=add)
+
+
+@with_settings(name="refresh", help={"go": "the version to anchor at: 1.28, 1.28.1", "series": SERIES})
+def refresh_patches(context: Context, **words: object) -> None:
+    """Anchors at a version the diffs that apply there with an offset. What applies exactly is not touched."""
+    settings, console = settings_of(context, words), Console()
+    series = load_series(settings.series)
+    with interruptible(), _plain(settings, console) as plain:
+        chosen = series.candidates(plain.version, settings.for_target, settings.profile)
+        found = refresh.refresh_patches(chosen, plain.root)
+        for folder in {one.path.parent for one in found if one.path and one.content is not None}:
+            _require_own(folder, named=bool(words.get("series")) and settings.series != "stock")
+        refresh.write(found)
+        rows = [(one.name, one.path.name if one.path else "", one.said) for one in found]
+        console.table(f"{settings.series} on {plain.version}", ("patch", "file", "what"), rows)
+
+
+@task(
+    name="new",
+    help={
+        "name": "what the patch is called: lower-case words with hyphens",
+        "series": f"{SERIES}, yours; it is made where it is missing",
+        "go": "the version it begins on: 1.22.10; by default it is for all",
+    },
+    auto_shortflags=False,
+    positional=["name"],
+)
+def new_patch(context: Context, name: str, series: str = "", go: str = "") -> None:
+    """Begins a patch: a file with a note to be replaced, and an entry in series.toml."""
+    settings, console = settings_of(context, {"series": series or None}), Console()
+    if settings.series in ("stock", "none"):
+        raise ConfigError("a new patch needs a series of yours", "--series DIR")
+    with interruptible():
+        folder = Path(settings.series).expanduser().absolute()
+        made = entries.new_patch(folder, name, version=GoVersion.parse(go) if go else None)
+    for path in made:
+        console.say(f"wrote {path}")
+    console.say(
+        f"next: its reason in {made[1].name}; patches.import --series {folder} --to DIR; change the commit there"
+    )
+
+
+@contextmanager
+def _plain(settings: Settings, console: Console) -> Iterator[Plain]:
+    """The source of the one version that the settings mean, in the cache."""
+    with survey.sources(Session(settings=settings, console=console)) as found:
+        if len(found) != 1:
+            raise ConfigError(f"{settings.go!r} is {len(found)} versions", "one, such as 1.22.10")
+        ((version, root),) = found.items()
+        yield Plain(version=version, root=root)
+
+
+def _series_or_new(name: str) -> Series:
+    """The series of a folder; one without patches, where it has none yet."""
+    if name in ("stock", "none"):
+        raise ConfigError(f"nothing can be written to the series {name!r}", "--series DIR, a folder")
+    folder = Path(name).expanduser().absolute()
+    if not folder.exists() or (
+        folder.is_dir() and not any((folder / each).exists() for each in ("series.toml", "series"))
+    ):
+        return Series(folder=folder, patches=())
+    return load_series(str(folder))
+
+
+def _require_own(folder: Path, *, named: bool) -> None:
+    """Leaves gobuild's own series alone, unless it was named by its path."""
+    if not named and folder.resolve() == resources.folder("patches").resolve():
+        raise ConfigError(
+            f"the stock series, {folder}, would be changed", "--series DIR: a folder of yours, or that one itself"
+        )
+
+
+def _show_import(console: Console, imported: Imported) -> None:
+    rows = [(step.name, step.state, step.evidence) for step in imported.steps]
+    console.table(f"in {imported.folder}", ("patch", "state", "evidence"), rows)
+    if imported.stopped:
+        raise PatchError(
+            f"the patch {imported.stopped} conflicts; the rebase stands open in {imported.folder}, in conflict: "
+            f"{', '.join(imported.conflicts)}",
+            f"there: git status; edit the files; git add FILE; git rebase --continue; "
+            f"then patches.export --from {imported.folder}",
+        )
+    console.say(
+        f"a commit a patch above the tag base: git log base..HEAD. Then: patches.export --from {imported.folder}"
+    )
+
+
+def _show_export(console: Console, found: export.Exported, *, add: bool) -> None:
+    written = [name for name, _ in found.texts]
+    console.say(f"{len(found.unchanged)} unchanged: {', '.join(found.unchanged) or 'none'}")
+    for name in written:
+        console.say(f"wrote {found.folder / name}", style="green")
+    for name in found.dropped:
+        console.warn(f"no commit is the patch {name} any more: its file and its entry stay; take them out if it may go")
+    for note in found.notes:
+        console.warn(note)
+    if found.entries and add:
+        console.say(f"added to the series: {len(found.entries)}")
+    elif found.entries:
+        console.warn("the series does not list these yet (--add does it, at its end):")
+        for each in found.entries:
+            console.say(f"\n{each.rstrip()}")

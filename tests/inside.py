@@ -1,0 +1,40 @@
+"""The `gobuild` program run in this process: what a user types in, what is printed and the exit code out.
+
+tests/test_cli.py starts the real script; this spares the other tests a Python of their own for every question.
+"""
+
+import contextlib
+import io
+import os
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from unittest import mock
+
+from gobuild.cli import GobuildConfig, GobuildProgram
+from gobuild.tasks import ns
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What came of it."""
+
+    code: int
+    out: str
+    err: str
+
+
+def gobuild(folder: Path, *words: str) -> Done:
+    """Runs `gobuild WORDS` in a folder."""
+    program = GobuildProgram(
+        name="gobuild", binary="gobuild", namespace=ns, config_class=GobuildConfig, version=version("gobuild")
+    )
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    settings = {"COLUMNS": "160", "NO_COLOR": "1", "no_proxy": "127.0.0.1"}
+    streams = (contextlib.redirect_stdout(out), contextlib.redirect_stderr(err))
+    with contextlib.chdir(folder), mock.patch.dict(os.environ, settings), streams[0], streams[1]:
+        try:
+            program.run(["gobuild", *words])
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return Done(code=code, out=out.getvalue(), err=err.getvalue())

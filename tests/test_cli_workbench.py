@@ -1,0 +1,111 @@
+"""The tasks import, export, refresh and new, as a person calls them, on a source folder of this machine."""
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from needs import needs
+from patch_fixtures import snapshot, write
+from workbench_fixtures import NUMBERS, changed, commit, diff, tree, two
+
+from gobuild import resources
+from gobuild.console import Console
+from gobuild.errors import ConfigError, PatchError
+from gobuild.patch.workbench import Imported, Step
+from gobuild.tasks import workbench
+
+TASKS = """\
+from invoke import Collection
+from gobuild.tasks import workbench
+
+ns = Collection()
+ns.add_collection(Collection("patches", *(
+    getattr(workbench, f"{name}_patches") for name in ("import", "export", "refresh")
+), workbench.new_patch))
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    tree(tmp_path / "go", files={"src/make.bash": "#!/bin/sh\n", "LICENSE": "x\n", "PATENTS": "x\n"})
+    two(tmp_path / "p", "")
+    return write(tmp_path, {"tasks.py": TASKS})
+
+
+def call(project: Path, *words: str, code: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "invoke", *words],
+        cwd=project,
+        env=dict(os.environ) | {"NO_COLOR": "1", "COLUMNS": "200", "INVOKE_GOBUILD_CACHE": str(project / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_the_way_round(project: Path) -> None:
+    needs("git")
+    said = call(project, "patches.import", "--go=1.22.10", "--source=go", "--series=p", "--to", "work bench")
+    assert "first" in said
+    assert "git log base..HEAD" in said
+    assert "2 unchanged: first, second" in call(project, "patches.export", "--from", "work bench")
+    write(project / "work bench", {"src/one.txt": changed(5, 6)})
+    commit(project / "work bench")
+    assert f"wrote {project}/p/second.patch" in call(project, "patches.export", "--from", "work bench")
+    assert "+patched 6" in (project / "p/second.patch").read_text()
+
+
+def test_refresh_and_new(project: Path) -> None:
+    write(project / "go", {"src/one.txt": "more\n" + NUMBERS})
+    said = call(project, "patches.refresh", "--go=1.22.10", "--source=go", "--series=p")
+    assert "re-anchored in src/one.txt" in said
+    assert "applies where it says" in said
+    assert "@@ -3,7 +3,7 @@" in (project / "p/first.patch").read_text()
+    assert "wrote " in call(project, "patches.new", "third", "--series=p")
+    assert 'name = "third"' in (project / "p/series.toml").read_text()
+
+
+def test_words_that_cannot_be_used(project: Path) -> None:
+    before = snapshot(project / "p")
+    for code, words, said in (
+        (2, ("patches.import", "--series=p"), "import needs a folder"),
+        (2, ("patches.export",), "export needs a workbench"),
+        (6, ("patches.export", "--from=go"), "is no workbench"),
+        (2, ("patches.new", "mine"), "a new patch needs a series of yours"),
+        (2, ("patches.new", "first", "--series=p"), "has a patch 'first' already"),
+        (6, ("patches.refresh", "--go=1.22.10", "--source=go", "--series=nowhere"), "no series at"),
+    ):
+        assert said in call(project, *words, code=code)
+    assert snapshot(project / "p") == before
+
+
+def test_the_stock_series_is_changed_only_by_its_path() -> None:
+    stock = resources.folder("patches")
+    workbench._require_own(stock, named=True)
+    with pytest.raises(ConfigError, match="the stock series"):
+        workbench._require_own(stock, named=False)
+
+
+def test_a_conflict(project: Path) -> None:
+    needs("git")
+    write(project / "p", {"first.patch": diff("src/one.txt", changed(4), changed(4, 5))})
+    words = ("patches.import", "--go=1.22.10", "--source=go", "--series=p", "--to=bench")
+    assert "--from VERSION" in call(project, *words, code=6)
+    assert not (project / "bench").exists()
+    other = call(project, "patches.refresh", "--go=1.22.10", "--source=go", "--series=p", code=6)
+    assert "the patch first" in other
+
+
+def test_an_import_that_stopped_ends_with_code_6_and_what_to_do(tmp_path: Path) -> None:
+    steps = (Step(name="first", kind="diff", state="conflict", evidence="e", commits=True),)
+    stopped = Imported(folder=tmp_path, steps=steps, stopped="first", conflicts=("src/one.txt",))
+    console = Console(stream=io.StringIO())
+    with pytest.raises(PatchError, match=r"in conflict: src/one\.txt\n.*git rebase --continue; then patches\.export"):
+        workbench._show_import(console, stopped)
+    assert "conflict" in console.stream.getvalue()  # type: ignore[attr-defined]

@@ -1,0 +1,172 @@
+"""refresh and new: diffs anchored where they apply now, and a patch begun; no git is needed for either."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from needs import needs
+from patch_fixtures import apply, snapshot, write
+from workbench_fixtures import NUMBERS, bench, changed, commit, diff, export, git, prose, series, tree
+
+from gobuild.errors import ConfigError, PatchError
+from gobuild.model import GoVersion
+from gobuild.patch import Series, load
+from gobuild.patch.entries import new_patch
+from gobuild.patch.export import write as write_export
+from gobuild.patch.plumbing import blob_name
+from gobuild.patch.refresh import Refreshed, refresh_patches
+from gobuild.patch.refresh import write as write_refreshed
+
+LONGER = "first\n" * 7 + NUMBERS
+
+
+def refresh(patches: Series, root: Path) -> tuple[Refreshed, ...]:
+    found = refresh_patches(patches.patches, root)
+    write_refreshed(found)
+    return found
+
+
+def test_a_diff_that_moved_is_anchored_where_it_is(tmp_path: Path) -> None:
+    grown = changed(5, 30).replace("patched 5\n", "patched 5\n--- a/more\n+++ b/more\n@@ -1 +1 @@\n")
+    head = prose("one: two hunks", "src/one.txt", "@@ -1 +1 @@\nindex 1234567..89abcde 100644")
+    text = head + diff("src/one.txt", NUMBERS, grown) + diff("src/two.txt", NUMBERS, changed(9))
+    patches = series(tmp_path / "p", {"one": text})
+    plain = tree(tmp_path / "go", files={"src/one.txt": LONGER})
+    before = snapshot(plain.root)
+    (only,) = refresh(patches, plain.root)
+    assert only.said == "re-anchored in src/one.txt"
+    assert snapshot(plain.root) == before
+    wanted = text.replace("@@ -2,7 +2,10 @@", "@@ -9,7 +9,10 @@").replace("@@ -27,7 +30,7 @@", "@@ -34,7 +37,7 @@")
+    names = [blob_name(content.encode())[:12] for content in (LONGER, "first\n" * 7 + grown)]
+    wanted = wanted.replace("index 0123456789ab..ba9876543210", f"index {'..'.join(names)}", 1)
+    assert (tmp_path / "p/one.patch").read_text() == wanted
+    (again,) = refresh(load(tmp_path / "p"), plain.root)
+    assert (again.said, again.content) == ("applies where it says", None)
+    said = apply(plain.root, load(tmp_path / "p").patches).outcomes[0].evidence
+    assert "moved" not in said
+    assert blob_name((plain.root / "src/one.txt").read_bytes())[:12] == names[1]
+
+
+def test_it_is_what_git_itself_would_write(tmp_path: Path) -> None:
+    """The file that refresh writes is the one that git makes of the same change to the same tree."""
+    needs("git")
+    text = prose("one: change it", "src/one.txt") + diff("src/one.txt", NUMBERS, changed(5, 30))
+    patches = series(tmp_path / "p", {"one": text})
+    plain = tree(tmp_path / "go", files={"src/one.txt": LONGER})
+    refresh(patches, plain.root)
+    bench(plain, patches, tmp_path / "to")
+    by_git = git(tmp_path / "to", "show", "--format=", "--abbrev=12", "--text", "HEAD", "--", "src/one.txt")
+    ours = (tmp_path / "p/one.patch").read_text()
+    # git adds a line of the text in front of a hunk behind its @@; the diff that was anchored had none.
+    heads = [line.partition(" @@")[0] for line in by_git.splitlines()]
+    assert heads == [line.partition(" @@")[0] for line in ours[ours.index("diff --git") :].splitlines()]
+
+
+def test_what_applies_exactly_is_not_touched(tmp_path: Path) -> None:
+    texts = {
+        "exact": diff("src/one.txt", NUMBERS, changed(5)),
+        "adds": "--- /dev/null\n+++ b/src/new.txt\n@@ -0,0 +1 @@\n+new\n",
+        "there": diff("src/two.txt", changed(3), NUMBERS),
+    }
+    patches = series(tmp_path / "p", texts)
+    before = snapshot(tmp_path / "p")
+    found = refresh(patches, tree(tmp_path / "go").root)
+    assert [one.said for one in found] == ["applies where it says", "applies where it says", "already upstream"]
+    assert snapshot(tmp_path / "p") == before
+
+
+def test_a_patch_behind_another_and_one_without_gits_words(tmp_path: Path) -> None:
+    """The second is anchored on what the first leaves, and has no index line: diff -u wrote it."""
+    plain = diff("src/one.txt", NUMBERS, changed(30))
+    texts = {
+        "grows": diff("src/one.txt", NUMBERS, NUMBERS.replace("line 2\n", "line 2\nmore\nmore\n")),
+        "behind": plain[plain.index("--- ") :],
+    }
+    patches = series(tmp_path / "p", texts)
+    grows, behind = refresh(patches, tree(tmp_path / "go").root)
+    assert (grows.content, behind.said) == (None, "re-anchored in src/one.txt")
+    assert (tmp_path / "p/behind.patch").read_text() == texts["behind"].replace("-27,7 +27,7", "-29,7 +29,7")
+
+
+def test_a_quilt_series_is_refreshed_as_it_is(tmp_path: Path) -> None:
+    zero = diff("src/one.txt", NUMBERS, changed(9)).replace("a/src", "src").replace("b/src", "src")
+    zero = zero[zero.index("--- ") :]
+    write(tmp_path / "q", {"series": "zero.patch -p0\n", "zero.patch": zero})
+    plain = tree(tmp_path / "go", files={"src/one.txt": LONGER})
+    refresh(load(tmp_path / "q"), plain.root)
+    assert (tmp_path / "q/zero.patch").read_text() == zero.replace("-6,7 +6,7", "-13,7 +13,7")
+
+
+def test_a_conflict_writes_nothing(tmp_path: Path) -> None:
+    texts = {
+        "moved": diff("src/one.txt", NUMBERS, changed(5)),
+        "not": diff("src/two.txt", changed(20), changed(20, 21)),
+    }
+    patches = series(tmp_path / "p", texts)
+    plain = tree(tmp_path / "go", files={"src/one.txt": LONGER})
+    before = snapshot(tmp_path)
+    with pytest.raises(PatchError, match=r"(?s)the patch not .*patches.import --from VERSION"):
+        refresh(patches, plain.root)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_patch_that_deletes(tmp_path: Path) -> None:
+    gone = "".join(f"-{line}\n" for line in NUMBERS.splitlines())
+    text = f"--- a/src/one.txt\n+++ /dev/null\n@@ -1,40 +0,0 @@\n{gone}"
+    patches = series(tmp_path / "p", {"gone": text})
+    (only,) = refresh(patches, tree(tmp_path / "go").root)
+    assert (only.said, only.content) == ("applies where it says", None)
+
+
+def test_a_new_patch_in_a_new_series(tmp_path: Path) -> None:
+    made = new_patch(tmp_path / "our series", "bigger-stacks", version=GoVersion.parse("1.22.10"))
+    assert made == (tmp_path / "our series/bigger-stacks.patch", tmp_path / "our series/series.toml")
+    (only,) = load(tmp_path / "our series").patches
+    assert (only.name, only.go, only.reason) == ("bigger-stacks", ">=1.22.10,<1.23", "TODO: why bigger-stacks exists")
+    assert (tmp_path / "our series/.gitattributes").read_text() == "*.patch -text\n"
+    plain = tree(tmp_path / "go")
+    (outcome,) = apply(plain.root, (only,)).outcomes
+    assert outcome.files == ("misc/gobuild/bigger-stacks.txt",)
+    if not needs("git"):
+        return
+    content = plain.root / outcome.files[0]
+    named = subprocess.run(["git", "hash-object", content], capture_output=True, text=True, check=True).stdout
+    assert f"..{named[:12]}\n" in made[0].read_text()
+
+
+def test_a_new_patch_is_begun_changed_and_exported(tmp_path: Path) -> None:
+    needs("git")
+    patches = series(tmp_path / "p", {"one": diff("src/one.txt", NUMBERS, changed(5))})
+    before = (tmp_path / "p/series.toml").read_text()
+    new_patch(tmp_path / "p", "mine")
+    text = (tmp_path / "p/series.toml").read_text()
+    assert text.startswith(before)
+    assert 'go = ">=1.21"\n' in text[len(before) :]
+    bench(tree(tmp_path / "go"), load(tmp_path / "p"), tmp_path / "to")
+    assert export(tmp_path / "to", patches).unchanged == ("one", "mine")
+    (tmp_path / "to/misc/gobuild/mine.txt").unlink()
+    write(tmp_path / "to", {"src/two.txt": changed(1)})
+    commit(tmp_path / "to")
+    write_export(export(tmp_path / "to", patches))
+    assert load(tmp_path / "p").patches[1].operation.content.count(b"\n+") == 2  # "+++ b/..." and the line
+
+
+def test_names_that_cannot_be_new(tmp_path: Path) -> None:
+    series(tmp_path / "p", {"one": diff("src/one.txt", NUMBERS, changed(5))})
+    write(tmp_path / "p", {"stray.patch": "somebody's\n"})
+    before = snapshot(tmp_path / "p")
+    for name, words in (("one", "has a patch 'one' already"), ("stray", "already"), ("../x", "no name"), ("A b", "no")):
+        with pytest.raises(ConfigError, match=words):
+            new_patch(tmp_path / "p", name)
+    write(tmp_path / "p", {"series.toml": "patch = 3\n"})
+    with pytest.raises(PatchError):
+        new_patch(tmp_path / "p", "two")
+    write(tmp_path / "p", {"series.toml": before["series.toml"][0]})
+    assert snapshot(tmp_path / "p") == before
+
+
+def test_a_new_patch_in_a_quilt_series(tmp_path: Path) -> None:
+    write(tmp_path / "q", {"series": "one.patch", "one.patch": diff("src/one.txt", NUMBERS, changed(5))})
+    new_patch(tmp_path / "q", "two")
+    assert (tmp_path / "q/series").read_text() == "one.patch\ntwo.patch\n"
+    assert [patch.name for patch in load(tmp_path / "q").patches] == ["one", "two"]

@@ -1,0 +1,144 @@
+"""The stock series, the optional patches with it, on real source of each Go release: it applies, compiles, and works.
+
+One release at a time, and its trees go again: two copies by hard links and a build cache.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from patch_fixtures import copy_parts, install_names, link_tree, snapshot, source, taint, write
+
+from gobuild import files, patch
+from gobuild.model import GoVersion, PatchedSource, State, Target
+from gobuild.patch import Patch
+from gobuild.patch.proof import prove
+from gobuild.run import Result, run
+
+pytestmark = pytest.mark.slow
+
+MAC = Target(goos="darwin", goarch="arm64")
+RELEASES = ("1.21.13", "1.22.10", "1.23.9", "1.24.11", "1.25.5", "1.26.6", "1.27.3")
+WHOLE = ("1.22.10", "1.27.3")
+"""The releases on which every patch's own test, and the runtime's, are run; the others compile a program."""
+
+UNPATCHED = {
+    "mfinal-metal-init": "every program links /System/Library/Frameworks/Metal.framework/Versions/A/Metal",
+    "runtime-gpu-guard": "the tests of the runtime have no TestNoGPUFrameworkImports",
+    "link-uuid": "a program for darwin/arm64 has no LC_UUID",
+    "goenv-local": 'go env GOTOOLCHAIN says "auto"',
+    "osinit-trace": 'with ["GOBUILD_TRACE=1"] the program writes\n        finalized',
+    "toolchain-guard": 'go ["list" "."] is not refused: "the other toolchain runs"',
+}
+"""What each patch's test says of a source without it; of the first, one that has a Metal hook."""
+
+HELLO = {"go.mod": "module hello\n\ngo 1.20\n", "hello.go": 'package main\n\nfunc main() { println("hello") }\n'}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """A release twice, as upstream has it and with every patch that fits, and room to build."""
+
+    release: str
+    clean: Path
+    root: Path
+    scratch: Path
+    patches: tuple[Patch, ...]
+    done: PatchedSource
+
+    def go(self, *words: str, cwd: Path, **env: str) -> Result:
+        whole = {"PATH": os.defpath, "HOME": str(self.scratch), "GOROOT": str(self.root), "GOENV": "off"}
+        whole |= {"GOCACHE": str(self.scratch / "cache"), "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
+        return run([self.root / "bin/go", *words], env=whole | env, cwd=cwd)
+
+
+def applied(root: Path, release: str, patches: tuple[Patch, ...]) -> PatchedSource:
+    return patch.patch(source(root, release), patches, stamp=f"go{release}-t1")
+
+
+def unformatted(root: Path, names: set[str]) -> set[str]:
+    """Those of a tree's files that gofmt would change."""
+    there = [name for name in sorted(names) if (root / name).is_file()]
+    return set(run([root / "bin/gofmt", "-l", *there], env={"HOME": "/nonexistent"}, cwd=root).output.split())
+
+
+@pytest.fixture(scope="module")
+def bench(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    get_goroot: Callable[[str, Target], Path],
+) -> Iterator[Bench]:
+    release = request.param
+    folder = tmp_path_factory.mktemp(f"go{release}")
+    goroot = get_goroot(release, Target.host())
+    clean, root = link_tree(goroot, folder / "clean"), link_tree(goroot, folder / "go")
+    patches = patch.series("stock").candidates(GoVersion.parse(release), MAC, "static")
+    done = applied(root, release, patches)
+    yield Bench(release=release, clean=clean, root=root, scratch=folder / "scratch", patches=patches, done=done)
+    files.remove(folder)
+
+
+every_release = pytest.mark.parametrize("bench", RELEASES, indirect=True, scope="module")
+whole = pytest.mark.parametrize("bench", WHOLE, indirect=True, scope="module")
+
+
+@every_release
+def test_every_patch_applies_and_a_program_for_the_mac_compiles(bench: Bench, tmp_path: Path) -> None:
+    states = {outcome.name: outcome.state for outcome in bench.done.outcomes}
+    wanted = dict.fromkeys(UNPATCHED, State.APPLIED) | {"mfinal-metal-init": State.NOTHING_TO_DO}
+    if GoVersion.parse(bench.release).pep440 >= GoVersion.parse("1.24").pep440:
+        del wanted["link-uuid"]
+    assert states == wanted
+
+    changed = {file for outcome in bench.done.outcomes for file in outcome.files if file.endswith(".go")}
+    assert unformatted(bench.root, changed) <= unformatted(bench.clean, changed)  # upstream's own are not all clean
+
+    write(tmp_path, HELLO)
+    bench.go("build", "-o", "hello", ".", cwd=tmp_path, GOOS=MAC.goos, GOARCH=MAC.goarch)
+    assert "/usr/lib/libSystem.B.dylib" in install_names(tmp_path / "hello")
+    assert b"gobuild-trace: " in (tmp_path / "hello").read_bytes()
+
+
+@whole
+def test_the_runtime_passes_vet_and_its_tests_of_finalizers(bench: Bench) -> None:
+    src = bench.root / "src"
+    assert bench.go("vet", "runtime", cwd=src).output == ""
+    tested = bench.go("test", "-count=1", "-v", "-run=Finalizer|Cleanup|GPU", "runtime", cwd=src).output
+    assert "--- PASS: TestNoGPUFrameworkImports" in tested
+    assert "--- PASS: TestFinalizerType" in tested
+    assert "--- FAIL" not in tested
+
+
+@whole
+def test_each_patch_s_own_test_passes_with_it_and_fails_without(bench: Bench) -> None:
+    for each in bench.patches:
+        if each.name == "mfinal-metal-init":
+            continue  # upstream's source has nothing that it removes; below
+        proof = prove(bench.root, each, scratch=bench.scratch, run=run)
+        assert proof.passed, f"{each.name} on {bench.release}, patched\n{proof.output}"
+        proof = prove(bench.clean, each, scratch=bench.scratch, run=run)
+        assert not proof.passed, f"{each.name} on {bench.release}, unpatched\n{proof.output}"
+        assert UNPATCHED[each.name] in proof.output
+
+
+@whole
+def test_the_metal_hook_is_found_and_gone(bench: Bench, tmp_path: Path) -> None:
+    (hook,) = (each for each in bench.patches if each.name == "mfinal-metal-init")
+    root = link_tree(bench.clean, tmp_path / "go")
+    taint(root)
+    # The test itself has to compile for this machine, where there is no Metal.
+    other = "//go:build !darwin\n\npackage runtime\n\nfunc initMetal() {}\n"
+    write(root, {"src/runtime/metal_other.go": other})
+    proof = prove(root, hook, scratch=bench.scratch, run=run)
+    assert not proof.passed
+    assert UNPATCHED[hook.name] in proof.output
+
+    (outcome,) = applied(root, bench.release, (hook,)).outcomes
+    assert outcome.state == State.APPLIED
+    proof = prove(root, hook, scratch=bench.scratch, run=run)
+    assert proof.passed, proof.output
+    clean = copy_parts(bench.clean, tmp_path / "clean", "src/runtime")
+    assert snapshot(root / "src/runtime") == snapshot(clean / "src/runtime")
+    files.remove(root)
