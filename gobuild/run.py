@@ -111,7 +111,7 @@ def run(
             encoding="utf-8",
             errors="replace",
         )
-    except (FileNotFoundError, PermissionError) as error:
+    except OSError as error:  # not there, not executable, or a program for another machine (ENOEXEC)
         if not Path(cwd).is_dir():
             raise CommandError(f"cannot run {words[0]} in {cwd}: no such folder") from error
         raise ToolMissing(
@@ -185,11 +185,13 @@ def _pump(
 def _end(process: "subprocess.Popen[str]") -> None:
     """Ends the process and all it started: politely first, then not."""
     _end_group(process.pid, signal.SIGTERM)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(GRACE)
+    try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE)
+    finally:  # also when a second Ctrl-C cuts the grace short
+        _end_group(process.pid, signal.SIGKILL)
     # The leader may be gone while its children, in the same group, are not; and a killed one takes a moment to go,
     # in which it still writes to the folder that is about to be removed.
-    _end_group(process.pid, signal.SIGKILL)
     process.wait()
     give_up = time.monotonic() + GONE
     while _group_lives(process.pid) and time.monotonic() < give_up:

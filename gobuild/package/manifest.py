@@ -143,6 +143,22 @@ def others(path: Path, stamp: str) -> list[dict[str, Any]]:
     return [read(each) for each in beside if each != path]
 
 
+def agree(document: dict[str, Any], others: Iterable[dict[str, Any]]) -> None:
+    """Makes sure that no archive would be overwritten which another target's manifest names.
+
+    Raises:
+        PackageError: the source archive of one stamp differs by target, as patches for one target alone make it.
+    """
+    ours = {artifact["file"]: artifact["sha256"] for artifact in document["artifacts"]}
+    for other in others:
+        for artifact in other["artifacts"]:
+            if ours.get(artifact["file"], artifact["sha256"]) != artifact["sha256"]:
+                raise PackageError(
+                    f"{artifact['file']} stands in dist/ already, with other content, for {other['build']['target']}",
+                    "a suffix with {id}, which tells the two apart, or another --dist",
+                )
+
+
 def _converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True)
     converter.register_unstructure_hook(Path, str)
