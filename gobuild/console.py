@@ -73,7 +73,7 @@ class Console:
     @property
     def live(self) -> bool:
         """Whether a person watches."""
-        return self.rich.is_terminal
+        return self.rich.is_terminal and "utf" in (getattr(self.stream, "encoding", None) or "utf-8").lower()
 
     def say(self, text: str, style: str = "") -> None:
         """One line."""

@@ -130,6 +130,12 @@ class Interrupted(GobuildError):
     exit_code = 130
 
 
+class Refused(GobuildError):
+    """The system does not let us read or write where we must."""
+
+    exit_code = 17
+
+
 @contextmanager
 def disk_full_is_ours(doing: str) -> Iterator[None]:
     """Turns the system's "no space left" (and "quota exceeded") into `DiskFull`, wherever it surfaces.
@@ -150,3 +156,24 @@ def disk_full_is_ours(doing: str) -> Iterator[None]:
             f"no space left on the device while {doing}{where}",
             "free some room, or choose other places by --work, --cache and --dist",
         ) from error
+
+
+@contextmanager
+def the_systems_no_is_ours(doing: str) -> Iterator[None]:
+    """Turns every "no" of the file system into one message: for the outermost door, where nobody can do more.
+
+    Args:
+        doing: what was under way.
+
+    Raises:
+        DiskFull: as `disk_full_is_ours`.
+        Refused: for any other ``OSError`` that names a file: no right, a read-only file system, a file for a folder.
+    """
+    try:
+        with disk_full_is_ours(doing):
+            yield
+    except OSError as error:
+        if error.filename is None:
+            raise
+        hint = "another place by --work, --cache or --dist, or the right to write there"
+        raise Refused(f"{error.strerror} while {doing}: {error.filename}", hint) from error

@@ -6,6 +6,7 @@ Nothing here knows Go, a stage or the network.
 import base64
 import hashlib
 import os
+import secrets
 import shutil
 import stat
 import sys
@@ -68,8 +69,7 @@ def whole(path: Path) -> Iterator[Path]:
         The temporary path. It does not exist yet; its folder does.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    remove(temporary)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         yield temporary
         if temporary.is_dir() and path.is_dir():
@@ -134,6 +134,25 @@ def alone(path: Path, doing: str, *, waiting: Callable[[str], None] | None = Non
         lock.release()
 
 
+def usable(folder: Path, need: int, doing: str) -> None:
+    """Makes a folder, sees that a file can be made in it, and that there is room.
+
+    Args:
+        folder: where files will go.
+        need: how many bytes of them.
+        doing: what they are needed for.
+
+    Raises:
+        OSError: it cannot be made or written to.
+        DiskFull: fewer bytes are free.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with whole(folder / ".probe") as temporary:
+        temporary.touch()
+    remove(folder / ".probe")
+    room(folder, need, doing)
+
+
 def room(folder: Path, need: int, doing: str) -> None:
     """Refuses before work begins what would not fit.
 
@@ -172,7 +191,8 @@ def unpack(archive: Path, into: Path, select: Select = str) -> None:
         UnsafeArchive: the file is no archive, or a damaged one.
         DiskFull: there is no room.
     """
-    members = _zip_members if zipfile.is_zipfile(archive) else _tar_members
+    # By its name: a tar may hold a zip's end record among its last bytes.
+    members = _zip_members if archive.suffix in (".zip", ".whl") else _tar_members
     with whole(into) as temporary:
         temporary.mkdir()
         try:
@@ -180,7 +200,8 @@ def unpack(archive: Path, into: Path, select: Select = str) -> None:
                 chosen = select(_safe(name, archive))
                 if chosen is not None:
                     _place(temporary / _safe(chosen, archive), executable, content, archive)
-        except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+            # RuntimeError: an encrypted entry, or (NotImplementedError) a compression that Python does not know.
             raise UnsafeArchive(f"{archive.name} is no whole archive: {error}", "fetch it again") from error
 
 

@@ -208,7 +208,9 @@ def _by_series(release: GoVersion | None, suffix: str, match: re.Match[str] | No
     for one in series:
         for profile, target, identity in itertools.product(PROFILES, TARGETS, IDENTITIES):
             for patches in _choices(one.candidates(release, target, profile)):
-                made = patch.stamp(release, suffix=template, identity=identity, patches=patches, profile=profile)
+                made = patch.stamp(
+                    release, suffix=template, identity=identity, patches=patches, profile=PROFILES[profile]
+                )
                 if made == f"{release.tag}-{suffix}":
                     who = (
                         f"the series {one.folder}, from {IDENTITIES[identity]}, profile {profile}: it gives this digest"

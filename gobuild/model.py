@@ -168,7 +168,7 @@ class Release:
 
     Attributes:
         version: which one.
-        origin: the name of the origin whose catalog has it: "go.dev", "PyPI", "git", "local", "cache".
+        origin: the name of the origin whose catalog has it: "go.dev", "PyPI", "git", "local".
         files: what go.dev's index says of it; empty for every other origin.
         newer: the newest patch release of the same line that gobuild knows of and the origin has not.
     """
@@ -223,7 +223,7 @@ class Bootstrap:
     Attributes:
         goroot: the folder with bin/go.
         version: what its own `go version` says.
-        origin: "--bootstrap", "PATH", "go.dev", "PyPI" or "cache".
+        origin: "--bootstrap", "PATH", "go.dev" or "PyPI".
         digest: "sha256:HEX" of the archive or wheel it came from; of bin/go, where it was found on this machine.
     """
 

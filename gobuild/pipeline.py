@@ -15,17 +15,35 @@ from gobuild import fetch, files, package, patch, publish, verify
 from gobuild import plan as planning
 from gobuild.build import make
 from gobuild.console import Console
-from gobuild.errors import ResolveError, disk_full_is_ours
+from gobuild.errors import ConfigError, ResolveError, the_systems_no_is_ours
 from gobuild.measure import Clock
-from gobuild.model import Artifact, Outcome, PatchedSource, Report, Target, Toolchain
+from gobuild.model import (
+    TARGETS,
+    Artifact,
+    Catalog,
+    GoVersion,
+    Outcome,
+    PatchedSource,
+    Release,
+    Report,
+    Target,
+    Toolchain,
+)
 from gobuild.package import manifest
-from gobuild.plan import Plan
+from gobuild.plan import LOCK, Plan
 from gobuild.resolve import resolve
 from gobuild.run import Runner, none_left, run
 from gobuild.settings import Settings
 
 ROOM = 1600 << 20
 """Bytes a build needs in its work folder: measured 1.22.10, a tree of 0.5 GB and make.bash's cache of 1 GB."""
+
+
+OLDEST = GoVersion(major=1, minor=21, stage="rc", serial=1)
+
+
+DIST_ROOM = 400 << 20
+"""Bytes that a delivery needs in dist/: measured for 1.22.10, 160 MB, and as much again while the old ones stand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,13 +103,14 @@ def prepare(session: Session) -> Prepared:
         raise reached.explain(error) from None
     if announcement := reached.announce(release):
         console.warn(announcement)
+    _refuse(settings, release, reached.catalog)
     patches = series.select(release.version, settings.for_target, settings.profile, settings.extras)
     stamp = patch.stamp(
         release.version,
         suffix=settings.suffix,
         identity=reached.catalog.identity,
         patches=patches,
-        profile=settings.profile,
+        profile=settings.by_profile,
     )
     plan = planning.plan(
         settings,
@@ -102,6 +121,23 @@ def prepare(session: Session) -> Prepared:
         formula=f"{publish.formula_name(settings.name, release.version)}.rb",
     )
     return Prepared(plan=plan, reached=reached, patches=patches, absent=series.absent(release.version))
+
+
+def _refuse(settings: Settings, release: Release, catalog: Catalog) -> None:
+    """Refuses what could only fail later, or deceive.
+
+    Raises:
+        ConfigError: a Go too old, or a source of somebody's own that would call itself as upstream's.
+    """
+    if release.version.pep440 < OLDEST.pep440:
+        raise ConfigError(
+            f"{release.version.tag} is older than {OLDEST}, which first had distpack and go.env", "a newer --go"
+        )
+    if not settings.suffix and catalog.identity not in ("", "wheel"):
+        raise ConfigError(
+            "a source of your own needs a suffix: without one it would call itself as upstream's release",
+            "--suffix, such as acme1",
+        )
 
 
 def build(session: Session) -> Built:
@@ -115,11 +151,12 @@ def build(session: Session) -> Built:
             log stays. A toolchain that failed its checks stays in the work folder to be looked at.
     """
     clock = Clock(session.console)
-    with disk_full_is_ours("building"):
+    with the_systems_no_is_ours("building"):
         with clock.stage("resolve"):
             prepared = prepare(session)
         plan = prepared.plan
-        files.room(plan.job, ROOM, f"building {plan.stamp}")
+        files.usable(plan.dist, DIST_ROOM, "the archives")
+        files.usable(plan.job, ROOM, f"building {plan.stamp}")
         with files.alone(plan.lock, f"building {plan.stamp} for {plan.target} in {plan.job}"):
             with half_made_goes(plan):
                 toolchain, tree = _make(session, prepared, clock)
@@ -135,7 +172,7 @@ def repackage(session: Session) -> Built:
         GobuildError: as `build` does.
     """
     clock = Clock(session.console)
-    with disk_full_is_ours("packaging"):
+    with the_systems_no_is_ours("packaging"):
         with clock.stage("resolve"):
             plan = prepare(session).plan
         with files.alone(plan.lock, f"at work in {plan.job}"):
@@ -154,6 +191,7 @@ def _make(session: Session, prepared: Prepared, clock: Clock) -> tuple[Toolchain
         )
         at.note(f"the source of {plan.release.version.tag}, from {plan.release.origin}")
         source = prepared.reached.source(plan.release, plan.tree)
+        fetch.require(bootstrap, source)
         tree = files.dirhash(source.root)
     with clock.stage("patch") as at:
         patched = patch.patch(source, prepared.patches, stamp=plan.stamp, absent=prepared.absent)
@@ -178,22 +216,26 @@ def _make(session: Session, prepared: Prepared, clock: Clock) -> tuple[Toolchain
 def _finish(session: Session, plan: Plan, toolchain: Toolchain, tree: str, clock: Clock) -> Built:
     """verify, package, publish."""
     try:
-        report, artifacts = _verify_and_pack(session, plan, toolchain, clock)
-        with clock.stage("publish"):
-            document = manifest.outer(toolchain, report, artifacts, tree=tree, run=clock.measured())
-            formula = _formula(session.settings, plan, toolchain, document)
+        report, packed = _verify_and_pack(session, plan, toolchain, clock)
+        kinds = package.names(plan.stamp, plan.target.dashed)
+        with clock.stage("publish"), package.delivery(plan.dist, session.console.say) as delivery:
+            archives = tuple(delivery.add(path, kinds[path.name]) for path in packed)
+            document = manifest.outer(toolchain, report, archives, tree=tree, run=clock.measured())
+            others = manifest.others(plan.manifest, plan.stamp)
+            manifest.agree(document, others)
+            text = _formula(session.settings, plan, toolchain, [document, *others])
+            formula = delivery.write(plan.dist / plan.formula, text, "formula")
             # The manifest comes last: where it stands, everything it names stands too.
-            written = package.write(plan.manifest, manifest.text(document), kind="manifest")
+            written = delivery.write(plan.manifest, manifest.text(document), "manifest")
     finally:
         files.remove(plan.scratch)
-    return Built(toolchain=toolchain, report=report, artifacts=(*artifacts, formula, written), clock=clock)
+    return Built(toolchain=toolchain, report=report, artifacts=(*archives, formula, written), clock=clock)
 
 
 def _verify_and_pack(
     session: Session, plan: Plan, toolchain: Toolchain, clock: Clock
-) -> tuple[Report, tuple[Artifact, ...]]:
+) -> tuple[Report, tuple[Path, ...]]:
     """distpack, one thread for most of its time, runs beside verify; dist/ waits for both."""
-    names = package.names(plan.stamp, plan.target.dashed)
     timed = clock.timed("distpack", session.run)
     with ThreadPoolExecutor(1) as beside, none_left():
         packing = beside.submit(package.distpack, toolchain, scratch=plan.scratch, run=timed)
@@ -202,23 +244,18 @@ def _verify_and_pack(
             verify.require(report)
         with clock.stage("package") as at:
             at.note("distpack")
-            packed = packing.result()
-            at.note(f"to {plan.dist}")
-            return report, package.deliver(packed, plan.dist, names)
+            return report, packing.result()
 
 
-def _formula(settings: Settings, plan: Plan, toolchain: Toolchain, document: dict[str, Any]) -> Artifact:
+def _formula(settings: Settings, plan: Plan, toolchain: Toolchain, documents: list[dict[str, Any]]) -> str:
     """One formula for all targets of this stamp that stand in dist/."""
-    text = publish.formula(
+    return publish.formula(
         settings.name,
         plan.release.version,
         plan.stamp,
-        publish.downloads(
-            [document, *manifest.others(plan.manifest, plan.stamp)], settings.base_url or plan.dist.as_uri()
-        ),
+        publish.downloads(documents, settings.base_url or plan.dist.as_uri()),
         pinned="GOTOOLCHAIN=local" in (toolchain.goroot / "go.env").read_text(encoding="utf-8"),
     )
-    return package.write(plan.dist / plan.formula, text, kind="formula")
 
 
 def _stamp_manifest(patched: PatchedSource, plan: Plan, tree: str) -> None:
@@ -231,7 +268,8 @@ def _stamp_manifest(patched: PatchedSource, plan: Plan, tree: str) -> None:
 @contextmanager
 def half_made_goes(plan: Plan) -> Iterator[None]:
     """Starts from an empty job folder, and leaves no half-made tree if the block fails or is interrupted."""
-    for path in (plan.state, plan.tree, plan.scratch, plan.log):
+    # ".part": what a killed run was making.
+    for path in (plan.state, plan.tree, plan.scratch, plan.log, *plan.job.glob(".*.part")):
         files.remove(path)
     try:
         yield
@@ -251,9 +289,10 @@ def clean(work: Path) -> list[Path]:
         Busy: somebody builds there. What stood before it in the alphabet is removed by then.
     """
     removed = []
-    # A folder is a build of ours if it has our lock.
-    for lock in sorted(work.absolute().glob("*/.lock")):
-        with files.alone(lock, f"at work in {lock.parent}"):
-            files.remove(lock.parent)
-        removed.append(lock.parent)
+    # A build of ours is named as one, and holds the lock that we put there.
+    for lock in sorted(work.absolute().glob(f"go*/{LOCK}")):
+        if any(lock.parent.name.endswith(f".{target.dashed}") for target in TARGETS):
+            with files.alone(lock, f"at work in {lock.parent}"):
+                files.remove(lock.parent)
+            removed.append(lock.parent)
     return removed

@@ -9,6 +9,9 @@ from pathlib import Path
 from gobuild.model import Profile, Release, Target
 from gobuild.settings import Settings
 
+LOCK = ".gobuild.lock"
+"""The file by which a folder is known to be a build of ours."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -58,7 +61,7 @@ class Plan:
     @property
     def lock(self) -> Path:
         """Held while somebody works in `job`."""
-        return self.job / ".lock"
+        return self.job / LOCK
 
     @property
     def archive(self) -> Path:

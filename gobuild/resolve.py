@@ -52,7 +52,8 @@ def _parse(request: str) -> GoVersion:
 def _by_word(word: str, catalog: Catalog) -> Release:
     newest = _newest(catalog)
     if len(newest) <= WORDS.index(word):
-        raise ResolveError(f"{catalog.origin} has no {word} release", _offer(newest))
+        near = newest or sorted(catalog.releases, key=lambda release: release.version, reverse=True)
+        raise ResolveError(f"{catalog.origin} has no {word} release", _offer(near))
     return newest[WORDS.index(word)]
 
 

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ from gobuild.errors import CommandError, ToolMissing
 
 GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL when a process group must end."""
+
+GONE = 2.0
+"""Seconds to wait for a killed group to be gone; where nobody reaps orphans (a container without init) it never is."""
 
 _alive: set["subprocess.Popen[str]"] = set()
 """What `run` has started and not yet seen end, in any thread."""
@@ -107,7 +111,7 @@ def run(
             encoding="utf-8",
             errors="replace",
         )
-    except (FileNotFoundError, PermissionError) as error:
+    except OSError as error:  # not there, not executable, or a program for another machine (ENOEXEC)
         if not Path(cwd).is_dir():
             raise CommandError(f"cannot run {words[0]} in {cwd}: no such folder") from error
         raise ToolMissing(
@@ -181,11 +185,25 @@ def _pump(
 def _end(process: "subprocess.Popen[str]") -> None:
     """Ends the process and all it started: politely first, then not."""
     _end_group(process.pid, signal.SIGTERM)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(GRACE)
-    # The leader may be gone while its children, in the same group, are not.
-    _end_group(process.pid, signal.SIGKILL)
+    try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE)
+    finally:  # also when a second Ctrl-C cuts the grace short
+        _end_group(process.pid, signal.SIGKILL)
+    # The leader may be gone while its children, in the same group, are not; and a killed one takes a moment to go,
+    # in which it still writes to the folder that is about to be removed.
     process.wait()
+    give_up = time.monotonic() + GONE
+    while _group_lives(process.pid) and time.monotonic() < give_up:
+        time.sleep(0.02)
+
+
+def _group_lives(pid: int) -> bool:
+    try:
+        os.killpg(pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def _end_group(pid: int, sign: signal.Signals) -> None:

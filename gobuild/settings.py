@@ -19,6 +19,9 @@ from gobuild.model import PROFILES, Profile, Target
 SUFFIX = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)*")
 """What may follow the hyphen. With a `+` the go command would take the toolchain for a development build."""
 
+MAY_BE_EMPTY = ("suffix", "bootstrap", "base_url")
+"""Keys for which "" says something; for the others an empty variable counts as not said."""
+
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 """A formula's name, such as go-acme."""
 
@@ -116,7 +119,7 @@ class Settings:
                     f"unknown setting {key!r}",
                     f"did you mean {near[0]!r}?" if near else "one of " + ", ".join(kinds),
                 )
-            if value is not None:
+            if value is not None and (value != "" or key in MAY_BE_EMPTY):
                 chosen[key] = _convert(key, value, kinds[key])
         return cls(**chosen)  # type: ignore[arg-type]  # each value was converted to its field's type above
 
@@ -150,10 +153,18 @@ def _convert(key: str, value: object, kind: object) -> object:
         raise ConfigError(f"the setting go is the number {value!r}", f'quotes: go: "{value}"')
     if not isinstance(value, (str, Path, int)):
         raise ConfigError(f"the setting {key} is {value!r}", "a plain word or path")
-    return Path(value).expanduser() if kind is Path and isinstance(value, (str, Path)) else str(value)
+    if kind is not Path:
+        return str(value)
+    try:
+        return Path(str(value)).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"the setting {key} is {str(value)!r}: {error}", "a path") from error
 
 
 def _check_url(key: str, url: str) -> None:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise ConfigError(f"the setting {key} is no URL: {url!r}", "https://...") from error
     if url and (parts.scheme not in ("https", "http", "file") or re.search(r"[\s\"'\\]|[^\x20-\x7e]", url)):
         raise ConfigError(f"the setting {key} is no URL: {url!r}", "https://..., without spaces or quotes")

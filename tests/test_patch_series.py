@@ -191,7 +191,7 @@ def test_what_is_not_for_this_version_is_an_outcome_and_changes_no_stamp(tmp_pat
         root = write(tmp_path / f"go-{name}", {"VERSION": "go1.22.10\n", "x": "a\n"})
         series = load(tmp_path / name)
         patches = series.select(release, MAC, "static")
-        stamped = stamp(release, suffix="acme1.{id}", identity="", patches=patches, profile="static")
+        stamped = stamp(release, suffix="acme1.{id}", identity="", patches=patches, profile=PROFILES["static"])
         absent = series.absent(release)
         made.append(patch.patch(source(root), patches, stamp=stamped, absent=absent))
     plain, told = made
@@ -250,7 +250,7 @@ def test_variants_may_not_overlap(tmp_path: Path) -> None:
 def test_the_stamp_changes_with_what_changes_the_toolchain(tmp_path: Path) -> None:
     one, two = series_of(tmp_path, DIFF, DIFF.replace("+b", "+c"))
     made = [
-        stamp(version("1.22.10"), suffix="acme.{id}", identity=identity, patches=patches, profile=profile)
+        stamp(version("1.22.10"), suffix="acme.{id}", identity=identity, patches=patches, profile=PROFILES[profile])
         for identity, patches, profile in (
             ("", (), "static"),
             ("wheel", (), "static"),
@@ -265,16 +265,22 @@ def test_the_stamp_changes_with_what_changes_the_toolchain(tmp_path: Path) -> No
     assert all(re.fullmatch(r"go1\.22\.10-acme\.p[0-9a-f]{7}", name) for name in made)
 
 
-def test_the_stamp_does_not_change_with_words(tmp_path: Path) -> None:
+def test_the_stamp_changes_with_words_and_the_patchs_digest_does_not(tmp_path: Path) -> None:
+    """The reason stands in the toolchain's own manifest, and no two archives of one name may differ."""
     write(tmp_path / "a", {"series.toml": ENTRY, "p.patch": DIFF})
     write(tmp_path / "b", {"series.toml": ENTRY.replace('"r"', '"another reason"'), "p.patch": DIFF})
     first, second = load(tmp_path / "a").patches, load(tmp_path / "b").patches
     assert first[0].sha256 == second[0].sha256
+    made = {
+        stamp(version("1.22.10"), suffix="x.{id}", identity="", patches=each, profile=PROFILES["static"])
+        for each in (first, second)
+    }
+    assert len(made) == 2
 
 
 @pytest.mark.parametrize(("suffix", "name"), [("", "go1.22.10"), ("acme1", "go1.22.10-acme1")])
 def test_stamps_without_a_digest(suffix: str, name: str) -> None:
-    assert stamp(version("1.22.10"), suffix=suffix, identity="", patches=(), profile="static") == name
+    assert stamp(version("1.22.10"), suffix=suffix, identity="", patches=(), profile=PROFILES["static"]) == name
 
 
 def test_the_stock_series_never_overlaps() -> None:

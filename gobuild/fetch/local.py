@@ -24,11 +24,14 @@ class Local:
         path: the folder or the archive.
         request: the version asked for, which counts where the tree does not tell its own.
         cache: the cache's folder: local/.
+        outside: folders that are no source wherever they stand: gobuild's own work and dist, which by default stand
+            in the current folder, and that may be the source's.
     """
 
     path: Path
     request: str
     cache: Path
+    outside: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.path.exists():
@@ -50,7 +53,7 @@ class Local:
         """
         root = self._folder()
         version = tree.version_of(lambda name: tree.text(root / name), self.request)
-        identity = files.dirhash(root, _names(root))
+        identity = files.dirhash(root, _names(root, self.outside))
         return Catalog(origin=self.name, releases=(Release(version=version, origin=self.name),), identity=identity)
 
     def source(self, release: Release, into: Path) -> Source:
@@ -62,7 +65,7 @@ class Local:
         root = self._folder()
         with disk_full_is_ours(f"copying {self.path}"), files.whole(into) as copy:
             copy.mkdir()
-            for name in _names(root):
+            for name in _names(root, self.outside):
                 _copy(root / name, copy / name)
             digest = files.dirhash(copy)
             added = tree.complete(copy, release.version)
@@ -72,6 +75,12 @@ class Local:
         if self.path.is_dir():
             return self.path
         place = self.cache / "local" / files.sha256(self.path)
+        lock = place.with_name(f".{place.name}.lock")
+        with files.alone(lock, f"unpacking {self.path}", waiting=lambda _said: None):
+            self._unpack(place)
+        return place
+
+    def _unpack(self, place: Path) -> None:
         if not place.is_dir():
             no_source = FetchError(
                 f"{self.path} is no archive of Go's source: it has not one top folder with src/make.bash in it",
@@ -90,11 +99,10 @@ class Local:
                 files.unpack(self.path, temporary, inner)
                 if not (temporary / "src/make.bash").is_file():
                     raise no_source
-        return place
 
 
-def _names(root: Path) -> list[str]:
-    """The files of a tree that are source, in order.
+def _names(root: Path, outside: tuple[Path, ...]) -> list[str]:
+    """The files of a tree that are source, in order; none of the folders `outside`.
 
     Raises:
         FetchError: one of them is no plain file.
@@ -103,7 +111,11 @@ def _names(root: Path) -> list[str]:
     for folder, folders, found in os.walk(root):
         inner = Path(folder).relative_to(root)
         links = [name for name in folders if (Path(folder) / name).is_symlink()]
-        folders[:] = sorted(name for name in folders if name not in links and _wanted(inner / name / "x"))
+        folders[:] = sorted(
+            name
+            for name in folders
+            if name not in links and _wanted(inner / name / "x") and Path(folder, name) not in outside
+        )
         for name in sorted(found + links):
             path = inner / name
             if _wanted(path):

@@ -200,7 +200,8 @@ class Wheel:
                 "python -m ensurepip (in uv's environments: uv pip install pip), or another --source",
             )
         cwd.mkdir(parents=True, exist_ok=True)
-        quiet = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_NO_COLOR": "1", "NO_COLOR": "1"}
+        quiet = {f"PIP_{key}": "1" for key in ("DISABLE_PIP_VERSION_CHECK", "NO_INPUT", "NO_COLOR")}
+        quiet |= {"NO_COLOR": "1", "PIP_QUIET": "0"}  # its output is read: a user's own "quiet" would empty it
         result = self.run(
             [sys.executable, "-m", "pip", *words],
             env={**self.environment, **quiet},

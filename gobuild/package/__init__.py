@@ -1,5 +1,6 @@
 """package: a toolchain comes in, archives with digests and a manifest go out."""
 
-from gobuild.package.archive import deliver, distpack, names, write
+from gobuild.package.archive import distpack, names
+from gobuild.package.delivery import delivery
 
-__all__ = ["deliver", "distpack", "names", "write"]
+__all__ = ["delivery", "distpack", "names"]

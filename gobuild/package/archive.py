@@ -1,17 +1,16 @@
-"""distpack, Go's own packager, run on a toolchain; its archives go to dist/ once each is known to be whole.
+"""distpack, Go's own packager: a toolchain comes in, archives that were looked into go out, still inside GOROOT.
 
 It decides nothing about what stands in an archive: that is distpack's business (src/cmd/distpack/pack.go).
 """
 
-import shutil
 import tarfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from gobuild import files
 from gobuild.errors import CommandError, PackageError
-from gobuild.model import Artifact, Toolchain
+from gobuild.model import Toolchain
 from gobuild.run import Runner
 
 MODULE = "golang.org/toolchain"
@@ -133,31 +132,3 @@ def _heads(archive: Path, wanted: set[str]) -> Iterator[tuple[str, bytes]]:
                 left.discard(base)
             if not left:
                 return
-
-
-def deliver(paths: Iterable[Path], dist: Path, kinds: dict[str, str]) -> tuple[Artifact, ...]:
-    """Copies files to dist/, each whole or not at all, each with a ``.sha256`` that `sha256sum -c` reads.
-
-    Args:
-        paths: the files.
-        dist: the folder.
-        kinds: the kind of each, by name, as `names` gives it.
-
-    Returns:
-        What now stands in dist/.
-    """
-    artifacts = []
-    for path in paths:
-        to = dist / path.name
-        with files.whole(to) as temporary:
-            shutil.copyfile(path, temporary)
-            digest = files.sha256(temporary)
-            files.write(to.with_name(f"{to.name}.sha256"), f"{digest}  {to.name}\n")
-        artifacts.append(Artifact(path=to, kind=kinds[path.name], sha256=digest, size=to.stat().st_size))
-    return tuple(artifacts)
-
-
-def write(path: Path, text: str, *, kind: str) -> Artifact:
-    """Writes a text of our own to dist/."""
-    files.write(path, text)
-    return Artifact(path=path, kind=kind, sha256=files.sha256(path), size=path.stat().st_size)

@@ -16,7 +16,7 @@ import cattrs
 
 from gobuild import files
 from gobuild.errors import PackageError
-from gobuild.model import Artifact, GoVersion, PatchedSource, Profile, Report, Toolchain
+from gobuild.model import Artifact, GoVersion, Outcome, PatchedSource, Profile, Report, State, Toolchain
 
 NAME = "gobuild.json"
 SCHEMA = 1
@@ -39,23 +39,25 @@ def inner(patched: PatchedSource, profile: Profile, *, tree: str) -> dict[str, A
         "gobuild": installed("gobuild"),
         "release": str(patched.source.release.version),
         "source": {"kind": patched.source.kind, "tree": tree, "added": list(patched.source.added)},
-        "patches": [
-            {
-                "name": outcome.name,
-                "state": str(outcome.state),
-                "reason": outcome.reason,
-                "evidence": outcome.evidence,
-                "files": list(outcome.files),
-                "sha256": outcome.sha256,
-            }
-            for outcome in patched.outcomes
-        ],
+        # What is not for this version decides no byte: it is told beside the archives only.
+        "patches": [_told(outcome) for outcome in patched.outcomes if outcome.state is not State.NOT_FOR_THIS_VERSION],
         "profile": {
             "name": profile.name,
             "cgo_enabled": profile.cgo,
             "ldflags": profile.ldflags,
             "note": profile.says,
         },
+    }
+
+
+def _told(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "name": outcome.name,
+        "state": str(outcome.state),
+        "reason": outcome.reason,
+        "evidence": outcome.evidence,
+        "files": list(outcome.files),
+        "sha256": outcome.sha256,
     }
 
 
@@ -81,6 +83,7 @@ def outer(
     """
     source, release = toolchain.source.source, toolchain.source.source.release
     document = inner(toolchain.source, toolchain.profile, tree=tree)
+    document["patches"] = [_told(outcome) for outcome in toolchain.source.outcomes]
     document["source"] |= {
         "origin": release.origin,
         "location": source.location,
@@ -141,6 +144,22 @@ def others(path: Path, stamp: str) -> list[dict[str, Any]]:
     """The manifests beside this one that are of the same stamp: the same release built for other targets."""
     beside = sorted(path.parent.glob(f"{stamp}.*.{NAME}"))
     return [read(each) for each in beside if each != path]
+
+
+def agree(document: dict[str, Any], others: Iterable[dict[str, Any]]) -> None:
+    """Makes sure that no archive would be overwritten which another target's manifest names.
+
+    Raises:
+        PackageError: the source archive of one stamp differs by target, as patches for one target alone make it.
+    """
+    ours = {artifact["file"]: artifact["sha256"] for artifact in document["artifacts"]}
+    for other in others:
+        for artifact in other["artifacts"]:
+            if ours.get(artifact["file"], artifact["sha256"]) != artifact["sha256"]:
+                raise PackageError(
+                    f"{artifact['file']} stands in dist/ already, with other content, for {other['build']['target']}",
+                    "a suffix with {id}, which tells the two apart, or another --dist",
+                )
 
 
 def _converter() -> cattrs.Converter:

@@ -7,9 +7,11 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version as installed
 
 from gobuild.errors import PatchError
-from gobuild.model import GoVersion
+from gobuild.model import GoVersion, Profile
 from gobuild.patch.series import Patch
 from gobuild.patch.tree import Tree
 
@@ -24,7 +26,7 @@ _STAMP = re.compile(r"go\d+\.\d+(\.\d+)?((rc|beta)\d+)?(-[a-z0-9]+(\.[a-z0-9]+)*
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
-def stamp(version: GoVersion, *, suffix: str, identity: str, patches: Sequence[Patch], profile: str) -> str:
+def stamp(version: GoVersion, *, suffix: str, identity: str, patches: Sequence[Patch], profile: Profile) -> str:
     """The name of a patched toolchain.
 
     It changes whenever the patches do, since VERSION is the build cache's key (cmd/go, work.(*Builder).toolID): two
@@ -36,14 +38,16 @@ def stamp(version: GoVersion, *, suffix: str, identity: str, patches: Sequence[P
         suffix: what follows the hyphen; "{id}" becomes "p" and 7 hex digits. Empty: no suffix at all.
         identity: what tells this source from Go's official archive of the version; `Catalog.identity`.
         patches: the patches that will be applied, in order.
-        profile: the build profile's name.
+        profile: how it will be built.
 
     Returns:
         "go1.22.10-gobuild.p3f9c2a1", or "go1.22.10".
     """
     if not suffix:
         return version.tag
-    facts = json.dumps([identity, [[patch.name, patch.sha256] for patch in patches], profile])
+    # What stands in the toolchain's own manifest is in here too: no two archives of one name may differ.
+    ours = [[patch.name, patch.sha256, patch.reason] for patch in patches]
+    facts = json.dumps([identity, ours, asdict(profile), installed("gobuild")])
     digest = hashlib.sha256(facts.encode()).hexdigest()
     return f"{version.tag}-{suffix.replace('{id}', 'p' + digest[:7])}"
 

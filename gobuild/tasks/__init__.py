@@ -29,7 +29,7 @@ def _session(context: Context, words: dict[str, object]) -> Session:
 
 @with_settings
 def plan(context: Context, **words: object) -> None:
-    """Shows what build would do. Asks the release index and touches nothing."""
+    """Shows what build would do. Asks the release index; touches nothing but the cache."""
     session = _session(context, words)
     with interruptible():
         show.plan(session.console, pipeline.prepare(session).plan)

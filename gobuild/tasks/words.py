@@ -39,6 +39,10 @@ CONFIGURATION: dict[str, dict[str, None]] = {"gobuild": {entry.name: None for en
 """The keys invoke looks for in the environment (INVOKE_GOBUILD_KEY); None is "not said"."""
 
 
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals by which a user, a system or a closed terminal ends a run."""
+
+
 SettingsTask = Task[Callable[..., None]]
 
 
@@ -114,19 +118,26 @@ def settings_of(context: Context, words: dict[str, Any]) -> Settings:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Turns Ctrl-C and SIGTERM into one clean message and exit code 130, after everything has been cleaned up.
+    """Turns Ctrl-C, SIGTERM and a closed terminal into one message and exit code 130, after a clean-up.
+
+    Once one of them has come, further ones are not heard: the clean-up takes seconds and must not be cut short.
 
     Raises:
-        Interrupted: for either.
+        Interrupted: for any of them.
     """
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    # What the caller ignores (nohup, a shell's background) stays ignored.
+    heard = [each for each in STOPPING if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {each: signal.signal(each, stop) for each in heard}
     try:
         yield
     except KeyboardInterrupt as error:
         raise Interrupted("interrupted; what was half made is removed", "the same words again") from error
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)

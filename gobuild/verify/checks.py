@@ -120,7 +120,8 @@ def _macho(view: View, inspected: Inspected, expected: Expectation) -> tuple[int
 
 
 def _kind(cputype: int, cpusubtype: int, filetype: int) -> str:
-    return f"cputype {cputype:#x}, cpusubtype {cpusubtype:#x}, file type {filetype}"
+    name = expect.MACHINE_NAMES.get(cputype, "unknown")
+    return f"{name}: cputype {cputype:#x}, cpusubtype {cpusubtype:#x}, file type {filetype}"
 
 
 def _platform(image: MachO, inspected: Inspected, expected: Expectation) -> None:

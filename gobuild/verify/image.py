@@ -10,7 +10,7 @@ X86_64, ARM64 = 0x01000007, 0x0100000C
 EXECUTE = 2
 PIE, DYLDLINK, STACK_EXECUTION = 0x200000, 0x4, 0x20000
 PLATFORM_MACOS = 1
-READ, WRITE, EXEC = 1, 2, 4
+WRITE, EXEC = 2, 4
 
 OTHERS = {
     b"\xca\xfe\xba\xbe": "a fat (universal) file or a Java class",

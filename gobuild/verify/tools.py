@@ -24,6 +24,9 @@ from gobuild.verify.image import ARM64, DYLIBS, EXECUTE, PIE, X86_64, MachO
 
 Facts = dict[str, str]
 
+STUB = re.compile(r"xcode-select|xcrun: error")
+"""What the stubs /usr/bin/otool and nm say on a Mac without the Command Line Tools. It could not be tried there."""
+
 TIME_LIMIT = 60.0
 """Seconds a tool has for one file; they need a tenth of one."""
 
@@ -66,35 +69,49 @@ def second_opinions(
     """
     readable = [each for each in files if each.image]
     for opinion in OPINIONS:
-        if goos not in opinion.reads or not readable:
-            continue
-        name = f"second opinion: {opinion.name}"
-        words = _find(opinion, path)
-        if words is None:
-            reason = f"no {' or '.join(_plain(pattern) for pattern, _ in opinion.programs)} on PATH"
-            yield Check(subject="all", name=name, verdict=Verdict.SKIPPED, seen=reason)
-            continue
-        env = {"PATH": path, "HOME": str(scratch), "TMPDIR": str(scratch), "LC_ALL": "C"}
-        disputed = 0
-        for each in readable:
+        if goos in opinion.reads and readable:
+            yield from _opinion(opinion, readable, path=path, scratch=scratch, run=run)
+
+
+def _opinion(opinion: Opinion, files: list[Inspected], *, path: str, scratch: Path, run: Runner) -> list[Check]:
+    """One tool on every file: a check for each that it disputes, or one for all of them."""
+    name = f"second opinion: {opinion.name}"
+
+    def of_all(verdict: Verdict, seen: str) -> list[Check]:
+        return [Check(subject="all", name=name, verdict=verdict, seen=seen)]
+
+    words = _find(opinion, path)
+    if words is None:
+        programs = " or ".join(_plain(pattern) for pattern, _ in opinion.programs)
+        return of_all(Verdict.SKIPPED, f"no {programs} on PATH")
+    env = {"PATH": path, "HOME": str(scratch), "TMPDIR": str(scratch), "LC_ALL": "C"}
+    disputed = []
+    try:
+        for each in files:
             seen, expected = _ask(opinion, each, words, env=env, cwd=scratch, run=run)
             if seen:
-                disputed += 1
-                yield Check(subject=each.subject, name=name, verdict=Verdict.FAILED, seen=seen, expected=expected)
-        if not disputed:
-            seen = f"{Path(words[0]).name} agrees on {len(readable)} of {len(readable)} files"
-            yield Check(subject="all", name=name, verdict=Verdict.OK, seen=seen)
+                found = Check(subject=each.subject, name=name, verdict=Verdict.FAILED, seen=seen, expected=expected)
+                disputed.append(found)
+    except ToolMissing as error:
+        return of_all(Verdict.SKIPPED, error.reason)
+    return disputed or of_all(Verdict.OK, f"{Path(words[0]).name} agrees on {len(files)} of {len(files)} files")
 
 
 def _ask(
     opinion: Opinion, each: Inspected, words: Sequence[str], *, env: Mapping[str, str], cwd: Path, run: Runner
 ) -> tuple[str, str]:
-    """What the tool says where it disagrees, and what our reader says there; two empty strings where they agree."""
+    """What the tool says where it disagrees, and what our reader says there; two empty strings where they agree.
+
+    Raises:
+        ToolMissing: the program cannot be run, or only stands in for one that is not installed.
+    """
     try:
         result = run([*words, each.path.absolute()], env=env, cwd=cwd, timeout=TIME_LIMIT, check=False)
-    except (CommandError, ToolMissing) as error:
+    except CommandError as error:
         return str(error.reason), "an answer"
     ours, theirs = opinion.ours(each), opinion.theirs(result)
+    if not theirs and STUB.search(result.output):
+        raise ToolMissing(f"{words[0]} only stands for Xcode's, which is not installed")
     if not theirs:
         return f"exit code {result.code}: {result.tail(3)}", "; ".join(f"{key} {value}" for key, value in ours.items())
     differing = [key for key, value in theirs.items() if value != ours.get(key, "")]
@@ -109,7 +126,10 @@ def _find(opinion: Opinion, path: str) -> tuple[str, ...] | None:
     for pattern, words in opinion.programs:
         found = []
         for folder in filter(None, path.split(os.pathsep)):
-            names = [each.name for each in Path(folder).iterdir()] if Path(folder).is_dir() else []
+            try:
+                names = [each.name for each in Path(folder).iterdir()]
+            except OSError:  # not there, or not for this user to read
+                continue
             matches = (re.fullmatch(pattern, name) for name in names)
             found += [(int(match[1] or 1 << 16), folder, match[0]) for match in matches if match]
         usable = [each for each in found if os.access(Path(each[1], each[2]), os.X_OK)]

@@ -183,7 +183,7 @@ fi
 shift 3
 "$@"
 code=$?
-ls -A "$GOBUILD_TEST_WORK"/*/ >&2
+echo LEFT $(ls -A "$GOBUILD_TEST_WORK"/*/)
 exit $code
 """
 
@@ -218,3 +218,7 @@ def test_a_full_disk(folder: Path, on_a_small_disk: object, size: str, when: str
     assert says in made.output
     assert "Traceback" not in made.output
     _nothing_lost(folder)
+    # What the script saw in the job's folder while the small disk was still there.
+    left = next(line for line in made.output.splitlines() if line.startswith("LEFT")).split()[1:]
+    assert ".gobuild.lock" in left or when == "now"
+    assert set(left) <= {".gobuild.lock", "make.log"}

@@ -1,0 +1,69 @@
+"""dist/ gets a delivery whole, or stays as it was."""
+
+import errno
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gobuild.errors import PackageError
+from gobuild.package import delivery, manifest
+
+
+def _files(folder: Path, text: str) -> list[Path]:
+    folder.mkdir()
+    for name in ("a.tar.gz", "b.zip"):
+        (folder / name).write_text(f"{name} {text}")
+    return sorted(folder.iterdir())
+
+
+def _deliver(paths: list[Path], dist: Path, text: str, fail: BaseException | None = None) -> None:
+    with delivery(dist, print) as made:
+        for path in paths:
+            made.add(path, "toolchain")
+        made.write(dist / "m.gobuild.json", text, "manifest")
+        if fail:
+            raise fail
+
+
+def _standing(dist: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in dist.iterdir() if path.name != ".gobuild.lock"}
+
+
+def test_files_arrive_with_their_digests(tmp_path: Path) -> None:
+    _deliver(_files(tmp_path / "one", "1"), tmp_path / "dist", "first")
+    archives = ("a.tar.gz", "b.zip")
+    checksums = (f"{name}.sha256" for name in archives)
+    assert set(_standing(tmp_path / "dist")) == {*archives, *checksums, "m.gobuild.json"}
+    for name in archives:
+        subprocess.run(["sha256sum", "--check", "--strict", f"{name}.sha256"], cwd=tmp_path / "dist", check=True)
+
+
+@pytest.mark.parametrize("fail", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), KeyboardInterrupt()])
+def test_a_delivery_that_fails_changes_nothing(tmp_path: Path, fail: BaseException) -> None:
+    _deliver(_files(tmp_path / "one", "1"), tmp_path / "dist", "first")
+    before = _standing(tmp_path / "dist")
+    with pytest.raises(type(fail)):
+        _deliver(_files(tmp_path / "two", "2"), tmp_path / "dist", "second", fail)
+    assert _standing(tmp_path / "dist") == before
+    _deliver(_files(tmp_path / "three", "3"), tmp_path / "dist", "third")
+    assert _standing(tmp_path / "dist")["b.zip"] == "b.zip 3"
+
+
+def test_an_archive_that_is_gone_changes_nothing(tmp_path: Path) -> None:
+    _deliver(_files(tmp_path / "one", "1"), tmp_path / "dist", "first")
+    before = _standing(tmp_path / "dist")
+    (tmp_path / "one/b.zip").unlink()
+    with pytest.raises(FileNotFoundError):
+        _deliver([tmp_path / "one/a.tar.gz", tmp_path / "one/b.zip"], tmp_path / "dist", "second")
+    assert _standing(tmp_path / "dist") == before
+
+
+def test_an_archive_that_another_targets_manifest_names_is_not_overwritten() -> None:
+    def document(target: str, digest: str) -> dict[str, object]:
+        return {"build": {"target": target}, "artifacts": [{"file": "go1.22.10-x.src.tar.gz", "sha256": digest}]}
+
+    manifest.agree(document("linux/amd64", "aa"), [document("darwin/arm64", "aa")])
+    with pytest.raises(PackageError, match="with other content, for darwin/arm64"):
+        manifest.agree(document("linux/amd64", "aa"), [document("darwin/arm64", "bb")])
