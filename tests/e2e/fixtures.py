@@ -53,6 +53,13 @@ def native(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Bu
 
 
 @pytest.fixture(scope="session")
+def newest(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Build]:
+    """The newest line that gobuild knows, for this very machine."""
+    words = ("--go", "1.27", "--target", str(Target.host()), "--extra", "osinit-trace,toolchain-guard")
+    yield _done(build(*words, folder=_project(tmp_path_factory.mktemp("newest") / "project"), cache=cache))
+
+
+@pytest.fixture(scope="session")
 def upstream(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Build]:
     """Nothing of ours: unpatched, unsuffixed, upstream's flags."""
     words = ("--go", "1.22.10", "--profile", "upstream", "--series", "none", "--suffix", "")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from e2e.builds import Build, program
 from e2e.plain_macho import LC_UUID, commands_of
+from e2e.whole import every_patch_is_proven, the_runtime_is_sound, unpacked
 from needs import needs
 
 from gobuild.model import Target
@@ -67,9 +68,7 @@ func main() {
 @pytest.fixture(scope="module")
 def installed(native: Build, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The archive, unpacked by tar as a user would."""
-    folder = tmp_path_factory.mktemp("installed")
-    subprocess.run(["tar", "-xzf", native.one(f"go*.{Target.host().dashed}.tar.gz"), "-C", folder], check=True)
-    return folder / "go"
+    return unpacked(native.one(f"go*.{Target.host().dashed}.tar.gz"), tmp_path_factory.mktemp("installed") / "x")
 
 
 def _variables(home: Path) -> dict[str, str]:
@@ -169,3 +168,11 @@ def test_the_probe_ran_here(native: Build) -> None:
 def test_the_archive_has_one_top_folder(native: Build) -> None:
     with tarfile.open(native.one(f"go*.{Target.host().dashed}.tar.gz")) as tar:
         assert {name.split("/")[0] for name in tar.getnames()} == {"go"}
+
+
+def test_its_runtime_is_sound(installed: Path, tmp_path: Path) -> None:
+    the_runtime_is_sound(installed, tmp_path / "scratch")
+
+
+def test_every_patch_passes_its_own_test(installed: Path, tmp_path: Path) -> None:
+    every_patch_is_proven(installed, "1.22.10", tmp_path / "scratch")

@@ -1,0 +1,50 @@
+"""The newest Go, patched with everything there is, built whole for this machine and run here."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from e2e.builds import Build
+from e2e.whole import every_patch_is_proven, the_runtime_is_sound, unpacked
+
+from gobuild.model import Target
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def installed(newest: Build, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive, unpacked."""
+    return unpacked(newest.one(f"go*.{Target.host().dashed}.tar.gz"), tmp_path_factory.mktemp("newest") / "x")
+
+
+def test_it_is_the_newest_and_says_so(newest: Build, installed: Path, tmp_path: Path) -> None:
+    manifest = json.loads(newest.one("*.gobuild.json").read_text())
+    variables = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    said = subprocess.run([installed / "bin/go", "version"], env=variables, capture_output=True, text=True, check=True)
+    assert said.stdout == f"go version {manifest['stamp']} {Target.host()}\n"
+    states = {patch["name"]: patch["state"] for patch in manifest["patches"]}
+    assert states.pop("link-uuid") == "not for this version"
+    assert states.pop("mfinal-metal-init") == "nothing to do"
+    assert states == dict.fromkeys(["runtime-gpu-guard", "goenv-local", "osinit-trace", "toolchain-guard"], "applied")
+    inside = json.loads((installed / "gobuild.json").read_text())
+    assert "link-uuid" not in {patch["name"] for patch in inside["patches"]}
+
+
+def test_its_trace_speaks_only_when_asked(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "main.go").write_text("package main\n\nfunc main() {}\n")
+    variables = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    subprocess.run([installed / "bin/go", "build", "-o", "hello", "main.go"], env=variables, cwd=tmp_path, check=True)
+    for asked, speaks in (({}, False), ({"GOBUILD_TRACE": "1"}, True)):
+        said = subprocess.run([tmp_path / "hello"], env=asked, capture_output=True, text=True, check=True)
+        assert ("gobuild-trace: " in said.stderr) is speaks
+
+
+def test_its_runtime_is_sound(installed: Path, tmp_path: Path) -> None:
+    the_runtime_is_sound(installed, tmp_path / "scratch")
+
+
+def test_every_patch_passes_its_own_test(newest: Build, installed: Path, tmp_path: Path) -> None:
+    version = json.loads(newest.one("*.gobuild.json").read_text())["release"]
+    every_patch_is_proven(installed, version, tmp_path / "scratch", ("osinit-trace", "toolchain-guard"))
