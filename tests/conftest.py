@@ -14,10 +14,15 @@ from gobuild import files
 from gobuild.model import Target
 from gobuild.run import run
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell starts what it puts in the background with SIGINT ignored, and all its children inherit that:
-    # the tests that press Ctrl-C would press it in vain.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+for _sign, _handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+    (signal.SIGTERM, signal.SIG_DFL),
+):
+    if signal.getsignal(_sign) is signal.SIG_IGN:
+        # A shell starts what it puts in the background with SIGINT ignored, and nohup ignores SIGHUP; all children
+        # inherit that, and the tests that send these would send them in vain.
+        signal.signal(_sign, _handler)
 
 pytest_plugins = ["e2e.fixtures"]
 
