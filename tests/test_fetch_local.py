@@ -64,8 +64,9 @@ def test_an_archive_with_a_top_folder_of_any_name(form: str, toy_tree: Path, tmp
             for name in SOURCES:
                 pack.write(toy_tree / name, f"acme-go-1/{name}")
     else:
-        toy_tree = toy_tree.rename(tmp_path / "acme-go-1")
-        subprocess.run(["tar", "-C", tmp_path, "-a", "-cf", archive, "acme-go-1"], check=True)
+        mode = {"tar": "w", "tar.gz": "w:gz", "tar.xz": "w:xz"}[form]
+        with tarfile.open(archive, mode) as tar:  # type: ignore[call-overload]  # the mode is one of three
+            tar.add(toy_tree, "acme-go-1")
     origin = local(archive, tmp_path / "cache")
     catalog = origin.catalog()
     assert catalog.identity == local(toy_tree, tmp_path / "cache").catalog().identity
