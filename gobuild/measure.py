@@ -3,10 +3,9 @@
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from gobuild.console import Console, Stage
@@ -36,7 +35,15 @@ class Clock:
 
     def timed(self, program: str, run: Runner) -> Runner:
         """A runner whose time counts as that program's."""
-        return _Timed(program, run, self.programs)
+
+        def call(*words: Any, **how: Any) -> Result:
+            began = time.monotonic()
+            try:
+                return run(*words, **how)
+            finally:
+                self.programs[program] = self.programs.get(program, 0.0) + time.monotonic() - began
+
+        return call
 
     @property
     def total(self) -> float:
@@ -55,30 +62,6 @@ class Clock:
             "around_share": round(self.around / self.total, 4) if self.total else 0.0,
             "peak_memory_mib": peak_memory() >> 20,
         }
-
-
-@dataclass(frozen=True, slots=True)
-class _Timed:
-    program: str
-    run: Runner
-    spent: dict[str, float]
-
-    def __call__(
-        self,
-        argv: Sequence[str | Path],
-        *,
-        env: Mapping[str, str],
-        cwd: Path,
-        log: Path | None = None,
-        on_line: Callable[[str], None] | None = None,
-        timeout: float | None = None,
-        check: bool = True,
-    ) -> Result:
-        began = time.monotonic()
-        try:
-            return self.run(argv, env=env, cwd=cwd, log=log, on_line=on_line, timeout=timeout, check=check)
-        finally:
-            self.spent[self.program] = self.spent.get(self.program, 0.0) + time.monotonic() - began
 
 
 def peak_memory() -> int:
