@@ -40,6 +40,7 @@ ROOM = 1600 << 20
 
 
 OLDEST = GoVersion(major=1, minor=21, stage="rc", serial=1)
+"""The first Go that can be built: it has distpack and go.env."""
 
 
 DIST_ROOM = 400 << 20

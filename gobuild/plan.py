@@ -10,7 +10,7 @@ from gobuild.model import Profile, Release, Target
 from gobuild.settings import Settings
 
 LOCK = ".gobuild.lock"
-"""The file by which a folder is known to be a build of ours."""
+"""The file that whoever works in a folder of ours holds, and by which a build of ours is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,14 +16,11 @@ from pathlib import Path
 from gobuild import fetch, files, patch
 from gobuild.errors import ConfigError, ResolveError, disk_full_is_ours
 from gobuild.model import Catalog, GoVersion, Release
-from gobuild.pipeline import Session
+from gobuild.pipeline import OLDEST, Session
 from gobuild.resolve import resolve
 
 ALL = "all"
-"""The request for the newest release of every line from `FIRST` on."""
-
-FIRST = GoVersion.parse("1.21")
-"""The oldest line whose source gobuild knows."""
+"""The request for the newest release of every line that gobuild builds."""
 
 ROOM = 200 << 20
 """Bytes that one unpacked source needs; measured: 1.22.10 has 130 MB."""
@@ -69,9 +66,11 @@ def _lines(item: str, catalog: Catalog) -> list[str]:
     """The lines of a range, or the word itself."""
     if item == ALL:
         stable = {each.version.line: each.version for each in catalog.releases if each.version.stable}
-        lines = [line for line, version in stable.items() if version >= FIRST]
+        lines = [line for line, version in stable.items() if version >= OLDEST]
         if not lines:
-            raise ResolveError(f"{catalog.origin} has no release from Go {FIRST} on", "the version itself, by --go")
+            raise ResolveError(
+                f"{catalog.origin} has no release from Go {OLDEST.line} on", "the version itself, by --go"
+            )
         return lines
     first, dots, last = item.partition("..")
     if not dots:

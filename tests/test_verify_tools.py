@@ -126,8 +126,7 @@ def test_a_file_that_our_reader_refused_is_not_asked_about(tmp_path: Path) -> No
 
 def test_a_lie_of_ours_would_be_noticed(program: Path, tmp_path: Path) -> None:
     """The other way round: were our reader wrong, a real tool would say so."""
-    if not shutil.which("llvm-objdump"):
-        pytest.skip("no llvm-objdump on PATH")
+    needs("llvm-objdump")
     found = judged(program.read_bytes(), tmp_path)
     assert isinstance(found.image, MachO)
     found.image.uuid = "00" * 16

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gobuild import files
 from gobuild.model import Artifact
+from gobuild.plan import LOCK
 
 
 @dataclass(slots=True)
@@ -70,7 +71,7 @@ def delivery(dist: Path, waiting: Callable[[str], None]) -> Iterator[Delivery]:
     Raises:
         OSError: there is no room, or no right to write; dist/ is as it was.
     """
-    with files.alone(dist / ".gobuild.lock", f"delivering to {dist}", waiting=waiting):
+    with files.alone(dist / LOCK, f"delivering to {dist}", waiting=waiting):
         made = Delivery(dist)
         try:
             yield made

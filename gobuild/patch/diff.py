@@ -139,11 +139,11 @@ def _apply(file: FileDiff, tree: Tree) -> tuple[bytes | None, str]:
         return b"".join(line for hunk in file.hunks for line in hunk.new), f"added {file.path}"
     if current is None:
         raise Misfit(f"changes {file.path}, which this source does not have", _REFRESH, whole)
-    lines = _lines(current)
+    lines = lines_of(current)
     result: list[bytes] = []
     end, moved = 0, 0
     for hunk in file.hunks:
-        at = _find(lines, hunk, file.path)
+        at = position(lines, hunk, file.path)
         if at < end:
             raise _misfit(lines, hunk, file.path, at, "belongs before the hunk in front of it")
         moved += at != hunk.old_line - 1
@@ -166,12 +166,13 @@ def _misfit(lines: Sequence[bytes], hunk: Hunk, path: str, at: int, why: str) ->
     return Misfit(f"{path}: hunk {hunk.number} ({hunk.header}) {why}{shown(both)}", _REFRESH, both)
 
 
-def _lines(content: bytes) -> list[bytes]:
+def lines_of(content: bytes) -> list[bytes]:
+    """A file's lines, each with its newline; the last may have none."""
     *whole, rest = content.split(b"\n")
     return [line + b"\n" for line in whole] + ([rest] if rest else [])
 
 
-def _find(lines: Sequence[bytes], hunk: Hunk, path: str) -> int:
+def position(lines: Sequence[bytes], hunk: Hunk, path: str) -> int:
     """The line, from 0, where the hunk's old text stands.
 
     Raises:
