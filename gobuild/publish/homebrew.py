@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from gobuild import resources
 from gobuild.errors import ConfigError
 from gobuild.model import GoVersion, Target
+from gobuild.render import render
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,16 +130,9 @@ def formula(name: str, version: GoVersion, stamp: str, downloads: Iterable[Downl
     for download in ordered:
         if not re.fullmatch("[0-9a-f]{64}", download.sha256):
             raise ConfigError(f"{download.sha256!r} is no SHA-256", "64 hex digits")
-    environment = Environment(
-        loader=FileSystemLoader(resources.folder("templates")),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # noqa: S701  (this is Ruby: every value goes through the filter `ruby`)
-    )
-    environment.filters["ruby"] = ruby
-    return environment.get_template("formula.rb.j2").render(
+    return render(
+        "formula.rb.j2",
+        filters={"ruby": ruby},  # through which every value goes there
         class_name=class_name(formula_name(name, version)),
         desc=f"Patched Go {version.line} toolchain",
         version=stamp.removeprefix("go"),

