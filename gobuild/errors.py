@@ -136,6 +136,12 @@ class Refused(GobuildError):
     exit_code = 17
 
 
+class SignError(GobuildError):
+    """A program could not be signed, or Apple did not notarize it."""
+
+    exit_code = 18
+
+
 @contextmanager
 def disk_full_is_ours(doing: str) -> Iterator[None]:
     """Turns the system's "no space left" (and "quota exceeded") into `DiskFull`, wherever it surfaces.

@@ -27,6 +27,9 @@ _BLOCK = 1 << 20
 Select = Callable[[str], str | None]
 """Where an archive's entry goes: its name in, a path relative to the folder out, or None to leave it out."""
 
+Linked = Callable[[str, str], None]
+"""Who is told of a symbolic link in an archive: its name, and what it points to."""
+
 
 def sha256(path: Path) -> str:
     """The SHA-256 of a file, as 64 hex digits."""
@@ -175,7 +178,33 @@ def room(folder: Path, need: int, doing: str) -> None:
         )
 
 
-def unpack(archive: Path, into: Path, select: Select = str) -> None:
+def names(archive: Path) -> Iterator[str]:
+    """The names of an archive's files, links included, as they stand there: for a look before `unpack`.
+
+    Raises:
+        UnsafeArchive: as `unpack`, but for links.
+    """
+    members = _zip_members(archive) if archive.suffix in (".zip", ".whl") else _tar_members(archive, _no_matter)
+    with _damage(archive):
+        for name, _, _ in members:
+            yield _safe(name, archive)
+
+
+def _no_matter(_name: str, _target: str) -> None:
+    """For a look at names alone."""
+
+
+@contextmanager
+def _damage(archive: Path) -> Iterator[None]:
+    """What the readers say of a damaged archive, as one error of ours."""
+    try:
+        yield
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        # RuntimeError: an encrypted entry, or (NotImplementedError) a compression that Python does not know.
+        raise UnsafeArchive(f"{archive.name} is no whole archive: {error}", "fetch it again") from error
+
+
+def unpack(archive: Path, into: Path, select: Select = str, *, links: Linked | None = None, limit: int = 0) -> None:
     """Unpacks a .tar, .tar.gz, .zip or .whl so that no entry can leave its folder.
 
     Only plain files and folders are taken; a link, a device, an absolute path or one with ".." is refused before
@@ -185,6 +214,9 @@ def unpack(archive: Path, into: Path, select: Select = str) -> None:
         archive: the file.
         into: a folder, which must not exist; it appears when all of it is there.
         select: which entries to take, and where to; by default all, as named.
+        links: told of every symbolic link of a tar, by its name and what it points to, in place of refusing it; the
+            link itself is never made.
+        limit: the bytes that may come out; 0 for no limit but the disk's.
 
     Raises:
         UnsafeArchive: an entry that is no plain file or folder below the root, or stands there twice.
@@ -192,27 +224,39 @@ def unpack(archive: Path, into: Path, select: Select = str) -> None:
         DiskFull: there is no room.
     """
     # By its name: a tar may hold a zip's end record among its last bytes.
-    members = _zip_members if archive.suffix in (".zip", ".whl") else _tar_members
-    with whole(into) as temporary:
+    members = _zip_members(archive) if archive.suffix in (".zip", ".whl") else _tar_members(archive, links)
+    taken = 0
+    with whole(into) as temporary, _damage(archive):
         temporary.mkdir()
-        try:
-            for name, executable, content in members(archive):
-                chosen = select(_safe(name, archive))
-                if chosen is not None:
-                    _place(temporary / _safe(chosen, archive), executable, content, archive)
-        except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-            # RuntimeError: an encrypted entry, or (NotImplementedError) a compression that Python does not know.
-            raise UnsafeArchive(f"{archive.name} is no whole archive: {error}", "fetch it again") from error
+        for name, executable, content in members:
+            chosen = select(_safe(name, archive))
+            if chosen is not None:
+                taken += _place(
+                    temporary / _safe(chosen, archive),
+                    executable,
+                    content,
+                    archive,
+                    room=limit - taken if limit else None,
+                )
 
 
-def _place(path: Path, executable: bool, content: IO[bytes], archive: Path) -> None:
+def _place(path: Path, executable: bool, content: IO[bytes], archive: Path, *, room: int | None) -> int:
+    """Writes one entry and returns its bytes; more than `room` are refused before they are there."""
+    written = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as file:
-            shutil.copyfileobj(content, file, _BLOCK)
+            while block := content.read(_BLOCK):
+                written += len(block)
+                if room is not None and written > room:
+                    raise UnsafeArchive(
+                        f"{archive.name} unpacks to more than it may, at {path.name!r}", "do not use this archive"
+                    )
+                file.write(block)
     except (FileExistsError, NotADirectoryError) as error:
         raise UnsafeArchive(f"{archive.name} has the entry {path.name!r} twice", "do not use this archive") from error
     path.chmod(0o755 if executable else 0o644)
+    return written
 
 
 def _safe(name: str, archive: Path) -> str:
@@ -229,12 +273,15 @@ def _safe(name: str, archive: Path) -> str:
     return str(path)
 
 
-def _tar_members(archive: Path) -> Iterator[tuple[str, bool, IO[bytes]]]:
+def _tar_members(archive: Path, links: Linked | None = None) -> Iterator[tuple[str, bool, IO[bytes]]]:
     with tarfile.open(archive, "r|*") as tar:
         for member in tar:
             if member.isdir():
                 if member.name.strip("./"):
                     _safe(member.name, archive)
+                continue
+            if member.issym() and links is not None:
+                links(_safe(member.name, archive), member.linkname)
                 continue
             content = tar.extractfile(member) if member.isreg() else None
             if content is None:

@@ -262,6 +262,14 @@ class Verdict(StrEnum):
     SKIPPED = "SKIPPED"
 
 
+class Severity(StrEnum):
+    """What a failed check means; anything but an error is a policy's decision."""
+
+    ERROR = "error"
+    WARN = "warn"
+    OFF = "off"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """One check of one file.
@@ -272,6 +280,8 @@ class Check:
         verdict: how it ended.
         seen: what was seen, or for SKIPPED the reason.
         expected: what should have been seen, where the check failed.
+        severity: whether a failure counts; a policy may have loosened the check.
+        reason: the policy's, where it decided anything about this check.
     """
 
     subject: str
@@ -279,6 +289,13 @@ class Check:
     verdict: Verdict
     seen: str
     expected: str = ""
+    severity: Severity = Severity.ERROR
+    reason: str = ""
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the check failed, and a policy lets that pass."""
+        return self.verdict is Verdict.FAILED and self.severity is not Severity.ERROR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,8 +310,13 @@ class Report:
 
     @property
     def failed(self) -> tuple[Check, ...]:
-        """The checks that failed."""
-        return tuple(check for check in self.checks if check.verdict is Verdict.FAILED)
+        """The checks that failed and count: without those that a policy allows to fail."""
+        return tuple(check for check in self.checks if check.verdict is Verdict.FAILED and not check.allowed)
+
+    @property
+    def allowed(self) -> tuple[Check, ...]:
+        """The checks that failed, and that a policy allows to."""
+        return tuple(check for check in self.checks if check.allowed)
 
     @property
     def ok(self) -> bool:

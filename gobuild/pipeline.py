@@ -4,14 +4,14 @@ A `Session` comes in, a `Built` goes out. Each stage is one call that turns one 
 module alone knows them all, times them, and cleans up behind the one that failed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gobuild import fetch, files, package, patch, publish, verify
+from gobuild import fetch, files, package, patch, publish, resign, verify
 from gobuild import plan as planning
 from gobuild.build import make
 from gobuild.console import Console
@@ -31,6 +31,7 @@ from gobuild.model import (
 )
 from gobuild.package import manifest
 from gobuild.plan import LOCK, Plan
+from gobuild.resign import Signing
 from gobuild.resolve import resolve
 from gobuild.run import Runner, none_left, run
 from gobuild.settings import Settings
@@ -89,13 +90,31 @@ class Built:
     clock: Clock
 
 
-def prepare(session: Session) -> Prepared:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuilt:
+    """A release built once more, as upstream builds it.
+
+    Attributes:
+        toolchain: the toolchain in its folder.
+        archive: the archive that distpack made of it, still inside GOROOT.
+    """
+
+    toolchain: Toolchain
+    archive: Path
+
+
+def prepare(session: Session, *, delivered: bool = True) -> Prepared:
     """Resolves the release and lays out the build. Asks the release index, changes nothing.
+
+    Args:
+        session: what was asked for.
+        delivered: whether anybody will get the toolchain: if so, it must not call itself what it is not.
 
     Raises:
         ConfigError, ResolveError, FetchError, PatchError: as the stages do.
     """
     settings, console = session.settings, session.console
+    verify.load_policy(settings.policy)  # one that cannot be used is refused before any work
     series = patch.series(settings.series)
     reached = fetch.first_reachable(fetch.origins(settings, run=session.run, console=console))
     try:
@@ -104,7 +123,7 @@ def prepare(session: Session) -> Prepared:
         raise reached.explain(error) from None
     if announcement := reached.announce(release):
         console.warn(announcement)
-    _refuse(settings, release, reached.catalog)
+    _refuse(settings, release, reached.catalog, delivered=delivered)
     patches = series.select(release.version, settings.for_target, settings.profile, settings.extras)
     stamp = patch.stamp(
         release.version,
@@ -124,7 +143,7 @@ def prepare(session: Session) -> Prepared:
     return Prepared(plan=plan, reached=reached, patches=patches, absent=series.absent(release.version))
 
 
-def _refuse(settings: Settings, release: Release, catalog: Catalog) -> None:
+def _refuse(settings: Settings, release: Release, catalog: Catalog, *, delivered: bool) -> None:
     """Refuses what could only fail later, or deceive.
 
     Raises:
@@ -134,7 +153,7 @@ def _refuse(settings: Settings, release: Release, catalog: Catalog) -> None:
         raise ConfigError(
             f"{release.version.tag} is older than {OLDEST}, which first had distpack and go.env", "a newer --go"
         )
-    if not settings.suffix and catalog.identity not in ("", "wheel"):
+    if delivered and not settings.suffix and catalog.identity not in ("", "wheel"):
         raise ConfigError(
             "a source of your own needs a suffix: without one it would call itself as upstream's release",
             "--suffix, such as acme1",
@@ -154,6 +173,7 @@ def build(session: Session) -> Built:
     clock = Clock(session.console)
     with the_systems_no_is_ours("building"):
         with clock.stage("resolve"):
+            signing = resign.choose(session.settings, run=session.run)
             prepared = prepare(session)
         plan = prepared.plan
         files.usable(plan.dist, DIST_ROOM, "the archives")
@@ -162,7 +182,34 @@ def build(session: Session) -> Built:
             with half_made_goes(plan):
                 toolchain, tree = _make(session, prepared, clock)
             manifest.keep(toolchain, tree, plan.state)
-            return _finish(session, plan, toolchain, tree, clock)
+            return _finish(session, plan, toolchain, tree, clock, signing)
+
+
+def rebuild(session: Session) -> Rebuilt:
+    """Builds and packs a release in the work folder as upstream does: no patch, no stamp, no setting of ours.
+
+    Nothing goes to dist/, and `repackage` does not find it: a source of somebody's own may call itself as upstream's
+    here, to be compared, and nowhere else.
+
+    Raises:
+        GobuildError: as `build` does.
+    """
+    as_upstream = replace(session.settings, profile="upstream", series="none", extra="", suffix="")
+    session, clock = replace(session, settings=as_upstream), Clock(session.console)
+    with the_systems_no_is_ours("building"):
+        with clock.stage("resolve"):
+            prepared = prepare(session, delivered=False)
+        plan = prepared.plan
+        files.usable(plan.job, ROOM, f"building {plan.stamp}")
+        with files.alone(plan.lock, f"building {plan.stamp} for {plan.target} in {plan.job}"):
+            with half_made_goes(plan):
+                toolchain, _ = _make(session, prepared, clock)
+                with clock.stage("package") as at:
+                    at.note("distpack")
+                    packed = package.distpack(toolchain, scratch=plan.scratch, run=session.run)
+            files.remove(plan.scratch)
+    kinds = package.names(plan.stamp, plan.target.dashed)
+    return Rebuilt(toolchain=toolchain, archive=next(path for path in packed if kinds[path.name] == "toolchain"))
 
 
 def repackage(session: Session) -> Built:
@@ -175,10 +222,11 @@ def repackage(session: Session) -> Built:
     clock = Clock(session.console)
     with the_systems_no_is_ours("packaging"):
         with clock.stage("resolve"):
+            signing = resign.choose(session.settings, run=session.run)
             plan = prepare(session).plan
         with files.alone(plan.lock, f"at work in {plan.job}"):
             toolchain, tree = manifest.recall(plan.state)
-            return _finish(session, plan, toolchain, tree, clock)
+            return _finish(session, plan, toolchain, tree, clock, signing)
 
 
 def _make(session: Session, prepared: Prepared, clock: Clock) -> tuple[Toolchain, str]:
@@ -214,14 +262,15 @@ def _make(session: Session, prepared: Prepared, clock: Clock) -> tuple[Toolchain
     return toolchain, tree
 
 
-def _finish(session: Session, plan: Plan, toolchain: Toolchain, tree: str, clock: Clock) -> Built:
-    """verify, package, publish."""
+def _finish(session: Session, plan: Plan, toolchain: Toolchain, tree: str, clock: Clock, signing: Signing) -> Built:
+    """verify, package, sign where that was asked for, publish."""
     try:
         report, packed = _verify_and_pack(session, plan, toolchain, clock)
+        report, packed, signed = _sign(session, plan, signing, report, packed, clock)
         kinds = package.names(plan.stamp, plan.target.dashed)
         with clock.stage("publish"), package.delivery(plan.dist, session.console.say) as delivery:
             archives = tuple(delivery.add(path, kinds[path.name]) for path in packed)
-            document = manifest.outer(toolchain, report, archives, tree=tree, run=clock.measured())
+            document = manifest.outer(toolchain, report, archives, tree=tree, run=clock.measured(), signing=signed)
             others = manifest.others(plan.manifest, plan.stamp)
             manifest.agree(document, others)
             text = _formula(session.settings, plan, toolchain, [document, *others])
@@ -237,15 +286,35 @@ def _verify_and_pack(
     session: Session, plan: Plan, toolchain: Toolchain, clock: Clock
 ) -> tuple[Report, tuple[Path, ...]]:
     """distpack, one thread for most of its time, runs beside verify; dist/ waits for both."""
-    timed = clock.timed("distpack", session.run)
+    timed, policy = clock.timed("distpack", session.run), verify.load_policy(session.settings.policy)
     with ThreadPoolExecutor(1) as beside, none_left():
         packing = beside.submit(package.distpack, toolchain, scratch=plan.scratch, run=timed)
         with clock.stage("verify") as at:
-            report = verify.verify(toolchain, run=session.run, scratch=plan.scratch, note=at.note)
+            report = verify.verify(toolchain, run=session.run, scratch=plan.scratch, note=at.note, policy=policy)
             verify.require(report)
         with clock.stage("package") as at:
             at.note("distpack")
             return report, packing.result()
+
+
+def _sign(
+    session: Session, plan: Plan, signing: Signing, report: Report, packed: tuple[Path, ...], clock: Clock
+) -> tuple[Report, tuple[Path, ...], Mapping[str, str]]:
+    """Signs the programs in the archives and verifies the result; without a signer everything stays as it is."""
+    if signing.signer is None:
+        return report, packed, {}
+    with clock.stage("sign") as at:
+        done = resign.resign(
+            packed,
+            signing,
+            target=plan.target,
+            prefix=session.settings.name,
+            scratch=plan.scratch / "signed",
+            run=session.run,
+            note=at.note,
+            policy=verify.load_policy(session.settings.policy),
+        )
+    return resign.with_probes(done.report, report), done.archives, done.told
 
 
 def _formula(settings: Settings, plan: Plan, toolchain: Toolchain, documents: list[dict[str, Any]]) -> str:

@@ -26,6 +26,7 @@ class Plan:
         job: the folder of this build alone.
         dist: where the archives will go.
         formula: the file name of the Homebrew formula.
+        sign: who signs the programs.
     """
 
     release: Release
@@ -37,6 +38,7 @@ class Plan:
     job: Path
     dist: Path
     formula: str
+    sign: str = "linker"
 
     @property
     def tree(self) -> Path:
@@ -90,6 +92,7 @@ class Plan:
             ("package", str(self.archive)),
             ("", "the source archive, the GOTOOLCHAIN module, and a .sha256 for each"),
             ("", str(self.manifest)),
+            *([("sign", f"{self.sign}; then verify the archives again")] if self.sign != "linker" else []),
             ("publish", str(self.dist / self.formula)),
         ]
 
@@ -121,4 +124,5 @@ def plan(
         job=settings.work.absolute() / f"{stamp}.{target.dashed}",
         dist=settings.dist.absolute(),
         formula=formula,
+        sign=settings.sign,
     )

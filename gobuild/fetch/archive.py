@@ -106,6 +106,15 @@ class Archive:
             console=self.console,
         )
 
+    def file(self, release: Release, target: Target) -> tuple[Path, str]:
+        """The official toolchain's archive as it is, in the cache; and its digest, "sha256:HEX".
+
+        Raises:
+            GobuildError: as `source`.
+        """
+        file = self._checked(release, "archive", target)
+        return self._download(file), f"sha256:{file.sha256}"
+
     def _catalog(self, kind: str, host: Target | None) -> Catalog:
         ask = index.kept if self.offline else index.fetch
         held = tuple(

@@ -120,6 +120,15 @@ class Wheel:
             console=self.console,
         )
 
+    def file(self, release: Release, target: Target) -> tuple[Path, str]:
+        """The wheel as it is, in the cache; and its digest, "sha256:HEX".
+
+        Raises:
+            GobuildError: as `source`.
+        """
+        self._only(target)
+        return self._wheel(release.version)
+
     def _only(self, host: Target) -> None:
         if host != self.host:
             raise FetchError(f"these are the wheels for {self.host}, not for {host}")

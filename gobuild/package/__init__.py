@@ -2,5 +2,6 @@
 
 from gobuild.package.archive import distpack, names
 from gobuild.package.delivery import delivery
+from gobuild.package.repack import executables, replace
 
-__all__ = ["delivery", "distpack", "names"]
+__all__ = ["delivery", "distpack", "executables", "names", "replace"]

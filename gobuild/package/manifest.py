@@ -7,7 +7,7 @@ everything. The README documents both, key by key.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,7 @@ def outer(
     *,
     tree: str,
     run: dict[str, Any],
+    signing: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The manifest that stands beside the archives.
 
@@ -77,6 +78,7 @@ def outer(
         artifacts: the archives.
         tree: the dirhash of the source before it was patched.
         run: what the run measured of itself.
+        signing: who signed the programs, and how; empty where they are as Go's linker made them.
 
     Returns:
         A JSON document.
@@ -90,33 +92,39 @@ def outer(
         "digest": source.digest,
         "newer": str(release.newer) if release.newer else None,
     }
-    return document | {
-        "bootstrap": {
-            "version": str(toolchain.bootstrap.version),
-            "origin": toolchain.bootstrap.origin,
-            "digest": toolchain.bootstrap.digest,
-        },
-        "build": {
-            "target": str(toolchain.target),
-            "host": str(toolchain.host),
-            "environment": toolchain.environment,
-        },
-        "checks": [
-            {
-                "subject": check.subject,
-                "name": check.name,
-                "verdict": str(check.verdict),
-                "seen": check.seen,
-                "expected": check.expected,
-            }
-            for check in report.checks
-        ],
-        "artifacts": [
-            {"file": artifact.path.name, "kind": artifact.kind, "sha256": artifact.sha256, "size": artifact.size}
-            for artifact in artifacts
-        ],
-        "run": run,
-    }
+    return (
+        document
+        | ({"signing": dict(signing)} if signing else {})
+        | {
+            "bootstrap": {
+                "version": str(toolchain.bootstrap.version),
+                "origin": toolchain.bootstrap.origin,
+                "digest": toolchain.bootstrap.digest,
+            },
+            "build": {
+                "target": str(toolchain.target),
+                "host": str(toolchain.host),
+                "environment": toolchain.environment,
+            },
+            "checks": [
+                {
+                    "subject": check.subject,
+                    "name": check.name,
+                    "verdict": str(check.verdict),
+                    "seen": check.seen,
+                    "expected": check.expected,
+                    # Only where a policy decided: a manifest without one stays the same bytes.
+                    **({"severity": str(check.severity), "reason": check.reason} if check.reason else {}),
+                }
+                for check in report.checks
+            ],
+            "artifacts": [
+                {"file": artifact.path.name, "kind": artifact.kind, "sha256": artifact.sha256, "size": artifact.size}
+                for artifact in artifacts
+            ],
+            "run": run,
+        }
+    )
 
 
 def text(document: dict[str, Any]) -> str:

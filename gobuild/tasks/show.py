@@ -1,6 +1,5 @@
 """What a person sees of a result."""
 
-import dataclasses
 import json
 import re
 from collections.abc import Mapping
@@ -12,8 +11,10 @@ from gobuild.measure import peak_memory
 from gobuild.model import Check, GoVersion, Outcome, Report, State, Verdict
 from gobuild.patch import Matrix, Row
 from gobuild.pipeline import Built
+from gobuild.plain import visible
 from gobuild.plan import Plan
 from gobuild.publish import CELLS
+from gobuild.report import shown, text
 
 
 def plan(console: Console, plan: Plan) -> None:
@@ -24,17 +25,21 @@ def plan(console: Console, plan: Plan) -> None:
 def report(console: Console, report: Report) -> None:
     """The report: what passed or was skipped in one row a check, however many files; what failed in a row a file."""
     groups: dict[tuple[str, ...], list[Check]] = {}
-    for check in report.checks:
+    for check in shown(report).checks:
         apart = {Verdict.OK: "", Verdict.SKIPPED: check.seen, Verdict.FAILED: check.subject}[check.verdict]
-        groups.setdefault((check.name, check.verdict, apart), []).append(check)
+        groups.setdefault((check.name, check.verdict, apart, check.reason), []).append(check)
     rows = []
-    for (name, verdict, _), checks in groups.items():
+    for (name, verdict, _, reason), checks in groups.items():
         first = checks[0]
         where = first.subject if len(checks) == 1 else f"{len(checks)} files"
-        rows.append(
-            (name, verdict, where, f"{first.seen}; expected {first.expected}" if first.expected else first.seen)
-        )
+        seen = f"{first.seen}; expected {first.expected}" if first.expected else first.seen
+        if reason:
+            allowed = f"allowed by policy ({first.severity})" if first.allowed else "policy"
+            seen += f"\n{allowed}: {reason}"
+        rows.append((name, verdict, where, seen))
     console.table("checks", ("check", "verdict", "where", "seen"), rows)
+    if report.allowed:
+        console.warn(f"{len(report.allowed)} failed, and the policy allows it")
 
 
 def built(console: Console, built: Built) -> None:
@@ -62,9 +67,9 @@ def _time(console: Console, built: Built) -> None:
     )
 
 
-def as_json(report: Report) -> None:
+def as_json(report: Report, of: str) -> None:
     """The report for machines, on standard output."""
-    print(json.dumps({"ok": report.ok, "checks": [dataclasses.asdict(check) for check in report.checks]}, indent=2))
+    print(text(shown(report), visible(of)), end="")
 
 
 def matrix(console: Console, matrix: Matrix) -> None:

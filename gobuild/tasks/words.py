@@ -31,6 +31,14 @@ HELP = {
     "index_url": "go.dev's download index, or a mirror's",
     "base_url": "where the archives will be served from, for the formula",
     "name": "the Homebrew formula's name",
+    "policy": "a TOML file of rules that loosen or tighten verify's checks",
+    "sign": "linker, ad-hoc, FILE.p12 or FILE.pem with a certificate and its key, or identity:NAME on a Mac",
+    "sign_password_env": "the name of the variable with that file's password",
+    "sign_password_file": "a file whose first line is that file's password",
+    "entitlements": "an XML property list: what signed programs ask the system for",
+    "timestamp_url": "an RFC 3161 server's URL, or apple",
+    "notarize": "a keychain profile of notarytool, on a Mac",
+    "trust": "a PEM file with roots that signatures may lead to, besides Apple's",
 }
 
 _PLAIN = inspect.Parameter.POSITIONAL_OR_KEYWORD

@@ -1,10 +1,10 @@
 """ELF, read with pyelftools: a `View` comes in, an `Elf` with what matters of a Go binary goes out.
 
 Every count is bounded before pyelftools loops over it, and whatever it makes of a damaged file becomes `Malformed`.
-ELF files carry no signature: a changed byte in the code of a linux binary is not found here.
+ELF files carry no signature: what finds a changed byte in a linux binary is the last part of Go's build ID (`buildid`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import islice, pairwise
@@ -45,7 +45,8 @@ class Elf:
         loads: what is loaded.
         executable_stack: whether PT_GNU_STACK asks for one, or is missing.
         sections: their names.
-        buildinfo: offset and size of .go.buildinfo; None without one.
+        places: offset and size of each section that has bytes in the file.
+        buildinfo: those of .go.buildinfo; None without one.
     """
 
     form: str
@@ -57,6 +58,7 @@ class Elf:
     loads: tuple[Load, ...]
     executable_stack: bool
     sections: frozenset[str]
+    places: Mapping[str, tuple[int, int]]
     buildinfo: tuple[int, int] | None
 
 
@@ -84,7 +86,7 @@ def _read(elf: Any) -> Elf:
     sections = {section.name: section for section in elf.iter_sections()}
     dynamic = [segment for segment in segments if isinstance(segment, DynamicSegment)]
     tags: list[Any] = [tag for segment in dynamic for tag in islice(segment.iter_tags(), HEADERS_LIMIT)]
-    info = sections.get(".go.buildinfo")
+    places = {name: (each["sh_offset"], each["sh_size"]) for name, each in sections.items() if _filled(each)}
     stack = next((segment for segment in segments if segment["p_type"] == "PT_GNU_STACK"), None)
     return Elf(
         form=f"{elf.elfclass}-bit {'little' if elf.little_endian else 'big'}-endian",
@@ -96,8 +98,13 @@ def _read(elf: Any) -> Elf:
         loads=tuple(_load(segment) for segment in segments if segment["p_type"] == "PT_LOAD"),
         executable_stack=stack is None or bool(stack["p_flags"] & 1),
         sections=frozenset(sections),
-        buildinfo=(info["sh_offset"], info["sh_size"]) if info else None,
+        places=places,
+        buildinfo=places.get(".go.buildinfo"),
     )
+
+
+def _filled(section: Any) -> bool:
+    return bool(section["sh_type"] != "SHT_NOBITS")
 
 
 def _load(segment: Any) -> Load:

@@ -1,13 +1,16 @@
 """What a toolchain's binaries must be like: a version and a target come in, an `Expectation` goes out.
 
 All of it is data, in tables by Go version where later rows override earlier ones. Measured on the official binaries
-of go1.21.13, 1.22.10, 1.23.9, 1.24.11, 1.25.5, 1.26.6 and 1.27.3 for darwin/arm64, and of 1.22.10, 1.23.9 and 1.27.3
-for darwin/amd64 (1.21's, 1.24's and 1.25's values there are read in src/cmd/link/internal/ld/macho.go).
+of go1.21.13, 1.22.10, 1.23.9, 1.24.11, 1.25.5, 1.26.6 and 1.27.3 for darwin/arm64 and darwin/amd64; and held against
+1.23.1, .2, .3, .4, 1.24.3, 1.25.0, .3, 1.26.0, .3, 1.27.0 and .1 for darwin/arm64, and 1.24.3 for darwin/amd64.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files as resource
 
 from gobuild.errors import ConfigError
 from gobuild.model import GoVersion, Target
@@ -29,12 +32,28 @@ INSTALL_NAMES = frozenset(
 )
 """All that Go's standard library names for darwin (//go:cgo_import_dynamic)."""
 
+FRAMEWORKS = ("CoreFoundation.framework", "Security.framework")
+TRUST = frozenset(name for name in INSTALL_NAMES if any(each in name for each in FRAMEWORKS))
+"""What crypto/x509 asks for the system's roots: linked by the programs that speak TLS."""
+
+
+@cache
+def exports() -> Mapping[str, frozenset[str]]:
+    """Which library exports which symbol, as far as Go asks for it: by install name.
+
+    exports.json holds what 26 official toolchains of Go 1.21 to 1.27 for darwin bind to which library, and what the
+    //go:cgo_import_dynamic lines in the sources of 1.21.13 to 1.27.3 name. tests/test_verify_official.py compares.
+    """
+    table = json.loads(resource("gobuild.verify").joinpath("exports.json").read_text(encoding="utf-8"))
+    return {name: frozenset(symbols) for name, symbols in table.items()}
+
+
 DENIED_SYMBOLS = re.compile(
     r"_MTL"  # Metal
     r"|_IO[A-Z]"  # IOKit, IOSurface, IOAccelerator
-    r"|_CGL|_gl[A-Z]|_cl[A-Z]"  # OpenGL and OpenCL
+    r"|_CG[A-Z]|_gl[A-Z]|_cl[A-Z]"  # CoreGraphics, OpenGL and OpenCL
     r"|_objc_|_OBJC_"  # Metal is reached by Objective-C, whose runtime CoreFoundation re-exports
-    r"|_dlopen|_dlsym"  # with these, install names would prove nothing
+    r"|_dlopen|_dlsym|_NS[A-Z]"  # with these, install names would prove nothing
 )
 """How the names of symbols begin that no Go tool imports, and that GPU libraries are reached by."""
 
@@ -78,6 +97,8 @@ class Row:
         minos, sdk: LC_BUILD_VERSION's.
         uuid: whether the linker writes LC_UUID.
         tools: what pkg/tool holds in an archive.
+        pie: whether executables are position-independent.
+        trusting: the programs that link the libraries of `TRUST`.
     """
 
     since: str
@@ -86,6 +107,8 @@ class Row:
     sdk: str | None = None
     uuid: bool | None = None
     tools: frozenset[str] | None = None
+    pie: bool | None = None
+    trusting: frozenset[str] | None = None
 
 
 _FEW_TOOLS = frozenset({"asm", "cgo", "compile", "cover", "link", "preprofile", "vet"})
@@ -95,14 +118,15 @@ _TOOLS = (_FEW_TOOLS - {"preprofile"}) | {
 
 ROWS = (
     Row(since="1.21", tools=_TOOLS),
-    Row(since="1.21", target="darwin", uuid=False),
-    Row(since="1.21", target="darwin/amd64", minos="10.13", sdk="10.13"),
+    Row(since="1.21", target="darwin", uuid=False, trusting=frozenset({"cmd/go", "cmd/pprof", "cmd/trace"})),
+    Row(since="1.21", target="darwin/amd64", minos="10.13", sdk="10.13", pie=False),
     Row(since="1.21", target="darwin/arm64", minos="11.0", sdk="11.0"),
+    Row(since="1.22", target="darwin/amd64", pie=True),
     Row(since="1.23", tools=_TOOLS | {"preprofile"}),
     Row(since="1.23", target="darwin/amd64", minos="11.0", sdk="11.0"),
     Row(since="1.24", target="darwin", uuid=True),
     Row(since="1.25", tools=_FEW_TOOLS),
-    Row(since="1.25", target="darwin", minos="12.0", sdk="12.0"),
+    Row(since="1.25", target="darwin", minos="12.0", sdk="12.0", trusting=frozenset({"cmd/go"})),
     Row(since="1.26", tools=_FEW_TOOLS | {"fix"}),
     Row(since="1.27", target="darwin", minos="13.0", sdk="26.2"),
 )
@@ -129,6 +153,11 @@ class Expectation:
         trimmed: whether file names must be without folders, as -trimpath makes them.
         tools: what pkg/tool must hold; empty where nobody has measured.
         paths: folders whose paths must not be in the file.
+        roots: certificates (DER) that a signature's chain may end at, besides Apple's.
+        pie: whether it must be position-independent (Mach-O).
+        own: whether it is a toolchain's own or a probe, made by the go command and not changed since but by signing;
+            imports are then only what the standard library asks for.
+        trusting: the programs that may link the libraries of `TRUST`; empty where nobody has measured.
     """
 
     target: Target
@@ -144,6 +173,10 @@ class Expectation:
     trimmed: bool = True
     tools: frozenset[str] = frozenset()
     paths: tuple[str, ...] = ()
+    roots: tuple[bytes, ...] = ()
+    pie: bool = True
+    own: bool = True
+    trusting: frozenset[str] = frozenset()
 
 
 def expectation(version: GoVersion | None, target: Target, *, stamp: str, uuid: bool = False) -> Expectation:
@@ -175,8 +208,10 @@ def expectation(version: GoVersion | None, target: Target, *, stamp: str, uuid: 
                 sdk=chosen.sdk if row.sdk is None else row.sdk,
                 uuid=chosen.uuid if row.uuid is None else row.uuid or uuid,
                 tools=chosen.tools if row.tools is None else row.tools,
+                pie=chosen.pie if row.pie is None else row.pie,
+                trusting=chosen.trusting if row.trusting is None else row.trusting,
             )
-    return chosen if line <= LAST else replace(chosen, minos="", sdk="", tools=frozenset())
+    return chosen if line <= LAST else replace(chosen, minos="", sdk="", tools=frozenset(), trusting=frozenset())
 
 
 def release_of(stamp: str) -> GoVersion | None:
@@ -203,4 +238,4 @@ def of_program(expected: Expectation, *, cgo: str | None) -> Expectation:
 def of_any(expected: Expectation) -> Expectation:
     """What any Go program must be like, however it was built."""
     settings = {key: expected.settings[key] for key in ("-compiler", "GOOS", "GOARCH")}
-    return replace(expected, settings=settings, stripped=False, debugging=True, static=False, trimmed=False)
+    return replace(expected, settings=settings, stripped=False, debugging=True, static=False, trimmed=False, own=False)

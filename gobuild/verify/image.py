@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 MAGIC = 0xFEEDFACF
 X86_64, ARM64 = 0x01000007, 0x0100000C
 EXECUTE = 2
-PIE, DYLDLINK, STACK_EXECUTION = 0x200000, 0x4, 0x20000
+PIE, DYLDLINK, TWOLEVEL, STACK_EXECUTION = 0x200000, 0x4, 0x80, 0x20000
+NO_UNDEFINED, WEAK_DEFINED, WEAK_BOUND = 0x1, 0x8000, 0x10000
 PLATFORM_MACOS = 1
 WRITE, EXEC = 2, 4
 
@@ -38,9 +39,13 @@ COMMANDS = {
     0x1D: "LC_CODE_SIGNATURE",
     0x20: "LC_LAZY_LOAD_DYLIB",
     0x22: "LC_DYLD_INFO",
+    0x24: "LC_VERSION_MIN_MACOSX",
+    0x25: "LC_VERSION_MIN_IPHONEOS",
     0x26: "LC_FUNCTION_STARTS",
     0x29: "LC_DATA_IN_CODE",
     0x2A: "LC_SOURCE_VERSION",
+    0x2F: "LC_VERSION_MIN_TVOS",
+    0x30: "LC_VERSION_MIN_WATCHOS",
     0x32: "LC_BUILD_VERSION",
     0x80000018: "LC_LOAD_WEAK_DYLIB",
     0x8000001C: "LC_RPATH",
@@ -51,6 +56,9 @@ COMMANDS = {
 }
 """The load commands this reader understands. dyld obeys others too, such as chained fixups: a file that has one of
 those is not vouched for."""
+
+LEGACY = frozenset(name for name in COMMANDS.values() if name.startswith("LC_VERSION_MIN"))
+"""What LC_BUILD_VERSION replaced; beside it, or instead of it, Go's linker writes none since 1.21."""
 
 DYLIBS = frozenset(name for name in COMMANDS.values() if name.endswith("_DYLIB"))
 
@@ -101,6 +109,26 @@ class Range:
         return self.offset + self.size
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """A symbol whose address dyld writes into the file's memory.
+
+    Attributes:
+        table: "bind opcodes", "weak bind opcodes" or "lazy bind opcodes".
+        name: the symbol's, with its underscore.
+        ordinal: which of the file's libraries is asked, from 1; zero and less as in `imports.SPECIAL`.
+        segment, offset: where the address goes.
+        flags: 1 for a weak import, which may be missing.
+    """
+
+    table: str
+    name: str
+    ordinal: int
+    segment: int
+    offset: int
+    flags: int
+
+
 @dataclass(slots=True, kw_only=True)
 class MachO:
     """What the headers of a thin 64-bit Mach-O file say. Filled by `read`, and not changed after.
@@ -108,6 +136,7 @@ class MachO:
     Attributes:
         cputype, cpusubtype, filetype, flags: the header's.
         commands: the load commands' names, in order; "0x..." for one that is not in `COMMANDS`.
+        offsets: where each of them stands.
         commands_end: the offset behind them.
         segments: in order.
         dylibs: (load command, install name), in order.
@@ -118,8 +147,10 @@ class MachO:
         entry: the file offset of the first instruction, by LC_MAIN or (Go for darwin/amd64) LC_UNIXTHREAD.
         linkedit: everything in __LINKEDIT that a command points to, the signature too.
         signature: LC_CODE_SIGNATURE's range, or None.
-        imports: names of undefined symbols in the symbol table.
-        bound: names that the bind opcodes tell dyld to look up.
+        undefined: by LC_DYSYMTAB, the number of the first undefined symbol, and how many there are.
+        imports, described: names of undefined symbols in the symbol table, and their n_desc.
+        bindings: what the bind opcodes tell dyld to look up, and where it writes the address.
+        bound: the names in `bindings`.
         defined: how many symbols the table defines, local and debugging ones included.
     """
 
@@ -129,6 +160,7 @@ class MachO:
     flags: int
     commands_end: int
     commands: list[str] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
     dylibs: list[tuple[str, str]] = field(default_factory=list)
     rpaths: list[str] = field(default_factory=list)
@@ -140,9 +172,16 @@ class MachO:
     entry: int | None = None
     linkedit: list[Range] = field(default_factory=list)
     signature: Range | None = None
+    undefined: tuple[int, int] = (0, 0)
     imports: tuple[str, ...] = ()
+    described: tuple[int, ...] = ()
+    bindings: tuple[Binding, ...] = ()
     bound: frozenset[str] = frozenset()
     defined: int = 0
+
+    def place(self, command: str) -> int | None:
+        """The offset of the first load command of that name."""
+        return self.offsets[self.commands.index(command)] if command in self.commands else None
 
     def segment(self, name: str) -> Segment | None:
         """The segment of that name."""

@@ -8,32 +8,42 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from gobuild.verify.image import (
+    ARM64,
     COMMANDS,
     DYLDLINK,
     EXEC,
     EXECUTE,
+    NO_UNDEFINED,
     PIE,
     STACK_EXECUTION,
+    TWOLEVEL,
+    WEAK_BOUND,
+    WEAK_DEFINED,
     WRITE,
     MachO,
     Range,
     Section,
     Segment,
 )
+from gobuild.verify.view import View
 
 DYLD = "/usr/lib/dyld"
+FLAGS = PIE | DYLDLINK | TWOLEVEL | STACK_EXECUTION | NO_UNDEFINED | WEAK_DEFINED | WEAK_BOUND
+SIGNATURE_COMMAND = 16
+"""Bytes of LC_CODE_SIGNATURE."""
 
 
-def problems(image: MachO, *, size: int, page: int) -> list[str]:
+def problems(image: MachO, *, size: int, page: int, pie: bool = True) -> list[str]:
     """Everything that is wrong with a file's layout.
 
     Args:
         image: what the file's headers say.
         size: the file's bytes.
         page: the target's page size in bytes, 16384 for arm64.
+        pie: whether it must be position-independent.
     """
     return [
-        *_header(image),
+        *_header(image, pie),
         *_commands(image),
         *(problem for segment in image.segments for problem in _segment(segment, size, page)),
         *(problem for segment in image.segments for problem in _sections(segment, image.commands_end)),
@@ -45,13 +55,27 @@ def problems(image: MachO, *, size: int, page: int) -> list[str]:
     ]
 
 
-def _header(image: MachO) -> Iterator[str]:
+def header(view: View, image: MachO) -> Iterator[str]:
+    """What is wrong between the load commands and the first section: a signer writes there, and nobody else."""
+    filled = [each.offset for part in image.segments for each in part.sections if each.offset and not each.zerofill]
+    first = min([*filled, view.size])
+    if first < image.commands_end:
+        return  # which `problems` tells
+    if not view.zero(image.commands_end, first):
+        yield "bytes between the load commands and the first section"
+    if not image.signature and first - image.commands_end < SIGNATURE_COMMAND:
+        yield "no room for a signature's load command"
+
+
+def _header(image: MachO, pie: bool) -> Iterator[str]:
     if image.filetype != EXECUTE:
         yield f"file type {image.filetype} is not an executable's"
-    if not image.flags & PIE:
+    if pie and not image.flags & PIE:
         yield "not position-independent (PIE)"
-    if not image.flags & DYLDLINK:
+    if pie and not image.flags & DYLDLINK:
         yield "not for the dynamic linker (DYLDLINK)"
+    if image.flags & ~FLAGS:
+        yield f"flags {image.flags & ~FLAGS:#x}, which no linker sets for a Go program"
     if image.flags & STACK_EXECUTION:
         yield "asks for an executable stack"
 
@@ -168,6 +192,8 @@ def _entry(image: MachO) -> Iterator[str]:
         yield "no section __TEXT,__text"
     elif image.entry is not None and not text.offset <= image.entry < text.offset + text.size:
         yield f"the entry point {image.entry:#x} is not in __text"
+    elif image.entry is not None and image.cputype == ARM64 and image.entry % 4:
+        yield f"the entry point {image.entry:#x} is between instructions"
 
 
 def _linkedit(image: MachO) -> Iterator[str]:

@@ -7,8 +7,8 @@ Sources: Apple's <mach-o/loader.h>; Go's writer, src/cmd/link/internal/ld/macho.
 
 from collections.abc import Iterator
 
-from gobuild.verify import symbols
-from gobuild.verify.image import COMMANDS, DYLIBS, MAGIC, OTHERS, X86_64, MachO, Range, Section, Segment
+from gobuild.verify import imports, symbols
+from gobuild.verify.image import COMMANDS, DYLIBS, LEGACY, MAGIC, OTHERS, X86_64, MachO, Range, Section, Segment
 from gobuild.verify.view import Malformed, View
 
 COMMANDS_LIMIT = 1 << 14
@@ -28,6 +28,7 @@ SIZES = {
     "LC_FUNCTION_STARTS": 16,
     "LC_DATA_IN_CODE": 16,
     "LC_SOURCE_VERSION": 16,
+    **dict.fromkeys(LEGACY, 16),
     "LC_MAIN": 24,
 }
 """Bytes of the commands that have one size only."""
@@ -80,9 +81,10 @@ def read(view: View) -> MachO:
         if name in image.commands and name not in REPEATED:
             raise Malformed(f"two {name}")
         image.commands.append(name)
+        image.offsets.append(offset)
         _command(view, image, name, offset, length)
     symbols.table(view, image)
-    symbols.binds(view, image)
+    imports.read(view, image)
     return image
 
 
@@ -121,6 +123,8 @@ def _command(view: View, image: MachO, name: str, offset: int, length: int) -> N
         _build_version(view, image, offset, length)
     elif name in POINTERS:
         _pointers(view, image, name, offset)
+    if name == "LC_DYSYMTAB":
+        image.undefined = view.unpack("<II", offset + 24, name)
 
 
 def _segment(view: View, offset: int, length: int) -> Segment:

@@ -1,26 +1,31 @@
-"""The probe: a toolchain comes in, the checks of a small program that it compiled go out.
+"""The probes: a toolchain comes in, the checks of small programs that it compiled go out.
 
-The program (probe.go.txt) is compiled by the new toolchain's compiler, for its target, with caches of its own; it
-passes the same checks as the toolchain's binaries. Where it can run here, it is run, and what it says is checked.
+The programs (probes/*.go.txt) are compiled by the new toolchain's compiler, for its target, with one cache of their
+own; they pass the same checks as the toolchain's binaries. Where they can run here, they are run, and what they say is
+checked. What cannot be compiled here is skipped with the reason, or, where the go command must refuse it, must be
+refused in the right words.
 """
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from importlib.resources import files as resource
 from pathlib import Path
 
 from gobuild import files
 from gobuild.errors import CommandError, ToolMissing
-from gobuild.model import Target
+from gobuild.model import Target, Verdict
 from gobuild.run import Result, Runner
+from gobuild.verify import expect
 from gobuild.verify.checks import Inspected, inspect
 from gobuild.verify.expect import Expectation
 
 SUBJECT = "probe"
 MODULE = "gobuild.invalid/probe"
 LANGUAGE = "1.21"
-"""The probe's go line: the oldest Go that gobuild builds."""
+"""The probes' go line: the oldest Go that gobuild builds."""
 
 LIGHT = ("-gcflags=all=-dwarf=false", "-ldflags=-w")
 """Without debugging information the standard library compiles in two thirds of the time."""
@@ -28,34 +33,115 @@ LIGHT = ("-gcflags=all=-dwarf=false", "-ldflags=-w")
 COMPILE_LIMIT, RUN_LIMIT = 900.0, 60.0
 """Seconds; measured for 1.22.10 on two cores: 10 and less than 1."""
 
+RACE_FOUND = 66
+"""The exit code of a program in which the race detector found something (go.dev/doc/articles/race_detector)."""
+
+NO_CGO = "-race requires cgo"
+"""How the go command refuses -race where it needs a C compiler: everywhere but on darwin
+(src/cmd/go/internal/work/init.go)."""
+
+DETECTOR = {
+    "platform": re.compile(r"macOS \S+, SDK \S+"),
+    "symbols": re.compile(r"_dlsym"),
+    "imports": re.compile(r"\S+ is asked of any library\b.*"),
+    "code": re.compile(r"function \d+ of \d+ is out of order"),
+}
+"""What the race detector brings into a darwin program, as problems of checks that were made for Go's own code: LLVM's
+object in src/runtime/race has an SDK version of its own (seen: 12.3 in 1.22.10), imports dlsym, and Go's linker lets
+its symbols be looked up in every library and puts its functions among Go's. A check that failed on nothing else is
+skipped, and says so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """A program to compile.
+
+    Attributes:
+        subject: what the report calls it.
+        sources: files of probes/, without their .go.txt.
+        flags: for `go build`.
+        cgo: CGO_ENABLED; None leaves it to the toolchain's own default, which is tested so.
+        said: the lines it must print where it runs; None: `_everything` knows them.
+        code: the exit code it must have.
+    """
+
+    subject: str
+    sources: tuple[str, ...]
+    flags: tuple[str, ...] = ()
+    cgo: str | None = None
+    said: tuple[str, ...] | None = None
+    code: int = 0
+
+    @property
+    def folder(self) -> str:
+        """The folder of its main package; probes of the same source share it."""
+        return self.sources[0]
+
+    @property
+    def race(self) -> bool:
+        """Whether the race detector is built in."""
+        return "-race" in self.flags
+
+
+PROBES = (
+    Probe(subject=SUBJECT, sources=("everything", "cleanup", "no_cleanup")),
+    Probe(subject="probe, cgo off", sources=("hello",), cgo="0", said=("hello",)),
+    Probe(subject="probe, cgo on", sources=("cgo",), cgo="1", said=("cgo: 42",)),
+    # Only a small one: on linux, other machine code is compiled for it, the whole runtime too.
+    Probe(subject="probe, pie", sources=("hello",), flags=("-buildmode=pie",), cgo="0", said=("hello",)),
+    Probe(
+        subject="probe, race",
+        sources=("race",),
+        flags=("-race",),
+        said=("WARNING: DATA RACE", "counted true"),
+        code=RACE_FOUND,
+    ),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What to compile the probe with, and for what.
+    """What to compile the probes with, and for what.
 
     Attributes:
         goroot: the toolchain's folder; its bin/go must run on this machine.
         host: what this machine is.
-        expected: what the program must be like.
+        expected: what the toolchain's own binaries must be like.
+        cgo: "0" where the toolchain's default for CGO_ENABLED must be 0; None where it is upstream's.
         scratch: a folder to work in.
+        path: the folders to look for a C compiler in, as in PATH.
     """
 
     goroot: Path
     host: Target
     expected: Expectation
+    cgo: str | None
     scratch: Path
+    path: str = field(default_factory=lambda: os.environ.get("PATH", os.defpath))
 
     @property
     def folder(self) -> Path:
-        """The module's folder; its caches stand there too, while it is compiled."""
+        """The module's folder; its caches stand there too, while the probes are compiled."""
         return self.scratch / "probe"
 
     @property
-    def environment(self) -> Mapping[str, str]:
-        """The go command's whole environment. CGO_ENABLED is left to the toolchain's own default, which is tested."""
-        folder = self.folder
+    def compiler(self) -> str:
+        """A C compiler for the target; empty where there is none. Only this machine's own counts."""
+        names = ("clang", "cc") if self.host.goos == "darwin" else ("gcc", "cc", "clang")
+        found = (shutil.which(name, path=self.path) for name in names)
+        return next((each for each in found if each), "") if self.expected.target == self.host else ""
+
+    def cgo_of(self, probe: Probe) -> str | None:
+        """CGO_ENABLED for a probe: the race detector takes a C compiler where it needs one and there is one."""
+        if not probe.race:
+            return probe.cgo
+        return "1" if self.compiler and self.host.goos != "darwin" else "0"
+
+    def environment(self, probe: Probe) -> Mapping[str, str]:
+        """The go command's whole environment."""
+        folder, cgo = self.folder, self.cgo_of(probe)
         return {
-            "PATH": os.environ.get("PATH", os.defpath),
+            "PATH": self.path,
             "HOME": str(folder),
             # Not the module's own folder: the go command ignores a go.mod in TMPDIR itself.
             "TMPDIR": str(folder / "tmp"),
@@ -71,69 +157,138 @@ class Job:
             "GOWORK": "off",
             "GOOS": self.expected.target.goos,
             "GOARCH": self.expected.target.goarch,
+            **({"CGO_ENABLED": cgo} if cgo else {}),
+            **({"CC": self.compiler} if cgo == "1" else {}),
         }
 
 
-def probe(job: Job, *, run: Runner) -> Inspected:
-    """Compiles, checks and, where that is possible, runs the probe.
+def probe(job: Job, *, run: Runner) -> Iterator[Inspected]:
+    """Compiles, checks and, where that is possible, runs the probes.
 
     Args:
-        job: what to compile it with.
-        run: starts the go command, and the program.
+        job: what to compile them with.
+        run: starts the go command, and the programs.
 
-    Returns:
-        The program's checks. The program stays in `Job.folder`, for second opinions; all else there is gone.
+    Yields:
+        Each program's checks. The programs stay in `Job.folder`, for second opinions; all else there is gone in the
+        end.
     """
     folder = job.folder
     files.remove(folder)
     (folder / "tmp").mkdir(parents=True)
-    program = folder / SUBJECT
     files.write(folder / "go.mod", f"module {MODULE}\n\ngo {LANGUAGE}\n")
-    files.write(folder / "main.go", resource("gobuild.verify").joinpath("probe.go.txt").read_text(encoding="utf-8"))
+    texts = resource("gobuild.verify").joinpath("probes")
+    for each in PROBES:
+        for name in each.sources:
+            source = texts.joinpath(f"{name}.go.txt").read_text(encoding="utf-8")
+            files.write(folder / each.folder / f"{name}.go", source)
+    programs = folder / "programs"
+    programs.mkdir()
     try:
-        compiled = _run(job, [job.goroot / "bin" / "go", "build", "-trimpath", *LIGHT, "-o", program, "."], run=run)
-        if isinstance(compiled, str) or compiled.code:
-            inspected = Inspected(path=program, subject=SUBJECT)
-            said = compiled if isinstance(compiled, str) else compiled.tail(8)
-            inspected.judge("compile", [said], seen="", expected="the new toolchain compiles it")
-            return inspected
-        inspected = inspect(program, subject=SUBJECT, program=MODULE, expected=job.expected)
-        _execute(job, inspected, run=run)
-        return inspected
+        for each in PROBES:
+            inspected = _compiled(job, each, programs / each.subject.replace(", ", "-").replace(" ", "-"), run=run)
+            yield inspected
+            if inspected.subject == SUBJECT and not inspected.image:
+                # A toolchain that compiles nothing need not say so five times.
+                return
     finally:
         for path in folder.iterdir():
-            if path != program:
+            if path != programs:
                 files.remove(path)
 
 
-def _run(job: Job, words: list[str | Path], *, run: Runner) -> Result | str:
+def _compiled(job: Job, each: Probe, program: Path, *, run: Runner) -> Inspected:
+    """One probe: compiled, checked, run."""
+    inspected = Inspected(path=program, subject=each.subject)
+    if each.cgo == "1" and not job.compiler:
+        inspected.skip("compile", f"no C compiler for {job.expected.target} here")
+        return inspected
+    words: list[str | Path] = ["build", "-trimpath", *LIGHT, *each.flags, "-o", program, f"./{each.folder}"]
+    result = _run(job, each, [job.goroot / "bin" / "go", *words], run=run)
+    said = result if isinstance(result, str) else result.tail(8)
+    if each.race and NO_CGO in said and not program.exists():
+        inspected.judge("refused", [], seen=said, expected="")
+    elif isinstance(result, str) or result.code:
+        inspected.judge("compile", [said], seen="", expected="the new toolchain compiles it")
+    elif each.cgo == "1" and job.host.goos == "darwin":
+        inspected.skip("format", "linked by Apple's linker, whose files this reader was not made for")
+        _execute(job, each, inspected, run=run)
+    else:
+        inspected = inspect(
+            program, subject=each.subject, program=f"{MODULE}/{each.folder}", expected=_wanted(job, each)
+        )
+        _excuse(each, inspected)
+        _execute(job, each, inspected, run=run)
+    return inspected
+
+
+def _wanted(job: Job, each: Probe) -> Expectation:
+    """What a probe must be like."""
+    cgo = job.cgo_of(each)
+    expected = expect.of_program(job.expected, cgo=cgo or job.cgo)
+    settings = dict(expected.settings)
+    if "-buildmode=pie" in each.flags:
+        settings["-buildmode"] = "pie"
+    if each.race:
+        settings["-race"] = "true"
+    if cgo == "1":
+        settings["CGO_ENABLED"] = "1"
+    # On linux a position-independent program has an interpreter; C's objects bring debugging information of their own.
+    static = expected.static and not (each.race or "pie" in settings["-buildmode"])
+    return replace(expected, settings=settings, static=static, debugging=cgo == "1")
+
+
+def _excuse(each: Probe, inspected: Inspected) -> None:
+    """Skips a check that failed on what the race detector's own object brings, and on nothing else."""
+    if not each.race:
+        return
+    for index, check in enumerate(inspected.checks):
+        brought = DETECTOR.get(check.name)
+        problems = check.seen.split("; ")
+        if brought and check.verdict is Verdict.FAILED and all(brought.fullmatch(problem) for problem in problems):
+            reason = f"{check.seen}: what LLVM's race detector brings"
+            inspected.checks[index] = replace(check, verdict=Verdict.SKIPPED, seen=reason, expected="")
+
+
+def _run(job: Job, each: Probe, words: list[str | Path], *, run: Runner) -> Result | str:
     """A run's result, or why there is none."""
     limit = COMPILE_LIMIT if len(words) > 1 else RUN_LIMIT
     try:
-        return run(words, env=job.environment, cwd=job.folder, timeout=limit, check=False)
+        return run(words, env=job.environment(each), cwd=job.folder, timeout=limit, check=False)
     except (CommandError, ToolMissing) as error:
         return error.reason
 
 
-def _execute(job: Job, inspected: Inspected, *, run: Runner) -> None:
+def _execute(job: Job, each: Probe, inspected: Inspected, *, run: Runner) -> None:
     """Runs the program where the machine is of its kind, and holds its lines against what they must be."""
     target = job.expected.target
     if target != job.host:
         inspected.skip("run", f"a program for {target} does not run on {job.host}")
         return
-    result = _run(job, [inspected.path], run=run)
-    wanted = [
-        f"version: {job.expected.stamp}",
-        f"target: {target}",
-        "http: hello over 127.0.0.1",
-        f"user: {os.getuid()}",
-        "finalizer: ran",
-    ]
-    said = [result] if isinstance(result, str) else result.output.splitlines()
-    failed = said != wanted or isinstance(result, str) or result.code != 0
+    result = _run(job, each, [inspected.path], run=run)
+    wanted = each.said or _everything(job.expected)
+    lines = [result] if isinstance(result, str) else result.output.splitlines()
+    # Around the race detector's report stand addresses and goroutines that change from run to run.
+    said = [line for line in lines if line in wanted] if each.race else lines
+    failed = tuple(said) != wanted or isinstance(result, str) or result.code != each.code
     inspected.judge(
         "run",
-        ["; ".join(said) or "nothing"] if failed else [],
+        ["; ".join(lines) or "nothing"] if failed else [],
         seen="; ".join(said),
         expected="; ".join(wanted),
+    )
+
+
+def _everything(expected: Expectation) -> tuple[str, ...]:
+    """What probes/everything.go.txt must print."""
+    release = expect.release_of(expected.stamp)
+    early = release is not None and (release.major, release.minor) < (1, 24)
+    return (
+        f"version: {expected.stamp}",
+        f"target: {expected.target}",
+        "http: hello over 127.0.0.1",
+        "https: hello over 127.0.0.1",
+        f"user: {os.getuid()}",
+        "finalizer: ran",
+        f"cleanup: {'not before go1.24' if early else 'ran'}",
     )

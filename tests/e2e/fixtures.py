@@ -72,10 +72,11 @@ def newest(shared: Path, cache: Path) -> Build:
 
 
 @pytest.fixture(scope="session")
-def upstream(shared: Path, cache: Path) -> Build:
-    """Nothing of ours: unpatched, unsuffixed, upstream's flags."""
-    words = ("--go", "1.22.10", "--profile", "upstream", "--series", "none", "--suffix", "")
-    return once(shared / "upstream", lambda at: _done(build(*words, folder=_project(at), cache=cache)))
+def reproduced(shared: Path, cache: Path) -> Build:
+    """Upstream's release from source, and compared with the official one: its report stands in `folder`."""
+    words = ("--go", "1.22.10", "--report", "report.json")
+    argv = ("invoke", "reproduce")
+    return once(shared / "reproduced", lambda at: _done(build(*words, folder=_project(at), cache=cache, argv=argv)))
 
 
 @pytest.fixture(scope="session")

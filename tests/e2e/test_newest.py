@@ -1,6 +1,7 @@
 """The newest Go, patched with everything there is, built whole for this machine and run here."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -30,6 +31,14 @@ def test_it_is_the_newest_and_says_so(newest: Build, installed: Path, tmp_path: 
     assert states == dict.fromkeys(["runtime-gpu-guard", "goenv-local", "osinit-trace", "toolchain-guard"], "applied")
     inside = json.loads((installed / "gobuild.json").read_text())
     assert "link-uuid" not in {patch["name"] for patch in inside["patches"]}
+
+
+def test_its_probe_ran_here_with_cleanups(newest: Build) -> None:
+    """Go has runtime.AddCleanup from 1.24 on."""
+    manifest = json.loads(newest.one("*.gobuild.json").read_text())
+    (ran,) = (each for each in manifest["checks"] if each["subject"] == "probe" and each["name"] == "run")
+    assert ran["verdict"] == "OK"
+    assert ran["seen"].endswith(f"https: hello over 127.0.0.1; user: {os.getuid()}; finalizer: ran; cleanup: ran")
 
 
 def test_its_trace_speaks_only_when_asked(installed: Path, tmp_path: Path) -> None:

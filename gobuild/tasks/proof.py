@@ -1,0 +1,112 @@
+"""The tasks that prove a toolchain against the official release: `reproduce` and `blast-radius`."""
+
+import json as codec
+import sys
+from pathlib import Path
+
+from invoke.context import Context
+
+from gobuild import compare, files
+from gobuild import reproduce as proving
+from gobuild.console import Console
+from gobuild.errors import ConfigError, disk_full_is_ours
+from gobuild.pipeline import Session
+from gobuild.tasks import show
+from gobuild.tasks.words import interruptible, settings_of, with_settings
+
+
+def _place(word: str) -> Path | None:
+    return Path(word).expanduser() if word else None
+
+
+def _report(word: str) -> Path | None:
+    path = _place(word)
+    if path and path.is_dir():
+        raise ConfigError(f"{path} is a folder", "--report with the name of a file")
+    return path
+
+
+def _keep(path: Path | None, document: dict[str, object], console: Console) -> None:
+    if path:
+        with disk_full_is_ours(f"writing {path}"):
+            files.write(path, codec.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        console.say(f"wrote {path}")
+
+
+@with_settings(
+    help={
+        "ours": "compare this archive or GOROOT, which was built before, instead of building",
+        "against": "the official archive, wheel or GOROOT, instead of fetching it",
+        "report": "write the report as JSON to this file",
+        "json": "print the report as JSON",
+    }
+)
+def reproduce(
+    context: Context, *, ours: str = "", against: str = "", report: str = "", json: bool = False, **words: object
+) -> None:
+    """Rebuilds a release unpatched, and compares it with the official one entry by entry."""
+    settings = settings_of(context, words)
+    console = Console(stream=sys.stderr) if json else Console()
+    path = _report(report)
+    with interruptible():
+        found = proving.reproduce(
+            Session(settings=settings, console=console), ours=_place(ours), against=_place(against)
+        )
+        _keep(path, found.document(), console)
+    if json:
+        show.document(found.document())
+    else:
+        counts = found.comparison.counts()
+        console.table(
+            f"Go {found.release} for {found.target}: {found.comparison.ours} with {found.comparison.official}",
+            ("ending", "entry", "what is equal, or the reason"),
+            compare.rows(found.comparison),
+        )
+        passed = sum(count for (ending, _), count in counts.items() if ending is compare.Ending.PASS)
+        console.say(f"{passed} entries equal, {len(found.comparison.executables)} of them executables")
+    proving.require(found)
+
+
+@with_settings(
+    help={
+        "ours": "the patched toolchain: its archive, or a GOROOT as it unpacks",
+        "against": "the archive, wheel or GOROOT to compare with, instead of fetching the official release",
+        "report": "write the report as JSON to this file",
+        "json": "print the report as JSON",
+    },
+    name="blast-radius",
+)
+def blast_radius(
+    context: Context, *, ours: str = "", against: str = "", report: str = "", json: bool = False, **words: object
+) -> None:
+    """Says what a patched toolchain changes, down to functions, and which patch explains it."""
+    settings = settings_of(context, words)
+    console = Console(stream=sys.stderr) if json else Console()
+    path, patched = _report(report), _place(ours)
+    if patched is None:
+        raise ConfigError("blast-radius needs a toolchain to look at", "--ours dist/go….tar.gz")
+    with interruptible():
+        found = proving.blast_radius(Session(settings=settings, console=console), ours=patched, against=_place(against))
+        _keep(path, found.document(), console)
+    if json:
+        show.document(found.document())
+    else:
+        console.table(
+            f"{found.ours} against {found.base}: {len(found.programs)} executables differ, {found.same} do not",
+            ("where", "what", "how", "explained by"),
+            _grouped(found),
+        )
+    proving.require_explained(found)
+
+
+def _grouped(found: compare.Radius) -> list[tuple[str, str, str, str]]:
+    """A row a difference; executables that share it stand in one row."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for program in found.programs:
+        for each in program.differences:
+            groups.setdefault((f"{each.kind}: {each.name}", each.seen, ", ".join(each.by)), []).append(program.name)
+    rows = [
+        (names[0] if len(names) == 1 else f"{len(names)} executables", what, seen, by or "nothing")
+        for (what, seen, by), names in sorted(groups.items(), key=lambda item: (bool(item[0][2]), -len(item[1])))
+    ]
+    return [*rows, *((each.name, "file", each.seen, ", ".join(each.by) or "nothing") for each in found.files)]

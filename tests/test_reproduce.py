@@ -1,0 +1,277 @@
+"""reproduce and blast-radius: what a user types, with real executables in small toolchains, and a toy make.bash."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from compare_fixtures import Files, tar, toolchain, wheel
+from goserver import serving
+from inside import gobuild
+
+from gobuild import files
+from gobuild.compare.unsigned import unsigned
+from gobuild.model import Target
+
+TOOLS = "pkg/tool/darwin_arm64"
+CLOSED = ("--index-url", "http://127.0.0.1:9/dl/")
+HOST = Target.host()
+
+
+@pytest.fixture
+def official(darwin_wheel: Path) -> Files:
+    return toolchain(darwin_wheel, "pack", "buildid")
+
+
+@pytest.fixture
+def rebuilt(official: Files) -> Files:
+    """What our own build makes of the same source: the same without Apple's signature."""
+    return {name: unsigned(data) if name.startswith(("bin/", TOOLS)) else data for name, data in official.items()}
+
+
+def manifest(**more: object) -> bytes:
+    document = {
+        "patches": [
+            {"name": "ours", "state": "applied", "files": ["src/runtime/proc.go", "go.env"]},
+            {"name": "idle", "state": "nothing to do", "files": ["README"]},
+        ],
+        "profile": {"cgo_enabled": None},
+        "source": {"kind": "wheel"},
+    }
+    return json.dumps(document | more).encode()
+
+
+def test_green(tmp_path: Path, official: Files, rebuilt: Files) -> None:
+    tar(tmp_path / "ours.tar.gz", rebuilt)
+    wheel(tmp_path / "official.whl", official)
+    words = ("reproduce", "--ours", "ours.tar.gz", "--against", "official.whl", "--report", "report.json")
+    done = gobuild(tmp_path, *words)
+    assert (done.code, done.err) == (0, "")
+    assert "3 of them executables" in done.out
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["ok"], report["release"], report["target"]) == (True, "1.22.10", "darwin/arm64")
+    assert [each["how"] for each in report["executables"]] == ["without the signature"] * 3
+    assert str(tmp_path) not in json.dumps(report)
+    told = gobuild(tmp_path, *words[:-2], "--json")
+    assert json.loads(told.out) == report
+
+
+def test_red(tmp_path: Path, official: Files, rebuilt: Files) -> None:
+    """A bit of a function of one executable, and a text."""
+    name = f"{TOOLS}/pack"
+    signed = official[name]
+    middle = signed.index(b"\xff Go build ID") + 0x4000
+    code = signed[:middle] + bytes([signed[middle] ^ 0x20]) + signed[middle + 1 :]
+    ours = tar(tmp_path / "ours.tar", rebuilt | {name: code, "go.env": b"GOTOOLCHAIN=local\n"})
+    theirs = wheel(tmp_path / "official.whl", official)
+    words = ("reproduce", "--ours", str(ours), "--against", str(theirs), "--report", "report.json")
+    done = gobuild(tmp_path, *words)
+    assert done.code == 8
+    assert "Go 1.22.10 for darwin/arm64 is not reproduced: 2 entries are not the official one's" in done.err
+    assert "go.env: size 18, official 505" in done.err
+    assert f"{name}: " in done.err
+    assert "(code) differs; no patch explains it" in done.err
+    assert "Traceback" not in done.err
+    report = json.loads((tmp_path / "report.json").read_text())
+    (program,) = report["radius"]["executables"]
+    assert [(each["kind"], each["by"]) for each in program["differences"]] == [("code", [])]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"VERSION": b"go1.22.10-acme1\n"}, "it is no rebuild of a release as it is"),
+        ({"VERSION": b"devel go1.28-abc\n"}, "which is no release"),
+        ({"VERSION": b"go1.22.9\n"}, "is go1.22.10, and ours.tar is go1.22.9"),
+        ({"bin/go": b"#!/bin/sh\n"}, "for nothing known, not for darwin/arm64"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(
+    tmp_path: Path, official: Files, rebuilt: Files, changed: Files, said: str
+) -> None:
+    tar(tmp_path / "ours.tar", rebuilt | changed)
+    tar(tmp_path / "official.tar", official)
+    done = gobuild(tmp_path, "reproduce", "--ours", "ours.tar", "--against", "official.tar")
+    assert done.code == 2
+    assert said in done.err
+    assert not (tmp_path / "build").exists()
+
+
+def test_words_that_cannot_be_used(tmp_path: Path, official: Files) -> None:
+    tar(tmp_path / "official.tar", official)
+    for words, said in (
+        (("reproduce", "--ours", "nowhere"), "there is no nowhere"),
+        (("reproduce", "--against", "nowhere"), "there is no nowhere"),
+        (("reproduce", "--ours", "official.tar", "--report", "."), "is a folder"),
+        (
+            ("reproduce", "--ours", "official.tar", "--against", "official.tar", "--target", "linux/amd64"),
+            "not for linux",
+        ),
+        (("blast-radius",), "needs a toolchain"),
+    ):
+        done = gobuild(tmp_path, *words)
+        assert done.code == 2, done.err
+        assert said in done.err
+
+
+def test_no_official_release_to_be_had(tmp_path: Path, official: Files) -> None:
+    tar(tmp_path / "ours.tar", official)
+    done = gobuild(tmp_path, "reproduce", "--ours", "ours.tar", "--offline", "--cache", "empty", *CLOSED)
+    assert done.code == 4
+    assert "the official Go 1.22.10 for darwin/arm64 is nowhere to be had" in done.err
+
+
+def test_the_official_archive_is_fetched_and_checked(
+    tmp_path: Path, official: Files, rebuilt: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tar(tmp_path / "ours.tar", rebuilt)
+    content = tar(tmp_path / "official.tar.gz", official).read_bytes()
+    name = "go1.22.10.darwin-arm64.tar.gz"
+    with serving() as server:
+        server.add("go1.22.10", name, content, kind="archive", os="darwin", arch="arm64")
+        words = (
+            "reproduce",
+            "--ours",
+            "ours.tar",
+            "--cache",
+            "cache",
+            "--source",
+            "archive",
+            "--index-url",
+            server.url,
+        )
+        # The real 1.22.10 is pinned, and this is another.
+        done = gobuild(tmp_path, *words)
+        assert done.code == 5, done.err
+        monkeypatch.setattr("gobuild.resources.table", lambda _name: {})
+        done = gobuild(tmp_path, *words, "--report", "report.json")
+        assert done.code == 0, done.err
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["official_source"]["origin"] == "127.0.0.1"
+    assert report["official_source"]["digest"] == f"sha256:{files.sha256(tmp_path / 'official.tar.gz')}"
+
+
+def test_blast_radius_explains_by_the_manifest(tmp_path: Path, official: Files, rebuilt: Files) -> None:
+    patched = {"go.env": b"GOTOOLCHAIN=local\n", "src/runtime/proc.go": b"package runtime\n"}
+    ours = tar(tmp_path / "ours.tar", rebuilt | patched | {"gobuild.json": manifest()})
+    theirs = tar(tmp_path / "official.tar", official)
+    words = ("blast-radius", "--ours", str(ours), "--against", str(theirs))
+    done = gobuild(tmp_path, *words)
+    assert done.code == 0, done.err
+    told = json.loads(gobuild(tmp_path, *words, "--json").out)
+    by = {each["name"]: each["by"] for each in told["files"]}
+    assert by == {"go.env": ["ours"], "gobuild.json": ["gobuild's manifest"], "src/runtime/proc.go": ["ours"]}
+    assert (told["ok"], told["same_executables"]) == (True, 3)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"src/runtime/mgc.go": b"package runtime\n"},
+        {"VERSION": b"go1.22.10-acme1\ntime 2020-01-01T00:00:00Z\n"},
+        {"pkg/tool/darwin_arm64/more": b"#!/bin/sh\n"},
+    ],
+    ids=["another file", "more in VERSION than the stamp", "a file more"],
+)
+def test_blast_radius_fails_on_what_nothing_explains(
+    tmp_path: Path, official: Files, rebuilt: Files, changed: Files
+) -> None:
+    official["src/runtime/mgc.go"] = rebuilt["src/runtime/mgc.go"] = b"package runtime // ours\n"
+    tar(tmp_path / "ours.tar", rebuilt | {"gobuild.json": manifest()} | changed)
+    tar(tmp_path / "official.tar", official)
+    done = gobuild(tmp_path, "blast-radius", "--ours", "ours.tar", "--against", "official.tar")
+    assert done.code == 8
+    assert "1 difference that no patch explains" in done.err
+    assert next(iter(changed)) in done.err
+
+
+def test_a_mode_is_explained_by_nothing(tmp_path: Path, official: Files, rebuilt: Files) -> None:
+    tar(tmp_path / "ours.tar", rebuilt | {"gobuild.json": manifest()}, modes={"bin/go": 0o777, "go.env": 0o666})
+    tar(tmp_path / "official.tar", official)
+    done = gobuild(tmp_path, "blast-radius", "--ours", "ours.tar", "--against", "official.tar")
+    assert done.code == 8
+    assert "2 differences that no patch explains" in done.err
+    assert "bin/go: mode 0777, official 0755" in done.err
+
+
+def test_a_manifest_that_is_none(tmp_path: Path, rebuilt: Files) -> None:
+    tar(tmp_path / "ours.tar", rebuilt | {"gobuild.json": b"{}"})
+    done = gobuild(tmp_path, "blast-radius", "--ours", "ours.tar", "--against", "ours.tar")
+    assert done.code == 8
+    assert "no manifest of gobuild's" in done.err
+
+
+PACKING = """\
+mkdir -p ../pkg/tool/$host
+cat >../pkg/tool/$host/distpack <<'END'
+#!/bin/sh
+set -e
+mkdir -p "$GOROOT/pkg/distpack" "$TMPDIR/all"
+exec "{python}" "$GOROOT/pack.py" "$GOROOT" "$GOOS" "$GOARCH"
+END
+chmod 755 ../pkg/tool/$host/distpack
+for tool in asm compile link; do cp ../program ../pkg/tool/$target/$tool; done
+cp ../program ../bin/$target/go; cp ../program ../bin/$target/gofmt
+chmod 755 ../bin/$target/* ../pkg/tool/$target/*
+"""
+
+PACK = """\
+import pathlib, sys, tarfile, zipfile
+root, goos, goarch = pathlib.Path(sys.argv[1]), *sys.argv[2:]
+stamp = (root / "VERSION").read_text().split()[0]
+made = root / "pkg/distpack"
+names = ["LICENSE", "VERSION", "go.env", "src/runtime/mfinal.go"]
+pairs = {name: name for name in names}
+pairs |= {f"bin/{goos}_{goarch}/{name}": f"bin/{name}" for name in ("go", "gofmt")}
+pairs |= {f"pkg/tool/{goos}_{goarch}/{name}": f"pkg/tool/{goos}_{goarch}/{name}" for name in ("asm", "compile", "link")}
+module = f"v0.0.1-{stamp}.{goos}-{goarch}"
+for name in (f"{stamp}.{goos}-{goarch}.tar.gz", f"{stamp}.src.tar.gz"):
+    with tarfile.open(made / name, "w:gz") as archive:
+        for path, called in sorted(pairs.items(), key=lambda pair: pair[1]):
+            archive.add(root / path, f"go/{called}")
+with zipfile.ZipFile(made / f"{module}.zip", "w") as pack:
+    for path, called in pairs.items():
+        pack.write(root / path, f"golang.org/toolchain@{module}/{called}")
+for end in ("mod", "info"):
+    (made / f"{module}.{end}").write_text("")
+"""
+
+
+@pytest.fixture
+def toy(toy_tree: Path, rebuilt: Files) -> Path:
+    """The toy, which "builds" a real executable and packs it as distpack would."""
+    make = toy_tree / "src/make.bash"
+    packing = PACKING.replace("{python}", sys.executable)
+    make.write_text(make.read_text() + packing)
+    (toy_tree / "program").write_bytes(rebuilt["bin/go"])
+    (toy_tree / "pack.py").write_text(PACK)
+    (toy_tree / "LICENSE").write_text("Copyright The Go Authors\n")
+    return toy_tree
+
+
+def _toys_official(tmp_path: Path, toy: Path, program: bytes) -> Path:
+    texts = {name: (toy / name).read_bytes() for name in ("LICENSE", "VERSION", "go.env", "src/runtime/mfinal.go")}
+    names = ("bin/go", "bin/gofmt", *(f"{TOOLS}/{name}" for name in ("asm", "compile", "link")))
+    return wheel(tmp_path / "official.whl", texts | dict.fromkeys(names, program))
+
+
+@pytest.mark.skipif(Target.parse("darwin/arm64") == HOST, reason="the toy cross-builds")
+@pytest.mark.parametrize("changed", [False, True])
+def test_from_source_to_the_verdict(tmp_path: Path, toy: Path, official: Files, go_wheel: Path, changed: bool) -> None:
+    """The whole task, with a source of one's own, which may call itself as upstream's only to be compared."""
+    against = _toys_official(tmp_path, toy, official["bin/go"])
+    if changed:
+        (toy / "src/runtime/mfinal.go").write_text("package runtime // changed\n")
+    words = ("--source", str(toy), "--go", "1.22.10", "--bootstrap", str(go_wheel), "--work", "work", "--dist", "dist")
+    done = gobuild(tmp_path, "reproduce", *words, "--against", str(against), "--report", "report.json", "--cache", "c")
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["source"]["kind"] == "local"
+    assert report["ok"] is not changed
+    assert done.code == (8 if changed else 0), done.err
+    assert ("src/runtime/mfinal.go: size" in done.err) is changed
+    # Nothing is delivered, and nothing can be packed from it.
+    assert not (tmp_path / "dist").exists()
+    if changed:
+        return
+    packing = gobuild(tmp_path, "package", *words, "--suffix", "acme1", "--series", "none", "--cache", "c")
+    assert packing.code == 9, packing.err

@@ -1,0 +1,392 @@
+"""Signing: real programs signed for real, ad hoc and by certificates of our own; codesign's words by a recorder."""
+
+import io
+import json
+import os
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import signers
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from e2e.plain_macho import stripped
+from signers import TEAM
+from verify_fixtures import compiled, failed, image, judged, view
+
+from gobuild import pipeline
+from gobuild.console import Console
+from gobuild.errors import BuildError, CommandError, ConfigError, SignError, ToolMissing
+from gobuild.model import Target
+from gobuild.pipeline import Session
+from gobuild.run import Result, run
+from gobuild.settings import Settings
+from gobuild.sign import Signer, copies, identity, signer
+from gobuild.sign import rcodesign as adapter
+from gobuild.verify import signature
+from gobuild.verify.signature import Signature
+
+LINUX, MAC = Target(goos="linux", goarch="amd64"), Target(goos="darwin", goarch="arm64")
+PASSWORD = "correct horse"
+ENTITLEMENTS = (
+    '<?xml version="1.0" encoding="UTF-8"?><plist version="1.0"><dict>'
+    "<key>com.apple.security.cs.allow-jit</key><true/></dict></plist>"
+)
+
+
+@pytest.fixture(scope="module")
+def hello(go_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return compiled(go_wheel, tmp_path_factory.mktemp("hello")).read_bytes()
+
+
+@pytest.fixture
+def p12(tmp_path: Path) -> Path:
+    path = tmp_path / "own.p12"
+    path.write_bytes(signers.signer().p12(PASSWORD.encode()))
+    return path
+
+
+def chosen(settings: Settings, *, host: Target = LINUX, path: str = "", runner: Any = run, **environ: str) -> Signer:
+    found = signer(settings, host=host, run=runner, environ=environ, path=path)
+    assert found
+    return found
+
+
+def by(path: Path, **more: Any) -> Settings:
+    return Settings(sign=str(path), sign_password_env="P12", **more)
+
+
+def signed(data: bytes, how: Signer, folder: Path) -> tuple[bytes, dict[str, str]]:
+    path = folder / "hello"
+    path.write_bytes(data)
+    told = copies({"bin/hello": path}, how, prefix="go-acme", scratch=folder / "scratch", note=lambda _text: None)
+    assert [each.name for each in folder.iterdir() if each.name.startswith(".")] == []
+    return path.read_bytes(), told
+
+
+def read(data: bytes, roots: tuple[bytes, ...] = ()) -> Signature:
+    found = signature.read(view(data), image(data), roots=roots)
+    assert found
+    return found
+
+
+def test_the_linker_s_signature_stays_by_default() -> None:
+    assert signer(Settings(), host=LINUX, run=run, environ={}, path="") is None
+
+
+def test_ad_hoc_is_the_same_every_time(hello: bytes, tmp_path: Path) -> None:
+    how = chosen(Settings(sign="ad-hoc"))
+    first, told = signed(hello, how, tmp_path)
+    again, _ = signed(hello, how, tmp_path)
+    assert first == again
+    found = read(first)
+    assert (found.problems, found.kind, found.identifier) == ([], "ad hoc", "go-acme.hello")
+    assert told["by"] == "ad hoc"
+    assert failed(judged(first, tmp_path)) == {}
+
+
+def test_nothing_but_the_signature_changes(hello: bytes, tmp_path: Path) -> None:
+    assert stripped(signed(hello, chosen(Settings(sign="ad-hoc")), tmp_path)[0]) == stripped(hello)
+
+
+def test_a_certificate_of_one_s_own(hello: bytes, p12: Path, tmp_path: Path) -> None:
+    how = chosen(by(p12), P12=PASSWORD)
+    made, told = signed(hello, how, tmp_path)
+    found = read(made, how.roots)
+    assert found.problems == []
+    assert found.signer
+    assert (found.team, found.signer.name) == (TEAM, "Developer ID Application: Test (ABCDE12345)")
+    assert found.requirement.startswith('identifier "go-acme.hello" and certificate root = H"')
+    assert "ends at no trusted root" in "; ".join(read(made).problems)
+    assert failed(judged(made, tmp_path)).keys() == {"signature"}
+    assert told["team"] == TEAM
+    assert told["timestamp"] == "none"
+
+
+@pytest.mark.parametrize("kind", ["pem", "encrypted pem", "ec", "self-signed"])
+def test_other_files_with_keys(hello: bytes, tmp_path: Path, kind: str) -> None:
+    who = signers.signer()
+    if kind == "ec":
+        who = signers.developer(signers.authority(), own=signers.key("ec"))
+    elif kind == "self-signed":
+        usage = ExtendedKeyUsageOID.CODE_SIGNING
+        who = signers.issue("Only Me", None, unit=TEAM, usage=usage)
+    secret = PASSWORD.encode() if kind == "encrypted pem" else None
+    (tmp_path / "own.pem").write_bytes(who.pem(password=secret))
+    settings = by(tmp_path / "own.pem") if secret else Settings(sign=str(tmp_path / "own.pem"))
+    how = chosen(settings, P12=PASSWORD)
+    assert read(signed(hello, how, tmp_path)[0], how.roots).problems == []
+
+
+def test_a_timestamp_from_a_server(hello: bytes, p12: Path, tmp_path: Path) -> None:
+    with signers.timestamp_server(signers.clock()) as url:
+        how = chosen(by(p12, timestamp_url=url), P12=PASSWORD)
+        found = read(signed(hello, how, tmp_path)[0], how.roots)
+    assert found.problems == []
+    assert found.signer
+    assert found.signer.stamped_by == "Test Timestamp Signer"
+
+
+def test_a_timestamp_server_that_does_not_answer(hello: bytes, p12: Path, tmp_path: Path) -> None:
+    how = chosen(by(p12, timestamp_url="http://127.0.0.1:9/"), P12=PASSWORD)
+    with pytest.raises(SignError, match="hello could not be signed"):
+        signed(hello, how, tmp_path)
+    assert (tmp_path / "hello").read_bytes() == hello
+
+
+def test_entitlements(hello: bytes, p12: Path, tmp_path: Path) -> None:
+    (tmp_path / "asked.plist").write_text(ENTITLEMENTS)
+    for settings in (
+        Settings(sign="ad-hoc", entitlements=str(tmp_path / "asked.plist")),
+        by(p12, entitlements=str(tmp_path / "asked.plist")),
+    ):
+        how = chosen(settings, P12=PASSWORD)
+        found = read(signed(hello, how, tmp_path)[0], how.roots)
+        assert (found.problems, found.entitlements) == ([], ("com.apple.security.cs.allow-jit",))
+
+
+def _no_key(at: Path) -> None:
+    at.write_bytes(signers.signer().certificate.public_bytes(Encoding.PEM))
+
+
+def _other_key(at: Path) -> None:
+    at.write_bytes(replace(signers.signer(), key=signers.key("ec")).pem())
+
+
+UNUSABLE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a chain with a gap": (
+        lambda at: at.write_bytes(signers.signer().pem(above=False)),
+        "lacks the certificate of CN=",
+    ),
+    "another's key": (_other_key, "is of the key in it"),
+    "no key": (_no_key, "it needs a password"),
+    "not there": (lambda at: None, "No such file"),
+    "something else": (lambda at: at.write_bytes(b"hello"), "it needs a password"),
+    "a folder": (lambda at: at.mkdir(), "Is a directory"),
+    "far too large": (lambda at: at.write_bytes(bytes(1 << 21)), "no file with a certificate"),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_files_that_cannot_sign_are_refused(tmp_path: Path, name: str) -> None:
+    make, why = UNUSABLE[name]
+    make(tmp_path / "own.pem")
+    with pytest.raises(ConfigError) as caught:
+        chosen(Settings(sign=str(tmp_path / "own.pem")))
+    assert why in str(caught.value)
+
+
+def test_passwords(p12: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(f"{PASSWORD}\nmore\n")
+    assert chosen(Settings(sign=str(p12), sign_password_file=str(tmp_path / "secret"))).told["team"] == TEAM
+    for settings, why in (
+        (Settings(sign=str(p12)), "it needs a password"),
+        (by(p12), "is not set"),
+        (Settings(sign=str(p12), sign_password_file=str(tmp_path / "none")), "cannot read the file with the password"),
+    ):
+        with pytest.raises(ConfigError, match=why):
+            chosen(settings)
+    with pytest.raises(ConfigError, match="the password is wrong") as caught:
+        chosen(by(p12), P12="battery staple")
+    assert "battery" not in str(caught.value)
+
+
+def test_secrets_show_nowhere(p12: Path, hello: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in what is written to files, not in what is shown, not in this process's environment."""
+    how = chosen(by(p12), P12=PASSWORD)
+    made, told = signed(hello, how, tmp_path)
+    key = identity.load(p12, PASSWORD.encode()).pem.split(b"\n")[2].decode()
+    assert isinstance(how, adapter.Certificate)
+    for shown in (repr(how), repr(how.identity), json.dumps(told), json.dumps(dict(os.environ))):
+        assert PASSWORD not in shown
+        assert key not in shown
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and path != p12]
+    assert left == [tmp_path / "hello"]
+    assert key.encode() not in made
+
+
+def test_the_key_passes_through_a_pipe_alone(p12: Path, hello: bytes, tmp_path: Path) -> None:
+    secret = b"x" * (1 << 20)
+    with adapter._readable(secret) as path:
+        assert Path(path).read_bytes() == secret
+    with adapter._readable(secret) as path:  # not read to its end: nothing hangs
+        assert path.startswith("/dev/fd/")
+
+
+def test_without_the_library_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(_name: str) -> Any:
+        raise ImportError
+
+    monkeypatch.setattr(adapter, "import_module", gone)
+    with pytest.raises(ToolMissing, match=r"gobuild\[sign\]"):
+        chosen(Settings(sign="ad-hoc"))
+
+
+def test_apple_s_designated_requirement_is_apple_s(darwin_wheel: Path) -> None:
+    """For a certificate under Apple's root it is, byte for byte, the one in Google's binaries."""
+    data = (darwin_wheel / "bin/gofmt").read_bytes()
+    found = read(data)
+    assert found.signer
+    google = identity.Identity(
+        name="",
+        team=found.team,
+        sha256="",
+        chain=tuple(each.public_bytes(Encoding.DER) for each in found.signer.chain.certificates),
+        apple=True,
+        pem=b"",
+    )
+    ours = google.requirement("org.golang.gofmt")
+    assert data.count(ours) == 1
+    place = image(data).signature
+    assert place
+    at = data.index(ours) - 20
+    assert struct.unpack_from(">5I", data, at) == (0xFADE0C01, 20 + len(ours), 1, 3, 20)
+
+
+# --- on a Mac: what the tools would be started with. Nothing of it was tried on one. ---------------------------------
+
+
+class Recorder:
+    """A runner that starts nothing, and answers as it is told."""
+
+    def __init__(self, answer: str = "", code: int = 0) -> None:
+        self.answer, self.code = answer, code
+        self.words: list[list[str]] = []
+        self.environments: list[dict[str, str]] = []
+
+    def __call__(self, argv: Sequence[str | Path], **how: Any) -> Result:
+        self.words.append([str(each) for each in argv])
+        self.environments.append(dict(how["env"]))
+        if self.code:
+            raise CommandError(f"{argv[0]}: exit code {self.code}")
+        return Result(argv=tuple(map(str, argv)), code=0, output=self.answer)
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> str:
+    """A PATH with programs of Apple's names that are never started."""
+    for name in ("codesign", "xcrun"):
+        path = tmp_path / "tools" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("#!/bin/sh\nexit 1\n")
+        path.chmod(0o755)
+    return str(tmp_path / "tools")
+
+
+NAME = "Developer ID Application: Acme (ABCDE12345)"
+
+
+def test_codesign_s_words(tmp_path: Path, tools: str) -> None:
+    (tmp_path / "asked.plist").write_text(ENTITLEMENTS)
+    cases: list[tuple[dict[str, str], list[str]]] = [
+        ({}, ["--timestamp=none"]),
+        ({"timestamp_url": "apple"}, ["--timestamp"]),
+        ({"timestamp_url": "https://tsa.example/"}, ["--timestamp=https://tsa.example/"]),
+        (
+            {"entitlements": str(tmp_path / "asked.plist")},
+            ["--timestamp=none", "--entitlements", str(tmp_path / "asked.plist")],
+        ),
+    ]
+    for more, expected in cases:
+        recorder = Recorder()
+        how = chosen(
+            Settings.of({"sign": f"identity:{NAME}"} | more),
+            host=MAC,
+            path=tools,
+            runner=recorder,
+            HOME="/h",
+            SECRET="s",
+        )
+        signed(b"program", how, tmp_path)
+        start = ["codesign", "--force", "--sign", NAME, "--identifier", "go-acme.hello", "--options", "runtime"]
+        assert recorder.words == [[*start, *expected, str(tmp_path / "hello")]]
+        assert recorder.environments == [{"PATH": tools, "HOME": "/h"}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ('{"id": "2f-1", "status": "Accepted", "message": "Processing complete"}', ""),
+        ('{"id": "2f-1", "status": "Invalid", "message": "Processing complete"}', "notary service says Invalid"),
+        ("Error: HTTP status code: 401", "said nothing that can be read"),
+    ],
+)
+def test_notarization(tmp_path: Path, tools: str, answer: str, says: str) -> None:
+    recorder = Recorder(answer)
+    settings = Settings(sign=f"identity:{NAME}", timestamp_url="apple", notarize="acme-profile")
+    how = chosen(settings, host=MAC, path=tools, runner=recorder)
+    if says:
+        with pytest.raises(SignError, match=says):
+            signed(b"program", how, tmp_path)
+    else:
+        assert signed(b"program", how, tmp_path)[1]["notarization"] == "2f-1"
+    pack = tmp_path / "scratch/notarize.zip"
+    start = ["xcrun", "notarytool", "submit", str(pack), "--keychain-profile", "acme-profile", "--wait"]
+    assert recorder.words[1] == [*start, "--output-format", "json", "--no-progress"]
+    assert not pack.exists()
+
+
+def test_codesign_failing(tmp_path: Path, tools: str) -> None:
+    how = chosen(Settings(sign=f"identity:{NAME}"), host=MAC, path=tools, runner=Recorder(code=1))
+    with pytest.raises(SignError, match="codesign could not sign hello"):
+        signed(b"program", how, tmp_path)
+
+
+def test_what_needs_a_mac_is_refused_elsewhere(tools: str) -> None:
+    with pytest.raises(ConfigError, match="on a Mac only"):
+        chosen(Settings(sign=f"identity:{NAME}"), host=LINUX, path=tools)
+    with pytest.raises(ToolMissing, match="codesign"):
+        chosen(Settings(sign=f"identity:{NAME}"), host=MAC, path="/nonexistent")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ({"sign": "adhoc"}, "one of linker, ad-hoc, FILE.p12"),
+        ({"sign": "identity:"}, "names no identity"),
+        ({"sign": "ad-hoc", "target": "linux/amd64"}, "programs for linux/amd64 are not signed"),
+        ({"sign": "ad-hoc", "timestamp_url": "apple"}, "timestamp_url means nothing"),
+        ({"sign": "ad-hoc", "sign_password_env": "X"}, "sign_password_env means nothing"),
+        ({"sign": "a.p12", "notarize": "x"}, "notarize means nothing"),
+        ({"entitlements": "x.plist"}, "entitlements means nothing"),
+        ({"sign": "a.p12", "sign_password_env": "A", "sign_password_file": "b"}, "two places"),
+        ({"sign": "a.p12", "sign_password_env": "hunter-2"}, "is no variable's name"),
+        ({"sign": "a.p12", "timestamp_url": "tsa.example"}, "no URL"),
+        ({"sign": "identity:x", "notarize": "x"}, "only what has a timestamp"),
+    ],
+)
+def test_settings_that_cannot_be(words: dict[str, str], says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Settings.of(words)
+    assert says in str(caught.value)
+    assert "hunter" not in str(caught.value)
+
+
+def test_the_password_reaches_no_child(
+    toy_tree: Path, p12: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pipeline opens the file before any work; make.bash sees neither the variable nor what it holds."""
+    go = tmp_path / "bootstrap/bin/go"
+    go.parent.mkdir(parents=True)
+    root = 'cd "$(dirname "$0")/.." && pwd'
+    go.write_text(f'#!/bin/sh\ncase $1 in env) {root};; *) echo "go version go1.22.10 linux/amd64";; esac\n')
+    go.chmod(0o755)
+    (toy_tree / "src/make.bash").write_text("env; ps -ef 2>/dev/null; exit 2\n")
+    monkeypatch.setenv("P12", PASSWORD)
+    places = {"dist": tmp_path / "dist", "work": tmp_path / "work", "cache": tmp_path / "cache"}
+    built = by(
+        p12, go="1.22.10", source=str(toy_tree), series="none", suffix="toy", bootstrap=str(go.parent.parent), **places
+    )
+    with pytest.raises(BuildError):
+        pipeline.build(Session(settings=built, console=Console(stream=io.StringIO())))
+    log = (tmp_path / "work/go1.22.10-toy.darwin-arm64/make.log").read_text()
+    assert "GOROOT_BOOTSTRAP" in log
+    assert PASSWORD not in log
+    assert "P12" not in log
+    monkeypatch.setenv("P12", "wrong")
+    with pytest.raises(ConfigError, match="the password is wrong"):
+        pipeline.build(Session(settings=built, console=Console(stream=io.StringIO())))
+    assert not places["dist"].exists() or not list(places["dist"].glob("go*"))

@@ -1,0 +1,404 @@
+"""The CMS of a signature made by an identity: Google's holds, and nothing of it changes unseen; so do made ones."""
+
+import hashlib
+import struct
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import apple_platform
+import mutants
+import pytest
+import signers
+import small
+from asn1crypto import cms as asn1_cms
+from asn1crypto import tsp
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from needs import needs
+from signers import AUTHORITY, DEVELOPER_ID, TEAM, Signer
+from verify_fixtures import image, put, view
+
+from gobuild.model import Target
+from gobuild.verify import certificates, cms, signature
+from gobuild.verify.cms import Signer as Found
+from gobuild.verify.view import Malformed
+
+pytestmark = pytest.mark.filterwarnings("error::cryptography.utils.CryptographyDeprecationWarning")
+"""As gobuild itself has it; pytest sets filters of its own."""
+
+GOOGLE = "EQHXZ8M8AV"
+RELEASES = ("1.21.13", "1.22.10", "1.23.9", "1.24.11", "1.25.5", "1.26.6", "1.27.3")
+
+
+def blobs(data: bytes) -> dict[int, tuple[int, bytes]]:
+    """The blobs of a file's signature by slot, read by hand: where each stands, and its bytes."""
+    place = image(data).signature
+    assert place
+    (count,) = struct.unpack_from(">I", data, place.offset + 8)
+    found = {}
+    for index in range(count):
+        slot, at = struct.unpack_from(">2I", data, place.offset + 12 + 8 * index)
+        (size,) = struct.unpack_from(">I", data, place.offset + at + 4)
+        found[slot] = (place.offset + at, data[place.offset + at : place.offset + at + size])
+    return found
+
+
+def parts(data: bytes) -> tuple[bytes, bytes]:
+    """A file's CMS, and its only CodeDirectory."""
+    found = blobs(data)
+    return found[0x10000][1][8:], found[0][1]
+
+
+def held(content: bytes, directory: bytes, *, team: str = TEAM, roots: tuple[bytes, ...] | None = None) -> Found:
+    trusted = (signers.root().der(),) if roots is None else roots
+    return cms.read(content, [("sha256", directory)], team=team, roots=trusted)
+
+
+def refused(content: bytes, directory: bytes, *, team: str = TEAM, roots: tuple[bytes, ...] | None = None) -> str:
+    """Why a CMS is refused."""
+    with pytest.raises(Malformed) as caught:
+        held(content, directory, team=team, roots=roots)
+    return str(caught.value)
+
+
+@lru_cache(maxsize=64)
+def signed(by: Signer, team: str = TEAM, at: str = "") -> tuple[bytes, bytes]:
+    """The CMS and the CodeDirectory that apple-platform-py makes with this signer."""
+    made = apple_platform.sign_macho_bytes(
+        small.macho(),
+        binary_identifier="test.hello",
+        signer=apple_platform.Signer(pem=apple_platform.PemKey(files=[str(_pem(by))])),
+        code_signature_flags=["runtime"],
+        digests=["sha256"],
+        team_name=team or None,
+        timestamp_url="none",
+        signing_time=at or None,
+    )
+    return parts(made)
+
+
+_FOLDER: list[Path] = []
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    _FOLDER.append(tmp_path_factory.mktemp("signers"))
+
+
+def _pem(by: Signer) -> Path:
+    path = _FOLDER[-1] / f"{hashlib.sha256(by.der()).hexdigest()}.pem"
+    path.write_bytes(by.pem())
+    return path
+
+
+def stamped(content: bytes, by: Signer, *, of: bytes | None = None, **how: Any) -> bytes:
+    """The same CMS with a timestamp of its signature, or of other bytes."""
+    info = asn1_cms.ContentInfo.load(content)
+    signer = info["content"]["signer_infos"][0]
+    digest = hashlib.sha256(signer["signature"].native if of is None else of).digest()
+    imprint = tsp.MessageImprint({"hash_algorithm": {"algorithm": "sha256"}, "hashed_message": digest})
+    token = signers.token(imprint, by, **how)
+    signer["unsigned_attrs"] = [{"type": "signature_time_stamp_token", "values": [token]}]
+    dumped: bytes = info.dump(force=True)
+    return dumped
+
+
+@pytest.fixture(scope="module")
+def google(darwin_wheel: Path) -> bytes:
+    return (darwin_wheel / "pkg/tool/darwin_arm64/pack").read_bytes()
+
+
+# --- Google's own --------------------------------------------------------------------------------------------------
+
+
+def test_all_of_google_s_signatures_lead_to_apple_s_root(darwin_wheel: Path) -> None:
+    programs = [*(darwin_wheel / "bin").iterdir(), *(darwin_wheel / "pkg/tool/darwin_arm64").iterdir()]
+    assert len(programs) == 19
+    for path in programs:
+        found = held(*parts(path.read_bytes()), team=GOOGLE, roots=())
+        assert (found.name, found.team) == ("Developer ID Application: Google LLC (EQHXZ8M8AV)", GOOGLE)
+        assert (found.root, found.pinned) == ("Apple Root CA", True)
+        assert found.stamped_by.startswith("Timestamp Signer MA")
+        # The VERSION file says when the release was cut: it was signed within the hour.
+        assert timedelta(0) < found.at - datetime(2024, 11, 27, 20, 27, 20, tzinfo=UTC) < timedelta(hours=1)
+
+
+def test_it_is_judged_at_the_timestamp_s_time(google: bytes) -> None:
+    """The certificates end on 2027-02-01: signed before, it holds for ever; the same chain a day later would not."""
+    found = held(*parts(google), team=GOOGLE, roots=())
+    ends = found.chain.leaf.not_valid_after_utc
+    assert (ends.year, ends.month, ends.day) == (2027, 2, 1)
+    chain = [certificates.encoded(each) for each in found.chain.certificates]
+    for at, holds in ((found.at, True), (ends, True), (ends + timedelta(days=1), False)):
+        if holds:
+            certificates.chain(chain[0], frozenset(chain[1:]), roots=(), at=at, purpose=certificates.DEVELOPER_ID)
+            continue
+        with pytest.raises(Malformed, match="is valid from 2022-02-08 to 2027-02-01, not on 2027-02-02"):
+            certificates.chain(chain[0], frozenset(chain[1:]), roots=(), at=at, purpose=certificates.DEVELOPER_ID)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("release", RELEASES)
+def test_every_official_release_holds(get_goroot: Callable[[str, Target], Path], release: str) -> None:
+    root = get_goroot(release, Target(goos="darwin", goarch="arm64"))
+    for path in (*(root / "bin").iterdir(), *(root / "pkg/tool/darwin_arm64").iterdir()):
+        found = held(*parts(path.read_bytes()), team=GOOGLE, roots=())
+        assert found.pinned
+        assert found.stamped_by
+
+
+def _found_in(google: bytes) -> mutants.Look:
+    directory = parts(google)[1]
+
+    def found(content: bytes) -> bool:
+        try:
+            held(content, directory, team=GOOGLE, roots=())
+        except Malformed:
+            return True
+        return False
+
+    return found
+
+
+def test_flips_in_google_s_cms_are_found(google: bytes) -> None:
+    content = parts(google)[0]
+    assert mutants.unseen(content, range(0, len(content), 23), _found_in(google)) == []
+
+
+@pytest.mark.slow
+def test_a_flip_in_every_byte_of_google_s_cms_is_found(google: bytes) -> None:
+    content = parts(google)[0]
+    assert mutants.unseen(content, range(len(content)), _found_in(google), seed=2) == []
+
+
+def test_unused_bits_of_a_certificate_s_signature_are_none(google: bytes) -> None:
+    """Nobody signs these bytes: found by flipping each of the eight bits of every byte, not one bit only."""
+    content, directory = parts(google)
+    header = b"\x03\x82\x01\x01\x00"
+    places = [at for at in range(len(content)) if content.startswith(header, at)]
+    assert len(places) >= 5
+    for at in places:
+        for unused in range(1, 8):
+            changed = put(content, at + len(header) - 1, "<B", unused)
+            assert refused(changed, directory, team=GOOGLE, roots=())
+
+
+def test_the_whole_file_s_verdict_is_the_cms_s(google: bytes) -> None:
+    """The fast way above looks at the CMS alone: the whole reader, with every page hash, says the same."""
+    at, blob = blobs(google)[0x10000]
+    for position in range(at, at + len(blob), 401):
+        changed = put(google, position, "<B", google[position] ^ 0x20)
+        found = signature.read(view(changed), image(changed))
+        assert found
+        assert found.problems, f"a flip at {position:#x} was not found"
+
+
+def test_cut_and_lengthened_it_is_refused(google: bytes) -> None:
+    content, directory = parts(google)
+    for length in range(0, len(content), 97):
+        assert refused(content[:length], directory, team=GOOGLE, roots=())
+    for more in (b"\0", b"\0\0", b"\x05\0", bytes(1 << 18)):
+        assert refused(content + more, directory, team=GOOGLE, roots=())
+
+
+def test_it_is_of_this_file_alone(google: bytes, darwin_wheel: Path) -> None:
+    content = parts(google)[0]
+    other = parts((darwin_wheel / "pkg/tool/darwin_arm64/nm").read_bytes())[1]
+    assert "of other content" in refused(content, other, team=GOOGLE, roots=())
+    assert "the team is ABCDE12345" in refused(*parts(google), roots=())
+    both = [("sha1", parts(google)[1]), ("sha256", parts(google)[1])]
+    with pytest.raises(Malformed, match="list of CodeDirectories is not of those"):
+        cms.read(content, both, team=GOOGLE)
+
+
+def test_openssl_agrees(google: bytes, tmp_path: Path) -> None:
+    openssl = needs("openssl")
+    content, directory = parts(google)
+    (tmp_path / "root.pem").write_bytes(
+        certificates.certificate(certificates.apple_roots()[0]).public_bytes(Encoding.PEM)
+    )
+    words = [openssl, "cms", "-verify", "-binary", "-purpose", "any", "-ignore_critical", "-inform", "DER"]
+    at = str(int(held(content, directory, team=GOOGLE, roots=()).at.timestamp()))
+
+    def verified(content: bytes, directory: bytes) -> bool:
+        (tmp_path / "cms").write_bytes(content)
+        (tmp_path / "code").write_bytes(directory)
+        files = ["-in", "cms", "-content", "code", "-CAfile", "root.pem", "-attime", at, "-out", "out"]
+        return subprocess.run([*words, *files], cwd=tmp_path, capture_output=True, check=False).returncode == 0
+
+    assert verified(content, directory)
+    assert not verified(content, directory[:-1] + b"x")
+    value = asn1_cms.ContentInfo.load(content)["content"]["signer_infos"][0]["signature"].native
+    spoiled = content.replace(value, value[:-1] + bytes([value[-1] ^ 1]))
+    assert not verified(spoiled, directory)
+    assert "does not hold" in refused(spoiled, directory, team=GOOGLE, roots=())
+
+
+def test_the_pinned_root_is_the_one_that_ships() -> None:
+    assert [hashlib.sha256(each).hexdigest() for each in certificates.apple_roots()] == list(certificates.PINNED)
+
+
+# --- made ones: right, and wrong in one way ------------------------------------------------------------------------
+
+
+def test_one_s_own_root_is_trusted_only_if_asked() -> None:
+    content, directory = signed(signers.signer())
+    found = held(content, directory)
+    assert (found.pinned, found.team, found.stamped_by) == (False, TEAM, "")
+    assert "trusted by the caller" in found.told
+    assert "no timestamp" in found.told
+    assert "ends at no trusted root, but at" in refused(content, directory, roots=())
+    assert "ends at no trusted root" in refused(content, directory, roots=(signers.clock().der(),))
+
+
+def test_ecdsa_holds_too() -> None:
+    by = signers.developer(signers.authority(), own=signers.key("ec"))
+    assert held(*signed(by)).name == "Developer ID Application: Test (ABCDE12345)"
+
+
+def test_a_timestamp_is_what_counts() -> None:
+    content, directory = signed(signers.signer())
+    found = held(stamped(content, signers.clock()), directory)
+    assert found.stamped_by == "Test Timestamp Signer"
+    # Ended a week ago, signed and timestamped before: it holds. Timestamped after: it does not.
+    ended = signers.developer(signers.authority(), days=(-300, -7))
+    then = datetime.now(UTC) - timedelta(days=20)
+    content, directory = signed(ended, at=f"{then:%Y-%m-%dT%H:%M:%SZ}")
+    assert held(stamped(content, signers.clock(), at=then), directory).at == then.replace(microsecond=0)
+    late = datetime.now(UTC)
+    content, directory = signed(ended, at=f"{late:%Y-%m-%dT%H:%M:%SZ}")
+    assert "is valid from" in refused(stamped(content, signers.clock(), at=late), directory)
+
+
+def _clock(**how: Any) -> Signer:
+    above = signers.issue("A Timestamp CA", signers.root(), ca=True)
+    return signers.issue("A Clock", above, **({"usage": ExtendedKeyUsageOID.TIME_STAMPING} | how))
+
+
+def test_timestamps_that_lie_are_refused() -> None:
+    content, directory = signed(signers.signer())
+    clock = signers.clock()
+    day = timedelta(days=1)
+    stranger = signers.issue("Stranger", None, ca=True)
+    unknown = signers.issue("Unknown", stranger, usage=ExtendedKeyUsageOID.TIME_STAMPING)
+    for changed, why in (
+        (stamped(content, clock, of=b"another signature"), "of another signature"),
+        (stamped(content, clock, at=datetime.now(UTC) - day), "but signed, it says"),
+        (stamped(content, clock, names=signers.signer()), "names another signer's certificate"),
+        (stamped(content, unknown), "ends at no trusted root"),
+        (stamped(content, signers.signer()), "no certificate for timestamping"),
+        (stamped(content, _clock(critical=False)), "no certificate for timestamping"),
+        (stamped(content, _clock(days=(-9, -5))), "is valid from"),
+        (
+            stamped(content, clock, chain=(clock.certificate, *clock.above, stranger.certificate)),
+            "outside the chain: Stranger",
+        ),
+    ):
+        assert why in refused(changed, directory)
+
+
+def _under(authority: Signer, **how: Any) -> Signer:
+    return signers.developer(authority, **how)
+
+
+def _chains() -> dict[str, tuple[Callable[[], Signer], str]]:
+    root, issue = signers.root, signers.issue
+    return {
+        "ended": (lambda: _under(signers.authority(), days=(-9, -5)), "is valid from"),
+        "not yet": (lambda: _under(signers.authority(), days=(5, 9)), "is valid from"),
+        "authority ended": (lambda: _under(issue("CA", root(), ca=True, days=(-9, -5))), "is valid from"),
+        "authority that is none": (lambda: _under(issue("No CA", root())), "No CA may not sign certificates"),
+        "authority, not critical": (
+            lambda: _under(issue("Weak CA", root(), ca=True, critical=False)),
+            "Weak CA may not sign certificates",
+        ),
+        "path too long": (
+            lambda: _under(issue("Lower", issue("Upper", root(), ca=True, path_length=0), ca=True)),
+            "Upper allows 0 authorities below it, and there are 1",
+        ),
+        "no usage": (lambda: _under(signers.authority(), usage=None), "does not say what it may be used for"),
+        "other usage": (
+            lambda: _under(signers.authority(), usage=ExtendedKeyUsageOID.SERVER_AUTH),
+            "is no certificate for Developer ID Application",
+        ),
+        "usage not critical": (lambda: _under(signers.authority(), critical=False), "is no certificate for"),
+        "unknown critical extension": (
+            lambda: _under(signers.authority(), markers={"1.2.3.4": True}),
+            "critical extension 1.2.3.4",
+        ),
+        "small key": (_small, "Small CA has a key that is too weak"),
+        "an authority itself": (lambda: _under(signers.authority(), ca=True), "no certificate for"),
+        "more than the chain": (
+            lambda: Signer(
+                key=signers.signer().key,
+                certificate=signers.signer().certificate,
+                above=(*signers.signer().above, signers.clock().certificate),
+            ),
+            "outside the chain: Test Timestamp Signer",
+        ),
+        "the authority left out": (
+            lambda: Signer(
+                key=signers.signer().key, certificate=signers.signer().certificate, above=(root().certificate,)
+            ),
+            "ends at no trusted root",
+        ),
+    }
+
+
+def _small() -> Signer:
+    own = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    return _under(signers.issue("Small CA", signers.root(), ca=True, own=own))
+
+
+@pytest.mark.parametrize("name", _chains())
+def test_chains_that_do_not_hold_are_refused(name: str) -> None:
+    make, why = _chains()[name]
+    assert why in refused(*signed(make()))
+
+
+def test_the_team_is_the_certificate_s() -> None:
+    content, directory = signed(signers.signer(), team="OTHER00000")
+    assert "the team is OTHER00000" in refused(content, directory, team="OTHER00000")
+
+
+def test_under_apple_s_root_apple_s_rules_hold_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the test's root in Apple's place: markers, a team and a timestamp must be there."""
+    root = signers.root().der()
+    monkeypatch.setattr(certificates, "PINNED", {hashlib.sha256(root).hexdigest(): "Apple Root CA"})
+    monkeypatch.setattr(certificates, "apple_roots", lambda: (root,))
+    certificates.chain.cache_clear()
+    try:
+        content, directory = signed(signers.signer())
+        assert held(stamped(content, signers.clock()), directory, roots=()).pinned
+        assert "nothing says when" in refused(content, directory, roots=())
+        for by, why in (
+            (_under(signers.authority(), markers={}), DEVELOPER_ID),
+            (_under(signers.issue("Other CA", signers.root(), ca=True)), AUTHORITY),
+        ):
+            content, directory = signed(by)
+            assert f"lacks Apple's extension {why}" in refused(stamped(content, signers.clock()), directory, roots=())
+        content, directory = signed(signers.signer())
+        assert "lacks Apple's extension" in refused(stamped(content, _clock()), directory, roots=())
+        content, directory = signed(signers.signer(), team="")
+        assert "the team is not named" in refused(stamped(content, signers.clock()), directory, team="", roots=())
+    finally:
+        certificates.chain.cache_clear()
+
+
+def test_flips_in_a_made_cms_are_found() -> None:
+    """Another shape than Apple's: all DER, ECDSA, no timestamp."""
+    content, directory = signed(signers.developer(signers.authority(), own=signers.key("ec")))
+
+    def found(changed: bytes) -> bool:
+        try:
+            held(changed, directory)
+        except Malformed:
+            return True
+        return False
+
+    assert mutants.unseen(content, range(0, len(content), 7), found) == []

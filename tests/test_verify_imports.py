@@ -1,0 +1,321 @@
+"""Bind and rebase opcodes, tables for unwinding, the table of functions: by Go's linker and by a C linker."""
+
+import re
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import small
+from needs import needs
+from verify_fixtures import compiled, image, put, view
+
+from gobuild.run import run
+from gobuild.verify import code, imports, macho, unwind
+from gobuild.verify.image import MachO
+from gobuild.verify.view import Malformed
+
+LLD = ("ld64.lld", *(f"ld64.lld-{version}" for version in range(14, 22)))
+MC = ("llvm-mc", *(f"llvm-mc-{version}" for version in range(14, 22)))
+OBJDUMP = ("llvm-objdump", *(f"llvm-objdump-{version}" for version in range(14, 22)))
+
+PROGRAM = """\
+	.build_version macos, 11, 0
+	.text
+	.globl _main
+	.p2align 2
+_main:
+	.cfi_startproc
+	stp x29, x30, [sp, #-16]!
+	mov x29, sp
+	.cfi_def_cfa w29, 16
+	.cfi_offset w30, -8
+	.cfi_offset w29, -16
+	bl _getpid
+	bl _weak
+	ldp x29, x30, [sp], #16
+	ret
+	.cfi_endproc
+_odd:
+	.cfi_startproc
+	.cfi_escape 0x0f, 0x03, 0x8f, 0x10, 0x06
+	ret
+	.cfi_endproc
+	.weak_reference _weak
+	.data
+	.p2align 3
+	.quad _main
+	.quad _main
+	.quad _errno
+	.subsections_via_symbols
+"""
+"""A C compiler's kind of program: lazy and weak imports, pointers in data, and a frame that only DWARF can describe."""
+
+STUB = """\
+--- !tapi-tbd
+tbd-version: 4
+targets: [ arm64-macos ]
+install-name: '/usr/lib/libSystem.B.dylib'
+exports:
+  - targets: [ arm64-macos ]
+    symbols: [ _getpid, _weak, _errno, dyld_stub_binder ]
+...
+"""
+
+
+@pytest.fixture(scope="module")
+def linked(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A program that LLVM's linker linked, as cgo's programs are by a C linker."""
+    folder = tmp_path_factory.mktemp("linked")
+    (folder / "main.s").write_text(PROGRAM)
+    (folder / "libSystem.tbd").write_text(STUB)
+    assemble = [needs(*MC), "-triple", "arm64-apple-macos11", "-filetype=obj", "-o", "main.o", "main.s"]
+    link = [needs(*LLD), "-arch", "arm64", "-platform_version", "macos", "11.0", "11.0", "-o", "main", "main.o"]
+    for words in (assemble, [*link, "libSystem.tbd"]):
+        run(words, env={"PATH": "/usr/bin:/bin"}, cwd=folder)
+    return (folder / "main").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def hello(go_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return compiled(go_wheel, tmp_path_factory.mktemp("hello")).read_bytes()
+
+
+def told(data: bytes) -> str:
+    return "; ".join(imports.problems(view(data), image(data)))
+
+
+def place(found: MachO, what: str) -> int:
+    return next(each.offset for each in found.linkedit if each.what == what)
+
+
+def test_a_c_linker_s_tables_are_read(linked: bytes) -> None:
+    found = image(linked)
+    assert {(each.table, each.name, each.ordinal) for each in found.bindings} == {
+        ("bind opcodes", "dyld_stub_binder", 1),
+        ("bind opcodes", "_errno", 1),
+        ("lazy bind opcodes", "_getpid", 1),
+        ("lazy bind opcodes", "_weak", 1),
+    }
+    assert told(linked) == ""
+    assert list(unwind.problems(view(linked), found)) == []
+    assert found.section("__unwind_info")
+    assert found.section("__eh_frame")
+
+
+def test_the_symbol_table_must_agree_with_the_opcodes(linked: bytes) -> None:
+    found = image(linked)
+    entries = place(found, "symbols") + 16 * found.undefined[0]
+    assert "is of library 2 by the symbol table, and of library 1 by its binding" in told(
+        put(linked, entries + 6, "<H", 2 << 8)
+    )
+
+
+def test_the_bindings_are_those_that_llvm_reads(hello: bytes, linked: bytes, tmp_path: Path) -> None:
+    for data in (hello, linked):
+        (tmp_path / "file").write_bytes(data)
+        words = [needs(*OBJDUMP), "--macho", "--bind", "--lazy-bind", "file"]
+        said = run(words, env={"PATH": "/usr/bin:/bin"}, cwd=tmp_path).output
+        theirs = sorted(re.findall(r"^__\w+ +__\w+ +0x([0-9A-F]+) .*?(\w+)(?: \(weak import\))?$", said, re.MULTILINE))
+        found = image(data)
+        ours = [(found.segments[each.segment].address + each.offset, each.name) for each in found.bindings]
+        assert theirs == sorted((f"{address:X}", name) for address, name in ours)
+        assert len(theirs) > 3
+
+
+def rebased(data: bytes) -> set[tuple[int, int]]:
+    found = image(data)
+    entry = next(each for each in found.linkedit if each.what == "rebase opcodes")
+    return imports._run(data[entry.offset : entry.end], imports._places(found))
+
+
+def test_what_is_slid_is_what_llvm_reads(hello: bytes, linked: bytes, tmp_path: Path) -> None:
+    for data in (hello, linked):
+        (tmp_path / "file").write_bytes(data)
+        words = [needs(*OBJDUMP), "--macho", "--rebase", "file"]
+        said = run(words, env={"PATH": "/usr/bin:/bin"}, cwd=tmp_path).output
+        theirs = {int(each, 16) for each in re.findall(r" 0x([0-9A-F]+) +pointer$", said, re.MULTILINE)}
+        segments = image(data).segments
+        assert {segments[segment].address + offset for segment, offset in rebased(data)} == theirs
+
+
+def test_the_fast_way_to_read_what_is_slid_says_the_same(hello: bytes) -> None:
+    found = image(hello)
+    entry = next(each for each in found.linkedit if each.what == "rebase opcodes")
+    opcodes = hello[entry.offset : entry.end]
+    assert imports.GO_S.fullmatch(opcodes)
+    slid, slow = imports._slid(opcodes, imports._places(found)), rebased(hello)
+    assert len(slow) > 1000
+    for segment, offset in sorted(slow)[::7]:
+        assert slid(segment, offset)
+        assert slid(segment, offset + 8) == ((segment, offset + 8) in slow)
+    last = imports._places(found)[3][1]
+    for offset, right in ((last, True), (last + 8, False), (1 << 40, False)):
+        extra = opcodes[:1] + b"\x23" + imports._written(offset) + b"\x51" + opcodes[1:]
+        for way in (imports._slid, imports._run):
+            if right:
+                way(extra, imports._places(found))
+            else:
+                with pytest.raises(Malformed, match="which is not writable"):
+                    way(extra, imports._places(found))
+
+
+PLACES = {2: (0, 0x1000)}
+
+
+@pytest.mark.parametrize(
+    ("opcodes", "message"),
+    [
+        (b"\x11\x22\x80", "no end"),
+        (b"\x11\x22" + b"\xff" * 9 + b"\x7f\x51", "no end or more than 64 bits"),
+        (b"\x11\x21\x00\x51\x00", "not writable"),
+        (b"\x12\x22\x00\x51\x00", "slide no pointers"),
+        (b"\x11\x22\x00\x60\xff\xff\x03", "leave their segment"),
+        (b"\x11\x22\x00\x5f\x00\x01", "go on behind their end"),
+        (b"\x11\x22\x88\x20\x51\x00", "not writable"),
+        (b"\x11\x22\x00\x90", "hold 0x90"),
+        (b"\x11\x22\x00\x80\x03\x80\x10", "not writable"),
+    ],
+)
+def test_bad_rebase_opcodes_are_refused(opcodes: bytes, message: str) -> None:
+    with pytest.raises(Malformed, match=message):
+        imports._slid(opcodes, PLACES)
+
+
+def test_every_form_of_rebase_opcodes_is_run() -> None:
+    opcodes = b"\x11\x22\x00\x52\x30\x10\x41\x60\x02\x70\x08\x80\x02\x10\x00"
+    offsets = [0, 8, 0x28, 0x30, 0x38, 0x48, 0x60]
+    assert imports._run(opcodes, PLACES) == {(2, offset) for offset in offsets}
+
+
+def bound(opcodes: bytes) -> bytes:
+    """A small file with other bind opcodes: it has room for sixteen bytes of them."""
+    data = small.macho(small.AMD64)
+    at = place(image(data), "bind opcodes")
+    return data[:at] + opcodes.ljust(16, b"\0") + data[at + 16 :]
+
+
+@pytest.mark.parametrize(
+    ("opcodes", "message"),
+    [
+        (b"\x51\x72\x00\x11\x90", "before they say what"),
+        (b"\x51\x11\x40_exit\0\x90", "before they say what"),
+        (b"\x51\x72\x00\x40_exit\0\x90", "before they say what"),
+        (b"\x52\x72\x00\x11\x40_exit\0\x90", "of type 2"),
+        (b"\x51\x72\x00\x11\x40_exit\0\xd0", "hold 0xd0"),
+        (b"\x51\x72\x00\x11\x40_exit\0\x61", "hold 0x61"),
+        (b"\x51\x00\x72\x00\x11\x40_exit\0\x90", "behind their end"),
+        (b"\x51\x72\x00\x11\x40_exitexitex\0"[:16], "has no end|before"),
+        (b"\x51\x72\x00\x11\x40_x\0\xc0\xff\xff\xff\x7f\x00", "more than"),
+    ],
+)
+def test_bad_bind_opcodes_are_refused(opcodes: bytes, message: str) -> None:
+    if len(opcodes) == 16:
+        opcodes = opcodes[:15] + b"x"
+    with pytest.raises(Malformed, match=message):
+        image(bound(opcodes))
+
+
+@pytest.mark.parametrize(
+    ("opcodes", "message"),
+    [
+        (b"\x51\x71\x00\x11\x40_exit\0\x90", "_exit is bound outside the writable segments"),
+        (b"\x51\x72\x04\x11\x40_exit\0\x90", "_exit is bound outside"),
+        (b"\x51\x72\x08\x11\x40_exit\0\x90", "where something else is written"),
+        (b"\x51\x72\x00\x12\x40_exit\0\x90", "library 2 of 1"),
+        (b"\x51\x72\x80\x80\x01\x11\x40_exit\0\x90", "outside"),
+        (b"\x51\x72\x00\x3c\x40_exit\0\x90", "library -4 of 1"),
+    ],
+)
+def test_bindings_that_dyld_would_refuse_are_told(opcodes: bytes, message: str) -> None:
+    assert message in told(bound(opcodes))
+
+
+def in_section(data: bytes, name: str, change: Callable[[bytes], bytes]) -> str:
+    found = image(data)
+    section = found.section(name)
+    assert section
+    blob = change(data[section.offset : section.offset + section.size])
+    assert len(blob) == section.size
+    changed = data[: section.offset] + blob + data[section.offset + section.size :]
+    return "; ".join(unwind.problems(view(changed), macho.read(view(changed))))
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "form", "value", "message"),
+    [
+        ("__unwind_info", 0, "<I", 2, "version 2"),
+        ("__unwind_info", 4, "<I", 1 << 20, "common encodings leave it"),
+        ("__unwind_info", 16, "<I", 4, "4 personalities"),
+        ("__unwind_info", 24, "<I", 0, "0 entries"),
+        ("__unwind_info", 24, "<I", 1 << 30, "the index leave it"),
+        ("__eh_frame", 0, "<I", 1 << 30, "ends beyond it"),
+        ("__eh_frame", 8, "<B", 9, "unknown version"),
+        ("__eh_frame", 4, "<I", 8, "belongs to none"),
+    ],
+)
+def test_damaged_tables_for_unwinding_are_told(
+    linked: bytes, name: str, at: int, form: str, value: int, message: str
+) -> None:
+    said = in_section(linked, name, lambda blob: put(blob, at, form, value))
+    assert said.startswith(f"{name}: ")
+    assert message in said
+
+
+def test_a_damaged_page_of_unwind_info_is_told(linked: bytes) -> None:
+    def index(blob: bytes) -> int:
+        return int(struct.unpack_from("<I", blob, 20)[0])
+
+    def page(blob: bytes) -> int:
+        return int(struct.unpack_from("<I", blob, index(blob) + 4)[0])
+
+    for change, message in (
+        (lambda blob: put(blob, index(blob), "<I", 0), "not in __text"),
+        (lambda blob: put(blob, index(blob) + 12, "<I", 0), "out of order"),
+        (lambda blob: put(blob, page(blob), "<I", 9), "a page of kind 9"),
+        (lambda blob: put(blob, page(blob) + 8, "<H", 60000), ""),
+        (lambda blob: put(blob, page(blob) + 12, "<I", 0x7F000000), ""),
+    ):
+        said = in_section(linked, "__unwind_info", change)
+        assert said.startswith("__unwind_info: ")
+        assert message in said
+
+
+def functions(data: bytes) -> code.Functions:
+    section = image(data).section("__gopclntab")
+    assert section
+    return code.read(view(data), section.offset, section.size)
+
+
+def test_the_table_of_functions_is_what_go_reads(go_wheel: Path, tmp_path: Path) -> None:
+    """Against `go tool objdump`, which reads the same table by Go's own debug/gosym."""
+    hello = compiled(go_wheel, tmp_path, flags=("-trimpath",)).read_bytes()  # with a symbol table, which objdump needs
+    (tmp_path / "hello").write_bytes(hello)
+    words: list[str | Path] = [go_wheel / "bin/go", "tool", "objdump", "-s", "^(runtime.schedinit|main.main)$", "hello"]
+    said = run(words, env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}, cwd=tmp_path).output
+    found = functions(hello)
+    text = image(hello).section("__text")
+    assert text
+    for name in ("runtime.schedinit", "main.main"):
+        lines = said.split(f"TEXT {name}(SB)")[1].splitlines()[1:]
+        first = int(re.findall(r"0x([0-9a-f]{6,})", lines[0])[0], 16)
+        assert text.address + found.starts[found.spots[name]] == first
+    assert found.quantum == 4
+    assert found.absolute == ()
+    assert found.files > 50
+
+
+@pytest.mark.parametrize(
+    ("at", "form", "value", "message"),
+    [
+        (0, "<I", 0xFFFFFFF0, "begins with 0xfffffff0"),
+        (8, "<Q", 1 << 40, "out of order"),
+        (8, "<Q", 200_000, "says 200000 functions"),
+        (32, "<Q", 1 << 50, "out of order"),
+    ],
+)
+def test_a_damaged_table_of_functions_is_malformed(hello: bytes, at: int, form: str, value: int, message: str) -> None:
+    section = image(hello).section("__gopclntab")
+    assert section
+    with pytest.raises(Malformed, match=message):
+        functions(put(hello, section.offset + at, form, value))

@@ -1,0 +1,232 @@
+"""What verify can be pointed at besides a GOROOT: bottles, kegs, folders of programs; and what must be refused."""
+
+import io
+import json
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from test_verify_whole import by_subject
+from verify_fixtures import DARWIN, LINUX, compiled, failed, named
+
+from gobuild import files
+from gobuild.errors import ConfigError, UnsafeArchive, VerifyError
+from gobuild.model import Report, Verdict
+from gobuild.run import run
+from gobuild.verify import inputs, require, verify_path
+
+KEG = "go-acme@1.22/1.22.10"
+SHIPPED = ("VERSION", "bin/go", "bin/gofmt", "pkg/tool/darwin_arm64/buildid")
+LINKS = {"bin/go": "../libexec/bin/go", "bin/gofmt": "../libexec/bin/gofmt"}
+RECEIPT = json.dumps({"changed_files": [], "source": {"spec": "stable"}})
+
+
+@pytest.fixture(autouse=True)
+def without_other_tools(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Second opinions are tests of their own, and take longer than all of these."""
+    monkeypatch.setenv("PATH", str(tmp_path_factory.getbasetemp()))
+
+
+def look(path: Path, folder: Path) -> Report:
+    report = verify_path(path, run=run, scratch=folder / "scratch")
+    assert list((folder / "scratch").iterdir()) == []
+    return report
+
+
+def bottle(
+    root: Path,
+    path: Path,
+    *,
+    links: dict[str, str] | None = None,
+    more: dict[str, bytes] | None = None,
+    receipt: str = RECEIPT,
+    keg: str = KEG,
+) -> Path:
+    """A Homebrew bottle of some files of a toolchain, as brew lays one out."""
+    contents = {f"{keg}/libexec/{name}": (root / name).read_bytes() for name in SHIPPED}
+    contents |= {f"{keg}/.brew/go-acme@1.22.rb": b"class GoAcmeAT122 < Formula\nend\n"} | (more or {})
+    if receipt:
+        contents[f"{keg}/{inputs.RECEIPT}"] = receipt.encode()
+    # By its bytes a reader knows that this one is not compressed; the tests are faster for it.
+    with tarfile.open(path, "w") as tar:
+        for name, target in (LINKS if links is None else links).items():
+            entry = tarfile.TarInfo(f"{keg}/{name}")
+            entry.type, entry.linkname = tarfile.SYMTYPE, target
+            tar.addfile(entry)
+        for name, content in contents.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), 0o755
+            tar.addfile(entry, io.BytesIO(content))
+    return path
+
+
+def test_a_bottle_is_read_with_its_links(darwin_wheel: Path, tmp_path: Path) -> None:
+    path = bottle(darwin_wheel, tmp_path / "go-acme@1.22-1.22.10.arm64_big_sur.bottle.tar.gz")
+    report = look(path, tmp_path)
+    assert by_subject(report) == {("pkg/tool/darwin_arm64", "tools")}
+    check = named(report, "bottle")
+    assert (check.subject, check.seen) == (KEG, "2 links into it, and a receipt")
+    assert {each.subject for each in report.checks if each.name == "signature"} == set(SHIPPED[1:])
+
+
+def test_homebrews_own_formula_is_called_as_gos_archives_begin(darwin_wheel: Path, tmp_path: Path) -> None:
+    """go/1.22.10/libexec/VERSION begins with go/, as go/VERSION does."""
+    report = look(bottle(darwin_wheel, tmp_path / "b.tar.gz", keg="go/1.22.10"), tmp_path)
+    assert named(report, "bottle").verdict is Verdict.OK
+    assert by_subject(report) == {("pkg/tool/darwin_arm64", "tools")}
+
+
+@pytest.mark.parametrize(
+    ("links", "receipt", "seen"),
+    [
+        ({"bin/go": "/bin/sh"}, RECEIPT, "points out of the bottle, to /bin/sh"),
+        ({"bin/go": "../../../../../bin/sh"}, RECEIPT, "points out of the bottle"),
+        ({"bin/go": "../libexec/bin/gone"}, RECEIPT, "points to ../libexec/bin/gone, which is not there"),
+        (LINKS, "", "INSTALL_RECEIPT.json: No such file"),
+        (LINKS, "[1]", "INSTALL_RECEIPT.json is no JSON object"),
+        (LINKS, "{", "INSTALL_RECEIPT.json: "),
+    ],
+)
+def test_a_bottle_that_would_not_work_fails(
+    darwin_wheel: Path, tmp_path: Path, links: dict[str, str], receipt: str, seen: str
+) -> None:
+    report = look(bottle(darwin_wheel, tmp_path / "b.tar.gz", links=links, receipt=receipt), tmp_path)
+    assert seen in failed(report)["bottle"]
+
+
+def test_a_link_cannot_make_room_for_a_file_behind_it(darwin_wheel: Path, tmp_path: Path) -> None:
+    """The old trick: a link first, then a file "below" it. The link is never made, so the file stays in its folder."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    path = bottle(
+        darwin_wheel,
+        tmp_path / "b.tar.gz",
+        links={"bin/way": str(outside)},
+        more={f"{KEG}/bin/way/caught": b"#!/bin/sh\n"},
+    )
+    report = look(path, tmp_path)
+    assert list(outside.iterdir()) == []
+    assert "points out of the bottle" in failed(report)["bottle"]
+
+
+def test_programs_beside_the_toolchain_are_read_too(go_wheel: Path, darwin_wheel: Path, tmp_path: Path) -> None:
+    """Whatever begins as an executable does, wherever in the archive it stands."""
+    program = compiled(go_wheel, tmp_path).read_bytes()
+    broken = bytearray(program)
+    broken[0x5123] ^= 1
+    more = {
+        f"{KEG}/bin/own": program,
+        f"{KEG}/libexec/misc/hidden": bytes(broken),
+        "other/fat": b"\xca\xfe\xba\xbe" * 9,
+    }
+    report = look(bottle(darwin_wheel, tmp_path / "b.tar.gz", more=more), tmp_path)
+    assert by_subject(report) == {
+        ("pkg/tool/darwin_arm64", "tools"),
+        (f"{KEG}/libexec/misc/hidden", "signature"),
+        ("other/fat", "format"),
+    }
+    assert f"{KEG}/bin/own" in {check.subject for check in report.checks if check.name == "signature"}
+
+
+def test_links_are_refused_where_no_bottle_is(darwin_wheel: Path, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "go.tar", "w") as tar:
+        for name in SHIPPED:
+            tar.add(darwin_wheel / name, f"go/{name}")
+        entry = tarfile.TarInfo("go/bin/link")
+        entry.type, entry.linkname = tarfile.SYMTYPE, "go"
+        tar.addfile(entry)
+    with pytest.raises(UnsafeArchive, match="no plain file: 'go/bin/link'"):
+        look(tmp_path / "go.tar", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["go/../../x", "/etc/x", "go\\x"])
+def test_entries_that_leave_their_folder_are_refused(darwin_wheel: Path, tmp_path: Path, name: str) -> None:
+    with zipfile.ZipFile(tmp_path / "m.zip", "w") as pack:
+        pack.write(darwin_wheel / "VERSION", "go/VERSION")
+        pack.writestr(name, "x")
+    with pytest.raises(UnsafeArchive, match="leaves its folder"):
+        look(tmp_path / "m.zip", tmp_path)
+
+
+def test_an_archive_that_swells_is_refused(darwin_wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inputs, "LIMIT", 1 << 22)
+    with zipfile.ZipFile(tmp_path / "m.zip", "w", zipfile.ZIP_DEFLATED) as pack:
+        pack.write(darwin_wheel / "VERSION", "go/VERSION")
+        pack.writestr("go/pkg/zeros", bytes(1 << 23))
+    with pytest.raises(UnsafeArchive, match="unpacks to more than it may"):
+        look(tmp_path / "m.zip", tmp_path)
+
+
+def test_a_folder_of_programs(go_wheel: Path, darwin_wheel: Path, tmp_path: Path) -> None:
+    root = tmp_path / "programs"
+    for name, content in {
+        "darwin/hello": compiled(go_wheel, tmp_path / "1").read_bytes(),
+        "linux/hello": compiled(go_wheel, tmp_path / "2", LINUX).read_bytes(),
+        "gofmt": (darwin_wheel / "bin/gofmt").read_bytes(),
+        "README": b"no program",
+    }.items():
+        files.write(root / name, content)
+    (root / "link").symlink_to("gofmt")
+    (root / "away").symlink_to("/bin/sh")
+    (root / "nowhere").symlink_to("gone")
+    (root / "circle").symlink_to("circle")
+    report = look(root, tmp_path)
+    require(report)
+    assert {check.subject for check in report.checks if check.name == "format"} == {
+        "darwin/hello",
+        "linux/hello",
+        "gofmt",
+    }
+    links = {check.subject: (check.verdict, check.seen) for check in report.checks if check.name == "link"}
+    assert links["link"] == (Verdict.OK, "to gofmt")
+    assert links["away"] == (Verdict.SKIPPED, "to /bin/sh, which is not in this folder")
+    assert links["nowhere"][0] is links["circle"][0] is Verdict.SKIPPED
+    report = verify_path(root, run=run, scratch=tmp_path / "scratch", target=DARWIN)
+    assert by_subject(report) == {("linux/hello", "format")}
+
+
+def test_an_installed_keg_is_read_as_its_bottle(darwin_wheel: Path, tmp_path: Path) -> None:
+    keg = tmp_path / "Cellar" / KEG
+    for name in SHIPPED:
+        files.write(keg / "libexec" / name, (darwin_wheel / name).read_bytes())
+    (keg / "bin").mkdir()
+    (keg / "bin/go").symlink_to("../libexec/bin/go")
+    report = look(keg, tmp_path)
+    assert by_subject(report) == {("pkg/tool/darwin_arm64", "tools")}
+    assert (named(report, "link").verdict, named(report, "link").subject) == (Verdict.OK, "bin/go")
+
+
+def test_a_link_that_the_user_names_is_followed(darwin_wheel: Path, tmp_path: Path) -> None:
+    (tmp_path / "gofmt").symlink_to(darwin_wheel / "bin/gofmt")
+    assert failed(look(tmp_path / "gofmt", tmp_path)) == {}
+
+
+def test_a_program_with_an_archive_behind_it_is_a_program(darwin_wheel: Path, tmp_path: Path) -> None:
+    """Whatever hangs on to it: zipfile would read this as an archive."""
+    path = tmp_path / "gofmt"
+    path.write_bytes((darwin_wheel / "bin/gofmt").read_bytes())
+    with zipfile.ZipFile(path, "a") as pack:
+        pack.writestr("go/VERSION", "go1.22.10\n")
+    assert {"layout", "signature"} <= set(failed(look(path, tmp_path)))
+
+
+def test_a_folder_without_programs_or_with_sources_alone_is_refused(tmp_path: Path) -> None:
+    files.write(tmp_path / "empty/README", "hello")
+    with pytest.raises(ConfigError, match="is no GOROOT"):
+        look_only(tmp_path / "empty", tmp_path)
+    files.write(tmp_path / "go/VERSION", "go1.22.10\n")
+    with pytest.raises(VerifyError, match="no executable to verify"):
+        look_only(tmp_path / "go", tmp_path)
+
+
+def look_only(path: Path, folder: Path) -> Report:
+    return verify_path(path, run=run, scratch=folder / "scratch")
+
+
+def test_a_damaged_archive_is_refused(darwin_wheel: Path, tmp_path: Path) -> None:
+    path = bottle(darwin_wheel, tmp_path / "b.tar.gz")
+    path.write_bytes(path.read_bytes()[:100_000])
+    with pytest.raises(UnsafeArchive, match="no whole archive"):
+        look_only(path, tmp_path)
+    assert list((tmp_path / "scratch").iterdir() if (tmp_path / "scratch").is_dir() else []) == []

