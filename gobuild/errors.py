@@ -82,6 +82,10 @@ class PackageError(GobuildError):
     exit_code = 9
 
 
+class PublishError(PackageError):
+    """A build cannot be published, or not there: a damaged manifest, or other bytes under a name that is taken."""
+
+
 class ToolMissing(GobuildError):
     """A program that this step cannot do without is not on PATH."""
 

@@ -1,21 +1,36 @@
-"""The formula: every platform finds a url, and nothing in it becomes code."""
+"""The formula: every platform finds a url, brew's style is kept, and nothing in it becomes code."""
 
 import itertools
+import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from needs import needs
 
 from gobuild.errors import ConfigError
 from gobuild.model import TARGETS, GoVersion, Target
-from gobuild.publish.homebrew import Download, class_name, downloads, formula, formula_name, ruby
+from gobuild.publish.homebrew import (
+    Download,
+    Poured,
+    Recipe,
+    class_name,
+    downloads,
+    formula,
+    formula_name,
+    ruby,
+    tap_name,
+    text,
+)
 
 VERSION = GoVersion.parse("1.22.10")
 STAMP = "go1.22.10-acme1.p3f9c2a1"
 
 PROBE = r"""
-# Loads a formula under one platform with just enough of Homebrew's words, and prints what it would download.
+# Loads each formula under each platform with just enough of Homebrew's words, and prints what it would download.
+require "json"
 class Formula
   def self.test = nil  # or Ruby's own Kernel#test would answer
   def self.method_missing(name, *args, **words, &block)
@@ -24,16 +39,33 @@ class Formula
     when :on_linux then block.call if ENV["OS"] == "linux"
     when :on_arm then block.call if ENV["CPU"] == "arm64"
     when :on_intel then block.call if ENV["CPU"] == "amd64"
-    when :depends_on then puts "depends #{args.first || words[:arch]}"
-    when :url, :sha256, :version then (@said ||= {})[name] = args.first
+    when :depends_on then $said["refused"] << (args.first || words[:arch]).to_s
+    when :bottle then block.call
+    when :url, :sha256, :version, :homepage, :root_url then $said[name] = args.first if args.first
     end
   end
-  def self.said = @said
 end
-load ARGV[0]
-said = Object.const_get(ARGV[1]).said
-puts said[:url], said[:sha256], said[:version]
+puts JSON.generate(ARGV.map { |file|
+  %w[darwin/arm64 darwin/amd64 linux/amd64 linux/arm64].to_h { |target|
+    ENV["OS"], ENV["CPU"] = target.split("/")
+    $said = { "refused" => [] }
+    Module.new.module_eval(File.read(file), file)
+    [target, $said]
+  }
+})
 """
+
+
+def _evaluated(folder: Path, *texts: str) -> list[dict[str, dict[str, Any]]]:
+    """What plain Ruby finds in formulae, by platform."""
+    probe = folder / "probe.rb"
+    probe.write_text(PROBE)
+    paths: list[Path] = []
+    for at, content in enumerate(texts):
+        paths.append(folder / f"{at}.rb")
+        paths[-1].write_text(content)
+    argv: list[str | Path] = [needs("ruby"), "-W0", probe, *paths]
+    return list(json.loads(subprocess.run(argv, capture_output=True, text=True, check=True).stdout))
 
 
 def _download(target: Target) -> Download:
@@ -41,27 +73,23 @@ def _download(target: Target) -> Download:
     return Download(target=target, url=f"https://example.com/{STAMP}.{target.dashed}.tar.gz", sha256=digest)
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 4])
-def test_ruby_finds_each_platforms_own_archive(tmp_path: Path, count: int) -> None:
-    probe = tmp_path / "probe.rb"
-    probe.write_text(PROBE)
-    for chosen in itertools.combinations(TARGETS, count):
-        path = tmp_path / "go-acme@1.22.rb"
-        path.write_text(formula("go-acme", VERSION, STAMP, map(_download, chosen), pinned=True))
+def test_ruby_finds_each_platforms_own_archive(tmp_path: Path) -> None:
+    choices = [chosen for count in (1, 2, 3, 4) for chosen in itertools.combinations(TARGETS, count)]
+    texts = [formula("go-acme", VERSION, STAMP, map(_download, chosen), pinned=True) for chosen in choices]
+    for chosen, found in zip(choices, _evaluated(tmp_path, *texts), strict=True):
         for target in TARGETS:
-            said = subprocess.run(
-                [needs("ruby"), "-W0", probe, path, "GoAcmeAT122"],
-                env={"OS": target.goos, "CPU": target.goarch},
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout.splitlines()
+            said = found[str(target)]
             # brew refuses the whole tap where a platform has no url, so there is always one.
-            assert said[-1] == STAMP.removeprefix("go")
+            assert said["version"] == STAMP.removeprefix("go")
             if target in chosen:
-                assert said[-3:-1] == [_download(target).url, _download(target).sha256]
-            else:
-                assert any(line.startswith("depends") for line in said)
+                assert (said["url"], said["sha256"]) == (_download(target).url, _download(target).sha256)
+            # One of several requirements that a platform does not meet is enough for brew to refuse it.
+            assert (target in chosen) is _may_install(said["refused"], target)
+
+
+def _may_install(required: list[str], target: Target) -> bool:
+    mine = {"darwin": "macos", "linux": "linux"}[target.goos], {"arm64": "arm64", "amd64": "x86_64"}[target.goarch]
+    return set(required) <= set(mine)
 
 
 def test_the_golden_formula() -> None:
@@ -86,7 +114,138 @@ def test_a_text_of_two_lines_is_refused() -> None:
         ruby("a\nb")
 
 
+@pytest.mark.parametrize("separator", ["\n", "\r", "\x00", "\x1b", "\x85", "\u2028"])
+def test_a_text_with_a_control_character_is_refused(separator: str) -> None:
+    with pytest.raises(ConfigError):
+        ruby(f"a{separator}b")
+
+
+RECIPE = Recipe(
+    formula="go-acme@1.22",
+    version=VERSION,
+    stamp=STAMP,
+    downloads=tuple(map(_download, TARGETS)),
+    pinned=True,
+    page="https://example.com/go",
+    tap="acme/go-acme",
+    patches=("link-uuid", "goenv-local"),
+    uuid=True,
+    cgo=False,
+    root_url="https://example.com/go/bottles",
+    bottles=tuple(
+        Poured(tag=tag, sha256=f"{at}" * 64)
+        for at, tag in enumerate(("x86_64_linux", "arm64_linux", "big_sur", "arm64_big_sur"))
+    ),
+)
+KINDS = {
+    "all": RECIPE,
+    "the newest": replace(RECIPE, formula="go-acme"),
+    "two systems": replace(RECIPE, downloads=(_download(TARGETS[0]), _download(TARGETS[2])), bottles=()),
+    "three": replace(RECIPE, downloads=tuple(map(_download, TARGETS[:3])), cgo=None, patches=None, uuid=False),
+    "linux": replace(RECIPE, downloads=(_download(TARGETS[3]),), pinned=False, page="", tap="", formula="go-acme"),
+}
+
+
+def test_rubocop_finds_nothing(tmp_path: Path) -> None:
+    for kind, recipe in KINDS.items():
+        path = tmp_path / f"{kind}/Formula/{recipe.formula}.rb"
+        path.parent.mkdir(parents=True)
+        path.write_text(text(recipe))
+    done = subprocess.run(
+        [needs("rubocop"), "--cache", "false", "--config", Path(__file__).parent / "data/rubocop.yml", tmp_path],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"{len(KINDS)} files inspected, no offenses detected" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_harness_finds_nothing(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"{KINDS[kind].formula}.rb"
+    path.write_text(text(KINDS[kind]))
+    harness = Path(__file__).parent / "e2e/brew.rb"
+    done = subprocess.run([needs("ruby"), "-W0", harness, path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = json.loads(done.stdout)["platforms"]
+    words = {"darwin": "macos", "linux": "linux", "arm64": "arm", "amd64": "intel"}
+    for download in KINDS[kind].downloads:
+        platform = f"{words[download.target.goos]}-{words[download.target.goarch]}"
+        assert said[platform] == {"url": download.url, "sha256": download.sha256, "version": STAMP[2:]}
+
+
+def test_bottles_stand_in_brews_order_and_columns() -> None:
+    lines = [line for line in text(RECIPE).splitlines() if "cellar:" in line]
+    tags = ["arm64_big_sur: ", "big_sur:       ", "arm64_linux:   ", "x86_64_linux:  "]
+    assert lines == [
+        f'    sha256 cellar: :any_skip_relocation, {tag}"{digit * 64}"' for tag, digit in zip(tags, "3210", strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("formula", "finds", "passes"),
+    [
+        ("go-acme", "1.22.10-acme1.p3f9c2a1 1.27.3-acme2", "1.28rc1-acme1"),
+        ("go-acme@1.22", "1.22.10-acme1.p3f9c2a1", "1.27.3-acme2 1.28rc1-acme1 1.220.1-acme1"),
+    ],
+)
+def test_livecheck_reads_the_releases_of_its_line(formula: str, finds: str, passes: str) -> None:
+    page = "".join(f'<a href="releases/go{each}/index.html">' for each in f"{finds} {passes}".split())
+    (line,) = (line for line in text(replace(RECIPE, formula=formula)).splitlines() if "regex(" in line)
+    pattern = line.strip().removeprefix("regex(").removesuffix(")")
+    program = f"puts ARGV[0].scan({pattern}).flatten"
+    said = subprocess.run([needs("ruby"), "-e", program, page], capture_output=True, text=True, check=True).stdout
+    assert said.split() == finds.split()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"formula": "go"},
+        {"formula": "go-acme@1.27"},
+        {"formula": "go-acme\n@1.22"},
+        {"formula": "Go"},
+        {"stamp": 'go1.22.10-a"; `id`'},
+        {"stamp": "go1.22.10-#{`id`}"},
+        {"stamp": "go1.27.3-acme1"},
+        {"tap": "acme/go; id"},
+        {"patches": ("a] + [`id`",)},
+        {"bottles": (Poured(tag="x: `id`, y", sha256="0" * 64),)},
+        {"bottles": (Poured(tag="big_sur", sha256="#{`id`}"),)},
+        {"formula": "go-acme", "version": GoVersion.parse("1.28rc1"), "stamp": "go1.28rc1-acme1"},
+    ],
+)
+def test_what_is_no_formula_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        text(replace(RECIPE, **change))
+
+
+def test_hostile_urls_are_text(tmp_path: Path) -> None:
+    page, url = 'https://example.com/#{raise}"\\', 'https://example.com/"; raise "#{raise} #$0 #@x'
+    download = Download(target=TARGETS[0], url=url, sha256="0" * 64)
+    (found,) = _evaluated(tmp_path, text(replace(RECIPE, page=page, root_url=page, downloads=(download,))))
+    for said in found.values():
+        assert (said["url"], said["homepage"], said["root_url"]) == (url, f"{page}/", page)
+
+
+@pytest.mark.parametrize("name", ["patched-go", "toolchain-of-go", "p", "t", "go-acme"])
+def test_the_description_does_not_begin_with_the_name(name: str) -> None:
+    for named in (name, f"{name}@1.22"):
+        desc = replace(RECIPE, formula=named).desc
+        assert not desc.lower().replace(" ", "").startswith(name.replace("-", ""))
+        assert desc[0].isupper() and len(f"{named}: {desc}") < 80
+
+
+@pytest.mark.parametrize("file", ["../x.tar.gz", "a/b.tar.gz", "a b.tar.gz", "#{x}", ""])
+def test_a_hostile_file_name_is_refused(file: str) -> None:
+    artifacts = [{"file": file, "kind": "toolchain", "sha256": "a" * 64, "size": 1}]
+    with pytest.raises(ConfigError):
+        downloads([{"build": {"target": "linux/amd64"}, "artifacts": artifacts}], "https://example.com")
+
+
 def test_names() -> None:
+    assert tap_name("go-acme") == "acme/go-acme" and tap_name("acme") == "acme/acme"
     assert formula_name("go-acme", VERSION) == "go-acme@1.22"
     assert class_name("go-acme@1.22") == "GoAcmeAT122"
 

@@ -65,6 +65,36 @@ def read(url: str) -> bytes:
         return b"".join(blocks)
 
 
+def blocks(url: str, largest: int) -> Iterator[bytes]:
+    """A file's bytes as they come, for a caller who checks them on their way and keeps what it wants.
+
+    Args:
+        url: where from.
+        largest: how many bytes it may have.
+
+    Raises:
+        FetchError: the server does not have it.
+        Unreachable: it is not to be had, or is larger.
+    """
+    with _answer(url, {"Accept-Encoding": "identity"}) as response:
+        if response.status_code in (404, 410):
+            raise FetchError(f"{plain(url)}: HTTP {response.status_code}", "another address")
+        if not response.ok:
+            raise Unreachable(f"{plain(url)}: HTTP {response.status_code}")
+        if urlsplit(url).scheme == "https" and urlsplit(response.url).scheme != "https":
+            raise Unreachable(f"{plain(url)}: redirected to {plain(response.url)}, which anybody could have written")
+        size = 0
+        # Undecoded, as in `download`; read1, not read, which throws away what it has when the connection breaks.
+        while block := response.raw.read1(_BLOCK, decode_content=False):
+            size += len(block)
+            if size > largest:
+                raise Unreachable(f"{plain(url)}: more than {largest} bytes")
+            yield block
+        said = response.headers.get("Content-Length", "")
+        if said.isdecimal() and int(said) != size:
+            raise Unreachable(f"{plain(url)}: the connection ended early")
+
+
 def download(url: str, to: Path, *, sha256: str, size: int = 0, console: Console, pause: float = PAUSE) -> Path:
     """A file, downloaded unless the cache has it already; checked in either case.
 

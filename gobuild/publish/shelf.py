@@ -68,7 +68,8 @@ class Shelf:
     Attributes:
         name: what the distribution is called, and its formulae: "go-acme".
         base_url: where the tree will be served, without a slash at the end.
-        offers: newest release first, then by stamp and target; one for each stamp and target.
+        offers: newest Go first, of one Go the highest stamp first (numbers in it as numbers), then by target; one for
+            each stamp and target.
     """
 
     name: str

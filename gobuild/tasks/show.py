@@ -14,6 +14,7 @@ from gobuild.pipeline import Built
 from gobuild.plain import visible
 from gobuild.plan import Plan
 from gobuild.publish import CELLS
+from gobuild.publish.site import Published
 from gobuild.report import shown, text
 
 
@@ -70,6 +71,34 @@ def _time(console: Console, built: Built) -> None:
 def as_json(report: Report, of: str) -> None:
     """The report for machines, on standard output."""
     print(text(shown(report), visible(of)), end="")
+
+
+def each(console: Console, report: Report) -> None:
+    """The report, a row a check: each is of another file, with a digest of its own. A table for each release."""
+    releases = dict.fromkeys(check.subject.partition("/")[0] for check in report.checks)
+    for release in releases:
+        rows = [
+            (name, check.name, check.verdict, check.seen + (f"; expected {check.expected}" if check.expected else ""))
+            for check in report.checks
+            for top, _, name in [check.subject.partition("/")]
+            if top == release
+        ]
+        console.table(release, ("file", "check", "verdict", "seen"), rows)
+
+
+def published(console: Console, made: Published) -> None:
+    """What a tree offers now, and what is new in it."""
+    new = {(offer.stamp, offer.target) for offer in made.added}
+    rows = [
+        (offer.stamp, str(offer.target), "new" if (offer.stamp, offer.target) in new else "as before")
+        for offer in made.shelf.offers
+    ]
+    console.table(f"on offer in {made.site}", ("release", "target", ""), rows)
+    if not made.changed:
+        console.say("nothing changed")
+    for stamp in made.unsigned:
+        console.warn(f"{stamp} is not signed: nobody who receives it can tell whose it is (--sign-key, --gpg-user)")
+    console.say(f"serve {made.site} as {made.shelf.base_url}")
 
 
 def matrix(console: Console, matrix: Matrix) -> None:

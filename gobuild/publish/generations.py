@@ -1,0 +1,217 @@
+"""A served tree that is always whole: each change is a new generation beside the old one, and one rename serves it.
+
+    site                -> .site-generations/7      a symbolic link, all that a server is told of
+    .site-generations/  6/ 7/                       whole trees; what did not change is one file in both (hard links)
+
+So a reader sees the old tree or the new one, whatever ends the change half-way: kill, power, a full disk. What was
+half made is removed by the next change. It knows nothing of what stands in a tree.
+"""
+
+import contextlib
+import errno
+import filecmp
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gobuild import files
+from gobuild.errors import ConfigError, disk_full_is_ours
+from gobuild.plan import LOCK
+
+KEPT = 2
+"""Older generations that stay beside the served one: for a reader who is in one, and for whoever wants back."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Generation:
+    """A tree on its way to be served.
+
+    Attributes:
+        tree: where it is made; it begins as the served one.
+        before: the served one, None where there is none yet.
+        changed: whether it came to be served; False where it was the same as the one before.
+    """
+
+    tree: Path
+    before: Path | None
+    changed: bool = False
+
+
+def home(site: Path) -> Path:
+    """The folder of a site's generations."""
+    return site.with_name(f".{site.name}-generations")
+
+
+def served(site: Path) -> Path | None:
+    """The generation that is served, None where nothing is yet.
+
+    Raises:
+        ConfigError: something else stands there, and is left alone.
+    """
+    if site.is_symlink():
+        # Its own text, not what it resolves to: a link to somewhere else is not ours to move.
+        text = os.readlink(site)
+        folder, _, number = text.rpartition("/")
+        if folder != home(site).name or not number.isdecimal():
+            raise ConfigError(f"{site} is a symbolic link to {text}, which gobuild has not made", "another --to")
+        if not (site.parent / text).is_dir():
+            raise ConfigError(f"{site} points to {text}, which is gone", f"put it back, or remove {site}")
+        return site.parent / text
+    if site.is_dir() and not any(site.iterdir()):
+        return None
+    if site.exists():
+        raise ConfigError(
+            f"{site} is there already, and is no tree that gobuild publishes to",
+            f"another --to; or, if it is a copy of a published tree: mkdir {home(site)}, move it to "
+            f"{home(site)}/1, and ln -s {home(site).name}/1 {site}",
+        )
+    return None
+
+
+@contextmanager
+def change(site: Path, *, waiting: Callable[[str], None]) -> Iterator[Generation]:
+    """Makes the next generation, and serves it when the block ends well and something is different.
+
+    Args:
+        site: where the tree is served from; its folder must allow symbolic links.
+        waiting: told when another gobuild publishes there just now, which is waited for.
+
+    Yields:
+        The tree to change. Files that were there before are shared with the generation before: replace them, never
+        write into them.
+
+    Raises:
+        ConfigError: something else stands at `site`.
+        OSError, DiskFull: the tree that was served is served still.
+    """
+    place = home(site)
+    served(site)  # refused before anything is made
+    with (
+        files.alone(place / LOCK, f"publishing to {site}", waiting=waiting),
+        disk_full_is_ours(f"publishing to {site}"),
+    ):
+        before = served(site)
+        _clean(site, before)
+        number = int(before.name) + 1 if before else 1
+        made = Generation(tree=place / f"{number}.part", before=before)
+        try:
+            if before:
+                link_tree(before, made.tree)
+            else:
+                made.tree.mkdir()
+            yield made
+            made.changed = before is None or not same(before, made.tree)
+            if made.changed:
+                _settle(made)
+                _serve(site, made, place / str(number))
+        finally:
+            files.remove(place / f"{number}.part")
+        _prune(site)
+
+
+def link_tree(old: Path, new: Path) -> None:
+    """Makes a tree with the same files: the very same where the file system has hard links, else copies."""
+    new.mkdir()
+    for entry in os.scandir(old):
+        to = new / entry.name
+        if entry.is_dir(follow_symlinks=False):
+            link_tree(Path(entry.path), to)
+        else:
+            link_or_copy(Path(entry.path), to)
+
+
+def link_or_copy(old: Path, new: Path) -> None:
+    """A second name for a file; a copy of it where the file system has no hard links, or no more of them."""
+    try:
+        os.link(old, new, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV, errno.ENOSYS):
+            raise
+        shutil.copy2(old, new, follow_symlinks=False)
+
+
+def same(one: Path, other: Path) -> bool:
+    """Whether two trees have the same names with the same content; files that are one file are not read."""
+    mine, theirs = _entries(one), _entries(other)
+    if mine.keys() != theirs.keys():
+        return False
+    for name, here in mine.items():
+        there = theirs[name]
+        kinds = (here.is_symlink(), here.is_dir()), (there.is_symlink(), there.is_dir())
+        if kinds[0] != kinds[1]:
+            return False
+        if here.is_symlink():
+            if os.readlink(here) != os.readlink(there):
+                return False
+        elif here.is_dir():
+            if not same(Path(here), Path(there)):
+                return False
+        elif here.inode() != there.inode() and not filecmp.cmp(here, there, shallow=False):
+            return False
+    return True
+
+
+def _entries(folder: Path) -> dict[str, "os.DirEntry[str]"]:
+    return {entry.name: entry for entry in os.scandir(folder)}
+
+
+def _clean(site: Path, before: Path | None) -> None:
+    """Removes what a killed run has left: parts, generations that never came to be served, links not yet renamed."""
+    for path in home(site).iterdir():
+        unserved = path.name.isdecimal() and (before is None or int(path.name) > int(before.name))
+        if unserved or re.fullmatch(r"\d+\.part", path.name):
+            files.remove(path)
+    for path in site.parent.glob(f".{site.name}.*.part"):
+        if path.is_symlink():
+            path.unlink()
+
+
+def _settle(made: Generation) -> None:
+    """Sees that all of the new tree is on the disk before anybody is shown it: after a power cut, too."""
+    for folder, _, names in os.walk(made.tree):
+        relative = Path(folder).relative_to(made.tree)
+        for name in names:
+            path, old = Path(folder) / name, made.before and made.before / relative / name
+            if path.is_symlink() or (old and old.exists() and old.samefile(path)):
+                continue
+            _sync(path)
+        _sync(Path(folder))
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _serve(site: Path, made: Generation, whole: Path) -> None:
+    """Gives the tree its number, and lets the link point to it: one rename, which is the moment of the change."""
+    made.tree.rename(whole)
+    made.tree = whole
+    _sync(whole.parent)
+    link = site.with_name(f".{site.name}.{secrets.token_hex(4)}.part")
+    link.symlink_to(f"{whole.parent.name}/{whole.name}")
+    try:
+        if site.is_dir() and not site.is_symlink():
+            site.rmdir()  # the empty folder that a user has made; a rename cannot replace it by a link
+        link.rename(site)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            link.unlink()
+    _sync(site.parent)
+
+
+def _prune(site: Path) -> None:
+    now = served(site)
+    if now is None:
+        return
+    for path in home(site).iterdir():
+        if path.name.isdecimal() and int(path.name) < int(now.name) - KEPT:
+            files.remove(path)

@@ -1,0 +1,99 @@
+"""How a release was made: its offers come in, in-toto statements with SLSA provenance go out, one a build.
+
+in-toto Statement v1 (https://in-toto.io/Statement/v1) and SLSA's predicate v1 (https://slsa.dev/provenance/v1). A
+statement says what the manifest says, and no more: who signs it vouches for it. It is no claim to a SLSA level
+above 1, since the machine that builds also writes it.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+from urllib.parse import quote
+
+from gobuild.publish.shelf import Offer
+
+STATEMENT = "https://in-toto.io/Statement/v1"
+PREDICATE = "https://slsa.dev/provenance/v1"
+BUILD_TYPE = "urn:gobuild:build:v1"
+"""What the parameters mean: the README's table of the manifest."""
+
+
+def digest_set(digest: str) -> dict[str, str]:
+    """A digest of the manifest's as in-toto writes it (in-toto/attestation, spec/v1/digest_set.md).
+
+    >>> digest_set("git:" + 40 * "a")["gitCommit"][:3]
+    'aaa'
+    """
+    kind, _, value = digest.partition(":")
+    if kind == "h1":
+        return {"dirHash": base64.b64decode(value).hex()}
+    return {{"sha256": "sha256", "git": "gitCommit"}[kind]: value}
+
+
+def statement(offer: Offer, manifest: tuple[str, bytes], builder: str) -> dict[str, Any]:
+    """The provenance of one build.
+
+    Args:
+        offer: the build.
+        manifest: its file name and its bytes.
+        builder: who vouches for the machine that built: a URI.
+
+    Returns:
+        An in-toto statement.
+    """
+    told, (name, text) = offer.document, manifest
+    return {
+        "_type": STATEMENT,
+        "subject": [{"name": each.path.name, "digest": {"sha256": each.sha256}} for each in offer.archives],
+        "predicateType": PREDICATE,
+        "predicate": {
+            "buildDefinition": {
+                "buildType": BUILD_TYPE,
+                "externalParameters": {
+                    "go": str(offer.version),
+                    "stamp": offer.stamp,
+                    "target": str(offer.target),
+                    "profile": told["profile"]["name"],
+                    "patches": [patch["name"] for patch in told["patches"]],
+                },
+                "internalParameters": {"host": told["build"]["host"], "environment": told["build"]["environment"]},
+                "resolvedDependencies": list(_dependencies(offer)),
+            },
+            "runDetails": {
+                "builder": {"id": builder, "version": {"gobuild": told["gobuild"]}},
+                "metadata": {"invocationId": f"urn:sha256:{hashlib.sha256(text).hexdigest()}"},
+                "byproducts": [{"name": name, "digest": {"sha256": hashlib.sha256(text).hexdigest()}}],
+            },
+        },
+    }
+
+
+def _dependencies(offer: Offer) -> Iterator[dict[str, Any]]:
+    source, bootstrap = offer.document["source"], offer.document["bootstrap"]
+    yield {
+        "name": "source",
+        "uri": f"pkg:golang/std@{quote(str(offer.version))}",
+        "digest": digest_set(source["digest"]),
+        "annotations": {"origin": source["origin"], "location": source["location"]},
+    }
+    yield {"name": "source tree", "digest": digest_set(source["tree"])}
+    for patch in offer.document["patches"]:
+        if patch["sha256"]:
+            yield {
+                "name": f"patch {patch['name']}",
+                "digest": {"sha256": patch["sha256"]},
+                "annotations": {"state": patch["state"]},
+            }
+    yield {
+        "name": "bootstrap",
+        "uri": f"pkg:golang/std@{quote(bootstrap['version'])}",
+        "digest": digest_set(bootstrap["digest"]),
+        "annotations": {"origin": bootstrap["origin"]},
+    }
+
+
+def lines(statements: Iterable[dict[str, Any]]) -> str:
+    """Statements as JSON Lines, which *.intoto.jsonl holds."""
+    return "".join(json.dumps(each, ensure_ascii=False, separators=(",", ":")) + "\n" for each in statements)

@@ -1,0 +1,90 @@
+"""The GOTOOLCHAIN proxy: offers come in, a static module proxy with golang.org/toolchain alone goes out.
+
+The layout is the go command's module proxy protocol (https://go.dev/ref/mod#goproxy-protocol). It signs nothing:
+`gobuild.publish.sumdb` vouches for what stands here.
+"""
+
+import base64
+import hashlib
+import json
+import zipfile
+import zlib
+from pathlib import Path
+
+from gobuild import files
+from gobuild.errors import PublishError, VerifyError
+from gobuild.publish.places import MODULE, VERSIONS, module_file, module_version, place
+from gobuild.publish.shelf import Offer, Shelf
+
+GO_MOD = f"module {MODULE}\n"
+"""All that the module's go.mod says; distpack writes it."""
+
+
+def write(shelf: Shelf, tree: Path) -> None:
+    """Writes proxy/golang.org/toolchain/@v of a staged tree: .zip, .mod and .info of every offer, and the list.
+
+    Args:
+        shelf: all that is offered.
+        tree: the staged tree; what stands there is added to, never changed.
+
+    Raises:
+        PublishError: a file is not what its name says, or was published before with other bytes.
+    """
+    for offer in shelf.offers:
+        _check_small(offer)
+        for suffix in (".mod", ".info", ".zip"):
+            place(offer, module_file(offer, suffix), tree)
+    # Go sorts for itself; the order here is only for people, and the same in every run.
+    ordered = sorted(shelf.offers, key=lambda offer: (offer.version.pep440, offer.stamp, offer.target.dashed))
+    files.write(tree / VERSIONS / "list", "".join(f"{module_version(offer)}\n" for offer in ordered))
+
+
+def _check_small(offer: Offer) -> None:
+    version = module_version(offer)
+    said = module_file(offer, ".info").path.read_bytes()
+    try:
+        right = json.loads(said)["Version"] == version
+    except (ValueError, KeyError, TypeError):
+        right = False
+    if not right or module_file(offer, ".mod").path.read_bytes() != GO_MOD.encode():
+        raise PublishError(f"the .info or .mod of {version} is not of that version", "build it again")
+
+
+def go_mod_hash(content: bytes) -> str:
+    """The "h1:" of a go.mod, as x/mod/sumdb/dirhash makes it of a folder with that file alone."""
+    return _h1([("go.mod", hashlib.sha256(content).hexdigest())])
+
+
+def zip_hash(path: Path, version: str) -> str:
+    """The "h1:" of a module's zip: dirhash.Hash1 over its entries, by the names they have there.
+
+    Args:
+        path: the zip.
+        version: the module's version; every entry's name must begin with it.
+
+    Raises:
+        VerifyError: it is no zip, or has entries that the go command would not unpack.
+    """
+    prefix = f"{MODULE}@{version}/"
+    lines: dict[str, str] = {}
+    try:
+        with zipfile.ZipFile(path) as pack:
+            for info in pack.infolist():
+                name = info.filename
+                if not name.startswith(prefix) or name.endswith("/") or "\n" in name or name in lines:
+                    raise VerifyError(f"{path.name} is not the module of that version: {name!r}", "build it again")
+                with pack.open(info) as content:
+                    digest = hashlib.sha256()
+                    while block := content.read(1 << 20):
+                        digest.update(block)
+                lines[name] = digest.hexdigest()
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise VerifyError(f"{path.name} is no whole zip: {error}", "build it again") from error
+    return _h1(list(lines.items()))
+
+
+def _h1(lines: list[tuple[str, str]]) -> str:
+    # Sorted as Go sorts strings: by their bytes.
+    ordered = sorted(lines, key=lambda line: line[0].encode())
+    summary = "".join(f"{digest}  {name}\n" for name, digest in ordered)
+    return "h1:" + base64.b64encode(hashlib.sha256(summary.encode()).digest()).decode()

@@ -1,0 +1,203 @@
+"""What a release is made of, as CycloneDX 1.6 (ECMA-424): its offers come in, a JSON document goes out.
+
+The patched toolchain is the subject, and Go's source its ancestor; each patch stands in the pedigree's notes and as
+a component with its digest; the bootstrap toolchain and gobuild's own Python packages made it and are not in it,
+which "excluded" says. Written here and not by cyclonedx-python-lib: it is one document whose values we have, and the
+tests hold it against that library's strict schema.
+"""
+
+import hashlib
+import json
+import re
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from typing import Any
+from urllib.parse import quote
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from gobuild.publish.shelf import Offer
+
+SPACE = uuid.UUID("6f4d1f0e-54d0-5c86-9d63-9f0f5f2a7c3b")
+"""The namespace of our serial numbers: a document of the same content has the same one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """An installed Python package."""
+
+    name: str
+    version: str
+
+
+def installed(root: str = "gobuild") -> tuple[Package, ...]:
+    """A Python package and all that it needs, in the versions that are installed here, by name."""
+    found: dict[str, Package] = {}
+    todo = [root]
+    while todo:
+        name = canonicalize_name(todo.pop())
+        if name in found:
+            continue
+        try:
+            package = distribution(name)
+        except PackageNotFoundError:  # needed on another platform only
+            continue
+        found[name] = Package(name=name, version=package.version)
+        needed = [Requirement(text) for text in package.requires or ()]
+        todo += [each.name for each in needed if each.marker is None or each.marker.evaluate({"extra": ""})]
+    return tuple(found[name] for name in sorted(found))
+
+
+def document(name: str, offers: tuple[Offer, ...], *, time: str, packages: Iterable[Package]) -> dict[str, Any]:
+    """The bill of materials of one release.
+
+    Args:
+        name: the distribution's name.
+        offers: its builds, all of one stamp.
+        time: the release's own time, RFC 3339: the same bytes make the same document.
+        packages: the Python packages of the environment that publishes, gobuild among them.
+
+    Returns:
+        A CycloneDX document.
+    """
+    first = offers[0]
+    made_from = {component["bom-ref"]: component for offer in offers for component in _inputs(offer)}
+    body = {
+        "metadata": {
+            "timestamp": time,
+            "lifecycles": [{"phase": "build"}],
+            "tools": {"components": [_python(package) for package in packages]},
+            "component": _subject(name, offers),
+        },
+        "components": [*(_archive(offer, archive) for offer, archive in _archives(offers)), *made_from.values()],
+        "dependencies": [
+            {"ref": first.stamp, "dependsOn": sorted(ref for ref in made_from if not ref.startswith("bootstrap:"))}
+        ],
+    }
+    serial = uuid.uuid5(SPACE, hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest())
+    return {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "serialNumber": f"urn:uuid:{serial}",
+        "version": 1,
+    } | body
+
+
+def _subject(name: str, offers: tuple[Offer, ...]) -> dict[str, Any]:
+    first = offers[0]
+    patches = {patch["name"]: patch for offer in offers for patch in offer.document["patches"]}
+    notes = "; ".join(f"{patch['name']}: {patch['state']}" for patch in patches.values())
+    return {
+        "bom-ref": first.stamp,
+        "type": "application",
+        "name": name,
+        "version": first.stamp.removeprefix("go"),
+        "description": f"Go {first.version}, patched, for {', '.join(str(offer.target) for offer in offers)}",
+        "licenses": [{"license": {"id": "BSD-3-Clause"}}],
+        "purl": f"pkg:generic/{quote(name)}@{quote(first.stamp.removeprefix('go'))}",
+        "pedigree": {
+            "ancestors": [
+                {
+                    "type": "application",
+                    "name": "go",
+                    "version": str(first.version),
+                    "purl": f"pkg:golang/std@{quote(str(first.version))}",
+                }
+            ],
+            "patches": [
+                {"type": "unofficial", "resolves": [{"type": "defect", "name": patch["name"]}]}
+                for patch in patches.values()
+                if patch["state"] == "applied"
+            ],
+            "notes": notes or "no patches",
+        },
+    }
+
+
+def _archives(offers: tuple[Offer, ...]) -> Iterator[tuple[Offer, Any]]:
+    """Each archive once, with the first offer that has it: the targets share the source archive."""
+    seen = set()
+    for offer in offers:
+        for archive in offer.archives:
+            if archive.path.name not in seen:
+                seen.add(archive.path.name)
+                yield offer, archive
+
+
+def _archive(offer: Offer, archive: Any) -> dict[str, Any]:
+    return {
+        "bom-ref": f"file:{archive.path.name}",
+        "type": "file",
+        "name": archive.path.name,
+        "version": offer.stamp.removeprefix("go"),
+        "hashes": [{"alg": "SHA-256", "content": archive.sha256}],
+        "properties": [
+            {"name": "gobuild:kind", "value": archive.kind},
+            {"name": "gobuild:size", "value": str(archive.size)},
+        ],
+    }
+
+
+def _inputs(offer: Offer) -> Iterator[dict[str, Any]]:
+    """What one build was made from: the source, the patches, the bootstrap toolchain."""
+    source, bootstrap = offer.document["source"], offer.document["bootstrap"]
+    yield {
+        "bom-ref": f"source:{source['digest']}",
+        "type": "application",
+        "name": "go-source",
+        "version": str(offer.version),
+        "description": f"Go's source before patching, from {source['origin']}: {source['location']}",
+        **_hashes(source["digest"]),
+        "properties": [
+            {"name": "gobuild:digest", "value": source["digest"]},
+            {"name": "gobuild:tree", "value": source["tree"]},
+        ],
+    }
+    for patch in offer.document["patches"]:
+        yield _patch(patch)
+    yield {
+        "bom-ref": f"bootstrap:{bootstrap['digest']}",
+        "type": "application",
+        "name": "go-bootstrap",
+        "version": bootstrap["version"],
+        "scope": "excluded",
+        "description": f"the Go toolchain that make.bash started from, from {bootstrap['origin']}",
+        **_hashes(bootstrap["digest"]),
+        "properties": [{"name": "gobuild:digest", "value": bootstrap["digest"]}],
+    }
+
+
+def _patch(patch: Mapping[str, Any]) -> dict[str, Any]:
+    applied = patch["state"] == "applied"
+    return {
+        "bom-ref": f"patch:{patch['name']}:{patch['sha256'][:12]}",
+        "type": "file",
+        "name": patch["name"],
+        "scope": "required" if applied else "excluded",
+        "description": patch["reason"],
+        **_hashes(f"sha256:{patch['sha256']}"),
+        "properties": [
+            {"name": "gobuild:state", "value": patch["state"]},
+            {"name": "gobuild:evidence", "value": patch["evidence"]},
+            *({"name": "gobuild:file", "value": file} for file in patch["files"]),
+        ],
+    }
+
+
+def _python(package: Package) -> dict[str, Any]:
+    return {
+        "type": "application" if package.name == "gobuild" else "library",
+        "name": package.name,
+        "version": package.version,
+        "purl": f"pkg:pypi/{quote(package.name)}@{quote(package.version)}",
+    }
+
+
+def _hashes(digest: str) -> dict[str, Any]:
+    """CycloneDX knows no h1 and no git commit: those stand in the properties alone."""
+    match = re.fullmatch("sha256:([0-9a-f]{64})", digest)
+    return {"hashes": [{"alg": "SHA-256", "content": match[1]}]} if match else {}

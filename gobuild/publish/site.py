@@ -1,0 +1,272 @@
+"""The tree: finished builds come in, and join those that a static tree offers already; every route is written anew.
+
+    archives -> dl/, proxy/    routes -> tap, proxy, checksum database, index    papers -> releases/STAMP/    pages
+
+All of it happens in a generation of its own (`gobuild.publish.generations`), which is served at once or not at all.
+It builds nothing and trusts no manifest: `gobuild.publish.offers` reads them, and every byte is hashed on its way.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gobuild import files
+from gobuild.errors import ChecksumMismatch, ConfigError, PublishError
+from gobuild.publish import generations, pages, supply
+from gobuild.publish.offers import ENDING, Found, find, read
+from gobuild.publish.places import place_of
+from gobuild.publish.shelf import Archive, Offer, Shelf
+from gobuild.publish.signing import Signer
+
+_BLOCK = 1 << 20
+
+ROOM = 16 << 20
+"""Bytes that a generation may take beside archives: pages, papers, and folders, which hard links do not share."""
+
+ABOUT = "tree.json"
+"""What a tree has, for `gobuild.receive`. It is not signed: whoever reads it checks what it leads to."""
+
+Route = Callable[[Shelf, Path], None]
+"""Writes its part of the staged tree: see `Shelf`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What came of it.
+
+    Attributes:
+        site: where the tree is served from.
+        shelf: all that it offers now.
+        added: the builds that joined.
+        known: those that were there before, with the same bytes.
+        unsigned: the stamps without a signature.
+        changed: whether anything is different.
+    """
+
+    site: Path
+    shelf: Shelf
+    added: tuple[Offer, ...]
+    known: tuple[Offer, ...]
+    unsigned: tuple[str, ...]
+    changed: bool
+
+
+def publish(
+    sources: Sequence[Path],
+    site: Path,
+    *,
+    name: str,
+    base_url: str,
+    signer: Signer | None = None,
+    routes: Sequence[Route] = (),
+    ways: pages.Ways = pages.by_hand,
+    sumdb: str = "",
+    note: Callable[[str], None] = lambda _text: None,
+) -> Published:
+    """Adds finished builds to a tree, and writes everything that tells of them.
+
+    Args:
+        sources: folders of finished builds. None are needed to write a tree's pages and routes anew.
+        site: where the tree is served from; made where there is none.
+        name: what the distribution is called.
+        base_url: where the tree will be served; "" for the tree's own file:// address.
+        signer: who signs the releases that change.
+        routes: the ways of publishing, in order; each writes its part.
+        ways: the ways to install that the pages tell of.
+        sumdb: the public key of the checksum database that a route writes, "" for none.
+        note: told what is under way.
+
+    Raises:
+        ConfigError: a folder or a setting that cannot be used.
+        PublishError: a manifest that cannot be used; a stamp that is offered already, with other bytes; a release
+            that was signed, and nobody to sign it now that a build joins it.
+        ChecksumMismatch: an archive is not what its manifest says.
+        DiskFull, OSError: the tree is as it was.
+    """
+    site = site.expanduser().absolute()
+    base_url = base_url.rstrip("/") or site.as_uri()
+    offered = _unique(found for source in sources for found in find(source))
+    with generations.change(site, waiting=note) as made:
+        tree = made.tree
+        there = {found.key: found for found in _offered(tree)}
+        if not offered and not there:
+            hint = "--from with a folder that holds *.gobuild.json: dist"
+            raise ConfigError("there is no finished build to publish", hint)
+        placed = _join(offered, there, tree, signed=signer is not None, note=note)
+        everything = _ordered((*there.values(), *placed))
+        shelf = Shelf(name=name, base_url=base_url, offers=tuple(found.offer for found in everything))
+        for route in routes:
+            route(shelf, tree)
+        # After the routes: what they have made of a release is in its digests.
+        for stamp in dict.fromkeys(found.offer.stamp for found in placed):
+            release = tuple(found for found in everything if found.offer.stamp == stamp)
+            supply.write(tree, name, release, base_url=base_url, signer=signer)
+        note("the pages")
+        pages.write(shelf, tree, ways=ways)
+        files.write(tree / ABOUT, _about(shelf, tree, sumdb))
+        unsigned = tuple(stamp for stamp in shelf.releases if not supply.signed(tree, stamp))
+    return Published(
+        site=site,
+        shelf=_moved(shelf, site),
+        added=tuple(found.offer for found in placed),
+        known=tuple(found.offer for found in offered if found.key in there),
+        unsigned=unsigned,
+        changed=made.changed,
+    )
+
+
+def _join(
+    offered: Sequence[Found],
+    there: Mapping[tuple[str, str], Found],
+    tree: Path,
+    *,
+    signed: bool,
+    note: Callable[[str], None],
+) -> tuple[Found, ...]:
+    """Refuses all that must not join before a byte is copied; then places the archives of what does."""
+    new = tuple(found for found in offered if _joins(found, there))
+    _agree((*there.values(), *new))
+    for stamp in dict.fromkeys(found.offer.stamp for found in new):
+        if not signed and supply.signed(tree, stamp):
+            raise PublishError(
+                f"{stamp} is signed, and a build that joins it needs a new signature", "--sign-key, or --gpg-user"
+            )
+    sizes = sum(archive.size for found in new for archive in found.offer.archives)
+    # The routes make archives of their own, no larger together: bottles.
+    files.room(tree, 2 * sizes + ROOM, f"publishing to {tree.parent}")
+    return tuple(_place(found, tree, note) for found in new)
+
+
+def _about(shelf: Shelf, tree: Path, sumdb: str) -> str:
+    """What a receiver cannot find out over HTTP, where no folder can be listed."""
+    taps = sorted(path.name for path in tree.glob("homebrew-*.git"))
+    about = {"schema": 1, "name": shelf.name, "stamps": list(shelf.releases), "taps": taps, "sumdb": sumdb}
+    return json.dumps(about, indent=2) + "\n"
+
+
+def remembered(site: Path) -> str:
+    """The public key of the checksum database that a tree has, "" where it has none."""
+    try:
+        return str(json.loads((site / ABOUT).read_text(encoding="utf-8"))["sumdb"])
+    except FileNotFoundError:
+        return ""
+    except (ValueError, KeyError, TypeError) as error:
+        raise PublishError(f"{site / ABOUT} is damaged", "an older generation of the tree") from error
+
+
+def _offered(tree: Path) -> tuple[Found, ...]:
+    """What a tree offers; its archives were hashed when they came, and must have kept their sizes."""
+    offered = tuple(
+        _within(read(path, archives=tree), tree)
+        for path in sorted(tree.glob(f"releases/*/*{ENDING}"))
+        if path.is_file() and not path.is_symlink()
+    )
+    for found in offered:
+        for archive in found.offer.archives:
+            if not archive.path.is_file() or archive.path.stat().st_size != archive.size:
+                raise PublishError(
+                    f"the tree offers {archive.path.name}, and does not have it whole",
+                    "put the file back, or an older generation of the tree",
+                )
+    return offered
+
+
+def _within(found: Found, tree: Path) -> Found:
+    """The same build by the paths that its archives have in a tree."""
+    offer = found.offer
+    archives = tuple(replace(each, path=tree / place_of(offer, each)) for each in offer.archives)
+    return replace(found, offer=replace(offer, archives=archives))
+
+
+def _unique(found: Iterable[Found]) -> tuple[Found, ...]:
+    """Each build once: the same one may stand in two folders."""
+    kept: dict[tuple[str, str], Found] = {}
+    for each in found:
+        first = kept.setdefault(each.key, each)
+        _same(each, first, "stands in two of the folders")
+    return tuple(kept.values())
+
+
+def _joins(found: Found, there: Mapping[tuple[str, str], Found]) -> bool:
+    """Whether a build is new to the tree. The same bytes again are not; other bytes are refused."""
+    if found.key not in there:
+        return True
+    _same(found, there[found.key], "is published already")
+    return False
+
+
+def _same(one: Found, other: Found, where: str) -> None:
+    digests = [{archive.path.name: archive.sha256 for archive in each.offer.archives} for each in (one, other)]
+    for name in digests[0]:
+        if digests[0][name] != digests[1][name]:
+            raise PublishError(
+                f"{one.offer.stamp} for {one.offer.target} {where}, with other bytes in {name}",
+                "what was published never changes: build with another suffix, or one with {id}",
+            )
+
+
+def _agree(builds: Iterable[Found]) -> None:
+    """One name, one content: the targets of a stamp share its source archive, or cannot stand in one dl/."""
+    digests: dict[str, str] = {}
+    for found in builds:
+        for archive in found.offer.archives:
+            if digests.setdefault(archive.path.name, archive.sha256) != archive.sha256:
+                raise PublishError(
+                    f"{archive.path.name} is offered with other bytes by another target of {found.offer.stamp}",
+                    "a suffix with {id}, which tells the two apart",
+                )
+
+
+def _place(found: Found, tree: Path, note: Callable[[str], None]) -> Found:
+    """Copies a build's archives to where they are served from, each hashed on its way."""
+    placed = []
+    for archive in found.offer.archives:
+        to = tree / place_of(found.offer, archive)
+        if not to.exists():
+            note(f"{archive.path.name}, {archive.size} bytes")
+            with files.whole(to) as temporary:
+                _copy(archive, temporary)
+                # Every generation shares this file: nobody shall write into it.
+                temporary.chmod(0o444)
+        placed.append(replace(archive, path=to))
+    return replace(found, offer=replace(found.offer, archives=tuple(placed)))
+
+
+def _copy(archive: Archive, to: Path) -> None:
+    digest, size = hashlib.sha256(), 0
+    try:
+        source = archive.path.open("rb")
+    except FileNotFoundError as error:
+        raise PublishError(f"{archive.path.name} is not beside its manifest", "build again") from error
+    with source, to.open("xb") as file:
+        while (block := source.read(_BLOCK)) and size <= archive.size:
+            digest.update(block)
+            size += len(block)
+            file.write(block)
+    if size != archive.size or digest.hexdigest() != archive.sha256:
+        raise ChecksumMismatch(
+            f"{archive.path} is not what its manifest says\n  expected sha256 {archive.sha256}, {archive.size} bytes\n"
+            f"  found    sha256 {digest.hexdigest()}, {size} bytes",
+            "build again; nothing was published",
+        )
+
+
+def _ordered(builds: Iterable[Found]) -> tuple[Found, ...]:
+    """The order that `Shelf` promises."""
+    by_target = sorted(builds, key=lambda found: str(found.offer.target))
+    return tuple(sorted(by_target, key=lambda found: (found.offer.version, _natural(found.offer.stamp)), reverse=True))
+
+
+def _natural(stamp: str) -> tuple[tuple[bool, int, str], ...]:
+    """A stamp with its numbers as numbers: acme2 before acme10, as brew orders versions."""
+    parts = re.findall(r"\d+|\D+", stamp)
+    return tuple((part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts)
+
+
+def _moved(shelf: Shelf, site: Path) -> Shelf:
+    """The same shelf by the paths under which it is served."""
+    inside = {found.key: found.offer for found in _offered(site)}
+    return replace(shelf, offers=tuple(inside[offer.stamp, str(offer.target)] for offer in shelf.offers))

@@ -1,0 +1,199 @@
+"""A checksum database of the published toolchains, in Go's own format and all of it static files.
+
+A shelf and a key come in; under proxy/sumdb/NAME/ stand a signed tree head, the tiles of a transparent log, and one
+lookup a module, as the go command asks for them (https://go.dev/design/25530-sumdb). What was once logged stays: the
+log is appended to, heads that clients have seen remain provable, and a toolchain's hash never changes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gobuild import files
+from gobuild.errors import PublishError, VerifyError
+from gobuild.publish import tlog
+from gobuild.publish.note import Signer, Verifier
+from gobuild.publish.places import MODULE, PROXY, module_file, module_version
+from gobuild.publish.proxy import go_mod_hash, zip_hash
+from gobuild.publish.shelf import Offer, Shelf
+from gobuild.publish.tlog import Head, Log
+
+Get = Callable[[str], bytes]
+"""Reads a file of the database by its path there, "latest" or "tile/8/0/000.p/2": from a folder, or over HTTP."""
+
+ZIPS = "zips.sha256"
+"""Our own note in a database's folder; no client reads it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """A database whose signature and hashes were found right.
+
+    Attributes:
+        verifier: who signed it.
+        log: its records.
+    """
+
+    verifier: Verifier
+    log: Log
+
+    @property
+    def versions(self) -> dict[str, bytes]:
+        """The record of each version of golang.org/toolchain."""
+        return {record.split(b" ", 2)[1].decode(): record for record in self.log.records}
+
+    def hashes(self, version: str) -> tuple[str, str] | None:
+        """The "h1:" of a version's zip and of its go.mod; None where it was never logged."""
+        record = self.versions.get(version)
+        if record is None:
+            return None
+        zip_line, mod_line = record.decode().splitlines()
+        return zip_line.split(" ")[2], mod_line.split(" ")[2]
+
+
+def folder_of(name: str) -> Path:
+    """Where a database stands, relative to the tree."""
+    return PROXY / "sumdb" / name
+
+
+def names(tree: Path) -> tuple[str, ...]:
+    """The databases that a tree has: a tree that has one must go on with it."""
+    root = tree / PROXY / "sumdb"
+    return tuple(sorted(path.parent.relative_to(root).as_posix() for path in root.glob("**/latest")))
+
+
+def read(get: Get, verifier: Verifier) -> Database:
+    """Reads a database, and checks it from its signature down: the head, and that the records are those it is over.
+
+    Args:
+        get: reads its files.
+        verifier: who must have signed it.
+
+    Raises:
+        VerifyError: a signature, a record or a tile is not what it should be.
+    """
+    head = Head.parse(verifier.open(get("latest")))
+    records: list[bytes] = []
+    for tile in tlog.last_tiles(head.size):
+        if tile.level < 0:
+            records += tlog.unframed(get(tile.path), tile.number * tlog.WIDTH)
+    try:
+        log = Log(records)
+    except ValueError as error:
+        raise VerifyError(f"a record of {verifier.name} is damaged", "the tree as it was published") from error
+    if log.head() != head:
+        raise VerifyError(
+            f"the records of {verifier.name} are not those that its tree head is over", "the tree as it was published"
+        )
+    return Database(verifier=verifier, log=log)
+
+
+def check(get: Get, verifier: Verifier) -> Database:
+    """Reads a database, and checks every tile and lookup that a client may ask for: all that a receiver can check.
+
+    Raises:
+        VerifyError: as `read`; or a tile or lookup is not what the records say.
+    """
+    database = read(get, verifier)
+    log = database.log
+    for tile in tlog.last_tiles(len(log.records)):
+        if get(tile.path) != log.tile(tile):
+            raise VerifyError(f"{tile.path} of {verifier.name} is damaged", "the tree as it was published")
+    for number, (version, record) in enumerate(database.versions.items()):
+        frame, said = tlog.framed(number, record), get(_lookup(version))
+        if not said.startswith(frame):
+            raise VerifyError(f"the lookup of {version} is not what was logged", "the tree as it was published")
+        head = Head.parse(verifier.open(said.removeprefix(frame)))
+        if not number < head.size <= len(log.records) or log.head(head.size) != head:
+            raise VerifyError(f"the lookup of {version} has the head of another log", "do not trust this tree")
+    return database
+
+
+def write(shelf: Shelf, tree: Path, *, key: Signer) -> Head:
+    """Logs every offer that is not logged yet, and signs the new tree head. Nothing new: nothing is written.
+
+    Args:
+        shelf: all that is offered.
+        tree: the staged tree, after `gobuild.publish.proxy.write`.
+        key: the database's key; its name is where the database stands.
+
+    Returns:
+        The tree head.
+
+    Raises:
+        PublishError: a version was logged with other hashes.
+        VerifyError: the database that stands there is damaged, or was signed by another key.
+    """
+    folder = tree / folder_of(key.name)
+    before = _existing(folder, key.verifier)
+    log, known, old = before.log, before.versions, len(before.log.records)
+    logged, fresh = _zips(folder), dict[str, bytes]()
+    for offer in sorted(shelf.offers, key=lambda offer: (offer.version.pep440, offer.stamp, offer.target.dashed)):
+        version, archive = module_version(offer), module_file(offer, ".zip")
+        if version in known and logged.get(version) == archive.sha256:
+            continue  # the same bytes have the same hash
+        record = _record(offer, version)
+        if known.get(version, record) != record:
+            raise PublishError(
+                f"{version} was logged with other hashes in {key.name}, and a log cannot be changed",
+                "build with another --suffix",
+            )
+        logged[version] = archive.sha256
+        if version not in known:
+            fresh[version] = record
+    if fresh or not (folder / "latest").exists():
+        _publish(folder, log, old, {version: log.append(record) for version, record in fresh.items()}, key)
+    if logged != _zips(folder):
+        files.write(folder / ZIPS, "".join(f"{digest}  {version}.zip\n" for version, digest in sorted(logged.items())))
+    return log.head()
+
+
+def _zips(folder: Path) -> dict[str, str]:
+    """The SHA-256 of the zip that each version was logged with, so that none is hashed entry by entry twice."""
+    path = folder / ZIPS
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return {name.removesuffix(".zip"): digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
+def _existing(folder: Path, verifier: Verifier) -> Database:
+    if not (folder / "latest").exists():
+        return Database(verifier=verifier, log=Log())
+
+    def get(path: str) -> bytes:
+        try:
+            return (folder / path).read_bytes()
+        except FileNotFoundError as error:
+            raise VerifyError(f"{path} of {verifier.name} is gone", "the tree as it was published") from error
+
+    return check(get, verifier)
+
+
+def _record(offer: Offer, version: str) -> bytes:
+    """What is logged of a module: the two lines that go.sum would have (x/mod/sumdb/server.go)."""
+    whole = zip_hash(module_file(offer, ".zip").path, version)
+    alone = go_mod_hash(module_file(offer, ".mod").path.read_bytes())
+    return f"{MODULE} {version} {whole}\n{MODULE} {version}/go.mod {alone}\n".encode()
+
+
+def _lookup(version: str) -> str:
+    # Nothing to escape: a stamp has no capital letters (x/mod/module.EscapeVersion).
+    return f"lookup/{MODULE}@{version}"
+
+
+def _publish(folder: Path, log: Log, old: int, fresh: dict[str, int], key: Signer) -> None:
+    """Writes tiles, lookups and the head, in that order: what a head speaks of stands before it."""
+    for tile in tlog.tiles(old, len(log.records)):
+        _once(folder / tile.path, log.tile(tile))
+    head = key.sign(log.head().text())
+    for version, number in fresh.items():
+        # A lookup keeps the head of its day: it says that the record is in, and later heads are proven to contain it.
+        _once(folder / _lookup(version), tlog.framed(number, log.records[number]) + head)
+    files.write(folder / "supported", "")  # that it is there says yes
+    files.write(folder / "latest", head)
+
+
+def _once(path: Path, content: bytes) -> None:
+    if not path.exists():
+        files.write(path, content)
+    elif path.read_bytes() != content:
+        raise VerifyError(f"{path.name} stands in the checksum database with other content", "an intact tree")

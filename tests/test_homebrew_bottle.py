@@ -1,0 +1,138 @@
+"""Bottles: laid out as brew's own, the same bytes twice, and never changed once they are there."""
+
+import gzip
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+from tap_fixtures import DARWIN, LINUX, MTIME, built
+
+from gobuild import files
+from gobuild.errors import PackageError, UnsafeArchive
+from gobuild.model import Target
+from gobuild.publish.homebrew import Download, Recipe, bottle, text
+from gobuild.publish.shelf import Offer
+
+STAMP = "go1.22.10-acme1.p3f9c2a1"
+KEG = "go-acme@1.22/1.22.10-acme1.p3f9c2a1"
+
+
+def _job(offer: Offer, formula: str = "go-acme@1.22") -> bottle.Job:
+    archive = offer.one("toolchain")
+    download = Download(target=offer.target, url="https://dl.example.com/a.tar.gz", sha256=archive.sha256)
+    recipe = Recipe(formula=formula, version=offer.version, stamp=offer.stamp, downloads=(download,), pinned=True)
+    tag = bottle.tag(offer.target, offer.document)
+    return bottle.Job(archive=archive.path, recipe=recipe, target=offer.target, tag=tag)
+
+
+def test_a_bottle_is_what_install_would_have_made(tmp_path: Path) -> None:
+    job = _job(built(tmp_path / "dist", STAMP, LINUX))
+    poured = bottle.make(job, tmp_path / "bottles")
+    path = tmp_path / "bottles/go-acme@1.22-1.22.10-acme1.p3f9c2a1.x86_64_linux.bottle.tar.gz"
+    assert poured.sha256 == files.sha256(path)
+    with tarfile.open(path) as tar:
+        members = {member.name: member for member in tar}
+        links = {name: member.linkname for name, member in members.items() if member.issym()}
+        content = {name: (tar.extractfile(name) or io.BytesIO()).read() for name, m in members.items() if m.isreg()}
+    # brew takes the name and the version from the first entry.
+    assert next(iter(members)) == KEG
+    assert links == {
+        f"{KEG}/bin/go": "../libexec/bin/go",
+        f"{KEG}/bin/{STAMP}": "../libexec/bin/go",
+        f"{KEG}/bin/gofmt": "../libexec/bin/gofmt",
+    }
+    assert content.keys() == {
+        f"{KEG}/{name}"
+        for name in (
+            *("LICENSE", ".brew/go-acme@1.22.rb", "INSTALL_RECEIPT.json", "libexec/PATENTS", "libexec/VERSION"),
+            *("libexec/bin/go", "libexec/bin/gofmt", "libexec/go.env", "libexec/gobuild.json"),
+            "libexec/src/runtime/proc.go",  # and no testdata of other systems
+        )
+    }
+    assert content[f"{KEG}/.brew/go-acme@1.22.rb"].decode() == text(job.recipe)
+    assert members[f"{KEG}/libexec/bin/go"].mode == 0o755
+    assert {(m.mtime, m.uid, m.uname) for m in members.values()} >= {(MTIME, 0, "")}
+    receipt = json.loads(content[f"{KEG}/INSTALL_RECEIPT.json"])
+    assert (receipt["changed_files"], receipt["arch"], receipt["built_as_bottle"]) == ([], "x86_64", True)
+    assert receipt["source"]["versions"]["stable"] == "1.22.10-acme1.p3f9c2a1"
+
+
+def test_the_newest_releases_bottle_links_no_go(tmp_path: Path) -> None:
+    poured = bottle.make(_job(built(tmp_path / "dist", STAMP, LINUX), "go-acme"), tmp_path)
+    with tarfile.open(tmp_path / f"go-acme-1.22.10-acme1.p3f9c2a1.{poured.tag}.bottle.tar.gz") as tar:
+        links = {member.name.rpartition("/")[2] for member in tar if member.issym()}
+    assert links == {"go-acme", STAMP}
+
+
+def test_the_same_twice_and_never_again(tmp_path: Path) -> None:
+    job = _job(built(tmp_path / "dist", STAMP, DARWIN))
+    one, other = bottle.make(job, tmp_path / "a"), bottle.make(job, tmp_path / "b")
+    assert one == other and one.tag == "arm64_big_sur"
+    (path,) = (tmp_path / "a").iterdir()
+    assert gzip.decompress(path.read_bytes())[:4] == b"go-a"
+    before = path.stat()
+    bottle.make(job, tmp_path / "a")
+    assert path.stat() == before
+
+
+@pytest.mark.parametrize(
+    ("target", "seen", "expected"),
+    [
+        ("darwin/arm64", "macOS 11.0, SDK 11.0", "arm64_big_sur"),
+        ("darwin/amd64", "macOS 12.0, SDK 12.0", "monterey"),
+        ("darwin/arm64", "macOS 13.0, SDK 26.2", "arm64_ventura"),
+        ("linux/arm64", "", "arm64_linux"),
+    ],
+)
+def test_tags(target: str, seen: str, expected: str) -> None:
+    checks = [{"subject": "bin/go", "name": "platform", "seen": seen}]
+    assert bottle.tag(Target.parse(target), {"stamp": STAMP, "checks": checks}) == expected
+
+
+@pytest.mark.parametrize("seen", ["macOS 99.0, SDK 99.0", "nothing"])
+def test_a_macos_without_a_word_is_refused(seen: str) -> None:
+    with pytest.raises(PackageError, match="which macOS"):
+        bottle.tag(DARWIN, {"stamp": STAMP, "checks": [{"subject": "bin/go", "name": "platform", "seen": seen}]})
+
+
+@pytest.mark.parametrize("name", ["go/../../etc/passwd", "etc/passwd", "go/link"])
+def test_an_archive_that_leaves_its_folder_makes_no_bottle(tmp_path: Path, name: str) -> None:
+    job = _job(built(tmp_path / "dist", STAMP, LINUX))
+    with tarfile.open(job.archive, "w:gz") as tar:
+        info = tarfile.TarInfo(name)
+        info.type = tarfile.SYMTYPE if name.endswith("link") else tarfile.REGTYPE
+        info.linkname = "/etc/passwd" if name.endswith("link") else ""
+        tar.addfile(info)
+    with pytest.raises(UnsafeArchive, match="no Go archive has"):
+        bottle.make(job, tmp_path / "bottles")
+    assert not list((tmp_path / "bottles").iterdir())
+
+
+def test_half_an_archive_makes_no_bottle(tmp_path: Path) -> None:
+    job = _job(built(tmp_path / "dist", STAMP, LINUX))
+    job.archive.write_bytes(job.archive.read_bytes()[:-200])
+    with pytest.raises(UnsafeArchive):
+        bottle.make(job, tmp_path / "bottles")
+    with pytest.raises(UnsafeArchive):
+        bottle.pinned(_truncated(job.archive))
+    assert not list((tmp_path / "bottles").iterdir())
+
+
+def _truncated(path: Path) -> Path:
+    path.write_bytes(path.read_bytes()[:100])
+    return path
+
+
+def test_an_archive_without_go_makes_no_bottle(tmp_path: Path) -> None:
+    job = _job(built(tmp_path / "dist", STAMP, LINUX))
+    with tarfile.open(job.archive, "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("go/VERSION"))
+    with pytest.raises(PackageError, match="no go/bin/go"):
+        bottle.make(job, tmp_path / "bottles")
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_what_go_env_says(tmp_path: Path, pinned: bool) -> None:
+    assert bottle.pinned(built(tmp_path, STAMP, LINUX, pinned=pinned).one("toolchain").path) is pinned

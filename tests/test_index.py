@@ -1,0 +1,146 @@
+"""dl/: the archives, their digests, and the index as go.dev writes it."""
+
+import hashlib
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from needs import needs
+from publish_toys import flip, serving, shelf, toy_offer
+
+from gobuild.errors import PublishError
+from gobuild.fetch import http
+from gobuild.model import Target
+from gobuild.publish import index
+from gobuild.publish.places import module_file
+from gobuild.publish.shelf import Shelf
+
+LINUX, DARWIN = Target.parse("linux/amd64"), Target.parse("darwin/arm64")
+
+
+@pytest.fixture
+def offered(tmp_path: Path) -> Shelf:
+    dist = tmp_path / "dist"
+    return shelf(
+        toy_offer(dist, release="1.28rc1"),
+        toy_offer(dist, release="1.22.10", suffix="acme.2", target=LINUX),
+        toy_offer(dist, release="1.22.10", suffix="acme.1", target=LINUX),
+        toy_offer(dist, release="1.22.10", suffix="acme.1", target=DARWIN),
+        toy_offer(dist, release="1.22.9", suffix="acme.1", target=LINUX),
+    )
+
+
+def test_the_index_lists_what_stands_there(offered: Shelf, tmp_path: Path) -> None:
+    index.write(offered, tmp_path)
+    listed = json.loads((tmp_path / "dl/index.json").read_text())
+    assert [each["version"] for each in listed] == [
+        "go1.28rc1-acme1",
+        "go1.22.10-acme.2",
+        "go1.22.10-acme.1",
+        "go1.22.9-acme.1",
+    ]
+    assert [each["stable"] for each in listed] == [False, True, True, True]
+    assert [(file["filename"], file["kind"], file["os"], file["arch"]) for file in listed[2]["files"]] == [
+        ("go1.22.10-acme.1.src.tar.gz", "source", "", ""),
+        ("go1.22.10-acme.1.darwin-arm64.tar.gz", "archive", "darwin", "arm64"),
+        ("go1.22.10-acme.1.linux-amd64.tar.gz", "archive", "linux", "amd64"),
+    ]
+    for release in listed:
+        for file in release["files"]:
+            content = (tmp_path / "dl" / file["filename"]).read_bytes()
+            assert (file["sha256"], file["size"]) == (hashlib.sha256(content).hexdigest(), len(content))
+            assert (tmp_path / "dl" / f"{file['filename']}.sha256").read_text() == file["sha256"]
+            assert file["version"] == release["version"]
+    assert (tmp_path / "dl/VERSION").read_text() == "go1.22.10-acme.2\ntime 2026-01-02T03:04:05Z\n"
+
+
+def test_the_keys_are_go_dev_s(offered: Shelf, tmp_path: Path) -> None:
+    index.write(offered, tmp_path)
+    keys = {"filename", "os", "arch", "version", "sha256", "size", "kind"}
+    for name in ("dl/index.json", "dl/plain/index.json"):
+        for release in json.loads((tmp_path / name).read_text()):
+            assert set(release) == {"version", "stable", "files"}
+            assert all(set(file) == keys for file in release["files"])
+
+
+def test_plain_numbers_lead_to_the_highest_stamp_of_each_platform(offered: Shelf, tmp_path: Path) -> None:
+    index.write(offered, tmp_path)
+    listed = json.loads((tmp_path / "dl/plain/index.json").read_text())
+    assert [(each["version"], each["stable"]) for each in listed] == [
+        ("go1.28rc1", False),
+        ("go1.22.10", True),
+        ("go1.22.9", True),
+    ]
+    assert [file["filename"] for file in listed[1]["files"]] == [
+        "../go1.22.10-acme.2.src.tar.gz",
+        "../go1.22.10-acme.2.linux-amd64.tar.gz",
+        "../go1.22.10-acme.1.darwin-arm64.tar.gz",
+    ]
+    for release in listed:
+        for file in release["files"]:
+            assert (tmp_path / "dl/plain" / file["filename"]).is_file()
+
+
+def test_any_static_server_answers_go_dev_s_question(offered: Shelf, tmp_path: Path) -> None:
+    index.write(offered, tmp_path)
+    text = (tmp_path / "dl/index.json").read_text()
+    assert (tmp_path / "dl/index.html").read_text() == text
+    assert not re.search("[<>&]", text)  # it is served as HTML
+    with serving(tmp_path) as served:
+        assert http.read(f"{served.url}/dl/?mode=json&include=all").decode() == text
+
+
+def test_tags_are_what_git_lists_and_clones(offered: Shelf, tmp_path: Path) -> None:
+    """mise asks `git ls-remote --tags --refs`; the dumb HTTP protocol needs no program on the server."""
+    git = needs("git")
+    index.write(offered, tmp_path / "tree")
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1"}
+    with serving(tmp_path / "tree") as served:
+        url = f"{served.url}/dl/versions.git"
+        listed = subprocess.run(
+            [git, "ls-remote", "--tags", "--refs", url, "go*"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        subprocess.run([git, "clone", "--quiet", url, tmp_path / "clone"], env=environment, check=True)
+    assert [line.partition("refs/tags/")[2] for line in listed.splitlines()] == [
+        "go1.22.10-acme.1",
+        "go1.22.10-acme.2",
+        "go1.22.9-acme.1",
+        "go1.28rc1-acme1",
+    ]
+    tags = subprocess.run([git, "tag"], cwd=tmp_path / "clone", env=environment, capture_output=True, check=True)
+    assert len(tags.stdout.split()) == 4
+
+
+def test_a_second_release_adds_and_changes_no_archive(offered: Shelf, tmp_path: Path) -> None:
+    index.write(shelf(*offered.offers[2:]), tmp_path / "tree")
+    archives = [path for path in (tmp_path / "tree/dl").iterdir() if ".tar.gz" in path.name]
+    before = {path: path.stat().st_ino for path in archives}
+    old = (tmp_path / "tree/dl/index.json").stat()
+    index.write(offered, tmp_path / "tree")
+    assert {path: path.stat().st_ino for path in archives} == before
+    assert (tmp_path / "tree/dl/index.json").stat().st_ino != old.st_ino  # written anew, not into a shared file
+    assert len(json.loads((tmp_path / "tree/dl/index.json").read_text())) == 4
+
+
+def test_other_bytes_under_a_published_name_are_refused(tmp_path: Path) -> None:
+    index.write(shelf(toy_offer(tmp_path / "one")), tmp_path / "tree")
+    with pytest.raises(PublishError, match="published already, with other bytes"):
+        index.write(shelf(toy_offer(tmp_path / "two", word="other")), tmp_path / "tree")
+
+
+def test_a_release_candidate_alone_is_no_newest_version(tmp_path: Path) -> None:
+    index.write(shelf(toy_offer(tmp_path / "dist", release="1.28rc1")), tmp_path / "tree")
+    assert not (tmp_path / "tree/dl/VERSION").exists()
+
+
+def test_an_info_that_is_none_is_refused(tmp_path: Path) -> None:
+    offer = toy_offer(tmp_path / "dist")
+    flip(module_file(offer, ".info").path, 0)
+    with pytest.raises(PublishError, match=r"\.info of go1\.99\.1-acme1 is damaged"):
+        index.write(shelf(offer), tmp_path / "tree")

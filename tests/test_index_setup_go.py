@@ -1,0 +1,114 @@
+"""Which version words of actions/setup-go find a toolchain in the published index: its own matching, run by Node.
+
+setup-go is no package; `data/setup-go/find.mjs` makes the calls that it makes, to the packages that it makes them to.
+(setup-go's own dist/setup/index.js was run once, by hand, against such a tree: README.md of gobuild/publish says so.)
+"""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+from needs import needs
+from platformdirs import user_cache_path
+from publish_toys import Served, serving, shelf, toy_offer
+
+from gobuild import files
+from gobuild.publish import index
+
+DATA = Path(__file__).parent / "data" / "setup-go"
+
+TREE = (("1.28rc1", "acme1"), ("1.22.10", "acme2.pab12"), ("1.22.10", "acme1.p0f3"), ("1.22.9", "acme1"))
+
+
+@pytest.fixture(scope="session")
+def setup_go() -> Path:
+    """The folder with find.mjs and what it imports, installed by npm the first time."""
+    npm = needs("npm")
+    needs("node")
+    digest = files.dirhash(DATA)[3:15].replace("/", "_").replace("+", "_")
+    folder = user_cache_path("gobuild-tests", appauthor=False) / f"setup-go-{digest}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not folder.is_dir():
+            with files.whole(folder) as temporary:
+                shutil.copytree(DATA, temporary)
+                words = ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock", "--silent"]
+                subprocess.run([npm, *words], cwd=temporary, check=True, timeout=300)
+    return folder
+
+
+def find(folder: Path, base: str, *words: str, download: str = "", scratch: Path) -> list[Any]:
+    done = subprocess.run(
+        [needs("node"), folder / "find.mjs", base, download, *words],
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "RUNNER_TEMP": str(scratch), "RUNNER_TOOL_CACHE": str(scratch)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith(("{", "null"))]
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Any:
+    offers = (toy_offer(tmp_path / "dist", release=release, suffix=suffix) for release, suffix in TREE)
+    index.write(shelf(*offers), tmp_path / "tree")
+    with serving(tmp_path / "tree") as found:
+        yield found
+
+
+def test_in_dl_only_words_that_speak_of_the_suffix(setup_go: Path, served: Served, tmp_path: Path) -> None:
+    expected = {
+        "1.22.10-acme1.p0f3": "go1.22.10-acme1.p0f3",  # this very one
+        "~1.22.10-0": "go1.22.10-acme2.pab12",  # the newest of 1.22.10
+        ">=1.22.10-0 <1.22.11": "go1.22.10-acme2.pab12",
+        "1.22.9-0 || 1.22.9-acme1": "go1.22.9-acme1",
+        "1.28.0-rc.1": "go1.28rc1-acme1",  # setup-go drops what stands behind a candidate's number
+        "1.22": None,  # a suffix makes it a prerelease, and ranges without one pass over those
+        "1.22.x": None,
+        "^1.22": None,
+        "1.22.10": None,
+        "1.22.10-acme1": None,
+        ">=1.22.0-0": None,  # semver: only prereleases of the very number that the range names
+        "go1.22.10-acme1.p0f3": None,  # no semver: setup-go then makes the file's URL of it, and that is right
+    }
+    found = find(setup_go, f"{served.url}/dl", *expected, scratch=tmp_path)
+    assert {word: each and each["version"] for word, each in zip(expected, found, strict=True)} == expected
+
+
+def test_in_plain_the_usual_words(setup_go: Path, served: Served, tmp_path: Path) -> None:
+    words = ["1.22", "1.22.x", "^1.22", "1.22.10", ">=1.21", "1.22.9", "1.28.0-rc.1", "1.23"]
+    found = find(setup_go, f"{served.url}/dl/plain", *words, scratch=tmp_path)
+    assert [each and each["version"] for each in found] == [
+        "go1.22.10",
+        "go1.22.10",
+        "go1.22.10",
+        "go1.22.10",
+        "go1.22.10",
+        "go1.22.9",
+        "go1.28rc1",
+        None,
+    ]
+
+
+@pytest.mark.parametrize(("folder", "word"), [("dl", "1.22.10-acme2.pab12"), ("dl/plain", "1.22")])
+def test_what_is_found_comes_and_is_the_patched_one(
+    folder: str, word: str, setup_go: Path, served: Served, tmp_path: Path
+) -> None:
+    """The download goes through @actions/tool-cache: its URL has a `..` in it under dl/plain."""
+    (found,) = find(setup_go, f"{served.url}/{folder}", word, download="download", scratch=tmp_path)
+    assert (Path(found["root"]) / "go/VERSION").read_text() == "go1.22.10-acme2.pab12\n"
+
+
+def test_one_suffix_that_is_no_semver_would_hide_the_whole_index(setup_go: Path, tmp_path: Path) -> None:
+    """Why `places.stamp_of` refuses acme.01."""
+    folder = tmp_path / "dl"
+    folder.mkdir()
+    (folder / "index.html").write_text(json.dumps([{"version": "go1.22.10-acme.01", "stable": True, "files": []}]))
+    with serving(tmp_path) as served, pytest.raises(AssertionError, match="is not semver"):
+        find(setup_go, f"{served.url}/dl", "1.22", scratch=tmp_path)

@@ -1,0 +1,118 @@
+"""Signatures in minisign's format, held against Debian's minisign in both directions."""
+
+import base64
+import subprocess
+from pathlib import Path
+
+import pytest
+from needs import needs
+
+from gobuild.errors import ChecksumMismatch, ConfigError
+from gobuild.publish import minisign
+
+CONTENT = b"what is signed\n"
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two keys without a password: key, and other."""
+    program, folder = needs("minisign"), tmp_path_factory.mktemp("keys")
+    for name in ("key", "other"):
+        words = [program, "-G", "-W", "-p", f"{name}.pub", "-s", name]
+        subprocess.run(words, cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+def _minisign(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([needs("minisign"), *words], cwd=folder, text=True, capture_output=True, check=False)
+
+
+def test_minisign_accepts_what_we_sign(keys: Path, tmp_path: Path) -> None:
+    secret = minisign.secret_key(keys / "key", None)
+    (tmp_path / "file").write_bytes(CONTENT)
+    (tmp_path / "file.minisig").write_text(minisign.sign(secret, CONTENT, "release:x\tfile:y"))
+    seen = _minisign(tmp_path, "-V", "-p", str(keys / "key.pub"), "-m", "file")
+    assert seen.returncode == 0, seen.stderr
+    assert "Trusted comment: release:x\tfile:y" in seen.stdout
+    (tmp_path / "file").write_bytes(CONTENT + b" ")
+    assert _minisign(tmp_path, "-V", "-p", str(keys / "key.pub"), "-m", "file").returncode != 0
+
+
+def test_we_accept_what_minisign_signs(keys: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(CONTENT)
+    assert _minisign(tmp_path, "-S", "-s", str(keys / "key"), "-m", "file", "-t", "hello").returncode == 0
+    public = minisign.public_key((keys / "key.pub").read_text())
+    signature = (tmp_path / "file.minisig").read_text()
+    assert minisign.verify(public, CONTENT, signature) == "hello"
+    assert minisign.public_key(public.text) == public
+
+
+@pytest.mark.slow
+def test_a_locked_key_opens_with_its_password_alone(tmp_path: Path) -> None:
+    """Slow by design: each try takes scrypt seconds and a GiB."""
+    keys = tmp_path
+    words = [needs("minisign"), "-G", "-p", "locked.pub", "-s", "locked"]
+    subprocess.run(words, cwd=keys, check=True, capture_output=True, input=b"correct horse\n" * 2)
+    secret = minisign.secret_key(keys / "locked", "correct horse")
+    assert secret.public == minisign.public_key((keys / "locked.pub").read_text())
+    with pytest.raises(ConfigError, match="has a password"):
+        minisign.secret_key(keys / "locked", None)
+    with pytest.raises(ConfigError, match="does not open") as caught:
+        minisign.secret_key(keys / "locked", "wrong horse")
+    assert "wrong horse" not in str(caught.value)
+
+
+def test_a_secret_never_shows_itself(keys: Path) -> None:
+    secret = minisign.secret_key(keys / "key", None)
+    assert secret.seed.hex() not in repr(secret)
+    assert repr(secret.seed) not in repr(secret)
+
+
+def test_the_same_is_signed_the_same(keys: Path) -> None:
+    secret = minisign.secret_key(keys / "key", None)
+    assert minisign.sign(secret, CONTENT, "c") == minisign.sign(secret, CONTENT, "c")
+
+
+@pytest.mark.parametrize(("line", "at"), [(1, 40), (2, 20), (3, 40)])
+def test_a_changed_signature_is_refused(keys: Path, line: int, at: int) -> None:
+    secret = minisign.secret_key(keys / "key", None)
+    lines = minisign.sign(secret, CONTENT, "release:x file:y").splitlines()
+    old = lines[line][at]
+    lines[line] = lines[line][:at] + ("A" if old != "A" else "B") + lines[line][at + 1 :]
+    with pytest.raises(ChecksumMismatch, match="not of these bytes"):
+        minisign.verify(secret.public, CONTENT, "\n".join(lines) + "\n")
+
+
+def test_another_content_or_key_is_refused(keys: Path) -> None:
+    secret = minisign.secret_key(keys / "key", None)
+    signature = minisign.sign(secret, CONTENT, "")
+    with pytest.raises(ChecksumMismatch, match="not of these bytes"):
+        minisign.verify(secret.public, CONTENT + b"x", signature)
+    other = minisign.public_key((keys / "other.pub").read_text())
+    with pytest.raises(ChecksumMismatch, match="it was signed with the key"):
+        minisign.verify(other, CONTENT, signature)
+    # The key's number alone is nobody's proof.
+    forged = minisign.PublicKey(number=secret.number, key=other.key)
+    with pytest.raises(ChecksumMismatch, match="not of these bytes"):
+        minisign.verify(forged, CONTENT, signature)
+
+
+@pytest.mark.parametrize("text", ["", "\n", "untrusted comment: x\n", "RWQ=\n", "a\nb\nc\nd\n", "x" * 5000])
+def test_what_is_no_key_or_signature_is_refused(keys: Path, tmp_path: Path, text: str) -> None:
+    secret = minisign.secret_key(keys / "key", None)
+    (tmp_path / "bad").write_text(text)
+    with pytest.raises(ConfigError, match="no public key"):
+        minisign.public_key(text)
+    with pytest.raises(ConfigError, match="no secret key"):
+        minisign.secret_key(tmp_path / "bad", None)
+    with pytest.raises(ChecksumMismatch, match="no prehashed signature"):
+        minisign.verify(secret.public, CONTENT, text)
+
+
+def test_a_key_that_asks_for_too_much_memory_is_refused(keys: Path, tmp_path: Path) -> None:
+    data = bytearray(base64.b64decode((keys / "key").read_text().splitlines()[1]))
+    data[2:4] = b"Sc"
+    data[46:54] = (1 << 40).to_bytes(8, "little")
+    (tmp_path / "greedy").write_text(f"untrusted comment: x\n{base64.b64encode(bytes(data)).decode()}\n")
+    with pytest.raises(ConfigError, match="more memory"):
+        minisign.secret_key(tmp_path / "greedy", "correct horse")

@@ -1,0 +1,101 @@
+"""A manifest is somebody's text: what gobuild would not have written is refused, and told of without harm."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from site_fixtures import STAMP, toy_build
+
+from gobuild.errors import ConfigError, PublishError
+from gobuild.publish.offers import find, parse
+
+Edit = Callable[[dict[str, Any]], None]
+
+
+def _set(*path: str | int, to: object) -> Edit:
+    def edit(document: dict[str, Any]) -> None:
+        place: Any = document
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = to
+
+    return edit
+
+
+def test_a_true_manifest_is_an_offer(tmp_path: Path) -> None:
+    toy_build(tmp_path)
+    (found,) = find(tmp_path)
+    assert found.key == (STAMP, "linux/amd64")
+    assert found.manifest == f"{STAMP}.linux-amd64.gobuild.json"
+    assert [archive.kind for archive in found.offer.archives] == ["toolchain", "source", "module", "module", "module"]
+    assert all(archive.path.parent == tmp_path for archive in found.offer.archives)
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (_set("artifacts", 0, "file", to="../../etc/passwd"), "not those of such a build"),
+        (_set("artifacts", 0, "file", to="/etc/passwd"), "not those of such a build"),
+        (_set("artifacts", 0, "file", to="a\\b.tar.gz"), "not those of such a build"),
+        (_set("artifacts", 1, "kind", to="toolchain"), "is called a"),
+        (_set("artifacts", 0, "sha256", to="0" * 63), "no SHA-256"),
+        (_set("artifacts", 0, "size", to=10**30), "bytes"),
+        (_set("artifacts", 0, "size", to=-1), "bytes"),
+        (_set("artifacts", 0, "size", to=True), "is 'True'"),
+        (_set("artifacts", to=[]), "not those of such a build"),
+        (_set("stamp", to="go1.22.10-../../x"), "the stamp"),
+        (_set("stamp", to="go1.23.1-acme1"), "the stamp"),
+        (_set("release", to="1.22.10\n"), "characters that nobody sees"),
+        (_set("build", "target", to="plan9/386"), "no target"),
+        (_set("schema", to=2), "schema 2"),
+        (_set("patches", 0, "name", to='x" onclick="'), "no patch's name"),
+        (_set("patches", 0, "state", to="conflict"), "in the state"),
+        (_set("patches", 0, "sha256", to="../.."), "the digest of the patch"),
+        (_set("patches", 0, "reason", to="a\x1b[2Jb"), "characters that nobody sees"),
+        (_set("patches", 0, "reason", to="safe \u202e esrever"), "characters that nobody sees"),
+        (_set("patches", 0, "reason", to="x" * 30_000), "too long"),
+        (_set("source", "digest", to="md5:00"), "the digest of the source"),
+        (_set("checks", 0, "verdict", to="FAILED"), "passed its checks"),
+        (_set("checks", to=[]), "passed its checks"),
+        (_set("run", "seconds", "build", to=1e300), "a time that no stage takes"),
+        (_set("run", "seconds", "build", to="fast"), "a time that no stage takes"),
+        (lambda document: document.pop("source"), "has no 'source'"),
+    ],
+)
+def test_what_gobuild_would_not_write_is_refused(tmp_path: Path, edit: Edit, says: str) -> None:
+    toy_build(tmp_path, edit=edit)
+    with pytest.raises(PublishError) as caught:
+        list(find(tmp_path))
+    assert says in str(caught.value)
+    assert caught.value.code == 9
+    assert not any(ord(letter) < 32 and letter != "\n" for letter in str(caught.value))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"{", b"[1]", b"null", b'"x"', b"[" * 200_000, b'{"schema": NaN}', b"\xff\xfe", b'{"a": 1, "a": 2}',
+     b'{"schema": ' + b"9" * 5000 + b"}"],
+)  # fmt: skip
+def test_what_is_no_document_is_refused(text: bytes) -> None:
+    with pytest.raises(PublishError, match="cannot be used"):
+        parse(text, "x.gobuild.json", archives=Path())
+
+
+def test_a_manifest_under_another_name_is_refused(tmp_path: Path) -> None:
+    manifest = toy_build(tmp_path)
+    manifest.rename(tmp_path / "go1.22.10-other.linux-amd64.gobuild.json")
+    with pytest.raises(PublishError, match=r"it is of go1\.22\.10-acme1"):
+        list(find(tmp_path))
+
+
+def test_keys_of_a_later_gobuild_do_no_harm(tmp_path: Path) -> None:
+    manifest = toy_build(tmp_path, edit=_set("later", to={"a": [1, None, 2.5]}))
+    assert json.loads(manifest.read_text())["later"]
+    assert len(list(find(tmp_path))) == 1
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no folder"):
+        list(find(tmp_path / "nowhere"))

@@ -1,0 +1,131 @@
+"""The static module proxy: what stands in it, and what is refused."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from publish_toys import flip, shelf, toy_offer
+
+from gobuild import files
+from gobuild.errors import PublishError, VerifyError
+from gobuild.model import Target
+from gobuild.publish import proxy
+from gobuild.publish.places import module_file, place_of
+from gobuild.publish.shelf import Archive, Offer
+
+VERSIONS = Path("proxy/golang.org/toolchain/@v")
+LINUX = Target.parse("linux/arm64")
+DARWIN = Target.parse("darwin/arm64")
+
+
+def test_every_offer_has_its_three_files_and_a_line_in_the_list(tmp_path: Path) -> None:
+    offers = [
+        toy_offer(tmp_path / "dist", release=release, target=target)
+        for release in ("1.22.9", "1.22.10")
+        for target in (LINUX, DARWIN)
+    ]
+    proxy.write(shelf(*offers), tmp_path / "tree")
+    versions = tmp_path / "tree" / VERSIONS
+    assert (versions / "list").read_text().splitlines() == [
+        "v0.0.1-go1.22.9-acme1.darwin-arm64",
+        "v0.0.1-go1.22.9-acme1.linux-arm64",
+        "v0.0.1-go1.22.10-acme1.darwin-arm64",
+        "v0.0.1-go1.22.10-acme1.linux-arm64",
+    ]
+    for line in (versions / "list").read_text().splitlines():
+        assert json.loads((versions / f"{line}.info").read_text())["Version"] == line
+        assert (versions / f"{line}.mod").read_text() == "module golang.org/toolchain\n"
+        assert (versions / f"{line}.zip").samefile(tmp_path / "dist" / f"{line}.zip")  # stored once
+
+
+def test_a_second_run_leaves_every_file_as_it_is(tmp_path: Path) -> None:
+    offered = shelf(toy_offer(tmp_path / "dist"))
+    proxy.write(offered, tmp_path / "tree")
+    before = {path: path.stat().st_ino for path in (tmp_path / "tree").rglob("*.*")}
+    proxy.write(offered, tmp_path / "tree")
+    assert {path: path.stat().st_ino for path in (tmp_path / "tree").rglob("*.*")} == before
+
+
+def test_where_no_hard_link_is_possible_the_bytes_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_words: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr("os.link", refuse)
+    offer = toy_offer(tmp_path / "dist")
+    proxy.write(shelf(offer), tmp_path / "tree")
+    archive = module_file(offer, ".zip")
+    assert files.sha256(tmp_path / "tree" / place_of(offer, archive)) == archive.sha256
+
+
+def test_other_bytes_under_a_published_name_are_refused(tmp_path: Path) -> None:
+    proxy.write(shelf(toy_offer(tmp_path / "one")), tmp_path / "tree")
+    with pytest.raises(PublishError, match="published already, with other bytes"):
+        proxy.write(shelf(toy_offer(tmp_path / "two", word="other")), tmp_path / "tree")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "message"),
+    [
+        ("../../x", "not go1.99.1-SUFFIX"),
+        ("Acme", "not go1.99.1-SUFFIX"),
+        ("acme rc1", "not go1.99.1-SUFFIX"),
+        ("rc1", "not go1.99.1-SUFFIX"),
+        ("acme.01", "semver"),
+        ("007", "semver"),
+    ],
+)
+def test_a_stamp_that_some_client_stumbles_over_is_refused(tmp_path: Path, suffix: str, message: str) -> None:
+    offer = toy_offer(tmp_path / "dist")
+    hostile = dataclasses.replace(offer, document={**offer.document, "stamp": f"go1.99.1-{suffix}"})
+    with pytest.raises(PublishError, match=message):
+        proxy.write(shelf(hostile), tmp_path / "tree")
+    assert not (tmp_path / "tree").exists()
+
+
+@pytest.mark.parametrize("stamp", ["go1.99.1", "go1.99.2-acme1", "acme1"])
+def test_a_stamp_of_upstreams_or_of_another_release_is_refused(tmp_path: Path, stamp: str) -> None:
+    offer = toy_offer(tmp_path / "dist")
+    with pytest.raises(PublishError, match="cannot be published"):
+        proxy.write(shelf(dataclasses.replace(offer, document={**offer.document, "stamp": stamp})), tmp_path / "tree")
+
+
+def _with(offer: Offer, suffix: str, **changes: object) -> Offer:
+    def changed(archive: Archive) -> Archive:
+        return dataclasses.replace(archive, **changes) if archive.path.suffix == suffix else archive  # type: ignore[arg-type]
+
+    return dataclasses.replace(offer, archives=tuple(changed(archive) for archive in offer.archives))
+
+
+def test_a_file_named_for_something_else_is_refused(tmp_path: Path) -> None:
+    offer = toy_offer(tmp_path / "dist")
+    for odd in ("index.html", "list", f"{offer.stamp}.plan9-386.tar.gz"):
+        with pytest.raises(PublishError, match="is no file of"):
+            place_of(offer, Archive(path=tmp_path / odd, kind="toolchain", sha256="0" * 64, size=1))
+    with pytest.raises(PublishError, match="is no file of"):
+        proxy.write(shelf(_with(offer, ".zip", path=tmp_path / "dist" / "x.zip")), tmp_path / "tree")
+
+
+@pytest.mark.parametrize("suffix", [".mod", ".info"])
+def test_a_mod_or_info_of_something_else_is_refused(tmp_path: Path, suffix: str) -> None:
+    offer = toy_offer(tmp_path / "dist")
+    flip(module_file(offer, suffix).path, 5)
+    with pytest.raises(PublishError, match="not of that version"):
+        proxy.write(shelf(offer), tmp_path / "tree")
+
+
+def test_the_hash_of_a_zip_is_that_of_its_folder(tmp_path: Path) -> None:
+    """files.dirhash is compared with Go's own elsewhere: the same files, laid out by their names in the zip."""
+    offer = toy_offer(tmp_path / "dist")
+    path = module_file(offer, ".zip").path
+    files.unpack(path, tmp_path / "unpacked")
+    assert proxy.zip_hash(path, path.stem) == files.dirhash(tmp_path / "unpacked")
+
+
+def test_a_zip_of_another_version_and_a_broken_one_are_refused(tmp_path: Path) -> None:
+    path = module_file(toy_offer(tmp_path / "dist"), ".zip").path
+    with pytest.raises(VerifyError, match="not the module of that version"):
+        proxy.zip_hash(path, "v0.0.1-go1.99.2-acme1.linux-amd64")
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(VerifyError, match="no whole zip"):
+        proxy.zip_hash(path, path.stem)

@@ -1,0 +1,202 @@
+"""The real go command as the judge: what it takes from the proxy and the checksum database, and what it refuses.
+
+The toolchains are toys, so that each try takes a moment; `e2e/test_gotoolchain.py` has whole ones.
+"""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from publish_toys import Client, Served, flip, serving, shelf, toy_offer
+
+from gobuild.publish import proxy, sumdb
+from gobuild.publish.note import Signer
+from gobuild.publish.shelf import Offer
+
+KEY = Signer(name="acme.example/sumdb", seed=bytes(range(32)))
+STAMP = "go1.99.1-acme1"
+DATABASE = "proxy/sumdb/acme.example/sumdb"
+
+
+def published(tree: Path, *offers: Offer) -> Path:
+    proxy.write(shelf(*offers), tree)
+    sumdb.write(shelf(*offers), tree, key=KEY)
+    return tree
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return published(tmp_path / "tree", toy_offer(tmp_path / "dist"))
+
+
+@pytest.fixture
+def served(tree: Path) -> Iterator[Served]:
+    with serving(tree) as found:
+        yield found
+
+
+@pytest.fixture
+def client(go_wheel: Path, tmp_path: Path) -> Client:
+    return Client(goroot=go_wheel, home=tmp_path / "home")
+
+
+def over_http(served: Served, stamp: str = STAMP) -> dict[str, str]:
+    return {"GOTOOLCHAIN": stamp, "GOPROXY": f"{served.url}/proxy", "GOSUMDB": str(KEY.verifier)}
+
+
+def only(tree: Path, pattern: str) -> Path:
+    (found,) = tree.glob(pattern)
+    return found
+
+
+def test_over_http_it_asks_for_four_files_and_checks(client: Client, served: Served) -> None:
+    done = client.go("version", **over_http(served))
+    assert done.returncode == 0 and done.stdout.endswith(f"go version {STAMP} toy\n"), done.stdout
+    module = f"golang.org/toolchain/@v/v0.0.1-{STAMP}."
+    database = f"/{DATABASE}"
+    assert [path.replace(module, "MODULE.").split("linux")[0] for path in served.asked] == [
+        "/proxy/MODULE.",
+        f"{database}/supported",
+        f"{database}/lookup/golang.org/toolchain@v0.0.1-{STAMP}.",
+        f"{database}/tile/8/0/000.p/1",
+    ]
+    # At each later use it asks the database again, from its cache; so without the setting it is refused.
+    assert client.go("version", **over_http(served) | {"GOPROXY": "off"}).returncode == 0
+    later = client.go("version", GOTOOLCHAIN=STAMP, GOPROXY="off", GOSUMDB="off")
+    assert later.returncode != 0 and "checksum database disabled" in later.stdout
+
+
+def test_over_http_nothing_is_taken_without_a_database(client: Client, served: Served) -> None:
+    for more in ({}, {"GONOSUMDB": "golang.org/toolchain"}, {"GONOSUMDB": "*"}):
+        done = client.go("version", **over_http(served) | {"GOSUMDB": "off"} | more)
+        assert done.returncode != 0
+        assert "checksum database disabled by GOSUMDB=off" in done.stdout
+
+
+def test_the_database_s_address_may_stand_in_gosumdb(client: Client, served: Served) -> None:
+    """Then no proxy is asked whether it has the database."""
+    words = over_http(served) | {"GOSUMDB": f"{KEY.verifier} {served.url}/{DATABASE}"}
+    assert client.go("version", **words).returncode == 0
+    assert not any(path.endswith("/supported") for path in served.asked)
+    assert any("/lookup/" in path for path in served.asked)
+
+
+def test_a_file_proxy_is_checked_too_or_not_as_one_says(client: Client, tree: Path, tmp_path: Path) -> None:
+    words = {"GOTOOLCHAIN": STAMP, "GOPROXY": (tree / "proxy").as_uri()}
+    assert client.go("version", **words, GOSUMDB=str(KEY.verifier)).returncode == 0
+    other = Client(goroot=client.goroot, home=tmp_path / "other")
+    shutil.rmtree(tree / "proxy/sumdb")
+    assert other.go("version", **words, GOSUMDB=str(KEY.verifier)).returncode != 0
+    done = other.go("version", **words, GOSUMDB=str(KEY.verifier), GONOSUMDB="golang.org/toolchain")
+    assert done.returncode == 0, done.stdout
+
+
+def _flip_zip(tree: Path) -> None:
+    """A byte of a file's content; the zip's own checksum is put right, so that only the hash can tell."""
+    path = only(tree, "proxy/golang.org/toolchain/@v/*.zip")
+    offer = toy_offer(path.parents[6] / "forged", word="x")
+    forged = only(path.parents[6] / "forged", "*.zip")
+    assert offer.stamp == STAMP
+    path.unlink()
+    shutil.copy(forged, path)
+
+
+def _flip_raw_zip(tree: Path) -> None:
+    flip(only(tree, "proxy/golang.org/toolchain/@v/*.zip"), 150)
+
+
+def _flip_tile(tree: Path) -> None:
+    flip(only(tree, f"{DATABASE}/tile/8/0/000.p/1"), 5)
+
+
+def _in_lookup(tree: Path, pattern: str) -> None:
+    path = only(tree, f"{DATABASE}/lookup/golang.org/*")
+    match = re.search(pattern.encode(), path.read_bytes())
+    assert match
+    flip(path, match.start(1))
+
+
+def _flip_record(tree: Path) -> None:
+    _in_lookup(tree, r"amd64 h1:(.)|arm64 h1:(.)")
+
+
+def _flip_root(tree: Path) -> None:
+    _in_lookup(tree, r"go\.sum database tree\n1\n(.)")
+
+
+def _flip_signature(tree: Path) -> None:
+    _in_lookup(tree, r"— acme\.example/sumdb .{20}(.)")
+
+
+def _other_key(tree: Path) -> None:
+    path = only(tree, f"{DATABASE}/lookup/golang.org/*")
+    record, _, _ = path.read_bytes().partition(b"\n\n")
+    text = KEY.verifier.open((tree / DATABASE / "latest").read_bytes())
+    path.unlink()
+    path.write_bytes(record + b"\n\n" + Signer(name=KEY.name, seed=bytes(32)).sign(text))
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (_flip_zip, "checksum mismatch"),
+        (_flip_raw_zip, "zip"),
+        (_flip_tile, "downloaded inconsistent tile"),
+        (_flip_record, "cannot authenticate record data in server response"),
+        (_flip_root, "invalid signature for key acme.example/sumdb"),
+        (_flip_signature, "invalid signature for key acme.example/sumdb"),
+        (_other_key, "note has no verifiable signatures"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_one_changed_byte_is_refused_by_the_go_command(
+    client: Client, tree: Path, served: Served, harm: object, words: str
+) -> None:
+    assert callable(harm)
+    harm(tree)
+    done = client.go("version", **over_http(served))
+    assert done.returncode != 0
+    assert words in done.stdout, done.stdout
+    assert f"go version {STAMP}" not in done.stdout
+
+
+def test_a_client_goes_along_with_a_growing_log_and_not_with_a_forked_one(client: Client, tmp_path: Path) -> None:
+    dist, tree = tmp_path / "dist", tmp_path / "tree"
+    first, second, third = (toy_offer(dist, release=f"1.99.{number}") for number in range(3))
+    published(tree, first)
+    with serving(tree) as served:
+        assert client.go("version", **over_http(served, first.stamp)).returncode == 0
+        published(tree, first, second)
+        assert client.go("version", **over_http(served, second.stamp)).returncode == 0
+        # The head in the first lookup is of the smaller tree, and still good: to this client and to a new one.
+        assert client.go("version", **over_http(served, first.stamp)).returncode == 0
+        new = Client(goroot=client.goroot, home=tmp_path / "new")
+        assert new.go("version", **over_http(served, first.stamp)).returncode == 0
+    # The same key signs another history: a hash was changed after the fact, and one more release is there.
+    forked = published(tmp_path / "forked", toy_offer(tmp_path / "evil", release="1.99.0", word="evil"), second)
+    published(forked, toy_offer(tmp_path / "evil", release="1.99.0", word="evil"), second, third)
+    with serving(forked) as served:
+        done = client.go("version", **over_http(served, third.stamp))
+        assert done.returncode != 0
+        assert "go.sum database server misbehavior detected!" in done.stdout, done.stdout
+        naive = Client(goroot=client.goroot, home=tmp_path / "naive")
+        assert (
+            naive.go("version", **over_http(served, third.stamp)).returncode == 0
+        )  # who saw nothing before cannot know
+
+
+def test_under_these_settings_other_modules_are_asked_for_in_the_database_too(client: Client, served: Served) -> None:
+    """Why the settings stand before one command only."""
+    folder = client.home.parent / "module"
+    versions = Path(client.home.parent, "tree/proxy/example.com/other/@v")
+    versions.mkdir(parents=True)
+    (versions / "list").write_text("v1.0.0\n")
+    (versions / "v1.0.0.info").write_text('{"Version": "v1.0.0"}')
+    (versions / "v1.0.0.mod").write_text("module example.com/other\n")
+    folder.mkdir()
+    (folder / "go.mod").write_text("module example.com/mine\n\ngo 1.21\n\nrequire example.com/other v1.0.0\n")
+    done = client.go("mod", "download", cwd=folder, **over_http(served) | {"GOTOOLCHAIN": "local"})
+    assert done.returncode != 0 and "verifying go.mod" in done.stdout, done.stdout
+    assert f"/{DATABASE}/lookup/example.com/other@v1.0.0" in served.asked

@@ -1,0 +1,102 @@
+"""The settings that a user pastes: run as they stand, and with values that try to be more than text."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+from publish_toys import Client, flip, serving, shelf, toy_offer
+
+from gobuild.errors import PublishError
+from gobuild.model import Target
+from gobuild.publish import index, proxy, sumdb
+from gobuild.publish.note import Signer
+from gobuild.publish.routes import Route, routes
+
+KEY = Signer(name="acme.example/sumdb", seed=bytes(range(32)))
+STAMP = "go1.99.1-acme1"
+
+
+def named(found: tuple[Route, ...], name: str) -> Route:
+    (route,) = (route for route in found if route.name == name)
+    return route
+
+
+@pytest.mark.parametrize("name", ["gotoolchain", "copy", "path"])
+def test_the_lines_do_what_they_say(name: str, go_wheel: Path, tmp_path: Path) -> None:
+    offered, tree = shelf(toy_offer(tmp_path / "dist")), tmp_path / "a tree"
+    proxy.write(offered, tree)
+    sumdb.write(offered, tree, key=KEY)
+    index.write(offered, tree)
+    client = Client(goroot=go_wheel, home=tmp_path / "home")
+    with serving(tree) as served:
+        offered = shelf(*offered.offers, base_url=f"{served.url}/")
+        lines = named(routes(offered, STAMP, database=KEY.verifier), name).lines
+        done = client.paste(*lines, cwd=tree if name == "copy" else client.home.parent)
+        assert done.returncode == 0 and done.stdout.endswith(f"go version {STAMP} toy\n"), done.stdout
+    # From then on the name on PATH is enough: no proxy, no database, no network.
+    later = client.go("version", GOTOOLCHAIN=STAMP, GOPROXY="off", GOSUMDB="sum.golang.org")
+    assert later.stdout == f"go version {STAMP} toy\n"
+
+
+@pytest.mark.parametrize("name", ["gotoolchain", "path"])
+def test_pasted_lines_stop_at_what_was_changed(name: str, go_wheel: Path, tmp_path: Path) -> None:
+    """At a prompt the next line runs whatever became of the one before; these do not."""
+    offered, tree = shelf(toy_offer(tmp_path / "dist")), tmp_path / "tree"
+    proxy.write(offered, tree)
+    sumdb.write(offered, tree, key=KEY)
+    index.write(offered, tree)
+    for archive in (tree / "dl" / offered.offers[0].one("toolchain").path.name, *tree.glob("proxy/**/*.zip")):
+        flip(archive, 150)  # in the content of an entry
+    client = Client(goroot=go_wheel, home=tmp_path / "home")
+    with serving(tree) as served:
+        offered = shelf(*offered.offers, base_url=served.url)
+        done = client.paste(*named(routes(offered, STAMP, database=KEY.verifier), name).lines, cwd=tmp_path)
+    assert done.returncode != 0 and "go version" not in done.stdout, done.stdout
+    assert not (client.home / ".local").exists() and not (client.home / "sdk").exists()
+
+
+def test_without_a_database_there_is_no_route_over_http(tmp_path: Path, go_wheel: Path) -> None:
+    offered, tree = shelf(toy_offer(tmp_path / "dist")), tmp_path / "tree"
+    proxy.write(offered, tree)
+    found = routes(offered, STAMP)
+    assert [route.name for route in found] == ["copy", "path", "go.mod", "setup-go", "setup-go-plain", "mise"]
+    copy = named(found, "copy")
+    assert "Nothing is checked" in copy.words
+    done = Client(goroot=go_wheel, home=tmp_path / "home").paste(*copy.lines, cwd=tree)
+    assert done.returncode == 0 and done.stdout.endswith(f"go version {STAMP} toy\n"), done.stdout
+
+
+def test_every_platform_has_its_archive(tmp_path: Path) -> None:
+    targets = [Target.parse(each) for each in ("darwin/arm64", "linux/amd64")]
+    offered = shelf(*(toy_offer(tmp_path, target=target) for target in targets))
+    paths = [route for route in routes(offered, STAMP) if route.name == "path"]
+    assert [route.title.split()[-1] for route in paths] == ["darwin/arm64", "linux/amd64"]
+    for route, offer, program in zip(paths, offered.offers, ("shasum -a 256 -c", "sha256sum -c"), strict=True):
+        assert (
+            f"echo '{offer.one('toolchain').sha256}  {offer.one('toolchain').path.name}' | {program} &&" in route.lines
+        )
+
+
+def test_an_address_is_text_in_every_language(tmp_path: Path) -> None:
+    address = "https://acme.example/$(touch${IFS}x)/`id`;&|#'"
+    offered = shelf(toy_offer(tmp_path), base_url=address)
+    for route in routes(offered, STAMP, database=KEY.verifier):
+        if route.language == "sh":
+            for line in route.lines:
+                if "acme.example/$" in line:
+                    (word,) = (word for word in shlex.split(line) if address in word)
+                    assert "$(touch" in word
+        elif route.language == "yaml":
+            assert f'    go-download-base-url: "{address}/dl' in "\n".join(route.lines)
+
+
+def test_from_a_file_address_only_what_go_itself_reads(tmp_path: Path) -> None:
+    offered = shelf(toy_offer(tmp_path), base_url=tmp_path.as_uri())
+    found = routes(offered, STAMP, database=KEY.verifier)
+    assert [route.name for route in found] == ["gotoolchain", "copy", "path", "go.mod"]
+
+
+def test_a_stamp_that_cannot_be_published_has_no_routes(tmp_path: Path) -> None:
+    offered = shelf(toy_offer(tmp_path, suffix="acme.007"))
+    with pytest.raises(PublishError, match="semver"):
+        routes(offered, "go1.99.1-acme.007")

@@ -1,0 +1,202 @@
+"""A published tree grows, and never changes what it offered."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from site_fixtures import NEXT, SIGNER, STAMP, content_of, published, toy_build
+
+from gobuild import files
+from gobuild.errors import ChecksumMismatch, ConfigError, PublishError
+from gobuild.publish import generations, minisign
+
+
+def test_a_release_joins_and_the_old_one_stays(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    toy_build(tmp_path / "one")
+    first = published(site, tmp_path / "one")
+    before = content_of(site)
+    assert first.changed and len(first.added) == 1
+    assert first.unsigned == (STAMP,)
+    toy_build(tmp_path / "two", stamp=NEXT)
+    second = published(site, tmp_path / "two")
+    after = content_of(site)
+    assert list(second.shelf.releases) == [NEXT, STAMP]
+    assets = [name for name in before if name.endswith((".tar.gz", ".zip", ".mod", ".info", ".gobuild.json"))]
+    assert len(assets) >= 7  # five archives, a manifest, and bottles
+    assert all(after[name] == before[name] for name in assets)
+    for name in (f"dl/{NEXT}.linux-amd64.tar.gz", f"releases/{NEXT}/SHA256SUMS", f"releases/{NEXT}/index.html"):
+        assert name in after
+
+
+def test_an_unchanged_asset_is_one_file_in_both_generations(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    toy_build(tmp_path / "one")
+    published(site, tmp_path / "one")
+    toy_build(tmp_path / "two", stamp=NEXT)
+    published(site, tmp_path / "two")
+    name = f"dl/{STAMP}.linux-amd64.tar.gz"
+    home = generations.home(site)
+    assert (home / "1" / name).samefile(home / "2" / name)
+    assert os.readlink(site) == ".site-generations/2"
+    assert (home / "2" / name).stat().st_mode & 0o222 == 0
+
+
+def test_the_same_again_changes_nothing(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    toy_build(tmp_path / "dist")
+    published(site, tmp_path / "dist", signer=SIGNER)
+    before = content_of(site)
+    again = published(site, tmp_path / "dist", signer=SIGNER)
+    assert not again.changed and not again.added and len(again.known) == 1
+    assert os.readlink(site) == ".site-generations/1"
+    assert content_of(site) == before
+
+
+def test_two_trees_of_the_same_builds_have_the_same_papers(tmp_path: Path) -> None:
+    toy_build(tmp_path / "dist")
+    contents = []
+    for name in ("a", "b"):
+        published(tmp_path / name, tmp_path / "dist", signer=SIGNER, base_url="https://go.acme.example")
+        contents.append({key: value for key, value in content_of(tmp_path / name).items() if ".git/" not in key})
+    assert contents[0] == contents[1]
+
+
+def test_other_bytes_under_a_published_stamp_are_refused(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    toy_build(tmp_path / "one")
+    published(site, tmp_path / "one")
+    before = content_of(site)
+    toy_build(tmp_path / "other", content="other")
+    with pytest.raises(PublishError, match="is published already, with other bytes") as caught:
+        published(site, tmp_path / "other")
+    assert caught.value.code == 9
+    assert content_of(site) == before
+    assert sorted(path.name for path in generations.home(site).iterdir()) == [".gobuild.lock", "1"]
+
+
+def test_two_targets_of_a_stamp_must_share_their_source(tmp_path: Path) -> None:
+    toy_build(tmp_path / "one")
+    toy_build(tmp_path / "two", target="darwin/arm64")
+    made = published(tmp_path / "good", tmp_path / "one", tmp_path / "two")
+    assert len(made.shelf.releases[STAMP]) == 2
+    toy_build(tmp_path / "three", target="linux/arm64")
+    source = tmp_path / "three" / f"{STAMP}.src.tar.gz"
+    source.write_bytes(source.read_bytes() + b"x")
+    manifest = tmp_path / "three" / f"{STAMP}.linux-arm64.gobuild.json"
+    told = json.loads(manifest.read_text())
+    told["artifacts"][1] |= {"sha256": files.sha256(source), "size": source.stat().st_size}
+    manifest.write_text(json.dumps(told))
+    with pytest.raises(PublishError, match="by another target"):
+        published(tmp_path / "good", tmp_path / "three")
+
+
+def test_an_archive_that_is_not_what_its_manifest_says_is_refused(tmp_path: Path) -> None:
+    toy_build(tmp_path / "dist")
+    archive = tmp_path / "dist" / f"{STAMP}.linux-amd64.tar.gz"
+    archive.write_bytes(archive.read_bytes()[:-1] + b"x")
+    with pytest.raises(ChecksumMismatch, match="not what its manifest says"):
+        published(tmp_path / "site", tmp_path / "dist")
+    assert not (tmp_path / "site").exists()
+
+
+def test_a_signed_release_is_not_joined_without_the_key(tmp_path: Path) -> None:
+    toy_build(tmp_path / "one")
+    published(tmp_path / "site", tmp_path / "one", signer=SIGNER)
+    toy_build(tmp_path / "two", target="darwin/arm64")
+    with pytest.raises(PublishError, match="needs a new signature"):
+        published(tmp_path / "site", tmp_path / "two")
+    published(tmp_path / "site", tmp_path / "two", signer=SIGNER)
+    sums = (tmp_path / "site/releases" / STAMP / "SHA256SUMS").read_bytes()
+    signature = (tmp_path / "site/releases" / STAMP / "SHA256SUMS.minisig").read_text()
+    assert minisign.verify(SIGNER.secret.public, sums, signature) == f"release:{STAMP}\tfile:SHA256SUMS"
+    assert b"darwin-arm64.tar.gz" in sums and b"linux-amd64.tar.gz" in sums
+
+
+@pytest.mark.parametrize("what", ["folder", "file", "link"])
+def test_what_gobuild_has_not_made_is_left_alone(tmp_path: Path, what: str) -> None:
+    site = tmp_path / "site"
+    if what == "folder":
+        (site / "precious").mkdir(parents=True)
+    elif what == "file":
+        site.write_text("precious")
+    else:
+        (tmp_path / "elsewhere").mkdir()
+        site.symlink_to("elsewhere")
+    toy_build(tmp_path / "dist")
+    with pytest.raises(ConfigError):
+        published(site, tmp_path / "dist")
+    assert not generations.home(site).exists()
+
+
+def test_an_empty_folder_becomes_the_link(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    toy_build(tmp_path / "dist")
+    assert published(tmp_path / "site", tmp_path / "dist").changed
+    assert (tmp_path / "site").is_symlink()
+
+
+def test_nothing_to_publish_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "dist").mkdir()
+    with pytest.raises(ConfigError, match="no finished build"):
+        published(tmp_path / "site", tmp_path / "dist")
+
+
+def test_old_generations_go_but_not_the_last_two(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    toy_build(tmp_path / "dist")
+    for number in range(1, 6):
+        published(site, tmp_path / "dist", base_url=f"https://go{number}.acme.example", bare=True)
+    kept = sorted(path.name for path in generations.home(site).iterdir() if path.name.isdecimal())
+    assert kept == ["3", "4", "5"]
+
+
+def test_what_a_killed_run_has_left_is_removed(tmp_path: Path) -> None:
+    """A part, a whole generation that no link came to point to, and a link that was not yet renamed."""
+    site, home = tmp_path / "site", tmp_path / ".site-generations"
+    toy_build(tmp_path / "dist")
+    published(site, tmp_path / "dist", bare=True)
+    for left in ("2", "3.part"):
+        (home / left / "dl").mkdir(parents=True)
+    (tmp_path / ".site.0badcafe.part").symlink_to(".site-generations/2")
+    (home / "mine.txt").write_text("not gobuild's")
+    published(site, tmp_path / "dist", bare=True, base_url="https://go.acme.example")
+    assert sorted(path.name for path in home.iterdir()) == [".gobuild.lock", "1", "2", "mine.txt"]
+    assert (site / "releases" / STAMP / "SHA256SUMS").is_file()
+    assert not list(tmp_path.glob(".site.*"))
+
+
+def test_hostile_words_in_a_manifest_change_nothing_but_text(tmp_path: Path) -> None:
+    """With every route: the same files under the same names, and no word of it is Ruby, JSON or a path of its own."""
+    hostile = '#{`touch /tmp/owned`} </script> "];\\ %x(id) ../../x {{ 7*7 }}'
+
+    def edit(document: dict[str, Any]) -> None:
+        document["patches"][0] |= {"reason": hostile, "evidence": hostile, "files": [hostile, "../../../etc/passwd"]}
+        document["source"] |= {"location": hostile, "origin": hostile, "kind": hostile}
+        document["profile"] |= {"name": hostile, "note": hostile}
+        document["gobuild"] = hostile
+        document["checks"][0] |= {"subject": hostile, "seen": hostile}
+
+    toy_build(tmp_path / "plain")
+    toy_build(tmp_path / "bad", edit=edit)
+    for name in ("plain", "bad"):
+        published(tmp_path / f"{name}-site", tmp_path / name)
+    names = [
+        {path for path in content_of(tmp_path / f"{name}-site") if ".git/" not in path} for name in ("plain", "bad")
+    ]
+    assert names[0] == names[1]
+    formula = subprocess.run(
+        ["git", "show", "HEAD:Formula/go-acme.rb"],
+        cwd=tmp_path / "bad-site/homebrew-go-acme.git",
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "touch /tmp/owned" not in formula.replace("\\#{`touch", "")
+    for paper in ("sbom.cdx.json", f"{STAMP}.linux-amd64.gobuild.json"):
+        json.loads((tmp_path / "bad-site/releases" / STAMP / paper).read_text())
+    page = (tmp_path / "bad-site/releases" / STAMP / "index.html").read_text()
+    assert "&lt;/script&gt;" in page and page.count("</script>") == 1

@@ -1,0 +1,164 @@
+"""A published tree is the old one or the new one, whatever ends the change: kill, a full disk, another at work."""
+
+import contextlib
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from needs import needs
+from site_fixtures import NEXT, STAMP, content_of, published, toy_build
+
+from gobuild import files
+from gobuild.publish import generations
+
+CHILD = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from site_fixtures import published
+published(Path(sys.argv[1]), *map(Path, sys.argv[2:]))
+"""
+
+
+def _child(*words: Path, limit: int = 0) -> "subprocess.Popen[str]":
+    def bound() -> None:
+        if limit:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD.format(tests=str(Path(__file__).parent)), *map(str, words)],
+        preexec_fn=bound,  # noqa: PLW1509  (the child is single-threaded Python)
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_the_tree_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
+    """Many real SIGKILLs, spread over the whole run; a reader looks before and after each."""
+    site = tmp_path / "site"
+    toy_build(tmp_path / "one")
+    published(site, tmp_path / "one")
+    old = content_of(site)
+    toy_build(tmp_path / "two", stamp=NEXT)
+    began = time.monotonic()
+    _child(tmp_path / "probe", tmp_path / "two").communicate()
+    whole = time.monotonic() - began
+    chance, killed, done = random.Random(4), 0, 0
+    for attempt in range(24):
+        child = _child(site, tmp_path / "two")
+        # Python's start is the first part of the run and touches nothing: most kills fall behind it.
+        time.sleep(whole * (0.25 + 0.75 * (attempt + chance.random()) / 24))
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        killed += child.wait() == -signal.SIGKILL
+        if child.stderr:
+            child.stderr.close()
+        now = content_of(site)
+        if now != old:
+            done += 1
+            assert f"releases/{NEXT}/index.html" in now and f"dl/{NEXT}.linux-amd64.tar.gz" in now
+            assert old.keys() - now.keys() == set()
+            # Back to the old tree, for the next try.
+            files.remove(site)
+            site.symlink_to(".site-generations/1")
+    assert killed >= 8, f"{killed} of 24 were killed in time, {done} had published"
+    made = published(site, tmp_path / "two")
+    assert made.changed and len(made.shelf.offers) == 2
+    left = sorted(path.name for path in generations.home(site).iterdir())
+    assert left == [".gobuild.lock", "1", "2"]
+    assert sorted(path.name for path in tmp_path.glob(".site*")) == [".site-generations"]
+
+
+def test_two_at_once_both_arrive(tmp_path: Path) -> None:
+    toy_build(tmp_path / "one")
+    toy_build(tmp_path / "two", stamp=NEXT)
+    children = [_child(tmp_path / "site", tmp_path / name) for name in ("one", "two")]
+    for child in children:
+        assert child.wait(60) == 0, child.communicate()[1]
+        child.communicate()
+    about = json.loads((tmp_path / "site/tree.json").read_text())
+    assert about["stamps"] == [NEXT, STAMP]
+
+
+def test_a_reader_never_sees_half_a_tree(tmp_path: Path) -> None:
+    """Whoever follows the link finds all that the manifest names, at every moment of a change."""
+    site, stop = tmp_path / "site", threading.Event()
+    bad: list[object] = []
+    toy_build(tmp_path / "dist")
+    published(site, tmp_path / "dist", bare=True)
+
+    def read() -> None:
+        while not stop.is_set():
+            root = site.resolve()
+            try:
+                about = json.loads((root / "tree.json").read_text())
+                wanted = [root / "releases" / stamp / "SHA256SUMS" for stamp in about["stamps"]]
+                bad.extend(path for path in [*wanted, root / "index.html"] if not path.is_file())
+            except (OSError, ValueError) as error:
+                bad.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for number in range(3):
+            toy_build(tmp_path / str(number), stamp=f"go1.27.{number}-acme1")
+            published(site, tmp_path / str(number), bare=True)
+    finally:
+        stop.set()
+        reader.join()
+    assert not bad
+
+
+def test_a_write_that_fails_leaves_the_old_tree(tmp_path: Path) -> None:
+    """The system refuses the file's next byte (RLIMIT_FSIZE), as a quota would."""
+    site = tmp_path / "site"
+    toy_build(tmp_path / "one")
+    published(site, tmp_path / "one")
+    old = content_of(site)
+    toy_build(tmp_path / "two", stamp=NEXT)
+    child = _child(site, tmp_path / "two", limit=2000)
+    said = child.communicate()[1]
+    assert child.returncode != 0 and "File too large" in said
+    assert content_of(site) == old
+    assert sorted(path.name for path in generations.home(site).iterdir()) == [".gobuild.lock", "1"]
+
+
+def test_a_full_disk_leaves_the_old_tree(tmp_path: Path) -> None:
+    needs("mount")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=18m", "tmpfs", str(disk)]
+    if subprocess.run(words, check=False, capture_output=True).returncode:
+        pytest.skip("mounting a small disk needs root")
+    try:
+        site = disk / "site"
+        toy_build(tmp_path / "one")
+        published(site, tmp_path / "one")
+        old = content_of(site)
+        toy_build(tmp_path / "two", stamp=NEXT)
+        free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+        (disk / "filler").write_bytes(bytes(free - 8192))
+        child = _child(site, tmp_path / "two")
+        said = child.communicate()[1]
+        assert child.returncode != 0 and "MiB are free" in said
+        assert content_of(site) == old
+        # And where the room went after the check.
+        with (
+            pytest.raises(Exception, match=r"[Nn]o space left"),
+            generations.change(site, waiting=lambda _: None) as made,
+        ):
+            (made.tree / "large").write_bytes(bytes(1 << 20))
+        assert content_of(site) == old
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

@@ -1,0 +1,194 @@
+"""The checksum database: keys, notes, tiles, and a log that only grows."""
+
+import json
+import re
+import stat
+from pathlib import Path
+
+import pytest
+from publish_toys import flip, shelf, toy_offer
+
+from gobuild.errors import ConfigError, PublishError, VerifyError
+from gobuild.model import Target
+from gobuild.publish import proxy, sumdb, tlog
+from gobuild.publish.note import Signer, Verifier
+from gobuild.publish.shelf import Offer
+from gobuild.publish.tlog import Head, Log, Tile
+
+KEY = Signer(name="acme.example/sumdb", seed=bytes(range(32)))
+FOLDER = Path("proxy/sumdb/acme.example/sumdb")
+
+PETER = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
+"""The key of the example in x/mod/sumdb/note, and the note that it signed."""
+
+PETERS_NOTE = """If you think cryptography is the answer to your problem,
+then you don't know what your problem is.
+
+— PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=
+"""
+
+
+def published(tree: Path, *offers: Offer, key: Signer = KEY) -> Head:
+    proxy.write(shelf(*offers), tree)
+    return sumdb.write(shelf(*offers), tree, key=key)
+
+
+def test_the_documentations_own_note_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gobuild.publish.note.check_name", lambda name: name)  # a database's name is a host
+    verifier = Verifier.parse(PETER)
+    assert str(verifier) == PETER
+    assert verifier.open(PETERS_NOTE.encode()).endswith("what your problem is.\n")
+    with pytest.raises(VerifyError, match="wrong signature"):
+        verifier.open(PETERS_NOTE.replace("answer", "Answer").encode())
+
+
+def test_a_key_is_written_once_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "sumdb.key"
+    signer = Signer.new("acme.example/sumdb")
+    signer.write(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert Signer.read(path) == signer
+    assert Verifier.parse(str(signer.verifier)) == signer.verifier
+    with pytest.raises(ConfigError, match="never overwritten"):
+        Signer.new("acme.example/sumdb").write(path)
+    assert Signer.read(path) == signer
+
+
+def test_no_secret_in_a_repr_or_a_message(tmp_path: Path) -> None:
+    secret = KEY.secret().rpartition("+")[2]
+    assert secret not in repr(KEY) and repr(KEY.seed) not in repr(KEY)
+    for broken in (KEY.secret()[:-6], KEY.secret().replace("acme", "evil"), KEY.secret() + "!", "PRIVATE+KEY+x"):
+        path = tmp_path / "key"
+        path.write_text(broken)
+        with pytest.raises(ConfigError) as caught:
+            Signer.read(path)
+        assert secret[:10] not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "acme", "sum.golang.org", "acme.example/", "acme.example/../x", "a b.example", "acme.example+x"),
+        *("A.example", "/acme.example", "acme.example//x", "acme.example/.git", "acme.example:80", "x://acme.example"),
+    ],
+)
+def test_a_name_that_go_or_a_folder_would_not_take_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be a checksum database's name"):
+        Signer.new(name)
+
+
+def test_the_format_stands_as_go_writes_it(tmp_path: Path) -> None:
+    offers = [toy_offer(tmp_path / "dist", target=Target.parse(each)) for each in ("darwin/arm64", "linux/amd64")]
+    head = published(tmp_path / "tree", *offers)
+    database = tmp_path / "tree" / FOLDER
+    version = "v0.0.1-go1.99.1-acme1.linux-amd64"
+    number, zip_line, mod_line, *rest = (database / f"lookup/golang.org/toolchain@{version}").read_text().split("\n")
+    assert number == "1"
+    assert re.fullmatch(rf"golang\.org/toolchain {re.escape(version)} h1:[A-Za-z0-9+/]{{43}}=", zip_line)
+    # What Go's own dirhash makes of that go.mod: https://sum.golang.org has it in every record of golang.org/toolchain.
+    assert mod_line == f"golang.org/toolchain {version}/go.mod h1:8wlg68NqwW7eMnI1aABk/C2pDYXj8mrMY4TyRfiLeS0="
+    assert rest[0] == "" and "\n".join(rest[1:]).encode() == (database / "latest").read_bytes()
+    assert KEY.verifier.open((database / "latest").read_bytes()) == head.text()
+    assert {str(path.relative_to(database)) for path in database.rglob("*") if path.is_file()} == {
+        "latest",
+        "supported",
+        "zips.sha256",
+        *(f"tile/8/{level}/000.p/{width}" for level in ("0", "data") for width in (1, 2)),
+        *(f"lookup/golang.org/toolchain@v0.0.1-go1.99.1-acme1.{each}" for each in ("darwin-arm64", "linux-amd64")),
+    }
+    assert sumdb.names(tmp_path / "tree") == ("acme.example/sumdb",)
+
+
+def test_growing_keeps_every_byte_of_before(tmp_path: Path) -> None:
+    first, second = toy_offer(tmp_path / "dist"), toy_offer(tmp_path / "dist", release="1.99.2")
+    published(tmp_path / "tree", first)
+    database = tmp_path / "tree" / FOLDER
+    changing = ("latest", "zips.sha256", "supported")
+    before = {path: path.read_bytes() for path in database.rglob("*") if path.is_file() and path.name not in changing}
+    again = (database / "latest").stat().st_ino
+    assert published(tmp_path / "tree", first).size == 1
+    assert (database / "latest").stat().st_ino == again  # nothing new: nothing written
+    assert published(tmp_path / "tree", second, first).size == 2
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_what_was_logged_with_another_hash_is_refused(tmp_path: Path) -> None:
+    published(tmp_path / "tree", toy_offer(tmp_path / "one"))
+    for path in (tmp_path / "tree/proxy/golang.org").rglob("*.zip"):
+        path.unlink()  # somebody makes room in the proxy for other bytes: the log remembers
+    before = (tmp_path / "tree" / FOLDER / "latest").read_bytes()
+    with pytest.raises(PublishError, match="a log cannot be changed"):
+        published(tmp_path / "tree", toy_offer(tmp_path / "two", word="other"))
+    assert (tmp_path / "tree" / FOLDER / "latest").read_bytes() == before
+
+
+def test_another_key_cannot_go_on_with_a_log(tmp_path: Path) -> None:
+    offer = toy_offer(tmp_path / "dist")
+    published(tmp_path / "tree", offer)
+    with pytest.raises(VerifyError, match="no signature by the key"):
+        published(tmp_path / "tree", offer, key=Signer(name=KEY.name, seed=bytes(32)))
+
+
+def test_every_changed_byte_of_a_database_is_found(tmp_path: Path) -> None:
+    offers = [toy_offer(tmp_path / "dist", release=f"1.99.{number}") for number in range(3)]
+    published(tmp_path / "tree", *offers[:2])
+    published(tmp_path / "tree", *offers)
+    database = tmp_path / "tree" / FOLDER
+
+    def check() -> None:
+        sumdb.check(lambda path: (database / path).read_bytes(), KEY.verifier)
+
+    check()
+    current = [path for path in database.rglob("*") if path.is_file() and path.name not in ("supported", "zips.sha256")]
+    current = [path for path in current if path.parent.name != "000.p" or path.name == "3"]
+    assert len(current) == 6
+    missed = []
+    for path in current:
+        content = path.read_bytes()
+        for at in range(0, len(content), 7):
+            flip(path, at)
+            try:
+                check()
+            except VerifyError:
+                pass
+            else:
+                missed.append((path.name, at))
+            flip(path, at)
+    assert not missed
+
+
+def test_a_log_of_many_records_has_gos_tiles() -> None:
+    """Sizes around a full tile; `test_sumdb_oracle.py` compares with Go's own code."""
+    log = Log([f"record {number}\n".encode() for number in range(700)])
+    for size in (1, 2, 3, 255, 256, 257, 511, 512, 700):
+        alone = Log(log.records[:size])
+        assert alone.head() == log.head(size)
+        for tile in tlog.last_tiles(size):
+            assert alone.tile(tile) == log.tile(tile)
+    assert [tile.path for tile in tlog.tiles(255, 257)] == [
+        "tile/8/0/000",
+        "tile/8/data/000",
+        "tile/8/0/001.p/1",
+        "tile/8/data/001.p/1",
+        "tile/8/1/000.p/1",
+    ]
+    assert Tile(level=2, number=1234067, width=8).path == "tile/8/2/x001/x234/067.p/8"
+
+
+def test_the_root_is_rfc_6962s() -> None:
+    """The test vectors of Certificate Transparency: the empty leaf, and the tree over two leaves."""
+    assert tlog.record_hash(b"").hex() == "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
+    pair = tlog.node_hash(tlog.record_hash(b""), tlog.record_hash(b"\0"))
+    assert pair.hex() == "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125"
+
+
+@pytest.mark.parametrize("record", [b"no newline", b"two\n\nparts\n", b"\nblank\n", b"tab\t\n"])
+def test_a_text_that_no_log_may_hold_is_refused(record: bytes) -> None:
+    with pytest.raises(ValueError, match="no record"):
+        Log([record])
+
+
+@pytest.mark.parametrize("text", ["", "go.sum database tree\n", "go.sum database tree\n01\nAAAA\n", json.dumps({})])
+def test_a_text_that_is_no_tree_head_is_refused(text: str) -> None:
+    with pytest.raises(VerifyError, match="no tree head"):
+        Head.parse(text)

@@ -1,0 +1,117 @@
+"""The papers of a release: valid by their own schemas, and saying what the manifest says."""
+
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from needs import needs
+from site_fixtures import STAMP, TIME, toy_build
+
+from gobuild import files
+from gobuild.errors import ConfigError
+from gobuild.publish import minisign, provenance, sbom
+from gobuild.publish.signing import Minisign, signer
+from gobuild.publish.site import publish
+from gobuild.run import run
+
+SECRET = minisign.SecretKey(number=b"12345678", seed=bytes(range(32)))
+
+
+def _hostile(document: dict[str, Any]) -> None:
+    document["patches"][0]["reason"] = '</script><script>alert(1)</script> "#{`id`}" \\" ${{ secrets }} {{ 7*7 }}'
+    document["source"]["location"] = "https://user@example.com/?a=<b>&c='d'"
+
+
+@pytest.fixture(scope="module")
+def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """releases/STAMP of a tree with two targets, one of them with hostile words."""
+    folder = tmp_path_factory.mktemp("papers")
+    toy_build(folder / "dist")
+    toy_build(folder / "dist", target="darwin/arm64", edit=_hostile)
+    publish([folder / "dist"], folder / "site", name="go-acme", base_url="", signer=Minisign(secret=SECRET))
+    return folder / "site/releases" / STAMP
+
+
+def test_the_bill_of_materials_is_valid_and_complete(papers: Path) -> None:
+    text = (papers / "sbom.cdx.json").read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    bill = json.loads(text)
+    assert bill["metadata"]["timestamp"] == TIME
+    components = {each["bom-ref"]: each for each in bill["components"]}
+    assert len(components) == len(bill["components"])
+    source = components[f"source:sha256:{'5' * 64}"]
+    assert source["hashes"] == [{"alg": "SHA-256", "content": "5" * 64}]
+    assert components["patch:goenv-local:282828282828"]["hashes"][0]["content"] == "28" * 32
+    assert components[f"bootstrap:sha256:{'5' * 64}"]["scope"] == "excluded"
+    tools = {each["name"]: each["version"] for each in bill["metadata"]["tools"]["components"]}
+    assert {"gobuild", "invoke", "jinja2", "cryptography", "cffi"} <= tools.keys()
+    assert "pytest" not in tools
+
+
+def test_the_schema_would_refuse_another_bill(papers: Path) -> None:
+    bill = json.loads((papers / "sbom.cdx.json").read_text())
+    bill["components"][0]["hashes"][0]["content"] = "no digest"
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(bill)) is not None
+
+
+def test_what_is_installed_is_found_through_what_needs_it() -> None:
+    found = {package.name: package.version for package in sbom.installed()}
+    assert found["gobuild"] and found["urllib3"] and found["markupsafe"]
+    assert sbom.installed("no-such-package") == ()
+
+
+def test_the_provenance_is_over_the_archives_of_each_build(papers: Path) -> None:
+    statements = [json.loads(line) for line in (papers / "provenance.intoto.jsonl").read_text().splitlines()]
+    assert len(statements) == 2
+    for statement in statements:
+        assert statement["_type"] == "https://in-toto.io/Statement/v1"
+        assert statement["predicateType"] == "https://slsa.dev/provenance/v1"
+        told = statement["predicate"]
+        target = told["buildDefinition"]["externalParameters"]["target"].replace("/", "-")
+        manifest = papers / f"{STAMP}.{target}.gobuild.json"
+        (byproduct,) = told["runDetails"]["byproducts"]
+        assert byproduct == {"name": manifest.name, "digest": {"sha256": files.sha256(manifest)}}
+        artifacts = json.loads(manifest.read_text())["artifacts"]
+        assert {each["name"]: each["digest"]["sha256"] for each in statement["subject"]} == {
+            each["file"]: each["sha256"] for each in artifacts
+        }
+        names = [each["name"] for each in told["buildDefinition"]["resolvedDependencies"]]
+        assert names == ["source", "source tree", "patch goenv-local", "bootstrap"]
+
+
+def test_digests_are_written_as_in_toto_writes_them() -> None:
+    # The example of in-toto/attestation, spec/v1/digest_set.md.
+    empty = "h1:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+    assert provenance.digest_set(empty) == {"dirHash": hashlib.sha256(b"").hexdigest()}
+    assert provenance.digest_set(f"git:{'a' * 40}") == {"gitCommit": "a" * 40}
+
+
+def test_debians_programs_accept_the_papers(papers: Path, tmp_path: Path) -> None:
+    """As a user checks them, with nothing of ours: minisign, then sha256sum over what was downloaded."""
+    (tmp_path / "minisign.pub").write_text(f"untrusted comment: x\n{SECRET.public.text}\n")
+    for name in ("SHA256SUMS", "sbom.cdx.json", "provenance.intoto.jsonl"):
+        words = [needs("minisign"), "-V", "-p", str(tmp_path / "minisign.pub"), "-m", str(papers / name)]
+        seen = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert seen.returncode == 0, seen.stderr
+        assert f"release:{STAMP}" in seen.stdout
+    words = ["sha256sum", "--ignore-missing", "--strict", "-c", str(papers / "SHA256SUMS")]
+    summed = subprocess.run(words, cwd=papers.parents[1] / "dl", capture_output=True, text=True, check=False)
+    assert summed.returncode == 0, summed.stdout
+    assert f"{STAMP}.linux-amd64.tar.gz: OK" in summed.stdout
+    listed = {line.split("  ")[1] for line in (papers / "SHA256SUMS").read_text().splitlines()}
+    assert len(listed) == 9 + 2 + 2  # archives (the source is shared), manifests, bill and provenance
+
+
+def test_who_signs_is_said_once(tmp_path: Path) -> None:
+    assert signer(None, None, "", run=run, variable=lambda _: None) is None
+    with pytest.raises(ConfigError, match="both given"):
+        signer(tmp_path / "key", None, "me", run=run, variable=lambda _: None)
+    with pytest.raises(ConfigError, match="no key of gpg's"):
+        signer(None, None, "--output=/etc/passwd", run=run, variable=lambda _: None)
+    with pytest.raises(ConfigError, match="no password can be read"):
+        signer(tmp_path / "key", tmp_path / "nowhere", "", run=run, variable=lambda _: None)

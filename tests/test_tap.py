@@ -1,0 +1,251 @@
+"""The tap: real git makes, clones and serves it; nobody's files are lost, and no file is changed in place."""
+
+import functools
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from needs import needs
+from tap_fixtures import DARWIN, LINUX, built, formula_in, shelf_of
+
+from gobuild.errors import ConfigError
+from gobuild.publish.homebrew import Place, Tap, at, by_release, update, write
+from gobuild.publish.homebrew.tap import bare
+from gobuild.publish.homebrew.words import version_in
+from gobuild.publish.shelf import Offer
+
+OLD, NEW = "go1.22.10-acme1.p3f9c2a1", "go1.27.3-acme1.p8e097f0"
+TAP = "homebrew-go-acme.git"
+PLACE = Place(archives="https://dl.example.com/v1")
+
+
+def _git(*words: str | Path, cwd: Path) -> str:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    people = {f"GIT_{who}_{what}": "test" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    return subprocess.run(
+        [needs("git"), *words], cwd=cwd, env=clean | people, capture_output=True, text=True, check=True
+    ).stdout
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def _served(folder: Path) -> Iterator[str]:
+    """A server that knows no git."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_tree_grows_by_a_commit_a_release(tmp_path: Path) -> None:
+    tree, dist = tmp_path / "tree", tmp_path / "dist"
+    old = [built(dist, OLD, target) for target in (DARWIN, LINUX)]
+    write(shelf_of(*old), tree)
+    there = at(tree / TAP)
+    assert sorted(there.names()) == ["Formula/go-acme.rb", "Formula/go-acme@1.22.rb", "README.md"]
+    assert len(list((tree / "bottles").iterdir())) == 4
+
+    write(shelf_of(*old, built(dist, NEW, LINUX)), tree)
+    said = _git("log", "--format=%an <%ae>%n%s", cwd=there.folder).splitlines()
+    assert said == [
+        "gobuild <gobuild@localhost>",
+        "go-acme, go-acme@1.27 1.27.3-acme1.p8e097f0",
+        "gobuild <gobuild@localhost>",
+        "go-acme, go-acme@1.22 1.22.10-acme1.p3f9c2a1 (new formulae)",
+    ]
+    assert "go-acme: was 1.22.10-acme1.p3f9c2a1" in _git("log", "-1", "--format=%b", cwd=there.folder)
+    assert version_in(formula_in(there, "go-acme")) == "1.27.3-acme1.p8e097f0"
+    assert version_in(formula_in(there, "go-acme@1.22")) == "1.22.10-acme1.p3f9c2a1"
+    assert "url :homepage" in formula_in(there, "go-acme")
+    _git("fsck", "--strict", cwd=there.folder)
+
+
+def test_nothing_new_makes_no_commit_and_changes_no_file(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    shelf = shelf_of(built(tmp_path / "dist", OLD, LINUX), built(tmp_path / "dist", NEW, LINUX))
+    write(shelf, tree)
+    before = _snapshot(tree)
+    write(shelf, tree)
+    assert _snapshot(tree) == before
+
+
+def test_a_new_generation_leaves_the_old_one_as_it_was(tmp_path: Path) -> None:
+    """The staged tree shares its files with the served one: what is rewritten must be written anew."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    old = built(tmp_path / "dist", OLD, LINUX)
+    write(shelf_of(old), first)
+    before = _snapshot(first)
+    subprocess.run(["cp", "-al", first, second], check=True)
+    write(shelf_of(old, built(tmp_path / "dist", NEW, LINUX)), second)
+    assert _snapshot(first) == before
+    for tree, count in ((first, "1"), (second, "2")):
+        assert _git("rev-list", "--count", "HEAD", cwd=tree / TAP).strip() == count
+
+
+def test_clones_of_it(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    old = built(tmp_path / "dist", OLD, LINUX)
+    write(shelf_of(old), tree, bottles=False)
+    with _served(tree) as url:
+        _git("clone", "--quiet", f"{url}/{TAP}", "over-http", cwd=tmp_path)
+        _git("clone", "--quiet", (tree / TAP).as_uri(), "from-file", cwd=tmp_path)
+        write(shelf_of(old, built(tmp_path / "dist", NEW, LINUX)), tree, bottles=False)
+        for name in ("over-http", "from-file"):
+            _git("pull", "--quiet", "--ff-only", cwd=tmp_path / name)
+            text = (tmp_path / name / "Formula/go-acme.rb").read_text()
+            assert version_in(text) == "1.27.3-acme1.p8e097f0"
+    assert "bottle do" not in text
+
+
+def _checkout(tmp_path: Path) -> Path:
+    """A user's own tap, with something of theirs in it."""
+    folder = tmp_path / "homebrew-tap"
+    (folder / "Formula").mkdir(parents=True)
+    (folder / "Aliases").mkdir()
+    (folder / "Formula/theirs.rb").write_text("class Theirs < Formula\nend\n")
+    (folder / "README.md").write_text("Our tap.\n")
+    (folder / "Aliases/go-acme@1.22").symlink_to("../Formula/theirs.rb")
+    hook = folder / ".git/hooks/pre-commit"
+    _git("init", "--quiet", "--initial-branch", "trunk", cwd=folder)
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    _git("add", "-A", cwd=folder)
+    _git("commit", "--quiet", "--no-verify", "-m", "theirs", cwd=folder)
+    return folder
+
+
+def test_a_users_checkout_keeps_what_is_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = _checkout(tmp_path)
+    (folder / "Formula/theirs.rb").write_text("class Theirs < Formula\n  # not yet committed\nend\n")
+    (folder / "notes.txt").write_text("mine\n")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
+    shelf = shelf_of(built(tmp_path / "dist", OLD, LINUX))
+    (made,) = update(shelf, at(folder, author="Ann <ann@example.com>"), PLACE)
+    assert made.formulae == ("go-acme@1.22", "go-acme")
+    assert _git("log", "-1", "--format=%an %D", cwd=folder).strip() == "Ann HEAD -> trunk"
+    # The alias went, since brew refuses one that is called as a formula is; all else is as it was.
+    assert _git("status", "--short", cwd=folder).splitlines() == [" M Formula/theirs.rb", "?? notes.txt"]
+    assert not (folder / "Aliases/go-acme@1.22").exists()
+    assert (folder / "README.md").read_text() == "Our tap.\n"
+    assert "https://dl.example.com/v1/go1.22" in (folder / "Formula/go-acme.rb").read_text()
+    assert update(shelf, at(folder), PLACE) == ()
+
+
+def test_what_a_commit_would_overwrite_stops_it(tmp_path: Path) -> None:
+    folder = _checkout(tmp_path)
+    (folder / "Formula/go-acme.rb").write_text("# mine, not yet committed\n")
+    head = _git("rev-parse", "HEAD", cwd=folder)
+    with pytest.raises(ConfigError, match=r"would overwrite.*go-acme\.rb"):
+        update(shelf_of(built(tmp_path / "dist", OLD, LINUX)), at(folder), PLACE)
+    assert (folder / "Formula/go-acme.rb").read_text() == "# mine, not yet committed\n"
+    assert _git("rev-parse", "HEAD", cwd=folder) == head
+    assert _git("status", "--short", cwd=folder) == "?? Formula/go-acme.rb\n"
+
+
+def test_a_formula_of_somebody_elses_is_not_overwritten(tmp_path: Path) -> None:
+    there = bare(tmp_path / "tap.git")
+    there.commit({"Formula/go-acme.rb": "class GoAcme < Formula\nend\n"}, "theirs")
+    with pytest.raises(ConfigError, match="gobuild did not write"):
+        update(shelf_of(built(tmp_path / "dist", OLD, LINUX)), there, PLACE)
+
+
+def test_an_empty_checkout_and_a_linked_one(tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    folder.mkdir()
+    _git("init", "--quiet", cwd=folder)
+    update(shelf_of(built(tmp_path / "dist", OLD, LINUX)), at(folder), PLACE)
+    assert _git("status", "--short", cwd=folder) == ""
+    _git("worktree", "add", "--quiet", "-b", "side", "../side", cwd=folder)
+    update(shelf_of(built(tmp_path / "dist", NEW, LINUX)), at(tmp_path / "side"), PLACE)
+    assert _git("status", "--short", cwd=tmp_path / "side") == ""
+    assert (tmp_path / "side/Formula/go-acme@1.27.rb").is_file()
+    assert not (folder / "Formula/go-acme@1.27.rb").exists()
+
+
+def test_where_there_is_no_tap(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no git repository"):
+        at(tmp_path)
+    folder = _checkout(tmp_path)
+    _git("checkout", "--quiet", "--detach", cwd=folder)
+    with pytest.raises(ConfigError, match="no branch"):
+        update(shelf_of(built(tmp_path / "dist", OLD, LINUX)), at(folder), PLACE)
+    for author in ("Ann", "Ann <a b>", "A\nB <a@b>", " <a@b>"):
+        with pytest.raises(ConfigError, match="no author"):
+            Tap(folder=folder, work=None, author=author)
+
+
+def test_candidates_and_passed_over_releases(tmp_path: Path) -> None:
+    """Homebrew takes 1.28rc1 for newer than 1.28.0, and of two digests the one it likes."""
+    dist, told = tmp_path / "dist", list[str]()
+    offers = [
+        built(dist, stamp, LINUX)
+        for stamp in ("go1.28rc1-acme1", "go1.27.3-acme1.p8e097f0", "go1.27.3-acme1.p36efb16", "go1.27.2-acme9")
+    ]
+    there = bare(tmp_path / "tap.git")
+    update(shelf_of(*offers), there, PLACE, note=told.append)
+    assert sorted(there.names()) == ["Formula/go-acme.rb", "Formula/go-acme@1.27.rb", "README.md"]
+    assert version_in(formula_in(there, "go-acme")) == "1.27.3-acme1.p36efb16"
+    assert "no formula is of go1.27.3-acme1.p8e097f0: Homebrew takes go1.27.3-acme1.p36efb16 for newer" in told[0]
+    write(shelf_of(offers[0]), tmp_path / "candidate")
+    assert not (tmp_path / "candidate").exists()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://x.example/#{`id`}",
+        "https://x.example/a b",
+        "https://x.example/$(id)",
+        "ftp://x.example",
+        "https://x/../y",
+    ],
+)
+def test_a_hostile_url_is_refused(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ConfigError, match="no URL for a tap"):
+        write(shelf_of(built(tmp_path / "dist", OLD, LINUX), base_url=url), tmp_path / "tree")
+    assert not (tmp_path / "tree").exists()
+
+
+def test_a_hostile_manifest_is_text_or_refused(tmp_path: Path) -> None:
+    """What people wrote (titles, reasons) is in no formula at all; names that are none are refused."""
+    code = '#{system("id")}"; `id`\\'
+    patch = {"name": "ours", "state": "applied", "reason": code, "evidence": code, "files": [code], "sha256": "a" * 64}
+    profile = {"name": code, "cgo_enabled": code, "note": code}
+    offer = built(tmp_path / "dist", OLD, LINUX, patches=[patch], profile=profile)
+    there = bare(tmp_path / "tap.git")
+    update(shelf_of(offer), there, PLACE)
+    for name in there.names():
+        assert "system(" not in (there.read(name) or "")
+    assert "names = %w[ours]" in formula_in(there, "go-acme")
+    named = Offer(document={**offer.document, "patches": [patch | {"name": "x] + [`id`"}]}, archives=offer.archives)
+    with pytest.raises(ConfigError, match="no patch's name"):
+        update(shelf_of(named), there, PLACE)
+    stamped = Offer(document={**offer.document, "stamp": "go1.22.10-#{`id`}"}, archives=offer.archives)
+    with pytest.raises(ConfigError, match="no stamp"):
+        update(shelf_of(stamped), there, PLACE)
+    for name in ("go", "Go-Acme", "../x", "go-acme;id"):
+        with pytest.raises(ConfigError):
+            update(shelf_of(offer, name=name), there, PLACE)
+
+
+def test_which_formulae_are_of_which_release(tmp_path: Path) -> None:
+    dist = tmp_path / "dist"
+    shelf = shelf_of(*(built(dist, stamp, LINUX) for stamp in (OLD, NEW, "go1.22.9-acme9")))
+    assert by_release(shelf) == {OLD: ["go-acme@1.22"], NEW: ["go-acme@1.27", "go-acme"]}

@@ -1,0 +1,67 @@
+"""invoke keys.new and keys.show."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from e2e.builds import program
+from invoke.context import Context
+
+from gobuild.errors import ConfigError, Refused
+from gobuild.publish.note import Signer, Verifier
+from gobuild.tasks import keys
+
+
+def invoke(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    (folder / "tasks.py").write_text(
+        "from invoke import Collection\nfrom gobuild.tasks import keys\n"
+        "ns = Collection(keys=Collection(keys.new, keys.show))\n"
+    )
+    return subprocess.run(
+        [program("invoke"), *words], cwd=folder, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+
+
+def test_a_new_key_shows_its_public_half_only(tmp_path: Path) -> None:
+    done = invoke(tmp_path, "keys.new", "--to", "k/sumdb.key", "--name", "acme.example/sumdb")
+    assert done.returncode == 0, done.stderr
+    signer = Signer.read(tmp_path / "k/sumdb.key")
+    assert Verifier.parse(done.stdout.splitlines()[0]) == signer.verifier
+    assert signer.secret().rpartition("+")[2] not in done.stdout + done.stderr
+    assert invoke(tmp_path, "keys.show", "--key", "k/sumdb.key").stdout == f"{signer.verifier}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({}, "a new key needs a file and a name"),
+        ({"to": "there", "name": "acme.example"}, "never overwritten"),
+        ({"to": "k", "name": "../x"}, "cannot be a checksum database's name"),
+    ],
+)
+def test_a_key_that_cannot_be_made_is_refused(
+    words: dict[str, str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("there").write_text("mine")
+    with pytest.raises(ConfigError, match=message):
+        keys.new(Context(), **words)
+    assert [path.name for path in tmp_path.iterdir()] == ["there"] and Path("there").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("key", "message"), [("", "which key"), ("gone", "cannot be read: No such file"), ("odd", "no se")]
+)
+def test_a_key_that_cannot_be_shown_is_refused(
+    key: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("odd").write_text("PRIVATE KEY")
+    with pytest.raises(ConfigError, match=message):
+        keys.show(Context(), key=key)
+
+
+def test_a_folder_that_cannot_be_is_said_too(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Refused, match="making a key"):
+        keys.new(Context(), to=str(tmp_path / "file/key"), name="acme.example")

