@@ -7,70 +7,34 @@ module alone knows them all, times them, and cleans up behind the one that faile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gobuild import fetch, files, package, patch, publish, resign, verify
-from gobuild import plan as planning
 from gobuild.build import make
-from gobuild.console import Console
-from gobuild.errors import ConfigError, ResolveError, the_systems_no_is_ours
+from gobuild.errors import the_systems_no_is_ours
 from gobuild.measure import Clock
 from gobuild.model import (
     TARGETS,
     Artifact,
-    Catalog,
-    GoVersion,
-    Outcome,
     PatchedSource,
-    Release,
     Report,
-    Target,
     Toolchain,
 )
 from gobuild.package import manifest
 from gobuild.plan import LOCK, Plan
 from gobuild.resign import Signing
-from gobuild.resolve import resolve
-from gobuild.run import Runner, none_left, run
+from gobuild.run import none_left
+from gobuild.session import Prepared, Session, prepare
 from gobuild.settings import Settings
 
 ROOM = 1600 << 20
 """Bytes a build needs in its work folder: measured 1.22.10, a tree of 0.5 GB and make.bash's cache of 1 GB."""
 
 
-OLDEST = GoVersion(major=1, minor=21, stage="rc", serial=1)
-"""The first Go that can be built: it has distpack and go.env."""
-
-
 DIST_ROOM = 400 << 20
 """Bytes that a delivery needs in dist/: measured for 1.22.10, 160 MB, and as much again while the old ones stand."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """What every run has.
-
-    Attributes:
-        settings: what was asked for.
-        console: where to speak.
-        run: starts processes.
-    """
-
-    settings: Settings
-    console: Console = field(default_factory=Console)
-    run: Runner = run
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """What is known once the release is resolved, before anything is fetched."""
-
-    plan: Plan
-    reached: fetch.Reached
-    patches: tuple[patch.Patch, ...]
-    absent: tuple[Outcome, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,63 +65,6 @@ class Rebuilt:
 
     toolchain: Toolchain
     archive: Path
-
-
-def prepare(session: Session, *, delivered: bool = True) -> Prepared:
-    """Resolves the release and lays out the build. Asks the release index, changes nothing.
-
-    Args:
-        session: what was asked for.
-        delivered: whether anybody will get the toolchain: if so, it must not call itself what it is not.
-
-    Raises:
-        ConfigError, ResolveError, FetchError, PatchError: as the stages do.
-    """
-    settings, console = session.settings, session.console
-    verify.load_policy(settings.policy)  # one that cannot be used is refused before any work
-    series = patch.series(settings.series)
-    reached = fetch.first_reachable(fetch.origins(settings, run=session.run, console=console))
-    try:
-        release = resolve(settings.go, reached.catalog, known=fetch.known_versions())
-    except ResolveError as error:
-        raise reached.explain(error) from None
-    if announcement := reached.announce(release):
-        console.warn(announcement)
-    _refuse(settings, release, reached.catalog, delivered=delivered)
-    patches = series.select(release.version, settings.for_target, settings.profile, settings.extras)
-    stamp = patch.stamp(
-        release.version,
-        suffix=settings.suffix,
-        identity=reached.catalog.identity,
-        patches=patches,
-        profile=settings.by_profile,
-    )
-    plan = planning.plan(
-        settings,
-        release,
-        host=Target.host(),
-        stamp=stamp,
-        patches=tuple(each.name for each in patches),
-        formula=f"{publish.formula_name(settings.name, release.version)}.rb",
-    )
-    return Prepared(plan=plan, reached=reached, patches=patches, absent=series.absent(release.version))
-
-
-def _refuse(settings: Settings, release: Release, catalog: Catalog, *, delivered: bool) -> None:
-    """Refuses what could only fail later, or deceive.
-
-    Raises:
-        ConfigError: a Go too old, or a source of somebody's own that would call itself as upstream's.
-    """
-    if release.version.pep440 < OLDEST.pep440:
-        raise ConfigError(
-            f"{release.version.tag} is older than {OLDEST}, which first had distpack and go.env", "a newer --go"
-        )
-    if delivered and not settings.suffix and catalog.identity not in ("", "wheel"):
-        raise ConfigError(
-            "a source of your own needs a suffix: without one it would call itself as upstream's release",
-            "--suffix, such as acme1",
-        )
 
 
 def build(session: Session) -> Built:

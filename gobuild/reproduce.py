@@ -17,7 +17,7 @@ from gobuild import fetch, pipeline
 from gobuild.compare import Comparison, Done, Radius, Side, compare, radius, read
 from gobuild.errors import ConfigError, VerifyError, disk_full_is_ours
 from gobuild.model import GoVersion, State, Target
-from gobuild.pipeline import Session
+from gobuild.session import Session
 from gobuild.verify import expect
 from gobuild.verify.tree import identify
 

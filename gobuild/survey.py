@@ -16,8 +16,8 @@ from pathlib import Path
 from gobuild import fetch, files, patch
 from gobuild.errors import ConfigError, ResolveError, disk_full_is_ours
 from gobuild.model import Catalog, GoVersion, Release
-from gobuild.pipeline import OLDEST, Session
 from gobuild.resolve import resolve
+from gobuild.session import OLDEST, Session
 
 ALL = "all"
 """The request for the newest release of every line that gobuild builds."""

@@ -9,11 +9,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from gobuild import pipeline
 from gobuild.errors import FetchError
 from gobuild.model import Target
-from gobuild.pipeline import Session
 from gobuild.receive.place import place, there
+from gobuild.session import Session, prepare
 
 INDEX = "dl/index.json"
 
@@ -34,14 +33,14 @@ def wanted(
 
     Raises:
         FetchError: the tree does not answer. That it has nothing yet is no error.
-        GobuildError: as `pipeline.prepare`.
+        GobuildError: as `prepare`.
     """
     published = set() if force else _published(session.settings.base_url)
     builds = []
     for line in lines:
         for target in map(Target.parse, targets):
             settings = replace(session.settings, go=line, target=str(target))
-            plan = pipeline.prepare(replace(session, settings=settings)).plan
+            plan = prepare(replace(session, settings=settings)).plan
             if (plan.stamp, target) not in published:
                 release = str(plan.release.version)
                 builds.append({"go": release, "target": str(target), "dashed": target.dashed, "stamp": plan.stamp})

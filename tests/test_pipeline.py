@@ -25,7 +25,7 @@ from gobuild.errors import (
     ToolMissing,
     VerifyError,
 )
-from gobuild.pipeline import Session
+from gobuild.session import Session, prepare
 from gobuild.settings import Settings
 
 
@@ -157,6 +157,7 @@ PROGRAM = """
 import sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
+import gobuild
 from gobuild import pipeline
 from gobuild.console import Console
 from gobuild.settings import Settings
@@ -164,7 +165,7 @@ from gobuild.tasks.words import interruptible
 paths = dict(dist=Path({dist!r}), work=Path({work!r}), cache=Path({cache!r}))
 settings = Settings(go="1.22.10", source={source!r}, series="none", suffix="toy", bootstrap={bootstrap!r}, **paths)
 with interruptible():
-    pipeline.build(pipeline.Session(settings=settings, console=Console()))
+    pipeline.build(gobuild.Session(settings=settings, console=Console()))
 """
 
 
@@ -276,13 +277,13 @@ def test_the_source_may_be_the_folder_that_build_and_dist_stand_in(session: Sess
 
 def test_a_source_of_ones_own_needs_a_suffix(session: Session) -> None:
     with pytest.raises(ConfigError, match="would call itself as upstream's"):
-        pipeline.prepare(replace(session, settings=replace(session.settings, suffix="")))
+        prepare(replace(session, settings=replace(session.settings, suffix="")))
 
 
 def test_a_go_without_distpack_is_refused(session: Session, toy_tree: Path) -> None:
     (toy_tree / "VERSION").write_text("go1.20.14\ntime 2024-02-01T00:00:00Z\n")
     with pytest.raises(ConfigError, match=r"go1\.20\.14 is older than 1\.21"):
-        pipeline.prepare(replace(session, settings=replace(session.settings, go="1.20.14")))
+        prepare(replace(session, settings=replace(session.settings, go="1.20.14")))
 
 
 def test_a_bootstrap_for_another_machine(session: Session, bootstrap: Path) -> None:

@@ -21,8 +21,8 @@ from gobuild import pipeline
 from gobuild.console import Console
 from gobuild.errors import BuildError, CommandError, ConfigError, SignError, ToolMissing
 from gobuild.model import Target
-from gobuild.pipeline import Session
 from gobuild.run import Result, run
+from gobuild.session import Session
 from gobuild.settings import Settings
 from gobuild.sign import Signer, copies, identity, signer
 from gobuild.sign import rcodesign as adapter

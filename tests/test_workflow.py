@@ -15,10 +15,10 @@ from site_fixtures import toy_build
 from gobuild import upstream
 from gobuild.console import Console
 from gobuild.errors import ConfigError
-from gobuild.pipeline import Session
 from gobuild.publish import workflow as workflows
 from gobuild.publish.site import publish
 from gobuild.publish.ways import routes, ways
+from gobuild.session import Session
 from gobuild.settings import Settings
 
 SETTINGS = Settings(name="go-acme", base_url="https://go.acme.example", suffix="acme1.{id}")

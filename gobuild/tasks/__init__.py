@@ -16,10 +16,10 @@ from gobuild.console import Console
 from gobuild.errors import the_systems_no_is_ours
 from gobuild.model import Target
 from gobuild.patch import series as load_series
-from gobuild.pipeline import Session
 from gobuild.report import kind_of
 from gobuild.report import write as write_report
 from gobuild.run import run
+from gobuild.session import Session, prepare
 from gobuild.tasks import ci, keys, patches, publishing, show, tap
 from gobuild.tasks.proof import blast_radius, reproduce
 from gobuild.tasks.words import CONFIGURATION, interruptible, settings_of, with_settings
@@ -36,7 +36,7 @@ def plan(context: Context, **words: object) -> None:
     """Shows what build would do. Asks the release index; touches nothing but the cache."""
     session = _session(context, words)
     with interruptible():
-        show.plan(session.console, pipeline.prepare(session).plan)
+        show.plan(session.console, prepare(session).plan)
 
 
 @with_settings

@@ -9,8 +9,8 @@ from invoke.context import Context
 from gobuild import files, upstream
 from gobuild.console import Console
 from gobuild.errors import ConfigError, the_systems_no_is_ours
-from gobuild.pipeline import Session
 from gobuild.publish import workflow as workflows
+from gobuild.session import Session
 from gobuild.tasks.words import interruptible, settings_of, with_settings
 
 LINES = "stable,oldstable"

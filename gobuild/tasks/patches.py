@@ -9,8 +9,8 @@ from gobuild import files, survey
 from gobuild.console import Console
 from gobuild.errors import ConfigError, PatchError, disk_full_is_ours
 from gobuild.patch import Matrix
-from gobuild.pipeline import Session
 from gobuild.publish import status_page
+from gobuild.session import Session
 from gobuild.tasks import show
 from gobuild.tasks.words import interruptible, settings_of, with_settings
 

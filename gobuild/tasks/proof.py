@@ -10,7 +10,7 @@ from gobuild import compare, files
 from gobuild import reproduce as proving
 from gobuild.console import Console
 from gobuild.errors import ConfigError, disk_full_is_ours
-from gobuild.pipeline import Session
+from gobuild.session import Session
 from gobuild.tasks import show
 from gobuild.tasks.words import interruptible, settings_of, with_settings
 

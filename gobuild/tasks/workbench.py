@@ -19,7 +19,7 @@ from gobuild.patch import Series, entries, export, refresh
 from gobuild.patch import series as load_series
 from gobuild.patch.record import Record
 from gobuild.patch.workbench import Imported, Plain, import_series
-from gobuild.pipeline import Session
+from gobuild.session import Session
 from gobuild.settings import Settings
 from gobuild.tasks.words import interruptible, settings_of, with_settings
 

@@ -1,0 +1,101 @@
+"""What every run begins with: settings, a console and a runner come in; what would be done, and to what, goes out.
+
+It asks the release index and changes nothing; doing it is the pipeline's.
+"""
+
+from dataclasses import dataclass, field
+
+from gobuild import fetch, patch, publish, verify
+from gobuild import plan as planning
+from gobuild.console import Console
+from gobuild.errors import ConfigError, ResolveError
+from gobuild.model import Catalog, GoVersion, Outcome, Release, Target
+from gobuild.plan import Plan
+from gobuild.resolve import resolve
+from gobuild.run import Runner, run
+from gobuild.settings import Settings
+
+OLDEST = GoVersion(major=1, minor=21, stage="rc", serial=1)
+"""The first Go that can be built: it has distpack and go.env."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What every run has.
+
+    Attributes:
+        settings: what was asked for.
+        console: where to speak.
+        run: starts processes.
+    """
+
+    settings: Settings
+    console: Console = field(default_factory=Console)
+    run: Runner = run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What is known once the release is resolved, before anything is fetched."""
+
+    plan: Plan
+    reached: fetch.Reached
+    patches: tuple[patch.Patch, ...]
+    absent: tuple[Outcome, ...] = ()
+
+
+def prepare(session: Session, *, delivered: bool = True) -> Prepared:
+    """Resolves the release and lays out the build. Asks the release index, changes nothing.
+
+    Args:
+        session: what was asked for.
+        delivered: whether anybody will get the toolchain: if so, it must not call itself what it is not.
+
+    Raises:
+        ConfigError, ResolveError, FetchError, PatchError: as the stages do.
+    """
+    settings, console = session.settings, session.console
+    verify.load_policy(settings.policy)  # one that cannot be used is refused before any work
+    series = patch.series(settings.series)
+    reached = fetch.first_reachable(fetch.origins(settings, run=session.run, console=console))
+    try:
+        release = resolve(settings.go, reached.catalog, known=fetch.known_versions())
+    except ResolveError as error:
+        raise reached.explain(error) from None
+    if announcement := reached.announce(release):
+        console.warn(announcement)
+    _refuse(settings, release, reached.catalog, delivered=delivered)
+    patches = series.select(release.version, settings.for_target, settings.profile, settings.extras)
+    stamp = patch.stamp(
+        release.version,
+        suffix=settings.suffix,
+        identity=reached.catalog.identity,
+        patches=patches,
+        profile=settings.by_profile,
+    )
+    plan = planning.plan(
+        settings,
+        release,
+        host=Target.host(),
+        stamp=stamp,
+        patches=tuple(each.name for each in patches),
+        formula=f"{publish.formula_name(settings.name, release.version)}.rb",
+    )
+    return Prepared(plan=plan, reached=reached, patches=patches, absent=series.absent(release.version))
+
+
+def _refuse(settings: Settings, release: Release, catalog: Catalog, *, delivered: bool) -> None:
+    """Refuses what could only fail later, or deceive.
+
+    Raises:
+        ConfigError: a Go too old, or a source of somebody's own that would call itself as upstream's.
+    """
+    if release.version.pep440 < OLDEST.pep440:
+        raise ConfigError(
+            f"{release.version.tag} is older than {OLDEST}, which first had distpack and go.env", "a newer --go"
+        )
+    if delivered and not settings.suffix and catalog.identity not in ("", "wheel"):
+        raise ConfigError(
+            "a source of your own needs a suffix: without one it would call itself as upstream's release",
+            "--suffix, such as acme1",
+        )
