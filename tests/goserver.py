@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -93,17 +93,25 @@ class GoServer:
 
 
 @contextmanager
+def answering(server: HTTPServer) -> Iterator[str]:
+    """Lets a server answer until the block ends; yields its address, without a slash at the end."""
+    # shutdown() waits for the next poll: with socketserver's own half a second, each server would cost that much.
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
 def serving() -> Iterator[GoServer]:
     """A server that runs until the block ends."""
     server = GoServer()
-    thread = threading.Thread(target=server.http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with answering(server.http):
         yield server
-    finally:
-        server.http.shutdown()
-        server.http.server_close()
-        thread.join()
 
 
 def source_archive(root: Path, to: Path) -> bytes:

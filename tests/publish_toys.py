@@ -6,7 +6,6 @@ import io
 import json
 import subprocess
 import tarfile
-import threading
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from goserver import answering
 
 from gobuild.model import Target
 from gobuild.publish.shelf import Archive, Offer, Shelf
@@ -104,16 +105,10 @@ class Served:
 def serving(folder: Path) -> Iterator[Served]:
     """Serves a folder by plain HTTP on this machine alone."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
-    served = Served(url=f"http://127.0.0.1:{server.server_port}")
-    server.asked = served.asked  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with answering(server) as url:
+        served = Served(url=url)
+        server.asked = served.asked  # type: ignore[attr-defined]
         yield served
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

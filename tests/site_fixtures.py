@@ -131,7 +131,12 @@ def toy_build(
 
 
 def published(
-    site: Path, *sources: Path, signer: Minisign | None = None, base_url: str = "", bare: bool = False
+    site: Path,
+    *sources: Path,
+    signer: Minisign | None = None,
+    resign: bool = False,
+    base_url: str = "",
+    bare: bool = False,
 ) -> Published:
     """As the task does, with every route; or, `bare`, with none."""
     return publish(
@@ -140,6 +145,7 @@ def published(
         name="go-acme",
         base_url=base_url,
         signer=signer,
+        resign=resign,
         routes=() if bare else routes(key=None, author="A <a@b.example>", note=lambda _: None),
         ways=ways(None),
     )

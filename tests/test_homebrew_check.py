@@ -3,11 +3,11 @@
 import functools
 import shutil
 import subprocess
-import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from goserver import answering
 from needs import needs
 from tap_fixtures import DARWIN, LINUX, built, formula_in, shelf_of
 
@@ -27,7 +27,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dist = folder / "dist"
     offers = [built(dist, OLD, DARWIN), built(dist, OLD, LINUX), built(dist, NEW, LINUX)]
     url = dist.as_uri()
-    update(shelf_of(*offers), bare(folder / "tap.git"), Place(archives=url, bottles=url), bottles=dist)
+    place, there = Place(archives=url, bottles=url), bare(folder / "tap.git")
+    update(shelf_of(*offers), there, place, bottles=dist, drop=frozenset({DARWIN}))
     return folder
 
 
@@ -119,24 +120,19 @@ def test_a_server_is_asked_and_believed(there: Tap, made: Path) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(made / "dist")))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with answering(server) as url:
         good = formula_in(there, "go-acme").replace((made / "dist").as_uri(), url)
         there.commit({"Formula/go-acme.rb": good}, "over HTTP")
         assert not _failed(there)
         there.commit({"Formula/go-acme.rb": good.replace(f"{url}/go1", f"{url}/gone/go1")}, "gone")
         (failed,) = _failed(there)
         assert (failed.name, "404" in failed.seen) == ("digest", True)
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def test_what_formulae_are_to_one_another(there: Tap) -> None:
     newest = formula_in(there, "go-acme")
-    there.commit({"Formula/go-acme.rb": formula_in(there, "go-acme@1.22").replace("AT122", "")}, "behind")
-    assert "go-acme is 1.22.10-acme1.p3f9c2a1, and there is 1.27.3" in str(_failed(there))
+    there.commit({"Formula/go-acme.rb": newest.replace("1.27.3", "1.27.2")}, "behind")
+    assert "go-acme is 1.27.2-acme1.p8e097f0, and there is 1.27.3" in str(_failed(there))
     there.commit({"Formula/go-acme.rb": newest, "Formula/sub/go-acme.rb": newest}, "twice")
     assert "go-acme stands there twice" in str(_failed(there))
 

@@ -5,18 +5,15 @@ setup-go is no package; `data/setup-go/find.mjs` makes the calls that it makes, 
 """
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import npm
 import pytest
-from filelock import FileLock
 from needs import needs
-from platformdirs import user_cache_path
 from publish_toys import Served, serving, shelf, toy_offer
 
-from gobuild import files
 from gobuild.publish import index
 
 DATA = Path(__file__).parent / "data" / "setup-go"
@@ -27,18 +24,7 @@ TREE = (("1.28rc1", "acme1"), ("1.22.10", "acme2.pab12"), ("1.22.10", "acme1.p0f
 @pytest.fixture(scope="session")
 def setup_go() -> Path:
     """The folder with find.mjs and what it imports, installed by npm the first time."""
-    npm = needs("npm")
-    needs("node")
-    digest = files.dirhash(DATA)[3:15].replace("/", "_").replace("+", "_")
-    folder = user_cache_path("gobuild-tests", appauthor=False) / f"setup-go-{digest}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
-        if not folder.is_dir():
-            with files.whole(folder) as temporary:
-                shutil.copytree(DATA, temporary)
-                words = ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock", "--silent"]
-                subprocess.run([npm, *words], cwd=temporary, check=True, timeout=300)
-    return folder
+    return npm.installed(DATA)
 
 
 def find(folder: Path, base: str, *words: str, download: str = "", scratch: Path) -> list[Any]:

@@ -11,6 +11,17 @@ from site_fixtures import STAMP, toy_build
 from gobuild.errors import ConfigError, PublishError
 from gobuild.publish.offers import find, parse
 
+ALLOWED = {
+    "subject": "bin/go",
+    "name": "format",
+    "verdict": "FAILED",
+    "seen": "no UUID",
+    "expected": "a UUID",
+    "severity": "warn",
+    "reason": "our macOS does not ask for it",
+}
+"""A check as gobuild.package.manifest writes it where a policy let it fail."""
+
 Edit = Callable[[dict[str, Any]], None]
 
 
@@ -62,6 +73,14 @@ def test_a_true_manifest_is_an_offer(tmp_path: Path) -> None:
         (_set("run", "seconds", "build", to=1e300), "a time that no stage takes"),
         (_set("run", "seconds", "build", to="fast"), "a time that no stage takes"),
         (lambda document: document.pop("source"), "has no 'source'"),
+        (_set("profile", "cgo_enabled", to=[]), "it.profile.cgo_enabled is"),
+        (_set("profile", "cgo_enabled", to={}), "it.profile.cgo_enabled is"),
+        (_set("checks", 0, to=ALLOWED | {"reason": ""}), "passed its checks"),
+        (_set("checks", 0, to=ALLOWED | {"severity": "error"}), "passed its checks"),
+        (_set("checks", 0, to=ALLOWED | {"severity": "fine"}), "passed its checks"),
+        (_set("checks", 0, to=ALLOWED | {"reason": ["x"]}), "it.checks[].reason is"),
+        (_set("signing", to=[]), "it.signing is"),
+        (_set("signing", to={"by": ["x"]}), "who signed is no text"),
     ],
 )
 def test_what_gobuild_would_not_write_is_refused(tmp_path: Path, edit: Edit, says: str) -> None:
@@ -94,6 +113,27 @@ def test_keys_of_a_later_gobuild_do_no_harm(tmp_path: Path) -> None:
     manifest = toy_build(tmp_path, edit=_set("later", to={"a": [1, None, 2.5]}))
     assert json.loads(manifest.read_text())["later"]
     assert len(list(find(tmp_path))) == 1
+
+
+def test_what_a_policy_allowed_and_who_signed_may_stand_in_it(tmp_path: Path) -> None:
+    def edit(document: dict[str, Any]) -> None:
+        document["checks"].append(ALLOWED)
+        document["signing"] = {"by": "ad hoc", "tool": "apple-platform-py 0.1"}
+        document["profile"]["cgo_enabled"] = None  # the profile upstream's
+
+    toy_build(tmp_path, edit=edit)
+    assert len(list(find(tmp_path))) == 1
+
+
+@pytest.mark.parametrize("what", ["folder", "dangling"])
+def test_what_cannot_be_read_as_a_manifest_is_told_of(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "x.gobuild.json"
+    if what == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("nowhere")
+    with pytest.raises(PublishError, match=r"'x\.gobuild\.json' cannot be read: (Is a directory|No such file)"):
+        list(find(tmp_path))
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:

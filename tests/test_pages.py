@@ -1,9 +1,6 @@
 """The pages in a real browser: links, the copy button, nothing from elsewhere, and hostile words that stay words."""
 
-import functools
-import http.server
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from needs import needs
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from publish_toys import serving
 from site_fixtures import STAMP, toy_build
 
 from gobuild.publish import minisign
@@ -33,6 +31,12 @@ def _hostile(document: dict[str, Any]) -> None:
     document["profile"]["note"] = HOSTILE
     document["source"] |= {"location": HOSTILE, "origin": HOSTILE, "newer": HOSTILE}
     document["checks"][0]["seen"] = HOSTILE
+    document["checks"].append(
+        document["checks"][0]
+        | {"subject": "bin/gofmt", "name": "uuid", "verdict": "FAILED", "seen": "no LC_UUID", "expected": "one"}
+        | {"severity": "warn", "reason": HOSTILE}
+    )
+    document["signing"] = {"by": HOSTILE, "timestamp": "none", "tool": "a toy"}
     document["run"]["seconds"]["make.bash"] = 99
 
 
@@ -59,17 +63,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(site: Path) -> Iterator[str]:
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    handler = functools.partial(Quiet, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as serving:
-        thread = threading.Thread(target=serving.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{serving.server_port}"
-        serving.shutdown()
-        thread.join()
+    with serving(site) as served:
+        yield served.url
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +170,18 @@ def test_hostile_words_are_only_words(watched: Watched, server: str) -> None:
     assert watched.page.locator("script").count() == 1
     assert watched.page.get_by_text(HOSTILE).count() >= 4
     assert "49" not in watched.page.get_by_role("row").filter(has_text="goenv-local").inner_text()
+
+
+def test_what_a_policy_allowed_and_who_signed_are_told(watched: Watched, server: str) -> None:
+    watched.page.goto(f"{server}/{PAGES[1]}")
+    row = watched.page.get_by_role("row").filter(has_text="LC_UUID")
+    cells = [cell.strip() for cell in row.locator("th, td").all_inner_texts()]
+    assert cells == ["uuid", "FAILED, allowed", "bin/gofmt", f"no LC_UUID (allowed: {HOSTILE})"]
+    assert watched.page.get_by_text("1 failed and were allowed by a policy, each with its reason").count() == 1
+    assert watched.page.get_by_text(f"its programs signed by {HOSTILE} (timestamp none, tool a toy)").count() == 1
+    watched.page.goto(f"{server}/{PAGES[2]}")
+    assert watched.page.get_by_text("its programs are as Go's linker made them, signed by nobody").count() == 2
+    assert watched.page.get_by_text("allowed").count() == 0
 
 
 def test_the_policy_stops_what_escaping_would_let_through(watched: Watched, server: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from publish_toys import flip, shelf, toy_offer
 
 from gobuild import files
-from gobuild.errors import PublishError, VerifyError
+from gobuild.errors import ChecksumMismatch, PublishError, VerifyError
 from gobuild.model import Target
 from gobuild.publish import proxy
 from gobuild.publish.places import module_file, place_of
@@ -36,7 +36,7 @@ def test_every_offer_has_its_three_files_and_a_line_in_the_list(tmp_path: Path) 
     for line in (versions / "list").read_text().splitlines():
         assert json.loads((versions / f"{line}.info").read_text())["Version"] == line
         assert (versions / f"{line}.mod").read_text() == "module golang.org/toolchain\n"
-        assert (versions / f"{line}.zip").samefile(tmp_path / "dist" / f"{line}.zip")  # stored once
+        assert files.sha256(versions / f"{line}.zip") == files.sha256(tmp_path / "dist" / f"{line}.zip")
 
 
 def test_a_second_run_leaves_every_file_as_it_is(tmp_path: Path) -> None:
@@ -47,15 +47,23 @@ def test_a_second_run_leaves_every_file_as_it_is(tmp_path: Path) -> None:
     assert {path: path.stat().st_ino for path in (tmp_path / "tree").rglob("*.*")} == before
 
 
-def test_where_no_hard_link_is_possible_the_bytes_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_words: object) -> None:
-        raise OSError(18, "Invalid cross-device link")
-
-    monkeypatch.setattr("os.link", refuse)
+def test_what_is_served_is_no_file_that_a_build_could_still_write(tmp_path: Path) -> None:
     offer = toy_offer(tmp_path / "dist")
     proxy.write(shelf(offer), tmp_path / "tree")
     archive = module_file(offer, ".zip")
-    assert files.sha256(tmp_path / "tree" / place_of(offer, archive)) == archive.sha256
+    placed = tmp_path / "tree" / place_of(offer, archive)
+    assert files.sha256(placed) == archive.sha256
+    assert not placed.samefile(archive.path) and placed.stat().st_mode & 0o222 == 0
+
+
+def test_an_archive_that_is_not_what_was_said_is_never_placed(tmp_path: Path) -> None:
+    """Whichever route places it: there is one placer."""
+    offer = toy_offer(tmp_path / "dist")
+    archive = module_file(offer, ".zip")
+    flip(archive.path, -1)
+    with pytest.raises(ChecksumMismatch, match="not what its manifest says"):
+        proxy.write(shelf(offer), tmp_path / "tree")
+    assert not (tmp_path / "tree" / place_of(offer, archive)).exists()
 
 
 def test_other_bytes_under_a_published_name_are_refused(tmp_path: Path) -> None:

@@ -3,21 +3,25 @@
 import functools
 import os
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from goserver import answering
 from needs import needs
 from tap_fixtures import DARWIN, LINUX, built, formula_in, shelf_of
 
 from gobuild.errors import ConfigError
-from gobuild.publish.homebrew import Place, Tap, at, by_release, update, write
+from gobuild.model import Target, Verdict
+from gobuild.publish.homebrew import Place, Tap, at, by_release, check, update, write
+from gobuild.publish.homebrew.choice import serves
+from gobuild.publish.homebrew.read import parse
 from gobuild.publish.homebrew.tap import bare
 from gobuild.publish.homebrew.words import version_in
 from gobuild.publish.shelf import Offer
+from gobuild.run import run
 
 OLD, NEW = "go1.22.10-acme1.p3f9c2a1", "go1.27.3-acme1.p8e097f0"
 TAP = "homebrew-go-acme.git"
@@ -41,12 +45,8 @@ class _Quiet(SimpleHTTPRequestHandler):
 def _served(folder: Path) -> Iterator[str]:
     """A server that knows no git."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with answering(server) as url:
+        yield url
 
 
 def _snapshot(folder: Path) -> dict[str, bytes]:
@@ -61,7 +61,7 @@ def test_a_tree_grows_by_a_commit_a_release(tmp_path: Path) -> None:
     assert sorted(there.names()) == ["Formula/go-acme.rb", "Formula/go-acme@1.22.rb", "README.md"]
     assert len(list((tree / "bottles").iterdir())) == 4
 
-    write(shelf_of(*old, built(dist, NEW, LINUX)), tree)
+    write(shelf_of(*old, *(built(dist, NEW, target) for target in (DARWIN, LINUX))), tree)
     said = _git("log", "--format=%an <%ae>%n%s", cwd=there.folder).splitlines()
     assert said == [
         "gobuild <gobuild@localhost>",
@@ -249,3 +249,58 @@ def test_which_formulae_are_of_which_release(tmp_path: Path) -> None:
     dist = tmp_path / "dist"
     shelf = shelf_of(*(built(dist, stamp, LINUX) for stamp in (OLD, NEW, "go1.22.9-acme9")))
     assert by_release(shelf) == {OLD: ["go-acme@1.22"], NEW: ["go-acme@1.27", "go-acme"]}
+
+
+AMD = Target.parse("darwin/amd64")
+
+
+def _serves(there: Tap, name: str) -> tuple[str, set[str]]:
+    found = serves(parse(formula_in(there, name)))
+    assert found
+    return found.version, set(map(str, found.targets))
+
+
+def test_a_formula_leaves_no_platform_behind_unsaid(tmp_path: Path) -> None:
+    """Whoever has it there would be refused by `depends_on` at the next upgrade."""
+    dist, told, there = tmp_path / "dist", list[str](), bare(tmp_path / "tap.git")
+    three = [built(dist, OLD, target) for target in (DARWIN, LINUX, AMD)]
+    update(shelf_of(*three), there, PLACE)
+    newer = built(dist, "go1.22.11-acme1.p1", AMD)
+    assert update(shelf_of(*three, newer), there, PLACE, note=told.append) == ()
+    assert told == [
+        f"{name} stays at {OLD[2:]}: go1.22.11-acme1.p1 is not there for darwin/arm64, linux/amd64"
+        for name in ("go-acme@1.22", "go-acme")
+    ]
+    # dist/ may hold the new release alone: what the tap itself says counts.
+    assert update(shelf_of(newer), there, PLACE) == ()
+    whole = [newer, *(built(dist, "go1.22.11-acme1.p1", target) for target in (DARWIN, LINUX))]
+    update(shelf_of(*whole), there, PLACE, note=told.append)
+    assert len(told) == 3 and told[-1].startswith("the tap:")
+    assert _serves(there, "go-acme") == ("1.22.11-acme1.p1", {"darwin/amd64", "darwin/arm64", "linux/amd64"})
+    # The same release with fewer platforms in dist/, and an older one, change nothing either.
+    assert update(shelf_of(newer), there, PLACE) == ()
+    assert update(shelf_of(*three), there, PLACE, note=told.append) == ()
+    assert told[-1] == "go-acme stays at 1.22.11-acme1.p1: what is offered is older"
+
+
+def test_a_platform_may_be_dropped(tmp_path: Path) -> None:
+    dist, there = tmp_path / "dist", bare(tmp_path / "tap.git")
+    update(shelf_of(*(built(dist, OLD, target) for target in (AMD, LINUX))), there, PLACE)
+    newer = shelf_of(built(dist, "go1.22.11-acme1.p1", LINUX))
+    assert update(newer, there, PLACE) == ()
+    update(newer, there, PLACE, drop=frozenset({AMD}))
+    assert _serves(there, "go-acme@1.22") == ("1.22.11-acme1.p1", {"linux/amd64"})
+    assert update(newer, there, PLACE) == ()
+
+
+def test_the_newest_of_all_serves_who_had_it(tmp_path: Path) -> None:
+    """A new line for Linux alone has its own formula; the one without a version stays, and `tap.check` says why."""
+    dist, there = tmp_path / "dist", bare(tmp_path / "tap.git")
+    offers = [built(dist, OLD, DARWIN), built(dist, OLD, LINUX), built(dist, NEW, LINUX)]
+    assert by_release(shelf_of(*offers)) == {OLD: ["go-acme@1.22", "go-acme"], NEW: ["go-acme@1.27"]}
+    update(shelf_of(*offers), there, PLACE)
+    assert _serves(there, "go-acme") == (OLD[2:], {"darwin/arm64", "linux/amd64"})
+    assert _serves(there, "go-acme@1.27") == (NEW[2:], {"linux/amd64"})
+    (together,) = (each for each in check(there, run=run, offline=True).checks if each.name == "formulae together")
+    assert together.verdict is Verdict.SKIPPED
+    assert "is not there for darwin/arm64" in together.seen

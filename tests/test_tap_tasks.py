@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 from e2e.builds import program
+from invoke.context import Context
 from needs import needs
 from tap_fixtures import DARWIN, LINUX, built
 
+from gobuild.errors import ConfigError
 from gobuild.publish.homebrew.tap import bare
+from gobuild.tasks import tap as tasks
+from gobuild.tasks.tap import _shelf
 
 STAMP = "go1.22.10-acme1.p3f9c2a1"
 
@@ -54,17 +58,61 @@ def test_a_release_joins_a_tap_and_the_tap_is_checked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "said"),
     [
-        (("tap.update",), 2, "which tap?"),
-        (("tap.update", "--to", "tap.git"), 2, "no folder"),
-        (("tap.update", "--to", "nowhere"), 2, "no git repository at"),
-        (("tap.update", "--to", "tap.git", "--author", "me"), 2, "no author"),
-        (("tap.check", "nowhere"), 2, "no git repository at"),
+        ({}, "which tap?"),
+        ({"to": "tap.git"}, "no folder"),
+        ({"to": "nowhere"}, "no git repository at"),
+        ({"to": "tap.git", "author": "me"}, "no author"),
     ],
 )
-def test_what_cannot_be(tmp_path: Path, words: tuple[str, ...], code: int, said: str) -> None:
+def test_what_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: dict[str, str], said: str) -> None:
+    """In-process: that a message of ours is no traceback is shown once, above."""
+    monkeypatch.chdir(tmp_path)
     bare(tmp_path / "tap.git")
+    with pytest.raises(ConfigError, match=said) as caught:
+        tasks.update(Context(), **words)
+    assert caught.value.hint
+
+
+def test_a_tap_that_is_not_there_cannot_be_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="no git repository at"):
+        tasks.check(Context(), "nowhere")
+
+
+def test_an_archive_that_is_not_what_its_manifest_says_comes_into_no_tap(tmp_path: Path) -> None:
+    """As publish does, tap.update hashes what joins, before a bottle is made of it."""
+    bare(tmp_path / "tap.git")
+    archive = built(tmp_path / "dist", STAMP, LINUX).one("toolchain").path
+    with archive.open("ab") as file:
+        file.write(b"x")
+    words = ("tap.update", "--to", "tap.git", "--name", "go-acme", "--base-url", "https://x.example", "--bottles", "b")
     done = _invoke(tmp_path, *words)
-    assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (code, True, False), done.stderr
-    assert "  try: " in done.stderr
+    assert done.returncode == 5, done.stdout + done.stderr
+    assert "is not what its manifest says" in done.stderr
+    assert not (tmp_path / "b").exists() and not (tmp_path / "tap.git/refs/heads/main").exists()
+
+
+def test_of_many_stamps_the_newest_comes_first(tmp_path: Path) -> None:
+    """As `Shelf` promises, and as publish has it: acme10 before acme9."""
+    dist = tmp_path / "dist"
+    for suffix in ("acme9", "acme10"):
+        built(dist, f"go1.22.10-{suffix}", LINUX)
+    shelf = _shelf(dist, "go-acme", "https://x.example", lambda _: None)
+    assert list(shelf.releases) == ["go1.22.10-acme10", "go1.22.10-acme9"]
+
+
+def test_a_platform_that_is_left_behind_has_to_be_said(tmp_path: Path) -> None:
+    bare(tmp_path / "tap.git")
+    words = ("tap.update", "--to", "tap.git", "--name", "go-acme", "--base-url", "https://x.example")
+    for target in (DARWIN, LINUX):
+        built(tmp_path / "dist", STAMP, target)
+    assert _invoke(tmp_path, *words).returncode == 0
+    built(tmp_path / "new", "go1.22.11-acme1.p1", LINUX)
+    held = _invoke(tmp_path, *words, "--dist", "new")
+    said = "go-acme@1.22 stays at 1.22.10-acme1.p3f9c2a1: go1.22.11-acme1.p1 is not there for darwin/arm64"
+    assert said in held.stdout and "no commit was made" in held.stdout
+    assert _invoke(tmp_path, *words, "--dist", "new", "--drop", "darwin/what").returncode == 2
+    dropped = _invoke(tmp_path, *words, "--dist", "new", "--drop", "darwin/arm64")
+    assert "committed: go-acme, go-acme@1.22 1.22.11-acme1.p1" in dropped.stdout, dropped.stdout + dropped.stderr

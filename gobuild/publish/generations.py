@@ -53,6 +53,11 @@ def served(site: Path) -> Path | None:
     Raises:
         ConfigError: something else stands there, and is left alone.
     """
+    if site.name in ("", ".."):
+        raise ConfigError(f"{site} cannot be a link to a tree", "--to with a folder's name at its end")
+    above = next(each for each in site.parents if each.exists())
+    if not above.is_dir():
+        raise ConfigError(f"{above} is a file, and nothing can stand below it", "another --to")
     if site.is_symlink():
         # Its own text, not what it resolves to: a link to somewhere else is not ours to move.
         text = os.readlink(site)
@@ -91,10 +96,8 @@ def change(site: Path, *, waiting: Callable[[str], None]) -> Iterator[Generation
     """
     place = home(site)
     served(site)  # refused before anything is made
-    with (
-        files.alone(place / LOCK, f"publishing to {site}", waiting=waiting),
-        disk_full_is_ours(f"publishing to {site}"),
-    ):
+    with contextlib.ExitStack() as held, disk_full_is_ours(f"publishing to {site}"):
+        _alone(held, site, waiting)
         before = served(site)
         _clean(site, before)
         number = int(before.name) + 1 if before else 1
@@ -111,7 +114,26 @@ def change(site: Path, *, waiting: Callable[[str], None]) -> Iterator[Generation
                 _serve(site, made, place / str(number))
         finally:
             files.remove(place / f"{number}.part")
+            if served(site) is None:
+                _vanish(place)
         _prune(site)
+
+
+def _alone(held: contextlib.ExitStack, site: Path, waiting: Callable[[str], None]) -> None:
+    """Holds the lock of a site's generations until the stack ends."""
+    while True:
+        # Who held it before may have been refused, and has taken the folder away: `_vanish`.
+        with contextlib.suppress(FileNotFoundError):
+            held.enter_context(files.alone(home(site) / LOCK, f"publishing to {site}", waiting=waiting))
+            return
+
+
+def _vanish(place: Path) -> None:
+    """Takes the folder of the generations away again, where a first change was refused and there is nothing in it."""
+    if [path.name for path in place.iterdir()] == [LOCK]:
+        (place / LOCK).unlink()
+        with contextlib.suppress(OSError):  # another gobuild has just come
+            place.rmdir()
 
 
 def link_tree(old: Path, new: Path) -> None:
@@ -166,8 +188,9 @@ def _clean(site: Path, before: Path | None) -> None:
         unserved = path.name.isdecimal() and (before is None or int(path.name) > int(before.name))
         if unserved or re.fullmatch(r"\d+\.part", path.name):
             files.remove(path)
-    for path in site.parent.glob(f".{site.name}.*.part"):
-        if path.is_symlink():
+    link = re.compile(rf"\.{re.escape(site.name)}\.[0-9a-f]{{8}}\.part")  # as `_serve` names it
+    for path in site.parent.iterdir():
+        if link.fullmatch(path.name) and path.is_symlink():
             path.unlink()
 
 

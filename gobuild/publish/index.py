@@ -52,17 +52,23 @@ def write(shelf: Shelf, tree: Path) -> None:
         for name in ("index.json", "index.html"):
             files.write(tree / folder / name, text)
     if newest := next((offers for offers in releases.values() if offers[0].version.stable), None):
-        files.write(tree / DOWNLOADS / "VERSION", version_text(newest[0]))
+        info = module_file(newest[0], ".info").path.read_bytes()
+        files.write(tree / DOWNLOADS / "VERSION", version_text(newest[0], info))
     _tags(releases, tree / TAGS)
 
 
 def _tags(stamps: Iterable[str], folder: Path) -> None:
     """A git repository for `git ls-remote` and the dumb HTTP protocol (gitprotocol-http): tags, and the empty tree."""
     files.write(folder / "HEAD", "ref: refs/heads/main\n")
-    files.write(folder / "info" / "refs", "".join(f"{EMPTY_TREE}\trefs/tags/{stamp}\n" for stamp in sorted(stamps)))
+    files.write(folder / "info" / "refs", "".join(f"{line}\n" for line in refs(stamps)))
     thing = folder / "objects" / EMPTY_TREE[:2] / EMPTY_TREE[2:]
     if not thing.exists():
         files.write(thing, zlib.compress(b"tree 0\0"))
+
+
+def refs(stamps: Iterable[str]) -> list[str]:
+    """The lines of info/refs: a tag for each stamp."""
+    return [f"{EMPTY_TREE}\trefs/tags/{stamp}" for stamp in sorted(stamps)]
 
 
 def entry(offers: tuple[Offer, ...]) -> Entry:
@@ -118,10 +124,15 @@ def as_json(entries: list[Entry]) -> str:
     return text + "\n"
 
 
-def version_text(offer: Offer) -> str:
-    """The newest version as go.dev/VERSION?m=text tells it: a line with the name, and one with its time."""
+def version_text(offer: Offer, info: bytes) -> str:
+    """The newest version as go.dev/VERSION?m=text tells it: a line with the name, and one with its time.
+
+    Args:
+        offer: the newest stable one.
+        info: its module's .info, which knows the time.
+    """
     try:
-        time = datetime.fromisoformat(json.loads(module_file(offer, ".info").path.read_bytes())["Time"])
+        time = datetime.fromisoformat(json.loads(info)["Time"])
     except (ValueError, KeyError, TypeError) as error:
         raise PublishError(f"the .info of {offer.stamp} is damaged", "build it again") from error
     return f"{stamp_of(offer)}\ntime {time:%Y-%m-%dT%H:%M:%SZ}\n"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from gobuild.errors import ConfigError, PublishError
-from gobuild.model import GoVersion, State, Target
+from gobuild.model import GoVersion, Severity, State, Target, Verdict
 from gobuild.publish.shelf import Archive, Offer
 
 LARGEST = 8 << 20
@@ -45,7 +45,7 @@ _SHAPE: dict[str, Any] = {
     "release": str,
     "source": {"kind": str, "tree": str, "origin": str, "location": str, "digest": str},
     "patches": [{"name": str, "state": str, "reason": str, "evidence": str, "files": [str], "sha256": str}],
-    "profile": {"name": str, "note": str},
+    "profile": {"name": str, "note": str, "cgo_enabled": str | None},
     "bootstrap": {"version": str, "origin": str, "digest": str},
     "build": {"target": str, "host": str, "environment": dict},
     "checks": [{"subject": str, "name": str, "verdict": str, "seen": str, "expected": str}],
@@ -53,6 +53,9 @@ _SHAPE: dict[str, Any] = {
     "run": {"seconds": dict},
 }
 """What this module, the pages and the supply chain read; other keys may be there."""
+
+_MAY: dict[str, Any] = {"checks": [{"severity": str, "reason": str}], "signing": dict}
+"""Likewise, but of keys that stand there only where a policy decided, or somebody signed the programs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +121,13 @@ def read(path: Path, *, archives: Path) -> Found:
     Raises:
         PublishError: it is none of gobuild's, or says what no manifest of gobuild's says.
     """
-    with path.open("rb") as file:
-        text = file.read(LARGEST + 1)
+    try:
+        with path.open("rb") as file:
+            text = file.read(LARGEST + 1)
+    except OSError as error:
+        raise PublishError(
+            f"the manifest {_shown(path.name)} cannot be read: {error.strerror}", f"{path.parent} as gobuild wrote it"
+        ) from error
     return parse(text, path.name, archives=archives)
 
 
@@ -158,6 +166,7 @@ def _check(document: Any) -> None:
         if len(text) > LONGEST or _UNSEEN.search(text):
             raise ValueError(f"a text in it is too long, or has characters that nobody sees: {_shown(text)}")
     _fits(document, _SHAPE, "it")
+    _fits(document, _MAY, "it", optional=True)
     if document["schema"] != 1:
         raise ValueError(f"it has schema {document['schema']}, and this gobuild knows 1")
     stamp, release = document["stamp"], GoVersion.parse(document["release"])
@@ -172,10 +181,18 @@ def _check(document: Any) -> None:
         raise ValueError("the source's tree hash is none")
     GoVersion.parse(document["bootstrap"]["version"])
     _check_patches(document["patches"])
-    bad = [check for check in document["checks"] if check["verdict"] not in ("OK", "SKIPPED")]
+    if not all(isinstance(value, str) for value in document.get("signing", {}).values()):
+        raise ValueError("what it says of who signed is no text")
+    bad = [check for check in document["checks"] if check["verdict"] not in ("OK", "SKIPPED") and not allowed(check)]
     if bad or not any(check["verdict"] == "OK" for check in document["checks"]):
         raise ValueError("it does not say that the toolchain passed its checks")
     _check_numbers(document)
+
+
+def allowed(check: Mapping[str, Any]) -> bool:
+    """Whether a check failed, and the policy of whoever built let that pass, with a reason (`gobuild.model.Check`)."""
+    loosened = check.get("severity", Severity.ERROR) in (Severity.WARN, Severity.OFF)
+    return bool(check["verdict"] == Verdict.FAILED and loosened and check.get("reason"))
 
 
 def _check_patches(patches: list[dict[str, Any]]) -> None:
@@ -211,19 +228,20 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(each)
 
 
-def _fits(value: Any, shape: Any, at: str) -> None:
+def _fits(value: Any, shape: Any, at: str, *, optional: bool = False) -> None:
     if isinstance(shape, dict):
         if not isinstance(value, dict):
             raise ValueError(f"{at} is no object")
         for key, inner in shape.items():
-            if key not in value:
+            if key in value:
+                _fits(value[key], inner, f"{at}.{key}", optional=optional)
+            elif not optional:
                 raise ValueError(f"{at} has no {key!r}")
-            _fits(value[key], inner, f"{at}.{key}")
     elif isinstance(shape, list):
         if not isinstance(value, list):
             raise ValueError(f"{at} is no list")
         for each in value:
-            _fits(each, shape[0], f"{at}[]")
+            _fits(each, shape[0], f"{at}[]", optional=optional)
     elif not isinstance(value, shape) or isinstance(value, bool):
         raise ValueError(f"{at} is {_shown(str(value))}")
 

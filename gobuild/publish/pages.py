@@ -7,6 +7,7 @@ value of a manifest is escaped by the template; links are relative, so that a tr
 import base64
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from markupsafe import Markup
 from gobuild import files, resources
 from gobuild.console import amount
 from gobuild.publish import figures, supply
-from gobuild.publish.offers import manifest_name
+from gobuild.publish.offers import allowed, manifest_name
 from gobuild.publish.places import place_of
 from gobuild.publish.shelf import Offer, Shelf
 from gobuild.render import render
@@ -228,11 +229,13 @@ def _differs(offers: Sequence[Offer], patches: Iterable[Mapping[str, Any]]) -> l
 
 
 def _verified(offer: Offer) -> dict[str, Any]:
-    """The checks of one target: what passed, one row a check, however many files."""
+    """The checks of one target, one row a check, however many files passed it; what did not pass, with its reason."""
     groups: dict[tuple[str, str, str], list[Mapping[str, str]]] = {}
     for check in offer.document["checks"]:
-        apart = check["seen"] if check["verdict"] == "SKIPPED" else ""
-        groups.setdefault((check["name"], check["verdict"], apart), []).append(check)
+        verdict = "FAILED, allowed" if allowed(check) else check["verdict"]
+        seen = f"{check['seen']} (allowed: {check['reason']})" if allowed(check) else check["seen"]
+        apart = "" if verdict == "OK" else seen
+        groups.setdefault((check["name"], verdict, apart), []).append(check | {"seen": seen})
     rows = [
         {
             "name": name,
@@ -242,11 +245,12 @@ def _verified(offer: Offer) -> dict[str, Any]:
         }
         for (name, verdict, _), checks in groups.items()
     ]
-    verdicts = [check["verdict"] for check in offer.document["checks"]]
-    skipped = verdicts.count("SKIPPED")
-    summary = f"{verdicts.count('OK')} checks passed" + (
-        f", {skipped} skipped, each with its reason" if skipped else ""
-    )
+    counts = Counter(check["verdict"] for check in offer.document["checks"])
+    summary = f"{counts['OK']} checks passed"
+    if counts["FAILED"]:
+        summary += f", {counts['FAILED']} failed and were allowed by a policy, each with its reason"
+    if counts["SKIPPED"]:
+        summary += f", {counts['SKIPPED']} skipped, each with its reason"
     return {"name": str(offer.target), "checks": rows, "summary": summary}
 
 
@@ -255,5 +259,13 @@ def _made(offer: Offer) -> str:
     return (
         f"{offer.target}: gobuild {told['gobuild']} on {told['build']['host']}, from {told['source']['location']} "
         f"({told['source']['origin']}, {told['source']['digest']}), bootstrapped by Go {told['bootstrap']['version']} "
-        f"({told['bootstrap']['origin']})"
+        f"({told['bootstrap']['origin']}); {_signing(told.get('signing', {}))}"
     )
+
+
+def _signing(told: Mapping[str, str]) -> str:
+    """Who signed the programs: what the manifest says of it, in its own words."""
+    if not told:
+        return "its programs are as Go's linker made them, signed by nobody"
+    more = ", ".join(f"{key} {value}" for key, value in told.items() if key != "by")
+    return f"its programs signed by {told.get('by', 'somebody')}" + (f" ({more})" if more else "")

@@ -4,18 +4,22 @@ It refuses what a manifest must not say: a stamp that claims to be upstream's, a
 that differ from what stands there already. It knows no route.
 """
 
+import hashlib
 import os
 import re
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from gobuild import files
-from gobuild.errors import PublishError
+from gobuild.errors import ChecksumMismatch, PublishError
+from gobuild.publish.offers import names
 from gobuild.publish.shelf import Archive, Offer
 from gobuild.settings import SUFFIX
 
 MODULE = "golang.org/toolchain"
 """What the go command asks a proxy for when it looks for a toolchain (cmd/go/internal/toolchain/select.go)."""
+
+_BLOCK = 1 << 20
 
 DOWNLOADS = Path("dl")
 PROXY = Path("proxy")
@@ -61,18 +65,9 @@ def place_of(offer: Offer, archive: Archive) -> Path:
         PublishError: its name is not the one that Go's distpack gives to such a file.
     """
     stamp, name = stamp_of(offer), archive.path.name
-    version = module_version(offer)
-    expected = {
-        f"{stamp}.{offer.target.dashed}.tar.gz": ("toolchain", DOWNLOADS),
-        f"{stamp}.src.tar.gz": ("source", DOWNLOADS),
-        f"{version}.zip": ("module", VERSIONS),
-        f"{version}.mod": ("module", VERSIONS),
-        f"{version}.info": ("module", VERSIONS),
-    }
-    kind, folder = expected.get(name, ("", Path()))
-    if kind != archive.kind:
+    if names(stamp, offer.target).get(name) != archive.kind:
         raise PublishError(f"{name!r} is no file of {stamp} for {offer.target}", "the files that gobuild built")
-    return folder / name
+    return (VERSIONS if archive.kind == "module" else DOWNLOADS) / name
 
 
 def module_file(offer: Offer, suffix: str) -> Archive:
@@ -87,16 +82,23 @@ def module_file(offer: Offer, suffix: str) -> Archive:
     raise PublishError(f"{offer.stamp} for {offer.target} has no {suffix} of its module", "build it again")
 
 
-def place(offer: Offer, archive: Archive, tree: Path) -> Path:
-    """Puts an archive into the tree: by a hard link, or a copy where the file system has none.
+def place(offer: Offer, archive: Archive, tree: Path, note: Callable[[str], None] = lambda _text: None) -> Path:
+    """Copies an archive to where it is served from, hashed on its way.
 
     What is published never changes: the same bytes again are left as they are.
+
+    Args:
+        offer: the build.
+        archive: one of its files, wherever it stands; it may stand in the tree already.
+        tree: the staged tree.
+        note: told what is copied.
 
     Returns:
         Its path.
 
     Raises:
-        PublishError: other bytes were published under that name.
+        PublishError: other bytes were published under that name, or the file is not there.
+        ChecksumMismatch: it is not what its manifest says.
     """
     path = tree / place_of(offer, archive)
     if path.exists():
@@ -105,11 +107,36 @@ def place(offer: Offer, archive: Archive, tree: Path) -> Path:
                 f"{path.name} is published already, with other bytes", "build with another --suffix: a name is for ever"
             )
         return path
-    source = archive.path.resolve()  # a link to a symbolic link would be one itself
+    note(f"{path.name}, {archive.size} bytes")
     with files.whole(path) as temporary:
-        try:
-            os.link(source, temporary)
-        except OSError:
-            shutil.copyfile(source, temporary)
-            temporary.chmod(0o644)
+        _copy(archive, temporary)
+        temporary.chmod(0o444)  # every generation shares this file: nobody shall write into it
     return path
+
+
+def whole(archive: Archive) -> None:
+    """Makes sure that an archive is what its manifest says.
+
+    Raises:
+        PublishError, ChecksumMismatch: as `place`.
+    """
+    _copy(archive, Path(os.devnull), mode="wb")
+
+
+def _copy(archive: Archive, to: Path, mode: str = "xb") -> None:
+    digest, size = hashlib.sha256(), 0
+    try:
+        source = archive.path.open("rb")
+    except FileNotFoundError as error:
+        raise PublishError(f"{archive.path.name} is not beside its manifest", "build again") from error
+    with source, to.open(mode) as file:
+        while (block := source.read(_BLOCK)) and size <= archive.size:
+            digest.update(block)
+            size += len(block)
+            file.write(block)
+    if size != archive.size or digest.hexdigest() != archive.sha256:
+        raise ChecksumMismatch(
+            f"{archive.path} is not what its manifest says\n  expected sha256 {archive.sha256}, {archive.size} bytes\n"
+            f"  found    sha256 {digest.hexdigest()}, {size} bytes",
+            "build again; nothing was published",
+        )

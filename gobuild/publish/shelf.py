@@ -3,12 +3,15 @@
 It reads no file; who fills it has checked the archives against their manifests.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gobuild.model import GoVersion, Target
+
+_Thing = TypeVar("_Thing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,3 +84,20 @@ class Shelf:
         """The offers of each stamp, newest stamp first."""
         stamps = dict.fromkeys(offer.stamp for offer in self.offers)
         return {stamp: tuple(offer for offer in self.offers if offer.stamp == stamp) for stamp in stamps}
+
+
+def newest_first(things: Iterable[_Thing], offer: Callable[[_Thing], Offer]) -> tuple[_Thing, ...]:
+    """The order that `Shelf` promises.
+
+    Args:
+        things: offers, or what holds one each.
+        offer: from a thing to its offer.
+    """
+    by_target = sorted(things, key=lambda thing: str(offer(thing).target))
+    return tuple(sorted(by_target, key=lambda thing: _age(offer(thing)), reverse=True))
+
+
+def _age(offer: Offer) -> tuple[GoVersion, tuple[tuple[bool, int, str], ...]]:
+    """A release and its stamp with its numbers as numbers: acme2 before acme10, as brew orders versions."""
+    parts = re.findall(r"\d+|\D+", offer.stamp)
+    return offer.version, tuple((part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts)

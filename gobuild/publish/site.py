@@ -6,22 +6,19 @@ All of it happens in a generation of its own (`gobuild.publish.generations`), wh
 It builds nothing and trusts no manifest: `gobuild.publish.offers` reads them, and every byte is hashed on its way.
 """
 
-import hashlib
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gobuild import files
-from gobuild.errors import ChecksumMismatch, ConfigError, PublishError
+from gobuild.errors import ConfigError, PublishError
 from gobuild.publish import generations, pages, supply
+from gobuild.publish.homebrew.formula import served as in_a_formula
 from gobuild.publish.offers import ENDING, Found, find, read
-from gobuild.publish.places import place_of
-from gobuild.publish.shelf import Archive, Offer, Shelf
+from gobuild.publish.places import place, place_of, whole
+from gobuild.publish.shelf import Offer, Shelf, newest_first
 from gobuild.publish.signing import Signer
-
-_BLOCK = 1 << 20
 
 ROOM = 16 << 20
 """Bytes that a generation may take beside archives: pages, papers, and folders, which hard links do not share."""
@@ -61,6 +58,7 @@ def publish(
     name: str,
     base_url: str,
     signer: Signer | None = None,
+    resign: bool = False,
     routes: Sequence[Route] = (),
     ways: pages.Ways = pages.by_hand,
     sumdb: str = "",
@@ -69,11 +67,12 @@ def publish(
     """Adds finished builds to a tree, and writes everything that tells of them.
 
     Args:
-        sources: folders of finished builds. None are needed to write a tree's pages and routes anew.
+        sources: folders, each with a finished build or more. None are needed to write a tree's pages and routes anew.
         site: where the tree is served from; made where there is none.
         name: what the distribution is called.
         base_url: where the tree will be served; "" for the tree's own file:// address.
-        signer: who signs the releases that change.
+        signer: who signs the releases that change, and those that are not signed yet.
+        resign: whether to sign all the others anew as well: a new key takes an old one's place.
         routes: the ways of publishing, in order; each writes its part.
         ways: the ways to install that the pages tell of.
         sumdb: the public key of the checksum database that a route writes, "" for none.
@@ -88,21 +87,27 @@ def publish(
     """
     site = site.expanduser().absolute()
     base_url = base_url.rstrip("/") or site.as_uri()
-    offered = _unique(found for source in sources for found in find(source))
+    _usable(base_url, signer, resign=resign)
+    offered = _unique(found for source in sources for found in _found(source))
     with generations.change(site, waiting=note) as made:
         tree = made.tree
         there = {found.key: found for found in _offered(tree)}
         if not offered and not there:
-            hint = "--from with a folder that holds *.gobuild.json: dist"
-            raise ConfigError("there is no finished build to publish", hint)
+            raise ConfigError("there is no finished build to publish", _FROM)
         placed = _join(offered, there, tree, signed=signer is not None, note=note)
-        everything = _ordered((*there.values(), *placed))
+        everything = newest_first((*there.values(), *placed), lambda found: found.offer)
         shelf = Shelf(name=name, base_url=base_url, offers=tuple(found.offer for found in everything))
         for route in routes:
             route(shelf, tree)
         # After the routes: what they have made of a release is in its digests.
-        for stamp in dict.fromkeys(found.offer.stamp for found in placed):
+        joined = {found.offer.stamp for found in placed}
+        for stamp in shelf.releases:
             release = tuple(found for found in everything if found.offer.stamp == stamp)
+            if signer and stamp not in joined and (resign or not supply.signed(tree, stamp)):
+                note(f"signing {stamp}, which was published before")
+                _still(release)
+            elif stamp not in joined:
+                continue
             supply.write(tree, name, release, base_url=base_url, signer=signer)
         note("the pages")
         pages.write(shelf, tree, ways=ways)
@@ -116,6 +121,31 @@ def publish(
         unsigned=unsigned,
         changed=made.changed,
     )
+
+
+_FROM = f"--from with a folder that holds *{ENDING}: dist"
+
+
+def _usable(base_url: str, signer: Signer | None, *, resign: bool) -> None:
+    """Refuses before anything is made what some route would refuse half-way."""
+    in_a_formula(base_url)
+    if resign and signer is None:
+        raise ConfigError("nobody can sign the releases anew", "--sign-key, or --gpg-user, beside --resign")
+
+
+def _found(source: Path) -> tuple[Found, ...]:
+    """The builds of a folder that somebody named: there must be one."""
+    found = tuple(find(source))
+    if not found:
+        raise ConfigError(f"there is no finished build in {source}", _FROM)
+    return found
+
+
+def _still(release: Iterable[Found]) -> None:
+    """Nobody signs what was not looked at: the archives were hashed when they came, and that may be long ago."""
+    for found in release:
+        for archive in found.offer.archives:
+            whole(archive)
 
 
 def _join(
@@ -148,12 +178,18 @@ def _about(shelf: Shelf, tree: Path, sumdb: str) -> str:
 
 
 def remembered(site: Path) -> str:
-    """The public key of the checksum database that a tree has, "" where it has none."""
-    try:
-        return str(json.loads((site / ABOUT).read_text(encoding="utf-8"))["sumdb"])
-    except FileNotFoundError:
+    """The public key of the checksum database that a tree has, "" where it has none.
+
+    Raises:
+        ConfigError: there is no place for a tree (`generations.served`).
+        PublishError: what the tree says of itself is damaged.
+    """
+    tree = generations.served(site)
+    if tree is None:
         return ""
-    except (ValueError, KeyError, TypeError) as error:
+    try:
+        return str(json.loads((tree / ABOUT).read_text(encoding="utf-8"))["sumdb"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
         raise PublishError(f"{site / ABOUT} is damaged", "an older generation of the tree") from error
 
 
@@ -221,49 +257,10 @@ def _agree(builds: Iterable[Found]) -> None:
 
 
 def _place(found: Found, tree: Path, note: Callable[[str], None]) -> Found:
-    """Copies a build's archives to where they are served from, each hashed on its way."""
-    placed = []
-    for archive in found.offer.archives:
-        to = tree / place_of(found.offer, archive)
-        if not to.exists():
-            note(f"{archive.path.name}, {archive.size} bytes")
-            with files.whole(to) as temporary:
-                _copy(archive, temporary)
-                # Every generation shares this file: nobody shall write into it.
-                temporary.chmod(0o444)
-        placed.append(replace(archive, path=to))
-    return replace(found, offer=replace(found.offer, archives=tuple(placed)))
-
-
-def _copy(archive: Archive, to: Path) -> None:
-    digest, size = hashlib.sha256(), 0
-    try:
-        source = archive.path.open("rb")
-    except FileNotFoundError as error:
-        raise PublishError(f"{archive.path.name} is not beside its manifest", "build again") from error
-    with source, to.open("xb") as file:
-        while (block := source.read(_BLOCK)) and size <= archive.size:
-            digest.update(block)
-            size += len(block)
-            file.write(block)
-    if size != archive.size or digest.hexdigest() != archive.sha256:
-        raise ChecksumMismatch(
-            f"{archive.path} is not what its manifest says\n  expected sha256 {archive.sha256}, {archive.size} bytes\n"
-            f"  found    sha256 {digest.hexdigest()}, {size} bytes",
-            "build again; nothing was published",
-        )
-
-
-def _ordered(builds: Iterable[Found]) -> tuple[Found, ...]:
-    """The order that `Shelf` promises."""
-    by_target = sorted(builds, key=lambda found: str(found.offer.target))
-    return tuple(sorted(by_target, key=lambda found: (found.offer.version, _natural(found.offer.stamp)), reverse=True))
-
-
-def _natural(stamp: str) -> tuple[tuple[bool, int, str], ...]:
-    """A stamp with its numbers as numbers: acme2 before acme10, as brew orders versions."""
-    parts = re.findall(r"\d+|\D+", stamp)
-    return tuple((part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts)
+    """Puts a build's archives to where they are served from."""
+    offer = found.offer
+    placed = tuple(replace(archive, path=place(offer, archive, tree, note)) for archive in offer.archives)
+    return replace(found, offer=replace(offer, archives=placed))
 
 
 def _moved(shelf: Shelf, site: Path) -> Shelf:

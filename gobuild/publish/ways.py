@@ -66,10 +66,9 @@ def ways(database: Verifier | None) -> Ways:
 
 def _homebrew(shelf: Shelf, stamp: str) -> tuple[Plain, ...]:
     version = shelf.releases[stamp][0].version
-    of_line = [each for each, offers in shelf.releases.items() if offers[0].version.line == version.line]
-    if not version.stable or stamp != of_line[0]:
-        return ()  # the formula of its line installs a newer one
     tap, formula = homebrew.tap_name(shelf.name), homebrew.formula_name(shelf.name, version)
+    if formula not in homebrew.by_release(shelf).get(stamp, ()):
+        return ()  # the formula of its line installs another one
     return (
         Plain(
             title="Homebrew",

@@ -1,7 +1,8 @@
 """The receiving side: a published tree and its publisher's key come in, a report goes out, from the signature down.
 
     key -> SHA256SUMS' signature -> SHA256SUMS -> every file -> manifests, bill of materials, provenance
-        -> the module's h1 in the checksum database -> the digests in the tap's formulae
+        -> the module's h1 in the checksum database -> the tap: every file in it, to the byte
+        -> the indexes that clients act on
 
 What a signature does not cover is compared with what it does cover. Nothing below a signature that fails is looked
 at. It cannot tell whether a newer release is being kept back: for that there is no signed clock here.
@@ -18,7 +19,7 @@ from gobuild.publish import supply
 from gobuild.publish.note import Verifier
 from gobuild.publish.offers import STAMP
 from gobuild.publish.site import ABOUT
-from gobuild.receive import papers, tap
+from gobuild.receive import indexes, papers, tap
 from gobuild.receive.papers import Release
 from gobuild.receive.place import Place, place, read, there
 from gobuild.receive.trust import Trust, trust
@@ -51,17 +52,22 @@ def verify_release(
     """
     trusted, tree = trust(key, run), place(where)
     verifier = Verifier.parse(sumdb) if sumdb else None
-    wanted = tuple(dict.fromkeys(stamps)) or _listed(tree)
-    for stamp in wanted:
+    asked = tuple(dict.fromkeys(stamps))
+    for stamp in asked:
         if not STAMP.fullmatch(stamp):
             raise ConfigError(f"{stamp!a} is no stamp of a release", "--stamp go1.22.10-acme1.p3f9c2a1")
     checks: list[Check] = []
+    signed: list[tap.Signed] = []
     with tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
-        formulae = tap.formulae(tree, Path(scratch), run)
+        taps = tap.clone(tree, Path(scratch), run)
         database = papers.database(tree, verifier)
         checks += database.checks
-        for stamp in wanted:
-            checks += _release(tree, stamp, trusted, note, Path(scratch), database, formulae)
+        for stamp in asked or _listed(tree):
+            checks += _release(tree, stamp, trusted, note, Path(scratch), database, signed)
+        if signed:
+            checks += tap.check(taps, signed, tree, every=not asked)
+    builds = [found for each in signed for found in each.builds]
+    checks += indexes.check(tree, builds, every=not asked)
     return Report(checks=tuple(checks))
 
 
@@ -83,14 +89,21 @@ def require(report: Report) -> None:
 
 
 def _listed(tree: Place) -> tuple[str, ...]:
-    """The stamps that the tree says it has; that is not signed, and may leave some out."""
+    """The stamps that the tree says it has; that is not signed, and may leave some out.
+
+    Raises:
+        FetchError: it says none, or what is no stamp: the publisher's fault, or whoever changed the tree.
+    """
     try:
         stamps = tuple(str(stamp) for stamp in json.loads(read(tree, ABOUT))["stamps"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FetchError(f"{ABOUT} is not that of a published tree", "--stamp with the release to check") from error
     if not stamps:
         raise FetchError(f"{ABOUT} names no release", "--stamp with the release to check")
-    return stamps
+    for stamp in stamps:
+        if not STAMP.fullmatch(stamp):
+            raise FetchError(f"{ABOUT} names {stamp[:80]!a}, which is no stamp of a release", "ask who published it")
+    return tuple(dict.fromkeys(stamps))
 
 
 def _release(
@@ -100,8 +113,9 @@ def _release(
     note: Note,
     scratch: Path,
     database: papers.Hashes,
-    formulae: tap.Formulae,
+    releases: list[tap.Signed],
 ) -> Iterator[Check]:
+    """The checks of one release; it joins the others, once it is known to be the publisher's."""
     note(stamp)
     signed: dict[str, bytes] = {}
     for name in supply.SIGNED:
@@ -116,8 +130,12 @@ def _release(
     except GobuildError as error:
         yield Check(subject=f"{stamp}/{supply.SUMS}", name="form", verdict=Verdict.FAILED, seen=error.reason)
         return
-    yield from papers.check(tree, release, scratch, database, note)
-    yield from tap.check(release, formulae)
+    found, read_them = papers.builds(tree, release)
+    if found:
+        releases.append(tap.Signed(release=release, builds=found))
+    yield from read_them
+    yield from papers.check(tree, release, found, scratch, database, note)
+    yield from indexes.digests(tree, release, found)
 
 
 def _signature(tree: Place, stamp: str, name: str, trusted: Trust) -> tuple[Check, bytes | None]:

@@ -8,7 +8,7 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,15 @@ from gobuild.errors import FetchError, GobuildError, VerifyError
 from gobuild.model import Check, Verdict
 from gobuild.publish import proxy, supply
 from gobuild.publish import sumdb as databases
+from gobuild.publish.homebrew import bottle
 from gobuild.publish.note import Verifier
 from gobuild.publish.offers import BIGGEST, ENDING, Found, parse
-from gobuild.publish.places import MODULE, module_version, place_of
+from gobuild.publish.places import MODULE, module_version, place_of, stamp_of
 from gobuild.receive.place import Place, digest, read
 
 _LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9][A-Za-z0-9._@-]{0,200})")
 
-BOTTLE = ".bottle.tar.gz"
+BOTTLE = bottle.ENDING
 
 Note = Callable[[str], None]
 
@@ -36,11 +37,14 @@ class Release:
         stamp: which.
         sums: the SHA-256 of each file by its name.
         signed: the papers with a signature that was right.
+        pinned: whether the go.env of each toolchain says GOTOOLCHAIN=local, by the archive's name; `check` fills it
+            in for those that are what was signed.
     """
 
     stamp: str
     sums: Mapping[str, str]
     signed: Mapping[str, bytes]
+    pinned: dict[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,13 +100,20 @@ def database(tree: Place, verifier: Verifier | None) -> Hashes:
     return Hashes(says=h1, absent="it was never logged", checks=(said(Verdict.OK, seen),))
 
 
-def check(tree: Place, release: Release, scratch: Path, hashes: Hashes, note: Note) -> Iterator[Check]:
-    """Everything that the signed digests and the signed papers say, against what the tree has."""
-    builds: list[Found] = []
+def builds(tree: Place, release: Release) -> tuple[list[Found], list[Check]]:
+    """The builds that the signed digests vouch for, by their manifests."""
+    found, checks = [], []
     for name in (each for each in release.sums if each.endswith(ENDING)):
-        made, checks = _manifest(tree, release, name)
-        builds += [made] if made else []
-        yield from checks
+        made, said = _manifest(tree, release, name)
+        found += [made] if made else []
+        checks += said
+    return found, checks
+
+
+def check(
+    tree: Place, release: Release, builds: list[Found], scratch: Path, hashes: Hashes, note: Note
+) -> Iterator[Check]:
+    """Everything that the signed digests and the signed papers say, against what the tree has."""
     for name in (supply.SBOM, supply.PROVENANCE):
         content = release.signed.get(name)
         if content is not None:
@@ -136,7 +147,7 @@ def _manifest(tree: Place, release: Release, name: str) -> tuple[Found | None, l
         return None, checks
     try:
         found = parse(content, name, archives=Path())
-        if found.offer.stamp != release.stamp:
+        if stamp_of(found.offer) != release.stamp:
             raise VerifyError(f"it is of {found.offer.stamp}", "the tree as it was published")
     except GobuildError as error:
         return None, [*checks, _said(release, name, "manifest", False, "", error.reason)]
@@ -155,12 +166,9 @@ def _archives(
                 continue
             seen.add(name)
             note(f"{name}, {archive.size} bytes")
-            with (
-                tempfile.TemporaryFile(dir=scratch)
-                if archive.path.suffix != ".zip"
-                else tempfile.NamedTemporaryFile(dir=scratch) as kept
-            ):
-                keep = kept if archive.path.suffix == ".zip" else None
+            read_again = archive.kind == "toolchain" or archive.path.suffix == ".zip"
+            with tempfile.NamedTemporaryFile(dir=scratch) as kept:
+                keep = kept if read_again else None
                 try:
                     path = place_of(found.offer, archive).as_posix()
                     got, size = digest(tree, path, min(archive.size + 1, BIGGEST), keep)
@@ -171,7 +179,18 @@ def _archives(
                 yield _said(release, name, "digest", right, got, f"{got}, {size} bytes: not what was signed")
                 if keep and right:
                     kept.flush()
-                    yield _h1(release, found, Path(kept.name), hashes)
+                    if archive.kind == "toolchain":
+                        yield from _pinned(release, name, Path(kept.name))
+                    else:
+                        yield _h1(release, found, Path(kept.name), hashes)
+
+
+def _pinned(release: Release, name: str, path: Path) -> Iterator[Check]:
+    """What the formulae say of a toolchain's go.env."""
+    try:
+        release.pinned[name] = bottle.pinned(path)
+    except GobuildError as error:
+        yield _said(release, name, "archive", False, "", error.reason)
 
 
 def _bottles(tree: Place, release: Release, note: Note) -> Iterator[Check]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from gobuild.errors import ConfigError, FetchError
 from gobuild.fetch import http
@@ -86,12 +86,16 @@ def place(where: str) -> Place:
     Raises:
         ConfigError: it is neither.
     """
-    scheme = urlsplit(where).scheme
-    if scheme in ("http", "https"):
+    try:
+        parts = urlsplit(where)
+        web = parts.scheme in ("http", "https")
+        if web and (not parts.hostname or parts.port == 0 or parts.query or parts.fragment):
+            raise ValueError("no address of a tree")
+    except ValueError as error:
+        raise ConfigError(f"{where!a} is no URL of a tree: {error}", "https://HOST/PATH") from error
+    if web:
         return Web(base=where.rstrip("/"))
-    if scheme == "file":
-        where = urlsplit(where).path
-    folder = Path(where).expanduser()
+    folder = Path(unquote(parts.path) if parts.scheme == "file" else where).expanduser()
     if not folder.is_dir():
         raise ConfigError(f"{where} is no folder and no http URL", "the folder or URL that invoke publish was given")
     return Folder(root=folder)

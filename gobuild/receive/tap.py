@@ -1,104 +1,273 @@
-"""The tap of a tree: its formulae are read as text, and each digest in them is held against the signed ones.
+"""The taps of a tree: what signed releases say comes in; every file of a tap is held against what they make of it.
 
-git clones the tap as a user's brew would; no Ruby is run.
+git clones a tap bare, as a user's brew would fetch it; nothing in it is checked out or run. A formula is a program, so
+its digests alone say little: its whole text is made anew, from the signed manifests and the signed digests of the
+bottles, and must be the same to the byte. What nobody signed is the address that files are served from.
 """
 
 import json
-import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from gobuild.errors import CommandError, ToolMissing
-from gobuild.model import Check, Verdict
+from gobuild.errors import CommandError, ConfigError, GobuildError, ToolMissing
+from gobuild.model import TARGETS, Check, GoVersion, Verdict
+from gobuild.publish import homebrew, supply
+from gobuild.publish.homebrew import bottle, read, words
+from gobuild.publish.homebrew.tap import Tap
+from gobuild.publish.offers import Found
 from gobuild.publish.site import ABOUT
 from gobuild.receive.papers import BOTTLE, Release
 from gobuild.receive.place import Place, there
 from gobuild.run import Runner
 
-_PAIR = re.compile(
-    r'^\s*url "((?:[^"\\]|\\.)*)"\n(?:\s*(?:version|using:).*\n)*\s*sha256 "([0-9a-f]{64})"', re.MULTILINE
-)
-_BOTTLE = re.compile(r'^\s*sha256 cellar: :\w+, *(\w+): +"([0-9a-f]{64})"', re.MULTILINE)
-_LARGEST = 1 << 20
+LARGEST = 1 << 20
+"""Bytes of a formula; the largest so far has 6 kB."""
+
+NAMED = 20
+"""Unexpected files of one tap that are named one by one."""
+
+_TAP = re.compile(r"homebrew-([a-z0-9-]{1,100})\.git")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Formulae:
-    """The formulae of a tree's taps.
+class Signed:
+    """A release whose digests were signed.
 
     Attributes:
-        texts: by "TAP/FILE".
-        absent: why there are none, where there are none.
+        release: its signed papers.
+        builds: its builds, by their signed manifests.
     """
 
-    texts: Mapping[str, str]
-    absent: str = ""
+    release: Release
+    builds: Sequence[Found]
+
+    @property
+    def builder(self) -> str:
+        """The address that the publisher had when the release was signed; "" where the provenance has none."""
+        try:
+            line = self.release.signed[supply.PROVENANCE].decode().splitlines()[0]
+            said = str(json.loads(line)["predicate"]["runDetails"]["builder"]["id"])
+        except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+            return ""
+        return said.rstrip("/") if said.startswith("https://") else ""
 
 
-def formulae(tree: Place, scratch: Path, run: Runner) -> Formulae:
-    """Clones the taps that a tree names."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taps:
+    """The taps of a tree.
+
+    Attributes:
+        found: by the folder's name, "homebrew-go-acme.git".
+        checks: of those that cannot be looked at.
+    """
+
+    found: Mapping[str, Tap]
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Formula:
+    """A formula of a tap.
+
+    Attributes:
+        tap: the folder of the tap.
+        name: its own: "go-acme@1.22".
+        text: the file's.
+        told: the same, read.
+        stamp: of the release that it installs.
+        base: where the tree is served, as its url has it; "" where that is no url of a tree.
+    """
+
+    tap: str
+    name: str
+    text: str
+    told: read.Formula
+    stamp: str
+    base: str
+
+    def check(self, name: str, verdict: Verdict, seen: str, expected: str = "") -> Check:
+        subject = f"{self.stamp}/{self.tap}/{self.name}.rb"
+        return Check(subject=subject, name=name, verdict=verdict, seen=seen, expected=expected)
+
+
+def clone(tree: Place, scratch: Path, run: Runner) -> Taps:
+    """Clones the taps that a tree names; `ABOUT`, which names them, is not signed."""
     said = there(tree, ABOUT)
     try:
-        names = json.loads(said)["taps"] if said else []
-        good = [name for name in names if re.fullmatch(r"homebrew-[a-z0-9-]{1,100}\.git", name)]
+        names = [str(name) for name in json.loads(said)["taps"]] if said else []
     except (ValueError, KeyError, TypeError, RecursionError):
-        good = []
-    if not good:
-        return Formulae(texts={}, absent="the tree names no tap")
-    texts: dict[str, str] = {}
-    for name in good:
-        to = scratch / name
-        words = ["git", "-c", "core.hooksPath=/dev/null", "clone", "--quiet", "--no-hardlinks", "--template="]
+        names = []
+    if not names:
+        why = f"{ABOUT} names no tap, and is not signed: none was looked at"
+        return Taps(found={}, checks=(_tap_check("tap", "clone", Verdict.SKIPPED, why),))
+    found, checks = {}, []
+    for name in dict.fromkeys(names):
+        if not _TAP.fullmatch(name):
+            checks.append(_tap_check("tap", "clone", Verdict.FAILED, f"{ABOUT} names {name[:80]!a}, which is no tap"))
+            continue
         try:
-            run([*words, "--", f"{tree.address}/{name}", to], env=_environment(scratch), cwd=scratch, timeout=300)
-        except (CommandError, ToolMissing) as error:
-            return Formulae(texts={}, absent=f"{name} cannot be cloned: {error.reason[:200]}")
-        for path in sorted(to.glob("Formula/*.rb")):
-            if not path.is_symlink() and path.stat().st_size < _LARGEST:
-                texts[f"{name}/{path.name}"] = path.read_text(encoding="utf-8", errors="replace")
-    return Formulae(texts=texts)
+            found[name] = homebrew.clone(f"{tree.address}/{name}", scratch / name, run=run)
+        except ToolMissing as error:
+            checks.append(_tap_check(name, "clone", Verdict.SKIPPED, error.reason))
+        except (CommandError, ConfigError) as error:
+            checks.append(_tap_check(name, "clone", Verdict.FAILED, f"it cannot be cloned: {error.reason[:200]}"))
+    return Taps(found=found, checks=tuple(checks))
 
 
-def _environment(home: Path) -> dict[str, str]:
-    """For git without a user: no configuration, no prompt, no credentials, and no other protocol than these."""
-    return {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": str(home),
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_ALLOW_PROTOCOL": "file:http:https",
-        "LC_ALL": "C.UTF-8",
-    }
+def check(taps: Taps, releases: Sequence[Signed], tree: Place, *, every: bool) -> Iterator[Check]:
+    """Holds every file of the taps against the signed releases.
+
+    Args:
+        taps: what was cloned.
+        releases: those that the signature let pass.
+        tree: where the tree is.
+        every: whether these are all that the tree says it has; else a formula of another one is not looked at.
+    """
+    yield from taps.checks
+    known = {each.release.stamp: each for each in releases}
+    for tap, repository in taps.found.items():
+        try:
+            yield from _tap(tap, repository, known, tree, every=every)
+        except GobuildError as error:
+            yield _tap_check(tap, "files", Verdict.FAILED, f"it cannot be read: {error.reason[:200]}")
 
 
-def check(release: Release, found: Formulae) -> Iterator[Check]:
-    """The digests of a release's archives in the formulae: those of a file that was signed must be the signed ones."""
-    if found.absent:
-        yield Check(subject=f"{release.stamp}/tap", name="formulae", verdict=Verdict.SKIPPED, seen=found.absent)
+def _tap_check(subject: str, name: str, verdict: Verdict, seen: str) -> Check:
+    return Check(subject=subject, name=name, verdict=verdict, seen=seen)
+
+
+def _tap(tap: str, repository: Tap, known: Mapping[str, Signed], tree: Place, *, every: bool) -> Iterator[Check]:
+    entries = repository.entries()
+    name = tap.removeprefix("homebrew-").removesuffix(".git")
+    ours = re.compile(rf"README\.md|Formula/{re.escape(name)}(@[0-9]+\.[0-9]+)?\.rb")
+    good = [path for path, (mode, size) in entries.items() if ours.fullmatch(path) and mode == "100644" and size >= 0]
+    yield from _unexpected(tap, sorted(entries.keys() - set(good)))
+    formulae, texts = list[_Formula](), dict[str, str]()
+    for path in good:
+        if entries[path][1] > LARGEST:
+            yield _tap_check(f"{tap}/{path}", "text", Verdict.FAILED, f"it has more than {LARGEST} bytes")
+            continue
+        texts[path] = repository.read(path) or ""
+        if path != words.README:
+            try:
+                formulae.append(_read(tap, path.removeprefix("Formula/").removesuffix(".rb"), texts[path]))
+            except read.Unreadable as error:
+                yield _tap_check(f"{tap}/{path}", "text", Verdict.FAILED, f"no formula as gobuild writes it: {error}")
+    for formula in formulae:
+        yield from _formula(name, formula, known, every=every)
+    yield from _address(tap, {formula.base for formula in formulae}, known, tree)
+    if words.README in texts and formulae:
+        right = texts[words.README] == words.readme_text(name, texts, f"{formulae[0].base}/{tap}")
+        seen = "as its formulae make it" if right else "not what gobuild writes of these formulae"
+        yield _tap_check(f"{tap}/{words.README}", "text", Verdict.OK if right else Verdict.FAILED, seen)
+    for stamp in known.keys() - {formula.stamp for formula in formulae}:
+        yield _of_none(tap, name, stamp, formulae)
+
+
+def _unexpected(tap: str, paths: Sequence[str]) -> Iterator[Check]:
+    """Homebrew runs more of a tap than its formulae: cmd/, Casks/, formulae that stand elsewhere."""
+    for path in paths[:NAMED]:
+        yield _tap_check(f"{tap}/{path[:200]!a}", "file", Verdict.FAILED, "no file that gobuild puts into a tap")
+    if len(paths) > NAMED:
+        yield _tap_check(tap, "file", Verdict.FAILED, f"{len(paths) - NAMED} more files that gobuild puts into no tap")
+
+
+def _read(tap: str, name: str, text: str) -> _Formula:
+    told = read.parse(text)
+    base, below, _ = told.text("url").rpartition(f"/{homebrew.DOWNLOADS}/")
+    stamp = f"go{told.text('version')}"
+    return _Formula(tap=tap, name=name, text=text, told=told, stamp=stamp, base=base if below else "")
+
+
+def _formula(name: str, formula: _Formula, known: Mapping[str, Signed], *, every: bool) -> Iterator[Check]:
+    signed = known.get(formula.stamp)
+    if signed is None:
+        verdict = Verdict.FAILED if every else Verdict.SKIPPED
+        why = "no release of the tree that is signed" if every else "a release that was not asked for: not looked at"
+        yield formula.check("release", verdict, f"it installs {formula.stamp[:80]!a}, {why}")
         return
-    mine = [each for name, text in found.texts.items() for each in _told(name, text) if each[1] in release.sums]
-    if not mine:
-        seen = "no formula installs it: a newer one of its line does"
-        yield Check(subject=f"{release.stamp}/tap", name="formulae", verdict=Verdict.SKIPPED, seen=seen)
-    for name, file, sha256 in mine:
-        right = release.sums[file] == sha256
-        yield Check(
-            subject=f"{release.stamp}/{name}",
-            name="digest",
-            verdict=Verdict.OK if right else Verdict.FAILED,
-            seen=f"{file}: {sha256}" if right else f"{file} has {sha256}, which was not signed",
-        )
+    try:
+        pairs = dict.fromkeys(_pairs(formula))
+    except read.Unreadable as error:
+        yield formula.check("digest", Verdict.FAILED, str(error))
+        return
+    for file, sha256 in pairs:
+        right = signed.release.sums.get(file) == sha256
+        wrong = f"{file[:200]!a} has {sha256[:80]!a}, which was not signed"
+        yield formula.check("digest", Verdict.OK if right else Verdict.FAILED, f"{file}: {sha256}" if right else wrong)
+    yield _text(name, formula, signed)
 
 
-def _told(name: str, text: str) -> Iterator[tuple[str, str, str]]:
-    """What a formula says: its own name, a file's, and the digest it must have."""
-    version = re.search(r'^  version "([^"\\]+)"$', text, re.MULTILINE)
-    for url, sha256 in _PAIR.findall(text):
-        yield name, Path(unquote(urlsplit(url).path)).name, sha256
-    for tag, sha256 in _BOTTLE.findall(text):
-        formula = name.rpartition("/")[2].removesuffix(".rb")
-        yield name, f"{formula}-{version[1] if version else ''}.{tag}{BOTTLE}", sha256
+def _pairs(formula: _Formula) -> Iterator[tuple[str, str]]:
+    """Every file that brew would fetch for a formula, and the digest it would demand."""
+    for target in TARGETS:
+        seen = formula.told.on(target)
+        yield unquote(urlsplit(seen.url).path).rpartition("/")[2], seen.sha256
+    for tag, sha256 in formula.told.bottles().items():
+        yield bottle.file_name(formula.name, formula.stamp, tag), sha256
+
+
+def _text(name: str, formula: _Formula, signed: Signed) -> Check:
+    """The whole text, made anew."""
+    offers = [found.offer for found in signed.builds]
+    pinned = [signed.release.pinned.get(offer.one("toolchain").path.name) for offer in offers]
+    if not offers or None in pinned:
+        why = "it cannot be made anew: a manifest or an archive of it is not what was signed"
+        return formula.check("text", Verdict.FAILED, why)
+    poured = any(file.startswith(f"{formula.name}-") and file.endswith(BOTTLE) for file in signed.release.sums)
+    try:
+        place = homebrew.in_tree(name, formula.base, bottles=poured)
+        recipe = homebrew.recipe(name, formula.name, offers, place, pinned=all(pinned))
+        if poured:
+            recipe = homebrew.with_bottles(recipe, offers, place, lambda file: signed.release.sums.get(file, ""))
+        made = homebrew.text(recipe)
+    except GobuildError as error:
+        return formula.check("text", Verdict.FAILED, f"the signed manifests make no formula of it: {error.reason}")
+    if made == formula.text:
+        return formula.check("text", Verdict.OK, "as the signed manifests make it")
+    mine, theirs = made.splitlines(), formula.text.splitlines()
+    at = next((at for at, (one, other) in enumerate(zip(mine, theirs, strict=False)) if one != other), None)
+    at = min(len(mine), len(theirs)) if at is None else at
+    seen, expected = ((lines[at] if at < len(lines) else "")[:120] for lines in (theirs, mine))
+    return formula.check(
+        "text",
+        Verdict.FAILED,
+        f"line {at + 1} is {seen!a}, not what gobuild {version('gobuild')} makes of the signed manifests"
+        " (where another gobuild published last, check with that one)",
+        f"{expected!a}",
+    )
+
+
+def _address(tap: str, bases: set[str], known: Mapping[str, Signed], tree: Place) -> Iterator[Check]:
+    """Where the formulae fetch from. The digests hold whatever comes from there; the address itself nobody signed."""
+    if len(bases) > 1:
+        yield _tap_check(tap, "address", Verdict.FAILED, f"more than one: {', '.join(map(ascii, sorted(bases)))[:300]}")
+    for base in bases if len(bases) == 1 else ():
+        if _same(base, tree.address) or base in {each.builder for each in known.values()} - {""}:
+            yield _tap_check(tap, "address", Verdict.OK, base)
+        elif tree.address.startswith("file:"):
+            why = f"{base[:200]!a}: nothing signed says whether that is the publisher's; the digests hold"
+            yield _tap_check(tap, "address", Verdict.SKIPPED, why)
+        else:
+            why = f"{base[:200]!a}, which is neither this tree's address nor one that is signed"
+            yield _tap_check(tap, "address", Verdict.FAILED, why)
+
+
+def _same(base: str, address: str) -> bool:
+    if base.startswith("file:") and address.startswith("file:"):
+        return Path(unquote(urlsplit(base).path)).resolve().as_uri() == address
+    return base == address
+
+
+def _of_none(tap: str, name: str, stamp: str, formulae: Sequence[_Formula]) -> Check:
+    """Why no formula is of a release, as far as the tap says it."""
+    release = GoVersion.parse(stamp.removeprefix("go").partition("-")[0])
+    line = homebrew.formula_name(name, release)
+    beside = next((formula.stamp for formula in formulae if formula.name == line), "")
+    why = f"{line} is of {beside}" if beside else f"there is no {line}"
+    why = why if release.stable else "it is a candidate, which a tap does not have"
+    return _tap_check(f"{stamp}/{tap}", "formulae", Verdict.SKIPPED, f"no formula is of it: {why}")

@@ -12,6 +12,16 @@ from gobuild.run import Runner
 
 _ARMOR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 
+_NOT_GOOD = {
+    "REVKEYSIG": "the key was revoked",
+    "EXPKEYSIG": "the key has expired",
+    "EXPSIG": "the signature has expired",
+    "BADSIG": "the signature is not of these bytes",
+    "ERRSIG": "the signature cannot be checked",
+}
+"""Status words that stand in GOODSIG's place (GnuPG's doc/DETAILS). gpg says VALIDSIG beside the first three of them,
+and with a revoked or expired key its exit code is 0: right bytes, by whom they no longer count."""
+
 
 class Trust(Protocol):
     """Somebody whose signature counts."""
@@ -67,13 +77,19 @@ class ByGnupg:
             try:
                 self.run(["gpg", "--batch", "--no-autostart", "--import", "key"], env=environment, cwd=home)
                 words = ["gpg", "--batch", "--no-autostart", "--status-fd", "1", "--verify", "file.asc", "file"]
-                said = self.run(words, env=environment, cwd=home).output
+                # Its exit code alone does not tell: a key that was revoked gives 0.
+                said = self.run(words, env=environment, cwd=home, check=False)
             except CommandError as error:
-                raise ChecksumMismatch("gpg does not accept the signature", "the publisher's key and files") from error
-        for line in said.splitlines():
-            if line.startswith("[GNUPG:] VALIDSIG "):
-                return f"gpg key {line.split()[2]}"
-        raise ChecksumMismatch("gpg found no valid signature", "the publisher's key and files")
+                raise ChecksumMismatch("gpg does not take the key", "the publisher's key and files") from error
+        status = [line.split()[1:] for line in said.output.splitlines() if line.startswith("[GNUPG:] ")]
+        told = {line[0] for line in status if line}
+        for word, reason in _NOT_GOOD.items():
+            if word in told:
+                raise ChecksumMismatch(f"gpg says {word}: {reason}", "ask the publisher, elsewhere than here")
+        keys = [line[1] for line in status if line[:1] == ["VALIDSIG"]]
+        if said.code != 0 or "GOODSIG" not in told or not keys:
+            raise ChecksumMismatch("gpg does not accept the signature", "the publisher's key and files")
+        return f"gpg key {keys[0]}"
 
 
 def trust(key: Path | None, run: Runner) -> Trust:

@@ -13,7 +13,8 @@ from gobuild.errors import ConfigError, the_systems_no_is_ours
 from gobuild.publish import homebrew, site
 from gobuild.publish import ways as all_ways
 from gobuild.publish.note import Signer, Verifier
-from gobuild.publish.signing import signer
+from gobuild.publish.offers import ENDING
+from gobuild.publish.signing import PASSWORD, signer
 from gobuild.run import run
 from gobuild.tasks import show
 from gobuild.tasks.words import HELP, interruptible, settings_of
@@ -32,13 +33,14 @@ def _path(word: str) -> Path | None:
         "sign_key": "a secret key file of minisign's; its password in GOBUILD_SIGN_PASSWORD",
         "sign_password_file": "a file whose first line is that key's password",
         "gpg_user": "sign with this key of gpg's instead",
+        "resign": "sign every release anew with it: a new key takes an old one's place",
         "sumdb_key": "the checksum database's key file, as keys.new made it",
         "author": "who commits to the tap: NAME <MAIL>",
     },
     iterable=["from_"],
     auto_shortflags=False,
 )
-def publish(
+def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
     context: Context,
     to: str = "",
     from_: list[str] | None = None,
@@ -47,25 +49,31 @@ def publish(
     sign_key: str = "",
     sign_password_file: str = "",
     gpg_user: str = "",
+    resign: bool = False,
     sumdb_key: str = "",
     author: str = homebrew.AUTHOR,
 ) -> None:
     """Adds finished builds to a static tree: tap, GOTOOLCHAIN proxy, download index, pages, signed papers."""
+    # Taken away before any child is started: each would have it in its environment, git's and gpg's helpers as well.
+    secrets = {PASSWORD: os.environ.pop(PASSWORD, None)}
     settings = settings_of(context, {"base_url": base_url, "name": name})
     if not to:
         raise ConfigError("publish needs a place", "--to DIR")
     console = Console()
-    sources = [Path(each).expanduser() for each in from_ or ()] or ([settings.dist] if settings.dist.is_dir() else [])
-    signs = signer(_path(sign_key), _path(sign_password_file), gpg_user, run=run, variable=os.environ.get)
-    key = Signer.read(Path(sumdb_key).expanduser()) if sumdb_key else None
-    sumdb = str(key.verifier) if key else site.remembered(Path(to).expanduser())
+    # What was not named need not have anything: then pages and routes are written anew.
+    standard = [settings.dist] if any(settings.dist.glob(f"*{ENDING}")) else []
+    sources = [Path(each).expanduser() for each in from_ or ()] or standard
     with interruptible(), the_systems_no_is_ours(f"publishing to {to}"), console.stage("publish") as at:
+        signs = signer(_path(sign_key), _path(sign_password_file), gpg_user, run=run, variable=secrets.get)
+        key = Signer.read(Path(sumdb_key).expanduser()) if sumdb_key else None
+        sumdb = str(key.verifier) if key else site.remembered(Path(to).expanduser().absolute())
         made = site.publish(
             sources,
             Path(to),
             name=settings.name,
             base_url=settings.base_url,
             signer=signs,
+            resign=resign,
             routes=all_ways.routes(key=key, author=author, note=at.note),
             ways=all_ways.ways(Verifier.parse(sumdb) if sumdb else None),
             sumdb=sumdb,

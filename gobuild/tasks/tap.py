@@ -1,5 +1,6 @@
 """The tasks around a Homebrew tap: `tap.update` and `tap.check`."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from invoke import Collection
@@ -7,9 +8,11 @@ from invoke.context import Context
 
 from gobuild.console import Console
 from gobuild.errors import ConfigError, VerifyError, the_systems_no_is_ours
+from gobuild.model import Target
 from gobuild.publish import homebrew
 from gobuild.publish.offers import find
-from gobuild.publish.shelf import Shelf
+from gobuild.publish.places import whole
+from gobuild.publish.shelf import Shelf, newest_first
 from gobuild.run import run
 from gobuild.tasks import show
 from gobuild.tasks.words import interruptible, settings_of, with_settings
@@ -18,14 +21,21 @@ NAMED = 6
 """Failures that an error names; the table has them all."""
 
 
-def _shelf(dist: Path, name: str, base_url: str) -> Shelf:
-    """What a folder of finished builds offers."""
+def _shelf(dist: Path, name: str, base_url: str, note: Callable[[str], None]) -> Shelf:
+    """What a folder of finished builds offers; each toolchain is what its manifest says.
+
+    Raises:
+        ConfigError: there is none.
+        PublishError, ChecksumMismatch: an archive is missing, or is not what its manifest says.
+    """
     offers = [found.offer for found in find(dist)]
     if not offers:
         raise ConfigError(f"there is no finished build in {dist}", "invoke build, or --dist with a folder of builds")
-    offers.sort(key=lambda offer: (offer.stamp, str(offer.target)))
-    offers.sort(key=lambda offer: offer.version.pep440, reverse=True)
-    return Shelf(name=name, base_url=base_url, offers=tuple(offers))
+    for offer in offers:
+        archive = offer.one("toolchain")  # no other of its files comes into a tap
+        note(f"hashing {archive.path.name}")
+        whole(archive)
+    return Shelf(name=name, base_url=base_url, offers=newest_first(offers, lambda offer: offer))
 
 
 @with_settings(
@@ -34,15 +44,23 @@ def _shelf(dist: Path, name: str, base_url: str) -> Shelf:
         "base_url": "where the archives (and bottles) are served from",
         "bottles": "make bottles into this folder, to be served beside the archives",
         "author": "who commits: NAME <MAIL>",
-    }
+        "drop": "a platform that formulae may leave behind, such as darwin/amd64; more with commas",
+    },
 )
 def update(
-    context: Context, *, to: str = "", bottles: str = "", author: str = homebrew.AUTHOR, **words: object
+    context: Context,
+    *,
+    to: str = "",
+    bottles: str = "",
+    author: str = homebrew.AUTHOR,
+    drop: str = "",
+    **words: object,
 ) -> None:
     """Adds the releases in dist/ to a Homebrew tap, in a commit each; nothing is pushed."""
     settings, console = settings_of(context, words), Console()
     if not to:
         raise ConfigError("which tap?", "--to with a checkout of the tap, or a bare repository")
+    left = frozenset(Target.parse(word) for word in filter(None, drop.split(",")))
     with interruptible(), the_systems_no_is_ours("updating the tap"):
         there = homebrew.at(Path(to).expanduser(), author=author)
         base = settings.base_url.rstrip("/") or settings.dist.absolute().as_uri()
@@ -50,8 +68,8 @@ def update(
         place = homebrew.Place(archives=base, bottles=base if folder else "")
         if not settings.base_url:
             console.warn(f"the formulae name {base}, which this machine alone can read: give --base-url")
-        shelf = _shelf(settings.dist, settings.name, base)
-        made = homebrew.update(shelf, there, place, bottles=folder, note=console.say)
+        shelf = _shelf(settings.dist, settings.name, base, console.say)
+        made = homebrew.update(shelf, there, place, bottles=folder, drop=left, note=console.say)
     for each in made:
         console.say(f"committed: {each.title}", style="bold")
     console.say("git push is yours to do" if made else "nothing new: no commit was made")

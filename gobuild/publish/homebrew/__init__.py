@@ -4,6 +4,7 @@ Shelf -> which release each formula is of -> Recipe -> bottles -> formula -> one
 """
 
 from gobuild.publish.homebrew.check import check
+from gobuild.publish.homebrew.choice import by_release
 from gobuild.publish.homebrew.formula import (
     Download,
     Poured,
@@ -16,11 +17,22 @@ from gobuild.publish.homebrew.formula import (
     tap_name,
     text,
 )
-from gobuild.publish.homebrew.tap import AUTHOR, Tap, at
-from gobuild.publish.homebrew.update import Place, Update, by_release, repository, update, write
+from gobuild.publish.homebrew.tap import AUTHOR, Tap, at, clone
+from gobuild.publish.homebrew.update import (
+    DOWNLOADS,
+    Place,
+    Update,
+    in_tree,
+    recipe,
+    repository,
+    update,
+    with_bottles,
+    write,
+)
 
 __all__ = [
     "AUTHOR",
+    "DOWNLOADS",
     "Download",
     "Place",
     "Poured",
@@ -31,13 +43,17 @@ __all__ = [
     "by_release",
     "check",
     "class_name",
+    "clone",
     "downloads",
     "formula",
     "formula_name",
+    "in_tree",
+    "recipe",
     "repository",
     "ruby",
     "tap_name",
     "text",
     "update",
+    "with_bottles",
     "write",
 ]

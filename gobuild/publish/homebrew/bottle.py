@@ -29,6 +29,8 @@ names one older than 5.1.15 (extend/os/linux/bottle_specification.rb)."""
 MACS = {11: "big_sur", 12: "monterey", 13: "ventura", 14: "sonoma", 15: "sequoia", 26: "tahoe", 27: "golden_gate"}
 """Homebrew's word for each macOS (macos_version.rb). A bottle serves that macOS and newer ones (utils/bottles.rb)."""
 
+ENDING = ".bottle.tar.gz"
+
 TOP = "go"
 """The one folder of an archive, as distpack makes it."""
 
@@ -58,8 +60,13 @@ class Job:
 
     @property
     def file(self) -> str:
-        """Its name below `root_url`: one hyphen, where brew's own file names have two (bottle.rb, url_encode)."""
-        return f"{self.keg.replace('/', '-')}.{self.tag}.bottle.tar.gz"
+        """Its name below `root_url`."""
+        return file_name(self.recipe.formula, self.recipe.stamp, self.tag)
+
+
+def file_name(formula: str, stamp: str, tag: str) -> str:
+    """A bottle's name below `root_url`: one hyphen, where brew's own file names have two (bottle.rb, url_encode)."""
+    return f"{formula}-{stamp.removeprefix('go')}.{tag}{ENDING}"
 
 
 def tag(target: Target, document: Mapping[str, Any]) -> str:

@@ -5,11 +5,13 @@ could break; each names the file of Homebrew's that has it. It runs nothing and 
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from gobuild.model import TARGETS, Check, Verdict
 from gobuild.publish.homebrew import order
 from gobuild.publish.homebrew.bottle import MACS
+from gobuild.publish.homebrew.choice import Serves
 from gobuild.publish.homebrew.formula import CPUS, class_name
 from gobuild.publish.homebrew.read import Formula, Unreadable
 from gobuild.settings import NAME
@@ -178,21 +180,32 @@ def _of(source: str, found: str) -> str:
     return f"as {source} has it" if found else ""
 
 
-def newest(versions: dict[str, str]) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behind:
+    """A formula NAME that is older than one of its NAME@LINE.
+
+    Attributes:
+        text: which, and how far.
+        held: the platforms that the newer one does not serve; "" where nothing holds NAME back.
+    """
+
+    text: str
+    held: str
+
+
+def newest(formulae: Mapping[str, Serves]) -> Behind | None:
     """Whether NAME is the newest of its versioned formulae.
 
     brew's audit asks for an alias where it is not (formula_auditor.rb, audit_file).
 
     Args:
-        versions: the formulae of a tap and their versions.
-
-    Returns:
-        What is wrong, "" for nothing.
+        formulae: the formulae of a tap, and what they install.
     """
-    for name, version in versions.items():
-        beside = {each: other for each, other in versions.items() if each.startswith(f"{name}@")}
-        if "@" not in name and beside:
-            best = max(beside.values(), key=order.key)
-            if order.compare(version, best) < 0:
-                return f"{name} is {version}, and there is {best}"
-    return ""
+    for name, serving in formulae.items():
+        beside = [other for each, other in formulae.items() if "@" not in name and each.startswith(f"{name}@")]
+        if beside:
+            best = max(beside, key=lambda each: order.key(each.version))
+            if order.compare(serving.version, best.version) < 0:
+                lost = sorted(map(str, serving.targets - best.targets))
+                return Behind(text=f"{name} is {serving.version}, and there is {best.version}", held=", ".join(lost))
+    return None

@@ -3,7 +3,7 @@
 Commits are made from objects, without git's index and without hooks, filters or the user's own configuration; a work
 tree is brought along afterwards, and only where that loses nothing of the user's. Objects are never changed in place,
 and git renames what it rewrites (refs, info/), so a bare repository may share its files with an older generation by
-hard links. It pushes nowhere.
+hard links. It pushes nowhere; `clone` fetches.
 """
 
 import os
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from gobuild import files
 from gobuild.errors import CommandError, ConfigError, DiskFull, ToolMissing
+from gobuild.run import Runner
 
 if TYPE_CHECKING:
     import git
@@ -29,6 +30,15 @@ BRANCH = "main"
 _AUTHOR = re.compile(r"(?P<name>[^<>\x00-\x1f]*[^<>\x00-\x1f\s]) <(?P<mail>[^<>\s\x00-\x1f]+)>")
 
 _CONFIG = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0", "maintenance.auto=false")
+
+
+ALONE = {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+}
+"""The environment of a git that heeds neither the user nor the machine, and asks nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +64,17 @@ class Tap:
         with self._git() as repository:
             listed = repository.ls_tree("-r", "-z", "--name-only", "HEAD") if _head(repository) else ""
         return [name for name in listed.split("\0") if name]
+
+    def entries(self) -> dict[str, tuple[str, int]]:
+        """The mode ("100644") and size in bytes of each file of the newest commit; a submodule has -1 bytes."""
+        with self._git() as repository:
+            listed = repository.ls_tree("-r", "-z", "-l", "HEAD") if _head(repository) else ""
+        found = {}
+        for entry in filter(None, listed.split("\0")):
+            about, name = entry.split("\t", 1)
+            mode, _, _, size = about.split()
+            found[name] = mode, -1 if size == "-" else int(size)
+        return found
 
     def links(self) -> dict[str, str]:
         """The symbolic links of the newest commit, and where they point to."""
@@ -173,6 +194,40 @@ def bare(folder: Path, *, author: str = AUTHOR) -> Tap:
     return Tap(folder=folder.absolute(), work=None, author=author)
 
 
+def clone(address: str, folder: Path, *, run: Runner) -> Tap:
+    """Clones somebody's tap, bare: nothing of theirs is checked out or run.
+
+    Args:
+        address: where it is served, by file, http or https.
+        folder: where it goes; nothing stands there yet. Its parent is git's home meanwhile.
+        run: starts git.
+
+    Raises:
+        CommandError, ToolMissing: git failed, or is missing.
+    """
+    environment = ALONE | {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(folder.parent),
+        "GIT_ALLOW_PROTOCOL": "file:http:https",
+        "LC_ALL": "C.UTF-8",
+    }
+    options = [word for each in _CONFIG for word in ("-c", each)]
+    words: list[str | Path] = [
+        "git",
+        *options,
+        "clone",
+        "--quiet",
+        "--bare",
+        "--no-hardlinks",
+        "--template=",
+        "--",
+        address,
+        folder,
+    ]
+    run(words, env=environment, cwd=folder.parent, timeout=300)
+    return at(folder)
+
+
 def _head(repository: "git.Git") -> str:
     """The newest commit; "" where there is none yet."""
     return str(repository.rev_parse("-q", "--verify", "HEAD^{commit}", with_exceptions=False))
@@ -193,16 +248,16 @@ def _environment(folder: Path, author: re.Match[str] | None) -> dict[str, str]:
         for what, part in (("NAME", "name"), ("EMAIL", "mail"))
         if author
     }
-    return people | {
-        "GIT_DIR": str(folder),
-        "GIT_OBJECT_DIRECTORY": str(common / "objects"),
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES": "",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_ATTR_NOSYSTEM": "1",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_LITERAL_PATHSPECS": "1",
-    }
+    return (
+        people
+        | ALONE
+        | {
+            "GIT_DIR": str(folder),
+            "GIT_OBJECT_DIRECTORY": str(common / "objects"),
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": "",
+            "GIT_LITERAL_PATHSPECS": "1",
+        }
+    )
 
 
 @contextmanager

@@ -1,27 +1,20 @@
-"""Which formula is of which release, and what a tap lacks: a shelf comes in, commits and bottles go out.
+"""What a tap lacks: a shelf comes in, commits and bottles go out. Which formula is of which release: `choice`."""
 
-A formula for each line of Go, NAME@1.22, keg-only; and NAME for the newest release. The newest line has both: beside
-NAME at 1.27 brew's audit wants the alias NAME@1.27 *or* a formula of that name (formula_auditor.rb, audit_file), and
-only with the formula does who asked for 1.27 stay with it when 1.28 is there. Release candidates are in no formula,
-since Homebrew takes 1.28rc1 for newer than 1.28.0.
-"""
-
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gobuild.errors import ConfigError
-from gobuild.model import GoVersion
-from gobuild.publish.homebrew import bottle, order, tap, words
-from gobuild.publish.homebrew.formula import OURS, Recipe, downloads, formula_name, served, tap_name, text
+from gobuild.model import GoVersion, Target
+from gobuild.publish.homebrew import bottle, tap, words
+from gobuild.publish.homebrew.choice import Note, by_release
+from gobuild.publish.homebrew.formula import OURS, Poured, Recipe, downloads, served, tap_name, text
 from gobuild.publish.homebrew.tap import AUTHOR, Tap
 from gobuild.publish.shelf import Offer, Shelf
 
 BOTTLES = "bottles"
 DOWNLOADS = "dl"
 """Folders of the published tree, and below its URL."""
-
-Note = Callable[[str], None]
 
 HAPPENED = ("applied", "already upstream")
 """The states of a patch whose effect the toolchain has."""
@@ -69,7 +62,35 @@ def repository(name: str) -> str:
     return f"homebrew-{name}.git"
 
 
-def write(shelf: Shelf, tree: Path, *, author: str = AUTHOR, bottles: bool = True, note: Note = lambda _: None) -> None:
+def in_tree(name: str, base_url: str, *, bottles: bool = True) -> Place:
+    """Where a published tree has what the formulae name.
+
+    Args:
+        name: the distribution's name.
+        base_url: where the tree is served.
+        bottles: whether it has bottles.
+
+    Raises:
+        ConfigError: a URL that cannot stand in a formula.
+    """
+    base = base_url.rstrip("/")
+    return Place(
+        archives=f"{base}/{DOWNLOADS}",
+        bottles=f"{base}/{BOTTLES}" if bottles else "",
+        page=base if base.startswith("http") else "",
+        tap=f"{base}/{repository(name)}",
+    )
+
+
+def write(
+    shelf: Shelf,
+    tree: Path,
+    *,
+    author: str = AUTHOR,
+    bottles: bool = True,
+    drop: frozenset[Target] = frozenset(),
+    note: Note = lambda _: None,
+) -> None:
     """Writes the tap and the bottles of a published tree.
 
     Args:
@@ -77,6 +98,7 @@ def write(shelf: Shelf, tree: Path, *, author: str = AUTHOR, bottles: bool = Tru
         tree: the staged tree; it may share files with the one that is served now.
         author: "NAME <MAIL>", who commits.
         bottles: whether to make bottles.
+        drop: platforms that formulae may leave behind.
         note: told what is under way, and which release no formula is of.
 
     Raises:
@@ -84,20 +106,20 @@ def write(shelf: Shelf, tree: Path, *, author: str = AUTHOR, bottles: bool = Tru
         PackageError, UnsafeArchive: an archive of which no bottle can be made.
         CommandError, ToolMissing: git failed, or is missing.
     """
-    base = shelf.base_url.rstrip("/")
-    place = Place(
-        archives=f"{base}/{DOWNLOADS}",
-        bottles=f"{base}/{BOTTLES}" if bottles else "",
-        page=base if base.startswith("http") else "",
-        tap=f"{base}/{repository(shelf.name)}",
-    )
+    place = in_tree(shelf.name, shelf.base_url, bottles=bottles)
     if any(offer.version.stable for offer in shelf.offers):
         there = tap.bare(tree / repository(shelf.name), author=author)
-        update(shelf, there, place, bottles=tree / BOTTLES if bottles else None, note=note)
+        update(shelf, there, place, bottles=tree / BOTTLES if bottles else None, drop=drop, note=note)
 
 
 def update(
-    shelf: Shelf, there: Tap, place: Place, *, bottles: Path | None = None, note: Note = lambda _: None
+    shelf: Shelf,
+    there: Tap,
+    place: Place,
+    *,
+    bottles: Path | None = None,
+    drop: frozenset[Target] = frozenset(),
+    note: Note = lambda _: None,
 ) -> tuple[Update, ...]:
     """Brings a tap up to date with what is offered: one commit a release, none where nothing is new.
 
@@ -108,6 +130,7 @@ def update(
         there: the tap.
         place: where the archives and bottles are, or will be, served.
         bottles: the folder for bottles, None for none.
+        drop: platforms that formulae may leave behind. Else a formula moves on only to what is there for all it serves.
         note: told what is under way.
 
     Returns:
@@ -117,9 +140,11 @@ def update(
         ConfigError: a formula of the same name that gobuild did not write, or as `write`.
     """
     made = []
-    for stamp, names in by_release(shelf, note).items():
-        recipes = [_recipe(shelf.name, name, shelf.releases[stamp], place) for name in names]
-        changes = _changes(recipes, shelf.releases[stamp], there, place, bottles)
+    for stamp, names in by_release(shelf, there, drop=drop, note=note).items():
+        offers = shelf.releases[stamp]
+        pinned = all(bottle.pinned(offer.one("toolchain").path) for offer in offers)
+        recipes = [recipe(shelf.name, name, offers, place, pinned=pinned) for name in names]
+        changes = _changes(recipes, offers, there, place, bottles)
         if changes:
             note(f"the tap: {', '.join(names)} is of {stamp}")
             message = words.message(recipes, changes, there)
@@ -135,47 +160,31 @@ def _changes(
     """The formulae of one release, as far as the tap has them not."""
     changes: dict[str, str | None] = {}
     names = there.names()
-    for recipe in recipes:
-        path, written = f"Formula/{recipe.formula}.rb", text(_with_bottles(recipe, offers, place, bottles))
+    for each in recipes:
+        path, written = f"Formula/{each.formula}.rb", text(_poured(each, offers, place, bottles))
         before = there.read(path)
         if before is not None and OURS not in before:
             raise ConfigError(f"the tap has a {path} that gobuild did not write", "another --name, or move it away")
         if before != written:
             changes[path] = written
-        if (alias := f"Aliases/{recipe.formula}") in names:
+        if (alias := f"Aliases/{each.formula}") in names:
             changes[alias] = None  # `brew readall` refuses an alias that is called as a formula is
     return changes
 
 
-def by_release(shelf: Shelf, note: Note = lambda _: None) -> dict[str, list[str]]:
-    """Which formulae are of which release, oldest release first; a stamp that no formula is of is not there.
+def recipe(name: str, formula: str, offers: Sequence[Offer], place: Place, *, pinned: bool) -> Recipe:
+    """What a formula says of one release, without bottles.
 
     Args:
-        shelf: what is offered.
-        note: told which releases are passed over.
+        name: the distribution's name.
+        formula: the formula's.
+        offers: those of one stamp; no archive is read.
+        place: where the files are served.
+        pinned: whether the go.env of each says GOTOOLCHAIN=local.
+
+    Raises:
+        ConfigError: a file's name that is no plain name.
     """
-    stable = [stamp for stamp, offers in shelf.releases.items() if offers[0].version.stable]
-    ordered = sorted(stable, key=lambda stamp: (shelf.releases[stamp][0].version.pep440, order.key(stamp[2:])))
-    lines = {shelf.releases[stamp][0].version.line: stamp for stamp in ordered}
-    chosen: dict[str, list[str]] = {
-        stamp: [formula_name(shelf.name, shelf.releases[stamp][0].version)]
-        for stamp in ordered
-        if stamp in lines.values()
-    }
-    for stamp in chosen:
-        release = shelf.releases[stamp][0].version
-        passed = [each for each in ordered if each not in chosen and shelf.releases[each][0].version == release]
-        if passed:
-            note(
-                f"no formula is of {', '.join(passed)}: Homebrew takes {stamp} for newer. Where it is not, give the"
-                " suffix a revision that grows: acme1.{id}, acme2.{id}"
-            )
-    if ordered:
-        chosen[ordered[-1]].append(shelf.name)
-    return chosen
-
-
-def _recipe(name: str, formula: str, offers: tuple[Offer, ...], place: Place) -> Recipe:
     first = offers[0]
     patches = first.document["patches"]
     alike = {tuple(_inside(offer)) for offer in offers}
@@ -186,7 +195,7 @@ def _recipe(name: str, formula: str, offers: tuple[Offer, ...], place: Place) ->
         version=first.version,
         stamp=first.stamp,
         downloads=tuple(downloads((offer.document for offer in offers), place.archives)),
-        pinned=all(bottle.pinned(offer.one("toolchain").path) for offer in offers),
+        pinned=pinned,
         page=place.page,
         tap=tap_name(name),
         # Where platforms have different patches, a formula cannot ask all of them for the same.
@@ -201,12 +210,30 @@ def _inside(offer: Offer) -> Iterable[str]:
     return (patch["name"] for patch in offer.document["patches"] if patch["state"] != "not for this version")
 
 
-def _with_bottles(recipe: Recipe, offers: tuple[Offer, ...], place: Place, folder: Path | None) -> Recipe:
+def with_bottles(plain: Recipe, offers: Sequence[Offer], place: Place, digest: Callable[[str], str]) -> Recipe:
+    """What a formula says where there are bottles of it.
+
+    Args:
+        plain: the same without.
+        offers: those of one stamp; no archive is read.
+        place: where the files are served.
+        digest: from a bottle's name to its SHA-256.
+
+    Raises:
+        PackageError: a manifest that does not say which macOS it needs.
+    """
+    tags = [bottle.tag(offer.target, offer.document) for offer in offers]
+    poured = (Poured(tag=tag, sha256=digest(bottle.file_name(plain.formula, plain.stamp, tag))) for tag in tags)
+    return replace(plain, bottles=tuple(poured), root_url=place.bottles)
+
+
+def _poured(plain: Recipe, offers: tuple[Offer, ...], place: Place, folder: Path | None) -> Recipe:
+    """The same with bottles, which are made where they are not yet."""
     if folder is None:
-        return recipe
-    poured = []
+        return plain
+    made = {}
     for offer in offers:
         tag = bottle.tag(offer.target, offer.document)
-        job = bottle.Job(archive=offer.one("toolchain").path, recipe=recipe, target=offer.target, tag=tag)
-        poured.append(bottle.make(job, folder))
-    return replace(recipe, bottles=tuple(poured), root_url=place.bottles)
+        job = bottle.Job(archive=offer.one("toolchain").path, recipe=plain, target=offer.target, tag=tag)
+        made[job.file] = bottle.make(job, folder).sha256
+    return with_bottles(plain, offers, place, made.__getitem__)

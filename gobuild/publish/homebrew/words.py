@@ -64,13 +64,29 @@ def readme(name: str, changes: Mapping[str, str | None], there: Tap, url: str) -
     before = there.read(README)
     if before is not None and not before.startswith(OURS):
         return {}
-    ours = re.compile(rf"Formula/{re.escape(name)}(@[0-9]+\.[0-9]+)?\.rb")
-    paths = {path for path in (*there.names(), *changes) if ours.fullmatch(path)}
-    rows = []
-    for path in sorted(paths, key=lambda path: [int(part) for part in re.findall("[0-9]+", path.partition("@")[2])]):
-        content = changes[path] if path in changes else there.read(path)
-        formula = path.removeprefix("Formula/").removesuffix(".rb")
-        if content and f"class {class_name(formula)} " in content:
-            rows.append((formula, version_in(content)))
-    text = render("tap_readme.md.j2", ours=OURS, name=name, tap=tap_name(name), url=url, rows=rows)
+    paths = (path for path in {*there.names(), *changes} if path.startswith("Formula/"))
+    texts = {path: changes[path] if path in changes else there.read(path) for path in paths}
+    text = readme_text(name, {path: content for path, content in texts.items() if content}, url)
     return {} if text == before else {README: text}
+
+
+def readme_text(name: str, formulae: Mapping[str, str], url: str) -> str:
+    """The README of a tap.
+
+    Args:
+        name: the distribution's name.
+        formulae: the texts of the tap's formulae, by their paths; those of others are left out.
+        url: where the tap is served, "" where that is not known.
+    """
+    ours = re.compile(rf"Formula/{re.escape(name)}(@[0-9]+\.[0-9]+)?\.rb")
+    paths = sorted(filter(ours.fullmatch, formulae), key=_line)
+    rows = []
+    for path in paths:
+        formula = path.removeprefix("Formula/").removesuffix(".rb")
+        if f"class {class_name(formula)} " in formulae[path]:
+            rows.append((formula, version_in(formulae[path])))
+    return render("tap_readme.md.j2", ours=OURS, name=name, tap=tap_name(name), url=url, rows=rows)
+
+
+def _line(path: str) -> list[int]:
+    return [int(part) for part in re.findall("[0-9]+", path.partition("@")[2])]

@@ -1,0 +1,173 @@
+"""`publish` and `verify-release` as a user types them: every word that cannot be used has its message, no traceback."""
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from invoke.context import Context
+from needs import needs
+from site_fixtures import NEXT, SIGNER, STAMP, content_of, published, toy_build
+
+from gobuild.errors import ConfigError, FetchError, GobuildError, PublishError
+from gobuild.publish import generations, minisign
+from gobuild.publish.signing import Minisign
+from gobuild.receive import require, verify_release
+from gobuild.receive.place import place
+from gobuild.run import run
+from gobuild.tasks import publishing
+
+OTHER = Minisign(secret=minisign.SecretKey(number=b"87654321", seed=bytes(range(32))))
+
+
+@pytest.fixture
+def dist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    toy_build(tmp_path / "dist")
+    return tmp_path / "dist"
+
+
+def _publish(**words: Any) -> None:
+    publishing.publish(Context(), **({"name": "go-acme"} | words))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ({"to": "afile"}, "is no tree that gobuild publishes to"),
+        ({"to": "afile/sub"}, "afile is a file, and nothing can stand below it"),
+        ({"to": "afile/sub/sub"}, "afile is a file, and nothing can stand below it"),
+        ({"to": "/"}, "cannot be a link to a tree"),
+        ({"to": "x/.."}, "cannot be a link to a tree"),
+        ({"to": "site", "base_url": "https://x.example?x=1"}, "is no URL for a tap"),
+        ({"to": "site", "from_": ["empty"]}, "there is no finished build in empty"),
+        ({"to": "site", "resign": True}, "nobody can sign the releases anew"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_made(
+    dist: Path, tmp_path: Path, words: dict[str, Any], says: str
+) -> None:
+    (tmp_path / "afile").write_text("mine")
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ConfigError, match=says) as caught:
+        _publish(**words)
+    assert caught.value.hint
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_refusal_that_comes_late_leaves_nothing_behind(dist: Path, tmp_path: Path) -> None:
+    archive = dist / f"{STAMP}.linux-amd64.tar.gz"
+    archive.write_bytes(archive.read_bytes()[:-1] + b"x")
+    with pytest.raises(GobuildError, match="not what its manifest says"):
+        _publish(to="site")
+    assert [path.name for path in tmp_path.iterdir()] == ["dist"]
+
+
+def test_an_empty_folder_on_a_tree_that_is_there_is_an_error_too(dist: Path, tmp_path: Path) -> None:
+    published(tmp_path / "site", dist)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match="there is no finished build in empty"):
+        _publish(to="site", from_=["dist", "empty"])
+    for path in dist.iterdir():
+        path.unlink()
+    _publish(to="site")  # the standard folder was not named, and need not have anything
+
+
+@pytest.mark.parametrize("where", ["http://[", "http://a b:c/", "http://x:99999/", "https://", "http://x?y", "nowhere"])
+def test_what_is_no_place_of_a_tree_is_refused(where: str) -> None:
+    with pytest.raises(ConfigError):
+        place(where)
+
+
+def test_a_folder_by_its_file_url_may_have_any_name(tmp_path: Path) -> None:
+    (tmp_path / "a b").mkdir()
+    assert place((tmp_path / "a b").as_uri()).address == (tmp_path / "a b").as_uri()
+
+
+def test_a_tree_whose_list_leads_elsewhere_is_the_publishers_fault(dist: Path, tmp_path: Path) -> None:
+    published(tmp_path / "site", dist, signer=SIGNER)
+    (tmp_path / "minisign.pub").write_text(f"untrusted comment: x\n{SIGNER.secret.public.text}\n")
+    about = (tmp_path / "site").resolve() / "tree.json"
+    about.chmod(0o644)
+    about.write_text('{"stamps": ["../../../etc"], "taps": []}')
+    with pytest.raises(FetchError, match=r"'\.\./\.\./\.\./etc', which is no stamp") as caught:
+        verify_release("site", key=tmp_path / "minisign.pub", run=run, note=lambda _: None)
+    assert caught.value.code == 4 and "--stamp" not in caught.value.hint
+
+
+def test_a_strangers_link_is_left_alone(dist: Path, tmp_path: Path) -> None:
+    """A site may be called * and be a neighbour of others."""
+    for name in (".other.0badcafe.part", ".*.sub.0badcafe.part", ".*.mine.part"):
+        (tmp_path / name).symlink_to("nowhere")
+    (tmp_path / ".*.0badcafe.part").symlink_to(".*-generations/9")
+    published(tmp_path / "*", dist, bare=True)
+    assert sorted(path.name for path in tmp_path.glob(".*.part")) == [
+        ".*.mine.part",
+        ".*.sub.0badcafe.part",
+        ".other.0badcafe.part",
+    ]
+
+
+def test_a_release_can_be_signed_later(dist: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    assert published(site, dist).unsigned == (STAMP,)
+    assert published(site, signer=SIGNER).unsigned == ()
+    assert published(site, signer=SIGNER).changed is False
+    require(_verified(site, SIGNER))
+
+
+def test_who_signs_late_looks_at_the_archives_again(dist: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    published(site, dist)
+    archive = site.resolve() / "dl" / f"{STAMP}.src.tar.gz"
+    archive.chmod(0o644)
+    archive.write_bytes(archive.read_bytes()[:-1] + b"x")
+    before = content_of(site)
+    with pytest.raises(GobuildError, match="not what its manifest says"):
+        published(site, signer=SIGNER)
+    assert content_of(site) == before
+
+
+def test_one_key_takes_anothers_place(dist: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    published(site, dist, signer=SIGNER)
+    toy_build(tmp_path / "two", stamp=NEXT)
+    published(site, tmp_path / "two", signer=OTHER)
+    with pytest.raises(GobuildError, match="it was signed with the key"):
+        require(_verified(site, OTHER))
+    published(site, signer=OTHER, resign=True)
+    require(_verified(site, OTHER))
+
+
+def _verified(site: Path, signer: Minisign) -> Any:
+    key = site.parent / "some.pub"
+    key.write_text(f"untrusted comment: x\n{signer.secret.public.text}\n")
+    return verify_release(str(site), key=key, run=run, note=lambda _: None)
+
+
+def test_no_child_is_given_the_password(dist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrapper stands before git on PATH, and writes down what it was started with."""
+    git, record = needs("git"), tmp_path / "record"
+    (tmp_path / "bin").mkdir()
+    wrapper = tmp_path / "bin" / "git"
+    wrapper.write_text(f'#!/bin/sh\n{{ env; echo "argv: $*"; }} >>"{record}"\nexec "{git}" "$@"\n')
+    wrapper.chmod(stat.S_IRWXU)
+    monkeypatch.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("GOBUILD_SIGN_PASSWORD", "correct horse")
+    words = [needs("minisign"), "-G", "-W", "-p", "minisign.pub", "-s", "key"]
+    subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
+    _publish(to="site", sign_key="key")
+    said = record.read_text()
+    assert said.count("argv: ") >= 3 and "PATH=" in said
+    assert "correct horse" not in said and "GOBUILD_SIGN_PASSWORD" not in said
+    assert "GOBUILD_SIGN_PASSWORD" not in os.environ
+
+
+def test_a_tree_that_is_damaged_is_said_so(dist: Path, tmp_path: Path) -> None:
+    published(tmp_path / "site", dist, bare=True)
+    (generations.home(tmp_path / "site") / "1" / "tree.json").unlink()
+    with pytest.raises(PublishError, match="is damaged"):
+        _publish(to="site")

