@@ -103,11 +103,11 @@ def publish(
         joined = {found.offer.stamp for found in placed}
         for stamp in shelf.releases:
             release = tuple(found for found in everything if found.offer.stamp == stamp)
-            if signer and stamp not in joined and (resign or not supply.signed(tree, stamp)):
-                note(f"signing {stamp}, which was published before")
+            if stamp not in joined:
+                if not _wants_papers(tree, stamp, signer, resign=resign):
+                    continue
+                note(f"the papers of {stamp}, which was published before")
                 _still(release)
-            elif stamp not in joined:
-                continue
             supply.write(tree, name, release, base_url=base_url, signer=signer)
         note("the pages")
         pages.write(shelf, tree, ways=ways)
@@ -139,6 +139,23 @@ def _found(source: Path) -> tuple[Found, ...]:
     if not found:
         raise ConfigError(f"there is no finished build in {source}", _FROM)
     return found
+
+
+def _wants_papers(tree: Path, stamp: str, signer: Signer | None, *, resign: bool) -> bool:
+    """Whether papers are to be written anew though no build joins: for a first signature, another key, new bottles.
+
+    Raises:
+        PublishError: the release is signed, a route has made bottles that the signature does not cover, such as those
+            of another --name, and nobody can sign them.
+    """
+    signed = supply.signed(tree, stamp)
+    if not supply.covered(tree, stamp):
+        if signed and signer is None:
+            raise PublishError(
+                f"{stamp} is signed, and bottles that join it need a new signature", "--sign-key, or --gpg-user"
+            )
+        return True
+    return signer is not None and (resign or not signed)
 
 
 def _still(release: Iterable[Found]) -> None:

@@ -70,6 +70,12 @@ def bottles(tree: Path, stamp: str) -> list[Path]:
     return sorted(path for path in (tree / BOTTLES).glob("*") if ours.fullmatch(path.name))
 
 
+def covered(tree: Path, stamp: str) -> bool:
+    """Whether the digests of a release name all of its bottles."""
+    lines = (folder(tree, stamp) / SUMS).read_text(encoding="utf-8").splitlines()
+    return {path.name for path in bottles(tree, stamp)} <= {line.partition("  ")[2] for line in lines}
+
+
 def signed(tree: Path, stamp: str) -> bool:
     """Whether a release in the tree has a signature."""
     place = folder(tree, stamp)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gobuild.errors import PublishError
+from gobuild.model import Target
 from gobuild.publish import homebrew, index, proxy, sumdb
 from gobuild.publish.note import Signer, Verifier
 from gobuild.publish.pages import Plain, Way, Ways
@@ -15,18 +16,19 @@ from gobuild.publish.site import Route
 Note = Callable[[str], None]
 
 
-def routes(*, key: Signer | None, author: str, note: Note) -> tuple[Route, ...]:
+def routes(*, key: Signer | None, author: str, drop: frozenset[Target] = frozenset(), note: Note) -> tuple[Route, ...]:
     """What writes a tree.
 
     Args:
         key: the checksum database's; None where the tree shall have none.
         author: who commits to the tap, "NAME <MAIL>".
+        drop: platforms that formulae may leave behind.
         note: told what is under way.
     """
 
     def tap(shelf: Shelf, tree: Path) -> None:
         note(f"the tap {homebrew.repository(shelf.name)}, and bottles")
-        homebrew.write(shelf, tree, author=author, note=note)
+        homebrew.write(shelf, tree, author=author, drop=drop, note=note)
 
     def modules(shelf: Shelf, tree: Path) -> None:
         note("the proxy")

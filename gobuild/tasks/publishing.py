@@ -17,7 +17,7 @@ from gobuild.publish.offers import ENDING
 from gobuild.publish.signing import PASSWORD, signer
 from gobuild.run import run
 from gobuild.tasks import show
-from gobuild.tasks.words import HELP, interruptible, settings_of
+from gobuild.tasks.words import HELP, HELP_DROP, interruptible, settings_of, targets
 
 
 def _path(word: str) -> Path | None:
@@ -36,6 +36,7 @@ def _path(word: str) -> Path | None:
         "resign": "sign every release anew with it: a new key takes an old one's place",
         "sumdb_key": "the checksum database's key file, as keys.new made it",
         "author": "who commits to the tap: NAME <MAIL>",
+        "drop": HELP_DROP,
     },
     iterable=["from_"],
     auto_shortflags=False,
@@ -52,6 +53,7 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
     resign: bool = False,
     sumdb_key: str = "",
     author: str = homebrew.AUTHOR,
+    drop: str = "",
 ) -> None:
     """Adds finished builds to a static tree: tap, GOTOOLCHAIN proxy, download index, pages, signed papers."""
     # Taken away before any child is started: each would have it in its environment, git's and gpg's helpers as well.
@@ -59,6 +61,7 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
     settings = settings_of(context, {"base_url": base_url, "name": name})
     if not to:
         raise ConfigError("publish needs a place", "--to DIR")
+    left = targets(drop)
     console = Console()
     # What was not named need not have anything: then pages and routes are written anew.
     standard = [settings.dist] if any(settings.dist.glob(f"*{ENDING}")) else []
@@ -74,7 +77,7 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
             base_url=settings.base_url,
             signer=signs,
             resign=resign,
-            routes=all_ways.routes(key=key, author=author, note=at.note),
+            routes=all_ways.routes(key=key, author=author, drop=left, note=at.note),
             ways=all_ways.ways(Verifier.parse(sumdb) if sumdb else None),
             sumdb=sumdb,
             note=at.note,

@@ -8,14 +8,13 @@ from invoke.context import Context
 
 from gobuild.console import Console
 from gobuild.errors import ConfigError, VerifyError, the_systems_no_is_ours
-from gobuild.model import Target
 from gobuild.publish import homebrew
 from gobuild.publish.offers import find
 from gobuild.publish.places import whole
 from gobuild.publish.shelf import Shelf, newest_first
 from gobuild.run import run
 from gobuild.tasks import show
-from gobuild.tasks.words import interruptible, settings_of, with_settings
+from gobuild.tasks.words import HELP_DROP, interruptible, settings_of, targets, with_settings
 
 NAMED = 6
 """Failures that an error names; the table has them all."""
@@ -44,7 +43,7 @@ def _shelf(dist: Path, name: str, base_url: str, note: Callable[[str], None]) ->
         "base_url": "where the archives (and bottles) are served from",
         "bottles": "make bottles into this folder, to be served beside the archives",
         "author": "who commits: NAME <MAIL>",
-        "drop": "a platform that formulae may leave behind, such as darwin/amd64; more with commas",
+        "drop": HELP_DROP,
     },
 )
 def update(
@@ -60,7 +59,7 @@ def update(
     settings, console = settings_of(context, words), Console()
     if not to:
         raise ConfigError("which tap?", "--to with a checkout of the tap, or a bare repository")
-    left = frozenset(Target.parse(word) for word in filter(None, drop.split(",")))
+    left = targets(drop)
     with interruptible(), the_systems_no_is_ours("updating the tap"):
         there = homebrew.at(Path(to).expanduser(), author=author)
         base = settings.base_url.rstrip("/") or settings.dist.absolute().as_uri()

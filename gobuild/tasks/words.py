@@ -13,6 +13,7 @@ from invoke.context import Context
 from invoke.tasks import Task
 
 from gobuild.errors import ConfigError, Interrupted
+from gobuild.model import Target
 from gobuild.settings import Settings
 
 HELP = {
@@ -42,6 +43,8 @@ HELP = {
 }
 
 _PLAIN = inspect.Parameter.POSITIONAL_OR_KEYWORD
+
+HELP_DROP = "a platform that formulae may leave behind, such as darwin/amd64; more with commas"
 
 CONFIGURATION: dict[str, dict[str, None]] = {"gobuild": {entry.name: None for entry in fields(Settings)}}
 """The keys invoke looks for in the environment (INVOKE_GOBUILD_KEY); None is "not said"."""
@@ -122,6 +125,15 @@ def settings_of(context: Context, words: dict[str, Any]) -> Settings:
         raise ConfigError(f"the configuration's key gobuild is {configured!r}", "keys and values below gobuild:")
     said = {key: value for key, value in words.items() if value is not False}
     return Settings.of(dict(configured.items()), said)
+
+
+def targets(words: str) -> frozenset[Target]:
+    """Targets with commas between them.
+
+    Raises:
+        ConfigError: a word is none.
+    """
+    return frozenset(Target.parse(word.strip()) for word in words.split(",") if word.strip())
 
 
 @contextmanager
