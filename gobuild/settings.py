@@ -22,6 +22,9 @@ SUFFIX = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)*")
 MAY_BE_EMPTY = ("suffix", "bootstrap", "base_url", "policy")
 """Keys for which "" says something; for the others an empty variable counts as not said."""
 
+WITH_CREDENTIALS = ("index_url",)
+"""URLs that may hold a name and a password: only fetch sees them, and tells nobody. The others are written down."""
+
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 """A formula's name, such as go-acme."""
 
@@ -194,6 +197,11 @@ def _check_url(key: str, url: str) -> None:
         raise ConfigError(f"the setting {key} is no URL: {url!r}", "https://...") from error
     if url and (parts.scheme not in ("https", "http", "file") or re.search(r"[\s\"'\\]|[^\x20-\x7e]", url)):
         raise ConfigError(f"the setting {key} is no URL: {url!r}", "https://..., without spaces or quotes")
+    if "@" in parts.netloc and key not in WITH_CREDENTIALS:
+        # Not repeated: what stands there is a name and a password, and would get into logs, argv and manifests.
+        raise ConfigError(
+            f"the URL in the setting {key} holds credentials", "a URL without a name and a password in it"
+        )
 
 
 def _check_signing(settings: Settings) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from needs import needs
 from platformdirs import user_cache_path
 
 from gobuild import files
@@ -128,6 +129,12 @@ def go_wheel(wheel_file: Path) -> Path:
 def darwin_wheel() -> Path:
     """The GOROOT of the official darwin/arm64 Go `GO`, with Google's signed binaries. Copy what you change."""
     return _goroot(_wheel(GO, Target(goos="darwin", goarch="arm64")))
+
+
+@pytest.fixture(scope="session")
+def git() -> str:
+    """The git program, for the tests that publish: a tap is a git repository."""
+    return needs("git")
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Small files that pass every check: seeds for mutants, where a real program would be a million bytes of the same.
 
-Written field by field after the headers of real Go programs (`go build` of hello, world), with three functions, one
+Written field by field after the headers of real Go programs (`go build` of hello, world), with four functions, one
 import and one pointer to slide.
 """
 
@@ -10,12 +10,11 @@ from verify_fixtures import resigned, view
 
 from gobuild.verify import buildid, darwin, elf, linux
 from gobuild.verify.buildid import END, PREFIX
-from gobuild.verify.code import PROLOGUES
+from gobuild.verify.code import ENTRY, PROLOGUES
 from gobuild.verify.macho import read
 
 ARM64, AMD64 = "arm64", "amd64"
 SETTINGS = "-buildmode=exe -compiler=gc -trimpath=true CGO_ENABLED=0"
-NAMES = ("go:buildid", "runtime.schedinit", "runtime.main")
 BODY = {ARM64: bytes.fromhex("1f2003d5") * 3 + bytes.fromhex("c0035fd6"), AMD64: b"\x90" * 11 + b"\xc3"}
 """NOP, NOP, NOP, RET behind the prologue."""
 
@@ -28,21 +27,22 @@ def _id_function() -> bytes:
 
 def _text(goarch: str) -> bytes:
     one = (PROLOGUES[goarch] + BODY[goarch]).ljust(32, b"\0" if goarch == ARM64 else b"\xcc")
-    return _id_function() + one + one
+    return _id_function() + one + one + one
 
 
-def _table(goarch: str) -> bytes:
+def _table(goos: str, goarch: str) -> bytes:
     """A pclntab (src/runtime/symtab.go)."""
-    names = b"".join(name.encode() + b"\0" for name in NAMES)
+    functions_names = ("go:buildid", ENTRY[goos, goarch], "runtime.schedinit", "runtime.main")
+    names = b"".join(name.encode() + b"\0" for name in functions_names)
     files = b"main.go\0runtime/proc.go\0"
-    starts = (0, 112, 144)
-    places = [8 * len(NAMES) + 4 + 8 * index for index in range(len(NAMES))]
-    offsets = [0, *(names.index(b"\0" + name.encode()) + 1 for name in NAMES[1:])]
+    starts = (0, 112, 144, 176)
+    places = [8 * len(starts) + 4 + 8 * index for index in range(len(starts))]
+    offsets = [0, *(names.index(b"\0" + name.encode()) + 1 for name in functions_names[1:])]
     pairs = [number for pair in zip(starts, places, strict=True) for number in pair]
-    functions = struct.pack(f"<{len(pairs) + 1}I", *pairs, 176)
+    functions = struct.pack(f"<{len(pairs) + 1}I", *pairs, 208)
     functions += b"".join(struct.pack("<2I", *pair) for pair in zip(starts, offsets, strict=True))
     at = [72, 72 + len(names), 72 + len(names), 72 + len(names) + len(files), 72 + len(names) + len(files)]
-    header = struct.pack("<IBBBB8Q", 0xFFFFFFF1, 0, 0, 4 if goarch == ARM64 else 1, 8, len(NAMES), 2, 0, *at)
+    header = struct.pack("<IBBBB8Q", 0xFFFFFFF1, 0, 0, 4 if goarch == ARM64 else 1, 8, len(starts), 2, 0, *at)
     return (header + names + files + functions).ljust(300, b"\0")
 
 
@@ -78,7 +78,7 @@ def macho(goarch: str = ARM64) -> bytes:
     """A Mach-O file for darwin of 1.22.10's kind: 16 KiB a segment for arm64, 4 KiB for amd64; signed by the linker."""
     page = 0x4000 if goarch == ARM64 else 0x1000
     base = 1 << 32 if goarch == ARM64 else 1 << 24
-    text, table, info = _text(goarch), _table(goarch), _information("darwin", goarch)
+    text, table, info = _text(goarch), _table("darwin", goarch), _information("darwin", goarch)
     start = 0x800
     rebase = bytes.fromhex("1122085100").ljust(8, b"\0")
     bind = (b"\x51\x72\x00\x11\x40_exit\0\x90\x00").ljust(16, b"\0")
@@ -133,7 +133,7 @@ def _named(data: bytes) -> bytes:
 def linux_elf() -> bytes:
     """An ELF file for linux/amd64: two segments, five sections."""
     base = 0x400000
-    text, table, info = _text(AMD64), _table(AMD64), _information("linux", AMD64)
+    text, table, info = _text(AMD64), _table("linux", AMD64), _information("linux", AMD64)
     note = struct.pack("<3I4s", 4, len(IDS), 4, b"Go\0\0") + IDS.encode() + b"\0"
     names = b"\0.text\0.gopclntab\0.go.buildinfo\0.note.go.buildid\0.shstrtab\0"
     parts = [(".text", text, 0x200), (".gopclntab", table, 0x300), (".go.buildinfo", info, 0x1000)]

@@ -67,6 +67,7 @@ def test_a_policy_decides_the_exit_code_and_is_shown(programs: Path, tmp_path: P
         (("--policy", "none.toml"), "the policy none.toml cannot be read"),
         (("--trust", "none.pem"), "no trusted roots in none.pem"),
         (("--report", "made.json"), "there is no nothing"),
+        (("--policy", ""), "--policy is an empty word"),
     ],
 )
 def test_bad_words_are_refused_before_any_work(tmp_path: Path, words: tuple[str, ...], message: str) -> None:
@@ -74,6 +75,12 @@ def test_bad_words_are_refused_before_any_work(tmp_path: Path, words: tuple[str,
     assert done.returncode == 2
     assert message in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_path_is_not_the_current_folder(programs: Path) -> None:
+    done = typed(programs, "verify", "")
+    assert done.returncode == 2
+    assert "error: a path is an empty word" in done.stderr
 
 
 def test_a_report_that_cannot_be_written_is_one_message(programs: Path, tmp_path: Path) -> None:

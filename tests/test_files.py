@@ -174,6 +174,16 @@ def test_unpack_keeps_modes_and_selects(tmp_path: Path) -> None:
     assert (tmp_path / "into/src/x.go").stat().st_mode & 0o777 == 0o644
 
 
+def test_an_archive_that_was_cut_anywhere_is_seen(tmp_path: Path) -> None:
+    entries = [(_entry(f"go/{name}"), os.urandom(1 << 10)) for name in "abc"]
+    whole = _tar(tmp_path / "a.tar.gz", *entries).read_bytes()
+    cut = tmp_path / "cut.tar.gz"
+    for size in range(0, len(whole), 7):
+        cut.write_bytes(whole[:size])
+        with pytest.raises(UnsafeArchive, match="fetch it again"):
+            files.unpack(cut, tmp_path / "into")
+
+
 @pytest.mark.parametrize(
     "damage", [lambda data: data[: len(data) // 2], lambda data: b"not an archive", lambda data: b""]
 )

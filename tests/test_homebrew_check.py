@@ -17,6 +17,9 @@ from gobuild.publish.homebrew.read import Unreadable, parse
 from gobuild.publish.homebrew.tap import bare
 from gobuild.run import run
 
+pytestmark = pytest.mark.usefixtures("git")
+
+
 OLD, NEW = "go1.22.10-acme1.p3f9c2a1", "go1.27.3-acme1.p8e097f0"
 
 

@@ -46,6 +46,8 @@ def test_a_rule_speaks_of_its_subject_and_check_alone(tmp_path: Path) -> None:
 
 
 def test_a_check_may_not_be_skipped(tmp_path: Path) -> None:
+    (idle,) = rule(tmp_path, "second opinion: nm", 'skipped = "error"').judge([FINE])[1:]
+    assert (idle.verdict, idle.seen) == (Verdict.FAILED, "the rule speaks of no check that was made")
     for name in ("second opinion", "second opinion: codesign"):
         (check, _) = rule(tmp_path, name, 'skipped = "error"').judge([SKIPPED, FINE])
         assert check.verdict is Verdict.FAILED
@@ -142,6 +144,14 @@ def test_requirements_are_checks_of_their_own(tmp_path: Path, go_wheel: Path, da
     assert named(own, "policy: identity").seen == "ad hoc, by the linker"
     assert named(own, "policy: team").seen == "no team"
     assert list(policy(tmp_path, REQUIRE.format(subject="bin/*")).demands(found)) == []
+
+
+def test_a_requirement_that_is_asked_of_no_file_has_failed(tmp_path: Path, darwin_wheel: Path) -> None:
+    for subject, idle in (("bin/*", True), ("gofmt", False)):
+        rules = policy(tmp_path, REQUIRE.format(subject=subject))
+        report = verify_path(darwin_wheel / "bin/gofmt", run=run, scratch=tmp_path / "s", policy=rules)
+        found = [check for check in report.failed if check.name == "policy: subject"]
+        assert [(check.subject, check.reason) for check in found] == ([("bin/*", "ours")] if idle else [])
 
 
 def test_what_an_elf_file_cannot_have_is_skipped_by_name(tmp_path: Path, go_wheel: Path) -> None:

@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from needs import needs
 from publish_toys import Client, flip, serving, shelf, toy_offer
 
 from gobuild.errors import PublishError
@@ -60,6 +61,7 @@ def test_without_a_database_there_is_no_route_over_http(tmp_path: Path, go_wheel
     proxy.write(offered, tree)
     found = routes(offered, STAMP)
     assert [route.name for route in found] == ["copy", "path", "go.mod", "setup-go", "setup-go-plain", "mise"]
+    needs("curl")  # which the pasted lines download with
     copy = named(found, "copy")
     assert "Nothing is checked" in copy.words
     done = Client(goroot=go_wheel, home=tmp_path / "home").paste(*copy.lines, cwd=tree)

@@ -22,6 +22,9 @@ from gobuild.publish.ways import routes, ways
 from gobuild.receive import require, verify_release
 from gobuild.run import run
 
+pytestmark = pytest.mark.usefixtures("git")
+
+
 SECRET = minisign.SecretKey(number=b"12345678", seed=bytes(range(32)))
 DATABASE = Signer(name="acme.example/sumdb", seed=bytes(32))
 PLACE = f"releases/{STAMP}"

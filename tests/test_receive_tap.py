@@ -21,6 +21,9 @@ from gobuild.publish.ways import routes
 from gobuild.receive import require, verify_release
 from gobuild.run import run
 
+pytestmark = pytest.mark.usefixtures("git")
+
+
 TAP = "homebrew-go-acme.git"
 Edit = Callable[[Path], None]
 Change = Callable[[str], str]

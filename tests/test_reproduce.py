@@ -12,6 +12,7 @@ from inside import gobuild
 from gobuild import files
 from gobuild.compare.unsigned import unsigned
 from gobuild.model import Target
+from gobuild.patch import load
 
 TOOLS = "pkg/tool/darwin_arm64"
 CLOSED = ("--index-url", "http://127.0.0.1:9/dl/")
@@ -29,11 +30,11 @@ def rebuilt(official: Files) -> Files:
     return {name: unsigned(data) if name.startswith(("bin/", TOOLS)) else data for name, data in official.items()}
 
 
-def manifest(**more: object) -> bytes:
+def manifest(digest: str = "", **more: object) -> bytes:
     document = {
         "patches": [
-            {"name": "ours", "state": "applied", "files": ["src/runtime/proc.go", "go.env"]},
-            {"name": "idle", "state": "nothing to do", "files": ["README"]},
+            {"name": "ours", "state": "applied", "files": ["src/runtime/mgc.go", "go.env"], "sha256": digest},
+            {"name": "idle", "state": "nothing to do", "files": ["README"], "sha256": ""},
         ],
         "profile": {"cgo_enabled": None},
         "source": {"kind": "wheel"},
@@ -151,17 +152,95 @@ def test_the_official_archive_is_fetched_and_checked(
     assert report["official_source"]["digest"] == f"sha256:{files.sha256(tmp_path / 'official.tar.gz')}"
 
 
-def test_blast_radius_explains_by_the_manifest(tmp_path: Path, official: Files, rebuilt: Files) -> None:
-    patched = {"go.env": b"GOTOOLCHAIN=local\n", "src/runtime/proc.go": b"package runtime\n"}
-    ours = tar(tmp_path / "ours.tar", rebuilt | patched | {"gobuild.json": manifest()})
+DIFF = """\
+--- a/go.env
++++ b/go.env
+@@ -1 +1 @@
+-GOTOOLCHAIN=auto
++GOTOOLCHAIN=local
+--- /dev/null
++++ b/src/runtime/mgc.go
+@@ -0,0 +1 @@
++package runtime
+"""
+
+PATCHED = {"go.env": b"GOTOOLCHAIN=local\n", "src/runtime/mgc.go": b"package runtime\n"}
+
+
+def series(folder: Path, diff: str = DIFF) -> str:
+    """A series with the patch `ours`; returns the patch's digest."""
+    folder.mkdir()
+    (folder / "ours.patch").write_text(diff)
+    (folder / "series.toml").write_text(
+        '[[patch]]\nname = "ours"\ngo = ">=1.21"\nkind = "diff"\nfile = "ours.patch"\nreason = "ours"\n'
+    )
+    (patch,) = load(folder).patches
+    return patch.sha256
+
+
+def test_blast_radius_explains_by_the_patch(tmp_path: Path, official: Files, rebuilt: Files) -> None:
+    official["go.env"] = b"GOTOOLCHAIN=auto\n"
+    digest = series(tmp_path / "series")
+    ours = tar(tmp_path / "ours.tar", rebuilt | PATCHED | {"gobuild.json": manifest(digest)})
     theirs = tar(tmp_path / "official.tar", official)
-    words = ("blast-radius", "--ours", str(ours), "--against", str(theirs))
+    words = ("blast-radius", "--ours", str(ours), "--against", str(theirs), "--series", "series")
     done = gobuild(tmp_path, *words)
     assert done.code == 0, done.err
     told = json.loads(gobuild(tmp_path, *words, "--json").out)
     by = {each["name"]: each["by"] for each in told["files"]}
-    assert by == {"go.env": ["ours"], "gobuild.json": ["gobuild's manifest"], "src/runtime/proc.go": ["ours"]}
-    assert (told["ok"], told["same_executables"]) == (True, 3)
+    assert by == {"go.env": ["ours"], "gobuild.json": ["gobuild's manifest"], "src/runtime/mgc.go": ["ours"]}
+    assert (told["ok"], told["same_executables"], told["not_proven"]) == (True, 3, {})
+
+
+@pytest.mark.parametrize(
+    ("changed", "diff", "why"),
+    [
+        ({"go.env": b"GOTOOLCHAIN=local\nGOPROXY=https://evil.example\n"}, DIFF, "it makes another go.env of official"),
+        ({"src/runtime/mgc.go": b"package runtime\nfunc init() {}\n"}, DIFF, "it makes another src/runtime/mgc.go of"),
+        ({}, DIFF.replace("=local", "=path"), "the series series has no such patch of this content"),
+        ({}, "", "the series patches has no such patch"),
+    ],
+    ids=["more in a file", "more in a new file", "another patch of the name", "no patch at hand"],
+)
+def test_a_claim_explains_nothing(
+    tmp_path: Path, official: Files, rebuilt: Files, changed: Files, diff: str, why: str
+) -> None:
+    official["go.env"] = b"GOTOOLCHAIN=auto\n"
+    digest = series(tmp_path / "claimed")
+    words: tuple[str, ...] = ("--series", "series") if diff else ()
+    if diff:
+        series(tmp_path / "series", diff)
+    tar(tmp_path / "ours.tar", rebuilt | PATCHED | changed | {"gobuild.json": manifest(digest)})
+    tar(tmp_path / "official.tar", official)
+    done = gobuild(
+        tmp_path, "blast-radius", "--ours", "ours.tar", "--against", "official.tar", "--report", "r.json", *words
+    )
+    assert done.code == 8
+    assert f"the patch ours is not proven: {why}" in " ".join(done.err.split())
+    told = json.loads((tmp_path / "r.json").read_text())
+    assert told["not_proven"].keys() == {"ours"}
+    unexplained = {each["name"] for each in told["files"] if not each["by"]}
+    assert unexplained == (changed.keys() or PATCHED.keys())
+
+
+def test_a_profile_explains_what_it_writes(tmp_path: Path, official: Files, rebuilt: Files) -> None:
+    """What the manifest says of CGO_ENABLED counts only if cmd/dist wrote it down, and nothing else beside it."""
+    name = "src/go/build/zcgo.go"
+    official[name] = b'package build\n\nconst defaultCGO_ENABLED = ""\n'
+    static = official[name].replace(b'""', b'"0"')
+    profile = manifest(profile={"cgo_enabled": "0"}, patches=[])
+    tar(tmp_path / "official.tar", official)
+    for content, code in ((static, 0), (static + b"func init() {}\n", 8)):
+        tar(tmp_path / "ours.tar", rebuilt | {name: content, "gobuild.json": profile})
+        done = gobuild(tmp_path, "blast-radius", "--ours", "ours.tar", "--against", "official.tar")
+        assert done.code == code, done.err
+
+
+def test_functions_of_another_target_are_refused_up_front(tmp_path: Path) -> None:
+    (tmp_path / "ours.tar").write_bytes(b"")
+    done = gobuild(tmp_path, "blast-radius", "--ours", "ours.tar", "--target", "linux/amd64")
+    assert done.code == 2
+    assert "functions are compared in programs for darwin/arm64 only, not for linux/amd64" in done.err
 
 
 @pytest.mark.parametrize(

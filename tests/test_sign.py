@@ -26,6 +26,8 @@ from gobuild.session import Session
 from gobuild.settings import Settings
 from gobuild.sign import Signer, copies, identity, signer
 from gobuild.sign import rcodesign as adapter
+from gobuild.sign.codesign import Codesign
+from gobuild.sign.server import server
 from gobuild.verify import signature
 from gobuild.verify.signature import Signature
 
@@ -355,6 +357,9 @@ def test_what_needs_a_mac_is_refused_elsewhere(tools: str) -> None:
         ({"sign": "a.p12", "sign_password_env": "A", "sign_password_file": "b"}, "two places"),
         ({"sign": "a.p12", "sign_password_env": "hunter-2"}, "is no variable's name"),
         ({"sign": "a.p12", "timestamp_url": "tsa.example"}, "no URL"),
+        ({"sign": "a.p12", "timestamp_url": "https://me:hunter@tsa.example/"}, "timestamp_url holds credentials"),
+        ({"sign": "a.p12", "timestamp_url": "https://hunter@tsa.example/"}, "timestamp_url holds credentials"),
+        ({"base_url": "https://me:hunter@dist.example/"}, "base_url holds credentials"),
         ({"sign": "identity:x", "notarize": "x"}, "only what has a timestamp"),
     ],
 )
@@ -363,6 +368,13 @@ def test_settings_that_cannot_be(words: dict[str, str], says: str) -> None:
         Settings.of(words)
     assert says in str(caught.value)
     assert "hunter" not in str(caught.value)
+
+
+def test_of_a_timestamp_server_the_manifest_names_scheme_and_host() -> None:
+    told = {url: server(url) for url in ("", "apple", "https://tsa.example:8443/account/k3y?token=k3y")}
+    assert list(told.values()) == ["none", "apple", "https://tsa.example:8443"]
+    by_codesign = Codesign(identity=NAME, timestamp_url="https://tsa.example/k3y", environment={}, run=run)
+    assert by_codesign.told["timestamp"] == "https://tsa.example"
 
 
 def test_the_password_reaches_no_child(

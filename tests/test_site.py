@@ -13,6 +13,8 @@ from gobuild import files
 from gobuild.errors import ChecksumMismatch, ConfigError, PublishError
 from gobuild.publish import generations, minisign
 
+pytestmark = pytest.mark.usefixtures("git")
+
 
 def test_a_release_joins_and_the_old_one_stays(tmp_path: Path) -> None:
     site = tmp_path / "site"

@@ -26,6 +26,9 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from site_fixtures import published
+
+pytestmark = pytest.mark.usefixtures("git")
+
 published(Path(sys.argv[1]), *map(Path, sys.argv[2:]))
 """
 

@@ -23,6 +23,9 @@ from gobuild.publish.homebrew.words import version_in
 from gobuild.publish.shelf import Offer
 from gobuild.run import run
 
+pytestmark = pytest.mark.usefixtures("git")
+
+
 OLD, NEW = "go1.22.10-acme1.p3f9c2a1", "go1.27.3-acme1.p8e097f0"
 TAP = "homebrew-go-acme.git"
 PLACE = Place(archives="https://dl.example.com/v1")

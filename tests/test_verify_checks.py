@@ -26,9 +26,10 @@ from verify_fixtures import (
 
 from gobuild.model import TARGETS, GoVersion, Target, Verdict
 from gobuild.verify import expect
-from gobuild.verify.checks import inspect
+from gobuild.verify.checks import Inspected, inspect
 from gobuild.verify.expect import expectation
 from gobuild.verify.image import COMMANDS
+from gobuild.verify.whole import program
 
 
 @pytest.fixture(scope="module")
@@ -258,3 +259,30 @@ def test_every_symbol_that_official_binaries_import_is_allowed(darwin_wheel: Pat
     assert expect.DENIED_SYMBOLS.match("_IOServiceMatching")
     assert expect.DENIED_SYMBOLS.match("_OBJC_CLASS_$_MTLDevice")
     assert not expect.DENIED_SYMBOLS.match("_clock_gettime")
+
+
+def test_an_excuse_holds_only_where_every_problem_is_excused() -> None:
+    """Also the ninth, which a check does not name."""
+    brought = [f"_x{index} is asked of any library" for index in range(8)]
+    for more, verdict in ((["_y is asked of any library"], Verdict.SKIPPED), (["_y is asked of evil"], Verdict.FAILED)):
+        inspected = Inspected(path=Path("x"), subject="x", excuses=expect.DETECTOR)
+        inspected.judge("imports", brought + more, seen="", expected="")
+        assert [check.verdict for check in inspected.checks] == [verdict]
+
+
+@pytest.mark.parametrize("target", [DARWIN, INTEL])
+@pytest.mark.parametrize("flags", [("-ldflags=-s -w -buildid=",), ("-race",), ("-gcflags=-N -l",)])
+def test_ordinary_programs_pass(go_wheel: Path, tmp_path: Path, target: Target, flags: tuple[str, ...]) -> None:
+    """Without a build ID, and with LLVM's race detector, which has problems that are excused."""
+    path = compiled(go_wheel, tmp_path, target, flags=flags)
+    found = program(path, None, subject="hello")
+    assert failed(found) == {}
+    race = {check.name for check in found.checks if "race detector brings" in check.seen}
+    # And "code", where the linker puts a function of LLVM's between Go's; "layout" for amd64.
+    assert race >= ({"platform", "symbols", "imports"} if flags == ("-race",) else set())
+    assert race <= (set(expect.DETECTOR) if flags == ("-race",) else set())
+
+
+def test_an_unknown_elf_file_is_called_one(linux: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(put(linux, 18, "<H", 8))
+    assert failed(program(tmp_path / "x", None, subject="x"))["format"].startswith("EM_MIPS, ")

@@ -2,6 +2,7 @@
 
 import re
 import struct
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -319,3 +320,20 @@ def test_a_damaged_table_of_functions_is_malformed(hello: bytes, at: int, form: 
     assert section
     with pytest.raises(Malformed, match=message):
         functions(put(hello, section.offset + at, form, value))
+
+
+def test_hostile_tables_need_little_memory() -> None:
+    """One opcode that slides eight million pointers, and 64 MB of source files by their whole paths."""
+    names = b"/ab\0" * (1 << 24)
+    head = struct.pack("<IBBBB3Q", 0xFFFFFFF1, 0, 0, 4, 8, 1, 1, 0)
+    head += struct.pack("<5Q", 96, 96, 96, 96 + len(names), 96 + len(names))
+    table = head.ljust(96, b"\0") + names + struct.pack("<3Ii", 0, 12, 4, 0) + bytes(68)
+    tracemalloc.start()
+    try:
+        assert code.read(view(table), 0, len(table)).absolute == ("/ab",) * code.ABSOLUTE
+        count = b"\x60\x80\x80\x80\x04"
+        with pytest.raises(Malformed, match="slide more than 1048576 pointers"):
+            imports._slid(b"\x11\x22\x00" + count, {2: (0, (64 << 20) - 8)})
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()

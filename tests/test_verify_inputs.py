@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tarfile
 import zipfile
 from pathlib import Path
@@ -127,6 +128,49 @@ def test_programs_beside_the_toolchain_are_read_too(go_wheel: Path, darwin_wheel
         ("other/fat", "format"),
     }
     assert f"{KEG}/bin/own" in {check.subject for check in report.checks if check.name == "signature"}
+
+
+STRAYS = (
+    *("pkg/tool/darwin_arm64/dist", "pkg/tool/darwin_arm64/api", "pkg/tool/linux_amd64/compile"),
+    *("pkg/obj/hidden", "pkg/bootstrap/bin/hidden", "bin/darwin_amd64/go", "src/hidden", "test/hidden", "bin/script"),
+)
+
+
+@pytest.mark.parametrize("name", STRAYS)
+def test_what_distpack_does_not_pack_is_told_of_an_archive(darwin_wheel: Path, tmp_path: Path, name: str) -> None:
+    """Where make.bash works such files lie about; in an archive each of them would ship."""
+    script = name.endswith("script")
+    content = b"#!/bin/sh\n" if script else (darwin_wheel / "pkg/tool/darwin_arm64/buildid").read_bytes()[:4096]
+    with tarfile.open(tmp_path / "go.tar", "w") as tar:
+        for each in SHIPPED:
+            tar.add(darwin_wheel / each, f"go/{each}")
+        for each in (name, "src/debug/testdata/data", "src/runtime/race/race_darwin.syso"):
+            entry = tarfile.TarInfo(f"go/{each}")
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    report = look(tmp_path / "go.tar", tmp_path)
+    assert named(report, "contents").seen == name
+    read = name.startswith(("bin/", "pkg/")) and not script
+    assert ((name, "format") in by_subject(report)) is read
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(
+    darwin_wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a stand-in for the system's answer: root, as whom tests may run, reads everything."""
+    for name in SHIPPED:
+        files.write(tmp_path / "go" / name, (darwin_wheel / name).read_bytes())
+    (tmp_path / "go/pkg/locked").mkdir()
+    listed = os.scandir
+
+    def scandir(path: str) -> object:
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(VerifyError, match=r"go/pkg/locked cannot be read: Permission denied"):
+        look_only(tmp_path / "go", tmp_path)
 
 
 def test_links_are_refused_where_no_bottle_is(darwin_wheel: Path, tmp_path: Path) -> None:

@@ -26,10 +26,11 @@ from verify_fixtures import (
     put,
     resigned,
     superblob,
+    view,
 )
 
 from gobuild.model import GoVersion
-from gobuild.verify import expect
+from gobuild.verify import code, expect
 from gobuild.verify.expect import Expectation
 
 CORPUS = Path(__file__).parent / "data/corpus.zip"
@@ -188,6 +189,72 @@ WRONG: dict[str, tuple[Wrong, set[str]]] = {
         lambda data: resigned(put(data, data.index(b"\x11\x40_"), "<B", 0x12)),
         {"imports", "build ID"},
     ),
+}
+
+
+def in_segment(name: str, at: int, form: str, value: int) -> Wrong:
+    """A field of a segment's load command changed; signed again."""
+    return lambda data: resigned(put(data, command(data, "LC_SEGMENT_64", name) + at, form, value))
+
+
+def in_command(name: str, at: int, form: str, *values: int) -> Wrong:
+    """A field of a load command changed; signed again."""
+    return lambda data: resigned(put(data, command(data, name) + at, form, *values))
+
+
+def section_type(name: bytes, kind: int) -> Wrong:
+    """A section's type changed; signed again."""
+    return lambda data: resigned(put(data, data.index(b"__" + name + b"\0") + 64, "<I", kind))
+
+
+def another_entry(data: bytes) -> bytes:
+    """LC_MAIN moved to a function that every program has, and that none begins with."""
+    table, text = image(data).section("__gopclntab"), image(data).section("__text")
+    assert table and text
+    functions = code.read(view(data), table.offset, table.size)
+    place = text.offset + functions.starts[functions.spots["runtime.mallocgc"]]
+    return resigned(put(data, command(data, "LC_MAIN") + 8, "<Q", place))
+
+
+def renamed(data: bytes) -> bytes:
+    """A segment, and the segment's name in all its sections."""
+    end = image(data).commands_end
+    return resigned(data[:end].replace(b"__DATA\0\0", b"__EVIL\0\0") + data[end:])
+
+
+def behind_a_name(data: bytes) -> bytes:
+    """Not signed again: nothing reads on that far."""
+    at = command(data, "LC_LOAD_DYLIB")
+    return put(data, at + struct.unpack_from("<I", data, at + 4)[0] - 1, "<B", 0x41)
+
+
+LAID_OUT: dict[str, Wrong] = {
+    "a first page of 16 KiB": in_segment("__PAGEZERO", 32, "<Q", 0x4000),
+    "code that is not executable": in_segment("__TEXT", 60, "<I", 1),
+    "code that cannot be read": in_segment("__TEXT", 60, "<I", 4),
+    "code without rights": in_segment("__TEXT", 60, "<I", 0),
+    "code that may never be written": in_segment("__TEXT", 56, "<I", 5),
+    "a __LINKEDIT without rights": in_segment("__LINKEDIT", 60, "<I", 0),
+    "a protected segment": in_segment("__TEXT", 68, "<I", 8),
+    "unknown flags of a segment": in_segment("__LINKEDIT", 68, "<I", 0xFFFFFFFF),
+    "constants that dyld leaves writable": in_segment("__DATA_CONST", 68, "<I", 0),
+    "a __LINKEDIT in the system's addresses": in_segment("__LINKEDIT", 24, "<Q", 1 << 63),
+    "a library's version that there is not": in_command("LC_LOAD_DYLIB", 20, "<I", 0xFFFFFFFF),
+    "a library's current version": in_command("LC_LOAD_DYLIB", 16, "<I", 0xFFFFFFFF),
+    "a stack without end": in_command("LC_MAIN", 16, "<Q", 1 << 60),
+    "no rebase opcodes": in_command("LC_DYLD_INFO_ONLY", 8, "<2I", 0, 0),
+    "no indirect symbols": in_command("LC_DYSYMTAB", 56, "<2I", 0, 0),
+    "types that are run before main": section_type(b"typelink", 9),
+    "data that is run before main": section_type(b"data", 9),
+    "data that replaces functions": section_type(b"data", 0xD),
+    "data that is not loaded": section_type(b"noptrdata", 1),
+    "a segment of another name": renamed,
+}
+WRONG |= {name: (change, {"layout", "build ID"}) for name, change in LAID_OUT.items()}
+WRONG |= {
+    "no bind opcodes": (in_command("LC_DYLD_INFO_ONLY", 16, "<2I", 0, 0), {"imports", "build ID"}),
+    "another function at the entry": (another_entry, {"code", "build ID"}),
+    "bytes behind a library's name": (behind_a_name, {"format"}),
 }
 
 

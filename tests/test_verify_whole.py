@@ -179,6 +179,7 @@ def test_foreign_binaries_in_pkg_tool_are_refused(go_wheel: Path, darwin_wheel: 
         require(report)
 
 
+@pytest.mark.slow
 def test_a_built_toolchain_is_held_to_its_stamp_and_patches(go_wheel: Path, darwin_wheel: Path, tmp_path: Path) -> None:
     root = crossed(go_wheel, darwin_wheel, tmp_path / "go")
     said: list[str] = []

@@ -22,6 +22,9 @@ from gobuild.publish.ways import routes, ways
 from gobuild.session import Session
 from gobuild.settings import Settings
 
+pytestmark = pytest.mark.usefixtures("git")
+
+
 SETTINGS = Settings(name="go-acme", base_url="https://go.acme.example", suffix="acme1.{id}")
 
 

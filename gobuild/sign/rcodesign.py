@@ -18,10 +18,9 @@ from typing import Any
 from gobuild import files
 from gobuild.errors import SignError, ToolMissing
 from gobuild.sign.identity import Identity
+from gobuild.sign.server import APPLE, server
 
 PACKAGE = "apple-platform-py"
-APPLE = "apple"
-"""The timestamp server that apple-platform-py uses by itself."""
 
 
 def library() -> Any:
@@ -108,7 +107,7 @@ class Certificate:
             "by": self.identity.name,
             "team": self.identity.team,
             "certificate": f"sha256:{self.identity.sha256}",
-            "timestamp": self.timestamp_url or "none",
+            "timestamp": server(self.timestamp_url),
             "tool": f"{PACKAGE} {version(PACKAGE)}",
         }
 

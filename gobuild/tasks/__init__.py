@@ -13,7 +13,7 @@ from invoke.context import Context
 from gobuild import identify as identifying
 from gobuild import pipeline
 from gobuild.console import Console
-from gobuild.errors import the_systems_no_is_ours
+from gobuild.errors import ConfigError, the_systems_no_is_ours
 from gobuild.model import Target
 from gobuild.patch import series as load_series
 from gobuild.report import kind_of
@@ -73,15 +73,18 @@ def verify(
     path: str,
     report: list[str] | None = None,
     target: str = "",
-    policy: str = "",
+    policy: str | None = None,
     trust: str = "",
     json: bool = False,
 ) -> None:
     """Checks every executable of a toolchain, or any program that one built, wherever it came from."""
+    for word, value in (("a path", path), ("--policy", policy)):
+        if value is not None and not value.strip():
+            raise ConfigError(f"{word} is an empty word", "a shell variable that is not set may stand there")
     reports = [Path(name) for name in report or ()]
     for name in reports:
         kind_of(name)
-    wanted, rules = Target.parse(target) if target else None, load_policy(policy)
+    wanted, rules = Target.parse(target) if target else None, load_policy(policy or "")
     roots = load_roots(Path(trust)) if trust else ()
     with interruptible(), tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
         found = verify_path(Path(path), run=run, scratch=Path(scratch), target=wanted, policy=rules, roots=roots)

@@ -145,7 +145,10 @@ def require(report: Report) -> None:
     """
     failed = report.failed
     if failed:
-        lines = [f"{each.subject}: {each.name}: {each.seen} (expected: {each.expected})" for each in failed[:NAMED]]
+        # What a check has seen may be a compiler's output, in lines; a file's name never is.
+        lines = [
+            f"{visible(each.subject)}: {each.name}: {each.seen} (expected: {each.expected})" for each in failed[:NAMED]
+        ]
         if len(failed) > NAMED:
             lines.append(f"and {len(failed) - NAMED} more")
         count = "1 check failed" if len(failed) == 1 else f"{len(failed)} checks failed"

@@ -27,11 +27,13 @@ class BuildInfo:
         version: the toolchain that built it: VERSION's first line.
         path: the main package: "cmd/go".
         settings: the build settings by name: "GOOS", "-trimpath".
+        other: all other lines, of modules: "mod", "dep", "=>".
     """
 
     version: str
     path: str
     settings: Mapping[str, str]
+    other: tuple[str, ...] = ()
 
 
 def read(view: View, offset: int, size: int) -> BuildInfo:
@@ -61,6 +63,7 @@ def read(view: View, offset: int, size: int) -> BuildInfo:
         version=version.decode("utf-8", "replace"),
         path=next((value for key, value in fields if key == "path"), ""),
         settings={key: _unquote(value) for key, value in settings},
+        other=tuple(line for line in lines if not line.startswith(("build\t", "path\t"))),
     )
 
 

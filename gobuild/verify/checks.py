@@ -42,6 +42,6 @@ def examine(view: View, inspected: Inspected, *, program: str, expected: Expecta
     Raises:
         Malformed: the file cannot be read on.
     """
-    inspected.size = view.size
+    inspected.size, inspected.excuses = view.size, expected.excuses
     found = FORMATS[expected.target.goos](view, inspected, program, expected)
     parts.judge(view, inspected, found, program, expected)

@@ -10,9 +10,10 @@ unchanged, this says that it is for the machine that the header names.
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-from gobuild.verify.view import Malformed, View
+from gobuild.verify.view import NAME_LIMIT, Malformed, View
 
 MAGIC = 0xFFFFFFF1
 """Of the format since Go 1.20."""
@@ -20,9 +21,13 @@ MAGIC = 0xFFFFFFF1
 HEADER = struct.Struct("<IBBBB3Q")
 FUNCTIONS_LIMIT = 1 << 20
 NAMES_LIMIT = 1 << 26
+ABSOLUTE = 3
 
 SPOTS = ("runtime.schedinit", "runtime.mallocgc", "runtime.newproc", "runtime.gcStart", "runtime.main", "main.main")
 """Functions that every Go program has; those of them that are found are decoded to their ends."""
+
+ENTRY = {(goos, goarch): f"_rt0_{goarch}_{goos}" for goos in ("darwin", "linux") for goarch in ("arm64", "amd64")}
+"""The function that a program of Go's own linker begins with (src/runtime/rt0_*.s)."""
 
 SAMPLE, WINDOW = 48, 256
 """How many functions more are decoded, evenly spread over the text, and how many bytes of each at most."""
@@ -49,8 +54,8 @@ class Functions:
         quantum: bytes of the smallest instruction.
         starts: where each function begins, from the text's start, in order; the last one is the end of them all.
         files: how many source files are named.
-        absolute: the names of source files that are whole paths: -trimpath leaves none.
-        spots: the number of each function of `SPOTS` that is there, by name.
+        absolute: the first `ABSOLUTE` names of source files that are whole paths: -trimpath leaves none.
+        spots: the number of each function of `SPOTS` and `ENTRY` that is there, by name.
     """
 
     quantum: int
@@ -85,15 +90,25 @@ def read(view: View, offset: int, size: int) -> Functions:
         raise Malformed(f"the table of functions says {count} functions in {room} bytes")
     wanted = _wanted(view, offset + names, offset + units)
     starts, spots = _functions(view, offset + functions, room, count, wanted)
-    texts = view.copy(offset + sources, min(tables - sources, NAMES_LIMIT), "the names of source files")
-    absolute = [each.decode("utf-8", "replace") for each in texts.split(b"\0") if each.startswith(b"/")]
-    return Functions(quantum=quantum, starts=starts, files=files, absolute=tuple(absolute), spots=spots)
+    absolute = tuple(islice(_absolute(view, offset + sources, offset + tables), ABSOLUTE))
+    return Functions(quantum=quantum, starts=starts, files=files, absolute=absolute, spots=spots)
+
+
+def _absolute(view: View, start: int, end: int) -> Iterator[str]:
+    """The names of source files that are whole paths, one after the other: nothing is made of the others."""
+    at = start if view.data[start : min(start + 1, end)] == b"/" else view.data.find(b"\0/", start, end) + 1
+    while at:
+        most = min(end, at + NAME_LIMIT)
+        stop = view.data.find(b"\0", at, most)
+        stop = most if stop < 0 else stop
+        yield view.copy(at, stop - at, "the name of a source file").decode("utf-8", "replace")
+        at = view.data.find(b"\0/", stop, end) + 1
 
 
 def _wanted(view: View, start: int, end: int) -> dict[int, str]:
-    """`SPOTS` by the place of their names."""
+    """`SPOTS` and `ENTRY` by the place of their names."""
     names = view.copy(start, min(end - start, NAMES_LIMIT), "the names of functions")
-    found = ((names.find(b"\0" + name.encode() + b"\0"), name) for name in SPOTS)
+    found = ((names.find(b"\0" + name.encode() + b"\0"), name) for name in (*SPOTS, *ENTRY.values()))
     return {at + 1: name for at, name in found if at >= 0}
 
 
@@ -119,7 +134,9 @@ def _functions(
     return starts, spots
 
 
-def problems(view: View, functions: Functions, text: tuple[int, int], entry: int, goarch: str) -> Iterator[str]:
+def problems(
+    view: View, functions: Functions, text: tuple[int, int], entry: int, goarch: str, begins: str = ""
+) -> Iterator[str]:
     """Whether the instructions are those of the machine.
 
     Args:
@@ -128,8 +145,12 @@ def problems(view: View, functions: Functions, text: tuple[int, int], entry: int
         text: offset and size of the section with the code.
         entry: the file offset of the first instruction.
         goarch: "arm64" or "amd64".
+        begins: the function that the first instruction must be of; empty accepts any.
     """
     offset, size = text
+    first = functions.spots.get(begins)
+    if begins and (first is None or offset + functions.starts[first] != entry):
+        yield f"the entry point is not {begins}"
     if functions.quantum != QUANTUM[goarch]:
         yield f"the table of functions is for instructions of {functions.quantum} bytes, not {goarch}'s"
     if functions.starts[-1] > size:

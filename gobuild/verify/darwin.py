@@ -7,7 +7,7 @@ Each check is a sentence of the report: what was seen, or what is wrong. What is
 import struct
 from collections.abc import Iterator
 
-from gobuild.verify import buildid, expect, imports, layout, macho, signature, unwind
+from gobuild.verify import buildid, expect, imports, layout, macho, shape, signature, unwind
 from gobuild.verify.expect import Expectation
 from gobuild.verify.image import ARM64, EXECUTE, LEGACY, PLATFORM_MACOS, MachO, Range
 from gobuild.verify.inspected import Inspected
@@ -36,7 +36,11 @@ def judge(view: View, inspected: Inspected, program: str, expected: Expectation)
     )
     inspected.judge(
         "layout",
-        [*layout.problems(image, size=view.size, page=page, pie=expected.pie), *layout.header(view, image)],
+        [
+            *layout.problems(image, size=view.size, page=page, pie=expected.pie),
+            *layout.header(view, image),
+            *shape.problems(image, page=page, own=expected.own, linker=expected.pie),
+        ],
         seen=f"{len(image.commands)} load commands, {len(image.segments)} segments"
         + (", position-independent" if expected.pie else ""),
         expected="load commands and segments as Go's linker lays them out",
@@ -118,9 +122,11 @@ def _claims(image: MachO, expected: Expectation) -> Iterator[str]:
         (each.name, names[each.ordinal - 1] if 0 < each.ordinal <= len(names) else imports.SPECIAL.get(each.ordinal))
         for each in image.bindings
     ]
-    if not image.bindings:
+    if not expected.pie and not image.bindings:
         # Go 1.21 for darwin/amd64 leaves it to dyld to look in every library: the one that exports it must be there.
         claims = [(name, homes[name] if homes.get(name) in names else None) for name in image.imports]
+    elif unbound := sorted(set(image.imports) - image.bound):
+        yield f"imported, but never bound: {', '.join(unbound[:5])}"
     for each in image.bindings if expected.own else ():
         if each.flags or each.table != "bind opcodes":
             yield f"{each.name} is bound by {each.table}, flags {each.flags}"
@@ -171,8 +177,9 @@ def _parts(view: View, image: MachO) -> Parts:
     at = view.data.find(buildid.PREFIX, text.offset, text.offset + text.size) if text else -1
     return Parts(
         buildinfo=(info.offset, info.size) if info else None,
-        # The build ID is the first of Go's functions; a C linker may put others in front of it.
-        text=(at, text.offset + text.size - at) if text and at >= 0 else None,
+        # The build ID is the first of Go's functions; a C linker may put others in front of it. Without one, Go's own
+        # linker begins __text with them.
+        text=(max(at, text.offset), text.offset + text.size - max(at, text.offset)) if text else None,
         table=(table.offset, table.size) if table else None,
         entry=image.entry or 0,
         buildid=buildid.at_text(view, at, text.offset + text.size - at) if text and at >= 0 else "",

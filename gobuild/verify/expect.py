@@ -8,7 +8,7 @@ of go1.21.13, 1.22.10, 1.23.9, 1.24.11, 1.25.5, 1.26.6 and 1.27.3 for darwin/arm
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files as resource
 
@@ -87,6 +87,23 @@ TOOL_SETTINGS = {"-buildmode": "exe", "-compiler": "gc", "-trimpath": "true", "C
 keeps from being recorded."""
 
 
+DETECTOR: Mapping[str, re.Pattern[str]] = {
+    "platform": re.compile(r"macOS \S*, SDK \S*|platform 0|LC_VERSION_MIN_MACOSX, which LC_BUILD_VERSION replaced"),
+    "symbols": re.compile(r"_dlsym"),
+    "imports": re.compile(r"\S+ is asked of any library\b.*"),
+    "code": re.compile(r"function \d+ of \d+ is out of order"),
+    "layout": re.compile(r"no LC_BUILD_VERSION"),
+}
+"""What the race detector brings into a darwin program, as problems of checks that were made for Go's own code: LLVM's
+object in src/runtime/race has an SDK version of its own (seen: 12.3 in 1.22.10; for amd64 the older LC_VERSION_MIN),
+imports dlsym, and Go's linker lets its symbols be looked up in every library and puts its functions among Go's. A check
+that failed on nothing else is skipped, and says so."""
+
+
+LIBRARIES = frozenset({"c-archive", "c-shared", "plugin", "shared"})
+"""Build modes that make no program: what these are like, nobody has measured, and nothing here was made for them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """Facts that hold from a Go version on; what is None is as it was.
@@ -158,6 +175,7 @@ class Expectation:
         own: whether it is a toolchain's own or a probe, made by the go command and not changed since but by signing;
             imports are then only what the standard library asks for.
         trusting: the programs that may link the libraries of `TRUST`; empty where nobody has measured.
+        excuses: by a check's name, what may be wrong without counting: `of_race` says why.
     """
 
     target: Target
@@ -177,6 +195,7 @@ class Expectation:
     pie: bool = True
     own: bool = True
     trusting: frozenset[str] = frozenset()
+    excuses: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
 
 
 def expectation(version: GoVersion | None, target: Target, *, stamp: str, uuid: bool = False) -> Expectation:
@@ -233,6 +252,11 @@ def of_program(expected: Expectation, *, cgo: str | None) -> Expectation:
     if cgo != "0":
         del settings["CGO_ENABLED"]
     return replace(expected, settings=settings, stripped=False, static=cgo == "0")
+
+
+def of_race(expected: Expectation) -> Expectation:
+    """What a program must be like that has the race detector in it (-race), which for darwin is LLVM's object."""
+    return replace(expected, excuses=DETECTOR) if expected.target.goos == "darwin" else expected
 
 
 def of_any(expected: Expectation) -> Expectation:

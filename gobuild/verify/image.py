@@ -11,7 +11,12 @@ EXECUTE = 2
 PIE, DYLDLINK, TWOLEVEL, STACK_EXECUTION = 0x200000, 0x4, 0x80, 0x20000
 NO_UNDEFINED, WEAK_DEFINED, WEAK_BOUND = 0x1, 0x8000, 0x10000
 PLATFORM_MACOS = 1
-WRITE, EXEC = 2, 4
+READ, WRITE, EXEC = 1, 2, 4
+REGULAR, ZEROFILL, POINTERS, STUBS = 0x0, 0x1, 0x6, 0x8
+"""Types of sections: S_REGULAR, S_ZEROFILL, S_NON_LAZY_SYMBOL_POINTERS, S_SYMBOL_STUBS."""
+
+READ_ONLY = 0x10
+"""SG_READ_ONLY: dyld takes the right to write away when it has bound the segment."""
 
 OTHERS = {
     b"\xca\xfe\xba\xbe": "a fat (universal) file or a Java class",
@@ -65,7 +70,11 @@ DYLIBS = frozenset(name for name in COMMANDS.values() if name.endswith("_DYLIB")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A section. `zerofill` ones (__bss) have no bytes in the file."""
+    """A section. `zerofill` ones (__bss) have no bytes in the file.
+
+    `first` is where a section of stubs or of symbols' pointers begins in the indirect symbol table (reserved1), and
+    `stub` the bytes of each stub (reserved2).
+    """
 
     segment: str
     name: str
@@ -74,11 +83,18 @@ class Section:
     offset: int
     relocations: int
     flags: int
+    first: int
+    stub: int
+
+    @property
+    def kind(self) -> int:
+        """The section's type (SECTION_TYPE)."""
+        return self.flags & 0xFF
 
     @property
     def zerofill(self) -> bool:
         """S_ZEROFILL, S_GB_ZEROFILL or S_THREAD_LOCAL_ZEROFILL."""
-        return self.flags & 0xFF in (0x1, 0xC, 0x12)
+        return self.kind in (ZEROFILL, 0xC, 0x12)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +108,7 @@ class Segment:
     size: int
     maxprot: int
     initprot: int
+    flags: int
     sections: tuple[Section, ...]
 
 
@@ -140,11 +157,13 @@ class MachO:
         commands_end: the offset behind them.
         segments: in order.
         dylibs: (load command, install name), in order.
+        versions: the current and the compatibility version that each of them must have at least, and its timestamp.
         rpaths, dylinker: as named.
         uuid: LC_UUID's, as 32 hex digits, or empty.
         platform: LC_BUILD_VERSION's, 0 without one.
         minos, sdk: "11.0".
         entry: the file offset of the first instruction, by LC_MAIN or (Go for darwin/amd64) LC_UNIXTHREAD.
+        stack: bytes of stack that LC_MAIN asks for; zero leaves it to the kernel.
         linkedit: everything in __LINKEDIT that a command points to, the signature too.
         signature: LC_CODE_SIGNATURE's range, or None.
         undefined: by LC_DYSYMTAB, the number of the first undefined symbol, and how many there are.
@@ -163,6 +182,7 @@ class MachO:
     offsets: list[int] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
     dylibs: list[tuple[str, str]] = field(default_factory=list)
+    versions: list[tuple[int, int, int]] = field(default_factory=list)
     rpaths: list[str] = field(default_factory=list)
     dylinker: str = ""
     uuid: str = ""
@@ -170,6 +190,7 @@ class MachO:
     minos: str = ""
     sdk: str = ""
     entry: int | None = None
+    stack: int = 0
     linkedit: list[Range] = field(default_factory=list)
     signature: Range | None = None
     undefined: tuple[int, int] = (0, 0)

@@ -13,6 +13,10 @@ from functools import partial
 from gobuild.verify.image import TWOLEVEL, WRITE, Binding, MachO, Range
 from gobuild.verify.view import Malformed, View
 
+POINTERS_LIMIT = 1 << 20
+"""Pointers that opcodes of another linker than Go's may slide; each costs memory, and one opcode can mean any number.
+A Go program of 60 MB, linked by Go's linker, has half a million."""
+
 OPCODES_LIMIT = 1 << 24
 """Bytes of opcodes; Go 1.27.3's cmd/go, the largest measured, has 331,000 to rebase and 2,600 to bind."""
 
@@ -252,6 +256,8 @@ def _run(  # noqa: PLR0912  (an interpreter has a branch for each opcode)
             raise Malformed(f"rebase opcodes hold {opcode | low:#x}")
         if count and (kind != POINTER or count > last // 8 + 1):
             raise Malformed("rebase opcodes that slide no pointers, or leave their segment")
+        if len(done) + count > POINTERS_LIMIT:
+            raise Malformed(f"rebase opcodes slide more than {POINTERS_LIMIT} pointers")
         for _ in range(count):
             if offset > last:
                 raise Malformed(f"a pointer in segment {segment} is slid, which is not writable or not there")

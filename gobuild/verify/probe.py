@@ -7,7 +7,6 @@ refused in the right words.
 """
 
 import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from gobuild import files
 from gobuild.errors import CommandError, ToolMissing
-from gobuild.model import Target, Verdict
+from gobuild.model import Target
 from gobuild.run import Result, Runner
 from gobuild.verify import expect
 from gobuild.verify.checks import Inspected, inspect
@@ -39,17 +38,6 @@ RACE_FOUND = 66
 NO_CGO = "-race requires cgo"
 """How the go command refuses -race where it needs a C compiler: everywhere but on darwin
 (src/cmd/go/internal/work/init.go)."""
-
-DETECTOR = {
-    "platform": re.compile(r"macOS \S+, SDK \S+"),
-    "symbols": re.compile(r"_dlsym"),
-    "imports": re.compile(r"\S+ is asked of any library\b.*"),
-    "code": re.compile(r"function \d+ of \d+ is out of order"),
-}
-"""What the race detector brings into a darwin program, as problems of checks that were made for Go's own code: LLVM's
-object in src/runtime/race has an SDK version of its own (seen: 12.3 in 1.22.10), imports dlsym, and Go's linker lets
-its symbols be looked up in every library and puts its functions among Go's. A check that failed on nothing else is
-skipped, and says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,7 +205,6 @@ def _compiled(job: Job, each: Probe, program: Path, *, run: Runner) -> Inspected
         inspected = inspect(
             program, subject=each.subject, program=f"{MODULE}/{each.folder}", expected=_wanted(job, each)
         )
-        _excuse(each, inspected)
         _execute(job, each, inspected, run=run)
     return inspected
 
@@ -235,19 +222,8 @@ def _wanted(job: Job, each: Probe) -> Expectation:
         settings["CGO_ENABLED"] = "1"
     # On linux a position-independent program has an interpreter; C's objects bring debugging information of their own.
     static = expected.static and not (each.race or "pie" in settings["-buildmode"])
-    return replace(expected, settings=settings, static=static, debugging=cgo == "1")
-
-
-def _excuse(each: Probe, inspected: Inspected) -> None:
-    """Skips a check that failed on what the race detector's own object brings, and on nothing else."""
-    if not each.race:
-        return
-    for index, check in enumerate(inspected.checks):
-        brought = DETECTOR.get(check.name)
-        problems = check.seen.split("; ")
-        if brought and check.verdict is Verdict.FAILED and all(brought.fullmatch(problem) for problem in problems):
-            reason = f"{check.seen}: what LLVM's race detector brings"
-            inspected.checks[index] = replace(check, verdict=Verdict.SKIPPED, seen=reason, expected="")
+    wanted = replace(expected, settings=settings, static=static, debugging=cgo == "1")
+    return expect.of_race(wanted) if each.race else wanted
 
 
 def _run(job: Job, each: Probe, words: list[str | Path], *, run: Runner) -> Result | str:

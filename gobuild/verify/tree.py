@@ -1,7 +1,9 @@
 """A toolchain's folder: a GOROOT comes in, the executables that ship with it go out.
 
-What ships is what distpack takes (src/cmd/distpack/pack.go): bin/go and bin/gofmt, and pkg/tool of the target. src and
-test are never looked at: they hold objects and texts of their own that mean nothing for the toolchain.
+What ships is what distpack takes (src/cmd/distpack/pack.go): bin/go and bin/gofmt, and pkg/tool of the target. Where
+make.bash works, much else lies about that never ships; in what is packed (an archive, a bottle, a keg), nothing in bin
+and pkg is passed over, and what distpack would not have taken is told. In src and test stand objects that are data of
+Go's own tests and race detector; in what is packed, other executables there are told too.
 """
 
 import json
@@ -22,6 +24,12 @@ PROGRAMS = ("go", "gofmt")
 UNSHIPPED = frozenset({"obj", "bootstrap", "distpack"})
 """Folders in pkg that make.bash and distpack work in."""
 
+SHIPPED = re.compile(r"bin/gofmt|bin/go|pkg/include/[^/]+\.h|pkg/tool/(?P<folder>[^/]+)/(?P<tool>[^/]+)")
+"""What distpack takes of bin and pkg; of pkg/tool, the target's without `expect.DROPPED`."""
+
+DATA = re.compile(r"(?:src|test)/(?:.+/)?(?:testdata/.+|[^/]+\.syso)")
+"""Where executables and objects stand in src and test of the official releases from 1.21 to 1.27, and nowhere else."""
+
 EXECUTABLES = tuple(magic for magic, kind in image.OTHERS.items() if "Mach-O" in kind or "fat" in kind or "ELF" in kind)
 MAGICS: tuple[bytes, ...] = (*EXECUTABLES, struct.pack("<I", image.MAGIC))
 """How an executable begins; whatever begins so is checked, wherever in bin and pkg it stands."""
@@ -39,6 +47,7 @@ class Tree:
         uuid: whether gobuild's own patch made the linker write LC_UUID.
         cgo: the profile's CGO_ENABLED; None for upstream's default.
         ldflags: the profile's.
+        packed: whether it is what distpack packed, not a folder that make.bash works in.
     """
 
     root: Path
@@ -48,6 +57,7 @@ class Tree:
     uuid: bool = False
     cgo: str | None = None
     ldflags: str = ""
+    packed: bool = False
 
     @property
     def tools(self) -> Path:
@@ -65,7 +75,11 @@ def version(root: Path) -> str:
 
 def tools(tree: Tree) -> set[str]:
     """The names of the tools that ship."""
-    return {path.name for path in walk(tree.tools)} - expect.DROPPED
+    return {path.name for path in walk(tree.tools)} - _dropped(tree)
+
+
+def _dropped(tree: Tree) -> frozenset[str]:
+    return frozenset() if tree.packed else expect.DROPPED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,23 +93,45 @@ class Executable:
 
 def executables(tree: Tree) -> Iterator[Executable]:
     """Every executable that ships, in the order of their names; go and gofmt also where they are missing."""
+    crossed = frozenset() if tree.packed else frozenset({target.underscored for target in TARGETS})
+    unshipped = frozenset() if tree.packed else UNSHIPPED | {"tool"}
     for name in PROGRAMS:
         yield Executable(path=tree.bin / name, subject=f"bin/{name}", program=f"cmd/{name}")
-    for path in walk(tree.bin, skip=frozenset({target.underscored for target in TARGETS})):
-        if path.name not in PROGRAMS and executable(path):
+    for path in walk(tree.bin, skip=crossed):
+        if path not in [tree.bin / name for name in PROGRAMS] and executable(path):
             yield Executable(path=path, subject=f"bin/{path.relative_to(tree.bin)}", program="")
-    for path in walk(tree.root / "pkg", skip=UNSHIPPED | {"tool"}):
+    for path in walk(tree.root / "pkg", skip=unshipped, never=frozenset({tree.tools})):
         if executable(path):
             yield Executable(path=path, subject=str(path.relative_to(tree.root)), program="")
     for path in walk(tree.tools):
-        if path.name not in expect.DROPPED:
+        if path.name not in _dropped(tree):
             yield Executable(path=path, subject=str(path.relative_to(tree.root)), program=f"cmd/{path.name}")
 
 
-def others(folder: Path, root: Path | None) -> Iterator[Path]:
+def strays(tree: Tree) -> Iterator[str]:
+    """What distpack would not have packed: in bin and pkg any such file, in src and test executables; one each."""
+    for folder in ("bin", "pkg", "src", "test"):
+        for path in walk(tree.root / folder):
+            name = path.relative_to(tree.root).as_posix()
+            if folder in ("src", "test"):
+                if not DATA.fullmatch(name) and executable(path):
+                    yield name
+            else:
+                place = SHIPPED.fullmatch(name)
+                if not place or (
+                    place["tool"] and (place["folder"] != tree.target.underscored or place["tool"] in expect.DROPPED)
+                ):
+                    yield name
+
+
+def others(folder: Path, root: Path | None, *, packed: bool = False) -> Iterator[Path]:
     """Executables and links below a folder that are not where the GOROOT `root` has its own, nor in src or test."""
     known = frozenset(root / name for name in ("bin", "pkg", "src", "test")) if root else frozenset()
-    return (path for path in walk(folder, skip=frozenset({".git"}), never=known) if executable(path))
+    return (
+        path
+        for path in walk(folder, skip=frozenset() if packed else frozenset({".git"}), never=known)
+        if executable(path)
+    )
 
 
 def walk(folder: Path, skip: frozenset[str] = frozenset(), never: frozenset[Path] = frozenset()) -> Iterator[Path]:
@@ -105,12 +141,23 @@ def walk(folder: Path, skip: frozenset[str] = frozenset(), never: frozenset[Path
         folder: where to begin.
         skip: names of folders directly in it to leave out.
         never: folders to leave out.
+
+    Raises:
+        VerifyError: a folder cannot be read.
     """
-    for place, folders, names in os.walk(folder):
+    for place, folders, names in os.walk(folder, onerror=_unreadable):
         links = [name for name in folders if Path(place, name).is_symlink()]
         left_out = {name for name in folders if Path(place, name) in never} | set(links)
         folders[:] = sorted(set(folders) - left_out - (skip if place == str(folder) else set()))
         yield from (Path(place, name) for name in sorted([*names, *links]))
+
+
+def _unreadable(error: OSError) -> None:
+    """What os.walk would pass over; a folder that is not there has no files."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise VerifyError(
+            f"{error.filename} cannot be read: {error.strerror}", "verify as a user who may read all of it"
+        ) from error
 
 
 def executable(path: Path) -> bool:
@@ -137,13 +184,21 @@ def identify(path: Path) -> Target | None:
     return Target(goos="darwin", goarch=goarch) if magic == image.MAGIC and goarch else None
 
 
-def find(root: Path, target: Target | None, *, called: str) -> Tree:
+def resembled(path: Path) -> Target:
+    """The target whose format an unknown file is nearest to, so that its reader can say what else the file is."""
+    with path.open("rb") as file:
+        elf = file.read(4) == b"\x7fELF"
+    return Target(goos="linux", goarch="amd64") if elf else Target(goos="darwin", goarch="arm64")
+
+
+def find(root: Path, target: Target | None, *, called: str, packed: bool = False) -> Tree:
     """Looks at a GOROOT that nobody describes.
 
     Args:
         root: the folder.
         called: what the user calls it.
         target: which toolchain to look at, where make.bash left more than one there.
+        packed: as for `Tree`; then there is one toolchain, and go stands in bin.
 
     Raises:
         ConfigError: it is no GOROOT, or holds toolchains for several targets and none was chosen.
@@ -154,7 +209,7 @@ def find(root: Path, target: Target | None, *, called: str) -> Tree:
         raise ConfigError(
             f"{called} is no GOROOT: it has no readable VERSION", "the folder that holds bin, pkg and VERSION"
         )
-    crossed = [each for each in TARGETS if (root / "bin" / each.underscored / "go").is_file()]
+    crossed = [each for each in TARGETS if not packed and (root / "bin" / each.underscored / "go").is_file()]
     if target is None and len(crossed) > 1:
         raise ConfigError(f"{called} holds toolchains for {', '.join(map(str, crossed))}", "give --target")
     found = target or (crossed[0] if crossed else _of_folder(root))
@@ -165,6 +220,7 @@ def find(root: Path, target: Target | None, *, called: str) -> Tree:
         target=found,
         bin=root / "bin" / (found.underscored if found in crossed else ""),
         stamp=stamp,
+        packed=packed,
     )
     if not any(each.path.is_file() for each in executables(tree)):
         raise VerifyError(f"{called} has no executable for {found}", "another --target")

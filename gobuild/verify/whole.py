@@ -122,12 +122,20 @@ def _toolchain(shipped: Tree, way: Way, no_probe: str) -> tuple[list[Check], lis
 
 
 def _tree(shipped: Tree, expected: Expectation) -> list[Check]:
-    """The checks of the tree as a whole: VERSION, and which tools there are."""
+    """The checks of the tree as a whole: VERSION, what an archive holds besides, and which tools there are."""
     version = tree.version(shipped.root)
     stamp = Inspected(path=shipped.root / "VERSION", subject="VERSION")
     wrong = [] if version == shipped.stamp else [version or "none"]
     stamp.judge("version", wrong, seen=version, expected=shipped.stamp)
 
+    contents = Inspected(path=shipped.root, subject="bin, pkg, src, test")
+    if shipped.packed:
+        contents.judge(
+            "contents",
+            tree.strays(shipped),
+            seen="nothing that distpack would not have packed",
+            expected="go, gofmt, pkg/include and the tools; in src and test executables as test data and .syso only",
+        )
     tools = Inspected(path=shipped.tools, subject=f"pkg/tool/{shipped.target.underscored}")
     present = tree.tools(shipped)
     if expected.tools:
@@ -136,7 +144,7 @@ def _tree(shipped: Tree, expected: Expectation) -> list[Check]:
         tools.judge("tools", missing, seen=seen, expected=", ".join(sorted(expected.tools)))
     else:
         tools.skip("tools", f"{len(present)} tools; no list known for {shipped.stamp}")
-    return [*stamp.checks, *tools.checks]
+    return [*stamp.checks, *contents.checks, *tools.checks]
 
 
 def no_probe(shipped: Tree, host: Target) -> str:
@@ -149,12 +157,19 @@ def no_probe(shipped: Tree, host: Target) -> str:
 
 def program(path: Path, target: Target | None, *, subject: str, roots: tuple[bytes, ...] = ()) -> Inspected:
     """The checks of one executable, held to what it says of itself."""
-    seems = target or tree.identify(path) or Target(goos="darwin", goarch="arm64")
+    seems = target or tree.identify(path) or tree.resembled(path)
     info = build_information(path, seems)
+    mode = info.settings.get("-buildmode", "") if info else ""
+    if mode in expect.LIBRARIES:
+        refused = Inspected(path=path, subject=subject)
+        refused.judge("format", [f"a library, by -buildmode={mode}"], seen="", expected="a program")
+        return refused
     stamp, main = (info.version, info.path) if info else ("", "")
     expected = replace(expect.expectation(expect.release_of(stamp), seems, stamp=stamp), roots=roots)
     if not main.startswith("cmd/"):
         expected = expect.of_any(expected)
+        if info and info.settings.get("-race") == "true":
+            expected = expect.of_race(expected)
     return inspect(path, subject=subject, program=main, expected=expected)
 
 

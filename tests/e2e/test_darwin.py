@@ -220,7 +220,7 @@ def test_ctrl_c_while_it_verifies_and_packs(darwin: Build, cache: Path) -> None:
         text=True,
     )
     assert process.stdout
-    while "a probe program" not in (line := process.stdout.readline()):
+    while "probe programs" not in (line := process.stdout.readline()):
         assert line, "it should come to the probe"
     assert processes_in(darwin.folder)
     process.send_signal(signal.SIGINT)
