@@ -19,6 +19,8 @@ from site_fixtures import NEXT, STAMP, content_of, published, toy_build
 from gobuild import files
 from gobuild.publish import generations
 
+pytestmark = pytest.mark.usefixtures("git")
+
 TRIES = 12
 
 CHILD = """
@@ -26,8 +28,6 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from site_fixtures import published
-
-pytestmark = pytest.mark.usefixtures("git")
 
 published(Path(sys.argv[1]), *map(Path, sys.argv[2:]))
 """
