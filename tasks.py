@@ -1,6 +1,7 @@
 """gobuild's own tasks, and those of its repository."""
 
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from invoke.context import Context
 
 import gobuild.tasks
 from gobuild.errors import CommandError
+
+sys.path.append(str(Path(__file__).parent / "tests"))
+from bench.task import bench  # beside the tests, which no installed gobuild has
 
 
 def _run(*words: str) -> None:
@@ -41,7 +45,7 @@ def test(_context: Context, quick: bool = False) -> None:
     _run("pytest", *(["-m", "not slow"] if quick else []), *beside)
 
 
-ns = Collection(lint, types, test)
+ns = Collection(lint, types, test, bench)
 for each in gobuild.tasks.ns.tasks.values():
     ns.add_task(each)
 for group in gobuild.tasks.ns.collections.values():

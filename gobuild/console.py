@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from rich.console import Console as RichConsole
 from rich.markup import escape
@@ -23,8 +23,10 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
+
+from gobuild.plain import visible
 
 STYLES = {
     "OK": "green",
@@ -43,6 +45,13 @@ STYLES = {
     "—": "dim",
 }
 """Words that mean something get a colour in every table."""
+
+
+class Note(Protocol):
+    """How `Console.board` is told."""
+
+    def __call__(self, name: str, text: str, *, ended: bool = False) -> None:
+        """What the thing of this name is at."""
 
 
 @dataclass(slots=True)
@@ -156,6 +165,36 @@ class Console:
             bar = progress.add_task(escape(description), total=total)
             yield lambda count: progress.update(bar, advance=count)
 
+    @contextmanager
+    def board(self, names: Sequence[str]) -> Iterator["Note"]:
+        """Many things at once, by their names: on a terminal a living line each, elsewhere every word as a plain line.
+
+        Args:
+            names: what will run; the lines stand in this order.
+
+        Yields:
+            A function for any thread, from a name and a text. With `ended` the name's clock stops.
+        """
+        if not self.live:
+
+            def say(name: str, text: str, *, ended: bool = False) -> None:  # noqa: ARG001
+                self.say(visible(f"{name} | {text}"))
+                self.stream.flush()
+
+            yield say
+            return
+        width = max(map(len, names), default=0)
+        with _living_line(self.rich, width, transient=False) as progress:
+            lines = {name: progress.add_task("waits", name=name, total=None, start=False) for name in names}
+
+            def note(name: str, text: str, *, ended: bool = False) -> None:
+                progress.start_task(lines[name])
+                progress.update(lines[name], description=escape(visible(text)))
+                if ended:
+                    progress.update(lines[name], total=1, completed=1)
+
+            yield note
+
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A table; a cell that is one of `STYLES` gets its colour."""
         table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
@@ -166,10 +205,13 @@ class Console:
         self.rich.print(table)
 
 
-def _living_line(console: RichConsole) -> Progress:
+def _living_line(console: RichConsole, width: int = 8, *, transient: bool = True) -> Progress:
     """A line with a spinner, the stage, the time it has taken so far, and what it is at."""
-    columns = (SpinnerColumn(), TextColumn("[bold]{task.fields[name]:<8}[/]"), TimeElapsedColumn())
-    return Progress(*columns, TextColumn("{task.description}"), console=console, transient=True)
+    # The widths hold where what it is at has no room; that is cut.
+    name = TextColumn(f"[bold]{{task.fields[name]:<{width}}}[/]", table_column=Column(min_width=width))
+    elapsed = TimeElapsedColumn(table_column=Column(min_width=len("0:00:00")))
+    what = TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis"))
+    return Progress(SpinnerColumn(), name, elapsed, what, console=console, transient=transient)
 
 
 def clock(seconds: float) -> str:

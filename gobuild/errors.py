@@ -146,6 +146,12 @@ class SignError(GobuildError):
     exit_code = 18
 
 
+class MatrixError(GobuildError):
+    """A job of a matrix failed, or the cluster could not run it."""
+
+    exit_code = 19
+
+
 @contextmanager
 def disk_full_is_ours(doing: str) -> Iterator[None]:
     """Turns the system's "no space left" (and "quota exceeded") into `DiskFull`, wherever it surfaces.

@@ -15,6 +15,23 @@ from gobuild.goversion import TARGETS as TARGETS
 from gobuild.goversion import GoVersion as GoVersion
 from gobuild.goversion import Target as Target
 
+GENERATED = frozenset(
+    {
+        "VERSION.cache",
+        "src/cmd/cgo/zdefaultcc.go",
+        "src/cmd/dist/dist",
+        "src/cmd/go/internal/cfg/zdefaultcc.go",
+        "src/cmd/go/internal/cfg/zosarch.go",
+        "src/cmd/internal/objabi/zbootstrap.go",
+        "src/go/build/zcgo.go",
+        "src/internal/buildcfg/zbootstrap.go",
+        "src/internal/runtime/sys/zversion.go",
+        "src/runtime/internal/sys/zversion.go",
+        "src/time/tzdata/zzipdata.go",
+    }
+)
+"""What make.bash writes into the source; cmd/distpack leaves the same files out of the source archive (pack.go)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseFile:
@@ -215,15 +232,17 @@ PROFILES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Toolchain:
-    """What make.bash made.
+    """What a builder made.
 
     Attributes:
         source: what it was made from.
         target: what it runs on.
         host: what it was built on. Where the two differ, goroot/bin and goroot/pkg/tool hold both.
         profile: how.
-        bootstrap: the toolchain that make.bash started from.
-        environment: make.bash's whole environment, with this machine's folders written as $NAME.
+        bootstrap: the toolchain that the builder started from.
+        environment: the builder's whole environment, with this machine's folders written as $NAME.
+        builder: "make.bash" or "direct".
+        packer: distpack, where it does not stand among the host's tools in goroot.
     """
 
     source: PatchedSource
@@ -232,6 +251,8 @@ class Toolchain:
     profile: Profile
     bootstrap: Bootstrap
     environment: dict[str, str] = field(default_factory=dict)
+    builder: str = "make.bash"
+    packer: Path | None = None
 
     @property
     def goroot(self) -> Path:

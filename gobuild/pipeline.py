@@ -11,22 +11,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gobuild import fetch, files, package, patch, publish, resign, verify
-from gobuild.build import make
-from gobuild.errors import the_systems_no_is_ours
+from gobuild import build as builders
+from gobuild import fetch, files, keeping, package, publish, resign, verify
+from gobuild.errors import VerifyError, the_systems_no_is_ours
+from gobuild.keeping import Finished
+from gobuild.making import Made, Making
 from gobuild.measure import Clock
-from gobuild.model import (
-    TARGETS,
-    Artifact,
-    PatchedSource,
-    Report,
-    Toolchain,
-)
+from gobuild.model import TARGETS, Artifact, Report, Toolchain
 from gobuild.package import manifest
 from gobuild.plan import LOCK, Plan
 from gobuild.resign import Signing
 from gobuild.run import none_left
-from gobuild.session import Prepared, Session, prepare
+from gobuild.session import Session, prepare
 from gobuild.settings import Settings
 
 ROOM = 1600 << 20
@@ -46,12 +42,14 @@ class Built:
         report: its checks, all passed.
         artifacts: what stands in dist/.
         clock: where the time went.
+        kept: since when the store has had it; empty where it was built just now.
     """
 
     toolchain: Toolchain
     report: Report
     artifacts: tuple[Artifact, ...]
     clock: Clock
+    kept: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,19 +75,27 @@ def build(session: Session) -> Built:
         GobuildError: a stage failed. What stood in dist/ before is as it was; a half-made tree is gone, make.bash's
             log stays. A toolchain that failed its checks stays in the work folder to be looked at.
     """
-    clock = Clock(session.console)
+    clock, store = Clock(session.console), fetch.store(session.settings, session.console.warn)
     with the_systems_no_is_ours("building"):
         with clock.stage("resolve"):
             signing = resign.choose(session.settings, run=session.run)
             prepared = prepare(session)
         plan = prepared.plan
         files.usable(plan.dist, DIST_ROOM, "the archives")
-        files.usable(plan.job, ROOM, f"building {plan.stamp}")
-        with files.alone(plan.lock, f"building {plan.stamp} for {plan.target} in {plan.job}"):
+        with files.alone(plan.lock, f"building {plan.stamp} for {plan.target} in {plan.job}"), scratch_goes(plan):
+            if not session.settings.fresh:
+                with clock.stage("store"):
+                    kept = keeping.recall(store, prepared, session.settings, plan.scratch / "kept")
+                if kept:
+                    return _deliver(session, plan, kept, clock, signing)
+            files.usable(plan.job, ROOM * len(plan.trees), f"building {plan.stamp}")
             with half_made_goes(plan):
-                toolchain, tree = _make(session, prepared, clock)
-            manifest.keep(toolchain, tree, plan.state)
-            return _finish(session, plan, toolchain, tree, clock, signing)
+                made = Making(session=session, prepared=prepared, clock=clock, store=store).make()
+            manifest.keep(made.toolchain, made.tree, plan.state)
+            done = _finish(session, plan, made, clock)
+            with clock.stage("store"):
+                keeping.keep(store, prepared, session.settings, done)
+            return _deliver(session, plan, done, clock, signing)
 
 
 def rebuild(session: Session) -> Rebuilt:
@@ -101,8 +107,9 @@ def rebuild(session: Session) -> Rebuilt:
     Raises:
         GobuildError: as `build` does.
     """
-    as_upstream = replace(session.settings, profile="upstream", series="none", extra="", suffix="")
+    as_upstream = replace(session.settings, profile="upstream", series="none", extra="", suffix="", builder="make.bash")
     session, clock = replace(session, settings=as_upstream), Clock(session.console)
+    store = fetch.store(session.settings, session.console.warn)
     with the_systems_no_is_ours("building"):
         with clock.stage("resolve"):
             prepared = prepare(session, delivered=False)
@@ -110,7 +117,7 @@ def rebuild(session: Session) -> Rebuilt:
         files.usable(plan.job, ROOM, f"building {plan.stamp}")
         with files.alone(plan.lock, f"building {plan.stamp} for {plan.target} in {plan.job}"):
             with half_made_goes(plan):
-                toolchain, _ = _make(session, prepared, clock)
+                toolchain = Making(session=session, prepared=prepared, clock=clock, store=store).make().toolchain
                 with clock.stage("package") as at:
                     at.note("distpack")
                     packed = package.distpack(toolchain, scratch=plan.scratch, run=session.run)
@@ -131,77 +138,71 @@ def repackage(session: Session) -> Built:
         with clock.stage("resolve"):
             signing = resign.choose(session.settings, run=session.run)
             plan = prepare(session).plan
-        with files.alone(plan.lock, f"at work in {plan.job}"):
+        with files.alone(plan.lock, f"at work in {plan.job}"), scratch_goes(plan):
             toolchain, tree = manifest.recall(plan.state)
-            return _finish(session, plan, toolchain, tree, clock, signing)
+            done = _finish(session, plan, Made(toolchain=toolchain, tree=tree), clock)
+            return _deliver(session, plan, done, clock, signing)
 
 
-def _make(session: Session, prepared: Prepared, clock: Clock) -> tuple[Toolchain, str]:
-    """fetch, patch, build. Returns the toolchain, and the hash of its source before it was patched."""
-    plan, run, console = prepared.plan, session.run, session.console
-    with clock.stage("fetch") as at:
-        # First the bootstrap toolchain: one that will not do is refused before anything is laid out.
-        at.note(f"a bootstrap toolchain for {plan.host}")
-        bootstrap = fetch.bootstrap(
-            session.settings, plan.release, host=plan.host, reached=prepared.reached, run=run, console=console
-        )
-        at.note(f"the source of {plan.release.version.tag}, from {plan.release.origin}")
-        source = prepared.reached.source(plan.release, plan.tree)
-        fetch.require(bootstrap, source)
-        tree = files.dirhash(source.root)
-    with clock.stage("patch") as at:
-        patched = patch.patch(source, prepared.patches, stamp=plan.stamp, absent=prepared.absent)
-        _stamp_manifest(patched, plan, tree)
-        for outcome in patched.outcomes:
-            at.note(f"{outcome.name}: {outcome.state}, {outcome.evidence}")
-    with clock.stage("build") as at:
-        toolchain = make(
-            patched,
-            plan.target,
-            host=plan.host,
-            profile=plan.profile,
-            bootstrap=bootstrap,
-            log=plan.log,
-            scratch=plan.scratch,
-            run=clock.timed("make.bash", run),
-            note=at.note,
-        )
-    return toolchain, tree
-
-
-def _finish(session: Session, plan: Plan, toolchain: Toolchain, tree: str, clock: Clock, signing: Signing) -> Built:
-    """verify, package, sign where that was asked for, publish."""
-    try:
-        report, packed = _verify_and_pack(session, plan, toolchain, clock)
-        report, packed, signed = _sign(session, plan, signing, report, packed, clock)
-        kinds = package.names(plan.stamp, plan.target.dashed)
-        with clock.stage("publish"), package.delivery(plan.dist, session.console.say) as delivery:
-            archives = tuple(delivery.add(path, kinds[path.name]) for path in packed)
-            document = manifest.outer(toolchain, report, archives, tree=tree, run=clock.measured(), signing=signed)
-            others = manifest.others(plan.manifest, plan.stamp)
-            manifest.agree(document, others)
-            text = _formula(session.settings, plan, toolchain, [document, *others])
-            formula = delivery.write(plan.dist / plan.formula, text, "formula")
-            # The manifest comes last: where it stands, everything it names stands too.
-            written = delivery.write(plan.manifest, manifest.text(document), "manifest")
-    finally:
-        files.remove(plan.scratch)
-    return Built(toolchain=toolchain, report=report, artifacts=(*archives, formula, written), clock=clock)
-
-
-def _verify_and_pack(
-    session: Session, plan: Plan, toolchain: Toolchain, clock: Clock
-) -> tuple[Report, tuple[Path, ...]]:
-    """distpack, one thread for most of its time, runs beside verify; dist/ waits for both."""
-    timed, policy = clock.timed("distpack", session.run), verify.load_policy(session.settings.policy)
-    with ThreadPoolExecutor(1) as beside, none_left():
-        packing = beside.submit(package.distpack, toolchain, scratch=plan.scratch, run=timed)
+def _finish(session: Session, plan: Plan, made: Made, clock: Clock) -> Finished:
+    """Verify and package. distpack, one thread for most of its time, runs beside verify."""
+    timed, policy = clock.timed("distpack", session.run, alone=False), verify.load_policy(session.settings.policy)
+    with ThreadPoolExecutor(2) as beside, none_left():
+        packing = beside.submit(package.distpack, made.toolchain, scratch=plan.scratch, run=timed)
+        if made.twin:
+            scratch = plan.scratch / "twin"
+            again = beside.submit(package.distpack, made.twin, scratch=scratch, run=session.run)
         with clock.stage("verify") as at:
-            report = verify.verify(toolchain, run=session.run, scratch=plan.scratch, note=at.note, policy=policy)
+            report = verify.verify(made.toolchain, run=session.run, scratch=plan.scratch, note=at.note, policy=policy)
             verify.require(report)
         with clock.stage("package") as at:
             at.note("distpack")
-            return report, packing.result()
+            packed = packing.result()
+            if made.twin:
+                _require_same(made.toolchain, made.twin, packed, again.result())
+                files.remove(plan.job / "direct")
+    return Finished(
+        toolchain=made.toolchain,
+        tree=made.tree,
+        report=report,
+        packed=packed,
+        pinned="GOTOOLCHAIN=local" in (made.toolchain.goroot / "go.env").read_text(encoding="utf-8"),
+        run=clock.measured(),
+    )
+
+
+def _require_same(one: Toolchain, twin: Toolchain, packed: tuple[Path, ...], again: tuple[Path, ...]) -> None:
+    """Makes sure that both builders made the same bytes, of files and of archives.
+
+    Raises:
+        VerifyError: they did not.
+    """
+    wrong = builders.differences(one, twin) or tuple(
+        ours.name for ours, theirs in zip(packed, again, strict=True) if files.sha256(ours) != files.sha256(theirs)
+    )
+    if wrong:
+        raise VerifyError(
+            f"the two builders differ in {len(wrong)} files: {', '.join(wrong[:5])}",
+            f"--builder make.bash; both trees are kept, {one.goroot} and {twin.goroot}",
+        )
+
+
+def _deliver(session: Session, plan: Plan, done: Finished, clock: Clock, signing: Signing) -> Built:
+    """Sign where that was asked for, and publish to dist/, all at once."""
+    report, packed, signed = _sign(session, plan, signing, done.report, done.packed, clock)
+    kinds = package.names(plan.stamp, plan.target.dashed)
+    with clock.stage("publish"), package.delivery(plan.dist, session.console.say) as delivery:
+        archives = tuple(delivery.add(path, kinds[path.name]) for path in packed)
+        document = manifest.outer(done.toolchain, report, archives, tree=done.tree, run=done.run, signing=signed)
+        others = manifest.others(plan.manifest, plan.stamp)
+        manifest.agree(document, others)
+        formula = delivery.write(
+            plan.dist / plan.formula, _formula(session.settings, plan, done, [document, *others]), "formula"
+        )
+        # The manifest comes last: where it stands, everything it names stands too.
+        written = delivery.write(plan.manifest, manifest.text(document), "manifest")
+    delivered = (*archives, formula, written)
+    return Built(toolchain=done.toolchain, report=report, artifacts=delivered, clock=clock, kept=done.kept)
 
 
 def _sign(
@@ -224,34 +225,37 @@ def _sign(
     return resign.with_probes(done.report, report), done.archives, done.told
 
 
-def _formula(settings: Settings, plan: Plan, toolchain: Toolchain, documents: list[dict[str, Any]]) -> str:
+def _formula(settings: Settings, plan: Plan, done: Finished, documents: list[dict[str, Any]]) -> str:
     """One formula for all targets of this stamp that stand in dist/."""
     return publish.formula(
         settings.name,
         plan.release.version,
         plan.stamp,
         publish.downloads(documents, settings.base_url or plan.dist.as_uri()),
-        pinned="GOTOOLCHAIN=local" in (toolchain.goroot / "go.env").read_text(encoding="utf-8"),
+        pinned=done.pinned,
     )
 
 
-def _stamp_manifest(patched: PatchedSource, plan: Plan, tree: str) -> None:
-    """Puts gobuild.json into the tree. Without a suffix nothing in a toolchain is ours, and so neither is this."""
-    if patched.stamp != plan.release.version.tag:
-        document = manifest.inner(patched, plan.profile, tree=tree)
-        files.write(plan.tree / manifest.NAME, manifest.text(document))
+@contextmanager
+def scratch_goes(plan: Plan) -> Iterator[None]:
+    """Leaves nothing in the folder for temporary files, however the block ends."""
+    try:
+        yield
+    finally:
+        files.remove(plan.scratch)
 
 
 @contextmanager
 def half_made_goes(plan: Plan) -> Iterator[None]:
     """Starts from an empty job folder, and leaves no half-made tree if the block fails or is interrupted."""
     # ".part": what a killed run was making.
-    for path in (plan.state, plan.tree, plan.scratch, plan.log, *plan.job.glob(".*.part")):
+    trees = (plan.tree, plan.job / "direct", plan.tools, plan.scratch)
+    for path in (plan.state, *trees, plan.log, *plan.job.glob(".*.part")):
         files.remove(path)
     try:
         yield
     except BaseException:
-        for path in (plan.tree, plan.scratch):
+        for path in trees:
             files.remove(path)
         raise
 

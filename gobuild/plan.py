@@ -12,6 +12,14 @@ from gobuild.settings import Settings
 LOCK = ".gobuild.lock"
 """The file that whoever works in a folder of ours holds, and by which a build of ours is known."""
 
+BUILDERS = {
+    "auto": "the direct builder, or make.bash",
+    "make.bash": "make.bash",
+    "direct": "the direct builder",
+    "both": "make.bash and the direct builder, to the same bytes,",
+}
+"""The setting builder in words."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -27,6 +35,7 @@ class Plan:
         dist: where the archives will go.
         formula: the file name of the Homebrew formula.
         sign: who signs the programs.
+        builder: "auto", "make.bash", "direct" or "both".
     """
 
     release: Release
@@ -39,6 +48,7 @@ class Plan:
     dist: Path
     formula: str
     sign: str = "linker"
+    builder: str = "auto"
 
     @property
     def tree(self) -> Path:
@@ -46,8 +56,18 @@ class Plan:
         return self.job / "go"
 
     @property
+    def trees(self) -> tuple[Path, ...]:
+        """`tree`, and with both builders the direct one's behind it."""
+        return (self.tree, self.job / "direct" / "go") if self.builder == "both" else (self.tree,)
+
+    @property
+    def tools(self) -> Path:
+        """The host's tools of a direct build."""
+        return self.job / "host"
+
+    @property
     def log(self) -> Path:
-        """All that make.bash says."""
+        """All that the builder says."""
         return self.job / "make.log"
 
     @property
@@ -86,7 +106,8 @@ class Plan:
             ("resolve", f"{self.release.version.tag} from {self.release.origin}"),
             ("fetch", f"{source.filename if source else 'its source'}{digest}; a bootstrap toolchain for {self.host}"),
             ("patch", f"{', '.join(self.patches) or 'nothing'}; stamped {self.stamp}"),
-            ("build", f"make.bash for {self.target} ({how}), profile {self.profile.name} {' '.join(flags)}".rstrip()),
+            ("build", f"{BUILDERS[self.builder]} for {self.target} ({how})"),
+            ("", f"profile {self.profile.name} {' '.join(flags)}".rstrip()),
             ("", f"in {self.tree}, log {self.log}"),
             ("verify", "every executable, and a probe program that the new toolchain compiles"),
             ("package", str(self.archive)),
@@ -125,4 +146,5 @@ def plan(
         dist=settings.dist.absolute(),
         formula=formula,
         sign=settings.sign,
+        builder=settings.builder,
     )

@@ -67,6 +67,24 @@ class Runner(Protocol):
         """See `run`."""
 
 
+class Stoppable(Runner, Protocol):
+    """A `Runner` whose process another thread can end."""
+
+    def __call__(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        log: Path | None = None,
+        on_line: Callable[[str], None] | None = None,
+        timeout: float | None = None,
+        check: bool = True,
+        stop: threading.Event | None = None,
+    ) -> Result:
+        """See `run`."""
+
+
 def run(
     argv: Sequence[str | Path],
     *,
@@ -76,6 +94,7 @@ def run(
     on_line: Callable[[str], None] | None = None,
     timeout: float | None = None,
     check: bool = True,
+    stop: threading.Event | None = None,
 ) -> Result:
     """Runs a program to its end, in a process group of its own, with nothing on its standard input.
 
@@ -89,6 +108,7 @@ def run(
         on_line: called with each line of output, without its newline.
         timeout: seconds until the group is ended.
         check: whether a non-zero exit code is an error.
+        stop: once another thread sets it, the group is told to end (SIGTERM) and given the time it takes.
 
     Returns:
         The exit code and the output.
@@ -130,6 +150,8 @@ def run(
         if alarm:
             alarm.daemon = True
             alarm.start()
+        if stop:
+            threading.Thread(target=_heed, args=(process, stop), daemon=True).start()
         _pump(process, lines, log, on_line)
         code = process.wait()
     except BaseException:
@@ -162,6 +184,15 @@ def none_left() -> Iterator[None]:
         for process in _alive - before:
             _end_group(process.pid, signal.SIGKILL)
         raise
+
+
+def _heed(process: "subprocess.Popen[str]", stop: threading.Event) -> None:
+    """Tells the group to end when that is asked for while its leader lives."""
+    while not stop.wait(0.2):
+        if process.poll() is not None:
+            return
+    if process.poll() is None:
+        _end_group(process.pid, signal.SIGTERM)
 
 
 def _pump(

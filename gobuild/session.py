@@ -3,7 +3,8 @@
 It asks the release index and changes nothing; doing it is the pipeline's.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 from gobuild import fetch, patch, publish, verify
 from gobuild import plan as planning
@@ -44,12 +45,13 @@ class Prepared:
     absent: tuple[Outcome, ...] = ()
 
 
-def prepare(session: Session, *, delivered: bool = True) -> Prepared:
+def prepare(session: Session, *, delivered: bool = True, reached: fetch.Reached | None = None) -> Prepared:
     """Resolves the release and lays out the build. Asks the release index, changes nothing.
 
     Args:
         session: what was asked for.
         delivered: whether anybody will get the toolchain: if so, it must not call itself what it is not.
+        reached: which origin has answered for the same source and the same word for Go, where one was asked already.
 
     Raises:
         ConfigError, ResolveError, FetchError, PatchError: as the stages do.
@@ -57,7 +59,7 @@ def prepare(session: Session, *, delivered: bool = True) -> Prepared:
     settings, console = session.settings, session.console
     verify.load_policy(settings.policy)  # one that cannot be used is refused before any work
     series = patch.series(settings.series)
-    reached = fetch.first_reachable(fetch.origins(settings, run=session.run, console=console))
+    reached = reached or fetch.first_reachable(fetch.origins(settings, run=session.run, console=console))
     try:
         release = resolve(settings.go, reached.catalog, known=fetch.known_versions())
     except ResolveError as error:
@@ -84,12 +86,41 @@ def prepare(session: Session, *, delivered: bool = True) -> Prepared:
     return Prepared(plan=plan, reached=reached, patches=patches, absent=series.absent(release.version))
 
 
+def prepare_each(session: Session, lines: Iterable[str], targets: Iterable[str]) -> Iterator[tuple[Settings, Prepared]]:
+    """What would be done for each of some lines of Go and each of some targets, a line after the other.
+
+    Args:
+        session: says everything else; the index is asked once a line.
+        lines: words that the setting go takes.
+        targets: words that the setting target takes.
+
+    Yields:
+        The settings that ask for this very release and target, and what they come to.
+
+    Raises:
+        GobuildError: as `prepare`, at the first that cannot be built.
+    """
+    targets = tuple(targets)
+    for line in lines:
+        reached = None
+        for target in targets:
+            settings = replace(session.settings, go=line, target=target)
+            prepared = prepare(replace(session, settings=settings), reached=reached)
+            reached = prepared.reached
+            yield replace(settings, go=str(prepared.plan.release.version)), prepared
+
+
 def _refuse(settings: Settings, release: Release, catalog: Catalog, *, delivered: bool) -> None:
     """Refuses what could only fail later, or deceive.
 
     Raises:
-        ConfigError: a Go too old, or a source of somebody's own that would call itself as upstream's.
+        ConfigError: a Go too old, a source of somebody's own that would call itself as upstream's, or a folder whose
+            path would end up in every program.
     """
+    for folder in (settings.work.absolute(), settings.cache.absolute()):
+        # -trimpath is a list "FROM=>TO;FROM=>TO" (cmd/internal/objabi's ApplyRewrites), and nothing is quoted in it.
+        if ";" in str(folder) or "=>" in str(folder):
+            raise ConfigError(f"Go's -trimpath cannot cope with the path {folder}", "folders without ; and => in them")
     if release.version.pep440 < OLDEST.pep440:
         raise ConfigError(
             f"{release.version.tag} is older than {OLDEST}, which first had distpack and go.env", "a newer --go"

@@ -19,7 +19,7 @@ from gobuild.model import PROFILES, Profile, Target
 SUFFIX = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)*")
 """What may follow the hyphen. With a `+` the go command would take the toolchain for a development build."""
 
-MAY_BE_EMPTY = ("suffix", "bootstrap", "base_url", "policy")
+MAY_BE_EMPTY = ("suffix", "bootstrap", "base_url", "policy", "store", "shared_store")
 """Keys for which "" says something; for the others an empty variable counts as not said."""
 
 WITH_CREDENTIALS = ("index_url",)
@@ -33,6 +33,8 @@ SIGNATURES = ("linker", "ad-hoc", "FILE.p12", "FILE.pem", "identity:NAME")
 
 KEY_FILE = re.compile(r".+\.(p12|pfx|pem)", re.IGNORECASE)
 IDENTITY = "identity:"
+
+BUILDERS = ("auto", "make.bash", "direct", "both")
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 """A variable's name."""
@@ -71,6 +73,11 @@ class Settings:
         timestamp_url: an RFC 3161 server's; "apple" for Apple's own; empty for signatures without a timestamp.
         notarize: the keychain profile of notarytool with which to send the programs to Apple; empty for not.
         trust: a PEM file with roots that signatures may lead to, besides Apple's.
+        builder: "make.bash"; "direct", the same bytes in less than half the time (`gobuild.build.direct`); "both",
+            which fails if they differ; or "auto": direct for the releases where both are known to agree.
+        store: the folder of finished toolchains and host tools; empty for "store" in the cache.
+        shared_store: a second store behind it that a team shares: a folder, or a URL that fsspec knows ("s3://bucket").
+        fresh: build although the store has it.
     """
 
     go: str = "stable"
@@ -96,6 +103,10 @@ class Settings:
     timestamp_url: str = ""
     notarize: str = ""
     trust: str = ""
+    builder: str = "auto"
+    store: str = ""
+    shared_store: str = ""
+    fresh: bool = False
 
     def __post_init__(self) -> None:
         Target.parse(self.target)
@@ -128,8 +139,13 @@ class Settings:
                     f"the setting extra has {word!r}, which is no patch's name",
                     "names of optional patches with commas between them, such as osinit-trace,toolchain-guard",
                 )
+        if self.builder not in BUILDERS:
+            raise ConfigError(f"no builder {self.builder!r}", "one of " + ", ".join(BUILDERS))
         for key in ("index_url", "base_url"):
             _check_url(key, getattr(self, key))
+        if "@" in urlsplit(self.shared_store).netloc:
+            # Not repeated: it may be a password.
+            raise ConfigError("the setting shared_store holds credentials", "the variables that fsspec's backend reads")
         _check_signing(self)
 
     @classmethod

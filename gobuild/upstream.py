@@ -6,13 +6,12 @@ build as much as a new release is.
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from gobuild.errors import FetchError
 from gobuild.model import Target
 from gobuild.receive.place import place, there
-from gobuild.session import Session, prepare
+from gobuild.session import Session, prepare_each
 
 INDEX = "dl/index.json"
 
@@ -37,13 +36,10 @@ def wanted(
     """
     published = set() if force else _published(session.settings.base_url)
     builds = []
-    for line in lines:
-        for target in map(Target.parse, targets):
-            settings = replace(session.settings, go=line, target=str(target))
-            plan = prepare(replace(session, settings=settings)).plan
-            if (plan.stamp, target) not in published:
-                release = str(plan.release.version)
-                builds.append({"go": release, "target": str(target), "dashed": target.dashed, "stamp": plan.stamp})
+    for plan in (prepared.plan for _, prepared in prepare_each(session, lines, targets)):
+        if (plan.stamp, plan.target) not in published:
+            release, target = str(plan.release.version), plan.target
+            builds.append({"go": release, "target": str(target), "dashed": target.dashed, "stamp": plan.stamp})
     return builds
 
 

@@ -154,3 +154,15 @@ def toy_tree(tmp_path: Path) -> Path:
         path.write_text(text, encoding="utf-8")
     (root / "src/make.bash").chmod(0o755)
     return root
+
+
+@pytest.fixture
+def bootstrap(tmp_path: Path) -> Path:
+    """A folder that says it is a Go toolchain."""
+    go = tmp_path / "bootstrap/bin/go"
+    go.parent.mkdir(parents=True)
+    root = 'cd "$(dirname "$0")/.." && pwd'
+    go.write_text(f'#!/bin/sh\ncase $1 in env) {root};; *) echo "go version go1.22.10 linux/amd64";; esac\n')
+    go.chmod(0o755)
+    (go.parent.parent / "VERSION").write_text("go1.22.10\n")
+    return go.parent.parent

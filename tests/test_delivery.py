@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -49,6 +50,40 @@ def test_a_delivery_that_fails_changes_nothing(tmp_path: Path, fail: BaseExcepti
     assert _standing(tmp_path / "dist") == before
     _deliver(_files(tmp_path / "three", "3"), tmp_path / "dist", "third")
     assert _standing(tmp_path / "dist")["b.zip"] == "b.zip 3"
+
+
+def test_what_stands_there_already_is_not_touched(tmp_path: Path) -> None:
+    dist = tmp_path / "dist"
+    _deliver(_files(tmp_path / "one", "1"), dist, "first")
+    before, which = _standing(dist), {path.name: path.stat().st_ino for path in dist.iterdir()}
+    _deliver(_files(tmp_path / "two", "1"), dist, "first")
+    assert {path.name: path.stat().st_ino for path in dist.iterdir()} == which
+    # What was damaged, cut, or is a link to elsewhere is not what was delivered.
+    (dist / "a.tar.gz").write_text("a.tar.gz x")
+    (dist / "b.zip").rename(tmp_path / "elsewhere")
+    (dist / "b.zip").symlink_to(tmp_path / "elsewhere")
+    (dist / "a.tar.gz.sha256").unlink()
+    _deliver(_files(tmp_path / "three", "1"), dist, "first")
+    assert _standing(dist) == before and not (dist / "b.zip").is_symlink()
+    (dist / ".a.tar.gz.part").write_text("left by a killed run")
+    _deliver(_files(tmp_path / "four", "4"), dist, "fourth")
+    assert _standing(dist)["a.tar.gz"] == "a.tar.gz 4" and not list(dist.glob(".*.part"))
+
+
+def test_ctrl_c_while_it_arrives_waits_until_all_of_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dist, replace = tmp_path / "dist", Path.replace
+    _deliver(_files(tmp_path / "one", "1"), dist, "first")
+
+    def interrupted(self: Path, target: Path) -> Path:
+        signal.raise_signal(signal.SIGINT)
+        return replace(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            _deliver(_files(tmp_path / "two", "2"), dist, "second")
+    assert _standing(dist)["m.gobuild.json"] == "second" and _standing(dist)["b.zip"] == "b.zip 2"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_an_archive_that_is_gone_changes_nothing(tmp_path: Path) -> None:

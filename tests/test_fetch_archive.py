@@ -14,9 +14,9 @@ from goserver import GoServer, host_archive, serving, source_archive
 from gobuild import resources
 from gobuild.console import Console
 from gobuild.errors import ChecksumMismatch, ConfigError, FetchError, Unreachable, UnsafeArchive
-from gobuild.fetch import index, tree
+from gobuild.fetch import index
 from gobuild.fetch.archive import Archive, Pins
-from gobuild.model import Catalog, GoVersion, Release, Target
+from gobuild.model import GENERATED, Catalog, GoVersion, Release, Target
 from gobuild.resolve import resolve
 from gobuild.run import run
 
@@ -71,7 +71,7 @@ def test_the_real_source_and_a_toolchain_that_runs(
     assert (source.root / "LICENSE").read_text() == resources.text("LICENSE")
     assert (source.root / "src/make.bash").stat().st_mode & 0o777 == 0o755
     assert (source.root / "src/runtime/mfinal.go").read_bytes() == (go_wheel / "src/runtime/mfinal.go").read_bytes()
-    assert not any((source.root / name).exists() for name in tree.GENERATED)
+    assert not any((source.root / name).exists() for name in GENERATED)
     found = archive.toolchain(one(archive.toolchains(HOST)), HOST)
     environment = {"GOTOOLCHAIN": "local", "GOENV": "off", "PATH": ""}
     said = run([found.goroot / "bin/go", "version"], env=environment, cwd=tmp_path)

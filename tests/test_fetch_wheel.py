@@ -14,9 +14,8 @@ import pytest
 from gobuild import resources
 from gobuild.console import Console
 from gobuild.errors import ChecksumMismatch, DiskFull, FetchError, ToolMissing, Unreachable, UnsafeArchive
-from gobuild.fetch import tree
 from gobuild.fetch.wheel import PLATFORMS, Wheel
-from gobuild.model import GoVersion, Release, Target
+from gobuild.model import GENERATED, GoVersion, Release, Target
 from gobuild.resolve import resolve
 from gobuild.run import Result, Runner, run
 
@@ -91,7 +90,7 @@ def test_the_real_wheel_is_a_source_and_a_toolchain(
     assert (source.root / "src/make.bash").stat().st_mode & 0o777 == 0o755
     mine = {path.relative_to(source.root).as_posix() for path in (source.root / "src").rglob("*") if path.is_file()}
     theirs = {path.relative_to(go_wheel).as_posix() for path in (go_wheel / "src").rglob("*") if path.is_file()}
-    assert theirs - mine == tree.GENERATED & theirs
+    assert theirs - mine == GENERATED & theirs
     assert mine <= theirs
 
     found = origin.toolchain(release, HOST)

@@ -30,18 +30,6 @@ from gobuild.settings import Settings
 
 
 @pytest.fixture
-def bootstrap(tmp_path: Path) -> Path:
-    """A folder that says it is a Go toolchain."""
-    go = tmp_path / "bootstrap/bin/go"
-    go.parent.mkdir(parents=True)
-    root = 'cd "$(dirname "$0")/.." && pwd'
-    go.write_text(f'#!/bin/sh\ncase $1 in env) {root};; *) echo "go version go1.22.10 linux/amd64";; esac\n')
-    go.chmod(0o755)
-    (go.parent.parent / "VERSION").write_text("go1.22.10\n")
-    return go.parent.parent
-
-
-@pytest.fixture
 def session(tmp_path: Path, toy_tree: Path, bootstrap: Path) -> Session:
     """What a user says to build the toy for darwin/arm64, with an earlier release in dist/."""
     (tmp_path / "dist").mkdir()
@@ -278,6 +266,15 @@ def test_the_source_may_be_the_folder_that_build_and_dist_stand_in(session: Sess
 def test_a_source_of_ones_own_needs_a_suffix(session: Session) -> None:
     with pytest.raises(ConfigError, match="would call itself as upstream's"):
         prepare(replace(session, settings=replace(session.settings, suffix="")))
+
+
+@pytest.mark.parametrize("word", ["work", "cache"])
+@pytest.mark.parametrize("name", ["a;b", "a=>b"])
+def test_a_folder_that_trimpath_cannot_take_off_is_refused(session: Session, word: str, name: str) -> None:
+    odd = {word: session.settings.work.parent / name / word}
+    with pytest.raises(ConfigError, match="-trimpath cannot cope"):
+        pipeline.build(replace(session, settings=replace(session.settings, **odd)))  # type: ignore[arg-type]
+    assert not list(session.settings.work.glob("go*"))
 
 
 def test_a_go_without_distpack_is_refused(session: Session, toy_tree: Path) -> None:

@@ -33,7 +33,8 @@ def test_a_cross_build() -> None:
         "fetch": f"go1.22.10.src.tar.gz, sha256 {'1e94' * 16}; a bootstrap toolchain for linux/amd64",
         "patch": f"mfinal-metal-init, link-uuid; stamped {STAMP}",
         "build": (
-            "make.bash for darwin/arm64 (cross, from linux/amd64), profile static CGO_ENABLED=0 GO_LDFLAGS='-s -w'"
+            "the direct builder, or make.bash for darwin/arm64 (cross, from linux/amd64)"
+            " | profile static CGO_ENABLED=0 GO_LDFLAGS='-s -w'"
             f" | in /w/{STAMP}.darwin-arm64/go, log /w/{STAMP}.darwin-arm64/make.log"
         ),
         "verify": "every executable, and a probe program that the new toolchain compiles",
@@ -46,8 +47,8 @@ def test_a_cross_build() -> None:
 
 
 def test_a_native_build_as_upstream() -> None:
-    rows = _plan(target="linux/amd64", profile="upstream")
-    assert rows["build"].startswith("make.bash for linux/amd64 (native), profile upstream | in ")
+    rows = _plan(target="linux/amd64", profile="upstream", builder="make.bash")
+    assert rows["build"].startswith("make.bash for linux/amd64 (native) | profile upstream | in ")
 
 
 def test_paths_are_absolute() -> None:

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gobuild.build.environment import environment, portable
-from gobuild.errors import BuildError, CommandError, DiskFull, ToolMissing
+from gobuild.build.output import explain
+from gobuild.errors import BuildError, CommandError, ToolMissing
 from gobuild.model import Bootstrap, PatchedSource, Profile, Target, Toolchain
 from gobuild.run import Runner
 
@@ -77,7 +78,7 @@ def make(
                 on_line=lambda line: note(match["what"]) if (match := STAGE.fullmatch(line)) else None,
             )
         except CommandError as error:
-            raise _explain(log) from error
+            raise explain("make.bash", log) from error
     toolchain = Toolchain(
         source=patched,
         target=target,
@@ -108,10 +109,3 @@ def plain(folder: Path) -> Iterator[Path]:
         link = Path(place) / "go"
         link.symlink_to(folder, target_is_directory=True)
         yield link
-
-
-def _explain(log: Path) -> BuildError | DiskFull:
-    tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:]) if log.exists() else ""
-    if "no space left on device" in tail.lower() or "disk quota exceeded" in tail.lower():
-        return DiskFull(f"make.bash found no space left on the device:\n{tail}", "free some room, or give --work")
-    return BuildError(f"make.bash failed; its last lines were:\n{tail}", f"read the whole log: {log}")

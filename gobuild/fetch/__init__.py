@@ -5,8 +5,9 @@ Comes in: `Settings`. Goes out: an origin with its catalog, then a `Source` and 
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +24,7 @@ from gobuild.fetch.wheel import Wheel
 from gobuild.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
 from gobuild.run import Runner
 from gobuild.settings import Settings
+from gobuild.store import Store
 
 __all__ = [
     "Origin",
@@ -35,6 +37,8 @@ __all__ = [
     "official",
     "origins",
     "require",
+    "same",
+    "store",
 ]
 
 WORDS = ("auto", "archive", "wheel")
@@ -190,6 +194,41 @@ def bootstrap(
     )
 
 
+def same(
+    settings: Settings, release: Release, *, host: Target, reached: Reached, run: Runner, console: Console
+) -> Bootstrap | None:
+    """Upstream's own toolchain of the very release that is built, for this machine, whole in the cache.
+
+    Args:
+        settings: what was asked for.
+        release: what will be built.
+        host: this machine.
+        reached: which origin has answered, so that none is waited for twice.
+        run: starts processes.
+        console: told what is waited for.
+
+    Returns:
+        None where it is not to be had from any origin: its index, or the file that it lists, does not answer.
+
+    Raises:
+        GobuildError: what came is not what it should be, or there is no room for it.
+    """
+    missed = {name for name, _ in reached.missed}
+    word = settings.source if settings.source in WORDS else "auto"
+    for origin in _official(settings, word, run=run, console=console):
+        if origin.name in missed:
+            continue
+        try:
+            # PyPI's answer is the same for sources and toolchains; asking pip twice would cost a second.
+            known = reached.catalog if isinstance(origin, Wheel) and isinstance(reached.origin, Wheel) else None
+            found = [each for each in (known or origin.toolchains(host)).releases if each.version == release.version]
+            if found:
+                return origin.toolchain(found[0], host)
+        except (FetchError, ToolMissing):
+            continue
+    return None
+
+
 def official(
     settings: Settings, version: GoVersion, target: Target, *, run: Runner, console: Console
 ) -> tuple[Path, str, str]:
@@ -231,6 +270,27 @@ def official(
     )
 
 
+def store(settings: Settings, say: Callable[[str], None]) -> Store:
+    """The store that the settings mean, the second level included unless nothing may be asked. Touches nothing yet.
+
+    The same words give the same object: a second level that does not answer is waited for once in a run.
+
+    Args:
+        settings: what was asked for.
+        say: told of what is damaged, and what could not be stored.
+
+    Raises:
+        ConfigError: what reads the second level is not installed, or its URL holds credentials.
+    """
+    root = Path(settings.store).expanduser() if settings.store else settings.cache / "store"
+    return _opened(root, "" if settings.offline else settings.shared_store, say)
+
+
+@lru_cache(maxsize=4)
+def _opened(root: Path, shared: str, say: Callable[[str], None]) -> Store:
+    return Store.open(root, shared=shared, say=say)
+
+
 def known_versions() -> tuple[GoVersion, ...]:
     """The releases that gobuild knows of, whether or not an origin has them."""
     return tuple(map(GoVersion.parse, resources.table(archive.PINS)))
@@ -238,16 +298,26 @@ def known_versions() -> tuple[GoVersion, ...]:
 
 def _official(settings: Settings, word: str, *, run: Runner, console: Console) -> list[Archive | Wheel]:
     found: list[Archive | Wheel] = []
+    kept = store(settings, console.warn)
     if word in ("auto", "archive"):
         found.append(
             Archive(
-                index_url=settings.index_url, cache=settings.cache.absolute(), console=console, offline=settings.offline
+                index_url=settings.index_url,
+                cache=settings.cache.absolute(),
+                console=console,
+                offline=settings.offline,
+                store=kept,
             )
         )
     if word in ("auto", "wheel"):
         found.append(
             Wheel(
-                host=Target.host(), cache=settings.cache.absolute(), console=console, run=run, offline=settings.offline
+                host=Target.host(),
+                cache=settings.cache.absolute(),
+                console=console,
+                run=run,
+                offline=settings.offline,
+                store=kept,
             )
         )
     return found

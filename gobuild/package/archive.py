@@ -85,6 +85,8 @@ def _environment(toolchain: Toolchain, scratch: Path) -> dict[str, str]:
 
 def _tool(toolchain: Toolchain, variables: dict[str, str], scratch: Path, run: Runner) -> Path:
     """make.bash leaves distpack in pkg/tool up to Go 1.24; later ones build it when asked (go.dev/issue/71867)."""
+    if toolchain.packer and toolchain.packer.is_file():
+        return toolchain.packer
     goroot = toolchain.goroot.absolute()
     ready = goroot / "pkg" / "tool" / toolchain.host.underscored / "distpack"
     if ready.is_file():

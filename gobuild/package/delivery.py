@@ -1,9 +1,11 @@
 """What goes to dist/ goes together: files come in one by one, and stand there all at once or not at all.
 
-It knows nothing of what the files are.
+What stands there already is left as it is. It knows nothing of what the files are.
 """
 
-import shutil
+import hashlib
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,37 +29,68 @@ class Delivery:
 
     def add(self, path: Path, kind: str) -> Artifact:
         """Copies a file, and gives it a ``.sha256`` that `sha256sum -c` reads."""
-        to = self.dist / path.name
-        shutil.copyfile(path, self._temporary(to))
-        digest = files.sha256(self._staged[to])
-        checksum = to.with_name(f"{to.name}.sha256")
-        self._temporary(checksum).write_text(f"{digest}  {to.name}\n", encoding="utf-8")
-        return Artifact(path=to, kind=kind, sha256=digest, size=path.stat().st_size)
+        to, size, digest = self.dist / path.name, path.stat().st_size, files.sha256(path)
+        if not _stands(to, size, digest):
+            temporary = self._temporary(to)
+            files.remove(temporary)  # a killed run's
+            files.clone(path, temporary)
+            digest = files.sha256(temporary)
+        self.write(to.with_name(f"{to.name}.sha256"), f"{digest}  {to.name}\n", "digest")
+        return Artifact(path=to, kind=kind, sha256=digest, size=size)
 
     def write(self, path: Path, text: str, kind: str) -> Artifact:
         """Writes a text of our own."""
-        temporary = self._temporary(path)
-        temporary.write_text(text, encoding="utf-8")
-        return Artifact(path=path, kind=kind, sha256=files.sha256(temporary), size=temporary.stat().st_size)
+        content = text.encode()
+        digest = hashlib.sha256(content).hexdigest()
+        if not _stands(path, len(content), digest):
+            self._temporary(path).write_bytes(content)
+        return Artifact(path=path, kind=kind, sha256=digest, size=len(content))
 
     def _temporary(self, to: Path) -> Path:
         return self._staged.setdefault(to, to.with_name(f".{to.name}.part"))
 
     def arrive(self) -> None:
-        """Renames everything to its own name. The last that was added, the manifest, is the last to stand there.
+        """Renames what is new to its own name. The last that was added, the manifest, is the last to stand there.
 
         An old one goes first: were the machine to stop between two renames, no manifest would name other bytes than
         stand beside it.
         """
-        *_, last = self._staged
-        last.unlink(missing_ok=True)
-        for to, temporary in self._staged.items():
-            temporary.replace(to)
+        with _undisturbed():
+            for last in list(self._staged)[-1:]:
+                last.unlink(missing_ok=True)
+            for to, temporary in self._staged.items():
+                temporary.replace(to)
 
     def drop(self) -> None:
         """Removes what has not arrived."""
         for temporary in self._staged.values():
             temporary.unlink(missing_ok=True)
+
+
+def _stands(path: Path, size: int, digest: str) -> bool:
+    """Whether a file is there already, to the byte: then it stays, untouched."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    return path.stat().st_size == size and files.sha256(path) == digest
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A block that Ctrl-C, or whatever else the program answers to, ends after it and not within."""
+    heard: list[int] = []
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # no other runs the program's answers
+        handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        before = {each: handler for each, handler in handlers.items() if callable(handler)}
+    for each in before:
+        signal.signal(each, lambda number, _frame: heard.append(number))
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        for number in heard:
+            signal.raise_signal(number)
 
 
 @contextmanager

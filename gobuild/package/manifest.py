@@ -8,6 +8,7 @@ everything. The README documents both, key by key.
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import cattrs
 
 from gobuild import files
 from gobuild.errors import PackageError
-from gobuild.model import Artifact, GoVersion, Outcome, PatchedSource, Profile, Report, State, Toolchain
+from gobuild.model import Artifact, Check, GoVersion, Outcome, PatchedSource, Profile, Report, State, Toolchain
 
 NAME = "gobuild.json"
 SCHEMA = 1
@@ -104,20 +105,10 @@ def outer(
             "build": {
                 "target": str(toolchain.target),
                 "host": str(toolchain.host),
+                "builder": toolchain.builder,
                 "environment": toolchain.environment,
             },
-            "checks": [
-                {
-                    "subject": check.subject,
-                    "name": check.name,
-                    "verdict": str(check.verdict),
-                    "seen": check.seen,
-                    "expected": check.expected,
-                    # Only where a policy decided: a manifest without one stays the same bytes.
-                    **({"severity": str(check.severity), "reason": check.reason} if check.reason else {}),
-                }
-                for check in report.checks
-            ],
+            "checks": told(report),
             "artifacts": [
                 {"file": artifact.path.name, "kind": artifact.kind, "sha256": artifact.sha256, "size": artifact.size}
                 for artifact in artifacts
@@ -125,6 +116,34 @@ def outer(
             "run": run,
         }
     )
+
+
+def told(report: Report) -> list[dict[str, str]]:
+    """A report as the manifest has it."""
+    return [
+        {
+            "subject": check.subject,
+            "name": check.name,
+            "verdict": str(check.verdict),
+            "seen": check.seen,
+            "expected": check.expected,
+            # Only where a policy decided: a manifest without one stays the same bytes.
+            **({"severity": str(check.severity), "reason": check.reason} if check.reason else {}),
+        }
+        for check in report.checks
+    ]
+
+
+def report_of(told: Iterable[Mapping[str, Any]]) -> Report:
+    """The report that `told` made that of.
+
+    Raises:
+        PackageError: it is none.
+    """
+    try:
+        return Report(checks=tuple(_converter().structure(dict(each), Check) for each in told))
+    except (cattrs.BaseValidationError, TypeError, ValueError) as error:
+        raise PackageError("these are no checks of gobuild's", "build again") from error
 
 
 def text(document: dict[str, Any]) -> str:
@@ -170,7 +189,9 @@ def agree(document: dict[str, Any], others: Iterable[dict[str, Any]]) -> None:
                 )
 
 
+@cache
 def _converter() -> cattrs.Converter:
+    """One for all: it compiles a function a class, and a report has hundreds of checks."""
     converter = cattrs.Converter(forbid_extra_keys=True)
     converter.register_unstructure_hook(Path, str)
     converter.register_structure_hook(Path, lambda value, _: Path(value))
@@ -179,10 +200,31 @@ def _converter() -> cattrs.Converter:
     return converter
 
 
+def state(toolchain: Toolchain, tree: str) -> dict[str, Any]:
+    """A finished toolchain written down, for `toolchain_of`.
+
+    Args:
+        toolchain: the toolchain.
+        tree: the dirhash of its source before it was patched.
+    """
+    return {"schema": SCHEMA, "tree": tree, "toolchain": _converter().unstructure(toolchain)}
+
+
+def toolchain_of(state: Mapping[str, Any]) -> tuple[Toolchain, str]:
+    """The toolchain, and the dirhash of its source before it was patched.
+
+    Raises:
+        PackageError: it is no such state.
+    """
+    try:
+        return _converter().structure(state["toolchain"], Toolchain), str(state["tree"])
+    except (cattrs.BaseValidationError, KeyError, TypeError) as error:
+        raise PackageError("this is no finished toolchain of gobuild's", "build again") from error
+
+
 def keep(toolchain: Toolchain, tree: str, path: Path) -> None:
     """Writes down a finished toolchain beside its folder, for `recall`. The file's presence says "finished"."""
-    state = {"schema": SCHEMA, "tree": tree, "toolchain": _converter().unstructure(toolchain)}
-    files.write(path, text(state))
+    files.write(path, text(state(toolchain, tree)))
 
 
 def recall(path: Path) -> tuple[Toolchain, str]:
@@ -195,9 +237,12 @@ def recall(path: Path) -> tuple[Toolchain, str]:
         PackageError: there is none, or it is damaged.
     """
     if not path.is_file():
-        raise PackageError(f"no finished toolchain in {path.parent}", "run invoke build with the same words first")
-    state = read(path)
+        raise PackageError(
+            f"no finished toolchain in {path.parent}",
+            "run invoke build with the same words first; with --fresh, if the store answered it",
+        )
+    document = read(path)
     try:
-        return _converter().structure(state["toolchain"], Toolchain), str(state["tree"])
-    except (cattrs.BaseValidationError, KeyError) as error:
+        return toolchain_of(document)
+    except PackageError as error:
         raise PackageError(f"{path} is damaged", "build again") from error

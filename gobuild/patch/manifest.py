@@ -37,6 +37,7 @@ KEYS: Mapping[str, type] = {
     "file": str,
     "test": str,
     "optional": bool,
+    "direct": bool,
     "targets": list,
     "profiles": list,
     "remove-hook": dict,
@@ -173,6 +174,7 @@ class _Entry:
             file=self.keys.get("file", ""),
             test=self._test(),
             optional=self.keys.get("optional", False),
+            direct=self.keys.get("direct", False),
             operation=self._diff(self.keys["file"]) if kind == "diff" else self._hook(self.keys["remove-hook"]),
         )
 

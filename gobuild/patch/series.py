@@ -45,6 +45,8 @@ class Patch:
         file: the .patch file, relative to the folder; empty for an edit.
         test: a Go test file that passes with it and fails without, relative to the folder; empty where there is none.
         optional: whether it is applied only where it is asked for.
+        direct: whether it may touch the compiler, the assembler or the linker and be built directly all the same: its
+            author has compared both builders (`--builder both`).
         operation: what it does to a tree.
     """
 
@@ -58,6 +60,7 @@ class Patch:
     file: str = ""
     test: str = ""
     optional: bool = False
+    direct: bool = False
     operation: Operation
 
     @property

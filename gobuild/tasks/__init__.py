@@ -20,7 +20,8 @@ from gobuild.report import kind_of
 from gobuild.report import write as write_report
 from gobuild.run import run
 from gobuild.session import Session, prepare
-from gobuild.tasks import ci, keys, patches, publishing, show, tap
+from gobuild.tasks import ci, keys, patches, publishing, show, store, tap
+from gobuild.tasks.matrix import matrix
 from gobuild.tasks.proof import blast_radius, reproduce
 from gobuild.tasks.words import CONFIGURATION, interruptible, settings_of, with_settings
 from gobuild.tasks.workbench import export_patches, import_patches, new_patch, refresh_patches
@@ -131,10 +132,11 @@ def clean(context: Context, **words: object) -> None:
 
 
 ns = Collection("gobuild", plan, build, verify, package, publishing.publish, publishing.verify_release)
-for each in (identify, reproduce, blast_radius, clean):
+for each in (matrix, identify, reproduce, blast_radius, clean):
     ns.add_task(each)
 ns.add_collection(Collection("patches", patches.status, import_patches, export_patches, refresh_patches, new_patch))
 ns.add_collection(Collection("tap", tap.update, tap.check))
 ns.add_collection(Collection("keys", keys.new, keys.show))
+ns.add_collection(Collection("store", store.listing, store.verify, store.prune))
 ns.add_collection(Collection("ci", ci.workflow, ci.wanted))
 ns.configure(CONFIGURATION)

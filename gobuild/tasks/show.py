@@ -49,10 +49,16 @@ def built(console: Console, built: Built) -> None:
     rows = [(outcome.name, str(outcome.state), outcome.evidence) for outcome in patched.outcomes]
     console.table("patches", ("patch", "state", "evidence"), rows)
     report(console, built.report)
-    _time(console, built)
+    if not built.kept:
+        _time(console, built)
     files = [(artifact.path.name, amount(artifact.size), artifact.sha256) for artifact in built.artifacts]
     console.table(f"in {built.artifacts[0].path.parent}", ("file", "size", "sha256"), files)
     console.say(f"{patched.stamp} for {built.toolchain.target}: {built.toolchain.profile.says}.", style="bold")
+    if built.kept:
+        console.say(
+            f"built {built.kept} by {built.toolchain.builder}, and taken from the store, every digest checked; "
+            "--fresh builds it again"
+        )
 
 
 def _time(console: Console, built: Built) -> None:
@@ -63,7 +69,7 @@ def _time(console: Console, built: Built) -> None:
     ]
     console.table("time", ("stage", "wall", "share"), rows)
     console.say(
-        f"everything around {' and '.join(spent.programs)}: {spent.around / spent.total:.1%} of {clock(spent.total)}; "
+        f"everything around {', '.join(spent.programs)}: {spent.around / spent.total:.1%} of {clock(spent.total)}; "
         f"peak memory of this process {peak_memory() >> 20} MiB"
     )
 

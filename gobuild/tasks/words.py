@@ -39,6 +39,10 @@ HELP = {
     "entitlements": "an XML property list: what signed programs ask the system for",
     "timestamp_url": "an RFC 3161 server's URL, or apple",
     "notarize": "a keychain profile of notarytool, on a Mac",
+    "builder": "make.bash, direct (the same bytes, sooner), both (and compare them), or auto",
+    "store": "the folder that keeps finished toolchains and host tools",
+    "shared_store": "a second store behind it, shared by a team: a folder, or a URL such as s3://bucket/prefix",
+    "fresh": "build although the store has it",
     "trust": "a PEM file with roots that signatures may lead to, besides Apple's",
 }
 

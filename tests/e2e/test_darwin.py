@@ -146,11 +146,12 @@ def test_the_toolchain_carries_its_manifest(darwin: Build) -> None:
 
 
 def test_the_summary_says_what_was_asked_of_it(darwin: Build) -> None:
-    assert re.search(r"everything around make\.bash and distpack: \d+\.\d% of ", darwin.output)
+    assert re.search(r"everything around direct tools, direct, distpack: \d+\.\d% of ", darwin.output)
     assert "cgo is off by default in the programs this toolchain builds as well" in darwin.output
 
 
-def test_again_from_another_folder_by_another_bootstrap_byte_for_byte(darwin: Build, darwin_again: Build) -> None:
+def test_the_direct_builder_and_make_bash_make_the_same_bytes(darwin: Build, darwin_again: Build) -> None:
+    """From another folder, by another program, and by make.bash from another bootstrap toolchain, which it names."""
     first = {path.name: files.sha256(path) for path in darwin.dist.iterdir() if path.name.startswith(("go1", "v0"))}
     again = {
         path.name: files.sha256(path) for path in darwin_again.dist.iterdir() if path.name.startswith(("go1", "v0"))
@@ -160,11 +161,23 @@ def test_again_from_another_folder_by_another_bootstrap_byte_for_byte(darwin: Bu
         del digests[manifest]
     assert len(first) == 10
     assert first == again
-    bootstraps = {
-        json.loads(made.one("*.gobuild.json").read_text())["bootstrap"]["version"] for made in (darwin, darwin_again)
-    }
-    assert "1.21.13" in bootstraps
-    assert len(bootstraps) == 2
+    manifests = [json.loads(made.one("*.gobuild.json").read_text()) for made in (darwin, darwin_again)]
+    assert [each["build"]["builder"] for each in manifests] == ["direct", "make.bash"]
+    assert [each["bootstrap"]["version"] for each in manifests] == ["1.22.10", "1.21.13"]
+
+
+def test_nothing_changed_and_the_store_answers(darwin: Build, cache: Path, tmp_path: Path) -> None:
+    made = build("--go", "1.22", folder=tmp_path, cache=cache, argv=("gobuild", "build"))
+    assert made.code == 0, made.output
+    assert "taken from the store, every digest checked" in made.output
+    again, first = ({path.name: files.sha256(path) for path in each.dist.glob("*64*")} for each in (made, darwin))
+    assert len(again) > 5
+    name = darwin.one(
+        "*.gobuild.json"
+    ).name  # `invoke package`, which another test runs, writes its own figures into it
+    del again[name], first[name]
+    assert again == first
+    assert not list(made.work.glob("*/go"))
 
 
 def test_package_packs_again_without_building(darwin: Build, cache: Path) -> None:

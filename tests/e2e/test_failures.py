@@ -34,10 +34,14 @@ def _nothing_lost(folder: Path) -> None:
     assert not list(folder.glob("build/*/tmp"))
 
 
-def _started(folder: Path, cache: Path, *words: str) -> "subprocess.Popen[str]":
-    """A build that has come to the middle of make.bash."""
+MIDDLE = {"make.bash": "toolchain1", "direct": "packages and commands"}
+"""What a builder says when it comes to the middle."""
+
+
+def _started(folder: Path, cache: Path, builder: str) -> "subprocess.Popen[str]":
+    """A build that has come to the middle."""
     process = subprocess.Popen(
-        [program("invoke"), "build", "--go", "1.22", *words],
+        [program("invoke"), "build", "--go", "1.22", "--fresh", "--builder", builder],
         cwd=folder,
         env=environment(cache),
         stdout=subprocess.PIPE,
@@ -48,16 +52,17 @@ def _started(folder: Path, cache: Path, *words: str) -> "subprocess.Popen[str]":
     seen = []
     for line in process.stdout:
         seen.append(line)
-        if "toolchain1" in line:
+        if MIDDLE[builder] in line:
             time.sleep(3)  # into the compiling
             return process
     raise AssertionError("".join(seen))
 
 
-def test_a_second_build_is_refused_and_ctrl_c_ends_the_first(folder: Path, cache: Path) -> None:
-    first = _started(folder, cache)
+@pytest.mark.parametrize("builder", list(MIDDLE))
+def test_a_second_build_is_refused_and_ctrl_c_ends_the_first(folder: Path, cache: Path, builder: str) -> None:
+    first = _started(folder, cache, builder)
     try:
-        assert [words for words in processes_in(folder) if "/go/" in words], "make.bash should be at work"
+        assert [words for words in processes_in(folder) if "/go/" in words], "it should be at work"
         second = build("--go", "1.22", folder=folder, cache=cache)
         assert second.code == 16
         assert "another gobuild is building go1.22.10-gobuild" in second.output
@@ -75,7 +80,7 @@ def test_a_second_build_is_refused_and_ctrl_c_ends_the_first(folder: Path, cache
 
 
 def test_sigterm_ends_it_as_well(folder: Path, cache: Path) -> None:
-    process = _started(folder, cache)
+    process = _started(folder, cache, "direct")
     process.terminate()
     output, _ = process.communicate(timeout=30)
     assert (process.returncode, "Traceback" in output) == (130, False)
@@ -197,7 +202,7 @@ def on_a_small_disk(folder: Path, cache: Path) -> Iterator[object]:
     def run(size: str, when: str) -> Build:
         words = ["bash", "-c", FULL_DISK, "bash", size, str(work), when, program("invoke"), "build", "--go", "1.22"]
         done = subprocess.run(
-            [*_namespace("-rm"), *words, "--work", str(work)],
+            [*_namespace("-rm"), *words, "--work", str(work), "--fresh", "--builder", "make.bash"],
             cwd=folder,
             env=environment(cache, GOBUILD_TEST_WORK=str(work)),
             capture_output=True,

@@ -1,0 +1,318 @@
+"""The direct builder: what make.bash makes, to the byte, without building the toolchain three times over.
+
+make.bash starts from any Go, and so must build a compiler by which to build the compiler that builds the toolchain.
+With upstream's toolchain *of the same release* for this machine at hand one step is enough:
+
+    tools    upstream's own source of compile, link and so on, with the stamp for a version, compiled by upstream's
+             toolchain. Files that the series changes in those programs are laid over it; changes of the runtime are
+             not, because they decide nothing of what a compiler emits.
+    direct   the patched source, compiled and linked for the target by these tools.
+
+The stamp is a variable set by the linker (-X), so the packages of `tools` are compiled once a release and kept; another
+stamp costs three links. A patched source and upstream's toolchain come in, a toolchain goes out. Nothing is compared
+here: make.bash stays the authority, and `--builder both` asks it.
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from gobuild import files
+from gobuild.build.environment import SYSTEM_PATH, portable
+from gobuild.build.output import explain
+from gobuild.errors import BuildError, CommandError
+from gobuild.model import GENERATED, Bootstrap, GoVersion, PatchedSource, Profile, State, Target, Toolchain
+from gobuild.run import Runner
+
+VERSION = "1"
+"""Of this recipe: another one, another key in the store."""
+
+LINES = ("1.22", "1.24", "1.27")
+"""The lines of Go for which the archives of both builders were compared (tests/reports/identity.json)."""
+
+RECIPE = (
+    "src/cmd/dist/",
+    "src/make.bash",
+    "src/all.bash",
+    "src/run.bash",
+    "src/buildall.bash",
+    "src/go.mod",
+    "src/vendor/modules.txt",
+    "src/cmd/go.mod",
+    "src/cmd/vendor/modules.txt",
+    "lib/time/",  # cmd/dist makes src/time/tzdata/zzipdata.go of it
+)
+"""What says how make.bash builds; a patch of it changes make.bash, and nothing here would follow."""
+
+EMITS = (
+    "src/cmd/asm/",
+    "src/cmd/cgo/",
+    "src/cmd/compile/",
+    "src/cmd/internal/",
+    "src/cmd/link/",
+    "src/cmd/preprofile/",
+    "src/internal/abi/",
+    "src/internal/buildcfg/",
+    "src/internal/goexperiment/",
+    "src/internal/pkgbits/",
+    "src/internal/profile",
+    "src/internal/runtime/gc/",  # the sizes of objects, which the compiler knows from Go 1.26 on
+)
+"""What decides which bytes the tools emit. They are built from the patched source here as well, but by upstream's
+compiler, where make.bash compiles them once more by themselves: whoever patches these must know that it is the same."""
+
+RUNS = ("src/runtime/", "src/internal/runtime/")
+"""What runs in the tools and decides nothing of what they emit, `EMITS` aside: upstream's will do."""
+
+COMMAND = re.compile(r"src/cmd/([^/]+)/")
+
+VARIANTS = {
+    "GO386": "sse2",
+    "GOAMD64": "v1",
+    "GOARM64": "v8.0",
+    "GOFIPS140": "off",
+}
+"""What cmd/dist sets (xinit in src/cmd/dist/build.go) so that no line of a patched go.env gets into the toolchain."""
+
+PACKER = "distpack"
+
+MODULES_OFF_BEFORE = GoVersion(major=1, minor=24, stage="rc", serial=1)
+"""Up to 1.23 make.bash runs the go command with GO111MODULE=off, which shows in the build information."""
+
+TOOLCHAIN = re.compile(r"^(?:var )?\s*toolchain\s*=\s*\[\]string\{([^}]*)\}", re.MULTILINE)
+"""The programs that make.bash builds first, in src/cmd/dist/build.go."""
+
+
+def refusal(patched: PatchedSource, proven: Iterable[str], upstream: Path) -> str:
+    """Why a series cannot be built directly; empty where it can.
+
+    Args:
+        patched: the source, with what became of each patch.
+        proven: the names of patches that say of themselves (`direct = true`) that they may be.
+        upstream: GOROOT of upstream's toolchain.
+    """
+    allowed = set(proven)
+    for outcome in patched.outcomes:
+        if outcome.state is not State.APPLIED:
+            continue
+        for name in outcome.files:
+            if name.startswith(RECIPE):
+                return f"the patch {outcome.name} changes {name}, which is make.bash's own recipe"
+            command = COMMAND.match(name)
+            if command and _programs(patched.source.root, command[0]) != _programs(upstream, command[0]):
+                return f"the patch {outcome.name} adds or removes the program {command[0].removeprefix('src/')[:-1]}"
+            if name.startswith(EMITS) and not _test(name) and outcome.name not in allowed:
+                return f"the patch {outcome.name} changes {name}, and does not say direct = true"
+    return ""
+
+
+def overlay(patched: PatchedSource) -> tuple[str, ...]:
+    """The files of a series that the host's tools must be built with, relative to GOROOT, sorted."""
+    changed = {name for outcome in patched.outcomes if outcome.state is State.APPLIED for name in outcome.files}
+    ours = sorted(name for name in changed if name.startswith("src/") and not _test(name))
+    # The other packages of the library may need what the same series does to the runtime; programs do not.
+    whole = any(not name.startswith(("src/cmd/", *RUNS)) for name in ours)
+    return tuple(name for name in ours if whole or name.startswith(EMITS) or not name.startswith(RUNS))
+
+
+def tools(
+    patched: PatchedSource,
+    upstream: Bootstrap,
+    *,
+    host: Target,
+    into: Path,
+    cache: Path,
+    log: Path,
+    scratch: Path,
+    run: Runner,
+    note: Callable[[str], None],
+) -> None:
+    """Builds the host's tools, which carry the stamp: compile, link and so on, the go command, and distpack.
+
+    Args:
+        patched: the source; only what `overlay` names of it is used.
+        upstream: upstream's toolchain of the same release for the host.
+        host: what this machine is.
+        into: the folder that gets them.
+        cache: Go's build cache, empty or as an earlier call for this release left it.
+        log: the file that gets all of the output.
+        scratch: a folder for HOME and temporary files.
+        run: starts the process.
+        note: told what is being built.
+
+    Raises:
+        BuildError: it failed; the message has its last 20 lines and the log's path.
+        DiskFull: it failed because there was no room.
+    """
+    into.mkdir(parents=True, exist_ok=True)
+    scratch.mkdir(parents=True, exist_ok=True)
+    root, start = patched.source.root.absolute(), upstream.goroot.absolute()
+    over = scratch.absolute() / "overlay.json"
+    replaced = {str(start / name): str(root / name) if (root / name).exists() else "" for name in overlay(patched)}
+    files.write(over, json.dumps({"Replace": replaced}))
+    variables = environment_of(patched, host, goroot=start, cache=cache, scratch=scratch)
+    # What the linker would take from its own version: the tools', and the go command's, which salts its build IDs.
+    names = ("internal/buildcfg.Version", "runtime.buildVersion")
+    stamped = " ".join(f"-X={name}={patched.stamp}" for name in names)
+    common = ["-trimpath", "-pgo=off", f"-overlay={over}", "-gcflags=all=-dwarf=false", f"-ldflags=-s -w {stamped}"]
+    note(f"tools for {host}")
+    go = start / "bin" / "go"
+    _go([go, "build", "-o", f"{into.absolute()}/", *common, *first(start), f"cmd/{PACKER}"], variables, log, run)
+    # As cmd/dist's own go_bootstrap: without the network, which these builds have no use for.
+    target = into.absolute() / "go_bootstrap"
+    _go([go, "build", "-o", target, "-tags=cmd_go_bootstrap", *common, "cmd/go"], variables, log, run)
+
+
+def direct(
+    patched: PatchedSource,
+    target: Target,
+    *,
+    host: Target,
+    profile: Profile,
+    upstream: Bootstrap,
+    tools: Path,
+    log: Path,
+    scratch: Path,
+    run: Runner,
+    note: Callable[[str], None],
+) -> Toolchain:
+    """Builds the toolchain by the host's tools.
+
+    Args:
+        patched: the source; its root becomes GOROOT.
+        target: what to build for.
+        host: what this machine is.
+        profile: how to build.
+        upstream: upstream's toolchain of the same release for the host.
+        tools: the folder that `tools` filled.
+        log: the file that gets all of the output.
+        scratch: a folder of this build's own, for HOME, temporary files and Go's build cache.
+        run: starts the process.
+        note: told what is being built.
+
+    Returns:
+        The toolchain, in the folder where its source was. In a cross build bin/ and pkg/tool/HOST hold the host's
+        tools, the go command among them, as after make.bash.
+
+    Raises:
+        BuildError, DiskFull: as `tools`.
+    """
+    root = patched.source.root.absolute()
+    host_tools = root / "pkg" / "tool" / host.underscored
+    shutil.copytree(tools, host_tools, dirs_exist_ok=True, ignore=shutil.ignore_patterns(PACKER))
+    for header in (upstream.goroot / "pkg" / "include").iterdir():
+        files.write(root / "pkg" / "include" / header.name, (root / "src" / "runtime" / header.name).read_bytes())
+    generate(patched, upstream.goroot, profile)
+    cache = scratch / "cache"
+    variables = environment_of(patched, target, goroot=root, cache=cache, scratch=scratch)
+    # As cmd/dist's toolenv() has it for a release.
+    variables["GOFLAGS"] = "-trimpath -ldflags=-w -gcflags=cmd/...=-dwarf=false"
+    flags = [f"-ldflags=all={profile.ldflags}"] if profile.ldflags else []
+    note(f"packages and commands for {target}")
+    driver = host_tools / "go_bootstrap"
+    _go([driver, "install", *flags, *_shipped(upstream.goroot, host)], variables, log, run)
+    driver.replace(root / "bin" / "go") if target != host else driver.unlink()
+    files.remove(cache)
+    toolchain = Toolchain(
+        source=patched,
+        target=target,
+        host=host,
+        profile=profile,
+        bootstrap=upstream,
+        environment=portable(variables, {"GOROOT": root, "SCRATCH": scratch.absolute()}),
+        builder="direct",
+        packer=tools.absolute() / PACKER,
+    )
+    if not (toolchain.bin / "go").is_file():
+        raise BuildError(f"the direct build ended well but made no {toolchain.bin / 'go'}", f"read {log}")
+    return toolchain
+
+
+def environment_of(
+    patched: PatchedSource, target: Target, *, goroot: Path, cache: Path, scratch: Path
+) -> dict[str, str]:
+    """The go command's whole environment: cmd/dist's, and a folder outside of any module to run in."""
+    home, temporary = scratch.absolute() / "home", scratch.absolute() / "tmp"
+    for folder in (home, temporary):
+        folder.mkdir(parents=True, exist_ok=True)
+    variables = {
+        "PATH": ":".join(SYSTEM_PATH),
+        "HOME": str(home),
+        "PWD": str(home),
+        "TMPDIR": str(temporary),
+        "LC_ALL": "C",
+        "TZ": "UTC",
+        "GOROOT": str(goroot),
+        "GOOS": target.goos,
+        "GOARCH": target.goarch,
+        "GOCACHE": str(cache.absolute()),
+        "GOPATH": str(temporary / "gopath"),
+        "GOTOOLCHAIN": "local",
+        "GOENV": "off",
+        "GOWORK": "off",
+        "GOPROXY": "off",
+        "CGO_ENABLED": "0",
+        **VARIANTS,
+    }
+    if patched.source.release.version < MODULES_OFF_BEFORE:
+        variables["GO111MODULE"] = "off"
+    return variables
+
+
+def _go(argv: list[str | Path], variables: dict[str, str], log: Path, run: Runner) -> None:
+    try:
+        run(argv, env=variables, cwd=Path(variables["HOME"]), log=log)
+    except CommandError as error:
+        raise explain("the direct build", log) from error
+
+
+def first(goroot: Path) -> list[str]:
+    """What make.bash builds first, as the source itself lists it: "cmd/asm" and so on.
+
+    Raises:
+        BuildError: it does not.
+    """
+    found = TOOLCHAIN.search((goroot / "src/cmd/dist/build.go").read_text(encoding="utf-8"))
+    if not found:
+        raise BuildError("src/cmd/dist/build.go lists no toolchain", "--builder make.bash")
+    return re.findall(r'"([^"]+)"', found[1])
+
+
+def _shipped(goroot: Path, host: Target) -> list[str]:
+    """The programs that upstream ships: what stands in its toolchain. distpack takes no others."""
+    tools = sorted(path.name for path in (goroot / "pkg" / "tool" / host.underscored).iterdir())
+    return [f"cmd/{name.removesuffix('.exe')}" for name in ("go", "gofmt", *tools)]
+
+
+def generate(patched: PatchedSource, upstream: Path, profile: Profile) -> None:
+    """Writes what cmd/dist would write: upstream's own files, but for the version and the default of cgo."""
+    for name in sorted(GENERATED):
+        if not (upstream / name).is_file():
+            continue
+        text = (upstream / name).read_text(encoding="utf-8")
+        if name.endswith("buildcfg/zbootstrap.go"):
+            text = _replaced(text, r"^(const version = )`[^`]*`$", rf"\g<1>`{patched.stamp}`", name)
+            if "DefaultCGO_ENABLED" in text:
+                text = _replaced(text, r'^(const DefaultCGO_ENABLED = )"[01]?"$', rf'\g<1>"{profile.cgo or ""}"', name)
+        if name.endswith("go/build/zcgo.go"):
+            text = _replaced(text, r'^(const defaultCGO_ENABLED = )"[01]?"$', rf'\g<1>"{profile.cgo or ""}"', name)
+        files.write(patched.source.root / name, text)
+
+
+def _replaced(text: str, line: str, by: str, name: str) -> str:
+    """Raises BuildError where the line is not there exactly once."""
+    changed, times = re.subn(line, by, text, flags=re.MULTILINE)
+    if times != 1:
+        raise BuildError(f"{name} of upstream's toolchain is not as it is known", "--builder make.bash")
+    return changed
+
+
+def _programs(root: Path, folder: str) -> bool:
+    """Whether there is Go source in a folder of src/cmd."""
+    return any(not _test(path.name) for path in (root / folder).glob("*.go"))
+
+
+def _test(name: str) -> bool:
+    return name.endswith("_test.go") or "/testdata/" in name

@@ -1,0 +1,50 @@
+"""Two builds of one source, compared: the toolchains come in, the files that differ go out."""
+
+import filecmp
+from collections.abc import Iterator
+from pathlib import Path
+
+from gobuild.model import Toolchain
+
+PACKED = ("api", "doc", "lib", "misc", "pkg/include", "src", "test")
+"""The folders of GOROOT that distpack packs whole; of bin and pkg/tool it packs what is the target's."""
+
+
+def differences(one: Toolchain, other: Toolchain) -> tuple[str, ...]:
+    """The files that are not the same, of all that ships; of the tools, those that both have.
+
+    make.bash makes some tools that distpack leaves out (cmd/dist, cmd/distpack), and the direct builder does not.
+
+    Args:
+        one: a toolchain.
+        other: the same, built by another builder.
+
+    Returns:
+        Their names relative to GOROOT; "src/x (missing)" where one has a file and the other has not.
+    """
+    return tuple(sorted({*_shipped(one, other), *_trees(one.goroot, other.goroot)}))
+
+
+def _shipped(one: Toolchain, other: Toolchain) -> Iterator[str]:
+    for ours, theirs in ((one.bin, other.bin), (one.tools, other.tools)):
+        where = ours.relative_to(one.goroot)
+        both = sorted(path.name for path in ours.iterdir() if path.is_file() and (theirs / path.name).is_file())
+        yield from (f"{where}/{name}" for name in both if not _same(ours / name, theirs / name))
+
+
+def _trees(one: Path, other: Path) -> Iterator[str]:
+    tops = [path.name for path in one.iterdir() if path.is_file()]
+    names = {name for root in (one, other) for top in PACKED for name in _below(root, root / top)} | set(tops)
+    for name in names:
+        if not (one / name).is_file() or not (other / name).is_file():
+            yield f"{name} (missing)"
+        elif not _same(one / name, other / name):
+            yield name
+
+
+def _below(root: Path, folder: Path) -> Iterator[str]:
+    return (str(path.relative_to(root)) for path in folder.rglob("*") if path.is_file())
+
+
+def _same(one: Path, other: Path) -> bool:
+    return filecmp.cmp(one, other, shallow=False)

@@ -1,0 +1,139 @@
+"""Finished toolchains in the store: under which key, what is kept of them, and what comes back.
+
+A toolchain that was verified and packed goes in; its archives, byte for byte, and all that its manifest says come out.
+It neither builds nor delivers.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+from gobuild import files, package, store
+from gobuild.errors import PackageError
+from gobuild.model import Report, Toolchain
+from gobuild.package import manifest
+from gobuild.session import Prepared
+from gobuild.settings import Settings
+from gobuild.store import Entry, Store
+
+KIND = "toolchain"
+
+BUILDERS = {"auto": ("direct", "make.bash"), "make.bash": ("make.bash",), "direct": ("direct",), "both": ()}
+"""Whose toolchains answer to the setting; who wants both built wants to see them built."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A toolchain ready to be delivered.
+
+    Attributes:
+        toolchain: the toolchain; from the store, its folder is gone.
+        tree: the dirhash of its source before it was patched.
+        report: its checks, all passed.
+        packed: its archives.
+        pinned: whether its go.env keeps newer toolchains out.
+        run: what the run that built it measured of itself.
+        kept: when it was stored; empty where it was built just now.
+    """
+
+    toolchain: Toolchain
+    tree: str
+    report: Report
+    packed: tuple[Path, ...]
+    pinned: bool
+    run: dict[str, Any]
+    kept: str = ""
+
+
+def keys(prepared: Prepared, settings: Settings) -> dict[str, str]:
+    """The keys of a build, by the builder.
+
+    Everything that decides a byte of the archives is in them, and what the user says of the report: the source by its
+    digest or its origin's identity, the series with its reasons, the stamp, the flags, the target, the policy, the
+    toolchain that --bootstrap names, gobuild's own code. The machine is not: it decides no byte, and the manifest says
+    which one it was. Of wheels whose digest gobuild does not know beforehand the release stands for the file.
+    """
+    plan = prepared.plan
+    start = Path(settings.bootstrap).expanduser() / "bin/go" if settings.bootstrap else None
+    source = [file.sha256 for file in plan.release.files if file.kind == "source"]
+    parts = {
+        "gobuild": [installed("gobuild"), _ourselves()],
+        "release": str(plan.release.version),
+        "source": source or prepared.reached.catalog.identity,
+        "stamp": plan.stamp,
+        "target": str(plan.target),
+        "profile": [plan.profile.name, plan.profile.cgo, plan.profile.ldflags],
+        "series": [[each.name, each.reason, each.sha256, each.direct] for each in prepared.patches],
+        "absent": [[each.name, each.reason, each.evidence] for each in prepared.absent],
+        "policy": Path(settings.policy).expanduser().read_text(encoding="utf-8") if settings.policy else "",
+        "bootstrap": files.sha256(start) if start and start.is_file() else "",
+    }
+    return {name: store.key(builder=name, **parts) for name in BUILDERS["auto"]}
+
+
+@cache
+def _ourselves() -> str:
+    """The dirhash of gobuild's own code and data: two of one version number may still do things differently."""
+    root = Path(__file__).parent
+    parts = (*root.rglob("*.py"), *(root / "data").iterdir())
+    return files.dirhash(root, (path.relative_to(root).as_posix() for path in parts if path.is_file()))
+
+
+def keep(kept: Store, prepared: Prepared, settings: Settings, done: Finished) -> None:
+    """Stores a toolchain. That it cannot be stored is told, and no reason to fail."""
+    facts = {
+        "stamp": prepared.plan.stamp,
+        "target": str(prepared.plan.target),
+        "state": manifest.state(done.toolchain, done.tree),
+        "checks": manifest.told(done.report),
+        "pinned": done.pinned,
+        "run": done.run,
+    }
+    packed = {path.name: path for path in done.packed}
+    # Linked, not copied: distpack never writes into an archive of its, it makes another.
+    kept.put(KIND, keys(prepared, settings)[done.toolchain.builder], packed, facts, link=True)
+
+
+def recall(kept: Store, prepared: Prepared, settings: Settings, into: Path) -> Finished | None:
+    """What the store has for a build, its archives placed in a folder; None where it has nothing.
+
+    Args:
+        kept: the store. Every digest is checked before anything is believed.
+        prepared: the build.
+        settings: says which builder will do.
+        into: gets the archives.
+    """
+    of, builders = keys(prepared, settings), BUILDERS[settings.builder]
+    if settings.bootstrap and settings.builder == "auto":
+        builders = BUILDERS["make.bash"]  # as in `Making`: the word says what to start from
+    found = (kept.get(KIND, of[builder]) for builder in builders)
+    entry = next((each for each in found if each), None)
+    return _finished(kept, entry, prepared, into) if entry else None
+
+
+def _finished(kept: Store, entry: Entry, prepared: Prepared, into: Path) -> Finished | None:
+    plan, facts = prepared.plan, entry.facts
+    names = package.names(plan.stamp, plan.target.dashed)
+    try:
+        toolchain, tree = manifest.toolchain_of(facts["state"])
+        report, pinned, run = manifest.report_of(facts["checks"]), bool(facts["pinned"]), dict(facts["run"])
+        if set(entry.files) != set(names) or not report.ok:
+            raise PackageError("its files or its checks are not a finished toolchain's")
+        if (toolchain.source.stamp, toolchain.target) != (plan.stamp, plan.target):
+            raise PackageError("it is another toolchain")
+    except (PackageError, KeyError, TypeError, ValueError) as error:
+        kept.say(f"the store's toolchain {entry.key[:12]} cannot be used: {getattr(error, 'reason', error)}")
+        return None
+    for name in names:
+        kept.place(entry, name, into / name)
+    return Finished(
+        toolchain=toolchain,
+        tree=tree,
+        report=report,
+        packed=tuple(into / name for name in names),
+        pinned=pinned,
+        run=run,
+        kept=entry.made,
+    )

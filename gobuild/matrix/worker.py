@@ -1,0 +1,137 @@
+"""What runs on a worker of a Dask cluster: one job at a time of those that fit, as a child of the worker's process.
+
+Plain words come in, plain words go out; nothing secret is among them: what a build needs besides (credentials, the
+cache, a proxy) it has from the worker's own environment. Only where `distributed` is installed can this be imported.
+"""
+
+import functools
+import os
+import threading
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from dask.typing import Key
+from distributed import Reschedule, Worker, WorkerPlugin, get_worker
+
+from gobuild import files, resources
+from gobuild.matrix.jobs import FAILED, VARIABLES, child, judge
+from gobuild.matrix.room import measure
+from gobuild.run import run
+
+OWN = ("CACHE", "STORE", "BOOTSTRAP", "INDEX_URL")
+"""Settings that are the worker's own, where the client sends none."""
+
+_running: dict[Key, threading.Event] = {}
+"""The jobs under way in this process, and how each is told to end."""
+
+
+_first = threading.Lock()
+"""Lets the threads of a worker make one semaphore for all of them."""
+
+
+@functools.cache
+def _turns(folder: str) -> threading.Semaphore:
+    """As many builds at a time as fit, however many threads the worker has.
+
+    Not by Dask's own "resources": a task for which no worker had any yet is not thought of again when one gets some.
+    """
+    return threading.Semaphore(measure(Path(folder)).builds)
+
+
+class Keeper(WorkerPlugin):
+    """Ends builds that nobody waits for: their job was cancelled, or the worker stops."""
+
+    name = f"gobuild-{version('gobuild')}"
+    idempotent = True
+    """Two clients share one: taking the first's away would end its builds."""
+
+    def transition(self, key: Key, start: str, finish: str, **_: Any) -> None:
+        """The scheduler no longer wants the key. Dask itself lets what runs in a thread run on."""
+        if key in _running and start in ("executing", "long-running") and finish == "released":
+            _running[key].set()
+
+    def teardown(self, worker: Worker) -> None:  # noqa: ARG002
+        """The worker stops."""
+        for stop in _running.values():
+            stop.set()
+
+
+def facts(paths: Mapping[str, str]) -> dict[str, str]:
+    """What must be the same wherever the jobs of one matrix run.
+
+    Args:
+        paths: the settings that name a file or folder.
+
+    Returns:
+        The version and the digest of gobuild's own code, the digest of its patches, and those of the paths.
+    """
+    found = {"gobuild": _gobuild(), "patches": files.dirhash(resources.folder("patches"))}
+    for name, path in paths.items():
+        place = Path(path)
+        found[name] = files.dirhash(place) if place.is_dir() else files.sha256(place) if place.is_file() else "missing"
+    return found
+
+
+@functools.cache
+def _gobuild() -> str:
+    """Once a process: what it runs is what it has loaded."""
+    code = Path(__file__).parents[1]
+    names = (path.relative_to(code).as_posix() for path in code.rglob("*.py"))
+    return f"{version('gobuild')}, {files.dirhash(code, names)}"
+
+
+def work(name: str, variables: dict[str, str], paths: dict[str, str], expected: dict[str, str]) -> dict[str, Any]:
+    """Does one job, if this worker is like the client.
+
+    Args:
+        name: the job's.
+        variables: the settings, as `gobuild.matrix.jobs.told` makes them, without places and secrets.
+        paths: as `facts` takes them.
+        expected: what it said on the client. A worker may have come after the others were asked.
+
+    Returns:
+        What an `Outcome` is made of: "ended", "reason", "seconds", "worker".
+
+    Raises:
+        distributed.Reschedule: the build was told to end. Whoever still wants it gets it from another worker.
+    """
+    worker = get_worker()
+    key = str(worker.get_current_task())
+    answer = {"worker": str(worker.address), "seconds": 0.0}
+    if (found := facts(paths)) != expected:
+        wrong = ", ".join(fact for fact in expected if found[fact] != expected[fact])
+        return answer | {"ended": FAILED, "reason": f"it differs from the client: {wrong}"}
+    stop = _running.setdefault(key, threading.Event())
+    folder = Path(worker.local_directory).absolute() / "gobuild" / name
+    own = {VARIABLES + each: os.environ[VARIABLES + each] for each in OWN if VARIABLES + each in os.environ}
+    places = {f"{VARIABLES}{place.upper()}": str(folder / place) for place in ("work", "dist")}
+    words, environment = child(own | variables | places, os.environ)
+    with _first:
+        turns = _turns(worker.local_directory)
+    try:
+        while not turns.acquire(timeout=1):
+            if stop.is_set():
+                raise Reschedule
+        began = time.monotonic()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            result = run(
+                words,
+                env=environment,
+                cwd=folder,
+                check=False,
+                stop=stop,
+                on_line=lambda line: worker.log_event(key, {"name": name, "worker": worker.address, "line": line}),
+            )
+        finally:
+            files.remove(folder)
+            turns.release()
+    finally:
+        _running.pop(key, None)
+    if stop.is_set():
+        raise Reschedule
+    ended, reason = judge(result.code, result.output)
+    return answer | {"ended": ended, "reason": reason, "seconds": time.monotonic() - began}

@@ -1,0 +1,43 @@
+"""The task for many builds: lines of Go and targets, here or on a cluster."""
+
+from invoke.context import Context
+
+from gobuild import matrix as matrices
+from gobuild.console import Console, clock
+from gobuild.errors import ConfigError, the_systems_no_is_ours
+from gobuild.publish.workflow import words as listed
+from gobuild.run import run
+from gobuild.session import Session
+from gobuild.tasks.words import interruptible, settings_of, with_settings
+
+
+@with_settings(
+    help={
+        "go": "which Go, with commas: 1.22,1.26,1.27",
+        "target": "for what, with commas: darwin/arm64,linux/amd64",
+        "jobs": "how many builds at a time; by default as many as cores, memory and disk allow",
+        "cluster": "a Dask scheduler's address, tcp://HOST:8786: build on its workers (needs --shared-store)",
+    }
+)
+def matrix(
+    context: Context, *, go: str = "", target: str = "", jobs: int = 0, cluster: str = "", **words: object
+) -> None:
+    """Builds every line of Go for every target; goes on past one that fails."""
+    settings = settings_of(context, words)
+    lines, targets = listed(go) or (settings.go,), listed(target) or (settings.target,)
+    if jobs < 0:
+        raise ConfigError(f"--jobs {jobs} is no number of builds", "--jobs 2, or leave it out")
+    if cluster:
+        matrices.usable(cluster, settings)
+    console, room = Console(), matrices.measure(settings.work)
+    session, at_once = Session(settings=settings, console=console), jobs or room.builds
+    with interruptible(), the_systems_no_is_ours("building"):
+        planned = matrices.plan(session, lines, targets)
+        rows = [(job.name, job.settings.target, job.settings.builder, str(job.log)) for job in planned]
+        console.table(f"{len(planned)} jobs", ("job", "target", "builder", "log"), rows)
+        where = f"on the workers of {cluster}" if cluster else f"{at_once} at a time: {room.says}"
+        console.say(f"{where}; archives go to {settings.dist.absolute()}")
+        outcomes = matrices.run_matrix(planned, at_once=at_once, cluster=cluster, console=console, run=run)
+    ended = [(each.name, each.ended, clock(each.seconds), each.worker or "here", str(each.log)) for each in outcomes]
+    console.table("jobs", ("job", "ended", "wall", "where", "log"), ended)
+    matrices.check(outcomes)

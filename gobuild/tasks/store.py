@@ -1,0 +1,89 @@
+"""The tasks around the store: `store.list`, `store.verify`, `store.prune`. They work on the local level."""
+
+import re
+from datetime import UTC, datetime
+
+from invoke.context import Context
+
+from gobuild import fetch
+from gobuild import store as keeping
+from gobuild.console import Console, amount
+from gobuild.errors import ConfigError, VerifyError, the_systems_no_is_ours
+from gobuild.plain import visible
+from gobuild.settings import Settings
+from gobuild.tasks.words import interruptible, settings_of, with_settings
+
+UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt]i?)?b?)", re.IGNORECASE)
+
+NAMED = 6
+"""What an error names; the lines above it have all."""
+
+
+@with_settings(name="list")
+def listing(context: Context, **words: object) -> None:
+    """Shows what the store holds, the last used first."""
+    settings, console = settings_of(context, words), Console()
+    folder = _folder(settings, console)
+    with interruptible(), the_systems_no_is_ours("reading the store"):
+        held = keeping.entries(folder)
+    console.table(f"in {folder.root}", ("kind", "key", "what", "size", "made", "used"), [_row(each) for each in held])
+    console.say(f"{len(held)} entries, {amount(keeping.size(held))}; what several of them share counts once")
+
+
+@with_settings
+def verify(context: Context, **words: object) -> None:
+    """Hashes all that the store holds; what is damaged is removed, and the exit code is 8 then."""
+    settings, console = settings_of(context, words), Console()
+    with interruptible(), the_systems_no_is_ours("verifying the store"):
+        found = keeping.verify(_folder(settings, console), waiting=console.say)
+    for line in found.damaged:
+        console.warn(f"removed: {line}")
+    told = f"{found.entries} entries, {found.blobs} blobs, {amount(found.size)}"
+    if found.damaged:
+        shown = "\n  ".join(found.damaged[:NAMED])
+        raise VerifyError(
+            f"the store had {len(found.damaged)} damaged files, which are removed now ({told})\n  {shown}",
+            "build again what was in them; damage that comes back is the disk's",
+        )
+    console.say(f"{told}: all whole")
+
+
+@with_settings(help={"keep": "how much may stay: 20GB, 500MB, 0", "dry_run": "only show what would go"})
+def prune(context: Context, *, keep: str = "", dry_run: bool = False, **words: object) -> None:
+    """Removes what was not used for the longest time, until no more is left than --keep says."""
+    settings, console = settings_of(context, words), Console()
+    limit = parse(keep)
+    with interruptible(), the_systems_no_is_ours("pruning the store"):
+        gone, freed = keeping.prune(_folder(settings, console), limit, dry=dry_run, waiting=console.say)
+    if gone:
+        title = "would go" if dry_run else "gone"
+        console.table(title, ("kind", "key", "what", "size", "made", "used"), [_row(each) for each in gone])
+    console.say(f"{len(gone)} entries {'would go' if dry_run else 'are gone'}, {amount(freed)}")
+
+
+def _folder(settings: Settings, console: Console) -> keeping.Folder:
+    """The local level; it need not be there yet."""
+    folder = fetch.store(settings, console.warn).folder
+    if folder.root.exists() and not folder.root.is_dir():
+        raise ConfigError(f"{folder.root} is no folder", "--store with the folder of a store")
+    return folder
+
+
+def parse(size: str) -> int:
+    """Bytes: "20GB" (10^9 each), "1.5 GiB" (2^30 each), "500M", "0".
+
+    Raises:
+        ConfigError: it is no size.
+    """
+    match = _SIZE.fullmatch(size.strip())
+    if not match:
+        raise ConfigError(f"--keep is {size!r}" if size else "how much may stay?", "--keep 20GB, 500MB, or 0")
+    return int(float(match[1]) * UNITS[(match[2] or "").lower()])
+
+
+def _row(held: keeping.Held) -> tuple[str, ...]:
+    entry = held.entry
+    used = datetime.fromtimestamp(held.used, UTC).isoformat(sep=" ", timespec="minutes")
+    made = datetime.fromisoformat(entry.made).astimezone(UTC).isoformat(sep=" ", timespec="minutes")
+    return entry.kind, entry.key[:12], visible(entry.what), amount(entry.size), made[:16], used[:16]

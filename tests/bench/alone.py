@@ -1,0 +1,88 @@
+"""What is measured inside a process of its own: ``python -m bench.alone verify|package|fetch ...``.
+
+Its last line of output is a JSON object with the seconds; importing and preparing are not in them.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gobuild import fetch, files, package
+from gobuild.console import Console
+from gobuild.errors import ToolMissing
+from gobuild.measure import peak_memory
+from gobuild.model import Target
+from gobuild.package import manifest
+from gobuild.run import Result, run
+from gobuild.session import Session, prepare
+from gobuild.settings import Settings
+from gobuild.verify import inputs, require, whole
+
+LEFT_OUT = "left out: only what verify does in its own process is timed"
+
+
+def verify(archive: Path, scratch: Path) -> dict[str, Any]:
+    """Every check of a whole toolchain that needs no other program: no probe is compiled, no tool is asked."""
+    files.unpack(archive, scratch / "unpacked", str)
+    os.environ["PATH"] = ""  # no second opinions
+    way = whole.Way(host=Target.host(), run=_nobody, scratch=scratch)
+    began, used = time.monotonic(), time.process_time()
+    report = whole.report(inputs.folder(scratch / "unpacked" / "go", None), way, no_probe=LEFT_OUT)
+    seconds, cpu = time.monotonic() - began, time.process_time() - used
+    require(report)
+    programs = {check.subject for check in report.checks if check.name == "format"}
+    return {"seconds": seconds, "cpu_seconds": cpu, "checks": len(report.checks), "programs": len(programs)}
+
+
+def pack(state: Path, scratch: Path) -> dict[str, Any]:
+    """distpack on a finished toolchain, and nothing beside it; where it has to be built first, that is left out."""
+    toolchain, _ = manifest.recall(state)
+    took: list[float] = []
+
+    def call(*words: Any, **how: Any) -> Result:
+        began = time.monotonic()
+        result = run(*words, **how)
+        took.append(time.monotonic() - began)
+        return result
+
+    package.distpack(toolchain, scratch=scratch, run=call)
+    return {"seconds": took[-1]}
+
+
+def get(go: str, target: str, scratch: Path) -> dict[str, Any]:
+    """Brings all inputs into the cache, so that no round pays for them."""
+    console = Console(stream=sys.stderr)
+    settings = Settings.of({"go": go, "target": target} | _inherited())
+    prepared = prepare(Session(settings=settings, console=console))
+    words: dict[str, Any] = {"host": prepared.plan.host, "reached": prepared.reached, "run": run, "console": console}
+    fetch.bootstrap(settings, prepared.plan.release, **words)
+    fetch.same(settings, prepared.plan.release, **words)
+    prepared.reached.source(prepared.plan.release, scratch / "source")
+    return {}
+
+
+def _inherited() -> dict[str, object]:
+    names = ("cache", "index_url", "offline")
+    return {name: os.environ.get(f"INVOKE_GOBUILD_{name.upper()}") for name in names}
+
+
+def _nobody(*_words: Any, **_how: Any) -> Result:
+    """In the place of a runner: verify takes a tool that is not there for a check to skip."""
+    raise ToolMissing("left out")
+
+
+TASKS: dict[str, Callable[..., dict[str, Any]]] = {
+    "verify": lambda archive, at: verify(Path(archive), at),
+    "package": lambda state, at: pack(Path(state), at),
+    "fetch": get,
+}
+
+if __name__ == "__main__":
+    name, *given = sys.argv[1:]
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as place:
+        print(json.dumps(TASKS[name](*given, Path(place)) | {"peak_memory_mib": peak_memory() >> 20}))

@@ -1,0 +1,175 @@
+"""The arithmetic: rounds come in, a row for each thing that was measured goes out, with its spread and its limit.
+
+Ratios are made within a round and then compared over the rounds, so that what slowed one round down cancels out.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from bench.rounds import CHANGED, COLD, MAKE, PACKAGE, SAME, TOOLS, VERIFY, Round
+
+BUILDS = ("make.bash", "direct tools", "direct")
+"""The programs of a manifest's `run` that build; distpack is the one that does not."""
+
+MIB, MB = 2**20, 10**6
+
+WORDS = {"ratio": ("{:.2f}", 1.0), "share": ("{:.1f} %", 100.0), "s": ("{:.2f} s", 1.0), "MB": ("{:.0f} MB", 1.0)}
+"""How a figure is written, by its unit: the format, and the factor before it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """A figure that every round gives.
+
+    Attributes:
+        what: what it is, for people.
+        unit: a key of `WORDS`.
+        of: from a round to the figure.
+        limit: the most that it may be (issue 5); None where there is no limit.
+    """
+
+    what: str
+    unit: str
+    of: Callable[[Round], float]
+    limit: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A figure over all rounds.
+
+    Attributes:
+        measure: what it is.
+        values: one a round.
+    """
+
+    measure: Measure
+    values: tuple[float, ...]
+
+    @property
+    def verdict(self) -> str:
+        """ "OK", "over", or "" where there is no limit: the median decides."""
+        limit = self.measure.limit
+        return "" if limit is None else "OK" if median(self.values) <= limit else "over"
+
+    def cells(self) -> tuple[str, str, str, str, str]:
+        """What it is, its limit, its median, its least and greatest, and the verdict."""
+        limit, unit = self.measure.limit, self.measure.unit
+        spread = f"{_figure(min(self.values), unit)} to {_figure(max(self.values), unit)}"
+        at_most = "" if limit is None else _figure(limit, unit)
+        return self.measure.what, at_most, _figure(median(self.values), unit), spread, self.verdict
+
+
+def _figure(value: float, unit: str) -> str:
+    form, factor = WORDS[unit]
+    return form.format(value * factor)
+
+
+def built(run: Mapping[str, Any], key: str) -> float:
+    """Seconds of the programs that build: `key` is "seconds" (wall) or "cpu_seconds"."""
+    return float(sum(run[key].get(program, 0.0) for program in BUILDS))
+
+
+def _build(name: str, key: str = "seconds") -> Callable[[Round], float]:
+    return lambda found: built(found[name], key) / built(found[MAKE], key)
+
+
+def _command(name: str, key: str = "wall") -> Callable[[Round], float]:
+    return lambda found: float(found[name]["cost"][key] / found[MAKE]["cost"][key])
+
+
+def _peak(found: Round) -> float:
+    return float(max(found[name]["peak_memory_mib"] for name in (MAKE, COLD, TOOLS, SAME, CHANGED))) * MIB / MB
+
+
+MEASURES = (
+    Measure(what="direct, cold: the build's wall", unit="ratio", limit=0.46, of=_build(COLD)),
+    Measure(what="direct, cold: the build's CPU", unit="ratio", limit=0.46, of=_build(COLD, "cpu_seconds")),
+    Measure(what="direct, host tools in the store: the build's wall", unit="ratio", limit=0.35, of=_build(TOOLS)),
+    Measure(what="one line of a runtime patch changed: the build's wall", unit="ratio", limit=0.40, of=_build(CHANGED)),
+    Measure(
+        what="one line of a runtime patch changed: the whole command's wall",
+        unit="ratio",
+        limit=0.40,
+        of=_command(CHANGED),
+    ),
+    Measure(what="direct, cold: the whole command's wall", unit="ratio", of=_command(COLD)),
+    Measure(what="direct, cold: the whole command's CPU", unit="ratio", of=_command(COLD, "cpu")),
+    Measure(what="direct, host tools in the store: the whole command's wall", unit="ratio", of=_command(TOOLS)),
+    Measure(
+        what="nothing changed: the whole command's wall",
+        unit="s",
+        limit=2.0,
+        of=lambda found: found[SAME]["cost"]["wall"],
+    ),
+    Measure(
+        what="around make.bash and distpack, of the whole run",
+        unit="share",
+        limit=0.05,
+        of=lambda found: found[MAKE]["around_share"],
+    ),
+    Measure(
+        what="around the direct build (cold) and distpack, of the whole run",
+        unit="share",
+        limit=0.05,
+        of=lambda found: found[COLD]["around_share"],
+    ),
+    Measure(what="verify alone, its in-process part", unit="s", limit=1.2, of=lambda found: found[VERIFY]["seconds"]),
+    Measure(what="packaging alone (distpack)", unit="s", of=lambda found: found[PACKAGE]["seconds"]),
+    Measure(what="peak memory of gobuild's own process", unit="MB", limit=300.0, of=_peak),
+)
+"""Ratios are to make.bash in the same round. A build is the programs that build; a whole command is the process that
+the user starts, from its first instruction to its last: it also resolves, unpacks, patches, verifies and packs."""
+
+
+def rows(rounds: Sequence[Round]) -> tuple[Row, ...]:
+    """A row for each measure, over all rounds."""
+    return tuple(Row(measure=each, values=tuple(each.of(found) for found in rounds)) for each in MEASURES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """Where the time of a case goes, the median of the rounds.
+
+    Attributes:
+        name: the case.
+        parts: seconds by what was done, in order; the keys of `PARTS`.
+    """
+
+    name: str
+    parts: Mapping[str, float]
+
+    @property
+    def total(self) -> float:
+        """Seconds of all parts."""
+        return sum(self.parts.values())
+
+
+PARTS: Mapping[str, Callable[[Mapping[str, float]], float]] = {
+    "before": lambda said: said.get("resolve", 0) + said.get("fetch", 0) + said.get("patch", 0),
+    "host tools": lambda said: said.get("direct tools", 0),
+    "build": lambda said: said.get("make.bash", 0) + said.get("direct", 0),
+    "verify, package": lambda said: said.get("verify", 0) + said.get("package", 0),
+}
+"""What a bar shows, from a manifest's seconds: "before" is resolve, fetch and patch, and what is left of the process's
+time is "the rest"."""
+
+
+def bars(rounds: Sequence[Round]) -> tuple[Bar, ...]:
+    """A bar for each case. A manifest that a store's hit delivers tells of another run: that bar has no parts."""
+    found = []
+    for name in (MAKE, COLD, TOOLS, CHANGED, SAME):
+        said = {} if name == SAME else PARTS
+        parts = {part: median(of(each[name]["seconds"]) for each in rounds) for part, of in said.items()}
+        wall = median(each[name]["cost"]["wall"] for each in rounds)
+        found.append(Bar(name=name, parts=parts | {"the rest": max(0.0, wall - sum(parts.values()))}))
+    return tuple(found)
+
+
+def load(rounds: Sequence[Round]) -> tuple[float, float | None]:
+    """The most that other processes, and the hypervisor, took in any case: shares of the machine's CPU time."""
+    costs = [run["cost"] for found in rounds for run in found.values()]
+    stolen = [cost["stolen"] for cost in costs if cost["stolen"] is not None]
+    return max(cost["others"] for cost in costs), max(stolen, default=None)

@@ -1,0 +1,111 @@
+"""What `invoke bench` does: rounds, the identity, or the README; each writes what it found and shows it."""
+
+import io
+import json as codec
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench import identity, show
+from bench.child import machine
+from bench.rounds import Bench
+from gobuild import files
+from gobuild.console import Console
+from gobuild.errors import CommandError, ConfigError
+from gobuild.run import run
+from gobuild.settings import Settings
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+REPORTS = CHECKOUT / "tests" / "reports"
+
+
+def measure(go: str, target: str, scratch: Path, rounds: int, json: str, picture: str) -> None:
+    """Runs the rounds. After each, the figures so far are shown and written.
+
+    Args:
+        go, target: as the settings of these names.
+        scratch: an empty folder.
+        rounds: how many.
+        json, picture: the files to write; empty for none.
+
+    Raises:
+        CommandError: a build failed, or made other bytes than it must.
+    """
+    console = Console()
+    _warn_if_busy(console)
+    bench = Bench(go=go, target=target, folder=scratch, run=run, note=console.say)
+    document: dict[str, Any] = {
+        "schema": 1,
+        "go": go,
+        "target": target,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": f"invoke bench --go {go} --target {target} --rounds {rounds}",
+        "commit": _commit(),
+        "machine": machine(),
+        "load_before": os.getloadavg(),
+        "rounds": [],
+    }
+    bench.prepare()
+    for number in range(1, rounds + 1):
+        document["rounds"].append(bench.round(number))
+        show.table(console, document)
+        if json:
+            files.write(Path(json), codec.dumps(document, indent=1) + "\n")
+        if picture:
+            files.write(Path(picture), show.picture(document))
+
+
+def prove(releases: list[str], targets: list[str], scratch: Path, json: str, *, resume: bool) -> None:
+    """Compares both builders' bytes; see `identity.prove`.
+
+    Raises:
+        CommandError: they differ somewhere, or a build failed. The record has all that was found.
+    """
+    console, record = Console(), Path(json or REPORTS / "identity.json")
+    base = Settings.of({"store": str(scratch / "store")}, _configured())
+    prover = identity.Prover(scratch, base, run=run, console=Console(stream=io.StringIO()))
+    entries = identity.prove(
+        releases, targets, record=record, prover=prover, commit=_commit(), resume=resume, note=console.say
+    )
+    console.table("make.bash and direct, byte for byte", identity.COLUMNS, identity.rows(entries))
+    console.say(f"wrote {record}")
+    if wrong := [entry for entry in entries if not entry.get("same")]:
+        raise CommandError(f"{len(wrong)} of {len(entries)} comparisons are not the same bytes, or could not be made")
+
+
+def write_readme(json: str, picture: str) -> None:
+    """Draws the picture and fills the README's table from what was measured before.
+
+    Raises:
+        ConfigError: there are no such figures, or the picture is not in this repository.
+    """
+    figures = Path(json or REPORTS / "bench.json").resolve()
+    drawn = Path(picture or figures.with_suffix(".svg")).resolve()
+    if not figures.is_file() or not drawn.is_relative_to(CHECKOUT):
+        raise ConfigError(
+            f"the README cannot show {figures} and {drawn}",
+            "--json with figures that were measured, in this repository",
+        )
+    document = codec.loads(figures.read_text(encoding="utf-8"))
+    files.write(drawn, show.picture(document))
+    show.fill(CHECKOUT / "README.md", show.markdown(document, drawn.relative_to(CHECKOUT).as_posix()))
+
+
+def _warn_if_busy(console: Console) -> None:
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if load > show.IDLE * cores:
+        console.warn(f"a load average of {load:.1f} on {cores} cores: ratios from an idle machine mean more")
+
+
+def _configured() -> dict[str, str]:
+    """What the environment says of the settings that decide where things come from."""
+    names = {key: f"INVOKE_GOBUILD_{key.upper()}" for key in ("index_url", "cache", "source")}
+    return {key: os.environ[name] for key, name in names.items() if os.environ.get(name)}
+
+
+def _commit() -> str:
+    """This checkout's commit, with "-dirty" where files are changed."""
+    words = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    done = run(words, env=dict(os.environ), cwd=CHECKOUT, check=False)
+    return done.output.strip() if done.code == 0 else "an unknown commit"

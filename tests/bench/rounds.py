@@ -1,0 +1,136 @@
+"""The rounds: a release and a target come in, every case of every round goes out, one after the other.
+
+Each round runs every case once, in the same order, so that whatever else the machine does hits all of them alike. A
+round has a store of its own, which is empty at first. Inputs are fetched before the first round.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import runs
+from bench.child import timed
+from bench.runs import Run
+from gobuild import files, resources
+from gobuild.errors import CommandError
+from gobuild.patch import series
+from gobuild.run import Runner
+
+MAKE, COLD, TOOLS = "make.bash", "direct, cold", "direct, tools stored"
+CHANGED, SAME = "one line changed", "nothing changed"
+"""The cases, in the order of a round: make.bash and then direct with an empty store; direct again, the store holding
+the tools (and the toolchain, which --fresh passes over); one line of a patch changed; the words of `TOOLS` again."""
+
+VERIFY, PACKAGE = "verify", "package"
+"""What is timed alone, on the toolchain that make.bash built."""
+
+PATCH = "osinit-trace"
+"""Applied in all cases: of the stock patches, the one that changes what is compiled into every program's runtime."""
+
+LINE = re.compile(r'^(\+.*copy\(line\[:\], )"gobuild-trace: unix="\)$', re.MULTILINE)
+"""The one line of it that is changed: a text that the runtime writes. Each of the patch's variants has it once."""
+
+Round = dict[str, Any]
+"""A `Run` for each case as a JSON object, and what `bench.alone` said, by the names above."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What to measure, and where.
+
+    Attributes:
+        go, target: as the settings of these names.
+        folder: an empty folder, for everything that is made.
+        run: starts processes.
+        note: told what is being measured.
+    """
+
+    go: str
+    target: str
+    folder: Path
+    run: Runner
+    note: Callable[[str], None]
+
+    def prepare(self) -> None:
+        """Fills the cache with all inputs, and makes the series with the changed line."""
+        self.note(f"the inputs of {self.go} for {self.target}")
+        self._alone("fetch", self.go, self.target)
+        changed_series(self.folder / "changed")
+
+    def round(self, number: int) -> Round:
+        """Runs every case once; everything but the figures is removed again.
+
+        Raises:
+            CommandError: a build failed, or two that must be the same differ.
+        """
+        at = self.folder / f"round-{number}"
+        words = {"go": self.go, "target": self.target, "extra": PATCH, "builder": "direct"}
+        changed = words | {"series": str(self.folder / "changed")}
+
+        def case(name: str, folder: str, words: Mapping[str, str], fresh: bool = False) -> Run:
+            self.note(f"round {number}: {name}")
+            return runs.build(words, folder=at / folder, store=at / "store", fresh=fresh, run=self.run)
+
+        try:
+            found = {MAKE: case(MAKE, "make.bash", words | {"builder": "make.bash"})}
+            alone = self._both_alone(at / "make.bash")
+            files.remove(at)  # its store too
+            found[COLD] = case(COLD, "cold", words)
+            files.remove(at / "cold")
+            found[TOOLS] = case(TOOLS, "tools", words, fresh=True)
+            found[SAME] = case(SAME, "tools", words)
+            files.remove(at / "tools")
+            found[CHANGED] = case(CHANGED, "changed", changed)
+        finally:
+            files.remove(at)
+        agree(found)
+        return {name: asdict(each) for name, each in found.items()} | alone
+
+    def _both_alone(self, built: Path) -> Round:
+        (state,) = (built / "build").glob("*/toolchain.json")
+        self.note("verify alone, packaging alone")
+        return {
+            VERIFY: self._alone("verify", str(runs.toolchain(built / "dist"))),
+            PACKAGE: self._alone("package", str(state)),
+        }
+
+    def _alone(self, *words: str) -> dict[str, Any]:
+        cost, result = timed([sys.executable, "-m", "bench.alone", *words], folder=self.folder, run=self.run)
+        said: dict[str, Any] = json.loads(result.output.splitlines()[-1])
+        return said | {"cost": asdict(cost)}
+
+
+def agree(found: Mapping[str, Run]) -> None:
+    """What is compared must be the same toolchain, and a changed patch must make another one.
+
+    Raises:
+        CommandError: it is not so: the figures would mean nothing.
+    """
+    want = found[MAKE].archives
+    for name in (COLD, TOOLS, SAME):
+        if found[name].archives != want:
+            differ = sorted(file for file, digest in want.items() if found[name].archives.get(file) != digest)
+            raise CommandError(f"{name}: other archives than make.bash's: {', '.join(differ) or 'more of them'}")
+    if found[CHANGED].stamp == found[MAKE].stamp:
+        raise CommandError(f"{CHANGED}: the stamp is still {found[MAKE].stamp}")
+
+
+def changed_series(to: Path) -> None:
+    """Writes a copy of the stock series in which every variant of `PATCH` has one other line.
+
+    Raises:
+        CommandError: a variant has no such line, or more of them.
+    """
+    stock = resources.folder("patches")
+    for path in (each for each in sorted(stock.rglob("*")) if each.is_file()):
+        text = path.read_text(encoding="utf-8")
+        if path.name.startswith(PATCH):
+            text, count = LINE.subn(r'\1"gobuild-trace: bench unix=")', text)
+            if count != 1:
+                raise CommandError(f"{path.name} has {count} lines to change and not 1")
+        files.write(to / path.relative_to(stock), text)
+    series(str(to))

@@ -1,0 +1,339 @@
+"""The benchmark's arithmetic and what it shows, on measurements that were made up to be told apart; never a time."""
+
+import gzip
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from bench import child, figures, identity, main, runs, show, task
+from bench.rounds import CHANGED, COLD, MAKE, PACKAGE, SAME, TOOLS, VERIFY, Bench, Round, changed_series
+
+from gobuild import files, resources
+from gobuild.errors import CommandError, ConfigError
+from gobuild.model import Target
+from gobuild.patch import series
+from gobuild.run import Result, run
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+QUIET = {"others": 0.01, "stolen": 0.0}
+
+
+def _run(wall: float, seconds: dict[str, float], cpu: dict[str, float]) -> dict[str, Any]:
+    cost = {"wall": wall, "cpu": sum(cpu.values()) + 10, **QUIET}
+    return {
+        "cost": cost,
+        "stamp": "go1.22.10-gobuild.p1",
+        "builder": "direct",
+        "seconds": {"resolve": 1.0, "fetch": 5.0, "patch": 1.0, "verify": 9.0, "package": 11.0, **seconds},
+        "cpu_seconds": cpu,
+        "around_share": 0.03,
+        "peak_memory_mib": 80,
+        "archives": {},
+    }
+
+
+def _round(direct: float = 140.0) -> Round:
+    return {
+        MAKE: _run(430.0, {"make.bash": 400.0, "distpack": 40.0}, {"make.bash": 800.0, "distpack": 70.0}),
+        COLD: _run(220.0, {"direct tools": 40.0, "direct": direct}, {"direct tools": 60.0, "direct": 270.0}),
+        TOOLS: _run(180.0, {"direct tools": 1.0, "direct": direct}, {"direct": 270.0}),
+        CHANGED: _run(200.0, {"direct tools": 1.0, "direct": direct}, {"direct": 270.0}),
+        SAME: _run(1.5, {}, {}),
+        VERIFY: {"seconds": 0.8, "cost": {"wall": 3.0, "cpu": 2.0, **QUIET}},
+        PACKAGE: {"seconds": 41.0, "cost": {"wall": 42.0, "cpu": 70.0, **QUIET}},
+    }
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    """Three rounds, the second of which was disturbed."""
+    return {
+        "go": "1.22.10",
+        "target": "darwin/arm64",
+        "date": "2026-11-23T15:00:00+00:00",
+        "command": "invoke bench --go 1.22.10",
+        "commit": "0123456",
+        "machine": {"system": "Linux x86_64", "cpu": "a <fast> one", "cores": 2, "memory_gib": 24.1},
+        "rounds": [_round(140.0), _round(180.0), _round(132.0)],
+    }
+
+
+def _cells(document: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    return {row.measure.what: row.cells()[1:] for row in figures.rows(document["rounds"])}
+
+
+def test_a_ratio_is_made_in_its_round_and_the_median_decides(document: dict[str, Any]) -> None:
+    cells = _cells(document)
+    # (40 + 140) / 400, (40 + 180) / 400, (40 + 132) / 400: distpack is no part of a build.
+    assert cells["direct, cold: the build's wall"] == ("0.46", "0.45", "0.43 to 0.55", "OK")
+    assert cells["direct, cold: the build's CPU"] == ("0.46", "0.41", "0.41 to 0.41", "OK")
+    assert cells["direct, host tools in the store: the build's wall"] == ("0.35", "0.35", "0.33 to 0.45", "over")
+    assert cells["one line of a runtime patch changed: the whole command's wall"] == (
+        "0.40",
+        "0.47",
+        "0.47 to 0.47",
+        "over",
+    )
+    assert cells["nothing changed: the whole command's wall"] == ("2.00 s", "1.50 s", "1.50 s to 1.50 s", "OK")
+    assert cells["peak memory of gobuild's own process"] == ("300 MB", "84 MB", "84 MB to 84 MB", "OK")  # 80 MiB
+    assert cells["packaging alone (distpack)"] == ("", "41.00 s", "41.00 s to 41.00 s", "")
+
+
+def test_every_limit_of_the_issue_is_held_to() -> None:
+    limits = [each.limit for each in figures.MEASURES if each.limit is not None]
+    assert sorted(set(limits)) == [0.05, 0.35, 0.40, 0.46, 1.2, 2.0, 300.0]
+
+
+def test_the_bars_tell_where_all_of_the_time_went(document: dict[str, Any]) -> None:
+    bars = {bar.name: bar for bar in figures.bars(document["rounds"])}
+    assert list(bars) == [MAKE, COLD, TOOLS, CHANGED, SAME]
+    assert dict(bars[COLD].parts) == {
+        "before": 7.0,
+        "host tools": 40.0,
+        "build": 140.0,
+        "verify, package": 20.0,
+        "the rest": 13.0,
+    }
+    assert bars[COLD].total == 220.0
+    assert dict(bars[SAME].parts) == {"the rest": 1.5}  # its manifest tells of the run that built it
+
+
+def test_the_picture_draws_every_bar_to_one_scale(document: dict[str, Any]) -> None:
+    drawn = ElementTree.fromstring(show.picture(document))
+    names = {"svg": "http://www.w3.org/2000/svg"}
+    rects = drawn.findall("svg:rect", names)
+    widths = {rect.findtext("svg:title", "", names): float(rect.get("width", 0)) for rect in rects}
+    assert widths["build: 400.0 s"] == pytest.approx(widths["build: 140.0 s"] * 400 / 140, abs=0.3)
+    words = [text.text for text in drawn.findall("svg:text", names)]
+    assert {"430 s", "220 s, 0.51 of make.bash", "1.5 s", *figures.PARTS} <= set(words)
+    assert max(float(rect.get("x", 0)) + float(rect.get("width", 0)) for rect in rects) < show.WIDTH
+
+
+def test_the_readme_gets_the_table_between_its_marks(document: dict[str, Any], tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{show.BEGIN}\nold\n{show.END}\nafter\n")
+    text = show.markdown(document, "bench.svg")
+    show.fill(readme, text)
+    show.fill(readme, text)
+    assert readme.read_text() == f"before\n{show.BEGIN}\n{text}{show.END}\nafter\n"
+    assert "| direct, cold: the build's wall | 0.46 | 0.45 | 0.43 to 0.55 | OK |" in text
+    assert "Measured on 2026-11-23 by `invoke bench --go 1.22.10` on 2 cores of a <fast> one" in text
+    readme.write_text(show.BEGIN)
+    with pytest.raises(ConfigError, match="no place"):
+        show.fill(readme, text)
+
+
+def test_a_machine_that_was_not_idle_is_told_of(document: dict[str, Any]) -> None:
+    assert show.disturbed(document) == ""
+    document["rounds"][1][COLD]["cost"]["others"] = 0.4
+    assert show.disturbed(document) == (
+        "the machine was not idle: other processes took up to 40% of its CPU time during a case"
+    )
+    assert show.markdown(document).endswith("during a case.\n")
+
+
+def test_the_readme_of_this_repository_shows_what_was_measured() -> None:
+    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    measured = main.REPORTS / "bench.json"
+    assert measured.is_file() == (show.BEGIN in readme)
+    if measured.is_file():
+        shown = readme.partition(show.BEGIN)[2].partition(show.END)[0]
+        found = json.loads(measured.read_text(encoding="utf-8"))
+        assert shown == f"\n{show.markdown(found, 'tests/reports/bench.svg')}"
+        assert (main.REPORTS / "bench.svg").read_text(encoding="utf-8") == show.picture(found)
+
+
+def test_a_process_costs_what_its_children_cost(tmp_path: Path) -> None:
+    burn = "import time\nwhile time.process_time() < 0.3: pass"
+    words = [sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}])"]
+    cost, _ = child.timed(words, folder=tmp_path, run=run)
+    assert 0.3 <= cost.cpu < 5
+    assert cost.wall >= 0.3
+    assert cost.others >= 0
+
+
+def test_the_callers_own_settings_reach_no_measured_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INVOKE_GOBUILD_SUFFIX", "mine")
+    monkeypatch.setenv("INVOKE_GOBUILD_CACHE", "there")
+    show_it = "import os; print({name for name in os.environ if name.startswith('INVOKE_')})"
+    _, result = child.timed([sys.executable, "-c", show_it], folder=tmp_path, run=run)
+    assert result.output == "{'INVOKE_GOBUILD_CACHE'}\n"
+
+
+def test_one_line_of_the_runtime_patch_is_changed_and_nothing_else(tmp_path: Path) -> None:
+    changed_series(tmp_path)
+    stock = resources.folder("patches")
+    changed = {}
+    for path in (each for each in stock.rglob("*") if each.is_file()):
+        ours, theirs = path.read_text().splitlines(), (tmp_path / path.relative_to(stock)).read_text().splitlines()
+        if ours != theirs:
+            changed[path.name] = [each for each in zip(ours, theirs, strict=True) if each[0] != each[1]]
+    line = '+	n := copy(line[:], "gobuild-trace: {}unix=")'
+    assert changed == {
+        f"osinit-trace-1.{minor}.patch": [(line.format(""), line.format("bench "))] for minor in (21, 25)
+    }
+    assert len(series(str(tmp_path)).patches) == len(series("stock").patches)
+
+
+class Recorder:
+    """In the place of a runner: keeps the words, and leaves behind what a build or a measured part leaves."""
+
+    def __init__(self, changes: dict[str, Any] | None = None) -> None:
+        self.words: list[str] = []
+        self.changes = changes or {}
+
+    def __call__(self, argv: Sequence[str | Path], *, cwd: Path, **_how: Any) -> Result:
+        words = tuple(map(str, argv))
+        said = "{}"
+        if "gobuild" in words:
+            flags = dict(zip(words[4::2], words[5::2], strict=False))
+            stores = len(list(Path(flags["--store"]).glob("*"))) if Path(flags["--store"]).exists() else 0
+            self.words.append(f"{flags['--builder']} {stores}{' fresh' if '--fresh' in words else ''}")
+            self._build(flags, changed="--series" in flags and flags["--series"] not in ("none", "stock"))
+        else:
+            self.words.append(words[3])
+            said = json.dumps({"seconds": 1.0})
+        return Result(argv=words, code=0, output=said)
+
+    def _build(self, flags: dict[str, str], *, changed: bool) -> None:
+        dist, stamp = Path(flags["--dist"]), f"go1.22.10-p{int(changed)}"
+        inside = f"{flags['--builder']} made this" if self.changes.get("bytes") else "the same"
+        archive = dist / f"{stamp}.darwin-arm64.tar.gz"
+        files.write(dist / f"{stamp}.src.tar.gz", "source")
+        files.write(archive, _packed({"go/bin/go": inside, "go/VERSION": stamp, "go/pkg/tool/darwin_arm64/asm": "asm"}))
+        artifacts = [{"file": archive.name}, {"file": f"{stamp}.src.tar.gz"}]
+        builder = {"builder": self.changes.get("builder", flags["--builder"])}
+        spent = {"seconds": {}, "cpu_seconds": {}, "around_share": 0.02, "peak_memory_mib": 80}
+        document = {"schema": 1, "stamp": stamp, "artifacts": artifacts, "build": builder, "run": spent}
+        files.write(dist / f"{stamp}.darwin-arm64.gobuild.json", json.dumps(document))
+        files.write(Path(flags["--work"]) / stamp / "toolchain.json", "{}")
+        files.write(Path(flags["--store"]) / stamp, "an entry")
+
+
+def _packed(texts: dict[str, str]) -> bytes:
+    """A .tar.gz without a time in it."""
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as pack:
+        for name, text in texts.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            pack.addfile(member, io.BytesIO(text.encode()))
+    return gzip.compress(tar.getvalue(), mtime=0)
+
+
+def _bench(folder: Path, recorder: Recorder) -> Bench:
+    said: list[str] = []
+    return Bench(go="1.22.10", target="darwin/arm64", folder=folder, run=recorder, note=said.append)
+
+
+def test_a_round_runs_every_case_on_the_store_that_it_is_about(tmp_path: Path) -> None:
+    recorder = Recorder()
+    bench = _bench(tmp_path, recorder)
+    bench.prepare()
+    found = bench.round(1)
+    expected = ["fetch", "make.bash 0", "verify", "package", "direct 0", "direct 1 fresh", "direct 1", "direct 1"]
+    assert recorder.words == expected
+    assert set(found) == {MAKE, COLD, TOOLS, SAME, CHANGED, VERIFY, PACKAGE}
+    assert [path.name for path in tmp_path.iterdir()] == ["changed"]
+    json.dumps(found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"builder": "make.bash"}, "direct was asked for, and make.bash built"), ({"bytes": True}, "other archives than")],
+)
+def test_figures_that_would_mean_nothing_are_not_made(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    bench = _bench(tmp_path, Recorder(changes))
+    bench.prepare()
+    with pytest.raises(CommandError, match=said):
+        bench.round(1)
+    assert [path.name for path in tmp_path.iterdir()] == ["changed"]
+
+
+class Compared(identity.Prover):
+    """What the comparisons say, without a build."""
+
+    def __init__(self, differ: Sequence[str] = (), error: str = "") -> None:
+        self.asked: list[tuple[str, str, str]] = []
+        self.differ, self.error = differ, error
+
+    def compare(self, go: str, target: str, patches: str) -> identity.Entry:
+        self.asked.append((go, target, patches))
+        if self.error:
+            raise CommandError(self.error)
+        found = {"against": identity.AGAINST[patches], "executables": 19, "wall": {"direct": 81.0}}
+        return found | {"differ": list(self.differ), "same": not self.differ}
+
+
+def _prove(folder: Path, prover: identity.Prover, resume: bool = False) -> list[identity.Entry]:
+    targets = [str(Target.host()), "darwin/amd64"]
+    return identity.prove(
+        ["1.22.10"],
+        targets,
+        record=folder / "identity.json",
+        prover=prover,
+        commit="0123456",
+        resume=resume,
+        note=lambda _: None,
+    )
+
+
+def test_the_identity_is_recorded_and_resumed(tmp_path: Path) -> None:
+    first, again = Compared(), Compared()
+    entries = _prove(tmp_path, first)
+    cross, host = "darwin/amd64", str(Target.host())
+    kinds = ("unpatched", "patched")
+    assert first.asked == [("1.22.10", target, kind) for kind in kinds for target in (cross, host)]
+    assert json.loads((tmp_path / "identity.json").read_text()) == entries
+    assert _prove(tmp_path, again, resume=True) == entries
+    assert again.asked == []
+    assert {row[-1] for row in identity.rows(entries)} == {"OK"}
+
+
+def test_one_other_byte_is_a_difference_and_no_entry_is_lost_to_a_failed_build(tmp_path: Path) -> None:
+    differing = _prove(tmp_path, Compared(differ=["bin/go"]))
+    assert {row[-1] for row in identity.rows(differing)} == {"differ: bin/go"}
+    failed = _prove(tmp_path, Compared(error="no room"), resume=True)
+    assert {row[-1] for row in identity.rows(failed)} == {"no room"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"rounds": "0"}, "'0' rounds"),
+        ({"target": "plan9/arm64"}, "plan9"),
+        ({"go": "1.22,1.27"}, "one release and one target"),
+        ({"readme": True, "json": "nowhere.json"}, "nowhere.json"),
+        ({"picture": "bench.png"}, "bench.png"),
+    ],
+)
+def test_words_that_cannot_be_used_are_refused_before_anything_is_built(
+    words: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    at = tmp_path / "at"
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        task.bench.body(None, to=str(at), **words)
+    assert not at.exists()
+
+
+def test_a_build_that_failed_says_why(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="'nonsense'"):
+        runs.build({"go": "nonsense", "builder": "direct"}, folder=tmp_path / "at", store=tmp_path / "store", run=run)
+
+
+def test_the_tasks_load_where_the_test_tools_are_not_installed() -> None:
+    words = "import sys; sys.modules['psutil'] = None; import tasks; tasks.bench.body(None)"
+    done = subprocess.run(
+        [sys.executable, "-c", words], cwd=CHECKOUT, env=dict(os.environ), capture_output=True, text=True, check=False
+    )
+    assert "ToolMissing" in done.stderr
+    assert "the benchmark needs psutil\n  try: pip install -e '.[test]'" in done.stderr

@@ -1,0 +1,288 @@
+"""Finished toolchains in the store: what comes back is what went in, and another build is another key."""
+
+import contextlib
+import errno
+import io
+import os
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gobuild import fetch, files, keeping, package, patch, pipeline
+from gobuild.console import Console
+from gobuild.errors import ConfigError, DiskFull, FetchError, GobuildError, ToolMissing, Unreachable, VerifyError
+from gobuild.keeping import Finished
+from gobuild.making import Made, Making
+from gobuild.measure import Clock
+from gobuild.model import (
+    Bootstrap,
+    Catalog,
+    Check,
+    GoVersion,
+    PatchedSource,
+    Release,
+    Report,
+    Source,
+    Target,
+    Toolchain,
+    Verdict,
+)
+from gobuild.session import Prepared, Session, prepare
+from gobuild.settings import Settings
+from gobuild.store import Entry, Store
+
+
+@pytest.fixture
+def session(tmp_path: Path, toy_tree: Path, bootstrap: Path) -> Session:
+    settings = Settings(
+        go="1.22.10", source=str(toy_tree), series="none", suffix="toy", bootstrap=str(bootstrap),
+        dist=tmp_path / "dist", work=tmp_path / "work", cache=tmp_path / "cache",
+    )  # fmt: skip
+    return Session(settings=settings, console=Console(stream=io.StringIO()))
+
+
+def _finished(prepared: Prepared, folder: Path, builder: str = "make.bash") -> Finished:
+    plan, folder = prepared.plan, folder / builder
+    folder.mkdir(exist_ok=True)
+    source = Source(release=plan.release, root=plan.tree, kind="local", location="here", digest="h1:x")
+    bootstrap = Bootstrap(goroot=folder, version=GoVersion.parse("1.22.10"), origin="PyPI", digest="sha256:0")
+    toolchain = Toolchain(
+        source=PatchedSource(source=source, outcomes=(), stamp=plan.stamp), target=plan.target, host=plan.host,
+        profile=plan.profile, bootstrap=bootstrap, environment={"GOOS": "darwin"}, builder=builder,
+    )  # fmt: skip
+    packed = []
+    for name in package.names(plan.stamp, plan.target.dashed):
+        (folder / name).write_text(f"{name}, {builder}")
+        packed.append(folder / name)
+    checks = (
+        Check(subject="bin/go", name="format", verdict=Verdict.OK, seen="arm64"),
+        Check(subject="probe", name="run", verdict=Verdict.SKIPPED, seen="not here", reason="ours"),
+    )
+    return Finished(
+        toolchain=toolchain, tree="h1:x", report=Report(checks=checks), packed=tuple(packed), pinned=True,
+        run={"seconds": {"build": 1.5}},
+    )  # fmt: skip
+
+
+def test_what_comes_back_is_what_went_in(session: Session, tmp_path: Path) -> None:
+    prepared, store = prepare(session), Store.open(tmp_path / "store", say=print)
+    assert keeping.recall(store, prepared, session.settings, tmp_path / "none") is None
+    done = _finished(prepared, tmp_path)
+    keeping.keep(store, prepared, session.settings, done)
+    again = keeping.recall(Store.open(tmp_path / "store", say=print), prepared, session.settings, tmp_path / "back")
+    assert again is not None
+    assert again.kept
+    assert [path.read_bytes() for path in again.packed] == [path.read_bytes() for path in done.packed]
+    assert replace(again, packed=done.packed, kept="") == done
+
+
+def test_who_names_a_builder_gets_its_work(session: Session, tmp_path: Path) -> None:
+    prepared, store = prepare(session), Store.open(tmp_path / "store", say=print)
+    keeping.keep(store, prepared, session.settings, _finished(prepared, tmp_path, "make.bash"))
+    found = {
+        builder: keeping.recall(store, prepared, replace(session.settings, builder=builder), tmp_path / f"b-{builder}")
+        for builder in ("auto", "make.bash", "direct", "both")
+    }
+    assert [name for name, each in found.items() if each] == ["auto", "make.bash"]
+
+
+def test_who_says_what_to_start_from_does_not_get_what_was_built_directly(session: Session, tmp_path: Path) -> None:
+    prepared, store = prepare(session), Store.open(tmp_path / "store", say=print)
+    keeping.keep(store, prepared, session.settings, _finished(prepared, tmp_path, "direct"))
+    assert keeping.recall(store, prepared, session.settings, tmp_path / "named") is None
+    # The key has the toolchain named in it, so a settings without one must ask under its own.
+    free = replace(session.settings, bootstrap="")
+    keeping.keep(store, prepared, free, _finished(prepared, tmp_path, "direct"))
+    assert keeping.recall(store, prepared, free, tmp_path / "free")
+
+
+def test_what_is_damaged_is_dropped_and_told(session: Session, tmp_path: Path) -> None:
+    prepared, said = prepare(session), list[str]()
+    done = _finished(prepared, tmp_path)
+    keeping.keep(Store.open(tmp_path / "store", say=said.append), prepared, session.settings, done)
+    victim = next(path for path in (tmp_path / "store/blobs").rglob("*") if path.is_file())
+    victim.chmod(0o644)
+    victim.write_bytes(victim.read_bytes()[:-1] + b"!")
+    store = Store.open(tmp_path / "store", say=said.append)
+    assert keeping.recall(store, prepared, session.settings, tmp_path / "back") is None
+    assert "damaged" in said[0]
+    keeping.keep(store, prepared, session.settings, done)
+    assert keeping.recall(store, prepared, session.settings, tmp_path / "back")
+
+
+@pytest.mark.parametrize("facts", [{}, {"state": {}}, {"state": [], "checks": 1, "pinned": 0, "run": 0}])
+def test_an_entry_that_somebody_else_wrote_is_no_toolchain(
+    session: Session, tmp_path: Path, facts: dict[str, object]
+) -> None:
+    prepared, said = prepare(session), list[str]()
+    store, done = Store.open(tmp_path / "store", say=said.append), _finished(prepared, tmp_path)
+    store.put(
+        keeping.KIND,
+        keeping.keys(prepared, session.settings)["make.bash"],
+        {path.name: path for path in done.packed},
+        facts,
+    )
+    assert keeping.recall(store, prepared, session.settings, tmp_path / "back") is None
+    assert "cannot be used" in said[0]
+
+
+def test_nor_is_one_that_tells_of_another_toolchain(session: Session, tmp_path: Path) -> None:
+    prepared, said = prepare(session), list[str]()
+    store, done = Store.open(tmp_path / "store", say=said.append), _finished(prepared, tmp_path)
+    other = replace(done.toolchain, target=Target.parse("linux/arm64"))
+    keeping.keep(store, prepared, session.settings, replace(done, toolchain=other))
+    assert keeping.recall(store, prepared, session.settings, tmp_path / "back") is None
+    assert said == [
+        f"the store's toolchain {keeping.keys(prepared, session.settings)['make.bash'][:12]} cannot be used: "
+        "it is another toolchain"
+    ]
+
+
+@pytest.mark.parametrize("trouble", [Unreachable, FetchError, ToolMissing])
+def test_where_upstreams_toolchain_is_listed_and_not_had_the_next_origin_is_asked(
+    session: Session, monkeypatch: pytest.MonkeyPatch, bootstrap: Path, trouble: type[GobuildError]
+) -> None:
+    release = Release(version=GoVersion.parse("1.22.10"), origin="somewhere")
+    there = Bootstrap(goroot=bootstrap, version=release.version, origin="other", digest="sha256:0")
+
+    class Lists:
+        name = "lists"
+
+        def toolchains(self, host: Target) -> Catalog:
+            return Catalog(origin=str(host), releases=(release,))
+
+        def toolchain(self, release: Release, host: Target) -> Bootstrap:
+            raise trouble(f"{release} {host}: 403", "another origin")
+
+    class Gives(Lists):
+        name = "gives"
+
+        def toolchain(self, release: Release, host: Target) -> Bootstrap:
+            return there
+
+    asked: list[Lists] = [Lists()]
+    monkeypatch.setattr(fetch, "_official", lambda *_words, **_more: asked)
+    prepared = prepare(session)
+    words = {"host": Target.host(), "reached": prepared.reached, "run": session.run, "console": session.console}
+    assert fetch.same(session.settings, release, **words) is None  # type: ignore[arg-type]
+    asked.append(Gives())
+    assert fetch.same(session.settings, release, **words) == there  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "other", [{"suffix": "toy2"}, {"target": "linux/amd64"}, {"profile": "upstream"}, {"go": "1.22.10"}]
+)
+def test_another_build_is_another_key(session: Session, other: dict[str, str]) -> None:
+    changed = replace(session, settings=replace(session.settings, **other))  # type: ignore[arg-type]
+    first = keeping.keys(prepare(session), session.settings)
+    again = keeping.keys(prepare(changed), changed.settings)
+    assert (first == again) == (changed.settings == session.settings)
+    assert first["direct"] != first["make.bash"]
+
+
+def test_another_source_and_another_policy_are_other_keys(session: Session, toy_tree: Path, tmp_path: Path) -> None:
+    first = keeping.keys(prepare(session), session.settings)
+    policy = tmp_path / "policy.toml"
+    policy.write_text("")
+    assert keeping.keys(prepare(session), replace(session.settings, policy=str(policy))) == first
+    policy.write_text("# ours\n")
+    assert keeping.keys(prepare(session), replace(session.settings, policy=str(policy))) != first
+    home = replace(session.settings, policy="~/policy.toml")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("HOME", str(tmp_path))
+        assert keeping.keys(prepare(session), home) != first
+    (toy_tree / "src/new.go").write_text("package new\n")
+    assert keeping.keys(prepare(session), session.settings) != first
+
+
+def test_another_gobuild_another_start_and_a_patch_that_may_no_longer_be_built_directly_are_other_keys(
+    session: Session, bootstrap: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = prepare(session)
+    first = keeping.keys(prepared, session.settings)
+    assert keeping.keys(prepared, replace(session.settings, bootstrap="")) != first
+    assert keeping.keys(prepared, replace(session.settings, bootstrap=str(bootstrap))) == first
+    mine = patch.series("stock").patches[0]
+    marked, unmarked = (replace(prepared, patches=(replace(mine, direct=each),)) for each in (True, False))
+    assert keeping.keys(marked, session.settings) != keeping.keys(unmarked, session.settings)
+    # A commit without another version number.
+    monkeypatch.setattr(keeping, "_ourselves", lambda: "h1:other")
+    assert keeping.keys(prepared, session.settings) != first
+
+
+def test_nothing_is_left_in_the_work_folder_by_a_store_that_has_no_room_to_answer(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared, store = prepare(session), fetch.store(session.settings, session.console.warn)
+    keeping.keep(store, prepared, session.settings, _finished(prepared, tmp_path))
+    place, placed = Store.place, list[Path]()
+
+    def second_fails(self: Store, entry: Entry, name: str, at: Path) -> None:
+        if placed:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        place(self, entry, name, at)
+        placed.append(at)
+
+    monkeypatch.setattr(Store, "place", second_fails)
+    with pytest.raises(DiskFull):
+        pipeline.build(session)
+    assert placed and not prepared.plan.scratch.exists() and not list(session.settings.dist.glob("go*"))
+
+
+@pytest.mark.parametrize("builder", ["direct", "both"])
+def test_a_source_of_ones_own_is_not_built_directly(session: Session, builder: str) -> None:
+    asked = replace(session, settings=replace(session.settings, builder=builder))
+    with pytest.raises(ConfigError, match=r"source of your own.*\n.*--builder make\.bash"):
+        pipeline.build(asked)
+    assert not list(session.settings.work.glob("*/go"))
+
+
+def test_and_by_default_make_bash_builds_it_and_one_line_says_why(session: Session, toy_tree: Path) -> None:
+    (toy_tree / "src/make.bash").write_text("exit 1\n")
+    with pytest.raises(Exception, match=r"make\.bash failed"):
+        pipeline.build(session)
+    assert isinstance(session.console.stream, io.StringIO)
+    assert session.console.stream.getvalue().count("built by make.bash: a source of your own") == 1
+
+
+@pytest.mark.parametrize(("name", "said"), [("packages", "leaves its folder"), ("other", "")])
+def test_packages_that_somebody_else_wrote_are_compiled_anew(
+    session: Session, tmp_path: Path, name: str, said: str
+) -> None:
+    told, of = list[str](), "a" * 64
+    store = Store.open(tmp_path / "store", say=told.append)
+    with tarfile.open(tmp_path / "evil", "w") as tar:
+        tar.addfile(tarfile.TarInfo("../escaped"))
+    store.put("tools", of, {name: tmp_path / "evil"}, {})
+    entry = tmp_path / f"store/entries/tools/{of}.json"
+    entry.write_text(entry.read_text().replace(f'"mode": {0o644}', f'"mode": {0o40755}'))
+    making = Making(session=session, prepared=prepare(session), clock=Clock(session.console), store=store)
+    assert not making._packages(of, tmp_path / "packages")
+    assert not (tmp_path / "packages").exists() and not (tmp_path / "escaped").exists()
+    assert said in "".join(told) and bool(said) == bool(told)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_of_two_that_are_the_same_one_tree_is_kept_and_of_two_that_differ_both(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same: bool
+) -> None:
+    plan = replace(prepare(session).plan, builder="both")
+    report = Report(checks=(Check(subject="go", name="format", verdict=Verdict.OK, seen="arm64"),))
+    made = []
+    for number, root in enumerate(plan.trees):
+        for name in ("go.env", "bin/darwin_arm64/go", "pkg/tool/darwin_arm64/asm"):
+            files.write(root / name, "GOTOOLCHAIN=local\n")
+        files.write(root / "pkg/distpack/go.zip", "same" if same else str(number))
+        toolchain = _finished(prepare(session), tmp_path).toolchain
+        source = replace(toolchain.source, source=replace(toolchain.source.source, root=root))
+        made.append(replace(toolchain, source=source))
+    monkeypatch.setattr("gobuild.verify.verify", lambda *_words, **_more: report)
+    monkeypatch.setattr(
+        "gobuild.package.distpack", lambda toolchain, **_more: (toolchain.goroot / "pkg/distpack/go.zip",)
+    )
+    both = Made(toolchain=made[0], tree="h1:x", twin=made[1])
+    with pytest.raises(VerifyError, match=r"differ in 1 files: go\.zip") if not same else contextlib.nullcontext():
+        pipeline._finish(session, plan, both, Clock(session.console))
+    assert [path.exists() for path in (*plan.trees, plan.job / "direct")] == [True, not same, not same]

@@ -1,0 +1,304 @@
+"""The second level: a team's folder, a real server that speaks S3, and ones that are slow, closed or broken."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import boto3
+import fsspec
+import pytest
+import s3fs
+from fsspec.implementations.memory import MemoryFileSystem
+from moto.server import ThreadedMotoServer
+from store_fixtures import FACTS, KEY, Machine, blobs, content, some_files
+
+from gobuild import files, store
+from gobuild.errors import ConfigError
+from gobuild.store import key, shared
+
+SECRET = "wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY"
+ENTRY = f"entries/toolchain/{KEY}.json"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The address of a server that speaks S3."""
+    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    yield f"http://{host}:{port}"
+    running.stop()
+
+
+@pytest.fixture
+def s3(server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty bucket; how to reach it stands in the environment alone, as for a user."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": server,
+        "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    name = f"team-{time.monotonic_ns()}"
+    boto3.client("s3").create_bucket(Bucket=name)
+    return f"s3://{name}/gobuild"
+
+
+class Flaky(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """A file system that fails, or takes its time, when it is told to."""
+
+    protocol = "flaky"
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+    trouble: ClassVar[Any] = staticmethod(lambda what, path: None)
+    asked: ClassVar[list[str]] = []
+
+    def info(self, path: str, **words: Any) -> Any:
+        self.asked.append(f"info {path}")
+        self.trouble("info", path)
+        return super().info(path, **words)
+
+    def put_file(self, lpath: str, rpath: str, *args: Any, **words: Any) -> Any:
+        self.asked.append(f"put {rpath}")
+        self.trouble("put", rpath)
+        return super().put_file(lpath, rpath, *args, **words)
+
+
+@pytest.fixture
+def flaky(monkeypatch: pytest.MonkeyPatch) -> type[Flaky]:
+    """That file system, empty and in good health."""
+    fsspec.register_implementation("flaky", Flaky, clobber=True)
+    Flaky.clear_instance_cache()
+    Flaky.store.clear()
+    Flaky.pseudo_dirs[:] = [""]
+    Flaky.asked.clear()
+    monkeypatch.setattr(Flaky, "trouble", staticmethod(lambda what, path: None))
+    return Flaky
+
+
+@dataclass
+class Team:
+    """Several machines with one second level."""
+
+    tmp_path: Path
+    where: str
+
+    def machine(self, name: str, *, shared: bool = True) -> Machine:
+        """One of them, by its name."""
+        return Machine(self.tmp_path / name, shared=self.where if shared else "")
+
+    def change(self, name: str, how: Callable[[bytes], bytes] | None) -> None:
+        """Changes a file of the second level behind everybody's back; None removes it."""
+        system, root = fsspec.core.url_to_fs(self.where)
+        if how is None:
+            system.rm_file(f"{root}/{name}")
+        else:
+            old = system.cat_file(f"{root}/{name}")
+            system.rm_file(f"{root}/{name}")
+            system.pipe_file(f"{root}/{name}", how(old))
+
+    def blob(self) -> str:
+        """The name of one of the blobs there."""
+        system, root = fsspec.core.url_to_fs(self.where)
+        return str(sorted(system.find(f"{root}/blobs"))[0]).removeprefix(f"{root}/")
+
+
+@pytest.fixture(params=["folder", "s3", "flaky"])
+def team(request: pytest.FixtureRequest, tmp_path: Path) -> Team:
+    """A team, with each kind of second level."""
+    if request.param == "folder":
+        return Team(tmp_path, str(tmp_path / "team"))
+    if request.param == "s3":
+        return Team(tmp_path, request.getfixturevalue("s3"))
+    request.getfixturevalue("flaky")
+    return Team(tmp_path, "flaky://team/gobuild")
+
+
+def test_what_one_machine_made_the_other_has(team: Team, tmp_path: Path) -> None:
+    one, two = team.machine("one"), team.machine("two")
+    put = some_files(tmp_path / "in", size=300_000)
+    assert two.open().get("toolchain", KEY) is None
+    made = one.open().put("toolchain", KEY, put, FACTS)
+    opened = two.open()
+    found = opened.get("toolchain", KEY)
+    assert found and found == made
+    assert content(opened, found, tmp_path / "out") == {name: path.read_bytes() for name, path in put.items()}
+    assert os.access(tmp_path / "out/bin/go", os.X_OK)
+    # It is here now: the other level is not needed for it any more.
+    assert team.machine("two", shared=False).open().get("toolchain", KEY) == made
+    assert one.said == two.said == [] and len(blobs(two.root)) == 2
+    three = team.machine("three").open()
+    archive = tmp_path / "go.src.tar.gz"
+    archive.write_bytes(b"source")
+    blob = one.open().add(archive)
+    assert blob and three.take(blob.sha256, tmp_path / "taken") and (tmp_path / "taken").read_bytes() == b"source"
+
+
+def _flip(data: bytes) -> bytes:
+    return bytes([data[0] ^ 1]) + data[1:]
+
+
+DAMAGE: dict[str, tuple[str, Callable[[bytes], bytes] | None]] = {
+    "a byte of a blob": ("blob", _flip),
+    "a blob cut short": ("blob", lambda data: data[:10]),
+    "no blob": ("blob", None),
+    "an entry cut short": ("entry", lambda data: data[:100]),
+    "an empty entry": ("entry", lambda _: b""),
+    "another's entry": ("entry", lambda data: data.replace(KEY.encode(), b"0" * 64)),
+}
+
+
+def test_a_damaged_one_is_told_not_used_and_overwritten(team: Team, tmp_path: Path) -> None:
+    put = some_files(tmp_path / "in")
+    made = team.machine("one").open().put("toolchain", KEY, put, FACTS)
+    for name, (what, how) in DAMAGE.items():
+        team.change(team.blob() if what == "blob" else ENTRY, how)
+        victim = team.machine(f"victim of {name}")
+        opened = victim.open()
+        assert opened.get("toolchain", KEY) is None, name
+        assert len(victim.said) == 1 and "damaged" in victim.said[0], (name, victim.said)
+        assert not list(victim.root.glob("entries/*/*")), name
+        again = opened.put("toolchain", KEY, put, FACTS)
+        other = team.machine(f"other after {name}")
+        assert again and made and other.open().get("toolchain", KEY) == again and other.said == [], name
+
+
+def test_what_was_made_without_the_others_is_offered_later(team: Team, tmp_path: Path) -> None:
+    made = team.machine("one", shared=False).open().put("toolchain", KEY, some_files(tmp_path / "in"), FACTS)
+    assert team.machine("two").open().get("toolchain", KEY) is None
+    assert team.machine("one").open().get("toolchain", KEY) == made
+    assert team.machine("two").open().get("toolchain", KEY) == made
+
+
+def test_the_entry_comes_last(flaky: type[Flaky], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upload that ends halfway leaves no entry, and the next one completes it."""
+    team = Team(tmp_path, "flaky://team/gobuild")
+    put = some_files(tmp_path / "in")
+
+    def second_fails(what: str, path: str) -> None:
+        if what == "put" and len([each for each in flaky.asked if each.startswith("put")]) == 2:
+            raise ConnectionResetError("reset")
+
+    monkeypatch.setattr(flaky, "trouble", staticmethod(second_fails))
+    one = team.machine("one")
+    assert one.open().put("toolchain", KEY, put, FACTS) and "cannot be written (ConnectionResetError)" in one.said[0]
+    assert [path for path in flaky.store if "/blobs/" in path] and not [
+        path for path in flaky.store if "entries" in path
+    ]
+    monkeypatch.setattr(flaky, "trouble", staticmethod(lambda what, path: None))
+    flaky.asked.clear()
+    assert team.machine("one").open().get("toolchain", KEY)
+    sent = [each for each in flaky.asked if each.startswith("put")]
+    assert len(sent) == 2 and "/blobs/" in sent[0] and "/entries/" in sent[1], "one blob was there already"
+    assert team.machine("two").open().get("toolchain", KEY)
+
+
+def test_a_slow_one_holds_nobody_up(flaky: type[Flaky], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flaky, "trouble", staticmethod(lambda what, path: time.sleep(20)))
+    monkeypatch.setattr(shared, "PATIENCE", 0.3)
+    one = Team(tmp_path, "flaky://team/gobuild").machine("one")
+    opened, began = one.open(), time.monotonic()
+    assert opened.get("toolchain", KEY) is None
+    assert opened.put("toolchain", KEY, some_files(tmp_path / "in"), FACTS)
+    for _ in range(5):
+        assert opened.get("toolchain", KEY)
+    assert time.monotonic() - began < 5
+    assert one.said == [
+        "the shared store flaky://team/gobuild cannot be read (no answer in time): going on without that",
+    ]
+
+
+def test_one_that_may_only_be_read_is_read(flaky: type[Flaky], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    team = Team(tmp_path, "flaky://team/gobuild")
+    put = some_files(tmp_path / "in")
+    team.machine("one").open().put("toolchain", KEY, put, FACTS)
+
+    def no(what: str, path: str) -> None:
+        if what == "put":
+            raise PermissionError(f"403 for {SECRET} at https://user:{SECRET}@example/{path}")
+
+    monkeypatch.setattr(flaky, "trouble", staticmethod(no))
+    two = team.machine("two")
+    opened = two.open()
+    assert opened.put("toolchain", key(of="more"), put, FACTS) and opened.put(
+        "toolchain", key(of="yet more"), put, FACTS
+    )
+    assert opened.get("toolchain", KEY)
+    assert two.said == [
+        f"the shared store {team.where} cannot be written (access denied): going on without that",
+    ]
+    assert SECRET not in f"{two.said} {opened!r}"
+
+
+@pytest.mark.parametrize("trouble", ["closed", "no bucket", "no credentials"])
+def test_an_s3_that_does_not_do_it_fails_nothing(
+    s3: str, trouble: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = s3
+    if trouble == "closed":
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    elif trouble == "no bucket":
+        where = "s3://no-such-bucket/gobuild"
+    else:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        monkeypatch.setenv("HOME", str(tmp_path))
+    s3fs.S3FileSystem.clear_instance_cache()
+    monkeypatch.setattr(shared, "PATIENCE", 1.0)
+    one = Team(tmp_path, where).machine("one")
+    opened = one.open()
+    assert opened.get("toolchain", KEY) is None
+    made = opened.put("toolchain", KEY, some_files(tmp_path / "in"), FACTS)
+    assert made and opened.get("toolchain", KEY) == made
+    assert len(one.said) == 1 and "cannot be" in one.said[0], one.said
+    assert SECRET not in str(one.said)
+
+
+def test_a_shared_folder_is_a_store_that_its_owner_keeps(tmp_path: Path) -> None:
+    """Verified and pruned as a local one: it is one."""
+    team = Team(tmp_path, f"file://{tmp_path}/team")
+    made = team.machine("one").open().put("toolchain", KEY, some_files(tmp_path / "in"), FACTS)
+    folder = store.Folder(tmp_path / "team")
+    assert [held.entry for held in store.entries(folder)] == [made]
+    assert not store.verify(folder, waiting=print).damaged
+    store.prune(folder, 0, waiting=print)
+    assert team.machine("two").open().get("toolchain", KEY) is None
+    # A folder that nobody may write to, or that is none.
+    files.remove(tmp_path / "team")
+    (tmp_path / "team").touch()
+    three = team.machine("three")
+    assert (
+        three.open().put("toolchain", KEY, some_files(tmp_path / "in"), FACTS) and "cannot be written" in three.said[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("where", "says"),
+    [
+        (f"s3://user:{SECRET}@bucket/x", "credentials"),
+        (f"s3://bucket/x?key={SECRET}", "credentials"),
+        (f"s3://bucket/x#{SECRET}", "credentials"),
+        ("nonsense://x", "nonsense://"),
+        ("gs://bucket/x", "pip install"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_refused_at_once(tmp_path: Path, where: str, says: str) -> None:
+    if where.startswith("gs:"):
+        pytest.MonkeyPatch().setitem(sys.modules, "gcsfs", None)
+    with pytest.raises(ConfigError, match=says) as error:
+        Machine(tmp_path / "store", shared=where).open()
+    assert SECRET not in str(error.value)
+
+
+def test_without_fsspec_a_folder_still_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    assert Machine(tmp_path / "store", shared=str(tmp_path / "team")).open().get("toolchain", KEY) is None
+    with pytest.raises(ConfigError, match=r"pip install 'gobuild\[store\]'"):
+        Machine(tmp_path / "store", shared="s3://bucket").open()
