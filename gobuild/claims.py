@@ -16,6 +16,7 @@ from gobuild.errors import PatchError, VerifyError
 from gobuild.model import State
 from gobuild.patch import Patch, Series
 from gobuild.patch.apply import outcome
+from gobuild.patch.command import LISTS, AddCommand
 from gobuild.patch.diff import Diff
 from gobuild.patch.hook import RemoveHook
 from gobuild.patch.tree import Tree
@@ -46,6 +47,8 @@ class Claims:
                 yield from (file.path for file in patch.operation.files)
             elif isinstance(patch.operation, RemoveHook):
                 yield f"{patch.operation.dir}/"
+            elif isinstance(patch.operation, AddCommand):
+                yield from (path for path, _, _ in LISTS)
 
 
 def read(side: Side) -> Claims:

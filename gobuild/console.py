@@ -36,6 +36,7 @@ STYLES = {
     "PASS": "green",
     "FAIL": "bold red",
     "SKIP": "yellow",
+    "WARN": "yellow",
     "nothing to do": "cyan",
     "already upstream": "cyan",
     "nothing": "cyan",
@@ -197,7 +198,7 @@ class Console:
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A table; a cell that is one of `STYLES` gets its colour."""
-        table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+        table = Table(title=Text(title), title_justify="left", title_style="bold", header_style="bold")
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:

@@ -152,6 +152,12 @@ class MatrixError(GobuildError):
     exit_code = 19
 
 
+class DoctorError(GobuildError):
+    """The doctor found something that must be cured (or, where that was asked for, something to look at)."""
+
+    exit_code = 20
+
+
 @contextmanager
 def disk_full_is_ours(doing: str) -> Iterator[None]:
     """Turns the system's "no space left" (and "quota exceeded") into `DiskFull`, wherever it surfaces.

@@ -27,6 +27,9 @@ GONE = 2.0
 _alive: set["subprocess.Popen[str]"] = set()
 """What `run` has started and not yet seen end, in any thread."""
 
+_starting = threading.Lock()
+"""Held from a process's start until it is in `_alive`: whoever ends all of them must not miss the latest."""
+
 KEPT = 10_000
 """Lines of output a `Result` keeps, the last ones. The log, where one is asked for, has them all."""
 
@@ -119,25 +122,26 @@ def run(
     """
     words = tuple(str(word) for word in argv)
     try:
-        process = subprocess.Popen(
-            words,
-            env=dict(env),
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-        )
+        with _starting:
+            process = subprocess.Popen(
+                words,
+                env=dict(env),
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+            )
+            _alive.add(process)
     except OSError as error:  # not there, not executable, or a program for another machine (ENOEXEC)
         if not Path(cwd).is_dir():
             raise CommandError(f"cannot run {words[0]} in {cwd}: no such folder") from error
         raise ToolMissing(
             f"cannot run {words[0]}: {error.strerror}", f"install {Path(words[0]).name}, or put it on PATH"
         ) from error
-    _alive.add(process)
     lines: deque[str] = deque(maxlen=KEPT)
     expired = threading.Event()
 
@@ -181,7 +185,9 @@ def none_left() -> Iterator[None]:
     try:
         yield
     except BaseException:
-        for process in _alive - before:
+        with _starting:
+            started = _alive - before
+        for process in started:
             _end_group(process.pid, signal.SIGKILL)
         raise
 

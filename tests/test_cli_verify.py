@@ -8,6 +8,7 @@ from pathlib import Path
 
 import junitparser
 import pytest
+from needs import needs
 from verify_fixtures import compiled
 
 from gobuild import files
@@ -75,6 +76,15 @@ def test_bad_words_are_refused_before_any_work(tmp_path: Path, words: tuple[str,
     assert done.returncode == 2
     assert message in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_root_that_rfc_5280_forbids_is_one_message(tmp_path: Path) -> None:
+    words = [needs("openssl"), "req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=x", "-set_serial", "0"]
+    words += ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "roots.pem")]
+    subprocess.run(words, check=True, capture_output=True)
+    done = typed(tmp_path, "verify", "nothing", "--trust", "roots.pem")
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert "RFC 5280" in done.stderr
 
 
 def test_an_empty_path_is_not_the_current_folder(programs: Path) -> None:

@@ -15,7 +15,7 @@ DIFF = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"
 ENTRY = '[[patch]]\nname = "p"\ngo = ">=1.21"\nkind = "diff"\nfile = "p.patch"\nreason = "r"\n'
 MAC = Target(goos="darwin", goarch="arm64")
 LINUX = Target(goos="linux", goarch="amd64")
-OPTIONAL = ("osinit-trace", "toolchain-guard")
+OPTIONAL = ("osinit-trace", "toolchain-guard", "gowrap")
 """The stock series' optional patches."""
 
 

@@ -31,6 +31,7 @@ UNPATCHED = {
     "goenv-local": 'go env GOTOOLCHAIN says "auto"',
     "osinit-trace": 'with ["GOBUILD_TRACE=1"] the program writes\n        finalized',
     "toolchain-guard": 'go ["list" "."] is not refused: "the other toolchain runs"',
+    "gowrap": "package cmd/gowrap is not in std",
 }
 """What each patch's test says of a source without it; of the first, one that has a Metal hook."""
 

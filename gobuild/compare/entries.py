@@ -197,13 +197,18 @@ def _entry(member: _Member, name: str, scratch: Path, sources: Path | None) -> E
 
 
 def _tar(path: Path) -> Iterator[_Member]:
-    with tarfile.open(path, "r|*") as tar:
+    # Not as a stream: tarfile's own reader of streams takes one that was cut between two entries for a whole one.
+    with tarfile.open(path, "r:*") as tar:
         for member in tar:
             content = tar.extractfile(member) if member.isreg() else None
             if content is None and not member.isdir():
                 raise UnsafeArchive(f"{path.name}: {member.name!r} is no plain file", "do not use this archive")
             name = member.name.rstrip("/") + ("/" if member.isdir() else "")
             yield _Member(name=name, mode=member.mode & 0o7777, time=int(member.mtime), content=content)
+        if not tar.fileobj or tar.fileobj.tell() == tar.offset:
+            raise tarfile.ReadError("its last block is missing")
+        while tar.fileobj.read(_BLOCK):
+            """To its end, where a compressed one has its own digest."""
 
 
 def _zip(path: Path, *, modes: bool) -> Iterator[_Member]:

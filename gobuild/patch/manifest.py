@@ -18,10 +18,11 @@ from gobuild import resources
 from gobuild.errors import ConfigError, PatchError
 from gobuild.model import PROFILES, Target
 from gobuild.patch import quilt
+from gobuild.patch.command import AddCommand
 from gobuild.patch.diff import Diff
 from gobuild.patch.hook import RemoveHook
 from gobuild.patch.place import own_file
-from gobuild.patch.series import Patch, Series
+from gobuild.patch.series import Operation, Patch, Series
 from gobuild.patch.unified import read
 
 __all__ = ["MANIFEST", "Patch", "Series", "load"]
@@ -41,10 +42,14 @@ KEYS: Mapping[str, type] = {
     "targets": list,
     "profiles": list,
     "remove-hook": dict,
+    "add-command": str,
 }
 REQUIRED = ("name", "go", "kind", "reason")
-KINDS: Mapping[str, str] = {"diff": "file", "edit": "remove-hook"}
-"""The kinds of patch, and the key that each needs."""
+KINDS: Mapping[str, tuple[str, ...]] = {"diff": ("file",), "edit": ("remove-hook", "add-command")}
+"""The kinds of patch, and the keys of which each needs one."""
+
+COMMANDS = ("gowrap",)
+"""The programs below templates/ that can be added to a toolchain."""
 
 HOOK_KEYS: Mapping[str, type] = {
     "what": str,
@@ -160,9 +165,11 @@ class _Entry:
         if kind not in KINDS:
             raise self.error("kind", f"no kind {kind!r}", "one of " + ", ".join(KINDS))
         for other, needs in KINDS.items():
-            if (needs in self.keys) != (other == kind):
+            there = [key for key in needs if key in self.keys]
+            if len(there) != (other == kind):
                 missing = "needs" if other == kind else "does not go with"
-                raise self.error(needs, f"kind = {kind!r} {missing} the key {needs!r}", "look at patches/README.md")
+                key = (there or needs)[0]
+                raise self.error(key, f"kind = {kind!r} {missing} the key {key!r}", "look at patches/README.md")
         return Patch(
             folder=self.folder,
             name=self.keys["name"],
@@ -175,8 +182,19 @@ class _Entry:
             test=self._test(),
             optional=self.keys.get("optional", False),
             direct=self.keys.get("direct", False),
-            operation=self._diff(self.keys["file"]) if kind == "diff" else self._hook(self.keys["remove-hook"]),
+            operation=self._operation(),
         )
+
+    def _operation(self) -> Operation:
+        if "file" in self.keys:
+            return self._diff(self.keys["file"])
+        if "remove-hook" in self.keys:
+            return self._hook(self.keys["remove-hook"])
+        name = self.keys["add-command"]
+        if name not in COMMANDS:
+            raise self.error("add-command", f"no program {name!r}", "one of " + ", ".join(COMMANDS))
+        sources = sorted((resources.folder("templates") / name).glob("*.go"))
+        return AddCommand(name=name, sources=tuple((path.name, path.read_bytes()) for path in sources))
 
     def error(self, key: str, message: str, hint: str) -> PatchError:
         """The error, with the manifest's line and the patch's name in front."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from gobuild import files
 from gobuild.errors import PatchError, ToolMissing
 from gobuild.model import Target
+from gobuild.patch.command import AddCommand
 from gobuild.patch.diff import Diff
 from gobuild.patch.hook import RemoveHook
 from gobuild.patch.series import Patch
@@ -111,6 +112,8 @@ def rebuilt(patch: Patch) -> tuple[str, ...]:
         paths = [file.path for file in patch.operation.files if not file.path.endswith("_test.go")]
     elif isinstance(patch.operation, RemoveHook):
         paths = [f"{patch.operation.dir}/"]
+    elif isinstance(patch.operation, AddCommand):
+        paths = [f"{patch.operation.folder}/"]
     names: set[str] = set()
     for path in paths:
         if match := _OF_A_COMMAND.match(path):

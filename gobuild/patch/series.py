@@ -20,7 +20,7 @@ from gobuild.patch.tree import Change, Tree
 
 
 class Operation(Protocol):
-    """What a patch does to a tree: a `Diff`, a `RemoveHook`."""
+    """What a patch does to a tree: a `Diff`, a `RemoveHook`, an `AddCommand`."""
 
     @property
     def content(self) -> bytes:

@@ -20,7 +20,9 @@ from gobuild.report import kind_of
 from gobuild.report import write as write_report
 from gobuild.run import run
 from gobuild.session import Session, prepare
-from gobuild.tasks import ci, keys, patches, publishing, show, store, tap
+from gobuild.tasks import ci, doctor, keys, patches, publishing, show, store, tap
+from gobuild.tasks.image import image
+from gobuild.tasks.isolate import gowrap, launchd, vm
 from gobuild.tasks.matrix import matrix
 from gobuild.tasks.proof import blast_radius, reproduce
 from gobuild.tasks.words import CONFIGURATION, interruptible, settings_of, with_settings
@@ -132,11 +134,12 @@ def clean(context: Context, **words: object) -> None:
 
 
 ns = Collection("gobuild", plan, build, verify, package, publishing.publish, publishing.verify_release)
-for each in (matrix, identify, reproduce, blast_radius, clean):
+for each in (matrix, identify, reproduce, blast_radius, gowrap, launchd, image, vm, clean):
     ns.add_task(each)
 ns.add_collection(Collection("patches", patches.status, import_patches, export_patches, refresh_patches, new_patch))
 ns.add_collection(Collection("tap", tap.update, tap.check))
 ns.add_collection(Collection("keys", keys.new, keys.show))
 ns.add_collection(Collection("store", store.listing, store.verify, store.prune))
 ns.add_collection(Collection("ci", ci.workflow, ci.wanted))
+ns.add_collection(doctor.ns)
 ns.configure(CONFIGURATION)

@@ -113,8 +113,10 @@ def load_roots(path: Path) -> tuple[bytes, ...]:
     """
     try:
         found = x509.load_pem_x509_certificates(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, CryptographyDeprecationWarning) as error:
         reason = error.strerror if isinstance(error, OSError) else "it holds no certificate in PEM"
+        if isinstance(error, CryptographyDeprecationWarning):
+            reason = "it holds a certificate that RFC 5280 does not allow, a serial number below 1 perhaps"
         raise ConfigError(f"no trusted roots in {path}: {reason}", "a PEM file of CERTIFICATE blocks") from error
     return tuple(encoded(each) for each in found)
 

@@ -28,7 +28,8 @@ def test_it_is_the_newest_and_says_so(newest: Build, installed: Path, tmp_path: 
     states = {patch["name"]: patch["state"] for patch in manifest["patches"]}
     assert states.pop("link-uuid") == "not for this version"
     assert states.pop("mfinal-metal-init") == "nothing to do"
-    assert states == dict.fromkeys(["runtime-gpu-guard", "goenv-local", "osinit-trace", "toolchain-guard"], "applied")
+    applied = ["runtime-gpu-guard", "goenv-local", "osinit-trace", "toolchain-guard", "gowrap"]
+    assert states == dict.fromkeys(applied, "applied")
     inside = json.loads((installed / "gobuild.json").read_text())
     assert "link-uuid" not in {patch["name"] for patch in inside["patches"]}
 
@@ -56,4 +57,4 @@ def test_its_runtime_is_sound(installed: Path, tmp_path: Path) -> None:
 
 def test_every_patch_passes_its_own_test(newest: Build, installed: Path, tmp_path: Path) -> None:
     version = json.loads(newest.one("*.gobuild.json").read_text())["release"]
-    every_patch_is_proven(installed, version, tmp_path / "scratch", ("osinit-trace", "toolchain-guard"))
+    every_patch_is_proven(installed, version, tmp_path / "scratch", ("osinit-trace", "toolchain-guard", "gowrap"))

@@ -1,0 +1,107 @@
+"""A diagnosis as a file: one JSON document, alone or in a zip with the page that shows it; and back, strictly.
+
+Reading trusts nothing: sizes are bounded, the form is checked, every text is cleaned again, and the findings are made
+anew from the evidence, not taken from the file.
+"""
+
+import json
+import lzma
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any, NoReturn
+
+from gobuild import files
+from gobuild.doctor import redact
+from gobuild.doctor.examine import diagnose
+from gobuild.doctor.model import Diagnosis
+from gobuild.doctor.page import page
+from gobuild.doctor.topics import TOPICS
+from gobuild.errors import ConfigError
+
+SCHEMA = 1
+"""Changes when a key of the document changes its meaning."""
+
+NAME = "doctor.json"
+LIMIT = 32 << 20
+"""Bytes of a document. One with a goroutine dump has about 100,000."""
+
+TEXTS = ("subject", "when", "host")
+
+
+def document(found: Diagnosis) -> dict[str, Any]:
+    """The diagnosis for machines."""
+    return {
+        "schema": SCHEMA,
+        "gobuild": installed("gobuild"),
+        "subject": found.subject,
+        "when": found.when,
+        "host": found.host,
+        "worst": str(found.worst),
+        "findings": [asdict(each) for each in found.findings],
+        "evidence": dict(found.evidence),
+    }
+
+
+def save(found: Diagnosis, path: Path) -> None:
+    """Writes the bundle: a zip with the document, and the page for whoever has no gobuild."""
+    with files.whole(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as pack:
+        pack.writestr(NAME, json.dumps(document(found), indent=1) + "\n")
+        pack.writestr("doctor.html", page(found))
+
+
+def load(path: Path) -> Diagnosis:
+    """Reads a bundle, or the document that ``--json`` prints, and judges its evidence again.
+
+    Raises:
+        ConfigError: it is neither, or damaged, or not of the form that this version writes.
+    """
+    try:
+        told = json.loads(_bytes(path), parse_constant=_refuse, object_pairs_hook=_once)
+        if not isinstance(told, dict) or told.get("schema") != SCHEMA:
+            raise ValueError(f"its schema is not {SCHEMA}")
+        evidence = told.get("evidence")
+        known = {topic.name for topic in TOPICS}
+        if not isinstance(evidence, dict) or not all(isinstance(told.get(each), str) for each in TEXTS):
+            raise ValueError("it lacks the evidence, or what it is of")
+        if not known.issuperset(evidence) or not all(isinstance(part, Mapping) for part in evidence.values()):
+            raise ValueError("it holds evidence on other topics")
+        clean = redact.everything(evidence, hidden=(), home="")
+    except (OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
+        raise ConfigError(
+            f"{path} is no bundle of the doctor's: {getattr(error, 'strerror', None) or error}",
+            "a file that gobuild doctor --bundle wrote",
+        ) from error
+    subject, when, host = (redact.text(told[each][:500]) for each in TEXTS)
+    return Diagnosis(subject=subject, when=when, host=host, findings=diagnose(clean), evidence=clean)
+
+
+def _bytes(path: Path) -> bytes:
+    if not path.is_file():
+        raise ValueError("there is no such file")
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as pack:
+            names = pack.namelist()
+            if names.count(NAME) != 1:
+                raise ValueError(f"it holds {names.count(NAME)} {NAME}")
+            with pack.open(NAME) as file:
+                data = file.read(LIMIT + 1)
+    else:
+        with path.open("rb") as plain:
+            data = plain.read(LIMIT + 1)
+    if len(data) > LIMIT:
+        raise ValueError(f"its document has more than {LIMIT >> 20} MiB")
+    return data
+
+
+def _refuse(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise ValueError("it has a key twice")
+    return dict(pairs)

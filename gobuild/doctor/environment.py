@@ -1,0 +1,289 @@
+"""The environment: what the go command is told, by whom, and whether it understands that.
+
+Comes in: the user's variables, the file of ``go env -w`` and GOROOT/go.env (all read, none written), and what the
+toolchain itself says when it is asked. GOTOOLCHAIN and go.mod are `switching`'s, preloaded libraries `preload`'s.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gobuild.doctor import preload, redact, switching
+from gobuild.doctor.latency import CLEAN, EXPERIMENT_CURE, own
+from gobuild.doctor.model import Finding, Grade, Job
+from gobuild.errors import CommandError, GobuildError
+from gobuild.run import Runner
+from gobuild.verify import build_information
+
+GROUP = "environment"
+
+TEXT_LIMIT = 1 << 20
+"""Bytes of a text file that are read."""
+
+WORDS = 16
+"""Values of GOEXPERIMENT that are asked about, and other go commands that are looked at."""
+
+ASK = ("GOROOT", "GOVERSION", "GOENV", "GOCACHE", "GOFLAGS", "GOEXPERIMENT", "GOTOOLCHAIN")
+"""What ``go env`` is asked for. Without names it would run a C compiler as well (cmd/go/internal/envcmd)."""
+
+ASKED = 3.0
+"""Seconds that a go command may take here; those that hang were found before."""
+
+FLAGS = {
+    "-toolexec": "every compiler and linker is started through that program",
+    "-overlay": "files are replaced by others while compiling",
+    "-modfile": "another go.mod than the one in the folder is read",
+    "-compiler": "another compiler than this toolchain's may be used",
+}
+"""Flags in GOFLAGS that change which program, or which source, is used."""
+
+_SETTINGS = re.compile(r"\{\s*(?:[Nn]ame:\s*)?\"([a-z0-9]+)\"\s*,")
+_TABLES = ("src/internal/godebugs/table.go", "src/runtime/runtime1.go")
+"""Where a toolchain's source lists the settings of GODEBUG."""
+
+
+def collect(job: Job, *, run: Runner) -> dict[str, Any]:
+    """Reads and asks."""
+    hangs = any(each["environment"] == CLEAN for each in job.captured)
+    clean: Any = {"error": "go hangs"} if hangs else _env(job, dict(job.clean), run)
+    asks = (
+        f"go env fails in a clean environment ({clean['error']}), so that nothing was asked" if "error" in clean else ""
+    )
+    told: Any = {} if asks else _env(job, own(job), run)
+    file = _user_file(job, told)
+    lines = _assignments(file)
+    wanted = {name: job.environment.get(name) or lines.get(name, "") for name in ("GOEXPERIMENT", "GOFLAGS", "GODEBUG")}
+    root = Path(str(clean.get("GOROOT") or job.root or "/nowhere"))
+    return {
+        "shown": redact.shown(job.environment),
+        "hidden": len(job.environment) - len(redact.shown(job.environment)),
+        "not asked": asks,
+        "clean": clean,
+        "own": told,
+        "file": {"path": str(file) if file else "", "values": redact.shown(lines)},
+        "from file": sorted(name for name in wanted if not job.environment.get(name) and lines.get(name)),
+        "wanted": wanted,
+        "experiments": [] if asks else _experiments(job, wanted["GOEXPERIMENT"], run),
+        "flags": "" if asks or not wanted["GOFLAGS"] else _said(job, {"GOFLAGS": wanted["GOFLAGS"]}, run),
+        "debug": _known(root),
+        "goroot": _version(Path(job.environment["GOROOT"])) if job.environment.get("GOROOT") else "",
+        "own goroot": _same(job.environment.get("GOROOT", ""), clean.get("GOROOT", "")),
+        "switching": switching.collect(job, root=root, lines=lines),
+        "preloaded": preload.collect(job.environment),
+        "others": _others(job),
+    }
+
+
+def _env(job: Job, env: Mapping[str, str], run: Runner) -> dict[str, Any]:
+    import json  # noqa: PLC0415
+
+    try:
+        answer = run([job.go, "env", "-json", *ASK], env=env, cwd=job.scratch, timeout=ASKED, check=False)
+        told = json.loads(answer.output) if answer.code == 0 else {"error": answer.output[-500:].strip()}
+        # Only what was asked for: a broken go may print anything.
+        return {name: str(told[name]) for name in (*ASK, "error") if name in told} if isinstance(told, dict) else {}
+    except GobuildError as error:
+        return {"error": error.reason}
+    except (ValueError, RecursionError):
+        return {"error": "its answer to go env -json is no JSON"}
+
+
+def _said(job: Job, extra: Mapping[str, str], run: Runner) -> str:
+    """What go says of a setting that makes ``go version`` fail; empty where it does not."""
+    try:
+        answer = run([job.go, "version"], env={**job.clean, **extra}, cwd=job.scratch, timeout=ASKED, check=False)
+    except CommandError as error:
+        return error.reason
+    return answer.output.strip()[-500:] or f"exit code {answer.code}" if answer.code else ""
+
+
+def _experiments(job: Job, value: str, run: Runner) -> list[dict[str, str]]:
+    words = [word for word in dict.fromkeys(value.split(",")) if word]
+    return [{"value": word, "says": _said(job, {"GOEXPERIMENT": word}, run)} for word in words[:WORDS]]
+
+
+def _user_file(job: Job, told: Mapping[str, str]) -> Path | None:
+    """The file of ``go env -w``: where go says it is, else where it would be (os.UserConfigDir)."""
+    named = job.environment.get("GOENV") or str(told.get("GOENV") or "")
+    if named == "off":
+        return None
+    if named:
+        return Path(named)
+    home = job.environment.get("HOME", "")
+    config = job.environment.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else "")
+    return Path(config) / "go" / "env" if config else None
+
+
+def _assignments(path: Path | None) -> dict[str, str]:
+    """The lines NAME=value of a file as go reads it (cmd/go/internal/cfg, readEnvFile)."""
+    pairs = (line.partition("=") for line in _read(path).splitlines() if not line.startswith("#"))
+    return {name: value for name, sign, value in pairs if sign and re.fullmatch(r"[A-Z][A-Z0-9_]*", name)}
+
+
+def _read(path: Path | None) -> str:
+    try:
+        with path.open("rb") as file:  # type: ignore[union-attr]  # None has no open, which is caught as well
+            return file.read(TEXT_LIMIT).decode("utf-8", "replace")
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
+def _version(root: Path) -> str:
+    """What stands in a GOROOT's VERSION, one line; or why there is none."""
+    return _read(root / "VERSION").split("\n", 1)[0].strip()[:100] or "no VERSION there"
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two names are of one folder: Homebrew's GOROOT is a link."""
+    try:
+        return Path(one).samefile(other)
+    except (OSError, ValueError):
+        return False
+
+
+def _known(root: Path) -> list[str]:
+    """The settings of GODEBUG that a toolchain's own source lists; none where it has no source."""
+    return sorted({name for table in _TABLES for name in _SETTINGS.findall(_read(root / table))})
+
+
+def _others(job: Job) -> list[dict[str, str]]:
+    """The go and every other one on PATH: what its file says of itself, its compiler's digest. None is run."""
+    folders = [Path(each) for each in job.environment.get("PATH", "").split(os.pathsep) if each.startswith("/")]
+    found: dict[Path, dict[str, str]] = {}
+    for path in [job.go, *(folder / "go" for folder in folders)]:
+        try:
+            real = path.resolve(strict=True)
+            if real in found or len(found) >= WORDS or not real.is_file():
+                continue
+            info = build_information(real)
+            tools = sorted(real.parent.parent.glob("pkg/tool/*/compile"))
+            digest = hashlib.sha256(tools[0].read_bytes()).hexdigest() if len(tools) == 1 else ""
+        except (OSError, RuntimeError):
+            continue
+        if info:
+            found[real] = {"path": str(path), "version": info.version, "compiler": digest}
+    return list(found.values())
+
+
+def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
+    """Judges each setting."""
+    if part["not asked"]:
+        advice = "see start latency: a go that does not answer cannot say what it makes of your settings"
+        yield _finding("go env", Grade.FAIL, part["not asked"], advice)
+    yield from _experiment_findings(part)
+    yield from _flag_findings(part)
+    yield from _debug_findings(part)
+    yield from _root_findings(part)
+    yield from switching.diagnose(part["switching"], str(part["clean"].get("GOVERSION", "")))
+    yield from preload.diagnose(part["preloaded"])
+    yield from _cache_findings(part)
+
+
+def _finding(name: str, grade: Grade, seen: str, advice: str = "") -> Finding:
+    return Finding(group=GROUP, name=name, grade=grade, seen=seen, advice=advice)
+
+
+def _place(part: Mapping[str, Any], name: str) -> str:
+    return f"set in {part['file']['path']} by go env -w" if name in part["from file"] else "set in the environment"
+
+
+def _unset(part: Mapping[str, Any], name: str) -> str:
+    return f"go env -u {name}" if name in part["from file"] else f"unset {name}"
+
+
+def _experiment_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
+    value = part["wanted"]["GOEXPERIMENT"]
+    refused = [each for each in part["experiments"] if each["says"]]
+    if refused:
+        said = "; ".join(f"{each['value']}: {each['says']}" for each in refused)
+        yield _finding(
+            "GOEXPERIMENT", Grade.FAIL, f"{value!r}, {_place(part, 'GOEXPERIMENT')}: {said}", EXPERIMENT_CURE
+        )
+    elif value and part["experiments"]:
+        advice = (
+            f"{_unset(part, 'GOEXPERIMENT')}, unless you mean to build with that experiment: it changes every build"
+        )
+        seen = f"{value!r}, {_place(part, 'GOEXPERIMENT')}: this toolchain knows it"
+        yield _finding("GOEXPERIMENT", Grade.WARN, seen, advice)
+    elif value:
+        yield _finding("GOEXPERIMENT", Grade.SKIPPED, f"{value!r} is set, and go was not asked about it")
+    else:
+        yield _finding("GOEXPERIMENT", Grade.OK, "not set")
+
+
+def _flag_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
+    value = part["wanted"]["GOFLAGS"]
+    words = [word.lstrip("'\"") for word in value.split()]
+    risky = [
+        f"{flag}: {why}"
+        for flag, why in FLAGS.items()
+        if any(word.replace("--", "-", 1).split("=", 1)[0] == flag for word in words)
+    ]
+    place = f"{value!r}, {_place(part, 'GOFLAGS')}"
+    if part["flags"]:
+        advice = f"take that flag out of GOFLAGS, or {_unset(part, 'GOFLAGS')}"
+        yield _finding("GOFLAGS", Grade.FAIL, f"{place}: {part['flags']}", advice)
+    elif risky:
+        advice = f"{_unset(part, 'GOFLAGS')}, unless you put it there and trust it"
+        yield _finding("GOFLAGS", Grade.WARN, f"{place}: {'; '.join(risky)}", advice)
+    else:
+        yield _finding("GOFLAGS", Grade.OK, f"{place}: nothing that changes the toolchain" if value else "not set")
+
+
+def _debug_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
+    value = part["wanted"]["GODEBUG"]
+    names = [each.partition("=")[0].strip() for each in value.split(",") if each.strip()]
+    unknown = [name for name in names if name not in part["debug"] and not name.startswith("cpu.")]
+    if not value:
+        yield _finding("GODEBUG", Grade.OK, "not set")
+    elif not part["debug"]:
+        seen = f"{value!r} is set; the source that lists the settings is not in this GOROOT"
+        yield _finding("GODEBUG", Grade.SKIPPED, seen)
+    elif unknown:
+        seen = f"{value!r}: this toolchain's source knows no {', '.join(unknown)}, and such settings are passed over"
+        yield _finding("GODEBUG", Grade.WARN, seen, f"{_unset(part, 'GODEBUG')}, or correct the name")
+    else:
+        yield _finding("GODEBUG", Grade.OK, f"{value!r}: settings this toolchain knows")
+
+
+def _root_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
+    said, real = part["shown"].get("GOROOT", ""), str(part["clean"].get("GOROOT", ""))
+    version = str(part["clean"].get("GOVERSION", ""))
+    if not said:
+        yield _finding("GOROOT", Grade.OK, f"not set; go takes its own, {real}" if real else "not set")
+    elif not real:
+        yield _finding("GOROOT", Grade.SKIPPED, f"set to {said}; go could not be asked for its own")
+    elif part["own goroot"]:
+        yield _finding("GOROOT", Grade.OK, f"set to {said}, which is this go's own")
+    else:
+        grade = Grade.WARN if part["goroot"] == version else Grade.FAIL
+        seen = f"set to {said} ({part['goroot']}), and this go's own is {real} ({version})"
+        advice = (
+            "unset GOROOT: the go command finds its own, and with another's files it fails or builds something else"
+        )
+        yield _finding("GOROOT", grade, seen, advice)
+
+
+def _cache_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
+    """Two toolchains of one version string share entries of the build cache (cmd/go/internal/work, toolID)."""
+    if not part["others"]:
+        yield _finding(
+            "GOCACHE", Grade.SKIPPED, "this go's file says nothing of a Go version, so it cannot be compared"
+        )
+        return
+    this, *others = part["others"]
+    twins = [each for each in others if each["version"] == this["version"] and each["compiler"] != this["compiler"]]
+    cache = str(part["own"].get("GOCACHE") or part["clean"].get("GOCACHE") or "the build cache")
+    if twins:
+        paths = ", ".join(each["path"] for each in twins)
+        seen = (
+            f"{paths} says {this['version']} as well, with another compiler: both take the other's results from {cache}"
+        )
+        advice = "give each a GOCACHE of its own, or build the patched one with a suffix (--suffix)"
+        yield _finding("GOCACHE", Grade.WARN, seen, advice)
+    else:
+        seen = f"no other go on PATH calls itself {this['version']} ({len(others)} others looked at)"
+        yield _finding("GOCACHE", Grade.OK, seen)

@@ -1,0 +1,278 @@
+"""Start latency: how long ``go version`` takes, and which setting changes that.
+
+It is run in an empty folder: under a clean environment, under the user's own, and under each suspicious variable that
+the user has set, alone on top of the clean one. Two things differ from the user's own environment, so that measuring
+changes nothing: GOTOOLCHAIN=local (no other go is started or downloaded), and Go's telemetry counts into a temporary
+folder (TEST_TELEMETRY_DIR, src/cmd/internal/telemetry/counter). Wall time includes starting the process.
+"""
+
+import re
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from gobuild.doctor.model import Finding, Grade, Job
+from gobuild.doctor.watch import Watched, watch
+from gobuild.errors import GobuildError
+from gobuild.run import Runner
+
+GROUP = "start latency"
+CLEAN, OWN = "clean environment", "your environment"
+
+ROUNDS = 5
+LIMIT = 4.0
+"""Seconds after which ``go version`` counts as hanging; it takes about 0.01 s on Linux."""
+
+SLOW = 1.0
+"""Seconds of a median that are too many."""
+
+CHANGES = (3.0, 0.25)
+"""A variable changes the time if the median is that many times the clean one's, and that many seconds more."""
+
+DUMP = 8
+"""Frames of a goroutine that are told."""
+
+SUSPICIOUS = {
+    "METAL_*": "Metal's debug layers and wrappers make a program that loads Metal talk to the GPU at start",
+    "MTL_*": "Metal's validation and capture settings",
+    "DYLD_*": "the loader loads other or further libraries, or writes down what it does",
+    "LD_*": "the loader loads other or further libraries, or writes down what it does",
+    "Malloc*": "macOS's allocator logs or checks every allocation",
+    "MALLOC_*": "glibc's allocator checks every allocation",
+    "OBJC_*": "the Objective-C runtime logs or checks at start",
+    "NSZombieEnabled": "no Objective-C object is ever freed",
+    "GOEXPERIMENT": "a value this toolchain does not know makes every go command exit 2",
+    "GODEBUG": "settings of the Go runtime, some of which slow it down or change how it starts",
+    "GOFLAGS": "a flag that no go command knows makes all of them fail",
+    "GOROOT": "the go command then takes another toolchain's files for its own",
+    "GOENV": "the go command reads that file at start",
+    "GOGC": "with a small value the go command collects garbage all the time",
+    "GOMEMLIMIT": "with a small value the go command collects garbage all the time",
+    "GOMAXPROCS": "how many threads run Go code at once",
+    "GOTMPDIR": "a folder that may be slow or missing",
+}
+"""Variables that can change how a Go program starts, by shell pattern, and why each is looked at."""
+
+ANSWER = re.compile(r"go version (?P<stamp>\S.*?) (?P<target>[a-z0-9]+/[a-z0-9]+)\n?")
+
+UNKNOWN_EXPERIMENT = re.compile(r"go: (unknown GOEXPERIMENT \S+)")
+
+
+def own(job: Job) -> dict[str, str]:
+    """The user's environment with what keeps go from changing anything."""
+    return {**job.environment, "GOTOOLCHAIN": "local", "TEST_TELEMETRY_DIR": job.clean["TEST_TELEMETRY_DIR"]}
+
+
+def suspicious(environment: Mapping[str, str]) -> dict[str, str]:
+    """The suspicious variables that are set, and why they are suspicious."""
+    found: dict[str, str] = {}
+    for pattern, why in SUSPICIOUS.items():
+        found |= {name: why for name in sorted(environment) if fnmatchcase(name, pattern)}
+    return found
+
+
+def collect(job: Job, *, run: Runner) -> dict[str, Any]:
+    """Measures. A hang ends its environment's rounds; what is left of the time is shared among the others."""
+    empty = job.scratch / "empty"
+    empty.mkdir(parents=True, exist_ok=True)
+    environments = [("", CLEAN, "", dict(job.clean)), ("", OWN, "", own(job))]
+    for name, why in suspicious(job.environment).items():
+        environments.append((name, f"{name} alone", why, {**job.clean, name: job.environment[name]}))
+    measured: list[dict[str, Any]] = []
+    sound = True
+    for index, (variable, called, why, env) in enumerate(environments):
+        entry: dict[str, Any] = {"environment": called, "variable": variable, "why": why, "runs": [], "skipped": ""}
+        measured.append(entry)
+        if variable and not sound:
+            entry["skipped"] = "go fails in a clean environment too, so this variable is not the cause"
+            continue
+        share = job.left / (len(environments) - index)
+        ends = time.monotonic() + share
+        for _ in range(ROUNDS):
+            if job.left < min(LIMIT, 1.0):
+                entry["skipped"] = "" if entry["runs"] else "no time was left"
+                break
+            found = _once(job, called, env, run)
+            entry["runs"].append(found.document())
+            if _wrong(entry["runs"][-1]) or time.monotonic() + found.seconds > ends:
+                break
+        if called == CLEAN:
+            sound = bool(entry["runs"]) and _wrong(entry["runs"][-1]) is None
+    return {
+        "limit": LIMIT,
+        "rounds": ROUNDS,
+        "measured": measured,
+        "captured": [_outline(each) for each in job.captured],
+    }
+
+
+def _outline(captured: Mapping[str, Any]) -> dict[str, Any]:
+    """What is judged here; the rest of a capture on macOS is evidence of the topic that judges it."""
+    return {key: captured[key] for key in ("environment", "processes", "error") if key in captured}
+
+
+def _once(job: Job, called: str, env: Mapping[str, str], run: Runner) -> Watched:
+    from gobuild.doctor.topics import CAPTURES  # noqa: PLC0415  (the table names this module)
+
+    def on_hang(pid: int) -> None:
+        capture = CAPTURES.get(sys.platform)
+        first = not job.captured or job.capture
+        try:
+            seen = capture(pid, job, run=run) if capture and first else {}
+        except (GobuildError, OSError) as error:
+            seen = {"error": getattr(error, "reason", None) or str(error)}
+        job.captured.append({**seen, "environment": called})
+
+    limit = min(LIMIT, job.left)
+    return watch([job.go, "version"], env=env, cwd=job.scratch / "empty", limit=limit, on_hang=on_hang)
+
+
+def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
+    """Judges every environment by itself, then each variable against the clean one."""
+    measured = {entry["environment"]: entry for entry in part["measured"]}
+    clean = _median(measured[CLEAN]) if CLEAN in measured else None
+    sound = {name for name, entry in measured.items() if entry["runs"] and not _wrong(entry["runs"][-1])}
+    for entry in measured.values():
+        yield _finding(entry, clean, sound)
+    # Without --capture only the first hang was looked at from outside.
+    for index, each in enumerate(part["captured"]):
+        if not index or each.get("processes"):
+            yield _captured(each, measured)
+
+
+def _median(entry: Mapping[str, Any]) -> float | None:
+    times = [each["seconds"] for each in entry["runs"] if each["ended"] == "exit"]
+    return statistics.median(times) if times else None
+
+
+def _finding(entry: Mapping[str, Any], clean: float | None, sound: set[str]) -> Finding:
+    name, runs = entry["environment"], entry["runs"]
+    if not runs:
+        return Finding(group=GROUP, name=name, grade=Grade.SKIPPED, seen=entry["skipped"] or "it was not run")
+    if wrong := _wrong(runs[-1]):
+        return Finding(
+            group=GROUP, name=name, grade=Grade.FAIL, seen=_why(entry, wrong[0]), advice=_cure(entry, wrong[1], sound)
+        )
+    times = [each["seconds"] for each in runs]
+    middle = statistics.median(times)
+    spread = f"min {min(times):.3f} s, median {middle:.3f} s, max {max(times):.3f} s (the first {times[0]:.3f} s)"
+    seen = _why(entry, f"{len(times)} runs: {spread}" if len(times) > 1 else f"1 run: {times[0]:.3f} s")
+    left = sum(each["left"] for each in runs)
+    if left:
+        advice = "find out which program that is: a go command leaves nothing behind"
+        seen += f"; what it had started went on after it and was ended ({left} processes)"
+        return Finding(group=GROUP, name=name, grade=Grade.WARN, seen=seen, advice=advice)
+    slower = entry["variable"] and clean is not None and middle > clean * CHANGES[0] and middle > clean + CHANGES[1]
+    if slower:
+        advice = f"unset {entry['variable']}, or set it only for the one program that needs it"
+        return Finding(group=GROUP, name=name, grade=Grade.WARN, seen=f"{seen}; clean {clean:.3f} s", advice=advice)
+    if middle > SLOW:
+        advice = (
+            "look at what this machine does when a program starts: a virus scanner, a network file system, "
+            "an emulated processor; or a wrapper script in place of go"
+            if CLEAN not in sound or clean is None or clean > SLOW or name == CLEAN
+            else "compare the rows of the single variables: the clean environment is faster"
+        )
+        return Finding(group=GROUP, name=name, grade=Grade.WARN, seen=f"slow: {seen}", advice=advice)
+    return Finding(group=GROUP, name=name, grade=Grade.OK, seen=seen)
+
+
+def _why(entry: Mapping[str, Any], seen: str) -> str:
+    return f"{seen} ({entry['why']})" if entry["why"] else str(seen)
+
+
+def _wrong(found: Mapping[str, Any]) -> tuple[str, str] | None:
+    """What was wrong with a run, and the general cure; None where nothing was."""
+    said = str(found["output"]).strip()
+    last = said.splitlines()[-1][:300] if said else ""
+    if found["ended"] == "not started":
+        return f"it cannot be started: {said}", "the path of a go command for this machine, by --path"
+    if found["ended"] == "hang":
+        return (
+            f"it hangs: no end within {found['seconds']:.1f} s" + (f"; it had said '{last}'" if last else ""),
+            "see what was captured of it below",
+        )
+    if found["ended"] == "signal":
+        return f"it was killed by signal {found['code']}{_signal(found['code'])}", _KILLED.get(
+            found["code"], "run it by hand under a debugger: the program itself is broken, or was damaged"
+        )
+    if found["code"]:
+        unknown = UNKNOWN_EXPERIMENT.search(said)
+        advice = EXPERIMENT_CURE if unknown else "do what its message says"
+        return f"it ends with exit code {found['code']}: {unknown[0] if unknown else last or 'no message'}", advice
+    if not ANSWER.fullmatch(str(found["output"])):
+        start = " ".join(said[:200].split()) or "nothing"
+        return (
+            f"it answers with {len(said)} characters that are no version of Go: '{start}'",
+            "this is no go command, or a wrapper that prints by itself: look at the file, or name another by --path",
+        )
+    return None
+
+
+EXPERIMENT_CURE = (
+    "unset GOEXPERIMENT (go env -u GOEXPERIMENT where go env -w has set it); no GOEXPERIMENT turns a GPU off, "
+    "for Go uses none"
+)
+
+_KILLED = {
+    9: "on Linux the kernel kills what uses too much memory (dmesg, or the container's limit); on macOS it kills what "
+    "is not validly signed: codesign -v on the file, and the macOS checks here",
+    4: "the program was made for a newer processor (GOAMD64, GOARM64), or was damaged",
+    11: "the program is damaged, or a preloaded library breaks it: try without LD_PRELOAD and DYLD_*",
+    31: "a sandbox (seccomp) refuses a system call of it",
+}
+"""By the signal's number."""
+
+
+def _signal(number: int) -> str:
+    names = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM", 31: "SIGSYS"}
+    return f" ({names[number]})" if number in names else ""
+
+
+def _cure(entry: Mapping[str, Any], general: str, sound: set[str]) -> str:
+    """The advice, sharper where the environments tell the cause apart."""
+    name, variable = entry["environment"], entry["variable"]
+    if variable:
+        return general if general == EXPERIMENT_CURE else f"unset {variable}: alone it is enough to break go; {general}"
+    if name == OWN and CLEAN in sound:
+        which = "a variable of yours or the file of go env -w does it: see the rows of single settings"
+        return f"{general}; the clean environment works, so {which}"
+    if name == CLEAN and OWN in sound:
+        return f"{general}; your own environment works: go needs something here that only it has"
+    return f"{general}; no environment variable of yours is the cause" if name == CLEAN else general
+
+
+GOROUTINE = re.compile(
+    r"^goroutine [1-9]\d*(?: gp=\S+ m=\S+(?: mp=\S+)?)? \[(?P<state>[^\]\n]{1,80})\]:$", re.MULTILINE
+)
+FRAME = re.compile(r"^(?P<name>[\w./*()\[\]-]{1,200})\(", re.MULTILINE)
+
+
+def _captured(each: Mapping[str, Any], measured: Mapping[str, Any]) -> Finding:
+    """What was seen of a hang before it was ended; captures of other systems have a topic of their own."""
+    name = each["environment"]
+    runs = measured.get(name, {}).get("runs", ())
+    dump = str(runs[-1]["dump"]) if runs else ""
+    told = []
+    for process in each.get("processes", ()):
+        threads = ", ".join(
+            f"{thread['state']} in {thread['wchan'] or 'user code'}" for thread in process["threads"][:8]
+        )
+        told.append(f"process {process['name']} ({len(process['threads'])} threads: {threads})")
+    if goroutine := GOROUTINE.search(dump):
+        frames = FRAME.findall(dump, goroutine.end(), goroutine.end() + 8000)[:DUMP]
+        told.append(f"its first goroutine waits in [{goroutine['state']}]: {' < '.join(frames)}")
+    elif dump:
+        told.append("it answered SIGQUIT, and not as Go programs do: the file is a wrapper, or no Go program")
+    else:
+        told.append("no answer to SIGQUIT, on which a Go program writes its stacks")
+    return Finding(
+        group=GROUP,
+        name=f"hang, {name}",
+        grade=Grade.WARN,
+        seen="; ".join(told),
+        advice="send the bundle (--bundle FILE) to whoever maintains this toolchain: it holds the whole capture",
+    )

@@ -1,0 +1,151 @@
+"""A go command that macOS killed at its start: the kernel's own words and the crash reports, explained.
+
+Both are looked for only where `go version` was killed, or captures were asked for: ``log show`` takes seconds. Kept of
+the log are lines that the table of `reasons` knows; of a crash report a few fields, none of memory or registers.
+"""
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gobuild.doctor.macos import asking, reasons
+from gobuild.doctor.macos.asking import ask, below, clean, found, skipped, why_skipped, words
+from gobuild.doctor.model import Finding, Grade, Job
+from gobuild.run import Runner
+
+LOG = "/usr/bin/log"
+PREDICATE = (
+    '(process == "kernel" AND (sender == "AppleMobileFileIntegrity" OR sender == "AppleSystemPolicy" OR '
+    'eventMessage BEGINSWITH "CODE SIGNING" OR eventMessage CONTAINS "code signature")) OR process == "amfid" '
+    'OR (process == "syspolicyd" AND eventMessage CONTAINS "blocked")'
+)
+REPORTS = "Library/Logs/DiagnosticReports"
+RECENT = 600.0
+"""Seconds: older crash reports are not of this run."""
+
+SECONDS = 10.0
+"""For ``log show``, which reads the log from the disk."""
+
+KILLED = (-9, -6, 137, 134)
+"""SIGKILL, and SIGABRT by which dyld ends; as a shell would tell them, too."""
+
+
+def collect(job: Job, *, run: Runner) -> dict[str, Any]:
+    """Runs `go version` once more, and where that was killed asks the log and looks for crash reports."""
+    if not asking.here():
+        return dict(asking.NOT_HERE)
+    said = ask([job.go, "version"], job=job, run=run, seconds=3, env=job.clean)
+    part: dict[str, Any] = {"go": said, "path": str(job.go)}
+    if job.capture or said.get("code") in KILLED:
+        argv = [LOG, "show", "--last", "3m", "--style", "ndjson", "--predicate", PREDICATE]
+        shown = ask(argv, job=job, run=run, seconds=SECONDS * (3 if job.capture else 1))
+        part["log"] = {**shown, "text": "\n".join(messages(shown["text"]))} if "text" in shown else shown
+        part["reports"] = list(_reports(job))
+    return part
+
+
+def messages(text: str) -> Iterator[str]:
+    """The messages of ``log show --style ndjson`` that the table knows: one JSON object a line, the last a summary."""
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError, RecursionError):
+            entry = json.loads(line)
+            message = entry.get("eventMessage") if isinstance(entry, dict) else None
+            if isinstance(message, str) and any(each.words.search(message[:4000]) for each in reasons.REASONS):
+                yield clean(message[:2000]).replace("\n", " ")
+
+
+def _reports(job: Job) -> Iterator[dict[str, Any]]:
+    """The newest crash reports of a program named as the go command."""
+    home = job.environment.get("HOME", "")
+    paths: list[tuple[float, Path]] = []
+    for folder in (Path(home) / REPORTS if home else None, Path("/") / REPORTS):
+        with contextlib.suppress(OSError):
+            paths += [(each.stat().st_mtime, each) for each in folder.glob(f"{job.go.name}-*.ips")] if folder else []
+    paths = [each for each in paths if time.time() - each[0] < RECENT]
+    for _, path in sorted(paths, reverse=True)[:3]:
+        with contextlib.suppress(OSError, ValueError), path.open(encoding="utf-8", errors="replace") as file:
+            yield crash(file.read(asking.LIMIT))
+
+
+def crash(text: str) -> dict[str, Any]:
+    """Reads a crash report (.ips): a line of JSON, then JSON; and keeps what says why the process ended.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        body = json.loads(text.partition("\n")[2])
+    except RecursionError as error:
+        raise ValueError("no crash report") from error
+    if not isinstance(body, dict):
+        raise ValueError("no crash report")
+    ended = below(body, "termination")
+    lists = [ended.get("reasons"), ended.get("details")]
+    return {
+        "path": _short(body.get("procPath")),
+        "at": _short(body.get("captureTime")),
+        "translated": body.get("translated") is True,
+        "signal": _short(below(body, "exception").get("signal")),
+        "namespace": _short(ended.get("namespace")),
+        "code": ended["code"] if isinstance(ended.get("code"), int) else None,
+        "indicator": _short(ended.get("indicator")),
+        "reasons": [_short(each) for listed in lists if isinstance(listed, list) for each in listed[:20]],
+    }
+
+
+def _short(value: object) -> str:
+    return clean(value[:1000]) if isinstance(value, str) else ""
+
+
+def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
+    """Says why the go command was killed, as far as macOS told."""
+    yield from skipped("killed", part)
+    if why_skipped(part):
+        return
+    go = below(part, "go")
+    killed = go.get("code") in KILLED
+    if not killed and "log" not in part:
+        yield found("killed", Grade.OK, why_skipped(go) or f"go version was not killed (exit code {go.get('code')})")
+        return
+    told = [*reasons.explain(words(part, "go"))]
+    for report in _crashes(part):
+        told += reasons.explain(report)
+    path = part.get("path")
+    told += reasons.explain(_own(words(part, "log"), path if isinstance(path, str) else ""))
+    for name, (reason, line) in {reason.name: (reason, line) for reason, line in told}.items():
+        grade = reason.grade if killed or reason.grade is Grade.OK else Grade.WARN
+        seen = f"{reason.means}. macOS said: {line} ({reason.source})"
+        yield found(f"killed: {name}", grade, seen, reason.cure)
+    if why := why_skipped(below(part, "log")) if "log" in part else "":
+        yield found("killed: log", Grade.SKIPPED, why)
+    if killed and not any(reason.grade is Grade.FAIL for reason, _ in told):
+        yield found(
+            "killed",
+            Grade.FAIL,
+            f"go version ended by a signal (code {go.get('code')}), and macOS told no reason that is known here",
+            "log show --last 5m | grep -i -e amfi -e 'code sign' -e syspolicy; a kill -9 by a user leaves no report",
+        )
+
+
+def _own(text: str, path: str) -> str:
+    """The log's lines that speak of the go command, or do not tell of whom they speak; not those of other programs."""
+    name = path.rpartition("/")[2]
+    marks = [
+        each
+        for each in (path, f"[{name}]", f'"{name}"', f"/{name}", "<private>", "signature validation failed")
+        if len(each) > 2
+    ]
+    return "\n".join(line for line in text.splitlines() if any(mark in line for mark in marks))
+
+
+def _crashes(part: Mapping[str, Any]) -> Iterator[str]:
+    """Each crash report as lines for the table."""
+    listed = part.get("reports")
+    for each in listed[:10] if isinstance(listed, list) else ():
+        if isinstance(each, Mapping):
+            given = each.get("reasons")
+            lines = [line for line in given if isinstance(line, str)] if isinstance(given, list) else []
+            yield "\n".join([*lines, f"{each.get('namespace')}, Code {each.get('code')} {each.get('indicator')}"])

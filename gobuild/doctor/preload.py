@@ -1,0 +1,106 @@
+"""Preloaded libraries: which ones the loader is told to load, whether they are signed, and what they run at start.
+
+Sources: ld.so(8), dyld(1); in ELF the array .init_array (System V gABI), in Mach-O the sections __mod_init_func and
+__init_offsets (<mach-o/loader.h>). Files are read, never loaded. Whether a signature is valid is not asked here.
+"""
+
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gobuild.doctor.model import Finding, Grade
+from gobuild.verify import elf, macho
+from gobuild.verify.expect import MACHINE_NAMES
+from gobuild.verify.view import Malformed, View, opened
+
+VARIABLES = {"LD_PRELOAD": r"[:\s]+", "LD_AUDIT": ":", "DYLD_INSERT_LIBRARIES": ":"}
+"""Variables that make the loader load a library into every program, and what stands between two names."""
+
+MOST = 8
+"""Libraries that are read; and architectures of a universal file."""
+
+_FAT = {b"\xca\xfe\xba\xbe": (">5I", 20), b"\xca\xfe\xba\xbf": (">2I2Q2I", 32)}
+"""A universal file's magic: the form and the bytes of an entry (<mach-o/fat.h>)."""
+
+
+def collect(environment: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Reads every library that is preloaded."""
+    named = [
+        (variable, name)
+        for variable, between in VARIABLES.items()
+        for name in re.split(between, environment.get(variable, ""))
+        if name
+    ]
+    return [{"variable": variable, "path": name, **_library(Path(name))} for variable, name in named[:MOST]]
+
+
+def _library(path: Path) -> dict[str, Any]:
+    if "/" not in str(path) or "$" in str(path):
+        return {"problem": "the loader looks for it in folders of its own, so it was not read"}
+    try:
+        with opened(path) as view:
+            return {"problem": "", "parts": list(_parts(view))}
+    except OSError as error:
+        return {"problem": error.strerror or str(error)}
+    except Malformed as error:
+        return {"problem": f"it cannot be read: {error}"}
+
+
+def _parts(view: View) -> Iterator[dict[str, Any]]:
+    """Each architecture: its name, whether it is signed (None where such files never are), its constructors."""
+    if view.data[:4] == b"\x7fELF":
+        image = elf.read(view)
+        size = sum(length for name, (_, length) in image.places.items() if name in (".init_array", ".ctors"))
+        yield {"machine": image.machine, "signed": None, "constructors": size // 8}
+        return
+    form, length = _FAT.get(view.data[:4], ("", 0))
+    if not form:
+        yield _thin(view)
+        return
+    (count,) = view.unpack(">I", 4, "the number of architectures")
+    if count > MOST:
+        raise Malformed(f"{count} architectures")
+    for index in range(count):
+        _, _, offset, size, *_ = view.unpack(form, 8 + index * length, "an architecture")
+        yield _thin(View(data=view.copy(offset, size, "an architecture"), size=size))
+
+
+def _thin(view: View) -> dict[str, Any]:
+    try:
+        image = macho.read(view)
+    except struct.error as error:
+        raise Malformed(str(error)) from error
+    sizes = {"__mod_init_func": 8, "__init_offsets": 4}
+    found = sum(
+        section.size // sizes[section.name]
+        for segment in image.segments
+        for section in segment.sections
+        if section.name in sizes
+    )
+    machine = MACHINE_NAMES.get(image.cputype, f"{image.cputype:#x}")
+    return {"machine": machine, "signed": "LC_CODE_SIGNATURE" in image.commands, "constructors": found}
+
+
+def diagnose(part: list[Mapping[str, Any]]) -> Iterator[Finding]:
+    """One finding a library."""
+    if not part:
+        yield Finding(group="environment", name="preloaded libraries", grade=Grade.OK, seen="none")
+    for each in part:
+        seen = f"{each['path']}: {each['problem'] or '; '.join(map(_told, each['parts']))}"
+        yield Finding(
+            group="environment",
+            name=each["variable"],
+            # dyld ends a program for a library that it cannot load; ld.so only says so (ld.so(8)).
+            grade=Grade.FAIL if each["problem"] and each["variable"].startswith("DYLD_") else Grade.WARN,
+            seen=seen,
+            advice=f"unset {each['variable']}: it puts foreign code into every program, the go command too",
+        )
+
+
+def _told(part: Mapping[str, Any]) -> str:
+    signed = {True: "signed", False: "not signed", None: "ELF files carry no signature"}[part["signed"]]
+    runs = part["constructors"]
+    note = " (gcc's start files put one there)" if part["signed"] is None and runs == 1 else ""
+    return f"{part['machine']}, {signed}, {runs} functions run when it is loaded{note}"

@@ -1,0 +1,135 @@
+"""Which toolchain really runs: who sets GOTOOLCHAIN, who wins, and whether a go.mod or go.work asks for another.
+
+Source: https://go.dev/doc/toolchain and cmd/go/internal/toolchain/select.go: the environment wins over the file of
+``go env -w``, and that over GOROOT/go.env; unset everywhere means the local toolchain.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gobuild.doctor.model import Finding, Grade, Job
+from gobuild.errors import ConfigError
+from gobuild.model import GoVersion
+
+GROUP = "environment"
+
+_LINE = re.compile(r"^(go|toolchain)[ \t]+(\S{1,100})[ \t]*(?://.*)?$", re.MULTILINE)
+_LIMIT = 1 << 20
+
+
+def collect(job: Job, *, root: Path, lines: Mapping[str, str]) -> dict[str, Any]:
+    """Reads the three places that GOTOOLCHAIN may stand in, and the go.work and go.mod that count in a folder.
+
+    Args:
+        job: the user's environment and folder.
+        root: the toolchain's GOROOT.
+        lines: what the file of ``go env -w`` sets.
+    """
+    in_root = re.search(r"^GOTOOLCHAIN=(\S*)", _read(root / "go.env"), re.MULTILINE)
+    places = (
+        ("the environment", job.environment.get("GOTOOLCHAIN", "")),
+        ("go env -w", lines.get("GOTOOLCHAIN", "")),
+        ("GOROOT/go.env", in_root[1] if in_root else ""),
+    )
+    work = job.environment.get("GOWORK") or lines.get("GOWORK", "")
+    found = []
+    if work != "off":
+        found.append(Path(work) if work else _above(job.cwd, "go.work"))
+    if job.environment.get("GO111MODULE") != "off":
+        found.append(_above(job.cwd, "go.mod"))
+    return {
+        "places": [{"place": place, "value": value} for place, value in places],
+        "files": [{"path": str(path), **dict(_LINE.findall(_read(path)))} for path in found if path],
+    }
+
+
+def _above(folder: Path, name: str) -> Path | None:
+    return next((each / name for each in (folder, *folder.parents) if (each / name).is_file()), None)
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(_LIMIT).decode("utf-8", "replace").replace("\r", "")
+    except (OSError, ValueError):
+        return ""
+
+
+def diagnose(part: Mapping[str, Any], stamp: str) -> Iterator[Finding]:
+    """Judges.
+
+    Args:
+        part: what `collect` returned.
+        stamp: the toolchain's version, as it says itself; empty where it was not asked.
+    """
+    set_in = [each for each in part["places"] if each["value"]]
+    value = set_in[0]["value"] if set_in else ""
+    told = ", ".join(f"{each['place']}: {each['value']}" for each in set_in) or "set nowhere"
+    wins = f"{told}; {set_in[0]['place']} wins" if len(set_in) > 1 else told
+    named, _, mode = value.partition("+")
+    patched = "-" in stamp
+    if value in ("", "local") or (named == "local" and not mode) or (value == stamp and stamp):
+        yield _finding("GOTOOLCHAIN", Grade.OK, f"{wins}: this toolchain is used")
+    elif named not in ("auto", "path", "local", stamp):
+        seen = f"{wins}: {named} is used in place of {stamp or 'this toolchain'}"
+        yield _finding("GOTOOLCHAIN", Grade.WARN, seen, _cure(set_in[0]["place"]))
+    elif patched:
+        seen = f"{wins}: a go.mod that asks for a newer Go silently replaces the patched toolchain by upstream's"
+        yield _finding("GOTOOLCHAIN", Grade.WARN, seen, _cure(set_in[0]["place"]))
+    else:
+        yield _finding("GOTOOLCHAIN", Grade.OK, f"{wins}: a go.mod may ask for a newer Go; this one is not patched")
+    switches = value not in ("", "local") and (named in ("auto", "path") or bool(mode))
+    yield from _files(part["files"], stamp, switches=switches)
+
+
+def _cure(place: str) -> str:
+    unset = {
+        "go env -w": "go env -u GOTOOLCHAIN, or go env -w GOTOOLCHAIN=local",
+        "GOROOT/go.env": "export GOTOOLCHAIN=local",
+    }
+    return unset.get(place, "unset GOTOOLCHAIN, or export GOTOOLCHAIN=local") + ": then the toolchain you call is used"
+
+
+def _files(found: list[Mapping[str, Any]], stamp: str, *, switches: bool) -> Iterator[Finding]:
+    if not found:
+        yield _finding("go.mod, go.work", Grade.OK, "none for the current folder")
+        return
+    running = _version(stamp)
+    for each in found:
+        name = Path(each["path"]).name
+        lines = ", ".join(f"{key} {each[key]}" for key in ("go", "toolchain") if key in each) or "no go line"
+        if running is None:
+            yield _finding(name, Grade.SKIPPED, f"{each['path']}: {lines}; this go's version is not known")
+            continue
+        language, toolchain = (_newer(str(each.get(key, "")), running) for key in ("go", "toolchain"))
+        if switches and (language or toolchain):
+            seen = f"{each['path']}: {lines}, newer than {stamp}: go switches to that toolchain in this folder"
+            advice = "GOTOOLCHAIN=local, and if go then refuses, lower the go line or build a newer patched toolchain"
+            yield _finding(name, Grade.WARN, seen, advice)
+        elif language:
+            seen = f"{each['path']}: {lines}, newer than {stamp}: go commands in this folder end with an error"
+            yield _finding(name, Grade.FAIL, seen, "a patched toolchain of that version, or a lower go line")
+        else:
+            yield _finding(name, Grade.OK, f"{each['path']}: {lines}; {stamp} serves")
+
+
+def _newer(wanted: str, running: GoVersion) -> bool:
+    """Whether a line asks for more; "1.28" is the language, which a release candidate of 1.28 has as well."""
+    version = _version(wanted)
+    if version is None or (version.line == running.line and str(version) == version.line):
+        return False
+    return version > running
+
+
+def _version(text: str) -> GoVersion | None:
+    """A version without a toolchain's suffix, which go passes over when it compares (internal/gover)."""
+    try:
+        return GoVersion.parse(re.split(r"[- ]", text, maxsplit=1)[0])
+    except ConfigError:
+        return None
+
+
+def _finding(name: str, grade: Grade, seen: str, advice: str = "") -> Finding:
+    return Finding(group=GROUP, name=name, grade=grade, seen=seen, advice=advice)

@@ -1,0 +1,259 @@
+"""A process that may hang, die or talk without end: a command and a time limit come in, what became of it goes out.
+
+`gobuild.run.run` waits for the end of the output; a child of the command that took a session of its own and kept the
+pipe would make that for ever. Here nothing is waited for beyond the limit, at most `KEPT` bytes of output are kept, a
+hang can be looked at before it is ended, and whatever the command left behind is ended too: its process group
+everywhere; on Linux also what has left that group, found by a mark in its environment. On macOS such a process, and
+anywhere one that gave itself another environment, cannot be found.
+"""
+
+import contextlib
+import os
+import secrets
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gobuild.doctor.model import Job
+from gobuild.errors import CommandError, ToolMissing
+from gobuild.run import Result, Runner
+
+KEPT = 1 << 18
+"""Bytes of output that are kept, the first ones and as many last ones; a goroutine dump has about 10,000."""
+
+MARK = "GOBUILD_DOCTOR"
+"""The variable whose value marks what a watched command started."""
+
+SETTLE = 1.0
+"""Seconds for a dump after SIGQUIT, and for killed processes to be gone."""
+
+PAUSE = 0.01
+"""Seconds between two looks for processes that were left behind."""
+
+LIMIT = 10.0
+"""Seconds for a tool, where its caller names no limit."""
+
+_alive: dict[int, str] = {}
+"""The process groups under watch, with their marks, in any thread."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """What became of a command.
+
+    Attributes:
+        ended: "exit", "signal", "hang" (it ran into the limit), or "not started".
+        code: its exit code, or the signal's number; None for the other two.
+        seconds: wall time from its start to its end, or to the limit.
+        output: standard output and standard error as one text; for "not started" the system's reason.
+        dump: what it wrote after SIGQUIT; a Go program writes the stacks of its goroutines.
+        left: how many processes it had left behind, which were ended.
+    """
+
+    ended: str
+    code: int | None
+    seconds: float
+    output: str
+    dump: str = ""
+    left: int = 0
+
+    def document(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return asdict(self) | {"seconds": round(self.seconds, 4)}
+
+
+def watch(
+    argv: Sequence[str | Path],
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    limit: float,
+    on_hang: Callable[[int], None] | None = None,
+) -> Watched:
+    """Runs a command with nothing on its standard input, in a session of its own.
+
+    Args:
+        argv: the command.
+        env: its environment; the mark is added.
+        cwd: the folder to run in.
+        limit: seconds until it counts as hanging.
+        on_hang: is told the process, which is also its group, before that is ended; then SIGQUIT asks for a dump.
+    """
+    mark = secrets.token_hex(16)
+    began = time.monotonic()
+    try:
+        process = subprocess.Popen(
+            [str(word) for word in argv],
+            env={**env, MARK: mark},
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:  # ValueError: a NUL in a word
+        return Watched(ended="not started", code=None, seconds=0.0, output=getattr(error, "strerror", "") or str(error))
+    _alive[process.pid] = mark
+    said, dumped, left = _Kept(), _Kept(), 0
+    try:
+        _no_core(process.pid)
+        hangs = not _ended(process, said, began + limit)
+        seconds = time.monotonic() - began
+        if hangs and on_hang:
+            on_hang(process.pid)
+            _signal(process.pid, signal.SIGQUIT)
+            _ended(process, dumped, time.monotonic() + SETTLE)
+    finally:
+        left = _end(process, mark)
+        _alive.pop(process.pid, None)
+    code = None if hangs else process.returncode
+    return Watched(
+        ended="hang" if code is None else "signal" if code < 0 else "exit",
+        code=code if code is None else abs(code),
+        seconds=seconds,
+        output=said.text(),
+        dump=dumped.text(),
+        left=left - hangs,
+    )
+
+
+def runner(job: Job) -> Runner:
+    """`watch` for whoever wants a `Runner`: bounded in time and output, whatever the tool does.
+
+    Args:
+        job: without captures no tool goes on after its deadline.
+    """
+
+    def run(
+        argv: Sequence[str | Path],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        log: Path | None = None,
+        on_line: Callable[[str], None] | None = None,
+        timeout: float | None = None,
+        check: bool = True,
+    ) -> Result:
+        words = tuple(map(str, argv))
+        limit = timeout or LIMIT
+        found = watch(words, env=env, cwd=cwd, limit=limit if job.capture else min(limit, job.left))
+        if log:
+            with log.open("a", encoding="utf-8", errors="replace") as file:
+                file.write(found.output)
+        for line in found.output.splitlines() if on_line else ():
+            on_line(line)  # type: ignore[misc]  # the loop is empty without it
+        if found.code is None:
+            if found.ended == "hang":
+                raise CommandError(f"{words[0]} did not end within {found.seconds:.1f} s and was stopped")
+            raise ToolMissing(f"cannot run {words[0]}: {found.output}", f"install {Path(words[0]).name}")
+        code = found.code if found.ended == "exit" else -found.code
+        if check and code:
+            raise CommandError(f"{' '.join(words)}: exit code {code}\n{found.output[-2000:]}")
+        return Result(argv=words, code=code, output=found.output)
+
+    return run
+
+
+def end_all() -> None:
+    """Ends whatever is still under watch: for an interrupt, which reaches the main thread alone."""
+    for pid, mark in list(_alive.items()):
+        _signal(pid, signal.SIGKILL)
+        for stray in _strays(mark):
+            _kill(stray)
+
+
+class _Kept:
+    """The beginning and the end of an output; in between, whole lines are left out."""
+
+    def __init__(self) -> None:
+        self.head, self.tail, self.size = b"", b"", 0
+
+    def add(self, block: bytes) -> None:
+        self.size += len(block)
+        room = max(0, KEPT - len(self.head))
+        self.head += block[:room]
+        self.tail = (self.tail + block[room:])[-KEPT:]
+
+    def text(self) -> str:
+        head, tail = self.head, self.tail
+        if (gone := self.size - len(head) - len(tail)) > 0:
+            # At a line's end: half a line could be half a secret, which redaction would not know.
+            head, tail = head[: head.rfind(b"\n") + 1], tail[tail.find(b"\n") + 1 or len(tail) :]
+            head += f"[{gone} bytes and the lines they cut are left out]\n".encode()
+        return (head + tail).decode(errors="backslashreplace")
+
+
+def _ended(process: "subprocess.Popen[bytes]", kept: _Kept, until: float) -> bool:
+    """Reads what comes until the process ends, or the time is over; tells which. The pipe may outlive the process."""
+    pipe = process.stdout.fileno() if process.stdout else -1
+    while (rest := until - time.monotonic()) > 0:
+        # While there is something to read, its end (nobody can write any more) wakes us at once.
+        ready, _, _ = select.select([pipe], [], [], min(rest, 0.01))
+        block = os.read(pipe, 1 << 16) if ready else b""
+        kept.add(block)
+        if ready and not block:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, until - time.monotonic()))
+            return process.returncode is not None
+        if not ready and process.poll() is not None:
+            return True
+    return process.poll() is not None
+
+
+def _end(process: "subprocess.Popen[bytes]", mark: str) -> int:
+    """Ends all that is left of a command, and tells how many processes that were."""
+    found: set[int] = set()
+    give_up, quiet = time.monotonic() + SETTLE, 0
+    # Twice nobody: one look may miss a process that is being forked, or shows no environment while it execs.
+    while quiet < 2 and time.monotonic() < give_up:
+        living = {pid for pid in _strays(mark) if pid not in found}
+        quiet = 0 if living else quiet + 1
+        found |= living
+        _signal(process.pid, signal.SIGKILL)
+        for pid in living:
+            _kill(pid)
+        if quiet < 2:
+            time.sleep(PAUSE if sys.platform == "linux" else 0)
+    if process.poll() is None and not found:
+        found.add(process.pid)  # where no mark can be seen
+    with contextlib.suppress(subprocess.TimeoutExpired):  # one that sleeps in the kernel cannot be ended
+        process.wait(SETTLE)
+    if process.stdout:
+        process.stdout.close()
+    return len(found)
+
+
+def _strays(mark: str) -> list[int]:
+    """The processes that carry the mark, zombies not counted; Linux tells, other systems do not."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ") if sys.platform == "linux" else ():
+        with contextlib.suppress(OSError):
+            if f"{MARK}={mark}".encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
+
+
+def _no_core(pid: int) -> None:
+    """Lets no core file come of it. One byte, not none: core(5) heeds no limit for a pipe, the kernel this one."""
+    if sys.platform == "linux":
+        import resource  # noqa: PLC0415  (not everywhere)
+
+        with contextlib.suppress(OSError, ValueError):
+            resource.prlimit(pid, resource.RLIMIT_CORE, (1, 1))
+
+
+def _signal(group: int, sign: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, sign)
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,244 @@
+"""image: finished builds come in; an OCI image layout with a test image and a toolchain image goes out, daemon-free.
+
+The toolchain image is the archive of dist/ as a layer, above a layer with the few files that Go looks for. The test
+image is one static program that the toolchain compiled. Nothing here is pulled, pushed or run as a container.
+"""
+
+import hashlib
+import re
+import ssl
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from gobuild import files
+from gobuild.errors import ChecksumMismatch, ConfigError, PackageError
+from gobuild.isolate.image import layers, oci, program
+from gobuild.isolate.image.layers import Entry
+from gobuild.isolate.image.oci import Image, Layer, Layout, label
+from gobuild.isolate.image.wanted import (
+    IMAGES,
+    NO_PREEMPTION,
+    PATH,
+    PLATFORMS,
+    TEST,
+    USER,
+    Wanted,
+    choose,
+    labels,
+)
+from gobuild.model import Target
+from gobuild.publish.shelf import Offer
+from gobuild.run import Runner
+
+__all__ = ["IMAGES", "PLATFORMS", "Wanted", "Written", "label", "write"]
+
+ROOM = 700 << 20
+"""Bytes that a layout and its making need: measured for 1.22.10, 210 MB of an unpacked toolchain, 150 MB of Go's build
+cache for two platforms, 140 MB of layers."""
+
+SYSTEM = (
+    *(Entry(name=name, mode=0o755) for name in ("dev", "proc", "sys", "etc")),
+    Entry(name="etc/passwd", mode=0o644, content=b"root:x:0:0:root:/root:/sbin/nologin\n"),
+    Entry(name="etc/group", mode=0o644, content=b"root:x:0:\n"),
+    Entry(name="etc/nsswitch.conf", mode=0o644, content=b"hosts: files dns\n"),
+    Entry(name="root", mode=0o700),
+    Entry(name="tmp", mode=0o1777),
+    Entry(name="usr", mode=0o755),
+    Entry(name="usr/local", mode=0o755),
+    Entry(name="usr/local/go", mode=0o777, link="../../go"),
+)
+"""What stands below a toolchain: Go's archive unpacks to /go, and people look for it in /usr/local/go. The go command
+needs /dev/null and /proc/self/exe, which whoever runs a container mounts."""
+
+ROOTS = ("etc/ssl", "etc/ssl/certs")
+ROOTS_FILE = "etc/ssl/certs/ca-certificates.crt"
+"""The first place where Go's crypto/x509 looks on Linux (src/crypto/x509/root_linux.go)."""
+
+PEM = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """An image in the layout.
+
+    Attributes:
+        name: what it is referred to by: "test-amd64", "toolchain" (all platforms).
+        platforms: what it is for.
+        digest: of its manifest or index.
+        packed, unpacked: bytes of its layers in the layout, as they are pulled; and as tar files. An index has those of
+            all platforms together.
+    """
+
+    name: str
+    platforms: tuple[str, ...]
+    digest: str
+    packed: int
+    unpacked: int
+
+
+def write(to: Path, wanted: Wanted, *, run: Runner, note: Note) -> tuple[Written, ...]:
+    """Writes an image layout.
+
+    Args:
+        to: the folder; one that holds a layout of ours is replaced when the new one is whole.
+        wanted: what shall be in it.
+        run: starts the go command.
+        note: told what is being done.
+
+    Raises:
+        ConfigError: a word that cannot be used.
+        PackageError: dist has no such build, or another one than its manifest says.
+        GobuildError: as reading, unpacking and compiling do.
+    """
+    to = to.expanduser().absolute()
+    oci.replaceable(to)
+    roots = _roots(wanted.certificates)
+    chosen = choose(wanted, needed=wanted.images)
+    files.room(to, ROOM, "an image layout")
+    with files.whole(to) as temporary, tempfile.TemporaryDirectory(prefix="gobuild-", dir=to.parent) as scratch:
+        temporary.mkdir()
+        maker = _Maker(Layout(temporary), wanted, chosen, roots, Path(scratch), run, note)
+        images = {name: maker.tests() if name == TEST else maker.toolchains() for name in wanted.images}
+        manifests = {name: [maker.layout.image(each) for each in made] for name, made in images.items()}
+        names = maker.layout.finish(manifests)
+    # In the order of `finish`: all platforms of a name together, then one by one.
+    groups = [group for made in images.values() for group in (made, *([each] for each in made))]
+    return tuple(
+        _written(name, each["digest"], group) for (name, each), group in zip(names.items(), groups, strict=True)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """Makes the images of one layout."""
+
+    layout: Layout
+    wanted: Wanted
+    chosen: Mapping[Target, Offer]
+    roots: bytes
+    scratch: Path
+    run: Runner
+    note: Note
+
+    def toolchains(self) -> list[Image]:
+        """The toolchain's images: the archives of dist, above what Go looks for."""
+        targets = self.wanted.platforms or tuple(each for each in PLATFORMS if each in self.chosen)
+        return [self._toolchain(self.chosen[each]) for each in targets]
+
+    def _toolchain(self, offer: Offer) -> Image:
+        self.note(f"toolchain for {offer.target}: its archive")
+        archive, copy = offer.one("toolchain"), self.scratch / "archive"
+        read = layers.adopt(archive, copy, stamp=offer.stamp, target=offer.target)
+        upper = Layer(
+            descriptor=self.layout.take(copy, oci.TAR_GZIP),
+            diff_id=read.diff_id,
+            size=read.size,
+            says=f"gobuild: {archive.path.name}",
+        )
+        return Image(
+            target=offer.target,
+            created=read.created,
+            layers=(self._plain([*SYSTEM, *_certificates(self.roots)], read.created), upper),
+            config={"Env": [PATH, "HOME=/root"], "WorkingDir": "/root", "Cmd": ["/usr/local/go/bin/go", "version"]},
+            labels=self._labels("Go toolchain", offer.stamp, read.created),
+        )
+
+    def _plain(self, entries: list[Entry], created: datetime) -> Layer:
+        """A small layer."""
+        tar = self.scratch / "system.tar"
+        layers.write(entries, tar, created)
+        content = tar.read_bytes()
+        files.write(tar, layers.stored(content))
+        return Layer(
+            descriptor=self.layout.take(tar, oci.TAR_GZIP),
+            diff_id=f"sha256:{hashlib.sha256(content).hexdigest()}",
+            size=len(content),
+            says="gobuild: the system",
+        )
+
+    def tests(self) -> list[Image]:
+        """The test program's images."""
+        self.note("a toolchain that runs here")
+        goroot = self.wanted.goroot or self._goroot()
+        compiler = program.compiler(goroot, scratch=self.scratch, run=self.run)
+        stamp = next((each.stamp for each in self.chosen.values()), self.wanted.stamp)
+        if stamp not in ("", compiler.stamp):
+            raise PackageError(f"{goroot} is {compiler.stamp}, not {stamp}", "the GOROOT of the same build")
+        return [self._test(compiler, target) for target in self.wanted.platforms or PLATFORMS]
+
+    def _goroot(self) -> Path:
+        host = Target.host()
+        if host not in self.chosen:
+            raise PackageError(
+                f"{self.wanted.dist} has no such toolchain for {host}, to compile the test program",
+                "--goroot with the GOROOT in the work folder, or --image toolchain",
+            )
+        archive = self.chosen[host].one("toolchain")
+        if not archive.path.is_file() or files.sha256(archive.path) != archive.sha256:
+            raise ChecksumMismatch(f"{archive.path.name} is not the file that its manifest names", "build again")
+        return program.unpacked(archive.path, self.scratch / "toolchain")
+
+    def _test(self, compiler: program.Compiler, target: Target) -> Image:
+        self.note(f"test image for {target}: its program")
+        made, tar = compiler.program(target), self.scratch / "test.tar"
+        created = layers.created(compiler.version)
+        entry = Entry(name=program.NAME, mode=0o755, content=made)
+        above = [Entry(name="etc", mode=0o755), *_certificates(self.roots)] if self.roots else []
+        layers.write([*above, entry], tar, created)
+        diff_id, size = f"sha256:{files.sha256(tar)}", tar.stat().st_size
+        packed = self.layout.take(compiler.compress(tar), oci.TAR_GZIP)
+        layer = Layer(descriptor=packed, diff_id=diff_id, size=size, says=f"gobuild: {program.NAME}")
+        return Image(
+            target=target,
+            created=created,
+            layers=(layer,),
+            config={
+                "Entrypoint": [f"/{program.NAME}"],
+                "Env": [] if self.wanted.preemption else [NO_PREEMPTION],
+                "User": USER,
+            },
+            labels=self._labels("Go test program", compiler.stamp, created),
+        )
+
+    def _labels(self, title: str, stamp: str, created: datetime) -> dict[str, str]:
+        return labels(title, stamp, created, self.chosen.values(), self.wanted.labels)
+
+
+def _certificates(roots: bytes) -> list[Entry]:
+    folders = [Entry(name=name, mode=0o755) for name in ROOTS]
+    return [*folders, Entry(name=ROOTS_FILE, mode=0o644, content=roots)] if roots else []
+
+
+def _roots(path: Path | None) -> bytes:
+    """The certificates of a PEM file and nothing else of it: a key that stands there too goes into no image.
+
+    They are read by OpenSSL, as systems' collections hold old ones that gobuild's own, strict reader refuses.
+    """
+    if path is None:
+        return b""
+    try:
+        text = path.expanduser().read_text(encoding="utf-8", errors="replace")
+        found = [ssl.PEM_cert_to_DER_cert(each) for each in PEM.findall(text)]
+        # An empty text is refused as well (ValueError).
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=b"".join(found))
+    except (OSError, ValueError) as error:
+        reason = (isinstance(error, OSError) and error.filename and error.strerror) or "it holds no certificates in PEM"
+        raise ConfigError(f"no TLS roots in {path}: {reason}", "a PEM file of CERTIFICATE blocks") from error
+    return "".join(map(ssl.DER_cert_to_PEM_cert, found)).encode()
+
+
+def _written(name: str, digest: str, images: Iterable[Image]) -> Written:
+    made = tuple(images)
+    every = [layer for image in made for layer in image.layers]
+    return Written(
+        name=name,
+        platforms=tuple(str(image.target) for image in made),
+        digest=digest,
+        packed=sum(layer.descriptor["size"] for layer in every),
+        unpacked=sum(layer.size for layer in every),
+    )

@@ -1,0 +1,65 @@
+"""The same images by a Dockerfile: finished builds come in, a build context without the archives goes out.
+
+It is written, not run: a builder and a base image are the user's. Its images have other digests than `invoke image`'s.
+"""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+from gobuild import files, resources
+from gobuild.errors import ConfigError
+from gobuild.isolate.image import program
+from gobuild.isolate.image.wanted import NO_PREEMPTION, PATH, PLATFORMS, TOOLCHAIN, USER, Wanted, choose, labels
+from gobuild.render import render
+
+PARTS = {"Dockerfile", program.NAME}
+"""What the folder holds, and nothing else."""
+
+
+def write(to: Path, wanted: Wanted) -> None:
+    """Writes a folder with a Dockerfile and the test program's source.
+
+    Args:
+        to: the folder; one that `write` made before is replaced.
+        wanted: which builds; images and certificates do not matter here.
+
+    Raises:
+        ConfigError: something else stands there.
+        PackageError: dist has no such build.
+    """
+    to = to.expanduser().absolute()
+    if to.exists() and (not to.is_dir() or {path.name for path in to.iterdir()} - PARTS):
+        raise ConfigError(f"what stands in {to} is not gobuild's, and is not replaced", "a folder that does not exist")
+    chosen = choose(wanted, needed=(TOOLCHAIN,))
+    targets = wanted.platforms or [each for each in PLATFORMS if each in chosen]
+    builds = [{"arch": each.goarch, "sha256": chosen[each].one("toolchain").sha256} for each in targets]
+    first = chosen[targets[0]]
+    text = render(
+        "Dockerfile.j2",
+        filters={"quoted": quoted, "shell": shlex.quote},
+        stamp=first.stamp,
+        builds=builds,
+        flags=program.FLAGS,
+        test=labels("Go test program", first.stamp, None, chosen.values(), wanted.labels),
+        toolchain=labels("Go toolchain", first.stamp, None, chosen.values(), wanted.labels),
+        debug="" if wanted.preemption else NO_PREEMPTION,
+        user=USER,
+        path=PATH,
+    )
+    with files.whole(to) as temporary:
+        shutil.copytree(
+            resources.folder("templates") / program.NAME,
+            temporary / program.NAME,
+            ignore=shutil.ignore_patterns("pack"),
+        )
+        files.write(temporary / "Dockerfile", text)
+
+
+def quoted(text: str) -> str:
+    r"""A word in double quotes, in which a Dockerfile reads \, " and $ as what they are.
+
+    (docs.docker.com, Dockerfile reference: environment replacement; the escape character is the default one.)
+    """
+    return '"' + re.sub(r'(["\\$])', r"\\\1", text) + '"'

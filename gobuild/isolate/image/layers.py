@@ -1,0 +1,211 @@
+"""Tar files for an image: a few entries, or a toolchain's archive, come in; a tar that is the same everywhere goes out.
+
+A toolchain's archive becomes a layer as it is, byte for byte: the digest of the layer is the digest that stands in the
+manifest and the archive's .sha256. As an archive of a layer means more than any other (whiteouts remove files below,
+extended attributes give rights), what distpack never writes is refused. Memory stays small: everything streams.
+"""
+
+import gzip
+import hashlib
+import io
+import re
+import struct
+import tarfile
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from gobuild.errors import ChecksumMismatch, PackageError, UnsafeArchive
+from gobuild.model import Target
+from gobuild.publish.shelf import Archive
+
+_BLOCK = 1 << 20
+
+LARGEST, MOST = 1 << 30, 100_000
+"""Bytes and entries of an unpacked toolchain; Go's largest so far has 0.3 GB and 17,000 files."""
+
+MACHINES = {"amd64": 62, "arm64": 183}
+"""e_machine of an ELF file (the ELF specification's EM_X86_64, EM_AARCH64), at offset 18."""
+
+TIME = re.compile(r"^time ((?:19[7-9]\d|20\d\d|21\d\d)-\d\d-\d\dT\d\d:\d\d:\d\dZ)$", re.MULTILINE)
+"""VERSION's second line (cmd/dist, distpack), of the years that an ustar header has room for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One entry of a layer, owned by root.
+
+    Attributes:
+        name: relative to the root.
+        mode: its permissions.
+        content: of a file: its bytes, or where they stand; None for a folder or a link.
+        link: of a symbolic link: what it points to.
+    """
+
+    name: str
+    mode: int
+    content: bytes | Path | None = None
+    link: str = ""
+
+
+def write(entries: Iterable[Entry], to: Path, created: datetime) -> None:
+    """Writes a tar (POSIX ustar) whose bytes depend on nothing but its entries.
+
+    Args:
+        entries: folders before what stands in them.
+        to: the file.
+        created: every entry's time.
+    """
+    with tarfile.open(to, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for entry in entries:
+            info = tarfile.TarInfo(entry.name)
+            info.mode, info.mtime = entry.mode, int(created.timestamp())
+            if entry.link:
+                info.type, info.linkname = tarfile.SYMTYPE, entry.link
+                tar.addfile(info)
+            elif entry.content is None:
+                info.type = tarfile.DIRTYPE
+                tar.addfile(info)
+            elif isinstance(entry.content, bytes):
+                info.size = len(entry.content)
+                tar.addfile(info, io.BytesIO(entry.content))
+            else:
+                info.size = entry.content.stat().st_size
+                with entry.content.open("rb") as file:
+                    tar.addfile(info, file)
+
+
+def stored(content: bytes) -> bytes:
+    """A gzip file (RFC 1952) of stored blocks (RFC 1951, 3.2.4): the same bytes everywhere, as no library chose any.
+
+    A client that pushes compresses a layer that is not, and changes the image's digest by it; this one it leaves.
+    """
+    blocks = [content[at : at + 0xFFFF] for at in range(0, len(content), 0xFFFF)]
+    parts = [struct.pack("<BHH", 0, len(block), len(block) ^ 0xFFFF) + block for block in blocks]
+    head, tail = b"\x1f\x8b\x08" + bytes(6) + b"\xff", struct.pack("<BHH", 1, 0, 0xFFFF)
+    return b"".join((head, *parts, tail, struct.pack("<II", zlib.crc32(content), len(content))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """What was seen of a toolchain's archive while it was copied.
+
+    Attributes:
+        diff_id: "sha256:HEX" of the tar in it.
+        size: of that tar, in bytes.
+        created: the time in VERSION.
+    """
+
+    diff_id: str
+    size: int
+    created: datetime
+
+
+def adopt(archive: Archive, to: Path, *, stamp: str, target: Target) -> Read:
+    """Copies a toolchain's archive, which is a layer already, and looks at every entry on the way.
+
+    Args:
+        archive: the .tar.gz and what its manifest says of it.
+        to: where the copy goes.
+        stamp: what its VERSION must say.
+        target: what its bin/go must run on.
+
+    Raises:
+        ChecksumMismatch: it is not what the manifest says.
+        UnsafeArchive: an entry that distpack would not have written, or it is damaged.
+        PackageError: it is another toolchain's, or cannot be read.
+    """
+    try:
+        with archive.path.open("rb") as source, to.open("wb") as copy:
+            packed = _Through(source, archive.size, copy)
+            with gzip.GzipFile(fileobj=packed) as unpacked:
+                tar = _Through(unpacked, LARGEST)
+                version = _look(tar, archive.path.name, target)
+            while packed.read(_BLOCK):
+                """To the end of the file."""
+    except (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile, ValueError) as error:
+        raise UnsafeArchive(f"{archive.path.name} is no whole archive: {error}", "build again") from error
+    except FileNotFoundError as error:
+        raise PackageError(f"there is no {archive.path}", "the folder as invoke build left it") from error
+    if (packed.hash.hexdigest(), packed.count) != (archive.sha256, archive.size):
+        raise ChecksumMismatch(f"{archive.path.name} is not the file that its manifest names", "build again")
+    if version.split("\n")[0] != stamp:
+        raise PackageError(f"{archive.path.name} is not of {stamp}", "build again")
+    return Read(diff_id=f"sha256:{tar.hash.hexdigest()}", size=tar.count, created=created(version))
+
+
+def created(version: str) -> datetime:
+    """The time that a VERSION file says, in UTC; 1970 where it says none.
+
+    Raises:
+        PackageError: it says a time that there is not.
+    """
+    found = TIME.search(version)
+    try:
+        return datetime.fromisoformat(found[1]) if found else datetime.fromtimestamp(0, UTC)
+    except ValueError as error:
+        raise PackageError(f"VERSION has no time but {version[:80]!a}", "build again") from error
+
+
+class _Through(io.RawIOBase):
+    """A stream that digests, counts, bounds and, if asked to, copies what is read through it."""
+
+    def __init__(self, source: io.BufferedIOBase, limit: int, copy: IO[bytes] | None = None) -> None:
+        self.source, self.limit, self.copy = source, limit, copy
+        self.hash, self.count = hashlib.sha256(), 0
+
+    def read(self, size: int = -1) -> bytes:
+        block = self.source.read(size if size >= 0 else _BLOCK)
+        self.count += len(block)
+        if self.count > self.limit:
+            raise tarfile.ReadError(f"it has more than the {self.limit} bytes it may have")
+        self.hash.update(block)
+        if self.copy:
+            self.copy.write(block)
+        return block
+
+
+def _look(stream: _Through, name: str, target: Target) -> str:
+    """Reads the tar to its end and looks at every entry. Returns the text of VERSION."""
+    version, machine, seen = "", b"", set()
+    with tarfile.open(fileobj=stream, mode="r|", encoding="utf-8", errors="strict") as tar:
+        for member in tar:
+            if reason := _refused(member) or ("it stands there twice" if member.name in seen else ""):
+                raise UnsafeArchive(
+                    f"{name} cannot be a layer, for its entry {member.name!a}: {reason}", "do not use this archive"
+                )
+            seen.add(member.name)
+            if len(seen) > MOST:
+                raise UnsafeArchive(f"{name} has more than {MOST} entries", "do not use this archive")
+            content = tar.extractfile(member)
+            if content and member.name == "go/VERSION":
+                version = content.read(4096).decode("utf-8", "replace")
+            elif content and member.name == "go/bin/go":
+                machine = content.read(20)
+    while block := stream.read(_BLOCK):
+        if block.strip(b"\0"):
+            raise UnsafeArchive(f"{name} goes on behind its end", "do not use this archive")
+    if machine[:4] != b"\x7fELF" or int.from_bytes(machine[18:20], "little") != MACHINES[target.goarch]:
+        raise PackageError(f"{name} has no bin/go for {target}", "build again")
+    return version
+
+
+def _refused(member: tarfile.TarInfo) -> str:
+    """Why an entry may not be in a toolchain's layer; empty if it may."""
+    path = PurePosixPath(member.name)
+    parts = path.parts
+    if str(path) != member.name or not parts or parts[0] != "go" or ".." in parts or "\\" in member.name:
+        return "it does not stand below go/"
+    if any(part.startswith(".wh.") for part in parts):
+        return "a whiteout, which would remove files (layer.md)"
+    if member.type not in (tarfile.REGTYPE, tarfile.DIRTYPE):
+        return "neither a file nor a folder"
+    if member.mode & 0o7000 or member.uid or member.gid:
+        return "rights or an owner that Go's archives do not give"
+    # Go's archive/tar writes a name that is not ASCII, such as test/fixedbugs/issue27836.dir/Äfoo.go, as a PAX record.
+    if member.pax_headers.keys() - {"path"}:
+        return "extended attributes"
+    return ""

@@ -1,0 +1,222 @@
+"""An OCI image layout: blobs, layers and what an image is come in; a folder that any client reads goes out.
+
+The rules are those of the OCI image specification 1.1 (image-layout.md, descriptor.md, manifest.md, config.md,
+image-index.md, annotations.md). Every document is written with sorted keys, no space and no time but the one it is
+given, so that equal images have equal digests. It knows neither Go nor tar.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from gobuild import files
+from gobuild.errors import ConfigError
+from gobuild.model import Target
+
+_APPLICATION = "application/vnd.oci.image"
+INDEX = f"{_APPLICATION}.index.v1+json"
+MANIFEST = f"{_APPLICATION}.manifest.v1+json"
+CONFIG = f"{_APPLICATION}.config.v1+json"
+TAR_GZIP = f"{_APPLICATION}.layer.v1.tar+gzip"
+
+REF = "org.opencontainers.image.ref.name"
+OURS = "invalid.gobuild.layout"
+"""The annotation of an index.json by which a layout of gobuild's is known."""
+
+PARTS = {"oci-layout", "index.json", "blobs"}
+"""What a layout's folder holds (image-layout.md), and nothing else."""
+
+LARGEST = 1 << 20
+"""Bytes of an index.json; ours have about 2 kB."""
+
+RFC3339 = "%Y-%m-%dT%H:%M:%SZ"
+"""How times are written, all in UTC."""
+
+VARIANTS = {"arm64": "v8"}
+"""The CPU variant of a platform (image-index.md's table)."""
+
+KEY = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*")
+"""A label's key. annotations.md asks for reverse domain names; this is the grammar of their parts in distribution's."""
+
+BY_THE_USER = tuple(
+    f"org.opencontainers.image.{key}" for key in ("authors", "url", "documentation", "source", "vendor")
+)
+"""The keys of the specification's own that a user may give; the others are known better here."""
+
+Descriptor = dict[str, Any]
+"""What points to a blob (descriptor.md)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """One layer of an image.
+
+    Attributes:
+        descriptor: of its blob.
+        diff_id: "sha256:HEX" of the tar, uncompressed.
+        size: of that tar, in bytes.
+        says: how it came to be, for the image's history.
+    """
+
+    descriptor: Descriptor
+    diff_id: str
+    size: int
+    says: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """One image for one platform.
+
+    Attributes:
+        target: its platform.
+        created: the time that the image claims, for every machine the same.
+        layers: from the lowest up.
+        config: the container's configuration (config.md): Env, Entrypoint, User and so on.
+        labels: its labels, which are its manifest's annotations too.
+    """
+
+    target: Target
+    created: datetime
+    layers: tuple[Layer, ...]
+    config: Mapping[str, Any]
+    labels: Mapping[str, str]
+
+
+def label(text: str) -> tuple[str, str]:
+    """A label that a user gives as KEY=VALUE.
+
+    Raises:
+        ConfigError: the key is none, or not the user's to say; the value would not be seen as it stands, or holds a
+            name and a password.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not KEY.fullmatch(key) or len(key) > 255:
+        raise ConfigError(f"a label is {ascii(key)[:80]}", "KEY=VALUE, with a key such as com.example.team")
+    if key.startswith(("org.opencontainers.", "invalid.gobuild.")) and key not in BY_THE_USER:
+        raise ConfigError(f"the label {key} is not yours to give", "of those names, " + ", ".join(BY_THE_USER))
+    if not value.isprintable() or len(value) > 4096:
+        raise ConfigError(f"the value of the label {key} is too long, or has characters that nobody sees", "plain text")
+    if re.search(r"://[^/\s]*@", value):
+        raise ConfigError(f"the URL in the label {key} holds credentials", "a URL without a name and a password in it")
+    return key, value
+
+
+def replaceable(folder: Path) -> None:
+    """Refuses a place where something stands that is no layout of ours.
+
+    Raises:
+        ConfigError: a file, or a folder with other things in it.
+    """
+    if not folder.exists() and not folder.is_symlink():
+        return
+    hint = "a folder that does not exist yet, or holds a layout that gobuild wrote"
+    if not folder.is_dir() or folder.is_symlink():
+        raise ConfigError(f"{folder} is no folder", hint)
+    found = {path.name for path in folder.iterdir()}
+    if found and (found != PARTS or not _is_ours(folder / "index.json")):
+        raise ConfigError(f"what stands in {folder} is no image layout of gobuild's, and is not replaced", hint)
+
+
+def _is_ours(index: Path) -> bool:
+    try:
+        with index.open("rb") as file:
+            document = json.loads(file.read(LARGEST))
+        return OURS in document["annotations"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """An image layout while it is written.
+
+    Attributes:
+        folder: an existing folder, empty in the beginning.
+    """
+
+    folder: Path
+
+    def path(self, digest: str) -> Path:
+        """Where the blob of a digest ("sha256:HEX") stands."""
+        return self.folder / "blobs" / digest.replace(":", "/")
+
+    def take(self, path: Path, media_type: str) -> Descriptor:
+        """Moves a finished file among the blobs."""
+        digest, size = f"sha256:{files.sha256(path)}", path.stat().st_size
+        self.path(digest).parent.mkdir(parents=True, exist_ok=True)
+        path.replace(self.path(digest))
+        return {"mediaType": media_type, "digest": digest, "size": size}
+
+    def document(self, document: Mapping[str, Any], media_type: str) -> Descriptor:
+        """Writes a JSON document as a blob."""
+        content = _json(document)
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        files.write(self.path(digest), content)
+        return {"mediaType": media_type, "digest": digest, "size": len(content)}
+
+    def image(self, image: Image) -> Descriptor:
+        """Writes an image's configuration and manifest.
+
+        Returns:
+            The manifest's descriptor, with its platform.
+        """
+        platform = {"architecture": image.target.goarch, "os": image.target.goos}
+        if variant := VARIANTS.get(image.target.goarch):
+            platform["variant"] = variant
+        created = image.created.strftime(RFC3339)
+        config = self.document(
+            {
+                **platform,
+                "created": created,
+                "config": {**image.config, "Labels": dict(image.labels)},
+                "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in image.layers]},
+                "history": [{"created": created, "created_by": layer.says} for layer in image.layers],
+            },
+            CONFIG,
+        )
+        manifest = self.document(
+            {
+                "schemaVersion": 2,
+                "mediaType": MANIFEST,
+                "config": config,
+                "layers": [layer.descriptor for layer in image.layers],
+                "annotations": dict(image.labels),
+            },
+            MANIFEST,
+        )
+        return {**manifest, "platform": platform}
+
+    def finish(self, images: Mapping[str, Sequence[Descriptor]]) -> dict[str, Descriptor]:
+        """Writes what makes the folder a layout.
+
+        Each name refers to an index of its platforms, and NAME-GOARCH to the image of one of them.
+
+        Returns:
+            Every name and what it refers to.
+        """
+        names: dict[str, Descriptor] = {}
+        for name, manifests in images.items():
+            names[name] = self.document(
+                {"schemaVersion": 2, "mediaType": INDEX, "manifests": list(manifests)},
+                INDEX,
+            )
+            names |= {f"{name}-{each['platform']['architecture']}": each for each in manifests}
+        index = {
+            "schemaVersion": 2,
+            "mediaType": INDEX,
+            "manifests": [{**each, "annotations": {REF: name}} for name, each in names.items()],
+            "annotations": {OURS: "1"},
+        }
+        files.write(self.folder / "oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
+        files.write(self.folder / "index.json", _json(index))
+        return names
+
+
+def _json(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

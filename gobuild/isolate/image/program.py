@@ -1,0 +1,113 @@
+"""The test program: a Go toolchain that runs here comes in, the static program as a layer's tar.gz goes out.
+
+Its source stands in templates/testimage. The flags make it small and nothing else: no symbols, no debugging
+information, no HTTP/2, no inlining. It is verified as everything is that gobuild makes; here it is not run.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gobuild import files
+from gobuild.errors import ConfigError, PackageError, ToolMissing
+from gobuild.isolate.compiling import LIMIT, STATIC, go
+from gobuild.model import Target
+from gobuild.plain import visible
+from gobuild.publish.offers import STAMP
+from gobuild.run import Runner
+from gobuild.verify import require, verify_path
+
+FLAGS = (*STATIC, "-tags=netgo,osusergo,nethttpomithttp2", "-gcflags=all=-l")
+"""What makes the test program small. Measured for go1.22.10 linux/amd64: 7.1 MB by default, 4.8 with `STATIC`, 4.5
+without HTTP/2, 4.2 (4,169,880 bytes) without inlining."""
+
+NAME = "testimage"
+
+START = 60.0
+"""Seconds for `go version`; measured: less than 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiler:
+    """A Go toolchain that runs on this machine.
+
+    Attributes:
+        goroot: its folder.
+        stamp: the first line of its VERSION, and what it calls itself.
+        version: the text of VERSION.
+        scratch: a folder to work in.
+        run: starts it.
+    """
+
+    goroot: Path
+    stamp: str
+    version: str
+    scratch: Path
+    run: Runner
+
+    def program(self, target: Target) -> Path:
+        """Compiles the test program, and verifies it.
+
+        Raises:
+            BuildError: it does not compile.
+            VerifyError: it is not what it must be.
+        """
+        made = self.scratch / f"{NAME}-{target.dashed}"
+        self.go("build", *FLAGS, "-o", made, ".", target=target)
+        require(verify_path(made, run=self.run, scratch=self.scratch / "verify", target=target))
+        return made
+
+    def compress(self, path: Path) -> Path:
+        """Compresses a file with the toolchain's own compress/gzip."""
+        tool, packed = self.scratch / "pack", path.with_name(f"{path.name}.gz")
+        if not tool.exists():
+            self.go("build", *FLAGS, "-o", tool, "./pack", target=Target.host())
+        self.run([tool, path, packed], env={}, cwd=self.scratch, timeout=LIMIT)
+        return packed
+
+    def go(self, *words: str | Path, target: Target) -> None:
+        """Runs the go command in the test program's module, for a target.
+
+        Raises:
+            BuildError: it failed.
+        """
+        go(self.goroot, NAME, *words, target=target, scratch=self.scratch, run=self.run)
+
+
+def compiler(goroot: Path, *, scratch: Path, run: Runner) -> Compiler:
+    """Looks at a GOROOT whose go command shall compile.
+
+    Args:
+        goroot: the folder.
+        scratch: an existing folder to work in.
+        run: starts the go command.
+
+    Raises:
+        ConfigError: it is no GOROOT.
+        ToolMissing: its go command does not run on this machine.
+        PackageError: the go command is another than VERSION says.
+    """
+    goroot = goroot.expanduser().absolute()
+    try:
+        version = (goroot / "VERSION").read_text(encoding="utf-8", errors="replace")[:4096]
+    except OSError as error:
+        raise ConfigError(f"{goroot} is no GOROOT: {error.strerror}: VERSION", "the folder of a toolchain") from error
+    stamp = version.split("\n")[0]
+    if not STAMP.fullmatch(stamp):
+        raise ConfigError(f"VERSION in {goroot} names no release: {stamp[:80]!a}", "a toolchain as it was built")
+    made = Compiler(goroot=goroot, stamp=stamp, version=version, scratch=scratch.absolute(), run=run)
+    variables = {"GOTOOLCHAIN": "local", "GOROOT": str(goroot), "HOME": str(scratch)}
+    try:
+        said = run([goroot / "bin" / "go", "version"], env=variables, cwd=scratch, timeout=START)
+    except ToolMissing as error:
+        raise ToolMissing(error.reason, f"--goroot with a toolchain for {Target.host()}") from error
+    if said.output.split()[2:3] != [stamp]:
+        raise PackageError(
+            f"VERSION says {stamp}, and bin/go says {visible(said.tail(1))}", "a toolchain as it was built"
+        )
+    return made
+
+
+def unpacked(archive: Path, into: Path) -> Path:
+    """Unpacks a toolchain's archive. Returns its GOROOT."""
+    files.unpack(archive, into)
+    return into / "go"

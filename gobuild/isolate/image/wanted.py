@@ -1,0 +1,112 @@
+"""What images are wanted: words come in; which finished builds they are made of, and how they are labelled, go out."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from gobuild.errors import ConfigError, PackageError
+from gobuild.isolate.image.oci import RFC3339
+from gobuild.model import Target
+from gobuild.publish import offers
+from gobuild.publish.shelf import Offer
+
+TEST, TOOLCHAIN = "test", "toolchain"
+IMAGES = (TOOLCHAIN, TEST)
+"""In the order in which they are made: what only copies comes before what compiles."""
+PLATFORMS = (Target(goos="linux", goarch="amd64"), Target(goos="linux", goarch="arm64"))
+
+NO_PREEMPTION = "GODEBUG=asyncpreemptoff=1"
+"""Turns off the signals by which Go's scheduler interrupts loops (runtime's documentation of GODEBUG)."""
+
+USER = "65532:65532"
+"""Nobody of the system's: what the test image runs as."""
+
+PATH = "PATH=/usr/local/go/bin:/root/go/bin:/usr/local/bin:/usr/bin:/bin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What shall be written.
+
+    Attributes:
+        dist: the folder of finished builds.
+        stamp: which of them; empty where there is only one.
+        images: of `IMAGES`.
+        platforms: exactly these; empty for both test images, and for the toolchains that dist has.
+        goroot: a toolchain that runs here, to compile the test program; None takes this machine's from dist.
+        preemption: False sets `NO_PREEMPTION` in the test image.
+        certificates: a PEM file with the TLS roots of the images; None for none.
+        labels: more labels, as `oci.label` reads them.
+    """
+
+    dist: Path
+    stamp: str = ""
+    images: tuple[str, ...] = IMAGES
+    platforms: tuple[Target, ...] = ()
+    goroot: Path | None = None
+    preemption: bool = True
+    certificates: Path | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.images or set(self.images) - set(IMAGES):
+            raise ConfigError(f"no image {', '.join(self.images)!r}", "of " + " and ".join(IMAGES))
+        for target in self.platforms:
+            if target not in PLATFORMS:
+                raise ConfigError(f"there are no images for {target}", "of " + ", ".join(map(str, PLATFORMS)))
+
+
+def choose(wanted: Wanted, *, needed: Iterable[str]) -> dict[Target, Offer]:
+    """The builds of one stamp that stand in dist, by their targets; none where only a GOROOT is needed.
+
+    Raises:
+        PackageError: there is none, more than one stamp and nobody says which, or not for a platform that is wanted.
+    """
+    if wanted.goroot and TOOLCHAIN not in needed:
+        return {}
+    if not wanted.dist.is_dir():
+        raise ConfigError(f"there is no folder {wanted.dist}", "--dist with the folder of finished builds")
+    found = [each.offer for each in offers.find(wanted.dist)]
+    stamps = sorted({each.stamp for each in found if wanted.stamp in ("", each.stamp)})
+    if len(stamps) != 1:
+        what = f"builds of {', '.join(stamps)}" if stamps else f"no build {wanted.stamp}".rstrip()
+        raise PackageError(
+            f"{wanted.dist} holds {what}", "--stamp with one of them" if stamps else "invoke build first"
+        )
+    chosen = {each.target: each for each in found if each.stamp == stamps[0]}
+    missing = [str(each) for each in wanted.platforms if each not in chosen]
+    if TOOLCHAIN in needed and (missing or not chosen.keys() & set(PLATFORMS)):
+        which = " and ".join(missing or map(str, PLATFORMS))
+        raise PackageError(
+            f"{wanted.dist} has no {stamps[0]} for {which}",
+            "invoke build --target linux/amd64 (or linux/arm64), or --image test for the test image alone",
+        )
+    return chosen
+
+
+def labels(
+    title: str, stamp: str, created: datetime | None, builds: Iterable[Offer], further: Mapping[str, str]
+) -> dict[str, str]:
+    """An image's labels (annotations.md).
+
+    Args:
+        title: what it is.
+        stamp: the toolchain's.
+        created: the time of its VERSION; None where nobody knows before it is built.
+        builds: the builds it is made of; the commit of a source from git is told.
+        further: the user's.
+    """
+    commits = {
+        each.document["source"]["digest"].removeprefix("git:")
+        for each in builds
+        if each.document["source"]["kind"] == "git"
+    }
+    known = {
+        "title": title,
+        "version": stamp,
+        "licenses": "BSD-3-Clause",
+        **({"created": created.strftime(RFC3339)} if created else {}),
+        **({"revision": commits.pop()} if len(commits) == 1 else {}),
+    }
+    return {f"org.opencontainers.image.{key}": value for key, value in known.items()} | dict(further)

@@ -1,0 +1,159 @@
+"""A virtual machine without a GPU for a linux/arm64 toolchain: an archive comes in, a folder to start it goes out.
+
+The launcher is vfkit (Apple's Virtualization.framework); its options are those of its doc/usage.md. The folder holds a
+script that starts the machine, cloud-init's two files, and a copy of the archive to share: the machine may write to
+what is shared, so it is never the file in dist/. Nothing here runs on macOS, or fetches a disk image.
+"""
+
+import hashlib
+import json
+import re
+import shlex
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from gobuild import files
+from gobuild.errors import ChecksumMismatch, ConfigError
+from gobuild.model import Target
+from gobuild.plain import visible
+from gobuild.render import render
+from gobuild.verify import tree
+
+GUEST = Target(goos="linux", goarch="arm64")
+"""The framework runs guests of the Mac's own CPU."""
+
+TAG = "toolchain"
+"""What the shared folder is called inside."""
+
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+"""A host's name (RFC 1123)."""
+
+KEY = re.compile(r"(ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}( [\x20-\x7e]*)?")
+"""A line of an OpenSSH public key file."""
+
+LARGEST = 1 << 28
+"""Bytes of an archive's VERSION and bin/go; Go's largest so far have 18 MB."""
+
+ARCHIVE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.tar\.gz")
+
+QCOW2 = b"QFI\xfb"
+"""How a disk image begins that the framework cannot read; vfkit looks for it as well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What the machine has. There is no GPU, no display, no keyboard, and without a key no network.
+
+    Attributes:
+        disk: the whole path, on the Mac, of a raw disk image with an arm64 Linux and cloud-init.
+        name: the machine's.
+        cpus: how many.
+        memory: in MiB.
+        key: an OpenSSH public key that may log in by the network; empty for no network.
+
+    Raises:
+        ConfigError: a value that vfkit or cloud-init could not use as it is meant.
+    """
+
+    disk: str
+    name: str = "gobuild"
+    cpus: int = 2
+    memory: int = 2048
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        disk = PurePosixPath(self.disk)
+        if not disk.is_absolute() or ".." in disk.parts or "," in self.disk or visible(self.disk) != self.disk:
+            raise ConfigError(f"the disk is {self.disk!r}", "a whole path on the Mac, without commas")
+        if not NAME.fullmatch(self.name):
+            raise ConfigError(f"{self.name!r} is no host's name", "lower-case letters, digits and hyphens")
+        for what, least, most in (("cpus", 1, 64), ("memory", 512, 1 << 20)):
+            if not least <= getattr(self, what) <= most:
+                raise ConfigError(f"{what} is {getattr(self, what)}", f"a number from {least} to {most}")
+        if self.key and not KEY.fullmatch(self.key):
+            raise ConfigError("that is no OpenSSH public key of one line", "--ssh-key ~/.ssh/id_ed25519.pub")
+        image = Path(self.disk)
+        if image.is_file():
+            with image.open("rb") as file:
+                if file.read(4) == QCOW2:
+                    raise ConfigError(f"{image} is a qcow2 image", "a raw one: qemu-img convert -O raw")
+
+
+def read_key(path: Path) -> str:
+    """Reads a public key. A message never repeats what stands in the file: it may be the other half.
+
+    Raises:
+        ConfigError: there is none in it.
+    """
+    try:
+        text = path.expanduser().read_bytes()[: 1 << 14].decode("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as a public key", "--ssh-key ~/.ssh/id_ed25519.pub") from error
+    if not KEY.fullmatch(text):
+        raise ConfigError(f"{path} is no OpenSSH public key of one line", "--ssh-key ~/.ssh/id_ed25519.pub")
+    return text
+
+
+def write(machine: Machine, archive: Path, to: Path) -> str:
+    """Writes the folder.
+
+    Args:
+        machine: what it has.
+        archive: the .tar.gz of a toolchain for linux/arm64.
+        to: the folder, which must not exist.
+
+    Returns:
+        What the toolchain calls itself.
+
+    Raises:
+        ConfigError: the archive is none of linux/arm64, or the folder exists.
+        ChecksumMismatch: the archive is not what the .sha256 beside it says.
+        UnsafeArchive: it is damaged.
+    """
+    if to.exists():
+        raise ConfigError(f"{to} exists", "another --to; the machine's own state may be in it")
+    if not archive.is_file() or not ARCHIVE.fullmatch(archive.name):
+        raise ConfigError(f"{archive} is no archive of a toolchain", "dist/go1.22.10-….linux-arm64.tar.gz")
+    with files.whole(to.absolute()) as folder:
+        (folder / "share").mkdir(parents=True)
+        copy = folder / "share" / archive.name
+        shutil.copyfile(archive, copy)
+        digest = files.sha256(copy)
+        _hold(archive, digest)
+        stamp = _stamp(copy)
+        install = render("vm/install.sh.j2", archive=archive.name, sha256=digest, tag=TAG)
+        instance = hashlib.sha256(f"{digest} {machine.key}".encode()).hexdigest()[:16]
+        filters: Mapping[str, Callable[..., str]] = {"shell": shlex.quote, "yaml": json.dumps}
+        values: dict[str, Any] = {
+            **{"disk": machine.disk, "cpus": machine.cpus, "memory": machine.memory, "network": bool(machine.key)},
+            **{"tag": TAG, "stamp": stamp, "key": machine.key, "install": install.rstrip("\n")},
+            **{"instance": f"{machine.name}-{instance}", "name": machine.name},
+        }
+        for name in ("run.sh", "user-data", "meta-data"):
+            text = render(f"vm/{name}.j2", filters=filters, **values)
+            (folder / name).write_text(text, encoding="utf-8")
+        (folder / "run.sh").chmod(0o755)
+    return stamp
+
+
+def _hold(archive: Path, digest: str) -> None:
+    """Holds an archive to the .sha256 beside it, where there is one."""
+    beside = archive.with_name(f"{archive.name}.sha256")
+    if beside.is_file() and beside.read_text(encoding="utf-8", errors="replace").split()[:1] != [digest]:
+        raise ChecksumMismatch(f"{archive} is not what {beside.name} says", "fetch both again")
+
+
+def _stamp(archive: Path) -> str:
+    """What a toolchain's archive calls itself."""
+    wanted = ("go/VERSION", "go/bin/go")
+    with tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
+        root = Path(scratch) / "unpacked"
+        files.unpack(archive, root, lambda name: name if name in wanted else None, limit=LARGEST)
+        stamp, found = tree.version(root / "go"), tree.identify(root / "go" / "bin" / "go")
+    if found != GUEST or not re.fullmatch(r"go1[a-z0-9.-]*", stamp):
+        raise ConfigError(f"{archive.name} is for {found or 'no machine of ours'}", f"invoke build --target {GUEST}")
+    return stamp

@@ -1,0 +1,138 @@
+"""The tasks of the doctor: `doctor` itself, the default of its collection."""
+
+import json as codec
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from invoke import Collection, task
+from invoke.context import Context
+
+from gobuild import files
+from gobuild.console import Console
+from gobuild.errors import ConfigError, DoctorError, the_systems_no_is_ours
+from gobuild.plain import visible
+from gobuild.tasks.words import interruptible, settings_of
+
+if TYPE_CHECKING:  # the doctor is imported by who asks for it: other tasks do not wait for its many modules
+    from gobuild.doctor import Diagnosis
+
+NAMED = 5
+"""Findings that the error names; the table has them all."""
+
+
+@task(
+    default=True,
+    name="run",
+    help={
+        "path": "the go command to look at, or its GOROOT; by default the go on PATH",
+        "against": "the archive it came from: every file is compared with it",
+        "json": "print the diagnosis as JSON",
+        "html": "write it as a page to this file as well",
+        "bundle": "save all evidence, secrets hidden, to this file, for somebody else",
+        "from_": "judge the evidence of this bundle, whichever machine it is from, instead of collecting any",
+        "capture": "capture hangs with tools that take longer and may need root (macOS)",
+        "offline": "ask no release index",
+        "dist": "a folder with manifests and archives of toolchains",
+        "strict": "exit with an error for a WARN as well",
+    },
+    auto_shortflags=False,
+)
+def run(  # noqa: PLR0913, PLR0917  (each is a flag)
+    context: Context,
+    path: str = "",
+    against: str = "",
+    json: bool = False,
+    html: str = "",
+    bundle: str = "",
+    from_: str = "",
+    capture: bool = False,
+    offline: bool = False,
+    dist: str | None = None,
+    strict: bool = False,
+) -> None:
+    """Finds out why a go command hangs, is killed, or is not the one you patched."""
+    from gobuild import doctor  # noqa: PLC0415
+
+    page, pack = _file(html, "--html"), _file(bundle, "--bundle")
+    if page and page.absolute() in [each and each.absolute() for each in (pack, Path(from_).expanduser())]:
+        raise ConfigError(f"{page} is named twice", "--html with a file of its own")
+    if from_ and (path or against or capture or bundle):
+        raise ConfigError("--from judges a bundle, and looks at nothing here", "--from FILE, with --json or --html")
+    settings = settings_of(context, {"dist": dist, "offline": offline})
+    with interruptible(), the_systems_no_is_ours("looking around"):
+        found = (
+            doctor.load(Path(from_).expanduser())
+            if from_
+            else doctor.examine(
+                Path(path).expanduser() if path else None,
+                settings=settings,
+                environment=dict(os.environ),
+                cwd=Path.cwd(),
+                against=Path(against).expanduser() if against else None,
+                capture=capture,
+            )
+        )
+    _show(found, json)
+    with the_systems_no_is_ours("writing what the doctor found"):
+        if pack:
+            doctor.save(found, pack)
+        if page:
+            files.write(page, doctor.page(found))
+    for place in filter(None, (pack, page)):
+        Console(stream=sys.stderr if json else sys.stdout).say(f"wrote {visible(str(place))}")
+    _require(found, strict)
+
+
+def _file(word: str, flag: str) -> Path | None:
+    path = Path(word).expanduser() if word else None
+    if path and (path.is_dir() or not os.access(path.absolute().parent, os.W_OK)):
+        raise ConfigError(
+            f"{path} cannot be written: it is a folder, or in none that takes files", f"{flag} with the name of a file"
+        )
+    return path
+
+
+def _show(found: "Diagnosis", json: bool) -> None:
+    from gobuild import doctor  # noqa: PLC0415
+
+    if json:
+        print(codec.dumps(doctor.document(found), indent=1))
+        return
+    console = Console()
+    for group, findings in doctor.groups(found).items():
+        console.table(group, doctor.COLUMNS, [doctor.row(each) for each in findings])
+    console.say(f"{found.worst}: {found.subject}, {found.when}, {found.host}", style="bold")
+
+
+def _require(found: "Diagnosis", strict: bool) -> None:
+    """Fails for the worst grade.
+
+    Raises:
+        DoctorError: a FAIL, or with `strict` a WARN.
+    """
+    bad = ("FAIL", "WARN") if strict else ("FAIL",)
+    wrong = [each for each in found.findings if each.grade in bad]
+    if wrong:
+        names = ", ".join(f"{each.group}: {each.name}" for each in wrong[:NAMED])
+        more = f" and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
+        raise DoctorError(f"{len(wrong)} of {len(found.findings)} checks are bad: {names}{more}", wrong[0].advice)
+
+
+@task(
+    help={"before": "a file with the output of ioreg -a -r -l -c IOAccelerator", "after": "another"},
+    auto_shortflags=False,
+)
+def compare(_context: Context, before: str, after: str) -> None:
+    """Says what differs between two snapshots of a Mac's graphics accelerators."""
+    from gobuild.doctor import macos  # noqa: PLC0415
+
+    changed = macos.compare(Path(before).expanduser(), Path(after).expanduser())
+    if changed:
+        Console().table(f"{before} and {after}", macos.COLUMNS, macos.rows(changed))
+    else:
+        Console().say("nothing differs")
+
+
+ns = Collection("doctor", run, compare)

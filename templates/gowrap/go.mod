@@ -1,0 +1,3 @@
+module gowrap
+
+go 1.21

@@ -1,0 +1,3 @@
+module gobuild.invalid/testimage
+
+go 1.21

@@ -1,0 +1,399 @@
+"""A hang on macOS: what sample, spindump and dtrace report is read and joined. Samples: tests/data/doctor."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doctor_macos import HANGS, MISSING, Recorded, Said, job, sample
+
+from gobuild.doctor.macos import asking, dtraced, graphics, hang, sampled, spindumped
+from gobuild.doctor.macos.answer import Answer, answer, strangers
+from gobuild.doctor.macos.stacks import Stacks
+from gobuild.doctor.model import Finding, Grade
+
+
+def answered(*tools: Stacks, traced: bool = False) -> Answer:
+    found = answer(tools, traced=traced)
+    assert found
+    return found
+
+
+def by_name(findings: list[Finding]) -> dict[str, Finding]:
+    return {each.name: each for each in findings}
+
+
+def test_sample_says_who_what_and_where() -> None:
+    read = sampled.read(sample("sample-images.txt"))
+    assert (read.process, read.pid, read.code) == ("tillandsias-tray", 43184, "ARM64")
+    (thread,) = read.threads
+    assert (thread.tid, thread.name, thread.main, thread.count) == (2155218, "Thread_2155218", True, 1571)
+    assert [(each.symbol, each.image, each.depth) for each in thread.path] == [
+        ("start", "dyld", 0),
+        ("???", "tillandsias-tray", 1),
+        ("kevent", "libsystem_kernel.dylib", 2),
+    ]
+    assert [each.name for each in read.images] == [
+        "com.tlatoani.tillandsias.tray",
+        "dyld",
+        "libsystem_kernel.dylib",
+        "com.apple.CoreFoundation",
+    ]
+    assert read.images[0].uuid == "5B424D44-FED2-3361-8D75-41795DA0FEF6"
+    assert read.images[1].path == "/usr/lib/dyld"
+
+
+def test_libraries_that_go_never_loads_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert strangers([sampled.read(sample("sample-images.txt"))]) == ()
+    text = sample("sample-images.txt") + (
+        "       0x190000000 -        0x190001fff  com.apple.Metal (1 - 1) <5B424D44-FED2-3361-8D75-41795DA0FEF6> "
+        "/System/Library/Frameworks/Metal.framework/Versions/A/Metal\n"
+        "       0x10a000000 -        0x10a001fff +inject.dylib (0) <> /opt/with blank/inject.dylib\n"
+    )
+    part, _ = captured(tmp_path, monkeypatch, {**SAYS, "sample": text}, root=False, capture=False)
+    finding = by_name(list(hang.diagnose(part)))["hang: libraries"]
+    assert finding.grade is Grade.WARN
+    assert "A/Metal (LC_UUID 5B424D44-FED2-3361-8D75-41795DA0FEF6); /opt/with blank/inject.dylib (LC_UUID none)" in (
+        finding.seen
+    )
+
+
+def test_sample_takes_the_heavier_branch() -> None:
+    first, second = sampled.read(sample("sample-branches.txt")).threads
+    assert [each.symbol for each in first.path] == ["???", "main.popcnt"]
+    assert [(each.symbol, each.count, each.depth) for each in first.frames][4:7] == [
+        ("_sigtramp", 2, 2),
+        ("_sigtramp", 1, 2),
+        ("runtime.sigtramp", 1, 3),
+    ]
+    assert [each.symbol for each in second.path][-3:] == ["runtime.asmcgocall", "runtime.usleep_trampoline", "usleep"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "sentence"),
+    [
+        (
+            "sample-op.txt",
+            "parked",
+            "Thread_1760964 (main) was in __psynch_cvwait in 2464 of 2464 samples; called by Go's "
+            "runtime.pthread_cond_wait_trampoline.abi0, runtime.asmcgocall.abi0: the thread waits for another thread",
+        ),
+        (
+            "sample-gohai.txt",
+            "parked",
+            "Thread_4973621 (main) ran runtime.mach_semaphore_wait in 2787 of 2787 samples; called by Go's "
+            "runtime.mach_semaphore_wait, runtime.semasleep1: the thread waits for another thread",
+        ),
+        (
+            "sample-fork.txt",
+            "fork",
+            "Thread_8683228 (main) was in nw_settings_child_has_forked() in 2280 of 2280 samples; below Network "
+            "(Apple's networking); called by Go's runtime.syscall, runtime.asmcgocall.abi0",
+        ),
+        (
+            "sample-dyld.txt",
+            "loader",
+            "Thread_12537027: Main Thread (main) was in _dyld_start in 890 of 890 samples; before any of Go's code ran",
+        ),
+        (
+            "sample-metal.txt",
+            "framework",
+            "Thread_251553 was in mach_msg2_trap in 871 of 871 samples; below Metal and IOKit (a driver, the GPU); "
+            "called by Go's runtime.asmcgocall.abi0, runtime.runfinq, runtime.mstart.abi0",
+        ),
+        (
+            "sample-branches.txt",
+            "runs",
+            "Thread_355890 (main) ran main.popcnt in 2816 of 2819 samples; called by Go's main.popcnt",
+        ),
+    ],
+)
+def test_one_sentence_says_where_it_hangs(name: str, kind: str, sentence: str) -> None:
+    text = sample(name)
+    if name == "sample-branches.txt":  # its head is not in the report: without it main.popcnt belongs to nobody
+        text = f"Process:         vpopcntw [1]\n{text}"
+    found = answered(sampled.read(text))
+    assert (found.kind, found.sentence) == (kind, sentence)
+    assert found.advice
+
+
+def test_the_structure_says_the_same() -> None:
+    found = answered(sampled.read(sample("sample-metal.txt")))
+    assert found.frameworks == ("Metal", "IOKit")
+    assert found.called == "MTLCreateSystemDefaultDevice"
+    assert found.trap == "mach_msg2_trap"
+    assert found.go[0] == "runtime.asmcgocall.abi0"
+    assert found.samples == (871, 871)
+    assert "mfinal-metal-init" in found.advice
+    assert (found.tools, found.entered, found.kernel) == (("sample",), None, ())
+
+
+def test_spindump_has_the_kernels_frames() -> None:
+    text = spindumped.section(sample("spindump-op.txt"), 6591)
+    assert "secret_frame_of_another" not in text  # nobody else's stacks are kept
+    assert "macOS 14.2.1" in text
+    read = spindumped.read(text)
+    assert (read.process, read.pid, read.code) == ("op", 6591, "arm64")
+    assert [(each.tid, each.count) for each in read.threads] == [(0x3D79D, 1001), (0x3D7A0, 1001)]
+    path = read.threads[0].path
+    assert [(each.symbol, each.image, each.kernel) for each in path] == [
+        ("runtime.asmcgocall.abi0", "op", False),
+        ("<patched truncated backtrace>", "", False),
+        ("runtime.pthread_cond_wait_trampoline.abi0", "op", False),
+        ("__psynch_cvwait", "libsystem_kernel.dylib", False),
+        ("psynch_cvcontinue", "com.apple.kec.pthread", True),
+    ]
+    assert [each.uuid for each in read.images] == ["1550BC6D-AE60-3A21-BDAF-714E7FA11E39"]
+    found = answered(read)
+    assert (found.kind, found.kernel, found.trap) == ("parked", ("psynch_cvcontinue",), "__psynch_cvwait")
+
+
+def test_spindump_in_timeline_format() -> None:
+    first, second = spindumped.read(sample("spindump-kernel.txt")).threads
+    assert [each.depth for each in first.frames] == [0, 1, 2, 3, 4, 5]
+    assert all(each.kernel and each.count == 9 for each in first.frames)
+    assert first.frames[-1].symbol == "machine_switch_context"
+    assert (second.frames[1].symbol, second.frames[1].image) == ("???", "")
+
+
+def test_spindump_without_the_process_is_nothing() -> None:
+    assert spindumped.section(sample("spindump-op.txt"), 6592) == ""
+
+
+def test_dtrace_counts_what_a_thread_entered() -> None:
+    text = sample("dtrace-hang.txt")
+    (thread,) = dtraced.read(text).threads
+    assert (thread.tid, thread.count) == (251553, 2)
+    assert [(each.symbol, each.image) for each in thread.path] == [
+        ("0x104d6a02d", ""),
+        ("kevent64", "libsystem_kernel.dylib"),
+    ]
+    first = dtraced.read(text.partition("gobuild 251553 syscall")[0]).threads[0].path
+    assert [each.symbol for each in first][-3:] == [
+        "IOConnectCallScalarMethod",
+        "io_connect_method",
+        "mach_msg_trap",
+    ]
+    assert (first[0].symbol, first[0].image) == ("0x2", "usbmuxd")
+    assert dtraced.whole(text)
+
+
+def test_the_three_are_joined_by_the_threads_number() -> None:
+    tools = [sampled.read(sample("sample-metal.txt")), dtraced.read(sample("dtrace-hang.txt"))]
+    spindump = sample("spindump-op.txt").replace("0x3d79d", hex(251553)).replace("op [6591]", "go [4711]")
+    tools.append(spindumped.read(spindumped.section(spindump, 4711)))
+    found = answered(*tools, traced=True)
+    assert found.thread == "Thread_251553"
+    assert found.tools == ("dtrace", "sample", "spindump")
+    assert found.kernel == ("psynch_cvcontinue",)
+    assert found.entered == 2
+    assert found.sentence.endswith("and entered 2 traps and system calls of those that dtrace saw")
+
+
+def test_a_thread_that_dtrace_did_not_see_entered_nothing() -> None:
+    found = answered(sampled.read(sample("sample-op.txt")), traced=True)
+    assert found.entered == 0
+    assert answered(sampled.read(sample("sample-op.txt"))).entered is None
+
+
+def test_dtrace_that_told_only_the_first_entries_says_nothing_of_the_others() -> None:
+    text = sample("dtrace-hang.txt")
+    assert dtraced.whole(text)
+    assert not dtraced.whole(text.replace("gobuild end", ""))
+    assert not dtraced.whole("gobuild 1 syscall:read\n" * dtraced.ENTRIES + text)
+
+
+def test_the_systems_own_threads_are_not_the_answer() -> None:
+    worker = (
+        "    2464 Thread_1760999\n"
+        "      2464 start_wqthread  (in libsystem_pthread.dylib) + 8  [0x18983106c]\n"
+        "        2464 _dispatch_worker_thread2  (in libdispatch.dylib) + 8  [0x18983106c]\n"
+        "          2464 __workq_kernreturn  (in libsystem_kernel.dylib) + 8  [0x18983106c]\n"
+    )
+    found = answered(sampled.read(sample("sample-op.txt") + worker))
+    assert (found.thread, found.kind) == ("Thread_1760964 (main)", "parked")
+
+
+@pytest.mark.parametrize(
+    ("said", "means"),
+    [
+        ("dtrace: failed to initialize dtrace: DTrace requires additional privileges", "dtrace needs root"),
+        ("dtrace: failed to execute x: DTrace cannot instrument translated processes", "Rosetta"),
+        ("dtrace: failed to execute ls: dtrace cannot control executables signed with restricted entitlements", "SIP"),
+    ],
+)
+def test_why_dtrace_refuses(said: str, means: str) -> None:
+    assert means in dtraced.refusal(said)
+
+
+def test_the_script_is_whole() -> None:
+    script = dtraced.script()
+    assert "mach_trap::mach_msg*_trap:entry" in script
+    assert "ustack();" in script
+    assert f"entries < {dtraced.ENTRIES}/" in script
+    assert f"tick-{dtraced.SECONDS}s" in script
+
+
+SAYS: dict[str, Said] = {
+    "ps": "20004006\n",
+    "sample": sample("sample-metal.txt"),
+    "spindump": sample("spindump-op.txt").replace("op [6591]", "go [4711]").replace("2.24.0/op", "bin/go"),
+    "dtrace": sample("dtrace-hang.txt"),
+    "ioreg": sample("ioreg-during.txt"),
+}
+
+
+def captured(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, says: dict[str, Said], *, root: bool, capture: bool
+) -> tuple[dict[str, Any], Recorded]:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr("os.geteuid", lambda: 0 if root else 501)
+    run = Recorded(says)
+    work = job(folder, capture=capture)
+    if capture:
+        graphics.begin(work, run=Recorded({"ioreg": sample("ioreg-m1pro.txt")}))
+    work.captured.append(hang.capture(4711, work, run=run))
+    return hang.collect(work, run=run), run
+
+
+def test_a_capture_as_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    part, run = captured(tmp_path, monkeypatch, SAYS, root=True, capture=True)
+    assert {Path(words[0]).name for words in run.asked} == {"ps", "sample", "spindump", "dtrace", "ioreg"}
+    assert all(limit and limit <= 40 for limit in run.limits)
+    assert "secret_frame_of_another" not in str(part)
+    assert not list(tmp_path.glob("spindump-*"))  # which has everybody's stacks
+    structured = json.loads(json.dumps(part))["captures"][0]["answer"]
+    assert (structured["kind"], structured["frameworks"], structured["entered"]) == ("framework", ["Metal", "IOKit"], 2)
+    findings = by_name(list(hang.diagnose(part)))
+    assert findings["hang"].grade is Grade.FAIL
+    assert "below Metal and IOKit" in findings["hang"].seen
+    assert findings["hang: GPU"].grade is Grade.FAIL
+    differences = findings["hang: accelerators"].seen
+    assert "busy count 0 -> 1" in differences
+    assert "Device Utilization % 2 -> 34" in differences
+    assert "opened by — -> pid 4711, go" in differences
+    assert "WindowServer" not in str(part)  # who else uses the GPU is nobody's business
+    assert set(findings) == {"hang", "hang: GPU", "hang: accelerators"}
+
+
+def test_only_the_first_hang_is_captured_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    work, run = job(tmp_path, capture=True), Recorded(SAYS)
+    work.captured.append(hang.capture(4711, work, run=run))
+    second = hang.capture(4712, work, run=run)
+    assert "only the first hang" in second["spindump"]["skipped"]
+    assert "text" in second["sample"]
+
+
+def test_without_root_it_says_what_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    part, run = captured(tmp_path, monkeypatch, SAYS, root=False, capture=True)
+    assert {Path(words[0]).name for words in run.asked} == {"ps", "sample", "ioreg"}
+    findings = by_name(list(hang.diagnose(part)))
+    assert findings["hang: dtrace"].grade is Grade.SKIPPED
+    assert "needs root" in findings["hang: spindump"].seen
+
+
+def test_without_capture_only_sample_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    part, run = captured(tmp_path, monkeypatch, SAYS, root=True, capture=False)
+    assert {Path(words[0]).name for words in run.asked} == {"ps", "sample"}
+    assert all(limit and limit <= 4 for limit in run.limits)
+    assert "--capture" in by_name(list(hang.diagnose(part)))["hang: dtrace"].seen
+
+
+def test_sample_writes_nowhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, run = captured(tmp_path, monkeypatch, SAYS, root=False, capture=False)
+    words = next(each for each in run.asked if each[0].endswith("sample"))
+    assert Path(words[words.index("-file") + 1]).parent == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (MISSING, "cannot run it"),
+        (HANGS, "did not end within 4 s"),
+        ("sample cannot examine process 4711 (go) because you do not have appropriate privileges", "cannot examine"),
+        ("", "it said nothing"),
+    ],
+)
+def test_a_tool_that_tells_nothing_is_skipped_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: Said, reason: str
+) -> None:
+    part, _ = captured(tmp_path, monkeypatch, {**SAYS, "sample": said}, root=False, capture=False)
+    findings = by_name(list(hang.diagnose(part)))
+    assert findings["hang: sample"].grade is Grade.SKIPPED
+    assert reason in findings["hang: sample"].seen
+
+
+def test_when_the_time_is_up_nothing_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    run = Recorded(SAYS)
+    hang.capture(4711, job(tmp_path, deadline=time.monotonic() - 1, capture=False), run=run)
+    assert run.asked == []
+
+
+@pytest.mark.parametrize("flags", ["20024006\n", "sample"])
+def test_a_translated_process_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str) -> None:
+    says = {**SAYS, "ps": flags}
+    if flags == "sample":
+        says |= {"ps": "", "sample": sample("sample-metal.txt").replace("ARM64", "X86-64 (Translated)")}
+    part, _ = captured(tmp_path, monkeypatch, says, root=False, capture=False)
+    assert by_name(list(hang.diagnose(part)))["hang: Rosetta"].grade is Grade.WARN
+
+
+def test_elsewhere_it_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    part = hang.collect(job(tmp_path), run=Recorded({}))
+    (finding,) = hang.diagnose(part)
+    assert (finding.grade, finding.seen) == (Grade.SKIPPED, "needs macOS")
+
+
+HOSTILE: tuple[Any, ...] = (
+    None,
+    [],
+    "text",
+    {},
+    {"captures": "no list"},
+    {"captures": [None, 7, {}, {"sample": 3}, {"sample": {"text": 4}, "pid": "x", "accelerators": {"during": 1}}]},
+    {"captures": [{"accelerators": {"before": {"nodes": 3}, "during": {"nodes": [{"name": {}}, None]}}}]},
+    {"captures": [{"flags": {"text": "zz"}, "dtrace": {"text": "gobuild 1 syscall:x\n y`\n"}}]},
+)
+
+
+@pytest.mark.parametrize("part", HOSTILE)
+def test_evidence_of_the_wrong_form_is_no_crash(part: Any) -> None:
+    assert list(hang.diagnose(part)) is not None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "    + 1 a  (in b) + 1  [0x1]\n",
+        "    1 Thread_1\n",
+        "+ ! : | " * 200 + "1 a\n",
+        "    + " + "9" * 9 + " " * 3 + "\n",
+        "  1 a (b + 1) [0x1] 1-9\n",
+        " *1  " + "(" * 500 + "\n",
+        "  Thread 0x1 " + "1 samples " * 50 + "\n",
+        "gobuild 1 syscall:a\n `+0x\n",
+        "0x1 - 0x2 +" + "<" * 400 + ">\n",
+    ],
+)
+def test_a_long_hostile_text_takes_no_long(line: str) -> None:
+    head = {"    +": "Call graph:\n    1 Thread_1\n", "  1 a": "Process: a [1]\n  Thread 0x1\n"}.get(line[:5], "")
+    text = (head + line * (asking.LIMIT // len(line)))[: asking.LIMIT]
+    began = time.process_time()
+    for read in (sampled.read, spindumped.read, dtraced.read):
+        answer([read(text)])
+    assert time.process_time() - began < 8  # CPU seconds; about two where it is slowest
+
+
+def test_deep_trees_and_escapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = "".join(f"    {'  ' * min(depth, 900)}1 f\x1b[31m{depth}  (in x)\n" for depth in range(1000))
+    text = f"Process: x [1]\nCall graph:\n    1 Thread_1\n{deep}"
+    part, _ = captured(tmp_path, monkeypatch, {**SAYS, "sample": text}, root=False, capture=False)
+    finding = by_name(list(hang.diagnose(part)))["hang"]
+    assert "\x1b" not in finding.seen
+    assert len(finding.seen) < 3000

@@ -1,0 +1,465 @@
+"""A go command that macOS kills, distrusts or translates; snapshots of the graphics. Samples: tests/data/doctor."""
+
+import json
+import plistlib
+import struct
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doctor_macos import DATA, MISSING, Recorded, Said, job, sample
+
+from gobuild.doctor.macos import graphics, ioreg, ioregtext, killed, reasons, rosetta, signing
+from gobuild.doctor.model import Finding, Grade
+from gobuild.errors import ConfigError
+
+TOPICS = (graphics, killed, rosetta, signing)
+
+
+@pytest.fixture(autouse=True)
+def mac(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    yield
+
+
+def by_name(findings: Iterator[Finding]) -> dict[str, Finding]:
+    return {each.name: each for each in findings}
+
+
+# Signatures, Gatekeeper, quarantine, SIP
+
+ABSENT = "xattr: /usr/local/go/bin/go: No such xattr: com.apple.quarantine\n"
+SIGNED: dict[str, Said] = {
+    "codesign --verify": "go: valid on disk\ngo: satisfies its Designated Requirement\n",
+    "codesign -dvvv": sample("codesign-adhoc.txt"),
+    "spctl --status": "assessments enabled\n",
+    "spctl --assess": "go: rejected\n",
+    "csrutil": "System Integrity Protection status: enabled.\n",
+    "xattr": ABSENT,
+}
+
+
+def test_an_ad_hoc_signature_is_fine(tmp_path: Path) -> None:
+    findings = by_name(signing.diagnose(signing.collect(job(tmp_path), run=Recorded(SIGNED))))
+    assert {each.grade for each in findings.values()} == {Grade.OK}
+    assert findings["signer"].seen == "nobody: ad hoc (adhoc,linker-signed)"
+    assert "counts only for quarantined files" in findings["Gatekeeper"].seen
+    assert findings["quarantine"].seen == "none"
+
+
+def test_what_codesign_displays() -> None:
+    said = signing.codesigned(sample("codesign-adhoc.txt"))
+    assert (said["Identifier"], said["Format"], said["Page size"]) == ("foo", "Mach-O thin (arm64)", "4096")
+    assert signing.codesigned(sample("codesign-apple.txt"))["Authority"] == "Software Signing"
+
+
+def judged(name: str, said: str, **more: str) -> dict[str, Finding]:
+    """One tool's answer changed, in the evidence itself."""
+    part = {key: {"code": 0, "text": ""} for key in signing.JUDGES}
+    part |= {"status": {"code": 0, "text": more.get("status", "assessments enabled\n")}}
+    part |= {key: {"code": 0, "text": text} for key, text in {name: said, **more}.items()}
+    return by_name(signing.diagnose(part))
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "finding", "grade", "seen"),
+    [
+        ("codesign", sample("codesign-apple.txt"), "signer", Grade.OK, "Software Signing, team not set"),
+        ("codesign", "go: code object is not signed at all\n", "signer", Grade.WARN, "not signed"),
+        ("codesign", "\x1b[2J???", "signer", Grade.SKIPPED, "nothing that is known"),
+        (
+            "verify",
+            "go: invalid signature (code or signature have been modified)\n",
+            "signature",
+            Grade.FAIL,
+            "modified",
+        ),
+        (
+            "verify",
+            "go: valid on disk\ngo: does not satisfy its designated Requirement\n",
+            "signature",
+            Grade.FAIL,
+            "does not satisfy",
+        ),
+        (
+            "assess",
+            "go: accepted\nsource=Notarized Developer ID\n",
+            "Gatekeeper",
+            Grade.OK,
+            "accepted; source=Notarized",
+        ),
+        (
+            "assess",
+            "go: rejected (the code is valid but does not seem to be an app)\norigin=Developer ID Application: X\n",
+            "Gatekeeper",
+            Grade.OK,
+            "does not seem to be an app",
+        ),
+        ("quarantine", ABSENT, "quarantine", Grade.OK, "none"),
+        (
+            "quarantine",
+            "0001;54208977;Google\\x20Chrome;6450771A-E86F-4986-9826-58BDD7872659\n",
+            "quarantine",
+            Grade.WARN,
+            "set by Google Chrome, flags 0001: nobody has agreed yet",
+        ),
+        ("quarantine", "00c1;54208977;Safari;\n", "quarantine", Grade.OK, "the user has agreed"),
+        ("quarantine", "zz;;", "quarantine", Grade.SKIPPED, "not read"),
+        ("sip", "System Integrity Protection status: disabled.\n", "SIP", Grade.WARN, "disabled"),
+        (
+            "sip",
+            "System Integrity Protection status: unknown (Custom Configuration).\n\nConfiguration:\n",
+            "SIP",
+            Grade.WARN,
+            "Custom",
+        ),
+        ("sip", "command not found", "SIP", Grade.SKIPPED, "nothing that is known"),
+    ],
+)
+def test_each_answer_has_its_verdict(name: str, said: str, finding: str, grade: Grade, seen: str) -> None:
+    found = judged(name, said)[finding]
+    assert found.grade is grade
+    assert seen in found.seen
+    assert found.advice or grade not in (Grade.WARN, Grade.FAIL)
+
+
+def test_rejected_and_quarantined_is_what_fails() -> None:
+    quarantine = "0081;54208977;Safari;6450771A-E86F-4986-9826-58BDD7872659"
+    found = judged("assess", "go: rejected\nsource=no usable signature\n", quarantine=quarantine)
+    assert found["Gatekeeper"].grade is Grade.FAIL
+    assert "rejected; source=no usable signature" in found["Gatekeeper"].seen
+    assert judged("assess", "go: rejected\n", status="assessments disabled\n")["Gatekeeper"].grade is Grade.WARN
+
+
+def test_a_tool_that_is_not_there_is_skipped(tmp_path: Path) -> None:
+    part = signing.collect(job(tmp_path), run=Recorded({**SIGNED, "csrutil": MISSING}))
+    assert by_name(signing.diagnose(part))["SIP"].grade is Grade.SKIPPED
+
+
+# Killed
+
+LINES = sample("log-lines.txt").splitlines()
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        (1, "invalid page"),
+        (2, "invalid page"),
+        (3, "signature not loaded"),
+        (4, "not signed"),
+        (5, "security policy"),
+        (6, "no certificate"),
+        (7, "no certificate"),
+        (8, "broken signature with a team"),
+        (9, "no LC_UUID"),
+    ],
+)
+def test_every_known_line_is_explained(line: int, name: str) -> None:
+    ((reason, shown),) = reasons.explain(LINES[line - 1])
+    assert (reason.name, shown) == (name, LINES[line - 1])
+    assert reason.means
+    assert reason.source
+    assert reason.cure or reason.grade is Grade.OK
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("AMFI: code signature validation failed.", "signature refused"),
+        ("AMFI: '/x': unsuitable CT policy 0 for this platform/device, rejecting signature.", "signature refused"),
+        ("Reason: tried: '/x' (code signature invalid in '/x' (errno=1) sliceOffset=0x0)", "library signature"),
+        ("code signature in <1> '/x' not valid for use in process: library load disallowed", "library signature"),
+        ("'/x' not valid for use in process: library load disallowed by system policy", "library quarantined"),
+        ("Library not loaded: @rpath/a.dylib", "library missing"),
+        ("CODESIGNING, Code 4 Launch Constraint Violation", "launch constraint"),
+        ("CODESIGNING, Code 1 Taskgated Invalid Signature", "taskgated"),
+        ("AMFI: Code has restricted entitlements, but the validation failed", "restricted entitlements"),
+        ("dyld[1]: Symbol not found: _x", "symbol missing"),
+        ("zsh: bad CPU type in executable: go", "wrong architecture"),
+    ],
+)
+def test_other_words_of_the_issue(line: str, name: str) -> None:
+    assert [each.name for each, _ in reasons.explain(line)] == [name]
+
+
+def test_every_row_can_be_found() -> None:
+    """By a line of the samples, or of the tests here: a row that nothing finds would be a guess."""
+    text = Path(__file__).read_text(encoding="utf-8") + sample("log-lines.txt")
+    assert all(any(each.words.search(line) for line in text.splitlines()) for each in reasons.REASONS)
+
+
+def test_other_lines_are_not() -> None:
+    assert list(reasons.explain(LINES[9])) == []
+
+
+def test_hostile_lines_take_no_long() -> None:
+    began = time.process_time()
+    for line in ("CODE SIGNING: " * 300, "AMFI: " * 700, "code signature in " * 230, "a" * 10**5):
+        list(reasons.explain((line + "\n") * 50))
+    assert time.process_time() - began < 8
+
+
+def test_crash_reports() -> None:
+    page = killed.crash(sample("crash-codesigning.ips"))
+    assert page == {
+        "path": "/Users/USER/*/main",
+        "at": "2023-10-17 11:28:44.4118 +0800",
+        "translated": False,
+        "signal": "SIGKILL (Code Signature Invalid)",
+        "namespace": "CODESIGNING",
+        "code": 2,
+        "indicator": "Invalid Page",
+        "reasons": [],
+    }
+    loader = killed.crash(sample("crash-dyld.ips"))
+    assert loader["reasons"][0] == "Symbol not found: __ZN5boost10filesystem4path9append_v3ERKS1_"
+    for broken in ("", "{}\n", "{}\n[]", "{}\n" + "[" * 100_000):
+        with pytest.raises(ValueError, match=r".*"):
+            killed.crash(broken)
+
+
+def dead(folder: Path, says: dict[str, Said], *, report: str = "", **how: Any) -> tuple[dict[str, Finding], Recorded]:
+    work = job(folder, **how)
+    if report:
+        place = folder / "home" / killed.REPORTS
+        place.mkdir(parents=True)
+        (place / "go-2026-11-23-150000.ips").write_text(sample(report), encoding="utf-8")
+        (place / "gone-2026-11-23-150000.ips").write_text(sample("crash-dyld.ips"), encoding="utf-8")
+    run = Recorded(says)
+    return by_name(killed.diagnose(json.loads(json.dumps(killed.collect(work, run=run))))), run
+
+
+def test_a_killed_go_is_explained_by_the_log_and_its_crash_report(tmp_path: Path) -> None:
+    findings, run = dead(tmp_path, {"version": -9, "show": sample("log.ndjson")}, report="crash-codesigning.ips")
+    assert set(findings) == {"killed: invalid page"}  # another program's security policy is not ours
+    found = findings["killed: invalid page"]
+    assert found.grade is Grade.FAIL
+    assert "p=4159[go]" in found.seen or "CODESIGNING, Code 2 Invalid Page" in found.seen
+    assert "golang/go#63997" in found.seen
+    assert "codesign --force --sign -" in found.advice
+    log = next(words for words in run.asked if "show" in words)
+    assert log[log.index("--style") + 1] == "ndjson"
+
+
+def test_dyld_says_it_on_standard_error(tmp_path: Path) -> None:
+    said = "dyld[3844]: missing LC_UUID load command in /usr/local/go/bin/go\n"
+    run = Recorded({"version": said})
+    part = killed.collect(job(tmp_path), run=run)
+    part["go"]["code"] = -6  # dyld aborts
+    part["log"], part["reports"] = {"skipped": "log: Could not open local log store"}, []
+    findings = by_name(killed.diagnose(part))
+    assert findings["killed: no LC_UUID"].grade is Grade.FAIL
+    assert "link-uuid" in findings["killed: no LC_UUID"].advice
+    assert findings["killed: log"].grade is Grade.SKIPPED
+
+
+def test_a_go_that_lives_costs_no_log(tmp_path: Path) -> None:
+    findings, run = dead(tmp_path, {"version": "go version go1.22.10 darwin/arm64\n"})
+    assert findings["killed"].grade is Grade.OK
+    assert [words[1:] for words in run.asked] == [("version",)]
+
+
+def test_killed_without_a_word_says_so(tmp_path: Path) -> None:
+    findings, _ = dead(tmp_path, {"version": -9, "show": ""})
+    assert findings["killed"].grade is Grade.FAIL
+    assert "no reason that is known here" in findings["killed"].seen
+
+
+def test_asked_for_captures_old_lines_only_warn(tmp_path: Path) -> None:
+    findings, _ = dead(tmp_path, {"version": "go version\n", "show": sample("log.ndjson")}, capture=True)
+    assert findings["killed: invalid page"].grade is Grade.WARN
+
+
+def test_old_reports_are_of_other_runs(tmp_path: Path) -> None:
+    import os
+
+    place = tmp_path / "home" / killed.REPORTS
+    place.mkdir(parents=True)
+    path = place / "go-2020-01-01-000000.ips"
+    path.write_text(sample("crash-codesigning.ips"), encoding="utf-8")
+    os.utime(path, (1, 1))
+    part = killed.collect(job(tmp_path), run=Recorded({"version": -9, "show": ""}))
+    assert part["reports"] == []
+
+
+# Rosetta
+
+
+def macho(cpu: int) -> bytes:
+    return struct.pack("<II", rosetta.MACHO, cpu) + bytes(24)
+
+
+FAT = struct.pack(">II", rosetta.FAT, 2) + b"".join(struct.pack(">I", cpu) + bytes(16) for cpu in rosetta.CPUS)
+
+
+def test_the_first_bytes_say_the_architecture(darwin_wheel: Path) -> None:
+    assert rosetta.architectures(FAT) == ["x86_64", "arm64"]
+    assert rosetta.architectures(macho(7)) == ["CPU type 0x7"]
+    assert rosetta.architectures(b"\xca\xfe\xba\xbe\x00\x00\x00\x37") == []  # a Java class
+    for nothing in (b"", b"\x7fELF", b"#!/bin/sh\n"):
+        assert rosetta.architectures(nothing) == []
+    with (darwin_wheel / "bin/go").open("rb") as file:
+        assert rosetta.architectures(file.read(400)) == ["arm64"]
+
+
+@pytest.mark.parametrize(
+    ("header", "arm", "uname", "translated", "grades"),
+    [
+        (macho(0x0100000C), "1", "arm64", "0", {"Rosetta": Grade.OK}),
+        (FAT, "1", "arm64", "0", {"Rosetta": Grade.OK}),
+        (macho(0x01000007), "1", "arm64", "0", {"Rosetta": Grade.WARN}),
+        (macho(0x01000007), "1", "x86_64", "1", {"Rosetta": Grade.WARN, "Rosetta: shell": Grade.WARN}),
+        (macho(0x0100000C), "1", "x86_64", "1", {"Rosetta": Grade.OK, "Rosetta: shell": Grade.WARN}),
+        (macho(0x01000007), "sysctl: unknown oid", "x86_64", "sysctl: unknown oid", {"Rosetta": Grade.OK}),
+        (macho(0x0100000C), "sysctl: unknown oid", "x86_64", "", {"Rosetta": Grade.FAIL}),
+        (b"#!/bin/sh\n", "1", "arm64", "0", {"Rosetta": Grade.SKIPPED}),
+    ],
+)
+def test_rosetta(
+    tmp_path: Path, header: bytes, arm: str, uname: str, translated: str, grades: dict[str, Grade]
+) -> None:
+    (tmp_path / "go").write_bytes(header)
+    run = Recorded({"sysctl.proc_translated": translated, "hw.optional.arm64": arm, "uname": uname + "\n"})
+    part = rosetta.collect(job(tmp_path, go=tmp_path / "go"), run=run)
+    assert {name: each.grade for name, each in by_name(rosetta.diagnose(part)).items()} == grades
+
+
+# Snapshots of the accelerators
+
+
+def read(name: str) -> tuple[ioreg.Accelerator, ...]:
+    return ioreg.read((DATA / name).read_bytes())
+
+
+def test_the_text_form() -> None:
+    (node,) = read("ioreg-m1pro.txt")
+    assert (node.name, node.kind, node.id) == ("AGXAcceleratorG13X", "AGXAcceleratorG13X", 0x10000087C)
+    assert (node.busy, node.busy_ms, node.score, node.power) == (0, 17, None, None)
+    assert node.statistics["Device Utilization %"] == 2
+    assert node.statistics["fLastSubmissionPID"] == 390
+    (during,) = read("ioreg-during.txt")
+    assert (during.busy, during.power, during.power_max, during.score) == (1, 1, 1, 0)
+    assert (during.model, during.clients) == ("Apple M1 Pro", ("pid 390, WindowServer", "pid 4711, go"))
+
+
+def test_the_xml_form() -> None:
+    (node,) = read("ioreg-m4pro.plist")
+    assert (node.kind, node.model, node.busy, node.busy_ms) == ("AGXAcceleratorG16X", "Apple M4 Pro", 0, 17)
+    assert (node.power, node.power_max, node.score) == (2, 2, 89999)
+    assert node.clients == ("pid 390, WindowServer",)
+
+
+def test_two_saved_snapshots() -> None:
+    found = ioreg.compare(DATA / "ioreg-m1pro.txt", DATA / "ioreg-during.txt")
+    table = ioreg.rows(found)
+    assert all(len(row) == len(ioreg.COLUMNS) for row in table)
+    assert {(what, before, after) for _, what, before, after in table} >= {
+        ("busy count", "0", "1"),
+        ("busy, ms", "17", "917"),
+        ("power state", "—", "1"),
+        ("Device Utilization %", "2", "34"),
+        ("fLastSubmissionPID", "390", "4711"),
+        ("opened by", "—", "pid 4711, go"),
+    }
+    assert ioreg.compare(DATA / "ioreg-m1pro.txt", DATA / "ioreg-m1pro.txt") == ()
+    other = ioreg.compare(DATA / "ioreg-m1pro.txt", DATA / "ioreg-m4pro.plist")
+    assert [(each.what, each.before, each.after) for each in other] == [("node", "there", "—"), ("node", "—", "there")]
+
+
+ENTITIES = b"""<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "c">]><plist><array><string>&b;</string></array></plist>"""
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "no accelerator"),
+        (b"hello", "no output of ioreg"),
+        (b"bplist00", "no output of ioreg"),
+        (b"<?xml version='1.0'?><plist><array>", "no XML property list"),
+        (ENTITIES, "no XML property list"),
+        (plistlib.dumps(["text"]), "no dictionary"),
+        (plistlib.dumps([{"IORegistryEntryChildren": 3}]), "no array"),
+        (b"<plist>" + b"<array>" * 100_000, "no XML property list"),
+        (b'+-o A  <class A>\n  "AGCInfo" = {"a"=1\n', "no value"),
+        (b'+-o A  <class A>\n  "AGCInfo" = ' + b"(" * 1000 + b"\n", "no value"),
+        (b'+-o A  <class A>\n  "AGCInfo" = {"a"=1,"b$\n', "-w 0"),
+        (b'+-o A  <class A>\n  "AGCInfo" = ;rm\n', "no value"),
+    ],
+)
+def test_a_snapshot_that_is_none_is_refused(tmp_path: Path, data: bytes, says: str) -> None:
+    path = tmp_path / "snapshot"
+    path.write_bytes(data)
+    with pytest.raises(ConfigError, match=says) as caught:
+        ioreg.compare(path, path)
+    assert "ioreg -a" in caught.value.hint
+
+
+def test_a_snapshot_that_is_not_there_or_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="cannot read"):
+        ioreg.compare(tmp_path / "none", tmp_path / "none")
+    monkeypatch.setattr(ioreg, "LARGEST", 10)
+    with pytest.raises(ConfigError, match="MiB"):
+        ioreg.compare(DATA / "ioreg-m1pro.txt", DATA / "ioreg-m1pro.txt")
+
+
+def test_values_of_the_text_form() -> None:
+    read = ioregtext.value('{"a"=1,"b c"={"d"="e,f","n"=-2},"g"=<6b10>,"i"={},"j"=(),"k"=3}')
+    assert read == {"a": 1, "n": -2, "k": 3}
+    assert [ioregtext.value(each) for each in ('"x"', "12", '<"Apple M1 Pro">')] == ["x", 12, "Apple M1 Pro"]
+
+
+def test_what_was_left_out_ends_a_node() -> None:
+    """The doctor keeps the beginning and the end of a long output: the end is not the first node's."""
+    text = sample("ioreg-m1pro.txt").replace("    }\n", "") + "[5 bytes and the lines they cut are left out]\n"
+    (node,) = ioreg.read((text + '      "IOProbeScore" = 7\n').encode())
+    assert node.score is None
+
+
+def snapshot(folder: Path, said: Said) -> dict[str, Any]:
+    work, run = job(folder), Recorded({"ioreg": said})
+    graphics.begin(work, run=run)
+    assert list(graphics.silent({})) == []
+    return graphics.collect(work, run=run)
+
+
+def test_an_accelerator_at_rest_and_one_that_is_not(tmp_path: Path) -> None:
+    part = snapshot(tmp_path, sample("ioreg-m1pro.txt"))
+    found = by_name(graphics.diagnose(json.loads(json.dumps(part))))["accelerator AGXAcceleratorG13X"]
+    assert (found.grade, found.seen) == (
+        Grade.OK,
+        "AGXAcceleratorG13X : busy 0, power state — of —, probe score —",
+    )
+    part = snapshot(tmp_path, sample("ioreg-during.txt"))
+    assert by_name(graphics.diagnose(part))["accelerator AGXAcceleratorG13X"].grade is Grade.WARN
+    assert "WindowServer" not in json.dumps(part)
+
+
+@pytest.mark.parametrize("said", [MISSING, "", "garbage"])
+def test_no_snapshot_is_skipped(tmp_path: Path, said: Said) -> None:
+    part = snapshot(tmp_path, said)
+    assert by_name(graphics.diagnose(part))["accelerators"].grade is Grade.SKIPPED
+
+
+# All of them
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_elsewhere_nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, topic: Any) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    run = Recorded({})
+    (finding,) = topic.diagnose(topic.collect(job(tmp_path), run=run))
+    assert (finding.grade, finding.seen, run.asked) == (Grade.SKIPPED, "needs macOS", [])
+
+
+WRONG = {"text": ["x"], "code": "x", "nodes": [{"name": 1}, 3], "log": [], "go": [{}], "reports": {"x": 1}, "path": 3}
+
+
+@pytest.mark.parametrize("part", [None, [], "x", {}, {"skipped": 3}, WRONG, {**WRONG, "go": {"code": -9}, "log": 1}])
+@pytest.mark.parametrize("topic", TOPICS)
+def test_evidence_of_the_wrong_form_is_no_crash(topic: Any, part: Any) -> None:
+    findings = list(topic.diagnose(part))
+    assert all(each.grade in (Grade.SKIPPED, Grade.OK, Grade.FAIL) for each in findings)

@@ -1,0 +1,424 @@
+"""The doctor on real toolchains: environments with one thing wrong each, files that do not belong, old releases."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from doctor_toys import examined, fake, finding, only, room
+from e2e.builds import Build
+from goserver import serving
+from inside import gobuild
+from needs import needs
+
+from gobuild import doctor
+from gobuild.doctor import (
+    Diagnosis,
+    Grade,
+    binary,
+    environment,
+    examine,
+    latency,
+    preload,
+    releases,
+    switching,
+    toolchain,
+)
+from gobuild.fetch import index
+from gobuild.model import Target
+from gobuild.settings import Settings
+
+UNKNOWN = "go: unknown GOEXPERIMENT gpu"
+
+PREPARED: tuple[tuple[str, dict[str, str], str, Grade, str], ...] = (
+    ("nothing set", {}, latency.OWN, Grade.OK, "5 runs"),
+    ("the article's cure", {"GOEXPERIMENT": "nogpu"}, "GOEXPERIMENT", Grade.FAIL, UNKNOWN),
+    ("one of two unknown", {"GOEXPERIMENT": "loopvar,nogpu"}, "GOEXPERIMENT", Grade.FAIL, f"nogpu: {UNKNOWN}"),
+    ("a known experiment", {"GOEXPERIMENT": "loopvar"}, "GOEXPERIMENT", Grade.WARN, "this toolchain knows it"),
+    ("an unknown flag", {"GOFLAGS": "-nogpu"}, "GOFLAGS", Grade.FAIL, "unknown flag -nogpu"),
+    ("a wrapper of tools", {"GOFLAGS": "-toolexec=/x/y"}, "GOFLAGS", Grade.WARN, "through that program"),
+    ("another GOROOT", {"GOROOT": "{old}"}, "GOROOT", Grade.FAIL, "(go1.21.13), and this go's own is"),
+    ("its own GOROOT by a link", {"GOROOT": "{link}"}, "GOROOT", Grade.OK, "which is this go's own"),
+    ("another toolchain", {"GOTOOLCHAIN": "go1.99.0"}, "GOTOOLCHAIN", Grade.WARN, "go1.99.0 is used in place of"),
+    ("an unknown setting", {"GODEBUG": "nogpu=1,gctrace=0"}, "GODEBUG", Grade.WARN, "knows no nogpu,"),
+    ("a known setting", {"GODEBUG": "asyncpreemptoff=1"}, "GODEBUG", Grade.OK, "settings this toolchain knows"),
+    ("a preloaded library", {"LD_PRELOAD": "{library}"}, "LD_PRELOAD", Grade.WARN, "2 functions run when it is loaded"),
+    ("a library that is gone", {"LD_PRELOAD": "/no/such.so"}, "LD_PRELOAD", Grade.WARN, "No such file"),
+    ("a library by its name", {"LD_PRELOAD": "libnone.so"}, "LD_PRELOAD", Grade.WARN, "in folders of its own"),
+    ("a Metal wrapper", {"METAL_DEVICE_WRAPPER_TYPE": "1"}, "METAL_DEVICE_WRAPPER_TYPE alone", Grade.OK, "5 runs"),
+)
+"""A name, the variables, the finding that must tell, its grade and words."""
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shared library with a constructor."""
+    folder = tmp_path_factory.mktemp("library")
+    (folder / "c.c").write_text("__attribute__((constructor)) static void hello(void) {}\n")
+    subprocess.run([needs("gcc", "cc"), "-shared", "-fPIC", "-o", folder / "c.so", folder / "c.c"], check=True)
+    return folder / "c.so"
+
+
+def _judge(
+    root: Path, folder: Path, row: tuple[str, dict[str, str], str, Grade, str], fill: Mapping[str, Path]
+) -> None:
+    called, variables, name, grade, words = row
+    env = room(folder, **{key: value.format(**fill) for key, value in variables.items()})
+    found = examined(root, folder, env)
+    verdict = finding(found, name)
+    assert (verdict.grade, words in verdict.seen) == (grade, True), f"{called}: {verdict}"
+    if UNKNOWN in words:
+        assert verdict.advice.startswith("unset GOEXPERIMENT (go env -u GOEXPERIMENT")
+        assert f"exit code 2: {UNKNOWN}" in finding(found, "GOEXPERIMENT alone").seen
+        assert finding(found, latency.CLEAN).grade is Grade.OK
+        assert finding(found, latency.OWN).grade is Grade.FAIL
+    if grade is not Grade.OK:
+        # Nothing else is blamed: one setting, and what follows from it.
+        blamed = {each.name.removesuffix(" alone") for each in found.findings if each.grade is Grade.FAIL}
+        assert blamed <= {name, latency.OWN}, f"{called}: {blamed}"
+
+
+def _each(root: Path, old: Path, library: Path, folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """The first environment with all topics, the others with those that an environment can change."""
+    fill = {"old": old, "library": library, "link": folder / "link"}
+    fill["link"].symlink_to(root)
+    for number, row in enumerate(PREPARED):
+        _judge(root, folder / str(number), row, fill)
+        only(patch, "start latency", "environment")
+    patch.undo()
+
+
+@pytest.mark.slow
+def test_an_upstream_toolchain_in_each_environment(
+    get_goroot: Callable[[str, Target], Path],
+    go_wheel: Path,
+    library: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _each(go_wheel, get_goroot("1.21.13", Target.host()), library, tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+def test_a_patched_toolchain_in_each_environment(
+    native: Build,
+    get_goroot: Callable[[str, Target], Path],
+    library: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (root,) = native.work.glob("*/go")
+    _each(root, get_goroot("1.21.13", Target.host()), library, tmp_path, monkeypatch)
+    env = room(tmp_path / "auto", GOTOOLCHAIN="auto")
+    verdict = finding(examined(root, tmp_path / "auto", env), "GOTOOLCHAIN")
+    assert (verdict.grade, "silently replaces the patched toolchain" in verdict.seen) == (Grade.WARN, True)
+    archive = native.one(f"go*.{Target.host().dashed}.tar.gz")
+    found = examined(root, tmp_path / "auto", env, against=archive)
+    assert finding(found, "files").grade is Grade.OK, finding(found, "files")
+    assert "3 applied" in finding(found, "identity").seen
+
+
+def _snapshot(*folders: Path) -> dict[str, str]:
+    found = {}
+    for folder in folders:
+        for place, names, files in os.walk(folder):
+            for name in [*names, *files]:
+                path = Path(place, name)
+                told = path.lstat()
+                content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+                found[str(path)] = f"{told.st_mode:o} {told.st_mtime_ns} {content}"
+    return found
+
+
+@pytest.mark.slow
+def test_nothing_is_written_anywhere(
+    get_goroot: Callable[[str, Target], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Go 1.27, which counts its runs in the home folder unless it is told not to, in a folder that asks for newer."""
+    root = get_goroot("1.27.3", Target.host())
+    tmp = tmp_path / "tmp"
+    tmp.mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    places = [
+        tmp_path / "home",
+        tmp_path / "cwd",
+        tmp_path / "cache",
+        tmp,
+        root / "bin",
+        root / "pkg",
+        root / "src/cmd",
+    ]
+    for place in places[:3]:
+        place.mkdir()
+    (tmp_path / "cwd/go.mod").write_text("module x\n\ngo 1.99\n\ntoolchain go1.99.1\n")
+    env = room(tmp_path, GOCACHE=str(tmp_path / "cache/go"), GOTOOLCHAIN="auto", GOPATH=str(tmp_path / "cache/gopath"))
+    before = _snapshot(*places)
+    found = examined(root, tmp_path, env, cwd=tmp_path / "cwd")
+    assert _snapshot(*places) == before
+    assert finding(found, latency.OWN).grade is Grade.OK
+    verdict = finding(found, "go.mod")
+    assert (verdict.grade, "go switches to that toolchain" in verdict.seen) == (Grade.WARN, True), verdict
+
+
+def test_the_users_file_of_go_env_w_is_heard(go_wheel: Path, tmp_path: Path) -> None:
+    env = room(tmp_path)
+    file = tmp_path / "home/.config/go/env"
+    file.parent.mkdir(parents=True)
+    file.write_text("GOEXPERIMENT=nogpu\nGOTOOLCHAIN=local\n")
+    found = examined(go_wheel, tmp_path, env)
+    verdict = finding(found, "GOEXPERIMENT")
+    assert (verdict.grade, "set in ~/.config/go/env by go env -w" in verdict.seen) == (Grade.FAIL, True)
+    assert finding(found, latency.CLEAN).grade is Grade.OK
+    assert "or the file of go env -w" in finding(found, latency.OWN).advice
+    assert "go env -w wins" in finding(found, "GOTOOLCHAIN").seen
+
+
+@pytest.fixture(scope="module")
+def overlaid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive of a small toolchain, and beside it what is left of that after an unpack over an old one."""
+    folder = tmp_path_factory.mktemp("overlaid")
+    root = folder / "go"
+    for name in ("VERSION", *(f"src/runtime/f{each}.go" for each in range(40))):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("go1.22.10\ntime 2024-11-27T20:27:20Z\n" if name == "VERSION" else f"package {name}\n")
+        os.utime(root / name, (1732739240, 1732739240))
+    with tarfile.open(folder / "go.tar.gz", "w:gz") as tar:
+        tar.add(root, "go")
+    return folder
+
+
+def _files(root: Path, folder: Path, against: Path | None) -> doctor.Finding:
+    go = root / "bin/go"
+    if not go.exists():
+        go.parent.mkdir()
+        go.write_text("#!/bin/sh\necho go version go1.22.10 linux/amd64\n")
+        go.chmod(0o755)
+        os.utime(go, (1732739240, 1732739240))
+    return finding(examined(root, folder, room(folder), against=against), "files")
+
+
+def test_files_of_an_older_release_are_found(overlaid: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(overlaid / "go", tmp_path / "go")
+    assert _files(root, tmp_path, None).grade is Grade.OK
+    (root / "src/runtime/old.go").write_text("package runtime\n")
+    by_time = _files(root, tmp_path, None)
+    assert (by_time.grade, "src/runtime/old.go" in by_time.seen) == (Grade.WARN, True), by_time
+    (root / "src/runtime/f1.go").unlink()
+    os.truncate(root / "src/runtime/f2.go", 3)
+    instead = examined(root / "bin/go", tmp_path, room(tmp_path))
+    assert finding(instead, "verify", binary.GROUP).grade is Grade.FAIL  # a script in place of a GOROOT's own go
+    by_content = _files(root, tmp_path, overlaid / "go.tar.gz")
+    assert by_content.grade is Grade.FAIL
+    for words in (
+        "1 changed: src/runtime/f2.go",
+        "1 missing: src/runtime/f1.go",
+        "2 left over: bin/go, src/runtime/old.go",
+    ):
+        assert words in by_content.seen, by_content
+    (root / "VERSION").write_text("go1.22.11\n")
+    other = _files(root, tmp_path, overlaid / "go.tar.gz")
+    assert (other.grade, "is of go1.22.10, and this GOROOT of go1.22.11" in other.seen) == (Grade.FAIL, True), other
+    damaged = tmp_path / "damaged.tar.gz"
+    damaged.write_bytes((overlaid / "go.tar.gz").read_bytes()[:500])
+    assert _files(root, tmp_path, damaged).grade is Grade.FAIL  # asked for, and not done
+
+
+def test_a_module_is_compared_as_gos_command_unpacks_it(tmp_path: Path) -> None:
+    root, top = tmp_path / "go", "golang.org/toolchain@v0.0.1-go1.22.10.linux-amd64"
+    with zipfile.ZipFile(tmp_path / "m.zip", "w") as pack:
+        for name in ("VERSION", "go.mod", "src/_go.mod", "src/a.go", "misc/kept_in_the_archive_alone.go"):
+            path = root / name.replace("src/_go.mod", "src/go.mod")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("go1.22.10\n")
+            if not name.startswith("misc"):
+                pack.write(path, f"{top}/{name}")
+        pack.writestr(f"{top}/bin/go", "")
+    verdict = _files(root, tmp_path, tmp_path / "m.zip")
+    assert "1 changed: bin/go" in verdict.seen
+    assert "missing" not in verdict.seen
+    assert "left over" not in verdict.seen
+
+
+@pytest.mark.parametrize(
+    ("stamp", "newest", "grades"),
+    [
+        ("go1.27.3", ["1.27.3", "1.26.6"], (Grade.OK, Grade.OK)),
+        ("go1.26.4-acme1", ["1.27.3", "1.26.6"], (Grade.WARN, Grade.OK)),
+        ("go1.22.12", ["1.27.3", "1.26.6", "1.22.12"], (Grade.OK, Grade.WARN)),
+        ("go1.28rc1", ["1.27.3", "1.26.6"], (Grade.OK, Grade.OK)),
+        ("devel go1.28", ["1.27.3"], (Grade.SKIPPED,)),
+        ("go1.27.3", [], (Grade.SKIPPED,)),
+    ],
+)
+def test_how_far_behind(stamp: str, newest: list[str], grades: tuple[Grade, ...]) -> None:
+    found = list(releases.diagnose({"stamp": stamp, "source": "a table", "newest": newest}))
+    assert tuple(each.grade for each in found) == grades, found
+
+
+def _switching(stamp: str, env: str = "", file: str = "", root: str = "", **lines: str) -> dict[str, Grade]:
+    places = [
+        {"place": place, "value": value}
+        for place, value in (("the environment", env), ("go env -w", file), ("GOROOT/go.env", root))
+    ]
+    files = [{"path": "/x/go.mod", **lines}] if lines else []
+    return {each.name: each.grade for each in switching.diagnose({"places": places, "files": files}, stamp)}
+
+
+def test_who_wins_and_what_switches() -> None:
+    acme = "go1.22.10-acme1"
+    assert _switching(acme, root="local")["GOTOOLCHAIN"] is Grade.OK
+    assert _switching(acme, root="auto")["GOTOOLCHAIN"] is Grade.WARN
+    assert _switching("go1.22.10", root="auto")["GOTOOLCHAIN"] is Grade.OK
+    assert _switching(acme, env="local", file="auto", root="auto")["GOTOOLCHAIN"] is Grade.OK
+    assert _switching(acme, file="go1.23.1", root="local")["GOTOOLCHAIN"] is Grade.WARN
+    assert _switching(acme, env=f"{acme}+auto")["GOTOOLCHAIN"] is Grade.WARN
+    assert _switching(acme, env="local", go="1.22.10")["go.mod"] is Grade.OK
+    assert _switching(acme, env="local", go="1.23")["go.mod"] is Grade.FAIL
+    assert _switching(acme, env="auto", go="1.23")["go.mod"] is Grade.WARN
+    assert _switching(acme, env="auto", go="1.21", toolchain="go1.23.1")["go.mod"] is Grade.WARN
+    assert _switching(acme, env="local", go="1.21", toolchain="go1.23.1")["go.mod"] is Grade.OK
+    assert _switching("go1.28rc1", env="local", go="1.28")["go.mod"] is Grade.OK
+    assert _switching("", env="local", go="1.28")["go.mod"] is Grade.SKIPPED
+
+
+def test_two_toolchains_of_one_version_share_a_cache() -> None:
+    this, twin = ({"path": f"/{each}/go", "version": "go1.22.10", "compiler": each} for each in "ab")
+    part = {"own": {}, "clean": {}, "others": [this, this | {"path": "/c/go"}]}
+    assert [each.grade for each in environment._cache_findings(part)] == [Grade.OK]
+    (verdict,) = environment._cache_findings({**part, "others": [this, twin]})
+    assert (verdict.grade, "/b/go says go1.22.10 as well" in verdict.seen) == (Grade.WARN, True)
+
+
+def test_a_twin_on_path_is_found_and_not_run(go_wheel: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        for file, content in (("bin/go", (go_wheel / "bin/go").read_bytes()), ("pkg/tool/x/compile", name.encode())):
+            (tmp_path / name / file).parent.mkdir(parents=True)
+            (tmp_path / name / file).write_bytes(content)  # nobody may execute it
+    env = room(tmp_path, PATH=f"{tmp_path}/one/bin:{tmp_path}/two/bin")
+    verdict = finding(examined(tmp_path / "one/bin/go", tmp_path, env), "GOCACHE")
+    assert (verdict.grade, f"{tmp_path}/two/bin/go says go1.22.10 as well" in verdict.seen) == (Grade.WARN, True), (
+        verdict
+    )
+
+
+def test_mixed_architectures_are_told() -> None:
+    mixed = {"linux/amd64": ["bin/go", "pkg/tool/linux_amd64/asm"], "darwin/arm64": ["pkg/tool/linux_amd64/link"]}
+    (verdict,) = toolchain._machine_findings(mixed)
+    assert (verdict.grade, "in a folder of another machine: pkg/tool/linux_amd64/link" in verdict.seen) == (
+        Grade.FAIL,
+        True,
+    )
+
+
+def test_libraries_of_macos_are_read(darwin_wheel: Path, tmp_path: Path) -> None:
+    """Google's signed go stands in for a library; and a universal file of two."""
+    thin = (darwin_wheel / "bin/gofmt").read_bytes()
+    (told,) = preload.collect({"DYLD_INSERT_LIBRARIES": str(darwin_wheel / "bin/gofmt")})
+    assert told["parts"] == [{"machine": "arm64", "signed": True, "constructors": 0}]
+    fat = tmp_path / "fat.dylib"
+    head = b"\xca\xfe\xba\xbe" + (1).to_bytes(4, "big")
+    entry = b"".join(each.to_bytes(4, "big") for each in (0x0100000C, 0, 4096, len(thin), 12))
+    fat.write_bytes((head + entry).ljust(4096, b"\0") + thin)
+    (told,) = preload.collect({"DYLD_INSERT_LIBRARIES": str(fat)})
+    assert told["parts"] == [{"machine": "arm64", "signed": True, "constructors": 0}]
+    fat.write_bytes((head + entry).ljust(4096, b"\0"))
+    (told,) = preload.collect({"DYLD_INSERT_LIBRARIES": str(fat)})
+    assert "cannot be read" in told["problem"]
+
+
+def test_a_flipped_byte_is_a_failed_check(go_wheel: Path, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    data = bytearray((go_wheel / "bin/gofmt").read_bytes())
+    data[len(data) // 2] ^= 1
+    go.write_bytes(data)
+    go.chmod(0o755)
+    found: Diagnosis = examined(go, tmp_path, room(tmp_path))
+    assert [each.name for each in found.findings if each.group == binary.GROUP and each.grade is Grade.FAIL]
+
+
+def test_a_distributions_go_is_not_called_damaged() -> None:
+    """Debian's 1.19.8, as its checks ended; the same of a toolchain that gobuild built is a failure."""
+    failed = {"subject": "bin/go", "verdict": "FAILED", "seen": "CGO_ENABLED=1", "expected": "CGO_ENABLED=0"}
+    part = {
+        "problem": "",
+        "by gobuild": False,
+        "checks": [failed | {"name": "settings"}, failed | {"name": "build ID"}],
+    }
+    assert [each.grade for each in binary.diagnose(part)] == [Grade.WARN] * 2
+    assert [each.grade for each in binary.diagnose(part | {"by gobuild": True})] == [Grade.FAIL] * 2
+    alone = part | {"checks": [failed | {"name": "build ID"}]}
+    assert [each.grade for each in binary.diagnose(alone)] == [Grade.FAIL]
+    cut = part | {"checks": [failed | {"name": "settings"}, failed | {"name": "format", "seen": "cut"}]}
+    assert [each.grade for each in binary.diagnose(cut)] == [Grade.WARN, Grade.FAIL]
+
+
+def test_the_command_line(go_wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GOEXPERIMENT", "nogpu")
+    here = ("doctor", "--path", str(go_wheel), "--offline", "--json")
+    made = gobuild(tmp_path, *here, "--html", "p.html", "--bundle", "b.zip")
+    assert (made.code, json.loads(made.out)["worst"]) == (20, "FAIL"), made.err
+    assert "GOEXPERIMENT" in made.err
+    assert (tmp_path / "p.html").read_text().startswith("<!DOCTYPE html>")
+    again = gobuild(tmp_path, "doctor", "--from", "b.zip")
+    assert (again.code, UNKNOWN in again.out) == (20, True)
+    monkeypatch.delenv("GOEXPERIMENT")
+    well = gobuild(tmp_path, *here)
+    assert well.code == 0, well.err
+    (tmp_path / "well.json").write_text(well.out)
+    # A release that is behind is a WARN.
+    assert gobuild(tmp_path, "doctor", "--from", "well.json", "--strict").code == 20
+    for words in (
+        ("--from", "b.zip", "--path", "x"),
+        ("--from", "b.zip", "--html", "./b.zip"),
+        ("--bundle", "no/such/b.zip"),
+        ("--bundle", "both", "--html", "both"),
+    ):
+        refused = gobuild(tmp_path, "doctor", *words)
+        assert (refused.code, refused.err.startswith("error: ")) == (2, True), refused.err
+    # What cannot be written in the end is shown all the same.
+    monkeypatch.setattr("os.access", lambda *_: True)
+    lost = gobuild(tmp_path, "doctor", "--from", "b.zip", "--html", "/proc/p.html")
+    assert (lost.code, UNKNOWN in lost.out) == (17, True)
+
+
+def test_other_tasks_do_not_import_the_doctor() -> None:
+    ask = "import sys, gobuild.tasks; print([each for each in sys.modules if each.startswith('gobuild.doctor')])"
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_the_index_is_asked_or_its_copy_read_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(releases, "ASK", 0.5)
+    cache, go = tmp_path / "cache", fake(tmp_path / "go", "prints its environment")
+    (go.parent.parent / "VERSION").write_text("go1.22.10\n")
+
+    def seen(url: str, *, offline: bool = False) -> tuple[Grade, str]:
+        settings = Settings(index_url=url, cache=cache, dist=tmp_path / "dist", offline=offline)
+        found = examine(go, settings=settings, environment=room(tmp_path), cwd=tmp_path)
+        verdict = finding(found, "patch release")
+        return verdict.grade, verdict.seen
+
+    with serving() as server:
+        for version in ("go1.22.10", "go1.22.11", "go1.27.3"):
+            server.add(version, f"{version}.src.tar.gz", b"")
+        url = server.url
+        grade, words = seen(url)
+        assert (grade, "1 patch release behind 1.22.11" in words, "asked now" in words) == (Grade.WARN, True, True), (
+            words
+        )
+        assert not cache.exists()
+        index.fetch(url, origin="go.dev", cache=cache)
+        server.delay = 30
+        grade, words = seen(url)
+        assert "the cache's copy of the index, of 20" in words
+        assert "no answer within 0.5 s" in words
+    assert "(offline, as asked)" in seen(url, offline=True)[1]

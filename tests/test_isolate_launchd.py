@@ -1,0 +1,206 @@
+"""launchd jobs: what is written is read back, by plistlib and by Debian's plistutil, and run as launchd would."""
+
+import plistlib
+import re
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inside import gobuild
+from needs import needs
+from test_isolate_gowrap import wrapper
+
+from gobuild.errors import ConfigError
+from gobuild.isolate.launchd import KEYS, OWN, Job, check, inspect
+
+__all__ = ["wrapper"]
+
+HOSTILE = """a<b>&"'é]]>"""
+FACTS: dict[str, Any] = {
+    "label": "com.example.service",
+    "program": "/usr/local/bin/service",
+    "gowrap": "/opt/go/libexec/gowrap",
+    "arguments": ("-v", "two words", HOSTILE),
+    "allow": ("HOME", "LC_*"),
+    "environment": {"GOMAXPROCS": "2", "TEXT": HOSTILE},
+    "output": "/var/log/service.log",
+    "directory": "/var/empty",
+    "keep": "always",
+    "throttle": 30,
+    "start_limit": 20,
+    "ready_file": "/var/run/service.ready",
+    "stop_limit": 10,
+    "ignore": "HUP,PIPE",
+    "more": {"Nice": "-5", "ProcessType": "Interactive", "LowPriorityIO": "true", "Umask": "027", "UserName": "_www"},
+}
+WANTED = {
+    "Label": "com.example.service",
+    "ProgramArguments": [
+        *("/opt/go/libexec/gowrap", "-stop-limit", "10s", "-env", "HOME", "-env", "LC_*", "-env", "GOMAXPROCS"),
+        *("-env", "TEXT", "-ignore", "HUP,PIPE", "-start-limit", "20s", "-ready-file", "/var/run/service.ready", "--"),
+        *("/usr/local/bin/service", "-v", "two words", HOSTILE),
+    ],
+    "EnvironmentVariables": {"GOMAXPROCS": "2", "TEXT": HOSTILE},
+    "KeepAlive": True,
+    "RunAtLoad": True,
+    "ThrottleInterval": 30,
+    "ExitTimeOut": 15,
+    "StandardOutPath": "/var/log/service.log",
+    "StandardErrorPath": "/var/log/service.log",
+    "WorkingDirectory": "/var/empty",
+    **{"Nice": -5, "ProcessType": "Interactive", "LowPriorityIO": True, "Umask": "027", "UserName": "_www"},
+}
+
+
+def job(**other: object) -> Job:
+    return Job(**(FACTS | other))
+
+
+def test_every_fact_is_read_back(tmp_path: Path) -> None:
+    text = job().text()
+    assert plistlib.loads(text) == WANTED
+    assert text == job().text()
+    # Another reader than Python's: libplist turns it into Apple's binary form.
+    (tmp_path / "job.plist").write_bytes(text)
+    words: list[str | Path] = [
+        needs("plistutil"),
+        "-i",
+        tmp_path / "job.plist",
+        "-o",
+        tmp_path / "job.bin",
+        "-f",
+        "bin",
+    ]
+    subprocess.run(words, check=True)
+    binary = (tmp_path / "job.bin").read_bytes()
+    assert binary.startswith(b"bplist00")
+    assert plistlib.loads(binary) == WANTED
+
+
+def test_what_is_not_said_is_not_written() -> None:
+    plain = Job(label="com.example.a", program="/a", gowrap="/g").document()
+    assert plain == {
+        "Label": "com.example.a",
+        "ProgramArguments": ["/g", "-stop-limit", "15s", "--", "/a"],
+        "KeepAlive": {"SuccessfulExit": False},
+        "RunAtLoad": True,
+        "ThrottleInterval": 10,
+        "ExitTimeOut": 20,
+    }
+    assert job(keep="never").document()["KeepAlive"] is False
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"label": "service"}, "is no label"),
+        ({"label": "com.example/../x"}, "is no label"),
+        ({"program": ""}, "program is ''"),
+        ({"program": "service"}, "program is 'service'"),
+        ({"program": "~/service"}, "program is"),
+        ({"gowrap": "/opt/../gowrap"}, "gowrap is"),
+        ({"output": "service.log"}, "output is"),
+        ({"output": "/var/log/"}, "output is"),
+        ({"arguments": ("a\0b",)}, "no property list can carry"),
+        ({"environment": {"A": "\x1b[0m"}}, "no property list can carry"),
+        ({"environment": {"DYLD_INSERT_LIBRARIES": "/x"}}, "cannot be set"),
+        ({"environment": {"a-b": "/x"}}, "cannot be set"),
+        ({"allow": ("*",)}, "allows no variable"),
+        ({"allow": ("D*",)}, "allows no variable"),
+        ({"allow": ("DYLD_*",)}, "allows no variable"),
+        ({"allow": ("DYLD_LIBRARY_PATH",)}, "allows no variable"),
+        ({"allow": ("A*B",)}, "allows no variable"),
+        ({"ignore": "HUP, PIPE"}, "names no signals"),
+        ({"keep": "sometimes"}, "keep is 'sometimes'"),
+        ({"throttle": 0}, "throttle is 0"),
+        ({"stop_limit": 0}, "stop_limit is 0"),
+        ({"start_limit": 4000}, "start_limit is 4000"),
+        ({"start_limit": 0}, "a ready file means nothing"),
+        ({"more": {"KeepAlive": "true"}}, "is decided by gobuild"),
+        ({"more": {"AbandonProcessGroup": "true"}}, "is decided by gobuild"),
+        ({"more": {"Nise": "5"}}, "no key 'Nise'"),
+        ({"more": {"Nice": "five"}}, "Nice is 'five'"),
+        ({"more": {"Nice": "50"}}, "Nice is 50"),
+        ({"more": {"ProcessType": "Fast"}}, "ProcessType is 'Fast'"),
+        ({"more": {"LowPriorityIO": "yes"}}, "LowPriorityIO is 'yes'"),
+        ({"more": {"Sockets": "x"}}, "cannot be set from a word"),
+    ],
+)
+def test_what_launchd_could_not_use_is_refused(other: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        job(**other).text()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"RunAtLoad": 1}, "the key RunAtLoad is 1"),
+        ({"ThrottleInterval": True}, "the key ThrottleInterval is True"),
+        ({"ThrottleInterval": "10"}, "the key ThrottleInterval is '10'"),
+        ({"ProgramArguments": []}, "the key ProgramArguments is []"),
+        ({"ProgramArguments": ["a", 1]}, "the key ProgramArguments is"),
+        ({"EnvironmentVariables": {"A": 1}}, "the key EnvironmentVariables is"),
+        ({"StartCalendarInterval": {"Hour": "1"}}, "the key StartCalendarInterval is"),
+        ({"Label": ""}, "a job has a Label"),
+        ({"Programm": "/a"}, "no key 'Programm'"),
+    ],
+)
+def test_any_property_list_is_held_to_the_manual(change: dict[str, object], said: str) -> None:
+    check(WANTED)
+    check({"Label": "a", "Program": "/a", "StartCalendarInterval": [{"Hour": 1}], "KeepAlive": {"Crashed": True}})
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        check(WANTED | change)
+
+
+def test_the_table_has_what_is_decided_here() -> None:
+    assert set(OWN) <= set(KEYS)
+
+
+def test_a_program_that_is_here_is_looked_at(tmp_path: Path, darwin_wheel: Path, go_wheel: Path) -> None:
+    assert "is not on this machine" in inspect("/no/such/program")
+    with pytest.raises(ConfigError, match="is no program"):
+        inspect(str(darwin_wheel / "VERSION"))
+    with pytest.raises(ConfigError, match="is a program for linux"):
+        inspect(str(go_wheel / "bin/go"))
+    program = tmp_path / "folder" / "go"
+    program.parent.mkdir()
+    program.write_bytes((darwin_wheel / "bin/gofmt").read_bytes()[:4096])
+    program.chmod(0o755)
+    assert inspect(str(program)) == ""
+    program.chmod(0o757)
+    with pytest.raises(ConfigError, match=f"anybody may write to {program}, and so replace"):
+        inspect(str(program))
+    program.chmod(0o755)
+    program.parent.chmod(0o777)
+    with pytest.raises(ConfigError, match=f"anybody may write to {program.parent}, and so replace"):
+        inspect(str(program))
+
+
+def test_the_words_of_a_job_are_words_that_gowrap_takes(wrapper: Path, tmp_path: Path) -> None:
+    """What launchd would do, on Linux: the plist's words, its environment, and what launchctl setenv has added."""
+    show = job(gowrap=str(wrapper), program="/usr/bin/env", arguments=(), ready_file=str(tmp_path / "ready")).document()
+    inherited = {"HOME": "/h", "LC_ALL": "C", "PATH": "/bin", "METAL_DEVICE_WRAPPER_TYPE": "1", "GOEXPERIMENT": "nogpu"}
+    words, added = show["ProgramArguments"], show["EnvironmentVariables"]
+    done = subprocess.run(words, env=inherited | added, capture_output=True, text=True, check=True)
+    assert sorted(done.stdout.splitlines()) == sorted(
+        ["HOME=/h", "LC_ALL=C", "GOMAXPROCS=2", f"TEXT={HOSTILE}"],
+    )
+
+
+def test_the_task(tmp_path: Path) -> None:
+    words = ["launchd", "--label", "com.example.a", "--program", "/a", "--gowrap", "/g", "--env", "A=b=c"]
+    words += ["--env", "HOME", "--argument", "x", "--argument", "y", "--set", "Nice=3"]
+    done = gobuild(tmp_path, *words)
+    assert done.code == 0, done.err
+    assert "/g is not on this machine" in done.out
+    path = tmp_path / "com.example.a.plist"
+    found = plistlib.loads(path.read_bytes())
+    assert found["ProgramArguments"][-4:] == ["--", "/a", "x", "y"]
+    assert (found["EnvironmentVariables"], found["Nice"]) == ({"A": "b=c"}, 3)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    for wrong in (["--set", "Nice"], ["--throttle", "x"], ["--keep", "x"]):
+        assert gobuild(tmp_path, *words, *wrong).code == 2
+    assert gobuild(tmp_path, "launchd", "--label", "com.example.b").code == 2
+    assert gobuild(tmp_path, *(f"/{'a' * 300}" if word == "/a" else word for word in words)).code == 17
