@@ -6,15 +6,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from doctor_toys import FAKES, SLEEP, VERSION, examined, fake, finding, room
 
-from gobuild.doctor import Grade, latency, watch
+from gobuild.doctor import Grade, examine, latency, watch
 from gobuild.doctor.examine import TOTAL
 from gobuild.doctor.limits import OutOfTime, within
 from gobuild.doctor.model import Diagnosis, Finding, Job
+from gobuild.doctor.topics import Topic
 from gobuild.errors import CommandError, ConfigError, ToolMissing
+from gobuild.run import Runner
 
 CLEAN, OWN = latency.CLEAN, latency.OWN
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="what left its group is found by /proc")
@@ -110,6 +113,16 @@ def test_the_worst_ends_in_30_seconds(tmp_path: Path) -> None:
     assert finding(found, "MTL_X alone").advice.startswith("unset MTL_X: alone it is enough")
     assert finding(found, "GOGC alone").seen == "no time was left"
     assert _sleepers() == before
+
+
+def test_a_topic_that_ends_a_little_late_keeps_its_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(job: Job, *, run: Runner) -> dict[str, Any]:
+        time.sleep(job.left + 1.3)  # as the dump of a hang and its end may take on a busy machine
+        return {"measured": 1}
+
+    only_late = (Topic(name="late", collect=late, diagnose=lambda _: iter(()), seconds=0.2),)
+    monkeypatch.setattr(sys.modules[examine.__module__], "TOPICS", only_late)
+    assert examined(fake(tmp_path, "answers"), tmp_path, room(tmp_path)).evidence == {"late": {"measured": 1}}
 
 
 def test_a_program_by_go_that_hangs_tells_its_goroutine() -> None:

@@ -30,7 +30,7 @@ VERSION = "1"
 """Of this recipe: another one, another key in the store."""
 
 LINES = ("1.22", "1.24", "1.27")
-"""The lines of Go for which the archives of both builders were compared (tests/reports/identity.json)."""
+"""The lines of Go on which both builders were compared (tests/reports/identity.json)."""
 
 RECIPE = (
     "src/cmd/dist/",
