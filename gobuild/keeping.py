@@ -59,7 +59,7 @@ def keys(prepared: Prepared, settings: Settings) -> dict[str, str]:
     start = Path(settings.bootstrap).expanduser() / "bin/go" if settings.bootstrap else None
     source = [file.sha256 for file in plan.release.files if file.kind == "source"]
     parts = {
-        "gobuild": [installed("gobuild"), _ourselves()],
+        "gobuild": ourselves(),
         "release": str(plan.release.version),
         "source": source or prepared.reached.catalog.identity,
         "stamp": plan.stamp,
@@ -74,11 +74,15 @@ def keys(prepared: Prepared, settings: Settings) -> dict[str, str]:
 
 
 @cache
-def _ourselves() -> str:
-    """The dirhash of gobuild's own code and data: two of one version number may still do things differently."""
+def ourselves() -> str:
+    """Gobuild's version, and the dirhash of its code and data: two of one version may still do things differently.
+
+    Once a process: what it runs is what it has loaded.
+    """
     root = Path(__file__).parent
     parts = (*root.rglob("*.py"), *(root / "data").iterdir())
-    return files.dirhash(root, (path.relative_to(root).as_posix() for path in parts if path.is_file()))
+    names = (path.relative_to(root).as_posix() for path in parts if path.is_file())
+    return f"{installed('gobuild')}, {files.dirhash(root, names)}"
 
 
 def keep(kept: Store, prepared: Prepared, settings: Settings, done: Finished) -> None:

@@ -5,7 +5,6 @@ authority; the direct builder makes the same bytes in less than half the time wh
 release is to be had, and where it is not used one line says why.
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -175,7 +174,7 @@ class Making:
         """The host's tools, linked anew; the packages they are made of come from the store, or go there."""
         plan, cache = self.prepared.plan, self.prepared.plan.scratch / "packages"
         over = {
-            name: hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
+            name: files.sha256(path) if path.exists() else ""
             for name in direct.overlay(patched)
             for path in (patched.source.root / name,)
         }

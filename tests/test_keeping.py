@@ -208,7 +208,7 @@ def test_another_gobuild_another_start_and_a_patch_that_may_no_longer_be_built_d
     marked, unmarked = (replace(prepared, patches=(replace(mine, direct=each),)) for each in (True, False))
     assert keeping.keys(marked, session.settings) != keeping.keys(unmarked, session.settings)
     # A commit without another version number.
-    monkeypatch.setattr(keeping, "_ourselves", lambda: "h1:other")
+    monkeypatch.setattr(keeping, "ourselves", lambda: "h1:other")
     assert keeping.keys(prepared, session.settings) != first
 
 

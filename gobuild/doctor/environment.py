@@ -4,13 +4,13 @@ Comes in: the user's variables, the file of ``go env -w`` and GOROOT/go.env (all
 toolchain itself says when it is asked. GOTOOLCHAIN and go.mod are `switching`'s, preloaded libraries `preload`'s.
 """
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from gobuild import files
 from gobuild.doctor import preload, redact, switching
 from gobuild.doctor.latency import CLEAN, EXPERIMENT_CURE, own
 from gobuild.doctor.model import Finding, Grade, Job
@@ -160,7 +160,7 @@ def _others(job: Job) -> list[dict[str, str]]:
                 continue
             info = build_information(real)
             tools = sorted(real.parent.parent.glob("pkg/tool/*/compile"))
-            digest = hashlib.sha256(tools[0].read_bytes()).hexdigest() if len(tools) == 1 else ""
+            digest = files.sha256(tools[0]) if len(tools) == 1 else ""
         except (OSError, RuntimeError):
             continue
         if info:

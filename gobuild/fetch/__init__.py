@@ -179,8 +179,7 @@ def bootstrap(
     Raises:
         BootstrapError: there is none.
     """
-    word = settings.source if settings.source in WORDS else "auto"
-    wanted = _official(settings, word, run=run, console=console)
+    wanted = _official(settings, _word(settings), run=run, console=console)
     spare = _official(settings, "auto", run=run, console=console)
     missed = {name for name, _ in reached.missed} if reached else set()
     asked = {origin.name: origin for origin in (*wanted, *spare) if origin.name not in missed}
@@ -214,8 +213,7 @@ def same(
         GobuildError: what came is not what it should be, or there is no room for it.
     """
     missed = {name for name, _ in reached.missed}
-    word = settings.source if settings.source in WORDS else "auto"
-    for origin in _official(settings, word, run=run, console=console):
+    for origin in _official(settings, _word(settings), run=run, console=console):
         if origin.name in missed:
             continue
         try:
@@ -249,9 +247,8 @@ def official(
         FetchError: no origin has it.
         GobuildError: the first that has it could not give it.
     """
-    word = settings.source if settings.source in WORDS else "auto"
     tried = []
-    for each in _official(settings, word, run=run, console=console):
+    for each in _official(settings, _word(settings), run=run, console=console):
         origin = replace(each, host=target) if isinstance(each, Wheel) else each
         try:
             catalog = origin.toolchains(target)
@@ -294,6 +291,11 @@ def _opened(root: Path, shared: str, say: Callable[[str], None]) -> Store:
 def known_versions() -> tuple[GoVersion, ...]:
     """The releases that gobuild knows of, whether or not an origin has them."""
     return tuple(map(GoVersion.parse, resources.table(archive.PINS)))
+
+
+def _word(settings: Settings) -> str:
+    """Where toolchains come from: as the source, and from both origins where that is neither archive nor wheel."""
+    return settings.source if settings.source in WORDS else "auto"
 
 
 def _official(settings: Settings, word: str, *, run: Runner, console: Console) -> list[Archive | Wheel]:

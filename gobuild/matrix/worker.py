@@ -17,6 +17,7 @@ from dask.typing import Key
 from distributed import Reschedule, Worker, WorkerPlugin, get_worker
 
 from gobuild import files, resources
+from gobuild.keeping import ourselves
 from gobuild.matrix.jobs import FAILED, VARIABLES, child, judge
 from gobuild.matrix.room import measure
 from gobuild.run import run
@@ -66,21 +67,13 @@ def facts(paths: Mapping[str, str]) -> dict[str, str]:
         paths: the settings that name a file or folder.
 
     Returns:
-        The version and the digest of gobuild's own code, the digest of its patches, and those of the paths.
+        What gobuild itself is, the digest of its patches, and those of the paths.
     """
-    found = {"gobuild": _gobuild(), "patches": files.dirhash(resources.folder("patches"))}
+    found = {"gobuild": ourselves(), "patches": files.dirhash(resources.folder("patches"))}
     for name, path in paths.items():
         place = Path(path)
         found[name] = files.dirhash(place) if place.is_dir() else files.sha256(place) if place.is_file() else "missing"
     return found
-
-
-@functools.cache
-def _gobuild() -> str:
-    """Once a process: what it runs is what it has loaded."""
-    code = Path(__file__).parents[1]
-    names = (path.relative_to(code).as_posix() for path in code.rglob("*.py"))
-    return f"{version('gobuild')}, {files.dirhash(code, names)}"
 
 
 def work(name: str, variables: dict[str, str], paths: dict[str, str], expected: dict[str, str]) -> dict[str, Any]:
