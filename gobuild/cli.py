@@ -6,6 +6,7 @@ from pathlib import Path
 from invoke.config import Config
 from invoke.program import Program
 
+from gobuild.errors import ConfigError
 from gobuild.tasks import ns
 
 
@@ -21,7 +22,10 @@ class GobuildProgram(Program):
     def parse_collection(self) -> None:
         """Read it here: invoke loads a project's configuration only together with a tasks.py found on disk."""
         super().parse_collection()
-        self.config.set_project_location(Path.cwd())
+        try:
+            self.config.set_project_location(Path.cwd())
+        except FileNotFoundError as error:
+            raise ConfigError("the folder that this was started in is gone", "cd into one that is there") from error
         self.config.load_project()
 
 

@@ -35,7 +35,12 @@ Linked = Callable[[str, str], None]
 
 def sha256(path: Path) -> str:
     """The SHA-256 of a file, as 64 hex digits."""
-    with path.open("rb") as file:
+    return _sha256(os.fspath(path))
+
+
+def _sha256(path: str) -> str:
+    # Unbuffered, and no Path for each of ten thousand files: a third of a GOROOT's dirhash.
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -51,17 +56,19 @@ def dirhash(root: Path, names: Iterable[str] | None = None) -> str:
     """
     lines = []
     for name in _names(root) if names is None else names:
-        path = root / name
-        digest = hashlib.sha256(os.readlink(path).encode()).hexdigest() if path.is_symlink() else sha256(path)
+        path = f"{root}/{name}"
+        linked = os.path.islink(path)  # noqa: PTH114
+        digest = hashlib.sha256(os.readlink(path).encode()).hexdigest() if linked else _sha256(path)
         lines.append((name, digest))
     summary = hashlib.sha256("".join(f"{digest}  {name}\n" for name, digest in sorted(lines)).encode())
     return "h1:" + base64.b64encode(summary.digest()).decode()
 
 
 def _names(root: Path) -> Iterator[str]:
+    above = len(f"{root}/")
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if name != ".git"]
-        yield from ((Path(folder) / name).relative_to(root).as_posix() for name in names)
+        yield from (f"{folder}/{name}"[above:] for name in names)
 
 
 @contextmanager

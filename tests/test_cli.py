@@ -72,6 +72,14 @@ def test_the_console_script(tmp_path: Path) -> None:
     assert _run(tmp_path, "gobuild", "--version").stdout.startswith("gobuild 0.")
 
 
+def test_started_in_a_folder_that_is_gone(tmp_path: Path) -> None:
+    script = Path(sysconfig.get_path("scripts")) / "gobuild"
+    words = ["bash", "-c", 'mkdir gone && cd gone && rmdir ../gone && exec "$0" plan', str(script)]
+    found = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert found.returncode == 2
+    assert found.stderr == "error: the folder that this was started in is gone\n  try: cd into one that is there\n"
+
+
 def test_every_setting_is_a_flag_with_help(project: Path) -> None:
     helped = _run(project, "invoke", "--help", "build").stdout
     for flag in ("--go=STRING", "--target=STRING", "--index-url=STRING", "--offline "):

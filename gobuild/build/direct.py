@@ -19,7 +19,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from gobuild import files
+from gobuild import files, gocommand
 from gobuild.build.environment import SYSTEM_PATH, portable
 from gobuild.build.output import explain
 from gobuild.errors import BuildError, CommandError
@@ -233,27 +233,16 @@ def direct(
 def environment_of(
     patched: PatchedSource, target: Target, *, goroot: Path, cache: Path, scratch: Path
 ) -> dict[str, str]:
-    """The go command's whole environment: cmd/dist's, and a folder outside of any module to run in."""
+    """The go command's whole environment: closed, cmd/dist's words, and a folder outside of any module to run in."""
     home, temporary = scratch.absolute() / "home", scratch.absolute() / "tmp"
     for folder in (home, temporary):
         folder.mkdir(parents=True, exist_ok=True)
-    variables = {
+    variables = gocommand.closed(scratch, goroot=goroot, target=target) | {
         "PATH": ":".join(SYSTEM_PATH),
         "HOME": str(home),
         "PWD": str(home),
-        "TMPDIR": str(temporary),
-        "LC_ALL": "C",
         "TZ": "UTC",
-        "GOROOT": str(goroot),
-        "GOOS": target.goos,
-        "GOARCH": target.goarch,
         "GOCACHE": str(cache.absolute()),
-        "GOPATH": str(temporary / "gopath"),
-        "GOTOOLCHAIN": "local",
-        "GOENV": "off",
-        "GOWORK": "off",
-        "GOPROXY": "off",
-        "CGO_ENABLED": "0",
         **VARIANTS,
     }
     if patched.source.release.version < MODULES_OFF_BEFORE:

@@ -3,11 +3,10 @@
 Nothing of this machine gets into it: not its environment, its caches, its paths, nor a git repository around it.
 """
 
-import os
 import shutil
 from pathlib import Path
 
-from gobuild import resources
+from gobuild import gocommand, resources
 from gobuild.errors import BuildError, CommandError, ToolMissing
 from gobuild.model import Target
 from gobuild.run import Runner
@@ -40,24 +39,7 @@ def go(goroot: Path, module: str, *words: str | Path, target: Target, scratch: P
     if not source.exists():
         shutil.copytree(resources.folder("templates") / module, source)
         (work / "tmp").mkdir()
-    environment = {
-        "PATH": os.defpath,
-        "HOME": str(work),
-        "TMPDIR": str(work / "tmp"),
-        "LC_ALL": "C",
-        "GOROOT": str(goroot.absolute()),
-        "GOPATH": str(work / "gopath"),
-        "GOCACHE": str(work / "gocache"),
-        "GOENV": "off",
-        "GOFLAGS": "",
-        "GOPROXY": "off",
-        "GOTELEMETRY": "off",
-        "GOTOOLCHAIN": "local",
-        "GOWORK": "off",
-        "CGO_ENABLED": "0",
-        "GOOS": target.goos,
-        "GOARCH": target.goarch,
-    }
+    environment = gocommand.closed(work, goroot=goroot, target=target)
     try:
         run([goroot.absolute() / "bin" / "go", *words], env=environment, cwd=source, timeout=LIMIT)
     except ToolMissing as error:

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from gobuild import files
+from gobuild import files, gocommand
 from gobuild.errors import CommandError, PackageError
 from gobuild.model import Toolchain
 from gobuild.run import Runner
@@ -56,7 +56,7 @@ def distpack(toolchain: Toolchain, *, scratch: Path, run: Runner) -> tuple[Path,
     files.remove(made)
     variables = _environment(toolchain, scratch)
     try:
-        tool = _tool(toolchain, variables, scratch, run)
+        tool = _tool(toolchain, scratch, run)
         run([tool], env=variables, cwd=toolchain.goroot)
     except CommandError as error:
         raise PackageError(f"distpack failed: {error.reason}", "build again") from error
@@ -83,7 +83,7 @@ def _environment(toolchain: Toolchain, scratch: Path) -> dict[str, str]:
     }
 
 
-def _tool(toolchain: Toolchain, variables: dict[str, str], scratch: Path, run: Runner) -> Path:
+def _tool(toolchain: Toolchain, scratch: Path, run: Runner) -> Path:
     """make.bash leaves distpack in pkg/tool up to Go 1.24; later ones build it when asked (go.dev/issue/71867)."""
     if toolchain.packer and toolchain.packer.is_file():
         return toolchain.packer
@@ -94,13 +94,7 @@ def _tool(toolchain: Toolchain, variables: dict[str, str], scratch: Path, run: R
     tool = scratch.absolute() / "distpack"
     run(
         [goroot / "bin" / "go", "build", "-o", tool, "cmd/distpack"],
-        env=variables
-        | {"GOOS": toolchain.host.goos, "GOARCH": toolchain.host.goarch, "GOTOOLCHAIN": "local", "GOENV": "off"}
-        | {
-            "CGO_ENABLED": "0",
-            "GOCACHE": str(scratch.absolute() / "cache"),
-            "GOPATH": str(scratch.absolute() / "gopath"),
-        },
+        env=gocommand.closed(scratch, goroot=goroot, target=toolchain.host),
         cwd=goroot / "src",
     )
     return tool

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gobuild import files
+from gobuild import files, gocommand
 from gobuild.errors import PatchError, ToolMissing
 from gobuild.model import Target
 from gobuild.patch.command import AddCommand
@@ -141,20 +141,7 @@ def _test(goroot: Path, programs: Sequence[str], work: Path, run: Runner) -> Res
 
 def _go(goroot: Path, words: Sequence[str], work: Path, run: Runner) -> Result:
     """Runs the go command of a GOROOT in the test's module, with nothing of the user's in its environment."""
-    environment = {
-        "PATH": os.defpath,
-        "HOME": str(work),
-        "TMPDIR": str(work / "tmp"),
-        "LC_ALL": "C",
-        "GOROOT": str(goroot),
-        "GOCACHE": str(work.parent / "cache"),
-        "GOPATH": str(work / "gopath"),
-        "GOENV": "off",
-        "GOPROXY": "off",
-        "GOWORK": "off",
-        "GOTOOLCHAIN": "local",
-        "CGO_ENABLED": "0",
-    }
+    environment = gocommand.closed(work, goroot=goroot) | {"GOCACHE": str(work.parent / "cache")}
     return run([str(goroot / "bin/go"), *words], env=environment, cwd=work / "proof", timeout=LIMIT, check=False)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from importlib.resources import files as resource
 from pathlib import Path
 
-from gobuild import files
+from gobuild import files, gocommand
 from gobuild.errors import CommandError, ToolMissing
 from gobuild.model import Target
 from gobuild.run import Result, Runner
@@ -127,27 +127,9 @@ class Job:
 
     def environment(self, probe: Probe) -> Mapping[str, str]:
         """The go command's whole environment."""
-        folder, cgo = self.folder, self.cgo_of(probe)
-        return {
-            "PATH": self.path,
-            "HOME": str(folder),
-            # Not the module's own folder: the go command ignores a go.mod in TMPDIR itself.
-            "TMPDIR": str(folder / "tmp"),
-            "LC_ALL": "C",
-            "GOROOT": str(self.goroot),
-            "GOPATH": str(folder / "gopath"),
-            "GOCACHE": str(folder / "gocache"),
-            "GOENV": "off",
-            "GOFLAGS": "",
-            "GOPROXY": "off",
-            "GOTELEMETRY": "off",
-            "GOTOOLCHAIN": "local",
-            "GOWORK": "off",
-            "GOOS": self.expected.target.goos,
-            "GOARCH": self.expected.target.goarch,
-            **({"CGO_ENABLED": cgo} if cgo else {}),
-            **({"CC": self.compiler} if cgo == "1" else {}),
-        }
+        cgo = self.cgo_of(probe)
+        closed = gocommand.closed(self.folder, goroot=self.goroot, target=self.expected.target, cgo=cgo)
+        return closed | {"PATH": self.path} | ({"CC": self.compiler} if cgo == "1" else {})
 
 
 def probe(job: Job, *, run: Runner) -> Iterator[Inspected]:

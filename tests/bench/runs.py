@@ -23,7 +23,6 @@ class Run:
         builder: how it was built.
         seconds: wall seconds of each stage and program, as its manifest has them.
         cpu_seconds: CPU seconds of each program, as its manifest has them.
-        around_share: the share of everything but the build and distpack, as its manifest has it.
         peak_memory_mib: of gobuild's own process.
         archives: the SHA-256 of each archive in dist/, read again here.
     """
@@ -33,7 +32,6 @@ class Run:
     builder: str
     seconds: Mapping[str, float]
     cpu_seconds: Mapping[str, float]
-    around_share: float
     peak_memory_mib: float
     archives: Mapping[str, str]
 
@@ -78,7 +76,6 @@ def _read(path: Path, cost: Cost, *, wanted: str) -> Run:
         builder=builder,
         seconds=said["seconds"],
         cpu_seconds=said["cpu_seconds"],
-        around_share=said["around_share"],
         peak_memory_mib=said["peak_memory_mib"],
         archives={each["file"]: files.sha256(path.parent / each["file"]) for each in document["artifacts"]},
     )
