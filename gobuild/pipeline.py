@@ -160,6 +160,7 @@ def _finish(session: Session, plan: Plan, made: Made, clock: Clock) -> Finished:
             packed = packing.result()
             if made.twin:
                 _require_same(made.toolchain, made.twin, packed, again.result())
+                session.console.say(f"both builders made the same bytes, of every file and of {len(packed)} archives")
                 files.remove(plan.job / "direct")
     return Finished(
         toolchain=made.toolchain,

@@ -286,3 +286,4 @@ def test_of_two_that_are_the_same_one_tree_is_kept_and_of_two_that_differ_both(
     with pytest.raises(VerifyError, match=r"differ in 1 files: go\.zip") if not same else contextlib.nullcontext():
         pipeline._finish(session, plan, both, Clock(session.console))
     assert [path.exists() for path in (*plan.trees, plan.job / "direct")] == [True, not same, not same]
+    assert ("both builders made the same bytes" in session.console.stream.getvalue()) is same  # type: ignore[attr-defined]

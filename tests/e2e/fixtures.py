@@ -49,8 +49,8 @@ def darwin(shared: Path, cache: Path) -> Build:
 
 @pytest.fixture(scope="session")
 def darwin_again(shared: Path, cache: Path, old_go: Path) -> Build:
-    """The same from elsewhere: another folder, with spaces and quotes, another program, make.bash from another Go."""
-    words = ("--go", "go1.22.10", "--bootstrap", str(old_go), "--fresh")
+    """The same from elsewhere: a folder with spaces and quotes, another program, both builders, and from another Go."""
+    words = ("--go", "go1.22.10", "--bootstrap", str(old_go), "--fresh", "--builder", "both")
     return once(
         shared / """an "odd" folder's name""",
         lambda at: _done(build(*words, folder=at, cache=cache, argv=("gobuild", "build"))),

@@ -151,7 +151,10 @@ def test_the_summary_says_what_was_asked_of_it(darwin: Build) -> None:
 
 
 def test_the_direct_builder_and_make_bash_make_the_same_bytes(darwin: Build, darwin_again: Build) -> None:
-    """From another folder, by another program, and by make.bash from another bootstrap toolchain, which it names."""
+    """From another folder, by another program, and by make.bash from another bootstrap toolchain, which it names.
+
+    That build is one by both builders: gobuild itself found them the same before it delivered make.bash's.
+    """
     first = {path.name: files.sha256(path) for path in darwin.dist.iterdir() if path.name.startswith(("go1", "v0"))}
     again = {
         path.name: files.sha256(path) for path in darwin_again.dist.iterdir() if path.name.startswith(("go1", "v0"))
@@ -164,6 +167,7 @@ def test_the_direct_builder_and_make_bash_make_the_same_bytes(darwin: Build, dar
     manifests = [json.loads(made.one("*.gobuild.json").read_text()) for made in (darwin, darwin_again)]
     assert [each["build"]["builder"] for each in manifests] == ["direct", "make.bash"]
     assert [each["bootstrap"]["version"] for each in manifests] == ["1.22.10", "1.21.13"]
+    assert "both builders made the same bytes, of every file and of 5 archives" in darwin_again.output
 
 
 def test_nothing_changed_and_the_store_answers(darwin: Build, cache: Path, tmp_path: Path) -> None:

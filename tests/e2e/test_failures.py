@@ -34,7 +34,7 @@ def _nothing_lost(folder: Path) -> None:
     assert not list(folder.glob("build/*/tmp"))
 
 
-MIDDLE = {"make.bash": "toolchain1", "direct": "packages and commands"}
+MIDDLE = {"make.bash": "toolchain1", "direct": "packages and commands", "both": "toolchain1"}
 """What a builder says when it comes to the middle."""
 
 
