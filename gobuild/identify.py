@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gobuild import files, patch
+from gobuild import archives, patch
 from gobuild.errors import ConfigError, GobuildError, disk_full_is_ours
 from gobuild.model import PROFILES, TARGETS, GoVersion
 from gobuild.package import manifest
@@ -131,7 +131,7 @@ def _archive(path: Path, dist: Path, series: Sequence[Series]) -> Identity:
             return match[1] if match and match[1] in _WHOLE else None
 
         with disk_full_is_ours(f"reading {path.name}"):
-            files.unpack(path, into, select)
+            archives.unpack(path, into, select)
         stamp = tree.version(into)
         if not stamp:
             raise ConfigError(

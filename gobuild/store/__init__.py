@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from gobuild import files
+from gobuild import archives, files
 from gobuild.store.entry import FOLDER, Blob, Damaged, Entry, key, now
 from gobuild.store.folder import Folder, linked
 from gobuild.store.shared import Shared
@@ -121,7 +121,7 @@ class Store:
                 return
             packed = temporary.rename(temporary.with_suffix(".tar.part"))
             try:
-                files.unpack(packed, temporary, limit=blob.size)
+                archives.unpack(packed, temporary, limit=blob.size)
             finally:
                 files.remove(packed)
 

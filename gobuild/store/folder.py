@@ -258,7 +258,7 @@ def _pack(folder: Path, at: Path) -> None:
     """A folder's plain files as a tar that depends on their names, bytes and executable bits alone.
 
     Raises:
-        OSError: something else than files and folders is in it, which `files.unpack` would refuse.
+        OSError: something else than files and folders is in it, which `archives.unpack` would refuse.
     """
     with tarfile.open(at, "x:", format=tarfile.PAX_FORMAT) as tar:
         for path in sorted(folder.rglob("*")):

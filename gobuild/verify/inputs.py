@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from gobuild import files
+from gobuild import archives, files
 from gobuild.errors import ConfigError, disk_full_is_ours
 from gobuild.model import Check, Target, Verdict
 from gobuild.verify import tree
@@ -77,7 +77,7 @@ def archive(path: Path, into: Path, target: Target | None, *, host: Target) -> I
     Raises:
         ConfigError, VerifyError, UnsafeArchive: it is no archive of a toolchain, or a hostile one.
     """
-    place = next((match for name in files.names(path) if (match := ROOTS.fullmatch(name))), None)
+    place = next((match for name in archives.names(path) if (match := ROOTS.fullmatch(name))), None)
     if place is None:
         raise ConfigError(
             f"{path.name} is no archive of a Go toolchain",
@@ -87,7 +87,7 @@ def archive(path: Path, into: Path, target: Target | None, *, host: Target) -> I
     with disk_full_is_ours(f"unpacking {path.name}"):
         files.remove(into)
         # Nothing but a bottle has links, and what has none must have none.
-        files.unpack(path, into, str, links=links.__setitem__ if place["keg"] else None, limit=LIMIT)
+        archives.unpack(path, into, str, links=links.__setitem__ if place["keg"] else None, limit=LIMIT)
         found = tree.find(root, target, called=path.name, packed=True)
         if found.target == host:
             # A module's zip records no modes; the go command sets these as well when it unpacks a toolchain.

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gobuild import fetch, files, package
+from gobuild import archives, fetch, package
 from gobuild.console import Console
 from gobuild.errors import ToolMissing
 from gobuild.measure import peak_memory
@@ -28,7 +28,7 @@ LEFT_OUT = "left out: only what verify does in its own process is timed"
 
 def verify(archive: Path, scratch: Path) -> dict[str, Any]:
     """Every check of a whole toolchain that needs no other program: no probe is compiled, no tool is asked."""
-    files.unpack(archive, scratch / "unpacked", str)
+    archives.unpack(archive, scratch / "unpacked", str)
     os.environ["PATH"] = ""  # no second opinions
     way = whole.Way(host=Target.host(), run=_nobody, scratch=scratch)
     began, used = time.monotonic(), time.process_time()

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gobuild import fetch, files, pipeline
+from gobuild import archives, fetch, files, pipeline
 from gobuild.build import differences
 from gobuild.compare.unsigned import unsigned
 from gobuild.console import Console
@@ -107,7 +107,7 @@ class Prover:
         archive, _, _ = fetch.official(self.base, version, made.target, run=self.run, console=self.console)
         official = self.folder / "official"
         files.remove(official)
-        files.unpack(archive, official, lambda name: name if name.startswith(("go/bin/", "go/pkg/tool/")) else None)
+        archives.unpack(archive, official, lambda name: name if name.startswith(("go/bin/", "go/pkg/tool/")) else None)
         for ours, where in ((made.bin, "bin"), (made.tools, f"pkg/tool/{made.target.underscored}")):
             theirs = official / "go" / where
             names = {path.name for folder in (ours, theirs) for path in folder.iterdir() if path.is_file()}

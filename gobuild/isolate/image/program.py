@@ -7,7 +7,7 @@ information, no HTTP/2, no inlining. It is verified as everything is that gobuil
 from dataclasses import dataclass
 from pathlib import Path
 
-from gobuild import files
+from gobuild import archives
 from gobuild.errors import ConfigError, PackageError, ToolMissing
 from gobuild.isolate.compiling import LIMIT, STATIC, go
 from gobuild.model import Target
@@ -109,5 +109,5 @@ def compiler(goroot: Path, *, scratch: Path, run: Runner) -> Compiler:
 
 def unpacked(archive: Path, into: Path) -> Path:
     """Unpacks a toolchain's archive. Returns its GOROOT."""
-    files.unpack(archive, into)
+    archives.unpack(archive, into)
     return into / "go"
