@@ -235,7 +235,11 @@ def _packed(texts: dict[str, str]) -> bytes:
 
 def _bench(folder: Path, recorder: Recorder) -> Bench:
     said: list[str] = []
-    return Bench(go="1.22.10", target="darwin/arm64", folder=folder, run=recorder, note=said.append)
+
+    def sleep(seconds: float) -> None:
+        recorder.words.append(f"waits {seconds:.0f}")
+
+    return Bench(go="1.22.10", target="darwin/arm64", folder=folder, run=recorder, note=said.append, sleep=sleep)
 
 
 def test_a_round_runs_every_case_on_the_store_that_it_is_about(tmp_path: Path) -> None:
@@ -243,10 +247,24 @@ def test_a_round_runs_every_case_on_the_store_that_it_is_about(tmp_path: Path) -
     bench = _bench(tmp_path, recorder)
     bench.prepare()
     found = bench.round(1)
-    expected = ["fetch", "make.bash 0", "verify", "package", "direct 0", "direct 1 fresh", "direct 1", "direct 1"]
+    expected = ["fetch", "direct 0", "direct 1 fresh", "direct 1", "direct 1", "make.bash 0", "verify", "package"]
     assert recorder.words == expected
     assert set(found) == {MAKE, COLD, TOOLS, SAME, CHANGED, VERIFY, PACKAGE}
     json.dumps(found)
+
+
+@pytest.mark.parametrize("journal", [True, False])
+def test_a_second_round_waits_where_removed_files_are_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, journal: bool
+) -> None:
+    monkeypatch.setattr("bench.rounds._remembers", lambda: not journal)
+    recorder = Recorder()
+    bench = _bench(tmp_path, recorder)
+    bench.prepare()
+    for number in (1, 2):
+        bench.round(number)
+    assert recorder.words.count("waits 370") == (0 if journal else 1)
+    assert journal or recorder.words.index("waits 370") == 8
 
 
 @pytest.mark.parametrize(

@@ -84,5 +84,5 @@ TASKS: dict[str, Callable[..., dict[str, Any]]] = {
 
 if __name__ == "__main__":
     name, *given = sys.argv[1:]
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as place:
-        print(json.dumps(TASKS[name](*given, Path(place)) | {"peak_memory_mib": peak_memory() >> 20}))
+    place = tempfile.mkdtemp(dir=Path.cwd())  # stays, as all that a benchmark makes: see bench.rounds
+    print(json.dumps(TASKS[name](*given, Path(place)) | {"peak_memory_mib": peak_memory() >> 20}))
