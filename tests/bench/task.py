@@ -26,7 +26,7 @@ ONE = ("1.22.10", "darwin/arm64")
         "go": f"which Go; with --identity more with commas ({RELEASES})",
         "target": f"GOOS/GOARCH; with --identity more with commas ({TARGETS})",
         "rounds": "how often everything is measured",
-        "to": "the folder to build in: 5 GB a round, on the disk that is to be measured",
+        "to": "the folder to build in: 3 GB a round and 2 more, on the disk that is to be measured",
         "json": "the file for the figures, written after each round (with --identity: tests/reports/identity.json)",
         "picture": "the file for a picture, .svg",
         "readme": "measure nothing: take the figures from --json, draw --picture and fill the README",
