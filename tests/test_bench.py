@@ -28,7 +28,7 @@ QUIET = {"others": 0.01, "stolen": 0.0}
 
 
 def _run(wall: float, seconds: dict[str, float], cpu: dict[str, float]) -> dict[str, Any]:
-    cost = {"wall": wall, "cpu": sum(cpu.values()) + 10, **QUIET}
+    cost = {"wall": wall, "cpu": sum(cpu.values()) + 10, "memory": wall * 1e6, **QUIET}
     return {
         "cost": cost,
         "stamp": "go1.22.10-gobuild.p1",
@@ -72,6 +72,7 @@ def _cells(document: dict[str, Any]) -> dict[str, tuple[str, ...]]:
 
 def test_a_ratio_is_made_in_its_round_and_the_median_decides(document: dict[str, Any]) -> None:
     cells = _cells(document)
+    assert len(cells) == len(figures.MEASURES)
     # (40 + 140) / 400, (40 + 180) / 400, (40 + 132) / 400: distpack is no part of a build.
     assert cells["direct, cold: the build's wall"] == ("0.46", "0.45", "0.43 to 0.55", "OK")
     assert cells["direct, cold: the build's CPU"] == ("0.46", "0.41", "0.41 to 0.41", "OK")
@@ -84,6 +85,7 @@ def test_a_ratio_is_made_in_its_round_and_the_median_decides(document: dict[str,
     )
     assert cells["nothing changed: the whole command's wall"] == ("2.00 s", "1.50 s", "1.50 s to 1.50 s", "OK")
     assert cells["peak memory of gobuild's own process"] == ("300 MB", "84 MB", "84 MB to 84 MB", "OK")  # 80 MiB
+    assert cells["direct, cold: the whole command's peak memory"][1] == "0.51"  # 220 MB of 430 MB
     assert cells["packaging alone (distpack)"] == ("", "41.00 s", "41.00 s to 41.00 s", "")
     # 430 s from start to end, 400 of them make.bash and 21 distpack; 220 s, of them direct 180, 220 and 172.
     assert cells["around make.bash and distpack, of the whole run"] == ("5.0 %", "2.1 %", "2.1 % to 2.1 %", "OK")
@@ -162,6 +164,14 @@ def test_a_process_costs_what_its_children_cost(tmp_path: Path) -> None:
     assert 0.3 <= cost.cpu < 5
     assert cost.wall >= 0.3
     assert cost.others >= 0
+
+
+def test_the_memory_is_that_of_all_processes_together(tmp_path: Path) -> None:
+    hold = "import time; held = b'1' * 60_000_000; time.sleep(2)"
+    start = f"import subprocess, sys; two = [subprocess.Popen([sys.executable, '-c', {hold!r}]) for _ in '12']"
+    words = [sys.executable, "-c", f"{start}\nfor each in two: each.wait()"]
+    cost, _ = child.timed(words, folder=tmp_path, run=run)
+    assert 120_000_000 < cost.memory < 400_000_000
 
 
 def test_the_callers_own_settings_reach_no_measured_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

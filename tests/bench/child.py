@@ -1,11 +1,13 @@
 """One process, measured from outside: words come in, its wall and CPU time and what else the machine did go out."""
 
+import contextlib
 import os
 import platform
 import re
 import resource
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,10 @@ PASSED = ("INVOKE_GOBUILD_CACHE", "INVOKE_GOBUILD_INDEX_URL", "INVOKE_GOBUILD_OF
 """What a measured process hears of the caller's settings: where inputs come from, which decides no time here."""
 
 
+PACE = 0.5
+"""Seconds between two looks at the memory. A look takes some 5 ms: one in a hundred of a core, for every case alike."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """What a process took, with all that it started and waited for.
@@ -25,12 +31,14 @@ class Cost:
     Attributes:
         wall: seconds.
         cpu: seconds, user and system.
+        memory: bytes, the most that all had at once; resident, shared pages counted for each, looked at every `PACE`.
         others: CPU time that other processes used meanwhile, as a share of all that the machine has.
         stolen: the same of what the hypervisor gave to others; None where the system does not say.
     """
 
     wall: float
     cpu: float
+    memory: int
     others: float
     stolen: float | None
 
@@ -51,12 +59,35 @@ def timed(argv: Sequence[str | Path], *, folder: Path, run: Runner, log: Path | 
     # `python -m bench.alone` is found by it; gobuild itself is installed.
     variables |= {"PYTHONPATH": str(Path(__file__).parents[1]), "COLUMNS": "160"}
     before, own, began = psutil.cpu_times(), _children(), time.monotonic()
-    result = run(argv, env=variables, cwd=folder, log=log)
+    with _watched() as memory:
+        result = run(argv, env=variables, cwd=folder, log=log)
     wall, cpu, after = time.monotonic() - began, _children() - own, psutil.cpu_times()
     there = wall * (os.cpu_count() or 1)
     stolen = (after.steal - before.steal) / there if hasattr(after, "steal") else None
     others = max(0.0, (_busy(after) - _busy(before) - cpu) / there)
-    return Cost(wall=wall, cpu=cpu, others=others, stolen=stolen), result
+    return Cost(wall=wall, cpu=cpu, memory=max(memory, default=0), others=others, stolen=stolen), result
+
+
+@contextlib.contextmanager
+def _watched() -> Iterator[list[int]]:
+    """Collects the memory of all processes below this one, in bytes, until the block ends."""
+    seen, ended, here = list[int](), threading.Event(), psutil.Process()
+
+    def look() -> None:
+        while not ended.wait(PACE):
+            total = 0
+            for each in here.children(recursive=True):
+                with contextlib.suppress(psutil.Error):  # it has ended meanwhile
+                    total += each.memory_info().rss
+            seen.append(total)
+
+    watcher = threading.Thread(target=look, daemon=True)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        watcher.join()
 
 
 def _children() -> float:

@@ -3,6 +3,7 @@
 Ratios are made within a round and then compared over the rounds, so that what slowed one round down cancels out.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -133,14 +134,24 @@ MEASURES = (
     Measure(what="verify alone, its in-process part", unit="s", limit=1.2, of=lambda found: found[VERIFY]["seconds"]),
     Measure(what="packaging alone (distpack)", unit="s", of=lambda found: found[PACKAGE]["seconds"]),
     Measure(what="peak memory of gobuild's own process", unit="MB", limit=300.0, of=_peak),
+    Measure(
+        what="make.bash: the whole command's peak memory, all processes",
+        unit="MB",
+        of=lambda found: float(found[MAKE]["cost"]["memory"]) / MB,
+    ),
+    Measure(what="direct, cold: the whole command's peak memory", unit="ratio", of=_command(COLD, "memory")),
 )
 """Ratios are to make.bash in the same round. A build is the programs that build; a whole command is the process that
 the user starts, from its first instruction to its last: it also resolves, unpacks, patches, verifies and packs."""
 
 
 def rows(rounds: Sequence[Round]) -> tuple[Row, ...]:
-    """A row for each measure, over all rounds."""
-    return tuple(Row(measure=each, values=tuple(each.of(found) for found in rounds)) for each in MEASURES)
+    """A row for each measure, over all rounds; none for what an older document did not measure yet."""
+    made = []
+    for each in MEASURES:
+        with contextlib.suppress(KeyError):
+            made.append(Row(measure=each, values=tuple(each.of(found) for found in rounds)))
+    return tuple(made)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
