@@ -3,7 +3,6 @@
 Ratios are made within a round and then compared over the rounds, so that what slowed one round down cancels out.
 """
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -146,12 +145,8 @@ the user starts, from its first instruction to its last: it also resolves, unpac
 
 
 def rows(rounds: Sequence[Round]) -> tuple[Row, ...]:
-    """A row for each measure, over all rounds; none for what an older document did not measure yet."""
-    made = []
-    for each in MEASURES:
-        with contextlib.suppress(KeyError):
-            made.append(Row(measure=each, values=tuple(each.of(found) for found in rounds)))
-    return tuple(made)
+    """A row for each measure, over all rounds."""
+    return tuple(Row(measure=each, values=tuple(each.of(found) for found in rounds)) for each in MEASURES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
