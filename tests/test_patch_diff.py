@@ -227,11 +227,11 @@ def test_half_upstream_is_an_error(tmp_path: Path) -> None:
 
 def test_lines_that_are_there_already_are_not_added_again(tmp_path: Path) -> None:
     # With context on one side only, the old text still stands after the patch has been applied.
-    change = "--- a/t\n+++ b/t\n@@ -1 +1,2 @@\n a\n+b\n"
-    root = tree(tmp_path / "go", t="a\nc\n")
+    change = "--- a/t\n+++ b/t\n@@ -3 +3,2 @@\n a\n+b\n"
+    root = tree(tmp_path / "go", t="x\ny\na\n")
     patches = series_of(tmp_path / "s", change)
     assert [apply(root, patches).outcomes[0].state for _ in range(2)] == [State.APPLIED, State.ALREADY_UPSTREAM]
-    assert (root / "t").read_text() == "a\nb\nc\n"
+    assert (root / "t").read_text() == "x\ny\na\nb\n"
 
 
 def test_deleting_needs_the_whole_file(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_deleting_needs_the_whole_file(tmp_path: Path) -> None:
         ({"n": "x\n"}, "--- /dev/null\n+++ b/n\n@@ -0,0 +1 @@\n+y\n", "n, which is there already"),
         (
             {"t": "a\nb\nc\nd\n"},
-            "--- a/t\n+++ b/t\n@@ -3 +3 @@\n-c\n+C\n@@ -1 +1 @@\n-a\n+A\n",
+            "--- a/t\n+++ b/t\n@@ -3,2 +3,2 @@\n-c\n+C\n d\n@@ -1,2 +1,2 @@\n-a\n+A\n b\n",
             "belongs before the hunk in front of it",
         ),
         ({"t/x": "a\n"}, "--- a/t\n+++ b/t\n@@ -1 +1 @@\n-a\n+b\n", "t is no plain file"),

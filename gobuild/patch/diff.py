@@ -2,49 +2,16 @@
 
 In: a `Diff` (`gobuild.patch.unified` reads one) and a `Tree`. Out: changes noted in the tree. There is no fuzz, ever:
 with fuzz, several insertion points of Go's runtime are found in the wrong function, silently. A hunk may have moved,
-but only if its old text stands in the file exactly once; a text that stands there several times must stand at the line
-the hunk says.
+under the rules of `gobuild.patch.position`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gobuild.errors import PatchError
 from gobuild.model import Conflict, State
-from gobuild.patch.conflict import Misfit, shown, sides
+from gobuild.patch.conflict import Misfit
+from gobuild.patch.position import REFRESH, Hunk, Text, left_over, positions
 from gobuild.patch.tree import Change, Tree
-
-_REFRESH = "refresh the patch for this version, or narrow its `go` in series.toml"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hunk:
-    """One place of a file: what stands there, and what shall stand there.
-
-    Attributes:
-        header: its "@@ -1,2 +3,4 @@" line.
-        number: which one of its file, from 1.
-        old_line, new_line: the stated lines, from 1.
-        old, new: the lines, each with its line end as far as it has one.
-    """
-
-    header: str
-    number: int
-    old_line: int
-    new_line: int
-    old: tuple[bytes, ...]
-    new: tuple[bytes, ...]
-
-    def reversed(self) -> "Hunk":
-        """The hunk that undoes this one."""
-        return Hunk(
-            header=self.header,
-            number=self.number,
-            old_line=self.new_line,
-            new_line=self.old_line,
-            old=self.new,
-            new=self.old,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,11 +87,27 @@ class Diff:
 
     def _undoes(self, tree: Tree) -> bool:
         try:
-            for file in self.files:
-                _apply(file.reversed(), tree)
+            return all(_undone(file, tree) for file in self.files)
         except PatchError:
             return False
+
+
+def _undone(file: FileDiff, tree: Tree) -> bool:
+    """Whether a file stands as its diff would leave it, and nothing of what the diff takes out stands there as well.
+
+    Raises:
+        PatchError: it does not.
+    """
+    back = file.reversed()
+    _apply(back, tree)
+    if file.creates or file.deletes:
         return True
+    text = Text(lines_of(tree.read(file.path) or b""), file.path)
+    for hunk, at in zip(file.hunks, positions(text.lines, back.hunks, file.path), strict=True):
+        # Lines of context stand in many places: without a line of its own, a hunk does not show where it was applied.
+        if ("+" not in hunk.marks and at != hunk.new_line - 1) or left_over(text, hunk, at):
+            return False
+    return True
 
 
 def _apply(file: FileDiff, tree: Tree) -> tuple[bytes | None, str]:
@@ -138,83 +121,26 @@ def _apply(file: FileDiff, tree: Tree) -> tuple[bytes | None, str]:
             )
         return b"".join(line for hunk in file.hunks for line in hunk.new), f"added {file.path}"
     if current is None:
-        raise Misfit(f"changes {file.path}, which this source does not have", _REFRESH, whole)
+        raise Misfit(f"changes {file.path}, which this source does not have", REFRESH, whole)
     lines = lines_of(current)
     result: list[bytes] = []
     end, moved = 0, 0
-    for hunk in file.hunks:
-        at = position(lines, hunk, file.path)
-        if at < end:
-            raise _misfit(lines, hunk, file.path, at, "belongs before the hunk in front of it")
+    for hunk, at in zip(file.hunks, positions(lines, file.hunks, file.path, anchored=not file.deletes), strict=True):
         moved += at != hunk.old_line - 1
         result += [*lines[end:at], *hunk.new]
         end = at + len(hunk.old)
     result += lines[end:]
     if any(not line.endswith(b"\n") for line in result[:-1]):
-        raise Misfit(f"{file.path}: a line without a newline would not be the last", _REFRESH, whole)
+        raise Misfit(f"{file.path}: a line without a newline would not be the last", REFRESH, whole)
     if file.deletes:
         if result:
-            raise Misfit(f"deletes {file.path}, which has lines that the diff does not know", _REFRESH, whole)
+            raise Misfit(f"deletes {file.path}, which has lines that the diff does not know", REFRESH, whole)
         return None, f"deleted {file.path}"
     many = f"{len(file.hunks)} hunk" + "s" * (len(file.hunks) > 1)
     return b"".join(result), f"{many} in {file.path}" + (f" ({moved} moved)" if moved else "")
-
-
-def _misfit(lines: Sequence[bytes], hunk: Hunk, path: str, at: int, why: str) -> Misfit:
-    """The error of a hunk, with both sides as they stand at a line, from 0."""
-    both = sides(lines, hunk.old, at, file=path, hunk=hunk.number, header=hunk.header)
-    return Misfit(f"{path}: hunk {hunk.number} ({hunk.header}) {why}{shown(both)}", _REFRESH, both)
 
 
 def lines_of(content: bytes) -> list[bytes]:
     """A file's lines, each with its newline; the last may have none."""
     *whole, rest = content.split(b"\n")
     return [line + b"\n" for line in whole] + ([rest] if rest else [])
-
-
-def position(lines: Sequence[bytes], hunk: Hunk, path: str) -> int:
-    """The line, from 0, where the hunk's old text stands.
-
-    Raises:
-        Misfit: nowhere; or in several places, none of them the stated one; or its new text stands there already.
-    """
-    places = _occurrences(lines, hunk.old)
-    if places and (open_ := [at for at in places if not _done(lines, hunk, at)]) != places:
-        if not open_:
-            why = f"cannot be taken: what it adds stands there already, at line {places[0] + 1}"
-            raise _misfit(lines, hunk, path, places[0], why)
-        places = open_
-    stated = hunk.old_line - 1
-    if stated in places:
-        return stated
-    if len(places) == 1:
-        return places[0]
-    if places:
-        named = ", ".join(str(at + 1) for at in places)
-        why = f"fits in {len(places)} places (lines {named}), and line {hunk.old_line} is none of them"
-        raise _misfit(lines, hunk, path, min(max(stated, 0), len(lines)), why)
-    raise _misfit(lines, hunk, path, _nearest(lines, hunk), "does not apply")
-
-
-def _occurrences(lines: Sequence[bytes], text: Sequence[bytes]) -> list[int]:
-    if not text:
-        return []
-    size = len(text)
-    starts = (at for at, line in enumerate(lines[: max(len(lines) - size + 1, 0)]) if line == text[0])
-    return [at for at in starts if tuple(lines[at : at + size]) == tuple(text)]
-
-
-def _done(lines: Sequence[bytes], hunk: Hunk, at: int) -> bool:
-    """Whether the old text at this place is a part of the new one: a hunk that only adds would add twice."""
-    grown = len(hunk.new) - len(hunk.old)
-    return grown > 0 and any(at - grown <= start <= at for start in _occurrences(lines, hunk.new))
-
-
-def _nearest(lines: Sequence[bytes], hunk: Hunk) -> int:
-    """The place where most lines of the old text stand; of equals, the one nearest to the stated line."""
-
-    def same(at: int) -> int:
-        return sum(line == wanted for line, wanted in zip(lines[at : at + len(hunk.old)], hunk.old, strict=False))
-
-    stated = min(max(hunk.old_line - 1, 0), len(lines))
-    return max(range(len(lines) + 1), key=lambda at: (same(at), -abs(at - stated)))

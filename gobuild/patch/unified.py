@@ -14,7 +14,8 @@ from unidiff.patch import Hunk as RawHunk
 from unidiff.patch import PatchedFile, PatchSet
 
 from gobuild.errors import PatchError
-from gobuild.patch.diff import Diff, FileDiff, Hunk
+from gobuild.patch.diff import Diff, FileDiff
+from gobuild.patch.position import Hunk
 
 NOWHERE = "/dev/null"
 """What a diff names in place of a file that is not there."""
@@ -121,8 +122,9 @@ def _file(raw: PatchedFile, source: _Source) -> FileDiff:
         raise PatchError(f"renames {old} to {new}", "delete the one and add the other")
     hunks = tuple(_hunk(entry, number, path, source) for number, entry in enumerate(raw, 1))
     for hunk in hunks:
-        if old and new and not (hunk.old and hunk.new):
-            # Without context there is nothing that could be checked: any line would do.
+        bare = hunk.old_line > 1 and not hunk.leading and not hunk.trailing
+        if old and new and (bare or not (hunk.old and hunk.new)):
+            # Without context there is nothing that could be checked: any line, or any twin, would do.
             raise PatchError(
                 f"{path}: hunk {hunk.number} ({hunk.header}) has no context",
                 "make the diff with context (-U3); of a file that is new or goes, the other side is /dev/null",
@@ -189,4 +191,13 @@ def _hunk(raw: RawHunk, number: int, path: str, source: _Source) -> Hunk:
         )
     if old == new:
         raise PatchError(f"{where} changes nothing", "take that hunk out of the diff")
-    return Hunk(header=header, number=number, old_line=raw.source_start, new_line=raw.target_start, old=old, new=new)
+    return Hunk(
+        header=header,
+        heading=(raw.section_header or "").strip().encode(),
+        number=number,
+        old_line=raw.source_start,
+        new_line=raw.target_start,
+        old=old,
+        new=new,
+        marks="".join(kind for kind, _ in entries),
+    )

@@ -1,0 +1,268 @@
+"""Where a hunk belongs in a file: at one place that nothing speaks against, or nowhere.
+
+In: the file's lines and the hunks on it. Out: the line of each. Its old text has to stand there, every line of it. More
+is asked, because a text may have a twin, and where upstream changed the right place the twin is the only one left:
+
+- Under its own function or type: the heading that diff writes behind the second "@@" is the line above the place.
+- A hunk that moved has no rival: no second place, under the same heading, that looks like the right one, damaged.
+- A hunk with no context behind it belongs to the end of the file, one of line 1 with less in front than behind to its
+  start, as git has it (apply.c, match_beginning and match_end); none belongs in front of the hunk before it.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from gobuild.patch.conflict import Misfit, shown, sides
+
+REFRESH = "refresh the patch for this version, or narrow its `go` in series.toml"
+_MERGE = "patches.import --from VERSION, one that it applies to: then git merges it, and the result is looked at"
+
+_HEADING = re.compile(rb"[A-Za-z_$]")
+"""How a line begins that diff takes for a heading (git's default, and diff -p's)."""
+_NAMED = re.compile(
+    rb"func\s+(?:\(\s*(?:\w+\s+)?\*?\s*(?P<of>\w+)[^)]*\)\s*)?(?P<func>\w+)"
+    rb"|(?P<kind>type|var|const)\s+(?P<name>\w+)|TEXT\s+(?P<text>[^\s(<]+)"
+)
+_CUT = 39
+"""A heading as long as this may have been cut off: GNU diff keeps 40 characters of it, git 80."""
+_NEAR = 8
+"""How many lines upstream may have put into a damaged place for it to be taken for one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hunk:
+    """One place of a file: what stands there, and what shall stand there.
+
+    Attributes:
+        header: its "@@ -1,2 +3,4 @@" line.
+        heading: what follows the second "@@": the line that diff takes for the function's; empty where it gives none.
+        number: which one of its file, from 1.
+        old_line, new_line: the stated lines, from 1.
+        old, new: the lines, each with its line end as far as it has one.
+        marks: what each of the hunk's lines is: " ", "-" or "+".
+    """
+
+    header: str
+    heading: bytes
+    number: int
+    old_line: int
+    new_line: int
+    old: tuple[bytes, ...]
+    new: tuple[bytes, ...]
+    marks: str
+
+    @property
+    def leading(self) -> int:
+        """How many lines of context stand in front of the first change."""
+        return len(self.marks) - len(self.marks.lstrip(" "))
+
+    @property
+    def trailing(self) -> int:
+        """How many lines of context stand behind the last change."""
+        return len(self.marks) - len(self.marks.rstrip(" "))
+
+    @property
+    def removed(self) -> tuple[tuple[bytes, ...], ...]:
+        """The lines that go, by runs that stand together."""
+        sides_ = self.marks.replace("+", "")
+        return tuple(self.old[match.start() : match.end()] for match in re.finditer("-+", sides_))
+
+    def reversed(self) -> "Hunk":
+        """The hunk that undoes this one."""
+        return Hunk(
+            header=self.header,
+            heading=self.heading,
+            number=self.number,
+            old_line=self.new_line,
+            new_line=self.old_line,
+            old=self.new,
+            new=self.old,
+            marks=self.marks.translate(str.maketrans("+-", "-+")),
+        )
+
+
+def positions(lines: Sequence[bytes], hunks: Sequence[Hunk], path: str, *, anchored: bool = True) -> list[int]:
+    """The lines, from 0, where the hunks' old texts stand.
+
+    Args:
+        lines: the file's.
+        hunks: in the order of the file.
+        path: the file's.
+        anchored: whether a hunk without context belongs to the file's start or end.
+
+    Raises:
+        Misfit: a hunk stands nowhere, or in several places, or where it does not belong; or it is there already.
+    """
+    text = Text(lines, path)
+    found: list[int] = []
+    end = 0
+    for hunk in hunks:
+        found.append(_position(text, hunk, end, anchored=anchored))
+        end = found[-1] + len(hunk.old)
+    return found
+
+
+class Text:
+    """A file's lines, and the heading that each stands under."""
+
+    def __init__(self, lines: Sequence[bytes], path: str) -> None:
+        self.lines, self.path = lines, path
+        self.code = path.endswith((".go", ".s"))
+        self._above = [-1]
+        for at, line in enumerate(lines):
+            self._above.append(at if _HEADING.match(line) else self._above[-1])
+
+    def heading(self, at: int) -> bytes:
+        """The heading that a line, from 0, stands under."""
+        above = self._above[min(at, len(self.lines))]
+        return self.lines[above].strip() if above >= 0 else b""
+
+    def under(self, heading: bytes, at: int) -> bool:
+        """Whether a line stands under a heading; under any where there is none to be compared."""
+        return not heading or not self.code or _same(heading, self.heading(at))
+
+    def occurrences(self, text: Sequence[bytes]) -> list[int]:
+        """Where lines stand together."""
+        size = len(text)
+        if not size:
+            return []
+        starts = (at for at, line in enumerate(self.lines[: max(len(self.lines) - size + 1, 0)]) if line == text[0])
+        return [at for at in starts if tuple(self.lines[at : at + size]) == tuple(text)]
+
+
+def left_over(text: Text, hunk: Hunk, at: int) -> bool:
+    """Whether lines that a hunk takes out still stand by the place that looks as if it had been applied there.
+
+    Args:
+        text: the file.
+        hunk: as the patch has it.
+        at: the line where its new text was found.
+    """
+    before = hunk.old[: hunk.leading][-1:]
+    behind = hunk.old[len(hunk.old) - hunk.trailing :][:1]
+    only_removes = "+" not in hunk.marks
+    for run in hunk.removed:
+        for place in text.occurrences(run):
+            if (at <= place and place + len(run) <= at + len(hunk.new)) or not text.under(hunk.heading, place):
+                continue
+            beside = tuple(text.lines[max(place - 1, 0) : place]), tuple(text.lines[place + len(run) :][:1])
+            if only_removes or beside[0] == before or beside[1] == behind:
+                return True
+    return False
+
+
+def _same(heading: bytes, line: bytes) -> bool:
+    """Whether a line is the one that a heading was made of: the same name, whatever else its signature says."""
+    one, two = _NAMED.match(heading), _NAMED.match(line)
+    if one and two:
+        return one.groups() == two.groups()
+    return line.startswith(heading) if len(heading) >= _CUT else line == heading
+
+
+def _position(text: Text, hunk: Hunk, begin: int, *, anchored: bool) -> int:
+    every = text.occurrences(hunk.old)
+    places = [at for at in every if not _done(text, hunk, at)]
+    if every and not places:
+        raise _misfit(
+            text, hunk, every[0], f"cannot be taken: what it adds stands there already, at line {every[0] + 1}"
+        )
+    if every and not (places := [at for at in places if at >= begin]):
+        raise _misfit(text, hunk, every[0], "belongs before the hunk in front of it")
+    stated = hunk.old_line - 1
+    bound = anchored and (wanted := _anchor(text, hunk)) is not None
+    if bound and places:
+        if wanted not in places:
+            where = "end" if wanted else "start"
+            why = f"belongs to the {where} of the file, as it has no context beyond, and its text stands elsewhere"
+            raise _misfit(text, hunk, wanted or 0, why)
+        places = [at for at in places if at == wanted]
+    if not places:
+        raise _misfit(text, hunk, _nearest(text.lines, hunk), "does not apply")
+    named = _own_name(text, hunk)
+    here = places if named else [at for at in places if text.under(hunk.heading, at)]
+    if not here:
+        stands = f"line {places[0] + 1}, under {text.heading(places[0]).decode(errors='replace')!r}"
+        why = f"belongs under {hunk.heading.decode()!r}, and its text stands at {stands}"
+        raise _misfit(text, hunk, places[0], why, _MERGE)
+    if stated in here:
+        return stated
+    if len(here) > 1:
+        lines = ", ".join(str(at + 1) for at in here)
+        why = f"fits in {len(here)} places (lines {lines}), and line {hunk.old_line} is none of them"
+        raise _misfit(text, hunk, min(max(stated, 0), len(text.lines)), why)
+    if not bound and not named and (rival := next(_rivals(text, hunk, here[0]), None)) is not None:
+        why = f"may belong to line {rival + 1}, which has changed, or to line {here[0] + 1}, where its text stands"
+        raise _misfit(text, hunk, rival, why, _MERGE)
+    return here[0]
+
+
+def _anchor(text: Text, hunk: Hunk) -> int | None:
+    """The only line that a hunk at an end of the file may stand at; None for a hunk that is at neither."""
+    if not hunk.trailing:
+        return max(len(text.lines) - len(hunk.old), 0)
+    return 0 if hunk.old_line <= 1 and hunk.leading < hunk.trailing else None
+
+
+def _own_name(text: Text, hunk: Hunk) -> bool:
+    """Whether a hunk names the declaration it belongs to in its own lines, by one that stands once in the file."""
+    if not text.code:
+        return False
+
+    def once(lines: Sequence[bytes]) -> bool:
+        return any(_NAMED.match(line) and text.lines.count(line) == 1 for line in lines)
+
+    between = any(line.startswith((b"}", b")")) for line in hunk.old[: hunk.leading])
+    return once(hunk.old[: hunk.leading + 1]) or (between and once(hunk.old))
+
+
+def _rivals(text: Text, hunk: Hunk, at: int) -> Iterator[int]:
+    """Places under the same heading that could be the right one, changed by upstream: begun or ended as it is."""
+    size = len(hunk.old)
+    need = max(1, min(size - 1, hunk.leading + hunk.trailing, (size + 1) // 2))
+    reach = size + len(hunk.new) + _NEAR
+    heads = {place: count for place, count in _runs(text.lines, hunk.old) if place != at}
+    tails = {
+        len(text.lines) - place: count
+        for place, count in _runs(text.lines[::-1], hunk.old[::-1])
+        if len(text.lines) - place != at + size
+    }
+    for place, count in heads.items():
+        behind = [tail for end, tail in tails.items() if place + count <= end - tail and end <= place + reach]
+        if text.under(hunk.heading, place) and count + max(behind, default=0) >= need:
+            yield place
+    for end, count in tails.items():
+        if text.under(hunk.heading, end - count) and count >= need:
+            yield max(end - size, 0)
+
+
+def _runs(lines: Sequence[bytes], wanted: Sequence[bytes]) -> Iterator[tuple[int, int]]:
+    """Where the first of the wanted lines stand, and how many of them."""
+    for at, line in enumerate(lines):
+        if line == wanted[0]:
+            count = 1
+            while count < len(wanted) and at + count < len(lines) and lines[at + count] == wanted[count]:
+                count += 1
+            yield at, count
+
+
+def _done(text: Text, hunk: Hunk, at: int) -> bool:
+    """Whether the old text at this place is a part of the new one: a hunk that only adds would add twice."""
+    grown = len(hunk.new) - len(hunk.old)
+    return grown > 0 and any(at - grown <= start <= at for start in text.occurrences(hunk.new))
+
+
+def _nearest(lines: Sequence[bytes], hunk: Hunk) -> int:
+    """The place where most lines of the old text stand; of equals, the one nearest to the stated line."""
+
+    def same(at: int) -> int:
+        return sum(line == wanted for line, wanted in zip(lines[at : at + len(hunk.old)], hunk.old, strict=False))
+
+    stated = min(max(hunk.old_line - 1, 0), len(lines))
+    return max(range(len(lines) + 1), key=lambda at: (same(at), -abs(at - stated)))
+
+
+def _misfit(text: Text, hunk: Hunk, at: int, why: str, hint: str = REFRESH) -> Misfit:
+    """The error of a hunk, with both sides as they stand at a line, from 0."""
+    both = sides(text.lines, hunk.old, at, file=text.path, hunk=hunk.number, header=hunk.header)
+    return Misfit(f"{text.path}: hunk {hunk.number} ({hunk.header}) {why}{shown(both)}", hint, both)
