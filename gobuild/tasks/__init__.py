@@ -67,6 +67,7 @@ def package(context: Context, **words: object) -> None:
         "report": "a file to write the report to as well: .json, .sarif, .xml (JUnit) or .html; may be repeated",
         "policy": "a TOML file of rules that loosen or tighten the checks",
         "trust": "a PEM file of certificates that a signature may lead to, besides Apple's root",
+        "probe": "let the toolchain compile programs and run them, with your rights, where no check failed",
     },
     iterable=["report"],
     auto_shortflags=False,
@@ -79,6 +80,7 @@ def verify(
     policy: str | None = None,
     trust: str = "",
     json: bool = False,
+    probe: bool = False,
 ) -> None:
     """Checks every executable of a toolchain, or any program that one built, wherever it came from."""
     for word, value in (("a path", path), ("--policy", policy)):
@@ -90,7 +92,9 @@ def verify(
     wanted, rules = Target.parse(target) if target else None, load_policy(policy or "")
     roots = load_roots(Path(trust)) if trust else ()
     with interruptible(), tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
-        found = verify_path(Path(path), run=run, scratch=Path(scratch), target=wanted, policy=rules, roots=roots)
+        found = verify_path(
+            Path(path), run=run, scratch=Path(scratch), target=wanted, policy=rules, roots=roots, probe=probe
+        )
     with the_systems_no_is_ours("writing the report"):
         write_report(found, reports, of=path)
     if json:

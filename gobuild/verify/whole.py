@@ -23,6 +23,8 @@ from gobuild.verify.tools import second_opinions
 from gobuild.verify.tree import Tree
 from gobuild.verify.view import Malformed, opened
 
+NOT_ASKED = "not asked for: nothing of what is judged is run; --probe compiles and runs programs with its go command"
+
 
 def silent(_text: str) -> None:
     """Tells nobody."""
@@ -51,25 +53,35 @@ class Way:
     paths: tuple[str, ...] = ()
 
 
-def report(found: Input, way: Way, *, target: Target | None = None, no_probe: str = "") -> Report:
-    """Makes every check.
+def report(found: Input, way: Way, *, target: Target | None = None, no_probe: str = "", built: bool = False) -> Report:
+    """Makes every check; the probes come last, for they run what was checked.
 
     Args:
         found: what there is to verify.
         way: how.
         target: what single programs must run on; by default, what they look like.
-        no_probe: why no probe can be compiled; empty where one can.
+        no_probe: why no probe is compiled; empty where one is.
+        built: whether this machine has just built the toolchain. The probes of any other are compiled and run only
+            where no check failed: a policy that allows a failure does not change that.
     """
     way.scratch.mkdir(parents=True, exist_ok=True)
     checks, inspected = list(found.checks), list[Inspected]()
     try:
         if found.tree:
-            whole, of_tree = _toolchain(found.tree, way, no_probe)
-            checks += whole
-            inspected += of_tree
+            expected = _expected(found.tree, way)
+            inspected += _executables(found.tree, way, expected)
+            checks += _tree(found.tree, expected)
         for path in found.programs:
             inspected.append(program(path, target, subject=str(path.relative_to(found.folder)), roots=way.roots))
-            checks += inspected[-1].checks
+        checks += (check for each in inspected for check in each.checks)
+        failed = sum(check.verdict is Verdict.FAILED for check in checks)
+        if found.tree and not no_probe and (built or not failed):
+            probed = _probes(found.tree, way, expected)
+            inspected += probed
+            checks += (check for each in probed for check in each.checks)
+        elif found.tree:
+            reason = no_probe or f"{failed} failed checks: what failed is not run"
+            checks.append(Check(subject=SUBJECT, name="compile", verdict=Verdict.SKIPPED, seen=reason))
         return _finished(checks, inspected, way)
     finally:
         files.remove(way.scratch / "probe")
@@ -99,26 +111,27 @@ def _finished(checks: Iterable[Check], inspected: list[Inspected], way: Way) -> 
     return Report(checks=way.policy.judge((*checks, *demanded, *opinions)))
 
 
-def _toolchain(shipped: Tree, way: Way, no_probe: str) -> tuple[list[Check], list[Inspected]]:
-    """The checks of a toolchain: the tree as a whole, every executable, the probes unless there is a reason not to."""
+def _expected(shipped: Tree, way: Way) -> Expectation:
+    """What the toolchain's own binaries must be like."""
     release = expect.release_of(shipped.stamp)
-    expected = replace(
+    return replace(
         expect.expectation(release, shipped.target, stamp=shipped.stamp, uuid=shipped.uuid),
         stripped="-s" in shipped.ldflags.split(),
         paths=way.paths,
         roots=way.roots,
     )
+
+
+def _executables(shipped: Tree, way: Way, expected: Expectation) -> list[Inspected]:
     found = list(tree.executables(shipped))
     way.note(f"{len(found)} executables for {shipped.target}")
-    inspected = [inspect(each.path, subject=each.subject, program=each.program, expected=expected) for each in found]
-    checks = [*_tree(shipped, expected), *(check for each in inspected for check in each.checks)]
-    if no_probe:
-        checks.append(Check(subject=SUBJECT, name="compile", verdict=Verdict.SKIPPED, seen=no_probe))
-        return checks, inspected
+    return [inspect(each.path, subject=each.subject, program=each.program, expected=expected) for each in found]
+
+
+def _probes(shipped: Tree, way: Way, expected: Expectation) -> list[Inspected]:
     job = Job(goroot=shipped.root.absolute(), host=way.host, expected=expected, cgo=shipped.cgo, scratch=way.scratch)
     way.note("probe programs, compiled by the new toolchain")
-    probed = list(probe(job, run=way.run))
-    return checks + [check for each in probed for check in each.checks], inspected + probed
+    return list(probe(job, run=way.run))
 
 
 def _tree(shipped: Tree, expected: Expectation) -> list[Check]:
