@@ -33,7 +33,7 @@ from gobuild.model import (
     Verdict,
 )
 from gobuild.run import run
-from gobuild.verify import load_policy, probe, require, tools, verify, verify_path
+from gobuild.verify import load_policy, probe, require, tools, tree, verify, verify_path, whole
 from gobuild.verify.expect import UUID_PATCH
 from gobuild.verify.probe import PROBES, SUBJECT
 
@@ -486,3 +486,42 @@ def test_a_policy_that_allows_a_failure_lets_nothing_run(planted: tuple[Path, Pa
     report = verify_path(root, run=run, scratch=tmp_path / "scratch", probe=True, policy=load_policy(str(rules)))
     assert report.failed == ()
     assert not ran.exists()
+
+
+def test_an_experiment_that_the_toolchain_switches_on_belongs_to_its_version(go_wheel: Path, tmp_path: Path) -> None:
+    """A program compiled by a toolchain whose go.env asks for an experiment, as Gentoo's does."""
+    root = copied(go_wheel, tmp_path / "go")
+    for name in ("src", "lib", "pkg/include"):
+        if not (root / name).exists():
+            (root / name).symlink_to(go_wheel / name)
+    asked = (go_wheel / "go.env").read_text(encoding="utf-8") + "GOEXPERIMENT=rangefunc\n"
+    files.write(root / "go.env", asked)
+    made = compiled(root, tmp_path, HOST)
+    (root / "src").unlink()
+
+    def seen() -> dict[str, str]:
+        report = whole.report(whole.toolchain(shipped), way, no_probe="a test")
+        return {each.name: each.seen for each in report.checks if each.subject == "bin/gofmt"}
+
+    swapped(root / "bin/gofmt", made.read_bytes())
+    shipped = tree.find(root, HOST, called="go")
+    way = whole.Way(host=HOST, run=run, scratch=tmp_path / "scratch")
+    assert seen()["version"] == "go1.22.10 X:rangefunc"
+    report = whole.report(whole.toolchain(shipped), way, no_probe="a test")
+    assert ("bin/gofmt", "version") not in by_subject(report)
+    assert "GOEXPERIMENT=rangefunc" not in seen()["settings"]  # which is right; path and CGO_ENABLED are not
+    # The other binaries of this tree were linked without it.
+    assert (
+        "GOEXPERIMENT=(none)"
+        in {each.subject: each.seen for each in report.failed if each.name == "settings"}["bin/go"]
+    )
+    # Where nobody asks for it, or for another, it is no toolchain that its own configuration made.
+    files.write(root / "go.env", asked.replace("rangefunc", "arenas"))
+    assert ("bin/gofmt", "version") in by_subject(whole.report(whole.toolchain(shipped), way, no_probe="a test"))
+    (root / "go.env").unlink()
+    assert ("bin/gofmt", "version") in by_subject(whole.report(whole.toolchain(shipped), way, no_probe="a test"))
+    # What make.bash was told stands in buildcfg.
+    zbootstrap = "src/internal/buildcfg/zbootstrap.go"
+    text = (go_wheel / zbootstrap).read_text(encoding="utf-8")
+    files.write(root / zbootstrap, text.replace("GOEXPERIMENT = ``", "GOEXPERIMENT = `rangefunc`"))
+    assert ("bin/gofmt", "version") not in by_subject(whole.report(whole.toolchain(shipped), way, no_probe="a test"))

@@ -176,6 +176,7 @@ class Expectation:
             imports are then only what the standard library asks for.
         trusting: the programs that may link the libraries of `TRUST`; empty where nobody has measured.
         excuses: by a check's name, what may be wrong without counting: `of_race` says why.
+        experiment: the toolchain's own default for GOEXPERIMENT, which its go.env or its buildcfg says.
     """
 
     target: Target
@@ -196,6 +197,21 @@ class Expectation:
     own: bool = True
     trusting: frozenset[str] = frozenset()
     excuses: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
+    experiment: str = ""
+
+    def calls_itself(self, version: str) -> bool:
+        """Whether a version is the stamp, or the stamp and experiments that the toolchain's configuration names.
+
+        The linker adds those that differ from the release's own set (src/cmd/link/internal/ld/main.go): " X:nodwarf5",
+        from 1.26 on "-X:nodwarf5" where the stamp has no hyphen.
+        """
+        if version == self.stamp:
+            return True
+        words = re.fullmatch(re.escape(self.stamp) + r"[ -]X:(.+)", version)
+        named = self.experiment.split(",")
+        return words is not None and all(
+            each in named or ("none" in named and each.startswith("no")) for each in words[1].split(",")
+        )
 
 
 def expectation(version: GoVersion | None, target: Target, *, stamp: str, uuid: bool = False) -> Expectation:

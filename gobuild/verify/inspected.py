@@ -26,6 +26,7 @@ class Inspected:
         subject: what it is called in the report.
         checks: in the order they were made.
         size: in bytes.
+        version: what its build information calls the toolchain that built it.
         image: what its headers say; None where they could not be read.
         signature: of a Mach-O file that has one.
         excuses: by a check's name, the problems that do not count: `expect.Expectation`'s.
@@ -35,6 +36,7 @@ class Inspected:
     subject: str
     checks: list[Check] = field(default_factory=list)
     size: int = 0
+    version: str = ""
     image: MachO | Elf | None = None
     signature: Signature | None = None
     excuses: Mapping[str, re.Pattern[str]] = field(default_factory=dict)

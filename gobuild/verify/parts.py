@@ -103,10 +103,11 @@ def _information(view: View, inspected: Inspected, place: Place | None, program:
         return
     inspected.judge(
         "version",
-        [info.version] if info.version != expected.stamp else [],
+        [] if expected.calls_itself(info.version) else [info.version],
         seen=info.version,
-        expected=expected.stamp,
+        expected=expected.stamp + (f" with {expected.experiment}" if expected.experiment else ""),
     )
+    inspected.version = info.version
     wanted: Mapping[str, str] = ({"path": program} if program else {}) | dict(expected.settings)
     settings = {"path": info.path} | dict(info.settings)
     inspected.judge(

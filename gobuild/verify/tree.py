@@ -73,6 +73,22 @@ def version(root: Path) -> str:
         return ""
 
 
+def experiments(root: Path) -> tuple[str, str]:
+    """GOEXPERIMENT as go.env says it, and as the toolchain was built with it (src/internal/buildcfg/zbootstrap.go)."""
+
+    def said(name: str, pattern: str) -> str:
+        try:
+            found = re.findall(pattern, (root / name).read_text(encoding="utf-8"), re.MULTILINE)
+        except (OSError, UnicodeDecodeError):
+            return ""
+        return str(found[-1]).strip() if found else ""
+
+    return (
+        said("go.env", r"^[ \t]*GOEXPERIMENT=(.*)$"),
+        said("src/internal/buildcfg/zbootstrap.go", r"^const [dD]efaultGOEXPERIMENT = `(.*)`$"),
+    )
+
+
 def tools(tree: Tree) -> set[str]:
     """The names of the tools that ship."""
     return {path.name for path in walk(tree.tools)} - _dropped(tree)

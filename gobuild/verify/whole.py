@@ -113,9 +113,16 @@ def _finished(checks: Iterable[Check], inspected: list[Inspected], way: Way) -> 
 
 def _expected(shipped: Tree, way: Way) -> Expectation:
     """What the toolchain's own binaries must be like."""
-    release = expect.release_of(shipped.stamp)
+    expected = expect.expectation(
+        expect.release_of(shipped.stamp), shipped.target, stamp=shipped.stamp, uuid=shipped.uuid
+    )
+    wanted, built_in = tree.experiments(shipped.root)
+    # cmd/go records it where it is another than the one built in.
+    told = {"GOEXPERIMENT": wanted} if wanted not in ("", built_in) else {}
     return replace(
-        expect.expectation(release, shipped.target, stamp=shipped.stamp, uuid=shipped.uuid),
+        expected,
+        settings={**expected.settings, **told},
+        experiment=wanted or built_in,
         stripped="-s" in shipped.ldflags.split(),
         paths=way.paths,
         roots=way.roots,
