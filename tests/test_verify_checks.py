@@ -2,6 +2,7 @@
 
 import os
 import random
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,6 +78,58 @@ def test_a_program_that_links_metal_is_refused(go_wheel: Path, tmp_path: Path) -
         "imports": "_MTLCreateSystemDefaultDevice is asked of Metal",
         "traces": "Metal.framework; MTLCreateSystemDefaultDevice",
     }
+
+
+def asking(symbol: str, library: str) -> dict[str, str]:
+    """A program that asks a library for one more symbol, as a patch of the runtime does."""
+    directive = f'//go:cgo_import_dynamic libc_more {symbol} "{library}"'
+    return {
+        "main.go": f'package main\n\nimport _ "unsafe"\n\n{directive}\n\nfunc more()\n\nfunc main() {{ more() }}\n',
+        "more_arm64.s": '#include "textflag.h"\n\nTEXT ·more(SB),NOSPLIT,$0\n\tBL libc_more(SB)\n\tRET\n',
+    }
+
+
+SYSTEM, RESOLVER = "/usr/lib/libSystem.B.dylib", "/usr/lib/libresolv.9.dylib"
+
+
+@pytest.mark.parametrize(
+    ("symbol", "library", "verdict", "seen"),
+    [
+        ("getprogname", SYSTEM, Verdict.SKIPPED, "not in gobuild's tables: _getprogname of libSystem.B.dylib"),
+        ("res_more", RESOLVER, Verdict.SKIPPED, "not in gobuild's tables: _res_more of libresolv.9.dylib"),
+        ("read", RESOLVER, Verdict.FAILED, "_read is asked of libresolv.9.dylib, and is in libSystem.B.dylib"),
+        ("getprogname", "/usr/lib/libmore.dylib", Verdict.FAILED, "_getprogname is asked of libmore.dylib"),
+    ],
+)
+def test_a_symbol_that_no_table_knows_is_no_fault_of_the_toolchain(
+    go_wheel: Path, tmp_path: Path, symbol: str, library: str, verdict: Verdict, seen: str
+) -> None:
+    """Four of the last six lines of Go asked libSystem for more than those before."""
+    data = compiled(go_wheel, tmp_path, source=asking(symbol, library)).read_bytes()
+    found = judged(data, tmp_path)
+    assert (named(found, "imports").verdict, named(found, "imports").seen) == (verdict, seen)
+    assert set(failed(found)) <= {"imports", "install names"}
+    assert ("install names" in failed(found)) == ("more" in library)
+
+
+@pytest.mark.parametrize("stamp", ["go1.22.10", "go1.28.0", "devel go1.29-0123abc"])
+def test_what_a_newer_linker_writes_is_not_held_against_it(hello: bytes, tmp_path: Path, stamp: str) -> None:
+    """A section and a load command; of a line that the tables know, none is accepted."""
+    wanted = replace(
+        expect.of_program(expectation(expect.release_of(stamp), DARWIN, stamp="go1.22.10"), cgo="0"), uuid=False
+    )
+    signature = command(hello, "LC_CODE_SIGNATURE")
+    count, size = struct.unpack_from("<2I", hello, 16)
+    more = put(hello, signature, "<4I", 0x7F, 16, 0, 0)
+    more = put(put(more, signature + 16, "16s", hello[signature : signature + 16]), 16, "<2I", count + 1, size + 16)
+    newer = {
+        "section __DATA,__newer": put(hello, hello.index(b"__noptrbss\0"), "16s", b"__newer"),
+        "load command 0x7f": more,
+    }
+    for name, changed in newer.items():
+        found = named(judged(resigned(changed), tmp_path, wanted), "layout")
+        assert name in found.seen
+        assert found.verdict is (Verdict.FAILED if wanted.measured else Verdict.SKIPPED), found.seen
 
 
 def test_metal_left_in_a_directive_alone_is_refused(go_wheel: Path, tmp_path: Path) -> None:

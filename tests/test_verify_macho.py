@@ -25,7 +25,7 @@ def linux(go_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def problems(data: bytes, page: int = 1 << 14) -> str:
-    return "; ".join(layout.problems(image(data), size=len(data), page=page))
+    return "; ".join([*layout.unknown(image(data)), *layout.problems(image(data), size=len(data), page=page)])
 
 
 def test_reads_what_go_writes(hello: bytes) -> None:

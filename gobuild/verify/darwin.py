@@ -5,7 +5,6 @@ Each check is a sentence of the report: what was seen, or what is wrong. What is
 """
 
 import struct
-from collections.abc import Iterator
 
 from gobuild.verify import buildid, expect, imports, layout, macho, shape, signature, unwind
 from gobuild.verify.expect import Expectation
@@ -34,9 +33,12 @@ def judge(view: View, inspected: Inspected, program: str, expected: Expectation)
         seen=f"Mach-O 64-bit {expected.target.goarch} executable",
         expected=wanted,
     )
+    strange = [*layout.unknown(image), *(shape.unknown(image) if expected.own else ())]
+    strict = expected.measured or not expected.own
     inspected.judge(
         "layout",
         [
+            *(f"{each}, which Go's linker does not write" for each in strange if strict),
             *layout.problems(image, size=view.size, page=page, pie=expected.pie),
             *layout.header(view, image),
             *shape.problems(image, page=page, own=expected.own, linker=expected.pie),
@@ -44,6 +46,7 @@ def judge(view: View, inspected: Inspected, program: str, expected: Expectation)
         seen=f"{len(image.commands)} load commands, {len(image.segments)} segments"
         + (", position-independent" if expected.pie else ""),
         expected="load commands and segments as Go's linker lays them out",
+        unknown=() if strict else strange,
     )
     _platform(image, inspected, expected)
     _install_names(image, inspected, program, expected)
@@ -105,16 +108,23 @@ def _imports(view: View, image: MachO, inspected: Inspected, expected: Expectati
         expected="no symbol of Metal, IOKit, OpenGL, Objective-C or dlopen",
     )
     libraries = {name.rsplit("/", 1)[-1] for _command, name in image.dylibs}
+    wrong, unknown = _claims(image, expected)
     inspected.judge(
         "imports",
-        [*imports.problems(view, image), *_claims(image, expected)],
+        [*imports.problems(view, image), *wrong],
         seen=f"{len(image.bindings) or len(imported)} resolved in {', '.join(sorted(libraries)) or 'nothing'}",
         expected="every symbol bound to the library that exports it",
+        unknown=unknown,
     )
 
 
-def _claims(image: MachO, expected: Expectation) -> Iterator[str]:
-    """What is bound to a library that does not export it, as far as that is known."""
+def _claims(image: MachO, expected: Expectation) -> tuple[list[str], list[str]]:
+    """What is bound to a library that does not export it, and what the table knows of no library.
+
+    The table holds what official Go asks for: a newer line, or a patch, may ask its libraries for more. Of a program
+    that is no toolchain's own, that is expected.
+    """
+    wrong, unknown = list[str](), list[str]()
     exports = expect.exports()
     names = [name for _command, name in image.dylibs]
     homes = {symbol: home for home, symbols in exports.items() for symbol in symbols}
@@ -126,16 +136,18 @@ def _claims(image: MachO, expected: Expectation) -> Iterator[str]:
         # Go 1.21 for darwin/amd64 leaves it to dyld to look in every library: the one that exports it must be there.
         claims = [(name, homes[name] if homes.get(name) in names else None) for name in image.imports]
     elif unbound := sorted(set(image.imports) - image.bound):
-        yield f"imported, but never bound: {', '.join(unbound[:5])}"
+        wrong.append(f"imported, but never bound: {', '.join(unbound[:5])}")
     for each in image.bindings if expected.own else ():
         if each.flags or each.table != "bind opcodes":
-            yield f"{each.name} is bound by {each.table}, flags {each.flags}"
+            wrong.append(f"{each.name} is bound by {each.table}, flags {each.flags}")
     for name, claim in claims:
         home = homes.get(name)
-        if claim in names and (home == claim or (home is None and not expected.own)):
-            continue
         asked = claim.rsplit("/", 1)[-1] if claim else "no library that is linked"
-        yield f"{name} is asked of {asked}" + (f", and is in {home.rsplit('/', 1)[-1]}" if home else "")
+        if claim not in names or home not in (None, claim) or (expected.own and claim not in expect.INSTALL_NAMES):
+            wrong.append(f"{name} is asked of {asked}" + (f", and is in {home.rsplit('/', 1)[-1]}" if home else ""))
+        elif home is None and expected.own:
+            unknown.append(f"{name} of {asked}")
+    return wrong, unknown
 
 
 def _unwinding(view: View, image: MachO, inspected: Inspected) -> None:

@@ -177,6 +177,8 @@ class Expectation:
         trusting: the programs that may link the libraries of `TRUST`; empty where nobody has measured.
         excuses: by a check's name, what may be wrong without counting: `of_race` says why.
         experiment: the toolchain's own default for GOEXPERIMENT, which its go.env or its buildcfg says.
+        measured: whether the tables know this Go version: a load command, segment or section that they do not know is
+            wrong only then.
     """
 
     target: Target
@@ -198,6 +200,7 @@ class Expectation:
     trusting: frozenset[str] = frozenset()
     excuses: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
     experiment: str = ""
+    measured: bool = False
 
     def calls_itself(self, version: str) -> bool:
         """Whether a version is the stamp, or the stamp and experiments that the toolchain's configuration names.
@@ -246,7 +249,11 @@ def expectation(version: GoVersion | None, target: Target, *, stamp: str, uuid: 
                 pie=chosen.pie if row.pie is None else row.pie,
                 trusting=chosen.trusting if row.trusting is None else row.trusting,
             )
-    return chosen if line <= LAST else replace(chosen, minos="", sdk="", tools=frozenset(), trusting=frozenset())
+    return (
+        replace(chosen, measured=True)
+        if line <= LAST
+        else replace(chosen, minos="", sdk="", tools=frozenset(), trusting=frozenset())
+    )
 
 
 def release_of(stamp: str) -> GoVersion | None:

@@ -41,12 +41,27 @@ class Inspected:
     signature: Signature | None = None
     excuses: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
 
-    def judge(self, name: str, problems: Iterable[str], *, seen: str, expected: str) -> None:
-        """Adds a check: OK with what was seen, or FAILED with the problems; SKIPPED where each of them is excused."""
+    def judge(
+        self, name: str, problems: Iterable[str], *, seen: str, expected: str, unknown: Iterable[str] = ()
+    ) -> None:
+        """Adds a check: OK with what was seen, or FAILED with the problems; SKIPPED where each of them is excused.
+
+        Args:
+            name: the check.
+            problems: what is wrong.
+            seen: what was seen, where nothing is.
+            expected: what should have been seen, where something is.
+            unknown: what no table knows, so that nobody can say whether it is wrong: SKIPPED, where nothing else is.
+        """
         found = list(problems)
         excuse = self.excuses.get(name)
         if found and excuse and all(excuse.fullmatch(each) for each in found):
             self.skip(name, f"{'; '.join(found[:NAMED])}: what LLVM's race detector brings")
+            return
+        strange = list(unknown)
+        if strange and not found:
+            more = f"; and {len(strange) - NAMED} more" if len(strange) > NAMED else ""
+            self.skip(name, f"not in gobuild's tables: {'; '.join(strange[:NAMED])}{more}")
             return
         self.checks.append(
             Check(

@@ -80,11 +80,13 @@ def _header(image: MachO, pie: bool) -> Iterator[str]:
         yield "asks for an executable stack"
 
 
-def _commands(image: MachO) -> Iterator[str]:
+def unknown(image: MachO) -> Iterator[str]:
+    """The load commands that Go's linker writes in none of the versions measured."""
     known = set(COMMANDS.values())
-    for name in dict.fromkeys(image.commands):
-        if name not in known:
-            yield f"load command {name} is none that Go's linker writes"
+    return (f"load command {name}" for name in dict.fromkeys(image.commands) if name not in known)
+
+
+def _commands(image: MachO) -> Iterator[str]:
     if ("LC_MAIN" in image.commands) + ("LC_UNIXTHREAD" in image.commands) != 1:
         yield "not one entry point"
     for name in ("LC_SYMTAB", "LC_DYSYMTAB", "LC_BUILD_VERSION"):

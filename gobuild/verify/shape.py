@@ -71,6 +71,9 @@ SECTIONS: Mapping[str, Mapping[str, int]] = {
 """The sections of Go's linker and their types, by segment. One of another type may be run before main
 (S_MOD_INIT_FUNC_POINTERS), be taken for a table of functions to replace (S_INTERPOSING), or lose its bytes."""
 
+PLAIN = frozenset({REGULAR, ZEROFILL})
+"""What a section that the table does not know may be."""
+
 INDIRECT = {POINTERS: 8, 0x7: 8, STUBS: 0}
 """Types of sections that have an entry in the indirect symbol table for each pointer, of so many bytes, or stub."""
 
@@ -110,13 +113,21 @@ def problems(image: MachO, *, page: int, own: bool, linker: bool) -> Iterator[st
         yield "no rebase opcodes: its pointers would be wrong wherever it is loaded"
 
 
+def unknown(image: MachO) -> Iterator[str]:
+    """The segments and sections that Go's linker writes in none of the versions measured."""
+    for segment in image.segments:
+        if segment.name not in RIGHTS:
+            yield f"segment {segment.name}"
+        if segment.name != "__DWARF":
+            known = SECTIONS.get(segment.name, {})
+            yield from (f"section {segment.name},{each.name}" for each in segment.sections if each.name not in known)
+
+
 def _segment(segment: Segment, own: bool) -> Iterator[str]:
     name = segment.name
     known = RIGHTS.get(name)
     if known is None:
-        if own:
-            yield f"a segment {name}, which Go's linker writes not"
-        elif segment.flags:
+        if segment.flags:
             yield f"{name} has flags {segment.flags:#x}"
         return
     initprot, maxprot, flags = known
@@ -131,7 +142,8 @@ def _section(section: Section, image: MachO, own: bool) -> Iterator[str]:
     if own and section.segment != "__DWARF":
         kind = SECTIONS.get(section.segment, {}).get(section.name)
         if kind is None:
-            yield f"a section {name}, which Go's linker writes not"
+            if section.kind not in PLAIN:
+                yield f"section {name} has type {section.kind:#x}, which no section of Go's linker has"
         elif section.kind != kind or section.flags & ~0xFF & ~CODE_ATTRIBUTES:
             yield f"section {name} has type and attributes {section.flags:#x}, and should be of type {kind}"
     if section.kind in INDIRECT:
