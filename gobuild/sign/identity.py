@@ -145,7 +145,7 @@ def _identity(path: Path, key: object, found: list[x509.Certificate]) -> Identit
         team=str(units[0].value) if len(units) == 1 else "",
         sha256=hashlib.sha256(encoded[0]).hexdigest(),
         chain=encoded,
-        apple=encoded[-1] == _apple(),
+        apple=chain[-1] in _apple(),
         pem=secret + b"".join(each.public_bytes(Encoding.PEM) for each in chain),
     )
 
@@ -154,24 +154,35 @@ def _public(holder: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | x509.Certif
     return holder.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def _apple() -> bytes:
-    pem = resources.text("apple_roots.pem").encode()
-    return x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
+def _apple() -> list[x509.Certificate]:
+    return x509.load_pem_x509_certificates(resources.text("apple_roots.pem").encode())
 
 
 def _chain(path: Path, own: x509.Certificate, found: list[x509.Certificate]) -> list[x509.Certificate]:
-    """From the signer's certificate to a self-signed one; Apple's root need not stand in the file."""
-    known = [*found, x509.load_der_x509_certificate(_apple())]
-    chain = [own]
-    while chain[-1].issuer != chain[-1].subject and len(chain) < LENGTH:
-        above = next((each for each in known if _issued(chain[-1], each)), None)
-        if above is None:
-            raise ConfigError(
-                f"{path} lacks the certificate of {chain[-1].issuer.rfc4514_string()}",
-                "export the identity with all certificates up to the root, or append them in PEM",
-            )
-        chain.append(above)
-    return chain
+    """From the signer's certificate to a self-signed one; Apple's root need not stand in the file.
+
+    Every way is tried: a file may hold a root twice, once as an older root signed it.
+    """
+    known, missing = [*found, *_apple()], ""
+
+    def on(chain: list[x509.Certificate]) -> list[x509.Certificate]:
+        nonlocal missing
+        issuer = chain[-1].issuer
+        if issuer == chain[-1].subject:
+            return chain
+        above = [each for each in known if each not in chain and each.subject == issuer and _issued(chain[-1], each)]
+        ways = (on([*chain, each]) for each in above if len(chain) < LENGTH)
+        if whole := next((way for way in ways if way), []):
+            return whole
+        missing = missing or issuer.rfc4514_string()
+        return []
+
+    if chain := on([own]):
+        return chain
+    raise ConfigError(
+        f"{path} lacks the certificate of {missing}",
+        "export the identity with all certificates up to the root, or append them in PEM",
+    )
 
 
 def _issued(below: x509.Certificate, above: x509.Certificate) -> bool:
