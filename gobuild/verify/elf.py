@@ -20,6 +20,11 @@ HEADERS_LIMIT = 256
 """Program headers, section headers and dynamic tags; Go's binaries have about ten, thirty and none."""
 
 
+C_SECTIONS = frozenset({".init", ".fini", ".init_array", ".fini_array", ".eh_frame", ".comment"})
+"""Sections that libc's start-up files and C objects bring into a program, and of which Go's own linker writes none (nor
+for -buildmode=pie, which has an interpreter too): src/cmd/link/internal/ld/elf.go, doelf."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
     """A PT_LOAD segment."""
@@ -60,6 +65,11 @@ class Elf:
     sections: frozenset[str]
     places: Mapping[str, tuple[int, int]]
     buildinfo: tuple[int, int] | None
+
+    @property
+    def c_linked(self) -> bool:
+        """Whether a C linker made the file, of Go's code and others'."""
+        return bool(self.sections & C_SECTIONS)
 
 
 def read(view: View) -> Elf:

@@ -12,6 +12,9 @@ GNU_HEADER = 16
 """Bytes of a note's header with the owner "GNU": what follows is the GNU build ID, which Go makes from its own."""
 
 
+FOREIGN = "linked by a C linker, behind code of its own"
+
+
 def judge(view: View, inspected: Inspected, _program: str, expected: Expectation) -> Parts:
     """Makes the checks that only an ELF file has; returns where the parts are that every Go program has.
 
@@ -42,10 +45,10 @@ def judge(view: View, inspected: Inspected, _program: str, expected: Expectation
     debugging = sorted(name for name in image.sections if name.startswith((".debug_", ".zdebug_")))
     symbols = "a symbol table" if ".symtab" in image.sections else ""
     stripped(inspected, expected, symbols=symbols, debugging=debugging)
-    return _parts(view, image)
+    return _parts(view, image, expected)
 
 
-def _parts(view: View, image: Elf) -> Parts:
+def _parts(view: View, image: Elf, expected: Expectation) -> Parts:
     note, gnu = image.places.get(".note.go.buildid"), image.places.get(".note.gnu.build-id")
     zero = (Range(what="GNU's build ID", offset=gnu[0] + GNU_HEADER, size=gnu[1] - GNU_HEADER),) if gnu else ()
     text = image.places.get(".text")
@@ -66,5 +69,6 @@ def _parts(view: View, image: Elf) -> Parts:
         first=True,
         # It counts as zero since Go 1.24, but not where a C linker made one of its own.
         written=tuple(buildid.AsLinked(head=b"", zero=each, end=view.size) for each in dict.fromkeys((zero, ()))),
-        foreign="linked by a C linker, behind code of its own" if image.interpreter and text else "",
+        # A toolchain's own programs are looked at all the same, but for those that may have libc's code before Go's.
+        foreign=FOREIGN if image.c_linked and (image.interpreter or not expected.own) else "",
     )

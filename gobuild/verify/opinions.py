@@ -76,7 +76,7 @@ def _file_theirs(result: Result) -> Facts:
     if "flags:<" in text:
         facts["PIE"] = str("PIE" in text.partition("flags:<")[2])
     if match[1] == "ELF":
-        facts["static"] = str("statically linked" in text)
+        facts["static"] = str("statically linked" in text or "static-pie linked" in text)
     return facts
 
 
