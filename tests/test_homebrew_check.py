@@ -11,6 +11,7 @@ from goserver import answering
 from needs import needs
 from tap_fixtures import DARWIN, LINUX, built, formula_in, shelf_of
 
+from gobuild.fetch import http
 from gobuild.model import Check, Target, Verdict
 from gobuild.publish.homebrew import Place, Tap, check, update
 from gobuild.publish.homebrew.read import Unreadable, parse
@@ -43,12 +44,12 @@ def there(made: Path, tmp_path: Path) -> Tap:
 
 
 def _failed(there: Tap) -> list[Check]:
-    return list(check(there, run=run).failed)
+    return list(check(there, run=run, blocks=http.blocks).failed)
 
 
 def test_a_good_tap(there: Tap) -> None:
     needs("ruby")
-    report = check(there, run=run)
+    report = check(there, run=run, blocks=http.blocks)
     assert not report.failed
     digests = [each.seen for each in report.checks if each.name == "digest"]
     assert len(digests) == 3 + 4 and "go-acme@1.22-1.22.10-acme1.p3f9c2a1.arm64_big_sur.bottle.tar.gz" in digests
@@ -109,11 +110,15 @@ def test_digests_of_what_is_served(there: Tap, made: Path, tmp_path: Path) -> No
 def test_a_server_that_cannot_be_reached_is_no_verdict(there: Tap, made: Path) -> None:
     text = formula_in(there, "go-acme").replace((made / "dist").as_uri(), "http://127.0.0.1:9/dl")
     there.commit({"Formula/go-acme.rb": text}, "elsewhere")
-    digests = [each for each in check(there, run=run).checks if each.name == "digest"]
+    digests = [each for each in check(there, run=run, blocks=http.blocks).checks if each.name == "digest"]
     assert {each.seen for each in digests if each.verdict is Verdict.SKIPPED} == {
         "127.0.0.1:9 cannot be reached from here"
     }
-    offline = [each for each in check(there, run=run, offline=True).checks if each.verdict is Verdict.SKIPPED]
+    offline = [
+        each
+        for each in check(there, run=run, blocks=http.blocks, offline=True).checks
+        if each.verdict is Verdict.SKIPPED
+    ]
     assert "--offline: 127.0.0.1:9" in {each.seen for each in offline}
 
 
@@ -132,6 +137,24 @@ def test_a_server_is_asked_and_believed(there: Tap, made: Path) -> None:
         assert (failed.name, "404" in failed.seen) == ("digest", True)
 
 
+def test_a_server_that_says_gzip_of_an_archive_changes_no_digest(there: Tap, made: Path) -> None:
+    """Some servers call a .tar.gz a tar with Content-Encoding gzip: brew hashes what comes, and so does this."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+        def end_headers(self) -> None:
+            self.send_header("Content-Encoding", "gzip")
+            super().end_headers()
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(made / "dist")))
+    with answering(server) as url:
+        good = formula_in(there, "go-acme").replace((made / "dist").as_uri(), url)
+        there.commit({"Formula/go-acme.rb": good}, "over HTTP")
+        assert not _failed(there)
+
+
 def test_what_formulae_are_to_one_another(there: Tap) -> None:
     newest = formula_in(there, "go-acme")
     there.commit({"Formula/go-acme.rb": newest.replace("1.27.3", "1.27.2")}, "behind")
@@ -144,7 +167,7 @@ def test_formulae_of_others_are_theirs(there: Tap) -> None:
     needs("ruby")
     theirs = 'class Theirs < Formula\n  url "u"\n  on_linux { depends_on "x" }\nend\n'
     there.commit({"Formula/theirs.rb": theirs, "Formula/wrong.rb": "class Wrong <\n"}, "theirs")
-    checks = check(there, run=run).checks
+    checks = check(there, run=run, blocks=http.blocks).checks
     skipped = {each.subject for each in checks if each.verdict is Verdict.SKIPPED and each.name == "rules"}
     assert skipped == {"Formula/theirs.rb", "Formula/wrong.rb"}
     assert [(each.subject, each.name) for each in _failed(there)] == [("Formula/wrong.rb", "Ruby syntax")]
@@ -167,7 +190,7 @@ def test_aliases(there: Tap, tmp_path: Path) -> None:
     run_git("-c", "user.name=t", "-c", "user.email=t", "commit", "--quiet", "-m", "aliases")
     from gobuild.publish.homebrew import at
 
-    report = check(at(tmp_path / "clone"), run=run)
+    report = check(at(tmp_path / "clone"), run=run, blocks=http.blocks)
     assert {each.subject for each in report.failed} == {"Aliases/go-acme@1.22", "Aliases/plain", "Aliases/gone"}
 
 

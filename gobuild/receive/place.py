@@ -27,6 +27,10 @@ class Place(Protocol):
     def address(self) -> str:
         """What git can clone from below."""
 
+    @property
+    def folder(self) -> Path | None:
+        """Where it stands on this machine, None where it does not."""
+
     def blocks(self, name: str, largest: int) -> Iterator[bytes]:
         """The bytes of a file by its path in the tree.
 
@@ -45,6 +49,11 @@ class Folder:
     def address(self) -> str:
         """See `Place`."""
         return self.root.resolve().as_uri()
+
+    @property
+    def folder(self) -> Path | None:
+        """See `Place`."""
+        return self.root.resolve()
 
     def blocks(self, name: str, largest: int) -> Iterator[bytes]:
         """See `Place`."""
@@ -74,6 +83,11 @@ class Web:
     def address(self) -> str:
         """See `Place`."""
         return self.base
+
+    @property
+    def folder(self) -> Path | None:
+        """See `Place`."""
+        return None
 
     def blocks(self, name: str, largest: int) -> Iterator[bytes]:
         """See `Place`."""

@@ -1,8 +1,9 @@
 """The taps of a tree: what signed releases say comes in; every file of a tap is held against what they make of it.
 
-git clones a tap bare, as a user's brew would fetch it; nothing in it is checked out or run. A formula is a program, so
-its digests alone say little: its whole text is made anew, from the signed manifests and the signed digests of the
-bottles, and must be the same to the byte. What nobody signed is the address that files are served from.
+Over HTTP git clones a tap bare, as a user's brew would fetch it; in a folder it is judged, then read where it stands.
+Nothing in it is checked out or run. A formula is a program, so its digests alone say little: its whole text is made
+anew, from the signed manifests and the signed digests of the bottles, and must be the same to the byte. What nobody
+signed is the address that files are served from.
 """
 
 import json
@@ -13,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from gobuild.errors import CommandError, ConfigError, GobuildError, ToolMissing
+from gobuild.errors import CommandError, ConfigError, GobuildError, ToolMissing, VerifyError
 from gobuild.model import TARGETS, Check, GoVersion, Verdict
 from gobuild.publish import homebrew, supply
 from gobuild.publish.homebrew import bottle, read, words
@@ -110,12 +111,25 @@ def clone(tree: Place, scratch: Path, run: Runner) -> Taps:
             checks.append(_tap_check("tap", "clone", Verdict.FAILED, f"{ABOUT} names {name[:80]!a}, which is no tap"))
             continue
         try:
-            found[name] = homebrew.clone(f"{tree.address}/{name}", scratch / name, run=run)
+            found[name] = _there(tree, name, scratch, run)
         except ToolMissing as error:
             checks.append(_tap_check(name, "clone", Verdict.SKIPPED, error.reason))
+        except VerifyError as error:
+            checks.append(_tap_check(name, "repository", Verdict.FAILED, error.reason))
         except (CommandError, ConfigError) as error:
-            checks.append(_tap_check(name, "clone", Verdict.FAILED, f"it cannot be cloned: {error.reason[:200]}"))
+            # The last line is git's own word; the first has the whole of its command.
+            why = error.reason.strip().splitlines()[-1].strip()
+            checks.append(_tap_check(name, "clone", Verdict.FAILED, f"it cannot be cloned: {why[:200]}"))
     return Taps(found=found, checks=tuple(checks))
+
+
+def _there(tree: Place, name: str, scratch: Path, run: Runner) -> Tap:
+    """A tap of a tree. In a folder it is read where it stands: git clones from no other user's, whoever that is."""
+    if tree.folder is None:
+        return homebrew.clone(f"{tree.address}/{name}", scratch / name, run=run)
+    found = homebrew.at(tree.folder / name)
+    found.judge(whole=True)
+    return found
 
 
 def check(taps: Taps, releases: Sequence[Signed], tree: Place, *, every: bool) -> Iterator[Check]:
@@ -132,6 +146,8 @@ def check(taps: Taps, releases: Sequence[Signed], tree: Place, *, every: bool) -
     for tap, repository in taps.found.items():
         try:
             yield from _tap(tap, repository, known, tree, every=every)
+        except ToolMissing as error:
+            yield _tap_check(tap, "files", Verdict.SKIPPED, error.reason)
         except GobuildError as error:
             yield _tap_check(tap, "files", Verdict.FAILED, f"it cannot be read: {error.reason[:200]}")
 

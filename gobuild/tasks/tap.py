@@ -8,6 +8,7 @@ from invoke.context import Context
 
 from gobuild.console import Console
 from gobuild.errors import ConfigError, VerifyError, the_systems_no_is_ours
+from gobuild.fetch import http
 from gobuild.publish import homebrew
 from gobuild.publish.offers import find
 from gobuild.publish.places import whole
@@ -79,9 +80,8 @@ def check(context: Context, path: str, **words: object) -> None:
     """Checks a Homebrew tap as far as that is possible without brew; what is not, is named."""
     settings, console = settings_of(context, words), Console()
     with interruptible(), the_systems_no_is_ours("checking the tap"):
-        report = homebrew.check(
-            homebrew.at(Path(path).expanduser()), run=run, offline=settings.offline, note=console.say
-        )
+        there = homebrew.at(Path(path).expanduser())
+        report = homebrew.check(there, run=run, blocks=http.blocks, offline=settings.offline, note=console.say)
     show.report(console, report)
     if report.failed:
         lines = [f"{each.subject}: {each.name}: {each.seen}" for each in report.failed[:NAMED]]

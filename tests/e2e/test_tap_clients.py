@@ -13,6 +13,7 @@ import pytest
 from e2e.builds import Build
 from needs import needs
 
+from gobuild.fetch import http
 from gobuild.model import Target, Verdict
 from gobuild.publish import homebrew
 from gobuild.publish.homebrew import bottle
@@ -155,7 +156,7 @@ def test_a_poured_bottle_is_the_installed_formula(published: Published) -> None:
 
 def test_all_that_can_be_checked(published: Published) -> None:
     needs("ruby")
-    report = homebrew.check(homebrew.at(published.tree / homebrew.repository("go-acme")), run=run)
+    report = homebrew.check(homebrew.at(published.tree / homebrew.repository("go-acme")), run=run, blocks=http.blocks)
     assert not report.failed
     digests = {check.seen for check in report.checks if check.name == "digest" and check.verdict is Verdict.OK}
     # Two archives; bottles of the two lines and of the newest.

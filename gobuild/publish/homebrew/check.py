@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-import requests
-
 from gobuild import files
+from gobuild.errors import FetchError, Unreachable
 from gobuild.model import TARGETS, Check, Report, Verdict
 from gobuild.publish.homebrew.choice import serves
 from gobuild.publish.homebrew.formula import OURS, class_name
@@ -31,23 +30,22 @@ ONLY_BREW = {
 }
 """What no check of ours stands for."""
 
-PATIENCE = (10, 60)
-"""Seconds to wait for a server to answer, and for the next bytes."""
-
 LARGEST = 1 << 30
 """Bytes of one archive or bottle; the largest so far has 75 MB."""
 
-_BLOCK = 1 << 20
+Blocks = Callable[[str, int], Iterator[bytes]]
+"""The bytes of a URL as they are served, and never more than so many (`gobuild.fetch.http.blocks`)."""
 
 Note = Callable[[str], None]
 
 
-def check(there: Tap, *, run: Runner, offline: bool = False, note: Note = lambda _: None) -> Report:
+def check(there: Tap, *, run: Runner, blocks: Blocks, offline: bool = False, note: Note = lambda _: None) -> Report:
     """Checks what the newest commit of a tap holds.
 
     Args:
         there: the tap.
         run: starts ruby, where it is.
+        blocks: fetches.
         offline: fetch nothing over the network; archives at file:// are hashed all the same.
         note: told what is fetched.
 
@@ -55,8 +53,10 @@ def check(there: Tap, *, run: Runner, offline: bool = False, note: Note = lambda
         A check for each formula and rule; one for the digest of each file; what could not be checked.
 
     Raises:
+        VerifyError: the repository has what makes git run or read something else; git was not started.
         CommandError, ToolMissing: git failed, or is missing.
     """
+    there.judge()
     read: dict[str, Formula] = {}
     found: list[Check] = []
     names = there.names()
@@ -76,7 +76,7 @@ def check(there: Tap, *, run: Runner, offline: bool = False, note: Note = lambda
         found += checks(path, formula)
     found.append(_tap(paths, read))
     found += _aliases(there, names, paths)
-    found += _digests(read, offline=offline, note=note)
+    found += _digests(read, None if offline else blocks, note)
     found += [Check(subject="tap", name=name, verdict=Verdict.SKIPPED, seen=why) for name, why in ONLY_BREW.items()]
     return Report(checks=tuple(found))
 
@@ -152,7 +152,7 @@ def _files(formula: Formula, name: str) -> Iterator[tuple[str, str]]:
         yield f"{formula.root_url().rstrip('/')}/{quote(file)}", sha256
 
 
-def _digests(read: dict[str, Formula], *, offline: bool, note: Note) -> Iterator[Check]:
+def _digests(read: dict[str, Formula], blocks: Blocks | None, note: Note) -> Iterator[Check]:
     wanted: dict[str, tuple[str, str]] = {}
     for path, formula in read.items():
         try:
@@ -164,36 +164,33 @@ def _digests(read: dict[str, Formula], *, offline: bool, note: Note) -> Iterator
             continue  # the rules have told of it
     for url, (sha256, path) in wanted.items():
         note(f"hashing {url}")
-        yield _digest(url, sha256, path, offline=offline)
+        yield _digest(url, sha256, path, blocks)
 
 
-def _digest(url: str, sha256: str, path: str, *, offline: bool) -> Check:
+def _digest(url: str, sha256: str, path: str, blocks: Blocks | None) -> Check:
     parts = urlsplit(url)
     try:
         if parts.scheme == "file":
             found = files.sha256(Path(unquote(parts.path)))
-        elif offline:
+        elif blocks is None:
             return Check(subject=path, name="digest", verdict=Verdict.SKIPPED, seen=f"--offline: {parts.netloc}")
         else:
-            found = _fetched(url)
-    except (requests.ConnectionError, requests.Timeout):
-        why = f"{parts.netloc} cannot be reached from here"
-        return Check(subject=path, name="digest", verdict=Verdict.SKIPPED, seen=why)
-    except (requests.RequestException, OSError, ValueError) as error:
+            found = _fetched(url, blocks)
+    except FetchError as error:
+        if isinstance(error, Unreachable) and error.__context__ is not None:  # no answer at all, or it broke off
+            why = f"{parts.netloc} cannot be reached from here"
+            return Check(subject=path, name="digest", verdict=Verdict.SKIPPED, seen=why)
+        return _failed(path, "digest", error.reason, sha256)
+    except OSError as error:
         return _failed(path, "digest", f"{url}: {error}", sha256)
     if found != sha256:
         return _failed(path, "digest", f"{url}: {found}", sha256)
     return _ok(path, "digest", posixpath.basename(unquote(parts.path)))
 
 
-def _fetched(url: str) -> str:
+def _fetched(url: str, blocks: Blocks) -> str:
     """The SHA-256 of what a server has; no more of it is held than a block."""
-    digest, size = hashlib.sha256(), 0
-    with requests.get(url, stream=True, timeout=PATIENCE, headers={"Accept-Encoding": "identity"}) as answer:
-        answer.raise_for_status()
-        for block in answer.iter_content(_BLOCK):
-            digest.update(block)
-            size += len(block)
-            if size > LARGEST:
-                raise ValueError(f"more than {LARGEST >> 20} MiB")
+    digest = hashlib.sha256()
+    for block in blocks(url, LARGEST):
+        digest.update(block)
     return digest.hexdigest()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from gobuild import files
 from gobuild.errors import CommandError, ConfigError, DiskFull, ToolMissing
+from gobuild.publish.homebrew.sound import sound
 from gobuild.run import Runner
 
 if TYPE_CHECKING:
@@ -37,8 +38,10 @@ ALONE = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_ATTR_NOSYSTEM": "1",
     "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ALLOW_PROTOCOL": "none",
+    "GIT_NO_LAZY_FETCH": "1",
 }
-"""The environment of a git that heeds neither the user nor the machine, and asks nobody."""
+"""The environment of a git that heeds neither the user nor the machine, asks nobody and fetches nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,20 @@ class Tap:
     def __post_init__(self) -> None:
         if not _AUTHOR.fullmatch(self.author):
             raise ConfigError(f"{self.author!r} is no author", "NAME <MAIL>")
+
+    @property
+    def common(self) -> Path:
+        """Where config and objects are: git's folder, or of a linked work tree the one that it shares."""
+        shared = self.folder / "commondir"
+        return self.folder / shared.read_text(encoding="utf-8").strip() if shared.is_file() else self.folder
+
+    def judge(self, *, whole: bool = False) -> None:
+        """Refuses a repository of somebody's that would make git run or read something else (`sound`).
+
+        Raises:
+            VerifyError: see there.
+        """
+        sound(self.common, bare=self.work is None, whole=whole)
 
     def names(self) -> list[str]:
         """The files of the newest commit, by their paths."""
@@ -159,7 +176,7 @@ class Tap:
 
     @contextmanager
     def _git(self) -> Iterator["git.Git"]:
-        with _git(self.folder, _AUTHOR.fullmatch(self.author)) as repository:
+        with _git(self.folder, self.common, _AUTHOR.fullmatch(self.author)) as repository:
             yield repository
 
 
@@ -180,18 +197,23 @@ def at(path: Path, *, author: str = AUTHOR) -> Tap:
 
 
 def bare(folder: Path, *, author: str = AUTHOR) -> Tap:
-    """The bare repository in a folder; an empty one is made where there is none.
+    """The bare repository in a folder of a published tree; an empty one is made where there is none.
 
     ``git init`` would heed templates, GIT_DIR and GIT_WORK_TREE.
+
+    Raises:
+        VerifyError: what is there is not as gobuild and git leave it.
     """
+    there = Tap(folder=folder.absolute(), work=None, author=author)
+    there.judge(whole=True)
     if not (folder / "HEAD").is_file():
         for name in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info"):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        # git appends to a reflog in place, which would change an older generation that shares the file.
-        core = ("repositoryformatversion = 0", "filemode = true", "bare = true", "logAllRefUpdates = false")
-        files.write(folder / "config", "".join(f"{line}\n" for line in ("[core]", *(f"\t{each}" for each in core))))
         files.write(folder / "HEAD", f"ref: refs/heads/{BRANCH}\n")
-    return Tap(folder=folder.absolute(), work=None, author=author)
+    # git appends to a reflog in place, which would change an older generation that shares the file.
+    core = ("repositoryformatversion = 0", "filemode = true", "bare = true", "logAllRefUpdates = false")
+    files.write(folder / "config", "".join(f"{line}\n" for line in ("[core]", *(f"\t{each}" for each in core))))
+    return there
 
 
 def clone(address: str, folder: Path, *, run: Runner) -> Tap:
@@ -238,10 +260,8 @@ def _said(error: "git.GitCommandError") -> str:
     return " ".join(line.strip() for line in lines[:3]) or "git failed"
 
 
-def _environment(folder: Path, author: re.Match[str] | None) -> dict[str, str]:
+def _environment(folder: Path, common: Path, author: re.Match[str] | None) -> dict[str, str]:
     """One repository alone, whatever GIT_DIR the caller has, and no configuration but its own."""
-    shared = folder / "commondir"
-    common = folder / shared.read_text(encoding="utf-8").strip() if shared.is_file() else folder
     people = {
         f"GIT_{who}_{what}": author[part]
         for who in ("AUTHOR", "COMMITTER")
@@ -261,7 +281,7 @@ def _environment(folder: Path, author: re.Match[str] | None) -> dict[str, str]:
 
 
 @contextmanager
-def _git(folder: Path, author: re.Match[str] | None = None) -> Iterator["git.Git"]:
+def _git(folder: Path, common: Path, author: re.Match[str] | None = None) -> Iterator["git.Git"]:
     """The door to git; its failures become ours."""
     try:
         import git  # noqa: PLC0415  it looks for the program as it is imported, and gobuild must run without
@@ -269,7 +289,7 @@ def _git(folder: Path, author: re.Match[str] | None = None) -> Iterator["git.Git
         raise ToolMissing("cannot run git", "install git") from error
     try:
         repository = git.Git(folder)
-        repository.update_environment(**_environment(folder, author))
+        repository.update_environment(**_environment(folder, common, author))
         repository.set_persistent_git_options(c=_CONFIG)
         yield repository
     except git.GitCommandNotFound as error:
