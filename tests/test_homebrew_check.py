@@ -57,12 +57,14 @@ def test_a_good_tap(there: Tap) -> None:
     assert "brew readall" in skipped and "brew audit --strict" in skipped
 
 
+KEG_ONLY = 'keg_only "it stays on one line of Go, beside any other go"'
+
 BREAKS = [
     ("name and class", "class GoAcmeAT122 <", "class GoAcme122 <"),
     ("first lines", "# typed: strict", "# typed: false"),
     ("stanzas", '  license "BSD-3-Clause"\n', ""),
     ("stanzas", '  license "BSD-3-Clause"\n\n  livecheck do', '\n  livecheck do\n  end\n  license "X"\n  bottle do'),
-    ("stanzas", "  keg_only :versioned_formula\n", "  keg_only :versioned_formula\n\n  plist_options :x\n"),
+    ("stanzas", f"  {KEG_ONLY}\n", f"  {KEG_ONLY}\n\n  plist_options :x\n"),
     ("blocks", "    depends_on arch: :x86_64\n", '    depends_on arch: :x86_64\n    url "file:///x"\n'),
     ("platforms", '  sha256 "', '  sha256 "0'),
     ("platforms", "linux-amd64.tar.gz", "linux-arm64.tar.gz"),
@@ -71,14 +73,18 @@ BREAKS = [
     ("version", '  version "1.22.10-acme1.p3f9c2a1"\n', ""),
     ("desc", "Patched Go 1.22", "A patched Go 1.22"),
     ("desc", "1.22 toolchain", "1.22 toolchain." + "x" * 60),
-    ("keg_only", "keg_only :versioned_formula", 'keg_only "because"'),
+    ("keg_only", f"  {KEG_ONLY}\n", ""),
+    ("keg_only", KEG_ONLY, 'keg_only "#{`id`}"'),
+    # Homebrew 6.0.18, `brew install gobuild/go-gobuild/go-gobuild@1.22` on a fresh machine, exit 1: "Error: Refusing to
+    # load formula gobuild/go-gobuild/go-gobuild from untrusted tap gobuild/go-gobuild." With words it installs.
+    ("keg_only", KEG_ONLY, "keg_only :versioned_formula"),
     ("URLs", 'homepage "https://go.dev/"', 'homepage "go.dev"'),
     ("desc", 'desc "Patched', 'desc "#{`id`} Patched'),
     ("bottles", "arm64_big_sur:", "arm64_big_fur:"),
     ("bottles", "x86_64_linux: ", "arm64_linux:  "),
     ("Ruby syntax", "  def install\n", "  def install\n    )\n"),
     ("Ruby syntax", "  def install\n", "  def install\n    unused = 1\n"),  # readall takes a warning for an error
-    ("shape", "  keg_only :versioned_formula", "   keg_only :versioned_formula"),
+    ("shape", f"  {KEG_ONLY}", f"   {KEG_ONLY}"),
     ("shape", "  on_linux do\n", "  on_linux do |os|\n"),
 ]
 

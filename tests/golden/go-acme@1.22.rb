@@ -14,7 +14,7 @@ class GoAcmeAT122 < Formula
     skip "No page of these releases is served"
   end
 
-  keg_only :versioned_formula
+  keg_only "it stays on one line of Go, beside any other go"
 
   depends_on :macos
 

@@ -32,6 +32,10 @@ TEST_DATA = ("src/debug/dwarf", "src/debug/elf", "src/debug/macho", "src/debug/p
 
 HOMEPAGE = "https://go.dev/"
 
+KEG_ONLY = "it stays on one line of Go, beside any other go"
+"""Why a versioned formula is keg-only. Not `:versioned_formula`: for that reason alone brew loads the sibling NAME while
+it installs NAME@1.22 (formula.rb, link_overwrite_formulae_names), and refuses it where its tap is not trusted."""
+
 _URL = re.compile(r"(https?://[A-Za-z0-9]|file:///)[A-Za-z0-9._~:/@%+=,\[\]-]*")
 _STAMP = re.compile(rf"go[0-9]+\.[0-9]+(\.[0-9]+)?((rc|beta)[0-9]+)?(-{SUFFIX.pattern})?")
 
@@ -282,6 +286,7 @@ def text(recipe: Recipe) -> str:
         systems=_systems(ordered),
         bottles=_bottles(recipe),
         test_data=TEST_DATA,
+        keg_only=KEG_ONLY,
         full_name=f"{recipe.tap}/{recipe.formula}" if recipe.tap else "",
     )
 

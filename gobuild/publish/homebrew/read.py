@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from gobuild.model import Target
 from gobuild.publish.homebrew.formula import CPUS, SYSTEMS
 
-_STRING = re.compile(r'"((?:[^"\\#]|\\.|#(?![{$@]))*)"')
+STRING = re.compile(r'"((?:[^"\\#]|\\.|#(?![{$@]))*)"')
 _STANZA = re.compile(r"(?P<word>[a-z_0-9]+[!?]?)(?: (?P<rest>.+))?")
 _BLOCK = re.compile(r"(?P<word>[a-z_0-9]+) do")
 _SYSTEM_OF = {word: goos for goos, word in SYSTEMS.items()}
@@ -45,7 +45,7 @@ class Stanza:
         Raises:
             Unreadable: it is not one string, or Ruby would compute something in it.
         """
-        found = _STRING.fullmatch(self.rest)
+        found = STRING.fullmatch(self.rest)
         if not found:
             raise Unreadable(f"line {self.line}: {self.word} {self.rest} is not one plain string")
         return re.sub(r"\\(.)", r"\1", found[1])

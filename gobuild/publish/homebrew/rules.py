@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from gobuild.model import TARGETS, Check, Verdict
-from gobuild.publish.homebrew import order
+from gobuild.publish.homebrew import order, read
 from gobuild.publish.homebrew.bottle import MACS
 from gobuild.publish.homebrew.choice import Serves
 from gobuild.publish.homebrew.formula import CPUS, class_name
@@ -111,8 +111,12 @@ def _desc(name: str, formula: Formula) -> str:
 
 def _keg_only(name: str, formula: Formula) -> str:
     reason = next((each.rest for each in formula.top() if each.word == "keg_only"), "")
-    if "@" in name and (reason != ":versioned_formula" or any(e.word == "conflicts_with" for e in formula.top())):
-        return "a versioned formula is keg_only :versioned_formula, and conflicts with nothing"
+    if "@" not in name:
+        return ""
+    if reason == ":versioned_formula":
+        return "for :versioned_formula brew loads the unversioned formula too, which an untrusted tap keeps from it"
+    if not read.STRING.fullmatch(reason) or any(each.word == "conflicts_with" for each in formula.top()):
+        return "a versioned formula is keg_only for a reason in words, and conflicts with nothing"
     return ""
 
 
@@ -155,7 +159,7 @@ RULES: dict[str, tuple[Rule, str]] = {
     "platforms": (_platforms, "readall.rb"),
     "version": (_version, "version.rb"),
     "desc": (_desc, "rubocops/shared/desc_helper.rb"),
-    "keg_only": (_keg_only, "formula_auditor.rb"),
+    "keg_only": (_keg_only, "formula_installer.rb"),
     "URLs": (_urls, "resource_auditor.rb"),
     "bottles": (_bottles, "rubocops/bottle.rb"),
 }
