@@ -171,3 +171,38 @@ def test_a_tree_that_is_damaged_is_said_so(dist: Path, tmp_path: Path) -> None:
     (generations.home(tmp_path / "site") / "1" / "tree.json").unlink()
     with pytest.raises(PublishError, match="is damaged"):
         _publish(to="site")
+
+
+def _macos(name: str) -> Any:
+    def edit(told: Any) -> None:
+        check = {"subject": "bin/go", "name": "platform", "verdict": "OK", "seen": name, "expected": ""}
+        told["checks"].insert(0, check)
+
+    return edit
+
+
+def _said(site: Path) -> str:
+    tap = site / "homebrew-go-acme.git"
+    return subprocess.run(
+        [needs("git"), f"--git-dir={tap}", "show", "HEAD:Formula/go-acme.rb"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+@pytest.mark.usefixtures("git")
+def test_without_bottles(dist: Path, tmp_path: Path) -> None:
+    """The flag that the message names is there; what an earlier run has made is served on."""
+    toy_build(dist, stamp=NEXT, target="darwin/arm64", edit=_macos("macOS 99.0, SDK 99.0"))
+    with pytest.raises(GobuildError, match="needs macOS 99") as caught:
+        _publish(to="site")
+    assert "--no-bottles" in (caught.value.hint or "") and not (tmp_path / "site").exists()
+    _publish(to="site", no_bottles=True)
+    assert not (tmp_path / "site/bottles").exists() and "bottle do" not in _said(tmp_path / "site")
+    (tmp_path / "other").mkdir()
+    toy_build(tmp_path / "other/dist")
+    _publish(to="with", from_=["other/dist"])
+    before = _said(tmp_path / "with")
+    _publish(to="with", no_bottles=True)
+    assert "bottle do" in before and _said(tmp_path / "with") == before

@@ -16,19 +16,22 @@ from gobuild.publish.site import Route
 Note = Callable[[str], None]
 
 
-def routes(*, key: Signer | None, author: str, drop: frozenset[Target] = frozenset(), note: Note) -> tuple[Route, ...]:
+def routes(
+    *, key: Signer | None, author: str, drop: frozenset[Target] = frozenset(), bottles: bool = True, note: Note
+) -> tuple[Route, ...]:
     """What writes a tree.
 
     Args:
         key: the checksum database's; None where the tree shall have none.
         author: who commits to the tap, "NAME <MAIL>".
         drop: platforms that formulae may leave behind.
+        bottles: whether the tap has bottles.
         note: told what is under way.
     """
 
     def tap(shelf: Shelf, tree: Path) -> None:
-        note(f"the tap {homebrew.repository(shelf.name)}, and bottles")
-        homebrew.write(shelf, tree, author=author, drop=drop, note=note)
+        note(f"the tap {homebrew.repository(shelf.name)}{', and bottles' if bottles else ''}")
+        homebrew.write(shelf, tree, author=author, bottles=bottles, drop=drop, note=note)
 
     def modules(shelf: Shelf, tree: Path) -> None:
         note("the proxy")

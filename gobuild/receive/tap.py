@@ -21,7 +21,7 @@ from gobuild.publish.homebrew import bottle, read, words
 from gobuild.publish.homebrew.tap import Tap
 from gobuild.publish.offers import Found
 from gobuild.publish.site import ABOUT
-from gobuild.receive.papers import BOTTLE, Release
+from gobuild.receive.papers import Release
 from gobuild.receive.place import Place, there
 from gobuild.run import Runner
 
@@ -234,12 +234,10 @@ def _text(name: str, formula: _Formula, signed: Signed) -> Check:
     if not offers or None in pinned:
         why = "it cannot be made anew: a manifest or an archive of it is not what was signed"
         return formula.check("text", Verdict.FAILED, why)
-    poured = any(file.startswith(f"{formula.name}-") and file.endswith(BOTTLE) for file in signed.release.sums)
     try:
-        place = homebrew.in_tree(name, formula.base, bottles=poured)
+        place = homebrew.in_tree(name, formula.base)
         recipe = homebrew.recipe(name, formula.name, offers, place, pinned=all(pinned))
-        if poured:
-            recipe = homebrew.with_bottles(recipe, offers, place, lambda file: signed.release.sums.get(file, ""))
+        recipe = homebrew.with_bottles(recipe, offers, place, lambda file: signed.release.sums.get(file, ""))
         made = homebrew.text(recipe)
     except GobuildError as error:
         return formula.check("text", Verdict.FAILED, f"the signed manifests make no formula of it: {error.reason}")

@@ -37,6 +37,7 @@ def _path(word: str) -> Path | None:
         "sumdb_key": "the checksum database's key file, as keys.new made it",
         "author": "who commits to the tap: NAME <MAIL>",
         "drop": HELP_DROP,
+        "no_bottles": "make no Homebrew bottles: the formulae install from the archives",
     },
     iterable=["from_"],
     auto_shortflags=False,
@@ -54,6 +55,7 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
     sumdb_key: str = "",
     author: str = homebrew.AUTHOR,
     drop: str = "",
+    no_bottles: bool = False,
 ) -> None:
     """Adds finished builds to a static tree: tap, GOTOOLCHAIN proxy, download index, pages, signed papers."""
     # Taken away before any child is started: each would have it in its environment, git's and gpg's helpers as well.
@@ -77,7 +79,7 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
             base_url=settings.base_url,
             signer=signs,
             resign=resign,
-            routes=all_ways.routes(key=key, author=author, drop=left, note=at.note),
+            routes=all_ways.routes(key=key, author=author, drop=left, bottles=not no_bottles, note=at.note),
             ways=all_ways.ways(Verifier.parse(sumdb) if sumdb else None),
             sumdb=sumdb,
             note=at.note,

@@ -27,7 +27,10 @@ RECEIPT_OF = "6.0.18"
 names one older than 5.1.15 (extend/os/linux/bottle_specification.rb)."""
 
 MACS = {11: "big_sur", 12: "monterey", 13: "ventura", 14: "sonoma", 15: "sequoia", 26: "tahoe", 27: "golden_gate"}
-"""Homebrew's word for each macOS (macos_version.rb). A bottle serves that macOS and newer ones (utils/bottles.rb)."""
+"""Homebrew's word for each macOS (macos_version.rb). A bottle serves that macOS and newer ones (utils/bottles.rb).
+What runs on an older one than the first has the first's tag: Homebrew 7 runs on none older than 11."""
+
+WITHOUT = "no bottles: publish --no-bottles, tap.update without --bottles"
 
 ENDING = ".bottle.tar.gz"
 
@@ -84,12 +87,17 @@ def tag(target: Target, document: Mapping[str, Any]) -> str:
         return f"{cpu}_linux"
     seen = (each["seen"] for each in document["checks"] if (each["subject"], each["name"]) == ("bin/go", "platform"))
     match = re.match(r"macOS (\d+)\.", next(seen, ""))
-    word = MACS.get(int(match[1]), "") if match else ""
+    if not match:
+        raise PackageError(
+            f"the manifest of {document['stamp']} for {target} does not say which macOS bin/go needs",
+            f"build it with this gobuild, or {WITHOUT}",
+        )
+    word = MACS.get(max(int(match[1]), min(MACS)), "")
     if not word:
         raise PackageError(
-            f"the manifest of {document['stamp']} for {target} does not say which macOS it needs, or a newer one than"
-            f" {max(MACS)}",
-            "build it with this gobuild, or publish without bottles",
+            f"{document['stamp']} for {target} needs macOS {match[1]}, for which Homebrew's name is not known here:"
+            f" {max(MACS)} is the newest known",
+            f"a newer gobuild, or {WITHOUT}",
         )
     return word if cpu == "x86_64" else f"{cpu}_{word}"
 

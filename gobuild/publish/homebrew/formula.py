@@ -33,8 +33,8 @@ TEST_DATA = ("src/debug/dwarf", "src/debug/elf", "src/debug/macho", "src/debug/p
 HOMEPAGE = "https://go.dev/"
 
 KEG_ONLY = "it stays on one line of Go, beside any other go"
-"""Why a versioned formula is keg-only. Not `:versioned_formula`: for that reason alone brew loads the sibling NAME while
-it installs NAME@1.22 (formula.rb, link_overwrite_formulae_names), and refuses it where its tap is not trusted."""
+"""Why a versioned formula is keg-only. Not `:versioned_formula`: for that reason alone brew loads the sibling NAME with
+NAME@1.22 (formula.rb, link_overwrite_formulae_names), and refuses it where its tap is not trusted."""
 
 _URL = re.compile(r"(https?://[A-Za-z0-9]|file:///)[A-Za-z0-9._~:/@%+=,\[\]-]*")
 _STAMP = re.compile(rf"go[0-9]+\.[0-9]+(\.[0-9]+)?((rc|beta)[0-9]+)?(-{SUFFIX.pattern})?")

@@ -1,10 +1,12 @@
 """What a tap lacks: a shelf comes in, commits and bottles go out. Which formula is of which release: `choice`."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gobuild.errors import ConfigError
+from gobuild import files
+from gobuild.errors import ConfigError, PackageError
 from gobuild.model import GoVersion, Target
 from gobuild.publish.homebrew import bottle, tap, words
 from gobuild.publish.homebrew.choice import Note, by_release
@@ -62,13 +64,12 @@ def repository(name: str) -> str:
     return f"homebrew-{name}.git"
 
 
-def in_tree(name: str, base_url: str, *, bottles: bool = True) -> Place:
+def in_tree(name: str, base_url: str) -> Place:
     """Where a published tree has what the formulae name.
 
     Args:
         name: the distribution's name.
         base_url: where the tree is served.
-        bottles: whether it has bottles.
 
     Raises:
         ConfigError: a URL that cannot stand in a formula.
@@ -76,7 +77,7 @@ def in_tree(name: str, base_url: str, *, bottles: bool = True) -> Place:
     base = base_url.rstrip("/")
     return Place(
         archives=f"{base}/{DOWNLOADS}",
-        bottles=f"{base}/{BOTTLES}" if bottles else "",
+        bottles=f"{base}/{BOTTLES}",
         page=base if base.startswith("http") else "",
         tap=f"{base}/{repository(name)}",
     )
@@ -97,7 +98,7 @@ def write(
         shelf: what is offered.
         tree: the staged tree; it may share files with the one that is served now.
         author: "NAME <MAIL>", who commits.
-        bottles: whether to make bottles.
+        bottles: whether to make bottles; those that are there are served in any case.
         drop: platforms that formulae may leave behind.
         note: told what is under way, and which release no formula is of.
 
@@ -106,10 +107,10 @@ def write(
         PackageError, UnsafeArchive: an archive of which no bottle can be made.
         CommandError, ToolMissing: git failed, or is missing.
     """
-    place = in_tree(shelf.name, shelf.base_url, bottles=bottles)
+    place = in_tree(shelf.name, shelf.base_url)
     if any(offer.version.stable for offer in shelf.offers):
         there = tap.bare(tree / repository(shelf.name), author=author)
-        update(shelf, there, place, bottles=tree / BOTTLES if bottles else None, drop=drop, note=note)
+        update(shelf, there, place, bottles=tree / BOTTLES, make=bottles, drop=drop, note=note)
 
 
 def update(
@@ -118,6 +119,7 @@ def update(
     place: Place,
     *,
     bottles: Path | None = None,
+    make: bool = True,
     drop: frozenset[Target] = frozenset(),
     note: Note = lambda _: None,
 ) -> tuple[Update, ...]:
@@ -130,6 +132,7 @@ def update(
         there: the tap.
         place: where the archives and bottles are, or will be, served.
         bottles: the folder for bottles, None for none.
+        make: whether to make those that are not there.
         drop: platforms that formulae may leave behind. Else a formula moves on only to what is there for all it serves.
         note: told what is under way.
 
@@ -144,7 +147,8 @@ def update(
         offers = shelf.releases[stamp]
         pinned = all(bottle.pinned(offer.one("toolchain").path) for offer in offers)
         recipes = [recipe(shelf.name, name, offers, place, pinned=pinned) for name in names]
-        changes = _changes(recipes, offers, there, place, bottles)
+        poured = [_poured(each, offers, place, bottles, make=make) for each in recipes]
+        changes = _changes(poured, there)
         if changes:
             note(f"the tap: {', '.join(names)} is of {stamp}")
             message = words.message(recipes, changes, there)
@@ -154,14 +158,12 @@ def update(
     return tuple(made)
 
 
-def _changes(
-    recipes: list[Recipe], offers: tuple[Offer, ...], there: Tap, place: Place, bottles: Path | None
-) -> dict[str, str | None]:
+def _changes(recipes: list[Recipe], there: Tap) -> dict[str, str | None]:
     """The formulae of one release, as far as the tap has them not."""
     changes: dict[str, str | None] = {}
     names = there.names()
     for each in recipes:
-        path, written = f"Formula/{each.formula}.rb", text(_poured(each, offers, place, bottles))
+        path, written = f"Formula/{each.formula}.rb", text(each)
         before = there.read(path)
         if before is not None and OURS not in before:
             raise ConfigError(f"the tap has a {path} that gobuild did not write", "another --name, or move it away")
@@ -217,23 +219,31 @@ def with_bottles(plain: Recipe, offers: Sequence[Offer], place: Place, digest: C
         plain: the same without.
         offers: those of one stamp; no archive is read.
         place: where the files are served.
-        digest: from a bottle's name to its SHA-256.
+        digest: from a bottle's name to its SHA-256, "" where there is none.
+    """
+    found = []
+    for offer in offers:
+        with suppress(PackageError):  # without a tag there is none
+            tag = bottle.tag(offer.target, offer.document)
+            if sha256 := digest(bottle.file_name(plain.formula, plain.stamp, tag)):
+                found.append(Poured(tag=tag, sha256=sha256))
+    return replace(plain, bottles=tuple(found), root_url=place.bottles) if found else plain
+
+
+def _poured(plain: Recipe, offers: tuple[Offer, ...], place: Place, folder: Path | None, *, make: bool) -> Recipe:
+    """The same with bottles, which are made where they are not yet.
 
     Raises:
         PackageError: a manifest that does not say which macOS it needs.
     """
-    tags = [bottle.tag(offer.target, offer.document) for offer in offers]
-    poured = (Poured(tag=tag, sha256=digest(bottle.file_name(plain.formula, plain.stamp, tag))) for tag in tags)
-    return replace(plain, bottles=tuple(poured), root_url=place.bottles)
-
-
-def _poured(plain: Recipe, offers: tuple[Offer, ...], place: Place, folder: Path | None) -> Recipe:
-    """The same with bottles, which are made where they are not yet."""
     if folder is None:
         return plain
-    made = {}
-    for offer in offers:
+    for offer in offers if make else ():
         tag = bottle.tag(offer.target, offer.document)
         job = bottle.Job(archive=offer.one("toolchain").path, recipe=plain, target=offer.target, tag=tag)
-        made[job.file] = bottle.make(job, folder).sha256
-    return with_bottles(plain, offers, place, made.__getitem__)
+        bottle.make(job, folder)
+
+    def digest(file: str) -> str:
+        return files.sha256(folder / file) if (folder / file).is_file() else ""
+
+    return with_bottles(plain, offers, place, digest)
