@@ -16,6 +16,7 @@ from gobuild.publish.homebrew import (
     Download,
     Poured,
     Recipe,
+    address,
     class_name,
     downloads,
     formula,
@@ -27,6 +28,8 @@ from gobuild.publish.homebrew import (
 
 VERSION = GoVersion.parse("1.22.10")
 STAMP = "go1.22.10-acme1.p3f9c2a1"
+
+PORT = "https://git.acme.example:8443/it/homebrew-own.git"
 
 PROBE = r"""
 # Loads each formula under each platform with just enough of Homebrew's words, and prints what it would download.
@@ -101,6 +104,73 @@ def test_the_golden_formula() -> None:
 def test_the_caveat_tells_of_gotoolchain_only_where_it_is_so() -> None:
     text = formula("go-acme", VERSION, STAMP, [_download(Target.parse("darwin/arm64"))], pinned=False)
     assert "GOTOOLCHAIN=local, so that" not in text
+
+
+CAVEATS = r"""
+class Formula
+  def self.test = nil  # or Ruby's own Kernel#test would answer
+  def self.method_missing(*) = nil
+  def tap = "acme/tools"
+  def full_name = "acme/tools/#{ARGV[1]}"
+  def opt_libexec = "/opt/x/libexec"
+  def opt_bin = "/opt/x/bin"
+end
+HOMEBREW_PREFIX = "/opt"
+load ARGV[0]
+puts Object.const_get(ARGV[2]).new.caveats
+"""
+
+
+@pytest.mark.parametrize("url", ["https://go.acme.example/homebrew-go-acme.git", ""])
+def test_the_caveats_name_the_tap_that_it_came_from(tmp_path: Path, url: str) -> None:
+    """Not one made up from --name: brew itself knows what it was tapped as.
+
+    By its URL, since Homebrew 6.0.18 and 7.0.0 know a tap with one by that: after `brew trust gobuild/go-gobuild`,
+    7.0.0's `brew tap gobuild/go-gobuild URL` says "Error: Cannot tap gobuild/go-gobuild: invalid syntax in tap!".
+    """
+    (tmp_path / "f.rb").write_text(text(replace(RECIPE, tap="", tap_url=url)))
+    (tmp_path / "caveats.rb").write_text(CAVEATS)
+    argv: list[str | Path] = [needs("ruby"), "-W0", tmp_path / "caveats.rb", tmp_path / "f.rb", "go-acme@1.22"]
+    said = subprocess.run([*argv, "GoAcmeAT122"], capture_output=True, text=True, check=True).stdout
+    lines = [line.strip() for line in said.splitlines()]
+    at = lines.index(f"brew trust {url or 'acme/tools'}")
+    assert lines[at + 1 : at + 3] == [f"brew tap acme/tools {url}".strip(), "brew install acme/tools/go-acme@1.22"]
+    assert "acme/go-acme" not in said.replace("acme/tools/go-acme", "").replace(url, "")
+    assert "/opt/x/bin is on PATH. The next upgrade takes that name away" in said and "export GOTOOLCHAIN" not in said
+
+
+def test_what_stands_in_no_tap_says_how_it_is_installed() -> None:
+    """Homebrew 6.0.18, `brew install dist/go-gobuild@1.23.rb`: "Error: Homebrew requires formulae to be in a tap"."""
+    loose = formula("go-acme", VERSION, STAMP, [_download(TARGETS[0])], pinned=True)
+    assert "#   brew install you/local/go-acme@1.22\n" in loose.partition("class ")[0]
+    assert "brew tap-new" not in text(RECIPE)
+
+
+@pytest.mark.parametrize(
+    ("remote", "tap", "url"),
+    [
+        ("https://github.com/Acme/homebrew-own.git", "acme/own", ""),
+        ("git@github.com:acme/homebrew-own", "acme/own", ""),
+        ("https://x-access-token:ghp_secret@github.com/acme/homebrew-own", "acme/own", ""),
+        ("https://ghp_secret@github.com/acme/tools.git", "acme/tools", "https://github.com/acme/tools.git"),
+        ("https://ann:secret@git.acme.example:8443/it/homebrew-own.git?token=secret", "it/own", PORT),
+        ("ssh://secret@git.acme.example/a/it/homebrew-own", "it/own", "ssh://git@git.acme.example/a/it/homebrew-own"),
+        ("secret@git.acme.example:it/own", "it/own", "ssh://git@git.acme.example/it/own"),
+        ("https://git.acme.example/own.git", "", "https://git.acme.example/own.git"),
+        ("https://git.acme.example/a b/$(secret)", "", ""),
+        ("/srv/secret/homebrew-own.git", "", ""),
+        ("file:///srv/secret.git", "", ""),
+        ("../secret", "", ""),
+        ("ext::sh -c secret", "", ""),
+        ("https://x:secret@h:port/a/b", "", ""),
+        ("", "", ""),
+    ],
+)
+def test_what_a_remote_is_called(remote: str, tap: str, url: str) -> None:
+    found = address(remote)
+    assert (found.tap, found.url) == (tap, url)
+    assert "secret" not in f"{found.tap}{found.url}"
+    assert text(replace(RECIPE, tap=found.tap, tap_url=found.url))
 
 
 @pytest.mark.parametrize("text", ['a "b" \\ c', "#{`id`}", "#$0 #@x", "\\#{x}", "it's"])
@@ -210,6 +280,8 @@ def test_livecheck_reads_the_releases_of_its_line(formula: str, finds: str, pass
         {"stamp": "go1.22.10-#{`id`}"},
         {"stamp": "go1.27.3-acme1"},
         {"tap": "acme/go; id"},
+        {"tap_url": "https://x.example/#{`id`}"},
+        {"tap_url": "ssh://git@x.example/a;id"},
         {"patches": ("a] + [`id`",)},
         {"bottles": (Poured(tag="x: `id`, y", sha256="0" * 64),)},
         {"bottles": (Poured(tag="big_sur", sha256="#{`id`}"),)},

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from goserver import answering
+from invoke.context import Context
 from needs import needs
 from tap_fixtures import DARWIN, LINUX, built, formula_in, shelf_of
 
@@ -23,12 +24,14 @@ from gobuild.publish.homebrew.tap import bare
 from gobuild.publish.homebrew.words import version_in
 from gobuild.publish.shelf import Offer
 from gobuild.run import run
+from gobuild.tasks import tap as tasks
 
 pytestmark = pytest.mark.usefixtures("git")
 
 
 OLD, NEW = "go1.22.10-acme1.p3f9c2a1", "go1.27.3-acme1.p8e097f0"
 TAP = "homebrew-go-acme.git"
+SSH = "ssh://git@git.acme.example/it/own.git"
 PLACE = Place(archives="https://dl.example.com/v1")
 
 
@@ -150,6 +153,31 @@ def test_a_users_checkout_keeps_what_is_theirs(tmp_path: Path, monkeypatch: pyte
     assert (folder / "README.md").read_text() == "Our tap.\n"
     assert "https://dl.example.com/v1/go1.22" in (folder / "Formula/go-acme.rb").read_text()
     assert update(shelf, at(folder), PLACE) == ()
+
+
+@pytest.mark.parametrize(
+    ("remote", "tapped"),
+    [
+        ("https://ann:hunter2@github.com/acme/homebrew-own.git", ["brew trust acme/own", "brew tap acme/own"]),
+        ("git@git.acme.example:it/own.git", [f"brew trust {SSH}", f"brew tap it/own {SSH}"]),
+        ("", ["brew trust USER/TAP", "brew tap USER/TAP"]),
+    ],
+)
+def test_a_tap_of_the_users_own_is_called_what_its_remote_says(tmp_path: Path, remote: str, tapped: list[str]) -> None:
+    _git("init", "--quiet", "homebrew-own", cwd=tmp_path)
+    if remote:
+        _git("remote", "add", "origin", remote, cwd=tmp_path / "homebrew-own")
+    dist = tmp_path / "dist"
+    built(dist, OLD, LINUX)
+    tasks.update(Context(), to=str(tmp_path / "homebrew-own"), dist=str(dist), name="go-acme", base_url=PLACE.archives)
+    said = (tmp_path / "homebrew-own/README.md").read_text()
+    lines = said.splitlines()
+    at = lines.index(tapped[0])
+    assert lines[at + 1] == tapped[1]
+    assert lines[at + 2] == f"brew install {tapped[1].split()[2]}/go-acme"
+    written = "".join(path.read_text() for path in (tmp_path / "homebrew-own/Formula").iterdir())
+    assert "acme/go-acme" not in said + written and "hunter2" not in said + written
+    assert f"        brew trust {SSH if SSH in tapped[0] else '#{tap}'}\n" in written
 
 
 def test_what_a_commit_would_overwrite_stops_it(tmp_path: Path) -> None:

@@ -74,14 +74,17 @@ def _homebrew(shelf: Shelf, stamp: str) -> tuple[Plain, ...]:
     tap, formula = homebrew.tap_name(shelf.name), homebrew.formula_name(shelf.name, version)
     if formula not in homebrew.by_release(shelf).get(stamp, ()):
         return ()  # the formula of its line installs another one
+    url = f"{shelf.base_url}/{homebrew.repository(shelf.name)}"
     return (
         Plain(
             title="Homebrew",
-            words="The tap has an address of its own, so it is tapped by its URL, once. The formula's full name is what"
-            " lets Homebrew 6 trust it.",
-            lines=(
-                f"brew tap {tap} {shelf.base_url}/{homebrew.repository(shelf.name)}",
-                f"brew install {tap}/{formula}",
-            ),
+            words="The tap has an address of its own, so it is tapped by its URL, once. Homebrew 6 and 7 load somebody"
+            " else's tap only where it is trusted, and know this one by its URL: trust it first.",
+            lines=(f"brew trust {url}", f"brew tap {tap} {url}", f"brew install {tap}/{formula}"),
+        ),
+        Plain(
+            title="Homebrew, in a Brewfile",
+            words="For `brew bundle`.",
+            lines=(f'tap "{tap}", "{url}", trusted: true', f'brew "{tap}/{formula}"'),
         ),
     )

@@ -177,7 +177,8 @@ def _tap(tap: str, repository: Tap, known: Mapping[str, Signed], tree: Place, *,
         yield from _formula(name, formula, known, every=every)
     yield from _address(tap, {formula.base for formula in formulae}, known, tree)
     if words.README in texts and formulae:
-        right = texts[words.README] == words.readme_text(name, texts, f"{formulae[0].base}/{tap}")
+        made = words.readme_text(name, texts, f"{formulae[0].base}/{tap}", homebrew.tap_name(name))
+        right = texts[words.README] == made
         seen = "as its formulae make it" if right else "not what gobuild writes of these formulae"
         yield _tap_check(f"{tap}/{words.README}", "text", Verdict.OK if right else Verdict.FAILED, seen)
     for stamp in known.keys() - {formula.stamp for formula in formulae}:
@@ -236,7 +237,7 @@ def _text(name: str, formula: _Formula, signed: Signed) -> Check:
         return formula.check("text", Verdict.FAILED, why)
     try:
         place = homebrew.in_tree(name, formula.base)
-        recipe = homebrew.recipe(name, formula.name, offers, place, pinned=all(pinned))
+        recipe = homebrew.recipe(formula.name, offers, place, pinned=all(pinned))
         recipe = homebrew.with_bottles(recipe, offers, place, lambda file: signed.release.sums.get(file, ""))
         made = homebrew.text(recipe)
     except GobuildError as error:

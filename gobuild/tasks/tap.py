@@ -65,7 +65,8 @@ def update(
         there = homebrew.at(Path(to).expanduser(), author=author)
         base = settings.base_url.rstrip("/") or settings.dist.absolute().as_uri()
         folder = Path(bottles).expanduser() if bottles else None
-        place = homebrew.Place(archives=base, bottles=base if folder else "")
+        origin = homebrew.address(there.remote())
+        place = homebrew.Place(archives=base, bottles=base if folder else "", tap=origin.url, called=origin.tap)
         if not settings.base_url:
             console.warn(f"the formulae name {base}, which this machine alone can read: give --base-url")
         shelf = _shelf(settings.dist, settings.name, base, console.say)

@@ -2,6 +2,10 @@
 # frozen_string_literal: true
 
 # Written by gobuild from the manifests of its builds.
+# Homebrew installs no formula from a file, only from a tap. One of your own is enough:
+#   brew tap-new --no-git you/local
+#   cp go-acme@1.22.rb "$(brew --repository you/local)/Formula/"
+#   brew install you/local/go-acme@1.22
 class GoAcmeAT122 < Formula
   desc "Patched Go 1.22 toolchain"
   homepage "https://go.dev/"
@@ -37,11 +41,9 @@ class GoAcmeAT122 < Formula
       silently replace it by upstream's. GOTOOLCHAIN in the environment and `go env -w` still can.
 
       Use #{opt_libexec} as GOROOT: it stays the same when the formula is upgraded.
-      Another Go, from 1.21 on, runs this one where it is linked, by:
-        export GOTOOLCHAIN=go1.22.10-acme1.p3f9c2a1
-
-      Homebrew loads a tap that is not its own only where it is trusted.
-      `brew install USER/TAP/go-acme@1.22` trusts this formula alone, `brew trust USER/TAP` the whole tap.
+      Another Go, from 1.21 on, runs this one by GOTOOLCHAIN=go1.22.10-acme1.p3f9c2a1
+      where #{opt_bin} is on PATH. The next upgrade takes that name away:
+      keep it out of profiles and of go.mod files that stay.
     EOS
   end
 

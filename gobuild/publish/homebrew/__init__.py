@@ -17,6 +17,7 @@ from gobuild.publish.homebrew.formula import (
     tap_name,
     text,
 )
+from gobuild.publish.homebrew.remote import address
 from gobuild.publish.homebrew.tap import AUTHOR, Tap, at, clone
 from gobuild.publish.homebrew.update import (
     DOWNLOADS,
@@ -39,6 +40,7 @@ __all__ = [
     "Recipe",
     "Tap",
     "Update",
+    "address",
     "at",
     "by_release",
     "check",

@@ -37,6 +37,7 @@ KEG_ONLY = "it stays on one line of Go, beside any other go"
 NAME@1.22 (formula.rb, link_overwrite_formulae_names), and refuses it where its tap is not trusted."""
 
 _URL = re.compile(r"(https?://[A-Za-z0-9]|file:///)[A-Za-z0-9._~:/@%+=,\[\]-]*")
+_SSH = re.compile(r"ssh://git@[A-Za-z0-9.-]+(:[0-9]+)?/[A-Za-z0-9._~/+-]+")
 _STAMP = re.compile(rf"go[0-9]+\.[0-9]+(\.[0-9]+)?((rc|beta)[0-9]+)?(-{SUFFIX.pattern})?")
 
 
@@ -102,7 +103,9 @@ class Recipe:
         downloads: one for each platform that was built; at least one.
         pinned: whether the toolchain's go.env says GOTOOLCHAIN=local.
         page: the page that lists the releases, which livecheck reads; "" where none is served.
-        tap: what the tap is called, "acme/go-acme"; "" where it has no name yet.
+        tap: what the tap is called, "acme/go-acme"; "" where that is not known.
+        tap_url: what `brew tap` needs beside the name, "" for nothing.
+        loose: whether it stands in no tap, from where brew installs nothing.
         patches: the names of the patches that the toolchain's own manifest must tell of; None asks nothing.
         uuid: whether its linker writes LC_UUID by default.
         cgo: whether it uses cgo where nothing is said; None where nobody knows.
@@ -117,6 +120,8 @@ class Recipe:
     pinned: bool
     page: str = ""
     tap: str = ""
+    tap_url: str = ""
+    loose: bool = False
     patches: tuple[str, ...] | None = None
     uuid: bool = False
     cgo: bool | None = None
@@ -181,6 +186,15 @@ def served(url: str) -> str:
     return url
 
 
+def tappable(url: str) -> str:
+    """A URL that `brew tap` may be given, and that may stand where `served` ones may.
+
+    Raises:
+        ConfigError: as `served`.
+    """
+    return url if _SSH.fullmatch(url) else served(url)
+
+
 def downloads(manifests: Iterable[Mapping[str, Any]], base_url: str) -> list[Download]:
     """The toolchain archives that manifests tell of.
 
@@ -243,6 +257,8 @@ def _checked(recipe: Recipe) -> list[Download]:
             raise ConfigError(f"{sha256!r} is no SHA-256", "64 hex digits")
     if recipe.tap and not re.fullmatch(rf"{NAME.pattern}/{NAME.pattern}", recipe.tap):
         raise ConfigError(f"{recipe.tap!r} is no tap's name", "USER/NAME, in lower case")
+    if recipe.tap_url:
+        tappable(recipe.tap_url)
     for poured in recipe.bottles:
         if not re.fullmatch("[a-z0-9_]+", poured.tag):
             raise ConfigError(f"{poured.tag!r} is no bottle's tag")
@@ -287,7 +303,6 @@ def text(recipe: Recipe) -> str:
         bottles=_bottles(recipe),
         test_data=TEST_DATA,
         keg_only=KEG_ONLY,
-        full_name=f"{recipe.tap}/{recipe.formula}" if recipe.tap else "",
     )
 
 
@@ -308,6 +323,11 @@ def formula(name: str, version: GoVersion, stamp: str, downloads: Iterable[Downl
         ConfigError: as `text`.
     """
     recipe = Recipe(
-        formula=formula_name(name, version), version=version, stamp=stamp, downloads=tuple(downloads), pinned=pinned
+        formula=formula_name(name, version),
+        version=version,
+        stamp=stamp,
+        downloads=tuple(downloads),
+        pinned=pinned,
+        loose=True,
     )
     return text(recipe)

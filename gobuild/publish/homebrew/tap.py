@@ -112,6 +112,11 @@ class Tap:
             content = repository.cat_file("blob", f"HEAD:{name}", strip_newline_in_stdout=False, stdout_as_string=False)
             return bytes(content).decode("utf-8", "surrogateescape")
 
+    def remote(self) -> str:
+        """The URL of the remote "origin", whatever it holds; "" where there is none."""
+        with self._git() as repository:
+            return str(repository.config("--local", "--get", "remote.origin.url", with_exceptions=False))
+
     def commit(self, changes: Mapping[str, str | None], message: str) -> bool:
         """Makes one commit of files changed, added or (None) removed.
 

@@ -10,7 +10,7 @@ from gobuild.errors import ConfigError, PackageError
 from gobuild.model import GoVersion, Target
 from gobuild.publish.homebrew import bottle, tap, words
 from gobuild.publish.homebrew.choice import Note, by_release
-from gobuild.publish.homebrew.formula import OURS, Poured, Recipe, downloads, served, tap_name, text
+from gobuild.publish.homebrew.formula import OURS, Poured, Recipe, downloads, served, tap_name, tappable, text
 from gobuild.publish.homebrew.tap import AUTHOR, Tap
 from gobuild.publish.shelf import Offer, Shelf
 
@@ -33,17 +33,21 @@ class Place:
         archives: the URL of the folder with the archives.
         bottles: the URL of the folder with the bottles.
         page: the page that lists the releases, "" for none.
-        tap: the URL to tap, "" where it is not known.
+        tap: the URL to tap, "" where its name is enough, or it is not known.
+        called: the tap's name, "acme/go-acme"; "" where it is not known.
     """
 
     archives: str
     bottles: str = ""
     page: str = ""
     tap: str = ""
+    called: str = ""
 
     def __post_init__(self) -> None:
-        for url in filter(None, (self.archives, self.bottles, self.page, self.tap)):
+        for url in filter(None, (self.archives, self.bottles, self.page)):
             served(url)
+        if self.tap:
+            tappable(self.tap)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +84,7 @@ def in_tree(name: str, base_url: str) -> Place:
         bottles=f"{base}/{BOTTLES}",
         page=base if base.startswith("http") else "",
         tap=f"{base}/{repository(name)}",
+        called=tap_name(name),
     )
 
 
@@ -146,13 +151,13 @@ def update(
     for stamp, names in by_release(shelf, there, drop=drop, note=note).items():
         offers = shelf.releases[stamp]
         pinned = all(bottle.pinned(offer.one("toolchain").path) for offer in offers)
-        recipes = [recipe(shelf.name, name, offers, place, pinned=pinned) for name in names]
+        recipes = [recipe(name, offers, place, pinned=pinned) for name in names]
         poured = [_poured(each, offers, place, bottles, make=make) for each in recipes]
         changes = _changes(poured, there)
         if changes:
             note(f"the tap: {', '.join(names)} is of {stamp}")
             message = words.message(recipes, changes, there)
-            changes |= words.readme(shelf.name, changes, there, place.tap)
+            changes |= words.readme(shelf.name, changes, there, place.tap, place.called)
             there.commit(changes, message)
             made.append(Update(title=message.splitlines()[0], formulae=tuple(names)))
     return tuple(made)
@@ -174,12 +179,11 @@ def _changes(recipes: list[Recipe], there: Tap) -> dict[str, str | None]:
     return changes
 
 
-def recipe(name: str, formula: str, offers: Sequence[Offer], place: Place, *, pinned: bool) -> Recipe:
+def recipe(formula: str, offers: Sequence[Offer], place: Place, *, pinned: bool) -> Recipe:
     """What a formula says of one release, without bottles.
 
     Args:
-        name: the distribution's name.
-        formula: the formula's.
+        formula: its name.
         offers: those of one stamp; no archive is read.
         place: where the files are served.
         pinned: whether the go.env of each says GOTOOLCHAIN=local.
@@ -199,7 +203,8 @@ def recipe(name: str, formula: str, offers: Sequence[Offer], place: Place, *, pi
         downloads=tuple(downloads((offer.document for offer in offers), place.archives)),
         pinned=pinned,
         page=place.page,
-        tap=tap_name(name),
+        tap=place.called,
+        tap_url=place.tap,
         # Where platforms have different patches, a formula cannot ask all of them for the same.
         patches=tuple(_inside(first)) if len(alike) == 1 and patches else None,
         uuid=first.version >= _UUID_SINCE or all(state.get("link-uuid") in HAPPENED for state in states),

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from gobuild.publish.homebrew.formula import Recipe, class_name, tap_name
+from gobuild.publish.homebrew.formula import Recipe, class_name
+from gobuild.publish.homebrew.remote import UNKNOWN
 from gobuild.publish.homebrew.tap import Tap
 from gobuild.render import render
 
@@ -49,14 +50,15 @@ def message(recipes: Sequence[Recipe], changes: Mapping[str, str | None], there:
     return "\n".join(lines) + "\n"
 
 
-def readme(name: str, changes: Mapping[str, str | None], there: Tap, url: str) -> dict[str, str | None]:
+def readme(name: str, changes: Mapping[str, str | None], there: Tap, url: str, tap: str) -> dict[str, str | None]:
     """The README, if it is ours to write and says something new.
 
     Args:
         name: the distribution's name.
         changes: the files that the commit changes.
         there: the tap before it.
-        url: where the tap is served, "" where that is not known.
+        url: the URL to tap, "" where the name is enough.
+        tap: what the tap is called; "" where that is not known.
 
     Returns:
         One more change, or none.
@@ -66,17 +68,18 @@ def readme(name: str, changes: Mapping[str, str | None], there: Tap, url: str) -
         return {}
     paths = (path for path in {*there.names(), *changes} if path.startswith("Formula/"))
     texts = {path: changes[path] if path in changes else there.read(path) for path in paths}
-    text = readme_text(name, {path: content for path, content in texts.items() if content}, url)
+    text = readme_text(name, {path: content for path, content in texts.items() if content}, url, tap)
     return {} if text == before else {README: text}
 
 
-def readme_text(name: str, formulae: Mapping[str, str], url: str) -> str:
+def readme_text(name: str, formulae: Mapping[str, str], url: str, tap: str) -> str:
     """The README of a tap.
 
     Args:
         name: the distribution's name.
         formulae: the texts of the tap's formulae, by their paths; those of others are left out.
-        url: where the tap is served, "" where that is not known.
+        url: the URL to tap, "" where the name is enough.
+        tap: what the tap is called; "" where that is not known.
     """
     ours = re.compile(rf"Formula/{re.escape(name)}(@[0-9]+\.[0-9]+)?\.rb")
     paths = sorted(filter(ours.fullmatch, formulae), key=_line)
@@ -85,7 +88,7 @@ def readme_text(name: str, formulae: Mapping[str, str], url: str) -> str:
         formula = path.removeprefix("Formula/").removesuffix(".rb")
         if f"class {class_name(formula)} " in formulae[path]:
             rows.append((formula, version_in(formulae[path])))
-    return render("tap_readme.md.j2", ours=OURS, name=name, tap=tap_name(name), url=url, rows=rows)
+    return render("tap_readme.md.j2", ours=OURS, name=name, tap=tap or UNKNOWN, url=url, rows=rows)
 
 
 def _line(path: str) -> list[int]:
