@@ -131,3 +131,15 @@ TARGETS = tuple(
     Target(goos=goos, goarch=goarch)
     for goos, goarch in (("darwin", "arm64"), ("darwin", "amd64"), ("linux", "amd64"), ("linux", "arm64"))
 )
+
+
+RECORDS_CHECKED = "Go 1.25.10 and 1.26.3"
+"""From which releases on the go command looks whether a checksum database's record is of the module that it asked
+about; older ones believe any that is signed (golang/go#79070, CVE-2026-42501, GO-2026-4984).
+"""
+
+
+def checks_records(version: GoVersion) -> bool:
+    """Whether a go command of that version refuses a checksum database's signed record of another module."""
+    first = "1.25.10" if version.line == "1.25" else "1.26.3"
+    return version >= GoVersion.parse(first)

@@ -5,12 +5,14 @@ The toolchains are toys, so that each try takes a moment; `e2e/test_gotoolchain.
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from publish_toys import Client, Served, flip, serving, shelf, toy_offer
 
+from gobuild.goversion import GoVersion, checks_records
+from gobuild.model import Target
 from gobuild.publish import proxy, sumdb
 from gobuild.publish.note import Signer
 from gobuild.publish.shelf import Offer
@@ -95,7 +97,7 @@ def test_a_file_proxy_is_checked_too_or_not_as_one_says(client: Client, tree: Pa
 
 def _flip_zip(tree: Path) -> None:
     """A byte of a file's content; the zip's own checksum is put right, so that only the hash can tell."""
-    path = only(tree, "proxy/golang.org/toolchain/@v/*.zip")
+    path = only(tree, f"proxy/golang.org/toolchain/@v/*{STAMP}*.zip")
     offer = toy_offer(path.parents[6] / "forged", word="x")
     forged = only(path.parents[6] / "forged", "*.zip")
     assert offer.stamp == STAMP
@@ -160,6 +162,44 @@ def test_one_changed_byte_is_refused_by_the_go_command(
     assert done.returncode != 0
     assert words in done.stdout, done.stdout
     assert f"go version {STAMP}" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "release",
+    [
+        "1.22.10",
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ("1.21.13", "1.25.5", "1.26.2", "1.26.3", "1.27.2")),
+    ],
+)
+def test_another_build_s_signed_record_is_refused_by_those_that_are_said_to(
+    tmp_path: Path, get_goroot: Callable[[str, Target], Path], release: str
+) -> None:
+    """Who controls the server swaps a lookup and a zip; every byte of the lookup is signed (golang/go#79070)."""
+    tree = published(tmp_path / "tree", toy_offer(tmp_path / "dist"), toy_offer(tmp_path / "dist", release="1.99.2"))
+    _flip_zip(tree)
+    asked, other = (only(tree, f"{DATABASE}/lookup/golang.org/*{each}-acme1*") for each in ("1.99.1", "1.99.2"))
+    asked.unlink()
+    shutil.copy(other, asked)
+    client = Client(goroot=get_goroot(release, Target.host()), home=tmp_path / "home")
+    with serving(tree) as served:
+        done = client.go("version", **over_http(served))
+    # From Go 1.24 on the toy lacks a folder that is looked at before it is run, so that unpacking is what counts.
+    unpacked = list(client.home.glob(f"go/pkg/mod/golang.org/toolchain@*{STAMP}*/bin/go"))
+    if checks_records(GoVersion.parse(release)):
+        assert done.returncode != 0
+        assert "checksum missing from sumdb response" in done.stdout, done.stdout
+        assert not unpacked
+    else:
+        assert unpacked, done.stdout
+        assert "checksum" not in done.stdout
+
+
+def test_from_which_go_on_the_check_holds() -> None:
+    held = {
+        "1.21.13": False, "1.25.9": False, "1.25.10": True, "1.26rc1": False, "1.26.2": False, "1.26.3": True,
+        "1.27rc1": True, "1.27.0": True, "1.30": True,
+    }  # fmt: skip
+    assert {each: checks_records(GoVersion.parse(each)) for each in held} == held
 
 
 def test_a_client_goes_along_with_a_growing_log_and_not_with_a_forked_one(client: Client, tmp_path: Path) -> None:

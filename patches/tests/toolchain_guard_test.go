@@ -96,6 +96,9 @@ func (g *guarded) refused(by string, env []string, words ...string) {
 		g.t.Errorf("with %q, go %q is not refused: %q", env, words, out)
 		return
 	}
+	if strings.Contains(out, "go: go: ") {
+		g.t.Errorf("with %q, go %q says twice who speaks: %q", env, words, out)
+	}
 	for _, want := range []string{"go: refusing to switch to ", " as " + by, "GOBUILD_ALLOW_SWITCH=1"} {
 		if !strings.Contains(out, want) {
 			g.t.Errorf("with %q, go %q does not say %q: %q", env, words, want, out)
