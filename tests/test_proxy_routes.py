@@ -1,6 +1,7 @@
 """The settings that a user pastes: run as they stand, and with values that try to be more than text."""
 
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from needs import needs
 from publish_toys import Client, flip, serving, shelf, toy_offer
 
 from gobuild.errors import PublishError
+from gobuild.goversion import GoVersion, checks_records
 from gobuild.model import Target
 from gobuild.publish import index, proxy, sumdb
 from gobuild.publish.note import Signer
@@ -56,6 +58,38 @@ def test_pasted_lines_stop_at_what_was_changed(name: str, go_wheel: Path, tmp_pa
     assert not (client.home / ".local").exists() and not (client.home / "sdk").exists()
 
 
+@pytest.mark.parametrize("name", ["gotoolchain", "copy"])
+def test_pasted_lines_run_nothing_that_another_build_s_record_vouches_for(
+    name: str, go_wheel: Path, tmp_path: Path
+) -> None:
+    """go1.22.10 believes any signed record (golang/go#79070): the digest in the lines has to stop it."""
+    assert not checks_records(GoVersion.parse("1.22.10"))
+    offered = shelf(toy_offer(tmp_path / "dist"), toy_offer(tmp_path / "dist", release="1.99.2"))
+    tree, ran = tmp_path / "tree", tmp_path / "ran"
+    proxy.write(offered, tree)
+    sumdb.write(offered, tree, key=KEY)
+    toy_offer(tmp_path / "evil", word=f"\ntouch {ran}")
+    for pattern, source in (
+        (f"proxy/golang.org/toolchain/@v/*{STAMP}*.zip", next((tmp_path / "evil").glob("*.zip"))),
+        (f"proxy/sumdb/acme.example/sumdb/lookup/golang.org/*{STAMP}*", next(tree.glob("proxy/sumdb/**/*1.99.2*"))),
+    ):
+        (path,) = tree.glob(pattern)
+        path.unlink()
+        shutil.copy(source, path)
+    client = Client(goroot=go_wheel, home=tmp_path / "home")
+    with serving(tree) as served:
+        settings = {"GOTOOLCHAIN": STAMP, "GOPROXY": f"{served.url}/proxy", "GOSUMDB": str(KEY.verifier)}
+        Client(goroot=go_wheel, home=tmp_path / "bare").go("version", **settings)
+        assert ran.exists(), "without the lines it is run"
+        ran.unlink()
+        offered = shelf(*offered.offers, base_url=served.url)
+        lines = named(routes(offered, STAMP, database=KEY.verifier), name).lines
+        done = client.paste(*lines, cwd=tree if name == "copy" else tmp_path)
+    assert done.returncode != 0 and "FAILED" in done.stdout, done.stdout
+    assert not ran.exists()
+    assert not (client.home / ".local").exists()
+
+
 def test_without_a_database_there_is_no_route_over_http(tmp_path: Path, go_wheel: Path) -> None:
     offered, tree = shelf(toy_offer(tmp_path / "dist")), tmp_path / "tree"
     proxy.write(offered, tree)
@@ -63,7 +97,7 @@ def test_without_a_database_there_is_no_route_over_http(tmp_path: Path, go_wheel
     assert [route.name for route in found] == ["copy", "path", "go.mod", "setup-go", "setup-go-plain", "mise"]
     needs("curl")  # which the pasted lines download with
     copy = named(found, "copy")
-    assert "Nothing is checked" in copy.words
+    assert "The SHA-256 in these lines is all that is checked." in copy.words
     done = Client(goroot=go_wheel, home=tmp_path / "home").paste(*copy.lines, cwd=tree)
     assert done.returncode == 0 and done.stdout.endswith(f"go version {STAMP} toy\n"), done.stdout
 

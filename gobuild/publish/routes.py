@@ -6,8 +6,10 @@ the quoting of the language that the lines are in.
 
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gobuild.goversion import RECORDS_CHECKED
 from gobuild.publish.note import Verifier
 from gobuild.publish.places import DOWNLOADS, MODULE, PROXY, stamp_of
 from gobuild.publish.shelf import Offer, Shelf
@@ -50,17 +52,28 @@ def routes(shelf: Shelf, stamp: str, *, database: Verifier | None = None) -> tup
     offers = shelf.releases[stamp]
     stamp_of(offers[0])
     base = shelf.base_url.rstrip("/")
-    found = [_proxied(base, stamp, database)] if database else []
-    found += [_copied(stamp, database), *(_path(base, offer) for offer in offers), _go_mod(offers[0])]
+    found = [_proxied(base, offers, database)] if database else []
+    found += [_copied(offers, database), *(_path(base, offer) for offer in offers), _go_mod(offers[0])]
     if not base.startswith("file:"):  # these clients speak HTTP only
         found += [*_setup_go(base, offers[0]), _mise(base, offers[0])]
     return tuple(found)
 
 
-def _linked(stamp: str, variables: str) -> tuple[str, ...]:
-    """Fetches by one command, then links the toolchain to its name on PATH."""
+def _linked(offers: Sequence[Offer], variables: str, before: str = "") -> tuple[str, ...]:
+    """Fetches, holds what came against the digest in the lines (SHA256SUMS has it too), then runs and links it.
+
+    The digest protects go commands older than `RECORDS_CHECKED`; who trusts the key in the lines may trust it as well.
+    """
+    stamp, zips = offers[0].stamp, [each for offer in offers for each in offer.archives if each.path.suffix == ".zip"]
+    sums = " ".join(shlex.quote(f"{each.sha256}  {each.path.name}") for each in zips)
+    local = "GOTOOLCHAIN=local go env"
     return _one_after_another(
+        f"{before}name=v0.0.1-{stamp}.$({local} GOHOSTOS)-$({local} GOHOSTARCH)",
+        f'(cd / && GOTOOLCHAIN=local {variables} go mod download "{MODULE}@$name")',
+        f'(cd "$({local} GOMODCACHE)/cache/download/{MODULE}/@v" && printf \'%s\\n\' {sums} | grep -F "$name.zip" | '
+        "$(command -v sha256sum || echo shasum -a 256) -c)",
         f"root=$(GOTOOLCHAIN={stamp} {variables} go env GOROOT)",
+        f'"$root/bin/go" version | grep -F " {stamp} "',  # a go older than 1.21 passes GOTOOLCHAIN over
         f'mkdir -p {BIN} && ln -sf "$root/bin/go" {BIN}/{stamp}',
         f"GOTOOLCHAIN={stamp} go version",
     )
@@ -71,33 +84,35 @@ def _one_after_another(*lines: str) -> tuple[str, ...]:
     return (*(f"{line} &&" for line in lines[:-1]), lines[-1])
 
 
-def _proxied(base: str, stamp: str, database: Verifier) -> Route:
+def _proxied(base: str, offers: Sequence[Offer], database: Verifier) -> Route:
     return Route(
         name="gotoolchain",
         title="GOTOOLCHAIN, over the network",
         words=(
-            "Any go command from 1.21 on downloads it, and checks it against this site's own checksum database. The "
+            f"Any go command from 1.21 on downloads it. From {RECORDS_CHECKED} on it checks it against this site's own "
+            "checksum database; older ones believe any record that the database signed, another toolchain's too "
+            "(CVE-2026-42501), so that these lines hold the download against its SHA-256 before anything of it is run. "
+            "With an older go, take no other lines than these; SHA256SUMS has the same digest. The "
             "settings stand before one command only: set for good, they would send every other public module to that "
             "database too, which has none of them. So the download is linked to its name in a folder on PATH "
             f"({BIN} here), where the go command looks first; without the link it asks the database at every use."
         ),
         language="sh",
-        lines=_linked(stamp, f"GOPROXY={shlex.quote(f'{base}/{PROXY}')} GOSUMDB={shlex.quote(str(database))}"),
+        lines=_linked(offers, f"GOPROXY={shlex.quote(f'{base}/{PROXY}')} GOSUMDB={shlex.quote(str(database))}"),
     )
 
 
-def _copied(stamp: str, database: Verifier | None) -> Route:
+def _copied(offers: Sequence[Offer], database: Verifier | None) -> Route:
     checked = f"GOSUMDB={shlex.quote(str(database))}" if database else f"GONOSUMDB={MODULE}"
     words = "From a copy of this site on the machine itself, in the folder of the copy. "
     words += (
         "It is checked as over the network."
         if database
-        else "Nothing is checked: GONOSUMDB says so, and Go allows it for a file:// proxy alone."
+        else "There is no checksum database: GONOSUMDB says so, which Go allows for a file:// proxy alone. The SHA-256 "
+        "in these lines is all that is checked."
     )
-    variables = f'GOPROXY="file://$PWD/{PROXY}" {checked}'
-    return Route(
-        name="copy", title="GOTOOLCHAIN, from a copy", words=words, language="sh", lines=_linked(stamp, variables)
-    )
+    lines = _linked(offers, f'GOPROXY="$proxy" {checked}', f'proxy="file://$PWD/{PROXY}" && ')
+    return Route(name="copy", title="GOTOOLCHAIN, from a copy", words=words, language="sh", lines=lines)
 
 
 def _path(base: str, offer: Offer) -> Route:
