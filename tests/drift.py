@@ -1,7 +1,7 @@
 """Random drift over real Go source: patches, what upstream made of the place, and what ought to come of it.
 
 A `Case` knows its truth by construction: each line of the drifted file knows which line it was. The judges are that
-truth and the real `git apply`. By hand, for the whole table: `python tests/drift.py GOROOT 20000 >tests/reports/drift.json`.
+truth and the real `git apply`. The whole table, by hand: `tests/drift.py GOROOT 20000 >tests/reports/drift.json`.
 """
 
 import json
@@ -19,10 +19,19 @@ from needs import needs
 from gobuild.errors import PatchError
 from gobuild.model import State
 from gobuild.patch import unified
+from gobuild.patch.plumbing import blob_name
 from gobuild.patch.tree import Tree
 from gobuild.run import run
 
-PACKAGES = ("runtime", "net/http", "cmd/go/internal/load", "cmd/go/internal/modload", "cmd/link/internal/ld", "go/types")
+PACKAGES = (
+    "runtime",
+    "net/http",
+    "cmd/go/internal/load",
+    "cmd/go/internal/modload",
+    "cmd/link/internal/ld",
+    "go/types",
+)
+SEED = 13
 DRIFTS = (
     "lines inserted far away",
     "a line inserted beside",
@@ -66,30 +75,43 @@ class Case:
     """Whether it is in it already."""
 
 
-def cases(goroot: Path, seed: int, many: int) -> Iterator[Case]:
-    """Cases, always the same ones of a seed and a source."""
-    chance = random.Random(seed)  # noqa: S311 - not for secrets
+def cases(goroot: Path, seed: int, many: int, headings: str = "git") -> Iterator[Case]:
+    """Cases, always the same ones of a seed and a source.
+
+    Args:
+        goroot: a Go with its source.
+        seed: of the random numbers.
+        many: how many.
+        headings: "git": as git writes a diff; "diff -p", "none": as diff does, with headings cut off and without.
+    """
+    chance = random.Random(seed)
     files = sorted(path for package in PACKAGES for path in (goroot / "src" / package).glob("*.go"))
     texts = {path: path.read_bytes().splitlines(keepends=True) for path in files}
     made = 0
     while made < many:
         path = chance.choice(files)
         drift = DRIFTS[made % len(DRIFTS)]
-        if 30 < len(texts[path]) < 3000 and (case := _case(chance, path.name, texts[path], drift)):
+        if 30 < len(texts[path]) < 3000 and (case := _case(chance, path.name, texts[path], drift, headings)):
             made += 1
             yield case
 
 
-def _case(chance: random.Random, name: str, text: list[bytes], drift: str) -> Case | None:
-    context, headings = chance.choice((0, 1, 1, 1, 3, 3, 3)), chance.choice(("git", "git", "git", "diff -p", "none"))
-    at = chance.choice((0, 1, len(text) - 2, len(text) - 1)) if "start or end" in drift else _place(chance, text, context)
+def _case(chance: random.Random, name: str, text: list[bytes], drift: str, headings: str) -> Case | None:
+    context = chance.choice((0, 1, 1, 1, 3, 3, 3))
+    at = (
+        chance.choice((0, 1, len(text) - 2, len(text) - 1))
+        if "start or end" in drift
+        else _place(chance, text, context)
+    )
     span = _function(text, at)
     if ("function" in drift) and not span:
         return None
     if "twin" in drift and span:
         twin = _twin(text[slice(*span)])
         before = chance.random() < 0.5
-        text = text[: span[0]] + (twin if before else []) + text[slice(*span)] + ([] if before else twin) + text[span[1] :]
+        text = (
+            text[: span[0]] + (twin if before else []) + text[slice(*span)] + ([] if before else twin) + text[span[1] :]
+        )
         at += len(twin) if before else 0
         span = _function(text, at)
     edits = [_edit(chance, text, at)]
@@ -138,7 +160,7 @@ def _edit(chance: random.Random, text: Sequence[bytes], at: int) -> Edit:
 def _function(text: Sequence[bytes], at: int) -> tuple[int, int] | None:
     """The function a line is in, from its first line up to behind its last."""
     start = next((up for up in range(min(at, len(text) - 1), -1, -1) if text[up].startswith((b"func ", b"}"))), None)
-    if start is None or not text[start].startswith(b"func ") or text[start].rstrip().endswith(b"}"):
+    if start is None or not text[start].startswith(b"func ") or not text[start].endswith(b"{\n"):
         return None
     end = next((down for down in range(start, len(text)) if text[down].startswith(b"}")), None)
     return (start, end + 1) if end is not None and start < at < end else None
@@ -149,13 +171,14 @@ def _twin(function: list[bytes]) -> list[bytes]:
     return [head, *function[1:], b"\n"]
 
 
-def _drifted(  # noqa: PLR0911, PLR0917 - one line for each drift
+def _drifted(  # noqa: PLR0911 - one line for each drift
     chance: random.Random, drift: str, lines: list[Line], edits: list[Edit], at: int, span: tuple[int, int] | None
 ) -> list[Line] | None:
     """What upstream made of the file."""
     near = max(0, min(at + chance.choice((-3, -2, -1, -1, 0, 0, 1, 1, 2, 3)), len(lines) - 1))
     if drift.startswith("the function") or "own one removed" in drift:
         start, end = span or (0, 0)
+        end += lines[end : end + 1] == [(b"\n", end)]
         if any(not start <= one.at < end for one in edits):
             return None
         rest = lines[:start] + lines[end:]
@@ -163,7 +186,7 @@ def _drifted(  # noqa: PLR0911, PLR0917 - one line for each drift
             return rest
         tops = [number for number, (line, _) in enumerate(rest) if line.startswith(b"func ")]
         to = chance.choice(tops) if tops else len(rest)
-        return rest[:to] + lines[start:end] + [(b"\n", -1)] + rest[to:]
+        return rest[:to] + lines[start:end] + rest[to:]
     if "has the patch" in drift:
         return _shifted(chance, _applied(lines, edits), edits)
     if "half" in drift:
@@ -176,9 +199,16 @@ def _drifted(  # noqa: PLR0911, PLR0917 - one line for each drift
     if "start or end" in drift:
         if chance.random() < 0.5:
             return [(b"// A line on top.\n", -1), *lines]
-        return [*lines, (b"\n", -1), (b"func more() {\n", -1), *((line, -1) for line, _ in lines[-3:])]
+        return [
+            *lines,
+            (b"\n", -1),
+            (b"func more() {\n", -1),
+            *((line, -1) for line, _ in lines[-3:] if not _HEADING.match(line)),
+        ]
     if "inserted beside" in drift:
-        lines = [*lines[:near], (chance.choice((b"\tupstream()\n", b"\n", lines[near][0])), -1), *lines[near:]]
+        # A second line like the first, where a line is to be put between two: neither would be the wrong place.
+        same = lines[near][0] if all(one.count for one in edits) else b"\treturn\n"
+        lines = [*lines[:near], (chance.choice((b"\tupstream()\n", b"\n", same)), -1), *lines[near:]]
     elif "changed" in drift:
         if any(one.at <= near < one.at + one.count for one in edits):
             return None
@@ -215,21 +245,29 @@ def _right(lines: Sequence[Line], edits: Sequence[Edit]) -> bytes | None:
 
 
 def _patch(path: str, text: Sequence[bytes], edits: Sequence[Edit], context: int, headings: str) -> bytes:
-    result = [f"diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n".encode()]
+    names = [blob_name(b"".join(line for line, _ in side))[:12] for side in _sides(text, edits)]
+    head = f"index {names[0]}..{names[1]} 100644\n" if headings == "git" else ""
+    result = [f"diff --git a/{path} b/{path}\n{head}--- a/{path}\n+++ b/{path}\n".encode()]
     grown = 0
     for one in edits:
         start, end = max(one.at - context, 0), min(one.at + one.count + context, len(text))
         above = next((line for line in reversed(text[:start]) if _HEADING.match(line)), b"").rstrip()
         shown = {"git": above[:80].rstrip(), "diff -p": above[:40].rstrip(), "none": b""}[headings]
         old, new = end - start, end - start + len(one.added) - one.count
-        head = b"@@ -%d,%d +%d,%d @@" % (start + bool(old), old, start + grown + bool(new), new)
-        result.append((head + b" " + shown).rstrip() + b"\n")
+        at = b"@@ -%d,%d +%d,%d @@" % (start + bool(old), old, start + grown + bool(new), new)
+        result.append((at + b" " + shown).rstrip() + b"\n")
         result += [b" " + line for line in text[start : one.at]]
         result += [b"-" + line for line in text[one.at : one.at + one.count]]
         result += [b"+" + line for line in one.added]
         result += [b" " + line for line in text[one.at + one.count : end]]
         grown += new - old
     return b"".join(result)
+
+
+def _sides(text: Sequence[bytes], edits: Sequence[Edit]) -> tuple[list[Line], list[Line]]:
+    """The file that the patch was made for, before and after."""
+    lines = [(line, number) for number, line in enumerate(text)]
+    return lines, _applied(lines, edits)
 
 
 def ours(case: Case, folder: Path) -> tuple[str, str]:
@@ -261,24 +299,34 @@ def gits(case: Case, folder: Path) -> str:
     return "right" if right else "wrong"
 
 
-def main() -> None:
-    """Prints the table of many cases."""
-    goroot, many = Path(sys.argv[1]), int(sys.argv[2])
-    table: dict[str, Counter[str]] = {}
+def table(goroot: Path, many: int, headings: str) -> dict[str, Counter[str]]:
+    """What gobuild and git apply made of many cases, by drift and by context; what is wrong is printed."""
+    rows: dict[str, Counter[str]] = {}
     with tempfile.TemporaryDirectory() as name:
-        for case in cases(goroot, 13, many):
+        for case in cases(goroot, SEED, many, headings):
             got, said = ours(case, Path(name))
             theirs = gits(case, Path(name))
-            for key in (case.drift, f"-U{case.context}", f"headings: {case.headings}", "all"):
-                row = table.setdefault(key, Counter())
+            for key in (case.drift, f"-U{case.context}", "all"):
+                row = rows.setdefault(key, Counter())
                 row.update(("cases", f"gobuild {got}", f"git apply {theirs}"))
-                row["refused, git apply right"] += got == "refused" and theirs == "right"
-                row["right, git apply refuses or is wrong"] += got == "right" and theirs != "right"
+                row["gobuild refused, git apply right"] += got == "refused" and theirs == "right"
+                row["gobuild right, git apply not"] += got in ("right", "upstream") and theirs != "right"
             if got == "wrong" or (len(sys.argv) > 3 and got == "refused" and theirs == "right"):
-                print(f"{got}: {case.drift}, headings: {case.headings}\n{said}\n{case.patch.decode()}", file=sys.stderr)
+                print(f"{got}: {case.drift} ({case.headings})\n{said}\n{case.patch.decode()}", file=sys.stderr)
+    return rows
+
+
+def main() -> None:
+    """Prints the tables: GOROOT, how many, and a third word for what git apply takes and gobuild refuses."""
+    goroot, many = Path(sys.argv[1]), int(sys.argv[2])
     release = (goroot / "VERSION").read_text(encoding="utf-8").split("\n", maxsplit=1)[0]
-    command = "python tests/drift.py GOROOT 20000"
-    print(json.dumps({"go": release, "seed": 13, "command": command, "rows": table}, indent=1, sort_keys=True))
+    tables = {
+        "diffs of git": table(goroot, many, "git"),
+        "diff -up, no index lines": table(goroot, many // 5, "diff -p"),
+        "diff -u, which names no function": table(goroot, many // 5, "none"),
+    }
+    command = f"python tests/drift.py GOROOT {many}"
+    print(json.dumps({"go": release, "seed": SEED, "command": command, "tables": tables}, indent=1, sort_keys=True))
 
 
 if __name__ == "__main__":

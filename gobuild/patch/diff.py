@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from gobuild.errors import PatchError
 from gobuild.model import Conflict, State
 from gobuild.patch.conflict import Misfit
+from gobuild.patch.plumbing import blob_name
 from gobuild.patch.position import REFRESH, Hunk, Text, left_over, positions
 from gobuild.patch.tree import Change, Tree
 
@@ -23,6 +24,7 @@ class FileDiff:
         hunks: in the order of the file.
         creates, deletes: whether the file is not there before, or after.
         executable: for a new file.
+        blobs: git's names of the file before and after, shortened; empty where the diff does not give them.
     """
 
     path: str
@@ -30,6 +32,7 @@ class FileDiff:
     creates: bool = False
     deletes: bool = False
     executable: bool | None = None
+    blobs: tuple[str, str] = ("", "")
 
     def reversed(self) -> "FileDiff":
         """The change that undoes this one."""
@@ -38,7 +41,18 @@ class FileDiff:
             hunks=tuple(hunk.reversed() for hunk in self.hunks),
             creates=self.deletes,
             deletes=self.creates,
+            blobs=self.blobs[::-1],
         )
+
+    def places(self, current: bytes) -> list[int]:
+        """The lines, from 0, where its hunks belong in a file.
+
+        Raises:
+            Misfit: one belongs nowhere.
+        """
+        name = self.blobs[0]
+        same = blob_name(current).startswith(name) if name else None
+        return positions(lines_of(current), self.hunks, self.path, anchored=not self.deletes, same_file=same)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +116,9 @@ def _undone(file: FileDiff, tree: Tree) -> bool:
     _apply(back, tree)
     if file.creates or file.deletes:
         return True
-    text = Text(lines_of(tree.read(file.path) or b""), file.path)
-    for hunk, at in zip(file.hunks, positions(text.lines, back.hunks, file.path), strict=True):
+    content = tree.read(file.path) or b""
+    text = Text(lines_of(content), file.path)
+    for hunk, at in zip(file.hunks, back.places(content), strict=True):
         # Lines of context stand in many places: without a line of its own, a hunk does not show where it was applied.
         if ("+" not in hunk.marks and at != hunk.new_line - 1) or left_over(text, hunk, at):
             return False
@@ -125,7 +140,7 @@ def _apply(file: FileDiff, tree: Tree) -> tuple[bytes | None, str]:
     lines = lines_of(current)
     result: list[bytes] = []
     end, moved = 0, 0
-    for hunk, at in zip(file.hunks, positions(lines, file.hunks, file.path, anchored=not file.deletes), strict=True):
+    for hunk, at in zip(file.hunks, file.places(current), strict=True):
         moved += at != hunk.old_line - 1
         result += [*lines[end:at], *hunk.new]
         end = at + len(hunk.old)

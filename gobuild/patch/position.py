@@ -82,7 +82,9 @@ class Hunk:
         )
 
 
-def positions(lines: Sequence[bytes], hunks: Sequence[Hunk], path: str, *, anchored: bool = True) -> list[int]:
+def positions(
+    lines: Sequence[bytes], hunks: Sequence[Hunk], path: str, *, anchored: bool = True, same_file: bool | None = None
+) -> list[int]:
     """The lines, from 0, where the hunks' old texts stand.
 
     Args:
@@ -90,11 +92,12 @@ def positions(lines: Sequence[bytes], hunks: Sequence[Hunk], path: str, *, ancho
         hunks: in the order of the file.
         path: the file's.
         anchored: whether a hunk without context belongs to the file's start or end.
+        same_file: whether this is the very file that the diff was made for; None where the diff does not tell.
 
     Raises:
         Misfit: a hunk stands nowhere, or in several places, or where it does not belong; or it is there already.
     """
-    text = Text(lines, path)
+    text = Text(lines, path, same_file)
     found: list[int] = []
     end = 0
     for hunk in hunks:
@@ -106,8 +109,8 @@ def positions(lines: Sequence[bytes], hunks: Sequence[Hunk], path: str, *, ancho
 class Text:
     """A file's lines, and the heading that each stands under."""
 
-    def __init__(self, lines: Sequence[bytes], path: str) -> None:
-        self.lines, self.path = lines, path
+    def __init__(self, lines: Sequence[bytes], path: str, same_file: bool | None = None) -> None:
+        self.lines, self.path, self.same_file = lines, path, same_file
         self.code = path.endswith((".go", ".s"))
         self._above = [-1]
         for at, line in enumerate(lines):
@@ -117,6 +120,22 @@ class Text:
         """The heading that a line, from 0, stands under."""
         above = self._above[min(at, len(self.lines))]
         return self.lines[above].strip() if above >= 0 else b""
+
+    def vague(self, heading: bytes, at: int) -> bool:
+        """Whether a heading is one that a twin may have as well: a label, a line of a raw string, a name cut off."""
+        above = self._above[min(at, len(self.lines))]
+        named = _NAMED.match(heading)
+        cut = named is not None and named.end() == len(heading) >= _CUT
+        return cut or heading.endswith(b":") or b"".join(self.lines[: max(above, 0)]).count(b"`") % 2 == 1
+
+    def once(self, heading: bytes) -> bool:
+        """Whether a heading stands in the file once."""
+        same = (line for line in self.lines if _HEADING.match(line) and _same(heading, line.strip()))
+        return bool(heading) and len(list(same)) == 1
+
+    def alike(self, one: int, two: int) -> bool:
+        """Whether two lines stand under the very same heading."""
+        return self._above[min(one, len(self.lines))] == self._above[min(max(two, 0), len(self.lines))]
 
     def under(self, heading: bytes, at: int) -> bool:
         """Whether a line stands under a heading; under any where there is none to be compared."""
@@ -154,52 +173,81 @@ def left_over(text: Text, hunk: Hunk, at: int) -> bool:
 
 def _same(heading: bytes, line: bytes) -> bool:
     """Whether a line is the one that a heading was made of: the same name, whatever else its signature says."""
+    if len(heading) >= _CUT and line.startswith(heading):
+        return True
     one, two = _NAMED.match(heading), _NAMED.match(line)
-    if one and two:
-        return one.groups() == two.groups()
-    return line.startswith(heading) if len(heading) >= _CUT else line == heading
+    return one.groups() == two.groups() if one and two else line == heading
 
 
 def _position(text: Text, hunk: Hunk, begin: int, *, anchored: bool) -> int:
-    every = text.occurrences(hunk.old)
-    places = [at for at in every if not _done(text, hunk, at)]
-    if every and not places:
-        raise _misfit(
-            text, hunk, every[0], f"cannot be taken: what it adds stands there already, at line {every[0] + 1}"
-        )
-    if every and not (places := [at for at in places if at >= begin]):
-        raise _misfit(text, hunk, every[0], "belongs before the hunk in front of it")
     stated = hunk.old_line - 1
-    bound = anchored and (wanted := _anchor(text, hunk)) is not None
-    if bound and places:
-        if wanted not in places:
-            where = "end" if wanted else "start"
-            why = f"belongs to the {where} of the file, as it has no context beyond, and its text stands elsewhere"
-            raise _misfit(text, hunk, wanted or 0, why)
-        places = [at for at in places if at == wanted]
-    if not places:
-        raise _misfit(text, hunk, _nearest(text.lines, hunk), "does not apply")
+    end = _anchor(text, hunk) if anchored else None
+    places = _fitting(text, hunk, begin, end)
     named = _own_name(text, hunk)
     here = places if named else [at for at in places if text.under(hunk.heading, at)]
     if not here:
         stands = f"line {places[0] + 1}, under {text.heading(places[0]).decode(errors='replace')!r}"
         why = f"belongs under {hunk.heading.decode()!r}, and its text stands at {stands}"
         raise _misfit(text, hunk, places[0], why, _MERGE)
-    if stated in here:
+    bound = named or end is not None
+    if not bound and text.code and not _told(text, hunk, here[0], known=stated in here, alone=len(places) == 1):
+        why = f"has moved or its file has, and {hunk.heading.decode() or 'nothing'!r} does not tell its function"
+        raise _misfit(text, hunk, here[0], why, _MERGE)
+    if stated in here and (text.same_file is not False or not text.code):
         return stated
-    if len(here) > 1:
+    if len(here) > 1 and stated not in here:
         lines = ", ".join(str(at + 1) for at in here)
         why = f"fits in {len(here)} places (lines {lines}), and line {hunk.old_line} is none of them"
         raise _misfit(text, hunk, min(max(stated, 0), len(text.lines)), why)
-    if not bound and not named and (rival := next(_rivals(text, hunk, here[0]), None)) is not None:
-        why = f"may belong to line {rival + 1}, which has changed, or to line {here[0] + 1}, where its text stands"
+    at = stated if stated in here else here[0]
+    if not bound and (rival := next(_rivals(text, hunk, at), None)) is not None:
+        why = f"may belong to line {rival + 1}, which has changed, or to line {at + 1}, where its text stands"
         raise _misfit(text, hunk, rival, why, _MERGE)
-    return here[0]
+    return at
+
+
+def _fitting(text: Text, hunk: Hunk, begin: int, end: int | None) -> list[int]:
+    """The places, at least one, where a hunk's old text stands behind the hunk in front of it, and at its anchor."""
+    every = text.occurrences(hunk.old)
+    if not every:
+        raise _misfit(text, hunk, _nearest(text.lines, hunk), "does not apply")
+    places = [at for at in every if not _done(text, hunk, at)]
+    if not places:
+        why = f"cannot be taken: what it adds stands there already, at line {every[0] + 1}"
+        raise _misfit(text, hunk, every[0], why)
+    if not (places := [at for at in places if at >= begin]):
+        raise _misfit(text, hunk, every[0], "belongs before the hunk in front of it")
+    if end is not None and end not in places:
+        where = "end" if end else "start"
+        why = f"belongs to the {where} of the file, as it has no context beyond, and its text stands elsewhere"
+        raise _misfit(text, hunk, end, why)
+    return places if end is None else [end]
+
+
+def _told(text: Text, hunk: Hunk, at: int, *, known: bool, alone: bool) -> bool:
+    """Whether a hunk's heading tells the place, as far as that is needed.
+
+    Args:
+        text: the file.
+        hunk: what is looked for.
+        at: where it would be.
+        known: whether its text stands at the stated line.
+        alone: whether its text stands nowhere else.
+    """
+    near = alone and text.alike(at, hunk.old_line - 1)
+    if not hunk.heading:
+        return known or near
+    if text.vague(hunk.heading, at):
+        return known and text.same_file is not False
+    return known or near or text.once(hunk.heading)
 
 
 def _anchor(text: Text, hunk: Hunk) -> int | None:
     """The only line that a hunk at an end of the file may stand at; None for a hunk that is at neither."""
     if not hunk.trailing:
+        last = hunk.old[: hunk.leading][-1:]
+        if text.code and last and _NAMED.match(last[0]) and text.lines.count(last[0]) == 1:
+            return None  # right behind the line that begins a function: there is no other place like it
         return max(len(text.lines) - len(hunk.old), 0)
     return 0 if hunk.old_line <= 1 and hunk.leading < hunk.trailing else None
 
@@ -219,7 +267,7 @@ def _own_name(text: Text, hunk: Hunk) -> bool:
 def _rivals(text: Text, hunk: Hunk, at: int) -> Iterator[int]:
     """Places under the same heading that could be the right one, changed by upstream: begun or ended as it is."""
     size = len(hunk.old)
-    need = max(1, min(size - 1, hunk.leading + hunk.trailing, (size + 1) // 2))
+    need = max(1, min(size - 1, hunk.leading + hunk.trailing, size - size // 3))
     reach = size + len(hunk.new) + _NEAR
     heads = {place: count for place, count in _runs(text.lines, hunk.old) if place != at}
     tails = {

@@ -15,9 +15,8 @@ from gobuild.errors import PatchError, disk_full_is_ours
 from gobuild.model import State
 from gobuild.patch import unified
 from gobuild.patch.apply import outcome as apply
-from gobuild.patch.diff import Diff, FileDiff, lines_of
+from gobuild.patch.diff import Diff, FileDiff
 from gobuild.patch.plumbing import blob_name
-from gobuild.patch.position import positions
 from gobuild.patch.series import Patch
 from gobuild.patch.tree import Tree
 
@@ -108,9 +107,8 @@ def _refreshed(patch: Patch, tree: Tree) -> Refreshed:
 
 def _anchor(file: FileDiff, before: bytes, after: bytes) -> _Anchor | None:
     """Where a file's hunks are, None where that is where they say."""
-    lines = lines_of(before)
     places, grown = [], 0
-    for hunk, at in zip(file.hunks, positions(lines, file.hunks, file.path, anchored=not file.deletes), strict=True):
+    for hunk, at in zip(file.hunks, file.places(before), strict=True):
         # A side without lines is numbered by the line in front of it (POSIX, diff -u).
         places.append((at + bool(hunk.old), at + grown + bool(hunk.new)))
         grown += len(hunk.new) - len(hunk.old)

@@ -36,6 +36,7 @@ MODES = {"100644": False, "100755": True}
 """The modes a file may have, and whether it can be run. All others are links and submodules."""
 
 _MODE = re.compile(r"(?:new file mode|deleted file mode|index [0-9a-f]+\.\.[0-9a-f]+) (\d{6})$")
+_BLOBS = re.compile(r"index ([0-9a-f]{7,40})\.\.([0-9a-f]{7,40})(?: |$)")
 _EPOCH = re.compile(r"(?:1970-01-01|1969-12-31) ")
 _STARTS = re.compile(r"^(?:diff --git |--- [^\n]*\n\+\+\+ )", re.MULTILINE)
 
@@ -132,7 +133,8 @@ def _file(raw: PatchedFile, source: _Source) -> FileDiff:
     if old and new and not hunks:
         raise PatchError(f"changes nothing in {path}", "take that file out of the diff")
     executable = MODES[modes[0]] if modes and not old else None
-    return FileDiff(path=path, hunks=hunks, creates=not old, deletes=not new, executable=executable)
+    blobs = next(((match[1], match[2]) for line in info if (match := _BLOBS.match(line))), ("", ""))
+    return FileDiff(path=path, hunks=hunks, creates=not old, deletes=not new, executable=executable, blobs=blobs)
 
 
 def _names(raw: PatchedFile, strip: int | None) -> tuple[str, str]:

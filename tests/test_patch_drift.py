@@ -1,0 +1,128 @@
+"""A patch is never lost, and never elsewhere: drifted patches over real Go source, and the cases that were."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from drift import cases, ours
+from patch_fixtures import CALL, apply, series_of, write
+
+from gobuild.errors import PatchError
+from gobuild.model import State
+
+MANY = 400
+VERSION = "go1.22.10\ntime 2024-11-27T20:27:20Z\n"
+
+RUNTIME = (
+    f"package runtime\n\nfunc createfing() {{\n\tone()\n\ttwo()\n\tthree()\n{CALL}\tfour()\n\tfive()\n\tsix()\n}}\n"
+)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_drifted_patches_go_to_their_place_or_nowhere(tmp_path: Path, go_wheel: Path, seed: int) -> None:
+    found: Counter[str] = Counter()
+    for case in cases(go_wheel, seed, MANY):
+        verdict, said = ours(case, tmp_path)
+        assert verdict != "wrong", f"{case.drift}: {said}\n{case.patch.decode()}"
+        if case.context == 3 and case.drift == "lines inserted far away":
+            found[verdict] += 1
+    # Nothing is refused for fear alone.
+    assert found["right"] > 4 * found["refused"]
+
+
+def removal(context: int, text: str = RUNTIME, heading: str = "func createfing() {") -> str:
+    lines = text.splitlines(keepends=True)
+    at = lines.index(CALL)
+    before, behind = lines[max(at - context, 0) : at], lines[at + 1 : at + 1 + context]
+    count, start = len(before) + len(behind), at - len(before) + 1
+    said = f"--- a/f.go\n+++ b/f.go\n@@ -{start},{count + 1} +{start},{count} @@ {heading}\n"
+    return said + "".join(f" {line}" for line in before) + f"-{CALL}" + "".join(f" {line}" for line in behind)
+
+
+def conflict(folder: Path, change: str, source: str, name: str = "f.go") -> PatchError:
+    """The error of a patch on a source, which stays as it is."""
+    root = write(folder / "go", {"VERSION": VERSION, name: source})
+    with pytest.raises(PatchError) as caught:
+        apply(root, series_of(folder / "s", change))
+    assert (root / name).read_text() == source
+    return caught.value
+
+
+LAST = RUNTIME.split("\tfour()", maxsplit=1)[0] + "}\n"
+
+
+@pytest.mark.parametrize("heading", ["func createfing() {", ""])
+@pytest.mark.parametrize(
+    ("context", "text"), [(1, RUNTIME), (3, RUNTIME), (3, LAST)], ids=["context of 1", "context of 3", "the end"]
+)
+def test_a_removal_beside_which_upstream_put_a_line_is_a_conflict(
+    tmp_path: Path, context: int, text: str, heading: str
+) -> None:
+    # Elsewhere in the file, and where the patch says it would leave them, the lines of context stand side by side.
+    twin = "".join(line for line in text.splitlines(keepends=True)[2:] if line != CALL)
+    drifted = text.replace(CALL, CALL + "\tupstream()\n") + "\n" + twin
+    for number, source in enumerate((drifted, drifted.replace("\nfunc", "\n\n// more\nfunc", 1))):
+        error = conflict(tmp_path / str(number), removal(context, text, heading), source)
+        assert "hunk 1" in error.reason
+
+
+def test_a_removal_that_upstream_has_is_upstreams_where_it_stood(tmp_path: Path) -> None:
+    root = write(tmp_path / "go", {"VERSION": VERSION, "f.go": RUNTIME.replace(CALL, "")})
+    (outcome,) = apply(root, series_of(tmp_path / "s", removal(1))).outcomes
+    assert outcome.state is State.ALREADY_UPSTREAM
+
+
+def test_a_removal_is_never_upstreams_by_a_move(tmp_path: Path) -> None:
+    moved = "// more\n" + RUNTIME.replace(CALL, "")
+    assert "does not apply" in conflict(tmp_path, removal(1), moved).reason
+
+
+TWINS = "package a\n\nfunc one() {\n\tbegin()\n\twork()\n\tend()\n}\n\nfunc two() {\n\tbegin()\n\twork()\n\tend()\n}\n"
+
+
+def change(heading: str) -> str:
+    return f"--- a/f.go\n+++ b/f.go\n@@ -4,3 +4,3 @@ {heading}\n \tbegin()\n-\twork()\n+\tplay()\n \tend()\n"
+
+
+def test_the_twin_in_another_function_is_left_alone(tmp_path: Path) -> None:
+    drifted = TWINS.replace("\twork()", "\twork()\n\tmore()", 1)
+    said = conflict(tmp_path, change("func one() {"), drifted)
+    assert "belongs under 'func one() {', and its text stands at line 11, under 'func two() {'" in said.reason
+    assert "patches.import --from" in said.hint
+    assert "does not tell its function" in conflict(tmp_path / "2", change(""), drifted).reason
+
+
+def test_the_twin_at_the_stated_line_is_left_alone(tmp_path: Path) -> None:
+    one, two = TWINS.split("\n\n", 1)[1].split("\n\n")
+    gone = f"package a\n\n{two}"
+    assert "belongs under" in conflict(tmp_path, change("func one() {"), gone).reason
+    swapped = f"package a\n\n{two.rstrip()}\n\n{one}\n"
+    root = write(tmp_path / "go", {"VERSION": VERSION, "f.go": swapped})
+    apply(root, series_of(tmp_path / "s", change("func one(x int) {")))
+    assert (root / "f.go").read_text() == swapped[:-30] + swapped[-30:].replace("work", "play")
+
+
+def test_a_place_that_changed_is_a_rival_in_the_same_function(tmp_path: Path) -> None:
+    body = "\tbegin()\n\twork()\n\tend()\n"
+    source = f"package a\n\nfunc one() {{\n{body.replace('work()', 'work() // now')}\tx()\n{body}}}\n"
+    assert "may belong to line 4" in conflict(tmp_path, change("func one() {"), source).reason
+
+
+@pytest.mark.parametrize("bare", ["@@ -4 +4 @@\n-\twork()\n+\tplay()\n", "@@ -5,1 +4,0 @@\n-\twork()\n"])
+def test_a_hunk_without_context_is_refused(tmp_path: Path, bare: str) -> None:
+    with pytest.raises(PatchError, match="has no context"):
+        series_of(tmp_path / "s", f"--- a/f.go\n+++ b/f.go\n{bare}")
+
+
+def test_a_hunk_without_context_behind_it_belongs_to_the_end(tmp_path: Path) -> None:
+    added = "--- a/f.go\n+++ b/f.go\n@@ -6,2 +6,3 @@\n \tend()\n }\n+// the end\n"
+    root = write(tmp_path / "go", {"VERSION": VERSION, "f.go": TWINS})
+    apply(root, series_of(tmp_path / "s", added))
+    assert (root / "f.go").read_text() == TWINS + "// the end\n"
+    error = conflict(tmp_path / "2", added, TWINS + "\nvar x int\n")
+    assert "belongs to the end of the file" in error.reason
+
+
+def test_a_hunk_of_the_first_line_belongs_to_the_start(tmp_path: Path) -> None:
+    added = "--- a/t\n+++ b/t\n@@ -1,2 +1,3 @@\n+new\n one\n two\n"
+    assert "belongs to the start" in conflict(tmp_path, added, "zero\none\ntwo\n", "t").reason
