@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tarfile
 import zipfile
@@ -525,3 +526,86 @@ def test_an_experiment_that_the_toolchain_switches_on_belongs_to_its_version(go_
     text = (go_wheel / zbootstrap).read_text(encoding="utf-8")
     files.write(root / zbootstrap, text.replace("GOEXPERIMENT = ``", "GOEXPERIMENT = `rangefunc`"))
     assert ("bin/gofmt", "version") not in by_subject(whole.report(whole.toolchain(shipped), way, no_probe="a test"))
+
+
+PROBING = """
+import pathlib, sys
+from gobuild.model import Target
+from gobuild.run import run
+from gobuild.verify import expect, probe
+goroot, scratch, *subjects = sys.argv[1:]
+probe.PROBES = tuple(each for each in probe.PROBES if each.subject in subjects)
+host = Target.host()
+expected = expect.expectation(expect.release_of("go1.22.10"), host, stamp="go1.22.10")
+job = probe.Job(goroot=pathlib.Path(goroot), host=host, expected=expected, cgo=None, scratch=pathlib.Path(scratch))
+for each in probe.probe(job, run=run):
+    for check in each.checks:
+        print(each.subject, check.name, check.verdict, check.seen.replace("\\n", " "), sep="|")
+"""
+"""Some of the probes, in a process that is given another machine."""
+
+
+def probed(words: list[str], goroot: Path, scratch: Path, *subjects: str, path: str = PATH) -> dict[str, str]:
+    """The probes' verdicts and what was seen, by subject and check; a second verdict has its own line."""
+    argv = [*words, sys.executable, "-c", PROBING, str(goroot), str(scratch), *subjects]
+    done = subprocess.run(argv, env={"PATH": path}, capture_output=True, text=True, check=False, timeout=600)
+    if words and "Operation not permitted" in done.stderr:
+        pytest.skip("no user namespaces here")
+    assert done.returncode == 0, done.stderr
+    found: dict[str, str] = {}
+    for line in done.stdout.splitlines():
+        subject, name, rest = line.split("|", 2)
+        key = f"{subject}: {name}"
+        found[key] = f"{found[key]}\n{rest}" if key in found else rest
+    return found
+
+
+@pytest.mark.skipif(HOST.goos != "linux", reason="needs namespaces")
+def test_a_folder_that_is_mounted_noexec_is_no_fault_of_the_toolchain(
+    go_wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", PATH)
+    unshare = needs("unshare")
+    mounted = f'mount -t tmpfs -o noexec none "{tmp_path}" && exec "$@"'
+    found = probed([unshare, "-rm", "sh", "-c", mounted, "sh"], go_wheel, tmp_path / "s", SUBJECT, "probe, cgo off")
+    assert list(found) == ["probe: compile"]
+    assert found["probe: compile"].startswith(f"SKIPPED|no program may run in {tmp_path}/s/probe: cannot run ")
+    assert "Permission denied; TMPDIR" in found["probe: compile"]
+
+
+def stubs(folder: Path) -> Path:
+    """C compilers as a Mac has them before its Command Line Tools are installed."""
+    for name in ("gcc", "cc", "clang"):
+        files.write(folder / name, "#!/bin/sh\necho 'xcode-select: note: No developer tools were found' >&2\nexit 1\n")
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def test_a_c_compiler_that_compiles_nothing_is_no_fault_of_the_toolchain(go_wheel: Path, tmp_path: Path) -> None:
+    path = f"{stubs(tmp_path / 'stubs')}:/usr/bin:/bin"
+    found = probed([], go_wheel, tmp_path / "s", "probe, cgo on", path=path)
+    reason = "compiles no C program here: xcode-select: note: No developer tools were found"
+    assert found == {"probe, cgo on: compile": f"SKIPPED|{'clang' if HOST.goos == 'darwin' else 'gcc'} {reason}"}
+
+
+@pytest.mark.slow
+def test_the_other_probes_do_without_a_dead_c_compiler(go_wheel: Path, tmp_path: Path) -> None:
+    found = probed([], go_wheel, tmp_path / "s", SUBJECT, path=f"{stubs(tmp_path / 'stubs')}:/usr/bin:/bin")
+    assert found["probe: run"].startswith("OK|version: go1.22.10; ")
+    assert "FAILED" not in "".join(found.values())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(HOST.goos != "linux", reason="needs namespaces")
+@pytest.mark.parametrize("path", [PATH, ""])
+def test_a_user_whom_the_machine_does_not_know_is_no_fault_of_the_toolchain(
+    go_wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """As in a container that is run with any user ID: with cgo, and without a C compiler."""
+    monkeypatch.setenv("PATH", PATH)
+    unshare = needs("unshare")
+    found = probed([unshare, "--user", "--map-user=54321", "--"], go_wheel, tmp_path / "s", SUBJECT, path=path)
+    ran, skipped = found["probe: run"].split("\n")
+    assert ran.startswith("OK|version: go1.22.10; ")
+    assert ran.endswith("; finalizer: ran; cleanup: not before go1.24")
+    assert skipped == "SKIPPED|os/user was not tried: this machine has no entry for the user 54321"

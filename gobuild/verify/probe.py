@@ -7,6 +7,7 @@ refused in the right words.
 """
 
 import os
+import pwd
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,12 @@ COMPILE_LIMIT, RUN_LIMIT = 900.0, 60.0
 
 RACE_FOUND = 66
 """The exit code of a program in which the race detector found something (go.dev/doc/articles/race_detector)."""
+
+NO_USER = {"PROBE_USER": "none"}
+"""Tells the probe that the machine has no entry for who runs it, as a container with any user ID has none."""
+
+C_PROGRAM = "#include <stdlib.h>\n\nint main(void) { return 0; }\n"
+"""What a C compiler must be able to compile: macOS has stubs that can nothing, others lack libc's headers."""
 
 NO_CGO = "-race requires cgo"
 """How the go command refuses -race where it needs a C compiler: everywhere but on darwin
@@ -98,6 +105,8 @@ class Job:
         cgo: "0" where the toolchain's default for CGO_ENABLED must be 0; None where it is upstream's.
         scratch: a folder to work in.
         path: the folders to look for a C compiler in, as in PATH.
+        compiler: a C compiler that works; empty where there is none for the target.
+        dead: why the compiler that would have been taken was not; empty where it was, or there is none.
     """
 
     goroot: Path
@@ -106,6 +115,8 @@ class Job:
     cgo: str | None
     scratch: Path
     path: str = field(default_factory=lambda: os.environ.get("PATH", os.defpath))
+    compiler: str = ""
+    dead: str = ""
 
     @property
     def folder(self) -> Path:
@@ -113,23 +124,29 @@ class Job:
         return self.scratch / "probe"
 
     @property
-    def compiler(self) -> str:
-        """A C compiler for the target; empty where there is none. Only this machine's own counts."""
-        names = ("clang", "cc") if self.host.goos == "darwin" else ("gcc", "cc", "clang")
-        found = (shutil.which(name, path=self.path) for name in names)
-        return next((each for each in found if each), "") if self.expected.target == self.host else ""
+    def user(self) -> str:
+        """What this machine calls who runs this; empty where it does not know."""
+        try:
+            return pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:
+            return ""
 
     def cgo_of(self, probe: Probe) -> str | None:
-        """CGO_ENABLED for a probe: the race detector takes a C compiler where it needs one and there is one."""
+        """CGO_ENABLED for a probe: the race detector takes a C compiler where it needs one and there is one.
+
+        Where the go command would take one that does not work, it is kept from it.
+        """
         if not probe.race:
-            return probe.cgo
+            return "0" if not (probe.cgo or self.cgo or self.compiler) and self.dead else probe.cgo
         return "1" if self.compiler and self.host.goos != "darwin" else "0"
 
     def environment(self, probe: Probe) -> Mapping[str, str]:
         """The go command's whole environment."""
         cgo = self.cgo_of(probe)
         closed = gocommand.closed(self.folder, goroot=self.goroot, target=self.expected.target, cgo=cgo)
-        return closed | {"PATH": self.path} | ({"CC": self.compiler} if cgo == "1" else {})
+        chosen = {"CC": self.compiler} if cgo == "1" or (self.dead and self.compiler) else {}
+        # Without cgo, os/user takes what /etc/passwd does not know from USER.
+        return closed | {"PATH": self.path, "USER": self.user} | chosen | ({} if self.user else NO_USER)
 
 
 def probe(job: Job, *, run: Runner) -> Iterator[Inspected]:
@@ -155,6 +172,12 @@ def probe(job: Job, *, run: Runner) -> Iterator[Inspected]:
     programs = folder / "programs"
     programs.mkdir()
     try:
+        if refused := _refused(job, run=run):
+            inspected = Inspected(path=folder, subject=SUBJECT)
+            inspected.skip("compile", refused)
+            yield inspected
+            return
+        job = _with_compiler(job, run=run)
         for each in PROBES:
             inspected = _compiled(job, each, programs / each.subject.replace(", ", "-").replace(" ", "-"), run=run)
             yield inspected
@@ -167,11 +190,38 @@ def probe(job: Job, *, run: Runner) -> Iterator[Inspected]:
                 files.remove(path)
 
 
+def _refused(job: Job, *, run: Runner) -> str:
+    """Why no program may run where the probes are compiled; empty where one may. A script is the witness."""
+    script = job.folder / "tmp" / "may-run"
+    files.write(script, "#!/bin/sh\n")
+    script.chmod(0o700)
+    result = _run(job, PROBES[0], [script], run=run)
+    if not isinstance(result, str):
+        return ""
+    return f"no program may run in {job.folder}: {result}; TMPDIR or --work names a folder where one may"
+
+
+def _with_compiler(job: Job, *, run: Runner) -> Job:
+    """The job with the first C compiler on this machine that compiles and links a program; only for this machine."""
+    if job.expected.target != job.host:
+        return job
+    source, dead = job.folder / "tmp" / "main.c", ""
+    files.write(source, C_PROGRAM)
+    for name in ("clang", "cc") if job.host.goos == "darwin" else ("gcc", "cc", "clang"):
+        if found := shutil.which(name, path=job.path):
+            result = _run(job, PROBES[0], [found, "-o", source.with_suffix(""), source], run=run)
+            if not isinstance(result, str) and not result.code:
+                return replace(job, compiler=found, dead=dead)
+            said = result if isinstance(result, str) else result.tail(2)
+            dead = dead or f"{name} compiles no C program here: {said}"
+    return replace(job, dead=dead)
+
+
 def _compiled(job: Job, each: Probe, program: Path, *, run: Runner) -> Inspected:
     """One probe: compiled, checked, run."""
     inspected = Inspected(path=program, subject=each.subject)
     if each.cgo == "1" and not job.compiler:
-        inspected.skip("compile", f"no C compiler for {job.expected.target} here")
+        inspected.skip("compile", job.dead or f"no C compiler for {job.expected.target} here")
         return inspected
     words: list[str | Path] = ["build", "-trimpath", *LIGHT, *each.flags, "-o", program, f"./{each.folder}"]
     result = _run(job, each, [job.goroot / "bin" / "go", *words], run=run)
@@ -224,7 +274,7 @@ def _execute(job: Job, each: Probe, inspected: Inspected, *, run: Runner) -> Non
         inspected.skip("run", f"a program for {target} does not run on {job.host}")
         return
     result = _run(job, each, [inspected.path], run=run)
-    wanted = each.said or _everything(job.expected, inspected.version or job.expected.stamp)
+    wanted = each.said or _everything(job, inspected.version or job.expected.stamp)
     lines = [result] if isinstance(result, str) else result.output.splitlines()
     # Around the race detector's report stand addresses and goroutines that change from run to run.
     said = [line for line in lines if line in wanted] if each.race else lines
@@ -235,18 +285,20 @@ def _execute(job: Job, each: Probe, inspected: Inspected, *, run: Runner) -> Non
         seen="; ".join(said),
         expected="; ".join(wanted),
     )
+    if each.said is None and not job.user:
+        inspected.skip("run", f"os/user was not tried: this machine has no entry for the user {os.getuid()}")
 
 
-def _everything(expected: Expectation, version: str) -> tuple[str, ...]:
+def _everything(job: Job, version: str) -> tuple[str, ...]:
     """What probes/everything.go.txt must print; of the version, the check of that name has judged the rest."""
-    release = expect.release_of(expected.stamp)
+    release = expect.release_of(job.expected.stamp)
     early = release is not None and (release.major, release.minor) < (1, 24)
     return (
         f"version: {version}",
-        f"target: {expected.target}",
+        f"target: {job.expected.target}",
         "http: hello over 127.0.0.1",
         "https: hello over 127.0.0.1",
-        f"user: {os.getuid()}",
+        *((f"user: {os.getuid()}",) if job.user else ()),
         "finalizer: ran",
         f"cleanup: {'not before go1.24' if early else 'ran'}",
     )
