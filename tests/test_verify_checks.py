@@ -1,9 +1,11 @@
 """The checks of one file, by its expectation: what passes, and what each of them refuses."""
 
+import hashlib
 import os
 import random
 import struct
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,16 +19,19 @@ from verify_fixtures import (
     WITH_METAL,
     command,
     compiled,
+    directory,
     expected,
     failed,
     judged,
     named,
     put,
     resigned,
+    superblob,
 )
 
 from gobuild.model import TARGETS, GoVersion, Target, Verdict
-from gobuild.verify import expect
+from gobuild.run import run
+from gobuild.verify import expect, verify_path
 from gobuild.verify.checks import Inspected, inspect
 from gobuild.verify.expect import expectation
 from gobuild.verify.image import COMMANDS
@@ -339,3 +344,44 @@ def test_ordinary_programs_pass(go_wheel: Path, tmp_path: Path, target: Target, 
 def test_an_unknown_elf_file_is_called_one(linux: bytes, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(put(linux, 18, "<H", 8))
     assert failed(program(tmp_path / "x", None, subject="x"))["format"].startswith("EM_MIPS, ")
+
+
+def test_an_entry_beyond_the_file_loses_no_report(darwin_wheel: Path, tmp_path: Path) -> None:
+    """Also second opinions are asked about the other files, and say nothing of this one."""
+    data = (darwin_wheel / "pkg/tool/darwin_arm64/pack").read_bytes()
+    (tmp_path / "programs").mkdir()
+    (tmp_path / "programs/good").write_bytes(data)
+    (tmp_path / "programs/bad").write_bytes(put(data, command(data, "LC_MAIN") + 8, "<Q", 1 << 40))
+    report = verify_path(tmp_path / "programs", run=run, scratch=tmp_path / "scratch")
+    assert {check.subject for check in report.failed} == {"bad"}
+    assert "the entry point 0x10000000000 is not in __text" in failed(report)["layout"]
+    opinion = named(report, "second opinion: objdump")
+    assert opinion.verdict is Verdict.SKIPPED or opinion.seen.endswith("agrees on 1 of 1 files")
+
+
+def test_entitlements_nested_without_end_are_refused(hello: bytes, tmp_path: Path) -> None:
+    """As a property list and in DER; with page hashes and slots that are right."""
+    xml = b'<plist version="1.0"><dict><key>a</key>%s</dict></plist>'
+    flat = bytes.fromhex("700d020101b0083006" + "0c0161" + "0101ff")
+    nested = bytes.fromhex("020101")
+    for tag in (*[0x30] * 20_000, 0x70):
+        size = len(nested)
+        long = size.to_bytes((size.bit_length() + 7) // 8, "big")
+        nested = bytes([tag]) + (bytes([size]) if size < 128 else bytes([0x80 | len(long)]) + long) + nested
+    for plist, binary, said in (
+        (xml % (b"<array>" * 20_000 + b"</array>" * 20_000), flat, "the entitlements cannot be read: "),
+        (xml % b"<true/>", nested, "ASN.1 nested too deeply"),
+    ):
+        found = judged(resigned(hello, partial(_entitled, plist=plist, binary=binary)), tmp_path)
+        assert said in failed(found)["signature"]
+        assert set(failed(found)) == {"signature"}
+
+
+def _entitled(content: bytes, *, plist: bytes, binary: bytes) -> bytes:
+    """An ad-hoc signature with both forms of entitlements."""
+    five, seven = (
+        struct.pack(">2I", magic, 8 + len(each)) + each for magic, each in ((0xFADE7171, plist), (0xFADE7172, binary))
+    )
+    empty = bytes(32)
+    special = (hashlib.sha256(seven).digest(), empty, hashlib.sha256(five).digest(), *[empty] * 4)
+    return superblob((0, directory(content, special=special, flags=2)), (5, five), (7, seven))

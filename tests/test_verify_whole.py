@@ -609,3 +609,30 @@ def test_a_user_whom_the_machine_does_not_know_is_no_fault_of_the_toolchain(
     assert ran.startswith("OK|version: go1.22.10; ")
     assert ran.endswith("; finalizer: ran; cleanup: not before go1.24")
     assert skipped == "SKIPPED|os/user was not tried: this machine has no entry for the user 54321"
+
+
+def test_a_file_that_cannot_be_read_is_a_failed_check_and_the_others_are_made(
+    darwin_wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may read all: the file is of a user that this one, in its namespace, is not."""
+    monkeypatch.setenv("PATH", PATH)
+    (tmp_path / "programs").mkdir()
+    swapped(tmp_path / "programs/good", (darwin_wheel / "bin/gofmt").read_bytes())
+    swapped(tmp_path / "programs/shut", (darwin_wheel / "bin/gofmt").read_bytes())
+    (tmp_path / "programs/shut").chmod(0)
+    script = (
+        "import pathlib, sys; from gobuild.run import run; from gobuild.verify import verify_path\n"
+        "report = verify_path(pathlib.Path(sys.argv[1]), run=run, scratch=pathlib.Path(sys.argv[2]))\n"
+        "print([(each.subject, each.name, each.seen) for each in report.failed], len(report.checks) > 10)"
+    )
+    words = [] if os.getuid() else [needs("unshare"), "--user", "--map-user=54321", "--"]
+    for name, expected in (
+        ("programs", "[('shut', 'format', 'Permission denied')] True"),
+        ("programs/shut", "cannot be read: Permission denied"),
+    ):
+        argv = [*words, sys.executable, "-c", script, str(tmp_path / name), str(tmp_path / "s")]
+        env = {"PATH": str(tmp_path)}
+        done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=60)
+        if words and "Operation not permitted" in done.stderr:
+            pytest.skip("no user namespaces here")
+        assert expected in done.stdout + done.stderr

@@ -6,6 +6,8 @@ Checks are collected, and a policy may loosen or tighten them: `require` raises 
 not do: it asks nobody whether a certificate was revoked, and does not ask Apple about notarization.
 """
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -124,6 +126,8 @@ def verify_path(
         found = inputs.folder(path, target)
     elif not path.is_file():
         raise ConfigError(f"there is no {path}", "a GOROOT, an archive of a toolchain, or an executable")
+    elif not os.access(path, os.R_OK):
+        raise ConfigError(f"{path} cannot be read: {os.strerror(errno.EACCES)}", "verify as a user who may read it")
     elif tree.executable(path) or not tree.is_archive(path):
         return whole.single(path, target, way)
     else:

@@ -32,7 +32,8 @@ def inspect(path: Path, *, subject: str, program: str, expected: Expectation) ->
         with opened(path) as view:
             examine(view, inspected, program=program, expected=expected)
     except (Malformed, OSError) as error:
-        inspected.judge("format", [str(error)], seen="", expected=f"an executable for {expected.target}")
+        said = getattr(error, "strerror", None) or str(error)
+        inspected.judge("format", [said], seen="", expected=f"an executable for {expected.target}")
     return inspected
 
 

@@ -36,12 +36,13 @@ def read(plist: bytes | None, binary: bytes | None) -> dict[str, Any]:
     found = plists.dictionary(_body(plist, PLIST), "the entitlements")
     if binary is not None:
         body = _body(binary, DER)
-        der.definite(body)
-        version, *rest = der.children(body, _TOP)
-        if version != b"\x02\x01\x01" or len(rest) != 1:
-            raise Malformed("the entitlements' DER is of another version")
-        if _same(_value(rest[0], 0)) != _same(found):
-            raise Malformed("the entitlements' two forms differ")
+        with der.parsing("the entitlements"):  # which may be nested deeper than Python can go
+            der.definite(body)
+            version, *rest = der.children(body, _TOP)
+            if version != b"\x02\x01\x01" or len(rest) != 1:
+                raise Malformed("the entitlements' DER is of another version")
+            if _same(_value(rest[0], 0)) != _same(found):
+                raise Malformed("the entitlements' two forms differ")
     return found
 
 

@@ -16,6 +16,7 @@ from gobuild.model import Check, Verdict
 from gobuild.run import Runner, none_left
 from gobuild.verify.checks import Inspected
 from gobuild.verify.opinions import OPINIONS, Opinion
+from gobuild.verify.view import Malformed
 
 STUB = re.compile(r"xcode-select|xcrun: error")
 """What the stubs /usr/bin/otool and nm say on a Mac without the Command Line Tools. It could not be tried there."""
@@ -34,8 +35,16 @@ def second_opinions(files: Sequence[Inspected], *, path: str, scratch: Path, run
         run: starts the tools.
     """
     for opinion in OPINIONS:
-        if readable := [each for each in files if isinstance(each.image, opinion.reads) and opinion.ours(each)]:
+        if readable := [each for each in files if isinstance(each.image, opinion.reads) and _asked(opinion, each)]:
             yield from _opinion(opinion, readable, path=path, scratch=scratch, run=run)
+
+
+def _asked(opinion: Opinion, each: Inspected) -> bool:
+    """Whether our own reader has something to compare: what it cannot read, it has already refused."""
+    try:
+        return bool(opinion.ours(each))
+    except (Malformed, OSError):
+        return False
 
 
 def _opinion(opinion: Opinion, files: list[Inspected], *, path: str, scratch: Path, run: Runner) -> list[Check]:

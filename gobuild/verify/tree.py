@@ -176,21 +176,30 @@ def _unreadable(error: OSError) -> None:
         ) from error
 
 
+def _head(path: Path, size: int) -> bytes | None:
+    """A file's first bytes; None where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(size)
+    except OSError:
+        return None
+
+
 def executable(path: Path) -> bool:
-    """Whether a file begins as executables do, for whatever machine; a link counts as one."""
+    """Whether a file begins as executables do, for whatever machine.
+
+    A link counts as one, and a file that cannot be read: whoever inspects it says so, and the others are inspected.
+    """
     if not path.is_file():
         return path.is_symlink()
-    with path.open("rb") as file:
-        return file.read(8).startswith(MAGICS)
+    head = _head(path, 8)
+    return head is None or head.startswith(MAGICS)
 
 
 def identify(path: Path) -> Target | None:
     """What a file runs on, by its first bytes; None for what is no thin executable of a target of ours."""
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        head = file.read(20)
-    if len(head) < 20:
+    head = _head(path, 20) if path.is_file() else None
+    if head is None or len(head) < 20:
         return None
     if head.startswith(b"\x7fELF\x02\x01"):
         goarch = {62: "amd64", 183: "arm64"}.get(struct.unpack_from("<H", head, 18)[0])
@@ -202,8 +211,7 @@ def identify(path: Path) -> Target | None:
 
 def resembled(path: Path) -> Target:
     """The target whose format an unknown file is nearest to, so that its reader can say what else the file is."""
-    with path.open("rb") as file:
-        elf = file.read(4) == b"\x7fELF"
+    elf = _head(path, 4) == b"\x7fELF"
     return Target(goos="linux", goarch="amd64") if elf else Target(goos="darwin", goarch="arm64")
 
 

@@ -178,7 +178,10 @@ def no_probe(shipped: Tree, host: Target) -> str:
 def program(path: Path, target: Target | None, *, subject: str, roots: tuple[bytes, ...] = ()) -> Inspected:
     """The checks of one executable, held to what it says of itself."""
     seems = target or tree.identify(path) or tree.resembled(path)
-    info = build_information(path, seems)
+    try:
+        info = build_information(path, seems)
+    except OSError:
+        info = None  # it cannot be read, as `inspect` will say
     mode = info.settings.get("-buildmode", "") if info else ""
     if mode in expect.LIBRARIES:
         refused = Inspected(path=path, subject=subject)
