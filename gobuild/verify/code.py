@@ -32,8 +32,8 @@ ENTRY = {(goos, goarch): f"_rt0_{goarch}_{goos}" for goos in ("darwin", "linux")
 SAMPLE, WINDOW = 48, 256
 """How many functions more are decoded, evenly spread over the text, and how many bytes of each at most."""
 
-PADDING = {"arm64": b"\0\0\0\0", "amd64": b"\xcc"}
-"""What stands between functions, where the next one is aligned."""
+PADDING = {"arm64": b"\0", "amd64": b"\xcc"}
+"""The byte between functions, where the next one is aligned."""
 
 PROLOGUES = {"arm64": bytes.fromhex("900b40f9"), "amd64": bytes.fromhex("493b6610")}
 """How a function begins that may have to grow its stack: the limit is loaded from g (LDR X16, [X28, #16]), or the stack
@@ -212,9 +212,9 @@ def sampled(count: int) -> list[int]:
 def _fits(view: View, start: int, end: int, goarch: str, decoders: Mapping[str, Any]) -> bool:
     """Whether a function, or its first bytes, is nothing but instructions of a machine, and padding."""
     code = view.copy(start, min(end, view.size) - start, "a function")
-    padding = PADDING[goarch]
-    while code.endswith(padding):
-        code = code[: -len(padding)]
+    # What is left is whole instructions: the last of arm64's may end in zeros of its own.
+    used, width = len(code.rstrip(PADDING[goarch])), QUANTUM[goarch]
+    code = code[: -(-used // width) * width]
     whole = len(code) <= WINDOW
     code = code[:WINDOW]
     done = sum(length for _address, length, _name, _operands in decoders[goarch].disasm_lite(code, 0))

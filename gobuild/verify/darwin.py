@@ -1,12 +1,12 @@
 """The checks of a Mach-O file: a `View` and an `Expectation` come in, the checks go into an `Inspected`.
 
 Each check is a sentence of the report: what was seen, or what is wrong. What is read, and how strictly, is for `macho`,
-`layout`, `imports`, `unwind`, `code` and `signature` to say; what it must be is `expect`'s.
+`layout`, `imports`, `code` and `signature` to say; what it must be is `expect`'s.
 """
 
 import struct
 
-from gobuild.verify import buildid, expect, imports, layout, macho, shape, signature, unwind
+from gobuild.verify import buildid, expect, imports, layout, macho, shape, signature
 from gobuild.verify.expect import Expectation
 from gobuild.verify.image import ARM64, EXECUTE, LEGACY, PLATFORM_MACOS, MachO, Range
 from gobuild.verify.inspected import Inspected
@@ -58,7 +58,6 @@ def judge(view: View, inspected: Inspected, program: str, expected: Expectation)
         symbols=f"{image.defined} local symbols" if image.defined else "",
         debugging=[name for name in sections if name.startswith(("__debug_", "__zdebug_"))],
     )
-    _unwinding(view, image, inspected)
     _uuid(image, inspected, expected)
     _signature(view, image, inspected, expected)
     return _parts(view, image)
@@ -148,19 +147,6 @@ def _claims(image: MachO, expected: Expectation) -> tuple[list[str], list[str]]:
         elif home is None and expected.own:
             unknown.append(f"{name} of {asked}")
     return wrong, unknown
-
-
-def _unwinding(view: View, image: MachO, inspected: Inspected) -> None:
-    present = [name for name in unwind.NAMES if image.section(name)]
-    if present:
-        inspected.judge(
-            "unwind tables",
-            unwind.problems(view, image),
-            seen=f"{', '.join(present)} well-formed",
-            expected="tables that libunwind can read",
-        )
-    else:
-        inspected.skip("unwind tables", "none, as in every file of Go's own linker")
 
 
 def _uuid(image: MachO, inspected: Inspected, expected: Expectation) -> None:

@@ -7,7 +7,7 @@ and `checks` do. Chained fixups (LC_DYLD_CHAINED_FIXUPS), which Go's own linker 
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 from gobuild.verify.image import TWOLEVEL, WRITE, Binding, MachO, Range
@@ -157,7 +157,8 @@ def problems(view: View, image: MachO) -> Iterator[str]:
     """
     entry = next((each for each in image.linkedit if each.what == "rebase opcodes"), None)
     places = _places(image)
-    slid = _slid(_code(view, entry), places) if entry else (lambda _segment, _offset: False)
+    bound = {(each.segment, each.offset) for each in image.bindings}
+    slid = _slid(_code(view, entry), places, bound) if entry else set[tuple[int, int]]()
     taken: set[tuple[int, int]] = set()
     for each in image.bindings:
         low, high = places.get(each.segment, (0, -1))
@@ -165,7 +166,7 @@ def problems(view: View, image: MachO) -> Iterator[str]:
         if not low <= each.offset <= high or each.offset % 8:
             yield f"{each.name} is bound outside the writable segments"
         # A lazy pointer is slid as well: until its first use it leads to the code that binds it.
-        doubly = slid(*place) and not each.table.startswith("lazy")
+        doubly = place in slid and not each.table.startswith("lazy")
         if doubly or (place in taken and not each.table.startswith("weak")):
             yield f"{each.name} is bound where something else is written"
         taken.add(place)
@@ -189,27 +190,29 @@ GO_S = re.compile(rb"\x11(?:[\x20-\x2f][\x80-\xff]{0,8}[\x00-\x7f]\x51)*\x00+")
 PLACES = re.compile(rb"([\x20-\x2f])[\x80-\xff]?([\x80-\xff]{0,8}[\x00-\x7f])\x51")
 """A place without the lowest seven bits of its number, where that has more: of these there are few."""
 
+PLACE = re.compile(rb"[\x20-\x2f][\x80-\xff]{0,8}[\x00-\x7f]\x51")
+"""A place, and "one pointer" there."""
 
-def _slid(code: bytes, places: dict[int, tuple[int, int]]) -> Callable[[int, int], bool]:
+
+def _slid(code: bytes, places: dict[int, tuple[int, int]], bound: set[tuple[int, int]]) -> set[tuple[int, int]]:
     """Runs the rebase opcodes.
 
     A toolchain has half a million of them; run one by one, they would take half the time of all checks together. So of
-    Go's own form, only those are decoded that may be wrong.
+    Go's own form, only those are decoded that may be wrong; whatever the file is, all of it is looked at three times.
 
     Returns:
-        Whether dyld slides the pointer at an offset of a segment.
+        Of the places that are bound, at least those that dyld slides: the segment's number, and the offset.
     """
     if not GO_S.fullmatch(code):
-        done = _run(code, places)
-        return lambda segment, offset: (segment, offset) in done
-    for start, high in set(PLACES.findall(code)):
-        segment = start[0] & 0x0F
-        last = places.get(segment, (0, -1))[1]
-        if _uleb(high, 0)[0] << 7 | 0x7F > last:
-            whole = re.compile(re.escape(start) + rb"([\x80-\xff]?" + re.escape(high) + rb")\x51", re.DOTALL)
-            if any(_uleb(number, 0)[0] > last for number in whole.findall(code)):
+        return _run(code, places)
+    ends = {segment: last for segment, (_first, last) in places.items()}
+    if any(_uleb(high, 0)[0] << 7 | 0x7F > ends.get(start[0] & 0x0F, -1) for start, high in set(PLACES.findall(code))):
+        for each in PLACE.finditer(code):
+            segment = each[0][0] & 0x0F
+            if _uleb(each[0], 1)[0] > ends.get(segment, -1):
                 raise Malformed(f"a pointer in segment {segment} is slid, which is not writable or not there")
-    return lambda segment, offset: bytes([0x20 | segment]) + _written(offset) + b"\x51" in code
+    written = {bytes([0x20 | segment]) + _written(offset) + b"\x51": (segment, offset) for segment, offset in bound}
+    return {written[each[0]] for each in PLACE.finditer(code) if each[0] in written} if written else set()
 
 
 def _written(number: int) -> bytes:
