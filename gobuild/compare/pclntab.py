@@ -14,6 +14,9 @@ MAGIC = 0xFFFFFFF1
 LIMIT = 1 << 20
 """Functions that a program may have; the largest of a Go toolchain has 24,000."""
 
+VARINT = 5
+"""Bytes of a number in a table of values: it has 32 bits (runtime.readvarint)."""
+
 _FUNC = struct.Struct("<IiiIIIIIIiBBBB")
 """runtime._func up to nfuncdata (src/runtime/runtime2.go)."""
 
@@ -98,10 +101,10 @@ class Table:
         return self.data[at : self.data.index(b"\0", at)].decode("utf-8", "replace")
 
     def _varint(self, at: int) -> tuple[int, int]:
-        value = shift = 0
-        while True:
-            byte = self.data[at]
-            value |= (byte & 0x7F) << shift
-            at, shift = at + 1, shift + 7
+        value = 0
+        for index in range(VARINT):
+            byte = self.data[at + index]
+            value |= (byte & 0x7F) << 7 * index
             if byte < 0x80:
-                return value, at
+                return value, at + index + 1
+        raise ValueError(f"a number of more than {VARINT} bytes")

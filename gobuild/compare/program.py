@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gobuild.compare import rebase
 from gobuild.compare.pclntab import Function, Table
-from gobuild.verify import buildinfo, macho
+from gobuild.verify import buildinfo, expect, macho
 from gobuild.verify.buildinfo import BuildInfo
 from gobuild.verify.image import ARM64, MachO
 from gobuild.verify.view import Malformed, View
@@ -24,6 +24,10 @@ imports), or is a digest or a record of where all else stands."""
 
 MODULE = 0x260
 """Bytes of runtime.firstmoduledata at most: where everything stands and how long it is (src/runtime/symtab.go)."""
+
+
+TYPES = dict.fromkeys((f"1.{minor}" for minor in range(21, 28)), 37)
+"""Which word of runtime.firstmoduledata is `types`, by the line of Go: counted in src/runtime/symtab.go of each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,11 +112,11 @@ class Program:
 
     @cached_property
     def types(self) -> Part | None:
-        """The section with the descriptors of types, by moduledata.types (measured on 1.21 to 1.27: its 38th word).
+        """The section with the descriptors of types, by moduledata.types.
 
         Up to Go 1.26 other read-only data with pointers in it stands there too.
         """
-        word = self.bytes_at(self.module + 37 * 8, 8) if self.module >= 0 else b""
+        word = self.bytes_at(self.module + TYPES[_line(self.info)] * 8, 8) if self.module >= 0 else b""
         return self.part(struct.unpack("<Q", word)[0]) if len(word) == 8 else None
 
     def code(self, function: Function) -> "array[int]":
@@ -158,7 +162,7 @@ def load(path: Path) -> Program:
     """Reads a program.
 
     Raises:
-        Malformed: it is no Go program for arm64, or a damaged one.
+        Malformed: it is no Go program for arm64, or a damaged one, or of a Go that `TYPES` does not know.
     """
     data = path.read_bytes()
     view = View(data=data, size=len(data))
@@ -174,15 +178,24 @@ def load(path: Path) -> Program:
     table, info = known["gopclntab"], known["go_buildinfo"]
     if table.offset is None or info.offset is None:
         raise Malformed("no Go program: its tables have no content")
-    start = known["text"].start
+    start, build = known["text"].start, buildinfo.read(view, info.offset, info.size)
+    if _line(build) not in TYPES:
+        first, *_, last = TYPES
+        raise Malformed(f"functions are compared for Go {first} to {last}, and this was built by {build.version!r}")
     return Program(
         data=data,
         parts=tuple(sorted(parts, key=lambda part: part.start)),
         table=Table(view.copy(table.offset, table.size, "the table of functions"), text=start),
-        info=buildinfo.read(view, info.offset, info.size),
+        info=build,
         pointers=rebase.pointers(view, image),
         facts=facts,
     )
+
+
+def _line(info: BuildInfo) -> str:
+    """The line of Go that built a program; empty for none that is known."""
+    release = expect.release_of(info.version.partition(" ")[0])
+    return release.line if release else ""
 
 
 def _parts(image: MachO) -> list[Part]:
