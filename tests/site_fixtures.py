@@ -11,6 +11,7 @@ from typing import Any
 
 from gobuild.model import Target
 from gobuild.publish import minisign
+from gobuild.publish.incoming import NOTHING_MORE, Rules
 from gobuild.publish.offers import names
 from gobuild.publish.signing import Minisign
 from gobuild.publish.site import Published, publish
@@ -137,6 +138,7 @@ def published(
     resign: bool = False,
     base_url: str = "",
     bare: bool = False,
+    rules: Rules = NOTHING_MORE,
 ) -> Published:
     """As the task does, with every route; or, `bare`, with none."""
     return publish(
@@ -148,6 +150,7 @@ def published(
         resign=resign,
         routes=() if bare else routes(key=None, author="A <a@b.example>", note=lambda _: None),
         ways=ways(None),
+        rules=rules,
     )
 
 

@@ -13,12 +13,14 @@ from site_fixtures import NEXT, SIGNER, STAMP, content_of, published, toy_build
 
 from gobuild.errors import ConfigError, FetchError, GobuildError, PublishError
 from gobuild.publish import generations, minisign
+from gobuild.publish.incoming import Rules
 from gobuild.publish.signing import Minisign
 from gobuild.receive import require, verify_release
 from gobuild.receive.place import place
 from gobuild.run import run
 from gobuild.tasks import publishing
 
+NAMED = Rules(named=(STAMP,))
 OTHER = Minisign(secret=minisign.SecretKey(number=b"87654321", seed=bytes(range(32))))
 
 
@@ -114,7 +116,7 @@ def test_a_strangers_link_is_left_alone(dist: Path, tmp_path: Path) -> None:
 def test_a_release_can_be_signed_later(dist: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     assert published(site, dist).unsigned == (STAMP,)
-    assert published(site, signer=SIGNER).unsigned == ()
+    assert published(site, signer=SIGNER, rules=NAMED).unsigned == ()
     assert published(site, signer=SIGNER).changed is False
     require(_verified(site, SIGNER))
 
@@ -127,7 +129,7 @@ def test_who_signs_late_looks_at_the_archives_again(dist: Path, tmp_path: Path) 
     archive.write_bytes(archive.read_bytes()[:-1] + b"x")
     before = content_of(site)
     with pytest.raises(GobuildError, match="not what its manifest says"):
-        published(site, signer=SIGNER)
+        published(site, signer=SIGNER, rules=NAMED)
     assert content_of(site) == before
 
 
@@ -135,10 +137,13 @@ def test_one_key_takes_anothers_place(dist: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     published(site, dist, signer=SIGNER)
     toy_build(tmp_path / "two", stamp=NEXT)
-    published(site, tmp_path / "two", signer=OTHER)
+    with pytest.raises(GobuildError, match=f"{STAMP}/SHA256SUMS in the tree: it was signed with the key"):
+        published(site, tmp_path / "two", signer=OTHER)
+    old = Rules(signed_by=(SIGNER.trust(),))
+    published(site, tmp_path / "two", signer=OTHER, rules=old)
     with pytest.raises(GobuildError, match="it was signed with the key"):
         require(_verified(site, OTHER))
-    published(site, signer=OTHER, resign=True)
+    published(site, signer=OTHER, resign=True, rules=old)
     require(_verified(site, OTHER))
 
 

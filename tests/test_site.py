@@ -77,7 +77,7 @@ def test_other_bytes_under_a_published_stamp_are_refused(tmp_path: Path) -> None
         published(site, tmp_path / "other")
     assert caught.value.code == 9
     assert content_of(site) == before
-    assert sorted(path.name for path in generations.home(site).iterdir()) == [".gobuild.lock", "1"]
+    assert sorted(path.name for path in generations.home(site).iterdir()) == [".gobuild.lock", "1", "served"]
 
 
 def test_two_targets_of_a_stamp_must_share_their_source(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_what_a_killed_run_has_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / ".site.0badcafe.part").symlink_to(".site-generations/2")
     (home / "mine.txt").write_text("not gobuild's")
     published(site, tmp_path / "dist", bare=True, base_url="https://go.acme.example")
-    assert sorted(path.name for path in home.iterdir()) == [".gobuild.lock", "1", "2", "mine.txt"]
+    assert sorted(path.name for path in home.iterdir()) == [".gobuild.lock", "1", "2", "mine.txt", "served"]
     assert (site / "releases" / STAMP / "SHA256SUMS").is_file()
     assert not list(tmp_path.glob(".site.*"))
 

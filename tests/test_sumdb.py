@@ -92,7 +92,6 @@ def test_the_format_stands_as_go_writes_it(tmp_path: Path) -> None:
     assert {str(path.relative_to(database)) for path in database.rglob("*") if path.is_file()} == {
         "latest",
         "supported",
-        "zips.sha256",
         *(f"tile/8/{level}/000.p/{width}" for level in ("0", "data") for width in (1, 2)),
         *(f"lookup/golang.org/toolchain@v0.0.1-go1.99.1-acme1.{each}" for each in ("darwin-arm64", "linux-amd64")),
     }
@@ -103,7 +102,7 @@ def test_growing_keeps_every_byte_of_before(tmp_path: Path) -> None:
     first, second = toy_offer(tmp_path / "dist"), toy_offer(tmp_path / "dist", release="1.99.2")
     published(tmp_path / "tree", first)
     database = tmp_path / "tree" / FOLDER
-    changing = ("latest", "zips.sha256", "supported")
+    changing = ("latest", "supported")
     before = {path: path.read_bytes() for path in database.rglob("*") if path.is_file() and path.name not in changing}
     again = (database / "latest").stat().st_ino
     assert published(tmp_path / "tree", first).size == 1
@@ -139,7 +138,7 @@ def test_every_changed_byte_of_a_database_is_found(tmp_path: Path) -> None:
         sumdb.check(lambda path: (database / path).read_bytes(), KEY.verifier)
 
     check()
-    current = [path for path in database.rglob("*") if path.is_file() and path.name not in ("supported", "zips.sha256")]
+    current = [path for path in database.rglob("*") if path.is_file() and path.name != "supported"]
     current = [path for path in current if path.parent.name != "000.p" or path.name == "3"]
     assert len(current) == 6
     missed = []

@@ -24,7 +24,10 @@ from gobuild.errors import ConfigError, disk_full_is_ours
 from gobuild.plan import LOCK
 
 KEPT = 2
-"""Older generations that stay beside the served one: for a reader who is in one, and for whoever wants back."""
+"""Older generations that stay beside the served one: for a reader who is in one."""
+
+SERVED = "served"
+"""The file beside the generations with the highest number that was ever served."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,11 +37,13 @@ class Generation:
     Attributes:
         tree: where it is made; it begins as the served one.
         before: the served one, None where there is none yet.
+        others: the other generations that are kept, oldest first: those that were served once.
         changed: whether it came to be served; False where it was the same as the one before.
     """
 
     tree: Path
     before: Path | None
+    others: tuple[Path, ...] = ()
     changed: bool = False
 
 
@@ -100,8 +105,10 @@ def change(site: Path, *, waiting: Callable[[str], None]) -> Iterator[Generation
         _alone(held, site, waiting)
         before = served(site)
         _clean(site, before)
-        number = int(before.name) + 1 if before else 1
-        made = Generation(tree=place / f"{number}.part", before=before)
+        whole = _numbered(place)
+        number = max((int(path.name) for path in whole), default=0) + 1
+        others = tuple(path for path in whole if path != before)
+        made = Generation(tree=place / f"{number}.part", before=before, others=others)
         try:
             if before:
                 link_tree(before, made.tree)
@@ -112,11 +119,12 @@ def change(site: Path, *, waiting: Callable[[str], None]) -> Iterator[Generation
             if made.changed:
                 _settle(made)
                 _serve(site, made, place / str(number))
+                files.write(place / SERVED, f"{number}\n")
         finally:
             files.remove(place / f"{number}.part")
             if served(site) is None:
                 _vanish(place)
-        _prune(site)
+        _prune(site, before)
 
 
 def _alone(held: contextlib.ExitStack, site: Path, waiting: Callable[[str], None]) -> None:
@@ -182,11 +190,27 @@ def _entries(folder: Path) -> dict[str, "os.DirEntry[str]"]:
     return {entry.name: entry for entry in os.scandir(folder)}
 
 
+def _numbered(place: Path) -> list[Path]:
+    """The whole generations, oldest first."""
+    return sorted((path for path in place.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name))
+
+
 def _clean(site: Path, before: Path | None) -> None:
-    """Removes what a killed run has left: parts, generations that never came to be served, links not yet renamed."""
-    for path in home(site).iterdir():
-        unserved = path.name.isdecimal() and (before is None or int(path.name) > int(before.name))
-        if unserved or re.fullmatch(r"\d+\.part", path.name):
+    """Removes what a killed run has left: parts, generations that never came to be served, links not yet renamed.
+
+    One that was served is kept, wherever the link points to now: its readers have seen it.
+    """
+    place = home(site)
+    whole, record = _numbered(place), place / SERVED
+    now = int(before.name) if before else 0
+    try:
+        last = max(int(record.read_text(encoding="ascii")), now)
+    except FileNotFoundError:  # an older gobuild has kept no record: all may have been served
+        last = int(whole[-1].name) if before else 0
+    if before and not record.exists():
+        files.write(record, f"{last}\n")
+    for path in place.iterdir():
+        if (path.name.isdecimal() and int(path.name) > last) or re.fullmatch(r"\d+\.part", path.name):
             files.remove(path)
     link = re.compile(rf"\.{re.escape(site.name)}\.[0-9a-f]{{8}}\.part")  # as `_serve` names it
     for path in site.parent.iterdir():
@@ -231,10 +255,9 @@ def _serve(site: Path, made: Generation, whole: Path) -> None:
     _sync(site.parent)
 
 
-def _prune(site: Path) -> None:
+def _prune(site: Path, before: Path | None) -> None:
+    """Removes all but the served one, the one before it, and so many that are no older than these."""
     now = served(site)
-    if now is None:
-        return
-    for path in home(site).iterdir():
-        if path.name.isdecimal() and int(path.name) < int(now.name) - KEPT:
+    for path in _numbered(home(site)) if now else ():
+        if path not in (now, before) and now and int(path.name) < int(now.name) - KEPT:
             files.remove(path)

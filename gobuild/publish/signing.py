@@ -1,20 +1,101 @@
-"""Who signs: a key of the user's comes in by the path of its file, detached signatures go out.
+"""Who signs, and whose signatures count: a key of the user's comes in by the path of its file, signatures go out.
 
 Two kinds: minisign's format, made in-process, and GnuPG, where it is installed. No secret is in an argv, in a child's
 environment or in what is printed: a password comes from a file or from the environment, and gpg asks its own agent.
 """
 
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from gobuild.errors import ConfigError
+from gobuild.errors import ChecksumMismatch, CommandError, ConfigError
 from gobuild.publish import minisign
 from gobuild.run import Runner
 
 PASSWORD = "GOBUILD_SIGN_PASSWORD"  # noqa: S105  (the variable's name)
+
+
+_NOT_GOOD = {
+    "REVKEYSIG": "the key was revoked",
+    "EXPKEYSIG": "the key has expired",
+    "EXPSIG": "the signature has expired",
+    "BADSIG": "the signature is not of these bytes",
+    "ERRSIG": "the signature cannot be checked",
+}
+"""Status words that stand in GOODSIG's place (GnuPG's doc/DETAILS). gpg says VALIDSIG beside the first three of them,
+and with a revoked or expired key its exit code is 0: right bytes, by whom they no longer count."""
+
+
+class Trust(Protocol):
+    """Somebody whose signature counts."""
+
+    @property
+    def ending(self) -> str:
+        """What the signature's name has behind the file's."""
+
+    def check(self, content: bytes, signature: bytes, comment: str) -> str:
+        """Who signed.
+
+        Args:
+            content: what was signed.
+            signature: the signature file.
+            comment: what a signature of gobuild's says of the release and the file.
+
+        Raises:
+            ChecksumMismatch: nobody who is trusted.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByMinisign:
+    """A key of minisign's."""
+
+    key: minisign.PublicKey
+    ending: str = ".minisig"
+
+    def check(self, content: bytes, signature: bytes, comment: str) -> str:
+        """See `Trust`."""
+        said = minisign.verify(self.key, content, signature.decode(errors="replace"))
+        # One made by minisign itself says what its user wanted; one of ours must be of this release and file.
+        if said.startswith("release:") and said != comment:
+            raise ChecksumMismatch(f"it was signed as {said!a}: files were exchanged", "do not use it")
+        return f"minisign key {self.key.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByGnupg:
+    """A key of OpenPGP's, checked by gpg with a key ring of its own that has nothing else in it."""
+
+    armored: str
+    run: Runner
+    ending: str = ".asc"
+
+    def check(self, content: bytes, signature: bytes, comment: str) -> str:  # noqa: ARG002  (gpg signs no comment)
+        """See `Trust`."""
+        with tempfile.TemporaryDirectory(prefix="gobuild-gpg-") as folder:
+            home = Path(folder)
+            for name, data in (("key", self.armored.encode()), ("file", content), ("file.asc", signature)):
+                (home / name).write_bytes(data)
+            environment = gpg_environment(home)
+            try:
+                self.run(["gpg", "--batch", "--no-autostart", "--import", "key"], env=environment, cwd=home)
+                words = ["gpg", "--batch", "--no-autostart", "--status-fd", "1", "--verify", "file.asc", "file"]
+                # Its exit code alone does not tell: a key that was revoked gives 0.
+                said = self.run(words, env=environment, cwd=home, check=False)
+            except CommandError as error:
+                raise ChecksumMismatch("gpg does not take the key", "the publisher's key and files") from error
+        status = [line.split()[1:] for line in said.output.splitlines() if line.startswith("[GNUPG:] ")]
+        told = {line[0] for line in status if line}
+        for word, reason in _NOT_GOOD.items():
+            if word in told:
+                raise ChecksumMismatch(f"gpg says {word}: {reason}", "ask the publisher, elsewhere than here")
+        keys = [line[1] for line in status if line[:1] == ["VALIDSIG"]]
+        if said.code != 0 or "GOODSIG" not in told or not keys:
+            raise ChecksumMismatch("gpg does not accept the signature", "the publisher's key and files")
+        return f"gpg key {keys[0]}"
 
 
 class Signer(Protocol):
@@ -23,6 +104,9 @@ class Signer(Protocol):
     @property
     def ending(self) -> str:
         """What the signature's name has behind the file's: ".minisig"."""
+
+    def trust(self) -> Trust:
+        """The public half: what was signed with this key before is known by it."""
 
     def sign(self, path: Path, comment: str) -> bytes:
         """The signature of a file's bytes. `comment` is one line that may be signed with it."""
@@ -34,6 +118,10 @@ class Minisign:
 
     secret: minisign.SecretKey
     ending: str = ".minisig"
+
+    def trust(self) -> Trust:
+        """See `Signer`."""
+        return ByMinisign(key=self.secret.public)
 
     def sign(self, path: Path, comment: str) -> bytes:
         """See `Signer`."""
@@ -47,6 +135,14 @@ class Gnupg:
     user: str
     run: Runner
     ending: str = ".asc"
+
+    def trust(self) -> Trust:
+        """See `Signer`."""
+        words = ["gpg", "--batch", "--armor", "--export", "--", self.user]
+        exported = self.run(words, env=gpg_environment(), cwd=Path.cwd()).output
+        if "-----BEGIN" not in exported:
+            raise ConfigError(f"gpg has no public key {self.user!a}", "a key that gpg --list-keys shows")
+        return ByGnupg(armored=exported[exported.index("-----BEGIN") :], run=self.run)
 
     def sign(self, path: Path, comment: str) -> bytes:  # noqa: ARG002  (gpg signs no comment)
         """See `Signer`."""

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from gobuild import files
 from gobuild.errors import ConfigError, PublishError
-from gobuild.publish import generations, pages, supply
+from gobuild.publish import generations, incoming, pages, supply
 from gobuild.publish.homebrew.formula import served as in_a_formula
+from gobuild.publish.incoming import NOTHING_MORE, Rules
+from gobuild.publish.note import Verifier
 from gobuild.publish.offers import ENDING, Found, find, read
 from gobuild.publish.places import place, place_of, whole
 from gobuild.publish.shelf import Offer, Shelf, newest_first
@@ -51,7 +53,7 @@ class Published:
     changed: bool
 
 
-def publish(
+def publish(  # noqa: PLR0913
     sources: Sequence[Path],
     site: Path,
     *,
@@ -62,6 +64,7 @@ def publish(
     routes: Sequence[Route] = (),
     ways: pages.Ways = pages.by_hand,
     sumdb: str = "",
+    rules: Rules = NOTHING_MORE,
     note: Callable[[str], None] = lambda _text: None,
 ) -> Published:
     """Adds finished builds to a tree, and writes everything that tells of them.
@@ -76,13 +79,16 @@ def publish(
         routes: the ways of publishing, in order; each writes its part.
         ways: the ways to install that the pages tell of.
         sumdb: the public key of the checksum database that a route writes, "" for none.
+        rules: what the tree may have beside what `signer` signed.
         note: told what is under way.
 
     Raises:
         ConfigError: a folder or a setting that cannot be used.
-        PublishError: a manifest that cannot be used; a stamp that is offered already, with other bytes; a release
+        PublishError: the tree has what nobody signed, and somebody would sign it now; its checksum database would
+            fork; a manifest that cannot be used; a stamp that is offered already, with other bytes; a release
             that was signed, and nobody to sign it now that a build joins it.
-        ChecksumMismatch: an archive is not what its manifest says.
+        ChecksumMismatch: an archive is not what its manifest says; a file of the tree is not what was signed.
+        VerifyError: a tap or a database of the tree has what it must not have.
         DiskFull, OSError: the tree is as it was.
     """
     site = site.expanduser().absolute()
@@ -91,7 +97,9 @@ def publish(
     offered = _unique(found for source in sources for found in _found(source))
     with generations.change(site, waiting=note) as made:
         tree = made.tree
-        there = {found.key: found for found in _offered(tree)}
+        incoming.newest(tree, made.others)
+        note("what the tree has")
+        there = {found.key: found for found in _known(tree, signer, rules, sumdb)}
         if not offered and not there:
             raise ConfigError("there is no finished build to publish", _FROM)
         placed = _join(offered, there, tree, signed=signer is not None, note=note)
@@ -107,7 +115,6 @@ def publish(
                 if not _wants_papers(tree, stamp, signer, resign=resign):
                     continue
                 note(f"the papers of {stamp}, which was published before")
-                _still(release)
             supply.write(tree, name, release, base_url=base_url, signer=signer)
         note("the pages")
         pages.write(shelf, tree, ways=ways)
@@ -158,13 +165,6 @@ def _wants_papers(tree: Path, stamp: str, signer: Signer | None, *, resign: bool
     return signer is not None and (resign or not signed)
 
 
-def _still(release: Iterable[Found]) -> None:
-    """Nobody signs what was not looked at: the archives were hashed when they came, and that may be long ago."""
-    for found in release:
-        for archive in found.offer.archives:
-            whole(archive)
-
-
 def _join(
     offered: Sequence[Found],
     there: Mapping[tuple[str, str], Found],
@@ -202,12 +202,28 @@ def remembered(site: Path) -> str:
         PublishError: what the tree says of itself is damaged.
     """
     tree = generations.served(site)
-    if tree is None:
+    if tree is None or not any(tree.iterdir()):  # nothing was published yet
         return ""
     try:
         return str(json.loads((tree / ABOUT).read_text(encoding="utf-8"))["sumdb"])
     except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
         raise PublishError(f"{site / ABOUT} is damaged", "an older generation of the tree") from error
+
+
+def _known(tree: Path, signer: Signer | None, rules: Rules, sumdb: str) -> tuple[Found, ...]:
+    """What a tree offers, once all of it is what somebody trusted has signed, or is named (`incoming`)."""
+    incoming.plain(tree)
+    incoming.releases(tree, (signer.trust(), *rules.signed_by) if signer else (), rules.named)
+    offered = _offered(tree)
+    offers = [found.offer for found in offered]
+    if signer:
+        incoming.archives(tree, (offer for offer in offers if offer.stamp not in rules.named))
+        # What is named is held against its manifest, which whoever named it takes for theirs.
+        for archive in (each for offer in offers if offer.stamp in rules.named for each in offer.archives):
+            whole(archive)
+    elif rules.logs:
+        incoming.logged(tree, offers, Verifier.parse(sumdb), rules.named)
+    return offered
 
 
 def _offered(tree: Path) -> tuple[Found, ...]:
@@ -217,6 +233,9 @@ def _offered(tree: Path) -> tuple[Found, ...]:
         for path in sorted(tree.glob(f"releases/*/*{ENDING}"))
         if path.is_file() and not path.is_symlink()
     )
+    for path in tree.glob(f"releases/*/*{ENDING}"):
+        if not path.name.startswith(f"{path.parent.name}."):
+            raise PublishError(f"{path.name} stands in the folder of {path.parent.name}", "put it where it was")
     for found in offered:
         for archive in found.offer.archives:
             if not archive.path.is_file() or archive.path.stat().st_size != archive.size:

@@ -21,8 +21,8 @@ from gobuild.publish.tlog import Head, Log
 Get = Callable[[str], bytes]
 """Reads a file of the database by its path there, "latest" or "tile/8/0/000.p/2": from a folder, or over HTTP."""
 
-ZIPS = "zips.sha256"
-"""Our own note in a database's folder; no client reads it."""
+_LEFT = "zips.sha256"
+"""What an older gobuild wrote here to spare itself a hash. Nobody signed it, so it says nothing and is removed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,37 +125,32 @@ def write(shelf: Shelf, tree: Path, *, key: Signer) -> Head:
         VerifyError: the database that stands there is damaged, or was signed by another key.
     """
     folder = tree / folder_of(key.name)
-    before = _existing(folder, key.verifier)
+    before = existing(tree, key.verifier)
     log, known, old = before.log, before.versions, len(before.log.records)
-    logged, fresh = _zips(folder), dict[str, bytes]()
+    fresh = dict[str, bytes]()
+    (folder / _LEFT).unlink(missing_ok=True)
     for offer in sorted(shelf.offers, key=lambda offer: (offer.version.pep440, offer.stamp, offer.target.dashed)):
-        version, archive = module_version(offer), module_file(offer, ".zip")
-        if version in known and logged.get(version) == archive.sha256:
-            continue  # the same bytes have the same hash
+        version = module_version(offer)
         record = _record(offer, version)
         if known.get(version, record) != record:
             raise PublishError(
                 f"{version} was logged with other hashes in {key.name}, and a log cannot be changed",
                 "build with another --suffix",
             )
-        logged[version] = archive.sha256
         if version not in known:
             fresh[version] = record
     if fresh or not (folder / "latest").exists():
         _publish(folder, log, old, {version: log.append(record) for version, record in fresh.items()}, key)
-    if logged != _zips(folder):
-        files.write(folder / ZIPS, "".join(f"{digest}  {version}.zip\n" for version, digest in sorted(logged.items())))
     return log.head()
 
 
-def _zips(folder: Path) -> dict[str, str]:
-    """The SHA-256 of the zip that each version was logged with, so that none is hashed entry by entry twice."""
-    path = folder / ZIPS
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return {name.removesuffix(".zip"): digest for digest, _, name in (line.partition("  ") for line in lines)}
+def existing(tree: Path, verifier: Verifier) -> Database:
+    """The database of a tree, checked whole; an empty one where there is none yet.
 
-
-def _existing(folder: Path, verifier: Verifier) -> Database:
+    Raises:
+        VerifyError: as `check`; or a file of it is gone.
+    """
+    folder = tree / folder_of(verifier.name)
     if not (folder / "latest").exists():
         return Database(verifier=verifier, log=Log())
 

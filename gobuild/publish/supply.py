@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from gobuild import files
-from gobuild.errors import PublishError
+from gobuild.errors import PublishError, VerifyError
 from gobuild.publish import provenance, sbom
 from gobuild.publish.offers import Found
 from gobuild.publish.signing import Signer
@@ -18,6 +18,8 @@ SBOM = "sbom.cdx.json"
 PROVENANCE = "provenance.intoto.jsonl"
 SIGNED = (SUMS, SBOM, PROVENANCE)
 BOTTLES = "bottles"
+_LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9][A-Za-z0-9._@-]{0,200})")
+
 BUILDER = "urn:gobuild:builder"
 """Who built, where the publisher has no address of their own."""
 
@@ -64,6 +66,21 @@ def write(tree: Path, name: str, release: tuple[Found, ...], *, base_url: str, s
             files.write(place / f"{each}{signer.ending}", signer.sign(place / each, comment(stamp, each)))
 
 
+def sums(content: bytes) -> dict[str, str]:
+    """Reads SHA256SUMS.
+
+    Raises:
+        VerifyError: a line that sha256sum would not have written of a plain name, or a name that stands there twice.
+    """
+    found: dict[str, str] = {}
+    for line in content.decode(errors="replace").splitlines():
+        match = _LINE.fullmatch(line)
+        if not match or match[2] in found:
+            raise VerifyError(f"{SUMS} has the line {line[:80]!a}", "the file as it was published")
+        found[match[2]] = match[1]
+    return found
+
+
 def bottles(tree: Path, stamp: str) -> list[Path]:
     """The Homebrew bottles of a release, by the names that Homebrew demands."""
     ours = re.compile(rf".*-{re.escape(stamp.removeprefix('go'))}\.[a-z0-9_]+\.bottle\.tar\.gz")
@@ -72,8 +89,8 @@ def bottles(tree: Path, stamp: str) -> list[Path]:
 
 def covered(tree: Path, stamp: str) -> bool:
     """Whether the digests of a release name all of its bottles."""
-    lines = (folder(tree, stamp) / SUMS).read_text(encoding="utf-8").splitlines()
-    return {path.name for path in bottles(tree, stamp)} <= {line.partition("  ")[2] for line in lines}
+    listed = folder(tree, stamp) / SUMS
+    return listed.is_file() and {path.name for path in bottles(tree, stamp)} <= sums(listed.read_bytes()).keys()
 
 
 def signed(tree: Path, stamp: str) -> bool:

@@ -18,11 +18,12 @@ from gobuild.model import Check, Report, Verdict
 from gobuild.publish import supply
 from gobuild.publish.note import Verifier
 from gobuild.publish.offers import STAMP
+from gobuild.publish.signing import Trust
 from gobuild.publish.site import ABOUT
 from gobuild.receive import indexes, papers, tap
 from gobuild.receive.papers import Release
 from gobuild.receive.place import Place, place, read, there
-from gobuild.receive.trust import Trust, trust
+from gobuild.receive.trust import trust
 from gobuild.run import Runner
 
 __all__ = ["require", "verify_release"]
@@ -126,7 +127,7 @@ def _release(
     if supply.SUMS not in signed:
         return  # nothing that follows could be trusted
     try:
-        release = Release(stamp=stamp, sums=papers.sums(signed[supply.SUMS]), signed=signed)
+        release = Release(stamp=stamp, sums=supply.sums(signed[supply.SUMS]), signed=signed)
     except GobuildError as error:
         yield Check(subject=f"{stamp}/{supply.SUMS}", name="form", verdict=Verdict.FAILED, seen=error.reason)
         return

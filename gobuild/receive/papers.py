@@ -5,7 +5,6 @@ It trusts the list, which `gobuild.receive` has checked, and nothing else.
 
 import hashlib
 import json
-import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,8 +20,6 @@ from gobuild.publish.note import Verifier
 from gobuild.publish.offers import BIGGEST, ENDING, Found, parse
 from gobuild.publish.places import MODULE, module_version, place_of, stamp_of
 from gobuild.receive.place import Place, digest, read
-
-_LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9][A-Za-z0-9._@-]{0,200})")
 
 BOTTLE = bottle.ENDING
 
@@ -60,21 +57,6 @@ class Hashes:
     says: Callable[[str], str | None]
     absent: str
     checks: tuple[Check, ...]
-
-
-def sums(content: bytes) -> dict[str, str]:
-    """Reads SHA256SUMS.
-
-    Raises:
-        VerifyError: a line that sha256sum would not have written of a plain name, or a name that stands there twice.
-    """
-    found: dict[str, str] = {}
-    for line in content.decode(errors="replace").splitlines():
-        match = _LINE.fullmatch(line)
-        if not match or match[2] in found:
-            raise VerifyError(f"{supply.SUMS} has the line {line[:80]!a}", "the file as it was published")
-        found[match[2]] = match[1]
-    return found
 
 
 def database(tree: Place, verifier: Verifier | None) -> Hashes:

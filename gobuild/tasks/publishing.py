@@ -12,9 +12,11 @@ from gobuild.console import Console
 from gobuild.errors import ConfigError, the_systems_no_is_ours
 from gobuild.publish import homebrew, site
 from gobuild.publish import ways as all_ways
+from gobuild.publish.incoming import Rules
 from gobuild.publish.note import Signer, Verifier
 from gobuild.publish.offers import ENDING
 from gobuild.publish.signing import PASSWORD, signer
+from gobuild.receive.trust import trust
 from gobuild.run import run
 from gobuild.tasks import show
 from gobuild.tasks.words import HELP, HELP_DROP, interruptible, settings_of, targets
@@ -34,12 +36,14 @@ def _path(word: str) -> Path | None:
         "sign_password_file": "a file whose first line is that key's password",
         "gpg_user": "sign with this key of gpg's instead",
         "resign": "sign every release anew with it: a new key takes an old one's place",
+        "signed_by": "a public key whose signatures in the tree count beside --sign-key's: an older key of yours",
+        "sign_unsigned": "a release in the tree that nobody has signed, to be signed as it stands; may be given again",
         "sumdb_key": "the checksum database's key file, as keys.new made it",
         "author": "who commits to the tap: NAME <MAIL>",
         "drop": HELP_DROP,
         "no_bottles": "make no Homebrew bottles: the formulae install from the archives",
     },
-    iterable=["from_"],
+    iterable=["from_", "sign_unsigned"],
     auto_shortflags=False,
 )
 def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
@@ -52,6 +56,8 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
     sign_password_file: str = "",
     gpg_user: str = "",
     resign: bool = False,
+    signed_by: str = "",
+    sign_unsigned: list[str] | None = None,
     sumdb_key: str = "",
     author: str = homebrew.AUTHOR,
     drop: str = "",
@@ -82,6 +88,11 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
             routes=all_ways.routes(key=key, author=author, drop=left, bottles=not no_bottles, note=at.note),
             ways=all_ways.ways(Verifier.parse(sumdb) if sumdb else None),
             sumdb=sumdb,
+            rules=Rules(
+                signed_by=(trust(_path(signed_by), run),) if signed_by else (),
+                named=tuple(sign_unsigned or ()),
+                logs=key is not None,
+            ),
             note=at.note,
         )
     show.published(console, made)

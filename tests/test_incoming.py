@@ -1,0 +1,285 @@
+"""What a stranger put into a tree is not signed by the next run: each forgery is refused by its name."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from needs import needs
+from site_fixtures import NEXT, SIGNER, STAMP, content_of, published, toy_build
+
+from gobuild.errors import ChecksumMismatch, ConfigError, GobuildError, PublishError
+from gobuild.publish import generations, minisign
+from gobuild.publish.homebrew.tap import Tap
+from gobuild.publish.incoming import Rules
+from gobuild.publish.note import Signer
+from gobuild.publish.offers import find
+from gobuild.publish.places import place_of
+from gobuild.publish.signing import Gnupg, Minisign, gpg_environment
+from gobuild.publish.site import publish
+from gobuild.publish.ways import routes, ways
+from gobuild.receive import verify_release
+from gobuild.run import run
+
+pytestmark = pytest.mark.usefixtures("git")
+
+KEY = Signer(name="acme.example/sumdb", seed=bytes(32))
+EVIL = "go1.27.9-acme1.p9"
+
+
+def _next(site: Path, *sources: Path, signer: Minisign | Gnupg | None = SIGNER, rules: Rules | None = None) -> None:
+    """The publisher's run, with every route and a checksum database."""
+    publish(
+        sources,
+        site,
+        name="go-acme",
+        base_url="",
+        signer=signer,
+        routes=routes(key=KEY, author="A <a@b.example>", note=lambda _: None),
+        ways=ways(KEY.verifier),
+        sumdb=str(KEY.verifier),
+        rules=rules or Rules(logs=True),
+    )
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A tree with one signed release for a Mac and Linux; a further build is in the folder `two`."""
+    toy_build(tmp_path / "dist")
+    toy_build(tmp_path / "dist", target="darwin/arm64")
+    _next(tmp_path / "site", tmp_path / "dist")
+    toy_build(tmp_path / "two", stamp=NEXT)
+    return tmp_path / "site"
+
+
+def _put(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
+
+
+def _plant(site: Path, stamp: str, content: str = "") -> None:
+    """Puts a release into a tree as a stranger with its web root can: manifest and archives, the latter over others."""
+    made = site.parent / "evil"
+    toy_build(made, stamp=stamp, content=content)
+    (found,) = find(made)
+    for archive in found.offer.archives:
+        if archive.kind == "module" and stamp == STAMP:
+            continue  # the checksum database would notice
+        _put(site.resolve() / place_of(found.offer, archive), archive.path.read_bytes())
+    document = json.loads(found.text)
+    for artifact in document["artifacts"]:
+        if artifact["kind"] == "module" and stamp == STAMP:
+            there = site.resolve() / "proxy/golang.org/toolchain/@v" / artifact["file"]
+            artifact |= {"sha256": hashlib.sha256(there.read_bytes()).hexdigest(), "size": there.stat().st_size}
+    _put(site.resolve() / "releases" / stamp / found.manifest, json.dumps(document, indent=2).encode())
+
+
+def _listed(site: Path, stamp: str) -> None:
+    """The stranger's own list, which nobody signs."""
+    folder = site.resolve() / "releases" / stamp
+    sums = {path.name: path.read_bytes() for path in folder.glob("*.gobuild.json")}
+    for text in tuple(sums.values()):
+        for artifact in json.loads(text)["artifacts"]:
+            place = "proxy/golang.org/toolchain/@v" if artifact["kind"] == "module" else "dl"
+            sums[artifact["file"]] = (site.resolve() / place / artifact["file"]).read_bytes()
+    sums |= {path.name: path.read_bytes() for path in (site.resolve() / "bottles").glob(f"*-{stamp[2:]}.*")}
+    lines = (f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(sums.items()))
+    _put(folder / "SHA256SUMS", "".join(lines).encode())
+
+
+def _planted(site: Path) -> str:
+    _plant(site, EVIL)
+    return EVIL
+
+
+def _planted_with_a_list(site: Path) -> str:
+    _plant(site, EVIL)
+    _listed(site, EVIL)
+    return EVIL
+
+
+def _signature_removed(site: Path) -> str:
+    for path in (site.resolve() / "releases" / STAMP).glob("*.minisig"):
+        path.unlink()
+    _plant(site, STAMP, "evil")
+    return STAMP
+
+
+def _signature_of_another(site: Path) -> str:
+    other = Minisign(secret=minisign.SecretKey(number=b"12345678", seed=bytes(range(32))))
+    folder = site.resolve() / "releases" / STAMP
+    for name in ("SHA256SUMS", "sbom.cdx.json", "provenance.intoto.jsonl"):
+        _put(folder / f"{name}.minisig", other.sign(folder / name, f"release:{STAMP}\tfile:{name}"))
+    return f"{STAMP}/SHA256SUMS"
+
+
+def _archive_swapped(site: Path) -> str:
+    name = f"{STAMP}.linux-amd64.tar.gz"
+    _put(site.resolve() / "dl" / name, (site.resolve() / "dl" / name).read_bytes()[:-1] + b"x")
+    return name
+
+
+def _target_planted(site: Path) -> str:
+    made = site.parent / "evil"
+    toy_build(made, target="linux/arm64")
+    for found in find(made):
+        for archive in found.offer.archives:
+            _put(site.resolve() / place_of(found.offer, archive), archive.path.read_bytes())
+        _put(site.resolve() / "releases" / STAMP / found.manifest, found.text)
+    return f"{STAMP}.linux-arm64.gobuild.json"
+
+
+def _target_removed(site: Path) -> str:
+    name = f"{STAMP}.darwin-arm64.gobuild.json"
+    (site.resolve() / "releases" / STAMP / name).unlink()
+    return name
+
+
+def _bottle_swapped(site: Path) -> str:
+    bottle = sorted((site.resolve() / "bottles").glob("go-acme@1.22-*.tar.gz"))[0]
+    _put(bottle, bottle.read_bytes() + b"evil")
+    return bottle.name
+
+
+def _bottle_of_the_next_release(site: Path) -> str:
+    """One that the next run would have found, and taken for its own."""
+    name = f"go-acme-{NEXT.removeprefix('go')}.x86_64_linux.bottle.tar.gz"
+    _put(site.resolve() / "bottles" / name, b"evil")
+    return name
+
+
+def _link(site: Path) -> str:
+    shutil.move(site.resolve() / "dl", site.parent / "elsewhere")
+    (site.resolve() / "dl").symlink_to(site.parent / "elsewhere")
+    return "dl in the tree is no plain"
+
+
+FORGERIES: list[Callable[[Path], str]] = [
+    *(_planted, _planted_with_a_list, _signature_removed, _signature_of_another, _archive_swapped, _target_planted),
+    *(_target_removed, _bottle_swapped, _bottle_of_the_next_release, _link),
+]
+
+
+@pytest.mark.parametrize("forge", FORGERIES, ids=[each.__name__ for each in FORGERIES])
+def test_a_forgery_is_refused_by_name_before_git_or_a_key_is_touched(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forge: Callable[[Path], str]
+) -> None:
+    name = forge(site)
+    before = content_of(site)
+
+    def touched(*_: object, **__: object) -> None:
+        raise AssertionError("git or a key was touched")
+
+    monkeypatch.setattr(Tap, "_git", touched)
+    monkeypatch.setattr(Minisign, "sign", touched)
+    monkeypatch.setattr(Signer, "sign", touched)
+    with pytest.raises((PublishError, ChecksumMismatch), match=name.replace("+", r"\+")) as caught:
+        _next(site, tmp_path / "two")
+    assert caught.value.hint
+    assert content_of(site) == before
+
+
+def test_what_is_named_is_signed_and_its_bottles_are_made_anew(site: Path, tmp_path: Path) -> None:
+    for path in (site.resolve() / "releases" / STAMP).glob("*.minisig"):
+        path.unlink()
+    good = content_of(site)
+    bottle = _bottle_swapped(site)
+    with pytest.raises(PublishError, match="nobody signed") as caught:
+        _next(site)
+    assert f"--sign-unsigned {STAMP}" in caught.value.hint
+    _next(site, rules=Rules(named=(STAMP,), logs=True))
+    assert content_of(site)[f"bottles/{bottle}"] == good[f"bottles/{bottle}"]
+    (tmp_path / "pub").write_text(f"untrusted comment: x\n{SIGNER.secret.public.text}\n")
+    report = verify_release(str(site), key=tmp_path / "pub", sumdb=str(KEY.verifier), run=run, note=lambda _text: None)
+    assert report.ok
+    with pytest.raises(ConfigError, match=f"no release {EVIL} in the tree"):
+        _next(site, rules=Rules(named=(EVIL,), logs=True))
+
+
+def test_a_database_alone_vouches_for_no_stranger_either(site: Path, tmp_path: Path) -> None:
+    other = tmp_path / "unsigned"
+    _next(other, tmp_path / "dist", signer=None)
+    _plant(other, EVIL)
+    _listed(other, EVIL)
+    with pytest.raises(PublishError, match=f"{EVIL} for linux/amd64 stands in the tree, neither signed nor logged"):
+        _next(other, signer=None)
+    _next(other, signer=None, rules=Rules(named=(EVIL,), logs=True))
+    _next(other, tmp_path / "two", signer=None)
+
+
+def test_a_module_is_compared_with_the_log_whatever_lies_beside_it(tmp_path: Path) -> None:
+    """zips.sha256, which an older gobuild wrote and believed, switches nothing off; it goes."""
+    site, dist = tmp_path / "site", tmp_path / "dist"
+    toy_build(dist)
+    _next(site, dist, signer=None)
+    other = tmp_path / "evil"
+    toy_build(other, content="evil")
+    (found,) = find(other)
+    for archive in found.offer.archives:
+        _put(site.resolve() / place_of(found.offer, archive), archive.path.read_bytes())
+    _put(site.resolve() / "releases" / STAMP / found.manifest, found.text)
+    _listed(site, STAMP)
+    version = f"v0.0.1-{STAMP}.linux-amd64"
+    (digest,) = (each.sha256 for each in found.offer.archives if each.path.suffix == ".zip")
+    note = site.resolve() / "proxy/sumdb/acme.example/sumdb/zips.sha256"
+    _put(note, f"{digest}  {version}.zip\n".encode())
+    with pytest.raises(PublishError, match=f"{version} was logged with other hashes"):
+        _next(site, signer=None)
+    good = tmp_path / "good"
+    _next(good, dist, signer=None)
+    _put(good.resolve() / "proxy/sumdb/acme.example/sumdb/zips.sha256", b"")
+    _next(good, signer=None)
+    assert not list(good.resolve().rglob("zips.sha256"))
+
+
+def test_going_back_by_the_link_does_not_fork_the_log(site: Path, tmp_path: Path) -> None:
+    _next(site, tmp_path / "two")
+    home = generations.home(site)
+    longer = content_of(site)
+    site.unlink()
+    site.symlink_to(f"{home.name}/1")
+    toy_build(tmp_path / "three", stamp="go1.27.4-acme1.p3")
+    for _ in range(2):
+        with pytest.raises(PublishError, match="generation 2 has 3 records in the checksum database"):
+            _next(site, tmp_path / "three")
+    assert {path.name for path in home.iterdir() if path.name.isdecimal()} == {"1", "2"}
+    site.unlink()
+    site.symlink_to(f"{home.name}/2")
+    assert content_of(site) == longer
+    _next(site, tmp_path / "three")
+
+
+def test_a_generation_that_was_served_is_kept_and_its_number_is_not_given_twice(tmp_path: Path) -> None:
+    site, home = tmp_path / "site", tmp_path / ".site-generations"
+    toy_build(tmp_path / "dist")
+    for number in (1, 2, 3):
+        published(site, tmp_path / "dist", bare=True, base_url=f"https://go{number}.example")
+    (home / "served").unlink()  # as an older gobuild leaves it
+    site.unlink()
+    site.symlink_to(f"{home.name}/1")
+    published(site, tmp_path / "dist", bare=True, base_url="https://go4.example")
+    assert sorted(path.name for path in home.iterdir() if path.name.isdecimal()) == ["1", "2", "3", "4"]
+    assert site.resolve().name == "4"
+
+
+def test_gpg_knows_its_own_signatures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "gnupg"
+    home.mkdir(mode=0o700)
+    monkeypatch.setenv("GNUPGHOME", str(home))
+    words = ["--batch", "--passphrase", "", "--quick-generate-key", "a@b.example", "ed25519", "sign", "never"]
+    subprocess.run([needs("gpg"), *words], env=gpg_environment(), check=True, capture_output=True)
+    signer = Gnupg(user="a@b.example", run=run)
+    toy_build(tmp_path / "dist")
+    toy_build(tmp_path / "two", stamp=NEXT)
+    try:
+        _next(tmp_path / "site", tmp_path / "dist", signer=signer)
+        _next(tmp_path / "site", tmp_path / "two", signer=signer)
+        _bottle_swapped(tmp_path / "site")
+        with pytest.raises(GobuildError, match="is not what SHA256SUMS says"):
+            _next(tmp_path / "site", signer=signer)
+    finally:
+        subprocess.run(["gpgconf", "--kill", "gpg-agent"], check=False, env=gpg_environment())
