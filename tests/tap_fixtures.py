@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from gobuild import files
 from gobuild.model import Target
 from gobuild.publish.homebrew import Tap
 from gobuild.publish.offers import find, names
-from gobuild.publish.shelf import Offer, Shelf
+from gobuild.publish.shelf import Offer, Shelf, newest_first
 
 MTIME = 1732739240
 PATCHES = ("mfinal-metal-init", "goenv-local")
@@ -99,11 +100,11 @@ def built(dist: Path, stamp: str, target: Target, *, pinned: bool = True, **more
     return offer
 
 
-def shelf_of(*offers: Offer, base_url: str = "https://dl.example.com/go", name: str = "go-acme") -> Shelf:
+def shelf_of(
+    *offers: Offer, base_url: str = "https://dl.example.com/go", name: str = "go-acme", before: Sequence[str] = ()
+) -> Shelf:
     """A shelf, ordered as it should be."""
-    ordered = sorted(offers, key=lambda offer: (offer.stamp, str(offer.target)))
-    ordered.sort(key=lambda offer: offer.version.pep440, reverse=True)
-    return Shelf(name=name, base_url=base_url, offers=tuple(ordered))
+    return Shelf(name=name, base_url=base_url, offers=newest_first(offers, lambda offer: offer, before=before))
 
 
 def formula_in(there: Tap, name: str) -> str:

@@ -1,5 +1,6 @@
 """The tap of a received tree: every file in it is as the signed releases make it, or it does not pass."""
 
+import html
 import json
 import re
 import subprocess
@@ -17,7 +18,7 @@ from gobuild.publish import homebrew
 from gobuild.publish.offers import read
 from gobuild.publish.shelf import Shelf
 from gobuild.publish.site import publish
-from gobuild.publish.ways import routes
+from gobuild.publish.ways import routes, ways
 from gobuild.receive import require, verify_release
 from gobuild.run import run
 
@@ -140,7 +141,7 @@ def test_a_changed_formula_is_found(changed: Path, key: Path, which: str) -> Non
 def test_where_it_differs_is_said_and_what_it_may_be(changed: Path, key: Path) -> None:
     _commit(changed, _formula(FORGED["code"][0]))
     (failed,) = _verify(changed, key).failed
-    assert """line 30 is '    system "sh", "-c", "id"'""" in failed.seen
+    assert """line 29 is '    system "sh", "-c", "id"'""" in failed.seen
     assert "where another gobuild published last" in failed.seen
     assert "Programs of other systems" in failed.expected
 
@@ -246,3 +247,33 @@ def test_a_tree_without_a_tap_is_not_said_to_have_a_good_one(changed: Path, key:
     _about(changed, taps=[])
     (told,) = (check for check in _verify(changed, key).checks if check.subject == "tap")
     assert told.verdict is Verdict.SKIPPED and "is not signed" in told.seen
+
+
+def _install(page: str) -> str:
+    return html.unescape(re.sub("<[^>]*>", "", page.partition('id="install"')[2]))
+
+
+def test_pages_indexes_and_tap_agree_on_the_newest(tmp_path: Path, key: Path) -> None:
+    """A patch changed and published again: for everybody it is newer, whatever its digest; and the receiver agrees."""
+    stamps = [f"go1.22.10-gobuild.{digest}" for digest in ("p36efb16", "p9abcdef", "p1e0aaaa")]
+    for stamp in stamps:
+        toy_build(tmp_path / "dist", stamp=stamp)
+        made = routes(key=None, author="A <a@b.example>", note=lambda _: None)
+        base, site = "https://go.acme.example", tmp_path / "site"
+        publish([tmp_path / "dist"], site, name="go-acme", base_url=base, signer=SIGNER, routes=made, ways=ways(None))
+        there = homebrew.at(site / TAP)
+        for name in ("go-acme", "go-acme@1.22"):
+            assert f"go{homebrew.version_in(there.read(f'Formula/{name}.rb') or '')}" == stamp
+        assert (site / "dl/VERSION").read_text().splitlines()[0] == stamp
+        for folder in ("dl", "dl/plain"):
+            first = json.loads((site / folder / "index.json").read_text())[0]
+            assert {file["version"] for file in first["files"]} == {stamp}
+        said = _install((site / "index.html").read_text())
+        url = f"{base}/{TAP}"
+        lines = (f"brew trust {url}", f"brew tap acme/go-acme {url}", "brew install acme/go-acme/go-acme@1.22")
+        assert said.index(lines[0]) < said.index(lines[1]) < said.index(lines[2])
+        assert f'tap "acme/go-acme", "{url}", trusted: true' in said and f"Install {stamp}" in said
+        assert not _verify(site, key).failed
+        assert not _verify(site, key, *stamps[: stamps.index(stamp) + 1]).failed
+    for stamp in stamps[:-1]:  # the formula of its line installs another one
+        assert "brew install" not in _install((site / f"releases/{stamp}/index.html").read_text())

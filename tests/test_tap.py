@@ -1,12 +1,16 @@
 """The tap: real git makes, clones and serves it; nobody's files are lost, and no file is changed in place."""
 
 import functools
+import io
+import json
 import os
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from goserver import answering
@@ -17,11 +21,11 @@ from tap_fixtures import DARWIN, LINUX, built, formula_in, shelf_of
 from gobuild.errors import ConfigError
 from gobuild.fetch import http
 from gobuild.model import Target, Verdict
-from gobuild.publish.homebrew import Place, Tap, at, by_release, check, update, write
+from gobuild.publish.homebrew import Place, Tap, at, by_release, check, order, update, write
 from gobuild.publish.homebrew.choice import serves
 from gobuild.publish.homebrew.read import parse
 from gobuild.publish.homebrew.tap import bare
-from gobuild.publish.homebrew.words import version_in
+from gobuild.publish.homebrew.words import scheme_in, version_in
 from gobuild.publish.shelf import Offer
 from gobuild.run import run
 from gobuild.tasks import tap as tasks
@@ -79,7 +83,6 @@ def test_a_tree_grows_by_a_commit_a_release(tmp_path: Path) -> None:
     assert "go-acme: was 1.22.10-acme1.p3f9c2a1" in _git("log", "-1", "--format=%b", cwd=there.folder)
     assert version_in(formula_in(there, "go-acme")) == "1.27.3-acme1.p8e097f0"
     assert version_in(formula_in(there, "go-acme@1.22")) == "1.22.10-acme1.p3f9c2a1"
-    assert "url :homepage" in formula_in(there, "go-acme")
     _git("fsck", "--strict", cwd=there.folder)
 
 
@@ -233,8 +236,10 @@ def test_candidates_and_passed_over_releases(tmp_path: Path) -> None:
     there = bare(tmp_path / "tap.git")
     update(shelf_of(*offers), there, PLACE, note=told.append)
     assert sorted(there.names()) == ["Formula/go-acme.rb", "Formula/go-acme@1.27.rb", "README.md"]
-    assert version_in(formula_in(there, "go-acme")) == "1.27.3-acme1.p36efb16"
-    assert "no formula is of go1.27.3-acme1.p8e097f0: Homebrew takes go1.27.3-acme1.p36efb16 for newer" in told[0]
+    newest = next(stamp for stamp in shelf_of(*offers).releases if "1.27.3" in stamp)
+    assert f"go{version_in(formula_in(there, 'go-acme'))}" == newest
+    (passed,) = {"go1.27.3-acme1.p8e097f0", "go1.27.3-acme1.p36efb16"} - {newest}
+    assert f"no formula is of {passed}: {newest} is newer" in told[0] and "acme.1.{id}" in told[0]
     write(shelf_of(offers[0]), tmp_path / "candidate")
     assert not (tmp_path / "candidate").exists()
 
@@ -271,7 +276,7 @@ def test_a_hostile_manifest_is_text_or_refused(tmp_path: Path) -> None:
         update(shelf_of(named), there, PLACE)
     stamped = Offer(document={**offer.document, "stamp": "go1.22.10-#{`id`}"}, archives=offer.archives)
     with pytest.raises(ConfigError, match="no stamp"):
-        update(shelf_of(stamped), there, PLACE)
+        update(shelf_of(stamped), bare(tmp_path / "another.git"), PLACE)
     for name in ("go", "Go-Acme", "../x", "go-acme;id"):
         with pytest.raises(ConfigError):
             update(shelf_of(offer, name=name), there, PLACE)
@@ -281,6 +286,54 @@ def test_which_formulae_are_of_which_release(tmp_path: Path) -> None:
     dist = tmp_path / "dist"
     shelf = shelf_of(*(built(dist, stamp, LINUX) for stamp in (OLD, NEW, "go1.22.9-acme9")))
     assert by_release(shelf) == {OLD: ["go-acme@1.22"], NEW: ["go-acme@1.27", "go-acme"]}
+
+
+DIGESTS = ("p36efb16", "p9abcdef", "p1e0aaaa", "pabcdef0", "p9000000")
+"""Each in its turn: Homebrew's own Version (6.0.18, `brew ruby`) takes p36efb16 for newer than all the others."""
+
+
+def _receipt(bottle: Path) -> dict[str, Any]:
+    with tarfile.open(bottle) as tar:
+        name = next(each for each in tar.getnames() if each.endswith("INSTALL_RECEIPT.json"))
+        return dict(json.load(tar.extractfile(name) or io.BytesIO()))
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_is_published_later_is_newer_whatever_its_digest(tmp_path: Path, whole: bool) -> None:
+    """With the default suffix half of all patched again were below the tap's in brew's order, and never reached it."""
+    there, bottles = bare(tmp_path / "tap.git"), tmp_path / "bottles"
+    place = Place(archives="https://x.example/dl", bottles="https://x.example/b")
+    offers, was, schemes = list[Offer](), "", list[int]()
+    for digest in DIGESTS:
+        offers = [*(offers if whole else []), built(tmp_path / "dist", f"go1.22.10-gobuild.{digest}", LINUX)]
+        shelf = shelf_of(*offers, before=there.stamps())
+        update(shelf, there, place, bottles=bottles)
+        for name in ("go-acme", "go-acme@1.22"):
+            text, version = formula_in(there, name), f"1.22.10-gobuild.{digest}"
+            assert version_in(text) == version
+            scheme = scheme_in(text)
+            # As brew compares (formula.rb, version_scheme; keg.rb): the scheme first, then the version.
+            assert not schemes or (scheme, order.key(version)) > (schemes[-1], order.key(was))
+            receipt = _receipt(bottles / f"{name}-{version}.x86_64_linux.bottle.tar.gz")
+            assert receipt["source"]["versions"]["version_scheme"] == scheme
+        schemes, was = [*schemes, scheme], version
+        assert update(shelf_of(*offers, before=there.stamps()), there, place, bottles=bottles) == ()
+    assert schemes == sorted(schemes) and 0 < schemes[-1] < len(DIGESTS)
+    assert not check(there, run=run, offline=True).failed
+    # What the tap had before stays behind, on offer alone as well.
+    old = built(tmp_path / "old", f"go1.22.10-gobuild.{DIGESTS[0]}", LINUX)
+    assert update(shelf_of(old, before=there.stamps()), there, place, bottles=bottles) == ()
+
+
+def test_a_revision_that_grows_needs_no_scheme_and_never_goes_back(tmp_path: Path) -> None:
+    there = bare(tmp_path / "tap.git")
+    for suffix in ("acme.1.pfffffff", "acme.2.p0000000", "acme.10.p1e0aaaa"):
+        offer = built(tmp_path / "dist", f"go1.22.10-{suffix}", LINUX)
+        update(shelf_of(offer, before=there.stamps()), there, PLACE)
+        assert version_in(formula_in(there, "go-acme")) == f"1.22.10-{suffix}"
+    assert scheme_in(formula_in(there, "go-acme")) == 0
+    late = built(tmp_path / "dist", "go1.22.10-acme.9.pfffffff", LINUX)
+    assert update(shelf_of(late, before=there.stamps()), there, PLACE) == ()
 
 
 AMD = Target.parse("darwin/amd64")

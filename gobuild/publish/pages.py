@@ -42,8 +42,8 @@ class Way(Protocol):
         """What to paste."""
 
 
-Ways = Callable[[Shelf, str], Sequence[Way]]
-"""The ways to install one release of a shelf, by its stamp."""
+Ways = Callable[[Shelf, str, Path], Sequence[Way]]
+"""The ways to install one release of a shelf, by its stamp; the staged tree has what the routes made of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class Plain:
     lines: tuple[str, ...]
 
 
-def by_hand(shelf: Shelf, stamp: str) -> tuple[Plain, ...]:
+def by_hand(shelf: Shelf, stamp: str, _tree: Path) -> tuple[Plain, ...]:
     """The archive itself: fetch, check, unpack into a new place."""
     offer = shelf.releases[stamp][0]
     archive = offer.one("toolchain")
@@ -101,7 +101,7 @@ def index(shelf: Shelf, tree: Path, *, ways: Ways = by_hand) -> str:
     ]
     links = [{"href": href, "text": href, "words": words} for href, words in _LINKS if (tree / href).exists()]
     newest = next(iter(shelf.releases))
-    return page("index.html.j2", name=shelf.name, releases=rows, links=links, ways=ways(shelf, newest))
+    return page("index.html.j2", name=shelf.name, releases=rows, links=links, ways=ways(shelf, newest, tree))
 
 
 _LINKS = (
@@ -125,7 +125,7 @@ def release(shelf: Shelf, stamp: str, tree: Path, *, ways: Ways = by_hand) -> st
         targets=[str(offer.target) for offer in offers],
         newer=next((each for each in newer if isinstance(each, str)), ""),
         downloads=_downloads(offers),
-        ways=ways(shelf, stamp),
+        ways=ways(shelf, stamp, tree),
         papers=_papers(offers, signatures),
         signed=bool(signatures[supply.SUMS]),
         verify_lines=_verify_lines(shelf, stamp, signatures[supply.SUMS]),

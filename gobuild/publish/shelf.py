@@ -4,7 +4,7 @@ It reads no file; who fills it has checked the archives against their manifests.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +12,10 @@ from typing import Any, TypeVar
 from gobuild.model import GoVersion, Target
 
 _Thing = TypeVar("_Thing")
+_Numbers = tuple[tuple[bool, int, str], ...]
+
+_ID = re.compile(r"(?<![a-z0-9])p[0-9a-f]{7}(?![a-z0-9])")
+"""What `{id}` in a suffix became: a digest, which says nothing of what is newer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +75,8 @@ class Shelf:
     Attributes:
         name: what the distribution is called, and its formulae: "go-acme".
         base_url: where the tree will be served, without a slash at the end.
-        offers: newest Go first, of one Go the highest stamp first (numbers in it as numbers), then by target; one for
-            each stamp and target.
+        offers: newest Go first, of one Go the highest suffix first (numbers in it as numbers, digests left out), of
+            those that differ in the digest alone the latest first; then by target. One for each stamp and target.
     """
 
     name: str
@@ -86,18 +90,35 @@ class Shelf:
         return {stamp: tuple(offer for offer in self.offers if offer.stamp == stamp) for stamp in stamps}
 
 
-def newest_first(things: Iterable[_Thing], offer: Callable[[_Thing], Offer]) -> tuple[_Thing, ...]:
+def newest_first(
+    things: Iterable[_Thing], offer: Callable[[_Thing], Offer], *, before: Sequence[str] = ()
+) -> tuple[_Thing, ...]:
     """The order that `Shelf` promises.
 
     Args:
         things: offers, or what holds one each.
         offer: from a thing to its offer.
+        before: the stamps that were offered before, newest first.
     """
     by_target = sorted(things, key=lambda thing: str(offer(thing).target))
-    return tuple(sorted(by_target, key=lambda thing: _age(offer(thing)), reverse=True))
+    return tuple(sorted(by_target, key=lambda thing: age(offer(thing).stamp, before), reverse=True))
 
 
-def _age(offer: Offer) -> tuple[GoVersion, tuple[tuple[bool, int, str], ...]]:
-    """A release and its stamp with its numbers as numbers: acme2 before acme10, as brew orders versions."""
-    parts = re.findall(r"\d+|\D+", offer.stamp)
-    return offer.version, tuple((part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts)
+def age(stamp: str, before: Sequence[str] = ()) -> tuple[GoVersion, _Numbers, int, _Numbers]:
+    """A key by which the newest stamp is the highest: its Go, the suffix without its digest, when it came.
+
+    Args:
+        stamp: a release.
+        before: the stamps that were offered before, newest first: of two that differ in the digest alone, what is not
+            among them came later.
+    """
+    tag, _, suffix = stamp.partition("-")
+    came = -before.index(stamp) if stamp in before else 1
+    # Where two came at once nobody can tell; the digests themselves make it one order for all.
+    return GoVersion.parse(tag.removeprefix("go")), _numbers(_ID.sub("p", suffix)), came, _numbers(suffix)
+
+
+def _numbers(text: str) -> _Numbers:
+    """A text with its numbers as numbers: acme2 before acme10, as brew orders versions."""
+    parts = re.findall(r"\d+|\D+", text)
+    return tuple((part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts)

@@ -103,7 +103,7 @@ def publish(  # noqa: PLR0913
         if not offered and not there:
             raise ConfigError("there is no finished build to publish", _FROM)
         placed = _join(offered, there, tree, signed=signer is not None, note=note)
-        everything = newest_first((*there.values(), *placed), lambda found: found.offer)
+        everything = newest_first((*there.values(), *placed), lambda found: found.offer, before=_in_order(tree))
         shelf = Shelf(name=name, base_url=base_url, offers=tuple(found.offer for found in everything))
         for route in routes:
             route(shelf, tree)
@@ -192,6 +192,14 @@ def _about(shelf: Shelf, tree: Path, sumdb: str) -> str:
     taps = sorted(path.name for path in tree.glob("homebrew-*.git"))
     about = {"schema": 1, "name": shelf.name, "stamps": list(shelf.releases), "taps": taps, "sumdb": sumdb}
     return json.dumps(about, indent=2) + "\n"
+
+
+def _in_order(tree: Path) -> tuple[str, ...]:
+    """The stamps that a tree offers, newest first, as it says itself; it says more of none than which came later."""
+    try:
+        return tuple(map(str, json.loads((tree / ABOUT).read_text(encoding="utf-8"))["stamps"]))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return ()
 
 
 def remembered(site: Path) -> str:

@@ -63,16 +63,18 @@ def _log(shelf: Shelf, tree: Path, key: Signer | None, note: Note) -> None:
 def ways(database: Verifier | None) -> Ways:
     """The ways to install a release, as the pages tell them, in the order in which most people want them."""
 
-    def of(shelf: Shelf, stamp: str) -> tuple[Way, ...]:
-        return (*_homebrew(shelf, stamp), *go_routes(shelf, stamp, database=database))
+    def of(shelf: Shelf, stamp: str, tree: Path) -> tuple[Way, ...]:
+        return (*_homebrew(shelf, stamp, tree), *go_routes(shelf, stamp, database=database))
 
     return of
 
 
-def _homebrew(shelf: Shelf, stamp: str) -> tuple[Plain, ...]:
+def _homebrew(shelf: Shelf, stamp: str, tree: Path) -> tuple[Plain, ...]:
     version = shelf.releases[stamp][0].version
     tap, formula = homebrew.tap_name(shelf.name), homebrew.formula_name(shelf.name, version)
-    if formula not in homebrew.by_release(shelf).get(stamp, ()):
+    there = tree / homebrew.repository(shelf.name)
+    text = homebrew.at(there).read(f"Formula/{formula}.rb") if there.is_dir() else None
+    if homebrew.version_in(text or "") != stamp.removeprefix("go"):
         return ()  # the formula of its line installs another one
     url = f"{shelf.base_url}/{homebrew.repository(shelf.name)}"
     return (

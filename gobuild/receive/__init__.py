@@ -63,7 +63,7 @@ def verify_release(
         taps = tap.clone(tree, Path(scratch), run)
         database = papers.database(tree, verifier)
         checks += database.checks
-        for stamp in asked or _listed(tree):
+        for stamp in _in_order(tree, asked) if asked else _listed(tree):
             checks += _release(tree, stamp, trusted, note, Path(scratch), database, signed)
         if signed:
             checks += tap.check(taps, signed, tree, every=not asked)
@@ -87,6 +87,15 @@ def require(report: Report) -> None:
     if any(check.name in ("signature", "digest") for check in failed):
         raise ChecksumMismatch(f"{len(failed)} checks failed: {words}", hint)
     raise VerifyError(f"{len(failed)} checks failed: {words}" if failed else "there was nothing to check", hint)
+
+
+def _in_order(tree: Place, asked: tuple[str, ...]) -> list[str]:
+    """The same stamps as the tree orders them, as far as it says so."""
+    try:
+        listed = _listed(tree)
+    except FetchError:
+        listed = ()
+    return sorted(asked, key=lambda stamp: listed.index(stamp) if stamp in listed else len(listed))
 
 
 def _listed(tree: Place) -> tuple[str, ...]:

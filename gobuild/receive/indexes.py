@@ -35,13 +35,15 @@ def check(tree: Place, builds: Sequence[Found], *, every: bool) -> Iterator[Chec
 
     Args:
         tree: where they stand.
-        builds: those of the releases that were checked.
+        builds: those of the releases that were checked, in the tree's own order.
         every: whether these are all releases that the tree says it has: then an index must have nothing else. Else
             what it has of these releases is looked at, and of others it may say anything.
     """
     if not builds:
         return
-    shelf = Shelf(name="", base_url="", offers=newest_first((found.offer for found in builds), lambda offer: offer))
+    stamps = tuple(dict.fromkeys(found.offer.stamp for found in builds))
+    offers = newest_first((found.offer for found in builds), lambda offer: offer, before=stamps)
+    shelf = Shelf(name="", base_url="", offers=offers)
     entries = [index.entry(offers) for offers in shelf.releases.values()]
     for folder, right in ((DOWNLOADS, entries), (index.PLAIN, index.plain(entries, shelf))):
         for name in ("index.json", "index.html"):

@@ -237,7 +237,8 @@ def _text(name: str, formula: _Formula, signed: Signed) -> Check:
         return formula.check("text", Verdict.FAILED, why)
     try:
         place = homebrew.in_tree(name, formula.base)
-        recipe = homebrew.recipe(formula.name, offers, place, pinned=all(pinned))
+        scheme = words.scheme_in(formula.text)  # which release came first is in no manifest
+        recipe = homebrew.recipe(formula.name, offers, place, pinned=all(pinned), scheme=scheme)
         recipe = homebrew.with_bottles(recipe, offers, place, lambda file: signed.release.sums.get(file, ""))
         made = homebrew.text(recipe)
     except GobuildError as error:

@@ -1,6 +1,6 @@
 """The tasks around a Homebrew tap: `tap.update` and `tap.check`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from invoke import Collection
@@ -21,7 +21,7 @@ NAMED = 6
 """Failures that an error names; the table has them all."""
 
 
-def _shelf(dist: Path, name: str, base_url: str, note: Callable[[str], None]) -> Shelf:
+def _shelf(dist: Path, name: str, base_url: str, note: Callable[[str], None], *, before: Sequence[str] = ()) -> Shelf:
     """What a folder of finished builds offers; each toolchain is what its manifest says.
 
     Raises:
@@ -35,7 +35,7 @@ def _shelf(dist: Path, name: str, base_url: str, note: Callable[[str], None]) ->
         archive = offer.one("toolchain")  # no other of its files comes into a tap
         note(f"hashing {archive.path.name}")
         whole(archive)
-    return Shelf(name=name, base_url=base_url, offers=newest_first(offers, lambda offer: offer))
+    return Shelf(name=name, base_url=base_url, offers=newest_first(offers, lambda offer: offer, before=before))
 
 
 @with_settings(
@@ -69,7 +69,7 @@ def update(
         place = homebrew.Place(archives=base, bottles=base if folder else "", tap=origin.url, called=origin.tap)
         if not settings.base_url:
             console.warn(f"the formulae name {base}, which this machine alone can read: give --base-url")
-        shelf = _shelf(settings.dist, settings.name, base, console.say)
+        shelf = _shelf(settings.dist, settings.name, base, console.say, before=there.stamps())
         made = homebrew.update(shelf, there, place, bottles=folder, drop=left, note=console.say)
     for each in made:
         console.say(f"committed: {each.title}", style="bold")

@@ -15,7 +15,7 @@ class GoAcmeAT122 < Formula
   license "BSD-3-Clause"
 
   livecheck do
-    skip "No page of these releases is served"
+    skip "Written anew with every release that serves its platforms"
   end
 
   keg_only "it stays on one line of Go, beside any other go"

@@ -30,6 +30,7 @@ from gobuild.publish.homebrew.update import (
     with_bottles,
     write,
 )
+from gobuild.publish.homebrew.words import version_in
 
 __all__ = [
     "AUTHOR",
@@ -56,6 +57,7 @@ __all__ = [
     "tap_name",
     "text",
     "update",
+    "version_in",
     "with_bottles",
     "write",
 ]

@@ -184,7 +184,7 @@ def _receipt(job: Job, mtime: int) -> str:
         "runtime_dependencies": [],
         "source": {
             "spec": "stable",
-            "versions": {"stable": version, "head": None, "version_scheme": 0},
+            "versions": {"stable": version, "head": None, "version_scheme": job.recipe.scheme},
             "path": None,
             "tap": job.recipe.tap or None,
             "tap_git_head": None,

@@ -7,17 +7,19 @@ since Homebrew takes 1.28rc1 for newer than 1.28.0.
 
 A formula has one version for all platforms. So it moves on only to a release that is there for each platform it
 serves: whoever installed it elsewhere would have it refused by `depends_on` at the next upgrade. It never goes back.
+
+What is newer is the shelf's to say, for the tap as for every page and index. Where Homebrew would have it the other way
+round, the formula's `version_scheme` grows (`update`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gobuild.model import TARGETS, Target
-from gobuild.publish.homebrew import order
 from gobuild.publish.homebrew.formula import OURS, formula_name
 from gobuild.publish.homebrew.read import Formula, Unreadable, parse
 from gobuild.publish.homebrew.tap import Tap
-from gobuild.publish.shelf import Shelf
+from gobuild.publish.shelf import Shelf, age
 
 Note = Callable[[str], None]
 
@@ -56,17 +58,19 @@ def by_release(
         drop: platforms that formulae may leave behind.
         note: told which releases are passed over, and which formulae stay at an older one.
     """
-    stable = [stamp for stamp, offers in shelf.releases.items() if offers[0].version.stable]
-    ordered = sorted(stable, key=lambda stamp: (shelf.releases[stamp][0].version.pep440, order.key(stamp[2:])))
+    releases = shelf.releases
+    ordered = [stamp for stamp, offers in releases.items() if offers[0].version.stable][::-1]
+    before = there.stamps() if there else []
     scopes: dict[str, list[str]] = {}
     for stamp in ordered:
-        scopes.setdefault(formula_name(shelf.name, shelf.releases[stamp][0].version), []).append(stamp)
+        scopes.setdefault(formula_name(shelf.name, releases[stamp][0].version), []).append(stamp)
     if ordered:
         scopes[shelf.name] = ordered
     chosen: dict[str, list[str]] = {stamp: [] for stamp in ordered}
     for formula, stamps in scopes.items():
         now = _now(formula, there) if there else None
-        stamp = _newest(formula, {each: _offered(shelf, each) for each in stamps}, now, drop, note)
+        newer = [each for each in stamps if not (now and _older(each, f"go{now.version}", ordered, before))]
+        stamp = _newest(formula, {each: _offered(shelf, each) for each in newer}, now, drop, note)
         if stamp:
             chosen[stamp].append(formula)
     found = {stamp: formulae for stamp, formulae in chosen.items() if formulae}
@@ -89,14 +93,19 @@ def _offered(shelf: Shelf, stamp: str) -> Serves:
     return Serves(version=stamp.removeprefix("go"), targets=targets)
 
 
+def _older(stamp: str, now: str, ordered: Sequence[str], before: Sequence[str]) -> bool:
+    """Whether a release is older than the one that a formula is of, which need not be on offer any more."""
+    if now in ordered:
+        return ordered.index(stamp) < ordered.index(now)
+    return age(stamp, before) < age(now, before)
+
+
 def _newest(
     formula: str, offered: Mapping[str, Serves], now: Serves | None, drop: frozenset[Target], note: Note
 ) -> str:
     """Goes from release to release, as if each had been published by itself; "" where the formula stays as it is."""
     chosen, held = "", list[str]()
     for stamp, release in offered.items():
-        if now and order.compare(release.version, now.version) < 0:
-            continue
         lost = sorted(map(str, (now.targets if now else frozenset()) - release.targets - drop))
         if lost:
             held.append(f"{stamp} is not there for {', '.join(lost)}")
@@ -113,6 +122,7 @@ def _passed_over(shelf: Shelf, stamp: str, older: list[str], note: Note) -> None
     passed = [each for each in older if shelf.releases[each][0].version == release]
     if passed:
         note(
-            f"no formula is of {', '.join(passed)}: Homebrew takes {stamp} for newer. Where it is not, give the"
-            " suffix a revision that grows: acme1.{id}, acme2.{id}"
+            f"no formula is of {', '.join(passed)}: {stamp} is newer. Of two that differ in the digest alone the later"
+            " published is; where they come at once, nobody can tell: give the suffix a revision that grows,"
+            " acme.1.{id}, acme.2.{id}"
         )

@@ -102,7 +102,8 @@ class Recipe:
         stamp: what the toolchain calls itself.
         downloads: one for each platform that was built; at least one.
         pinned: whether the toolchain's go.env says GOTOOLCHAIN=local.
-        page: the page that lists the releases, which livecheck reads; "" where none is served.
+        page: the page that lists the releases; "" where none is served.
+        scheme: brew's version_scheme; a higher one is newer, whatever the version.
         tap: what the tap is called, "acme/go-acme"; "" where that is not known.
         tap_url: what `brew tap` needs beside the name, "" for nothing.
         loose: whether it stands in no tap, from where brew installs nothing.
@@ -119,6 +120,7 @@ class Recipe:
     downloads: tuple[Download, ...]
     pinned: bool
     page: str = ""
+    scheme: int = 0
     tap: str = ""
     tap_url: str = ""
     loose: bool = False
@@ -297,7 +299,6 @@ def text(recipe: Recipe) -> str:
         class_name=class_name(recipe.formula),
         version=recipe.stamp.removeprefix("go"),
         homepage=f"{recipe.page.rstrip('/')}/" if recipe.page else HOMEPAGE,
-        release=re.escape(recipe.version.line) if recipe.versioned else r"\d+\.\d+",
         default=ordered[0],
         systems=_systems(ordered),
         bottles=_bottles(recipe),

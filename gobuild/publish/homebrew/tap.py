@@ -112,6 +112,12 @@ class Tap:
             content = repository.cat_file("blob", f"HEAD:{name}", strip_newline_in_stdout=False, stdout_as_string=False)
             return bytes(content).decode("utf-8", "surrogateescape")
 
+    def stamps(self) -> list[str]:
+        """The releases that commits of ours have brought, newest first (`words.message`)."""
+        with self._git() as repository:
+            told = repository.log("--format=%B") if _head(repository) else ""
+        return list(dict.fromkeys(re.findall(r"^(go[0-9]\S*), made from go", told, re.MULTILINE)))
+
     def remote(self) -> str:
         """The URL of the remote "origin", whatever it holds; "" where there is none."""
         with self._git() as repository:

@@ -8,7 +8,7 @@ from pathlib import Path
 from gobuild import files
 from gobuild.errors import ConfigError, PackageError
 from gobuild.model import GoVersion, Target
-from gobuild.publish.homebrew import bottle, tap, words
+from gobuild.publish.homebrew import bottle, order, tap, words
 from gobuild.publish.homebrew.choice import Note, by_release
 from gobuild.publish.homebrew.formula import OURS, Poured, Recipe, downloads, served, tap_name, tappable, text
 from gobuild.publish.homebrew.tap import AUTHOR, Tap
@@ -151,7 +151,10 @@ def update(
     for stamp, names in by_release(shelf, there, drop=drop, note=note).items():
         offers = shelf.releases[stamp]
         pinned = all(bottle.pinned(offer.one("toolchain").path) for offer in offers)
-        recipes = [recipe(name, offers, place, pinned=pinned) for name in names]
+        recipes = [
+            recipe(name, offers, place, pinned=pinned, scheme=_scheme(there.read(f"Formula/{name}.rb") or "", stamp))
+            for name in names
+        ]
         poured = [_poured(each, offers, place, bottles, make=make) for each in recipes]
         changes = _changes(poured, there)
         if changes:
@@ -161,6 +164,16 @@ def update(
             there.commit(changes, message)
             made.append(Update(title=message.splitlines()[0], formulae=tuple(names)))
     return tuple(made)
+
+
+def _scheme(before: str, stamp: str) -> int:
+    """The version_scheme with which brew takes a release for newer than what the tap's formula has.
+
+    Without a higher one Homebrew 6.0.18 upgrades from 1.22.10-gobuild.p36efb16 to 1.22.10-gobuild.p9abcdef never:
+    `brew outdated` is silent.
+    """
+    version, was, scheme = stamp.removeprefix("go"), words.version_in(before), words.scheme_in(before)
+    return scheme + (was not in ("", version) and order.compare(version, was) <= 0)
 
 
 def _changes(recipes: list[Recipe], there: Tap) -> dict[str, str | None]:
@@ -179,7 +192,7 @@ def _changes(recipes: list[Recipe], there: Tap) -> dict[str, str | None]:
     return changes
 
 
-def recipe(formula: str, offers: Sequence[Offer], place: Place, *, pinned: bool) -> Recipe:
+def recipe(formula: str, offers: Sequence[Offer], place: Place, *, pinned: bool, scheme: int = 0) -> Recipe:
     """What a formula says of one release, without bottles.
 
     Args:
@@ -187,6 +200,7 @@ def recipe(formula: str, offers: Sequence[Offer], place: Place, *, pinned: bool)
         offers: those of one stamp; no archive is read.
         place: where the files are served.
         pinned: whether the go.env of each says GOTOOLCHAIN=local.
+        scheme: the formula's version_scheme.
 
     Raises:
         ConfigError: a file's name that is no plain name.
@@ -202,6 +216,7 @@ def recipe(formula: str, offers: Sequence[Offer], place: Place, *, pinned: bool)
         stamp=first.stamp,
         downloads=tuple(downloads((offer.document for offer in offers), place.archives)),
         pinned=pinned,
+        scheme=scheme,
         page=place.page,
         tap=place.called,
         tap_url=place.tap,

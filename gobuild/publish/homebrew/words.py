@@ -13,6 +13,7 @@ README = "README.md"
 OURS = "<!-- Written by gobuild, anew with every release. -->"
 """The first line of a README of ours: no other README is overwritten."""
 
+_SCHEME = re.compile(r"^  version_scheme ([0-9]{1,6})$", re.MULTILINE)
 _VERSION = re.compile(r'^  version "([^"\\]+)"$', re.MULTILINE)
 
 
@@ -20,6 +21,12 @@ def version_in(formula: str) -> str:
     """The version that a formula of ours writes down; "" where there is none."""
     found = _VERSION.search(formula)
     return found[1] if found else ""
+
+
+def scheme_in(formula: str) -> int:
+    """The version_scheme of a formula of ours; 0 where there is none."""
+    found = _SCHEME.search(formula)
+    return int(found[1]) if found else 0
 
 
 def message(recipes: Sequence[Recipe], changes: Mapping[str, str | None], there: Tap) -> str:
