@@ -327,7 +327,7 @@ def test_what_is_published_later_is_newer_whatever_its_digest(tmp_path: Path, wh
 
 def test_a_revision_that_grows_needs_no_scheme_and_never_goes_back(tmp_path: Path) -> None:
     there = bare(tmp_path / "tap.git")
-    for suffix in ("acme.1.pfffffff", "acme.2.p0000000", "acme.10.p1e0aaaa"):
+    for suffix in ("acme.pfffffff", "acme.1.pfffffff", "acme.2.p0000000", "acme.10.p1e0aaaa"):
         offer = built(tmp_path / "dist", f"go1.22.10-{suffix}", LINUX)
         update(shelf_of(offer, before=there.stamps()), there, PLACE)
         assert version_in(formula_in(there, "go-acme")) == f"1.22.10-{suffix}"

@@ -14,7 +14,7 @@ from gobuild.model import GoVersion, Target
 _Thing = TypeVar("_Thing")
 _Numbers = tuple[tuple[bool, int, str], ...]
 
-_ID = re.compile(r"(?<![a-z0-9])p[0-9a-f]{7}(?![a-z0-9])")
+_ID = re.compile(r"(^|\.)p[0-9a-f]{7}(?![a-z0-9])")
 """What `{id}` in a suffix became: a digest, which says nothing of what is newer."""
 
 
@@ -115,7 +115,7 @@ def age(stamp: str, before: Sequence[str] = ()) -> tuple[GoVersion, _Numbers, in
     tag, _, suffix = stamp.partition("-")
     came = -before.index(stamp) if stamp in before else 1
     # Where two came at once nobody can tell; the digests themselves make it one order for all.
-    return GoVersion.parse(tag.removeprefix("go")), _numbers(_ID.sub("p", suffix)), came, _numbers(suffix)
+    return GoVersion.parse(tag.removeprefix("go")), _numbers(_ID.sub("", suffix)), came, _numbers(suffix)
 
 
 def _numbers(text: str) -> _Numbers:

@@ -119,7 +119,7 @@ def _tap(paths: list[str], read: dict[str, Formula]) -> Check:
     read_well = {path.rpartition("/")[2].removesuffix(".rb"): serves(formula) for path, formula in read.items()}
     behind = newest({each: serving for each, serving in read_well.items() if serving})
     if behind and behind.held:
-        why = f"{behind.text}: that is not there for {behind.held}, so brew audit will ask for an alias"
+        why = f"{behind.text}: that is not there for {behind.held}, and {behind.text.split()[0]} waits for it"
         return Check(subject="tap", name=name, verdict=Verdict.SKIPPED, seen=why)
     if behind:
         return _failed("tap", name, behind.text, "the newest release")
