@@ -13,8 +13,8 @@ from gobuild.settings import Settings
 
 DATA = Path(__file__).parent / "data/doctor"
 
-Said = str | int | Exception
-"""What a tool says, the signal or code it ends with in silence, or that it is not there, or hangs."""
+Said = str | int | tuple[int, str] | Exception
+"""What a tool says, the signal or code it ends with in silence, both, or that it is not there, or hangs."""
 
 
 def sample(name: str) -> str:
@@ -63,6 +63,8 @@ class Recorded:
         )
         if isinstance(said, Exception):
             raise said
+        if isinstance(said, tuple):
+            return Result(argv=words, code=said[0], output=said[1])
         for flag in ("-file", "-o"):  # sample and spindump write a file
             if flag in words and Path(words[0]).name in ("sample", "spindump") and isinstance(said, str):
                 Path(words[words.index(flag) + 1]).write_text(said, encoding="utf-8")

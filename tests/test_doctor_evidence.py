@@ -24,8 +24,13 @@ PLANTED = {
     "GOOGLE_API_KEY": SECRET + "4",
     "SSH_PRIVATE": f"-----BEGIN-----\n{SECRET}5\n-----END-----",
     "GOPROXY": f"https://me:{SECRET}6@proxy.example,https://p.example/x?token={SECRET}7,direct",
-    "GOFLAGS": f"-ldflags=-X=main.key={SECRET}8 \"-ldflags=-s -X 'main.other=b {SECRET}c d'\"",
+    "GOFLAGS": f"-ldflags=-X=main.key={SECRET}8 \"-ldflags=-s -X 'main.other=b {SECRET}c d'\" "
+    f"'-toolexec=/x/wrap --token {SECRET}E'",
     "LD_SECRET_KEY": SECRET + "9",
+    "GOCACHEPROG": f"cacheprog --token={SECRET}A",
+    "CC": f"cc --key {SECRET}B",
+    "CXX": f"c++ {SECRET}C",
+    "AR": f"ar {SECRET}D",
 }
 
 
@@ -52,7 +57,10 @@ def test_no_secret_is_in_the_bundle_the_page_or_the_json(found: Diagnosis, tmp_p
     # The rest is still there: names and values that are allowed, hosts without credentials, the home as ~.
     evidence = found.evidence["environment"]
     assert evidence["shown"]["GOPROXY"] == "https://***@proxy.example,https://p.example/x?***"
-    assert evidence["shown"]["GOFLAGS"] == "-ldflags=-X=main.key=*** \"-ldflags=-s -X 'main.other=***'\""
+    assert (
+        evidence["shown"]["GOFLAGS"]
+        == "-ldflags=-X=main.key=*** \"-ldflags=-s -X 'main.other=***'\" '-toolexec=/x/wrap ***'"
+    )
     assert evidence["file"] == {
         "path": "~/.config/go/env",
         "values": {"GONOSUMDB": "corp.example", "GOPROXY": "https://***@x.example"},

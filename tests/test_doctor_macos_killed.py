@@ -247,14 +247,23 @@ def test_a_killed_go_is_explained_by_the_log_and_its_crash_report(tmp_path: Path
 
 def test_dyld_says_it_on_standard_error(tmp_path: Path) -> None:
     said = "dyld[3844]: missing LC_UUID load command in /usr/local/go/bin/go\n"
-    run = Recorded({"version": said})
-    part = killed.collect(job(tmp_path), run=run)
-    part["go"]["code"] = -6  # dyld aborts
-    part["log"], part["reports"] = {"skipped": "log: Could not open local log store"}, []
-    findings = by_name(killed.diagnose(part))
+    # dyld aborts, and who is no administrator may not read the log.
+    findings, _ = dead(tmp_path, {"version": (-6, said), "show": (77, "log: Could not open local log store\n")})
     assert findings["killed: no LC_UUID"].grade is Grade.FAIL
     assert "link-uuid" in findings["killed: no LC_UUID"].advice
     assert findings["killed: log"].grade is Grade.SKIPPED
+
+
+def test_a_log_that_was_refused_is_not_taken_for_one_without_a_reason(tmp_path: Path) -> None:
+    refused = "usage: log <command>\nlog: Could not open local log store: Operation not permitted\n"
+    findings, _ = dead(tmp_path, {"version": -9, "show": (77, refused)})
+    assert findings["killed: log"].grade is Grade.SKIPPED
+    assert findings["killed: log"].seen == (
+        "log show was refused (exit code 77): log: Could not open local log store: Operation not permitted"
+    )
+    assert "no reason that is known" not in findings["killed"].seen
+    assert "log could not be read" in findings["killed"].seen
+    assert "sudo log show" in findings["killed"].advice
 
 
 def test_a_go_that_lives_costs_no_log(tmp_path: Path) -> None:

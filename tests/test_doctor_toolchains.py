@@ -52,7 +52,13 @@ PREPARED: tuple[tuple[str, dict[str, str], str, Grade, str], ...] = (
     ("a preloaded library", {"LD_PRELOAD": "{library}"}, "LD_PRELOAD", Grade.WARN, "2 functions run when it is loaded"),
     ("a library that is gone", {"LD_PRELOAD": "/no/such.so"}, "LD_PRELOAD", Grade.WARN, "No such file"),
     ("a library by its name", {"LD_PRELOAD": "libnone.so"}, "LD_PRELOAD", Grade.WARN, "in folders of its own"),
-    ("a Metal wrapper", {"METAL_DEVICE_WRAPPER_TYPE": "1"}, "METAL_DEVICE_WRAPPER_TYPE alone", Grade.OK, "5 runs"),
+    (
+        "a variable of CoreFoundation's",
+        {"__CF_USER_TEXT_ENCODING": "0x1F5:0x0:0x0"},
+        "__CF_USER_TEXT_ENCODING alone",
+        Grade.OK,
+        "5 runs",
+    ),
 )
 """A name, the variables, the finding that must tell, its grade and words."""
 
@@ -263,13 +269,23 @@ def test_how_far_behind(stamp: str, newest: list[str], grades: tuple[Grade, ...]
     assert tuple(each.grade for each in found) == grades, found
 
 
-def _switching(stamp: str, env: str = "", file: str = "", root: str = "", **lines: str) -> dict[str, Grade]:
+def _switching(
+    stamp: str,
+    env: str = "",
+    file: str = "",
+    root: str = "",
+    patches: tuple[str, ...] = (),
+    *,
+    allowed: bool = False,
+    **lines: str,
+) -> dict[str, Grade]:
     places = [
         {"place": place, "value": value}
         for place, value in (("the environment", env), ("go env -w", file), ("GOROOT/go.env", root))
     ]
     files = [{"path": "/x/go.mod", **lines}] if lines else []
-    return {each.name: each.grade for each in switching.diagnose({"places": places, "files": files}, stamp)}
+    part = {"places": places, "files": files, "allowed": allowed}
+    return {each.name: each.grade for each in switching.diagnose(part, stamp, patches)}
 
 
 def test_who_wins_and_what_switches() -> None:
@@ -287,6 +303,30 @@ def test_who_wins_and_what_switches() -> None:
     assert _switching(acme, env="local", go="1.21", toolchain="go1.23.1")["go.mod"] is Grade.OK
     assert _switching("go1.28rc1", env="local", go="1.28")["go.mod"] is Grade.OK
     assert _switching("", env="local", go="1.28")["go.mod"] is Grade.SKIPPED
+
+
+def test_a_guarded_toolchain_does_not_switch() -> None:
+    acme, guard = "go1.24.11-acme1", ("toolchain-guard",)
+    assert _switching(acme, env="go1.25.1", patches=guard)["GOTOOLCHAIN"] is Grade.FAIL
+    assert _switching(acme, env="go1.25.1", patches=guard, allowed=True)["GOTOOLCHAIN"] is Grade.WARN
+    assert _switching(acme, env="auto", patches=guard, go="1.26") == {"GOTOOLCHAIN": Grade.OK, "go.mod": Grade.FAIL}
+    assert _switching(acme, env="auto", go="1.26") == {"GOTOOLCHAIN": Grade.WARN, "go.mod": Grade.WARN}
+
+
+GOTOOLCHAINS = (
+    "local", "auto", "path", "local+auto", "local+path", "go1.22.10", "go1.22.10+auto", "go1.22.10-acme1",
+    "1.25.1", "latest", "default", "LOCAL", "auto+x", "auto+path", "path+auto", "local+", "go1.22.10+x", "bash", "go2",
+    "gccgo-go1.22", "go1.x", "go1.22.10+", " local", "stable",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("value", GOTOOLCHAINS)
+def test_gotoolchain_is_taken_where_go_takes_it(go_wheel: Path, tmp_path: Path, value: str) -> None:
+    """Real go, with no proxy: a valid one that is not there ends with another message."""
+    env = room(tmp_path, GOTOOLCHAIN=value, GOPROXY="off", GOENV="off")
+    done = subprocess.run([go_wheel / "bin/go", "version"], env=env, capture_output=True, text=True, check=False)
+    refused = "invalid GOTOOLCHAIN" in done.stderr
+    assert (_switching("go1.22.10", env=value)["GOTOOLCHAIN"] is Grade.FAIL) is refused, done.stderr
 
 
 def test_two_toolchains_of_one_version_share_a_cache() -> None:
@@ -422,3 +462,14 @@ def test_the_index_is_asked_or_its_copy_read_and_told(tmp_path: Path, monkeypatc
         assert "the cache's copy of the index, of 20" in words
         assert "no answer within 0.5 s" in words
     assert "(offline, as asked)" in seen(url, offline=True)[1]
+
+
+def test_certificates_that_are_not_there_hide_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """requests raises a plain OSError for them; the releases were "all of it SKIPPED", and the last line OK."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/ca.pem")
+    go = fake(tmp_path / "go", "answers")
+    (go.parent.parent / "VERSION").write_text("go1.22.10\n")
+    settings = Settings(index_url="https://127.0.0.1:1/dl/", cache=tmp_path / "cache", dist=tmp_path / "dist")
+    verdict = finding(examine(go, settings=settings, environment=room(tmp_path), cwd=tmp_path), "gets fixes")
+    assert (verdict.grade, "gobuild's own table" in verdict.seen) == (Grade.WARN, True), verdict
+    assert "/no/such/ca.pem" in verdict.seen or "certificate" in verdict.seen

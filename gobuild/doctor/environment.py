@@ -4,6 +4,7 @@ Comes in: the user's variables, the file of ``go env -w`` and GOROOT/go.env (all
 toolchain itself says when it is asked. GOTOOLCHAIN and go.mod are `switching`'s, preloaded libraries `preload`'s.
 """
 
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -11,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from gobuild import files
-from gobuild.doctor import preload, redact, switching
-from gobuild.doctor.latency import CLEAN, EXPERIMENT_CURE, own
+from gobuild.doctor import preload, redact, switching, values
+from gobuild.doctor.latency import CLEAN, EXPERIMENT_CURE, own, quoted
 from gobuild.doctor.model import Finding, Grade, Job
 from gobuild.errors import CommandError, GobuildError
+from gobuild.model import State
 from gobuild.run import Runner
 from gobuild.verify import build_information
 
@@ -41,6 +43,7 @@ FLAGS = {
 """Flags in GOFLAGS that change which program, or which source, is used."""
 
 _SETTINGS = re.compile(r"\{\s*(?:[Nn]ame:\s*)?\"([a-z0-9]+)\"\s*,")
+_PRESENT = (State.APPLIED, State.ALREADY_UPSTREAM)
 _TABLES = ("src/internal/godebugs/table.go", "src/runtime/runtime1.go")
 """Where a toolchain's source lists the settings of GODEBUG."""
 
@@ -71,6 +74,8 @@ def collect(job: Job, *, run: Runner) -> dict[str, Any]:
         "debug": _known(root),
         "goroot": _version(Path(job.environment["GOROOT"])) if job.environment.get("GOROOT") else "",
         "own goroot": _same(job.environment.get("GOROOT", ""), clean.get("GOROOT", "")),
+        "patches": _patches(root),
+        "values": values.collect(job, root=root, lines=lines),
         "switching": switching.collect(job, root=root, lines=lines),
         "preloaded": preload.collect(job.environment),
         "others": _others(job),
@@ -78,11 +83,9 @@ def collect(job: Job, *, run: Runner) -> dict[str, Any]:
 
 
 def _env(job: Job, env: Mapping[str, str], run: Runner) -> dict[str, Any]:
-    import json  # noqa: PLC0415
-
     try:
         answer = run([job.go, "env", "-json", *ASK], env=env, cwd=job.scratch, timeout=ASKED, check=False)
-        told = json.loads(answer.output) if answer.code == 0 else {"error": answer.output[-500:].strip()}
+        told = json.loads(answer.output) if answer.code == 0 else {"error": quoted(answer.output)}
         # Only what was asked for: a broken go may print anything.
         return {name: str(told[name]) for name in (*ASK, "error") if name in told} if isinstance(told, dict) else {}
     except GobuildError as error:
@@ -97,7 +100,7 @@ def _said(job: Job, extra: Mapping[str, str], run: Runner) -> str:
         answer = run([job.go, "version"], env={**job.clean, **extra}, cwd=job.scratch, timeout=ASKED, check=False)
     except CommandError as error:
         return error.reason
-    return answer.output.strip()[-500:] or f"exit code {answer.code}" if answer.code else ""
+    return quoted(answer.output) or f"exit code {answer.code}" if answer.code else ""
 
 
 def _experiments(job: Job, value: str, run: Runner) -> list[dict[str, str]]:
@@ -134,6 +137,15 @@ def _read(path: Path | None) -> str:
 def _version(root: Path) -> str:
     """What stands in a GOROOT's VERSION, one line; or why there is none."""
     return _read(root / "VERSION").split("\n", 1)[0].strip()[:100] or "no VERSION there"
+
+
+def _patches(root: Path) -> list[str]:
+    """The names of the patches that a toolchain was built with, as its own gobuild.json tells; [] where none does."""
+    try:
+        told = json.loads(_read(root / "gobuild.json"))["patches"]
+        return [str(each["name"]) for each in told if each["state"] in _PRESENT]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return []
 
 
 def _same(one: str, other: str) -> bool:
@@ -177,7 +189,9 @@ def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _flag_findings(part)
     yield from _debug_findings(part)
     yield from _root_findings(part)
-    yield from switching.diagnose(part["switching"], str(part["clean"].get("GOVERSION", "")))
+    stamp, patches = str(part["clean"].get("GOVERSION", "")), list(part["patches"])
+    yield from switching.diagnose(part["switching"], stamp, patches)
+    yield from values.diagnose(part["values"], stamp=stamp, patches=patches)
     yield from preload.diagnose(part["preloaded"])
     yield from _cache_findings(part)
 

@@ -153,7 +153,7 @@ def _part(topic: Topic, job: Job) -> dict[str, Any]:
     except GobuildError as error:
         return {"unfinished": error.reason}
     except OSError as error:
-        return {"unfinished": f"{error.filename or 'a file'}: {error.strerror}"}
+        return {"unfinished": f"{error.filename or 'a file'}: {error.strerror or error}"}
     except BROKEN as error:  # what was met here is unlike all that was foreseen; the other topics are not lost for it
         return {"unfinished": f"gobuild itself failed here, please report it: {type(error).__name__}: {error}"}
 

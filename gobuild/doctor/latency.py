@@ -36,17 +36,18 @@ DUMP = 8
 """Frames of a goroutine that are told."""
 
 SUSPICIOUS = {
-    "METAL_*": "Metal's debug layers and wrappers make a program that loads Metal talk to the GPU at start",
-    "MTL_*": "Metal's validation and capture settings",
     "DYLD_*": "the loader loads other or further libraries, or writes down what it does",
     "LD_*": "the loader loads other or further libraries, or writes down what it does",
     "Malloc*": "macOS's allocator logs or checks every allocation",
     "MALLOC_*": "glibc's allocator checks every allocation",
     "OBJC_*": "the Objective-C runtime logs or checks at start",
+    "__CF_USER_TEXT_ENCODING": "CoreFoundation reads it in a fork, where programs hung on macOS (golang/go#52086)",
     "NSZombieEnabled": "no Objective-C object is ever freed",
     "GOEXPERIMENT": "a value this toolchain does not know makes every go command exit 2",
     "GODEBUG": "settings of the Go runtime, some of which slow it down or change how it starts",
     "GOFLAGS": "a flag that no go command knows makes all of them fail",
+    "GOPATH": "a relative folder makes every go command fail",
+    "GOWORK": "a relative path makes newer go commands fail",
     "GOROOT": "the go command then takes another toolchain's files for its own",
     "GOENV": "the go command reads that file at start",
     "GOGC": "with a small value the go command collects garbage all the time",
@@ -135,8 +136,9 @@ def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
     measured = {entry["environment"]: entry for entry in part["measured"]}
     clean = _median(measured[CLEAN]) if CLEAN in measured else None
     sound = {name for name, entry in measured.items() if entry["runs"] and not _wrong(entry["runs"][-1])}
+    blamed = any(entry["variable"] and entry["runs"] and _wrong(entry["runs"][-1]) for entry in measured.values())
     for entry in measured.values():
-        yield _finding(entry, clean, sound)
+        yield _finding(entry, clean, sound, blamed=blamed)
     # Without --capture only the first hang was looked at from outside.
     for index, each in enumerate(part["captured"]):
         if not index or each.get("processes"):
@@ -148,14 +150,13 @@ def _median(entry: Mapping[str, Any]) -> float | None:
     return statistics.median(times) if times else None
 
 
-def _finding(entry: Mapping[str, Any], clean: float | None, sound: set[str]) -> Finding:
+def _finding(entry: Mapping[str, Any], clean: float | None, sound: set[str], *, blamed: bool) -> Finding:
     name, runs = entry["environment"], entry["runs"]
     if not runs:
         return Finding(group=GROUP, name=name, grade=Grade.SKIPPED, seen=entry["skipped"] or "it was not run")
     if wrong := _wrong(runs[-1]):
-        return Finding(
-            group=GROUP, name=name, grade=Grade.FAIL, seen=_why(entry, wrong[0]), advice=_cure(entry, wrong[1], sound)
-        )
+        advice = _cure(entry, wrong[1], sound, blamed=blamed)
+        return Finding(group=GROUP, name=name, grade=Grade.FAIL, seen=_why(entry, wrong[0]), advice=advice)
     times = [each["seconds"] for each in runs]
     middle = statistics.median(times)
     spread = f"min {min(times):.3f} s, median {middle:.3f} s, max {max(times):.3f} s (the first {times[0]:.3f} s)"
@@ -184,10 +185,16 @@ def _why(entry: Mapping[str, Any], seen: str) -> str:
     return f"{seen} ({entry['why']})" if entry["why"] else str(seen)
 
 
+def quoted(said: str) -> str:
+    """The line of a message that says what is wrong: the first of go's or its runtime's own, else the last."""
+    lines = said.strip().splitlines() or [""]
+    return next((each for each in lines if each.startswith(("go: ", "fatal error: "))), lines[-1])[:300]
+
+
 def _wrong(found: Mapping[str, Any]) -> tuple[str, str] | None:
     """What was wrong with a run, and the general cure; None where nothing was."""
     said = str(found["output"]).strip()
-    last = said.splitlines()[-1][:300] if said else ""
+    last = quoted(said)
     if found["ended"] == "not started":
         return f"it cannot be started: {said}", "the path of a go command for this machine, by --path"
     if found["ended"] == "hang":
@@ -232,13 +239,14 @@ def _signal(number: int) -> str:
     return f" ({names[number]})" if number in names else ""
 
 
-def _cure(entry: Mapping[str, Any], general: str, sound: set[str]) -> str:
-    """The advice, sharper where the environments tell the cause apart."""
+def _cure(entry: Mapping[str, Any], general: str, sound: set[str], *, blamed: bool) -> str:
+    """The advice, sharper where the environments tell the cause apart; `blamed` if a single variable is one."""
     name, variable = entry["environment"], entry["variable"]
     if variable:
         return general if general == EXPERIMENT_CURE else f"unset {variable}: alone it is enough to break go; {general}"
     if name == OWN and CLEAN in sound:
-        which = "a variable of yours or the file of go env -w does it: see the rows of single settings"
+        which = "a variable of yours or the file of go env -w does it"
+        which += ": see the rows of single settings" if blamed else ""
         return f"{general}; the clean environment works, so {which}"
     if name == CLEAN and OWN in sound:
         return f"{general}; your own environment works: go needs something here that only it has"

@@ -16,13 +16,14 @@ from gobuild.plain import visible
 HIDDEN = "***"
 
 SHOWN = frozenset(
-    # Go's own, by name: GO* would show GOOGLE_API_KEY as well, and GOAUTH may hold a command with a token.
+    # Go's own, by name: GO* would show GOOGLE_API_KEY as well. GOAUTH, GOCACHEPROG, CC, CXX and AR are commands, whose
+    # words may hold a token.
     """
-    GO111MODULE GO386 GOAMD64 GOARCH GOARM GOARM64 GOBIN GOCACHE GOCACHEPROG GOCOVERDIR GODEBUG GOENV GOEXE GOEXPERIMENT
+    GO111MODULE GO386 GOAMD64 GOARCH GOARM GOARM64 GOBIN GOCACHE GOCOVERDIR GODEBUG GOENV GOEXE GOEXPERIMENT
     GOFIPS140 GOFLAGS GOGC GOHOSTARCH GOHOSTOS GOINSECURE GOMAXPROCS GOMEMLIMIT GOMODCACHE GONOPROXY GONOSUMDB GOOS
     GOPATH GOPRIVATE GOPROXY GORACE GOROOT GOROOT_FINAL GOSUMDB GOTELEMETRY GOTELEMETRYDIR GOTMPDIR GOTOOLCHAIN
     GOTOOLDIR GOTRACEBACK GOVCS GOVERSION GOWORK CGO_ENABLED
-    PATH TMPDIR LANG LC_ALL XDG_CONFIG_HOME XDG_CACHE_HOME CC CXX AR NSZombieEnabled
+    PATH TMPDIR LANG LC_ALL XDG_CONFIG_HOME XDG_CACHE_HOME NSZombieEnabled __CF_USER_TEXT_ENCODING
     """.split()  # noqa: SIM905  (a table)
 )
 LOADER = ("DYLD_", "LD_", "METAL_", "MTL_", "Malloc", "MALLOC_", "OBJC_")
@@ -52,6 +53,8 @@ RULES = (
     (re.compile(r"://[^\s/]*@"), f"://{HIDDEN}@"),
     (re.compile(r"(-X[ =]{0,9}['\"][\w./-]{1,200}=)[^'\"\n]+"), rf"\1{HIDDEN}"),
     (re.compile(r"(-X[ =]{0,9}[\w./-]{1,200}=)('[^']{0,999}'|\"[^\"]{0,999}\"|\S+)"), rf"\1{HIDDEN}"),
+    # The words of the program that GOFLAGS starts every tool through.
+    (re.compile(r"(['\"]--?toolexec=[^\s'\"]{1,500}\s)[^'\"\n]+"), rf"\1{HIDDEN}"),
     (re.compile(r"(?i)\b(bearer|basic) [a-z0-9+/._=-]{8,}"), rf"\1 {HIDDEN}"),
     (re.compile(r"(?<!\S)\S+"), lambda word: _no_query(word[0])),
 )

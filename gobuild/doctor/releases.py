@@ -45,6 +45,8 @@ def collect(job: Job, *, run: Runner) -> dict[str, Any]:  # noqa: ARG001  (every
             missed = f"no answer within {ASK:g} s"
         except GobuildError as error:
             missed = error.reason
+        except OSError as error:  # requests' own, for a REQUESTS_CA_BUNDLE that names no file
+            missed = str(error)
     kept = index.kept(settings.index_url, origin="go.dev", cache=settings.cache)
     if kept:
         asked = str(json.loads((settings.cache / "index.json").read_bytes()).get("asked", "a time not recorded"))

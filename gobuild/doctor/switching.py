@@ -5,7 +5,7 @@ Source: https://go.dev/doc/toolchain and cmd/go/internal/toolchain/select.go: th
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +33,17 @@ def collect(job: Job, *, root: Path, lines: Mapping[str, str]) -> dict[str, Any]
         ("go env -w", lines.get("GOTOOLCHAIN", "")),
         ("GOROOT/go.env", in_root[1] if in_root else ""),
     )
-    work = job.environment.get("GOWORK") or lines.get("GOWORK", "")
+    work, modules = (job.environment.get(name) or lines.get(name, "") for name in ("GOWORK", "GO111MODULE"))
     found = []
-    if work != "off":
-        found.append(Path(work) if work else _above(job.cwd, "go.work"))
-    if job.environment.get("GO111MODULE") != "off":
+    if work in ("", "auto"):
+        found.append(_above(job.cwd, "go.work"))
+    elif work.startswith("/") and Path(work).is_file():  # any other but "off" is refused: `values` says so
+        found.append(Path(work))
+    if modules != "off":
         found.append(_above(job.cwd, "go.mod"))
     return {
         "places": [{"place": place, "value": value} for place, value in places],
+        "allowed": job.environment.get("GOBUILD_ALLOW_SWITCH") == "1",
         "files": [{"path": str(path), **dict(_LINE.findall(_read(path)))} for path in found if path],
     }
 
@@ -57,12 +60,13 @@ def _read(path: Path) -> str:
         return ""
 
 
-def diagnose(part: Mapping[str, Any], stamp: str) -> Iterator[Finding]:
+def diagnose(part: Mapping[str, Any], stamp: str, patches: Collection[str] = ()) -> Iterator[Finding]:
     """Judges.
 
     Args:
         part: what `collect` returned.
         stamp: the toolchain's version, as it says itself; empty where it was not asked.
+        patches: the names of its patches, as far as its own gobuild.json tells.
     """
     set_in = [each for each in part["places"] if each["value"]]
     value = set_in[0]["value"] if set_in else ""
@@ -70,8 +74,20 @@ def diagnose(part: Mapping[str, Any], stamp: str) -> Iterator[Finding]:
     wins = f"{told}; {set_in[0]['place']} wins" if len(set_in) > 1 else told
     named, _, mode = value.partition("+")
     patched = "-" in stamp
+    guarded = "toolchain-guard" in patches and not part["allowed"]
+    if not _taken(value):
+        seen = f"{wins}: go takes no such value, and every go command ends with invalid GOTOOLCHAIN"
+        yield _finding("GOTOOLCHAIN", Grade.FAIL, seen, _cure(set_in[0]["place"]))
+        return  # no go command comes as far as go.mod
     if value in ("", "local") or (named == "local" and not mode) or (value == stamp and stamp):
         yield _finding("GOTOOLCHAIN", Grade.OK, f"{wins}: this toolchain is used")
+    elif named not in ("auto", "path", "local", stamp) and guarded:
+        seen = f"{wins}: this toolchain's guard refuses to switch to {named}, so that every build ends with an error"
+        yield _finding("GOTOOLCHAIN", Grade.FAIL, seen, _cure(set_in[0]["place"]))
+    elif guarded:
+        yield _finding(
+            "GOTOOLCHAIN", Grade.OK, f"{wins}: this toolchain's guard refuses to switch, whatever asks for it"
+        )
     elif named not in ("auto", "path", "local", stamp):
         seen = f"{wins}: {named} is used in place of {stamp or 'this toolchain'}"
         yield _finding("GOTOOLCHAIN", Grade.WARN, seen, _cure(set_in[0]["place"]))
@@ -80,8 +96,18 @@ def diagnose(part: Mapping[str, Any], stamp: str) -> Iterator[Finding]:
         yield _finding("GOTOOLCHAIN", Grade.WARN, seen, _cure(set_in[0]["place"]))
     else:
         yield _finding("GOTOOLCHAIN", Grade.OK, f"{wins}: a go.mod may ask for a newer Go; this one is not patched")
-    switches = value not in ("", "local") and (named in ("auto", "path") or bool(mode))
+    switches = not guarded and value not in ("", "local") and (named in ("auto", "path") or bool(mode))
     yield from _files(part["files"], stamp, switches=switches)
+
+
+def _taken(value: str) -> bool:
+    """Whether go takes a value (cmd/go/internal/toolchain, Select)."""
+    named, plus, mode = value.partition("+")
+    if value in ("", "auto", "path"):
+        return True
+    return (not plus or mode in ("auto", "path")) and (
+        named == "local" or (named.startswith("go1") and _version(named) is not None)
+    )
 
 
 def _cure(place: str) -> str:

@@ -78,8 +78,9 @@ GPU_CURE = (
 CURES = {
     "fork": "a fault of macOS's own fork handlers (golang/go#33565, #56784), not of Go's runtime: a newer Go holds "
     "osinit_hack against the known ones; else find the library whose handler the frames name",
-    "loader": "Go has not begun: macOS checks the file, or its service syspolicyd is stuck (golang/go#37885). See "
-    "`ps -axo %cpu,comm | grep syspolicyd`, the checks on the signature and quarantine here, and restart the Mac",
+    "loader": "Go has not begun: macOS checks the file, or its service syspolicyd is stuck (golang/go#37885). A "
+    "stuck one shows 0 % CPU in ps, a working one much: `sudo killall syspolicyd` has cured it, for macOS starts it "
+    "anew; then see the checks on the signature and quarantine here",
     "framework": "look at what the framework waits for; the same go under the clean environment says whether a setting "
     "brings it in",
     "waits": "the trap says what it waits for: a file, a child process, a socket; lsof -p PID names it",

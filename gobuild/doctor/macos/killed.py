@@ -42,9 +42,19 @@ def collect(job: Job, *, run: Runner) -> dict[str, Any]:
     if job.capture or said.get("code") in KILLED:
         argv = [LOG, "show", "--last", "3m", "--style", "ndjson", "--predicate", PREDICATE]
         shown = ask(argv, job=job, run=run, seconds=SECONDS * (3 if job.capture else 1))
-        part["log"] = {**shown, "text": "\n".join(messages(shown["text"]))} if "text" in shown else shown
+        part["log"] = _log(shown)
         part["reports"] = list(_reports(job))
     return part
+
+
+def _log(shown: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``log show`` said. macOS refuses it to who is no administrator, and then it told nothing at all."""
+    if "text" not in shown:
+        return dict(shown)
+    if shown["code"]:
+        last = next(reversed(shown["text"].strip().splitlines()), "it said nothing")
+        return {"skipped": f"log show was refused (exit code {shown['code']}): {last[:300]}"}
+    return {**shown, "text": "\n".join(messages(shown["text"]))}
 
 
 def messages(text: str) -> Iterator[str]:
@@ -119,15 +129,14 @@ def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
         grade = reason.grade if killed or reason.grade is Grade.OK else Grade.WARN
         seen = f"{reason.means}. macOS said: {line} ({reason.source})"
         yield found(f"killed: {name}", grade, seen, reason.cure)
-    if why := why_skipped(below(part, "log")) if "log" in part else "":
+    why = why_skipped(below(part, "log")) if "log" in part else ""
+    if why:
         yield found("killed: log", Grade.SKIPPED, why)
     if killed and not any(reason.grade is Grade.FAIL for reason, _ in told):
-        yield found(
-            "killed",
-            Grade.FAIL,
-            f"go version ended by a signal (code {go.get('code')}), and macOS told no reason that is known here",
-            "log show --last 5m | grep -i -e amfi -e 'code sign' -e syspolicy; a kill -9 by a user leaves no report",
-        )
+        asked = "macOS's log could not be read" if why else "macOS told no reason that is known here"
+        grep = "log show --last 5m | grep -i -e amfi -e 'code sign' -e syspolicy"
+        advice = f"as an administrator: sudo {grep}" if why else f"{grep}; a kill -9 by a user leaves no report"
+        yield found("killed", Grade.FAIL, f"go version ended by a signal (code {go.get('code')}), and {asked}", advice)
 
 
 def _own(text: str, path: str) -> str:

@@ -1,0 +1,139 @@
+"""Values of Go's own settings that the go command refuses: of most it says so late, in the middle of a build.
+
+Each rule is what cmd/go does with the variable; tests/test_doctor_values.py asks real ones. `go version` passes most of
+them over, so that start latency shows nothing.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gobuild.doctor.model import Finding, Grade, Job
+from gobuild.errors import ConfigError
+from gobuild.goversion import RECORDS_CHECKED, GoVersion, checks_records
+
+GROUP = "environment"
+
+NAMES = ("GO111MODULE", "GOARCH", "GOBIN", "GOCACHE", "GOOS", "GOPROXY", "GOSUMDB", "GOTMPDIR", "GOWORK")
+
+_PAIRS = "src/internal/platform/zosarch.go"
+"""Where a toolchain's source lists what it compiles for."""
+
+_KEY = re.compile(r"[^+\s]{1,300}\+[0-9a-fA-F]{8}\+[A-Za-z0-9+/]{20,}={0,2}")
+_KNOWN_DATABASES = ("sum.golang.org", "sum.golang.google.cn")
+_LIMIT = 1 << 20
+
+
+def collect(job: Job, *, root: Path, lines: Mapping[str, str]) -> dict[str, Any]:
+    """What is set, by the environment or by ``go env -w``; which of it names what is not there.
+
+    Args:
+        job: the user's environment.
+        root: the toolchain's GOROOT.
+        lines: what the file of ``go env -w`` sets.
+    """
+    found = {name: job.environment.get(name) or lines.get(name, "") for name in NAMES}
+    values = {name: value for name, value in found.items() if value}
+    try:
+        with (root / _PAIRS).open(encoding="utf-8", errors="replace") as file:
+            pairs = re.findall(r'\{"(\w{1,20})", "(\w{1,20})"\}', file.read(_LIMIT))
+    except OSError:
+        pairs = []
+    return {
+        "set": values,
+        "gone": [name for name in ("GOTMPDIR", "GOWORK") if not _there(values.get(name, "/"))],
+        "GOOS": sorted({goos for goos, _ in pairs}),
+        "GOARCH": sorted({goarch for _, goarch in pairs}),
+    }
+
+
+def _there(value: str) -> bool:
+    try:
+        return Path(value).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def diagnose(part: Mapping[str, Any], *, stamp: str, patches: list[str]) -> Iterator[Finding]:
+    """Judges.
+
+    Args:
+        part: what `collect` returned.
+        stamp: the toolchain's version, as it says itself; empty where it was not asked.
+        patches: the names of its patches, as far as its own gobuild.json tells.
+    """
+    values = part["set"]
+    wrong = {name: said for name, value in values.items() if (said := _refused(name, value, part))}
+    for name, said in wrong.items():
+        seen, advice = f"{values[name]!r}: {said}", f"unset {name} (go env -u {name}), or correct it"
+        yield Finding(group=GROUP, name=f"value of {name}", grade=Grade.FAIL, seen=seen, advice=advice)
+    implied = [each for each in _proxies(values.get("GOPROXY", "")) if "://" not in each and re.search("[.:]", each)]
+    if implied and "GOPROXY" not in wrong:
+        seen = f"{implied[0]} has no scheme, and go asks https://{implied[0]}"
+        advice = "write the whole address: http:// or https://"
+        yield Finding(group=GROUP, name="value of GOPROXY", grade=Grade.WARN, seen=seen, advice=advice)
+    elif not wrong:
+        seen = ", ".join(values) + ": nothing that go refuses" if values else f"none set of {', '.join(NAMES)}"
+        yield Finding(group=GROUP, name="other settings", grade=Grade.OK, seen=seen)
+    if "GOSUMDB" not in wrong:
+        yield from _database(values.get("GOSUMDB", ""), stamp, patches)
+
+
+def _refused(name: str, value: str, part: Mapping[str, Any]) -> str:
+    """Why go refuses a value; "" where it does not."""
+    relative, gone = not value.startswith("/"), name in part["gone"]
+    bad = [each for each in _proxies(value) if not re.match(r"(https?|file)://", each) and not _implied(each)]
+    rules = {
+        "GO111MODULE": (value not in ("on", "off", "auto"), "go knows on, off and auto, and refuses every other word"),
+        "GOBIN": (relative, "go install needs an absolute path"),
+        "GOCACHE": (relative, "the build cache needs an absolute path, and no build goes on without one"),
+        "GOPROXY": (bool(bad), f"an address needs https://, http:// or file://, and {' '.join(bad[:1])} has none"),
+        "GOSUMDB": (not _database_named(value), "neither off, nor a database that go knows, nor NAME+HASH+KEY"),
+        "GOTMPDIR": (gone, "no such folder, and go makes none: no build goes on"),
+        "GOWORK": (value not in ("off", "auto") and (relative or gone), "neither off, nor the whole path of a file"),
+    }
+    if name in rules:
+        wrong, said = rules[name]
+    else:
+        known = part[name]
+        wrong, said = bool(known) and value not in known, f"this toolchain compiles for {', '.join(known)}"
+    return said if wrong else ""
+
+
+def _proxies(value: str) -> list[str]:
+    words = (each.strip() for each in re.split(r"[,|]", value))
+    return [each for each in words if each not in ("", "off", "direct", "noproxy")]
+
+
+def _implied(word: str) -> bool:
+    """Whether go puts https:// in front of a word by itself (cmd/go/internal/modfetch, proxyList)."""
+    return bool(re.search("[.:/]", word)) and ":/" not in word and not word.startswith("/")
+
+
+def _database_named(value: str) -> bool:
+    first, *more = value.split() or [""]
+    return len(more) < 2 and (first in ("off", *_KNOWN_DATABASES) or bool(_KEY.fullmatch(first)))
+
+
+def _database(value: str, stamp: str, patches: list[str]) -> Iterator[Finding]:
+    """A database of somebody's own, and a go command that believes any record that it signed."""
+    if not value or value.split(maxsplit=1)[0] in ("off", *_KNOWN_DATABASES):
+        return
+    try:
+        version = GoVersion.parse(re.split(r"[- ]", stamp, maxsplit=1)[0])
+    except ConfigError:
+        return
+    if checks_records(version) or "sumdb-check" in patches:
+        seen = f"a database of your own, and {stamp} checks whose record it is given"
+        yield Finding(group=GROUP, name="GOSUMDB", grade=Grade.OK, seen=seen)
+        return
+    yield Finding(
+        group=GROUP,
+        name="GOSUMDB",
+        grade=Grade.WARN,
+        seen=f"a database of your own, and {stamp} believes any record that it signed, another module's too: whoever "
+        "controls the proxy can hand out other bytes (golang/go#79070, CVE-2026-42501)",
+        advice=f"a go from {RECORDS_CHECKED} on, or one built with --extra sumdb-check; until then hold what you "
+        "download against the release's signed SHA256SUMS",
+    )

@@ -1,0 +1,164 @@
+"""Values that go refuses: the real go command is asked first, and the doctor has to say the same of each."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from doctor_toys import examined, finding, only, room
+
+from gobuild.doctor import Diagnosis, Grade, latency
+from gobuild.model import Target
+from gobuild.publish.note import Signer
+
+KEY = str(Signer(name="acme.example/sumdb", seed=bytes(range(32))).verifier)
+BUILD, GET, INSTALL = ("build", "-o", "m", "."), ("mod", "download", "x.example/y@v1.0.0"), ("install", ".")
+
+REFUSED = (
+    ("GO111MODULE", "of", BUILD, "unknown environment setting GO111MODULE"),
+    ("GOBIN", "rel", INSTALL, "GOBIN must be an absolute path"),
+    ("GOCACHE", "rel", BUILD, "GOCACHE is not an absolute path"),
+    ("GOCACHE", "off", BUILD, "build cache is"),
+    ("GOOS", "macos", BUILD, "unsupported GOOS/GOARCH pair macos/"),
+    ("GOARCH", "x86_64", BUILD, "unsupported GOOS/GOARCH pair"),
+    ("GOPROXY", "direkt", GET, "invalid proxy URL missing scheme"),
+    ("GOPROXY", "off,/srv/proxy", (), ""),  # go comes to the second only after the first has been asked
+    ("GOPROXY", "/srv/proxy", GET, "invalid proxy URL missing scheme"),
+    ("GOPROXY", "ftp://x", GET, "invalid proxy URL scheme"),
+    ("GOSUMDB", "on", GET, "GOSUMDB"),
+    ("GOTMPDIR", "/no/such/folder", BUILD, "creating work dir"),
+    ("GOWORK", "rel", BUILD, "invalid GOWORK"),
+    ("GOWORK", "/no/such/go.work", BUILD, "reading go.work"),
+)
+TAKEN = (
+    ("GO111MODULE", "auto", BUILD),
+    ("GOOS", "darwin", BUILD),
+    ("GOWORK", "off", BUILD),
+    ("GOWORK", "auto", BUILD),
+    ("GOPROXY", "https://a.example|direct", ()),
+    ("GOSUMDB", "sum.golang.org https://s.example", ()),
+    ("GOSUMDB", "off", ()),
+)
+
+
+@pytest.fixture
+def module(tmp_path: Path) -> Path:
+    folder = tmp_path / "module"
+    folder.mkdir()
+    (folder / "go.mod").write_text("module m\n\ngo 1.20\n")
+    (folder / "m.go").write_text("package main\n\nfunc main() {}\n")
+    return folder
+
+
+def asked(root: Path, module: Path, env: dict[str, str], *words: str) -> "subprocess.CompletedProcess[str]":
+    env = {"GOENV": "off", "GOTOOLCHAIN": "local", "GOFLAGS": "-modcacherw", "GOPROXY": "off", "CGO_ENABLED": "0"} | env
+    return subprocess.run([root / "bin/go", *words], env=env, cwd=module, capture_output=True, text=True, check=False)
+
+
+def told(root: Path, module: Path, folder: Path, patch: pytest.MonkeyPatch, **env: str) -> Diagnosis:
+    only(patch, "environment")
+    return examined(root, folder, room(folder, **env), cwd=module)
+
+
+@pytest.mark.parametrize(("name", "value", "words", "says"), REFUSED)
+def test_what_go_refuses_fails(
+    go_wheel: Path,
+    module: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+    words: tuple[str, ...],
+    says: str,
+) -> None:
+    if words:
+        served = {"GOPROXY": module.parent.as_uri()} if name == "GOSUMDB" else {}
+        if served:
+            versions = module.parent / "x.example/y/@v"
+            versions.mkdir(parents=True)
+            (versions / "v1.0.0.info").write_text('{"Version": "v1.0.0"}')
+            (versions / "v1.0.0.mod").write_text("module x.example/y\n")
+        env = room(tmp_path, GOPATH=str(tmp_path / "gopath"), GOCACHE=str(tmp_path / "cache")) | served | {name: value}
+        done = asked(go_wheel, module, env, *words)
+        assert done.returncode != 0 and says in done.stderr, done
+    verdict = finding(told(go_wheel, module, tmp_path, monkeypatch, **{name: value}), f"value of {name}")
+    assert verdict.grade is Grade.FAIL, verdict
+    assert repr(value) in verdict.seen
+    assert f"unset {name}" in verdict.advice
+
+
+@pytest.mark.parametrize(("name", "value", "words"), TAKEN)
+def test_what_go_takes_is_fine(
+    go_wheel: Path,
+    module: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+    words: tuple[str, ...],
+) -> None:
+    if words and name != "GOOS":  # for darwin the whole standard library would be compiled
+        env = room(tmp_path, GOCACHE=str(tmp_path / "cache"), **{name: value})
+        assert asked(go_wheel, module, env, "list", ".").returncode == 0
+    found = told(go_wheel, module, tmp_path, monkeypatch, **{name: value})
+    assert finding(found, "other settings").grade is Grade.OK
+    assert not [each for each in found.findings if each.grade is Grade.FAIL]
+
+
+def test_a_proxy_without_a_scheme_is_https(
+    go_wheel: Path, module: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = asked(go_wheel, module, room(tmp_path, GOPATH=str(tmp_path / "g"), GOPROXY="localhost:1"), *GET)
+    assert "https://localhost:1/" in done.stderr, done
+    verdict = finding(told(go_wheel, module, tmp_path, monkeypatch, GOPROXY="localhost:1"), "value of GOPROXY")
+    assert (verdict.grade, "go asks https://localhost:1" in verdict.seen) == (Grade.WARN, True)
+
+
+def test_by_go_env_w_it_counts_as_well(
+    go_wheel: Path, module: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "env"
+    file.write_text("GOSUMDB=on\nGO111MODULE=of\n")
+    found = told(go_wheel, module, tmp_path, monkeypatch, GOENV=str(file))
+    assert {each.name for each in found.findings if each.grade is Grade.FAIL} == {
+        "value of GOSUMDB",
+        "value of GO111MODULE",
+    }
+
+
+@pytest.mark.parametrize(
+    ("release", "grade"),
+    [("1.22.10", Grade.WARN), pytest.param("1.26.3", Grade.OK, marks=pytest.mark.slow)],
+)
+def test_a_database_of_ones_own_and_a_go_that_believes_any_record(
+    get_goroot: Callable[[str, Target], Path],
+    module: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    release: str,
+    grade: Grade,
+) -> None:
+    root = get_goroot(release, Target.host())
+    verdict = finding(told(root, module, tmp_path, monkeypatch, GOSUMDB=KEY), "GOSUMDB")
+    assert verdict.grade is grade, verdict
+    if grade is Grade.WARN:
+        assert "CVE-2026-42501" in verdict.seen
+        assert "Go 1.25.10 and 1.26.3" in verdict.advice
+    for fine in ("sum.golang.org", "off"):
+        found = told(root, module, tmp_path, monkeypatch, GOSUMDB=fine)
+        assert not [each for each in found.findings if each.name == "GOSUMDB"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [("GOPATH", "rel", "go: GOPATH entry is relative"), ("GOMEMLIMIT", "1XB", "fatal error: malformed GOMEMLIMIT")],
+)
+def test_a_message_is_quoted_by_the_line_that_says_it(
+    go_wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str
+) -> None:
+    only(monkeypatch, "start latency")
+    found = examined(go_wheel, tmp_path, room(tmp_path, **{name: value}))
+    verdict = finding(found, latency.OWN)
+    assert says in verdict.seen
+    assert "see the rows of single settings" in verdict.advice
+    assert finding(found, f"{name} alone").grade is Grade.FAIL
