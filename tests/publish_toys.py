@@ -34,6 +34,7 @@ def toy_offer(
     stamp = f"go{release}-{suffix}"
     files = {name: SCRIPT.replace("STAMP", stamp) + f"# {word}\n" for name in ("bin/go", "bin/gofmt")}
     files |= {"VERSION": f"{stamp}\n", "pkg/tool/toy/compile": "#!/bin/sh\n"}
+    files |= {"lib/README": "Go 1.24 and later look into lib before they run a toolchain.\n"}
     module = f"v0.0.1-{stamp}.{target.dashed}"
     folder.mkdir(parents=True, exist_ok=True)
     made = {

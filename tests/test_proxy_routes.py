@@ -2,6 +2,7 @@
 
 import shlex
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,12 +26,19 @@ def named(found: tuple[Route, ...], name: str) -> Route:
 
 
 @pytest.mark.parametrize("name", ["gotoolchain", "copy", "path"])
-def test_the_lines_do_what_they_say(name: str, go_wheel: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "release", ["1.22.10", *(pytest.param(each, marks=pytest.mark.slow) for each in ("1.21.13", "1.25.5", "1.27.2"))]
+)
+def test_the_lines_do_what_they_say(
+    name: str, release: str, get_goroot: Callable[[str, Target], Path], tmp_path: Path
+) -> None:
+    """In a module, too, which asks for a newer Go than there is."""
     offered, tree = shelf(toy_offer(tmp_path / "dist")), tmp_path / "a tree"
     proxy.write(offered, tree)
     sumdb.write(offered, tree, key=KEY)
     index.write(offered, tree)
-    client = Client(goroot=go_wheel, home=tmp_path / "home")
+    client = Client(goroot=get_goroot(release, Target.host()), home=tmp_path / "home")
+    (tmp_path / "go.mod").write_text("module x\n\ngo 1.98\n")
     with serving(tree) as served:
         offered = shelf(*offered.offers, base_url=f"{served.url}/")
         lines = named(routes(offered, STAMP, database=KEY.verifier), name).lines
