@@ -98,6 +98,20 @@ def test_pasted_lines_run_nothing_that_another_build_s_record_vouches_for(
     assert not (client.home / ".local").exists()
 
 
+def test_a_go_that_passes_gotoolchain_over_is_not_linked_under_the_name(go_wheel: Path, tmp_path: Path) -> None:
+    """As those before 1.21 do; it would be called what it is not."""
+    offered, tree = shelf(toy_offer(tmp_path / "dist")), tmp_path / "tree"
+    proxy.write(offered, tree)
+    old = tmp_path / "old/bin/go"
+    old.parent.mkdir(parents=True)
+    old.write_text(f'#!/bin/sh\nGOTOOLCHAIN=local exec {go_wheel}/bin/go "$@"\n')
+    old.chmod(0o755)
+    client = Client(goroot=tmp_path / "old", home=tmp_path / "home")
+    done = client.paste(*named(routes(offered, STAMP), "copy").lines, cwd=tree)
+    assert done.returncode != 0, done.stdout
+    assert not (client.home / ".local").exists()
+
+
 def test_without_a_database_there_is_no_route_over_http(tmp_path: Path, go_wheel: Path) -> None:
     offered, tree = shelf(toy_offer(tmp_path / "dist")), tmp_path / "tree"
     proxy.write(offered, tree)
