@@ -156,6 +156,19 @@ def test_every_changed_byte_of_a_database_is_found(tmp_path: Path) -> None:
     assert not missed
 
 
+def test_a_lookup_with_another_module_s_signed_record_is_found(tmp_path: Path) -> None:
+    """Each of its bytes is signed and logged, and go before 1.25.10 and 1.26.3 believes it (golang/go#79070)."""
+    tree = tmp_path / "tree"
+    published(tree, toy_offer(tmp_path / "dist"), toy_offer(tmp_path / "dist", release="1.99.2"))
+    database = tree / sumdb.folder_of(KEY.name)
+    one, other = sorted((database / "lookup/golang.org").iterdir())
+    content = other.read_bytes()
+    one.unlink()
+    one.write_bytes(content)
+    with pytest.raises(VerifyError, match=r"the lookup of v0\.0\.1-go1\.99\.1-acme1\..* is not what was logged"):
+        sumdb.check(lambda path: (database / path).read_bytes(), KEY.verifier)
+
+
 def test_a_log_of_many_records_has_gos_tiles() -> None:
     """Sizes around a full tile; `test_sumdb_oracle.py` compares with Go's own code."""
     log = Log([f"record {number}\n".encode() for number in range(700)])
