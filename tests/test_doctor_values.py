@@ -1,11 +1,13 @@
 """Values that go refuses: the real go command is asked first, and the doctor has to say the same of each."""
 
+import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from doctor_toys import examined, finding, only, room
+from patch_fixtures import link_tree
 
 from gobuild.doctor import Diagnosis, Grade, latency
 from gobuild.model import Target
@@ -147,6 +149,23 @@ def test_a_database_of_ones_own_and_a_go_that_believes_any_record(
     for fine in ("sum.golang.org", "off"):
         found = told(root, module, tmp_path, monkeypatch, GOSUMDB=fine)
         assert not [each for each in found.findings if each.name == "GOSUMDB"]
+
+
+def test_patches_of_the_toolchain_itself_count(
+    go_wheel: Path, module: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = link_tree(go_wheel, tmp_path / "go")
+    patches = [{"name": name, "state": "applied"} for name in ("toolchain-guard", "sumdb-check")]
+
+    def verdicts(stamp: str, **env: str) -> dict[str, Grade]:
+        (root / "gobuild.json").write_text(json.dumps({"schema": 1, "stamp": stamp, "patches": patches}))
+        env |= {"GOTOOLCHAIN": "go1.99.0", "GOSUMDB": KEY}
+        return {each.name: each.grade for each in told(root, module, tmp_path, monkeypatch, **env).findings}
+
+    mine, other = verdicts("go1.22.10"), verdicts("go1.22.10-other")
+    assert (mine["GOTOOLCHAIN"], mine["GOSUMDB"]) == (Grade.FAIL, Grade.OK)
+    assert (other["GOTOOLCHAIN"], other["GOSUMDB"]) == (Grade.WARN, Grade.WARN)
+    assert verdicts("go1.22.10", GOBUILD_ALLOW_SWITCH="1")["GOTOOLCHAIN"] is Grade.WARN
 
 
 @pytest.mark.parametrize(

@@ -142,8 +142,9 @@ def _version(root: Path) -> str:
 def _patches(root: Path) -> list[str]:
     """The names of the patches that a toolchain was built with, as its own gobuild.json tells; [] where none does."""
     try:
-        told = json.loads(_read(root / "gobuild.json"))["patches"]
-        return [str(each["name"]) for each in told if each["state"] in _PRESENT]
+        told = json.loads(_read(root / "gobuild.json"))
+        mine = told["stamp"] == _version(root)  # else it was left over by another
+        return [str(each["name"]) for each in told["patches"] if mine and each["state"] in _PRESENT]
     except (ValueError, LookupError, TypeError, RecursionError):
         return []
 
