@@ -5,6 +5,7 @@ or be given as flags. Everything is checked here, before any work begins.
 """
 
 import difflib
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -36,11 +37,23 @@ IDENTITY = "identity:"
 
 BUILDERS = ("auto", "make.bash", "direct", "both")
 
+NO_HOME = Path(os.devnull) / "gobuild"
+"""The cache of somebody whose home folder is not known: what needs none works, and nothing can be made there."""
+
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 """A variable's name."""
 
 PATCH = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 """A patch's name."""
+
+
+def _users_cache() -> Path:
+    """The platform's folder for caches; `NO_HOME` where there is neither a HOME nor an entry for this user."""
+    try:
+        found = user_cache_path("gobuild", appauthor=False)
+    except RuntimeError:
+        return NO_HOME
+    return found if found.is_absolute() else NO_HOME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +104,7 @@ class Settings:
     offline: bool = False
     dist: Path = field(default_factory=lambda: Path("dist"))
     work: Path = field(default_factory=lambda: Path("build"))
-    cache: Path = field(default_factory=lambda: user_cache_path("gobuild", appauthor=False))
+    cache: Path = field(default_factory=_users_cache)
     index_url: str = "https://go.dev/dl/"
     base_url: str = ""
     name: str = "go-gobuild"
@@ -195,7 +208,10 @@ def _convert(key: str, value: object, kind: object) -> object:
         raise ConfigError(f"the setting {key} is {value!r}", "true or false")
     if key == "go" and isinstance(value, float):
         # YAML reads 1.20 as 1.2: a version must be a string there, and guessing would build another Go.
-        raise ConfigError(f"the setting go is the number {value!r}", f'quotes: go: "{value}"')
+        said = f"{value}0" if re.fullmatch(r"\d+\.\d", str(value)) else value
+        raise ConfigError(
+            f"the setting go is the number {value!r}, and YAML takes 1.20 for 1.2", f'quotes: go: "{said}"'
+        )
     if not isinstance(value, (str, Path, int)):
         raise ConfigError(f"the setting {key} is {value!r}", "a plain word or path")
     if kind is not Path:

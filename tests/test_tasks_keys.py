@@ -50,7 +50,7 @@ def test_a_key_that_cannot_be_made_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("key", "message"), [("", "which key"), ("gone", "cannot be read: No such file"), ("odd", "no se")]
+    ("key", "message"), [("", "--key is an empty word"), ("gone", "cannot be read: No such file"), ("odd", "no se")]
 )
 def test_a_key_that_cannot_be_shown_is_refused(
     key: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

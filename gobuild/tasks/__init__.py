@@ -21,6 +21,7 @@ from gobuild.report import write as write_report
 from gobuild.run import run
 from gobuild.session import Session, prepare
 from gobuild.tasks import ci, doctor, keys, patches, publishing, show, store, tap
+from gobuild.tasks.boundary import guard
 from gobuild.tasks.image import image
 from gobuild.tasks.isolate import gowrap, launchd, vm
 from gobuild.tasks.matrix import matrix
@@ -146,4 +147,5 @@ ns.add_collection(Collection("keys", keys.new, keys.show))
 ns.add_collection(Collection("store", store.listing, store.verify, store.prune))
 ns.add_collection(Collection("ci", ci.workflow, ci.wanted))
 ns.add_collection(doctor.ns)
+guard(ns)
 ns.configure(CONFIGURATION)

@@ -1,9 +1,11 @@
 """Words on the command line, to `Settings`: every field of theirs is a flag of every task that takes them."""
 
+import difflib
 import inspect
+import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from types import FrameType
 from typing import Any, cast, overload
@@ -14,7 +16,7 @@ from invoke.tasks import Task
 
 from gobuild.errors import ConfigError, Interrupted
 from gobuild.model import Target
-from gobuild.settings import Settings
+from gobuild.settings import NO_HOME, Settings
 
 HELP = {
     "go": "which Go: 1.22 (its newest patch release), 1.22.10, stable, oldstable, 1.28rc1",
@@ -53,6 +55,12 @@ HELP_DROP = "a platform that formulae may leave behind, such as darwin/amd64; mo
 CONFIGURATION: dict[str, dict[str, None]] = {"gobuild": {entry.name: None for entry in fields(Settings)}}
 """The keys invoke looks for in the environment (INVOKE_GOBUILD_KEY); None is "not said"."""
 
+
+VARIABLES = "INVOKE_GOBUILD_"
+"""What the name of a setting's variable begins with."""
+
+NOT = "no_"
+"""What begins the flag that takes a yes in a file or a variable back."""
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals by which a user, a system or a closed terminal ends a run."""
@@ -104,14 +112,19 @@ def _task(body: Callable[..., None], help: Mapping[str, str], name: str | None) 
     ]
     positional = [each for each in own if each.default is inspect.Parameter.empty]
     flags = [each for each in own if each.default is not inspect.Parameter.empty]
-    parameters = [first.replace(kind=_PLAIN), *positional, *flags, *settings]
+    back = [each.replace(name=NOT + each.name) for each in settings if each.default is False]
+    parameters = [first.replace(kind=_PLAIN), *positional, *flags, *settings, *back]
     body.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return cast(
         SettingsTask,
         task(
             body,
             name=name,
-            help={**HELP, **help},
+            help={
+                **HELP,
+                **{each.name: f"not {each.name.removeprefix(NOT)}, whatever a file says" for each in back},
+                **help,
+            },
             auto_shortflags=False,
             positional=[each.name for each in positional],
         ),
@@ -124,11 +137,36 @@ def settings_of(context: Context, words: dict[str, Any]) -> Settings:
     Raises:
         ConfigError: a value that cannot be used.
     """
-    configured = context.config.get("gobuild", {})
+    _known_variables()
+    configured = context.config.get("gobuild") or {}
     if not hasattr(configured, "items"):
         raise ConfigError(f"the configuration's key gobuild is {configured!r}", "keys and values below gobuild:")
-    said = {key: value for key, value in words.items() if value is not False}
-    return Settings.of(dict(configured.items()), said)
+    said = {key: value for key, value in words.items() if value is not False and not key.startswith(NOT)}
+    for key in (key for key, value in words.items() if key.startswith(NOT) and value):
+        flag = key.removeprefix(NOT)
+        if words.get(flag):
+            raise ConfigError(f"--{flag} and --no-{flag} were both given", "one of them")
+        said[flag] = False
+    settings = Settings.of(dict(configured.items()), said)
+    if settings.cache == NO_HOME and "cache" in words:
+        raise ConfigError("no home folder is known, so there is no place for the cache", "--cache DIR, or a HOME")
+    return settings
+
+
+def _known_variables() -> None:
+    """Refuses a variable that means a setting and misses it: invoke passes it over.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    known = {f"{VARIABLES}{key.upper()}": key for key in CONFIGURATION["gobuild"]}
+    for name in sorted(os.environ):
+        if name.startswith(VARIABLES) and name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            raise ConfigError(
+                f"the variable {name} is no setting",
+                f"did you mean {near[0]}?" if near else "one of " + ", ".join(known.values()),
+            )
 
 
 def targets(words: str) -> frozenset[Target]:
@@ -153,6 +191,9 @@ def interruptible() -> Iterator[None]:
     def stop(_signal: int, _frame: FrameType | None) -> None:
         for each in before:
             signal.signal(each, signal.SIG_IGN)
+        # Not by a console or a stream: one of them may be in the middle of a line. Nobody may read it any more.
+        with suppress(OSError):
+            os.write(2, b"interrupted: removing what is half made\n")
         raise KeyboardInterrupt
 
     # What the caller ignores (nohup, a shell's background) stays ignored.

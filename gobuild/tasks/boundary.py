@@ -1,0 +1,123 @@
+"""The one boundary around every task: words that say nothing, signals, and what the system refuses end in one message.
+
+It is laid around a whole collection, so that a task needs nothing of its own for it, and a new one is within it by
+itself, through `gobuild` and through a plain `invoke` alike.
+"""
+
+import errno
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from invoke import Collection
+from invoke.exceptions import Exit
+
+from gobuild.errors import ConfigError, DiskFull, Refused
+from gobuild.tasks.words import interruptible
+
+MAY_BE_EMPTY = ("suffix", "argument")
+"""Words for which "" says something: no suffix, and an empty argument for somebody's program."""
+
+PLACES = ("to", "work", "cache", "dist", "store", "report", "html", "bundle", "bottles")
+"""Flags that name a place to write to."""
+
+PIPE_CLOSED = 141
+"""How a shell reports an end by SIGPIPE."""
+
+
+@contextmanager
+def one_message(flags: Iterable[str] = ()) -> Iterator[None]:
+    """Turns whatever the operating system refuses into one of our errors.
+
+    Args:
+        flags: those of the task at work; the hint names such as choose a place.
+
+    Raises:
+        DiskFull: there is no room, or a quota is used up.
+        Refused: any other ``OSError``.
+        ConfigError: there is no home folder for a ``~``.
+        Exit: whoever read our output has gone.
+    """
+    places = [f"--{each}" for each in PLACES if each in set(flags)]
+    other = f", or another place by {' or '.join(places)}" if places else ""
+    try:
+        yield
+    except BrokenPipeError as error:
+        _unless_output_is_read()
+        raise Refused(str(error)) from error
+    except OSError as error:
+        # A plain one, as requests raises for a file of certificates that is missing, has its whole sentence as text.
+        said = f"{error.strerror}: {error.filename}" if error.filename is not None else str(error.strerror or error)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(said, f"free some room{other}") from error
+        raise Refused(said, f"see that it is there, and the right to read or write it{other}") from error
+    except RuntimeError as error:
+        if "home directory" not in str(error):
+            raise
+        raise ConfigError(
+            "no home folder is known, for which ~ stands", "a whole path, or the variable HOME"
+        ) from error
+
+
+def _unless_output_is_read() -> None:
+    """Ends quietly where it is our own output that nobody reads any more.
+
+    Raises:
+        Exit: it is.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still in the buffer would fail once more, and be told, when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise Exit(code=PIPE_CLOSED) from None
+
+
+def guard(collection: Collection) -> None:
+    """Lays the boundary around every task of a collection and of those in it."""
+    for each in collection.tasks.values():
+        each.body = _guarded(each.body)
+    for group in collection.collections.values():
+        guard(group)
+
+
+def _guarded(body: Callable[..., None]) -> Callable[..., None]:
+    """The same task within the boundary.
+
+    A word whose default is "" cannot be told from one that was given as '': here its default is None, and what was
+    not given does not reach the body.
+    """
+    signature = inspect.signature(body)
+    context, *rest = signature.parameters.values()
+    shown = [each.replace(default=None) if each.default == "" else each for each in rest]
+
+    @functools.wraps(body)
+    def guarded(*given: object, **named: object) -> None:
+        with interruptible(), one_message(signature.parameters):
+            words = guarded_signature.bind(*given, **named).arguments
+            first = words.pop(context.name)
+            body(first, **{key: value for key, value in words.items() if not _unsaid(signature.parameters[key], value)})
+
+    guarded_signature = signature.replace(parameters=[context, *shown])
+    guarded.__signature__ = guarded_signature  # type: ignore[attr-defined]
+    return guarded
+
+
+def _unsaid(parameter: inspect.Parameter, value: object) -> bool:
+    """Whether nothing was said.
+
+    Raises:
+        ConfigError: an empty word was.
+    """
+    words = value if isinstance(value, list) else [value]
+    if parameter.name not in MAY_BE_EMPTY and any(isinstance(each, str) and not each.strip() for each in words):
+        needed = parameter.default is inspect.Parameter.empty
+        flag = parameter.name.strip("_").replace("_", "-")
+        raise ConfigError(
+            f"{'a ' + flag if needed else '--' + flag} is an empty word",
+            "a shell variable that is not set may stand there",
+        )
+    return value is None and parameter.default == ""
