@@ -1,6 +1,7 @@
 """The store's local level: the same bytes come out, or nothing does."""
 
 import errno
+import fcntl
 import io
 import json
 import os
@@ -256,6 +257,23 @@ def test_what_is_damaged_is_not_removed_under_somebody_who_adds(machine: Machine
 
 def _no_links(*_words: object, **_more: object) -> None:
     raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+
+def test_locks_are_taken_as_nfs_wants_them(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux's NFS client makes a POSIX lock of flock's, which wants the file open for what it locks (nfs4proc.c)."""
+    flock = fcntl.flock
+
+    def as_on_nfs(file: Any, how: int) -> None:
+        mode = fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE
+        refused = os.O_WRONLY if how & fcntl.LOCK_SH else os.O_RDONLY
+        if mode == refused:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", as_on_nfs)
+    kept = machine.open().put("tools", KEY, some_files(tmp_path / "in"), FACTS)
+    assert kept is not None and not machine.said
+    assert machine.open().get("tools", KEY) == kept
 
 
 def test_inputs_go_by_their_digest(machine: Machine, tmp_path: Path) -> None:

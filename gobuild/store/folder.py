@@ -228,7 +228,8 @@ class Folder:
 @contextmanager
 def _flock(path: Path, how: int) -> Iterator[bool]:
     """flock(2): the system lets it go when the process dies, however it dies. Yields whether it is held."""
-    with path.open("ab") as file:
+    # "+": NFS, which makes POSIX locks of these, gives no shared lock on a file that is open for writing alone.
+    with path.open("a+b") as file:
         try:
             fcntl.flock(file, how)
         except BlockingIOError:
