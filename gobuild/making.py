@@ -90,8 +90,8 @@ class Making:
             reason = "a source of your own may have another compiler than upstream's"
         elif settings.builder == "auto" and settings.bootstrap:
             reason = "--bootstrap says what to start from"
-        elif settings.builder == "auto" and plan.release.version.line not in direct.LINES:
-            reason = f"the two builders were not compared on Go {plan.release.version.line}"
+        elif settings.builder == "auto":
+            reason = direct.uncompared(plan.host, plan.release.version)
         if not reason:
             at.note(f"upstream's Go {plan.release.version} for {plan.host}")
             found = fetch.same(

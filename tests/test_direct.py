@@ -13,6 +13,7 @@ from gobuild.build import differences, direct
 from gobuild.errors import BuildError
 from gobuild.model import (
     PROFILES,
+    TARGETS,
     Bootstrap,
     GoVersion,
     Outcome,
@@ -178,11 +179,18 @@ def test_the_whole_environment_is_our_own(tmp_path: Path) -> None:
     assert set(made) - set(later) == {"GO111MODULE"}
 
 
-def test_only_lines_that_were_found_the_same_are_built_directly_unasked() -> None:
+def test_only_hosts_and_lines_that_were_found_the_same_are_built_directly_unasked() -> None:
     entries = json.loads((Path(__file__).parent / "reports" / "identity.json").read_text(encoding="utf-8"))
-    found: dict[str, set[tuple[str, str]]] = {}
+    found: dict[tuple[str, str], set[tuple[str, str]]] = {}
     for each in entries:
-        if each.get("same"):
-            found.setdefault(GoVersion.parse(each["go"]).line, set()).add((each["target"], each["patches"]))
+        if each.get("same"):  # no entry without a host was made anywhere else
+            host, line = each.get("host", "linux/amd64"), GoVersion.parse(each["go"]).line
+            found.setdefault((host, line), set()).add((each["target"], each["patches"]))
     every = {(target, kind) for target in ("darwin/arm64", "linux/amd64") for kind in ("patched", "unpatched")}
-    assert set(direct.LINES) == {line for line, what in found.items() if what >= every}
+    table = {(str(host), line) for host, lines in direct.COMPARED.items() for line in lines}
+    assert table == {where for where, what in found.items() if what >= every}
+    for host in TARGETS:
+        for line in ("1.22.10", "1.27.3", "1.28rc1"):
+            version = GoVersion.parse(line)
+            assert ((str(host), version.line) in table) == (direct.uncompared(host, version) == "")
+    assert "were not compared on darwin/arm64; --builder both" in direct.uncompared(DARWIN, GoVersion.parse("1.22.10"))
