@@ -49,7 +49,11 @@ class FetchError(GobuildError):
 
 
 class Unreachable(FetchError):
-    """The place an input should come from does not answer: another place may."""
+    """The place an input should come from does not answer as it should just now; the same place may, a little later."""
+
+
+class NoConnection(Unreachable):
+    """Nothing is there to answer: no such host, no connection, or nothing in the cache. Another place may."""
 
 
 class ChecksumMismatch(GobuildError):

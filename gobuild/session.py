@@ -59,7 +59,9 @@ def prepare(session: Session, *, delivered: bool = True, reached: fetch.Reached 
     settings, console = session.settings, session.console
     verify.load_policy(settings.policy)  # one that cannot be used is refused before any work
     series = patch.series(settings.series)
-    reached = reached or fetch.first_reachable(fetch.origins(settings, run=session.run, console=console))
+    reached = reached or fetch.first_reachable(
+        fetch.origins(settings, run=session.run, console=console), fallback=not settings.no_fallback
+    )
     try:
         release = resolve(settings.go, reached.catalog, known=fetch.known_versions())
     except ResolveError as error:
@@ -128,5 +130,5 @@ def _refuse(settings: Settings, release: Release, catalog: Catalog, *, delivered
     if delivered and not settings.suffix and catalog.identity not in ("", "wheel"):
         raise ConfigError(
             "a source of your own needs a suffix: without one it would call itself as upstream's release",
-            "--suffix, such as acme1",
+            "--suffix, such as acme1.{id}",
         )

@@ -71,6 +71,7 @@ class Settings:
         profile: a key of `gobuild.model.PROFILES`.
         bootstrap: the folder of a Go toolchain to start from; empty finds one.
         offline: use only what the cache holds.
+        no_fallback: fail where the first origin of `source` cannot be reached, and take no other's release.
         dist: where the archives go.
         work: where trees are built.
         cache: where downloads are kept.
@@ -102,6 +103,7 @@ class Settings:
     profile: str = "static"
     bootstrap: str = ""
     offline: bool = False
+    no_fallback: bool = False
     dist: Path = field(default_factory=lambda: Path("dist"))
     work: Path = field(default_factory=lambda: Path("build"))
     cache: Path = field(default_factory=_users_cache)
@@ -129,7 +131,7 @@ class Settings:
         if filled and not SUFFIX.fullmatch(filled):
             raise ConfigError(
                 f"the suffix {self.suffix!r} is not made of lower-case letters, digits and dots",
-                "a suffix such as acme1, or acme1.{id}",
+                "a suffix such as acme1.{id}",
             )
         if re.search("rc|beta", filled):
             raise ConfigError(

@@ -92,7 +92,9 @@ def sources(session: Session) -> Iterator[Mapping[GoVersion, Path]]:
         ConfigError, ResolveError, FetchError, UnsafeArchive, DiskFull: one of them cannot be had.
     """
     settings, console = session.settings, session.console
-    reached = fetch.first_reachable(fetch.origins(settings, run=session.run, console=console))
+    reached = fetch.first_reachable(
+        fetch.origins(settings, run=session.run, console=console), fallback=not settings.no_fallback
+    )
     try:
         wanted = releases(settings.go, reached.catalog)
     except ResolveError as error:

@@ -5,6 +5,7 @@ It answers as go.dev does: `/dl/?mode=json&include=all` is the index, `/dl/FILE`
 
 import hashlib
 import json
+import ssl
 import sys
 import tarfile
 import threading
@@ -12,10 +13,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from gobuild.fetch import tree
 
@@ -112,6 +119,33 @@ def serving() -> Iterator[GoServer]:
     server = GoServer()
     with answering(server.http):
         yield server
+
+
+@contextmanager
+def secure(server: GoServer, folder: Path) -> Iterator[str]:
+    """The same server once more, by TLS and with a certificate that it signed itself, certificate.pem in `folder`."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate, private = folder / "certificate.pem", folder / "private.pem"
+    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    private.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, private)
+    with _Quiet(("127.0.0.1", 0), _handler(server)) as http:
+        http.socket = context.wrap_socket(http.socket, server_side=True)
+        with answering(http) as url:
+            yield f"https://localhost:{url.rpartition(':')[2]}/dl/"
 
 
 def source_archive(root: Path, to: Path) -> bytes:

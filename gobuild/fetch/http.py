@@ -3,16 +3,20 @@
 Knows nothing of Go. No credentials of a URL ever reach a message: not the user's, not those of a redirect.
 """
 
+import os
 import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
+import truststore
 import urllib3
+from requests.adapters import HTTPAdapter
 
 from gobuild import files
 from gobuild.console import Console
@@ -21,6 +25,7 @@ from gobuild.errors import (
     DiskFull,
     FetchError,
     IncompleteDownload,
+    NoConnection,
     Unreachable,
     disk_full_is_ours,
 )
@@ -37,6 +42,15 @@ _BLOCK = 1 << 20
 _LARGEST = 32 << 20
 """Bytes of a document that is read into memory; go.dev's whole index is a tenth of that."""
 
+T = TypeVar("T")
+
+BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""Variables that name a file of certificates; the first that is set counts. The system's own count besides."""
+
+CERTIFICATES = (
+    "REQUESTS_CA_BUNDLE=FILE.pem (or SSL_CERT_FILE) with your company's certificates; the system's own count already"
+)
+
 _TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
 
 
@@ -46,24 +60,54 @@ def plain(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def read(url: str) -> bytes:
-    """A document, at most 32 MiB of it.
+def read(url: str, *, pause: float | None = None) -> bytes:
+    """A document, at most 32 MiB of it; asked for again where the server, or the way to it, had a hiccup.
 
     Raises:
-        Unreachable: it is not to be had.
+        NoConnection: nothing is there.
+        Unreachable: it is not to be had just now.
+        FetchError: the answer is another, and would be so again.
     """
+    return _tried(lambda: b"".join(_whole(url)), PAUSE if pause is None else pause)
+
+
+def _whole(url: str) -> Iterator[bytes]:
     with _answer(url, {}) as response:
-        if not response.ok:
-            raise Unreachable(f"{plain(url)}: HTTP {response.status_code}")
-        if urlsplit(url).scheme == "https" and urlsplit(response.url).scheme != "https":
-            raise Unreachable(f"{plain(url)}: redirected to {plain(response.url)}, which anybody could have written")
-        blocks, size = [], 0
+        _require(url, response)
+        size = 0
         for block in response.iter_content(_BLOCK):
-            blocks.append(block)
             size += len(block)
             if size > _LARGEST:
-                raise Unreachable(f"{plain(url)}: more than {_LARGEST >> 20} MiB")
-        return b"".join(blocks)
+                raise FetchError(f"{plain(url)}: more than {_LARGEST >> 20} MiB", "another --index-url")
+            yield block
+
+
+def _tried(do: Callable[[], T], pause: float) -> T:
+    """Does what may fail for a moment, in a few tries; what fails for good fails at once."""
+    for attempt in range(1, TRIES):
+        try:
+            return do()
+        except Unreachable:
+            time.sleep(pause * 2 ** (attempt - 1))
+    return do()
+
+
+def _require(url: str, response: requests.Response) -> None:
+    """Refuses an answer that is none.
+
+    Raises:
+        Unreachable: the server is in trouble, and may be out of it soon.
+        FetchError: it would answer the same again.
+    """
+    if response.status_code in _TRY_AGAIN:
+        raise Unreachable(f"{plain(url)}: HTTP {response.status_code}", "again later")
+    if not response.ok:
+        proxy = "the proxy's settings (HTTPS_PROXY), or " if response.status_code == 407 else ""
+        raise FetchError(f"{plain(url)}: HTTP {response.status_code}", f"{proxy}another --source or --index-url")
+    if urlsplit(url).scheme == "https" and urlsplit(response.url).scheme != "https":
+        raise FetchError(
+            f"{plain(url)}: redirected to {plain(response.url)}, which anybody could have written", "another address"
+        )
 
 
 def blocks(url: str, largest: int) -> Iterator[bytes]:
@@ -78,12 +122,7 @@ def blocks(url: str, largest: int) -> Iterator[bytes]:
         Unreachable: it is not to be had, or is larger.
     """
     with _answer(url, {"Accept-Encoding": "identity"}) as response:
-        if response.status_code in (404, 410):
-            raise FetchError(f"{plain(url)}: HTTP {response.status_code}", "another address")
-        if not response.ok:
-            raise Unreachable(f"{plain(url)}: HTTP {response.status_code}")
-        if urlsplit(url).scheme == "https" and urlsplit(response.url).scheme != "https":
-            raise Unreachable(f"{plain(url)}: redirected to {plain(response.url)}, which anybody could have written")
+        _require(url, response)
         size = 0
         # Undecoded, as in `download`; read1, not read, which throws away what it has when the connection breaks.
         while block := response.raw.read1(_BLOCK, decode_content=False):
@@ -173,21 +212,17 @@ def _fill(url: str, part: Path, size: int, came: Callable[[int], None], pause: f
         came(position - shown)
         shown = position
 
-    for attempt in range(1, TRIES + 1):
-        try:
-            _attempt(url, part, size, at)
-            return resumed
-        except Unreachable as error:
-            if attempt == TRIES:
-                if not _size(part):
-                    _forget(part)
-                    raise
-                raise IncompleteDownload(
-                    f"{error.reason}; {_size(part)} of {size or 'unknown'} bytes came in {TRIES} tries",
-                    "again: what came is kept, and a server that can goes on from there",
-                ) from None
-            time.sleep(pause * 2 ** (attempt - 1))
-    raise AssertionError("unreachable")
+    try:
+        _tried(lambda: _attempt(url, part, size, at), pause)
+    except Unreachable as error:
+        if not _size(part):
+            _forget(part)
+            raise
+        raise IncompleteDownload(
+            f"{error.reason}; {_size(part)} of {size or 'unknown'} bytes came in {TRIES} tries",
+            "again: what came is kept, and a server that can goes on from there",
+        ) from None
+    return resumed
 
 
 def _attempt(url: str, part: Path, size: int, at: Callable[[int], None]) -> None:
@@ -202,13 +237,11 @@ def _attempt(url: str, part: Path, size: int, at: Callable[[int], None]) -> None
         if response.status_code == 416:
             _forget(part)
             raise Unreachable(f"{plain(url)}: the server cannot go on from byte {have}")
-        if response.status_code in _TRY_AGAIN:
-            raise Unreachable(f"{plain(url)}: HTTP {response.status_code}")
-        if not response.ok:
+        _require(url, response)
+        if response.headers.get("Content-Type", "").startswith("text/html"):
             raise FetchError(
-                f"{plain(url)}: HTTP {response.status_code}",
-                "another --source or --index-url"
-                + (", or the proxy's settings" if response.status_code == 407 else ""),
+                f"{plain(url)}: a web page instead of {part.stem} (a network that asks you to sign in first?)",
+                "in a browser: sign in, then again; or another --source",
             )
         goes_on = response.status_code == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         if response.status_code == 206 and not goes_on:
@@ -254,36 +287,59 @@ def _size(part: Path) -> int:
     return part.stat().st_size if part.is_file() else 0
 
 
+class _Adapter(HTTPAdapter):
+    """Trusts what the system trusts, as pip does, besides what requests is told to."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs, ssl_context=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        return super().proxy_manager_for(proxy, **kwargs, ssl_context=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+
+
 @contextmanager
 def _answer(url: str, headers: Mapping[str, str]) -> Iterator[requests.Response]:
+    named = next((key for key in BUNDLES if os.environ.get(key)), "")
+    if named and urlsplit(url).scheme == "https" and not Path(os.environ[named]).exists():
+        raise FetchError(
+            f"{plain(url)}: {named} names {os.environ[named]}, which is not there",
+            f"{named} with the file of certificates that you mean, or without it",
+        )
+    ask = {"User-Agent": "gobuild", **headers}
     try:
-        with requests.get(url, headers={"User-Agent": "gobuild", **headers}, stream=True, timeout=TIMEOUT) as response:
-            yield response
+        with requests.Session() as session:
+            session.mount("https://", _Adapter())
+            with session.get(url, headers=ask, stream=True, timeout=TIMEOUT) as response:
+                yield response
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         # "from None": the text of these errors has the URL, with all that is in it.
-        raise Unreachable(f"{plain(url)}: {why(error)}", "the proxy's settings, if this network has one") from None
+        kind, words, hint = why(error)
+        raise kind(f"{plain(url)}: {words}", hint) from None
 
 
-_WHY: tuple[tuple[type[BaseException], str], ...] = (
-    (requests.exceptions.ProxyError, "the proxy does not let it through"),
-    (urllib3.exceptions.ProxyError, "the proxy does not let it through"),
-    (socket.gaierror, "the name is not known"),
-    (urllib3.exceptions.NameResolutionError, "the name is not known"),
-    (ssl.SSLCertVerificationError, "its certificate is not trusted"),
-    (requests.exceptions.SSLError, "no TLS connection"),
-    (ConnectionRefusedError, "connection refused"),
-    (requests.exceptions.ConnectTimeout, "no connection in time"),
-    (requests.exceptions.Timeout, "no answer in time"),
-    (urllib3.exceptions.TimeoutError, "no answer in time"),
-    (TimeoutError, "no answer in time"),
-    (requests.exceptions.TooManyRedirects, "too many redirects"),
-    (urllib3.exceptions.ProtocolError, "the connection broke"),
-    (ConnectionResetError, "the connection broke"),
+_PROXY = "the proxy's settings (HTTPS_PROXY, NO_PROXY), if this network has one"
+
+_WHY: tuple[tuple[type[BaseException], type[FetchError], str, str], ...] = (
+    (ssl.SSLCertVerificationError, FetchError, "its certificate is not trusted", CERTIFICATES),
+    (requests.exceptions.ProxyError, NoConnection, "the proxy does not let it through", _PROXY),
+    (urllib3.exceptions.ProxyError, NoConnection, "the proxy does not let it through", _PROXY),
+    (socket.gaierror, NoConnection, "the name is not known", _PROXY),
+    (urllib3.exceptions.NameResolutionError, NoConnection, "the name is not known", _PROXY),
+    (requests.exceptions.SSLError, FetchError, "no TLS connection", CERTIFICATES),
+    (ConnectionRefusedError, NoConnection, "connection refused", _PROXY),
+    (requests.exceptions.ConnectTimeout, NoConnection, "no connection in time", _PROXY),
+    (requests.exceptions.Timeout, Unreachable, "no answer in time", "again later"),
+    (urllib3.exceptions.TimeoutError, Unreachable, "no answer in time", "again later"),
+    (TimeoutError, Unreachable, "no answer in time", "again later"),
+    (requests.exceptions.TooManyRedirects, FetchError, "too many redirects", "another address"),
+    (ConnectionResetError, Unreachable, "the connection broke", "again later"),
+    (urllib3.exceptions.NewConnectionError, NoConnection, "no connection", _PROXY),
+    (urllib3.exceptions.ProtocolError, Unreachable, "the connection broke", "again later"),
 )
 
 
-def why(error: BaseException) -> str:
-    """The reason of a failed request in a few words, without its URL."""
+def why(error: BaseException) -> tuple[type[FetchError], str, str]:
+    """What a failed request means: the class, the reason in a few words without its URL, and what may cure it."""
     chain: list[BaseException] = []
     todo: list[object] = [error]
     while todo:
@@ -291,7 +347,7 @@ def why(error: BaseException) -> str:
         if isinstance(each, BaseException) and each not in chain:
             chain.append(each)
             todo += [each.__cause__, each.__context__, getattr(each, "reason", None), *each.args]
-    for kind, words in _WHY:
+    for kind, *meaning in _WHY:
         if any(isinstance(each, kind) for each in chain):
-            return words
-    return "no connection"
+            return cast("tuple[type[FetchError], str, str]", tuple(meaning))
+    return Unreachable, "no connection", _PROXY

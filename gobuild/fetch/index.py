@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gobuild import files
-from gobuild.errors import ConfigError, Unreachable
+from gobuild.errors import ConfigError, FetchError
 from gobuild.fetch import http
 from gobuild.model import GoVersion, Release, ReleaseFile
 
@@ -33,7 +33,7 @@ def fetch(url: str, *, origin: str, cache: Path) -> tuple[Release, ...]:
         cache: the cache's folder.
 
     Raises:
-        Unreachable: no answer, or no index.
+        Unreachable: no answer; FetchError: another answer than an index.
     """
     answer = http.read(url + QUERY)
     try:
@@ -41,10 +41,13 @@ def fetch(url: str, *, origin: str, cache: Path) -> tuple[Release, ...]:
     except ValueError:
         page = answer.lstrip()[:1] == b"<"
         what = "a web page (a network that asks you to sign in first?)" if page else "no JSON"
-        raise Unreachable(f"{http.plain(url)}: {what} instead of the index") from None
+        hint = "in a browser: sign in, then again; or another --index-url" if page else "another --index-url"
+        raise FetchError(f"{http.plain(url)}: {what} instead of the index", hint) from None
     releases = tuple(_releases(entries, origin))
     if not releases:
-        raise Unreachable(f"{http.plain(url)}: this is not go.dev's index, or an empty one")
+        raise FetchError(
+            f"{http.plain(url)}: this is not go.dev's index, or an empty one", "another --index-url, or --source wheel"
+        )
     document = {
         "url": http.plain(url),
         "asked": datetime.now(UTC).isoformat(timespec="seconds"),

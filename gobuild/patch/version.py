@@ -60,7 +60,8 @@ def write_version(tree: Tree, stamp: str) -> None:
     """
     if not _STAMP.fullmatch(stamp):
         raise PatchError(
-            f"{stamp!r} cannot be a toolchain's version", "go1.22.10-acme1: lower-case letters, digits and dots"
+            f"{stamp!r} cannot be a toolchain's version",
+            "go1.22.10-acme1.p3f9c2a1: small letters, digits and dots",
         )
     lines = (tree.read("VERSION") or b"").decode(errors="replace").split("\n")[1:]
     times = [line.split()[1:] for line in lines if line.split()[:1] == ["time"]]

@@ -71,7 +71,7 @@ def workflow(settings: Settings, job: Job) -> str:
     """
     if not settings.base_url.startswith("https://"):
         raise ConfigError("a workflow must know where the tree is served", "--base-url https://...")
-    for word in (settings.base_url, settings.series, settings.suffix):
+    for word in (settings.base_url, settings.series, settings.suffix, settings.source):
         if "${{" in word:
             raise ConfigError(f"{word!r} would be an expression in a workflow", "a word without ${{")
     return render(
@@ -81,6 +81,8 @@ def workflow(settings: Settings, job: Job) -> str:
         base_url=settings.base_url.rstrip("/"),
         name=settings.name,
         suffix=settings.suffix,
+        # By name: nobody is there at night to read that a second choice was made.
+        source="archive" if settings.source == "auto" else settings.source,
         series=settings.series,
         lines=",".join(job.lines),
         targets=",".join(job.targets),

@@ -28,6 +28,7 @@ HELP = {
     "profile": "static (CGO_ENABLED=0, stripped) or upstream",
     "bootstrap": "the folder of a Go toolchain to start from",
     "offline": "use only what the cache holds",
+    "no_fallback": "fail where go.dev cannot be reached, rather than take PyPI's release, which may be older",
     "dist": "where the archives go",
     "work": "where trees are built",
     "cache": "where downloads are kept",
