@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,6 @@ def test_an_unchanged_asset_is_one_file_in_both_generations(tmp_path: Path) -> N
     home = generations.home(site)
     assert (home / "1" / name).samefile(home / "2" / name)
     assert os.readlink(site) == ".site-generations/2"
-    assert (home / "2" / name).stat().st_mode & 0o222 == 0
 
 
 def test_the_same_again_changes_nothing(tmp_path: Path) -> None:
@@ -154,6 +154,33 @@ def test_old_generations_go_but_not_the_last_two(tmp_path: Path) -> None:
         published(site, tmp_path / "dist", base_url=f"https://go{number}.acme.example", bare=True)
     kept = sorted(path.name for path in generations.home(site).iterdir() if path.name.isdecimal())
     assert kept == ["3", "4", "5"]
+
+
+def test_modes_are_part_of_what_is_published(tmp_path: Path) -> None:
+    """Whatever the umask of a run: a web server reads all of the tree, also of one that an older gobuild has made."""
+    site, home = tmp_path / "site", tmp_path / ".site-generations"
+
+    def closed() -> set[str]:
+        wrong = {path: stat.S_IMODE(path.stat().st_mode) for path in (home, *site.resolve().rglob("*"), site.resolve())}
+        return {f"{path.name} {mode:o}" for path, mode in wrong.items() if mode != (0o755 if path.is_dir() else 0o644)}
+
+    toy_build(tmp_path / "dist")
+    old = os.umask(0o077)
+    try:
+        published(site, tmp_path / "dist")
+        assert not closed()
+        home.chmod(0o700)
+        for path in site.resolve().rglob("*"):
+            path.chmod(0o700 if path.is_dir() else 0o600)
+        assert published(site, tmp_path / "dist").changed
+        assert not closed()
+        (site.resolve() / "dl").chmod(0o750)  # one folder alone
+        assert published(site, tmp_path / "dist").changed and not closed()
+        (site.resolve() / "index.html").chmod(0o444)
+        assert published(site, tmp_path / "dist").changed and not closed()
+    finally:
+        os.umask(old)
+    assert not published(site, tmp_path / "dist").changed
 
 
 def test_what_a_killed_run_has_left_is_removed(tmp_path: Path) -> None:

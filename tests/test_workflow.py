@@ -126,7 +126,7 @@ def test_what_was_built_is_published_though_another_target_failed(document: Any)
     assert publish["if"] == "${{ !cancelled() && needs.build.result != 'skipped' }}"
     uses = [step.get("uses", "").partition("@")[0] for step in publish["steps"]]
     after = publish["steps"][uses.index("actions/download-artifact") + 1 :]
-    assert len(after) == 4
+    assert len(after) == 5
     assert all(step["if"].startswith("hashFiles('dist/*.gobuild.json') != ''") for step in after)
 
 
@@ -150,7 +150,7 @@ def _run(script: str, folder: Path, **variables: str) -> tuple[int, str, list[st
 
 
 def test_the_receivers_check_has_the_databases_key(document: Any, tmp_path: Path) -> None:
-    check, sends = _script(document, "Check what"), _script(document, "Publish and sign")
+    check, sends = _script(document, "Check what was p"), _script(document, "Publish and sign")
     assert _run(check, tmp_path, SUMDB="") == (0, "", ["verify-release", "site", "--key", "minisign.pub"])
     assert _run(check, tmp_path, SUMDB="n+1+k=")[2][-2:] == ["--sumdb", "n+1+k="]
     code, output, said = _run(sends, tmp_path, SUMDB="", SUMDB_KEY="secret", SIGN_KEY="")
@@ -158,6 +158,49 @@ def test_the_receivers_check_has_the_databases_key(document: Any, tmp_path: Path
     code, output, said = _run(sends, tmp_path, SUMDB="n+1+k=", SUMDB_KEY="secret", SIGN_KEY="")
     assert (code, output) == (0, "") and "--sumdb-key" in said
     assert not (tmp_path / "keys").exists()
+
+
+def test_what_was_fetched_is_checked_before_a_key_is_seen(document: Any, tmp_path: Path) -> None:
+    names = [step.get("name", "") for step in document["jobs"]["publish"]["steps"]]
+    fetch, check, sign = (
+        names.index(each) for each in names if each.startswith(("Fetch", "Check what was f", "Publish"))
+    )
+    assert fetch < check < sign
+    script = _script(document, "Check what was fetched")
+    (tmp_path / "site").mkdir()
+    assert _run(script, tmp_path, SUMDB="") == (0, "", [])
+    (tmp_path / "site" / "planted").touch()
+    said = ["verify-release", "site", "--key", "minisign.pub", "--signed-only", "--sumdb", "n+1+k="]
+    assert sorted(_run(script, tmp_path, SUMDB="n+1+k=")[2]) == sorted(said)
+
+
+@pytest.mark.parametrize("key", [True, False])
+def test_the_first_run_from_an_empty_server(document: Any, tmp_path: Path, key: bool) -> None:
+    """The steps themselves, with gobuild itself; rsync has nothing to fetch. And the second run, on what was made."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "gobuild").symlink_to(Path(sys.executable).with_name("gobuild"))
+    (tmp_path / "bin" / "rsync").write_text("#!/bin/sh\nexit 0\n")
+    (tmp_path / "bin" / "rsync").chmod(0o755)
+    words = [needs("minisign"), "-G", "-W", "-p", "minisign.pub", "-s", "secret"]
+    subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
+    own = {
+        "PATH": f"{tmp_path}/bin:/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "RUNNER_TEMP": str(tmp_path),
+        "INVOKE_GOBUILD_NAME": "go-acme",
+        "INVOKE_GOBUILD_BASE_URL": "https://go.acme.example",
+        "SIGN_KEY": (tmp_path / "secret").read_text() if key else "",
+        "SUMDB_KEY": "",
+        "SUMDB": "",
+    }
+    steps = ["Check what was f", "Publish and sign", *(["Check what was p"] if key else [])]
+    for stamp, before in (("go1.22.10-acme1.p1", ["Fetch"]), ("go1.27.3-acme1.p2", [])):
+        toy_build(tmp_path / "dist", stamp=stamp)
+        for name in [*before, *(steps if key else steps[1:])]:
+            argv = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", _script(document, name)]
+            seen = subprocess.run(argv, cwd=tmp_path, env=own, capture_output=True, text=True, check=False)
+            assert seen.returncode == 0, seen.stdout + seen.stderr
+    assert (tmp_path / "site/releases/go1.27.3-acme1.p2/index.html").is_file()
 
 
 def test_no_expression_stands_in_a_script(document: Any) -> None:

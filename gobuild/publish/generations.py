@@ -14,6 +14,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from gobuild.plan import LOCK
 
 KEPT = 2
 """Older generations that stay beside the served one: for a reader who is in one."""
+
+_FOLDER, _FILE = 0o755, 0o644
+"""The modes of all that is published."""
 
 SERVED = "served"
 """The file beside the generations with the highest number that was ever served."""
@@ -103,6 +107,7 @@ def change(site: Path, *, waiting: Callable[[str], None]) -> Iterator[Generation
     served(site)  # refused before anything is made
     with contextlib.ExitStack() as held, disk_full_is_ours(f"publishing to {site}"):
         _alone(held, site, waiting)
+        _mode(place, _FOLDER)
         before = served(site)
         _clean(site, before)
         whole = _numbered(place)
@@ -115,7 +120,8 @@ def change(site: Path, *, waiting: Callable[[str], None]) -> Iterator[Generation
             else:
                 made.tree.mkdir()
             yield made
-            made.changed = before is None or not same(before, made.tree)
+            repaired = _modes(made.tree)
+            made.changed = before is None or repaired or not same(before, made.tree)
             if made.changed:
                 _settle(made)
                 _serve(site, made, place / str(number))
@@ -165,10 +171,32 @@ def link_or_copy(old: Path, new: Path) -> None:
         shutil.copy2(old, new, follow_symlinks=False)
 
 
+def _modes(tree: Path) -> bool:
+    """Lets every web server read a tree, whatever umask it was made under.
+
+    Returns:
+        Whether a file that an older generation shares had another mode: both are repaired by that.
+    """
+    shared = False
+    for folder, _, names in os.walk(tree):
+        _mode(Path(folder), _FOLDER)
+        for path in (Path(folder) / name for name in names):
+            if not path.is_symlink() and _mode(path, _FILE):
+                shared |= path.stat().st_nlink > 1
+    return shared
+
+
+def _mode(path: Path, mode: int) -> bool:
+    wrong = stat.S_IMODE(path.stat().st_mode) != mode
+    if wrong:
+        path.chmod(mode)
+    return wrong
+
+
 def same(one: Path, other: Path) -> bool:
-    """Whether two trees have the same names with the same content; files that are one file are not read."""
+    """Whether two trees have the same names with the same modes and content; files that are one file are not read."""
     mine, theirs = _entries(one), _entries(other)
-    if mine.keys() != theirs.keys():
+    if one.stat().st_mode != other.stat().st_mode or mine.keys() != theirs.keys():
         return False
     for name, here in mine.items():
         there = theirs[name]
@@ -181,7 +209,9 @@ def same(one: Path, other: Path) -> bool:
         elif here.is_dir():
             if not same(Path(here), Path(there)):
                 return False
-        elif here.inode() != there.inode() and not filecmp.cmp(here, there, shallow=False):
+        elif here.inode() != there.inode() and (
+            here.stat().st_mode != there.stat().st_mode or not filecmp.cmp(here, there, shallow=False)
+        ):
             return False
     return True
 

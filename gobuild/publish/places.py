@@ -110,7 +110,6 @@ def place(offer: Offer, archive: Archive, tree: Path, note: Callable[[str], None
     note(f"{path.name}, {archive.size} bytes")
     with files.whole(path) as temporary:
         _copy(archive, temporary)
-        temporary.chmod(0o444)  # every generation shares this file: nobody shall write into it
     return path
 
 

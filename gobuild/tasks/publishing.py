@@ -104,6 +104,7 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
         "key": "the publisher's public key: a file of minisign's or OpenPGP's, from elsewhere than the tree",
         "sumdb": "the checksum database's public key: NAME+HASH+KEY",
         "stamp": "a release to check; may be given again (default: all)",
+        "signed_only": "check what is signed, and not the texts that publishing writes anew: tap, indexes",
         "json": "print the report as JSON",
     },
     iterable=["stamp"],
@@ -111,12 +112,26 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
     positional=["where"],
 )
 def verify_release(
-    _context: Context, where: str, key: str = "", sumdb: str = "", stamp: list[str] | None = None, json: bool = False
+    _context: Context,
+    where: str,
+    key: str = "",
+    sumdb: str = "",
+    stamp: list[str] | None = None,
+    signed_only: bool = False,
+    json: bool = False,
 ) -> None:
     """Checks a published tree from its signature down, as somebody who received it."""
     console = Console(stream=sys.stderr) if json else Console()
     with interruptible(), the_systems_no_is_ours("verifying"), console.stage("verify") as at:
-        report = receive.verify_release(where, key=_path(key), sumdb=sumdb, stamps=stamp or (), run=run, note=at.note)
+        report = receive.verify_release(
+            where,
+            key=_path(key),
+            sumdb=sumdb,
+            stamps=stamp or (),
+            signed_only=signed_only,
+            run=run,
+            note=at.note,
+        )
     if json:
         show.as_json(report, where)
     else:
