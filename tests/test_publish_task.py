@@ -11,7 +11,7 @@ from invoke.context import Context
 from needs import needs
 from site_fixtures import NEXT, SIGNER, STAMP, content_of, published, toy_build
 
-from gobuild.errors import ConfigError, FetchError, GobuildError, PublishError
+from gobuild.errors import ConfigError, FetchError, GobuildError, PublishError, VerifyError
 from gobuild.publish import generations, minisign
 from gobuild.publish.incoming import Rules
 from gobuild.publish.signing import Minisign
@@ -211,3 +211,11 @@ def test_without_bottles(dist: Path, tmp_path: Path) -> None:
     before = _said(tmp_path / "with")
     _publish(to="with", no_bottles=True)
     assert "bottle do" in before and _said(tmp_path / "with") == before
+
+
+def test_a_hostile_tap_is_refused_before_a_key_is_read(dist: Path, tmp_path: Path) -> None:
+    published(tmp_path / "site", dist)
+    with ((tmp_path / "site").resolve() / "homebrew-go-acme.git" / "config").open("a") as file:
+        file.write("[core]\n\tfsmonitor = evil\n")
+    with pytest.raises(VerifyError, match=r"homebrew-go-acme\.git/config is refused"):
+        _publish(to="site", sign_key="there-is-no-such-key")

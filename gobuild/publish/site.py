@@ -202,6 +202,17 @@ def _in_order(tree: Path) -> tuple[str, ...]:
         return ()
 
 
+def sound(site: Path) -> None:
+    """Refuses a tree by what stands in it, before a key is read.
+
+    Raises:
+        ConfigError, PublishError, VerifyError: there is no place for a tree; as `incoming.plain`.
+    """
+    tree = generations.served(site.expanduser().absolute())
+    if tree is not None:
+        incoming.plain(tree)
+
+
 def remembered(site: Path) -> str:
     """The public key of the checksum database that a tree has, "" where it has none.
 

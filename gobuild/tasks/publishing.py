@@ -75,6 +75,7 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
     standard = [settings.dist] if any(settings.dist.glob(f"*{ENDING}")) else []
     sources = [Path(each).expanduser() for each in from_ or ()] or standard
     with interruptible(), the_systems_no_is_ours(f"publishing to {to}"), console.stage("publish") as at:
+        site.sound(Path(to))
         signs = signer(_path(sign_key), _path(sign_password_file), gpg_user, run=run, variable=secrets.get)
         key = Signer.read(Path(sumdb_key).expanduser()) if sumdb_key else None
         sumdb = str(key.verifier) if key else site.remembered(Path(to).expanduser().absolute())
