@@ -1,0 +1,181 @@
+"""Papers that the publisher's own key signed, and that do not agree with one another: each rule alone must see it."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from site_fixtures import SIGNER, STAMP, toy_build
+
+from gobuild.errors import PublishError
+from gobuild.model import Report, Verdict
+from gobuild.publish import sumdb
+from gobuild.publish.note import Signer
+from gobuild.publish.offers import find
+from gobuild.publish.site import publish
+from gobuild.publish.supply import PROVENANCE, SBOM, SIGNED, SUMS, comment
+from gobuild.publish.tlog import Head, Log
+from gobuild.publish.ways import routes, ways
+from gobuild.receive import verify_release
+from gobuild.run import run
+
+pytestmark = pytest.mark.usefixtures("git")
+
+KEY = Signer(name="acme.example/sumdb", seed=bytes(32))
+DATABASE = f"proxy/sumdb/{KEY.name}"
+
+
+def _published(site: Path, *sources: Path, key: Signer | None = KEY) -> None:
+    publish(
+        sources,
+        site,
+        name="go-acme",
+        base_url="https://go.acme.example",
+        signer=SIGNER,
+        routes=routes(key=key, author="A <a@b.example>", note=lambda _: None),
+        ways=ways(KEY.verifier),
+        sumdb=str(KEY.verifier),
+    )
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    toy_build(folder / "dist")
+    _published(folder / "site", folder / "dist")
+    return folder
+
+
+@pytest.fixture
+def papers(made: Path, tmp_path: Path) -> Path:
+    """The folder of the release in a copy of the tree."""
+    shutil.copytree((made / "site").resolve(), tmp_path / "site")
+    (tmp_path / "pub").write_text(f"untrusted comment: x\n{SIGNER.secret.public.text}\n")
+    return tmp_path / "site" / "releases" / STAMP
+
+
+def _listed(papers: Path) -> dict[str, str]:
+    lines = (papers / SUMS).read_text().splitlines()
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
+def _sign(papers: Path, sums: dict[str, str], *, hashed: bool = True) -> None:
+    """Lists and signs what stands there now, as only the publisher's key can."""
+    if hashed:
+        sums |= {name: hashlib.sha256((papers / name).read_bytes()).hexdigest() for name in (SBOM, PROVENANCE)}
+    (papers / SUMS).write_text("".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
+    for name in SIGNED:
+        (papers / f"{name}.minisig").write_bytes(SIGNER.sign(papers / name, comment(STAMP, name)))
+
+
+def _file_more(papers: Path) -> None:
+    _sign(papers, _listed(papers) | {f"{STAMP}.plan9-386.tar.gz": "0" * 64})
+
+
+def _file_less(papers: Path) -> None:
+    _sign(papers, {name: digest for name, digest in _listed(papers).items() if not name.endswith(".src.tar.gz")})
+
+
+def _other_subject(papers: Path) -> None:
+    statement = json.loads((papers / PROVENANCE).read_text())
+    statement["subject"][0]["digest"]["sha256"] = "0" * 64
+    (papers / PROVENANCE).write_text(json.dumps(statement) + "\n")
+    _sign(papers, _listed(papers))
+
+
+def _no_statement(papers: Path) -> None:
+    (papers / PROVENANCE).write_text("")
+    _sign(papers, _listed(papers))
+
+
+def _component_gone(papers: Path) -> None:
+    bill = json.loads((papers / SBOM).read_text())
+    bill["components"] = [each for each in bill["components"] if "goenv-local" not in each["name"]]
+    (papers / SBOM).write_text(json.dumps(bill))
+    _sign(papers, _listed(papers))
+
+
+def _other_bill_than_listed(papers: Path) -> None:
+    (papers / SBOM).write_text((papers / SBOM).read_text() + "\n")
+    _sign(papers, _listed(papers), hashed=False)
+
+
+def _manifest_of_another_stamp(papers: Path) -> None:
+    dist = papers.parents[2] / "other"
+    toy_build(dist, stamp="go1.22.9-acme1.p1")
+    (found,) = find(dist)
+    (papers / found.manifest).write_bytes(found.text)
+    _sign(papers, _listed(papers) | {found.manifest: hashlib.sha256(found.text).hexdigest()})
+
+
+FORGED: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a file more": (_file_more, "coverage"),
+    "a file less": (_file_less, "coverage"),
+    "another subject": (_other_subject, "subjects"),
+    "no statement": (_no_statement, "subjects"),
+    "a component gone": (_component_gone, "components"),
+    "another bill than listed": (_other_bill_than_listed, "digest"),
+    "a manifest of another stamp": (_manifest_of_another_stamp, "manifest"),
+}
+
+
+def _verified(papers: Path) -> Report:
+    where = papers.parents[1]
+    return verify_release(
+        str(where), key=where.parent / "pub", sumdb=str(KEY.verifier), run=run, note=lambda _text: None
+    )
+
+
+@pytest.mark.parametrize(("forge", "name"), FORGED.values(), ids=FORGED)
+def test_signed_papers_that_disagree_are_found(papers: Path, forge: Callable[[Path], None], name: str) -> None:
+    assert _verified(papers).ok
+    forge(papers)
+    report = _verified(papers)
+    assert all(check.verdict is Verdict.OK for check in report.checks if check.name == "signature")
+    assert name in {check.name for check in report.failed}
+
+
+def _log(tree: Path, records: list[bytes]) -> None:
+    """Another log over the same version, whole and signed."""
+    folder = tree / DATABASE
+    shutil.rmtree(folder)
+    log = Log()
+    for number, record in enumerate(records):
+        version = record.split(b" ")[1].decode()
+        sumdb._publish(folder, log, number, {version: log.append(record)}, KEY)
+
+
+def test_a_module_that_was_logged_with_another_hash_is_found(papers: Path) -> None:
+    tree = papers.parents[1]
+    (record,) = sumdb.existing(tree, KEY.verifier).log.records
+    at = record.index(b"h1:") + 3
+    _log(tree, [record[:at] + b"AAAA" + record[at + 4 :]])
+    assert [check.name for check in _verified(papers).failed] == ["h1"]
+
+
+def test_a_module_that_the_given_database_never_logged_is_found(papers: Path) -> None:
+    tree = papers.parents[1]
+    (record,) = sumdb.existing(tree, KEY.verifier).log.records
+    _log(tree, [record.replace(STAMP.encode(), b"go1.22.9-acme1.p1")])
+    assert [check.name for check in _verified(papers).failed] == ["h1"]
+
+
+def test_a_lookup_with_the_head_of_another_log_is_found(papers: Path) -> None:
+    """Its record is the right one, its head is signed: and it is of a log that nobody else sees."""
+    (lookup,) = (papers.parents[1] / DATABASE / "lookup" / "golang.org").iterdir()
+    frame = lookup.read_bytes().partition(b"\n\n")[0] + b"\n\n"
+    lookup.write_bytes(frame + KEY.sign(Head(size=1, root=bytes(32)).text()))
+    (failed,) = (check for check in _verified(papers).failed if check.name == "tree head")
+    assert "has the head of another log" in failed.seen
+
+
+def test_a_tree_with_a_database_goes_on_with_it_alone(made: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    _published(site, made / "dist")
+    toy_build(tmp_path / "two", stamp="go1.27.3-acme1.p2")
+    with pytest.raises(PublishError, match="so nobody could download it"):
+        _published(site, tmp_path / "two", key=None)
+    with pytest.raises(PublishError, match=r"the tree has the checksum database acme\.example/sumdb, not other"):
+        _published(site, tmp_path / "two", key=Signer(name="other.example/sumdb", seed=bytes(32)))
