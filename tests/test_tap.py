@@ -312,8 +312,11 @@ def test_what_is_published_later_is_newer_whatever_its_digest(tmp_path: Path, wh
             text, version = formula_in(there, name), f"1.22.10-gobuild.{digest}"
             assert version_in(text) == version
             scheme = scheme_in(text)
-            # As brew compares (formula.rb, version_scheme; keg.rb): the scheme first, then the version.
+            # As brew compares: the scheme first, then the version (keg.rb, scheme_and_version). Where it is the same,
+            # `brew audit` of 6.0.18 says "Stable: version should not decrease (from A to B)"; where it leaps,
+            # "`version_scheme` should only increment by 1".
             assert not schemes or (scheme, order.key(version)) > (schemes[-1], order.key(was))
+            assert scheme - (schemes[-1] if schemes else 0) in (0, 1)
             receipt = _receipt(bottles / f"{name}-{version}.x86_64_linux.bottle.tar.gz")
             assert receipt["source"]["versions"]["version_scheme"] == scheme
         schemes, was = [*schemes, scheme], version
