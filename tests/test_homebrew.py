@@ -15,6 +15,7 @@ from gobuild.errors import ConfigError
 from gobuild.model import TARGETS, GoVersion, Target
 from gobuild.publish.homebrew import (
     Download,
+    Place,
     Poured,
     Recipe,
     address,
@@ -284,6 +285,12 @@ def test_livecheck_calls_no_formula_outdated_that_waits_for_a_platform() -> None
 def test_what_is_no_formula_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         text(replace(RECIPE, **change))
+
+
+def test_a_password_in_a_url_is_neither_published_nor_printed() -> None:
+    with pytest.raises(ConfigError, match="names a user") as caught:
+        Place(archives="https://ann:hunter2@dl.example.com/go")
+    assert "hunter2" not in str(caught.value)
 
 
 def test_hostile_urls_are_text(tmp_path: Path) -> None:

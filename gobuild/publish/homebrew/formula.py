@@ -183,6 +183,9 @@ def served(url: str) -> str:
     Raises:
         ConfigError: it has a character that one of them would act upon.
     """
+    if "@" in urlsplit(url).netloc:
+        where = urlsplit(url).hostname or "it"  # never the URL itself: it may hold a password
+        raise ConfigError(f"the URL at {where} names a user, and all of it would be published", "one without USER@")
     if not _URL.fullmatch(url) or not urlsplit(url).path.lstrip("/").isascii() or ".." in url.split("/"):
         raise ConfigError(f"{url!r} is no URL for a tap", "https://HOST/PATH, other characters as %XX")
     return url
