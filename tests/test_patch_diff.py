@@ -219,6 +219,38 @@ def test_already_upstream(tmp_path: Path) -> None:
     assert (root / "a.go").read_text() == new
 
 
+def test_a_file_may_come_again_in_one_patch(tmp_path: Path) -> None:
+    second = GO.replace("y()", "why()")
+    new = "diff --git a/n.sh b/n.sh\nnew file mode 100755\n--- /dev/null\n+++ b/n.sh\n@@ -0,0 +1 @@\n+#!/bin/sh\n"
+    words = "From 1234 Mon Sep 17 00:00:00 2001\nSubject: [PATCH 2/2] more\n\n---\n"
+    again = diff(second, second.replace("why()", "wherefore()")) + diff("#!/bin/sh\n", "#!/bin/sh\ntrue\n", "n.sh")
+    patches = series_of(tmp_path / "s", diff(GO, second) + new + "-- \n2.39.5\n\n" + words + again)
+    root = tree(tmp_path / "go", a_go=GO)
+    (outcome,) = apply(root, patches).outcomes
+    assert outcome.files == ("a.go", "n.sh")
+    assert (root / "a.go").read_text() == GO.replace("y()", "wherefore()")
+    assert (root / "n.sh").read_text() == "#!/bin/sh\ntrue\n"
+    assert (root / "n.sh").stat().st_mode & 0o777 == 0o755
+    (outcome,) = apply(root, patches).outcomes
+    assert outcome.state is State.ALREADY_UPSTREAM
+    half = tree(tmp_path / "half", a_go=second)
+    refusal(half, tmp_path / "s2", diff(GO, second) + new + again)
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("test/fixedbugs/a.go", "a wheel has no test, api and doc folders"),
+        ("cmd/a.go", "src/cmd/a.go is there"),
+        ("go/src/cmd/a.go", "src/cmd/a.go is there"),
+        ("src/none.go", "refresh the patch"),
+    ],
+)
+def test_a_file_that_is_not_there_is_told_with_its_cause(tmp_path: Path, path: str, says: str) -> None:
+    root = tree(tmp_path / "go", src__cmd__a_go=GO)
+    assert says in refusal(root, tmp_path / "s", diff(GO, GO.replace("y()", "why()"), path)).hint
+
+
 def test_half_upstream_is_an_error(tmp_path: Path) -> None:
     new = GO.replace("y()", "why()")
     root = tree(tmp_path / "go", a_go=new, b_go=GO)
@@ -286,8 +318,9 @@ def named(old: str, new: str) -> str:
         (named("a/x/.GIT/config", "b/x/.GIT/config"), "git's own"),
         (named('"a/x\\303\\244"', '"b/x\\303\\244"'), "does not read a/PATH"),
         (named("a/x", "b/y"), "renames x to y"),
+        (named("a/go/src/x", "b/src/x"), "line 2: names one file go/src/x and src/x"),
         (named("/dev/null", "/dev/null"), "no name"),
-        (named("a/x", "b/x") + named("a/x", "b/x"), "x twice"),
+        ("--- a/x\n+++ b/x\n@@ -1,3 +1,3 @@\n \ta\n\tb\n-c\n+C\n", "line 5 is no line of a diff: '\\tb'"),
         ("--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n a\n-b\n", "no whole unified diff"),
         ("--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n+lost\n", "goes on at line 6"),
         ("--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n a\n b\n", "changes nothing"),

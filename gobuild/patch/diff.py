@@ -61,7 +61,7 @@ class Diff:
 
     Attributes:
         description: the prose that stands before it.
-        files: what it does, file by file.
+        files: what it does, file by file, in order: a file may come again.
         content: the .patch file's bytes; its digest is the patch's.
     """
 
@@ -79,7 +79,8 @@ class Diff:
             PatchError: a file or a hunk does not fit.
         """
         try:
-            results = [_apply(file, tree) for file in self.files]
+            with tree.trial():
+                said = [_noted(file, tree, self.modes.get(file.path)) for file in self.files]
         except PatchError:
             if not self._undoes(tree):
                 raise
@@ -88,22 +89,33 @@ class Diff:
                 state=State.ALREADY_UPSTREAM,
                 evidence=f"every line this patch would write stands in the source, where it would write it: {places}",
             )
-        for file, (content, _) in zip(self.files, results, strict=True):
-            if content is None:
-                tree.delete(file.path)
-            else:
-                tree.write(file.path, content, executable=file.executable)
         return Change(
             state=State.APPLIED,
-            evidence="; ".join(said for _, said in results),
-            files=tuple(sorted(file.path for file in self.files)),
+            evidence="; ".join(said),
+            files=tuple(sorted({file.path for file in self.files})),
         )
+
+    @property
+    def modes(self) -> dict[str, bool]:
+        """The files of which it says whether they can be run."""
+        return {file.path: file.executable for file in self.files if file.executable is not None}
 
     def _undoes(self, tree: Tree) -> bool:
         try:
-            return all(_undone(file, tree) for file in self.files)
+            with tree.trial(keep=False):
+                return all(_undone(file, tree) for file in reversed(self.files))
         except PatchError:
             return False
+
+
+def _noted(file: FileDiff, tree: Tree, executable: bool | None = None) -> str:
+    """Notes a file's new content, and says a few words on it."""
+    content, said = _apply(file, tree)
+    if content is None:
+        tree.delete(file.path)
+    else:
+        tree.write(file.path, content, executable=executable)
+    return said
 
 
 def _undone(file: FileDiff, tree: Tree) -> bool:
@@ -113,10 +125,10 @@ def _undone(file: FileDiff, tree: Tree) -> bool:
         PatchError: it does not.
     """
     back = file.reversed()
-    _apply(back, tree)
+    content = tree.read(file.path) or b""
+    _noted(back, tree)
     if file.creates or file.deletes:
         return True
-    content = tree.read(file.path) or b""
     text = Text(lines_of(content), file.path)
     for hunk, at in zip(file.hunks, back.places(content), strict=True):
         # Lines of context stand in many places: without a line of its own, a hunk does not show where it was applied.
@@ -136,7 +148,7 @@ def _apply(file: FileDiff, tree: Tree) -> tuple[bytes | None, str]:
             )
         return b"".join(line for hunk in file.hunks for line in hunk.new), f"added {file.path}"
     if current is None:
-        raise Misfit(f"changes {file.path}, which this source does not have", REFRESH, whole)
+        raise Misfit(f"changes {file.path}, which this source does not have", _absent(file.path, tree), whole)
     lines = lines_of(current)
     result: list[bytes] = []
     end, moved = 0, 0
@@ -153,6 +165,24 @@ def _apply(file: FileDiff, tree: Tree) -> tuple[bytes | None, str]:
         return None, f"deleted {file.path}"
     many = f"{len(file.hunks)} hunk" + "s" * (len(file.hunks) > 1)
     return b"".join(result), f"{many} in {file.path}" + (f" ({moved} moved)" if moved else "")
+
+
+def _absent(path: str, tree: Tree) -> str:
+    """What may help where a source does not have a file."""
+    if path.startswith(("test/", "api/", "doc/")) and not tree.names(path.split("/", maxsplit=1)[0]):
+        return "a wheel has no test, api and doc folders: take a source that has, --source archive or git+URL"
+    below = f"src/{path}"
+    deeper = [path.split("/", count)[-1] for count in range(1, path.count("/") + 1)]
+    if (fits := next((one for one in (below, *deeper) if _has(tree, one)), None)) is not None:
+        return f"{fits} is there: its paths are to be relative to GOROOT, with a/ and b/ in front"
+    return REFRESH
+
+
+def _has(tree: Tree, path: str) -> bool:
+    try:
+        return tree.read(path) is not None
+    except PatchError:
+        return False
 
 
 def lines_of(content: bytes) -> list[bytes]:

@@ -36,7 +36,7 @@ def does(repository: Repository, commit: Commit, patch: Patch) -> bool:
     paths = tuple(file.path for file in diffs)
     if diffs and set(paths) != set(changes):
         return False
-    modes = {file.path: _mode(file) for file in diffs}
+    modes = {file.path: _mode(file) for file in diffs if _mode(file)}
     with laid_out(repository, commit.parent, paths) as root:
         tree = Tree(root)
         outcome = trial(patch, tree, keep=True)

@@ -93,6 +93,9 @@ def _refreshed(patch: Patch, tree: Tree) -> Refreshed:
     path = patch.folder / patch.file
     if done.state is not State.APPLIED:
         return Refreshed(name=patch.name, path=path, said=str(done.state))
+    if len({file.path for file in diff.files}) < len(diff.files):
+        said = "changes a file more than once: export it from a workbench to have it anchored anew"
+        return Refreshed(name=patch.name, path=path, said=said)
     moved = {
         file.path: anchor
         for file in diff.files

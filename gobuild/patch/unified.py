@@ -32,6 +32,8 @@ REFUSED = (
 )
 """Lines of git's extended header (git-diff(1), "generating patch text with -p") that ask for more than lines."""
 
+_NO_RENAMES = "make it by git format-patch --no-renames, which deletes the one and adds the other"
+
 MODES = {"100644": False, "100755": True}
 """The modes a file may have, and whether it can be run. All others are links and submodules."""
 
@@ -72,15 +74,23 @@ def read(content: bytes, *, strip: int | None = None) -> Diff:
     try:
         raw = PatchSet.from_string(body)
     except UnidiffParseError as error:
-        raise PatchError(
-            f"is no whole unified diff: {str(error).strip()}", "make it again by git format-patch"
-        ) from error
+        raise _broken(error, body, prose.count("\n")) from error
     source = _Source(lines=body.split("\n"), before=prose.count("\n"), strip=strip)
     files = tuple(_located(entry, source) for entry in raw)
-    paths = [file.path for file in files]
-    if twice := sorted({path for path in paths if paths.count(path) > 1}):
-        raise PatchError(f"has {twice[0]} twice", "one patch changes a file once: join the two, or make two patches")
     return Diff(description=_said(prose, strip), files=files, content=content)
+
+
+def _broken(error: UnidiffParseError, body: str, before: int) -> PatchError:
+    """What is wrong with a diff that cannot be read, with the line of a hunk that lost a blank."""
+    said = str(error).strip()
+    lost = said.removeprefix("Hunk diff line expected: ").rstrip("\n")
+    lines = body.split("\n")
+    if lost != said and lost in lines:
+        return PatchError(
+            f"line {before + lines.index(lost) + 1} is no line of a diff: {lost!r}: has it lost the blank in front?",
+            "a line of context begins with a blank: make it again by git format-patch",
+        )
+    return PatchError(f"is no whole unified diff: {said}", "make it again by git format-patch")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +121,13 @@ def _file(raw: PatchedFile, source: _Source) -> FileDiff:
     named = next((name for name in (raw.target_file, raw.source_file) if name != NOWHERE), NOWHERE)
     for start, does in REFUSED:
         if any(line.startswith(start) for line in info) or (raw.is_binary_file and "binary" in does):
-            raise PatchError(f"{does}: {named}", "a patch may change, add and delete text files, nothing else")
+            hint = "a patch may change, add and delete text files, nothing else"
+            hint = (
+                "make it by git format-patch --no-renames: delete and add"
+                if "copies" in does or "ren" in does
+                else hint
+            )
+            raise PatchError(f"{does}: {named}", hint)
     modes = [match[1] for line in info if (match := _MODE.match(line))]
     if strange := next((mode for mode in modes if mode not in MODES), None):
         raise PatchError(f"makes {named} a file of mode {strange}", "no links and no submodules: plain files only")
@@ -120,7 +136,11 @@ def _file(raw: PatchedFile, source: _Source) -> FileDiff:
     if not path:
         raise PatchError("changes a file that has no name", "make it again by git format-patch")
     if old and new and old != new:
-        raise PatchError(f"renames {old} to {new}", "delete the one and add the other")
+        if old.endswith(f"/{new}") or new.endswith(f"/{old}"):
+            raise PatchError(
+                f"names one file {old} and {new}", "make both names as deep: git diff, or diff -ur a b with two folders"
+            )
+        raise PatchError(f"renames {old} to {new}", _NO_RENAMES)
     hunks = tuple(_hunk(entry, number, path, source) for number, entry in enumerate(raw, 1))
     for hunk in hunks:
         bare = hunk.old_line > 1 and not hunk.leading and not hunk.trailing

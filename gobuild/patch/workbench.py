@@ -173,7 +173,7 @@ class _Chain:
 
     def _commit(self, patch: Patch, outcome: Outcome) -> None:
         diffs = patch.operation.files if isinstance(patch.operation, Diff) else ()
-        modes = {file.path: file.executable for file in diffs}
+        modes = patch.operation.modes if isinstance(patch.operation, Diff) else {}
         for path in outcome.files:
             self.repository.put(path, self.tree.read(path), executable=modes.get(path))
         said = letter.read(patch.description, patch.name) if diffs else edit_letter(patch, outcome.evidence)
