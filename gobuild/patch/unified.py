@@ -121,13 +121,8 @@ def _file(raw: PatchedFile, source: _Source) -> FileDiff:
     named = next((name for name in (raw.target_file, raw.source_file) if name != NOWHERE), NOWHERE)
     for start, does in REFUSED:
         if any(line.startswith(start) for line in info) or (raw.is_binary_file and "binary" in does):
-            hint = "a patch may change, add and delete text files, nothing else"
-            hint = (
-                "make it by git format-patch --no-renames: delete and add"
-                if "copies" in does or "ren" in does
-                else hint
-            )
-            raise PatchError(f"{does}: {named}", hint)
+            whole = "a patch may change, add and delete text files, nothing else"
+            raise PatchError(f"{does}: {named}", _NO_RENAMES if does.startswith(("renames", "copies")) else whole)
     modes = [match[1] for line in info if (match := _MODE.match(line))]
     if strange := next((mode for mode in modes if mode not in MODES), None):
         raise PatchError(f"makes {named} a file of mode {strange}", "no links and no submodules: plain files only")
