@@ -4,16 +4,19 @@ A toolchain that was verified and packed goes in; its archives, byte for byte, a
 It neither builds nor delivers.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
-from gobuild import files, package, store
-from gobuild.errors import PackageError
+from gobuild import files, package, resources, store
+from gobuild.errors import ConfigError, PackageError
 from gobuild.model import Report, Toolchain
 from gobuild.package import manifest
+from gobuild.plan import Plan
 from gobuild.session import Prepared
 from gobuild.settings import Settings
 from gobuild.store import Entry, Store
@@ -73,16 +76,39 @@ def keys(prepared: Prepared, settings: Settings) -> dict[str, str]:
     return {name: store.key(builder=name, **parts) for name in BUILDERS["auto"]}
 
 
+DECIDING = (
+    "archives", "build", "data", "fetch", "files", "gocommand", "goversion", "keeping", "making", "measure", "model",
+    "package", "patch", "pipeline", "resources", "run", "session", "store", "verify",
+)  # fmt: skip
+"""The modules and folders of gobuild that decide a byte of a toolchain or a word of its report; the others do not."""
+
+ADDED = ("gowrap",)
+"""The folders of templates/ that go into toolchains."""
+
+LIBRARIES = ("ast-grep-py", "unidiff", "pyelftools", "capstone", "asn1crypto", "cryptography")
+"""The libraries that edit source, or read what is checked."""
+
+
 @cache
 def ourselves() -> str:
-    """Gobuild's version, and the dirhash of its code and data: two of one version may still do things differently.
+    """Gobuild's version, those of the libraries that decide anything, and the dirhash of its own files that do.
 
     Once a process: what it runs is what it has loaded.
     """
-    root = Path(__file__).parent
-    parts = (*root.rglob("*.py"), *(root / "data").iterdir())
-    names = (path.relative_to(root).as_posix() for path in parts if path.is_file())
-    return f"{installed('gobuild')}, {files.dirhash(root, names)}"
+    versions = ", ".join(f"{name} {installed(name)}" for name in ("gobuild", *LIBRARIES))
+    return f"{versions}, {fingerprint(Path(__file__).parent, resources.folder('templates'))}"
+
+
+def fingerprint(package: Path, templates: Path) -> str:
+    """The dirhashes of what decides bytes and reports, in gobuild's own folder and in that of its templates."""
+    parts = [path for name in DECIDING for path in (package / name, package / f"{name}.py")]
+    added = [templates / name for name in ADDED]
+    return f"{files.dirhash(package, _names(package, parts))}, {files.dirhash(templates, _names(templates, added))}"
+
+
+def _names(root: Path, parts: Iterable[Path]) -> list[str]:
+    found = [path for part in parts for path in (part, *part.rglob("*")) if path.is_file()]
+    return [path.relative_to(root).as_posix() for path in found if "__pycache__" not in path.parts]
 
 
 def keep(kept: Store, prepared: Prepared, settings: Settings, done: Finished) -> None:
@@ -90,7 +116,7 @@ def keep(kept: Store, prepared: Prepared, settings: Settings, done: Finished) ->
     facts = {
         "stamp": prepared.plan.stamp,
         "target": str(prepared.plan.target),
-        "state": manifest.state(done.toolchain, done.tree),
+        "state": manifest.state(_nowhere(done.toolchain), done.tree, prepared.plan.job),
         "checks": manifest.told(done.report),
         "pinned": done.pinned,
         "run": done.run,
@@ -98,6 +124,61 @@ def keep(kept: Store, prepared: Prepared, settings: Settings, done: Finished) ->
     packed = {path.name: path for path in done.packed}
     # Linked, not copied: distpack never writes into an archive of its, it makes another.
     kept.put(KIND, keys(prepared, settings)[done.toolchain.builder], packed, facts, link=True)
+
+
+def _nowhere(toolchain: Toolchain) -> Toolchain:
+    """The same without the folders that say something of this machine alone."""
+    bootstrap = replace(toolchain.bootstrap, goroot=Path(toolchain.bootstrap.goroot.name))
+    toolchain = replace(toolchain, bootstrap=bootstrap)
+    return _from(toolchain, "") if toolchain.source.source.kind == "local" else toolchain
+
+
+def _from(toolchain: Toolchain, location: str) -> Toolchain:
+    source = replace(toolchain.source.source, location=location)
+    return replace(toolchain, source=replace(toolchain.source, source=source))
+
+
+def refuse_another(kept: Store, prepared: Prepared, settings: Settings) -> None:
+    """Refuses a build whose version another one has already: go's build cache would take one compiler for the other.
+
+    With {id} in the suffix no two have the same.
+
+    Raises:
+        ConfigError: dist/, the work folder or the store know another.
+    """
+    plan, identity = prepared.plan, prepared.reached.catalog.identity
+    if not settings.suffix or "{id}" in settings.suffix:
+        return
+    kind = {"": "archive", "wheel": "wheel"}.get(identity) or ("git" if identity.startswith("git:") else "local")
+    ours = (
+        str(plan.release.version),
+        (kind, identity if kind in ("git", "local") else ""),
+        sorted((each.name, each.sha256) for each in prepared.patches),
+        [plan.profile.name, plan.profile.cgo, plan.profile.ldflags],
+    )
+    for place, document in _known(kept, plan):
+        if manifest.decides(document) != ours:
+            raise ConfigError(
+                f"{place} has another build that calls itself {plan.stamp}",
+                f"--suffix {settings.suffix}.{{id}}, which changes with what is built; or remove the other one",
+            )
+
+
+def _known(kept: Store, plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The builds of this stamp and target that can be seen from here, each with the name of its place."""
+    with suppress(PackageError, OSError):
+        yield str(plan.dist), manifest.read(plan.manifest)
+    with suppress(PackageError, OSError):
+        yield str(plan.job), _document(*manifest.recall(plan.state))
+    for held in store.entries(kept.folder):
+        facts = held.entry.facts
+        if (held.entry.kind, facts.get("stamp"), facts.get("target")) == (KIND, plan.stamp, str(plan.target)):
+            with suppress(PackageError, KeyError, TypeError):
+                yield f"the store ({kept.folder.root})", _document(*manifest.toolchain_of(facts["state"], plan.job))
+
+
+def _document(toolchain: Toolchain, tree: str) -> dict[str, Any]:
+    return manifest.outer(toolchain, Report(checks=()), (), tree=tree, run={})
 
 
 def recall(kept: Store, prepared: Prepared, settings: Settings, into: Path) -> Finished | None:
@@ -114,14 +195,14 @@ def recall(kept: Store, prepared: Prepared, settings: Settings, into: Path) -> F
         builders = BUILDERS["make.bash"]  # as in `Making`: the word says what to start from
     found = (kept.get(KIND, of[builder]) for builder in builders)
     entry = next((each for each in found if each), None)
-    return _finished(kept, entry, prepared, into) if entry else None
+    return _finished(kept, entry, prepared, settings, into) if entry else None
 
 
-def _finished(kept: Store, entry: Entry, prepared: Prepared, into: Path) -> Finished | None:
+def _finished(kept: Store, entry: Entry, prepared: Prepared, settings: Settings, into: Path) -> Finished | None:
     plan, facts = prepared.plan, entry.facts
     names = package.names(plan.stamp, plan.target.dashed)
     try:
-        toolchain, tree = manifest.toolchain_of(facts["state"])
+        toolchain, tree = manifest.toolchain_of(facts["state"], plan.job)
         report, pinned, run = manifest.report_of(facts["checks"]), bool(facts["pinned"]), dict(facts["run"])
         if set(entry.files) != set(names) or not report.ok:
             raise PackageError("its files or its checks are not a finished toolchain's")
@@ -130,6 +211,8 @@ def _finished(kept: Store, entry: Entry, prepared: Prepared, into: Path) -> Fini
     except (PackageError, KeyError, TypeError, ValueError) as error:
         kept.say(f"the store's toolchain {entry.key[:12]} cannot be used: {getattr(error, 'reason', error)}")
         return None
+    if toolchain.source.source.kind == "local":
+        toolchain = _from(toolchain, str(Path(settings.source).expanduser().resolve()))
     for name in names:
         kept.place(entry, name, into / name)
     return Finished(

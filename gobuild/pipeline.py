@@ -83,6 +83,7 @@ def build(session: Session) -> Built:
         plan = prepared.plan
         files.usable(plan.dist, DIST_ROOM, "the archives")
         with files.alone(plan.lock, f"building {plan.stamp} for {plan.target} in {plan.job}"), scratch_goes(plan):
+            keeping.refuse_another(store, prepared, session.settings)
             if not session.settings.fresh:
                 with clock.stage("store"):
                     kept = keeping.recall(store, prepared, session.settings, plan.scratch / "kept")

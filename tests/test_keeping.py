@@ -4,13 +4,14 @@ import contextlib
 import errno
 import io
 import os
+import shutil
 import tarfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gobuild import fetch, files, keeping, package, patch, pipeline
+from gobuild import fetch, files, keeping, package, patch, pipeline, resources
 from gobuild.console import Console
 from gobuild.errors import ConfigError, DiskFull, FetchError, GobuildError, ToolMissing, Unreachable, VerifyError
 from gobuild.keeping import Finished
@@ -29,6 +30,7 @@ from gobuild.model import (
     Toolchain,
     Verdict,
 )
+from gobuild.package import manifest
 from gobuild.session import Prepared, Session, prepare
 from gobuild.settings import Settings
 from gobuild.store import Entry, Store
@@ -46,7 +48,9 @@ def session(tmp_path: Path, toy_tree: Path, bootstrap: Path) -> Session:
 def _finished(prepared: Prepared, folder: Path, builder: str = "make.bash") -> Finished:
     plan, folder = prepared.plan, folder / builder
     folder.mkdir(exist_ok=True)
-    source = Source(release=plan.release, root=plan.tree, kind="local", location="here", digest="h1:x")
+    source = Source(
+        release=plan.release, root=plan.tree, kind="local", location="", digest=prepared.reached.catalog.identity
+    )
     bootstrap = Bootstrap(goroot=folder, version=GoVersion.parse("1.22.10"), origin="PyPI", digest="sha256:0")
     toolchain = Toolchain(
         source=PatchedSource(source=source, outcomes=(), stamp=plan.stamp), target=plan.target, host=plan.host,
@@ -75,7 +79,105 @@ def test_what_comes_back_is_what_went_in(session: Session, tmp_path: Path) -> No
     assert again is not None
     assert again.kept
     assert [path.read_bytes() for path in again.packed] == [path.read_bytes() for path in done.packed]
-    assert replace(again, packed=done.packed, kept="") == done
+    bootstrap = replace(done.toolchain.bootstrap, goroot=Path("make.bash"))  # which folder it was is nobody's business
+    source = replace(done.toolchain.source.source, location=session.settings.source)
+    made = replace(done.toolchain, bootstrap=bootstrap, source=replace(done.toolchain.source, source=source))
+    assert replace(again, packed=done.packed, kept="") == replace(done, toolchain=made)
+
+
+def test_no_folder_of_this_machine_gets_into_a_store_that_is_shared(session: Session, tmp_path: Path) -> None:
+    prepared, shared = prepare(session), tmp_path / "shared"
+    store = Store.open(tmp_path / "store", shared=str(shared), say=print)
+    done = _finished(prepared, tmp_path)
+    source = replace(done.toolchain.source.source, location=session.settings.source)
+    made = replace(
+        done.toolchain, source=replace(done.toolchain.source, source=source), packer=prepared.plan.tools / "distpack"
+    )
+    keeping.keep(store, prepared, session.settings, replace(done, toolchain=made))
+    stored = [path for path in (*shared.rglob("*"), *(tmp_path / "store").rglob("*")) if path.is_file()]
+    assert len(stored) > len(done.packed)
+    for path in stored:
+        assert str(tmp_path).encode() not in path.read_bytes(), path
+    other = replace(prepared, plan=replace(prepared.plan, job=tmp_path / "elsewhere/job"))
+    again = keeping.recall(store, other, session.settings, tmp_path / "back")
+    assert again is not None
+    assert again.toolchain.goroot == tmp_path / "elsewhere/job/go"
+    assert again.toolchain.packer == tmp_path / "elsewhere/job/host/distpack"
+    assert again.toolchain.source.source.location == session.settings.source
+
+
+@pytest.mark.parametrize("place", ["dist", "work", "the store"])
+def test_a_stamp_that_another_build_has_is_refused_before_any_work(
+    session: Session, toy_tree: Path, tmp_path: Path, place: str
+) -> None:
+    prepared, store = prepare(session), fetch.store(session.settings, session.console.warn)
+    done = _finished(prepared, tmp_path)
+    plan = prepared.plan
+    if place == "dist":
+        document = manifest.outer(done.toolchain, done.report, (), tree="h1:x", run={})
+        files.write(plan.manifest, manifest.text(document))
+    elif place == "work":
+        manifest.keep(done.toolchain, "h1:x", plan.state)
+    else:
+        keeping.keep(store, prepared, session.settings, done)
+    keeping.refuse_another(store, prepared, session.settings)  # the same build may be made again
+    (toy_tree / "src/new.go").write_text("package new\n")
+    with pytest.raises(ConfigError, match=r"another build that calls itself go1\.22\.10-toy") as caught:
+        pipeline.build(session)
+    assert "--suffix toy.{id}" in caught.value.hint
+    assert not plan.tree.exists()
+    by_id = replace(session.settings, suffix="toy.{id}")
+    keeping.refuse_another(store, prepare(replace(session, settings=by_id)), by_id)
+
+
+def _ours(tmp_path: Path) -> tuple[Path, Path]:
+    package, templates = tmp_path / "gobuild", tmp_path / "templates"
+    quiet = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(Path(keeping.__file__).parent, package, ignore=quiet)
+    shutil.copytree(resources.folder("templates"), templates, ignore=quiet)
+    return package, templates
+
+
+def test_the_key_changes_with_what_decides_bytes_or_the_report_and_with_nothing_else(tmp_path: Path) -> None:
+    package, templates = _ours(tmp_path)
+    first = keeping.fingerprint(package, templates)
+    names = (
+        "gobuild/files.py", "gobuild/run.py", "gobuild/model.py", "gobuild/fetch/archive.py", "gobuild/patch/cut.py",
+        "gobuild/build/direct.py", "gobuild/verify/elf.py", "gobuild/verify/exports.json",
+        "gobuild/verify/probes/hello.go.txt", "gobuild/package/archive.py", "gobuild/data/go_release_sha256.json",
+        "templates/gowrap/main.go",
+    )  # fmt: skip
+    for name in names:
+        path = tmp_path / name
+        before = path.read_bytes()
+        path.write_bytes(before + b"\n")
+        assert keeping.fingerprint(package, templates) != first, name
+        path.write_bytes(before)
+    assert keeping.fingerprint(package, templates) == first
+    for name in ("gobuild/doctor/page.py", "gobuild/publish/site.py", "gobuild/tasks/words.py", "gobuild/errors.py",
+                 "templates/site.html.j2", "gobuild/isolate/vm.py"):  # fmt: skip
+        (tmp_path / name).write_text("# another\n")
+    assert keeping.fingerprint(package, templates) == first
+
+
+def test_every_module_that_a_build_loads_is_in_the_key_or_known_to_decide_nothing() -> None:
+    package = Path(keeping.__file__).parent
+    all_of_it = {path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    nothing = {
+        "__init__", "__main__", "attached", "checklist", "claims", "cli", "compare", "console", "doctor", "errors",
+        "identify", "isolate", "matrix", "plain", "plan", "publish", "receive", "render", "report", "reproduce",
+        "resign", "resolve", "settings", "sign", "survey", "tasks", "upstream",
+    }  # fmt: skip
+    assert all_of_it - set(keeping.DECIDING) == nothing
+
+
+@pytest.mark.parametrize("library", keeping.LIBRARIES)
+def test_another_version_of_a_library_that_edits_or_reads_is_another_key(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, installed = keeping.ourselves.__wrapped__(), keeping.installed
+    monkeypatch.setattr(keeping, "installed", lambda name: "0" if name == library else installed(name))
+    assert keeping.ourselves.__wrapped__() != first
 
 
 def test_who_names_a_builder_gets_its_work(session: Session, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import cattrs
 import pytest
 
+from gobuild import files
 from gobuild.errors import PackageError
 from gobuild.model import (
     PROFILES,
@@ -101,6 +102,20 @@ def test_a_toolchain_is_kept_and_recalled(tmp_path: Path) -> None:
     toolchain = _toolchain(tmp_path)
     manifest.keep(toolchain, "h1:x", tmp_path / "toolchain.json")
     assert manifest.recall(tmp_path / "toolchain.json") == (toolchain, "h1:x")
+    assert str(tmp_path) not in (tmp_path / "toolchain.json").read_text()
+
+
+def test_a_copy_of_a_work_folder_is_read_where_it_stands_and_one_that_leads_out_of_it_not(tmp_path: Path) -> None:
+    manifest.keep(_toolchain(tmp_path), "h1:x", tmp_path / "toolchain.json")
+    copy = tmp_path / "copy/toolchain.json"
+    files.write(copy, (tmp_path / "toolchain.json").read_text())
+    assert manifest.recall(copy)[0].goroot == tmp_path / "copy"
+    for elsewhere in (str(tmp_path), "../go", "go/../.."):
+        state = json.loads(copy.read_text())
+        state["toolchain"]["source"]["source"]["root"] = elsewhere
+        copy.write_text(json.dumps(state))
+        with pytest.raises(PackageError, match="damaged"):
+            manifest.recall(copy)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ everything. The README documents both, key by key.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -200,31 +201,57 @@ def _converter() -> cattrs.Converter:
     return converter
 
 
-def state(toolchain: Toolchain, tree: str) -> dict[str, Any]:
-    """A finished toolchain written down, for `toolchain_of`.
+def state(toolchain: Toolchain, tree: str, job: Path) -> dict[str, Any]:
+    """A finished toolchain written down, for `toolchain_of`; its own folders are told as they lie in the job's.
 
     Args:
         toolchain: the toolchain.
         tree: the dirhash of its source before it was patched.
+        job: the folder that it stands in.
     """
-    return {"schema": SCHEMA, "tree": tree, "toolchain": _converter().unstructure(toolchain)}
+    kept = _placed(toolchain, lambda path: path.relative_to(job))
+    return {"schema": SCHEMA, "tree": tree, "toolchain": _converter().unstructure(kept)}
 
 
-def toolchain_of(state: Mapping[str, Any]) -> tuple[Toolchain, str]:
-    """The toolchain, and the dirhash of its source before it was patched.
+def _placed(toolchain: Toolchain, move: Callable[[Path], Path]) -> Toolchain:
+    """The same toolchain in another place."""
+    patched = toolchain.source
+    source = replace(patched.source, root=move(patched.source.root))
+    packer = toolchain.packer and move(toolchain.packer)
+    return replace(toolchain, source=replace(patched, source=source), packer=packer)
+
+
+def toolchain_of(state: Mapping[str, Any], job: Path) -> tuple[Toolchain, str]:
+    """The toolchain, in the folder that it stands in now, and the dirhash of its source before it was patched.
 
     Raises:
         PackageError: it is no such state.
     """
     try:
-        return _converter().structure(state["toolchain"], Toolchain), str(state["tree"])
-    except (cattrs.BaseValidationError, KeyError, TypeError) as error:
+        toolchain = _converter().structure(state["toolchain"], Toolchain)
+        places = (toolchain.goroot, toolchain.packer or toolchain.goroot)
+        if any(path.is_absolute() or ".." in path.parts for path in places):
+            raise ValueError
+        return _placed(toolchain, job.joinpath), str(state["tree"])
+    except (cattrs.BaseValidationError, KeyError, TypeError, ValueError) as error:
         raise PackageError("this is no finished toolchain of gobuild's", "build again") from error
 
 
 def keep(toolchain: Toolchain, tree: str, path: Path) -> None:
     """Writes down a finished toolchain beside its folder, for `recall`. The file's presence says "finished"."""
-    files.write(path, text(state(toolchain, tree)))
+    files.write(path, text(state(toolchain, tree, path.parent)))
+
+
+def decides(document: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What of a manifest, inner or outer, makes two toolchains two: release, source, patches and flags."""
+    tried = [each for each in document["patches"] if each["state"] != State.NOT_FOR_THIS_VERSION]
+    source = document["source"]
+    return (
+        document["release"],
+        (source["kind"], source["digest"] if source["kind"] in ("git", "local") else ""),
+        sorted((each["name"], each["sha256"]) for each in tried),
+        [document["profile"][key] for key in ("name", "cgo_enabled", "ldflags")],
+    )
 
 
 def recall(path: Path) -> tuple[Toolchain, str]:
@@ -243,6 +270,6 @@ def recall(path: Path) -> tuple[Toolchain, str]:
         )
     document = read(path)
     try:
-        return toolchain_of(document)
+        return toolchain_of(document, path.parent)
     except PackageError as error:
         raise PackageError(f"{path} is damaged", "build again") from error
