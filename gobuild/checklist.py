@@ -27,6 +27,7 @@ CHECKS: Mapping[str, str] = {
     "contents": "In what is packed stands nothing that distpack would not have packed, and no program in src or test",
     "tools": "pkg/tool holds the tools that this Go version ships",
     "bottle": "A Homebrew bottle's links point to files in it, and its receipt can be read",
+    "name": "An archive's name says the version and the target that are in it",
     "link": "A symbolic link among programs points to one of them",
     "compile": "The new toolchain compiles a program",
     "run": "A program that the new toolchain compiled runs, and says what it must",

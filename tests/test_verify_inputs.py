@@ -274,3 +274,35 @@ def test_a_damaged_archive_is_refused(darwin_wheel: Path, tmp_path: Path) -> Non
     with pytest.raises(UnsafeArchive, match="no whole archive"):
         look_only(path, tmp_path)
     assert list((tmp_path / "scratch").iterdir() if (tmp_path / "scratch").is_dir() else []) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict"),
+    [
+        ("go1.22.10.darwin-arm64.tar.gz", Verdict.OK),
+        ("v0.0.1-go1.22.10.darwin-arm64.zip", Verdict.OK),
+        ("go1.22.12-acme.p1.darwin-arm64.tar.gz", Verdict.FAILED),
+        ("go1.22.10.linux-amd64.tar.gz", Verdict.FAILED),
+        ("v0.0.1-go1.22.10.darwin-amd64.zip", Verdict.FAILED),
+        ("toolchain.tar.gz", None),
+        ("go1.22.10.darwin-arm64 (1).tar.gz", None),
+    ],
+)
+def test_an_archive_holds_what_its_name_says(
+    darwin_wheel: Path, tmp_path: Path, name: str, verdict: Verdict | None
+) -> None:
+    path = tmp_path / name
+    prefix = "golang.org/toolchain@v0.0.1-go1.22.10.darwin-arm64" if name.endswith(".zip") else "go"
+    inside = SHIPPED
+    if name.endswith(".zip"):
+        with zipfile.ZipFile(path, "w") as pack:
+            for each in inside:
+                pack.write(darwin_wheel / each, f"{prefix}/{each}")
+    else:
+        with tarfile.open(path, "w:gz") as tar:
+            for each in inside:
+                tar.add(darwin_wheel / each, f"{prefix}/{each}")
+    found = inputs.archive(path, tmp_path / "unpacked", None, host=LINUX)
+    assert [(each.verdict, each.seen) for each in found.checks if each.name == "name"] == (
+        [(verdict, "go1.22.10.darwin-arm64")] if verdict else []
+    )

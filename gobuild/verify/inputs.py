@@ -24,6 +24,9 @@ ROOTS = re.compile(r"(?P<root>go|golang\.org/toolchain@[^/]+|(?P<keg>[^/]+/[^/]+
 LIMIT = 8 << 30
 """Bytes that an archive may unpack to; a toolchain with its source has 0.3 GB."""
 
+NAMES = re.compile(r"(?:v0\.0\.1-)?(?P<stamp>go1\.?[0-9].*)\.(?P<target>[a-z0-9]+-[a-z0-9]+)\.(?:tar\.gz|zip)")
+"""How distpack names archives: with the stamp and the target. Of any other name, nothing is expected."""
+
 RECEIPT = "INSTALL_RECEIPT.json"
 
 
@@ -95,7 +98,25 @@ def archive(path: Path, into: Path, target: Target | None, *, host: Target) -> I
                 each.chmod(0o755)
     programs, checks = _programs(into, root, packed=True)
     bottle = (_bottle(into, place["keg"], links),) if place["keg"] else ()
-    return Input(folder=into, tree=found, programs=programs, checks=(*bottle, *checks))
+    return Input(folder=into, tree=found, programs=programs, checks=(*_name(path, found), *bottle, *checks))
+
+
+def _name(path: Path, found: Tree) -> tuple[Check, ...]:
+    """Whether an archive that is named as distpack names them holds what its name says."""
+    named = NAMES.fullmatch(path.name)
+    if not named:
+        return ()
+    holds = f"{found.stamp}.{found.target.dashed}"
+    right = holds == f"{named['stamp']}.{named['target']}"
+    return (
+        Check(
+            subject=path.name,
+            name="name",
+            verdict=Verdict.OK if right else Verdict.FAILED,
+            seen=holds,
+            expected="" if right else "the version and the target that the archive's name says",
+        ),
+    )
 
 
 def _programs(path: Path, root: Path | None, *, packed: bool = False) -> tuple[tuple[Path, ...], tuple[Check, ...]]:
