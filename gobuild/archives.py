@@ -3,14 +3,18 @@
 Nothing here knows Go, a stage or the network.
 """
 
+import bz2
+import gzip
+import lzma
+import os
 import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any, BinaryIO
 
 from gobuild.errors import UnsafeArchive
 from gobuild.files import whole
@@ -24,16 +28,43 @@ Linked = Callable[[str, str], None]
 """Who is told of a symbolic link in an archive: its name, and what it points to."""
 
 
-def names(archive: Path) -> Iterator[str]:
+SLACK = 1 << 26
+"""Bytes of a tar besides its files' content, headers and padding, that a limit allows for."""
+
+_OPENERS: Mapping[bytes, Callable[[BinaryIO], Any]] = {
+    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\0": lzma.LZMAFile,
+}
+"""What decompresses a tar, by its first bytes."""
+
+Members = Iterator[tuple[str, bool, IO[bytes]]]
+
+
+def names(archive: Path, *, limit: int = 0) -> Iterator[str]:
     """The names of an archive's files, links included, as they stand there: for a look before `unpack`.
+
+    Args:
+        archive: the file.
+        limit: as for `unpack`: a compressed tar has to be decompressed to be looked at.
 
     Raises:
         UnsafeArchive: as `unpack`, but for links.
     """
-    members = _zip_members(archive) if archive.suffix in (".zip", ".whl") else _tar_members(archive, _no_matter)
     with _damage(archive):
-        for name, _, _ in members:
+        for name, _, _ in _members(archive, _no_matter, limit):
             yield _safe(name, archive)
+
+
+def is_zip(path: Path) -> bool:
+    """Whether a file begins as a zip does. A tar may hold a zip's end record among its last bytes."""
+    with path.open("rb") as file:
+        return file.read(4) in (b"PK\3\4", b"PK\5\6")
+
+
+def _members(archive: Path, links: Linked | None, limit: int) -> Members:
+    """By its content, whatever it is called."""
+    return _zip_members(archive) if is_zip(archive) else _tar_members(archive, links, limit)
 
 
 def _no_matter(_name: str, _target: str) -> None:
@@ -51,7 +82,7 @@ def _damage(archive: Path) -> Iterator[None]:
 
 
 def unpack(archive: Path, into: Path, select: Select = str, *, links: Linked | None = None, limit: int = 0) -> None:
-    """Unpacks a .tar, .tar.gz, .zip or .whl so that no entry can leave its folder.
+    """Unpacks a tar, plain or compressed, or a zip, whatever it is called, so that no entry can leave its folder.
 
     Only plain files and folders are taken; a link, a device, an absolute path or one with ".." is refused before
     anything outside `into` could be touched. Modes are kept as far as "executable or not".
@@ -62,19 +93,18 @@ def unpack(archive: Path, into: Path, select: Select = str, *, links: Linked | N
         select: which entries to take, and where to; by default all, as named.
         links: told of every symbolic link of a tar, by its name and what it points to, in place of refusing it; the
             link itself is never made.
-        limit: the bytes that may come out; 0 for no limit but the disk's.
+        limit: the bytes that may come out, what stands between and behind the files in a tar included but for `SLACK`;
+            0 for no limit but the disk's.
 
     Raises:
         UnsafeArchive: an entry that is no plain file or folder below the root, or stands there twice.
         UnsafeArchive: the file is no archive, or a damaged one.
         DiskFull: there is no room.
     """
-    # By its name: a tar may hold a zip's end record among its last bytes.
-    members = _zip_members(archive) if archive.suffix in (".zip", ".whl") else _tar_members(archive, links)
     taken = 0
     with whole(into) as temporary, _damage(archive):
         temporary.mkdir()
-        for name, executable, content in members:
+        for name, executable, content in _members(archive, links, limit):
             chosen = select(_safe(name, archive))
             if chosen is not None:
                 taken += _place(
@@ -119,9 +149,67 @@ def _safe(name: str, archive: Path) -> str:
     return str(path)
 
 
-def _tar_members(archive: Path, links: Linked | None = None) -> Iterator[tuple[str, bool, IO[bytes]]]:
-    # Not as a stream: tarfile's own reader of streams takes one that was cut between two entries for a whole one.
-    with tarfile.open(archive, "r:*") as tar:
+class _Damaged(tarfile.TarError):
+    """What a compressed file is that cannot be decompressed."""
+
+
+class _Bounded:
+    """A file of a tar's bytes, of which no more than a limit are read or passed over."""
+
+    def __init__(self, file: IO[bytes], archive: Path, limit: int) -> None:
+        self.file, self.archive, self.last = file, archive, limit + SLACK if limit else 0
+
+    def read(self, size: int = -1) -> bytes:
+        """As any file does."""
+        self._allow(self.tell() + max(size, 0))
+        with self._whole():
+            return self.file.read(size)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """As any file does; forward it is decompressed."""
+        self._allow(offset)
+        with self._whole():
+            return self.file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """As any file does."""
+        return self.file.tell()
+
+    def _allow(self, end: int) -> None:
+        if self.last and end > self.last:
+            raise UnsafeArchive(f"{self.archive.name} unpacks to more than it may", "do not use this archive")
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # the disk's
+            raise _Damaged(str(error)) from error
+
+
+@contextmanager
+def _tar(archive: Path, limit: int) -> Iterator[tuple[tarfile.TarFile, _Bounded]]:
+    with archive.open("rb") as raw:
+        head = raw.peek(6)
+        opener = next((each for magic, each in _OPENERS.items() if head.startswith(magic)), None)
+        with opener(raw) if opener else nullcontext(raw) as plain:
+            file = _Bounded(plain, archive, limit)
+            try:
+                # Not as a stream: tarfile's own reader of streams takes one cut between two entries for a whole one.
+                tar = tarfile.open(fileobj=file, mode="r:")  # type: ignore[call-overload]  # noqa: SIM115
+            except tarfile.ReadError as error:
+                raise UnsafeArchive(
+                    f"{archive.name} is no archive: neither a tar, plain or compressed, nor a zip",
+                    "fetch it again, or name another: a .tar.gz, .zip or .whl",
+                ) from error
+            with tar:
+                yield tar, file
+
+
+def _tar_members(archive: Path, links: Linked | None, limit: int) -> Members:
+    with _tar(archive, limit) as (tar, file):
         for member in tar:
             if member.isdir():
                 if member.name.strip("./"):
@@ -137,11 +225,11 @@ def _tar_members(archive: Path, links: Linked | None = None) -> Iterator[tuple[s
                     "do not use this archive",
                 )
             yield member.name, bool(member.mode & stat.S_IXUSR), content
-        while tar.fileobj and tar.fileobj.read(_BLOCK):
+        while file.read(_BLOCK):
             """To its end, where a compressed one has its own digest."""
 
 
-def _zip_members(archive: Path) -> Iterator[tuple[str, bool, IO[bytes]]]:
+def _zip_members(archive: Path) -> Members:
     with zipfile.ZipFile(archive) as pack:
         for info in pack.infolist():
             if info.is_dir():

@@ -49,17 +49,18 @@ def dirhash(root: Path, names: Iterable[str] | None = None) -> str:
     for name in _names(root) if names is None else names:
         path = f"{root}/{name}"
         linked = os.path.islink(path)  # noqa: PTH114
-        digest = hashlib.sha256(os.readlink(path).encode()).hexdigest() if linked else _sha256(path)
+        digest = hashlib.sha256(os.fsencode(os.readlink(path))).hexdigest() if linked else _sha256(path)
         lines.append((name, digest))
-    summary = hashlib.sha256("".join(f"{digest}  {name}\n" for name, digest in sorted(lines)).encode())
+    summary = hashlib.sha256(os.fsencode("".join(f"{digest}  {name}\n" for name, digest in sorted(lines))))
     return "h1:" + base64.b64encode(summary.digest()).decode()
 
 
 def _names(root: Path) -> Iterator[str]:
     above = len(f"{root}/")
     for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if name != ".git"]
-        yield from (f"{folder}/{name}"[above:] for name in names)
+        linked = [name for name in folders if os.path.islink(f"{folder}/{name}")]  # noqa: PTH114
+        folders[:] = [name for name in folders if name != ".git" and name not in linked]
+        yield from (f"{folder}/{name}"[above:] for name in (*names, *linked))
 
 
 @contextmanager
@@ -142,12 +143,15 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _force(function: Callable[[str], object], path: str, _error: object) -> None:
+def _force(function: Callable[..., object], path: str, _error: object) -> None:
     """Go's module cache is read-only, folders too: open the folder, then try again."""
     for place in (Path(path).parent, Path(path)):
         if place.exists() and not place.is_symlink():
             place.chmod(place.stat().st_mode | stat.S_IRWXU)
-    function(path)
+    if function in (os.unlink, os.rmdir):
+        function(path)
+    else:  # it could not be opened or listed: all of it is still there
+        remove(Path(path))
 
 
 @contextmanager

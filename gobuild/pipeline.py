@@ -89,8 +89,8 @@ def build(session: Session) -> Built:
                     kept = keeping.recall(store, prepared, session.settings, plan.scratch / "kept")
                 if kept:
                     return _deliver(session, plan, kept, clock, signing)
-            files.usable(plan.job, ROOM * len(plan.trees), f"building {plan.stamp}")
             with half_made_goes(plan):
+                files.usable(plan.job, ROOM * len(plan.trees), f"building {plan.stamp}")
                 made = Making(session=session, prepared=prepared, clock=clock, store=store).make()
             manifest.keep(made.toolchain, made.tree, plan.state)
             done = _finish(session, plan, made, clock)
@@ -115,9 +115,9 @@ def rebuild(session: Session) -> Rebuilt:
         with clock.stage("resolve"):
             prepared = prepare(session, delivered=False)
         plan = prepared.plan
-        files.usable(plan.job, ROOM, f"building {plan.stamp}")
         with files.alone(plan.lock, f"building {plan.stamp} for {plan.target} in {plan.job}"):
             with half_made_goes(plan):
+                files.usable(plan.job, ROOM, f"building {plan.stamp}")
                 toolchain = Making(session=session, prepared=prepared, clock=clock, store=store).make().toolchain
                 with clock.stage("package") as at:
                     at.note("distpack")

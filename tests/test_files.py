@@ -1,6 +1,9 @@
 """Files born whole, archives that stay in their folder, locks: on real files, archives and a full disk."""
 
+import base64
 import errno
+import gzip
+import hashlib
 import io
 import os
 import subprocess
@@ -193,3 +196,76 @@ def test_a_damaged_archive_leaves_nothing(tmp_path: Path, damage: Callable[[byte
     with pytest.raises(UnsafeArchive, match="fetch it again"):
         archives.unpack(archive, tmp_path / "into")
     assert [each.name for each in tmp_path.iterdir()] == ["a.tar.gz"]
+
+
+def _zeros(path: Path, *, inside: bool) -> Path:
+    """80 MiB of zeros in 80 kB: in a file before go/VERSION, or behind the tar's own end."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as tar:
+        member = tarfile.TarInfo("go/big")
+        member.size = (80 << 20) if inside else 1
+        tar.addfile(member, io.BytesIO(bytes(member.size)))
+        tar.addfile(tarfile.TarInfo("go/VERSION"))
+    path.write_bytes(gzip.compress(made.getvalue() + bytes(0 if inside else 80 << 20), 1))
+    return path
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_look_and_what_stands_behind_the_end_have_the_limit_too(tmp_path: Path, inside: bool) -> None:
+    path = _zeros(tmp_path / "a.tar.gz", inside=inside)
+    with pytest.raises(UnsafeArchive, match="unpacks to more than it may"):
+        list(archives.names(path, limit=1 << 20))
+    with pytest.raises(UnsafeArchive, match="unpacks to more than it may"):
+        archives.unpack(path, tmp_path / "into", lambda _name: None, limit=1 << 20)
+    assert list(archives.names(path)) == ["go/big", "go/VERSION"]
+
+
+def test_an_archive_is_what_it_holds_whatever_it_is_called(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "toolchain.bin", "w") as pack:
+        pack.writestr("go/VERSION", "go1.22.10")
+    with tarfile.open(tmp_path / "tar.zip", "w:gz") as tar:  # with a zip behind all else in it
+        member = tarfile.TarInfo("go/VERSION")
+        member.size = 9
+        tar.addfile(member, io.BytesIO(b"go1.22.10"))
+    for name in ("toolchain.bin", "tar.zip"):
+        archives.unpack(tmp_path / name, tmp_path / f"into-{name}")
+        assert (tmp_path / f"into-{name}/go/VERSION").read_text() == "go1.22.10"
+    for content in (b"", b"hello", b"\x7fELF" * 500):
+        (tmp_path / "text.tar.gz").write_bytes(content)
+        with pytest.raises(UnsafeArchive) as caught:
+            archives.unpack(tmp_path / "text.tar.gz", tmp_path / "text")
+        assert caught.value.reason == "text.tar.gz is no archive: neither a tar, plain or compressed, nor a zip"
+
+
+def test_remove_takes_a_folder_that_may_not_be_read(tmp_path: Path) -> None:
+    """As root every folder may be: a user of no rights removes it, in a process of its own."""
+    place = tmp_path / "shut"
+    files.write(place / "inner/file", "x")
+    (place / "inner").chmod(0o300)
+    tmp_path.chmod(0o777)
+    code = f"from pathlib import Path; from gobuild import files; files.remove(Path({str(place)!r}))"
+    me = os.geteuid()
+    if me == 0:
+        for each in (place, *place.rglob("*")):
+            os.chown(each, 65534, 65534)
+        for each in tmp_path.parents[:-2]:
+            each.chmod(0o755)
+        code = f"import os; os.environ['HOME'] = '/'; from gobuild import files; os.setuid(65534); {code}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd="/")
+    assert not place.exists(), done.stderr
+    assert done.returncode == 0
+
+
+def test_dirhash_takes_links_to_folders_and_names_that_are_no_utf_8(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    plain = files.dirhash(tmp_path)
+    (tmp_path / "link").symlink_to("folder")
+    linked = files.dirhash(tmp_path)
+    (tmp_path / "link").unlink()
+    (tmp_path / "link").symlink_to("elsewhere")
+    assert len({plain, linked, files.dirhash(tmp_path)}) == 3
+    name = os.fsdecode(b"na\xefve")
+    (tmp_path / name).write_text("x")
+    digest = hashlib.sha256(b"x").hexdigest().encode()
+    line = hashlib.sha256(digest + b"  na\xefve\n").digest()
+    assert files.dirhash(tmp_path, [name]) == "h1:" + base64.b64encode(line).decode()

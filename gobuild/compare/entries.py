@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from gobuild import archives
 from gobuild.errors import ConfigError, UnsafeArchive
 from gobuild.verify.tree import ARCHIVED, MAGICS
 
@@ -129,7 +130,7 @@ def read(path: Path, *, scratch: Path, keep: Iterable[str] = (), sources: Path |
                 "its archive: dist/go*.tar.gz, or pkg/distpack/go*.tar.gz in it",
             )
         kind, members = "folder", _folder(path)
-    elif path.is_file() and zipfile.is_zipfile(path):
+    elif path.is_file() and archives.is_zip(path):
         with zipfile.ZipFile(path) as pack:
             foreign = tuple(sorted(name for name in pack.namelist() if _WHEEL.fullmatch(name)))
         kind, members = ("wheel" if foreign else "zip"), _zip(path, modes=bool(foreign))

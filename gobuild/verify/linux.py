@@ -45,10 +45,10 @@ def judge(view: View, inspected: Inspected, _program: str, expected: Expectation
     debugging = sorted(name for name in image.sections if name.startswith((".debug_", ".zdebug_")))
     symbols = "a symbol table" if ".symtab" in image.sections else ""
     stripped(inspected, expected, symbols=symbols, debugging=debugging)
-    return _parts(view, image, expected)
+    return _parts(view, image, own=expected.own)
 
 
-def _parts(view: View, image: Elf, expected: Expectation) -> Parts:
+def _parts(view: View, image: Elf, *, own: bool = False) -> Parts:
     note, gnu = image.places.get(".note.go.buildid"), image.places.get(".note.gnu.build-id")
     zero = (Range(what="GNU's build ID", offset=gnu[0] + GNU_HEADER, size=gnu[1] - GNU_HEADER),) if gnu else ()
     text = image.places.get(".text")
@@ -70,5 +70,5 @@ def _parts(view: View, image: Elf, expected: Expectation) -> Parts:
         # It counts as zero since Go 1.24, but not where a C linker made one of its own.
         written=tuple(buildid.AsLinked(head=b"", zero=each, end=view.size) for each in dict.fromkeys((zero, ()))),
         # A toolchain's own programs are looked at all the same, but for those that may have libc's code before Go's.
-        foreign=FOREIGN if image.c_linked and (image.interpreter or not expected.own) else "",
+        foreign=FOREIGN if image.c_linked and (image.interpreter or not own) else "",
     )
