@@ -5,7 +5,6 @@ module alone knows them all, times them, and cleans up behind the one that faile
 """
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from gobuild.model import TARGETS, Artifact, Report, Toolchain
 from gobuild.package import manifest
 from gobuild.plan import LOCK, Plan
 from gobuild.resign import Signing
-from gobuild.run import none_left
+from gobuild.run import Threads, none_left
 from gobuild.session import Session, prepare
 from gobuild.settings import Settings
 
@@ -148,7 +147,7 @@ def repackage(session: Session) -> Built:
 def _finish(session: Session, plan: Plan, made: Made, clock: Clock) -> Finished:
     """Verify and package. distpack, one thread for most of its time, runs beside verify."""
     timed, policy = clock.timed("distpack", session.run, alone=False), verify.load_policy(session.settings.policy)
-    with ThreadPoolExecutor(2) as beside, none_left():
+    with Threads(2) as beside, none_left():
         packing = beside.submit(package.distpack, made.toolchain, scratch=plan.scratch, run=timed)
         if made.twin:
             scratch = plan.scratch / "twin"

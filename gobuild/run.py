@@ -11,10 +11,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ParamSpec, Protocol, TypeVar
 
 from gobuild.errors import CommandError, ToolMissing
 
@@ -24,8 +26,14 @@ GRACE = 5.0
 GONE = 2.0
 """Seconds to wait for a killed group to be gone; where nobody reaps orphans (a container without init) it never is."""
 
-_alive: set["subprocess.Popen[str]"] = set()
-"""What `run` has started and not yet seen end, in any thread."""
+_alive: dict["subprocess.Popen[str]", tuple[object, ...]] = {}
+"""What `run` has started and not yet seen end, in any thread, and the blocks of `none_left` that it was started in."""
+
+_within: ContextVar[tuple[object, ...]] = ContextVar("_within", default=())
+"""The blocks of `none_left` around what runs now, the outermost first."""
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 _starting = threading.Lock()
 """Held from a process's start until it is in `_alive`: whoever ends all of them must not miss the latest."""
@@ -135,7 +143,7 @@ def run(
                 encoding="utf-8",
                 errors="replace",
             )
-            _alive.add(process)
+            _alive[process] = _within.get()
     except OSError as error:  # not there, not executable, or a program for another machine (ENOEXEC)
         if not Path(cwd).is_dir():
             raise CommandError(f"cannot run {words[0]} in {cwd}: no such folder") from error
@@ -162,7 +170,7 @@ def run(
         _end(process)
         raise
     finally:
-        _alive.discard(process)
+        _alive.pop(process, None)
         if alarm:
             alarm.cancel()
         if process.stdout:
@@ -177,19 +185,32 @@ def run(
 
 @contextmanager
 def none_left() -> Iterator[None]:
-    """Ends every process that was started in the block, by any thread, if the block fails or is interrupted.
+    """Ends every process that was started in the block, also by its `Threads`, if the block fails or is interrupted.
 
-    An interrupt reaches the main thread alone; what another thread waits for would go on.
+    An interrupt reaches the main thread alone; what another thread waits for would go on. What a thread outside of the
+    block has started, such as another build of the same program, is left alone.
     """
-    before = set(_alive)
+    block = object()
+    token = _within.set((*_within.get(), block))
     try:
         yield
     except BaseException:
         with _starting:
-            started = _alive - before
+            started = [process for process, blocks in _alive.items() if block in blocks]
         for process in started:
             _end_group(process.pid, signal.SIGKILL)
         raise
+    finally:
+        _within.reset(token)
+
+
+class Threads(ThreadPoolExecutor):
+    """A pool whose threads work within the blocks of `none_left` that the work was handed over in."""
+
+    def submit(self, function: Callable[_P, _T], /, *given: _P.args, **named: _P.kwargs) -> Future[_T]:
+        """See `ThreadPoolExecutor.submit`."""
+        around = copy_context()
+        return super().submit(lambda: around.run(function, *given, **named))
 
 
 def _heed(process: "subprocess.Popen[str]", stop: threading.Event) -> None:

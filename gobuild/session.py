@@ -123,6 +123,8 @@ def _refuse(settings: Settings, release: Release, catalog: Catalog, *, delivered
         # -trimpath is a list "FROM=>TO;FROM=>TO" (cmd/internal/objabi's ApplyRewrites), and nothing is quoted in it.
         if ";" in str(folder) or "=>" in str(folder):
             raise ConfigError(f"Go's -trimpath cannot cope with the path {folder}", "folders without ; and => in them")
+        if ":" in str(folder):  # GOPATH is a list; Finder shows such a name with a slash
+            raise ConfigError(f"Go takes the path {folder} for several", "--work and --cache without : in them")
     if release.version.pep440 < OLDEST.pep440:
         raise ConfigError(
             f"{release.version.tag} is older than {OLDEST}, which first had distpack and go.env", "a newer --go"

@@ -15,7 +15,7 @@ def test_the_static_profile(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "leak")
     made = environment(Target.parse("darwin/arm64"), profile=PROFILES["static"], bootstrap=Path("/b"), **PLACES)
     assert made == {
-        "PATH": "/opt/x:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+        "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin:/opt/x",
         "HOME": "/w/home",
         "TMPDIR": "/w/tmp",
         "LC_ALL": "C",

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gobuild.errors import CommandError, ToolMissing
-from gobuild.run import none_left, run
+from gobuild.run import Threads, none_left, run
 
 ENV = {"PATH": "/usr/bin:/bin"}
 
@@ -88,7 +88,7 @@ def test_ctrl_c_ends_the_whole_group(tmp_path: Path) -> None:
 
 def test_an_interrupt_ends_what_another_thread_waits_for(tmp_path: Path) -> None:
     def interrupted() -> None:
-        with ThreadPoolExecutor(1) as beside, none_left():
+        with Threads(1) as beside, none_left():
             words = ["sh", "-c", f"echo $$ > {tmp_path}/pid; sleep 300"]
             beside.submit(run, words, env=ENV, cwd=tmp_path)
             while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
@@ -100,6 +100,19 @@ def test_an_interrupt_ends_what_another_thread_waits_for(tmp_path: Path) -> None
         interrupted()
     assert time.monotonic() - began < 60
     assert not _alive(int((tmp_path / "pid").read_text()))
+
+
+def test_a_failure_leaves_what_another_thread_of_the_program_has_started(tmp_path: Path) -> None:
+    """Two builds in two threads: one fails, the other goes on."""
+    words = ["sh", "-c", f"echo > {tmp_path}/began; while [ ! -e {tmp_path}/go ]; do sleep 0.05; done; echo well"]
+    with ThreadPoolExecutor(1) as pool:
+        with pytest.raises(ValueError, match="one build failed"), none_left():
+            other = pool.submit(run, words, env=ENV, cwd=tmp_path)
+            while not (tmp_path / "began").exists():
+                time.sleep(0.01)
+            raise ValueError("one build failed")
+        (tmp_path / "go").touch()
+    assert other.result().output == "well\n"
 
 
 def _alive(pid: int) -> bool:

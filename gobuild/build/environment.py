@@ -11,7 +11,7 @@ from pathlib import Path
 from gobuild.model import Profile, Target
 
 SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin")
-"""Where bash, sed, and for the upstream profile a C compiler, are looked for after the folder of bash itself."""
+"""Where sed, and for the upstream profile a C compiler, are looked for before the folder of bash itself."""
 
 
 def environment(
@@ -29,7 +29,7 @@ def environment(
         target: GOOS and GOARCH.
         profile: gives CGO_ENABLED and GO_LDFLAGS.
         bootstrap: GOROOT_BOOTSTRAP.
-        bash: the bash that will run; its folder leads PATH.
+        bash: the bash that will run; its folder, Homebrew's perhaps with a clang in it, comes last on PATH.
         home: an empty folder for HOME, so that no `go env -w` and no telemetry setting of the user's is read.
         temporary: the folder for cmd/dist's and the go command's temporary files.
 
@@ -37,7 +37,7 @@ def environment(
         Every variable make.bash will see.
     """
     variables = {
-        "PATH": ":".join(dict.fromkeys([str(bash.parent), *SYSTEM_PATH])),
+        "PATH": ":".join(dict.fromkeys([*SYSTEM_PATH, str(bash.parent)])),
         "HOME": str(home),
         "TMPDIR": str(temporary),
         "LC_ALL": "C",

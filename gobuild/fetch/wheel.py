@@ -227,7 +227,7 @@ class Wheel:
         quiet = {f"PIP_{key}": "1" for key in ("DISABLE_PIP_VERSION_CHECK", "NO_INPUT", "NO_COLOR")}
         quiet |= {"NO_COLOR": "1", "PIP_QUIET": "0"}  # its output is read: a user's own "quiet" would empty it
         result = self.run(
-            [sys.executable, "-m", "pip", *words],
+            [sys.executable, "-P", "-m", "pip", *words],
             env={**self.environment, **quiet},
             cwd=cwd,
             on_line=on_line,

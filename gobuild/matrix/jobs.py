@@ -109,7 +109,8 @@ def child(variables: Mapping[str, str], around: Mapping[str, str]) -> tuple[list
             credentials of the store as well, and hands none of them to make.bash.
     """
     mine = {key: value for key, value in around.items() if not key.startswith(VARIABLES) and key not in LIVELY}
-    words = [sys.executable, "-m", "gobuild.attached", str(os.getpid()), "build"]
+    # -P: nothing of the folder that this was started in is imported.
+    words = [sys.executable, "-P", "-m", "gobuild.attached", str(os.getpid()), "build"]
     return words, mine | dict(variables) | {"PYTHONUNBUFFERED": "1"}
 
 

@@ -8,12 +8,11 @@ The tools' adapters stand in `opinions`.
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gobuild.errors import CommandError, ToolMissing
 from gobuild.model import Check, Verdict
-from gobuild.run import Runner, none_left
+from gobuild.run import Runner, Threads, none_left
 from gobuild.verify.checks import Inspected
 from gobuild.verify.opinions import OPINIONS, Opinion
 from gobuild.verify.view import Malformed
@@ -66,7 +65,7 @@ def _opinion(opinion: Opinion, files: list[Inspected], *, path: str, scratch: Pa
 
     try:
         # The tools are processes of their own: as many at once as there are processors.
-        with ThreadPoolExecutor(os.cpu_count()) as pool, none_left():
+        with Threads(os.cpu_count()) as pool, none_left():
             answers = list(pool.map(ask, files))
     except ToolMissing as error:
         return of_all(Verdict.SKIPPED, error.reason)
