@@ -43,6 +43,7 @@ WORDS = {
     "ci.workflow": ("--to", "closed/x.yml"),
     "ci.wanted": ("--base-url", "file:///nowhere"),
     "store.prune": ("--keep", "0"),
+    "cache.prune": ("--keep", "0"),
 }
 """What a task needs besides to come as far as to files."""
 

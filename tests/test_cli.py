@@ -144,3 +144,90 @@ def test_verify_of_what_is_not_there(project: Path) -> None:
     done = _run(project, "invoke", "verify", "nowhere")
     assert done.returncode != 0
     assert done.stderr.startswith("error: ")
+
+
+@pytest.mark.parametrize("program", ["invoke", "gobuild"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("publish", "--to", "site", "--sign-key", ""),
+        ("publish", "--to", "site", "--sumdb-key", ""),
+        ("publish", "--to", "site", "--base-url", ""),
+        ("publish", "--to", "site", "--from", ""),
+        ("plan", "--go", ""),
+        ("plan", "--target", " "),
+        ("matrix", "--go", ""),
+        ("identify", ""),
+    ],
+)
+def test_an_empty_word_is_refused(project: Path, program: str, words: tuple[str, ...]) -> None:
+    done = _run(project, program, *words)
+    assert (done.returncode, "is an empty word" in done.stderr) == (2, True)
+    assert sorted(each.name for each in project.iterdir()) == ["tasks.py"]
+
+
+def test_no_suffix_is_a_word(project: Path) -> None:
+    words = ("plan", "--suffix", "", "--target", "plan9/mips")
+    assert "no target 'plan9/mips'" in _run(project, "gobuild", *words).stderr
+
+
+@pytest.mark.parametrize("program", ["invoke", "gobuild"])
+def test_a_misspelt_variable_is_refused(project: Path, program: str) -> None:
+    done = _run(project, program, "plan", INVOKE_GOBUILD_OFLINE="1")
+    assert (done.returncode, "did you mean INVOKE_GOBUILD_OFFLINE?" in done.stderr) == (2, True)
+
+
+def test_a_yes_in_a_file_is_taken_back_by_a_flag(project: Path) -> None:
+    (project / "gobuild.yaml").write_text("gobuild:\n  offline: true\n  index_url: http://127.0.0.1:9/\n")
+    words = ("plan", "--source", "archive", "--cache", "c")
+    assert "offline" in _run(project, "gobuild", *words).stderr
+    told = _run(project, "gobuild", *words, "--no-offline")
+    assert (told.returncode, "offline" in told.stderr) == (4, False)
+    assert "both given" in _run(project, "gobuild", *words, "--no-offline", "--offline").stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "code"),
+    [
+        (("--trust", "gone.pem"), 2),
+        (("--sign", "gone.p12", "--sign-password-file", "gone"), 2),
+        (("--bootstrap", "gone"), 14),
+    ],
+)
+def test_a_plan_looks_at_what_a_build_needs(project: Path, toy_tree: Path, flags: tuple[str, ...], code: int) -> None:
+    words = ("plan", "--source", str(toy_tree), "--go", "1.22.10", "--series", "none")
+    assert _run(project, "gobuild", *words).returncode == 0
+    done = _run(project, "gobuild", *words, *flags)
+    assert (done.returncode, "gone" in done.stderr) == (code, True), done.stderr
+
+
+def test_a_reader_who_has_seen_enough(tmp_path: Path) -> None:
+    script = Path(sysconfig.get_path("scripts")) / "gobuild"
+    words = ["bash", "-c", '"$0" --list | (exec true); echo "${PIPESTATUS[0]}"', str(script)]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout, done.stderr) == ("141\n", "")
+
+
+def test_a_cache_is_shown_and_pruned(project: Path) -> None:
+    cache = project / "c"
+    for name, age in (("sources/go1.22.10.wheel/go/VERSION", 200), ("wheels/a.whl", 100), ("wheels/a.whl.sha256", 0)):
+        (cache / name).parent.mkdir(parents=True, exist_ok=True)
+        (cache / name).write_bytes(bytes(1000))
+        for each in (cache / name, cache / Path(*Path(name).parts[:2])):
+            os.utime(each, (10**9 - age, 10**9 - age))
+    (cache / "sources/.go1.22.10.wheel.lock").touch()
+    (cache / "sources/.old.part").mkdir()
+    os.utime(cache / "sources/.old.part", (10**9, 10**9))
+    listed = _run(project, "gobuild", "cache.list", "--cache", str(cache)).stdout
+    assert "2 entries, 3.0 kB" in listed and listed.index("a.whl") < listed.index("go1.22.10.wheel")
+    words = ("gobuild", "cache.prune", "--cache", str(cache), "--keep")
+    assert "1 entries would go" in _run(project, *words, "2kB", "--dry-run").stdout
+    assert (cache / "sources/go1.22.10.wheel").is_dir()
+    assert "1 entries are gone, 1.0 kB" in _run(project, *words, "2kB").stdout
+    assert sorted(path.name for path in cache.rglob("*") if path.is_file()) == [
+        ".go1.22.10.wheel.lock",
+        "a.whl",
+        "a.whl.sha256",
+    ]
+    assert not (cache / "sources/.old.part").exists()
+    assert "1 entries are gone, 2.0 kB" in _run(project, *words, "0").stdout

@@ -269,10 +269,10 @@ def test_a_source_of_ones_own_needs_a_suffix(session: Session) -> None:
 
 
 @pytest.mark.parametrize("word", ["work", "cache"])
-@pytest.mark.parametrize("name", ["a;b", "a=>b"])
-def test_a_folder_that_trimpath_cannot_take_off_is_refused(session: Session, word: str, name: str) -> None:
+@pytest.mark.parametrize("name", ["a;b", "a=>b", "Go 12:24"])
+def test_a_folder_that_go_cannot_cope_with_is_refused(session: Session, word: str, name: str) -> None:
     odd = {word: session.settings.work.parent / name / word}
-    with pytest.raises(ConfigError, match="-trimpath cannot cope"):
+    with pytest.raises(ConfigError, match=r"-trimpath cannot cope|takes the path .* for several"):
         pipeline.build(replace(session, settings=replace(session.settings, **odd)))  # type: ignore[arg-type]
     assert not list(session.settings.work.glob("go*"))
 

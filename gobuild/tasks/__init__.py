@@ -11,16 +11,16 @@ from invoke import Collection, task
 from invoke.context import Context
 
 from gobuild import identify as identifying
-from gobuild import pipeline
+from gobuild import pipeline, resign
 from gobuild.console import Console
-from gobuild.errors import ConfigError, the_systems_no_is_ours
+from gobuild.errors import BootstrapError, ConfigError, the_systems_no_is_ours
 from gobuild.model import Target
 from gobuild.patch import series as load_series
 from gobuild.report import kind_of
 from gobuild.report import write as write_report
 from gobuild.run import run
 from gobuild.session import Session, prepare
-from gobuild.tasks import ci, doctor, keys, patches, publishing, show, store, tap
+from gobuild.tasks import cache, ci, doctor, keys, patches, publishing, show, store, tap
 from gobuild.tasks.boundary import guard
 from gobuild.tasks.image import image
 from gobuild.tasks.isolate import gowrap, launchd, vm
@@ -39,8 +39,13 @@ def _session(context: Context, words: dict[str, object]) -> Session:
 def plan(context: Context, **words: object) -> None:
     """Shows what build would do. Asks the release index; touches nothing but the cache."""
     session = _session(context, words)
-    with interruptible():
-        show.plan(session.console, prepare(session).plan)
+    prepared = prepare(session)
+    # What build would stop at, once much is done or before: keys, certificates, passwords, a Go to start from.
+    resign.choose(session.settings, run=session.run)
+    start = session.settings.bootstrap
+    if start and not (Path(start).expanduser() / "bin/go").is_file():
+        raise BootstrapError(f"{start} is no Go toolchain: it has no bin/go", "--bootstrap with the GOROOT of one")
+    show.plan(session.console, prepared.plan)
 
 
 @with_settings
@@ -145,6 +150,7 @@ ns.add_collection(Collection("patches", patches.status, import_patches, export_p
 ns.add_collection(Collection("tap", tap.update, tap.check))
 ns.add_collection(Collection("keys", keys.new, keys.show))
 ns.add_collection(Collection("store", store.listing, store.verify, store.prune))
+ns.add_collection(Collection("cache", cache.listing, cache.prune))
 ns.add_collection(Collection("ci", ci.workflow, ci.wanted))
 ns.add_collection(doctor.ns)
 guard(ns)

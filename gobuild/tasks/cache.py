@@ -1,0 +1,138 @@
+"""The tasks about the cache: what was fetched and unpacked is shown, or removed. The store has tasks of its own."""
+
+import contextlib
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from invoke.context import Context
+
+from gobuild import files
+from gobuild.console import Console, amount
+from gobuild.errors import Busy
+from gobuild.plain import visible
+from gobuild.tasks.store import parse
+from gobuild.tasks.words import settings_of, with_settings
+
+KINDS = ("downloads", "git", "local", "sources", "toolchains", "wheels")
+"""The cache's folders with things that can be fetched or unpacked again."""
+
+DAY = 24 * 60 * 60
+"""Seconds after which a lock file that nobody holds, or what a killed run left, is litter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A thing in the cache.
+
+    Attributes:
+        kind: one of `KINDS`.
+        path: a file or a folder.
+        beside: the files that say something of it: its digest, its tag.
+        size: bytes on the disk, of all of them.
+        used: when it was last used, as far as the file system knows.
+    """
+
+    kind: str
+    path: Path
+    beside: tuple[Path, ...]
+    size: int
+    used: float
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        """It in a table."""
+        used = datetime.fromtimestamp(self.used, UTC).isoformat(sep=" ", timespec="minutes")
+        return self.kind, visible(self.path.name), amount(self.size), used[:16]
+
+
+@with_settings(name="list")
+def listing(context: Context, **words: object) -> None:
+    """Shows what the cache holds besides the store, the last used first."""
+    settings, console = settings_of(context, words), Console()
+    held = entries(settings.cache)
+    console.table(f"in {settings.cache}", ("kind", "what", "size", "used"), [each.row for each in held])
+    console.say(f"{len(held)} entries, {amount(sum(each.size for each in held))}; store.list shows the store")
+
+
+@with_settings(help={"keep": "how much may stay: 20GB, 500MB, 0", "dry_run": "only show what would go"})
+def prune(context: Context, *, keep: str = "", dry_run: bool = False, **words: object) -> None:
+    """Removes from the cache what was not used for the longest time, until no more is left than --keep says."""
+    settings, console = settings_of(context, words), Console()
+    limit, left = parse(keep), 0
+    gone = []
+    for each in entries(settings.cache):
+        left += each.size
+        if left <= limit:
+            continue
+        if dry_run or _removed(each, console):
+            gone.append(each)
+    if not dry_run:
+        _litter(settings.cache)
+    if gone:
+        title = "would go" if dry_run else "gone"
+        console.table(title, ("kind", "what", "size", "used"), [each.row for each in gone])
+    freed = amount(sum(each.size for each in gone))
+    console.say(f"{len(gone)} entries {'would go' if dry_run else 'are gone'}, {freed}")
+
+
+def entries(cache: Path) -> list[Held]:
+    """What the cache holds, the last used first; a cache that is not there holds nothing."""
+    found = []
+    for kind in KINDS:
+        names = sorted(path for path in _inside(cache / kind) if not path.name.startswith("."))
+        for path in names:
+            if path.with_suffix("") in names and path.is_file():
+                continue  # go1.22.10.whl.sha256: it goes with what it speaks of
+            beside = tuple(each for each in names if each.is_file() and each.with_suffix("") == path)
+            facts = path.lstat()
+            size = sum(_size(each) for each in (path, *beside))
+            used = max(facts.st_atime, facts.st_mtime)
+            found.append(Held(kind=kind, path=path, beside=beside, size=size, used=used))
+    return sorted(found, key=lambda each: -each.used)
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    if folder.is_dir():
+        yield from folder.iterdir()
+
+
+def _size(path: Path) -> int:
+    """The bytes of a file, or of all files below a folder."""
+    if not path.is_dir() or path.is_symlink():
+        return path.lstat().st_size
+    return sum((Path(folder) / name).lstat().st_size for folder, _, names in os.walk(path) for name in names)
+
+
+def _removed(held: Held, console: Console) -> bool:
+    """Removes it, unless somebody is at work on it."""
+    path = held.path
+    try:
+        with files.alone(path.with_name(f".{path.name}.lock"), f"at work on {path.name}"):
+            # Aside first: nobody finds half of it, and the next run sweeps what a killed one leaves.
+            aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+            path.rename(aside)
+            files.remove(aside)
+            for each in held.beside:
+                files.remove(each)
+    except Busy as error:
+        console.warn(f"{path.name} stays: {error.reason}")
+        return False
+    return True
+
+
+def _litter(cache: Path) -> None:
+    """Removes what killed runs left half made, and lock files without a holder."""
+    old = time.time() - DAY
+    for path in (path for kind in KINDS for path in _inside(cache / kind) if path.name.startswith(".")):
+        if path.lstat().st_mtime > old:
+            continue
+        if path.suffix == ".part":
+            files.remove(path)
+        elif path.suffix == ".lock":
+            with contextlib.suppress(Busy), files.alone(path, "at work"):
+                files.remove(path)
