@@ -7,6 +7,7 @@ import os
 import shutil
 import tarfile
 from dataclasses import replace
+from importlib.metadata import version as installed
 from pathlib import Path
 
 import pytest
@@ -175,7 +176,7 @@ def test_every_module_that_a_build_loads_is_in_the_key_or_known_to_decide_nothin
 def test_another_version_of_a_library_that_edits_or_reads_is_another_key(
     library: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, installed = keeping.ourselves.__wrapped__(), keeping.installed
+    first = keeping.ourselves.__wrapped__()
     monkeypatch.setattr(keeping, "installed", lambda name: "0" if name == library else installed(name))
     assert keeping.ourselves.__wrapped__() != first
 
