@@ -136,7 +136,7 @@ def test_a_write_that_fails_leaves_the_old_tree(tmp_path: Path) -> None:
     said = child.communicate()[1]
     assert child.returncode != 0 and "File too large" in said
     assert content_of(site) == old
-    assert sorted(path.name for path in generations.home(site).iterdir()) == [".gobuild.lock", "1"]
+    assert sorted(path.name for path in generations.home(site).iterdir()) == [".gobuild.lock", "1", "served"]
 
 
 def test_a_full_disk_leaves_the_old_tree(tmp_path: Path) -> None:
