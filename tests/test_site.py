@@ -191,6 +191,7 @@ def test_what_a_killed_run_has_left_is_removed(tmp_path: Path) -> None:
     for left in ("2", "3.part"):
         (home / left / "dl").mkdir(parents=True)
     (tmp_path / ".site.0badcafe.part").symlink_to(".site-generations/2")
+    (home / ".served.0badcafe.part").touch()
     (home / "mine.txt").write_text("not gobuild's")
     published(site, tmp_path / "dist", bare=True, base_url="https://go.acme.example")
     assert sorted(path.name for path in home.iterdir()) == [".gobuild.lock", "1", "2", "mine.txt", "served"]

@@ -27,6 +27,9 @@ from gobuild.plan import LOCK
 KEPT = 2
 """Older generations that stay beside the served one: for a reader who is in one."""
 
+_PART = r"\d+\.part|\.served\.[0-9a-f]{8}\.part"
+"""What a killed run may leave beside the generations: a tree, the record below (`files.write`)."""
+
 _FOLDER, _FILE = 0o755, 0o644
 """The modes of all that is published."""
 
@@ -240,7 +243,7 @@ def _clean(site: Path, before: Path | None) -> None:
     if before and not record.exists():
         files.write(record, f"{last}\n")
     for path in place.iterdir():
-        if (path.name.isdecimal() and int(path.name) > last) or re.fullmatch(r"\d+\.part", path.name):
+        if (path.name.isdecimal() and int(path.name) > last) or re.fullmatch(_PART, path.name):
             files.remove(path)
     link = re.compile(rf"\.{re.escape(site.name)}\.[0-9a-f]{{8}}\.part")  # as `_serve` names it
     for path in site.parent.iterdir():
