@@ -77,6 +77,12 @@ def test_a_removal_is_never_upstreams_by_a_move(tmp_path: Path) -> None:
     assert "does not apply" in conflict(tmp_path, removal(1), moved).reason
 
 
+def test_a_removal_is_not_upstreams_while_its_lines_stand_in_the_function(tmp_path: Path) -> None:
+    lower = RUNTIME.replace(CALL, "").replace("}\n", f"\tx()\n{CALL}\tupstream()\n}}\n")
+    for context in (1, 3):
+        assert "does not apply" in conflict(tmp_path / str(context), removal(context), lower).reason
+
+
 TWINS = "package a\n\nfunc one() {\n\tbegin()\n\twork()\n\tend()\n}\n\nfunc two() {\n\tbegin()\n\twork()\n\tend()\n}\n"
 
 
