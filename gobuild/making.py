@@ -11,7 +11,7 @@ from pathlib import Path
 from gobuild import build, fetch, files, patch
 from gobuild.build import direct
 from gobuild.console import Stage
-from gobuild.errors import ConfigError, UnsafeArchive
+from gobuild.errors import ConfigError, ToolMissing, UnsafeArchive
 from gobuild.measure import Clock
 from gobuild.model import Bootstrap, PatchedSource, Source, Toolchain
 from gobuild.package import manifest
@@ -58,6 +58,7 @@ class Making:
             GobuildError: as the stages do.
         """
         both, plan = self.session.settings.builder == "both", self.prepared.plan
+        self.note_rosetta()
         with self.clock.stage("fetch") as at:
             # First the toolchain to start from: one that will not do is refused before anything is laid out.
             upstream = self._upstream(at)
@@ -79,6 +80,21 @@ class Making:
             if not both:
                 return Made(toolchain=made, tree=tree)
             return Made(toolchain=self._by_make(patched[0], bootstrap, at), tree=tree, twin=made)
+
+    def note_rosetta(self) -> None:
+        """Says it where an x86-64 Python on Apple Silicon makes this machine look like another."""
+        if str(self.prepared.plan.host) != "darwin/amd64":
+            return
+        words = ["/usr/sbin/sysctl", "-n", "sysctl.proc_translated"]
+        try:
+            said = self.session.run(words, env={}, cwd=Path("/"), check=False)
+        except ToolMissing:
+            return
+        if said.output.strip() == "1":
+            self.session.console.warn(
+                "this Python is x86-64 and Rosetta translates it: the host is taken for darwin/amd64, and all runs"
+                " slower than by an arm64 Python"
+            )
 
     def _upstream(self, at: Stage) -> Bootstrap | None:
         """Upstream's toolchain for the direct builder; None where make.bash is to build."""

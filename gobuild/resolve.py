@@ -4,14 +4,20 @@ Nothing here reads a file or asks the network; the catalog comes from `gobuild.f
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 
 from gobuild.errors import ConfigError, ResolveError
 from gobuild.model import Catalog, GoVersion, Release
 
+FIRST = GoVersion(major=1, minor=21, stage="rc", serial=1)
+"""The first Go that can be built: it has distpack and go.env."""
+
 WORDS = ("stable", "oldstable")
 """Requests that are no number: the newest release of the newest line, and of the one before it."""
+
+_FOREIGN = re.compile(r"[vV]?(?:go)?(\d+\.\d+)(?:\.(\d+|[xX*]))?(?:[-.]?(rc|beta)[-.]?(\d+))?")
 
 _NAMED = 4
 """How many near versions an error names."""
@@ -44,9 +50,21 @@ def _parse(request: str) -> GoVersion:
     try:
         return GoVersion.parse(request)
     except ConfigError as error:
-        near = difflib.get_close_matches(request, WORDS, 1)
-        hint = f"did you mean {near[0]!r}?" if near else "1.22, 1.22.10, 1.28rc1, stable or oldstable"
+        near = _meant(request) or "".join(difflib.get_close_matches(request, WORDS, 1))
+        hint = f"did you mean {near!r}?" if near else "1.22, 1.22.10, 1.28rc1, stable or oldstable"
         raise ConfigError(error.reason, hint) from None
+
+
+def _meant(request: str) -> str:
+    """What somebody meant who writes versions as semver, npm or git do: v1.22.10, 1.22.x, 1.22.0-rc.1; or ""."""
+    match = _FOREIGN.fullmatch(request.strip())
+    if not match:
+        return ""
+    line, patch, stage, serial = match.groups()
+    if stage:
+        # Only from 1.21 on has a line's first release a third number; its candidates have none at all.
+        return f"{line}{stage}{serial}" if patch in (None, "0") else ""
+    return f"{line}.{patch}" if patch and patch.isdigit() else line
 
 
 def _by_word(word: str, catalog: Catalog) -> Release:
@@ -68,6 +86,9 @@ def _by_version(wanted: GoVersion, catalog: Catalog) -> Release:
         return found[0]
     near = sorted(line, key=lambda release: _apart(release.version, wanted))
     near += sorted((release for release in newest if release not in line), key=lambda each: _lines_apart(each, wanted))
+    if wanted.pep440 < FIRST.pep440:
+        fit = [release for release in near if release.version.pep440 >= FIRST.pep440]
+        raise ResolveError(f"{catalog.origin} has no Go {wanted}", f"{FIRST.line} or later; {_offer(fit)}")
     raise ResolveError(f"{catalog.origin} has no Go {wanted}", _offer(near))
 
 

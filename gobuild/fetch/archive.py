@@ -131,7 +131,8 @@ class Archive:
             if self.offline:
                 raise NoConnection(f"the cache holds no {what} from {self.name}", "once without --offline")
             raise FetchError(f"{self.name} lists no {what}", "another --index-url or --source")
-        return Catalog(origin=self.name, releases=held)
+        name = f"the cache (--offline; of {self.name})" if self.offline else self.name
+        return Catalog(origin=name, releases=held)
 
     def _checked(self, release: Release, kind: str, host: Target | None) -> ReleaseFile:
         """The file, if the index has it and gives it the digest that it is known to have."""

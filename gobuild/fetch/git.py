@@ -171,6 +171,9 @@ class Git:
             return DiskFull(f"no space left on the device while fetching {where}", "another place by --cache")
         if "couldn't find remote ref" in said or "not our ref" in said:
             return FetchError(f"{where} has no {self.ref}", "a branch, a tag, or all 40 digits of a commit")
+        if remedy := re.search(r"git config --global --add safe\.directory \S.*", said):
+            # The repository is another user's; git's own remedy is the one that works.
+            return FetchError(f"{where}: {reason}", remedy[0].strip())
         return Unreachable(f"{where}: {reason}", "the URL, and what git itself says: git ls-remote URL")
 
 

