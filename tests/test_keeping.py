@@ -355,7 +355,7 @@ def test_a_python_that_rosetta_translates_is_noticed(
     prepared = prepare(session)
     prepared = replace(prepared, plan=replace(prepared.plan, host=Target.parse(host)))
     store = Store.open(tmp_path / "store", say=print)
-    asked = replace(session, run=sysctl)  # type: ignore[arg-type]
+    asked = replace(session, run=sysctl)
     Making(session=asked, prepared=prepared, clock=Clock(session.console), store=store).note_rosetta()
     assert isinstance(session.console.stream, io.StringIO)
     assert ("an arm64 Python" in session.console.stream.getvalue()) is said

