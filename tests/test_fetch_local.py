@@ -121,3 +121,30 @@ def test_the_version_asked_for_must_be_the_trees(toy_tree: Path, tmp_path: Path)
     assert str(resolve("1.22.3", local(toy_tree, tmp_path / "cache", "1.22.3").catalog()).version) == "1.22.3"
     with pytest.raises(ResolveError, match="has no VERSION"):
         origin.catalog()
+
+
+def test_what_finder_and_macos_tar_add_changes_nothing(toy_tree: Path, tmp_path: Path) -> None:
+    plain = local(toy_tree, tmp_path / "cache").catalog().identity
+    tarball = tmp_path / "mac.tar.gz"
+    for name in (".DS_Store", "src/.DS_Store", "src/._make.bash"):
+        (toy_tree / name).write_bytes(b"\0\5\x16\7")
+    with tarfile.open(tarball, "w:gz") as tar:
+        double = tarfile.TarInfo("._go")
+        tar.addfile(double)
+        tar.add(toy_tree, "go")
+    (toy_tree / "src/._make.bash").unlink()
+    assert local(toy_tree, tmp_path / "cache").catalog().identity == plain
+    assert local(tarball, tmp_path / "cache").catalog().identity == plain
+
+
+def test_what_an_editor_left_behind_is_said_in_one_line(toy_tree: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    origin = Local(path=toy_tree, request="1.22", cache=tmp_path / "cache", warn=said.append)
+    origin.catalog()
+    assert said == []
+    for name in ("a.go.orig", "a.go.rej", "a.go~", ".a.go.swp", "._a.go"):
+        (toy_tree / "src" / name).write_text("x")
+    origin.catalog()
+    (line,) = said
+    assert f"{toy_tree} has what editors leave behind, which ships" in line
+    assert line.endswith("and 2 more")

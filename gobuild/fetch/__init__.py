@@ -145,7 +145,8 @@ def origins(settings: Settings, *, run: Runner, console: Console) -> tuple[Origi
         raise ConfigError(f"no source {source!r}", f"did you mean {near[0]!r}?")
     # Resolved, so that "." and a folder below it compare as what they are.
     ours = tuple(each.resolve() for each in (settings.work, settings.dist, settings.cache))
-    return (Local(path=path.resolve(), request=settings.go, cache=settings.cache.absolute(), outside=ours),)
+    cache = settings.cache.absolute()
+    return (Local(path=path.resolve(), request=settings.go, cache=cache, outside=ours, warn=console.warn),)
 
 
 def _url(source: str) -> str:

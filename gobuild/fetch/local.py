@@ -7,13 +7,18 @@ archive is a tarball or zip with one top folder of any name; it is unpacked into
 import os
 import shutil
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from gobuild import archives, files
 from gobuild.errors import ConfigError, FetchError, disk_full_is_ours
 from gobuild.fetch import tree
 from gobuild.model import Catalog, Release, Source
+
+
+def _silent(_text: str) -> None:
+    """Tells nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +31,14 @@ class Local:
         cache: the cache's folder: local/.
         outside: folders that are no source wherever they stand: gobuild's own work and dist, which by default stand
             in the current folder, and that may be the source's.
+        warn: told once of what an editor has left behind in it, which ships with it.
     """
 
     path: Path
     request: str
     cache: Path
     outside: tuple[Path, ...] = ()
+    warn: Callable[[str], None] = _silent
 
     def __post_init__(self) -> None:
         if not self.path.exists():
@@ -53,7 +60,11 @@ class Local:
         """
         root = self._folder()
         version = tree.version_of(lambda name: tree.text(root / name), self.request)
-        identity = files.dirhash(root, _names(root, self.outside))
+        names = _names(root, self.outside)
+        if litter := [name for name in names if _litter(name)]:
+            more = f" and {len(litter) - 3} more" if len(litter) > 3 else ""
+            self.warn(f"{self.path} has what editors leave behind, which ships: {', '.join(litter[:3])}{more}")
+        identity = files.dirhash(root, names)
         return Catalog(origin=self.name, releases=(Release(version=version, origin=self.name),), identity=identity)
 
     def source(self, release: Release, into: Path) -> Source:
@@ -89,6 +100,9 @@ class Local:
             tops: set[str] = set()
 
             def inner(name: str) -> str | None:
+                base = PurePosixPath(name).name
+                if base == ".DS_Store" or base.startswith("._"):
+                    return None  # what Finder leaves, and AppleDouble: attributes that macOS's tar adds
                 top, _, rest = name.partition("/")
                 tops.add(top)
                 if len(tops) > 1:
@@ -129,7 +143,13 @@ def _names(root: Path, outside: tuple[Path, ...]) -> list[str]:
 
 
 def _wanted(path: Path) -> bool:
-    return ".git" not in path.parts and tree.is_source(path.as_posix())
+    return ".git" not in path.parts and path.name != ".DS_Store" and tree.is_source(path.as_posix())
+
+
+def _litter(name: str) -> bool:
+    """Whether a file is what an editor, patch(1) or macOS leaves behind. Go's own tree has none such (1.21 to 1.27)."""
+    base = PurePosixPath(name).name
+    return base.endswith((".orig", ".rej", "~", ".swp")) or base.startswith("._")
 
 
 def _copy(path: Path, to: Path) -> None:
