@@ -69,8 +69,10 @@ class GobuildProgram(Program):
         """Runs the tasks; what the system refuses outside of them (a configuration file) is one message as well."""
         try:
             with one_message():
-                super().run(argv, exit)
-                sys.stdout.flush()
+                try:
+                    super().run(argv, exit)
+                finally:
+                    sys.stdout.flush()
         except Exit as error:
             if error.message:
                 print(error.message, file=sys.stderr)

@@ -8,6 +8,7 @@ import errno
 import functools
 import inspect
 import os
+import select
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -68,9 +69,9 @@ def _unless_output_is_read() -> None:
     Raises:
         Exit: it is.
     """
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
+    pipe = select.poll()
+    pipe.register(sys.stdout.fileno(), 0)
+    if any(event & (select.POLLERR | select.POLLHUP) for _, event in pipe.poll(0)):
         # What is still in the buffer would fail once more, and be told, when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise Exit(code=PIPE_CLOSED) from None

@@ -92,6 +92,8 @@ def entries(cache: Path) -> list[Held]:
             facts = path.lstat()
             size = sum(_size(each) for each in (path, *beside))
             used = max(facts.st_atime, facts.st_mtime)
+            with contextlib.suppress(OSError):  # looking is no use: the walk has changed a folder's time of access
+                os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns), follow_symlinks=False)
             found.append(Held(kind=kind, path=path, beside=beside, size=size, used=used))
     return sorted(found, key=lambda each: -each.used)
 
