@@ -1,7 +1,9 @@
 """The ways in: our tasks.py, somebody's own, and the console script; settings by flag, variable and file."""
 
 import os
+import signal
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -231,3 +233,39 @@ def test_a_cache_is_shown_and_pruned(project: Path) -> None:
     ]
     assert not (cache / "sources/.old.part").exists()
     assert "1 entries are gone, 2.0 kB" in _run(project, *words, "0").stdout
+
+
+SLOW = """\
+import time
+from invoke import Collection, Program, task
+from gobuild.tasks.boundary import guard
+
+@task
+def slow(c):
+    try:
+        print("ready", flush=True)
+        time.sleep(60)
+    finally:
+        time.sleep(3)
+
+@task
+def other(c):
+    pass
+
+ns = Collection(slow, other)
+guard(ns)
+Program(namespace=ns).run(["x", "slow"])
+"""
+
+
+def test_an_interrupt_is_answered_before_the_clean_up(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout and process.stderr
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    assert process.stderr.readline() == "interrupted: removing what is half made\n"
+    assert process.poll() is None
+    _, rest = process.communicate(timeout=60)
+    assert (process.returncode, rest.count("error: "), "Traceback" in rest) == (130, 1, False)

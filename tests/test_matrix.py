@@ -249,3 +249,12 @@ def test_a_terminal_has_a_living_line_for_each() -> None:
     assert "waits" in shown
     assert "built" in shown
     assert "\x1b[2J" not in shown
+
+
+def test_a_child_imports_nothing_from_the_folder_it_is_started_in(tmp_path: Path) -> None:
+    (tmp_path / "difflib.py").write_text("raise SystemExit('imported from the current folder')")
+    words, _ = jobs.child({}, {})
+    done = subprocess.run(
+        [*words[:-1], "--version"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout[:8], done.stderr) == (0, "gobuild ", "")

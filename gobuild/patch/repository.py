@@ -287,7 +287,8 @@ class Repository:
 def _failure(words: Sequence[str], stderr: str) -> PatchError | DiskFull:
     word = next(word for word in words if not word.startswith("-") and "=" not in word)
     said = re.sub(r"^\s*stderr: '|'$", "", stderr.strip()).strip()
-    if "No space left on device" in said:
+    # git's checkout does not repeat the system's reason.
+    if "No space left on device" in said or "unable to write file" in said:
         return DiskFull("no space left on the device while git wrote", "free some room, or use another folder")
     lines = [line for line in said.splitlines() if re.match(r"(fatal|error):", line)] or said.splitlines()[-1:]
     return PatchError(f"git {word}: {lines[0] if lines else 'failed'}", "what git says of the folder: git status")
