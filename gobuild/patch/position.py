@@ -128,6 +128,10 @@ class Text:
         cut = named is not None and named.end() == len(heading) >= _CUT
         return cut or heading.endswith(b":") or b"".join(self.lines[: max(above, 0)]).count(b"`") % 2 == 1
 
+    def quoted(self, line: bytes) -> bool:
+        """Whether a line of the file is one of a raw string, by the backquotes in front of it."""
+        return b"".join(self.lines[: self.lines.index(line)]).count(b"`") % 2 == 1
+
     def once(self, heading: bytes) -> bool:
         """Whether a heading stands in the file once."""
         same = (line for line in self.lines if _HEADING.match(line) and _same(heading, line.strip()))
@@ -258,7 +262,7 @@ def _own_name(text: Text, hunk: Hunk) -> bool:
         return False
 
     def once(lines: Sequence[bytes]) -> bool:
-        return any(_NAMED.match(line) and text.lines.count(line) == 1 for line in lines)
+        return any(_NAMED.match(line) and text.lines.count(line) == 1 and not text.quoted(line) for line in lines)
 
     between = any(line.startswith((b"}", b")")) for line in hunk.old[: hunk.leading])
     return once(hunk.old[: hunk.leading + 1]) or (between and once(hunk.old))
