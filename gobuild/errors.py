@@ -201,5 +201,5 @@ def the_systems_no_is_ours(doing: str) -> Iterator[None]:
     except OSError as error:
         if error.filename is None:
             raise
-        hint = "another place by --work, --cache or --dist, or the right to write there"
+        hint = "see that it is there, and the right to read or write it, or choose another place"
         raise Refused(f"{error.strerror} while {doing}: {error.filename}", hint) from error

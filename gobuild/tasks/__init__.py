@@ -52,16 +52,14 @@ def plan(context: Context, **words: object) -> None:
 def build(context: Context, **words: object) -> None:
     """Builds, verifies and packages a patched Go toolchain: the main job."""
     session = _session(context, words)
-    with interruptible():
-        show.built(session.console, pipeline.build(session))
+    show.built(session.console, pipeline.build(session))
 
 
 @with_settings
 def package(context: Context, **words: object) -> None:
     """Verifies and packages again what build has built, without building it again."""
     session = _session(context, words)
-    with interruptible():
-        show.built(session.console, pipeline.repackage(session))
+    show.built(session.console, pipeline.repackage(session))
 
 
 @task(
@@ -126,8 +124,7 @@ def identify(
     """Names the Go release, the suffix and the patches of a toolchain, or of a program it built."""
     settings = settings_of(context, {"dist": dist, "series": series})
     likely = [load_series(name) for name in dict.fromkeys((settings.series, "stock"))]
-    with interruptible():
-        found = identifying.identify(Path(path), dist=settings.dist, series=likely)
+    found = identifying.identify(Path(path), dist=settings.dist, series=likely)
     if json:
         show.document(found.document())
     else:
@@ -138,9 +135,8 @@ def identify(
 def clean(context: Context, **words: object) -> None:
     """Removes what was built in the work folder. Downloads and dist/ stay."""
     session = _session(context, words)
-    with interruptible():
-        for removed in pipeline.clean(session.settings.work):
-            session.console.say(f"removed {removed}")
+    for removed in pipeline.clean(session.settings.work):
+        session.console.say(f"removed {removed}")
 
 
 ns = Collection("gobuild", plan, build, verify, package, publishing.publish, publishing.verify_release)

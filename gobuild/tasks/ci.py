@@ -8,10 +8,10 @@ from invoke.context import Context
 
 from gobuild import files, upstream
 from gobuild.console import Console
-from gobuild.errors import ConfigError, the_systems_no_is_ours
+from gobuild.errors import ConfigError
 from gobuild.publish import workflow as workflows
 from gobuild.session import Session
-from gobuild.tasks.words import interruptible, settings_of, with_settings
+from gobuild.tasks.words import settings_of, with_settings
 
 LINES = "stable,oldstable"
 TARGETS = "darwin/arm64"
@@ -50,8 +50,7 @@ def workflow(
         requirement=requirement or f"gobuild=={version('gobuild')}",
     )
     text = workflows.workflow(settings, job)
-    with the_systems_no_is_ours(f"writing {to}"):
-        files.write(Path(to).expanduser(), text)
+    files.write(Path(to).expanduser(), text)
     Console().say(f"wrote {to}; what it needs in the repository's settings stands at its top")
 
 
@@ -69,7 +68,6 @@ def wanted(
     settings = settings_of(context, words)
     if not settings.base_url:
         raise ConfigError("which tree?", "--base-url https://...")
-    with interruptible():
-        session = Session(settings=settings, console=Console(stream=sys.stderr))
-        builds = upstream.wanted(session, workflows.words(lines), workflows.words(targets), force=force)
+    session = Session(settings=settings, console=Console(stream=sys.stderr))
+    builds = upstream.wanted(session, workflows.words(lines), workflows.words(targets), force=force)
     print(workflows.output(builds))

@@ -4,11 +4,11 @@ from invoke.context import Context
 
 from gobuild import matrix as matrices
 from gobuild.console import Console, clock
-from gobuild.errors import ConfigError, the_systems_no_is_ours
+from gobuild.errors import ConfigError
 from gobuild.publish.workflow import words as listed
 from gobuild.run import run
 from gobuild.session import Session
-from gobuild.tasks.words import interruptible, settings_of, with_settings
+from gobuild.tasks.words import settings_of, with_settings
 
 
 @with_settings(
@@ -31,13 +31,12 @@ def matrix(
         matrices.usable(cluster, settings)
     console, room = Console(), matrices.measure(settings.work)
     session, at_once = Session(settings=settings, console=console), jobs or room.builds
-    with interruptible(), the_systems_no_is_ours("building"):
-        planned = matrices.plan(session, lines, targets)
-        rows = [(job.name, job.settings.target, job.settings.builder, str(job.log)) for job in planned]
-        console.table(f"{len(planned)} jobs", ("job", "target", "builder", "log"), rows)
-        where = f"on the workers of {cluster}" if cluster else f"{at_once} at a time: {room.says}"
-        console.say(f"{where}; archives go to {settings.dist.absolute()}")
-        outcomes = matrices.run_matrix(planned, at_once=at_once, cluster=cluster, console=console, run=run)
+    planned = matrices.plan(session, lines, targets)
+    rows = [(job.name, job.settings.target, job.settings.builder, str(job.log)) for job in planned]
+    console.table(f"{len(planned)} jobs", ("job", "target", "builder", "log"), rows)
+    where = f"on the workers of {cluster}" if cluster else f"{at_once} at a time: {room.says}"
+    console.say(f"{where}; archives go to {settings.dist.absolute()}")
+    outcomes = matrices.run_matrix(planned, at_once=at_once, cluster=cluster, console=console, run=run)
     ended = [(each.name, each.ended, clock(each.seconds), each.worker or "here", str(each.log)) for each in outcomes]
     console.table("jobs", ("job", "ended", "wall", "where", "log"), ended)
     matrices.check(outcomes)

@@ -12,7 +12,7 @@ from gobuild.console import Console
 from gobuild.errors import ConfigError, disk_full_is_ours
 from gobuild.session import Session
 from gobuild.tasks import show
-from gobuild.tasks.words import interruptible, settings_of, with_settings
+from gobuild.tasks.words import settings_of, with_settings
 
 
 def _place(word: str) -> Path | None:
@@ -48,11 +48,8 @@ def reproduce(
     settings = settings_of(context, words)
     console = Console(stream=sys.stderr) if json else Console()
     path = _report(report)
-    with interruptible():
-        found = proving.reproduce(
-            Session(settings=settings, console=console), ours=_place(ours), against=_place(against)
-        )
-        _keep(path, found.document(), console)
+    found = proving.reproduce(Session(settings=settings, console=console), ours=_place(ours), against=_place(against))
+    _keep(path, found.document(), console)
     if json:
         show.document(found.document())
     else:
@@ -85,9 +82,8 @@ def blast_radius(
     path, patched = _report(report), _place(ours)
     if patched is None:
         raise ConfigError("blast-radius needs a toolchain to look at", "--ours dist/go….tar.gz")
-    with interruptible():
-        found = proving.blast_radius(Session(settings=settings, console=console), ours=patched, against=_place(against))
-        _keep(path, found.document(), console)
+    found = proving.blast_radius(Session(settings=settings, console=console), ours=patched, against=_place(against))
+    _keep(path, found.document(), console)
     if json:
         show.document(found.document())
     else:

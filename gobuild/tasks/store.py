@@ -8,10 +8,10 @@ from invoke.context import Context
 from gobuild import fetch
 from gobuild import store as keeping
 from gobuild.console import Console, amount
-from gobuild.errors import ConfigError, VerifyError, the_systems_no_is_ours
+from gobuild.errors import ConfigError, VerifyError
 from gobuild.plain import visible
 from gobuild.settings import Settings
-from gobuild.tasks.words import interruptible, settings_of, with_settings
+from gobuild.tasks.words import settings_of, with_settings
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt]i?)?b?)", re.IGNORECASE)
@@ -25,8 +25,7 @@ def listing(context: Context, **words: object) -> None:
     """Shows what the store holds, the last used first."""
     settings, console = settings_of(context, words), Console()
     folder = _folder(settings, console)
-    with interruptible(), the_systems_no_is_ours("reading the store"):
-        held = keeping.entries(folder)
+    held = keeping.entries(folder)
     console.table(f"in {folder.root}", ("kind", "key", "what", "size", "made", "used"), [_row(each) for each in held])
     console.say(f"{len(held)} entries, {amount(keeping.size(held))}; what several of them share counts once")
 
@@ -35,8 +34,7 @@ def listing(context: Context, **words: object) -> None:
 def verify(context: Context, **words: object) -> None:
     """Hashes all that the store holds; what is damaged is removed, and the exit code is 8 then."""
     settings, console = settings_of(context, words), Console()
-    with interruptible(), the_systems_no_is_ours("verifying the store"):
-        found = keeping.verify(_folder(settings, console), waiting=console.say)
+    found = keeping.verify(_folder(settings, console), waiting=console.say)
     for line in found.damaged:
         console.warn(f"removed: {line}")
     told = f"{found.entries} entries, {found.blobs} blobs, {amount(found.size)}"
@@ -54,8 +52,7 @@ def prune(context: Context, *, keep: str = "", dry_run: bool = False, **words: o
     """Removes what was not used for the longest time, until no more is left than --keep says."""
     settings, console = settings_of(context, words), Console()
     limit = parse(keep)
-    with interruptible(), the_systems_no_is_ours("pruning the store"):
-        gone, freed = keeping.prune(_folder(settings, console), limit, dry=dry_run, waiting=console.say)
+    gone, freed = keeping.prune(_folder(settings, console), limit, dry=dry_run, waiting=console.say)
     if gone:
         title = "would go" if dry_run else "gone"
         console.table(title, ("kind", "key", "what", "size", "made", "used"), [_row(each) for each in gone])

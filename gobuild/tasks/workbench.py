@@ -21,7 +21,7 @@ from gobuild.patch.record import Record
 from gobuild.patch.workbench import Imported, Plain, import_series
 from gobuild.session import Session
 from gobuild.settings import Settings
-from gobuild.tasks.words import interruptible, settings_of, with_settings
+from gobuild.tasks.words import settings_of, with_settings
 
 SERIES = "the folder of the patch series"
 
@@ -40,15 +40,14 @@ def import_patches(context: Context, *, to: str = "", from_: str = "", **words: 
         raise ConfigError("import needs a folder", "--to DIR")
     folder = Path(to).expanduser().absolute()
     series = load_series(settings.series)
-    with interruptible():
-        # Both are read from the cache, and nothing is written there.
-        with _plain(settings, console) as plain:
-            if from_:
-                with _plain(replace(settings, go=from_), console) as known:
-                    imported = _import(settings, series, plain, folder, known)
-            else:
-                imported = _import(settings, series, plain, folder, None)
-        _show_import(console, imported)
+    # Both are read from the cache, and nothing is written there.
+    with _plain(settings, console) as plain:
+        if from_:
+            with _plain(replace(settings, go=from_), console) as known:
+                imported = _import(settings, series, plain, folder, known)
+        else:
+            imported = _import(settings, series, plain, folder, None)
+    _show_import(console, imported)
 
 
 def _import(settings: Settings, series: Series, plain: Plain, folder: Path, known: Plain | None) -> Imported:
@@ -73,12 +72,11 @@ def export_patches(
     if not from_:
         raise ConfigError("export needs a workbench", "--from DIR, the folder that patches.import made")
     folder = Path(from_).expanduser().absolute()
-    with interruptible():
-        found = export.export_series(folder, _series_or_new(series or Record.read(folder).series), variant=variant)
-        if found.texts or (add and found.entries):
-            _require_own(found.folder, named=bool(series))
-            export.write(found, add=add)
-        _show_export(console, found, add=add)
+    found = export.export_series(folder, _series_or_new(series or Record.read(folder).series), variant=variant)
+    if found.texts or (add and found.entries):
+        _require_own(found.folder, named=bool(series))
+        export.write(found, add=add)
+    _show_export(console, found, add=add)
 
 
 @with_settings(name="refresh", help={"go": "the version to anchor at: 1.28, 1.28.1", "series": SERIES})
@@ -86,7 +84,7 @@ def refresh_patches(context: Context, **words: object) -> None:
     """Anchors at a version the diffs that apply there with an offset. What applies exactly is not touched."""
     settings, console = settings_of(context, words), Console()
     series = load_series(settings.series)
-    with interruptible(), _plain(settings, console) as plain:
+    with _plain(settings, console) as plain:
         chosen = series.candidates(plain.version, settings.for_target, settings.profile)
         found = refresh.refresh_patches(chosen, plain.root)
         for folder in {one.path.parent for one in found if one.path and one.content is not None}:
@@ -111,9 +109,8 @@ def new_patch(context: Context, name: str, series: str = "", go: str = "") -> No
     settings, console = settings_of(context, {"series": series or None}), Console()
     if settings.series in ("stock", "none"):
         raise ConfigError("a new patch needs a series of yours", "--series DIR")
-    with interruptible():
-        folder = Path(settings.series).expanduser().absolute()
-        made = entries.new_patch(folder, name, version=GoVersion.parse(go) if go else None)
+    folder = Path(settings.series).expanduser().absolute()
+    made = entries.new_patch(folder, name, version=GoVersion.parse(go) if go else None)
     for path in made:
         console.say(f"wrote {path}")
     console.say(
