@@ -221,6 +221,15 @@ def room(folder: Path, need: int, doing: str) -> None:
         )
 
 
+def size(path: Path) -> int:
+    """The bytes of a file, or of all files below a folder; 0 where nothing is."""
+    if not os.path.lexists(path):
+        return 0
+    if not path.is_dir() or path.is_symlink():
+        return path.lstat().st_size
+    return sum((Path(folder) / name).lstat().st_size for folder, _, names in os.walk(path) for name in names)
+
+
 def free(folder: Path) -> int:
     """The bytes free where a folder stands, or would stand."""
     existing = folder.absolute()

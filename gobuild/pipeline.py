@@ -88,8 +88,7 @@ def build(session: Session) -> Built:
                     kept = keeping.recall(store, prepared, session.settings, plan.scratch / "kept")
                 if kept:
                     return _deliver(session, plan, kept, clock, signing)
-            with half_made_goes(plan):
-                files.usable(plan.job, ROOM * len(plan.trees), f"building {plan.stamp}")
+            with half_made_goes(plan, ROOM * len(plan.trees)):
                 made = Making(session=session, prepared=prepared, clock=clock, store=store).make()
             manifest.keep(made.toolchain, made.tree, plan.state)
             done = _finish(session, plan, made, clock)
@@ -115,8 +114,7 @@ def rebuild(session: Session) -> Rebuilt:
             prepared = prepare(session, delivered=False)
         plan = prepared.plan
         with files.alone(plan.lock, f"building {plan.stamp} for {plan.target} in {plan.job}"):
-            with half_made_goes(plan):
-                files.usable(plan.job, ROOM, f"building {plan.stamp}")
+            with half_made_goes(plan, ROOM):
                 toolchain = Making(session=session, prepared=prepared, clock=clock, store=store).make().toolchain
                 with clock.stage("package") as at:
                     at.note("distpack")
@@ -247,11 +245,22 @@ def scratch_goes(plan: Plan) -> Iterator[None]:
 
 
 @contextmanager
-def half_made_goes(plan: Plan) -> Iterator[None]:
-    """Starts from an empty job folder, and leaves no half-made tree if the block fails or is interrupted."""
+def half_made_goes(plan: Plan, need: int) -> Iterator[None]:
+    """Starts from an empty job folder, and leaves no half-made tree if the block fails or is interrupted.
+
+    Args:
+        plan: whose job folder.
+        need: how many bytes the block makes there. What stands there goes first and makes room for them, but where
+            even that is too little, it stays.
+
+    Raises:
+        DiskFull: they would not fit.
+    """
     # ".part": what a killed run was making.
     trees = (plan.tree, plan.job / "direct", plan.tools, plan.scratch)
-    for path in (plan.state, *trees, plan.log, *plan.job.glob(".*.part")):
+    old = (plan.state, *trees, plan.log, *plan.job.glob(".*.part"))
+    files.usable(plan.job, need - sum(map(files.size, old)), f"building {plan.stamp}")
+    for path in old:
         files.remove(path)
     try:
         yield

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gobuild import pipeline
+from gobuild import files, pipeline
 from gobuild.console import Console
 from gobuild.errors import (
     BootstrapError,
@@ -115,6 +115,21 @@ def test_no_room(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not list(session.settings.work.glob("*/go"))
 
 
+def test_what_goes_first_makes_room_and_stays_where_that_is_too_little(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = prepare(session).plan
+    old = plan.tree / "bin/go"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(bytes(1000))
+    monkeypatch.setattr(files, "free", lambda _folder: 100)
+    with pytest.raises(DiskFull, match="needs about"), pipeline.half_made_goes(plan, 1101):
+        pytest.fail("it does not fit")
+    assert old.exists()
+    with pipeline.half_made_goes(plan, 1100):
+        assert not old.exists()
+
+
 def test_nothing_to_package(session: Session) -> None:
     with pytest.raises(PackageError, match="run invoke build"):
         pipeline.repackage(session)
@@ -146,7 +161,7 @@ import sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 import gobuild
-from gobuild import pipeline
+from gobuild import files, pipeline
 from gobuild.console import Console
 from gobuild.settings import Settings
 from gobuild.tasks.words import interruptible

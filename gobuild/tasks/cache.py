@@ -90,7 +90,7 @@ def entries(cache: Path) -> list[Held]:
                 continue  # go1.22.10.whl.sha256: it goes with what it speaks of
             beside = tuple(each for each in names if each.is_file() and each.with_suffix("") == path)
             facts = path.lstat()
-            size = sum(_size(each) for each in (path, *beside))
+            size = sum(files.size(each) for each in (path, *beside))
             used = max(facts.st_atime, facts.st_mtime)
             with contextlib.suppress(OSError):  # looking is no use: the walk has changed a folder's time of access
                 os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns), follow_symlinks=False)
@@ -101,13 +101,6 @@ def entries(cache: Path) -> list[Held]:
 def _inside(folder: Path) -> Iterator[Path]:
     if folder.is_dir():
         yield from folder.iterdir()
-
-
-def _size(path: Path) -> int:
-    """The bytes of a file, or of all files below a folder."""
-    if not path.is_dir() or path.is_symlink():
-        return path.lstat().st_size
-    return sum((Path(folder) / name).lstat().st_size for folder, _, names in os.walk(path) for name in names)
 
 
 def _removed(held: Held, console: Console) -> bool:

@@ -84,7 +84,7 @@ class Prover:
         prepared, clock = prepare(session, delivered=False), Clock(self.console)
         store = fetch.store(session.settings, self.console.warn)
         try:
-            with pipeline.half_made_goes(prepared.plan):
+            with pipeline.half_made_goes(prepared.plan, pipeline.ROOM):
                 made = Making(session=session, prepared=prepared, clock=clock, store=store).make()
             yield made.toolchain, sum(clock.programs.values())
         finally:
