@@ -132,3 +132,29 @@ def test_a_hunk_without_context_behind_it_belongs_to_the_end(tmp_path: Path) -> 
 def test_a_hunk_of_the_first_line_belongs_to_the_start(tmp_path: Path) -> None:
     added = "--- a/t\n+++ b/t\n@@ -1,2 +1,3 @@\n+new\n one\n two\n"
     assert "belongs to the start" in conflict(tmp_path, added, "zero\none\ntwo\n", "t").reason
+
+
+@pytest.mark.parametrize(
+    "odd", ["// Like a shell's ` it is.\n", "const tick = '`'\n", 'const tick = "`"\n', "/* ` */\n"]
+)
+def test_a_backquote_that_begins_no_string_makes_no_heading_vague(tmp_path: Path, odd: str) -> None:
+    # A twin elsewhere, so that the heading has to tell the place.
+    source = RUNTIME.replace("\n\nfunc", f"\n\n{odd}\nfunc", 1) + "\n" + RUNTIME[17:].replace("createfing", "other")
+    root = write(tmp_path / "go", {"VERSION": VERSION, "f.go": source})
+    apply(root, series_of(tmp_path / "s", removal(3)))
+    assert (root / "f.go").read_text() == source.replace(CALL, "", 1)
+
+
+def test_a_hunk_goes_as_far_as_the_one_in_front_of_it(tmp_path: Path) -> None:
+    """The lines that moved the first moved the second, though another place of its function looks like it, damaged."""
+    table = "var table = []int{\n" + "".join(f"\t{row},\n" for row in (1, 2, 3, 4, 5, 6, 7, 8)) + "}\n"
+    source = f"package p\n\nfunc f() {{\n\tone()\n\ttwo()\n\tthree()\n}}\n\n{table}"
+    change = (
+        "--- a/f.go\n+++ b/f.go\n@@ -4,3 +4,2 @@ func f() {\n \tone()\n-\ttwo()\n \tthree()\n"
+        "@@ -14,3 +13,2 @@ var table = []int{\n \t5,\n-\t6,\n \t7,\n"
+    )
+    drifted = source.replace("\n\nfunc", "\n\n// upstream\nfunc", 1)
+    drifted = drifted.replace("\t1,\n", "\t5,\n\t0,\n\t7,\n", 1).replace("\t2,\n\t3,\n", "", 1)
+    root = write(tmp_path / "go", {"VERSION": VERSION, "f.go": drifted})
+    apply(root, series_of(tmp_path / "s", change))
+    assert (root / "f.go").read_text() == drifted.replace("\ttwo()\n", "").replace("\t6,\n", "")

@@ -24,6 +24,8 @@ _NAMED = re.compile(
     rb"func\s+(?:\(\s*(?:\w+\s+)?\*?\s*(?P<of>\w+)[^)]*\)\s*)?(?P<func>\w+)"
     rb"|(?P<kind>type|var|const)\s+(?P<name>\w+)|TEXT\s+(?P<text>[^\s(<]+)"
 )
+_TOKEN = re.compile(rb"""//[^\n]*|/\*.*?\*/|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`""", re.DOTALL)
+"""What of Go's source is no code: comments, strings, runes, raw strings (the Go specification, Lexical elements)."""
 _CUT = 39
 """A heading as long as this may have been cut off: GNU diff keeps 40 characters of it, git 80."""
 _NEAR = 8
@@ -101,7 +103,8 @@ def positions(
     found: list[int] = []
     end = 0
     for hunk in hunks:
-        found.append(_position(text, hunk, end, anchored=anchored))
+        beside = found[-1] - hunks[len(found) - 1].old_line if found else None
+        found.append(_position(text, hunk, end, anchored=anchored, beside=beside))
         end = found[-1] + len(hunk.old)
     return found
 
@@ -112,6 +115,7 @@ class Text:
     def __init__(self, lines: Sequence[bytes], path: str, same_file: bool | None = None) -> None:
         self.lines, self.path, self.same_file = lines, path, same_file
         self.code = path.endswith((".go", ".s"))
+        self._raw = _raw_lines(lines) if path.endswith(".go") else frozenset()
         self._above = [-1]
         for at, line in enumerate(lines):
             self._above.append(at if _HEADING.match(line) else self._above[-1])
@@ -126,11 +130,11 @@ class Text:
         above = self._above[min(at, len(self.lines))]
         named = _NAMED.match(heading)
         cut = named is not None and named.end() == len(heading) >= _CUT
-        return cut or heading.endswith(b":") or b"".join(self.lines[: max(above, 0)]).count(b"`") % 2 == 1
+        return cut or heading.endswith(b":") or above in self._raw
 
     def quoted(self, line: bytes) -> bool:
-        """Whether a line of the file is one of a raw string, by the backquotes in front of it."""
-        return b"".join(self.lines[: self.lines.index(line)]).count(b"`") % 2 == 1
+        """Whether a line of the file is one of a raw string."""
+        return self.lines.index(line) in self._raw
 
     def once(self, heading: bytes) -> bool:
         """Whether a heading stands in the file once."""
@@ -152,6 +156,19 @@ class Text:
             return []
         starts = (at for at, line in enumerate(self.lines[: max(len(self.lines) - size + 1, 0)]) if line == text[0])
         return [at for at in starts if tuple(self.lines[at : at + size]) == tuple(text)]
+
+
+def _raw_lines(lines: Sequence[bytes]) -> frozenset[int]:
+    """The lines, from 0, of a Go file that begin inside a raw string."""
+    found: set[int] = set()
+    line = at = 0
+    whole = b"".join(lines)
+    for token in _TOKEN.finditer(whole):
+        line += whole.count(b"\n", at, token.start())
+        at = token.start()
+        if token[0].startswith(b"`"):
+            found.update(range(line + 1, line + 1 + token[0].count(b"\n")))
+    return frozenset(found)
 
 
 def left_over(text: Text, hunk: Hunk, at: int) -> bool:
@@ -183,7 +200,16 @@ def _same(heading: bytes, line: bytes) -> bool:
     return one.groups() == two.groups() if one and two else line == heading
 
 
-def _position(text: Text, hunk: Hunk, begin: int, *, anchored: bool) -> int:
+def _position(text: Text, hunk: Hunk, begin: int, *, anchored: bool, beside: int | None) -> int:
+    """The line of one hunk.
+
+    Args:
+        text: the file.
+        hunk: what is looked for.
+        begin: the first line behind the hunk in front of it.
+        anchored: as in `positions`.
+        beside: where the hunk in front of it was found, less its stated line; None for the first.
+    """
     stated = hunk.old_line - 1
     end = _anchor(text, hunk) if anchored else None
     places = _fitting(text, hunk, begin, end)
@@ -193,6 +219,8 @@ def _position(text: Text, hunk: Hunk, begin: int, *, anchored: bool) -> int:
         stands = f"line {places[0] + 1}, under {text.heading(places[0]).decode(errors='replace')!r}"
         why = f"belongs under {hunk.heading.decode()!r}, and its text stands at {stands}"
         raise _misfit(text, hunk, places[0], why, _MERGE)
+    if beside is not None and (along := hunk.old_line + beside) in here:
+        return along  # as far from its stated line as the hunk in front of it: both moved by the same lines
     bound = named or end is not None
     if not bound and text.code and not _told(text, hunk, here[0], known=stated in here, alone=len(places) == 1):
         why = f"has moved or its file has, and {hunk.heading.decode() or 'nothing'!r} does not tell its function"
