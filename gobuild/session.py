@@ -131,5 +131,5 @@ def _refuse(settings: Settings, release: Release, catalog: Catalog, *, delivered
     if delivered and not settings.suffix and catalog.identity not in ("", "wheel"):
         raise ConfigError(
             "a source of your own needs a suffix: without one it would call itself as upstream's release",
-            "--suffix, such as acme1.{id}",
+            "--suffix, such as acme.1.{id}",
         )

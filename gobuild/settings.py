@@ -131,7 +131,7 @@ class Settings:
         if filled and not SUFFIX.fullmatch(filled):
             raise ConfigError(
                 f"the suffix {self.suffix!r} is not made of lower-case letters, digits and dots",
-                "a suffix such as acme1.{id}",
+                "a suffix such as acme.1.{id}",
             )
         if re.search("rc|beta", filled):
             raise ConfigError(

@@ -225,6 +225,19 @@ def test_words_that_cannot_stand_in_it_are_refused(change: dict[str, Any]) -> No
         _job(**change)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"source": "git+https://me:SECRET@git.acme.example/go.git@main"},
+        {"base_url": "https://me:SECRET@go.acme.example"},
+    ],
+)
+def test_a_password_is_never_written_into_it(change: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="a password in a URL") as caught:
+        workflows.workflow(replace(SETTINGS, **change), _job())
+    assert "SECRET" not in f"{caught.value} {caught.value.hint}"
+
+
 def test_it_must_know_where_the_tree_is_served() -> None:
     with pytest.raises(ConfigError, match="where the tree is served"):
         workflows.workflow(Settings(), _job())

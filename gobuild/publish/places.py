@@ -38,7 +38,7 @@ def stamp_of(offer: Offer) -> str:
     if suffix == stamp or not SUFFIX.fullmatch(suffix) or re.search("rc|beta", suffix):
         raise PublishError(
             f"{stamp!r} cannot be published: it is not {tag}-SUFFIX, which tells it from upstream's",
-            "build with --suffix, such as acme1.{id}",
+            "build with --suffix, such as acme.1.{id}",
         )
     # semver, rule 9: setup-go then finds nothing in the whole index any more.
     if re.search(r"(^|\.)0\d+(\.|$)", suffix):

@@ -9,6 +9,7 @@ import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from gobuild.errors import ConfigError
 from gobuild.model import GoVersion, Target
@@ -67,13 +68,18 @@ def workflow(settings: Settings, job: Job) -> str:
     """Renders the workflow.
 
     Raises:
-        ConfigError: no base_url, by which it finds out what is published; or a word that cannot stand in it.
+        ConfigError: no base_url, by which it finds out what is published; or a word that may not stand in it.
     """
     if not settings.base_url.startswith("https://"):
         raise ConfigError("a workflow must know where the tree is served", "--base-url https://...")
     for word in (settings.base_url, settings.series, settings.suffix, settings.source):
         if "${{" in word:
             raise ConfigError(f"{word!r} would be an expression in a workflow", "a word without ${{")
+    if urlsplit(settings.source.removeprefix("git+")).password or urlsplit(settings.base_url).password:
+        raise ConfigError(
+            "a password in a URL would stand in the workflow for everybody to read",
+            "the URL without it; the workflow's runner asks git's credential helper",
+        )
     return render(
         "workflow.yml.j2",
         filters={"yaml": _yaml, "shell": shlex.quote},
