@@ -51,3 +51,11 @@ def test_what_go_s_linker_linked_is_looked_at_interpreter_or_not(
     assert "an interpreter" in named(found, "linking").seen
     assert "functions; the entry point" in named(found, "code").seen
     assert named(found, "code").verdict is Verdict.OK
+
+
+def test_the_race_detector_s_functions_among_go_s_are_no_damage(go_wheel: Path, tmp_path: Path) -> None:
+    needs("gcc")
+    program = compiled(go_wheel, tmp_path, LINUX, flags=("-trimpath", "-race"), cgo="1")
+    found = verify_path(program, run=run, scratch=tmp_path / "scratch")
+    assert failed(found) == {}
+    assert "what LLVM's race detector brings" in named(found, "code").seen

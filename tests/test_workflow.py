@@ -225,16 +225,10 @@ def test_words_that_cannot_stand_in_it_are_refused(change: dict[str, Any]) -> No
         _job(**change)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"source": "git+https://me:SECRET@git.acme.example/go.git@main"},
-        {"base_url": "https://me:SECRET@go.acme.example"},
-    ],
-)
-def test_a_password_is_never_written_into_it(change: dict[str, str]) -> None:
+def test_a_password_is_never_written_into_it() -> None:
+    settings = replace(SETTINGS, source="git+https://me:SECRET@git.acme.example/go.git@main")
     with pytest.raises(ConfigError, match="a password in a URL") as caught:
-        workflows.workflow(replace(SETTINGS, **change), _job())
+        workflows.workflow(settings, _job())
     assert "SECRET" not in f"{caught.value} {caught.value.hint}"
 
 

@@ -75,7 +75,7 @@ def workflow(settings: Settings, job: Job) -> str:
     for word in (settings.base_url, settings.series, settings.suffix, settings.source):
         if "${{" in word:
             raise ConfigError(f"{word!r} would be an expression in a workflow", "a word without ${{")
-    if urlsplit(settings.source.removeprefix("git+")).password or urlsplit(settings.base_url).password:
+    if urlsplit(settings.source.removeprefix("git+")).password:
         raise ConfigError(
             "a password in a URL would stand in the workflow for everybody to read",
             "the URL without it; the workflow's runner asks git's credential helper",
