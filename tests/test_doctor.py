@@ -97,7 +97,7 @@ def test_a_slow_go_is_slow_and_no_hang(tmp_path: Path, monkeypatch: pytest.Monke
 def test_the_worst_ends_in_30_seconds(tmp_path: Path) -> None:
     """A go that hangs only in the environment's checks and under every variable, beside a PATH that nobody can read."""
     go, before = fake(tmp_path, "hangs"), _sleepers()
-    answers = '[ "$1" = version ] && [ -z "$GOGC$GODEBUG$GOFLAGS$LD_X$OBJC_X" ]'
+    answers = '[ "$1" = version ] && [ -z "$GOGC$GODEBUG$GOFLAGS$LD_X$DYLD_X" ]'
     go.write_text(f"#!/bin/sh\n{answers} && exec echo {VERSION}\n{SLEEP}\n")
     os.mkfifo(tmp_path / "fake" / "fifo")
     env = room(
@@ -106,7 +106,7 @@ def test_the_worst_ends_in_30_seconds(tmp_path: Path) -> None:
         GODEBUG="x=1",
         GOFLAGS="-x",
         LD_X="1",
-        OBJC_X="1",
+        DYLD_X="1",
         LD_PRELOAD=str(tmp_path / "fake" / "fifo"),
     )
     began = time.monotonic()
@@ -115,8 +115,8 @@ def test_the_worst_ends_in_30_seconds(tmp_path: Path) -> None:
     print(f"ended after {spent:.1f} s, {TOTAL:g} s planned")
     assert spent < 30
     assert finding(found, CLEAN).grade is Grade.OK
-    assert finding(found, "OBJC_X alone").grade is Grade.FAIL
-    assert finding(found, "OBJC_X alone").advice.startswith("unset OBJC_X: alone it is enough")
+    assert finding(found, "DYLD_X alone").grade is Grade.FAIL
+    assert finding(found, "DYLD_X alone").advice.startswith("unset DYLD_X: alone it is enough")
     assert finding(found, "GOGC alone").seen == "no time was left"
     assert _sleepers() == before
 
