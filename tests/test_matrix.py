@@ -176,9 +176,9 @@ def test_the_index_is_asked_once_a_line(variables: Mapping[str, str], monkeypatc
     asked: list[Sequence[fetch.Origin]] = []
     reach = fetch.first_reachable
 
-    def count(origins: Sequence[fetch.Origin]) -> fetch.Reached:
+    def count(origins: Sequence[fetch.Origin], **options: bool) -> fetch.Reached:
         asked.append(origins)
-        return reach(origins)
+        return reach(origins, **options)
 
     monkeypatch.setattr(fetch, "first_reachable", count)
     session = Session(settings=_settings(variables), console=Console(stream=io.StringIO()))
