@@ -9,7 +9,7 @@ from invoke import Collection, task
 from invoke.context import Context
 
 import gobuild.tasks
-from gobuild.errors import CommandError
+from gobuild.core.errors import CommandError
 
 sys.path.append(str(Path(__file__).parent / "tests"))
 from bench.task import bench  # beside the tests, which no installed gobuild has

@@ -13,8 +13,8 @@ from invoke.exceptions import Exit
 from invoke.program import Program
 from invoke.util import yaml
 
-from gobuild.errors import ConfigError
-from gobuild.plain import visible
+from gobuild.core.errors import ConfigError
+from gobuild.core.printable import visible
 from gobuild.tasks import ns
 from gobuild.tasks.boundary import one_message
 

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from gobuild.errors import ConfigError, ResolveError
-from gobuild.model import Catalog, GoVersion, Release
+from gobuild.core.errors import ConfigError, ResolveError
+from gobuild.core.model import Catalog, GoVersion, Release
 
 FIRST = GoVersion(major=1, minor=21, stage="rc", serial=1)
 """The first Go that can be built: it has distpack and go.env."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock
 from platformdirs import user_cache_path
 
-from gobuild.run import run
+from gobuild.core.process import run
 
 MTIME = 1732739240
 

@@ -11,9 +11,9 @@ from filelock import FileLock
 from needs import needs
 from platformdirs import user_cache_path
 
-from gobuild import archives, files
-from gobuild.model import Target
-from gobuild.run import run
+from gobuild.core import archives, files
+from gobuild.core.model import Target
+from gobuild.core.process import run
 
 for _sign, _handler in (
     (signal.SIGINT, signal.default_int_handler),

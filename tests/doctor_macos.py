@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gobuild.core.errors import CommandError, ToolMissing
+from gobuild.core.process import Result
+from gobuild.core.settings import Settings
 from gobuild.doctor.model import Job
-from gobuild.errors import CommandError, ToolMissing
-from gobuild.run import Result
-from gobuild.settings import Settings
 
 DATA = Path(__file__).parent / "data/doctor"
 

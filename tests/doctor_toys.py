@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from gobuild.core.settings import Settings
 from gobuild.doctor import Diagnosis, Finding, examine
 from gobuild.doctor.topics import TOPICS
-from gobuild.settings import Settings
 
 VERSION = "go version go1.22.10 linux/amd64"
 

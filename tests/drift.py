@@ -16,12 +16,12 @@ from pathlib import Path
 
 from needs import needs
 
-from gobuild.errors import PatchError
-from gobuild.model import State
+from gobuild.core.errors import PatchError
+from gobuild.core.model import State
+from gobuild.core.process import run
 from gobuild.patch import unified
 from gobuild.patch.plumbing import blob_name
 from gobuild.patch.tree import Tree
-from gobuild.run import run
 
 PACKAGES = (
     "runtime",

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from verify_fixtures import image, view
 
-from gobuild.model import GoVersion, Target
+from gobuild.binary.view import Malformed
+from gobuild.core.model import GoVersion, Target
 from gobuild.verify.checks import Inspected, examine
 from gobuild.verify.expect import Expectation, expectation
-from gobuild.verify.view import Malformed
 
 Look = Callable[[bytes], bool]
 """Whether a file's change is found."""

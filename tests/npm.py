@@ -8,7 +8,7 @@ from filelock import FileLock
 from needs import needs
 from platformdirs import user_cache_path
 
-from gobuild import files
+from gobuild.core import files
 
 
 def installed(data: Path) -> Path:

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
-from gobuild.model import GoVersion, Outcome, PatchedSource, Release, Source
+from gobuild.core.model import GoVersion, Outcome, PatchedSource, Release, Source
 from gobuild.patch import Patch, load, patch
 
 HOOK = """

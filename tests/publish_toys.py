@@ -16,7 +16,7 @@ from pathlib import Path
 
 from goserver import answering
 
-from gobuild.model import Target
+from gobuild.core.model import Target
 from gobuild.publish.shelf import Archive, Offer, Shelf
 
 SCRIPT = """#!/bin/sh

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gobuild.model import Target
+from gobuild.core.model import Target
 from gobuild.publish import minisign
 from gobuild.publish.incoming import NOTHING_MORE, Rules
 from gobuild.publish.offers import names

@@ -8,10 +8,11 @@ import struct
 
 from verify_fixtures import resigned, view
 
-from gobuild.verify import buildid, darwin, elf, linux
-from gobuild.verify.buildid import END, PREFIX
-from gobuild.verify.code import ENTRY, PROLOGUES
-from gobuild.verify.macho import read
+from gobuild.binary import buildid, elf
+from gobuild.binary.buildid import END, PREFIX
+from gobuild.binary.code import ENTRY, PROLOGUES
+from gobuild.binary.macho import read
+from gobuild.verify import darwin, linux
 
 ARM64, AMD64 = "arm64", "amd64"
 SETTINGS = "-buildmode=exe -compiler=gc -trimpath=true CGO_ENABLED=0"

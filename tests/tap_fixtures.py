@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gobuild import files
-from gobuild.model import Target
+from gobuild.core import files
+from gobuild.core.model import Target
 from gobuild.publish.homebrew import Tap
 from gobuild.publish.offers import find, names
 from gobuild.publish.shelf import Offer, Shelf, newest_first

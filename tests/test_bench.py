@@ -17,11 +17,11 @@ import pytest
 from bench import child, figures, identity, main, runs, show, task
 from bench.rounds import CHANGED, COLD, MAKE, PACKAGE, SAME, TOOLS, VERIFY, Bench, Round, changed_series
 
-from gobuild import files, resources
-from gobuild.errors import CommandError, ConfigError
-from gobuild.model import Target
+from gobuild.core import files, resources
+from gobuild.core.errors import CommandError, ConfigError
+from gobuild.core.model import Target
+from gobuild.core.process import Result, run
 from gobuild.patch import series
-from gobuild.run import Result, run
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 QUIET = {"others": 0.01, "stolen": 0.0}

@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 import gobuild.verify
-from gobuild import checklist
+from gobuild.verify import checklist
 from gobuild.verify.opinions import OPINIONS
 
 SOURCES = sorted(Path(gobuild.verify.__file__).parent.glob("*.py"))

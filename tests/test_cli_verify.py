@@ -11,7 +11,7 @@ import pytest
 from needs import needs
 from verify_fixtures import compiled
 
-from gobuild import files
+from gobuild.core import files
 
 GOBUILD = Path(sysconfig.get_path("scripts")) / "gobuild"
 

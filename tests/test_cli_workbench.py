@@ -11,9 +11,9 @@ from needs import needs
 from patch_fixtures import snapshot, write
 from workbench_fixtures import NUMBERS, changed, commit, diff, tree, two
 
-from gobuild import resources
-from gobuild.console import Console
-from gobuild.errors import ConfigError, PatchError
+from gobuild.core import resources
+from gobuild.core.console import Console
+from gobuild.core.errors import ConfigError, PatchError
 from gobuild.patch.workbench import Imported, Step
 from gobuild.tasks import workbench
 

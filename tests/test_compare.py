@@ -12,11 +12,11 @@ import pytest
 from compare_fixtures import Files, tar, toolchain, wheel
 from e2e.plain_macho import stripped
 
-from gobuild import archives, files
-from gobuild.compare import Comparison, Ending, compare, read
-from gobuild.compare.unsigned import unsigned
-from gobuild.errors import ConfigError, UnsafeArchive
-from gobuild.verify.view import Malformed
+from gobuild.audit.compare import Comparison, Ending, compare, read
+from gobuild.binary.unsigned import unsigned
+from gobuild.binary.view import Malformed
+from gobuild.core import archives, files
+from gobuild.core.errors import ConfigError, UnsafeArchive
 
 TOOLS = "pkg/tool/darwin_arm64"
 

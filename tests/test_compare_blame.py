@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from verify_fixtures import compiled
 
-from gobuild.compare.executables import Done, Touched, differences, package_of
-from gobuild.compare.pclntab import Table
-from gobuild.compare.program import load
-from gobuild.verify.view import Malformed
+from gobuild.audit.compare.executables import Done, Touched, differences, package_of
+from gobuild.audit.compare.program import load
+from gobuild.binary.pclntab import Table
+from gobuild.binary.view import Malformed
 
 GENERATED = {
     "go.mod": "module hello\n\ngo 1.21\n",

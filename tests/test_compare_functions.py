@@ -11,10 +11,10 @@ from compare_fixtures import overlaid
 from needs import needs
 from verify_fixtures import compiled
 
-from gobuild.compare.executables import Difference, Done, Touched, differences
-from gobuild.compare.pclntab import Table
-from gobuild.compare.program import load
-from gobuild.verify.view import Malformed
+from gobuild.audit.compare.executables import Difference, Done, Touched, differences
+from gobuild.audit.compare.program import load
+from gobuild.binary.pclntab import Table
+from gobuild.binary.view import Malformed
 
 PROGRAM = """\
 package main

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gobuild.errors import PackageError
+from gobuild.core.errors import PackageError
 from gobuild.package import delivery, manifest
 
 

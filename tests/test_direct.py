@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gobuild import files
 from gobuild.build import differences, direct
-from gobuild.errors import BuildError
-from gobuild.model import (
+from gobuild.core import files
+from gobuild.core.errors import BuildError
+from gobuild.core.model import (
     PROFILES,
     TARGETS,
     Bootstrap,

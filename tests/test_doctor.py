@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from doctor_toys import FAKES, SLEEP, VERSION, examined, fake, finding, room
 
+from gobuild.core.errors import CommandError, ConfigError, ToolMissing
+from gobuild.core.process import Runner
 from gobuild.doctor import Grade, examine, latency, watch
 from gobuild.doctor.examine import TOTAL
 from gobuild.doctor.limits import OutOfTime, within
 from gobuild.doctor.model import Diagnosis, Finding, Job
 from gobuild.doctor.topics import Topic
-from gobuild.errors import CommandError, ConfigError, ToolMissing
-from gobuild.run import Runner
 
 CLEAN, OWN = latency.CLEAN, latency.OWN
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="what left its group is found by /proc")

@@ -11,9 +11,9 @@ import pytest
 from doctor_toys import examined, fake, finding, only, room
 
 from gobuild import doctor
+from gobuild.core.errors import ConfigError
 from gobuild.doctor import Diagnosis, latency, redact
 from gobuild.doctor.topics import TOPICS
-from gobuild.errors import ConfigError
 
 SECRET = "s3cr3t-Kx9"  # no password of anybody's
 PLANTED = {

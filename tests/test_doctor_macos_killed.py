@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from doctor_macos import DATA, MISSING, Recorded, Said, job, sample
 
+from gobuild.core.errors import ConfigError
 from gobuild.doctor.macos import graphics, ioreg, ioregtext, killed, reasons, rosetta, signing
 from gobuild.doctor.model import Finding, Grade
-from gobuild.errors import ConfigError
 
 TOPICS = (graphics, killed, rosetta, signing)
 

@@ -7,9 +7,9 @@ import pytest
 from doctor_macos import DATA
 from doctor_toys import fake, room
 
+from gobuild.core.settings import Settings
 from gobuild.doctor import Diagnosis, Finding, Grade, document, examine, latency, load, save
 from gobuild.doctor.macos import graphics, hang, killed, rosetta, signing
-from gobuild.settings import Settings
 
 TOOLS = {
     # where a module keeps a tool's path -> what stands there; $4 and $6 are the files that sample and spindump write

@@ -19,6 +19,8 @@ from inside import gobuild
 from needs import needs
 
 from gobuild import doctor
+from gobuild.core.model import Target
+from gobuild.core.settings import Settings
 from gobuild.doctor import (
     Diagnosis,
     Grade,
@@ -32,8 +34,6 @@ from gobuild.doctor import (
     toolchain,
 )
 from gobuild.fetch import index
-from gobuild.model import Target
-from gobuild.settings import Settings
 
 UNKNOWN = "go: unknown GOEXPERIMENT gpu"
 

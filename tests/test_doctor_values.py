@@ -9,8 +9,8 @@ import pytest
 from doctor_toys import examined, finding, only, room
 from patch_fixtures import link_tree
 
+from gobuild.core.model import Target
 from gobuild.doctor import Diagnosis, Grade, latency
-from gobuild.model import Target
 from gobuild.publish.note import Signer
 
 KEY = str(Signer(name="acme.example/sumdb", seed=bytes(range(32))).verifier)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gobuild.build.environment import environment, portable
-from gobuild.model import PROFILES, Target
+from gobuild.core.model import PROFILES, Target
 
 PLACES = {"bash": Path("/opt/x/bash"), "home": Path("/w/home"), "temporary": Path("/w/tmp")}
 

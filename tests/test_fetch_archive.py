@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from goserver import GoServer, host_archive, serving, source_archive
 
-from gobuild import resources
-from gobuild.console import Console
-from gobuild.errors import ChecksumMismatch, ConfigError, FetchError, Unreachable, UnsafeArchive
+from gobuild.core import resources
+from gobuild.core.console import Console
+from gobuild.core.errors import ChecksumMismatch, ConfigError, FetchError, Unreachable, UnsafeArchive
+from gobuild.core.model import GENERATED, Catalog, GoVersion, Release, Target
+from gobuild.core.process import run
 from gobuild.fetch import index
 from gobuild.fetch.archive import Archive, Pins
-from gobuild.model import GENERATED, Catalog, GoVersion, Release, Target
 from gobuild.resolve import resolve
-from gobuild.run import run
 
 HOST = Target.host()
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from gobuild.console import Console
-from gobuild.errors import BootstrapError, Unreachable
+from gobuild.core.console import Console
+from gobuild.core.errors import BootstrapError, Unreachable
+from gobuild.core.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
+from gobuild.core.process import run
 from gobuild.fetch.bootstrap import ToolchainOrigin, find, minimum, require
-from gobuild.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
-from gobuild.run import run
 
 HOST = Target.host()
 FIND = Callable[..., Bootstrap]

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from needs import needs
 
-from gobuild.console import Console
-from gobuild.errors import ConfigError, FetchError, ResolveError, Unreachable, UnsafeArchive
+from gobuild.core.console import Console
+from gobuild.core.errors import ConfigError, FetchError, ResolveError, Unreachable, UnsafeArchive
+from gobuild.core.model import Release
 from gobuild.fetch.git import Git
-from gobuild.model import Release
 from gobuild.resolve import resolve
 
 OPEN = Callable[..., Git]
@@ -256,8 +256,8 @@ def test_a_repository_that_does_not_answer_and_its_credentials(open_git: OPEN, t
 
 def test_a_machine_without_git(repository: Path, tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from gobuild.console import Console\n"
-        "from gobuild.errors import ToolMissing; from gobuild.fetch.git import Git\n"
+        "import sys; from pathlib import Path; from gobuild.core.console import Console\n"
+        "from gobuild.core.errors import ToolMissing; from gobuild.fetch.git import Git\n"
         "origin = Git.parse(sys.argv[1], request='1.22', cache=Path(sys.argv[2]), console=Console(), offline=False)\n"
         "try: origin.catalog()\n"
         "except ToolMissing as error: print(error)\n"

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from goserver import SECRET, GoServer, secure, serving
 
-from gobuild import files
-from gobuild.console import Console
-from gobuild.errors import ChecksumMismatch, DiskFull, FetchError, IncompleteDownload, Unreachable
+from gobuild.core import files
+from gobuild.core.console import Console
+from gobuild.core.errors import ChecksumMismatch, DiskFull, FetchError, IncompleteDownload, Unreachable
 from gobuild.fetch import http
 
 CONTENT = random.Random(7).randbytes(3_000_000)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gobuild import files
-from gobuild.errors import ConfigError, FetchError, ResolveError, UnsafeArchive
+from gobuild.core import files
+from gobuild.core.errors import ConfigError, FetchError, ResolveError, UnsafeArchive
 from gobuild.fetch.local import Local
 from gobuild.resolve import resolve
 

@@ -11,18 +11,18 @@ import pytest
 from goserver import GoServer, secure, serving, source_archive
 
 from gobuild import fetch
-from gobuild.console import Console
-from gobuild.errors import BootstrapError, ConfigError, FetchError, NoConnection, ResolveError, ToolMissing
+from gobuild.core.console import Console
+from gobuild.core.errors import BootstrapError, ConfigError, FetchError, NoConnection, ResolveError, ToolMissing
+from gobuild.core.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
+from gobuild.core.process import run
+from gobuild.core.settings import Settings
 from gobuild.fetch import http
 from gobuild.fetch.archive import Archive
 from gobuild.fetch.git import Git
 from gobuild.fetch.local import Local
 from gobuild.fetch.wheel import Wheel
-from gobuild.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
+from gobuild.pipeline.session import Session, prepare
 from gobuild.resolve import resolve
-from gobuild.run import run
-from gobuild.session import Session, prepare
-from gobuild.settings import Settings
 
 
 def closed_port() -> int:

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from gobuild import files, resources
-from gobuild.console import Console
-from gobuild.errors import ChecksumMismatch, DiskFull, FetchError, ToolMissing, Unreachable, UnsafeArchive
+from gobuild.core import files, resources
+from gobuild.core.console import Console
+from gobuild.core.errors import ChecksumMismatch, DiskFull, FetchError, ToolMissing, Unreachable, UnsafeArchive
+from gobuild.core.model import GENERATED, GoVersion, Release, Target
+from gobuild.core.process import Result, Runner, run
 from gobuild.fetch.wheel import PLATFORMS, Wheel
-from gobuild.model import GENERATED, GoVersion, Release, Target
 from gobuild.resolve import resolve
-from gobuild.run import Result, Runner, run
 
 HOST = Target.host()
 RELEASE = Release(version=GoVersion.parse("1.22.10"), origin="PyPI")

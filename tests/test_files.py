@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from gobuild import archives, files
-from gobuild.errors import Busy, DiskFull, UnsafeArchive, disk_full_is_ours
+from gobuild.core import archives, files
+from gobuild.core.errors import Busy, DiskFull, UnsafeArchive, disk_full_is_ours
 
 
 def test_sha256_and_dirhash_are_the_known_ones(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gobuild import gocommand
-from gobuild.model import Target
+from gobuild.core import goenv
+from gobuild.core.model import Target
 
 
 def test_nothing_of_the_callers_gets_in_and_all_that_is_written_stays_below_the_folder(
@@ -14,7 +14,7 @@ def test_nothing_of_the_callers_gets_in_and_all_that_is_written_stays_below_the_
     for name in ("GOFLAGS", "GOPROXY", "HOME", "PATH", "GOTOOLCHAIN", "GOAMD64", "HTTPS_PROXY", "GOEXPERIMENT"):
         monkeypatch.setenv(name, "the caller's")
     monkeypatch.chdir(tmp_path)
-    made = gocommand.closed(Path("here"), goroot=Path("root"))
+    made = goenv.closed(Path("here"), goroot=Path("root"))
     assert "the caller's" not in made.values()
     assert not {"HTTPS_PROXY", "GOEXPERIMENT", "GOAMD64"} & set(made)
     places = {name: value for name, value in made.items() if value.startswith(str(tmp_path))}
@@ -25,7 +25,7 @@ def test_nothing_of_the_callers_gets_in_and_all_that_is_written_stays_below_the_
 
 
 def test_target_and_cgo_are_there_where_they_are_asked_for(tmp_path: Path) -> None:
-    own = gocommand.closed(tmp_path, goroot=tmp_path, cgo=None)
+    own = goenv.closed(tmp_path, goroot=tmp_path, cgo=None)
     assert not {"GOOS", "GOARCH", "CGO_ENABLED"} & set(own)
-    cross = gocommand.closed(tmp_path, goroot=tmp_path, target=Target(goos="darwin", goarch="arm64"))
+    cross = goenv.closed(tmp_path, goroot=tmp_path, target=Target(goos="darwin", goarch="arm64"))
     assert (cross["GOOS"], cross["GOARCH"], cross["CGO_ENABLED"]) == ("darwin", "arm64", "0")

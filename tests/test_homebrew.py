@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from needs import needs
 
-from gobuild.errors import ConfigError
-from gobuild.model import TARGETS, GoVersion, Target
+from gobuild.core.errors import ConfigError
+from gobuild.core.model import TARGETS, GoVersion, Target
 from gobuild.publish.homebrew import (
     Download,
     Place,

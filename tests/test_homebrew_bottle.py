@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from tap_fixtures import DARWIN, LINUX, MTIME, built
 
-from gobuild import files
-from gobuild.errors import PackageError, UnsafeArchive
-from gobuild.model import TARGETS, Target
+from gobuild.core import files
+from gobuild.core.errors import PackageError, UnsafeArchive
+from gobuild.core.model import TARGETS, Target
 from gobuild.publish.homebrew import Download, Recipe, bottle, text
 from gobuild.publish.shelf import Offer
 from gobuild.verify import expect

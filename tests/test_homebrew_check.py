@@ -11,12 +11,12 @@ from goserver import answering
 from needs import needs
 from tap_fixtures import DARWIN, LINUX, built, formula_in, shelf_of
 
+from gobuild.core.model import Check, Target, Verdict
+from gobuild.core.process import run
 from gobuild.fetch import http
-from gobuild.model import Check, Target, Verdict
 from gobuild.publish.homebrew import Place, Tap, check, update
 from gobuild.publish.homebrew.read import Unreadable, parse
 from gobuild.publish.homebrew.tap import bare
-from gobuild.run import run
 
 pytestmark = pytest.mark.usefixtures("git")
 

@@ -10,13 +10,13 @@ import pytest
 from needs import needs
 from site_fixtures import NEXT, SIGNER, published, toy_build
 
-from gobuild.errors import GobuildError, VerifyError
+from gobuild.core.errors import GobuildError, VerifyError
+from gobuild.core.model import Verdict
+from gobuild.core.process import run
 from gobuild.fetch import http
-from gobuild.model import Verdict
 from gobuild.publish import homebrew
 from gobuild.publish.homebrew.tap import Tap
-from gobuild.receive import verify_release
-from gobuild.run import run
+from gobuild.release import verify_release
 
 pytestmark = pytest.mark.usefixtures("git")
 

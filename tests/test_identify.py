@@ -11,12 +11,13 @@ from inside import gobuild
 from patch_fixtures import write
 
 from gobuild import patch
-from gobuild.errors import ConfigError, UnsafeArchive
-from gobuild.identify import Identity, identify
-from gobuild.model import PROFILES, TARGETS, GoVersion, Target
+from gobuild.audit.identify import Identity, identify
+from gobuild.binary import elf, macho
+from gobuild.binary.view import opened
+from gobuild.core.errors import ConfigError, UnsafeArchive
+from gobuild.core.model import PROFILES, TARGETS, GoVersion, Target
 from gobuild.patch import Series
-from gobuild.verify import build_information, elf, macho
-from gobuild.verify.view import opened
+from gobuild.verify import build_information
 
 RELEASE = GoVersion.parse("1.22.10")
 NONE = patch.series("none")

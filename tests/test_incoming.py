@@ -11,7 +11,8 @@ import pytest
 from needs import needs
 from site_fixtures import NEXT, SIGNER, STAMP, content_of, published, toy_build
 
-from gobuild.errors import ChecksumMismatch, ConfigError, GobuildError, PublishError
+from gobuild.core.errors import ChecksumMismatch, ConfigError, GobuildError, PublishError
+from gobuild.core.process import run
 from gobuild.publish import generations, minisign
 from gobuild.publish.homebrew.tap import Tap
 from gobuild.publish.incoming import Rules
@@ -21,8 +22,7 @@ from gobuild.publish.places import place_of
 from gobuild.publish.signing import Gnupg, Minisign, gpg_environment
 from gobuild.publish.site import publish
 from gobuild.publish.ways import routes, ways
-from gobuild.receive import verify_release
-from gobuild.run import run
+from gobuild.release import verify_release
 
 pytestmark = pytest.mark.usefixtures("git")
 

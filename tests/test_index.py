@@ -10,9 +10,9 @@ import pytest
 from needs import needs
 from publish_toys import flip, serving, shelf, toy_offer
 
-from gobuild.errors import PublishError
+from gobuild.core.errors import PublishError
+from gobuild.core.model import Target
 from gobuild.fetch import http
-from gobuild.model import Target
 from gobuild.publish import index
 from gobuild.publish.places import module_file
 from gobuild.publish.shelf import Shelf

@@ -16,11 +16,11 @@ from filelock import FileLock
 from inside import gobuild
 from platformdirs import user_cache_path
 
-from gobuild import files
-from gobuild.errors import ConfigError, ToolMissing
+from gobuild.core import files
+from gobuild.core.errors import ConfigError, ToolMissing
+from gobuild.core.model import Target, Verdict
+from gobuild.core.process import Result, run
 from gobuild.isolate import gowrap
-from gobuild.model import Target, Verdict
-from gobuild.run import Result, run
 from gobuild.verify import verify_path
 
 MAC = Target(goos="darwin", goarch="arm64")

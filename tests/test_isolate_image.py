@@ -21,12 +21,12 @@ from invoke.context import Context
 from needs import needs
 from site_fixtures import NEXT, STAMP, TIME, toy_build
 
-from gobuild.errors import ChecksumMismatch, ConfigError, GobuildError, PackageError, UnsafeArchive
+from gobuild.core.errors import ChecksumMismatch, ConfigError, GobuildError, PackageError, UnsafeArchive
+from gobuild.core.model import Target
+from gobuild.core.process import run
 from gobuild.isolate.image import PLATFORMS, Wanted, dockerfile, label, layers, oci, program, write
 from gobuild.isolate.image.layers import MACHINES, Entry
-from gobuild.model import Target
 from gobuild.publish.shelf import Archive
-from gobuild.run import run
 from gobuild.tasks.image import image as task
 
 AMD64, ARM64 = PLATFORMS

@@ -12,7 +12,7 @@ from inside import gobuild
 from needs import needs
 from test_isolate_gowrap import wrapper
 
-from gobuild.errors import ConfigError
+from gobuild.core.errors import ConfigError
 from gobuild.isolate.launchd import KEYS, OWN, Job, check, inspect
 
 __all__ = ["wrapper"]

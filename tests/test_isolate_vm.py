@@ -13,10 +13,10 @@ from e2e.builds import Build
 from inside import gobuild
 from ruamel.yaml import YAML
 
-from gobuild import files
-from gobuild.errors import ChecksumMismatch, ConfigError, UnsafeArchive
+from gobuild.core import files
+from gobuild.core.errors import ChecksumMismatch, ConfigError, UnsafeArchive
+from gobuild.core.model import Target
 from gobuild.isolate.vm import GUEST, TAG, Machine, read_key, write
-from gobuild.model import Target
 
 DISK = "/Users/me/disks/debian 13's.raw"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJx3m4rGm0VfGqT4u0mN2mJt8mYv8QK0Gk0o7b3JX8Qz me@mac: #1"

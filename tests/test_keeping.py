@@ -13,13 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from gobuild import fetch, files, keeping, package, patch, pipeline, resources
-from gobuild.console import Console
-from gobuild.errors import ConfigError, DiskFull, FetchError, GobuildError, ToolMissing, Unreachable, VerifyError
-from gobuild.keeping import Finished
-from gobuild.making import Made, Making
-from gobuild.measure import Clock
-from gobuild.model import (
+from gobuild import fetch, package, patch, pipeline
+from gobuild.core import files, resources
+from gobuild.core.console import Console
+from gobuild.core.errors import ConfigError, DiskFull, FetchError, GobuildError, ToolMissing, Unreachable, VerifyError
+from gobuild.core.model import (
     Bootstrap,
     Catalog,
     Check,
@@ -32,10 +30,14 @@ from gobuild.model import (
     Toolchain,
     Verdict,
 )
+from gobuild.core.process import Result
+from gobuild.core.settings import Settings
 from gobuild.package import manifest
-from gobuild.run import Result
-from gobuild.session import Prepared, Session, prepare
-from gobuild.settings import Settings
+from gobuild.pipeline import reuse
+from gobuild.pipeline.compilation import Made, Making
+from gobuild.pipeline.reuse import Finished
+from gobuild.pipeline.session import Prepared, Session, prepare
+from gobuild.pipeline.timing import Clock
 from gobuild.store import Entry, Store
 
 
@@ -75,10 +77,10 @@ def _finished(prepared: Prepared, folder: Path, builder: str = "make.bash") -> F
 
 def test_what_comes_back_is_what_went_in(session: Session, tmp_path: Path) -> None:
     prepared, store = prepare(session), Store.open(tmp_path / "store", say=print)
-    assert keeping.recall(store, prepared, session.settings, tmp_path / "none") is None
+    assert reuse.recall(store, prepared, session.settings, tmp_path / "none") is None
     done = _finished(prepared, tmp_path)
-    keeping.keep(store, prepared, session.settings, done)
-    again = keeping.recall(Store.open(tmp_path / "store", say=print), prepared, session.settings, tmp_path / "back")
+    reuse.keep(store, prepared, session.settings, done)
+    again = reuse.recall(Store.open(tmp_path / "store", say=print), prepared, session.settings, tmp_path / "back")
     assert again is not None
     assert again.kept
     assert [path.read_bytes() for path in again.packed] == [path.read_bytes() for path in done.packed]
@@ -96,13 +98,13 @@ def test_no_folder_of_this_machine_gets_into_a_store_that_is_shared(session: Ses
     made = replace(
         done.toolchain, source=replace(done.toolchain.source, source=source), packer=prepared.plan.tools / "distpack"
     )
-    keeping.keep(store, prepared, session.settings, replace(done, toolchain=made))
+    reuse.keep(store, prepared, session.settings, replace(done, toolchain=made))
     stored = [path for path in (*shared.rglob("*"), *(tmp_path / "store").rglob("*")) if path.is_file()]
     assert len(stored) > len(done.packed)
     for path in stored:
         assert str(tmp_path).encode() not in path.read_bytes(), path
     other = replace(prepared, plan=replace(prepared.plan, job=tmp_path / "elsewhere/job"))
-    again = keeping.recall(store, other, session.settings, tmp_path / "back")
+    again = reuse.recall(store, other, session.settings, tmp_path / "back")
     assert again is not None
     assert again.toolchain.goroot == tmp_path / "elsewhere/job/go"
     assert again.toolchain.packer == tmp_path / "elsewhere/job/host/distpack"
@@ -122,72 +124,66 @@ def test_a_stamp_that_another_build_has_is_refused_before_any_work(
     elif place == "work":
         manifest.keep(done.toolchain, "h1:x", plan.state)
     else:
-        keeping.keep(store, prepared, session.settings, done)
-    keeping.refuse_another(store, prepared, session.settings)  # the same build may be made again
+        reuse.keep(store, prepared, session.settings, done)
+    reuse.refuse_another(store, prepared, session.settings)  # the same build may be made again
     (toy_tree / "src/new.go").write_text("package new\n")
     with pytest.raises(ConfigError, match=r"another build that calls itself go1\.22\.10-toy") as caught:
         pipeline.build(session)
     assert "--suffix toy.{id}" in caught.value.hint
     assert not plan.tree.exists()
     by_id = replace(session.settings, suffix="toy.{id}")
-    keeping.refuse_another(store, prepare(replace(session, settings=by_id)), by_id)
+    reuse.refuse_another(store, prepare(replace(session, settings=by_id)), by_id)
 
 
 def _ours(tmp_path: Path) -> tuple[Path, Path]:
     package, templates = tmp_path / "gobuild", tmp_path / "templates"
     quiet = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(Path(keeping.__file__).parent, package, ignore=quiet)
+    shutil.copytree(resources.PACKAGE, package, ignore=quiet)
     shutil.copytree(resources.folder("templates"), templates, ignore=quiet)
     return package, templates
 
 
 def test_the_key_changes_with_what_decides_bytes_or_the_report_and_with_nothing_else(tmp_path: Path) -> None:
     package, templates = _ours(tmp_path)
-    first = keeping.fingerprint(package, templates)
+    first = reuse.fingerprint(package, templates)
     names = (
-        "gobuild/files.py", "gobuild/run.py", "gobuild/model.py", "gobuild/fetch/archive.py", "gobuild/patch/cut.py",
-        "gobuild/build/direct.py", "gobuild/verify/elf.py", "gobuild/verify/exports.json",
-        "gobuild/verify/probes/hello.go.txt", "gobuild/package/archive.py", "gobuild/data/go_release_sha256.json",
+        *(f"gobuild/{name}/__init__.py" for name in reuse.DECIDING if name != "data"),
+        "gobuild/verify/exports.json",
+        "gobuild/verify/probes/hello.go.txt",
+        "gobuild/data/go_release_sha256.json",
         "templates/gowrap/main.go",
-    )  # fmt: skip
+    )
     for name in names:
         path = tmp_path / name
         before = path.read_bytes()
         path.write_bytes(before + b"\n")
-        assert keeping.fingerprint(package, templates) != first, name
+        assert reuse.fingerprint(package, templates) != first, name
         path.write_bytes(before)
-    assert keeping.fingerprint(package, templates) == first
-    for name in ("gobuild/doctor/page.py", "gobuild/publish/site.py", "gobuild/tasks/words.py", "gobuild/errors.py",
-                 "templates/site.html.j2", "gobuild/isolate/vm.py"):  # fmt: skip
+    assert reuse.fingerprint(package, templates) == first
+    for name in ("gobuild/doctor/page.py", "gobuild/publish/site.py", "gobuild/resolve.py", "templates/site.html.j2"):
         (tmp_path / name).write_text("# another\n")
-    assert keeping.fingerprint(package, templates) == first
+    assert reuse.fingerprint(package, templates) == first
 
 
-def test_every_module_that_a_build_loads_is_in_the_key_or_known_to_decide_nothing() -> None:
-    package = Path(keeping.__file__).parent
-    all_of_it = {path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
-    nothing = {
-        "__init__", "__main__", "attached", "checklist", "claims", "cli", "compare", "console", "doctor", "errors",
-        "identify", "isolate", "matrix", "plain", "plan", "publish", "receive", "render", "report", "reproduce",
-        "resign", "resolve", "settings", "sign", "survey", "tasks", "upstream",
-    }  # fmt: skip
-    assert all_of_it - set(keeping.DECIDING) == nothing
+def test_every_folder_is_in_the_key_or_known_to_decide_nothing() -> None:
+    folders = {path.parent.name for path in resources.PACKAGE.glob("*/__init__.py")}
+    assert folders - set(reuse.DECIDING) == {"audit", "doctor", "isolate", "matrix", "publish", "release", "tasks"}
 
 
-@pytest.mark.parametrize("library", keeping.LIBRARIES)
+@pytest.mark.parametrize("library", reuse.LIBRARIES)
 def test_another_version_of_a_library_that_edits_or_reads_is_another_key(
     library: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, installed = keeping.ourselves.__wrapped__(), importlib.metadata.version
-    monkeypatch.setattr(keeping, "installed", lambda name: "0" if name == library else installed(name))
-    assert keeping.ourselves.__wrapped__() != first
+    first, installed = reuse.ourselves.__wrapped__(), importlib.metadata.version
+    monkeypatch.setattr(reuse, "installed", lambda name: "0" if name == library else installed(name))
+    assert reuse.ourselves.__wrapped__() != first
 
 
 def test_who_names_a_builder_gets_its_work(session: Session, tmp_path: Path) -> None:
     prepared, store = prepare(session), Store.open(tmp_path / "store", say=print)
-    keeping.keep(store, prepared, session.settings, _finished(prepared, tmp_path, "make.bash"))
+    reuse.keep(store, prepared, session.settings, _finished(prepared, tmp_path, "make.bash"))
     found = {
-        builder: keeping.recall(store, prepared, replace(session.settings, builder=builder), tmp_path / f"b-{builder}")
+        builder: reuse.recall(store, prepared, replace(session.settings, builder=builder), tmp_path / f"b-{builder}")
         for builder in ("auto", "make.bash", "direct", "both")
     }
     assert [name for name, each in found.items() if each] == ["auto", "make.bash"]
@@ -195,26 +191,26 @@ def test_who_names_a_builder_gets_its_work(session: Session, tmp_path: Path) -> 
 
 def test_who_says_what_to_start_from_does_not_get_what_was_built_directly(session: Session, tmp_path: Path) -> None:
     prepared, store = prepare(session), Store.open(tmp_path / "store", say=print)
-    keeping.keep(store, prepared, session.settings, _finished(prepared, tmp_path, "direct"))
-    assert keeping.recall(store, prepared, session.settings, tmp_path / "named") is None
+    reuse.keep(store, prepared, session.settings, _finished(prepared, tmp_path, "direct"))
+    assert reuse.recall(store, prepared, session.settings, tmp_path / "named") is None
     # The key has the toolchain named in it, so a settings without one must ask under its own.
     free = replace(session.settings, bootstrap="")
-    keeping.keep(store, prepared, free, _finished(prepared, tmp_path, "direct"))
-    assert keeping.recall(store, prepared, free, tmp_path / "free")
+    reuse.keep(store, prepared, free, _finished(prepared, tmp_path, "direct"))
+    assert reuse.recall(store, prepared, free, tmp_path / "free")
 
 
 def test_what_is_damaged_is_dropped_and_told(session: Session, tmp_path: Path) -> None:
     prepared, said = prepare(session), list[str]()
     done = _finished(prepared, tmp_path)
-    keeping.keep(Store.open(tmp_path / "store", say=said.append), prepared, session.settings, done)
+    reuse.keep(Store.open(tmp_path / "store", say=said.append), prepared, session.settings, done)
     victim = next(path for path in (tmp_path / "store/blobs").rglob("*") if path.is_file())
     victim.chmod(0o644)
     victim.write_bytes(victim.read_bytes()[:-1] + b"!")
     store = Store.open(tmp_path / "store", say=said.append)
-    assert keeping.recall(store, prepared, session.settings, tmp_path / "back") is None
+    assert reuse.recall(store, prepared, session.settings, tmp_path / "back") is None
     assert "damaged" in said[0]
-    keeping.keep(store, prepared, session.settings, done)
-    assert keeping.recall(store, prepared, session.settings, tmp_path / "back")
+    reuse.keep(store, prepared, session.settings, done)
+    assert reuse.recall(store, prepared, session.settings, tmp_path / "back")
 
 
 @pytest.mark.parametrize("facts", [{}, {"state": {}}, {"state": [], "checks": 1, "pinned": 0, "run": 0}])
@@ -224,12 +220,12 @@ def test_an_entry_that_somebody_else_wrote_is_no_toolchain(
     prepared, said = prepare(session), list[str]()
     store, done = Store.open(tmp_path / "store", say=said.append), _finished(prepared, tmp_path)
     store.put(
-        keeping.KIND,
-        keeping.keys(prepared, session.settings)["make.bash"],
+        reuse.KIND,
+        reuse.keys(prepared, session.settings)["make.bash"],
         {path.name: path for path in done.packed},
         facts,
     )
-    assert keeping.recall(store, prepared, session.settings, tmp_path / "back") is None
+    assert reuse.recall(store, prepared, session.settings, tmp_path / "back") is None
     assert "cannot be used" in said[0]
 
 
@@ -237,10 +233,10 @@ def test_nor_is_one_that_tells_of_another_toolchain(session: Session, tmp_path: 
     prepared, said = prepare(session), list[str]()
     store, done = Store.open(tmp_path / "store", say=said.append), _finished(prepared, tmp_path)
     other = replace(done.toolchain, target=Target.parse("linux/arm64"))
-    keeping.keep(store, prepared, session.settings, replace(done, toolchain=other))
-    assert keeping.recall(store, prepared, session.settings, tmp_path / "back") is None
+    reuse.keep(store, prepared, session.settings, replace(done, toolchain=other))
+    assert reuse.recall(store, prepared, session.settings, tmp_path / "back") is None
     assert said == [
-        f"the store's toolchain {keeping.keys(prepared, session.settings)['make.bash'][:12]} cannot be used: "
+        f"the store's toolchain {reuse.keys(prepared, session.settings)['make.bash'][:12]} cannot be used: "
         "it is another toolchain"
     ]
 
@@ -281,47 +277,47 @@ def test_where_upstreams_toolchain_is_listed_and_not_had_the_next_origin_is_aske
 )
 def test_another_build_is_another_key(session: Session, other: dict[str, str]) -> None:
     changed = replace(session, settings=replace(session.settings, **other))  # type: ignore[arg-type]
-    first = keeping.keys(prepare(session), session.settings)
-    again = keeping.keys(prepare(changed), changed.settings)
+    first = reuse.keys(prepare(session), session.settings)
+    again = reuse.keys(prepare(changed), changed.settings)
     assert (first == again) == (changed.settings == session.settings)
     assert first["direct"] != first["make.bash"]
 
 
 def test_another_source_and_another_policy_are_other_keys(session: Session, toy_tree: Path, tmp_path: Path) -> None:
-    first = keeping.keys(prepare(session), session.settings)
+    first = reuse.keys(prepare(session), session.settings)
     policy = tmp_path / "policy.toml"
     policy.write_text("")
-    assert keeping.keys(prepare(session), replace(session.settings, policy=str(policy))) == first
+    assert reuse.keys(prepare(session), replace(session.settings, policy=str(policy))) == first
     policy.write_text("# ours\n")
-    assert keeping.keys(prepare(session), replace(session.settings, policy=str(policy))) != first
+    assert reuse.keys(prepare(session), replace(session.settings, policy=str(policy))) != first
     home = replace(session.settings, policy="~/policy.toml")
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("HOME", str(tmp_path))
-        assert keeping.keys(prepare(session), home) != first
+        assert reuse.keys(prepare(session), home) != first
     (toy_tree / "src/new.go").write_text("package new\n")
-    assert keeping.keys(prepare(session), session.settings) != first
+    assert reuse.keys(prepare(session), session.settings) != first
 
 
 def test_another_gobuild_another_start_and_a_patch_that_may_no_longer_be_built_directly_are_other_keys(
     session: Session, bootstrap: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared = prepare(session)
-    first = keeping.keys(prepared, session.settings)
-    assert keeping.keys(prepared, replace(session.settings, bootstrap="")) != first
-    assert keeping.keys(prepared, replace(session.settings, bootstrap=str(bootstrap))) == first
+    first = reuse.keys(prepared, session.settings)
+    assert reuse.keys(prepared, replace(session.settings, bootstrap="")) != first
+    assert reuse.keys(prepared, replace(session.settings, bootstrap=str(bootstrap))) == first
     mine = patch.series("stock").patches[0]
     marked, unmarked = (replace(prepared, patches=(replace(mine, direct=each),)) for each in (True, False))
-    assert keeping.keys(marked, session.settings) != keeping.keys(unmarked, session.settings)
+    assert reuse.keys(marked, session.settings) != reuse.keys(unmarked, session.settings)
     # A commit without another version number.
-    monkeypatch.setattr(keeping, "ourselves", lambda: "h1:other")
-    assert keeping.keys(prepared, session.settings) != first
+    monkeypatch.setattr(reuse, "ourselves", lambda: "h1:other")
+    assert reuse.keys(prepared, session.settings) != first
 
 
 def test_nothing_is_left_in_the_work_folder_by_a_store_that_has_no_room_to_answer(
     session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared, store = prepare(session), fetch.store(session.settings, session.console.warn)
-    keeping.keep(store, prepared, session.settings, _finished(prepared, tmp_path))
+    reuse.keep(store, prepared, session.settings, _finished(prepared, tmp_path))
     place, placed = Store.place, list[Path]()
 
     def second_fails(self: Store, entry: Entry, name: str, at: Path) -> None:

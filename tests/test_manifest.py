@@ -8,9 +8,9 @@ from typing import Any
 import cattrs
 import pytest
 
-from gobuild import files
-from gobuild.errors import PackageError
-from gobuild.model import (
+from gobuild.core import files
+from gobuild.core.errors import PackageError
+from gobuild.core.model import (
     PROFILES,
     Artifact,
     Bootstrap,

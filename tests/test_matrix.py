@@ -16,12 +16,12 @@ import pytest
 from e2e.builds import processes_in, program
 
 from gobuild import fetch, matrix
-from gobuild.console import Console
-from gobuild.errors import ConfigError, ResolveError, ToolMissing
+from gobuild.core.console import Console
+from gobuild.core.errors import ConfigError, ResolveError, ToolMissing
+from gobuild.core.settings import Settings
 from gobuild.matrix import cluster, jobs, room
 from gobuild.matrix.room import Room
-from gobuild.session import Session
-from gobuild.settings import Settings
+from gobuild.pipeline.session import Session
 
 GIB = 1 << 30
 

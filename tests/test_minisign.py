@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from needs import needs
 
-from gobuild.errors import ChecksumMismatch, ConfigError
+from gobuild.core.errors import ChecksumMismatch, ConfigError
 from gobuild.publish import minisign
 
 CONTENT = b"what is signed\n"

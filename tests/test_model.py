@@ -2,8 +2,8 @@
 
 import pytest
 
-from gobuild.errors import ConfigError
-from gobuild.model import Check, GoVersion, Report, Target, Verdict
+from gobuild.core.errors import ConfigError
+from gobuild.core.model import Check, GoVersion, Report, Target, Verdict
 
 
 def test_versions_stand_in_gos_order() -> None:

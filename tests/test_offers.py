@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from site_fixtures import STAMP, toy_build
 
-from gobuild.errors import ConfigError, PublishError
+from gobuild.core.errors import ConfigError, PublishError
 from gobuild.publish.offers import find, parse
 
 ALLOWED = {

@@ -49,7 +49,7 @@ def test_it_works_away_from_the_checkout(wheel: Path, toy_tree: Path, tmp_path: 
     )
     assert done.returncode == 0, done.stderr
     assert "mfinal-metal-init, runtime-gpu-guard, link-uuid, goenv-local; stamped go1.22.10-gobuild.p" in done.stdout
-    where = "import gobuild.resources as r; print(r.folder('patches'))"
+    where = "import gobuild.core.resources as r; print(r.folder('patches'))"
     found = subprocess.run(
         [sys.executable, "-c", where],
         cwd=tmp_path,

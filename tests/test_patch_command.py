@@ -6,8 +6,8 @@ import pytest
 from patch_fixtures import write
 
 from gobuild import patch
-from gobuild.errors import PatchError
-from gobuild.model import State
+from gobuild.core.errors import PatchError
+from gobuild.core.model import State
 from gobuild.patch.command import AddCommand
 from gobuild.patch.tree import Tree
 

@@ -9,11 +9,11 @@ import pytest
 from needs import needs
 from patch_fixtures import apply, series_of, snapshot, source, write
 
-from gobuild.errors import PatchError
-from gobuild.model import State
+from gobuild.core.errors import PatchError
+from gobuild.core.model import State
+from gobuild.core.process import run
 from gobuild.patch import Patch, patch
 from gobuild.patch.tree import Change, Tree
-from gobuild.run import run
 
 GO = "package a\n\nfunc one() {\n\tx()\n}\n\nfunc two() {\n\ty()\n}\n\nfunc three() {\n\tz()\n}\n"
 VERSION = "go1.22.10\ntime 2024-11-27T20:27:20Z\n"

@@ -7,8 +7,8 @@ import pytest
 from drift import cases, ours
 from patch_fixtures import CALL, apply, series_of, write
 
-from gobuild.errors import PatchError
-from gobuild.model import State
+from gobuild.core.errors import PatchError
+from gobuild.core.model import State
 
 MANY = 400
 VERSION = "go1.22.10\ntime 2024-11-27T20:27:20Z\n"

@@ -21,9 +21,9 @@ from patch_fixtures import (
     write,
 )
 
-from gobuild.errors import PatchError
-from gobuild.model import State
-from gobuild.run import run
+from gobuild.core.errors import PatchError
+from gobuild.core.model import State
+from gobuild.core.process import run
 
 MFINAL = f"""package runtime
 

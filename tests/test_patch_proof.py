@@ -10,12 +10,12 @@ import pytest
 from patch_fixtures import HOOK, series_of, snapshot, write
 
 from gobuild import patch
-from gobuild.errors import PatchError, ToolMissing
-from gobuild.model import Target
+from gobuild.core.errors import PatchError, ToolMissing
+from gobuild.core.model import Target
+from gobuild.core.process import run
 from gobuild.patch import Patch
 from gobuild.patch.hook import RemoveHook
 from gobuild.patch.proof import SHARED, prove, rebuilt
-from gobuild.run import run
 
 TOOLS = f"pkg/tool/{Target.host().underscored}"
 

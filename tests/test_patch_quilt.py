@@ -7,10 +7,10 @@ import pytest
 from needs import needs
 from patch_fixtures import apply, write
 
-from gobuild.errors import PatchError
-from gobuild.model import GoVersion, Target
+from gobuild.core.errors import PatchError
+from gobuild.core.model import GoVersion, Target
+from gobuild.core.process import run
 from gobuild.patch import load
-from gobuild.run import run
 
 QUILTED = """\
 Description: makes a into b

@@ -20,8 +20,8 @@ from workbench_fixtures import (
 )
 
 from gobuild import patch as patching
-from gobuild.errors import PatchError
-from gobuild.model import GoVersion, Target
+from gobuild.core.errors import PatchError
+from gobuild.core.model import GoVersion, Target
 from gobuild.patch import Series, load
 from gobuild.patch.export import export_series
 from gobuild.patch.export import write as write_export

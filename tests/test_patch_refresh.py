@@ -8,8 +8,8 @@ from needs import needs
 from patch_fixtures import apply, snapshot, write
 from workbench_fixtures import NUMBERS, bench, changed, commit, diff, export, git, prose, series, tree
 
-from gobuild.errors import ConfigError, PatchError
-from gobuild.model import GoVersion
+from gobuild.core.errors import ConfigError, PatchError
+from gobuild.core.model import GoVersion
 from gobuild.patch import Series, load
 from gobuild.patch.entries import new_patch
 from gobuild.patch.export import write as write_export

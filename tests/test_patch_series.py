@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from patch_fixtures import HOOK, series_of, source, write
 
-from gobuild import patch, resources
-from gobuild.errors import ConfigError, PatchError
-from gobuild.model import PROFILES, TARGETS, GoVersion, State, Target
+from gobuild import patch
+from gobuild.core import resources
+from gobuild.core.errors import ConfigError, PatchError
+from gobuild.core.model import PROFILES, TARGETS, GoVersion, State, Target
 from gobuild.patch import load, stamp
 
 DIFF = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"

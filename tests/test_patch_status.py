@@ -10,8 +10,8 @@ import pytest
 from patch_fixtures import HOOK, apply, snapshot, write
 
 from gobuild import patch
-from gobuild.errors import ConfigError, PatchError
-from gobuild.model import GoVersion, State, Target
+from gobuild.core.errors import ConfigError, PatchError
+from gobuild.core.model import GoVersion, State, Target
 from gobuild.patch import Matrix, load, status
 from gobuild.publish import CELLS, status_page
 

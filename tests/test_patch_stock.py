@@ -9,8 +9,8 @@ import pytest
 from patch_fixtures import copy_parts, link_tree, source, uuid, write
 
 from gobuild import patch
-from gobuild.model import GoVersion, PatchedSource, State, Target
-from gobuild.run import Result, run
+from gobuild.core.model import GoVersion, PatchedSource, State, Target
+from gobuild.core.process import Result, run
 
 PARTS = ("src/runtime", "src/cmd/link", "go.env", "VERSION")
 MAC = Target(goos="darwin", goarch="arm64")

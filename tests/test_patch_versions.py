@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from patch_fixtures import copy_parts, install_names, link_tree, snapshot, source, taint, write
 
-from gobuild import files, patch
-from gobuild.goversion import checks_records
-from gobuild.model import GoVersion, PatchedSource, State, Target
+from gobuild import patch
+from gobuild.core import files
+from gobuild.core.goversion import checks_records
+from gobuild.core.model import GoVersion, PatchedSource, State, Target
+from gobuild.core.process import Result, run
 from gobuild.patch import Patch
 from gobuild.patch.proof import prove
-from gobuild.run import Result, run
 
 pytestmark = pytest.mark.slow
 

@@ -22,7 +22,7 @@ from workbench_fixtures import (
     two,
 )
 
-from gobuild.errors import ConfigError, PatchError
+from gobuild.core.errors import ConfigError, PatchError
 from gobuild.patch import Series, load
 from gobuild.patch.export import export_series
 from gobuild.patch.export import write as write_export
@@ -342,7 +342,7 @@ def test_without_git(tmp_path: Path) -> None:
     two(tmp_path / "p")
     code = (
         "from pathlib import Path\n"
-        "from gobuild.errors import ToolMissing; from gobuild.model import GoVersion, Target\n"
+        "from gobuild.core.errors import ToolMissing; from gobuild.core.model import GoVersion, Target\n"
         "from gobuild.patch import load; from gobuild.patch.workbench import Plain, import_series\n"
         "plain = Plain(version=GoVersion.parse('1.22.10'), root=Path('go'))\n"
         "target = Target.parse('darwin/arm64')\n"

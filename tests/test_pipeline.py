@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from gobuild import files, pipeline
-from gobuild.console import Console
-from gobuild.errors import (
+from gobuild import pipeline
+from gobuild.core import files
+from gobuild.core.console import Console
+from gobuild.core.errors import (
     BootstrapError,
     BuildError,
     Busy,
@@ -25,8 +26,8 @@ from gobuild.errors import (
     ToolMissing,
     VerifyError,
 )
-from gobuild.session import Session, prepare
-from gobuild.settings import Settings
+from gobuild.core.settings import Settings
+from gobuild.pipeline.session import Session, prepare
 
 
 @pytest.fixture
@@ -162,8 +163,8 @@ sys.path.insert(0, {tests!r})
 from pathlib import Path
 import gobuild
 from gobuild import files, pipeline
-from gobuild.console import Console
-from gobuild.settings import Settings
+from gobuild.core.console import Console
+from gobuild.core.settings import Settings
 from gobuild.tasks.words import interruptible
 paths = dict(dist=Path({dist!r}), work=Path({work!r}), cache=Path({cache!r}))
 settings = Settings(go="1.22.10", source={source!r}, series="none", suffix="toy", bootstrap={bootstrap!r}, **paths)
@@ -306,7 +307,7 @@ def test_a_bootstrap_for_another_machine(session: Session, bootstrap: Path) -> N
 
 
 def test_time_is_told_apart(session: Session) -> None:
-    from gobuild.measure import Clock
+    from gobuild.pipeline.timing import Clock
 
     clock = Clock(session.console)
     with clock.stage("build"):

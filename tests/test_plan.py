@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from gobuild.model import GoVersion, Release, ReleaseFile, Target
-from gobuild.plan import plan
-from gobuild.settings import Settings
+from gobuild.core.model import GoVersion, Release, ReleaseFile, Target
+from gobuild.core.settings import Settings
+from gobuild.pipeline.plan import plan
 
 STAMP = "go1.22.10-acme1.p3f9c2a1"
 SOURCE = ReleaseFile(filename="go1.22.10.src.tar.gz", kind="source", sha256="1e94" * 16, size=27)

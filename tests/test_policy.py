@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from verify_fixtures import LINUX, compiled, judged, named
 
-from gobuild.errors import ConfigError, VerifyError
-from gobuild.model import Check, Report, Severity, Verdict
-from gobuild.run import run
+from gobuild.core.errors import ConfigError, VerifyError
+from gobuild.core.model import Check, Report, Severity, Verdict
+from gobuild.core.process import run
 from gobuild.verify import load_policy, require, verify_path
 from gobuild.verify.policy import Policy
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from publish_toys import flip, shelf, toy_offer
 
-from gobuild import archives, files
-from gobuild.errors import ChecksumMismatch, PublishError, VerifyError
-from gobuild.model import Target
+from gobuild.core import archives, files
+from gobuild.core.errors import ChecksumMismatch, PublishError, VerifyError
+from gobuild.core.model import Target
 from gobuild.publish import proxy
 from gobuild.publish.places import module_file, place_of
 from gobuild.publish.shelf import Archive, Offer

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from publish_toys import Client, Served, flip, serving, shelf, toy_offer
 
-from gobuild.goversion import GoVersion, checks_records
-from gobuild.model import Target
+from gobuild.core.goversion import GoVersion, checks_records
+from gobuild.core.model import Target
 from gobuild.publish import proxy, sumdb
 from gobuild.publish.note import Signer
 from gobuild.publish.shelf import Offer

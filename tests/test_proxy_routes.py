@@ -9,9 +9,9 @@ import pytest
 from needs import needs
 from publish_toys import Client, flip, serving, shelf, toy_offer
 
-from gobuild.errors import PublishError
-from gobuild.goversion import GoVersion, checks_records
-from gobuild.model import Target
+from gobuild.core.errors import PublishError
+from gobuild.core.goversion import GoVersion, checks_records
+from gobuild.core.model import Target
 from gobuild.publish import index, proxy, sumdb
 from gobuild.publish.note import Signer
 from gobuild.publish.routes import Route, routes

@@ -11,13 +11,13 @@ from invoke.context import Context
 from needs import needs
 from site_fixtures import NEXT, SIGNER, STAMP, content_of, published, toy_build
 
-from gobuild.errors import ConfigError, FetchError, GobuildError, PublishError, VerifyError
+from gobuild.core.errors import ConfigError, FetchError, GobuildError, PublishError, VerifyError
+from gobuild.core.process import run
 from gobuild.publish import generations, minisign
 from gobuild.publish.incoming import Rules
 from gobuild.publish.signing import Minisign
-from gobuild.receive import require, verify_release
-from gobuild.receive.place import place
-from gobuild.run import run
+from gobuild.release import require, verify_release
+from gobuild.release.place import place
 from gobuild.tasks import publishing
 
 NAMED = Rules(named=(STAMP,))

@@ -11,16 +11,16 @@ from needs import needs
 from publish_toys import serving
 from site_fixtures import STAMP, toy_build
 
-from gobuild import files
-from gobuild.errors import ChecksumMismatch, ConfigError, FetchError, GobuildError, VerifyError
-from gobuild.model import Report, Verdict
+from gobuild.core import files
+from gobuild.core.errors import ChecksumMismatch, ConfigError, FetchError, GobuildError, VerifyError
+from gobuild.core.model import Report, Verdict
+from gobuild.core.process import run
 from gobuild.publish import minisign
 from gobuild.publish.note import Signer
 from gobuild.publish.signing import Gnupg, Minisign, gpg_environment
 from gobuild.publish.site import publish
 from gobuild.publish.ways import routes, ways
-from gobuild.receive import require, verify_release
-from gobuild.run import run
+from gobuild.release import require, verify_release
 
 pytestmark = pytest.mark.usefixtures("git")
 

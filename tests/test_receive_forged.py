@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from site_fixtures import SIGNER, STAMP, toy_build
 
-from gobuild.errors import PublishError
-from gobuild.model import Report, Verdict
+from gobuild.core.errors import PublishError
+from gobuild.core.model import Report, Verdict
+from gobuild.core.process import run
 from gobuild.publish import sumdb
 from gobuild.publish.note import Signer
 from gobuild.publish.offers import find
@@ -18,8 +19,7 @@ from gobuild.publish.site import publish
 from gobuild.publish.supply import PROVENANCE, SBOM, SIGNED, SUMS, comment
 from gobuild.publish.tlog import Head, Log
 from gobuild.publish.ways import routes, ways
-from gobuild.receive import verify_release
-from gobuild.run import run
+from gobuild.release import verify_release
 
 pytestmark = pytest.mark.usefixtures("git")
 

@@ -11,16 +11,16 @@ import pytest
 from publish_toys import serving
 from site_fixtures import NEXT, SIGNER, STAMP, toy_build
 
-from gobuild import files
-from gobuild.errors import GobuildError
-from gobuild.model import Report, Verdict
+from gobuild.core import files
+from gobuild.core.errors import GobuildError
+from gobuild.core.model import Report, Verdict
+from gobuild.core.process import run
 from gobuild.publish import homebrew
 from gobuild.publish.offers import read
 from gobuild.publish.shelf import Shelf
 from gobuild.publish.site import publish
 from gobuild.publish.ways import routes, ways
-from gobuild.receive import require, verify_release
-from gobuild.run import run
+from gobuild.release import require, verify_release
 
 pytestmark = pytest.mark.usefixtures("git")
 

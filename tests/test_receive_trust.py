@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from needs import needs
 
-from gobuild.errors import ChecksumMismatch
+from gobuild.core.errors import ChecksumMismatch
+from gobuild.core.process import run
 from gobuild.publish.signing import gpg_environment
-from gobuild.receive.trust import trust
-from gobuild.run import run
+from gobuild.release.trust import trust
 
 CONTENT = b"what is signed\n"
 LONG_AGO = "20200101T000000"

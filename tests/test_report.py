@@ -13,9 +13,9 @@ import junitparser
 import pytest
 from sarif import loader
 
-from gobuild import report as reports
-from gobuild.errors import ConfigError
-from gobuild.model import Check, Report, Severity, Verdict
+from gobuild.core.errors import ConfigError
+from gobuild.core.model import Check, Report, Severity, Verdict
+from gobuild.verify import report as reports
 
 EVIL = "bin/<b>&\"'\x1b[31m\u202e\x00\x85\udcff\ufffe]]>{{ 7 * 7 }}%"
 """A file's name with everything that a terminal, XML, HTML, JSON, a template or a URL could stumble over."""
@@ -53,7 +53,7 @@ def written(folder: Path, report: Report, name: str, of: str = "dist/go.tar.gz")
 
 
 def test_the_json_is_as_its_schema_says(tmp_path: Path) -> None:
-    schema = json.loads(resource("gobuild.report").joinpath("schema.json").read_text(encoding="utf-8"))
+    schema = json.loads(resource("gobuild.verify.report").joinpath("schema.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
     document = json.loads(written(tmp_path, WHOLE, "r.json"))
     jsonschema.validate(document, schema)
@@ -83,7 +83,7 @@ def test_the_json_is_as_its_schema_says(tmp_path: Path) -> None:
     ],
 )
 def test_the_schema_refuses_what_is_no_report(tmp_path: Path, change: dict[str, Any]) -> None:
-    schema = json.loads(resource("gobuild.report").joinpath("schema.json").read_text(encoding="utf-8"))
+    schema = json.loads(resource("gobuild.verify.report").joinpath("schema.json").read_text(encoding="utf-8"))
     document = json.loads(written(tmp_path, WHOLE, "r.json"))
     document["checks"][2] |= change
     with pytest.raises(jsonschema.ValidationError):

@@ -9,9 +9,9 @@ from compare_fixtures import Files, tar, toolchain, wheel
 from goserver import serving
 from inside import gobuild
 
-from gobuild import files
-from gobuild.compare.unsigned import unsigned
-from gobuild.model import Target
+from gobuild.binary.unsigned import unsigned
+from gobuild.core import files
+from gobuild.core.model import Target
 from gobuild.patch import load
 
 TOOLS = "pkg/tool/darwin_arm64"
@@ -144,7 +144,7 @@ def test_the_official_archive_is_fetched_and_checked(
         # The real 1.22.10 is pinned, and this is another.
         done = gobuild(tmp_path, *words)
         assert done.code == 5, done.err
-        monkeypatch.setattr("gobuild.resources.table", lambda _name: {})
+        monkeypatch.setattr("gobuild.core.resources.table", lambda _name: {})
         done = gobuild(tmp_path, *words, "--report", "report.json")
         assert done.code == 0, done.err
     report = json.loads((tmp_path / "report.json").read_text())

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from gobuild.errors import CommandError, ToolMissing
-from gobuild.run import Threads, none_left, run
+from gobuild.core.errors import CommandError, ToolMissing
+from gobuild.core.process import Threads, none_left, run
 
 ENV = {"PATH": "/usr/bin:/bin"}
 
@@ -70,7 +70,7 @@ def test_the_time_limit_ends_the_whole_group(tmp_path: Path) -> None:
 def test_ctrl_c_ends_the_whole_group(tmp_path: Path) -> None:
     program = textwrap.dedent(f"""
         from pathlib import Path
-        from gobuild.run import none_left, run
+        from gobuild.core.process import none_left, run
         run(["sh", "-c", "trap '' TERM INT; sleep 300 & echo $! > {tmp_path}/pid; echo ready; wait"],
             env={ENV!r}, cwd=Path({str(tmp_path)!r}), on_line=lambda line: print(line, flush=True))
     """)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gobuild.errors import ConfigError
-from gobuild.settings import Settings
+from gobuild.core.errors import ConfigError
+from gobuild.core.settings import Settings
 from gobuild.tasks.words import HELP
 
 

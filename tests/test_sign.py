@@ -18,18 +18,18 @@ from signers import TEAM
 from verify_fixtures import compiled, failed, image, judged, view
 
 from gobuild import pipeline
-from gobuild.console import Console
-from gobuild.errors import BuildError, CommandError, ConfigError, SignError, ToolMissing
-from gobuild.model import Target
-from gobuild.run import Result, run
-from gobuild.session import Session
-from gobuild.settings import Settings
-from gobuild.sign import Signer, copies, identity, signer
-from gobuild.sign import rcodesign as adapter
-from gobuild.sign.codesign import Codesign
-from gobuild.sign.server import server
-from gobuild.verify import signature
-from gobuild.verify.signature import Signature
+from gobuild.codesign import signature
+from gobuild.codesign.signature import Signature
+from gobuild.codesign.signers import Signer, copies, identity, signer
+from gobuild.codesign.signers import rcodesign as adapter
+from gobuild.codesign.signers.codesign import Codesign
+from gobuild.codesign.signers.server import server
+from gobuild.core.console import Console
+from gobuild.core.errors import BuildError, CommandError, ConfigError, SignError, ToolMissing
+from gobuild.core.model import Target
+from gobuild.core.process import Result, run
+from gobuild.core.settings import Settings
+from gobuild.pipeline.session import Session
 
 LINUX, MAC = Target(goos="linux", goarch="amd64"), Target(goos="darwin", goarch="arm64")
 PASSWORD = "correct horse"

@@ -11,10 +11,10 @@ from typing import IO, Any
 import pytest
 from needs import needs
 
-from gobuild.errors import PackageError
-from gobuild.model import Target
+from gobuild.core.errors import PackageError
+from gobuild.core.model import Target
+from gobuild.core.process import run
 from gobuild.package import executables, replace
-from gobuild.run import run
 
 TARGET = Target(goos="darwin", goarch="arm64")
 TIME = 1732739240

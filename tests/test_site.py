@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from site_fixtures import NEXT, SIGNER, STAMP, content_of, published, toy_build
 
-from gobuild import files
-from gobuild.errors import ChecksumMismatch, ConfigError, PublishError
+from gobuild.core import files
+from gobuild.core.errors import ChecksumMismatch, ConfigError, PublishError
 from gobuild.publish import generations, minisign
 
 pytestmark = pytest.mark.usefixtures("git")

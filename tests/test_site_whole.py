@@ -16,7 +16,7 @@ import pytest
 from needs import needs
 from site_fixtures import NEXT, STAMP, content_of, published, toy_build
 
-from gobuild import files
+from gobuild.core import files
 from gobuild.publish import generations
 
 pytestmark = pytest.mark.usefixtures("git")

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from store_fixtures import FACTS, KEY, Machine, blobs, content, some_files
 
-from gobuild import files, store
-from gobuild.errors import UnsafeArchive
+from gobuild import store
+from gobuild.core import files
+from gobuild.core.errors import UnsafeArchive
 from gobuild.store import key
 
 

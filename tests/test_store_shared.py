@@ -16,8 +16,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 from moto.server import ThreadedMotoServer
 from store_fixtures import FACTS, KEY, Machine, blobs, content, some_files
 
-from gobuild import files, store
-from gobuild.errors import ConfigError
+from gobuild import store
+from gobuild.core import files
+from gobuild.core.errors import ConfigError
 from gobuild.store import key, shared
 
 SECRET = "wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY"

@@ -15,14 +15,15 @@ from e2e.builds import program
 from goserver import serving
 from store_fixtures import FACTS, KEY, Machine, blobs, some_files
 
-from gobuild import cli, fetch, files
-from gobuild.console import Console
-from gobuild.errors import ChecksumMismatch, ConfigError, FetchError
+from gobuild import cli, fetch
+from gobuild.core import files
+from gobuild.core.console import Console
+from gobuild.core.errors import ChecksumMismatch, ConfigError, FetchError
+from gobuild.core.model import GoVersion, Release, Target
+from gobuild.core.process import run
+from gobuild.core.settings import Settings
 from gobuild.fetch import http
 from gobuild.fetch.wheel import PLATFORMS, Wheel
-from gobuild.model import GoVersion, Release, Target
-from gobuild.run import run
-from gobuild.settings import Settings
 from gobuild.tasks.store import parse
 
 Said = tuple[int, str, str]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from publish_toys import flip, shelf, toy_offer
 
-from gobuild.errors import ConfigError, PublishError, VerifyError
-from gobuild.model import Target
+from gobuild.core.errors import ConfigError, PublishError, VerifyError
+from gobuild.core.model import Target
 from gobuild.publish import proxy, sumdb, tlog
 from gobuild.publish.note import Signer, Verifier
 from gobuild.publish.shelf import Offer

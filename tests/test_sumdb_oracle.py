@@ -11,7 +11,7 @@ import pytest
 from publish_toys import flip, shelf, toy_offer
 from verify_fixtures import compiled
 
-from gobuild.model import Target
+from gobuild.core.model import Target
 from gobuild.publish import proxy, sumdb, tlog
 from gobuild.publish.note import Signer, Verifier
 from gobuild.publish.places import module_file, module_version

@@ -12,12 +12,12 @@ from cyclonedx.validation.json import JsonStrictValidator
 from needs import needs
 from site_fixtures import STAMP, TIME, toy_build
 
-from gobuild import files
-from gobuild.errors import ConfigError
+from gobuild.core import files
+from gobuild.core.errors import ConfigError
+from gobuild.core.process import run
 from gobuild.publish import minisign, provenance, sbom
 from gobuild.publish.signing import Minisign, signer
 from gobuild.publish.site import publish
-from gobuild.run import run
 
 SECRET = minisign.SecretKey(number=b"12345678", seed=bytes(range(32)))
 

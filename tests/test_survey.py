@@ -14,10 +14,10 @@ from goserver import GoServer, serving, source_archive
 from inside import Done, gobuild
 from patch_fixtures import snapshot, write
 
-from gobuild import files
-from gobuild.errors import ConfigError, ResolveError
-from gobuild.model import Catalog, GoVersion, Release, Target
-from gobuild.survey import releases
+from gobuild.core import files
+from gobuild.core.errors import ConfigError, ResolveError
+from gobuild.core.model import Catalog, GoVersion, Release, Target
+from gobuild.pipeline.sources import releases
 
 SEVEN = ("1.21.13", "1.22.10", "1.23.9", "1.24.11", "1.25.5", "1.26.6", "1.27.3")
 TOYS = ("1.97.1", "1.97.3", "1.98.0", "1.99.2")

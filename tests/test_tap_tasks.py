@@ -10,7 +10,7 @@ from invoke.context import Context
 from needs import needs
 from tap_fixtures import DARWIN, LINUX, built
 
-from gobuild.errors import ConfigError
+from gobuild.core.errors import ConfigError
 from gobuild.publish.homebrew.tap import bare
 from gobuild.tasks import tap as tasks
 from gobuild.tasks.tap import _shelf

@@ -7,7 +7,7 @@ import pytest
 from e2e.builds import program
 from invoke.context import Context
 
-from gobuild.errors import ConfigError, Refused
+from gobuild.core.errors import ConfigError, Refused
 from gobuild.publish.note import Signer, Verifier
 from gobuild.tasks import keys
 

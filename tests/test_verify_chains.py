@@ -13,10 +13,10 @@ from needs import needs
 from signers import Signer
 from test_verify_cms import _FOLDER, held, signed, stamped
 
-from gobuild.sign import identity
-from gobuild.verify import certificates
-from gobuild.verify.certificates import DEVELOPER_ID, TIMESTAMP, Chain, Purpose
-from gobuild.verify.view import Malformed
+from gobuild.binary.view import Malformed
+from gobuild.codesign import certificates
+from gobuild.codesign.certificates import DEVELOPER_ID, TIMESTAMP, Chain, Purpose
+from gobuild.codesign.signers import identity
 
 CODE, STAMP = "extendedKeyUsage=codeSigning", "extendedKeyUsage=critical,timeStamping"
 CA, STRICT_CA = ("basicConstraints=CA:TRUE",), ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign")
@@ -271,7 +271,7 @@ def test_an_identity_with_a_cross_signed_root_finds_its_chain(made: Made) -> Non
 def test_no_warning_filter_is_changed_at_import() -> None:
     """Read in a Python of its own: pytest sets filters too."""
     program = (
-        "import warnings, gobuild.verify.certificates as c; c.apple_roots(); c.certificate(c.apple_roots()[0]);"
+        "import warnings, gobuild.codesign.certificates as c; c.apple_roots(); c.certificate(c.apple_roots()[0]);"
         "print([each for each in warnings.filters if 'ryptography' in str(each)])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -29,12 +29,12 @@ from verify_fixtures import (
     superblob,
 )
 
-from gobuild.model import TARGETS, GoVersion, Target, Verdict
-from gobuild.run import run
+from gobuild.binary.image import COMMANDS
+from gobuild.core.model import TARGETS, GoVersion, Target, Verdict
+from gobuild.core.process import run
 from gobuild.verify import expect, verify_path
 from gobuild.verify.checks import Inspected, inspect
 from gobuild.verify.expect import expectation
-from gobuild.verify.image import COMMANDS
 from gobuild.verify.whole import program
 
 

@@ -23,10 +23,10 @@ from needs import needs
 from signers import AUTHORITY, DEVELOPER_ID, TEAM, Signer
 from verify_fixtures import image, put, view
 
-from gobuild.model import Target
-from gobuild.verify import certificates, cms, signature
-from gobuild.verify.cms import Signer as Found
-from gobuild.verify.view import Malformed
+from gobuild.binary.view import Malformed
+from gobuild.codesign import apple, certificates, signature
+from gobuild.codesign.apple import Signer as Found
+from gobuild.core.model import Target
 
 GOOGLE = "EQHXZ8M8AV"
 RELEASES = ("1.21.13", "1.22.10", "1.23.9", "1.24.11", "1.25.5", "1.26.6", "1.27.3")
@@ -53,7 +53,7 @@ def parts(data: bytes) -> tuple[bytes, bytes]:
 
 def held(content: bytes, directory: bytes, *, team: str = TEAM, roots: tuple[bytes, ...] | None = None) -> Found:
     trusted = (signers.root().der(),) if roots is None else roots
-    return cms.read(content, [("sha256", directory)], team=team, roots=trusted)
+    return apple.read(content, [("sha256", directory)], team=team, roots=trusted)
 
 
 def refused(content: bytes, directory: bytes, *, team: str = TEAM, roots: tuple[bytes, ...] | None = None) -> str:
@@ -212,7 +212,7 @@ def test_it_is_of_this_file_alone(google: bytes, darwin_wheel: Path) -> None:
     assert "the team is ABCDE12345" in refused(*parts(google), roots=())
     both = [("sha1", parts(google)[1]), ("sha256", parts(google)[1])]
     with pytest.raises(Malformed, match="list of CodeDirectories is not of those"):
-        cms.read(content, both, team=GOOGLE)
+        apple.read(content, both, team=GOOGLE)
 
 
 def test_openssl_agrees(google: bytes, tmp_path: Path) -> None:

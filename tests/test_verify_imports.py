@@ -13,10 +13,10 @@ import small
 from needs import needs
 from verify_fixtures import compiled, image, put, view
 
-from gobuild.run import run
-from gobuild.verify import code, imports
-from gobuild.verify.image import MachO
-from gobuild.verify.view import Malformed
+from gobuild.binary import code, dyld_info
+from gobuild.binary.image import MachO
+from gobuild.binary.view import Malformed
+from gobuild.core.process import run
 
 LLD = ("ld64.lld", *(f"ld64.lld-{version}" for version in range(14, 22)))
 MC = ("llvm-mc", *(f"llvm-mc-{version}" for version in range(14, 22)))
@@ -85,7 +85,7 @@ def hello(go_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def told(data: bytes) -> str:
-    return "; ".join(imports.problems(view(data), image(data)))
+    return "; ".join(dyld_info.problems(view(data), image(data)))
 
 
 def place(found: MachO, what: str) -> int:
@@ -126,7 +126,7 @@ def test_the_bindings_are_those_that_llvm_reads(hello: bytes, linked: bytes, tmp
 def rebased(data: bytes) -> set[tuple[int, int]]:
     found = image(data)
     entry = next(each for each in found.linkedit if each.what == "rebase opcodes")
-    return imports._run(data[entry.offset : entry.end], imports._places(found))
+    return dyld_info._run(data[entry.offset : entry.end], dyld_info._places(found))
 
 
 def test_what_is_slid_is_what_llvm_reads(hello: bytes, linked: bytes, tmp_path: Path) -> None:
@@ -143,20 +143,20 @@ def test_the_fast_way_to_read_what_is_slid_says_the_same(hello: bytes) -> None:
     found = image(hello)
     entry = next(each for each in found.linkedit if each.what == "rebase opcodes")
     opcodes = hello[entry.offset : entry.end]
-    assert imports.GO_S.fullmatch(opcodes)
+    assert dyld_info.GO_S.fullmatch(opcodes)
     slow = rebased(hello)
     assert len(slow) > 1000
     asked = {(segment, offset + more) for segment, offset in sorted(slow)[::7] for more in (0, 8)}
-    assert imports._slid(opcodes, imports._places(found), asked) == asked & slow
-    last = imports._places(found)[3][1]
+    assert dyld_info._slid(opcodes, dyld_info._places(found), asked) == asked & slow
+    last = dyld_info._places(found)[3][1]
     for offset, right in ((last, True), (last + 8, False), (1 << 40, False)):
-        extra = opcodes[:1] + b"\x23" + imports._written(offset) + b"\x51" + opcodes[1:]
-        for way in (partial(imports._slid, bound=set()), imports._run):
+        extra = opcodes[:1] + b"\x23" + dyld_info._written(offset) + b"\x51" + opcodes[1:]
+        for way in (partial(dyld_info._slid, bound=set()), dyld_info._run):
             if right:
-                way(extra, imports._places(found))
+                way(extra, dyld_info._places(found))
             else:
                 with pytest.raises(Malformed, match="which is not writable"):
-                    way(extra, imports._places(found))
+                    way(extra, dyld_info._places(found))
 
 
 PLACES = {2: (0, 0x1000)}
@@ -178,13 +178,13 @@ PLACES = {2: (0, 0x1000)}
 )
 def test_bad_rebase_opcodes_are_refused(opcodes: bytes, message: str) -> None:
     with pytest.raises(Malformed, match=message):
-        imports._slid(opcodes, PLACES, set())
+        dyld_info._slid(opcodes, PLACES, set())
 
 
 def test_every_form_of_rebase_opcodes_is_run() -> None:
     opcodes = b"\x11\x22\x00\x52\x30\x10\x41\x60\x02\x70\x08\x80\x02\x10\x00"
     offsets = [0, 8, 0x28, 0x30, 0x38, 0x48, 0x60]
-    assert imports._run(opcodes, PLACES) == {(2, offset) for offset in offsets}
+    assert dyld_info._run(opcodes, PLACES) == {(2, offset) for offset in offsets}
 
 
 def bound(opcodes: bytes) -> bytes:
@@ -281,7 +281,7 @@ def test_hostile_tables_need_little_memory() -> None:
         assert code.read(view(table), 0, len(table)).absolute == ("/ab",) * code.ABSOLUTE
         count = b"\x60\x80\x80\x80\x04"
         with pytest.raises(Malformed, match="slide more than 1048576 pointers"):
-            imports._slid(b"\x11\x22\x00" + count, {2: (0, (64 << 20) - 8)}, set())
+            dyld_info._slid(b"\x11\x22\x00" + count, {2: (0, (64 << 20) - 8)}, set())
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
     finally:
         tracemalloc.stop()
@@ -299,13 +299,13 @@ def a_minute() -> Iterator[None]:
 def test_big_tables_take_no_time_that_grows_with_their_square() -> None:
     """The most bindings beside 4 MiB of opcodes, all of might be wrong; and 4 MiB of padding."""
     last = (1 << 21) * 8
-    opcodes = b"".join(b"\x22" + imports._written(last - 8 * index) + b"\x51" for index in range(700_000))
-    asked = {(2, last - 8 - 16 * index) for index in range(imports.BINDINGS_LIMIT)} | {(2, 4), (3, 8)}
+    opcodes = b"".join(b"\x22" + dyld_info._written(last - 8 * index) + b"\x51" for index in range(700_000))
+    asked = {(2, last - 8 - 16 * index) for index in range(dyld_info.BINDINGS_LIMIT)} | {(2, 4), (3, 8)}
     places = {2: (0, last), 3: (0, last)}
-    found = imports._slid(b"\x11" + opcodes + b"\0", places, asked)
+    found = dyld_info._slid(b"\x11" + opcodes + b"\0", places, asked)
     assert found == asked - {(2, 4), (3, 8)}
     with pytest.raises(Malformed, match="not writable"):
-        imports._slid(b"\x11" + opcodes + b"\0", {2: (0, last - 8)}, asked)
+        dyld_info._slid(b"\x11" + opcodes + b"\0", {2: (0, last - 8)}, asked)
     nop = bytes.fromhex("1f2003d5")
     padded = nop * 8 + bytes(4 << 20)
     assert code._fits(view(padded), 0, len(padded), "arm64", code._decoders())

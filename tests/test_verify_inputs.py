@@ -11,10 +11,10 @@ import pytest
 from test_verify_whole import by_subject
 from verify_fixtures import DARWIN, LINUX, compiled, failed, named
 
-from gobuild import files
-from gobuild.errors import ConfigError, UnsafeArchive, VerifyError
-from gobuild.model import Report, Verdict
-from gobuild.run import run
+from gobuild.core import files
+from gobuild.core.errors import ConfigError, UnsafeArchive, VerifyError
+from gobuild.core.model import Report, Verdict
+from gobuild.core.process import run
 from gobuild.verify import inputs, require, verify_path
 
 KEG = "go-acme@1.22/1.22.10"

@@ -6,8 +6,8 @@ import pytest
 from needs import needs
 from verify_fixtures import LINUX, compiled, failed, named
 
-from gobuild.model import Report, Target, Verdict
-from gobuild.run import run
+from gobuild.core.model import Report, Target, Verdict
+from gobuild.core.process import run
 from gobuild.verify import verify_path
 
 CGO = {"main.go": 'package main\n\n// int two(void) { return 2; }\nimport "C"\n\nfunc main() { println(C.two()) }\n'}

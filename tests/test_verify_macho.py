@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from verify_fixtures import DARWIN, HELLO, INTEL, LINUX, command, compiled, image, put, view
 
-from gobuild.run import run
-from gobuild.verify import buildinfo, elf, layout, macho
-from gobuild.verify.view import FILE_LIMIT, Malformed, opened
+from gobuild.binary import buildinfo, elf, macho
+from gobuild.binary.view import FILE_LIMIT, Malformed, opened
+from gobuild.core.process import run
+from gobuild.verify import layout
 
 Change = Callable[[bytes], bytes]
 

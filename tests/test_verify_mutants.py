@@ -29,8 +29,9 @@ from verify_fixtures import (
     view,
 )
 
-from gobuild.model import GoVersion
-from gobuild.verify import code, expect
+from gobuild.binary import code
+from gobuild.core.model import GoVersion
+from gobuild.verify import expect
 from gobuild.verify.expect import Expectation
 
 CORPUS = Path(__file__).parent / "data/corpus.zip"

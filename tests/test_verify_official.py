@@ -13,12 +13,12 @@ import pytest
 from needs import needs
 from verify_fixtures import DARWIN, INTEL, LINUX
 
-from gobuild import archives
-from gobuild.model import GoVersion, Target, Verdict
-from gobuild.run import run
+from gobuild.binary.image import MachO
+from gobuild.core import archives
+from gobuild.core.model import GoVersion, Target, Verdict
+from gobuild.core.process import run
 from gobuild.verify import expect
 from gobuild.verify.checks import Inspected, inspect
-from gobuild.verify.image import MachO
 
 pytestmark = pytest.mark.slow
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from verify_fixtures import compiled, directory, failed, image, judged, put, resigned, superblob, view
 
-from gobuild.verify import signature
-from gobuild.verify.signature import CMS_SLOT, Signature
-from gobuild.verify.view import Malformed
+from gobuild.binary.view import Malformed
+from gobuild.codesign import signature
+from gobuild.codesign.signature import CMS_SLOT, Signature
 
 CMS_EMPTY = struct.pack(">2I", 0xFADE0B01, 8)
 CMS_FILLED = struct.pack(">2I", 0xFADE0B01, 12) + b"\x30\x02\x05\x00"

@@ -13,11 +13,11 @@ import pytest
 from needs import needs
 from verify_fixtures import DARWIN, LINUX, compiled, expected, judged, put
 
-from gobuild.model import Check, Target, Verdict
-from gobuild.run import Result, run
+from gobuild.binary.image import MachO
+from gobuild.core.model import Check, Target, Verdict
+from gobuild.core.process import Result, run
 from gobuild.verify import opinions, opinions_signed, require, tools, verify_path, whole
 from gobuild.verify.checks import Inspected
-from gobuild.verify.image import MachO
 
 PATH = os.environ.get("PATH", os.defpath)
 DATA = Path(__file__).parent / "data/tools"

@@ -16,9 +16,9 @@ import pytest
 from needs import needs
 from verify_fixtures import DARWIN, INTEL, LINUX, METAL, WITH_METAL, compiled, failed, named, put
 
-from gobuild import files
-from gobuild.errors import ConfigError, UnsafeArchive, VerifyError
-from gobuild.model import (
+from gobuild.core import files
+from gobuild.core.errors import ConfigError, UnsafeArchive, VerifyError
+from gobuild.core.model import (
     PROFILES,
     Bootstrap,
     Check,
@@ -33,7 +33,7 @@ from gobuild.model import (
     Toolchain,
     Verdict,
 )
-from gobuild.run import run
+from gobuild.core.process import run
 from gobuild.verify import load_policy, probe, require, tools, tree, verify, verify_path, whole
 from gobuild.verify.expect import UUID_PATCH
 from gobuild.verify.probe import PROBES, SUBJECT
@@ -530,8 +530,8 @@ def test_an_experiment_that_the_toolchain_switches_on_belongs_to_its_version(go_
 
 PROBING = """
 import pathlib, sys
-from gobuild.model import Target
-from gobuild.run import run
+from gobuild.core.model import Target
+from gobuild.core.process import run
 from gobuild.verify import expect, probe
 goroot, scratch, *subjects = sys.argv[1:]
 probe.PROBES = tuple(each for each in probe.PROBES if each.subject in subjects)
@@ -621,7 +621,7 @@ def test_a_file_that_cannot_be_read_is_a_failed_check_and_the_others_are_made(
     swapped(tmp_path / "programs/shut", (darwin_wheel / "bin/gofmt").read_bytes())
     (tmp_path / "programs/shut").chmod(0)
     script = (
-        "import pathlib, sys; from gobuild.run import run; from gobuild.verify import verify_path\n"
+        "import pathlib, sys; from gobuild.core.process import run; from gobuild.verify import verify_path\n"
         "report = verify_path(pathlib.Path(sys.argv[1]), run=run, scratch=pathlib.Path(sys.argv[2]))\n"
         "print([(each.subject, each.name, each.seen) for each in report.failed], len(report.checks) > 10)"
     )

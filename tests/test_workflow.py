@@ -14,14 +14,14 @@ from needs import needs
 from ruamel.yaml import YAML
 from site_fixtures import toy_build
 
-from gobuild import upstream
-from gobuild.console import Console
-from gobuild.errors import ConfigError
+from gobuild.core.console import Console
+from gobuild.core.errors import ConfigError
+from gobuild.core.settings import Settings
+from gobuild.matrix import missing
+from gobuild.pipeline.session import Session
 from gobuild.publish import workflow as workflows
 from gobuild.publish.site import publish
 from gobuild.publish.ways import routes, ways
-from gobuild.session import Session
-from gobuild.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("git")
 
@@ -252,7 +252,7 @@ def test_what_is_not_published_is_wanted(tmp_path: Path) -> None:
         settings = Settings(base_url=site.as_uri(), index_url=server.url, cache=tmp_path / "cache", suffix="acme1.{id}")
         session = Session(settings=settings, console=Console(stream=sys.stderr))
         site.mkdir()
-        (first,) = upstream.wanted(session, ["1.22"], ["linux/amd64"])
+        (first,) = missing.wanted(session, ["1.22"], ["linux/amd64"])
         assert first["target"] == "linux/amd64" and first["dashed"] == "linux-amd64"
         toy_build(tmp_path / "dist", stamp=first["stamp"])
         note = print
@@ -264,8 +264,8 @@ def test_what_is_not_published_is_wanted(tmp_path: Path) -> None:
             routes=routes(key=None, author="A <a@b.example>", note=note),
             ways=ways(None),
         )
-        assert upstream.wanted(session, ["1.22"], ["linux/amd64"]) == []
-        assert upstream.wanted(session, ["1.22"], ["linux/amd64"], force=True) == [first]
-        (other,) = upstream.wanted(session, ["1.22"], ["linux/amd64", "darwin/arm64"])
+        assert missing.wanted(session, ["1.22"], ["linux/amd64"]) == []
+        assert missing.wanted(session, ["1.22"], ["linux/amd64"], force=True) == [first]
+        (other,) = missing.wanted(session, ["1.22"], ["linux/amd64", "darwin/arm64"])
         assert other["target"] == "darwin/arm64"
         assert workflows.output([first]).count("\n") == 0

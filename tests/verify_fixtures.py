@@ -8,14 +8,15 @@ from pathlib import Path
 from filelock import FileLock
 from platformdirs import user_cache_path
 
-from gobuild import files
-from gobuild.model import Check, GoVersion, Report, Target, Verdict
-from gobuild.run import run
-from gobuild.verify import expect, macho
+from gobuild.binary import macho
+from gobuild.binary.image import MachO
+from gobuild.binary.view import View
+from gobuild.core import files
+from gobuild.core.model import Check, GoVersion, Report, Target, Verdict
+from gobuild.core.process import run
+from gobuild.verify import expect
 from gobuild.verify.checks import Inspected, inspect
 from gobuild.verify.expect import Expectation
-from gobuild.verify.image import MachO
-from gobuild.verify.view import View
 
 DARWIN = Target(goos="darwin", goarch="arm64")
 INTEL = Target(goos="darwin", goarch="amd64")

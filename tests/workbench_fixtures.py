@@ -9,7 +9,7 @@ from pathlib import Path
 from needs import needs
 from patch_fixtures import HOOK, write
 
-from gobuild.model import GoVersion, Target
+from gobuild.core.model import GoVersion, Target
 from gobuild.patch import Series, load
 from gobuild.patch.export import Exported, export_series
 from gobuild.patch.workbench import Imported, Plain, import_series

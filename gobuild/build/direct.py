@@ -19,12 +19,12 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from gobuild import files, gocommand
 from gobuild.build.environment import SYSTEM_PATH, portable
 from gobuild.build.output import explain
-from gobuild.errors import BuildError, CommandError
-from gobuild.model import GENERATED, Bootstrap, GoVersion, PatchedSource, Profile, State, Target, Toolchain
-from gobuild.run import Runner
+from gobuild.core import files, goenv
+from gobuild.core.errors import BuildError, CommandError
+from gobuild.core.model import GENERATED, Bootstrap, GoVersion, PatchedSource, Profile, State, Target, Toolchain
+from gobuild.core.process import Runner
 
 VERSION = "1"
 """Of this recipe: another one, another key in the store."""
@@ -252,7 +252,7 @@ def environment_of(
     home, temporary = scratch.absolute() / "home", scratch.absolute() / "tmp"
     for folder in (home, temporary):
         folder.mkdir(parents=True, exist_ok=True)
-    variables = gocommand.closed(scratch, goroot=goroot, target=target) | {
+    variables = goenv.closed(scratch, goroot=goroot, target=target) | {
         "PATH": ":".join(SYSTEM_PATH),
         "HOME": str(home),
         "PWD": str(home),

@@ -8,7 +8,7 @@ twenty (x/build gorebuild), this starts from nothing.
 from collections.abc import Mapping
 from pathlib import Path
 
-from gobuild.model import Profile, Target
+from gobuild.core.model import Profile, Target
 
 SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin")
 """Where sed, and for the upstream profile a C compiler, are looked for before the folder of bash itself."""

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from gobuild.build.environment import environment, portable
 from gobuild.build.output import explain
-from gobuild.errors import BuildError, CommandError, ToolMissing
-from gobuild.model import Bootstrap, PatchedSource, Profile, Target, Toolchain
-from gobuild.run import Runner
+from gobuild.core.errors import BuildError, CommandError, ToolMissing
+from gobuild.core.model import Bootstrap, PatchedSource, Profile, Target, Toolchain
+from gobuild.core.process import Runner
 
 STAGE = re.compile(r"Building (?:Go )?(?P<what>.+?)(?: using .*)?\.?")
 """How cmd/dist announces its stages (cmdbootstrap in src/cmd/dist/build.go)."""

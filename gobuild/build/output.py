@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gobuild.errors import BuildError, DiskFull
+from gobuild.core.errors import BuildError, DiskFull
 
 
 def explain(builder: str, log: Path) -> BuildError | DiskFull:

@@ -4,7 +4,7 @@ import filecmp
 from collections.abc import Iterator
 from pathlib import Path
 
-from gobuild.model import Toolchain
+from gobuild.core.model import Toolchain
 
 PACKED = ("api", "doc", "lib", "misc", "pkg/include", "src", "test")
 """The folders of GOROOT that distpack packs whole; of bin and pkg/tool it packs what is the target's."""

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from gobuild.core.errors import GobuildError, ToolMissing
+from gobuild.core.model import Target, Verdict
+from gobuild.core.process import Result, Runner
 from gobuild.doctor.model import Finding, Grade, Job
 from gobuild.doctor.toolchain import is_script
-from gobuild.errors import GobuildError, ToolMissing
-from gobuild.model import Target, Verdict
-from gobuild.run import Result, Runner
 from gobuild.verify import inputs, tree, whole
 
 GROUP = "binary"

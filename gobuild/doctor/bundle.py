@@ -14,13 +14,13 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any, NoReturn
 
-from gobuild import files
+from gobuild.core import files
+from gobuild.core.errors import ConfigError
 from gobuild.doctor import redact
 from gobuild.doctor.examine import diagnose
 from gobuild.doctor.model import Diagnosis
 from gobuild.doctor.page import page
 from gobuild.doctor.topics import TOPICS
-from gobuild.errors import ConfigError
 
 SCHEMA = 1
 """Changes when a key of the document changes its meaning."""

@@ -12,12 +12,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from gobuild import files
-from gobuild.compare import archives, entries
+from gobuild.audit.compare import archives, entries
+from gobuild.core import files
+from gobuild.core.errors import GobuildError
+from gobuild.core.model import Target
+from gobuild.core.process import Runner
 from gobuild.doctor.model import Finding, Grade, Job
-from gobuild.errors import GobuildError
-from gobuild.model import Target
-from gobuild.run import Runner
 from gobuild.verify import tree
 
 NAMED = 20

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gobuild import files
+from gobuild.core import files
+from gobuild.core.errors import CommandError, GobuildError
+from gobuild.core.model import State
+from gobuild.core.process import Runner
 from gobuild.doctor import preload, redact, switching, values
 from gobuild.doctor.latency import CLEAN, EXPERIMENT_CURE, own, quoted
 from gobuild.doctor.model import Finding, Grade, Job
-from gobuild.errors import CommandError, GobuildError
-from gobuild.model import State
-from gobuild.run import Runner
 from gobuild.verify import build_information
 
 GROUP = "environment"

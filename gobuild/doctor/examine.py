@@ -15,12 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from gobuild.core.errors import ConfigError, GobuildError
+from gobuild.core.settings import Settings
 from gobuild.doctor import redact, watch
 from gobuild.doctor.limits import OutOfTime, within
 from gobuild.doctor.model import Diagnosis, Finding, Grade, Job
 from gobuild.doctor.topics import TOPICS, Topic
-from gobuild.errors import ConfigError, GobuildError
-from gobuild.settings import Settings
 from gobuild.verify import tree
 
 TOTAL = 27.0

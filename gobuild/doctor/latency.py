@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
+from gobuild.core.errors import GobuildError
+from gobuild.core.process import Runner
 from gobuild.doctor.model import Finding, Grade, Job
 from gobuild.doctor.watch import Watched, watch
-from gobuild.errors import GobuildError
-from gobuild.run import Runner
 
 GROUP = "start latency"
 CLEAN, OWN = "clean environment", "your environment"

@@ -7,8 +7,8 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+from gobuild.core.process import Runner
 from gobuild.doctor.model import Job
-from gobuild.run import Runner
 
 MOST = 64
 """Processes of a group, and threads of a process, that are looked at."""

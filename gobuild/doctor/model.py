@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from gobuild.settings import Settings
+from gobuild.core.settings import Settings
 
 
 class Grade(StrEnum):

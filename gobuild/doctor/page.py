@@ -3,8 +3,8 @@
 import json
 from collections import Counter
 
+from gobuild.core.render import render
 from gobuild.doctor.model import Diagnosis, Finding
-from gobuild.render import render
 
 COLUMNS = ("check", "grade", "seen, and what to do")
 

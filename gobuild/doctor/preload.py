@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from gobuild.binary import elf, macho
+from gobuild.binary.view import Malformed, View, opened
 from gobuild.doctor.model import Finding, Grade
-from gobuild.verify import elf, macho
 from gobuild.verify.expect import MACHINE_NAMES
-from gobuild.verify.view import Malformed, View, opened
 
 VARIABLES = {"LD_PRELOAD": r"[:\s]+", "LD_AUDIT": ":", "DYLD_INSERT_LIBRARIES": ":"}
 """Variables that make the loader load a library into every program, and what stands between two names."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gobuild.plain import visible
+from gobuild.core.printable import visible
 
 HIDDEN = "***"
 

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from gobuild import fetch
+from gobuild.core.errors import ConfigError, GobuildError
+from gobuild.core.model import GoVersion
+from gobuild.core.process import Runner
 from gobuild.doctor.limits import OutOfTime, within
 from gobuild.doctor.model import Finding, Grade, Job
-from gobuild.errors import ConfigError, GobuildError
 from gobuild.fetch import http, index
-from gobuild.model import GoVersion
-from gobuild.run import Runner
 from gobuild.verify import expect, tree
 from gobuild.verify.whole import build_information
 

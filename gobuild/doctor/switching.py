@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from gobuild.core.errors import ConfigError
+from gobuild.core.model import GoVersion
 from gobuild.doctor.model import Finding, Grade, Job
-from gobuild.errors import ConfigError
-from gobuild.model import GoVersion
 
 GROUP = "environment"
 

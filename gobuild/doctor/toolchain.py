@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gobuild import identify, patch
+from gobuild import patch
+from gobuild.audit import identify
+from gobuild.core.errors import GobuildError
+from gobuild.core.process import Runner
 from gobuild.doctor.model import Finding, Grade, Job
-from gobuild.errors import GobuildError
-from gobuild.run import Runner
 from gobuild.verify import tree
 
 GROUP = "toolchain"

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from gobuild.core.process import Runner
 from gobuild.doctor import binary, contents, environment, latency, linux, releases, toolchain
 from gobuild.doctor.macos import graphics, hang, killed, rosetta, signing
 from gobuild.doctor.model import Finding, Job
-from gobuild.run import Runner
 
 
 class Collect(Protocol):

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from gobuild.core.errors import ConfigError
+from gobuild.core.goversion import RECORDS_CHECKED, GoVersion, checks_records
 from gobuild.doctor.model import Finding, Grade, Job
-from gobuild.errors import ConfigError
-from gobuild.goversion import RECORDS_CHECKED, GoVersion, checks_records
 
 GROUP = "environment"
 

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from gobuild import files, resources
-from gobuild.console import Console
-from gobuild.errors import ConfigError, FetchError, NoConnection, ResolveError, ToolMissing, Unreachable
+from gobuild.core import files, resources
+from gobuild.core.console import Console
+from gobuild.core.errors import ConfigError, FetchError, NoConnection, ResolveError, ToolMissing, Unreachable
+from gobuild.core.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
+from gobuild.core.process import Runner
+from gobuild.core.settings import Settings
 from gobuild.fetch import archive, http
 from gobuild.fetch import bootstrap as _bootstrap
 from gobuild.fetch.archive import Archive
@@ -23,9 +26,6 @@ from gobuild.fetch.bootstrap import ToolchainOrigin, minimum, require
 from gobuild.fetch.git import Git
 from gobuild.fetch.local import Local
 from gobuild.fetch.wheel import Wheel
-from gobuild.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
-from gobuild.run import Runner
-from gobuild.settings import Settings
 from gobuild.store import Store
 
 __all__ = [

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gobuild import archives, files, resources
-from gobuild.console import Console
-from gobuild.errors import ChecksumMismatch, ConfigError, FetchError, NoConnection, Unreachable
+from gobuild.core import archives, files, resources
+from gobuild.core.console import Console
+from gobuild.core.errors import ChecksumMismatch, ConfigError, FetchError, NoConnection, Unreachable
+from gobuild.core.model import Bootstrap, Catalog, Release, ReleaseFile, Source, Target
 from gobuild.fetch import http, index, toolchains, tree
-from gobuild.model import Bootstrap, Catalog, Release, ReleaseFile, Source, Target
 from gobuild.store import Store
 
 PINS = "go_release_sha256.json"

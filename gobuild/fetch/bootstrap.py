@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from gobuild import files
-from gobuild.console import Console
-from gobuild.errors import BootstrapError, CommandError, FetchError, ToolMissing
+from gobuild.core import files
+from gobuild.core.console import Console
+from gobuild.core.errors import BootstrapError, CommandError, FetchError, ToolMissing
+from gobuild.core.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
+from gobuild.core.process import Runner
 from gobuild.fetch import tree
-from gobuild.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
-from gobuild.run import Runner
 
 MINIMUM = (
     ("1.21", "1.17.13"),

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from gobuild import archives, files
-from gobuild.console import Console
-from gobuild.errors import ConfigError, DiskFull, FetchError, ToolMissing, Unreachable, disk_full_is_ours
+from gobuild.core import archives, files
+from gobuild.core.console import Console
+from gobuild.core.errors import ConfigError, DiskFull, FetchError, ToolMissing, Unreachable, disk_full_is_ours
+from gobuild.core.model import Catalog, Release, Source
 from gobuild.fetch import http, tree
-from gobuild.model import Catalog, Release, Source
 
 if TYPE_CHECKING:
     import git

@@ -18,9 +18,9 @@ import truststore
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from gobuild import files
-from gobuild.console import Console
-from gobuild.errors import (
+from gobuild.core import files
+from gobuild.core.console import Console
+from gobuild.core.errors import (
     ChecksumMismatch,
     DiskFull,
     FetchError,

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gobuild import files
-from gobuild.errors import ConfigError, FetchError
+from gobuild.core import files
+from gobuild.core.errors import ConfigError, FetchError
+from gobuild.core.model import GoVersion, Release, ReleaseFile
 from gobuild.fetch import http
-from gobuild.model import GoVersion, Release, ReleaseFile
 
 QUERY = "?mode=json&include=all"
 

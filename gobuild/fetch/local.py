@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from gobuild import archives, files
-from gobuild.errors import ConfigError, FetchError, disk_full_is_ours
+from gobuild.core import archives, files
+from gobuild.core.errors import ConfigError, FetchError, disk_full_is_ours
+from gobuild.core.model import Catalog, Release, Source
 from gobuild.fetch import tree
-from gobuild.model import Catalog, Release, Source
 
 
 def _silent(_text: str) -> None:

@@ -7,11 +7,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from gobuild import archives, files
-from gobuild.console import Console
-from gobuild.errors import disk_full_is_ours
+from gobuild.core import archives, files
+from gobuild.core.console import Console
+from gobuild.core.errors import disk_full_is_ours
+from gobuild.core.model import Bootstrap, GoVersion
 from gobuild.fetch import tree
-from gobuild.model import Bootstrap, GoVersion
 
 _MARK = "gobuild-toolchain.json"
 

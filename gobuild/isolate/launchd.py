@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from gobuild.errors import ConfigError
-from gobuild.plain import visible
+from gobuild.core.errors import ConfigError
+from gobuild.core.printable import visible
 from gobuild.verify import tree
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9][A-Za-z0-9_-]*)+")

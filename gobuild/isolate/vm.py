@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from gobuild import archives, files
-from gobuild.errors import ChecksumMismatch, ConfigError
-from gobuild.model import Target
-from gobuild.plain import visible
-from gobuild.render import render
+from gobuild.core import archives, files
+from gobuild.core.errors import ChecksumMismatch, ConfigError
+from gobuild.core.model import Target
+from gobuild.core.printable import visible
+from gobuild.core.render import render
 from gobuild.verify import tree
 
 GUEST = Target(goos="linux", goarch="arm64")

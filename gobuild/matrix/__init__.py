@@ -8,12 +8,12 @@ toolchain is built, and what jobs have in common they find in the cache and the 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gobuild.console import Console
+from gobuild.core.console import Console
+from gobuild.core.process import Stoppable
 from gobuild.matrix.cluster import run_there, usable
 from gobuild.matrix.jobs import FAILED, STORED, Job, Outcome, check, plan
 from gobuild.matrix.local import run_here
 from gobuild.matrix.room import measure
-from gobuild.run import Stoppable
 
 __all__ = ["FAILED", "Job", "Outcome", "check", "measure", "plan", "run_matrix", "usable"]
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from gobuild import files
-from gobuild.console import Console, Note
-from gobuild.errors import ConfigError, MatrixError, ToolMissing
+from gobuild.core import files
+from gobuild.core.console import Console, Note
+from gobuild.core.errors import ConfigError, MatrixError, ToolMissing
+from gobuild.core.settings import Settings
 from gobuild.matrix.jobs import FAILED, VARIABLES, Job, Outcome, told
-from gobuild.settings import Settings
 
 if TYPE_CHECKING:
     from distributed import Client, Future

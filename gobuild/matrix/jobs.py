@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from gobuild import resign
-from gobuild.console import clock
-from gobuild.errors import MatrixError
-from gobuild.session import Session, prepare_each
-from gobuild.settings import Settings
+from gobuild.core.console import clock
+from gobuild.core.errors import MatrixError
+from gobuild.core.settings import Settings
+from gobuild.pipeline import resign
+from gobuild.pipeline.session import Session, prepare_each
 
 BUILDING = re.compile(r"^\[ *[\d.]+ s\] build ", re.MULTILINE)
 """What a log has where a toolchain was built, and has not where the store had it: the stage."""
@@ -110,7 +110,7 @@ def child(variables: Mapping[str, str], around: Mapping[str, str]) -> tuple[list
     """
     mine = {key: value for key, value in around.items() if not key.startswith(VARIABLES) and key not in LIVELY}
     # -P: nothing of the folder that this was started in is imported.
-    words = [sys.executable, "-P", "-m", "gobuild.attached", str(os.getpid()), "build"]
+    words = [sys.executable, "-P", "-m", "gobuild.tasks.child", str(os.getpid()), "build"]
     return words, mine | dict(variables) | {"PYTHONUNBUFFERED": "1"}
 
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from gobuild import files
-from gobuild.console import Note
-from gobuild.errors import GobuildError
+from gobuild.core import files
+from gobuild.core.console import Note
+from gobuild.core.errors import GobuildError
+from gobuild.core.process import Stoppable
 from gobuild.matrix.jobs import FAILED, Job, Outcome, child, judge, told
-from gobuild.run import Stoppable
 
 
 def run_here(jobs: Sequence[Job], *, at_once: int, run: Stoppable, note: Note) -> tuple[Outcome, ...]:

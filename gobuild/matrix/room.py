@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from gobuild import files
+from gobuild.core import files
 from gobuild.pipeline import ROOM
 
 CORES = 2

@@ -16,11 +16,11 @@ from typing import Any
 from dask.typing import Key
 from distributed import Reschedule, Worker, WorkerPlugin, get_worker
 
-from gobuild import files, resources
-from gobuild.keeping import ourselves
+from gobuild.core import files, resources
+from gobuild.core.process import run
 from gobuild.matrix.jobs import FAILED, VARIABLES, child, judge
 from gobuild.matrix.room import measure
-from gobuild.run import run
+from gobuild.pipeline.reuse import ourselves
 
 OWN = ("CACHE", "STORE", "BOOTSTRAP", "INDEX_URL")
 """Settings that are the worker's own, where the client sends none."""

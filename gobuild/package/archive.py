@@ -8,10 +8,10 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from gobuild import files, gocommand
-from gobuild.errors import CommandError, PackageError
-from gobuild.model import Toolchain
-from gobuild.run import Runner
+from gobuild.core import files, goenv
+from gobuild.core.errors import CommandError, PackageError
+from gobuild.core.model import Toolchain
+from gobuild.core.process import Runner
 
 MODULE = "golang.org/toolchain"
 MODULE_VERSION = "v0.0.1"
@@ -94,7 +94,7 @@ def _tool(toolchain: Toolchain, scratch: Path, run: Runner) -> Path:
     tool = scratch.absolute() / "distpack"
     run(
         [goroot / "bin" / "go", "build", "-o", tool, "cmd/distpack"],
-        env=gocommand.closed(scratch, goroot=goroot, target=toolchain.host),
+        env=goenv.closed(scratch, goroot=goroot, target=toolchain.host),
         cwd=goroot / "src",
     )
     return tool

@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gobuild import files
-from gobuild.model import Artifact
-from gobuild.plan import LOCK
+from gobuild.core import files
+from gobuild.core.model import Artifact
 
 
 @dataclass(slots=True)
@@ -104,7 +103,7 @@ def delivery(dist: Path, waiting: Callable[[str], None]) -> Iterator[Delivery]:
     Raises:
         OSError: there is no room, or no right to write; dist/ is as it was.
     """
-    with files.alone(dist / LOCK, f"delivering to {dist}", waiting=waiting):
+    with files.alone(dist / files.LOCK, f"delivering to {dist}", waiting=waiting):
         made = Delivery(dist)
         try:
             yield made

@@ -16,9 +16,9 @@ from typing import Any
 
 import cattrs
 
-from gobuild import files
-from gobuild.errors import PackageError
-from gobuild.model import Artifact, Check, GoVersion, Outcome, PatchedSource, Profile, Report, State, Toolchain
+from gobuild.core import files
+from gobuild.core.errors import PackageError
+from gobuild.core.model import Artifact, Check, GoVersion, Outcome, PatchedSource, Profile, Report, State, Toolchain
 
 NAME = "gobuild.json"
 SCHEMA = 1

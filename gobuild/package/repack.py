@@ -17,9 +17,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
-from gobuild import files
-from gobuild.errors import PackageError
-from gobuild.model import Target
+from gobuild.core import files
+from gobuild.core.errors import PackageError
+from gobuild.core.model import Target
 
 _Source = IO[bytes] | gzip.GzipFile
 

@@ -9,8 +9,8 @@ binaries; that a framework is really gone is for verify to prove.
 from collections.abc import Sequence
 from pathlib import Path
 
-from gobuild import resources
-from gobuild.model import Outcome, PatchedSource, Source
+from gobuild.core import resources
+from gobuild.core.model import Outcome, PatchedSource, Source
 from gobuild.patch.apply import outcome
 from gobuild.patch.manifest import load
 from gobuild.patch.series import Patch, Series

@@ -3,8 +3,8 @@
 Nothing is written to the disk. A patch that says it applied and changed nothing is an error, whatever its kind.
 """
 
-from gobuild.errors import PatchError
-from gobuild.model import Outcome, State
+from gobuild.core.errors import PatchError
+from gobuild.core.model import Outcome, State
 from gobuild.patch.conflict import Misfit
 from gobuild.patch.series import Patch
 from gobuild.patch.tree import Change, Tree

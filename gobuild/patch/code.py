@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 from ast_grep_py import SgNode, SgRoot
 
-from gobuild.errors import PatchError
+from gobuild.core.errors import PatchError
 from gobuild.patch.tree import Tree
 
 Span = tuple[int, int]

@@ -10,8 +10,8 @@ import json
 import re
 from dataclasses import dataclass
 
-from gobuild.errors import PatchError
-from gobuild.model import State
+from gobuild.core.errors import PatchError
+from gobuild.core.model import State
 from gobuild.patch.tree import Change, Tree
 
 LISTS = (

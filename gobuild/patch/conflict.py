@@ -6,8 +6,8 @@ hunk fits is decided in `gobuild.patch.diff`.
 
 from collections.abc import Sequence
 
-from gobuild.errors import PatchError
-from gobuild.model import Conflict
+from gobuild.core.errors import PatchError
+from gobuild.core.model import Conflict
 
 AROUND = 3
 """Lines that an error shows before and after the first one that differs; the `Conflict` has them all."""

@@ -7,8 +7,8 @@ under the rules of `gobuild.patch.position`.
 
 from dataclasses import dataclass
 
-from gobuild.errors import PatchError
-from gobuild.model import Conflict, State
+from gobuild.core.errors import PatchError
+from gobuild.core.model import Conflict, State
 from gobuild.patch.conflict import Misfit
 from gobuild.patch.plumbing import blob_name
 from gobuild.patch.position import REFRESH, Hunk, Text, left_over, positions

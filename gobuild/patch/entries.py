@@ -9,9 +9,9 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from gobuild import files
-from gobuild.errors import ConfigError, PatchError, disk_full_is_ours
-from gobuild.model import GoVersion
+from gobuild.core import files
+from gobuild.core.errors import ConfigError, PatchError, disk_full_is_ours
+from gobuild.core.model import GoVersion
 from gobuild.patch import letter, quilt, unified
 from gobuild.patch.letter import Letter
 from gobuild.patch.manifest import MANIFEST, load

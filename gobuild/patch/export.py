@@ -9,9 +9,9 @@ changed.
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gobuild import files
-from gobuild.errors import PatchError, disk_full_is_ours
-from gobuild.model import Target
+from gobuild.core import files
+from gobuild.core.errors import PatchError, disk_full_is_ours
+from gobuild.core.model import Target
 from gobuild.patch import letter, quilt, unified
 from gobuild.patch.diff import Diff
 from gobuild.patch.entries import NAME, add_entries, entry

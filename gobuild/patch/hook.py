@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
-from gobuild.errors import PatchError
-from gobuild.model import State
+from gobuild.core.errors import PatchError
+from gobuild.core.model import State
 from gobuild.patch import code
 from gobuild.patch.code import Code, Declaration, Package, Span, word_of
 from gobuild.patch.cut import cut, hollow, tidy

@@ -14,9 +14,9 @@ from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from gobuild import resources
-from gobuild.errors import ConfigError, PatchError
-from gobuild.model import PROFILES, Target
+from gobuild.core import resources
+from gobuild.core.errors import ConfigError, PatchError
+from gobuild.core.model import PROFILES, Target
 from gobuild.patch import quilt
 from gobuild.patch.command import AddCommand
 from gobuild.patch.diff import Diff
@@ -71,7 +71,7 @@ _GO_NAME = re.compile(r"[^\W\d]\w*")
 
 
 def load(folder: Path) -> Series:
-    """Reads a series; the stock one is in `gobuild.resources.folder("patches")`.
+    """Reads a series; the stock one is in `gobuild.core.resources.folder("patches")`.
 
     Raises:
         PatchError: the manifest, or a file it names, cannot be used. It names the file, the line and the key.

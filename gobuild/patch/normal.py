@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gobuild.errors import PatchError
-from gobuild.model import State
+from gobuild.core.errors import PatchError
+from gobuild.core.model import State
 from gobuild.patch import letter, unified
 from gobuild.patch.apply import trial
 from gobuild.patch.diff import Diff, FileDiff

@@ -2,7 +2,7 @@
 
 from pathlib import Path, PurePosixPath
 
-from gobuild.errors import PatchError
+from gobuild.core.errors import PatchError
 
 _HINT = "a file in the series' own folder"
 

@@ -16,14 +16,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gobuild import files, gocommand
-from gobuild.errors import PatchError, ToolMissing
-from gobuild.model import Target
+from gobuild.core import files, goenv
+from gobuild.core.errors import PatchError, ToolMissing
+from gobuild.core.model import Target
+from gobuild.core.process import Result, Runner
 from gobuild.patch.command import AddCommand
 from gobuild.patch.diff import Diff
 from gobuild.patch.hook import RemoveHook
 from gobuild.patch.series import Patch
-from gobuild.run import Result, Runner
 
 COMMANDS = ("go", "gofmt")
 """What stands in GOROOT/bin; every other program of Go's is a tool, in GOROOT/pkg/tool."""
@@ -141,7 +141,7 @@ def _test(goroot: Path, programs: Sequence[str], work: Path, run: Runner) -> Res
 
 def _go(goroot: Path, words: Sequence[str], work: Path, run: Runner) -> Result:
     """Runs the go command of a GOROOT in the test's module, with nothing of the user's in its environment."""
-    environment = gocommand.closed(work, goroot=goroot) | {"GOCACHE": str(work.parent / "cache")}
+    environment = goenv.closed(work, goroot=goroot) | {"GOCACHE": str(work.parent / "cache")}
     return run([str(goroot / "bin/go"), *words], env=environment, cwd=work / "proof", timeout=LIMIT, check=False)
 
 

@@ -8,7 +8,7 @@ In: the folder. Out: a `Series` in which every patch is for every version. Quilt
 import re
 from pathlib import Path
 
-from gobuild.errors import PatchError
+from gobuild.core.errors import PatchError
 from gobuild.patch.diff import Diff
 from gobuild.patch.place import own_file
 from gobuild.patch.series import Patch, Series

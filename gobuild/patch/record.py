@@ -4,9 +4,9 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from gobuild import files
-from gobuild.errors import PatchError
-from gobuild.model import GoVersion
+from gobuild.core import files
+from gobuild.core.errors import PatchError
+from gobuild.core.model import GoVersion
 
 RECORD = ".git/gobuild.json"
 """What was imported. Within .git it belongs to no commit, and every rebase leaves it alone."""

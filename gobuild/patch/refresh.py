@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gobuild import files
-from gobuild.errors import PatchError, disk_full_is_ours
-from gobuild.model import State
+from gobuild.core import files
+from gobuild.core.errors import PatchError, disk_full_is_ours
+from gobuild.core.model import State
 from gobuild.patch import unified
 from gobuild.patch.apply import outcome as apply
 from gobuild.patch.diff import Diff, FileDiff

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gobuild import archives, files
-from gobuild.errors import DiskFull, PatchError, ToolMissing
+from gobuild.core import archives, files
+from gobuild.core.errors import DiskFull, PatchError, ToolMissing
 from gobuild.patch.letter import AUTHOR, DATE
 from gobuild.patch.plumbing import ABBREVIATION, ATTRIBUTES, DIFF, OPTIONS, SETTINGS, environment
 

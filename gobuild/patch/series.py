@@ -13,8 +13,8 @@ from typing import Protocol
 
 from packaging.specifiers import SpecifierSet
 
-from gobuild.errors import ConfigError, PatchError
-from gobuild.model import GoVersion, Outcome, State, Target
+from gobuild.core.errors import ConfigError, PatchError
+from gobuild.core.model import GoVersion, Outcome, State, Target
 from gobuild.patch.diff import Diff
 from gobuild.patch.tree import Change, Tree
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gobuild.model import GoVersion, Outcome, State, Target
+from gobuild.core.model import GoVersion, Outcome, State, Target
 from gobuild.patch.apply import trial
 from gobuild.patch.series import Patch, Series
 from gobuild.patch.tree import Tree

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from gobuild.errors import PatchError, disk_full_is_ours
-from gobuild.model import State
+from gobuild.core.errors import PatchError, disk_full_is_ours
+from gobuild.core.model import State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

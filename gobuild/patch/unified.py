@@ -13,7 +13,7 @@ from unidiff.errors import UnidiffParseError
 from unidiff.patch import Hunk as RawHunk
 from unidiff.patch import PatchedFile, PatchSet
 
-from gobuild.errors import PatchError
+from gobuild.core.errors import PatchError
 from gobuild.patch.diff import Diff, FileDiff
 from gobuild.patch.position import Hunk
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version as installed
 
-from gobuild.errors import PatchError
-from gobuild.model import GoVersion, Profile
+from gobuild.core.errors import PatchError
+from gobuild.core.model import GoVersion, Profile
 from gobuild.patch.series import Patch
 from gobuild.patch.tree import Tree
 

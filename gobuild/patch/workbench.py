@@ -9,9 +9,9 @@ apply so, and says of what it merged that it did. Nothing outside of the reposit
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gobuild import files
-from gobuild.errors import ConfigError, PatchError, disk_full_is_ours
-from gobuild.model import GoVersion, Outcome, State, Target
+from gobuild.core import files
+from gobuild.core.errors import ConfigError, PatchError, disk_full_is_ours
+from gobuild.core.model import GoVersion, Outcome, State, Target
 from gobuild.patch import letter
 from gobuild.patch.apply import trial
 from gobuild.patch.diff import Diff

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from gobuild.console import amount, clock
+from gobuild.core.console import amount, clock
 from gobuild.publish.shelf import Offer, Shelf
 
 WIDEST = 190

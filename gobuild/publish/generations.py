@@ -20,9 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gobuild import files
-from gobuild.errors import ConfigError, disk_full_is_ours
-from gobuild.plan import LOCK
+from gobuild.core import files
+from gobuild.core.errors import ConfigError, disk_full_is_ours
 
 KEPT = 2
 """Older generations that stay beside the served one: for a reader who is in one."""
@@ -141,14 +140,14 @@ def _alone(held: contextlib.ExitStack, site: Path, waiting: Callable[[str], None
     while True:
         # Who held it before may have been refused, and has taken the folder away: `_vanish`.
         with contextlib.suppress(FileNotFoundError):
-            held.enter_context(files.alone(home(site) / LOCK, f"publishing to {site}", waiting=waiting))
+            held.enter_context(files.alone(home(site) / files.LOCK, f"publishing to {site}", waiting=waiting))
             return
 
 
 def _vanish(place: Path) -> None:
     """Takes the folder of the generations away again, where a first change was refused and there is nothing in it."""
-    if [path.name for path in place.iterdir()] == [LOCK]:
-        (place / LOCK).unlink()
+    if [path.name for path in place.iterdir()] == [files.LOCK]:
+        (place / files.LOCK).unlink()
         with contextlib.suppress(OSError):  # another gobuild has just come
             place.rmdir()
 

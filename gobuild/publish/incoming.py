@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gobuild import files
-from gobuild.errors import ChecksumMismatch, ConfigError, PublishError, VerifyError
+from gobuild.core import files
+from gobuild.core.errors import ChecksumMismatch, ConfigError, PublishError, VerifyError
 from gobuild.publish import sumdb, supply
 from gobuild.publish.homebrew.tap import Tap
 from gobuild.publish.note import Verifier

@@ -13,8 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from gobuild import files
-from gobuild.errors import PublishError
+from gobuild.core import files
+from gobuild.core.errors import PublishError
 from gobuild.publish.places import DOWNLOADS, module_file, place, stamp_of
 from gobuild.publish.shelf import Offer, Shelf
 

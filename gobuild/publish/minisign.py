@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from gobuild.errors import ChecksumMismatch, ConfigError
+from gobuild.core.errors import ChecksumMismatch, ConfigError
 
 UNTRUSTED = "untrusted comment: "
 TRUSTED = "trusted comment: "

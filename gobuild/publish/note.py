@@ -14,7 +14,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from gobuild.errors import ConfigError, VerifyError
+from gobuild.core.errors import ConfigError, VerifyError
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+(/[a-z0-9][a-z0-9._-]*)*")
 """A database's name is a host and perhaps a path, `cmd/go/internal/modfetch/sumdb.go`; here it becomes a folder too."""

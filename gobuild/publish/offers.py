@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from gobuild.errors import ConfigError, PublishError
-from gobuild.model import GoVersion, Severity, State, Target, Verdict
+from gobuild.core.errors import ConfigError, PublishError
+from gobuild.core.model import GoVersion, Severity, State, Target, Verdict
 from gobuild.publish.shelf import Archive, Offer
 
 LARGEST = 8 << 20
@@ -30,7 +30,7 @@ BIGGEST = 1 << 36
 ENDING = ".gobuild.json"
 
 STAMP = re.compile(r"go[0-9][0-9a-z.]{0,30}(-[a-z0-9]+(\.[a-z0-9]+){0,8})?")
-"""What `gobuild.settings.SUFFIX` lets a toolchain call itself, and no longer than a file name may be."""
+"""What `gobuild.core.settings.SUFFIX` lets a toolchain call itself, and no longer than a file name may be."""
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -190,7 +190,7 @@ def _check(document: Any) -> None:
 
 
 def allowed(check: Mapping[str, Any]) -> bool:
-    """Whether a check failed, and the policy of whoever built let that pass, with a reason (`gobuild.model.Check`)."""
+    """Whether a check failed, and the policy of whoever built let that pass, with a reason."""
     loosened = check.get("severity", Severity.ERROR) in (Severity.WARN, Severity.OFF)
     return bool(check["verdict"] == Verdict.FAILED and loosened and check.get("reason"))
 

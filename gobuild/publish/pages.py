@@ -15,13 +15,13 @@ from typing import Any, Protocol
 
 from markupsafe import Markup
 
-from gobuild import files, resources
-from gobuild.console import amount
+from gobuild.core import files, resources
+from gobuild.core.console import amount
+from gobuild.core.render import render
 from gobuild.publish import figures, supply
 from gobuild.publish.offers import allowed, manifest_name
 from gobuild.publish.places import place_of
 from gobuild.publish.shelf import Offer, Shelf
-from gobuild.render import render
 
 _KINDS = {"toolchain": "the toolchain for {}", "source": "its source, as patched", "module": "GOTOOLCHAIN's module, {}"}
 

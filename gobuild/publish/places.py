@@ -10,11 +10,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from gobuild import files
-from gobuild.errors import ChecksumMismatch, PublishError
+from gobuild.core import files
+from gobuild.core.errors import ChecksumMismatch, PublishError
+from gobuild.core.settings import SUFFIX
 from gobuild.publish.offers import names
 from gobuild.publish.shelf import Archive, Offer
-from gobuild.settings import SUFFIX
 
 MODULE = "golang.org/toolchain"
 """What the go command asks a proxy for when it looks for a toolchain (cmd/go/internal/toolchain/select.go)."""

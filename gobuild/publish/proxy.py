@@ -11,8 +11,8 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from gobuild import files
-from gobuild.errors import PublishError, VerifyError
+from gobuild.core import files
+from gobuild.core.errors import PublishError, VerifyError
 from gobuild.publish.places import MODULE, VERSIONS, module_file, module_version, place
 from gobuild.publish.shelf import Offer, Shelf
 

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gobuild.goversion import RECORDS_CHECKED
+from gobuild.core.goversion import RECORDS_CHECKED
 from gobuild.publish.note import Verifier
 from gobuild.publish.places import DOWNLOADS, MODULE, PROXY, stamp_of
 from gobuild.publish.shelf import Offer, Shelf

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gobuild.model import GoVersion, Target
+from gobuild.core.model import GoVersion, Target
 
 _Thing = TypeVar("_Thing")
 _Numbers = tuple[tuple[bool, int, str], ...]

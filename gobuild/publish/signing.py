@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from gobuild.errors import ChecksumMismatch, CommandError, ConfigError
+from gobuild.core.errors import ChecksumMismatch, CommandError, ConfigError
+from gobuild.core.process import Runner
 from gobuild.publish import minisign
-from gobuild.run import Runner
 
 PASSWORD = "GOBUILD_SIGN_PASSWORD"  # noqa: S105  (the variable's name)
 

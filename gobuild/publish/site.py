@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gobuild import files
-from gobuild.errors import ConfigError, PublishError
+from gobuild.core import files
+from gobuild.core.errors import ConfigError, PublishError
 from gobuild.publish import generations, incoming, pages, supply
 from gobuild.publish.homebrew.formula import served as in_a_formula
 from gobuild.publish.incoming import NOTHING_MORE, Rules
@@ -26,7 +26,7 @@ ROOM = 16 << 20
 """Bytes that a generation may take beside archives: pages, papers, and folders, which hard links do not share."""
 
 ABOUT = "tree.json"
-"""What a tree has, for `gobuild.receive`. It is not signed: whoever reads it checks what it leads to."""
+"""What a tree has, for `gobuild.release`. It is not signed: whoever reads it checks what it leads to."""
 
 Route = Callable[[Shelf, Path], None]
 """Writes its part of the staged tree: see `Shelf`."""

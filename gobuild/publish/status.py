@@ -7,7 +7,7 @@ template's is escaped.
 from collections.abc import Mapping
 from typing import Any
 
-from gobuild.render import render
+from gobuild.core.render import render
 
 CELLS = {
     "applied": ("applied", "it fits, and would be applied"),

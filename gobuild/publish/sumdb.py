@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gobuild import files
-from gobuild.errors import PublishError, VerifyError
+from gobuild.core import files
+from gobuild.core.errors import PublishError, VerifyError
 from gobuild.publish import tlog
 from gobuild.publish.note import Signer, Verifier
 from gobuild.publish.places import MODULE, PROXY, module_file, module_version

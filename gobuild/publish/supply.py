@@ -7,8 +7,8 @@ import json
 import re
 from pathlib import Path
 
-from gobuild import files
-from gobuild.errors import PublishError, VerifyError
+from gobuild.core import files
+from gobuild.core.errors import PublishError, VerifyError
 from gobuild.publish import provenance, sbom
 from gobuild.publish.offers import Found
 from gobuild.publish.signing import Signer

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gobuild.errors import VerifyError
+from gobuild.core.errors import VerifyError
 
 HEIGHT = 8
 """Levels of a tile, and so 256 hashes in a full one: the go command asks for no other."""

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from gobuild.errors import PublishError
-from gobuild.model import Target
+from gobuild.core.errors import PublishError
+from gobuild.core.model import Target
 from gobuild.publish import homebrew, index, proxy, sumdb
 from gobuild.publish.note import Signer, Verifier
 from gobuild.publish.pages import Plain, Way, Ways

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from gobuild.errors import ConfigError
-from gobuild.model import GoVersion, Target
-from gobuild.render import render
-from gobuild.settings import Settings
+from gobuild.core.errors import ConfigError
+from gobuild.core.model import GoVersion, Target
+from gobuild.core.render import render
+from gobuild.core.settings import Settings
 
 ACTIONS = {
     "checkout": "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1",

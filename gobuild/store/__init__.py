@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from gobuild import archives, files
+from gobuild.core import archives, files
 from gobuild.store.entry import FOLDER, Blob, Damaged, Entry, key, now
 from gobuild.store.folder import Folder, linked
 from gobuild.store.shared import Shared

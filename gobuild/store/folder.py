@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from gobuild import files
+from gobuild.core import files
 from gobuild.store.entry import DIGEST, FOLDER, KIND, LARGEST, Blob, Damaged, Entry, read
 
 LOCK = ".lock"

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from gobuild import files
-from gobuild.errors import ConfigError
+from gobuild.core import files
+from gobuild.core.errors import ConfigError
 from gobuild.store.entry import LARGEST, Blob, Damaged, Entry, read
 from gobuild.store.folder import Folder
 

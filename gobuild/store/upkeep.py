@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from gobuild import files
+from gobuild.core import files
 from gobuild.store.entry import Damaged, Entry
 from gobuild.store.folder import Folder
 

@@ -10,16 +10,15 @@ from pathlib import Path
 from invoke import Collection, task
 from invoke.context import Context
 
-from gobuild import identify as identifying
-from gobuild import pipeline, resign
-from gobuild.console import Console
-from gobuild.errors import BootstrapError, ConfigError, the_systems_no_is_ours
-from gobuild.model import Target
+from gobuild import pipeline
+from gobuild.audit import identify as identifying
+from gobuild.core.console import Console
+from gobuild.core.errors import BootstrapError, ConfigError, the_systems_no_is_ours
+from gobuild.core.model import Target
+from gobuild.core.process import run
 from gobuild.patch import series as load_series
-from gobuild.report import kind_of
-from gobuild.report import write as write_report
-from gobuild.run import run
-from gobuild.session import Session, prepare
+from gobuild.pipeline import resign
+from gobuild.pipeline.session import Session, prepare
 from gobuild.tasks import cache, ci, doctor, keys, patches, publishing, show, store, tap
 from gobuild.tasks.boundary import guard
 from gobuild.tasks.image import image
@@ -29,6 +28,8 @@ from gobuild.tasks.proof import blast_radius, reproduce
 from gobuild.tasks.words import CONFIGURATION, interruptible, settings_of, with_settings
 from gobuild.tasks.workbench import export_patches, import_patches, new_patch, refresh_patches
 from gobuild.verify import load_policy, load_roots, require, verify_path
+from gobuild.verify.report import kind_of
+from gobuild.verify.report import write as write_report
 
 
 def _session(context: Context, words: dict[str, object]) -> Session:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from invoke import Collection
 from invoke.exceptions import Exit
 
-from gobuild.errors import ConfigError, DiskFull, Refused
+from gobuild.core.errors import ConfigError, DiskFull, Refused
 from gobuild.tasks.words import interruptible
 
 MAY_BE_EMPTY = ("suffix", "argument")

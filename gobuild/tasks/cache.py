@@ -11,10 +11,10 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from gobuild import files
-from gobuild.console import Console, amount
-from gobuild.errors import Busy
-from gobuild.plain import visible
+from gobuild.core import files
+from gobuild.core.console import Console, amount
+from gobuild.core.errors import Busy
+from gobuild.core.printable import visible
 from gobuild.tasks.store import parse
 from gobuild.tasks.words import settings_of, with_settings
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from gobuild import files, upstream
-from gobuild.console import Console
-from gobuild.errors import ConfigError
+from gobuild.core import files
+from gobuild.core.console import Console
+from gobuild.core.errors import ConfigError
+from gobuild.matrix import missing
+from gobuild.pipeline.session import Session
 from gobuild.publish import workflow as workflows
-from gobuild.session import Session
 from gobuild.tasks.words import settings_of, with_settings
 
 LINES = "stable,oldstable"
@@ -69,5 +70,5 @@ def wanted(
     if not settings.base_url:
         raise ConfigError("which tree?", "--base-url https://...")
     session = Session(settings=settings, console=Console(stream=sys.stderr))
-    builds = upstream.wanted(session, workflows.words(lines), workflows.words(targets), force=force)
+    builds = missing.wanted(session, workflows.words(lines), workflows.words(targets), force=force)
     print(workflows.output(builds))

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from invoke import Collection, task
 from invoke.context import Context
 
-from gobuild import files
-from gobuild.console import Console
-from gobuild.errors import ConfigError, DoctorError, the_systems_no_is_ours
-from gobuild.plain import visible
+from gobuild.core import files
+from gobuild.core.console import Console
+from gobuild.core.errors import ConfigError, DoctorError, the_systems_no_is_ours
+from gobuild.core.printable import visible
 from gobuild.tasks.words import interruptible, settings_of
 
 if TYPE_CHECKING:  # the doctor is imported by who asks for it: other tasks do not wait for its many modules

@@ -5,9 +5,9 @@ from pathlib import Path
 from invoke import task
 from invoke.context import Context
 
-from gobuild.console import Console, amount
-from gobuild.errors import ConfigError, the_systems_no_is_ours
-from gobuild.run import run
+from gobuild.core.console import Console, amount
+from gobuild.core.errors import ConfigError, the_systems_no_is_ours
+from gobuild.core.process import run
 from gobuild.tasks.words import interruptible, settings_of, targets
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from invoke import task
 from invoke.context import Context
 
-from gobuild import files
-from gobuild.console import Console
-from gobuild.errors import ConfigError, the_systems_no_is_ours
-from gobuild.model import Target
-from gobuild.run import run
+from gobuild.core import files
+from gobuild.core.console import Console
+from gobuild.core.errors import ConfigError, the_systems_no_is_ours
+from gobuild.core.model import Target
+from gobuild.core.process import run
 from gobuild.tasks.words import interruptible
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from invoke import task
 from invoke.context import Context
 
-from gobuild.console import Console
-from gobuild.errors import ConfigError
+from gobuild.core.console import Console
+from gobuild.core.errors import ConfigError
 from gobuild.publish.note import Signer
 
 

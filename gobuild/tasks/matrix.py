@@ -3,11 +3,11 @@
 from invoke.context import Context
 
 from gobuild import matrix as matrices
-from gobuild.console import Console, clock
-from gobuild.errors import ConfigError
+from gobuild.core.console import Console, clock
+from gobuild.core.errors import ConfigError
+from gobuild.core.process import run
+from gobuild.pipeline.session import Session
 from gobuild.publish.workflow import words as listed
-from gobuild.run import run
-from gobuild.session import Session
 from gobuild.tasks.words import settings_of, with_settings
 
 

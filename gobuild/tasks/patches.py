@@ -5,12 +5,13 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from gobuild import files, survey
-from gobuild.console import Console
-from gobuild.errors import ConfigError, PatchError, disk_full_is_ours
+from gobuild.core import files
+from gobuild.core.console import Console
+from gobuild.core.errors import ConfigError, PatchError, disk_full_is_ours
 from gobuild.patch import Matrix
+from gobuild.pipeline import sources
+from gobuild.pipeline.session import Session
 from gobuild.publish import status_page
-from gobuild.session import Session
 from gobuild.tasks import show
 from gobuild.tasks.words import interruptible, settings_of, with_settings
 
@@ -28,13 +29,13 @@ NAMED = 6
 def status(context: Context, *, json: bool = False, html: str = "", **words: object) -> None:
     """Shows what would become of every patch on every version of Go, and changes nothing."""
     # What `go` says in a configuration file is what to build; how a series stands is asked of all versions.
-    settings = settings_of(context, words | {"go": words.get("go") or survey.ALL})
+    settings = settings_of(context, words | {"go": words.get("go") or sources.ALL})
     console = Console(stream=sys.stderr) if json else Console()
     page = Path(html).expanduser() if html else None
     if page and page.is_dir():
         raise ConfigError(f"{page} is a folder", "--html with the name of a file")
     with interruptible():
-        matrix = survey.status(Session(settings=settings, console=console))
+        matrix = sources.status(Session(settings=settings, console=console))
         if page:
             with disk_full_is_ours(f"writing {page}"):
                 files.write(page, status_page(matrix.document()))

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from invoke.context import Context
 
-from gobuild import compare, files
-from gobuild import reproduce as proving
-from gobuild.console import Console
-from gobuild.errors import ConfigError, disk_full_is_ours
-from gobuild.session import Session
+from gobuild.audit import compare
+from gobuild.audit import reproduce as proving
+from gobuild.core import files
+from gobuild.core.console import Console
+from gobuild.core.errors import ConfigError, disk_full_is_ours
+from gobuild.pipeline.session import Session
 from gobuild.tasks import show
 from gobuild.tasks.words import settings_of, with_settings
 

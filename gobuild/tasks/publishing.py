@@ -7,17 +7,17 @@ from pathlib import Path
 from invoke import task
 from invoke.context import Context
 
-from gobuild import receive
-from gobuild.console import Console
-from gobuild.errors import ConfigError, the_systems_no_is_ours
+from gobuild import release
+from gobuild.core.console import Console
+from gobuild.core.errors import ConfigError, the_systems_no_is_ours
+from gobuild.core.process import run
 from gobuild.publish import homebrew, site
 from gobuild.publish import ways as all_ways
 from gobuild.publish.incoming import Rules
 from gobuild.publish.note import Signer, Verifier
 from gobuild.publish.offers import ENDING
 from gobuild.publish.signing import PASSWORD, signer
-from gobuild.receive.trust import trust
-from gobuild.run import run
+from gobuild.release.trust import trust
 from gobuild.tasks import show
 from gobuild.tasks.words import HELP, HELP_DROP, interruptible, settings_of, targets
 
@@ -124,7 +124,7 @@ def verify_release(
     """Checks a published tree from its signature down, as somebody who received it."""
     console = Console(stream=sys.stderr) if json else Console()
     with interruptible(), the_systems_no_is_ours("verifying"), console.stage("verify") as at:
-        report = receive.verify_release(
+        report = release.verify_release(
             where,
             key=_path(key),
             sumdb=sumdb,
@@ -137,4 +137,4 @@ def verify_release(
         show.as_json(report, where)
     else:
         show.each(console, report)
-    receive.require(report)
+    release.require(report)

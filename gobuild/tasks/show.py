@@ -5,17 +5,17 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from gobuild.console import Console, amount, clock
-from gobuild.identify import Identity
-from gobuild.measure import peak_memory
-from gobuild.model import Check, GoVersion, Outcome, Report, State, Verdict
+from gobuild.audit.identify import Identity
+from gobuild.core.console import Console, amount, clock
+from gobuild.core.model import Check, GoVersion, Outcome, Report, State, Verdict
+from gobuild.core.printable import visible
 from gobuild.patch import Matrix, Row
 from gobuild.pipeline import Built
-from gobuild.plain import visible
-from gobuild.plan import Plan
+from gobuild.pipeline.plan import Plan
+from gobuild.pipeline.timing import peak_memory
 from gobuild.publish import CELLS
 from gobuild.publish.site import Published
-from gobuild.report import shown, text
+from gobuild.verify.report import shown, text
 
 
 def plan(console: Console, plan: Plan) -> None:

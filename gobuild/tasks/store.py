@@ -7,10 +7,10 @@ from invoke.context import Context
 
 from gobuild import fetch
 from gobuild import store as keeping
-from gobuild.console import Console, amount
-from gobuild.errors import ConfigError, VerifyError
-from gobuild.plain import visible
-from gobuild.settings import Settings
+from gobuild.core.console import Console, amount
+from gobuild.core.errors import ConfigError, VerifyError
+from gobuild.core.printable import visible
+from gobuild.core.settings import Settings
 from gobuild.tasks.words import settings_of, with_settings
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}

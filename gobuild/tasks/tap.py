@@ -6,14 +6,14 @@ from pathlib import Path
 from invoke import Collection
 from invoke.context import Context
 
-from gobuild.console import Console
-from gobuild.errors import ConfigError, VerifyError, the_systems_no_is_ours
+from gobuild.core.console import Console
+from gobuild.core.errors import ConfigError, VerifyError, the_systems_no_is_ours
+from gobuild.core.process import run
 from gobuild.fetch import http
 from gobuild.publish import homebrew
 from gobuild.publish.offers import find
 from gobuild.publish.places import whole
 from gobuild.publish.shelf import Shelf, newest_first
-from gobuild.run import run
 from gobuild.tasks import show
 from gobuild.tasks.words import HELP_DROP, interruptible, settings_of, targets, with_settings
 

@@ -14,9 +14,9 @@ from invoke import task
 from invoke.context import Context
 from invoke.tasks import Task
 
-from gobuild.errors import ConfigError, Interrupted
-from gobuild.model import Target
-from gobuild.settings import NO_HOME, Settings
+from gobuild.core.errors import ConfigError, Interrupted
+from gobuild.core.model import Target
+from gobuild.core.settings import NO_HOME, Settings
 
 HELP = {
     "go": "which Go: 1.22 (its newest patch release), 1.22.10, stable, oldstable, 1.28rc1",

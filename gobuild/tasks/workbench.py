@@ -11,16 +11,17 @@ from pathlib import Path
 from invoke import task
 from invoke.context import Context
 
-from gobuild import resources, survey
-from gobuild.console import Console
-from gobuild.errors import ConfigError, PatchError
-from gobuild.model import GoVersion
+from gobuild.core import resources
+from gobuild.core.console import Console
+from gobuild.core.errors import ConfigError, PatchError
+from gobuild.core.model import GoVersion
+from gobuild.core.settings import Settings
 from gobuild.patch import Series, entries, export, refresh
 from gobuild.patch import series as load_series
 from gobuild.patch.record import Record
 from gobuild.patch.workbench import Imported, Plain, import_series
-from gobuild.session import Session
-from gobuild.settings import Settings
+from gobuild.pipeline import sources
+from gobuild.pipeline.session import Session
 from gobuild.tasks.words import settings_of, with_settings
 
 SERIES = "the folder of the patch series"
@@ -121,7 +122,7 @@ def new_patch(context: Context, name: str, series: str = "", go: str = "") -> No
 @contextmanager
 def _plain(settings: Settings, console: Console) -> Iterator[Plain]:
     """The source of the one version that the settings mean, in the cache."""
-    with survey.sources(Session(settings=settings, console=console)) as found:
+    with sources.sources(Session(settings=settings, console=console)) as found:
         if len(found) != 1:
             raise ConfigError(f"{settings.go!r} is {len(found)} versions", "one, such as 1.22.10")
         ((version, root),) = found.items()

@@ -11,14 +11,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from gobuild import files
-from gobuild.errors import ConfigError, VerifyError
-from gobuild.model import Report, State, Target, Toolchain
-from gobuild.plain import visible
-from gobuild.run import Runner
+from gobuild.binary.buildinfo import BuildInfo
+from gobuild.codesign.certificates import load_roots
+from gobuild.core import files
+from gobuild.core.errors import ConfigError, VerifyError
+from gobuild.core.model import Report, State, Target, Toolchain
+from gobuild.core.printable import visible
+from gobuild.core.process import Runner
 from gobuild.verify import expect, inputs, tree, whole
-from gobuild.verify.buildinfo import BuildInfo
-from gobuild.verify.certificates import load_roots
 from gobuild.verify.policy import NONE, Policy
 from gobuild.verify.policy import load as load_policy
 from gobuild.verify.tree import Tree

@@ -6,10 +6,10 @@ is a verdict, never an exception. The checks themselves are `darwin`'s and `linu
 
 from pathlib import Path
 
+from gobuild.binary.view import Malformed, View, opened
 from gobuild.verify import darwin, linux, parts
 from gobuild.verify.expect import Expectation
 from gobuild.verify.inspected import Inspected
-from gobuild.verify.view import Malformed, View, opened
 
 __all__ = ["Inspected", "examine", "inspect"]
 

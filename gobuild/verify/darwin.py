@@ -6,12 +6,14 @@ Each check is a sentence of the report: what was seen, or what is wrong. What is
 
 import struct
 
-from gobuild.verify import buildid, expect, imports, layout, macho, shape, signature
+from gobuild.binary import buildid, dyld_info, macho
+from gobuild.binary.image import ARM64, EXECUTE, LEGACY, PLATFORM_MACOS, MachO, Range
+from gobuild.binary.view import View
+from gobuild.codesign import signature
+from gobuild.verify import expect, layout, shape
 from gobuild.verify.expect import Expectation
-from gobuild.verify.image import ARM64, EXECUTE, LEGACY, PLATFORM_MACOS, MachO, Range
 from gobuild.verify.inspected import Inspected
 from gobuild.verify.parts import Parts, stripped
-from gobuild.verify.view import View
 
 LINKER_SIGNATURE = 12 + 8 + 88 + len(signature.LINKER_IDENTIFIER) + 1
 """Bytes of the linker's own signature in front of its page hashes (src/cmd/internal/codesign/codesign.go, Size)."""
@@ -110,7 +112,7 @@ def _imports(view: View, image: MachO, inspected: Inspected, expected: Expectati
     wrong, unknown = _claims(image, expected)
     inspected.judge(
         "imports",
-        [*imports.problems(view, image), *wrong],
+        [*dyld_info.problems(view, image), *wrong],
         seen=f"{len(image.bindings) or len(imported)} resolved in {', '.join(sorted(libraries)) or 'nothing'}",
         expected="every symbol bound to the library that exports it",
         unknown=unknown,
@@ -128,7 +130,7 @@ def _claims(image: MachO, expected: Expectation) -> tuple[list[str], list[str]]:
     names = [name for _command, name in image.dylibs]
     homes = {symbol: home for home, symbols in exports.items() for symbol in symbols}
     claims = [
-        (each.name, names[each.ordinal - 1] if 0 < each.ordinal <= len(names) else imports.SPECIAL.get(each.ordinal))
+        (each.name, names[each.ordinal - 1] if 0 < each.ordinal <= len(names) else dyld_info.SPECIAL.get(each.ordinal))
         for each in image.bindings
     ]
     if not expected.pie and not image.bindings:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files as resource
 
-from gobuild.errors import ConfigError
-from gobuild.model import GoVersion, Target
-from gobuild.verify import image
+from gobuild.binary import image
+from gobuild.core.errors import ConfigError
+from gobuild.core.model import GoVersion, Target
 
 UUID_PATCH = "link-uuid"
 """The stock patch that makes the linker write LC_UUID for Go before 1.24."""

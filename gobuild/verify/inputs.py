@@ -12,9 +12,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from gobuild import archives, files
-from gobuild.errors import ConfigError, disk_full_is_ours
-from gobuild.model import Check, Target, Verdict
+from gobuild.core import archives, files
+from gobuild.core.errors import ConfigError, disk_full_is_ours
+from gobuild.core.model import Check, Target, Verdict
 from gobuild.verify import tree
 from gobuild.verify.tree import Tree
 

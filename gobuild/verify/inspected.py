@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gobuild.model import Check, Verdict
-from gobuild.verify.elf import Elf
-from gobuild.verify.image import MachO
-from gobuild.verify.signature import Signature
+from gobuild.binary.elf import Elf
+from gobuild.binary.image import MachO
+from gobuild.codesign.signature import Signature
+from gobuild.core.model import Check, Verdict
 
 NAMED = 8
 """Problems that one check names."""

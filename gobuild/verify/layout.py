@@ -7,7 +7,7 @@ and those that every file of Go's own linker keeps. Nothing here depends on Go's
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from gobuild.verify.image import (
+from gobuild.binary.image import (
     ARM64,
     COMMANDS,
     DYLDLINK,
@@ -25,7 +25,7 @@ from gobuild.verify.image import (
     Section,
     Segment,
 )
-from gobuild.verify.view import View
+from gobuild.binary.view import View
 
 DYLD = "/usr/lib/dyld"
 FLAGS = PIE | DYLDLINK | TWOLEVEL | STACK_EXECUTION | NO_UNDEFINED | WEAK_DEFINED | WEAK_BOUND

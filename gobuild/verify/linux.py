@@ -1,12 +1,13 @@
 """The checks of an ELF file: a `View` and an `Expectation` come in, the checks go into an `Inspected`."""
 
-from gobuild.verify import buildid, elf, expect
-from gobuild.verify.elf import Elf
+from gobuild.binary import buildid, elf
+from gobuild.binary.elf import Elf
+from gobuild.binary.image import Range
+from gobuild.binary.view import View
+from gobuild.verify import expect
 from gobuild.verify.expect import Expectation
-from gobuild.verify.image import Range
 from gobuild.verify.inspected import Inspected
 from gobuild.verify.parts import Parts, stripped
-from gobuild.verify.view import View
 
 GNU_HEADER = 16
 """Bytes of a note's header with the owner "GNU": what follows is the GNU build ID, which Go makes from its own."""

@@ -12,10 +12,11 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gobuild.run import Result
+from gobuild.binary.elf import Elf
+from gobuild.binary.image import ARM64, DYLIBS, EXECUTE, PIE, MachO
+from gobuild.binary.view import opened
+from gobuild.core.process import Result
 from gobuild.verify.checks import Inspected
-from gobuild.verify.elf import Elf
-from gobuild.verify.image import ARM64, DYLIBS, EXECUTE, PIE, MachO
 from gobuild.verify.opinions_signed import (
     LIBRARY,
     Facts,
@@ -26,7 +27,6 @@ from gobuild.verify.opinions_signed import (
     machine,
     rcodesign_theirs,
 )
-from gobuild.verify.view import opened
 
 NO_WORDS: tuple[str, ...] = ()
 ON_MAC = sys.platform == "darwin"

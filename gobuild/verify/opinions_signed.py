@@ -8,10 +8,10 @@ import re
 import struct
 from collections.abc import Mapping
 
-from gobuild.run import Result
-from gobuild.verify.image import ARM64, X86_64, MachO
+from gobuild.binary.image import ARM64, X86_64, MachO
+from gobuild.binary.view import opened
+from gobuild.core.process import Result
 from gobuild.verify.inspected import Inspected
-from gobuild.verify.view import opened
 
 Facts = Mapping[str, str]
 MACHINES = {ARM64: "arm64", X86_64: "x86_64"}

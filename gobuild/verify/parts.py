@@ -6,11 +6,12 @@ The build information, the build ID, the functions and their instructions, and w
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gobuild.verify import buildid, buildinfo, code, expect
-from gobuild.verify.buildid import AsLinked
+from gobuild.binary import buildid, buildinfo, code
+from gobuild.binary.buildid import AsLinked
+from gobuild.binary.view import Malformed, View
+from gobuild.verify import expect
 from gobuild.verify.expect import Expectation
 from gobuild.verify.inspected import Inspected
-from gobuild.verify.view import Malformed, View
 
 Place = tuple[int, int]
 """Offset and size in the file."""

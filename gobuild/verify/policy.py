@@ -13,13 +13,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from gobuild import checklist
-from gobuild.errors import ConfigError
-from gobuild.model import Check, Severity, Verdict
+from gobuild.binary.image import MachO
+from gobuild.binary.view import opened
+from gobuild.codesign.signature import AD_HOC
+from gobuild.core.errors import ConfigError
+from gobuild.core.model import Check, Severity, Verdict
+from gobuild.verify import checklist
 from gobuild.verify.checks import Inspected
-from gobuild.verify.image import MachO
-from gobuild.verify.signature import AD_HOC
-from gobuild.verify.view import opened
 
 SCHEMA = 1
 FAMILIES = ("second opinion", "policy")

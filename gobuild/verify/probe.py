@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from importlib.resources import files as resource
 from pathlib import Path
 
-from gobuild import files, gocommand
-from gobuild.errors import CommandError, ToolMissing
-from gobuild.model import Target
-from gobuild.run import Result, Runner
+from gobuild.core import files, goenv
+from gobuild.core.errors import CommandError, ToolMissing
+from gobuild.core.model import Target
+from gobuild.core.process import Result, Runner
 from gobuild.verify import expect
 from gobuild.verify.checks import Inspected, inspect
 from gobuild.verify.expect import Expectation
@@ -143,7 +143,7 @@ class Job:
     def environment(self, probe: Probe) -> Mapping[str, str]:
         """The go command's whole environment."""
         cgo = self.cgo_of(probe)
-        closed = gocommand.closed(self.folder, goroot=self.goroot, target=self.expected.target, cgo=cgo)
+        closed = goenv.closed(self.folder, goroot=self.goroot, target=self.expected.target, cgo=cgo)
         chosen = {"CC": self.compiler} if cgo == "1" or (self.dead and self.compiler) else {}
         # Without cgo, os/user takes what /etc/passwd does not know from USER.
         return closed | {"PATH": self.path, "USER": self.user} | chosen | ({} if self.user else NO_USER)

@@ -9,7 +9,7 @@ Go 1.21 to 1.27 for darwin/arm64 and darwin/amd64 have. Nothing here depends on 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
-from gobuild.verify.image import (
+from gobuild.binary.image import (
     ARM64,
     EXEC,
     POINTERS,

@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from gobuild.errors import CommandError, ToolMissing
-from gobuild.model import Check, Verdict
-from gobuild.run import Runner, Threads, none_left
+from gobuild.binary.view import Malformed
+from gobuild.core.errors import CommandError, ToolMissing
+from gobuild.core.model import Check, Verdict
+from gobuild.core.process import Runner, Threads, none_left
 from gobuild.verify.checks import Inspected
 from gobuild.verify.opinions import OPINIONS, Opinion
-from gobuild.verify.view import Malformed
 
 STUB = re.compile(r"xcode-select|xcrun: error")
 """What the stubs /usr/bin/otool and nm say on a Mac without the Command Line Tools. It could not be tried there."""

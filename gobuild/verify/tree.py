@@ -16,9 +16,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gobuild.errors import ConfigError, VerifyError
-from gobuild.model import TARGETS, State, Target
-from gobuild.verify import expect, image
+from gobuild.binary import image
+from gobuild.core.errors import ConfigError, VerifyError
+from gobuild.core.model import TARGETS, State, Target
+from gobuild.verify import expect
 
 PROGRAMS = ("go", "gofmt")
 UNSHIPPED = frozenset({"obj", "bootstrap", "distpack"})

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gobuild import files
-from gobuild.errors import ConfigError
-from gobuild.model import Check, Report, Target, Verdict
-from gobuild.run import Runner
-from gobuild.verify import buildinfo, elf, expect, macho, policy, tree
-from gobuild.verify.buildinfo import BuildInfo
+from gobuild.binary import buildinfo, elf, macho
+from gobuild.binary.buildinfo import BuildInfo
+from gobuild.binary.view import Malformed, opened
+from gobuild.core import files
+from gobuild.core.errors import ConfigError
+from gobuild.core.model import Check, Report, Target, Verdict
+from gobuild.core.process import Runner
+from gobuild.verify import expect, policy, tree
 from gobuild.verify.checks import Inspected, inspect
 from gobuild.verify.expect import Expectation
 from gobuild.verify.inputs import Input
@@ -21,7 +23,6 @@ from gobuild.verify.policy import Policy
 from gobuild.verify.probe import SUBJECT, Job, probe
 from gobuild.verify.tools import second_opinions
 from gobuild.verify.tree import Tree
-from gobuild.verify.view import Malformed, opened
 
 NOT_ASKED = "not asked for: nothing of what is judged is run; --probe compiles and runs programs with its go command"
 

@@ -12,15 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gobuild import archives, fetch, package
-from gobuild.console import Console
-from gobuild.errors import ToolMissing
-from gobuild.measure import peak_memory
-from gobuild.model import Target
+from gobuild import fetch, package
+from gobuild.core import archives
+from gobuild.core.console import Console
+from gobuild.core.errors import ToolMissing
+from gobuild.core.model import Target
+from gobuild.core.process import Result, run
+from gobuild.core.settings import Settings
 from gobuild.package import manifest
-from gobuild.run import Result, run
-from gobuild.session import Session, prepare
-from gobuild.settings import Settings
+from gobuild.pipeline.session import Session, prepare
+from gobuild.pipeline.timing import peak_memory
 from gobuild.verify import inputs, require, whole
 
 LEFT_OUT = "left out: only what verify does in its own process is timed"

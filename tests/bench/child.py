@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from gobuild.run import Result, Runner
+from gobuild.core.process import Result, Runner
 
 PASSED = ("INVOKE_GOBUILD_CACHE", "INVOKE_GOBUILD_INDEX_URL", "INVOKE_GOBUILD_OFFLINE")
 """What a measured process hears of the caller's settings: where inputs come from, which decides no time here."""

@@ -19,17 +19,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gobuild import archives, fetch, files, pipeline
+from gobuild import fetch, pipeline
+from gobuild.binary.unsigned import unsigned
 from gobuild.build import differences
-from gobuild.compare.unsigned import unsigned
-from gobuild.console import Console
-from gobuild.errors import GobuildError
-from gobuild.making import Making
-from gobuild.measure import Clock
-from gobuild.model import GoVersion, Target, Toolchain
-from gobuild.run import Runner
-from gobuild.session import Session, prepare
-from gobuild.settings import Settings
+from gobuild.core import archives, files
+from gobuild.core.console import Console
+from gobuild.core.errors import GobuildError
+from gobuild.core.model import GoVersion, Target, Toolchain
+from gobuild.core.process import Runner
+from gobuild.core.settings import Settings
+from gobuild.pipeline.compilation import Making
+from gobuild.pipeline.session import Session, prepare
+from gobuild.pipeline.timing import Clock
 
 PATCHED, UNPATCHED = "patched", "unpatched"
 

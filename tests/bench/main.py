@@ -10,11 +10,11 @@ from typing import Any
 from bench import identity, show
 from bench.child import machine
 from bench.rounds import Bench
-from gobuild import files
-from gobuild.console import Console
-from gobuild.errors import CommandError, ConfigError
-from gobuild.run import run
-from gobuild.settings import Settings
+from gobuild.core import files
+from gobuild.core.console import Console
+from gobuild.core.errors import CommandError, ConfigError
+from gobuild.core.process import run
+from gobuild.core.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 REPORTS = CHECKOUT / "tests" / "reports"

@@ -21,10 +21,10 @@ from typing import Any
 from bench import runs
 from bench.child import timed
 from bench.runs import Run
-from gobuild import files, resources
-from gobuild.errors import CommandError
+from gobuild.core import files, resources
+from gobuild.core.errors import CommandError
+from gobuild.core.process import Runner
 from gobuild.patch import series
-from gobuild.run import Runner
 
 MAKE, COLD, TOOLS = "make.bash", "direct, cold", "direct, tools stored"
 CHANGED, SAME = "one line changed", "nothing changed"

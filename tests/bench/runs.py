@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.child import Cost, timed
-from gobuild import files
-from gobuild.errors import CommandError
+from gobuild.core import files
+from gobuild.core.errors import CommandError
+from gobuild.core.process import Runner
 from gobuild.package import manifest
-from gobuild.run import Runner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,10 +6,10 @@ from typing import Any
 
 from bench import figures
 from bench.rounds import MAKE, PATCH
-from gobuild import files
-from gobuild.console import Console
-from gobuild.errors import ConfigError
-from gobuild.render import render
+from gobuild.core import files
+from gobuild.core.console import Console
+from gobuild.core.errors import ConfigError
+from gobuild.core.render import render
 
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
 """Between them stands the README's text."""

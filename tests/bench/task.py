@@ -10,8 +10,8 @@ from pathlib import Path
 from invoke import task
 from invoke.context import Context
 
-from gobuild.errors import ConfigError, ToolMissing
-from gobuild.model import Target
+from gobuild.core.errors import ConfigError, ToolMissing
+from gobuild.core.model import Target
 from gobuild.tasks.words import interruptible
 
 RELEASES, TARGETS = "1.22.10,1.24.11,1.27.3", "darwin/arm64,linux/amd64"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from gobuild import files
+from gobuild.core import files
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 NOBODY = "http://127.0.0.1:9/dl/"

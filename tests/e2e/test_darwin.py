@@ -14,7 +14,7 @@ import pytest
 from e2e.builds import CHECKOUT, Build, build, environment, processes_in, program
 from e2e.plain_macho import LC_CODE_SIGNATURE, LC_LOAD_DYLIB, LC_UUID, commands_of
 
-from gobuild import files
+from gobuild.core import files
 
 pytestmark = pytest.mark.slow
 

@@ -11,10 +11,10 @@ from e2e.fixtures import ALL_TASKS
 from needs import needs
 from publish_toys import serving
 
+from gobuild.core.model import Target
+from gobuild.core.process import run
 from gobuild.isolate.image import program as programs
 from gobuild.isolate.image.wanted import TEST, TOOLCHAIN
-from gobuild.model import Target
-from gobuild.run import run
 from gobuild.verify import require, verify_path
 
 pytestmark = pytest.mark.slow

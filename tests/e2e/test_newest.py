@@ -9,7 +9,7 @@ import pytest
 from e2e.builds import Build
 from e2e.whole import every_patch_is_proven, the_runtime_is_sound, unpacked
 
-from gobuild.model import Target
+from gobuild.core.model import Target
 
 pytestmark = pytest.mark.slow
 

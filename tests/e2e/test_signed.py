@@ -11,12 +11,12 @@ import signers
 from e2e.builds import Build
 from e2e.plain_macho import stripped
 
-from gobuild import resign
-from gobuild.errors import VerifyError
-from gobuild.model import Target, Verdict
-from gobuild.resign import Resigned
-from gobuild.run import run
-from gobuild.settings import Settings
+from gobuild.core.errors import VerifyError
+from gobuild.core.model import Target, Verdict
+from gobuild.core.process import run
+from gobuild.core.settings import Settings
+from gobuild.pipeline import resign
+from gobuild.pipeline.resign import Resigned
 from gobuild.verify import require, verify_path
 
 pytestmark = pytest.mark.slow

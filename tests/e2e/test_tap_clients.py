@@ -13,13 +13,13 @@ import pytest
 from e2e.builds import Build
 from needs import needs
 
+from gobuild.core.model import Target, Verdict
+from gobuild.core.process import run
 from gobuild.fetch import http
-from gobuild.model import Target, Verdict
 from gobuild.publish import homebrew
 from gobuild.publish.homebrew import bottle
 from gobuild.publish.offers import find
 from gobuild.publish.shelf import Offer, Shelf
-from gobuild.run import run
 
 pytestmark = pytest.mark.slow
 

@@ -5,9 +5,9 @@ import subprocess
 from pathlib import Path
 
 from gobuild import patch
-from gobuild.model import GoVersion, Target
+from gobuild.core.model import GoVersion, Target
+from gobuild.core.process import run
 from gobuild.patch.proof import prove
-from gobuild.run import run
 
 
 def unpacked(archive: Path, folder: Path) -> Path:

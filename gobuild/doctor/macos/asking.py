@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gobuild.core.errors import CommandError, ToolMissing
+from gobuild.core.printable import visible
+from gobuild.core.process import Runner
 from gobuild.doctor.model import Finding, Grade, Job
-from gobuild.errors import CommandError, ToolMissing
-from gobuild.plain import visible
-from gobuild.run import Runner
 
 LIMIT = 1 << 20
 """Characters of a tool's output that are kept and read."""

@@ -6,8 +6,8 @@ tests/data/doctor); the lines between them are our script's own. Needs root, and
 
 import re
 
+from gobuild.core.render import render
 from gobuild.doctor.macos.stacks import Draft, Stacks
-from gobuild.render import render
 
 SECONDS = 2
 """How long the script looks, as it stands there."""

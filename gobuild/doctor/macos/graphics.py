@@ -11,11 +11,11 @@ from typing import Any
 
 import cattrs
 
+from gobuild.core.process import Runner
 from gobuild.doctor.macos import asking
 from gobuild.doctor.macos.asking import ask, found, skipped, why_skipped, words
 from gobuild.doctor.macos.ioreg import Accelerator, changes, number_of, read, shown
 from gobuild.doctor.model import Finding, Grade, Job
-from gobuild.run import Runner
 
 _PLAIN = cattrs.Converter(detailed_validation=False)
 

@@ -10,12 +10,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from gobuild.core.process import Runner
 from gobuild.doctor.macos import asking, dtraced, graphics, sampled, spindumped
 from gobuild.doctor.macos.answer import Answer, answer, strangers
 from gobuild.doctor.macos.asking import ask, below, clean, found, skipped, why_skipped, words
 from gobuild.doctor.macos.stacks import Stacks
 from gobuild.doctor.model import Finding, Grade, Job
-from gobuild.run import Runner
 
 SAMPLE, SPINDUMP, DTRACE, PS = "/usr/bin/sample", "/usr/sbin/spindump", "/usr/sbin/dtrace", "/bin/ps"
 

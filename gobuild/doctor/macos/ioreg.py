@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from gobuild.core.errors import ConfigError
+from gobuild.core.printable import visible
 from gobuild.doctor.macos import ioregtext
-from gobuild.errors import ConfigError
-from gobuild.plain import visible
 
 LARGEST = 32 << 20
 """Bytes of a saved snapshot; one of a Mac with several GPUs has less than 3 MB."""

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from gobuild.core.process import Runner
 from gobuild.doctor.macos import asking, reasons
 from gobuild.doctor.macos.asking import ask, below, clean, found, skipped, why_skipped, words
 from gobuild.doctor.model import Finding, Grade, Job
-from gobuild.run import Runner
 
 LOG = "/usr/bin/log"
 PREDICATE = (

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from gobuild.core.process import Runner
 from gobuild.doctor.macos import asking
 from gobuild.doctor.macos.asking import ask, found, skipped, why_skipped, words
 from gobuild.doctor.model import Finding, Grade, Job
-from gobuild.run import Runner
 
 SYSCTL, UNAME = "/usr/sbin/sysctl", "/usr/bin/uname"
 

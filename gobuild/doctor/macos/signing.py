@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from gobuild.core.process import Runner
 from gobuild.doctor.macos import asking
 from gobuild.doctor.macos.asking import ask, below, found, skipped, why_skipped, words
 from gobuild.doctor.macos.reasons import NOTARIZE, SIGN_ANEW
 from gobuild.doctor.model import Finding, Grade, Job
-from gobuild.run import Runner
 
 CODESIGN, SPCTL, CSRUTIL, XATTR = "/usr/bin/codesign", "/usr/sbin/spctl", "/usr/bin/csrutil", "/usr/bin/xattr"
 

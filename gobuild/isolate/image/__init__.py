@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from gobuild import files
-from gobuild.errors import ChecksumMismatch, ConfigError, PackageError
+from gobuild.core import files
+from gobuild.core.errors import ChecksumMismatch, ConfigError, PackageError
+from gobuild.core.model import Target
+from gobuild.core.process import Runner
 from gobuild.isolate.image import layers, oci, program
 from gobuild.isolate.image.layers import Entry
 from gobuild.isolate.image.oci import Image, Layer, Layout, label
@@ -29,9 +31,7 @@ from gobuild.isolate.image.wanted import (
     choose,
     labels,
 )
-from gobuild.model import Target
 from gobuild.publish.shelf import Offer
-from gobuild.run import Runner
 
 __all__ = ["IMAGES", "PLATFORMS", "Wanted", "Written", "label", "write"]
 

@@ -8,11 +8,11 @@ import shlex
 import shutil
 from pathlib import Path
 
-from gobuild import files, resources
-from gobuild.errors import ConfigError
+from gobuild.core import files, resources
+from gobuild.core.errors import ConfigError
+from gobuild.core.render import render
 from gobuild.isolate.image import program
 from gobuild.isolate.image.wanted import NO_PREEMPTION, PATH, PLATFORMS, TOOLCHAIN, USER, Wanted, choose, labels
-from gobuild.render import render
 
 PARTS = {"Dockerfile", program.NAME}
 """What the folder holds, and nothing else."""

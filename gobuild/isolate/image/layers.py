@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from gobuild.errors import ChecksumMismatch, PackageError, UnsafeArchive
-from gobuild.model import Target
+from gobuild.core.errors import ChecksumMismatch, PackageError, UnsafeArchive
+from gobuild.core.model import Target
 from gobuild.publish.shelf import Archive
 
 _BLOCK = 1 << 20

@@ -14,9 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from gobuild import files
-from gobuild.errors import ConfigError
-from gobuild.model import Target
+from gobuild.core import files
+from gobuild.core.errors import ConfigError
+from gobuild.core.model import Target
 
 _APPLICATION = "application/vnd.oci.image"
 INDEX = f"{_APPLICATION}.index.v1+json"

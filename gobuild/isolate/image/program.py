@@ -7,13 +7,13 @@ information, no HTTP/2, no inlining. It is verified as everything is that gobuil
 from dataclasses import dataclass
 from pathlib import Path
 
-from gobuild import archives
-from gobuild.errors import ConfigError, PackageError, ToolMissing
+from gobuild.core import archives
+from gobuild.core.errors import ConfigError, PackageError, ToolMissing
+from gobuild.core.model import Target
+from gobuild.core.printable import visible
+from gobuild.core.process import Runner
 from gobuild.isolate.compiling import LIMIT, STATIC, go
-from gobuild.model import Target
-from gobuild.plain import visible
 from gobuild.publish.offers import STAMP
-from gobuild.run import Runner
 from gobuild.verify import require, verify_path
 
 FLAGS = (*STATIC, "-tags=netgo,osusergo,nethttpomithttp2", "-gcflags=all=-l")

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from gobuild.errors import ConfigError, PackageError
+from gobuild.core.errors import ConfigError, PackageError
+from gobuild.core.model import Target
 from gobuild.isolate.image.oci import RFC3339
-from gobuild.model import Target
 from gobuild.publish import offers
 from gobuild.publish.shelf import Offer
 

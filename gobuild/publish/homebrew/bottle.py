@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from gobuild import files
-from gobuild.errors import PackageError, UnsafeArchive
-from gobuild.model import Target
+from gobuild.core import files
+from gobuild.core.errors import PackageError, UnsafeArchive
+from gobuild.core.model import Target
 from gobuild.publish.homebrew.formula import MOVED, TEST_DATA, Poured, Recipe
 from gobuild.publish.homebrew.formula import text as formula_text
 

@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from gobuild import files
-from gobuild.errors import FetchError, Unreachable
-from gobuild.model import TARGETS, Check, Report, Verdict
+from gobuild.core import files
+from gobuild.core.errors import FetchError, Unreachable
+from gobuild.core.model import TARGETS, Check, Report, Verdict
+from gobuild.core.process import Runner
 from gobuild.publish.homebrew.choice import serves
 from gobuild.publish.homebrew.formula import OURS, class_name
 from gobuild.publish.homebrew.read import Formula, Unreadable, parse
 from gobuild.publish.homebrew.rules import checks, newest
 from gobuild.publish.homebrew.tap import Tap
-from gobuild.run import Runner
 
 ONLY_BREW = {
     "brew readall": "evaluates every formula for every macOS and CPU",

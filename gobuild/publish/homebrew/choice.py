@@ -15,7 +15,7 @@ round, the formula's `version_scheme` grows (`update`).
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gobuild.model import TARGETS, Target
+from gobuild.core.model import TARGETS, Target
 from gobuild.publish.homebrew.formula import OURS, formula_name
 from gobuild.publish.homebrew.read import Formula, Unreadable, parse
 from gobuild.publish.homebrew.tap import Tap

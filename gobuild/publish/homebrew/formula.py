@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from gobuild.errors import ConfigError
-from gobuild.model import GoVersion, Target
-from gobuild.render import render
-from gobuild.settings import NAME, PATCH, SUFFIX
+from gobuild.core.errors import ConfigError
+from gobuild.core.model import GoVersion, Target
+from gobuild.core.render import render
+from gobuild.core.settings import NAME, PATCH, SUFFIX
 
 OURS = "# Written by gobuild from the manifests of its builds."
 """The line by which a formula of ours is known: no other file of a tap is ever overwritten."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from gobuild.model import Target
+from gobuild.core.model import Target
 from gobuild.publish.homebrew.formula import CPUS, SYSTEMS
 
 STRING = re.compile(r'"((?:[^"\\#]|\\.|#(?![{$@]))*)"')

@@ -8,13 +8,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from gobuild.model import TARGETS, Check, Verdict
+from gobuild.core.model import TARGETS, Check, Verdict
+from gobuild.core.settings import NAME
 from gobuild.publish.homebrew import order, read
 from gobuild.publish.homebrew.bottle import MACS
 from gobuild.publish.homebrew.choice import Serves
 from gobuild.publish.homebrew.formula import CPUS, class_name
 from gobuild.publish.homebrew.read import Formula, Unreadable
-from gobuild.settings import NAME
 
 ORDER = [
     *("desc", "homepage", "url", "mirror", "version", "sha256", "license", "revision", "version_scheme"),

@@ -8,7 +8,7 @@ this may stand there; anything else is refused by its name, before git is starte
 import re
 from pathlib import Path
 
-from gobuild.errors import VerifyError
+from gobuild.core.errors import VerifyError
 
 _LARGEST = 1 << 20
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gobuild import files
-from gobuild.errors import CommandError, ConfigError, DiskFull, ToolMissing
+from gobuild.core import files
+from gobuild.core.errors import CommandError, ConfigError, DiskFull, ToolMissing
+from gobuild.core.process import Runner
 from gobuild.publish.homebrew.sound import sound
-from gobuild.run import Runner
 
 if TYPE_CHECKING:
     import git

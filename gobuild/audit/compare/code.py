@@ -1,0 +1,120 @@
+"""arm64 code of two functions, compared by what it does, not by where things stand.
+
+Two programs come in, and for a pair of functions: whether the instruction streams are the same once the targets of
+branches are named, and which data each refers to at the same instruction. Encodings: Arm Architecture Reference
+Manual for A-profile, C4.1. Go's linker writes an address as ADRP and, right behind it, ADD or a load or store
+(cmd/link/internal/arm64/asm.go, R_ADDRARM64 and R_ARM64_PCREL_LDST*).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from gobuild.audit.compare.program import Program
+from gobuild.binary.pclntab import Function
+
+BRANCH, BRANCH_MASK = 0x14000000, 0x7C000000
+"""B and BL."""
+
+ADR, ADR_MASK = 0x10000000, 0x1F000000
+"""ADR and ADRP."""
+
+ADD, ADD_MASK = 0x91000000, 0xFFC00000
+ACCESS, ACCESS_MASK = 0x39000000, 0x3B000000
+"""Loads and stores with an unsigned offset."""
+
+IMMEDIATE = 0xFFF << 10
+
+
+@dataclass(slots=True)
+class Compared:
+    """A pair of functions.
+
+    Attributes:
+        same: whether the code is the same.
+        where: the first instruction that differs, in bytes from the start.
+        references: (base's address, ours) of data at the same instructions.
+    """
+
+    same: bool = True
+    where: int = 0
+    references: list[tuple[int, int]] = field(default_factory=list)
+
+    def differs(self, index: int) -> None:
+        """Notes a difference."""
+        if self.same:
+            self.same, self.where = False, 4 * index
+
+
+def compare(base: Program, one: Function, ours: Program, two: Function) -> Compared:
+    """Compares two functions of the same name."""
+    found = Compared()
+    a, b = base.code(one), ours.code(two)
+    if len(a) != len(b):
+        found.differs(next((i for i, (w, v) in enumerate(zip(a, b, strict=False)) if w != v), min(len(a), len(b))))
+        return found
+    consumed = -1
+    for index in [
+        i
+        for i, (w, v) in enumerate(zip(a, b, strict=True))
+        if w != v or w & BRANCH_MASK == BRANCH or w & ADR_MASK == ADR
+    ]:
+        w, v = a[index], b[index]
+        if index == consumed:
+            continue
+        if w & BRANCH_MASK == v & BRANCH_MASK == BRANCH and (w ^ v) >> 31 == 0:
+            targets = _branch(w, one.start + 4 * index), _branch(v, two.start + 4 * index)
+            _target(found, index, base, ours, *targets)
+        elif w & ADR_MASK == v & ADR_MASK == ADR and (w ^ v) & 0x9000001F == 0:
+            pair = _address(a, index, one.start), _address(b, index, two.start)
+            if pair[0][1] != pair[1][1]:
+                found.differs(index)
+            consumed = index + 1 if pair[0][1] is not None else consumed
+            _target(found, index, base, ours, pair[0][0], pair[1][0])
+        elif w != v:
+            found.differs(index)
+    return found
+
+
+def _target(found: Compared, index: int, base: Program, ours: Program, one: int, two: int) -> None:
+    """Two addresses at the same instruction: the same place of the same function, or data to be compared."""
+    left, right = base.symbol(one), ours.symbol(two)
+    if left != right:
+        found.differs(index)
+    elif left is None:
+        found.references.append((one, two))
+
+
+def _branch(word: int, at: int) -> int:
+    offset = word & 0x3FFFFFF
+    return at + 4 * (offset - ((offset & 0x2000000) << 1))
+
+
+def _address(words: "memoryview | object", index: int, start: int) -> tuple[int, int | None]:
+    """The address of ADR, or of ADRP and what follows; and what follows without its immediate, if it belongs."""
+    word = words[index]  # type: ignore[index]
+    high = (word >> 5) & 0x7FFFF
+    value = (high - ((high & 0x40000) << 1)) << 2 | (word >> 29) & 3
+    at = start + 4 * index
+    if not word >> 31:
+        return at + value, None
+    page = (at & ~0xFFF) + (value << 12)
+    following = words[index + 1] if index + 1 < len(words) else 0  # type: ignore[index, arg-type]
+    if (following >> 5) & 31 != word & 31:
+        return page, None
+    immediate = (following >> 10) & 0xFFF
+    if following & ADD_MASK == ADD:
+        return page + immediate, following & ~IMMEDIATE
+    if following & ACCESS_MASK == ACCESS:
+        scale = following >> 30 | (4 if following & 0x04800000 == 0x04800000 else 0)
+        return page + (immediate << scale), following & ~IMMEDIATE
+    return page, None
+
+
+def references(program: Program, function: Function) -> Iterator[int]:
+    """The addresses of data that a function refers to."""
+    words = program.code(function)
+    for index, word in enumerate(words):
+        if word & ADR_MASK == ADR:
+            address, _ = _address(words, index, function.start)
+            if program.symbol(address) is None:
+                yield address

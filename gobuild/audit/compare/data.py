@@ -1,0 +1,250 @@
+"""The data that two programs' code refers to, compared: pairs of addresses come in, differences go out.
+
+Neither program needs a symbol table. Where the same instruction of the same function refers to address A in one and
+to B in the other, A corresponds to B; what stands there is compared up to the next address that anything refers to,
+pointers are followed in both and compared by what they point to, and so on until nothing new is found. One address
+corresponds to one address: a second, other one is a difference.
+"""
+
+import struct
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from gobuild.audit.compare.program import MODULE, UNTOLD, Part, Program
+
+Pair = tuple[int, int]
+Token = tuple[str, bytes, bytes]
+
+CODE = "a pointer to code"
+"""A difference: a word that leads to a function leads to another in ours, or to none."""
+
+SPAN = 1 << 20
+"""Bytes compared of one place at most; the largest table in a Go toolchain's programs is far smaller."""
+
+_WORD = struct.Struct("<Q")
+_HALF = struct.Struct("<I")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Data that differs.
+
+    Attributes:
+        base, ours: where it stands.
+        origin: the address in base of the code's reference by which it was reached.
+        what: "content", `CODE`, or "another place" where a reference goes elsewhere.
+    """
+
+    base: int
+    ours: int
+    origin: int
+    what: str
+
+
+@dataclass(slots=True)
+class Data:
+    """The comparison under way.
+
+    Attributes:
+        base, ours: the programs.
+        tokens: strings that are known to differ, as (what, base's, ours): a toolchain's stamp, a build ID. A string
+            that begins with one of them, and its length beside a pointer to it, are told as `known`.
+        marks: further addresses that either program refers to: nothing is compared across one.
+        known: the addresses in base of strings, or of string headers, that differ by a token, with what it is.
+        differences: all others.
+    """
+
+    base: Program
+    ours: Program
+    tokens: tuple[Token, ...] = ()
+    marks: tuple[frozenset[int], frozenset[int]] = (frozenset(), frozenset())
+    known: dict[int, str] = field(default_factory=dict)
+    differences: list[Difference] = field(default_factory=list)
+    _map: dict[int, int] = field(default_factory=dict)
+    _back: dict[int, int] = field(default_factory=dict)
+    _spans: list[tuple[int, int]] = field(default_factory=list)
+    _ends: tuple[list[int], list[int]] = ([], [])
+
+    def run(self, pairs: Iterable[Pair]) -> None:
+        """Compares all that can be reached from pairs of addresses that the code refers to."""
+        votes = Counter(pairs)
+        # The correspondence that most instructions agree on comes first; who says otherwise is the one that differs.
+        ordered = [pair for pair, _ in votes.most_common()]
+        self._ends = (
+            sorted({one for one, _ in ordered} | self.marks[0] | set(_pointers(self.base))),
+            sorted({two for _, two in ordered} | self.marks[1] | set(_pointers(self.ours))),
+        )
+        waiting = [(one, two, one) for one, two in reversed(ordered)]
+        while waiting:
+            one, two, origin = waiting.pop()
+            if self._known(one, two, origin):
+                continue
+            left, right = self.base.part(one), self.ours.part(two)
+            if left is None or right is None or left.name != right.name:
+                if (left is None) != (right is None) or (left and right and one != left.end and two != right.end):
+                    self._differs(one, two, origin, "another place")
+                continue
+            if left.name in UNTOLD or left.offset is None or self._of_module(one):
+                continue
+            waiting += [(a, b, origin) for a, b in self._content(one, two, origin, left, right)]
+
+    @property
+    def compared(self) -> int:
+        """Bytes of base that were compared, each counted once."""
+        total = end = 0
+        for start, stop in sorted(self._spans):
+            total += max(0, stop - max(start, end))
+            end = max(end, stop)
+        return total
+
+    def _known(self, one: int, two: int, origin: int) -> bool:
+        """Whether the pair is known already; if one of the two corresponds to another, that is noted."""
+        if self._map.get(one) == two:
+            return True
+        if one in self._map or two in self._back:
+            self._differs(one, two, origin, "another place")
+            return True
+        self._map[one], self._back[two] = two, one
+        return False
+
+    def _content(self, one: int, two: int, origin: int, left: Part, right: Part) -> Iterator[Pair]:
+        """Compares what stands at a pair; yields the pairs of pointers in it."""
+        size = min(self._extent(0, one, left), self._extent(1, two, right))
+        a, b = self.base.bytes_at(one, size), self.ours.bytes_at(two, size)
+        self._spans.append((one, one + size))
+        if token := self._token(one, two):
+            self.known[one] = token[0]
+            return
+        if a == b and size < 8:
+            return
+        at = 0
+        while at < size:
+            step = 8 if at + 8 <= size and not (one + at) % 8 else 4 if at + 4 <= size and not (one + at) % 4 else 1
+            x, y = a[at : at + step], b[at : at + step]
+            if step == 8 and (one + at in self.base.pointers or two + at in self.ours.pointers):
+                pair = self._pointer(one + at, two + at, x, y)
+                if pair:
+                    yield pair
+                elif pair is None:
+                    self._differs(one + at, two + at, origin, CODE if self._leads_to_code(x, y) else "content")
+                    return
+            elif x != y:
+                found = self._offsets(x, y, left, right) if step == 8 else self._offset(x, y, left, right)
+                if found is not None:
+                    yield from found
+                elif step == 8 and (token := self._length(one + at, two + at, x, y)):
+                    self.known[one] = token[0]
+                else:
+                    self._differs(one + at, two + at, origin, "content")
+                    return
+            at += step
+
+    def _pointer(self, at: int, also: int, x: bytes, y: bytes) -> Pair | tuple[()] | None:
+        """Two words of which one is a pointer: nothing more to compare, a pair of data, or None where they differ."""
+        if at not in self.base.pointers or also not in self.ours.pointers:
+            return None
+        one, two = _WORD.unpack(x)[0], _WORD.unpack(y)[0]
+        left, right = self.base.symbol(one), self.ours.symbol(two)
+        if left or right:
+            return () if left == right else None
+        return one, two
+
+    def _leads_to_code(self, x: bytes, y: bytes) -> bool:
+        return bool(self.base.symbol(_WORD.unpack(x)[0]) or self.ours.symbol(_WORD.unpack(y)[0]))
+
+    def _offsets(self, x: bytes, y: bytes, left: Part, right: Part) -> list[Pair] | None:
+        """Two halves of a word, each as `_offset` takes it."""
+        found: list[Pair] = []
+        for half in (slice(0, 4), slice(4, 8)):
+            if x[half] != y[half]:
+                pairs = self._offset(x[half], y[half], left, right)
+                if pairs is None:
+                    return None
+                found += pairs
+        return found
+
+    def _offset(self, x: bytes, y: bytes, left: Part, right: Part) -> list[Pair] | None:
+        """Two 32-bit offsets as types hold them: from the section's start (nameOff, typeOff), or the text's (textOff).
+
+        Source: src/internal/abi/type.go. None where they are no such thing.
+        """
+        if len(x) != 4:
+            return None
+        one, two = _HALF.unpack(x)[0], _HALF.unpack(y)[0]
+        if "type" not in left.name and left.name != "rodata":
+            return None
+        text = self.base.symbol(self.base.text.start + one), self.ours.symbol(self.ours.text.start + two)
+        if text[0] and text[0] == text[1] and text[0][2] == 0:
+            return []
+        if 0 < one < left.size and 0 < two < right.size:
+            return [(left.start + one, right.start + two)]
+        return None
+
+    def _token(self, one: int, two: int) -> Token | None:
+        """The token that stands at a pair of addresses: base's in base, ours in ours."""
+        for token in self.tokens:
+            if (
+                self.base.bytes_at(one, len(token[1])) == token[1]
+                and self.ours.bytes_at(two, len(token[2])) == token[2]
+            ):
+                return token
+        return None
+
+    def _length(self, one: int, two: int, x: bytes, y: bytes) -> Token | None:
+        """The token whose lengths two words are, behind pointers to it: a string header (unsafe.String's layout)."""
+        before = self.base.bytes_at(one - 8, 8), self.ours.bytes_at(two - 8, 8)
+        if len(before[0]) != 8 or len(before[1]) != 8:
+            return None
+        token = self._token(_WORD.unpack(before[0])[0], _WORD.unpack(before[1])[0])
+        lengths = _WORD.unpack(x)[0], _WORD.unpack(y)[0]
+        return token if token and lengths == (len(token[1]), len(token[2])) else None
+
+    def _extent(self, side: int, at: int, part: Part) -> int:
+        marks = self._ends[side]
+        index = bisect_right(marks, at)
+        end = min(part.end, marks[index] if index < len(marks) else part.end, at + SPAN)
+        return end - at
+
+    def _of_module(self, at: int) -> bool:
+        return self.base.module <= at < self.base.module + MODULE
+
+    def _differs(self, one: int, two: int, origin: int, what: str) -> None:
+        self.differences.append(Difference(base=one, ours=two, origin=origin, what=what))
+
+
+def _pointers(program: Program) -> Iterator[int]:
+    """Where the pointers in data point to."""
+    for at in program.pointers:
+        word = program.bytes_at(at, 8)
+        if len(word) == 8:
+            yield _WORD.unpack(word)[0]
+
+
+def linked(base: Program, ours: Program) -> tuple[list[Pair], dict[str, tuple[int, int]]]:
+    """What the tables of types and of itabs lead to, which no code refers to: pairs, entry by entry.
+
+    Sources: cmd/link/internal/ld/symtab.go; typelinks are 32-bit offsets from the types' start, itablinks pointers.
+
+    Returns:
+        The pairs, and by a table's name how many entries it has in base and in ours, where these are not the same.
+    """
+    pairs: list[Pair] = []
+    lengths: dict[str, tuple[int, int]] = {}
+    for name, entry in (("typelink", _HALF), ("itablink", _WORD)):
+        tables = [_addresses(program, name, entry) for program in (base, ours)]
+        if len(tables[0]) == len(tables[1]):
+            pairs += zip(*tables, strict=True)
+        else:
+            lengths[name] = len(tables[0]), len(tables[1])
+    return pairs, lengths
+
+
+def _addresses(program: Program, name: str, entry: struct.Struct) -> list[int]:
+    part = next((part for part in program.parts if part.name == name and part.offset is not None), None)
+    if part is None:
+        return []
+    start = program.types.start if entry is _HALF and program.types else 0
+    words = program.bytes_at(part.start, part.size // entry.size * entry.size)
+    return [start + word for (word,) in entry.iter_unpack(words)]

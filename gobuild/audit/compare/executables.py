@@ -1,0 +1,300 @@
+"""Two executables: what differs in functions, data, headers and build information, and what explains each.
+
+Code is compared function by function (`code`), data as far as the code leads to it (`data`), headers and build
+information by what they say. Not compared: line numbers, stack maps and unwinding tables; the signature; the value of
+LC_UUID, which is a hash of the build ID; the build ID itself, which follows from all else.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
+
+from gobuild.audit.compare import code
+from gobuild.audit.compare.data import CODE, Data, Pair, Token, linked
+from gobuild.audit.compare.program import Program, load
+from gobuild.binary.pclntab import Function
+from gobuild.binary.unsigned import unsigned
+from gobuild.binary.view import Malformed
+
+COMPILER = ("src/cmd/compile/", "src/cmd/internal/obj/", "src/cmd/asm/")
+"""What decides over every program's code: a patch of it may change any function, and nobody can say which."""
+
+LINKER = "src/cmd/link/"
+LINKED = ("load commands",)
+"""What a patch of the linker explains in any program's headers. It explains no function of another program."""
+
+CGO = ("go/build.defaultContext",)
+"""The functions that `const defaultCGO_ENABLED` changes (src/go/build/build.go), for a profile that sets it."""
+
+STAMP, PROFILE, BUILD_ID = "the stamp", "the profile", "the build ID"
+
+
+_BUILD_ID = re.compile(rb'\xff Go build ID: "([^"\n]+)"')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What is said to have been done to ours.
+
+    Attributes:
+        patches: the files, relative to GOROOT, that each patch is proven to have changed, by its name.
+        cgo: the profile's CGO_ENABLED; None for upstream's default.
+        unproven: the patches that are claimed and explain nothing, or not all that they claim: why, by name.
+    """
+
+    patches: Mapping[str, tuple[str, ...]]
+    cgo: str | None = None
+    unproven: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Something that differs.
+
+    Attributes:
+        kind: "file", "code", "added", "removed", "data", "types", "header", "build information" or "unreadable".
+        name: the file, the function, or for data the functions that refer to it.
+        seen: how it differs.
+        by: what explains it; empty where nothing does.
+    """
+
+    kind: str
+    name: str
+    seen: str
+    by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Touched:
+    """An executable that is not the same.
+
+    Attributes:
+        name: relative to GOROOT.
+        functions: how many functions were compared.
+        data: bytes of data that were compared, and how many there are.
+        differences: what differs, the build ID aside.
+    """
+
+    name: str
+    functions: int = 0
+    data: tuple[int, int] = (0, 0)
+    differences: tuple[Difference, ...]
+
+
+def differences(name: str, base: Path, ours: Path, *, done: Done) -> Touched | None:
+    """The differences of two executables.
+
+    Args:
+        name: what they are called.
+        base: the file to compare with.
+        ours: the file that something was done to.
+        done: what was done to ours.
+
+    Returns:
+        None where the signature and the value of LC_UUID are all that differs.
+    """
+    try:
+        plain = [unsigned(path.read_bytes(), uuid=False) for path in (base, ours)]
+        if plain[0] == plain[1]:
+            return None
+        one, two = load(base), load(ours)
+        return _Work(one, two, done).touched(name)
+    except Malformed as error:
+        return Touched(name=name, differences=(Difference(kind="unreadable", name=name, seen=str(error)),))
+
+
+class _Work:
+    """One executable's comparison."""
+
+    def __init__(self, base: Program, ours: Program, done: Done) -> None:
+        self.base, self.ours, self.done = base, ours, done
+        versions = base.info.version, ours.info.version
+        self.stamped = versions[0] != versions[1]
+        self.tokens = tuple(_tokens(base, ours, versions))
+        self.pairs: list[Pair] = []
+        self.referrers: dict[int, set[tuple[str, int]]] = {}
+        self.files: dict[str, set[str]] = {}
+
+    def touched(self, name: str) -> Touched:
+        """Compares it."""
+        functions = list(self._functions())
+        # Neither the stamp nor the profile brings a type or takes one away.
+        causes = tuple(dict.fromkeys(cause for each in functions for cause in each.by if cause in self.done.patches))
+        differences = [*functions, *self._data(causes), *self._headers(), *self._information()]
+        if not differences:
+            differences.append(
+                Difference(kind="file", name=name, seen="the bytes differ, but neither code nor data that was compared")
+            )
+        whole = sum(part.size for part in self.base.parts if part.offset is not None and part.name not in _CODE)
+        compared = (self.data.compared, whole)
+        return Touched(
+            name=name, functions=len(self.base.table.functions), data=compared, differences=tuple(differences)
+        )
+
+    def _functions(self) -> Iterator[Difference]:
+        base, ours = self.base, self.ours
+        marks: tuple[set[int], set[int]] = (set(), set())
+        for key, function in base.named.items():
+            other = ours.named.get(key)
+            if key[0] == "go:buildid" and other:
+                continue
+            if other is None:
+                marks[0].update(code.references(base, function))
+                yield self._explained("removed", "only in base", key[0], function, None)
+                continue
+            found = code.compare(base, function, ours, other)
+            if found.same:
+                self.pairs += found.references
+                for one, _ in found.references:
+                    self.referrers.setdefault(one, set()).add(key)
+            else:
+                marks[0].update(code.references(base, function))
+                marks[1].update(code.references(ours, other))
+                lengths = len(base.code(function)), len(ours.code(other))
+                seen = f"{lengths[0]} instructions in base, {lengths[1]} in ours" if lengths[0] != lengths[1] else ""
+                seen = seen or f"{lengths[0]} instructions, the first that differs at {found.where:#x}"
+                yield self._explained("code", seen, key[0], function, other)
+        for key, function in ours.named.items():
+            if key not in base.named:
+                marks[1].update(code.references(ours, function))
+                yield self._explained("added", "only in ours", key[0], None, function)
+        self.marks = frozenset(marks[0]), frozenset(marks[1])
+
+    def _explained(self, kind: str, seen: str, name: str, one: Function | None, two: Function | None) -> Difference:
+        # Ours' own table is believed only of what base does not have: it could name any file.
+        files = self.base.table.files(one) if one else self.ours.table.files(two) if two else ()
+        by = list(self._patches(name, files))
+        if name in CGO and self.done.cgo is not None:
+            by.append(PROFILE)
+        if not by and (makers := list(self._makers())):
+            seen += f"; {', '.join(makers)} changes the compiler, which may do this: not proven"
+        return Difference(kind=kind, name=name, seen=seen, by=tuple(by))
+
+    def _makers(self) -> Iterator[str]:
+        """The patches of what makes every program's code. They may explain a difference; that one does, no one sees."""
+        for patch, changed in self.done.patches.items():
+            if any(each.startswith(COMPILER) and _compiled(each) for each in changed):
+                yield patch
+
+    def _patches(self, name: str, files: Iterable[str]) -> Iterator[str]:
+        """The patches that explain code of these files; for what the compiler generates, those of its package."""
+        files = set(files)
+        for patch, changed in self.done.patches.items():
+            own = {each.removeprefix("src/") for each in changed if _compiled(each)}
+            packages = {str(PurePosixPath(each).parent) for each in own if each.endswith(".go")}
+            generated = files <= {"<autogenerated>", ""}
+            if files & own or (generated and package_of(name, main=self.base.info.path) in packages):
+                yield patch
+
+    def _data(self, causes: tuple[str, ...]) -> Iterator[Difference]:
+        """What differs in data. `causes` explain the functions that differ, and with them types that come and go.
+
+        A table of addresses that became longer or shorter is of types too: with them entries come and go.
+        """
+        self.data = Data(base=self.base, ours=self.ours, tokens=self.tokens, marks=self.marks)
+        tables, lengths = linked(self.base, self.ours)
+        self.data.run([*self.pairs, *tables])
+        for what in sorted(set(self.data.known.values())):
+            if what != BUILD_ID:
+                yield Difference(kind="data", name="strings", seen="the toolchain's version", by=(what,))
+        types, section = 0, self.base.types
+        for each in self.data.differences:
+            part = self.base.part(each.base)
+            if part and part is section and each.what != CODE:
+                types += 1
+                continue
+            where = f"{part.name}+{each.base - part.start:#x}" if part else hex(each.base)
+            keys = self.referrers.get(each.origin, set())
+            names = sorted({name for name, _ in keys})
+            who = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+            yield Difference(
+                kind="data",
+                name=who or "no function",
+                seen=f"{each.what} differs at {where}",
+                by=tuple(self._owners(keys)),
+            )
+        for name, (one, two) in lengths.items():
+            yield Difference(kind="types", name=name, seen=f"{one} entries became {two}", by=causes)
+        if section and types:
+            yield Difference(
+                kind="types",
+                name="descriptors of types" + ("" if section.name == "go_type" else ", and tables with pointers"),
+                seen=f"{types} places differ, or were not told apart from their neighbours",
+                by=causes,
+            )
+
+    def _owners(self, keys: Iterable[tuple[str, int]]) -> Iterator[str]:
+        """The patches of a file that one of these functions is in: what they refer to may be the patch's."""
+        functions = [self.base.named[key] for key in keys]
+        files = {file for function in functions for file in self.base.table.files(function)}
+        for patch, changed in self.done.patches.items():
+            if files & {each.removeprefix("src/") for each in changed if _compiled(each)}:
+                yield patch
+
+    def _headers(self) -> Iterator[Difference]:
+        linker = tuple(
+            patch
+            for patch, names in self.done.patches.items()
+            if any(name.startswith(LINKER) and _compiled(name) for name in names)
+        )
+        for what, one in self.base.facts.items():
+            two = self.ours.facts.get(what, ())
+            if one != two:
+                less, more = sorted(set(one) - set(two)), sorted(set(two) - set(one))
+                seen = "; ".join(
+                    [*([f"without {', '.join(less)}"] if less else []), *([f"with {', '.join(more)}"] if more else [])]
+                )
+                uuid = what in LINKED and not less and more == ["LC_UUID"]
+                yield Difference(kind="header", name=what, seen=seen or "in another order", by=linker if uuid else ())
+
+    def _information(self) -> Iterator[Difference]:
+        one, two = self.base.info, self.ours.info
+        if one.path != two.path:
+            yield Difference(kind="build information", name="path", seen=f"{one.path} became {two.path}")
+        if one.other != two.other:
+            yield Difference(kind="build information", name="modules", seen="other lines of modules")
+        if self.stamped:
+            yield Difference(
+                kind="build information", name="version", seen=f"{one.version} became {two.version}", by=(STAMP,)
+            )
+        for key in sorted(one.settings.keys() | two.settings.keys()):
+            values = one.settings.get(key), two.settings.get(key)
+            if values[0] != values[1]:
+                yield Difference(kind="build information", name=key, seen=f"{values[0]} became {values[1]}")
+
+
+_CODE = ("text", "gopclntab")
+
+
+_GENERATED = re.compile(r"type:\.(?:eq|hash)\.(?:\[\d+\])*")
+"""What the compiler puts before a type, in the name of the function that it makes for it."""
+
+
+def package_of(name: str, *, main: str = "main") -> str:
+    """The import path of the package that a function is of, by its name; empty where it tells none.
+
+    Args:
+        name: as the linker has it: "bufio.(*ReadWriter).Available", "type:.eq.[2]go/ast.Field".
+        main: the path of the program's own package, which the linker calls "main".
+    """
+    path = re.split(r"[(\[{ ]", _GENERATED.sub("", name, count=1), maxsplit=1)[0]
+    folder, slash, last = path.rpartition("/")
+    package, dot, _ = last.partition(".")
+    found = unquote(f"{folder}{slash}{package}") if dot else ""  # PathToPrefix: "gopkg.in/yaml%2ev3"
+    return main if found == "main" else found
+
+
+def _compiled(name: str) -> bool:
+    """Whether a file's content gets into programs: tests, and what is no source, does not."""
+    return name.endswith((".go", ".s")) and not name.endswith("_test.go")
+
+
+def _tokens(base: Program, ours: Program, versions: tuple[str, str]) -> Iterator[Token]:
+    """The strings that are known to differ: the stamp, and the build ID, which a program may carry as a string."""
+    if versions[0] != versions[1]:
+        yield STAMP, versions[0].encode(), versions[1].encode()
+    ids = [_BUILD_ID.search(program.data) for program in (base, ours)]
+    if ids[0] and ids[1] and ids[0][1] != ids[1][1]:
+        yield BUILD_ID, ids[0][1], ids[1][1]

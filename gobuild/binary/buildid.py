@@ -1,0 +1,89 @@
+"""Go's build ID: the place where the linker put it comes in, the ID and what is wrong with it go out.
+
+Sources: src/cmd/internal/buildid (note.go, rewrite.go), src/cmd/go/internal/work/buildid.go. The ID of a program is
+"action/action of main/content of main/content", and its last part is a hash over the whole file, the ID itself and a
+Mach-O signature as zero. So it finds a changed byte also where there is no signature, as in linux binaries. It proves
+no origin: whoever changes a file can write a new one.
+"""
+
+import base64
+import hashlib
+import re
+import struct
+from dataclasses import dataclass
+
+from gobuild.binary.image import Range
+from gobuild.binary.view import Malformed, View
+
+PREFIX, END = b'\xff Go build ID: "', b'"\n \xff'
+LIMIT = 1024
+NOTE = struct.Struct("<III4s")
+FORM = re.compile(r"[A-Za-z0-9_-]{20}(?:/[A-Za-z0-9_-]{20}){3}")
+"""Four hashes of 120 bits in base64, as HashToString writes them."""
+
+
+def at_text(view: View, offset: int, size: int) -> str:
+    """The ID at the start of a Mach-O file's __text; empty where it does not begin with one.
+
+    Raises:
+        Malformed: it begins, and does not end.
+    """
+    head = view.copy(offset, min(size, LIMIT), "__text")
+    if not head.startswith(PREFIX):
+        return ""
+    end = head.find(END, len(PREFIX))
+    if end < 0:
+        raise Malformed("the build ID has no end")
+    return head[len(PREFIX) : end].decode("utf-8", "replace")
+
+
+def in_note(view: View, offset: int, size: int) -> str:
+    """The ID of an ELF file's note of type 4 by "Go" (.note.go.buildid).
+
+    Raises:
+        Malformed: the section holds another note, or a longer one.
+    """
+    name, length, kind, owner = view.unpack("<III4s", offset, "the build ID's note")
+    if (name, kind, owner) != (4, 4, b"Go\0\0") or length > min(LIMIT, size - NOTE.size):
+        raise Malformed("no note with Go's build ID where its section is")
+    return view.copy(offset + NOTE.size, length, "the build ID").decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsLinked:
+    """How a file was when the go command wrote the ID into it.
+
+    Attributes:
+        head: what stood at the beginning of the file then, as far as it may differ now.
+        zero: what counts as zero: a GNU build ID, which is made from Go's; a signature.
+        end: how many bytes there were.
+    """
+
+    head: bytes
+    zero: tuple[Range, ...]
+    end: int
+
+
+def content(view: View, written: str, linked: AsLinked) -> str:
+    """The last part that the ID must have: the hash of the file, as FindAndHash and HashToString make it.
+
+    Args:
+        view: the file.
+        written: the ID that the file holds.
+        linked: what was other when it was written.
+    """
+    ranges = sorted((each.offset, each.end) for each in linked.zero)
+    digest = hashlib.sha256()
+    needle, at, last = written.encode(), 0, linked.end
+    with memoryview(linked.head) as front, memoryview(view.data) as data:
+        while at < last:
+            found = view.data.find(needle, at, last)
+            stop, behind = min([*(each for each in ranges if each[0] >= at), (last, last)])
+            if 0 <= found < stop:
+                stop, behind = found, found + len(needle)
+            for part in (front[at:stop], data[max(at, len(front)) : stop]):
+                with part:
+                    digest.update(part)
+            digest.update(bytes(max(0, behind - stop)))
+            at = max(behind, stop)
+    return base64.urlsafe_b64encode(digest.digest()[:15]).decode()

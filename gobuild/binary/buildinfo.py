@@ -1,0 +1,88 @@
+"""Go's build information, as the linker leaves it in every binary: a section comes in, a `BuildInfo` goes out.
+
+Source: src/debug/buildinfo/buildinfo.go and src/cmd/link/internal/ld/data.go. Only the format with inline strings is
+read, which Go writes since 1.18.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gobuild.binary.view import Malformed, View
+
+MAGIC = b"\xff Go buildinf:"
+HEADER = 32
+SENTINEL = 16
+"""Bytes of cmd/go's infoStart and infoEnd around the module information."""
+
+LIMIT = 1 << 20
+"""Bytes of either string; a Go toolchain's largest has 700, a program with many modules some ten thousand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildInfo:
+    """What a Go binary says of itself.
+
+    Attributes:
+        version: the toolchain that built it: VERSION's first line.
+        path: the main package: "cmd/go".
+        settings: the build settings by name: "GOOS", "-trimpath".
+        other: all other lines, of modules: "mod", "dep", "=>".
+    """
+
+    version: str
+    path: str
+    settings: Mapping[str, str]
+    other: tuple[str, ...] = ()
+
+
+def read(view: View, offset: int, size: int) -> BuildInfo:
+    """Reads a section with Go's build information.
+
+    Args:
+        view: the file.
+        offset: where __go_buildinfo or .go.buildinfo begins.
+        size: its bytes.
+
+    Raises:
+        Malformed: there is no such information, or not in this format.
+    """
+    view.check(offset, size, "the build information")
+    if size < HEADER or view.copy(offset, len(MAGIC), "the build information") != MAGIC:
+        raise Malformed("no Go build information where its section is")
+    _pointer, flags = view.copy(offset + len(MAGIC), 2, "the build information")
+    if not flags & 2:
+        raise Malformed("build information in the format of Go before 1.18")
+    version, at = _string(view, offset + HEADER, offset + size)
+    module, _ = _string(view, at, offset + size)
+    framed = len(module) > 2 * SENTINEL and module[-SENTINEL - 1 : -SENTINEL] == b"\n"
+    lines = module[SENTINEL:-SENTINEL].decode("utf-8", "replace").splitlines() if framed else []
+    fields = [line.split("\t", 1) for line in lines if "\t" in line]
+    settings = (value.partition("=")[::2] for key, value in fields if key == "build")
+    return BuildInfo(
+        version=version.decode("utf-8", "replace"),
+        path=next((value for key, value in fields if key == "path"), ""),
+        settings={key: _unquote(value) for key, value in settings},
+        other=tuple(line for line in lines if not line.startswith(("build\t", "path\t"))),
+    )
+
+
+def _string(view: View, at: int, end: int) -> tuple[bytes, int]:
+    """A string with its length in front, as encoding/binary's Uvarint; and the offset behind it."""
+    length = 0
+    for index, byte in enumerate(view.copy(at, min(10, end - at), "a string's length")):
+        length |= (byte & 0x7F) << (7 * index)
+        if byte < 0x80:
+            start = at + index + 1
+            if length > min(LIMIT, end - start):
+                break
+            return view.copy(start, length, "a string"), start + length
+    raise Malformed("a string of the build information leaves its section")
+
+
+def _unquote(value: str) -> str:
+    """Undoes strconv.Quote for the values cmd/go quotes; one that is not as JSON would have it stays as it is."""
+    try:
+        return str(json.loads(value)) if value.startswith('"') else value
+    except ValueError:
+        return value

@@ -1,0 +1,153 @@
+"""ELF, read with pyelftools: a `View` comes in, an `Elf` with what matters of a Go binary goes out.
+
+Every count is bounded before pyelftools loops over it, and whatever it makes of a damaged file becomes `Malformed`.
+ELF files carry no signature: what finds a changed byte in a linux binary is the last part of Go's build ID (`buildid`).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import islice, pairwise
+from typing import Any
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.dynamic import DynamicSegment
+from elftools.elf.elffile import ELFFile
+
+from gobuild.binary.view import Malformed, View
+
+HEADERS_LIMIT = 256
+"""Program headers, section headers and dynamic tags; Go's binaries have about ten, thirty and none."""
+
+
+C_SECTIONS = frozenset({".init", ".fini", ".init_array", ".fini_array", ".eh_frame", ".comment"})
+"""Sections that libc's start-up files and C objects bring into a program, and of which Go's own linker writes none (nor
+for -buildmode=pie, which has an interpreter too): src/cmd/link/internal/ld/elf.go, doelf."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """A PT_LOAD segment."""
+
+    address: int
+    memory: int
+    offset: int
+    size: int
+    writable: bool
+    executable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elf:
+    """What the headers of an ELF file say.
+
+    Attributes:
+        form: "64-bit little-endian".
+        machine, kind: as the ELF specification names them: "EM_X86_64", "ET_EXEC".
+        entry: the address of the first instruction.
+        interpreter: whether there is a PT_INTERP.
+        needed: the shared libraries of DT_NEEDED.
+        loads: what is loaded.
+        executable_stack: whether PT_GNU_STACK asks for one, or is missing.
+        sections: their names.
+        places: offset and size of each section that has bytes in the file.
+        buildinfo: those of .go.buildinfo; None without one.
+    """
+
+    form: str
+    machine: str
+    kind: str
+    entry: int
+    interpreter: bool
+    needed: tuple[str, ...]
+    loads: tuple[Load, ...]
+    executable_stack: bool
+    sections: frozenset[str]
+    places: Mapping[str, tuple[int, int]]
+    buildinfo: tuple[int, int] | None
+
+    @property
+    def c_linked(self) -> bool:
+        """Whether a C linker made the file, of Go's code and others'."""
+        return bool(self.sections & C_SECTIONS)
+
+
+def read(view: View) -> Elf:
+    """Reads a file's headers.
+
+    Raises:
+        Malformed: it is no ELF file, or a damaged one.
+    """
+    if view.data[:4] != b"\x7fELF":
+        raise Malformed(f"no ELF file: it begins with {view.data[:4].hex()}")
+    stream: Any = BytesIO(view.data) if isinstance(view.data, bytes) else view.data
+    stream.seek(0)
+    try:
+        return _read(ELFFile(stream))
+    except (ELFError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, AssertionError) as error:
+        # Tried on thousands of damaged files: pyelftools has its own errors, and lets Python's through as well.
+        raise Malformed(f"a damaged ELF file: {error}") from error
+
+
+def _read(elf: Any) -> Elf:
+    if max(elf.num_segments(), elf.num_sections()) > HEADERS_LIMIT:
+        raise Malformed("too many headers")
+    segments = list(elf.iter_segments())
+    sections = {section.name: section for section in elf.iter_sections()}
+    dynamic = [segment for segment in segments if isinstance(segment, DynamicSegment)]
+    tags: list[Any] = [tag for segment in dynamic for tag in islice(segment.iter_tags(), HEADERS_LIMIT)]
+    places = {name: (each["sh_offset"], each["sh_size"]) for name, each in sections.items() if _filled(each)}
+    stack = next((segment for segment in segments if segment["p_type"] == "PT_GNU_STACK"), None)
+    return Elf(
+        form=f"{elf.elfclass}-bit {'little' if elf.little_endian else 'big'}-endian",
+        machine=str(elf["e_machine"]),
+        kind=str(elf["e_type"]),
+        entry=elf["e_entry"],
+        interpreter=any(segment["p_type"] == "PT_INTERP" for segment in segments),
+        needed=tuple(tag.needed for tag in tags if tag.entry.d_tag == "DT_NEEDED"),
+        loads=tuple(_load(segment) for segment in segments if segment["p_type"] == "PT_LOAD"),
+        executable_stack=stack is None or bool(stack["p_flags"] & 1),
+        sections=frozenset(sections),
+        places=places,
+        buildinfo=places.get(".go.buildinfo"),
+    )
+
+
+def _filled(section: Any) -> bool:
+    return bool(section["sh_type"] != "SHT_NOBITS")
+
+
+def _load(segment: Any) -> Load:
+    return Load(
+        address=segment["p_vaddr"],
+        memory=segment["p_memsz"],
+        offset=segment["p_offset"],
+        size=segment["p_filesz"],
+        writable=bool(segment["p_flags"] & 2),
+        executable=bool(segment["p_flags"] & 1),
+    )
+
+
+def problems(elf: Elf, *, size: int) -> Iterator[str]:
+    """Everything that is wrong with a file's layout, one sentence each.
+
+    Args:
+        elf: what the file's headers say.
+        size: the file's bytes.
+    """
+    if elf.form != "64-bit little-endian":
+        yield elf.form
+    for load in elf.loads:
+        if load.offset + load.size > size:
+            yield f"the segment at {load.address:#x} ends beyond the file"
+        if load.size > load.memory:
+            yield f"the segment at {load.address:#x} has more bytes in the file than in memory"
+        if load.writable and load.executable:
+            yield f"the segment at {load.address:#x} is writable and executable"
+    for one, two in pairwise(elf.loads):
+        if two.address < one.address + one.memory:
+            yield f"the segments at {one.address:#x} and {two.address:#x} overlap"
+    if elf.executable_stack:
+        yield "asks for an executable stack"
+    if not any(load.executable and load.address <= elf.entry < load.address + load.memory for load in elf.loads):
+        yield f"the entry point {elf.entry:#x} is not in an executable segment"

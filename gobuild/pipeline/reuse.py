@@ -1,0 +1,224 @@
+"""Finished toolchains in the store: under which key, what is kept of them, and what comes back.
+
+A toolchain that was verified and packed goes in; its archives, byte for byte, and all that its manifest says come out.
+It neither builds nor delivers.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+from gobuild import package, store
+from gobuild.core import files, resources
+from gobuild.core.errors import ConfigError, PackageError
+from gobuild.core.model import Report, Toolchain
+from gobuild.core.settings import Settings
+from gobuild.package import manifest
+from gobuild.pipeline.plan import Plan
+from gobuild.pipeline.session import Prepared
+from gobuild.store import Entry, Store
+
+KIND = "toolchain"
+
+BUILDERS = {"auto": ("direct", "make.bash"), "make.bash": ("make.bash",), "direct": ("direct",), "both": ()}
+"""Whose toolchains answer to the setting; who wants both built wants to see them built."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A toolchain ready to be delivered.
+
+    Attributes:
+        toolchain: the toolchain; from the store, its folder is gone.
+        tree: the dirhash of its source before it was patched.
+        report: its checks, all passed.
+        packed: its archives.
+        pinned: whether its go.env keeps newer toolchains out.
+        run: what the run that built it measured of itself.
+        kept: when it was stored; empty where it was built just now.
+    """
+
+    toolchain: Toolchain
+    tree: str
+    report: Report
+    packed: tuple[Path, ...]
+    pinned: bool
+    run: dict[str, Any]
+    kept: str = ""
+
+
+def keys(prepared: Prepared, settings: Settings) -> dict[str, str]:
+    """The keys of a build, by the builder.
+
+    Everything that decides a byte of the archives is in them, and what the user says of the report: the source by its
+    digest or its origin's identity, the series with its reasons, the stamp, the flags, the target, the policy, the
+    toolchain that --bootstrap names, gobuild's own code. The machine is not: it decides no byte, and the manifest says
+    which one it was. Of wheels whose digest gobuild does not know beforehand the release stands for the file.
+    """
+    plan = prepared.plan
+    start = Path(settings.bootstrap).expanduser() / "bin/go" if settings.bootstrap else None
+    source = [file.sha256 for file in plan.release.files if file.kind == "source"]
+    parts = {
+        "gobuild": ourselves(),
+        "release": str(plan.release.version),
+        "source": source or prepared.reached.catalog.identity,
+        "stamp": plan.stamp,
+        "target": str(plan.target),
+        "profile": [plan.profile.name, plan.profile.cgo, plan.profile.ldflags],
+        "series": [[each.name, each.reason, each.sha256, each.direct] for each in prepared.patches],
+        "absent": [[each.name, each.reason, each.evidence] for each in prepared.absent],
+        "policy": Path(settings.policy).expanduser().read_text(encoding="utf-8") if settings.policy else "",
+        "bootstrap": files.sha256(start) if start and start.is_file() else "",
+    }
+    return {name: store.key(builder=name, **parts) for name in BUILDERS["auto"]}
+
+
+DECIDING = ("binary", "build", "codesign", "core", "data", "fetch", "package", "patch", "pipeline", "store", "verify")
+"""The folders of gobuild that decide a byte of a toolchain or a word of its report; the others do not."""
+
+ADDED = ("gowrap",)
+"""The folders of templates/ that go into toolchains."""
+
+LIBRARIES = ("ast-grep-py", "unidiff", "pyelftools", "capstone", "asn1crypto", "cryptography")
+"""The libraries that edit source, or read what is checked."""
+
+
+@cache
+def ourselves() -> str:
+    """Gobuild's version, those of the libraries that decide anything, and the dirhash of its own files that do.
+
+    Once a process: what it runs is what it has loaded.
+    """
+    versions = ", ".join(f"{name} {installed(name)}" for name in ("gobuild", *LIBRARIES))
+    return f"{versions}, {fingerprint(resources.PACKAGE, resources.folder('templates'))}"
+
+
+def fingerprint(package: Path, templates: Path) -> str:
+    """The dirhashes of what decides bytes and reports, in gobuild's own folder and in that of its templates."""
+    parts = [package / name for name in DECIDING]
+    added = [templates / name for name in ADDED]
+    return f"{files.dirhash(package, _names(package, parts))}, {files.dirhash(templates, _names(templates, added))}"
+
+
+def _names(root: Path, parts: Iterable[Path]) -> list[str]:
+    found = [path for part in parts for path in (part, *part.rglob("*")) if path.is_file()]
+    return [path.relative_to(root).as_posix() for path in found if "__pycache__" not in path.parts]
+
+
+def keep(kept: Store, prepared: Prepared, settings: Settings, done: Finished) -> None:
+    """Stores a toolchain. That it cannot be stored is told, and no reason to fail."""
+    facts = {
+        "stamp": prepared.plan.stamp,
+        "target": str(prepared.plan.target),
+        "state": manifest.state(_nowhere(done.toolchain), done.tree, prepared.plan.job),
+        "checks": manifest.told(done.report),
+        "pinned": done.pinned,
+        "run": done.run,
+    }
+    packed = {path.name: path for path in done.packed}
+    # Linked, not copied: distpack never writes into an archive of its, it makes another.
+    kept.put(KIND, keys(prepared, settings)[done.toolchain.builder], packed, facts, link=True)
+
+
+def _nowhere(toolchain: Toolchain) -> Toolchain:
+    """The same without the folders that say something of this machine alone."""
+    bootstrap = replace(toolchain.bootstrap, goroot=Path(toolchain.bootstrap.goroot.name))
+    toolchain = replace(toolchain, bootstrap=bootstrap)
+    return _from(toolchain, "") if toolchain.source.source.kind == "local" else toolchain
+
+
+def _from(toolchain: Toolchain, location: str) -> Toolchain:
+    source = replace(toolchain.source.source, location=location)
+    return replace(toolchain, source=replace(toolchain.source, source=source))
+
+
+def refuse_another(kept: Store, prepared: Prepared, settings: Settings) -> None:
+    """Refuses a build whose version another one has already: go's build cache would take one compiler for the other.
+
+    With {id} in the suffix no two have the same.
+
+    Raises:
+        ConfigError: dist/, the work folder or the store know another.
+    """
+    plan, identity = prepared.plan, prepared.reached.catalog.identity
+    if not settings.suffix or "{id}" in settings.suffix:
+        return
+    kind = {"": "archive", "wheel": "wheel"}.get(identity) or ("git" if identity.startswith("git:") else "local")
+    ours = (
+        str(plan.release.version),
+        (kind, identity if kind in ("git", "local") else ""),
+        sorted((each.name, each.sha256) for each in prepared.patches),
+        [plan.profile.name, plan.profile.cgo, plan.profile.ldflags],
+    )
+    for place, document in _known(kept, plan):
+        if manifest.decides(document) != ours:
+            raise ConfigError(
+                f"{place} has another build that calls itself {plan.stamp}",
+                f"--suffix {settings.suffix}.{{id}}, which changes with what is built; or remove the other one",
+            )
+
+
+def _known(kept: Store, plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The builds of this stamp and target that can be seen from here, each with the name of its place."""
+    with suppress(PackageError, OSError):
+        yield str(plan.dist), manifest.read(plan.manifest)
+    with suppress(PackageError, OSError):
+        yield str(plan.job), _document(*manifest.recall(plan.state))
+    for held in store.entries(kept.folder):
+        facts = held.entry.facts
+        if (held.entry.kind, facts.get("stamp"), facts.get("target")) == (KIND, plan.stamp, str(plan.target)):
+            with suppress(PackageError, KeyError, TypeError):
+                yield f"the store ({kept.folder.root})", _document(*manifest.toolchain_of(facts["state"], plan.job))
+
+
+def _document(toolchain: Toolchain, tree: str) -> dict[str, Any]:
+    return manifest.outer(toolchain, Report(checks=()), (), tree=tree, run={})
+
+
+def recall(kept: Store, prepared: Prepared, settings: Settings, into: Path) -> Finished | None:
+    """What the store has for a build, its archives placed in a folder; None where it has nothing.
+
+    Args:
+        kept: the store. Every digest is checked before anything is believed.
+        prepared: the build.
+        settings: says which builder will do.
+        into: gets the archives.
+    """
+    of, builders = keys(prepared, settings), BUILDERS[settings.builder]
+    if settings.bootstrap and settings.builder == "auto":
+        builders = BUILDERS["make.bash"]  # as in `Making`: the word says what to start from
+    found = (kept.get(KIND, of[builder]) for builder in builders)
+    entry = next((each for each in found if each), None)
+    return _finished(kept, entry, prepared, settings, into) if entry else None
+
+
+def _finished(kept: Store, entry: Entry, prepared: Prepared, settings: Settings, into: Path) -> Finished | None:
+    plan, facts = prepared.plan, entry.facts
+    names = package.names(plan.stamp, plan.target.dashed)
+    try:
+        toolchain, tree = manifest.toolchain_of(facts["state"], plan.job)
+        report, pinned, run = manifest.report_of(facts["checks"]), bool(facts["pinned"]), dict(facts["run"])
+        if set(entry.files) != set(names) or not report.ok:
+            raise PackageError("its files or its checks are not a finished toolchain's")
+        if (toolchain.source.stamp, toolchain.target) != (plan.stamp, plan.target):
+            raise PackageError("it is another toolchain")
+    except (PackageError, KeyError, TypeError, ValueError) as error:
+        kept.say(f"the store's toolchain {entry.key[:12]} cannot be used: {getattr(error, 'reason', error)}")
+        return None
+    if toolchain.source.source.kind == "local":
+        toolchain = _from(toolchain, str(Path(settings.source).expanduser().resolve()))
+    for name in names:
+        kept.place(entry, name, into / name)
+    return Finished(
+        toolchain=toolchain,
+        tree=tree,
+        report=report,
+        packed=tuple(into / name for name in names),
+        pinned=pinned,
+        run=run,
+        kept=entry.made,
+    )

@@ -1,0 +1,135 @@
+"""What every run begins with: settings, a console and a runner come in; what would be done, and to what, goes out.
+
+It asks the release index and changes nothing; doing it is the pipeline's.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from gobuild import fetch, patch, publish, verify
+from gobuild.core.console import Console
+from gobuild.core.errors import ConfigError, ResolveError
+from gobuild.core.model import Catalog, Outcome, Release, Target
+from gobuild.core.process import Runner, run
+from gobuild.core.settings import Settings
+from gobuild.pipeline import plan as planning
+from gobuild.pipeline.plan import Plan
+from gobuild.resolve import FIRST, resolve
+
+OLDEST = FIRST
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What every run has.
+
+    Attributes:
+        settings: what was asked for.
+        console: where to speak.
+        run: starts processes.
+    """
+
+    settings: Settings
+    console: Console = field(default_factory=Console)
+    run: Runner = run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What is known once the release is resolved, before anything is fetched."""
+
+    plan: Plan
+    reached: fetch.Reached
+    patches: tuple[patch.Patch, ...]
+    absent: tuple[Outcome, ...] = ()
+
+
+def prepare(session: Session, *, delivered: bool = True, reached: fetch.Reached | None = None) -> Prepared:
+    """Resolves the release and lays out the build. Asks the release index, changes nothing.
+
+    Args:
+        session: what was asked for.
+        delivered: whether anybody will get the toolchain: if so, it must not call itself what it is not.
+        reached: which origin has answered for the same source and the same word for Go, where one was asked already.
+
+    Raises:
+        ConfigError, ResolveError, FetchError, PatchError: as the stages do.
+    """
+    settings, console = session.settings, session.console
+    verify.load_policy(settings.policy)  # one that cannot be used is refused before any work
+    series = patch.series(settings.series)
+    reached = reached or fetch.first_reachable(
+        fetch.origins(settings, run=session.run, console=console), fallback=not settings.no_fallback
+    )
+    try:
+        release = resolve(settings.go, reached.catalog, known=fetch.known_versions())
+    except ResolveError as error:
+        raise reached.explain(error) from None
+    if announcement := reached.announce(release):
+        console.warn(announcement)
+    _refuse(settings, release, reached.catalog, delivered=delivered)
+    patches = series.select(release.version, settings.for_target, settings.profile, settings.extras)
+    stamp = patch.stamp(
+        release.version,
+        suffix=settings.suffix,
+        identity=reached.catalog.identity,
+        patches=patches,
+        profile=settings.by_profile,
+    )
+    plan = planning.plan(
+        settings,
+        release,
+        host=Target.host(),
+        stamp=stamp,
+        patches=tuple(each.name for each in patches),
+        formula=f"{publish.formula_name(settings.name, release.version)}.rb",
+    )
+    return Prepared(plan=plan, reached=reached, patches=patches, absent=series.absent(release.version))
+
+
+def prepare_each(session: Session, lines: Iterable[str], targets: Iterable[str]) -> Iterator[tuple[Settings, Prepared]]:
+    """What would be done for each of some lines of Go and each of some targets, a line after the other.
+
+    Args:
+        session: says everything else; the index is asked once a line.
+        lines: words that the setting go takes.
+        targets: words that the setting target takes.
+
+    Yields:
+        The settings that ask for this very release and target, and what they come to.
+
+    Raises:
+        GobuildError: as `prepare`, at the first that cannot be built.
+    """
+    targets = tuple(targets)
+    for line in lines:
+        reached = None
+        for target in targets:
+            settings = replace(session.settings, go=line, target=target)
+            prepared = prepare(replace(session, settings=settings), reached=reached)
+            reached = prepared.reached
+            yield replace(settings, go=str(prepared.plan.release.version)), prepared
+
+
+def _refuse(settings: Settings, release: Release, catalog: Catalog, *, delivered: bool) -> None:
+    """Refuses what could only fail later, or deceive.
+
+    Raises:
+        ConfigError: a Go too old, a source of somebody's own that would call itself as upstream's, or a folder whose
+            path would end up in every program.
+    """
+    for folder in (settings.work.absolute(), settings.cache.absolute()):
+        # -trimpath is a list "FROM=>TO;FROM=>TO" (cmd/internal/objabi's ApplyRewrites), and nothing is quoted in it.
+        if ";" in str(folder) or "=>" in str(folder):
+            raise ConfigError(f"Go's -trimpath cannot cope with the path {folder}", "folders without ; and => in them")
+        if ":" in str(folder):  # GOPATH is a list; Finder shows such a name with a slash
+            raise ConfigError(f"Go takes the path {folder} for several", "--work and --cache without : in them")
+    if release.version.pep440 < OLDEST.pep440:
+        raise ConfigError(
+            f"{release.version.tag} is older than {OLDEST}, which first had distpack and go.env", "a newer --go"
+        )
+    if delivered and not settings.suffix and catalog.identity not in ("", "wheel"):
+        raise ConfigError(
+            "a source of your own needs a suffix: without one it would call itself as upstream's release",
+            "--suffix, such as acme.1.{id}",
+        )

@@ -1,0 +1,167 @@
+"""A series over many versions: words for versions come in, the sources are had, the matrix of the series goes out.
+
+Sources stay unpacked in the cache (`sources/`), so that a second look takes seconds; a folder of the user's is copied
+aside for the time it is looked at. Nothing is written into any of them. This module puts fetch and patch together, as
+`gobuild.pipeline` does for a build.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from gobuild import fetch, patch
+from gobuild.core import files
+from gobuild.core.errors import ConfigError, ResolveError, disk_full_is_ours
+from gobuild.core.model import Catalog, GoVersion, Release
+from gobuild.pipeline.session import OLDEST, Session
+from gobuild.resolve import resolve
+
+ALL = "all"
+"""The request for the newest release of every line that gobuild builds."""
+
+ROOM = 200 << 20
+"""Bytes that one unpacked source needs; measured: 1.22.10 has 130 MB."""
+
+_MARK = "source.json"
+
+
+def status(session: Session) -> patch.Matrix:
+    """The state of every patch of a series on every version asked for.
+
+    Args:
+        session: its settings say which series, versions (`releases` explains the words), origin, target and profile.
+
+    Raises:
+        ConfigError, ResolveError, FetchError, PatchError: the words, the sources or the series cannot be used. A patch
+            that conflicts is no error here.
+    """
+    settings = session.settings
+    series = patch.series(settings.series)
+    series.require(settings.extras)
+    with sources(session) as trees:
+        return patch.status(series, trees, target=settings.for_target, profile=settings.profile, extra=settings.extras)
+
+
+def releases(request: str, catalog: Catalog) -> tuple[Release, ...]:
+    """The releases that a request for several means, oldest first.
+
+    Args:
+        request: what `resolve` takes, several with commas between them; "1.21..1.27" for the newest release of each of
+            these lines; or "all".
+        catalog: what the origin has.
+
+    Raises:
+        ConfigError: the request is none of those.
+        ResolveError: the catalog lacks one of them.
+    """
+    words = [word for item in request.split(",") for word in _lines(item.strip(), catalog)]
+    found = [resolve(word, catalog, known=fetch.known_versions()) for word in words]
+    return tuple(sorted({release.version: release for release in found}.values(), key=lambda each: each.version))
+
+
+def _lines(item: str, catalog: Catalog) -> list[str]:
+    """The lines of a range, or the word itself."""
+    if item == ALL:
+        stable = {each.version.line: each.version for each in catalog.releases if each.version.stable}
+        lines = [line for line, version in stable.items() if version >= OLDEST]
+        if not lines:
+            raise ResolveError(
+                f"{catalog.origin} has no release from Go {OLDEST.line} on", "the version itself, by --go"
+            )
+        return lines
+    first, dots, last = item.partition("..")
+    if not dots:
+        return [item]
+    one, two = GoVersion.parse(first), GoVersion.parse(last)
+    if str(one) != one.line or str(two) != two.line or one.major != two.major or one > two:
+        raise ConfigError(f"{item!r} is no range of Go's lines", "two lines, the older one first: 1.21..1.27")
+    return [f"{one.major}.{minor}" for minor in range(one.minor, two.minor + 1)]
+
+
+@contextmanager
+def sources(session: Session) -> Iterator[Mapping[GoVersion, Path]]:
+    """The unpatched sources of the versions that the settings ask for.
+
+    Yields:
+        The folder of each. They are the cache's: whoever wants to change one copies it.
+
+    Raises:
+        ConfigError, ResolveError, FetchError, UnsafeArchive, DiskFull: one of them cannot be had.
+    """
+    settings, console = session.settings, session.console
+    reached = fetch.first_reachable(
+        fetch.origins(settings, run=session.run, console=console), fallback=not settings.no_fallback
+    )
+    try:
+        wanted = releases(settings.go, reached.catalog)
+    except ResolveError as error:
+        raise reached.explain(error) from None
+    if announcement := _announcement(reached, wanted):
+        console.warn(announcement)
+    with tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
+        found = {}
+        for release in wanted:
+            name = _name(release, reached.catalog.identity)
+            place = settings.cache.absolute() / "sources" / name if name else Path(scratch) / release.version.tag
+            found[release.version] = _source(session, reached, release, place)
+        yield found
+
+
+def _announcement(reached: fetch.Reached, wanted: tuple[Release, ...]) -> str:
+    """The line that tells of a second choice, for all of them together."""
+    lines = [line for release in wanted if (line := reached.announce(release))]
+    if len(lines) < 2:
+        return "".join(lines)
+    rest = (f"{each.version}" + (f" ({each.newer} is newer)" if each.newer else "") for each in wanted[1:])
+    return f"{lines[0]}; likewise {', '.join(rest)}"
+
+
+def _name(release: Release, identity: str) -> str:
+    """What a source is called in the cache, by what tells it from others of its version; "" for what is not kept."""
+    if identity.startswith("h1:"):
+        return ""  # a folder that somebody edits: each edit would leave a copy behind
+    digests = (file.sha256 for file in release.files if file.kind == "source")
+    return f"{release.version.tag}.{(identity or next(digests, 'archive')).replace(':', '-')[:20]}"
+
+
+def _source(session: Session, reached: fetch.Reached, release: Release, place: Path) -> Path:
+    """An unpacked source in the cache, fetched where it is not there or was changed."""
+    console, doing = session.console, f"unpacking the source of {release.version.tag}"
+    root = place / "go"
+    with files.alone(place.with_name(f".{place.name}.lock"), doing, waiting=console.say):
+        if not _whole(place):
+            if place.exists():
+                console.warn(f"the source in {place} was changed: it is unpacked again")
+            files.room(place, ROOM, doing)
+            console.say(doing, style="dim")
+            with disk_full_is_ours(doing), files.whole(place) as temporary:
+                reached.source(release, temporary / "go")
+                files.write(temporary / _MARK, json.dumps({"files": _fingerprint(temporary / "go")}))
+    return root
+
+
+def _whole(place: Path) -> bool:
+    try:
+        return bool(json.loads((place / _MARK).read_bytes())["files"] == _fingerprint(place / "go"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _fingerprint(root: Path) -> str:
+    """A digest of every file's name, size and time: an edit shows in it, and it costs no reading."""
+    lines = []
+    folders = [str(root)]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                else:
+                    facts = entry.stat(follow_symlinks=False)
+                    name = entry.path[len(str(root)) :]
+                    lines.append(f"{name} {facts.st_mode} {facts.st_size} {facts.st_mtime_ns}\n")
+    return hashlib.sha256("".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()

@@ -1,0 +1,30 @@
+"""Whom a receiver trusts: a public key comes in by its file; `gobuild.publish.signing` checks signatures with it."""
+
+from pathlib import Path
+
+from gobuild.core.errors import ConfigError
+from gobuild.core.process import Runner
+from gobuild.publish import minisign
+from gobuild.publish.signing import ByGnupg, ByMinisign, Trust
+
+_ARMOR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
+
+
+def trust(key: Path | None, run: Runner) -> Trust:
+    """Reads a public key.
+
+    Raises:
+        ConfigError: there is none, or it is of no kind that gobuild knows: without a key nothing can be trusted.
+    """
+    if key is None:
+        raise ConfigError(
+            "nothing is verified without the publisher's public key",
+            "--key minisign.pub, from somewhere else than the tree itself",
+        )
+    try:
+        text = key.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the public key {key} cannot be read", "a file such as minisign.pub") from error
+    if _ARMOR in text:
+        return ByGnupg(armored=text, run=run)
+    return ByMinisign(key=minisign.public_key(text))

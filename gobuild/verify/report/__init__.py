@@ -1,0 +1,74 @@
+"""report: the checks of verify come in, a document for people or for other programs goes out.
+
+Four kinds: gobuild's own JSON (`schema.json` beside this file describes it), SARIF 2.1.0 for code scanning, JUnit's
+XML for CI, and a page of HTML that needs no other file. All say the same: what failed, what a policy lets fail, what
+was skipped and why. Two runs with equal checks give equal bytes: there is no time in any of them. What it does not
+do: it judges nothing, and knows no stage.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from gobuild.core import files
+from gobuild.core.errors import ConfigError
+from gobuild.core.model import Report
+from gobuild.core.printable import visible
+from gobuild.verify.report.document import document, text
+from gobuild.verify.report.junit import junit
+from gobuild.verify.report.page import page
+from gobuild.verify.report.sarif import sarif
+
+__all__ = ["KINDS", "document", "kind_of", "shown", "text", "write"]
+
+KINDS: dict[str, Callable[[Report, str], str]] = {".json": text, ".sarif": sarif, ".xml": junit, ".html": page}
+"""The kinds of report by the end of the file's name."""
+
+
+def kind_of(path: Path) -> str:
+    """The kind of report that a file's name asks for; "x.sarif.json" is SARIF, as code scanning names it.
+
+    Raises:
+        ConfigError: none does.
+    """
+    if path.name.endswith(".sarif.json"):
+        return ".sarif"
+    if path.suffix not in KINDS or path.name == path.suffix:
+        raise ConfigError(f"{path} is no name for a report", "a file that ends in " + ", ".join(KINDS))
+    if path.is_dir():
+        raise ConfigError(f"the report {path} is a folder", "the name of a file in it")
+    return path.suffix
+
+
+def write(report: Report, paths: Sequence[Path], *, of: str) -> None:
+    """Writes a report to files, each at once.
+
+    Args:
+        report: what was checked.
+        paths: the files; the end of each name says what kind it is.
+        of: what was verified, as the user named it.
+
+    Raises:
+        ConfigError: a name that asks for no kind of report.
+    """
+    harmless = shown(report)
+    made = [(path, KINDS[kind_of(path)](harmless, visible(of))) for path in paths]
+    for path, content in made:
+        files.write(path, content)
+
+
+def shown(report: Report) -> Report:
+    """The same checks, with nothing in their texts that could do more than be read."""
+    return Report(
+        checks=tuple(
+            replace(
+                check,
+                subject=visible(check.subject),
+                name=visible(check.name),
+                seen=visible(check.seen, lines=True),
+                expected=visible(check.expected, lines=True),
+                reason=visible(check.reason),
+            )
+            for check in report.checks
+        )
+    )

@@ -1,0 +1,52 @@
+"""JUnit's XML, for CI: a report comes in, a suite for each file with a case for each check goes out.
+
+The format has no schema of its own; this is what Jenkins, GitLab and their like read: testsuites, testsuite,
+testcase, failure, skipped. It knows no warning, so a failure that a policy allows is a skipped case that says so.
+"""
+
+import xml.etree.ElementTree as ET
+from itertools import groupby
+
+from gobuild.core.model import Check, Report, Verdict
+
+
+def junit(report: Report, of: str) -> str:
+    """The report as JUnit's XML.
+
+    Args:
+        report: what was checked; its texts must hold no control characters, which XML 1.0 cannot carry.
+        of: what was verified, as the user named it.
+    """
+    root = ET.Element("testsuites", {"name": f"gobuild verify {of}"} | _counts(report.checks))
+    for subject, checks in groupby(sorted(report.checks, key=_subject), _subject):
+        cases = tuple(checks)
+        suite = ET.SubElement(root, "testsuite", {"name": subject} | _counts(cases))
+        for check in cases:
+            _case(suite, check)
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=False).join(
+        ('<?xml version="1.0" encoding="UTF-8"?>\n', "\n")
+    )
+
+
+def _subject(check: Check) -> str:
+    return check.subject
+
+
+def _counts(checks: tuple[Check, ...]) -> dict[str, str]:
+    failures = sum(check.verdict is Verdict.FAILED and not check.allowed for check in checks)
+    skipped = sum(check.verdict is Verdict.SKIPPED or check.allowed for check in checks)
+    return {"tests": str(len(checks)), "failures": str(failures), "errors": "0", "skipped": str(skipped)}
+
+
+def _case(suite: ET.Element, check: Check) -> None:
+    case = ET.SubElement(suite, "testcase", {"classname": check.subject, "name": check.name})
+    said = f"{check.seen}; expected: {check.expected}" if check.expected else check.seen
+    if check.allowed:
+        ET.SubElement(case, "skipped", {"message": f"FAILED, allowed by policy ({check.reason}): {said}"})
+    elif check.verdict is Verdict.FAILED:
+        ET.SubElement(case, "failure", {"message": said, "type": check.name}).text = said
+    elif check.verdict is Verdict.SKIPPED:
+        ET.SubElement(case, "skipped", {"message": said})
+    else:
+        ET.SubElement(case, "system-out").text = said

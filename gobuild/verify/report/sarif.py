@@ -1,0 +1,95 @@
+"""SARIF 2.1.0 (OASIS), for code scanning: a report comes in, a log with one run goes out.
+
+A result is a check that failed. What a policy lets fail is a warning, and where the policy turned the check off the
+result is suppressed with the policy's reason, so that a viewer shows it as dismissed. Passed checks are left out,
+since viewers show every result as an alert; what was skipped is a notification of the run.
+"""
+
+import hashlib
+import json
+import re
+from importlib.metadata import version
+from typing import Any
+from urllib.parse import quote
+
+from gobuild.core.model import Check, Report, Severity, Verdict
+from gobuild.verify import checklist
+
+LEVELS = {Severity.ERROR: "error", Severity.WARN: "warning", Severity.OFF: "note"}
+
+
+def sarif(report: Report, of: str) -> str:
+    """The report as SARIF.
+
+    Args:
+        report: what was checked.
+        of: what was verified, as the user named it.
+    """
+    wrong = [check for check in report.checks if check.verdict is Verdict.FAILED]
+    skipped = [check for check in report.checks if check.verdict is Verdict.SKIPPED]
+    rules = list(dict.fromkeys(check.name for check in wrong))
+    run = {
+        "tool": {
+            "driver": {
+                "name": "gobuild",
+                "version": version("gobuild"),
+                "rules": [_rule(name) for name in rules],
+            }
+        },
+        "automationDetails": {"id": "gobuild verify/", "description": {"text": f"gobuild verify {of}"}},
+        "invocations": [
+            {
+                "executionSuccessful": True,
+                "exitCode": 0 if report.ok else 8,
+                "toolExecutionNotifications": [_skipped(check) for check in skipped],
+            }
+        ],
+        "results": [_result(check, rules.index(check.name)) for check in wrong],
+        "columnKind": "unicodeCodePoints",
+    }
+    log = {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}
+    return json.dumps(log, indent=2, ensure_ascii=False) + "\n"
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "check"
+
+
+def _rule(name: str) -> dict[str, Any]:
+    said = checklist.says(name)
+    return {
+        "id": _slug(name),
+        "name": name,
+        "shortDescription": {"text": name},
+        "fullDescription": {"text": f"{said}."},
+        "defaultConfiguration": {"level": "error"},
+    }
+
+
+def _result(check: Check, index: int) -> dict[str, Any]:
+    expected = f"; expected: {check.expected}" if check.expected else ""
+    allowed = f" (allowed by policy: {check.reason})" if check.allowed else ""
+    result = {
+        "ruleId": _slug(check.name),
+        "ruleIndex": index,
+        "kind": "fail",
+        "level": LEVELS[check.severity],
+        "message": {"text": f"{check.subject}: {check.name}: {check.seen}{expected}{allowed}"},
+        "locations": [
+            {
+                "physicalLocation": {
+                    # A binary has no lines; viewers that sort alerts by place want one.
+                    "artifactLocation": {"uri": quote(check.subject), "uriBaseId": "VERIFIED"},
+                    "region": {"startLine": 1},
+                }
+            }
+        ],
+        "partialFingerprints": {"gobuild/v1": hashlib.sha256(f"{check.subject}\n{check.name}".encode()).hexdigest()},
+    }
+    if check.severity is Severity.OFF:
+        result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": check.reason}]
+    return result
+
+
+def _skipped(check: Check) -> dict[str, Any]:
+    return {"level": "note", "message": {"text": f"{check.subject}: {check.name}: skipped: {check.seen}"}}
