@@ -14,7 +14,7 @@ from invoke.program import Program
 from invoke.util import yaml
 
 from gobuild.core.errors import ConfigError
-from gobuild.core.printable import visible
+from gobuild.core.printable import printable
 from gobuild.tasks import ns
 from gobuild.tasks.boundary import one_message
 
@@ -52,7 +52,7 @@ def _checked(load: Callable[[PathLike[Any]], object], path: PathLike[Any]) -> di
         found = load(path) or {}
     except (ValueError, yaml.YAMLError) as error:  # bytes that are no UTF-8, no JSON; no YAML
         said = " ".join(str(error).split())
-        raise ConfigError(f"the configuration {path} cannot be read: {visible(said)}", hint) from error
+        raise ConfigError(f"the configuration {path} cannot be read: {printable(said)}", hint) from error
     if not isinstance(found, dict):
         raise ConfigError(f"the configuration {path} is a {type(found).__name__}, not keys and values", hint)
     if found.get("gobuild") is None:

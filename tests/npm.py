@@ -20,7 +20,7 @@ def installed(data: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not folder.is_dir():
-            with files.whole(folder) as temporary:
+            with files.atomic_write(folder) as temporary:
                 shutil.copytree(data, temporary)
                 words = ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock", "--silent"]
                 subprocess.run([npm, *words], cwd=temporary, check=True, timeout=300)

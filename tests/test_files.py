@@ -34,7 +34,7 @@ def test_whole_leaves_the_old_file_when_the_block_fails(tmp_path: Path) -> None:
     path.write_text("old")
 
     def interrupted() -> None:
-        with files.whole(path) as temporary:
+        with files.atomic_write(path) as temporary:
             temporary.write_text("new")
             raise KeyboardInterrupt
 
@@ -42,7 +42,7 @@ def test_whole_leaves_the_old_file_when_the_block_fails(tmp_path: Path) -> None:
         interrupted()
     assert path.read_text() == "old"
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
-    with files.whole(path) as temporary:
+    with files.atomic_write(path) as temporary:
         temporary.write_text("new")
     assert path.read_text() == "new"
 
@@ -67,23 +67,26 @@ def test_remove_does_not_follow_a_link(tmp_path: Path) -> None:
 def test_a_second_process_is_told_who_is_busy(tmp_path: Path) -> None:
     program = (
         "from gobuild import files; from pathlib import Path\n"
-        f"with files.alone(Path({str(tmp_path / 'lock')!r}), 'x'): print('in', flush=True); input()"
+        f"with files.exclusive_lock(Path({str(tmp_path / 'lock')!r}), 'x'): print('in', flush=True); input()"
     )
     other = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert other.stdout
     assert other.stdout.readline() == "in\n"
-    with pytest.raises(Busy, match="another gobuild is building it"), files.alone(tmp_path / "lock", "building it"):
+    with (
+        pytest.raises(Busy, match="another gobuild is building it"),
+        files.exclusive_lock(tmp_path / "lock", "building it"),
+    ):
         pass
     other.kill()
     other.communicate()
-    with files.alone(tmp_path / "lock", "building it"):
+    with files.exclusive_lock(tmp_path / "lock", "building it"):
         pass
 
 
 def test_room_refuses_what_would_not_fit(tmp_path: Path) -> None:
-    files.room(tmp_path / "not/there/yet", 1, "a byte")
+    files.require_room(tmp_path / "not/there/yet", 1, "a byte")
     with pytest.raises(DiskFull, match="needs about"):
-        files.room(tmp_path / "not/there/yet", 1 << 60, "an exabyte")
+        files.require_room(tmp_path / "not/there/yet", 1 << 60, "an exabyte")
 
 
 def test_no_space_becomes_disk_full_and_nothing_else_does() -> None:

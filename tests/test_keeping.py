@@ -34,8 +34,8 @@ from gobuild.core.process import Result
 from gobuild.core.settings import Settings
 from gobuild.package import manifest
 from gobuild.pipeline import reuse
-from gobuild.pipeline.compilation import Made, Making
-from gobuild.pipeline.reuse import Finished
+from gobuild.pipeline.compilation import Compilation, Compiled
+from gobuild.pipeline.reuse import VerifiedToolchain
 from gobuild.pipeline.session import Prepared, Session, prepare
 from gobuild.pipeline.timing import Clock
 from gobuild.store import Entry, Store
@@ -50,7 +50,7 @@ def session(tmp_path: Path, toy_tree: Path, bootstrap: Path) -> Session:
     return Session(settings=settings, console=Console(stream=io.StringIO()))
 
 
-def _finished(prepared: Prepared, folder: Path, builder: str = "make.bash") -> Finished:
+def _finished(prepared: Prepared, folder: Path, builder: str = "make.bash") -> VerifiedToolchain:
     plan, folder = prepared.plan, folder / builder
     folder.mkdir(exist_ok=True)
     source = Source(
@@ -69,7 +69,7 @@ def _finished(prepared: Prepared, folder: Path, builder: str = "make.bash") -> F
         Check(subject="bin/go", name="format", verdict=Verdict.OK, seen="arm64"),
         Check(subject="probe", name="run", verdict=Verdict.SKIPPED, seen="not here", reason="ours"),
     )
-    return Finished(
+    return VerifiedToolchain(
         toolchain=toolchain, tree="h1:x", report=Report(checks=checks), packed=tuple(packed), pinned=True,
         run={"seconds": {"build": 1.5}},
     )  # fmt: skip
@@ -79,7 +79,7 @@ def test_what_comes_back_is_what_went_in(session: Session, tmp_path: Path) -> No
     prepared, store = prepare(session), Store.open(tmp_path / "store", say=print)
     assert reuse.recall(store, prepared, session.settings, tmp_path / "none") is None
     done = _finished(prepared, tmp_path)
-    reuse.keep(store, prepared, session.settings, done)
+    reuse.put(store, prepared, session.settings, done)
     again = reuse.recall(Store.open(tmp_path / "store", say=print), prepared, session.settings, tmp_path / "back")
     assert again is not None
     assert again.kept
@@ -98,7 +98,7 @@ def test_no_folder_of_this_machine_gets_into_a_store_that_is_shared(session: Ses
     made = replace(
         done.toolchain, source=replace(done.toolchain.source, source=source), packer=prepared.plan.tools / "distpack"
     )
-    reuse.keep(store, prepared, session.settings, replace(done, toolchain=made))
+    reuse.put(store, prepared, session.settings, replace(done, toolchain=made))
     stored = [path for path in (*shared.rglob("*"), *(tmp_path / "store").rglob("*")) if path.is_file()]
     assert len(stored) > len(done.packed)
     for path in stored:
@@ -124,7 +124,7 @@ def test_a_stamp_that_another_build_has_is_refused_before_any_work(
     elif place == "work":
         manifest.keep(done.toolchain, "h1:x", plan.state)
     else:
-        reuse.keep(store, prepared, session.settings, done)
+        reuse.put(store, prepared, session.settings, done)
     reuse.refuse_another(store, prepared, session.settings)  # the same build may be made again
     (toy_tree / "src/new.go").write_text("package new\n")
     with pytest.raises(ConfigError, match=r"another build that calls itself go1\.22\.10-toy") as caught:
@@ -174,14 +174,14 @@ def test_every_folder_is_in_the_key_or_known_to_decide_nothing() -> None:
 def test_another_version_of_a_library_that_edits_or_reads_is_another_key(
     library: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, installed = reuse.ourselves.__wrapped__(), importlib.metadata.version
+    first, installed = reuse.code_fingerprint.__wrapped__(), importlib.metadata.version
     monkeypatch.setattr(reuse, "installed", lambda name: "0" if name == library else installed(name))
-    assert reuse.ourselves.__wrapped__() != first
+    assert reuse.code_fingerprint.__wrapped__() != first
 
 
 def test_who_names_a_builder_gets_its_work(session: Session, tmp_path: Path) -> None:
     prepared, store = prepare(session), Store.open(tmp_path / "store", say=print)
-    reuse.keep(store, prepared, session.settings, _finished(prepared, tmp_path, "make.bash"))
+    reuse.put(store, prepared, session.settings, _finished(prepared, tmp_path, "make.bash"))
     found = {
         builder: reuse.recall(store, prepared, replace(session.settings, builder=builder), tmp_path / f"b-{builder}")
         for builder in ("auto", "make.bash", "direct", "both")
@@ -191,25 +191,25 @@ def test_who_names_a_builder_gets_its_work(session: Session, tmp_path: Path) -> 
 
 def test_who_says_what_to_start_from_does_not_get_what_was_built_directly(session: Session, tmp_path: Path) -> None:
     prepared, store = prepare(session), Store.open(tmp_path / "store", say=print)
-    reuse.keep(store, prepared, session.settings, _finished(prepared, tmp_path, "direct"))
+    reuse.put(store, prepared, session.settings, _finished(prepared, tmp_path, "direct"))
     assert reuse.recall(store, prepared, session.settings, tmp_path / "named") is None
     # The key has the toolchain named in it, so a settings without one must ask under its own.
     free = replace(session.settings, bootstrap="")
-    reuse.keep(store, prepared, free, _finished(prepared, tmp_path, "direct"))
+    reuse.put(store, prepared, free, _finished(prepared, tmp_path, "direct"))
     assert reuse.recall(store, prepared, free, tmp_path / "free")
 
 
 def test_what_is_damaged_is_dropped_and_told(session: Session, tmp_path: Path) -> None:
     prepared, said = prepare(session), list[str]()
     done = _finished(prepared, tmp_path)
-    reuse.keep(Store.open(tmp_path / "store", say=said.append), prepared, session.settings, done)
+    reuse.put(Store.open(tmp_path / "store", say=said.append), prepared, session.settings, done)
     victim = next(path for path in (tmp_path / "store/blobs").rglob("*") if path.is_file())
     victim.chmod(0o644)
     victim.write_bytes(victim.read_bytes()[:-1] + b"!")
     store = Store.open(tmp_path / "store", say=said.append)
     assert reuse.recall(store, prepared, session.settings, tmp_path / "back") is None
     assert "damaged" in said[0]
-    reuse.keep(store, prepared, session.settings, done)
+    reuse.put(store, prepared, session.settings, done)
     assert reuse.recall(store, prepared, session.settings, tmp_path / "back")
 
 
@@ -233,7 +233,7 @@ def test_nor_is_one_that_tells_of_another_toolchain(session: Session, tmp_path: 
     prepared, said = prepare(session), list[str]()
     store, done = Store.open(tmp_path / "store", say=said.append), _finished(prepared, tmp_path)
     other = replace(done.toolchain, target=Target.parse("linux/arm64"))
-    reuse.keep(store, prepared, session.settings, replace(done, toolchain=other))
+    reuse.put(store, prepared, session.settings, replace(done, toolchain=other))
     assert reuse.recall(store, prepared, session.settings, tmp_path / "back") is None
     assert said == [
         f"the store's toolchain {reuse.keys(prepared, session.settings)['make.bash'][:12]} cannot be used: "
@@ -309,7 +309,7 @@ def test_another_gobuild_another_start_and_a_patch_that_may_no_longer_be_built_d
     marked, unmarked = (replace(prepared, patches=(replace(mine, direct=each),)) for each in (True, False))
     assert reuse.keys(marked, session.settings) != reuse.keys(unmarked, session.settings)
     # A commit without another version number.
-    monkeypatch.setattr(reuse, "ourselves", lambda: "h1:other")
+    monkeypatch.setattr(reuse, "code_fingerprint", lambda: "h1:other")
     assert reuse.keys(prepared, session.settings) != first
 
 
@@ -317,7 +317,7 @@ def test_nothing_is_left_in_the_work_folder_by_a_store_that_has_no_room_to_answe
     session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared, store = prepare(session), fetch.store(session.settings, session.console.warn)
-    reuse.keep(store, prepared, session.settings, _finished(prepared, tmp_path))
+    reuse.put(store, prepared, session.settings, _finished(prepared, tmp_path))
     place, placed = Store.place, list[Path]()
 
     def second_fails(self: Store, entry: Entry, name: str, at: Path) -> None:
@@ -352,7 +352,7 @@ def test_a_python_that_rosetta_translates_is_noticed(
     prepared = replace(prepared, plan=replace(prepared.plan, host=Target.parse(host)))
     store = Store.open(tmp_path / "store", say=print)
     asked = replace(session, run=sysctl)
-    Making(session=asked, prepared=prepared, clock=Clock(session.console), store=store).note_rosetta()
+    Compilation(session=asked, prepared=prepared, clock=Clock(session.console), store=store).note_rosetta()
     assert isinstance(session.console.stream, io.StringIO)
     assert ("an arm64 Python" in session.console.stream.getvalue()) is said
 
@@ -384,7 +384,7 @@ def test_packages_that_somebody_else_wrote_are_compiled_anew(
     store.put("tools", of, {name: tmp_path / "evil"}, {})
     entry = tmp_path / f"store/entries/tools/{of}.json"
     entry.write_text(entry.read_text().replace(f'"mode": {0o644}', f'"mode": {0o40755}'))
-    making = Making(session=session, prepared=prepare(session), clock=Clock(session.console), store=store)
+    making = Compilation(session=session, prepared=prepare(session), clock=Clock(session.console), store=store)
     assert not making._packages(of, tmp_path / "packages")
     assert not (tmp_path / "packages").exists() and not (tmp_path / "escaped").exists()
     assert said in "".join(told) and bool(said) == bool(told)
@@ -408,7 +408,7 @@ def test_of_two_that_are_the_same_one_tree_is_kept_and_of_two_that_differ_both(
     monkeypatch.setattr(
         "gobuild.package.distpack", lambda toolchain, **_more: (toolchain.goroot / "pkg/distpack/go.zip",)
     )
-    both = Made(toolchain=made[0], tree="h1:x", twin=made[1])
+    both = Compiled(toolchain=made[0], tree="h1:x", twin=made[1])
     with pytest.raises(VerifyError, match=r"differ in 1 files: go\.zip") if not same else contextlib.nullcontext():
         pipeline._finish(session, plan, both, Clock(session.console))
     assert [path.exists() for path in (*plan.trees, plan.job / "direct")] == [True, not same, not same]

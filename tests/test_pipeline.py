@@ -124,10 +124,10 @@ def test_what_goes_first_makes_room_and_stays_where_that_is_too_little(
     old.parent.mkdir(parents=True)
     old.write_bytes(bytes(1000))
     monkeypatch.setattr(files, "free", lambda _folder: 100)
-    with pytest.raises(DiskFull, match="needs about"), pipeline.half_made_goes(plan, 1101):
+    with pytest.raises(DiskFull, match="needs about"), pipeline.cleanup_on_failure(plan, 1101):
         pytest.fail("it does not fit")
     assert old.exists()
-    with pipeline.half_made_goes(plan, 1100):
+    with pipeline.cleanup_on_failure(plan, 1100):
         assert not old.exists()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gobuild.core.errors import CommandError, ToolMissing
-from gobuild.core.process import Threads, none_left, run
+from gobuild.core.process import Threads, kill_children_on_failure, run
 
 ENV = {"PATH": "/usr/bin:/bin"}
 
@@ -70,7 +70,7 @@ def test_the_time_limit_ends_the_whole_group(tmp_path: Path) -> None:
 def test_ctrl_c_ends_the_whole_group(tmp_path: Path) -> None:
     program = textwrap.dedent(f"""
         from pathlib import Path
-        from gobuild.core.process import none_left, run
+        from gobuild.core.process import kill_children_on_failure, run
         run(["sh", "-c", "trap '' TERM INT; sleep 300 & echo $! > {tmp_path}/pid; echo ready; wait"],
             env={ENV!r}, cwd=Path({str(tmp_path)!r}), on_line=lambda line: print(line, flush=True))
     """)
@@ -88,7 +88,7 @@ def test_ctrl_c_ends_the_whole_group(tmp_path: Path) -> None:
 
 def test_an_interrupt_ends_what_another_thread_waits_for(tmp_path: Path) -> None:
     def interrupted() -> None:
-        with Threads(1) as beside, none_left():
+        with Threads(1) as beside, kill_children_on_failure():
             words = ["sh", "-c", f"echo $$ > {tmp_path}/pid; sleep 300"]
             beside.submit(run, words, env=ENV, cwd=tmp_path)
             while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
@@ -106,7 +106,7 @@ def test_a_failure_leaves_what_another_thread_of_the_program_has_started(tmp_pat
     """Two builds in two threads: one fails, the other goes on."""
     words = ["sh", "-c", f"echo > {tmp_path}/began; while [ ! -e {tmp_path}/go ]; do sleep 0.05; done; echo well"]
     with ThreadPoolExecutor(1) as pool:
-        with pytest.raises(ValueError, match="one build failed"), none_left():
+        with pytest.raises(ValueError, match="one build failed"), kill_children_on_failure():
             other = pool.submit(run, words, env=ENV, cwd=tmp_path)
             while not (tmp_path / "began").exists():
                 time.sleep(0.01)

@@ -23,7 +23,7 @@ CA, STRICT_CA = ("basicConstraints=CA:TRUE",), ("basicConstraints=critical,CA:TR
 
 
 @dataclass(frozen=True)
-class Made:
+class Compiled:
     """A folder in which openssl makes certificates, each NAME.pem with its NAME.key."""
 
     folder: Path
@@ -86,9 +86,9 @@ class Made:
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Made:
+def made(tmp_path: Path) -> Compiled:
     _FOLDER.append(tmp_path)
-    return Made(folder=tmp_path, openssl=needs("openssl"))
+    return Compiled(folder=tmp_path, openssl=needs("openssl"))
 
 
 def names(chain: Chain) -> list[str]:
@@ -103,7 +103,7 @@ def names(chain: Chain) -> list[str]:
         (STRICT_CA, (CODE,)),
     ],
 )
-def test_what_openssl_makes_by_default_holds(made: Made, root: tuple[str, ...], leaf: tuple[str, ...]) -> None:
+def test_what_openssl_makes_by_default_holds(made: Compiled, root: tuple[str, ...], leaf: tuple[str, ...]) -> None:
     made.make("root", *root)
     made.make("leaf", *leaf, by="root")
     assert made.agrees("leaf", "root")
@@ -111,7 +111,7 @@ def test_what_openssl_makes_by_default_holds(made: Made, root: tuple[str, ...], 
     assert held(*signed(made.signer("leaf", "root"), ""), team="", roots=(made.der("root"),)).name == "leaf"
 
 
-def test_openssl_s_own_configuration_makes_a_root_that_is_taken(made: Made) -> None:
+def test_openssl_s_own_configuration_makes_a_root_that_is_taken(made: Compiled) -> None:
     """As people do it, with the system's openssl.cnf."""
     new = ("req", "-newkey", "rsa:2048", "-nodes")
     assert made.run(*new, "-x509", "-keyout", "root.key", "-out", "root.pem", "-subj", "/CN=root").returncode == 0
@@ -127,7 +127,7 @@ def test_openssl_s_own_configuration_makes_a_root_that_is_taken(made: Made) -> N
     assert held(*signed(made.signer("me"), ""), team="", roots=(made.der("me"),)).root == "me"
 
 
-def test_the_trusted_one_s_extensions_are_not_judged(made: Made) -> None:
+def test_the_trusted_one_s_extensions_are_not_judged(made: Compiled) -> None:
     made.make(
         "root", "basicConstraints=CA:TRUE", "1.2.3.4=critical,DER:0500", "nameConstraints=permitted;DNS:example.com"
     )
@@ -139,7 +139,7 @@ def test_the_trusted_one_s_extensions_are_not_judged(made: Made) -> None:
     assert "ends at no trusted root" in made.refused("leaf", "leaf2" if made.make("leaf2", CODE) else "")
 
 
-def test_an_authority_without_key_usage_may_sign(made: Made) -> None:
+def test_an_authority_without_key_usage_may_sign(made: Compiled) -> None:
     made.make("root", *CA)
     made.make("ca", *CA, by="root")
     made.make("leaf", CODE, by="ca")
@@ -158,7 +158,7 @@ def test_an_authority_without_key_usage_may_sign(made: Made) -> None:
         ((*CA, "1.2.3.4=critical,DER:0500"), "ca has the critical extension 1.2.3.4"),
     ],
 )
-def test_authorities_that_openssl_refuses_too(made: Made, extensions: tuple[str, ...], why: str) -> None:
+def test_authorities_that_openssl_refuses_too(made: Compiled, extensions: tuple[str, ...], why: str) -> None:
     """openssl looks at policies only if asked (`-policy_check`)."""
     made.make("root", *CA)
     made.make("ca", *extensions, by="root")
@@ -183,7 +183,7 @@ def test_authorities_that_openssl_refuses_too(made: Made, extensions: tuple[str,
         (("extendedKeyUsage=critical,timeStamping,codeSigning",), TIMESTAMP, "leaf is not for timeStamping alone"),
     ],
 )
-def test_leaves_that_may_not_sign(made: Made, leaf: tuple[str, ...], purpose: Purpose, why: str) -> None:
+def test_leaves_that_may_not_sign(made: Compiled, leaf: tuple[str, ...], purpose: Purpose, why: str) -> None:
     made.make("root", *STRICT_CA)
     made.make("leaf", *leaf, by="root")
     assert why in made.refused("leaf", "root", purpose=purpose)
@@ -191,7 +191,7 @@ def test_leaves_that_may_not_sign(made: Made, leaf: tuple[str, ...], purpose: Pu
         assert not made.agrees("leaf", "root", purpose="timestampsign")
 
 
-def test_a_wrong_link_is_named(made: Made) -> None:
+def test_a_wrong_link_is_named(made: Compiled) -> None:
     made.make("root", *CA)
     made.make("other", *CA, subject="root")
     made.make("leaf", CODE, by="root")
@@ -201,7 +201,7 @@ def test_a_wrong_link_is_named(made: Made) -> None:
     assert "breaks: old is signed with sha1" in made.refused("old", "root")
 
 
-def test_a_timestamp_with_a_cross_signed_root_holds(made: Made) -> None:
+def test_a_timestamp_with_a_cross_signed_root_holds(made: Compiled) -> None:
     """What public timestamp servers send: their root again, as an older root signed it, which nobody here trusts."""
     made.make("old", *STRICT_CA)
     made.make("root", *STRICT_CA)
@@ -219,7 +219,7 @@ def test_a_timestamp_with_a_cross_signed_root_holds(made: Made) -> None:
     assert names(made.chain("clock", "old", "ca", "cross", purpose=TIMESTAMP)) == ["clock", "ca", "root", "old"]
 
 
-def test_the_chain_is_searched_and_not_guessed(made: Made) -> None:
+def test_the_chain_is_searched_and_not_guessed(made: Compiled) -> None:
     """Two authorities of one name and key: the first by byte order leads to no trusted root, or has ended."""
     made.make("root", *CA)
     made.make("stray", *CA)
@@ -235,7 +235,7 @@ def test_the_chain_is_searched_and_not_guessed(made: Made) -> None:
     assert "ca may not sign certificates" in made.refused("leaf", "root", "limited")
 
 
-def test_the_search_ends(made: Made) -> None:
+def test_the_search_ends(made: Compiled) -> None:
     """Many authorities that sign each other: every order of them is a way."""
     made.make("root", *CA)
     made.make("ring0", *CA, subject="ring")
@@ -247,7 +247,7 @@ def test_the_search_ends(made: Made) -> None:
     )
 
 
-def test_a_damaged_copy_of_a_certificate_in_the_chain_is_refused(made: Made) -> None:
+def test_a_damaged_copy_of_a_certificate_in_the_chain_is_refused(made: Compiled) -> None:
     made.make("root", *CA)
     made.make("leaf", CODE, by="root")
     root = made.der("root")
@@ -258,7 +258,7 @@ def test_a_damaged_copy_of_a_certificate_in_the_chain_is_refused(made: Made) -> 
             certificates.chain(made.der("leaf"), frozenset({copy}), roots=(root,), at=now, purpose=DEVELOPER_ID)
 
 
-def test_an_identity_with_a_cross_signed_root_finds_its_chain(made: Made) -> None:
+def test_an_identity_with_a_cross_signed_root_finds_its_chain(made: Compiled) -> None:
     made.make("old", *CA)
     made.make("root", *CA)
     made.make("cross", *CA, by="old", key="root", subject="root")

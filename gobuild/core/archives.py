@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO
 
 from gobuild.core.errors import UnsafeArchive
-from gobuild.core.files import whole
+from gobuild.core.files import atomic_write
 
 _BLOCK = 1 << 20
 
@@ -102,7 +102,7 @@ def unpack(archive: Path, into: Path, select: Select = str, *, links: Linked | N
         DiskFull: there is no room.
     """
     taken = 0
-    with whole(into) as temporary, _damage(archive):
+    with atomic_write(into) as temporary, _damage(archive):
         temporary.mkdir()
         for name, executable, content in _members(archive, links, limit):
             chosen = select(_safe(name, archive))

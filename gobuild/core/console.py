@@ -26,7 +26,7 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
-from gobuild.core.printable import visible
+from gobuild.core.printable import printable
 
 STYLES = {
     "OK": "green",
@@ -179,7 +179,7 @@ class Console:
         if not self.live:
 
             def say(name: str, text: str, *, ended: bool = False) -> None:  # noqa: ARG001
-                self.say(visible(f"{name} | {text}"))
+                self.say(printable(f"{name} | {text}"))
                 self.stream.flush()
 
             yield say
@@ -190,7 +190,7 @@ class Console:
 
             def note(name: str, text: str, *, ended: bool = False) -> None:
                 progress.start_task(lines[name])
-                progress.update(lines[name], description=escape(visible(text)))
+                progress.update(lines[name], description=escape(printable(text)))
                 if ended:
                     progress.update(lines[name], total=1, completed=1)
 

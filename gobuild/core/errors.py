@@ -185,7 +185,7 @@ def disk_full_is_ours(doing: str) -> Iterator[None]:
 
 
 @contextmanager
-def the_systems_no_is_ours(doing: str) -> Iterator[None]:
+def os_errors_as_ours(doing: str) -> Iterator[None]:
     """Turns every "no" of the file system into one message: for the outermost door, where nobody can do more.
 
     Args:

@@ -67,7 +67,7 @@ def _names(root: Path) -> Iterator[str]:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A file or folder made under a temporary name beside `path`, and renamed to it when the block ends well.
 
     What stood at `path` stays until then, and stays if the block fails; what was half made is removed.
@@ -88,7 +88,7 @@ def whole(path: Path) -> Iterator[Path]:
 
 def write(path: Path, content: str | bytes) -> None:
     """Writes a file at once: a reader sees the old one or the new one."""
-    with whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
@@ -158,7 +158,7 @@ def _force(function: Callable[..., object], path: str, _error: object) -> None:
 
 
 @contextmanager
-def alone(path: Path, doing: str, *, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
+def exclusive_lock(path: Path, doing: str, *, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
     """Holds the lock file `path`; the system lets it go when the process dies, however it dies.
 
     Args:
@@ -187,7 +187,7 @@ def alone(path: Path, doing: str, *, waiting: Callable[[str], None] | None = Non
         lock.release()
 
 
-def usable(folder: Path, need: int, doing: str) -> None:
+def ensure_writable(folder: Path, need: int, doing: str) -> None:
     """Makes a folder, sees that a file can be made in it, and that there is room.
 
     Args:
@@ -200,13 +200,13 @@ def usable(folder: Path, need: int, doing: str) -> None:
         DiskFull: fewer bytes are free.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with whole(folder / ".probe") as temporary:
+    with atomic_write(folder / ".probe") as temporary:
         temporary.touch()
     remove(folder / ".probe")
-    room(folder, need, doing)
+    require_room(folder, need, doing)
 
 
-def room(folder: Path, need: int, doing: str) -> None:
+def require_room(folder: Path, need: int, doing: str) -> None:
     """Refuses before work begins what would not fit.
 
     Args:

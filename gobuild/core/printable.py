@@ -6,7 +6,7 @@ goes through here first.
 """
 
 
-def visible(text: str, *, lines: bool = False) -> str:
+def printable(text: str, *, lines: bool = False) -> str:
     """Writes every character that cannot be seen as Python writes it in a string: ``\\x1b``, ``\\u202e``.
 
     Args:

@@ -27,10 +27,10 @@ GONE = 2.0
 """Seconds to wait for a killed group to be gone; where nobody reaps orphans (a container without init) it never is."""
 
 _alive: dict["subprocess.Popen[str]", tuple[object, ...]] = {}
-"""What `run` has started and not yet seen end, in any thread, and the blocks of `none_left` that it was started in."""
+"""What `run` has started and not yet seen end, in any thread, and the `kill_children_on_failure` blocks around it."""
 
 _within: ContextVar[tuple[object, ...]] = ContextVar("_within", default=())
-"""The blocks of `none_left` around what runs now, the outermost first."""
+"""The blocks of `kill_children_on_failure` around what runs now, the outermost first."""
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -184,7 +184,7 @@ def run(
 
 
 @contextmanager
-def none_left() -> Iterator[None]:
+def kill_children_on_failure() -> Iterator[None]:
     """Ends every process that was started in the block, also by its `Threads`, if the block fails or is interrupted.
 
     An interrupt reaches the main thread alone; what another thread waits for would go on. What a thread outside of the
@@ -205,7 +205,7 @@ def none_left() -> Iterator[None]:
 
 
 class Threads(ThreadPoolExecutor):
-    """A pool whose threads work within the blocks of `none_left` that the work was handed over in."""
+    """A pool whose threads work within the blocks of `kill_children_on_failure` that the work was handed over in."""
 
     def submit(self, function: Callable[_P, _T], /, *given: _P.args, **named: _P.kwargs) -> Future[_T]:
         """See `ThreadPoolExecutor.submit`."""

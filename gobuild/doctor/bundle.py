@@ -48,7 +48,7 @@ def document(found: Diagnosis) -> dict[str, Any]:
 
 def save(found: Diagnosis, path: Path) -> None:
     """Writes the bundle: a zip with the document, and the page for whoever has no gobuild."""
-    with files.whole(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as pack:
+    with files.atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as pack:
         pack.writestr(NAME, json.dumps(document(found), indent=1) + "\n")
         pack.writestr("doctor.html", page(found))
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gobuild.core.printable import visible
+from gobuild.core.printable import printable
 
 HIDDEN = "***"
 
@@ -105,7 +105,7 @@ def everything(data: Any, *, hidden: Iterable[str], home: str) -> Any:
         return text(data, hidden=hidden, home=home)
     if isinstance(data, Mapping):
         return {
-            visible(str(key)): visible(value)
+            printable(str(key)): printable(value)
             if key in OURS and isinstance(value, str)
             else everything(value, hidden=hidden, home=home)
             for key, value in data.items()
@@ -131,4 +131,4 @@ def text(words: str, *, hidden: Iterable[str] = (), home: str = "") -> str:
         # /root stands inside other paths as well; the name of a person's folder is hidden wherever it is.
         alone = r"(?<![\w.-])" if home.count("/") == 1 else ""
         words = re.sub(rf"{alone}{re.escape(home.rstrip('/'))}(?![\w.-])", "~", words)
-    return visible(words, lines=True)
+    return printable(words, lines=True)

@@ -81,7 +81,7 @@ class Archive:
         """
         file = self._checked(release, "source", None)
         archive = self._download(file)
-        with files.whole(into) as root:
+        with files.atomic_write(into) as root:
             archives.unpack(archive, root, tree.below("go", tree.is_source))
             added = tree.complete(root, release.version)
         return Source(

@@ -106,7 +106,7 @@ class Git:
                 stands there still.
         """
         doing = f"writing out {http.plain(self.url)}"
-        with self._repository() as repository, disk_full_is_ours(doing), files.whole(into) as root:
+        with self._repository() as repository, disk_full_is_ours(doing), files.atomic_write(into) as root:
             commit = self._kept(repository) or self._commit(repository)
             with tempfile.TemporaryDirectory(dir=self._folder.parent, prefix=".tar-") as scratch:
                 tar = Path(scratch) / "source.tar"
@@ -153,7 +153,7 @@ class Git:
             raise ToolMissing("cannot run git", "install git, or another --source") from error
         folder = self._folder
         doing = f"fetching {http.plain(self.url)}"
-        with files.alone(folder.with_name(f".{folder.name}.lock"), doing, waiting=self.console.say):
+        with files.exclusive_lock(folder.with_name(f".{folder.name}.lock"), doing, waiting=self.console.say):
             try:
                 _make(folder)
                 yield _git(git.Git(folder), folder)

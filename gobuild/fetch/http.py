@@ -170,13 +170,13 @@ def download(
         DiskFull: there is no room.
     """
     part = to.with_name(f"{to.name}.part")
-    with files.alone(to.with_name(f".{to.name}.lock"), f"downloading {to.name}", waiting=console.say):
+    with files.exclusive_lock(to.with_name(f".{to.name}.lock"), f"downloading {to.name}", waiting=console.say):
         if to.is_file() and files.sha256(to) == sha256:
             return to
         with disk_full_is_ours(f"taking {to.name} from the store"):
             if store and store.take(sha256, to):
                 return to
-        files.room(to.parent, size - _size(part), f"downloading {to.name}")
+        files.require_room(to.parent, size - _size(part), f"downloading {to.name}")
         try:
             with disk_full_is_ours(f"downloading {to.name}"), console.download(to.name, size or None) as came:
                 resumed = _fill(url, part, size, came, pause)

@@ -74,7 +74,7 @@ class Local:
             FetchError, UnsafeArchive, DiskFull: as `catalog`; what stood at `into` before stands there still.
         """
         root = self._folder()
-        with disk_full_is_ours(f"copying {self.path}"), files.whole(into) as copy:
+        with disk_full_is_ours(f"copying {self.path}"), files.atomic_write(into) as copy:
             copy.mkdir()
             for name in _names(root, self.outside):
                 _copy(root / name, copy / name)
@@ -87,7 +87,7 @@ class Local:
             return self.path
         place = self.cache / "local" / files.sha256(self.path)
         lock = place.with_name(f".{place.name}.lock")
-        with files.alone(lock, f"unpacking {self.path}", waiting=lambda _said: None):
+        with files.exclusive_lock(lock, f"unpacking {self.path}", waiting=lambda _said: None):
             self._unpack(place)
         return place
 
@@ -109,7 +109,7 @@ class Local:
                     raise no_source
                 return rest or None
 
-            with disk_full_is_ours(f"unpacking {self.path}"), files.whole(place) as temporary:
+            with disk_full_is_ours(f"unpacking {self.path}"), files.atomic_write(place) as temporary:
                 archives.unpack(self.path, temporary, inner)
                 if not (temporary / "src/make.bash").is_file():
                     raise no_source

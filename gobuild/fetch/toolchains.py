@@ -39,13 +39,16 @@ def unpacked(
         GobuildError: it cannot be fetched or unpacked, or it is another version.
     """
     doing = f"unpacking Go {version}"
-    with files.alone(place.with_name(f".{place.name}.lock"), doing, waiting=console.say), disk_full_is_ours(doing):
+    with (
+        files.exclusive_lock(place.with_name(f".{place.name}.lock"), doing, waiting=console.say),
+        disk_full_is_ours(doing),
+    ):
         came_from = _whole(place)
         if not came_from or digest not in ("", came_from):
             if place.exists():
                 console.warn(f"the toolchain in {place} is damaged, or another one: it is unpacked again")
             archive, came_from = get()
-            with files.whole(place) as temporary:
+            with files.atomic_write(place) as temporary:
                 root = temporary / "go"
                 archives.unpack(archive, root, tree.below("go", lambda name: name != "__init__.py"))
                 tree.require(root, version)

@@ -100,7 +100,7 @@ class Wheel:
                 stood at `into` before stands there still.
         """
         wheel, digest = self._wheel(release.version)
-        with files.whole(into) as root:
+        with files.atomic_write(into) as root:
             archives.unpack(wheel, root, tree.below("go", tree.is_source))
             added = tree.complete(root, release.version)
         version = parse_wheel_filename(wheel.name)[1]
@@ -150,7 +150,7 @@ class Wheel:
         """The wheel in the cache with its digest, downloaded and checked where it is not there."""
         doing = f"downloading {PACKAGE} {version}"
         lock = self._folder / f".{version}.{self.host.dashed}.lock"
-        with files.alone(lock, doing, waiting=self.console.say):
+        with files.exclusive_lock(lock, doing, waiting=self.console.say):
             wheel = self._kept(version) or self._stored(version)
             if wheel is None:
                 if self.offline:

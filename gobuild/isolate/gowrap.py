@@ -36,6 +36,6 @@ def build(goroot: Path, target: Target, to: Path, *, scratch: Path, run: Runner)
         raise ConfigError(
             f"there is no go command in {goroot / 'bin'}", "--goroot: the folder that holds bin, pkg, src"
         )
-    with files.whole(to.absolute()) as temporary:
+    with files.atomic_write(to.absolute()) as temporary:
         go(goroot, NAME, "build", *STATIC, "-o", temporary, ".", target=target, scratch=scratch, run=run)
     return to

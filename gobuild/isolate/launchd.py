@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from gobuild.core.errors import ConfigError
-from gobuild.core.printable import visible
+from gobuild.core.printable import printable
 from gobuild.verify import tree
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9][A-Za-z0-9_-]*)+")
@@ -198,7 +198,7 @@ def _kinds(key: str) -> tuple[object, ...]:
     if key not in KEYS:
         near = difflib.get_close_matches(key, KEYS, 1)
         hint = f"did you mean {near[0]}?" if near else "launchd.plist(5) lists them"
-        raise ConfigError(f"launchd knows no key {visible(key)!r}", hint)
+        raise ConfigError(f"launchd knows no key {printable(key)!r}", hint)
     return KEYS[key]
 
 
@@ -238,8 +238,10 @@ def _typed(key: str, value: str) -> object:
 
 def _plain(text: str) -> None:
     """XML 1.0 cannot carry control characters, and no program's argument a NUL."""
-    if visible(text, lines=True) != text:
-        raise ConfigError(f"{visible(text)!r} holds what no property list can carry", "text without control characters")
+    if printable(text, lines=True) != text:
+        raise ConfigError(
+            f"{printable(text)!r} holds what no property list can carry", "text without control characters"
+        )
 
 
 def _absolute(what: str, path: str) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from gobuild.core import archives, files
 from gobuild.core.errors import ChecksumMismatch, ConfigError
 from gobuild.core.model import Target
-from gobuild.core.printable import visible
+from gobuild.core.printable import printable
 from gobuild.core.render import render
 from gobuild.verify import tree
 
@@ -67,7 +67,7 @@ class Machine:
 
     def __post_init__(self) -> None:
         disk = PurePosixPath(self.disk)
-        if not disk.is_absolute() or ".." in disk.parts or "," in self.disk or visible(self.disk) != self.disk:
+        if not disk.is_absolute() or ".." in disk.parts or "," in self.disk or printable(self.disk) != self.disk:
             raise ConfigError(f"the disk is {self.disk!r}", "a whole path on the Mac, without commas")
         if not NAME.fullmatch(self.name):
             raise ConfigError(f"{self.name!r} is no host's name", "lower-case letters, digits and hyphens")
@@ -118,7 +118,7 @@ def write(machine: Machine, archive: Path, to: Path) -> str:
         raise ConfigError(f"{to} exists", "another --to; the machine's own state may be in it")
     if not archive.is_file() or not ARCHIVE.fullmatch(archive.name):
         raise ConfigError(f"{archive} is no archive of a toolchain", "dist/go1.22.10-….linux-arm64.tar.gz")
-    with files.whole(to.absolute()) as folder:
+    with files.atomic_write(to.absolute()) as folder:
         (folder / "share").mkdir(parents=True)
         copy = folder / "share" / archive.name
         shutil.copyfile(archive, copy)

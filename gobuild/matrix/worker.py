@@ -20,7 +20,7 @@ from gobuild.core import files, resources
 from gobuild.core.process import run
 from gobuild.matrix.jobs import FAILED, VARIABLES, child, judge
 from gobuild.matrix.room import measure
-from gobuild.pipeline.reuse import ourselves
+from gobuild.pipeline.reuse import code_fingerprint
 
 OWN = ("CACHE", "STORE", "BOOTSTRAP", "INDEX_URL")
 """Settings that are the worker's own, where the client sends none."""
@@ -69,7 +69,7 @@ def facts(paths: Mapping[str, str]) -> dict[str, str]:
     Returns:
         What gobuild itself is, the digest of its patches, and those of the paths.
     """
-    found = {"gobuild": ourselves(), "patches": files.dirhash(resources.folder("patches"))}
+    found = {"gobuild": code_fingerprint(), "patches": files.dirhash(resources.folder("patches"))}
     for name, path in paths.items():
         place = Path(path)
         found[name] = files.dirhash(place) if place.is_dir() else files.sha256(place) if place.is_file() else "missing"

@@ -103,7 +103,7 @@ def delivery(dist: Path, waiting: Callable[[str], None]) -> Iterator[Delivery]:
     Raises:
         OSError: there is no room, or no right to write; dist/ is as it was.
     """
-    with files.alone(dist / files.LOCK, f"delivering to {dist}", waiting=waiting):
+    with files.exclusive_lock(dist / files.LOCK, f"delivering to {dist}", waiting=waiting):
         made = Delivery(dist)
         try:
             yield made

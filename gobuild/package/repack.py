@@ -79,7 +79,7 @@ def replace(archive: Path, new: Mapping[str, Path], to: Path) -> None:
         PackageError: the archive lacks one of the entries, or is not as distpack writes them.
     """
     write = _zip if archive.suffix == ".zip" else _tar
-    with files.whole(to) as temporary:
+    with files.atomic_write(to) as temporary:
         try:
             done = write(archive, new, temporary)
         except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, struct.error) as error:

@@ -100,7 +100,7 @@ def import_series(
         raise ConfigError(f"--from {known.version} is the version itself", "another version, one the patches apply to")
     patches = series.candidates(plain.version, target, profile)
     with disk_full_is_ours(f"importing into {folder}"):
-        with files.whole(folder) as temporary:
+        with files.atomic_write(folder) as temporary:
             draft = _Draft.begin(Repository.make(temporary), plain, known)
             for patch in patches:
                 draft.add(patch)

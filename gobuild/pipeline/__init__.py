@@ -13,16 +13,16 @@ from typing import Any
 from gobuild import build as builders
 from gobuild import fetch, package, publish, verify
 from gobuild.core import files
-from gobuild.core.errors import VerifyError, the_systems_no_is_ours
+from gobuild.core.errors import VerifyError, os_errors_as_ours
 from gobuild.core.model import TARGETS, Artifact, Report, Toolchain
-from gobuild.core.process import Threads, none_left
+from gobuild.core.process import Threads, kill_children_on_failure
 from gobuild.core.settings import Settings
 from gobuild.package import manifest
 from gobuild.pipeline import resign, reuse
-from gobuild.pipeline.compilation import Made, Making
+from gobuild.pipeline.compilation import Compilation, Compiled
 from gobuild.pipeline.plan import Plan
 from gobuild.pipeline.resign import Signing
-from gobuild.pipeline.reuse import Finished
+from gobuild.pipeline.reuse import VerifiedToolchain
 from gobuild.pipeline.session import Session, prepare
 from gobuild.pipeline.timing import Clock
 
@@ -77,25 +77,28 @@ def build(session: Session) -> Built:
             log stays. A toolchain that failed its checks stays in the work folder to be looked at.
     """
     clock, store = Clock(session.console), fetch.store(session.settings, session.console.warn)
-    with the_systems_no_is_ours("building"):
+    with os_errors_as_ours("building"):
         with clock.stage("resolve"):
             signing = resign.choose(session.settings, run=session.run)
             prepared = prepare(session)
         plan = prepared.plan
-        files.usable(plan.dist, DIST_ROOM, "the archives")
-        with files.alone(plan.lock, f"building {plan.stamp} for {plan.target} in {plan.job}"), scratch_goes(plan):
+        files.ensure_writable(plan.dist, DIST_ROOM, "the archives")
+        with (
+            files.exclusive_lock(plan.lock, f"building {plan.stamp} for {plan.target} in {plan.job}"),
+            cleanup_scratch(plan),
+        ):
             reuse.refuse_another(store, prepared, session.settings)
             if not session.settings.fresh:
                 with clock.stage("store"):
                     kept = reuse.recall(store, prepared, session.settings, plan.scratch / "kept")
                 if kept:
                     return _deliver(session, plan, kept, clock, signing)
-            with half_made_goes(plan, ROOM * len(plan.trees)):
-                made = Making(session=session, prepared=prepared, clock=clock, store=store).make()
+            with cleanup_on_failure(plan, ROOM * len(plan.trees)):
+                made = Compilation(session=session, prepared=prepared, clock=clock, store=store).make()
             manifest.keep(made.toolchain, made.tree, plan.state)
             done = _finish(session, plan, made, clock)
             with clock.stage("store"):
-                reuse.keep(store, prepared, session.settings, done)
+                reuse.put(store, prepared, session.settings, done)
             return _deliver(session, plan, done, clock, signing)
 
 
@@ -111,13 +114,13 @@ def rebuild(session: Session) -> Rebuilt:
     as_upstream = replace(session.settings, profile="upstream", series="none", extra="", suffix="", builder="make.bash")
     session, clock = replace(session, settings=as_upstream), Clock(session.console)
     store = fetch.store(session.settings, session.console.warn)
-    with the_systems_no_is_ours("building"):
+    with os_errors_as_ours("building"):
         with clock.stage("resolve"):
             prepared = prepare(session, delivered=False)
         plan = prepared.plan
-        with files.alone(plan.lock, f"building {plan.stamp} for {plan.target} in {plan.job}"):
-            with half_made_goes(plan, ROOM):
-                toolchain = Making(session=session, prepared=prepared, clock=clock, store=store).make().toolchain
+        with files.exclusive_lock(plan.lock, f"building {plan.stamp} for {plan.target} in {plan.job}"):
+            with cleanup_on_failure(plan, ROOM):
+                toolchain = Compilation(session=session, prepared=prepared, clock=clock, store=store).make().toolchain
                 with clock.stage("package") as at:
                     at.note("distpack")
                     packed = package.distpack(toolchain, scratch=plan.scratch, run=session.run)
@@ -134,20 +137,20 @@ def repackage(session: Session) -> Built:
         GobuildError: as `build` does.
     """
     clock = Clock(session.console)
-    with the_systems_no_is_ours("packaging"):
+    with os_errors_as_ours("packaging"):
         with clock.stage("resolve"):
             signing = resign.choose(session.settings, run=session.run)
             plan = prepare(session).plan
-        with files.alone(plan.lock, f"at work in {plan.job}"), scratch_goes(plan):
+        with files.exclusive_lock(plan.lock, f"at work in {plan.job}"), cleanup_scratch(plan):
             toolchain, tree = manifest.recall(plan.state)
-            done = _finish(session, plan, Made(toolchain=toolchain, tree=tree), clock)
+            done = _finish(session, plan, Compiled(toolchain=toolchain, tree=tree), clock)
             return _deliver(session, plan, done, clock, signing)
 
 
-def _finish(session: Session, plan: Plan, made: Made, clock: Clock) -> Finished:
+def _finish(session: Session, plan: Plan, made: Compiled, clock: Clock) -> VerifiedToolchain:
     """Verify and package. distpack, one thread for most of its time, runs beside verify."""
     timed, policy = clock.timed("distpack", session.run, alone=False), verify.load_policy(session.settings.policy)
-    with Threads(2) as beside, none_left():
+    with Threads(2) as beside, kill_children_on_failure():
         packing = beside.submit(package.distpack, made.toolchain, scratch=plan.scratch, run=timed)
         if made.twin:
             scratch = plan.scratch / "twin"
@@ -162,7 +165,7 @@ def _finish(session: Session, plan: Plan, made: Made, clock: Clock) -> Finished:
                 _require_same(made.toolchain, made.twin, packed, again.result())
                 session.console.say(f"both builders made the same bytes, of every file and of {len(packed)} archives")
                 files.remove(plan.job / "direct")
-    return Finished(
+    return VerifiedToolchain(
         toolchain=made.toolchain,
         tree=made.tree,
         report=report,
@@ -188,7 +191,7 @@ def _require_same(one: Toolchain, twin: Toolchain, packed: tuple[Path, ...], aga
         )
 
 
-def _deliver(session: Session, plan: Plan, done: Finished, clock: Clock, signing: Signing) -> Built:
+def _deliver(session: Session, plan: Plan, done: VerifiedToolchain, clock: Clock, signing: Signing) -> Built:
     """Sign where that was asked for, and publish to dist/, all at once."""
     report, packed, signed = _sign(session, plan, signing, done.report, done.packed, clock)
     kinds = package.names(plan.stamp, plan.target.dashed)
@@ -226,7 +229,7 @@ def _sign(
     return resign.with_probes(done.report, report), done.archives, done.told
 
 
-def _formula(settings: Settings, plan: Plan, done: Finished, documents: list[dict[str, Any]]) -> str:
+def _formula(settings: Settings, plan: Plan, done: VerifiedToolchain, documents: list[dict[str, Any]]) -> str:
     """One formula for all targets of this stamp that stand in dist/."""
     return publish.formula(
         settings.name,
@@ -238,7 +241,7 @@ def _formula(settings: Settings, plan: Plan, done: Finished, documents: list[dic
 
 
 @contextmanager
-def scratch_goes(plan: Plan) -> Iterator[None]:
+def cleanup_scratch(plan: Plan) -> Iterator[None]:
     """Leaves nothing in the folder for temporary files, however the block ends."""
     try:
         yield
@@ -247,7 +250,7 @@ def scratch_goes(plan: Plan) -> Iterator[None]:
 
 
 @contextmanager
-def half_made_goes(plan: Plan, need: int) -> Iterator[None]:
+def cleanup_on_failure(plan: Plan, need: int) -> Iterator[None]:
     """Starts from an empty job folder, and leaves no half-made tree if the block fails or is interrupted.
 
     Args:
@@ -261,7 +264,7 @@ def half_made_goes(plan: Plan, need: int) -> Iterator[None]:
     # ".part": what a killed run was making.
     trees = (plan.tree, plan.job / "direct", plan.tools, plan.scratch)
     old = (plan.state, *trees, plan.log, *plan.job.glob(".*.part"))
-    files.usable(plan.job, need - sum(map(files.size, old)), f"building {plan.stamp}")
+    files.ensure_writable(plan.job, need - sum(map(files.size, old)), f"building {plan.stamp}")
     for path in old:
         files.remove(path)
     try:
@@ -285,7 +288,7 @@ def clean(work: Path) -> list[Path]:
     # A build of ours is named as one, and holds the lock that we put there.
     for lock in sorted(work.absolute().glob(f"go*/{files.LOCK}")):
         if any(lock.parent.name.endswith(f".{target.dashed}") for target in TARGETS):
-            with files.alone(lock, f"at work in {lock.parent}"):
+            with files.exclusive_lock(lock, f"at work in {lock.parent}"):
                 files.remove(lock.parent)
             removed.append(lock.parent)
     return removed

@@ -21,7 +21,7 @@ from gobuild.store import Store, key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class Compiled:
     """What came of fetch, patch and build.
 
     Attributes:
@@ -36,7 +36,7 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Making:
+class Compilation:
     """A build under way: fetch, patch and build, each a method, in `make`'s order.
 
     Attributes:
@@ -51,7 +51,7 @@ class Making:
     clock: Clock
     store: Store
 
-    def make(self) -> Made:
+    def make(self) -> Compiled:
         """All three.
 
         Raises:
@@ -76,11 +76,11 @@ class Making:
                 upstream = None
         with self.clock.stage("build") as at:
             if not upstream:
-                return Made(toolchain=self._by_make(patched[0], bootstrap, at), tree=tree)
+                return Compiled(toolchain=self._by_make(patched[0], bootstrap, at), tree=tree)
             made = self._directly(patched[-1], upstream, at)
             if not both:
-                return Made(toolchain=made, tree=tree)
-            return Made(toolchain=self._by_make(patched[0], bootstrap, at), tree=tree, twin=made)
+                return Compiled(toolchain=made, tree=tree)
+            return Compiled(toolchain=self._by_make(patched[0], bootstrap, at), tree=tree, twin=made)
 
     def note_rosetta(self) -> None:
         """Says it where an x86-64 Python on Apple Silicon makes this machine look like another."""
@@ -198,7 +198,7 @@ class Making:
         of = key(recipe=direct.VERSION, host=str(plan.host), upstream=upstream.digest, overlay=over)
         # Jobs of one release at once: the first compiles them, the others wait and take them from the store.
         lock = self.session.settings.cache.absolute() / f".tools-{of[:16]}.lock"
-        with files.alone(lock, f"building {plan.host}'s tools of Go {upstream.version}", waiting=at.note):
+        with files.exclusive_lock(lock, f"building {plan.host}'s tools of Go {upstream.version}", waiting=at.note):
             kept = self._packages(of, cache)
             direct.tools(
                 patched,

@@ -29,7 +29,7 @@ BUILDERS = {"auto": ("direct", "make.bash"), "make.bash": ("make.bash",), "direc
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
+class VerifiedToolchain:
     """A toolchain ready to be delivered.
 
     Attributes:
@@ -63,7 +63,7 @@ def keys(prepared: Prepared, settings: Settings) -> dict[str, str]:
     start = Path(settings.bootstrap).expanduser() / "bin/go" if settings.bootstrap else None
     source = [file.sha256 for file in plan.release.files if file.kind == "source"]
     parts = {
-        "gobuild": ourselves(),
+        "gobuild": code_fingerprint(),
         "release": str(plan.release.version),
         "source": source or prepared.reached.catalog.identity,
         "stamp": plan.stamp,
@@ -88,7 +88,7 @@ LIBRARIES = ("ast-grep-py", "unidiff", "pyelftools", "capstone", "asn1crypto", "
 
 
 @cache
-def ourselves() -> str:
+def code_fingerprint() -> str:
     """Gobuild's version, those of the libraries that decide anything, and the dirhash of its own files that do.
 
     Once a process: what it runs is what it has loaded.
@@ -109,7 +109,7 @@ def _names(root: Path, parts: Iterable[Path]) -> list[str]:
     return [path.relative_to(root).as_posix() for path in found if "__pycache__" not in path.parts]
 
 
-def keep(kept: Store, prepared: Prepared, settings: Settings, done: Finished) -> None:
+def put(kept: Store, prepared: Prepared, settings: Settings, done: VerifiedToolchain) -> None:
     """Stores a toolchain. That it cannot be stored is told, and no reason to fail."""
     facts = {
         "stamp": prepared.plan.stamp,
@@ -179,7 +179,7 @@ def _document(toolchain: Toolchain, tree: str) -> dict[str, Any]:
     return manifest.outer(toolchain, Report(checks=()), (), tree=tree, run={})
 
 
-def recall(kept: Store, prepared: Prepared, settings: Settings, into: Path) -> Finished | None:
+def recall(kept: Store, prepared: Prepared, settings: Settings, into: Path) -> VerifiedToolchain | None:
     """What the store has for a build, its archives placed in a folder; None where it has nothing.
 
     Args:
@@ -190,13 +190,15 @@ def recall(kept: Store, prepared: Prepared, settings: Settings, into: Path) -> F
     """
     of, builders = keys(prepared, settings), BUILDERS[settings.builder]
     if settings.bootstrap and settings.builder == "auto":
-        builders = BUILDERS["make.bash"]  # as in `Making`: the word says what to start from
+        builders = BUILDERS["make.bash"]  # as in `Compilation`: the word says what to start from
     found = (kept.get(KIND, of[builder]) for builder in builders)
     entry = next((each for each in found if each), None)
     return _finished(kept, entry, prepared, settings, into) if entry else None
 
 
-def _finished(kept: Store, entry: Entry, prepared: Prepared, settings: Settings, into: Path) -> Finished | None:
+def _finished(
+    kept: Store, entry: Entry, prepared: Prepared, settings: Settings, into: Path
+) -> VerifiedToolchain | None:
     plan, facts = prepared.plan, entry.facts
     names = package.names(plan.stamp, plan.target.dashed)
     try:
@@ -213,7 +215,7 @@ def _finished(kept: Store, entry: Entry, prepared: Prepared, settings: Settings,
         toolchain = _from(toolchain, str(Path(settings.source).expanduser().resolve()))
     for name in names:
         kept.place(entry, name, into / name)
-    return Finished(
+    return VerifiedToolchain(
         toolchain=toolchain,
         tree=tree,
         report=report,

@@ -132,13 +132,13 @@ def _source(session: Session, reached: fetch.Reached, release: Release, place: P
     """An unpacked source in the cache, fetched where it is not there or was changed."""
     console, doing = session.console, f"unpacking the source of {release.version.tag}"
     root = place / "go"
-    with files.alone(place.with_name(f".{place.name}.lock"), doing, waiting=console.say):
+    with files.exclusive_lock(place.with_name(f".{place.name}.lock"), doing, waiting=console.say):
         if not _whole(place):
             if place.exists():
                 console.warn(f"the source in {place} was changed: it is unpacked again")
-            files.room(place, ROOM, doing)
+            files.require_room(place, ROOM, doing)
             console.say(doing, style="dim")
-            with disk_full_is_ours(doing), files.whole(place) as temporary:
+            with disk_full_is_ours(doing), files.atomic_write(place) as temporary:
                 reached.source(release, temporary / "go")
                 files.write(temporary / _MARK, json.dumps({"files": _fingerprint(temporary / "go")}))
     return root

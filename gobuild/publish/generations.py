@@ -140,7 +140,7 @@ def _alone(held: contextlib.ExitStack, site: Path, waiting: Callable[[str], None
     while True:
         # Who held it before may have been refused, and has taken the folder away: `_vanish`.
         with contextlib.suppress(FileNotFoundError):
-            held.enter_context(files.alone(home(site) / files.LOCK, f"publishing to {site}", waiting=waiting))
+            held.enter_context(files.exclusive_lock(home(site) / files.LOCK, f"publishing to {site}", waiting=waiting))
             return
 
 

@@ -108,7 +108,7 @@ def place(offer: Offer, archive: Archive, tree: Path, note: Callable[[str], None
             )
         return path
     note(f"{path.name}, {archive.size} bytes")
-    with files.whole(path) as temporary:
+    with files.atomic_write(path) as temporary:
         _copy(archive, temporary)
     return path
 

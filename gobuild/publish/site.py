@@ -183,7 +183,7 @@ def _join(
             )
     sizes = sum(archive.size for found in new for archive in found.offer.archives)
     # The routes make archives of their own, no larger together: bottles.
-    files.room(tree, 2 * sizes + ROOM, f"publishing to {tree.parent}")
+    files.require_room(tree, 2 * sizes + ROOM, f"publishing to {tree.parent}")
     return tuple(_place(found, tree, note) for found in new)
 
 

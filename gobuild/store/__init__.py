@@ -114,7 +114,7 @@ class Store:
             OSError: there is no room, or no right to write.
         """
         blob = entry.files[name]
-        with files.whole(at) as temporary:
+        with files.atomic_write(at) as temporary:
             files.clone(self._file(blob), temporary)
             if blob.mode != FOLDER:
                 temporary.chmod(blob.mode)
@@ -134,7 +134,7 @@ class Store:
         if (entry := self._input(sha256)) is None:
             return False
         (blob,) = entry.files.values()
-        with files.whole(at) as temporary:
+        with files.atomic_write(at) as temporary:
             if not linked(self.folder.path(sha256), temporary):
                 files.clone(self._file(blob), temporary)
         return True

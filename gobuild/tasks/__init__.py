@@ -13,7 +13,7 @@ from invoke.context import Context
 from gobuild import pipeline
 from gobuild.audit import identify as identifying
 from gobuild.core.console import Console
-from gobuild.core.errors import BootstrapError, ConfigError, the_systems_no_is_ours
+from gobuild.core.errors import BootstrapError, ConfigError, os_errors_as_ours
 from gobuild.core.model import Target
 from gobuild.core.process import run
 from gobuild.patch import series as load_series
@@ -100,7 +100,7 @@ def verify(
         found = verify_path(
             Path(path), run=run, scratch=Path(scratch), target=wanted, policy=rules, roots=roots, probe=probe
         )
-    with the_systems_no_is_ours("writing the report"):
+    with os_errors_as_ours("writing the report"):
         write_report(found, reports, of=path)
     if json:
         show.as_json(found, path)

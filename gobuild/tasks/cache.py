@@ -14,7 +14,7 @@ from invoke.context import Context
 from gobuild.core import files
 from gobuild.core.console import Console, amount
 from gobuild.core.errors import Busy
-from gobuild.core.printable import visible
+from gobuild.core.printable import printable
 from gobuild.tasks.store import parse
 from gobuild.tasks.words import settings_of, with_settings
 
@@ -47,7 +47,7 @@ class Held:
     def row(self) -> tuple[str, ...]:
         """It in a table."""
         used = datetime.fromtimestamp(self.used, UTC).isoformat(sep=" ", timespec="minutes")
-        return self.kind, visible(self.path.name), amount(self.size), used[:16]
+        return self.kind, printable(self.path.name), amount(self.size), used[:16]
 
 
 @with_settings(name="list")
@@ -107,7 +107,7 @@ def _removed(held: Held, console: Console) -> bool:
     """Removes it, unless somebody is at work on it."""
     path = held.path
     try:
-        with files.alone(path.with_name(f".{path.name}.lock"), f"at work on {path.name}"):
+        with files.exclusive_lock(path.with_name(f".{path.name}.lock"), f"at work on {path.name}"):
             # Aside first: nobody finds half of it, and the next run sweeps what a killed one leaves.
             aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
             path.rename(aside)
@@ -129,5 +129,5 @@ def _litter(cache: Path) -> None:
         if path.suffix == ".part":
             files.remove(path)
         elif path.suffix == ".lock":
-            with contextlib.suppress(Busy), files.alone(path, "at work"):
+            with contextlib.suppress(Busy), files.exclusive_lock(path, "at work"):
                 files.remove(path)

@@ -11,8 +11,8 @@ from invoke.context import Context
 
 from gobuild.core import files
 from gobuild.core.console import Console
-from gobuild.core.errors import ConfigError, DoctorError, the_systems_no_is_ours
-from gobuild.core.printable import visible
+from gobuild.core.errors import ConfigError, DoctorError, os_errors_as_ours
+from gobuild.core.printable import printable
 from gobuild.tasks.words import interruptible, settings_of
 
 if TYPE_CHECKING:  # the doctor is imported by who asks for it: other tasks do not wait for its many modules
@@ -61,7 +61,7 @@ def run(  # noqa: PLR0913, PLR0917  (each is a flag)
     if from_ and (path or against or capture or bundle):
         raise ConfigError("--from judges a bundle, and looks at nothing here", "--from FILE, with --json or --html")
     settings = settings_of(context, {"dist": dist, "offline": offline})
-    with interruptible(), the_systems_no_is_ours("looking around"):
+    with interruptible(), os_errors_as_ours("looking around"):
         found = (
             doctor.load(Path(from_).expanduser())
             if from_
@@ -75,13 +75,13 @@ def run(  # noqa: PLR0913, PLR0917  (each is a flag)
             )
         )
     _show(found, json)
-    with the_systems_no_is_ours("writing what the doctor found"):
+    with os_errors_as_ours("writing what the doctor found"):
         if pack:
             doctor.save(found, pack)
         if page:
             files.write(page, doctor.page(found))
     for place in filter(None, (pack, page)):
-        Console(stream=sys.stderr if json else sys.stdout).say(f"wrote {visible(str(place))}")
+        Console(stream=sys.stderr if json else sys.stdout).say(f"wrote {printable(str(place))}")
     _require(found, strict)
 
 

@@ -6,7 +6,7 @@ from invoke import task
 from invoke.context import Context
 
 from gobuild.core.console import Console, amount
-from gobuild.core.errors import ConfigError, the_systems_no_is_ours
+from gobuild.core.errors import ConfigError, os_errors_as_ours
 from gobuild.core.process import run
 from gobuild.tasks.words import interruptible, settings_of, targets
 
@@ -64,7 +64,7 @@ def image(  # noqa: PLR0913, PLR0917  (one for each flag)
         labels=dict(images.label(each) for each in label or ()),
     )
     console = Console()
-    with interruptible(), the_systems_no_is_ours(f"writing {to or dockerfile}"):
+    with interruptible(), os_errors_as_ours(f"writing {to or dockerfile}"):
         if dockerfile:
             dockerfiles.write(Path(dockerfile), wanted)
             console.say(f"wrote {dockerfile}; how to build it stands at the top of its Dockerfile")

@@ -9,7 +9,7 @@ from invoke.context import Context
 
 from gobuild.core import files
 from gobuild.core.console import Console
-from gobuild.core.errors import ConfigError, the_systems_no_is_ours
+from gobuild.core.errors import ConfigError, os_errors_as_ours
 from gobuild.core.model import Target
 from gobuild.core.process import run
 from gobuild.tasks.words import interruptible
@@ -37,7 +37,7 @@ def gowrap(_context: Context, goroot: str = "", target: str = "", to: str = "gow
     if not goroot:
         raise ConfigError("which toolchain?", "--goroot build/go1.22.10-….linux-amd64/go")
     chosen = Target.parse(target) if target else Target.host()
-    doing, made = the_systems_no_is_ours("compiling gowrap"), Path(to).expanduser()
+    doing, made = os_errors_as_ours("compiling gowrap"), Path(to).expanduser()
     if made.is_dir():
         raise ConfigError(f"{made} is a folder", "--to with the file to write")
     with doing, interruptible(), tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
@@ -111,7 +111,7 @@ def launchd(  # noqa: PLR0913, PLR0917  (invoke makes a flag of each)
     )
     console, path = Console(), Path(to).expanduser() / f"{label}.plist"
     text = job.text()
-    with the_systems_no_is_ours(f"writing {path}"):
+    with os_errors_as_ours(f"writing {path}"):
         for each in (program, gowrap):
             if doubt := jobs.inspect(each):
                 console.warn(doubt)
@@ -150,7 +150,7 @@ def vm(
             "a machine needs a toolchain, a disk and a folder", "--archive A --disk /…/debian.raw --to DIR"
         )
     folder = Path(to).expanduser()
-    with the_systems_no_is_ours(f"writing {folder}"), interruptible():
+    with os_errors_as_ours(f"writing {folder}"), interruptible():
         key = machines.read_key(Path(ssh_key)) if ssh_key else ""
         machine = machines.Machine(
             disk=disk, name=name, cpus=_number("cpus", cpus), memory=_number("memory", memory), key=key

@@ -9,7 +9,7 @@ from invoke.context import Context
 
 from gobuild import release
 from gobuild.core.console import Console
-from gobuild.core.errors import ConfigError, the_systems_no_is_ours
+from gobuild.core.errors import ConfigError, os_errors_as_ours
 from gobuild.core.process import run
 from gobuild.publish import homebrew, site
 from gobuild.publish import ways as all_ways
@@ -74,7 +74,7 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
     # What was not named need not have anything: then pages and routes are written anew.
     standard = [settings.dist] if any(settings.dist.glob(f"*{ENDING}")) else []
     sources = [Path(each).expanduser() for each in from_ or ()] or standard
-    with interruptible(), the_systems_no_is_ours(f"publishing to {to}"), console.stage("publish") as at:
+    with interruptible(), os_errors_as_ours(f"publishing to {to}"), console.stage("publish") as at:
         site.sound(Path(to))
         signs = signer(_path(sign_key), _path(sign_password_file), gpg_user, run=run, variable=secrets.get)
         key = Signer.read(Path(sumdb_key).expanduser()) if sumdb_key else None
@@ -123,7 +123,7 @@ def verify_release(
 ) -> None:
     """Checks a published tree from its signature down, as somebody who received it."""
     console = Console(stream=sys.stderr) if json else Console()
-    with interruptible(), the_systems_no_is_ours("verifying"), console.stage("verify") as at:
+    with interruptible(), os_errors_as_ours("verifying"), console.stage("verify") as at:
         report = release.verify_release(
             where,
             key=_path(key),

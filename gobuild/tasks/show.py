@@ -8,7 +8,7 @@ from typing import Any
 from gobuild.audit.identify import Identity
 from gobuild.core.console import Console, amount, clock
 from gobuild.core.model import Check, GoVersion, Outcome, Report, State, Verdict
-from gobuild.core.printable import visible
+from gobuild.core.printable import printable
 from gobuild.patch import Matrix, Row
 from gobuild.pipeline import Built
 from gobuild.pipeline.plan import Plan
@@ -76,7 +76,7 @@ def _time(console: Console, built: Built) -> None:
 
 def as_json(report: Report, of: str) -> None:
     """The report for machines, on standard output."""
-    print(text(shown(report), visible(of)), end="")
+    print(text(shown(report), printable(of)), end="")
 
 
 def each(console: Console, report: Report) -> None:

@@ -9,7 +9,7 @@ from gobuild import fetch
 from gobuild import store as keeping
 from gobuild.core.console import Console, amount
 from gobuild.core.errors import ConfigError, VerifyError
-from gobuild.core.printable import visible
+from gobuild.core.printable import printable
 from gobuild.core.settings import Settings
 from gobuild.tasks.words import settings_of, with_settings
 
@@ -83,4 +83,4 @@ def _row(held: keeping.Held) -> tuple[str, ...]:
     entry = held.entry
     used = datetime.fromtimestamp(held.used, UTC).isoformat(sep=" ", timespec="minutes")
     made = datetime.fromisoformat(entry.made).astimezone(UTC).isoformat(sep=" ", timespec="minutes")
-    return entry.kind, entry.key[:12], visible(entry.what), amount(entry.size), made[:16], used[:16]
+    return entry.kind, entry.key[:12], printable(entry.what), amount(entry.size), made[:16], used[:16]

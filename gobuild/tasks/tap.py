@@ -7,7 +7,7 @@ from invoke import Collection
 from invoke.context import Context
 
 from gobuild.core.console import Console
-from gobuild.core.errors import ConfigError, VerifyError, the_systems_no_is_ours
+from gobuild.core.errors import ConfigError, VerifyError, os_errors_as_ours
 from gobuild.core.process import run
 from gobuild.fetch import http
 from gobuild.publish import homebrew
@@ -61,7 +61,7 @@ def update(
     if not to:
         raise ConfigError("which tap?", "--to with a checkout of the tap, or a bare repository")
     left = targets(drop)
-    with interruptible(), the_systems_no_is_ours("updating the tap"):
+    with interruptible(), os_errors_as_ours("updating the tap"):
         there = homebrew.at(Path(to).expanduser(), author=author)
         base = settings.base_url.rstrip("/") or settings.dist.absolute().as_uri()
         folder = Path(bottles).expanduser() if bottles else None
@@ -80,7 +80,7 @@ def update(
 def check(context: Context, path: str, **words: object) -> None:
     """Checks a Homebrew tap as far as that is possible without brew; what is not, is named."""
     settings, console = settings_of(context, words), Console()
-    with interruptible(), the_systems_no_is_ours("checking the tap"):
+    with interruptible(), os_errors_as_ours("checking the tap"):
         there = homebrew.at(Path(path).expanduser())
         report = homebrew.check(there, run=run, blocks=http.blocks, offline=settings.offline, note=console.say)
     show.report(console, report)

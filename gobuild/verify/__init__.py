@@ -16,7 +16,7 @@ from gobuild.codesign.certificates import load_roots
 from gobuild.core import files
 from gobuild.core.errors import ConfigError, VerifyError
 from gobuild.core.model import Report, State, Target, Toolchain
-from gobuild.core.printable import visible
+from gobuild.core.printable import printable
 from gobuild.core.process import Runner
 from gobuild.verify import expect, inputs, tree, whole
 from gobuild.verify.policy import NONE, Policy
@@ -155,12 +155,13 @@ def require(report: Report) -> None:
     if failed:
         # What a check has seen may be a compiler's output, in lines; a file's name never is.
         lines = [
-            f"{visible(each.subject)}: {each.name}: {each.seen} (expected: {each.expected})" for each in failed[:NAMED]
+            f"{printable(each.subject)}: {each.name}: {each.seen} (expected: {each.expected})"
+            for each in failed[:NAMED]
         ]
         if len(failed) > NAMED:
             lines.append(f"and {len(failed) - NAMED} more")
         count = "1 check failed" if len(failed) == 1 else f"{len(failed)} checks failed"
-        shown = (visible(line, lines=True) for line in [count, *lines])
+        shown = (printable(line, lines=True) for line in [count, *lines])
         raise VerifyError("\n  ".join(shown), "do not ship this toolchain; build it again from clean inputs")
     if not report.ok:
         raise VerifyError("nothing was checked", "the folder of a built toolchain, or its archive")

@@ -13,7 +13,7 @@ from pathlib import Path
 from gobuild.binary.view import Malformed
 from gobuild.core.errors import CommandError, ToolMissing
 from gobuild.core.model import Check, Verdict
-from gobuild.core.process import Runner, Threads, none_left
+from gobuild.core.process import Runner, Threads, kill_children_on_failure
 from gobuild.verify.checks import Inspected
 from gobuild.verify.opinions import OPINIONS, Opinion
 
@@ -65,7 +65,7 @@ def _opinion(opinion: Opinion, files: list[Inspected], *, path: str, scratch: Pa
 
     try:
         # The tools are processes of their own: as many at once as there are processors.
-        with Threads(os.cpu_count()) as pool, none_left():
+        with Threads(os.cpu_count()) as pool, kill_children_on_failure():
             answers = list(pool.map(ask, files))
     except ToolMissing as error:
         return of_all(Verdict.SKIPPED, error.reason)

@@ -28,7 +28,7 @@ from gobuild.core.errors import GobuildError
 from gobuild.core.model import GoVersion, Target, Toolchain
 from gobuild.core.process import Runner
 from gobuild.core.settings import Settings
-from gobuild.pipeline.compilation import Making
+from gobuild.pipeline.compilation import Compilation
 from gobuild.pipeline.session import Session, prepare
 from gobuild.pipeline.timing import Clock
 
@@ -85,8 +85,8 @@ class Prover:
         prepared, clock = prepare(session, delivered=False), Clock(self.console)
         store = fetch.store(session.settings, self.console.warn)
         try:
-            with pipeline.half_made_goes(prepared.plan, pipeline.ROOM):
-                made = Making(session=session, prepared=prepared, clock=clock, store=store).make()
+            with pipeline.cleanup_on_failure(prepared.plan, pipeline.ROOM):
+                made = Compilation(session=session, prepared=prepared, clock=clock, store=store).make()
             yield made.toolchain, sum(clock.programs.values())
         finally:
             files.remove(folder)

@@ -94,7 +94,7 @@ class Bench:
             store = at / f"store of {words['builder']}"
             return runs.build(words, folder=at / folder, store=store, fresh=fresh, run=self.run)
 
-        files.room(at, ROOM, "a round")
+        files.require_room(at, ROOM, "a round")
         found = {
             COLD: case(COLD, "cold", words),
             TOOLS: case(TOOLS, "tools", words, fresh=True),

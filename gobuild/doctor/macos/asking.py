@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gobuild.core.errors import CommandError, ToolMissing
-from gobuild.core.printable import visible
+from gobuild.core.printable import printable
 from gobuild.core.process import Runner
 from gobuild.doctor.model import Finding, Grade, Job
 
@@ -56,13 +56,13 @@ def ask(
     try:
         result = run(argv, env=env, cwd=job.scratch, timeout=left, check=False)
     except (ToolMissing, CommandError) as error:
-        return {"skipped": visible(error.reason.partition("\n")[0])}
+        return {"skipped": printable(error.reason.partition("\n")[0])}
     return {"code": result.code, "text": clean(result.output)}
 
 
 def clean(text: str) -> str:
     """A text without control characters, of at most `LIMIT` characters."""
-    return visible(text[:LIMIT], lines=True)
+    return printable(text[:LIMIT], lines=True)
 
 
 def words(part: object, *names: str) -> str:
@@ -81,12 +81,12 @@ def below(part: object, name: str) -> Mapping[str, Any]:
 def why_skipped(part: object) -> str:
     """Why nothing was asked; "" where something was."""
     reason = part.get("skipped") if isinstance(part, Mapping) else "the evidence has nothing of this"
-    return visible(reason[:500]) if isinstance(reason, str) else ""
+    return printable(reason[:500]) if isinstance(reason, str) else ""
 
 
 def found(name: str, grade: Grade, seen: str, advice: str = "") -> Finding:
     """A finding of this group."""
-    return Finding(group=GROUP, name=name, grade=grade, seen=visible(seen[:2000], lines=True), advice=advice)
+    return Finding(group=GROUP, name=name, grade=grade, seen=printable(seen[:2000], lines=True), advice=advice)
 
 
 def skipped(name: str, part: object) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gobuild.core.errors import ConfigError
-from gobuild.core.printable import visible
+from gobuild.core.printable import printable
 from gobuild.doctor.macos import ioregtext
 
 LARGEST = 32 << 20
@@ -123,7 +123,7 @@ def text_of(value: object) -> str:
     """A text of the registry's, at most 200 characters; "" for anything else."""
     if isinstance(value, bytes):  # a model may stand there as data that ends in a NUL
         value = value.rstrip(b"\0").decode("utf-8", errors="replace")
-    return visible(value[:200]) if isinstance(value, str) else ""
+    return printable(value[:200]) if isinstance(value, str) else ""
 
 
 def number_of(value: object) -> int | None:
@@ -215,7 +215,7 @@ def _saved(path: Path) -> tuple[Accelerator, ...]:
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", hint) from error
     except ValueError as error:
-        raise ConfigError(f"{path}: {visible(str(error))[:300]}", hint) from error
+        raise ConfigError(f"{path}: {printable(str(error))[:300]}", hint) from error
     if not nodes:
         raise ConfigError(f"{path} holds no accelerator", hint)
     return nodes

@@ -99,8 +99,8 @@ def write(to: Path, wanted: Wanted, *, run: Runner, note: Note) -> tuple[Written
     oci.replaceable(to)
     roots = _roots(wanted.certificates)
     chosen = choose(wanted, needed=wanted.images)
-    files.room(to, ROOM, "an image layout")
-    with files.whole(to) as temporary, tempfile.TemporaryDirectory(prefix="gobuild-", dir=to.parent) as scratch:
+    files.require_room(to, ROOM, "an image layout")
+    with files.atomic_write(to) as temporary, tempfile.TemporaryDirectory(prefix="gobuild-", dir=to.parent) as scratch:
         temporary.mkdir()
         maker = _Maker(Layout(temporary), wanted, chosen, roots, Path(scratch), run, note)
         images = {name: maker.tests() if name == TEST else maker.toolchains() for name in wanted.images}

@@ -48,7 +48,7 @@ def write(to: Path, wanted: Wanted) -> None:
         user=USER,
         path=PATH,
     )
-    with files.whole(to) as temporary:
+    with files.atomic_write(to) as temporary:
         shutil.copytree(
             resources.folder("templates") / program.NAME,
             temporary / program.NAME,

@@ -10,7 +10,7 @@ from pathlib import Path
 from gobuild.core import archives
 from gobuild.core.errors import ConfigError, PackageError, ToolMissing
 from gobuild.core.model import Target
-from gobuild.core.printable import visible
+from gobuild.core.printable import printable
 from gobuild.core.process import Runner
 from gobuild.isolate.compiling import LIMIT, STATIC, go
 from gobuild.publish.offers import STAMP
@@ -102,7 +102,7 @@ def compiler(goroot: Path, *, scratch: Path, run: Runner) -> Compiler:
         raise ToolMissing(error.reason, f"--goroot with a toolchain for {Target.host()}") from error
     if said.output.split()[2:3] != [stamp]:
         raise PackageError(
-            f"VERSION says {stamp}, and bin/go says {visible(said.tail(1))}", "a toolchain as it was built"
+            f"VERSION says {stamp}, and bin/go says {printable(said.tail(1))}", "a toolchain as it was built"
         )
     return made
 

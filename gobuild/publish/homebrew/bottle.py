@@ -115,7 +115,7 @@ def make(job: Job, folder: Path) -> Poured:
     """
     path = folder / job.file
     if not path.is_file():
-        with files.whole(path) as temporary, temporary.open("wb") as raw:
+        with files.atomic_write(path) as temporary, temporary.open("wb") as raw:
             try:
                 _write(job, raw)
             except (tarfile.TarError, EOFError, OSError) as error:

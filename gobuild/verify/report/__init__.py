@@ -13,7 +13,7 @@ from pathlib import Path
 from gobuild.core import files
 from gobuild.core.errors import ConfigError
 from gobuild.core.model import Report
-from gobuild.core.printable import visible
+from gobuild.core.printable import printable
 from gobuild.verify.report.document import document, text
 from gobuild.verify.report.junit import junit
 from gobuild.verify.report.page import page
@@ -52,7 +52,7 @@ def write(report: Report, paths: Sequence[Path], *, of: str) -> None:
         ConfigError: a name that asks for no kind of report.
     """
     harmless = shown(report)
-    made = [(path, KINDS[kind_of(path)](harmless, visible(of))) for path in paths]
+    made = [(path, KINDS[kind_of(path)](harmless, printable(of))) for path in paths]
     for path, content in made:
         files.write(path, content)
 
@@ -63,11 +63,11 @@ def shown(report: Report) -> Report:
         checks=tuple(
             replace(
                 check,
-                subject=visible(check.subject),
-                name=visible(check.name),
-                seen=visible(check.seen, lines=True),
-                expected=visible(check.expected, lines=True),
-                reason=visible(check.reason),
+                subject=printable(check.subject),
+                name=printable(check.name),
+                seen=printable(check.seen, lines=True),
+                expected=printable(check.expected, lines=True),
+                reason=printable(check.reason),
             )
             for check in report.checks
         )
