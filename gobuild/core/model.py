@@ -291,6 +291,22 @@ class Severity(StrEnum):
     OFF = "off"
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong with a file: policies, reports and tests name its id, people read its detail.
+
+    Attributes:
+        id: "unknown-import": lower case, with hyphens; unique in gobuild.
+        detail: one sentence with the names and values that matter.
+    """
+
+    id: str
+    detail: str
+
+    def __str__(self) -> str:
+        return self.detail
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """One check of one file.
