@@ -66,7 +66,7 @@ def test_remove_does_not_follow_a_link(tmp_path: Path) -> None:
 
 def test_a_second_process_is_told_who_is_busy(tmp_path: Path) -> None:
     program = (
-        "from gobuild import files; from pathlib import Path\n"
+        "from gobuild.core import files; from pathlib import Path\n"
         f"with files.exclusive_lock(Path({str(tmp_path / 'lock')!r}), 'x'): print('in', flush=True); input()"
     )
     other = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -246,14 +246,14 @@ def test_remove_takes_a_folder_that_may_not_be_read(tmp_path: Path) -> None:
     files.write(place / "inner/file", "x")
     (place / "inner").chmod(0o300)
     tmp_path.chmod(0o777)
-    code = f"from pathlib import Path; from gobuild import files; files.remove(Path({str(place)!r}))"
+    code = f"from pathlib import Path; from gobuild.core import files; files.remove(Path({str(place)!r}))"
     me = os.geteuid()
     if me == 0:
         for each in (place, *place.rglob("*")):
             os.chown(each, 65534, 65534)
         for each in tmp_path.parents[:-2]:
             each.chmod(0o755)
-        code = f"import os; os.environ['HOME'] = '/'; from gobuild import files; os.setuid(65534); {code}"
+        code = f"import os; os.environ['HOME'] = '/'; from gobuild.core import files; os.setuid(65534); {code}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd="/")
     assert not place.exists(), done.stderr
     assert done.returncode == 0

@@ -162,7 +162,8 @@ import sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 import gobuild
-from gobuild import files, pipeline
+from gobuild import pipeline
+from gobuild.core import files
 from gobuild.core.console import Console
 from gobuild.core.settings import Settings
 from gobuild.tasks.words import interruptible
