@@ -10,6 +10,7 @@ from invoke.context import Context
 
 import gobuild.tasks
 from gobuild.core.errors import CommandError
+from gobuild.tasks.boundary import guard
 
 sys.path.append(str(Path(__file__).parent / "tests"))
 from bench.task import bench  # beside the tests, which no installed gobuild has
@@ -46,6 +47,7 @@ def test(_context: Context, quick: bool = False) -> None:
 
 
 ns = Collection(lint, types, test, bench)
+guard(ns)
 for each in gobuild.tasks.ns.tasks.values():
     ns.add_task(each)
 for group in gobuild.tasks.ns.collections.values():

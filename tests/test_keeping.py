@@ -33,11 +33,12 @@ from gobuild.core.model import (
 from gobuild.core.process import Result
 from gobuild.core.settings import Settings
 from gobuild.package import manifest
-from gobuild.pipeline import reuse
-from gobuild.pipeline.compilation import Compilation, Compiled
-from gobuild.pipeline.reuse import VerifiedToolchain
-from gobuild.pipeline.session import Prepared, Session, prepare
+from gobuild.pipeline import delivery
+from gobuild.pipeline import toolchain_cache as cached
+from gobuild.pipeline.compilation import Compiled, note_rosetta, stored_packages
+from gobuild.pipeline.session import Prepared, Run, Session, prepare
 from gobuild.pipeline.timing import Clock
+from gobuild.pipeline.toolchain_cache import VerifiedToolchain
 from gobuild.store import Entry, Store
 
 
@@ -77,10 +78,10 @@ def _finished(prepared: Prepared, folder: Path, builder: str = "make.bash") -> V
 
 def test_what_comes_back_is_what_went_in(session: Session, tmp_path: Path) -> None:
     prepared, store = prepare(session), Store.open(tmp_path / "store", say=print)
-    assert reuse.recall(store, prepared, session.settings, tmp_path / "none") is None
+    assert cached.recall(store, prepared, session.settings, tmp_path / "none") is None
     done = _finished(prepared, tmp_path)
-    reuse.put(store, prepared, session.settings, done)
-    again = reuse.recall(Store.open(tmp_path / "store", say=print), prepared, session.settings, tmp_path / "back")
+    cached.put(store, prepared, session.settings, done)
+    again = cached.recall(Store.open(tmp_path / "store", say=print), prepared, session.settings, tmp_path / "back")
     assert again is not None
     assert again.kept
     assert [path.read_bytes() for path in again.packed] == [path.read_bytes() for path in done.packed]
@@ -98,13 +99,13 @@ def test_no_folder_of_this_machine_gets_into_a_store_that_is_shared(session: Ses
     made = replace(
         done.toolchain, source=replace(done.toolchain.source, source=source), packer=prepared.plan.tools / "distpack"
     )
-    reuse.put(store, prepared, session.settings, replace(done, toolchain=made))
+    cached.put(store, prepared, session.settings, replace(done, toolchain=made))
     stored = [path for path in (*shared.rglob("*"), *(tmp_path / "store").rglob("*")) if path.is_file()]
     assert len(stored) > len(done.packed)
     for path in stored:
         assert str(tmp_path).encode() not in path.read_bytes(), path
     other = replace(prepared, plan=replace(prepared.plan, job=tmp_path / "elsewhere/job"))
-    again = reuse.recall(store, other, session.settings, tmp_path / "back")
+    again = cached.recall(store, other, session.settings, tmp_path / "back")
     assert again is not None
     assert again.toolchain.goroot == tmp_path / "elsewhere/job/go"
     assert again.toolchain.packer == tmp_path / "elsewhere/job/host/distpack"
@@ -124,15 +125,15 @@ def test_a_stamp_that_another_build_has_is_refused_before_any_work(
     elif place == "work":
         manifest.keep(done.toolchain, "h1:x", plan.state)
     else:
-        reuse.put(store, prepared, session.settings, done)
-    reuse.refuse_another(store, prepared, session.settings)  # the same build may be made again
+        cached.put(store, prepared, session.settings, done)
+    cached.refuse_another(store, prepared, session.settings)  # the same build may be made again
     (toy_tree / "src/new.go").write_text("package new\n")
     with pytest.raises(ConfigError, match=r"another build that calls itself go1\.22\.10-toy") as caught:
         pipeline.build(session)
     assert "--suffix toy.{id}" in caught.value.hint
     assert not plan.tree.exists()
     by_id = replace(session.settings, suffix="toy.{id}")
-    reuse.refuse_another(store, prepare(replace(session, settings=by_id)), by_id)
+    cached.refuse_another(store, prepare(replace(session, settings=by_id)), by_id)
 
 
 def _ours(tmp_path: Path) -> tuple[Path, Path]:
@@ -145,9 +146,9 @@ def _ours(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_the_key_changes_with_what_decides_bytes_or_the_report_and_with_nothing_else(tmp_path: Path) -> None:
     package, templates = _ours(tmp_path)
-    first = reuse.fingerprint(package, templates)
+    first = cached.fingerprint(package, templates)
     names = (
-        *(f"gobuild/{name}/__init__.py" for name in reuse.DECIDING if name != "data"),
+        *(f"gobuild/{name}/__init__.py" for name in cached.DECIDING if name != "data"),
         "gobuild/verify/exports.json",
         "gobuild/verify/probes/hello.go.txt",
         "gobuild/data/go_release_sha256.json",
@@ -157,33 +158,41 @@ def test_the_key_changes_with_what_decides_bytes_or_the_report_and_with_nothing_
         path = tmp_path / name
         before = path.read_bytes()
         path.write_bytes(before + b"\n")
-        assert reuse.fingerprint(package, templates) != first, name
+        assert cached.fingerprint(package, templates) != first, name
         path.write_bytes(before)
-    assert reuse.fingerprint(package, templates) == first
+    assert cached.fingerprint(package, templates) == first
     for name in ("gobuild/doctor/page.py", "gobuild/publish/site.py", "gobuild/resolve.py", "templates/site.html.j2"):
         (tmp_path / name).write_text("# another\n")
-    assert reuse.fingerprint(package, templates) == first
+    assert cached.fingerprint(package, templates) == first
 
 
 def test_every_folder_is_in_the_key_or_known_to_decide_nothing() -> None:
     folders = {path.parent.name for path in resources.PACKAGE.glob("*/__init__.py")}
-    assert folders - set(reuse.DECIDING) == {"audit", "doctor", "isolate", "matrix", "publish", "release", "tasks"}
+    assert folders - set(cached.DECIDING) == {
+        "audit",
+        "doctor",
+        "isolate",
+        "matrix",
+        "publish",
+        "release",
+        "tasks",
+    }
 
 
-@pytest.mark.parametrize("library", reuse.LIBRARIES)
+@pytest.mark.parametrize("library", cached.LIBRARIES)
 def test_another_version_of_a_library_that_edits_or_reads_is_another_key(
     library: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, installed = reuse.code_fingerprint.__wrapped__(), importlib.metadata.version
-    monkeypatch.setattr(reuse, "installed", lambda name: "0" if name == library else installed(name))
-    assert reuse.code_fingerprint.__wrapped__() != first
+    first, installed = cached.code_fingerprint.__wrapped__(), importlib.metadata.version
+    monkeypatch.setattr(cached, "installed", lambda name: "0" if name == library else installed(name))
+    assert cached.code_fingerprint.__wrapped__() != first
 
 
 def test_who_names_a_builder_gets_its_work(session: Session, tmp_path: Path) -> None:
     prepared, store = prepare(session), Store.open(tmp_path / "store", say=print)
-    reuse.put(store, prepared, session.settings, _finished(prepared, tmp_path, "make.bash"))
+    cached.put(store, prepared, session.settings, _finished(prepared, tmp_path, "make.bash"))
     found = {
-        builder: reuse.recall(store, prepared, replace(session.settings, builder=builder), tmp_path / f"b-{builder}")
+        builder: cached.recall(store, prepared, replace(session.settings, builder=builder), tmp_path / f"b-{builder}")
         for builder in ("auto", "make.bash", "direct", "both")
     }
     assert [name for name, each in found.items() if each] == ["auto", "make.bash"]
@@ -191,26 +200,26 @@ def test_who_names_a_builder_gets_its_work(session: Session, tmp_path: Path) -> 
 
 def test_who_says_what_to_start_from_does_not_get_what_was_built_directly(session: Session, tmp_path: Path) -> None:
     prepared, store = prepare(session), Store.open(tmp_path / "store", say=print)
-    reuse.put(store, prepared, session.settings, _finished(prepared, tmp_path, "direct"))
-    assert reuse.recall(store, prepared, session.settings, tmp_path / "named") is None
+    cached.put(store, prepared, session.settings, _finished(prepared, tmp_path, "direct"))
+    assert cached.recall(store, prepared, session.settings, tmp_path / "named") is None
     # The key has the toolchain named in it, so a settings without one must ask under its own.
     free = replace(session.settings, bootstrap="")
-    reuse.put(store, prepared, free, _finished(prepared, tmp_path, "direct"))
-    assert reuse.recall(store, prepared, free, tmp_path / "free")
+    cached.put(store, prepared, free, _finished(prepared, tmp_path, "direct"))
+    assert cached.recall(store, prepared, free, tmp_path / "free")
 
 
 def test_what_is_damaged_is_dropped_and_told(session: Session, tmp_path: Path) -> None:
     prepared, said = prepare(session), list[str]()
     done = _finished(prepared, tmp_path)
-    reuse.put(Store.open(tmp_path / "store", say=said.append), prepared, session.settings, done)
+    cached.put(Store.open(tmp_path / "store", say=said.append), prepared, session.settings, done)
     victim = next(path for path in (tmp_path / "store/blobs").rglob("*") if path.is_file())
     victim.chmod(0o644)
     victim.write_bytes(victim.read_bytes()[:-1] + b"!")
     store = Store.open(tmp_path / "store", say=said.append)
-    assert reuse.recall(store, prepared, session.settings, tmp_path / "back") is None
+    assert cached.recall(store, prepared, session.settings, tmp_path / "back") is None
     assert "damaged" in said[0]
-    reuse.put(store, prepared, session.settings, done)
-    assert reuse.recall(store, prepared, session.settings, tmp_path / "back")
+    cached.put(store, prepared, session.settings, done)
+    assert cached.recall(store, prepared, session.settings, tmp_path / "back")
 
 
 @pytest.mark.parametrize("facts", [{}, {"state": {}}, {"state": [], "checks": 1, "pinned": 0, "run": 0}])
@@ -220,12 +229,12 @@ def test_an_entry_that_somebody_else_wrote_is_no_toolchain(
     prepared, said = prepare(session), list[str]()
     store, done = Store.open(tmp_path / "store", say=said.append), _finished(prepared, tmp_path)
     store.put(
-        reuse.KIND,
-        reuse.keys(prepared, session.settings)["make.bash"],
+        cached.KIND,
+        cached.keys(prepared, session.settings)["make.bash"],
         {path.name: path for path in done.packed},
         facts,
     )
-    assert reuse.recall(store, prepared, session.settings, tmp_path / "back") is None
+    assert cached.recall(store, prepared, session.settings, tmp_path / "back") is None
     assert "cannot be used" in said[0]
 
 
@@ -233,10 +242,10 @@ def test_nor_is_one_that_tells_of_another_toolchain(session: Session, tmp_path: 
     prepared, said = prepare(session), list[str]()
     store, done = Store.open(tmp_path / "store", say=said.append), _finished(prepared, tmp_path)
     other = replace(done.toolchain, target=Target.parse("linux/arm64"))
-    reuse.put(store, prepared, session.settings, replace(done, toolchain=other))
-    assert reuse.recall(store, prepared, session.settings, tmp_path / "back") is None
+    cached.put(store, prepared, session.settings, replace(done, toolchain=other))
+    assert cached.recall(store, prepared, session.settings, tmp_path / "back") is None
     assert said == [
-        f"the store's toolchain {reuse.keys(prepared, session.settings)['make.bash'][:12]} cannot be used: "
+        f"the store's toolchain {cached.keys(prepared, session.settings)['make.bash'][:12]} cannot be used: "
         "it is another toolchain"
     ]
 
@@ -277,47 +286,47 @@ def test_where_upstreams_toolchain_is_listed_and_not_had_the_next_origin_is_aske
 )
 def test_another_build_is_another_key(session: Session, other: dict[str, str]) -> None:
     changed = replace(session, settings=replace(session.settings, **other))  # type: ignore[arg-type]
-    first = reuse.keys(prepare(session), session.settings)
-    again = reuse.keys(prepare(changed), changed.settings)
+    first = cached.keys(prepare(session), session.settings)
+    again = cached.keys(prepare(changed), changed.settings)
     assert (first == again) == (changed.settings == session.settings)
     assert first["direct"] != first["make.bash"]
 
 
 def test_another_source_and_another_policy_are_other_keys(session: Session, toy_tree: Path, tmp_path: Path) -> None:
-    first = reuse.keys(prepare(session), session.settings)
+    first = cached.keys(prepare(session), session.settings)
     policy = tmp_path / "policy.toml"
     policy.write_text("")
-    assert reuse.keys(prepare(session), replace(session.settings, policy=str(policy))) == first
+    assert cached.keys(prepare(session), replace(session.settings, policy=str(policy))) == first
     policy.write_text("# ours\n")
-    assert reuse.keys(prepare(session), replace(session.settings, policy=str(policy))) != first
+    assert cached.keys(prepare(session), replace(session.settings, policy=str(policy))) != first
     home = replace(session.settings, policy="~/policy.toml")
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("HOME", str(tmp_path))
-        assert reuse.keys(prepare(session), home) != first
+        assert cached.keys(prepare(session), home) != first
     (toy_tree / "src/new.go").write_text("package new\n")
-    assert reuse.keys(prepare(session), session.settings) != first
+    assert cached.keys(prepare(session), session.settings) != first
 
 
 def test_another_gobuild_another_start_and_a_patch_that_may_no_longer_be_built_directly_are_other_keys(
     session: Session, bootstrap: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared = prepare(session)
-    first = reuse.keys(prepared, session.settings)
-    assert reuse.keys(prepared, replace(session.settings, bootstrap="")) != first
-    assert reuse.keys(prepared, replace(session.settings, bootstrap=str(bootstrap))) == first
+    first = cached.keys(prepared, session.settings)
+    assert cached.keys(prepared, replace(session.settings, bootstrap="")) != first
+    assert cached.keys(prepared, replace(session.settings, bootstrap=str(bootstrap))) == first
     mine = patch.series("stock").patches[0]
     marked, unmarked = (replace(prepared, patches=(replace(mine, direct=each),)) for each in (True, False))
-    assert reuse.keys(marked, session.settings) != reuse.keys(unmarked, session.settings)
+    assert cached.keys(marked, session.settings) != cached.keys(unmarked, session.settings)
     # A commit without another version number.
-    monkeypatch.setattr(reuse, "code_fingerprint", lambda: "h1:other")
-    assert reuse.keys(prepared, session.settings) != first
+    monkeypatch.setattr(cached, "code_fingerprint", lambda: "h1:other")
+    assert cached.keys(prepared, session.settings) != first
 
 
 def test_nothing_is_left_in_the_work_folder_by_a_store_that_has_no_room_to_answer(
     session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared, store = prepare(session), fetch.store(session.settings, session.console.warn)
-    reuse.put(store, prepared, session.settings, _finished(prepared, tmp_path))
+    cached.put(store, prepared, session.settings, _finished(prepared, tmp_path))
     place, placed = Store.place, list[Path]()
 
     def second_fails(self: Store, entry: Entry, name: str, at: Path) -> None:
@@ -352,7 +361,7 @@ def test_a_python_that_rosetta_translates_is_noticed(
     prepared = replace(prepared, plan=replace(prepared.plan, host=Target.parse(host)))
     store = Store.open(tmp_path / "store", say=print)
     asked = replace(session, run=sysctl)
-    Compilation(session=asked, prepared=prepared, clock=Clock(session.console), store=store).note_rosetta()
+    note_rosetta(Run(session=asked, prepared=prepared, clock=Clock(session.console), store=store))
     assert isinstance(session.console.stream, io.StringIO)
     assert ("an arm64 Python" in session.console.stream.getvalue()) is said
 
@@ -384,8 +393,8 @@ def test_packages_that_somebody_else_wrote_are_compiled_anew(
     store.put("tools", of, {name: tmp_path / "evil"}, {})
     entry = tmp_path / f"store/entries/tools/{of}.json"
     entry.write_text(entry.read_text().replace(f'"mode": {0o644}', f'"mode": {0o40755}'))
-    making = Compilation(session=session, prepared=prepare(session), clock=Clock(session.console), store=store)
-    assert not making._packages(of, tmp_path / "packages")
+    run = Run(session=session, prepared=prepare(session), clock=Clock(session.console), store=store)
+    assert not stored_packages(run, of, tmp_path / "packages")
     assert not (tmp_path / "packages").exists() and not (tmp_path / "escaped").exists()
     assert said in "".join(told) and bool(said) == bool(told)
 
@@ -408,8 +417,11 @@ def test_of_two_that_are_the_same_one_tree_is_kept_and_of_two_that_differ_both(
     monkeypatch.setattr(
         "gobuild.package.distpack", lambda toolchain, **_more: (toolchain.goroot / "pkg/distpack/go.zip",)
     )
+    prepared = replace(prepare(session), plan=plan)
+    store = Store.open(tmp_path / "store", say=print)
+    run = Run(session=session, prepared=prepared, clock=Clock(session.console), store=store)
     both = Compiled(toolchain=made[0], tree="h1:x", twin=made[1])
     with pytest.raises(VerifyError, match=r"differ in 1 files: go\.zip") if not same else contextlib.nullcontext():
-        pipeline._finish(session, plan, both, Clock(session.console))
+        delivery.verify_and_package(run, both)
     assert [path.exists() for path in (*plan.trees, plan.job / "direct")] == [True, not same, not same]
     assert ("both builders made the same bytes" in session.console.stream.getvalue()) is same  # type: ignore[attr-defined]

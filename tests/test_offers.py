@@ -88,7 +88,7 @@ def test_what_gobuild_would_not_write_is_refused(tmp_path: Path, edit: Edit, say
     with pytest.raises(PublishError) as caught:
         list(find(tmp_path))
     assert says in str(caught.value)
-    assert caught.value.code == 9
+    assert caught.value.exit_code == 9
     assert not any(ord(letter) < 32 and letter != "\n" for letter in str(caught.value))
 
 

@@ -255,7 +255,7 @@ def test_a_place_that_is_a_file(session: Session, place: str, tmp_path: Path) ->
     again = replace(session, settings=Settings.of(said))
     with pytest.raises(Refused, match="taken") as caught:
         pipeline.build(again)
-    assert caught.value.code == 17
+    assert caught.value.exit_code == 17
     assert taken.read_text() == "a file of mine"
     assert "build    " not in _said(session), "it is refused before make.bash"
 

@@ -97,7 +97,7 @@ def test_a_tree_whose_list_leads_elsewhere_is_the_publishers_fault(dist: Path, t
     about.write_text('{"stamps": ["../../../etc"], "taps": []}')
     with pytest.raises(FetchError, match=r"'\.\./\.\./\.\./etc', which is no stamp") as caught:
         verify_release("site", key=tmp_path / "minisign.pub", run=run, note=lambda _: None)
-    assert caught.value.code == 4 and "--stamp" not in caught.value.hint
+    assert caught.value.exit_code == 4 and "--stamp" not in caught.value.hint
 
 
 def test_a_strangers_link_is_left_alone(dist: Path, tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_one_changed_byte_is_found(changed: Path, tree: Path, name: str, failing
     assert failing in {check.name for check in report.failed}
     with pytest.raises(GobuildError) as caught:
         require(report)
-    assert caught.value.code == code
+    assert caught.value.exit_code == code
 
 
 def _swap(path: Path, old: str, new: str) -> None:

@@ -135,7 +135,7 @@ def test_a_changed_formula_is_found(changed: Path, key: Path, which: str) -> Non
     assert all(TAP in check.subject for check in report.failed)
     with pytest.raises(GobuildError) as caught:
         require(report)
-    assert caught.value.code == (5 if "digest" in failing else 8)
+    assert caught.value.exit_code == (5 if "digest" in failing else 8)
 
 
 def test_where_it_differs_is_said_and_what_it_may_be(changed: Path, key: Path) -> None:

@@ -49,7 +49,7 @@ def test_what_cannot_be_used_is_refused(key: str, value: object, says: str) -> N
     with pytest.raises(ConfigError, match=None) as caught:
         Settings.of({key: value})
     assert says in str(caught.value)
-    assert caught.value.code == 2
+    assert caught.value.exit_code == 2
 
 
 def test_without_patches_the_suffix_may_be_empty() -> None:

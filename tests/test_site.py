@@ -75,7 +75,7 @@ def test_other_bytes_under_a_published_stamp_are_refused(tmp_path: Path) -> None
     toy_build(tmp_path / "other", content="other")
     with pytest.raises(PublishError, match="is published already, with other bytes") as caught:
         published(site, tmp_path / "other")
-    assert caught.value.code == 9
+    assert caught.value.exit_code == 9
     assert content_of(site) == before
     assert sorted(path.name for path in generations.home(site).iterdir()) == [".gobuild.lock", "1", "served"]
 

@@ -1,17 +1,11 @@
-"""The failures a user can cause: one class, one exit code, one message that says what to do next.
-
-Every error is an ``invoke.Exit``, so that both the ``gobuild`` program and a plain ``invoke`` print its message
-without a traceback and exit with its code, and a caller of the library can still catch it by class.
-"""
+"""The failures a user can cause: one class, one exit code, one message that says what to do next."""
 
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from invoke.exceptions import Exit
 
-
-class GobuildError(Exit):
+class GobuildError(Exception):
     """The base of all of them.
 
     Args:
@@ -24,10 +18,10 @@ class GobuildError(Exit):
     def __init__(self, message: str, hint: str = "") -> None:
         self.reason = message
         self.hint = hint
-        super().__init__(message=f"error: {message}" + (f"\n  try: {hint}" if hint else ""), code=self.exit_code)
+        super().__init__(message, hint)
 
     def __str__(self) -> str:
-        return str(self.message)
+        return f"error: {self.reason}" + (f"\n  try: {self.hint}" if self.hint else "")
 
 
 class ConfigError(GobuildError):
@@ -185,21 +179,22 @@ def disk_full_is_ours(doing: str) -> Iterator[None]:
 
 
 @contextmanager
-def os_errors_as_ours(doing: str) -> Iterator[None]:
-    """Turns every "no" of the file system into one message: for the outermost door, where nobody can do more.
+def os_errors_as_ours(places: str = "") -> Iterator[None]:
+    """Turns whatever the operating system refuses into one of our errors: around a task, or a call of the library.
 
     Args:
-        doing: what was under way.
+        places: flags that choose another place, for the hint: "--work or --dist".
 
     Raises:
-        DiskFull: as `disk_full_is_ours`.
-        Refused: for any other ``OSError`` that names a file: no right, a read-only file system, a file for a folder.
+        DiskFull: there is no room, or a quota is used up.
+        Refused: any other ``OSError``: no right, a read-only file system, a file for a folder.
     """
     try:
-        with disk_full_is_ours(doing):
-            yield
+        yield
     except OSError as error:
-        if error.filename is None:
-            raise
-        hint = "see that it is there, and the right to read or write it, or choose another place"
-        raise Refused(f"{error.strerror} while {doing}: {error.filename}", hint) from error
+        # A plain one, as requests raises for a file of certificates that is missing, has its whole sentence as text.
+        said = f"{error.strerror}: {error.filename}" if error.filename is not None else str(error.strerror or error)
+        other = f", or another place by {places}" if places else ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(said, f"free some room{other}") from error
+        raise Refused(said, f"see that it is there, and the right to read or write it{other}") from error

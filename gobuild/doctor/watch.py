@@ -1,8 +1,8 @@
 """A process that may hang, die or talk without end: a command and a time limit come in, what became of it goes out.
 
 `gobuild.core.process.run` waits for the end of the output; a child of the command that took a session of its own and
-kept the pipe would make that for ever. Here nothing is waited for beyond the limit, at most `KEPT` bytes of output
-are kept, a hang can be looked at before it is ended, and whatever the command left behind is ended too: its process group
+kept the pipe would make that for ever. Here nothing is waited for beyond the limit, at most `KEPT` bytes of output are
+kept, a hang can be looked at before it is ended, and whatever the command left behind is ended too: its process group
 everywhere; on Linux also what has left that group, found by a mark in its environment. On macOS such a process, and
 anywhere one that gave itself another environment, cannot be found.
 """

@@ -13,7 +13,7 @@ from pathlib import Path
 from gobuild.core.console import clock
 from gobuild.core.errors import MatrixError
 from gobuild.core.settings import Settings
-from gobuild.pipeline import resign
+from gobuild.pipeline.resign import choose_signer
 from gobuild.pipeline.session import Session, prepare_each
 
 BUILDING = re.compile(r"^\[ *[\d.]+ s\] build ", re.MULTILINE)
@@ -87,7 +87,7 @@ def plan(session: Session, lines: Iterable[str], targets: Iterable[str]) -> tupl
     """
     jobs: dict[str, Job] = {}
     for settings, prepared in prepare_each(session, lines, targets):
-        resign.choose(settings, run=session.run)  # a certificate that cannot be used is refused now
+        choose_signer(settings, run=session.run)  # a certificate that cannot be used is refused now
         plan = prepared.plan
         job = Job(name=plan.job.name, settings=settings, log=plan.job.with_name(f"{plan.job.name}.log"))
         jobs.setdefault(job.name, job)

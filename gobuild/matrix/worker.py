@@ -20,7 +20,7 @@ from gobuild.core import files, resources
 from gobuild.core.process import run
 from gobuild.matrix.jobs import FAILED, VARIABLES, child, judge
 from gobuild.matrix.room import measure
-from gobuild.pipeline.reuse import code_fingerprint
+from gobuild.pipeline.toolchain_cache import code_fingerprint
 
 OWN = ("CACHE", "STORE", "BOOTSTRAP", "INDEX_URL")
 """Settings that are the worker's own, where the client sends none."""

@@ -1,30 +1,26 @@
-"""The page: resolve, fetch, patch, build, verify, package, publish, in that order.
+"""The page: resolve, reuse, fetch, patch, build, verify, package, sign, publish, in that order.
 
-A `Session` comes in, a `Built` goes out. Each stage is one call that turns one frozen type into the next; this
-module alone knows them all, times them, and cleans up behind the one that failed.
+Each stage turns one frozen type into the next and knows no other; this package alone knows them all, times them, and
+cleans up behind the one that failed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from gobuild import build as builders
-from gobuild import fetch, package, publish, verify
+from gobuild import fetch, package
 from gobuild.core import files
-from gobuild.core.errors import VerifyError, os_errors_as_ours
-from gobuild.core.model import TARGETS, Artifact, Report, Toolchain
-from gobuild.core.process import Threads, kill_children_on_failure
-from gobuild.core.settings import Settings
+from gobuild.core.errors import os_errors_as_ours
+from gobuild.core.model import TARGETS, Toolchain
 from gobuild.package import manifest
-from gobuild.pipeline import resign, reuse
-from gobuild.pipeline.compilation import Compilation, Compiled
+from gobuild.pipeline.compilation import Compiled, build_toolchain, fetch_source, patch_source
+from gobuild.pipeline.delivery import Built, publish, sign, verify_and_package
 from gobuild.pipeline.plan import Plan
-from gobuild.pipeline.resign import Signing
-from gobuild.pipeline.reuse import VerifiedToolchain
-from gobuild.pipeline.session import Session, prepare
+from gobuild.pipeline.resign import Signing, choose_signer
+from gobuild.pipeline.session import Run, Session, prepare
 from gobuild.pipeline.timing import Clock
+from gobuild.pipeline.toolchain_cache import reuse, store
 
 ROOM = 1600 << 20
 """Bytes a build needs in its work folder: measured 1.22.10, a tree of 0.5 GB and make.bash's cache of 1 GB."""
@@ -33,24 +29,7 @@ ROOM = 1600 << 20
 DIST_ROOM = 400 << 20
 """Bytes that a delivery needs in dist/: measured for 1.22.10, 160 MB, and as much again while the old ones stand."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Built:
-    """What a run made.
-
-    Attributes:
-        toolchain: the toolchain in its folder.
-        report: its checks, all passed.
-        artifacts: what stands in dist/.
-        clock: where the time went.
-        kept: since when the store has had it; empty where it was built just now.
-    """
-
-    toolchain: Toolchain
-    report: Report
-    artifacts: tuple[Artifact, ...]
-    clock: Clock
-    kept: str = ""
+PLACES = "--work, --cache and --dist"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,42 +45,48 @@ class Rebuilt:
     archive: Path
 
 
+@os_errors_as_ours(PLACES)
 def build(session: Session) -> Built:
     """The main job, from a version to dist/.
-
-    Returns:
-        What was made.
 
     Raises:
         GobuildError: a stage failed. What stood in dist/ before is as it was; a half-made tree is gone, make.bash's
             log stays. A toolchain that failed its checks stays in the work folder to be looked at.
     """
-    clock, store = Clock(session.console), fetch.store(session.settings, session.console.warn)
-    with os_errors_as_ours("building"):
-        with clock.stage("resolve"):
-            signing = resign.choose(session.settings, run=session.run)
-            prepared = prepare(session)
-        plan = prepared.plan
-        files.ensure_writable(plan.dist, DIST_ROOM, "the archives")
-        with (
-            files.exclusive_lock(plan.lock, f"building {plan.stamp} for {plan.target} in {plan.job}"),
-            cleanup_scratch(plan),
-        ):
-            reuse.refuse_another(store, prepared, session.settings)
-            if not session.settings.fresh:
-                with clock.stage("store"):
-                    kept = reuse.recall(store, prepared, session.settings, plan.scratch / "kept")
-                if kept:
-                    return _deliver(session, plan, kept, clock, signing)
+    run, signing = resolve(session)
+    plan = run.plan
+    files.ensure_writable(plan.dist, DIST_ROOM, "the archives")
+    with alone(plan):
+        toolchain = reuse(run)
+        if not toolchain:
             with cleanup_on_failure(plan, ROOM * len(plan.trees)):
-                made = Compilation(session=session, prepared=prepared, clock=clock, store=store).make()
-            manifest.keep(made.toolchain, made.tree, plan.state)
-            done = _finish(session, plan, made, clock)
-            with clock.stage("store"):
-                reuse.put(store, prepared, session.settings, done)
-            return _deliver(session, plan, done, clock, signing)
+                fetched = fetch_source(run)
+                patched = patch_source(run, fetched)
+                compiled = build_toolchain(run, patched)
+            manifest.keep(compiled.toolchain, compiled.tree, plan.state)
+            toolchain = verify_and_package(run, compiled)
+            store(run, toolchain)
+        signed = sign(run, toolchain, signing)
+        return publish(run, signed)
 
 
+@os_errors_as_ours(PLACES)
+def repackage(session: Session) -> Built:
+    """Verifies and packages a toolchain that `build` has finished, without building it again.
+
+    Raises:
+        PackageError: there is none.
+        GobuildError: as `build` does.
+    """
+    run, signing = resolve(session)
+    with alone(run.plan):
+        made, tree = manifest.recall(run.plan.state)
+        toolchain = verify_and_package(run, Compiled(toolchain=made, tree=tree))
+        signed = sign(run, toolchain, signing)
+        return publish(run, signed)
+
+
+@os_errors_as_ours(PLACES)
 def rebuild(session: Session) -> Rebuilt:
     """Builds and packs a release in the work folder as upstream does: no patch, no stamp, no setting of ours.
 
@@ -112,141 +97,41 @@ def rebuild(session: Session) -> Rebuilt:
         GobuildError: as `build` does.
     """
     as_upstream = replace(session.settings, profile="upstream", series="none", extra="", suffix="", builder="make.bash")
-    session, clock = replace(session, settings=as_upstream), Clock(session.console)
-    store = fetch.store(session.settings, session.console.warn)
-    with os_errors_as_ours("building"):
-        with clock.stage("resolve"):
-            prepared = prepare(session, delivered=False)
-        plan = prepared.plan
-        with files.exclusive_lock(plan.lock, f"building {plan.stamp} for {plan.target} in {plan.job}"):
-            with cleanup_on_failure(plan, ROOM):
-                toolchain = Compilation(session=session, prepared=prepared, clock=clock, store=store).make().toolchain
-                with clock.stage("package") as at:
-                    at.note("distpack")
-                    packed = package.distpack(toolchain, scratch=plan.scratch, run=session.run)
-            files.remove(plan.scratch)
+    run, _ = resolve(replace(session, settings=as_upstream), delivered=False)
+    plan = run.plan
+    with alone(plan), cleanup_on_failure(plan, ROOM):
+        fetched = fetch_source(run)
+        patched = patch_source(run, fetched)
+        toolchain = build_toolchain(run, patched).toolchain
+        with run.clock.stage("package") as at:
+            at.note("distpack")
+            packed = package.distpack(toolchain, scratch=plan.scratch, run=session.run)
     kinds = package.names(plan.stamp, plan.target.dashed)
     return Rebuilt(toolchain=toolchain, archive=next(path for path in packed if kinds[path.name] == "toolchain"))
 
 
-def repackage(session: Session) -> Built:
-    """Verifies and packages a toolchain that `build` has finished, without building it again.
+def resolve(session: Session, *, delivered: bool = True) -> tuple[Run, Signing]:
+    """What will be built, and who signs it. Nothing is changed.
 
-    Raises:
-        PackageError: there is none.
-        GobuildError: as `build` does.
+    Args:
+        session: what was asked for.
+        delivered: as for `prepare`; what is not delivered is not signed.
     """
-    clock = Clock(session.console)
-    with os_errors_as_ours("packaging"):
-        with clock.stage("resolve"):
-            signing = resign.choose(session.settings, run=session.run)
-            plan = prepare(session).plan
-        with files.exclusive_lock(plan.lock, f"at work in {plan.job}"), cleanup_scratch(plan):
-            toolchain, tree = manifest.recall(plan.state)
-            done = _finish(session, plan, Compiled(toolchain=toolchain, tree=tree), clock)
-            return _deliver(session, plan, done, clock, signing)
-
-
-def _finish(session: Session, plan: Plan, made: Compiled, clock: Clock) -> VerifiedToolchain:
-    """Verify and package. distpack, one thread for most of its time, runs beside verify."""
-    timed, policy = clock.timed("distpack", session.run, alone=False), verify.load_policy(session.settings.policy)
-    with Threads(2) as beside, kill_children_on_failure():
-        packing = beside.submit(package.distpack, made.toolchain, scratch=plan.scratch, run=timed)
-        if made.twin:
-            scratch = plan.scratch / "twin"
-            again = beside.submit(package.distpack, made.twin, scratch=scratch, run=session.run)
-        with clock.stage("verify") as at:
-            report = verify.verify(made.toolchain, run=session.run, scratch=plan.scratch, note=at.note, policy=policy)
-            verify.require(report)
-        with clock.stage("package") as at:
-            at.note("distpack")
-            packed = packing.result()
-            if made.twin:
-                _require_same(made.toolchain, made.twin, packed, again.result())
-                session.console.say(f"both builders made the same bytes, of every file and of {len(packed)} archives")
-                files.remove(plan.job / "direct")
-    return VerifiedToolchain(
-        toolchain=made.toolchain,
-        tree=made.tree,
-        report=report,
-        packed=packed,
-        pinned="GOTOOLCHAIN=local" in (made.toolchain.goroot / "go.env").read_text(encoding="utf-8"),
-        run=clock.measured(),
-    )
-
-
-def _require_same(one: Toolchain, twin: Toolchain, packed: tuple[Path, ...], again: tuple[Path, ...]) -> None:
-    """Makes sure that both builders made the same bytes, of files and of archives.
-
-    Raises:
-        VerifyError: they did not.
-    """
-    wrong = builders.differences(one, twin) or tuple(
-        ours.name for ours, theirs in zip(packed, again, strict=True) if files.sha256(ours) != files.sha256(theirs)
-    )
-    if wrong:
-        raise VerifyError(
-            f"the two builders differ in {len(wrong)} files: {', '.join(wrong[:5])}",
-            f"--builder make.bash; both trees are kept, {one.goroot} and {twin.goroot}",
-        )
-
-
-def _deliver(session: Session, plan: Plan, done: VerifiedToolchain, clock: Clock, signing: Signing) -> Built:
-    """Sign where that was asked for, and publish to dist/, all at once."""
-    report, packed, signed = _sign(session, plan, signing, done.report, done.packed, clock)
-    kinds = package.names(plan.stamp, plan.target.dashed)
-    with clock.stage("publish"), package.delivery(plan.dist, session.console.say) as delivery:
-        archives = tuple(delivery.add(path, kinds[path.name]) for path in packed)
-        document = manifest.outer(done.toolchain, report, archives, tree=done.tree, run=done.run, signing=signed)
-        others = manifest.others(plan.manifest, plan.stamp)
-        manifest.agree(document, others)
-        formula = delivery.write(
-            plan.dist / plan.formula, _formula(session.settings, plan, done, [document, *others]), "formula"
-        )
-        # The manifest comes last: where it stands, everything it names stands too.
-        written = delivery.write(plan.manifest, manifest.text(document), "manifest")
-    delivered = (*archives, formula, written)
-    return Built(toolchain=done.toolchain, report=report, artifacts=delivered, clock=clock, kept=done.kept)
-
-
-def _sign(
-    session: Session, plan: Plan, signing: Signing, report: Report, packed: tuple[Path, ...], clock: Clock
-) -> tuple[Report, tuple[Path, ...], Mapping[str, str]]:
-    """Signs the programs in the archives and verifies the result; without a signer everything stays as it is."""
-    if signing.signer is None:
-        return report, packed, {}
-    with clock.stage("sign") as at:
-        done = resign.resign(
-            packed,
-            signing,
-            target=plan.target,
-            prefix=session.settings.name,
-            scratch=plan.scratch / "signed",
-            run=session.run,
-            note=at.note,
-            policy=verify.load_policy(session.settings.policy),
-        )
-    return resign.with_probes(done.report, report), done.archives, done.told
-
-
-def _formula(settings: Settings, plan: Plan, done: VerifiedToolchain, documents: list[dict[str, Any]]) -> str:
-    """One formula for all targets of this stamp that stand in dist/."""
-    return publish.formula(
-        settings.name,
-        plan.release.version,
-        plan.stamp,
-        publish.downloads(documents, settings.base_url or plan.dist.as_uri()),
-        pinned=done.pinned,
-    )
+    clock, store = Clock(session.console), fetch.store(session.settings, session.console.warn)
+    with clock.stage("resolve"):
+        signing = choose_signer(session.settings, run=session.run) if delivered else Signing(signer=None, roots=())
+        prepared = prepare(session, delivered=delivered)
+    return Run(session=session, prepared=prepared, clock=clock, store=store), signing
 
 
 @contextmanager
-def cleanup_scratch(plan: Plan) -> Iterator[None]:
-    """Leaves nothing in the folder for temporary files, however the block ends."""
-    try:
-        yield
-    finally:
-        files.remove(plan.scratch)
+def alone(plan: Plan) -> Iterator[None]:
+    """Nobody else works in this job's folder; its temporary files are gone, however the block ends."""
+    with files.exclusive_lock(plan.lock, f"building {plan.stamp} for {plan.target} in {plan.job}"):
+        try:
+            yield
+        finally:
+            files.remove(plan.scratch)
 
 
 @contextmanager

@@ -49,7 +49,7 @@ class Resigned:
     told: Mapping[str, str]
 
 
-def choose(settings: Settings, *, run: Runner) -> Signing:
+def choose_signer(settings: Settings, *, run: Runner) -> Signing:
     """Finds out who signs, and opens what is needed for it, before any work begins.
 
     Args:

@@ -1,6 +1,6 @@
-"""What every run begins with: settings, a console and a runner come in; what would be done, and to what, goes out.
+"""What a run begins with: `Session` (what was asked for), `Prepared` (what that comes to) and `Run` (both, under way).
 
-It asks the release index and changes nothing; doing it is the pipeline's.
+`prepare` asks the release index and changes nothing.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,9 @@ from gobuild.core.process import Runner, run
 from gobuild.core.settings import Settings
 from gobuild.pipeline import plan as planning
 from gobuild.pipeline.plan import Plan
+from gobuild.pipeline.timing import Clock
 from gobuild.resolve import FIRST, resolve
+from gobuild.store import Store
 
 OLDEST = FIRST
 
@@ -42,6 +44,28 @@ class Prepared:
     reached: fetch.Reached
     patches: tuple[patch.Patch, ...]
     absent: tuple[Outcome, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A build under way: what every stage is given.
+
+    Attributes:
+        session: what was asked for.
+        prepared: what was resolved.
+        clock: times the stages.
+        store: keeps finished toolchains and the direct builder's packages.
+    """
+
+    session: Session
+    prepared: Prepared
+    clock: Clock
+    store: Store
+
+    @property
+    def plan(self) -> Plan:
+        """Where everything goes."""
+        return self.prepared.plan
 
 
 def prepare(session: Session, *, delivered: bool = True, reached: fetch.Reached | None = None) -> Prepared:

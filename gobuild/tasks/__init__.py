@@ -13,11 +13,11 @@ from invoke.context import Context
 from gobuild import pipeline
 from gobuild.audit import identify as identifying
 from gobuild.core.console import Console
-from gobuild.core.errors import BootstrapError, ConfigError, os_errors_as_ours
+from gobuild.core.errors import BootstrapError
 from gobuild.core.model import Target
 from gobuild.core.process import run
 from gobuild.patch import series as load_series
-from gobuild.pipeline import resign
+from gobuild.pipeline.resign import choose_signer
 from gobuild.pipeline.session import Session, prepare
 from gobuild.tasks import cache, ci, doctor, keys, patches, publishing, show, store, tap
 from gobuild.tasks.boundary import guard
@@ -25,7 +25,7 @@ from gobuild.tasks.image import image
 from gobuild.tasks.isolate import gowrap, launchd, vm
 from gobuild.tasks.matrix import matrix
 from gobuild.tasks.proof import blast_radius, reproduce
-from gobuild.tasks.words import CONFIGURATION, interruptible, settings_of, with_settings
+from gobuild.tasks.words import CONFIGURATION, settings_of, with_settings
 from gobuild.tasks.workbench import export_patches, import_patches, new_patch, refresh_patches
 from gobuild.verify import load_policy, load_roots, require, verify_path
 from gobuild.verify.report import kind_of
@@ -42,7 +42,7 @@ def plan(context: Context, **words: object) -> None:
     session = _session(context, words)
     prepared = prepare(session)
     # What build would stop at, once much is done or before: keys, certificates, passwords, a Go to start from.
-    resign.choose(session.settings, run=session.run)
+    choose_signer(session.settings, run=session.run)
     start = session.settings.bootstrap
     if start and not (Path(start).expanduser() / "bin/go").is_file():
         raise BootstrapError(f"{start} is no Go toolchain: it has no bin/go", "--bootstrap with the GOROOT of one")
@@ -88,20 +88,16 @@ def verify(
     probe: bool = False,
 ) -> None:
     """Checks every executable of a toolchain, or any program that one built, wherever it came from."""
-    for word, value in (("a path", path), ("--policy", policy)):
-        if value is not None and not value.strip():
-            raise ConfigError(f"{word} is an empty word", "a shell variable that is not set may stand there")
     reports = [Path(name) for name in report or ()]
     for name in reports:
         kind_of(name)
     wanted, rules = Target.parse(target) if target else None, load_policy(policy or "")
     roots = load_roots(Path(trust)) if trust else ()
-    with interruptible(), tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
         found = verify_path(
             Path(path), run=run, scratch=Path(scratch), target=wanted, policy=rules, roots=roots, probe=probe
         )
-    with os_errors_as_ours("writing the report"):
-        write_report(found, reports, of=path)
+    write_report(found, reports, of=path)
     if json:
         show.as_json(found, path)
     else:

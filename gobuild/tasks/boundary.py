@@ -4,7 +4,6 @@ It is laid around a whole collection, so that a task needs nothing of its own fo
 itself, through `gobuild` and through a plain `invoke` alike.
 """
 
-import errno
 import functools
 import inspect
 import os
@@ -16,7 +15,7 @@ from contextlib import contextmanager
 from invoke import Collection
 from invoke.exceptions import Exit
 
-from gobuild.core.errors import ConfigError, DiskFull, Refused
+from gobuild.core.errors import ConfigError, GobuildError, os_errors_as_ours
 from gobuild.tasks.words import interruptible
 
 MAY_BE_EMPTY = ("suffix", "argument")
@@ -31,36 +30,27 @@ PIPE_CLOSED = 141
 
 @contextmanager
 def one_message(flags: Iterable[str] = ()) -> Iterator[None]:
-    """Turns whatever the operating system refuses into one of our errors.
+    """Turns every failure that we know into one message and an exit code.
 
     Args:
         flags: those of the task at work; the hint names such as choose a place.
 
     Raises:
-        DiskFull: there is no room, or a quota is used up.
-        Refused: any other ``OSError``.
-        ConfigError: there is no home folder for a ``~``.
-        Exit: whoever read our output has gone.
+        Exit: with the code of one of our errors, or because whoever read our output has gone.
     """
-    places = [f"--{each}" for each in PLACES if each in set(flags)]
-    other = f", or another place by {' or '.join(places)}" if places else ""
+    places = " or ".join(f"--{each}" for each in PLACES if each in set(flags))
     try:
-        yield
-    except BrokenPipeError as error:
-        _unless_output_is_read()
-        raise Refused(str(error)) from error
-    except OSError as error:
-        # A plain one, as requests raises for a file of certificates that is missing, has its whole sentence as text.
-        said = f"{error.strerror}: {error.filename}" if error.filename is not None else str(error.strerror or error)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(said, f"free some room{other}") from error
-        raise Refused(said, f"see that it is there, and the right to read or write it{other}") from error
+        with os_errors_as_ours(places):
+            yield
+    except GobuildError as error:
+        if isinstance(error.__cause__, BrokenPipeError):
+            _unless_output_is_read()
+        raise Exit(message=str(error), code=error.exit_code) from error
     except RuntimeError as error:
         if "home directory" not in str(error):
             raise
-        raise ConfigError(
-            "no home folder is known, for which ~ stands", "a whole path, or the variable HOME"
-        ) from error
+        ours = ConfigError("no home folder is known, for which ~ stands", "a whole path, or the variable HOME")
+        raise Exit(message=str(ours), code=ours.exit_code) from error
 
 
 def _unless_output_is_read() -> None:
@@ -97,7 +87,7 @@ def _guarded(body: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(body)
     def guarded(*given: object, **named: object) -> None:
-        with interruptible(), one_message(signature.parameters):
+        with one_message(signature.parameters), interruptible():
             words = guarded_signature.bind(*given, **named).arguments
             first = words.pop(context.name)
             body(first, **{key: value for key, value in words.items() if not _unsaid(signature.parameters[key], value)})

@@ -10,7 +10,7 @@ from gobuild.audit import compare
 from gobuild.audit import reproduce as proving
 from gobuild.core import files
 from gobuild.core.console import Console
-from gobuild.core.errors import ConfigError, disk_full_is_ours
+from gobuild.core.errors import ConfigError
 from gobuild.pipeline.session import Session
 from gobuild.tasks import show
 from gobuild.tasks.words import settings_of, with_settings
@@ -29,8 +29,7 @@ def _report(word: str) -> Path | None:
 
 def _keep(path: Path | None, document: dict[str, object], console: Console) -> None:
     if path:
-        with disk_full_is_ours(f"writing {path}"):
-            files.write(path, codec.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        files.write(path, codec.dumps(document, indent=1, ensure_ascii=False) + "\n")
         console.say(f"wrote {path}")
 
 

@@ -10,7 +10,7 @@ from gobuild.core.console import Console, amount, clock
 from gobuild.core.model import Check, GoVersion, Outcome, Report, State, Verdict
 from gobuild.core.printable import printable
 from gobuild.patch import Matrix, Row
-from gobuild.pipeline import Built
+from gobuild.pipeline.delivery import Built
 from gobuild.pipeline.plan import Plan
 from gobuild.pipeline.timing import peak_memory
 from gobuild.publish import CELLS

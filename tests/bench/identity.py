@@ -28,8 +28,8 @@ from gobuild.core.errors import GobuildError
 from gobuild.core.model import GoVersion, Target, Toolchain
 from gobuild.core.process import Runner
 from gobuild.core.settings import Settings
-from gobuild.pipeline.compilation import Compilation
-from gobuild.pipeline.session import Session, prepare
+from gobuild.pipeline.compilation import build_toolchain, fetch_source, patch_source
+from gobuild.pipeline.session import Run, Session, prepare
 from gobuild.pipeline.timing import Clock
 
 PATCHED, UNPATCHED = "patched", "unpatched"
@@ -86,7 +86,8 @@ class Prover:
         store = fetch.store(session.settings, self.console.warn)
         try:
             with pipeline.cleanup_on_failure(prepared.plan, pipeline.ROOM):
-                made = Compilation(session=session, prepared=prepared, clock=clock, store=store).make()
+                run = Run(session=session, prepared=prepared, clock=clock, store=store)
+                made = build_toolchain(run, patch_source(run, fetch_source(run)))
             yield made.toolchain, sum(clock.programs.values())
         finally:
             files.remove(folder)

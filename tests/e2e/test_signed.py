@@ -25,7 +25,7 @@ TARGET = Target(goos="darwin", goarch="arm64")
 
 
 def _signed(settings: Settings, archives: tuple[Path, ...], scratch: Path) -> Resigned:
-    signing = resign.choose(settings, run=run)
+    signing = resign.choose_signer(settings, run=run)
     return resign.resign(
         archives, signing, target=TARGET, prefix="go-acme", scratch=scratch, run=run, note=lambda _text: None
     )

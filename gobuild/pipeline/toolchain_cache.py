@@ -12,14 +12,15 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
-from gobuild import package, store
+from gobuild import package
+from gobuild import store as stores
 from gobuild.core import files, resources
 from gobuild.core.errors import ConfigError, PackageError
 from gobuild.core.model import Report, Toolchain
 from gobuild.core.settings import Settings
 from gobuild.package import manifest
 from gobuild.pipeline.plan import Plan
-from gobuild.pipeline.session import Prepared
+from gobuild.pipeline.session import Prepared, Run
 from gobuild.store import Entry, Store
 
 KIND = "toolchain"
@@ -74,7 +75,7 @@ def keys(prepared: Prepared, settings: Settings) -> dict[str, str]:
         "policy": Path(settings.policy).expanduser().read_text(encoding="utf-8") if settings.policy else "",
         "bootstrap": files.sha256(start) if start and start.is_file() else "",
     }
-    return {name: store.key(builder=name, **parts) for name in BUILDERS["auto"]}
+    return {name: stores.key(builder=name, **parts) for name in BUILDERS["auto"]}
 
 
 DECIDING = ("binary", "build", "codesign", "core", "data", "fetch", "package", "patch", "pipeline", "store", "verify")
@@ -107,6 +108,26 @@ def fingerprint(package: Path, templates: Path) -> str:
 def _names(root: Path, parts: Iterable[Path]) -> list[str]:
     found = [path for part in parts for path in (part, *part.rglob("*")) if path.is_file()]
     return [path.relative_to(root).as_posix() for path in found if "__pycache__" not in path.parts]
+
+
+def reuse(run: Run) -> VerifiedToolchain | None:
+    """The finished toolchain that the store has for this build; None where it has none, or a fresh one is wanted.
+
+    Raises:
+        ConfigError: another build calls itself the same.
+    """
+    settings = run.session.settings
+    refuse_another(run.store, run.prepared, settings)
+    if settings.fresh:
+        return None
+    with run.clock.stage("store"):
+        return recall(run.store, run.prepared, settings, run.plan.scratch / "kept")
+
+
+def store(run: Run, toolchain: VerifiedToolchain) -> None:
+    """Stores a toolchain for the next build of it."""
+    with run.clock.stage("store"):
+        put(run.store, run.prepared, run.session.settings, toolchain)
 
 
 def put(kept: Store, prepared: Prepared, settings: Settings, done: VerifiedToolchain) -> None:
@@ -168,7 +189,7 @@ def _known(kept: Store, plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
         yield str(plan.dist), manifest.read(plan.manifest)
     with suppress(PackageError, OSError):
         yield str(plan.job), _document(*manifest.recall(plan.state))
-    for held in store.entries(kept.folder):
+    for held in stores.entries(kept.folder):
         facts = held.entry.facts
         if (held.entry.kind, facts.get("stamp"), facts.get("target")) == (KIND, plan.stamp, str(plan.target)):
             with suppress(PackageError, KeyError, TypeError):
