@@ -6,19 +6,15 @@ Use them as they are (``from gobuild.tasks import ns`` is a whole tasks.py), or 
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invoke import Collection, task
 from invoke.context import Context
 
-from gobuild import pipeline
-from gobuild.audit import identify as identifying
 from gobuild.core.console import Console
 from gobuild.core.errors import BootstrapError
 from gobuild.core.model import Target
 from gobuild.core.process import run
-from gobuild.patch import series as load_series
-from gobuild.pipeline.resign import choose_signer
-from gobuild.pipeline.session import Session, prepare
 from gobuild.tasks import cache, ci, doctor, keys, patches, publishing, show, store, tap
 from gobuild.tasks.boundary import guard
 from gobuild.tasks.image import image
@@ -27,18 +23,23 @@ from gobuild.tasks.matrix import matrix
 from gobuild.tasks.proof import blast_radius, reproduce
 from gobuild.tasks.words import CONFIGURATION, settings_of, with_settings
 from gobuild.tasks.workbench import export_patches, import_patches, new_patch, refresh_patches
-from gobuild.verify import load_policy, load_roots, require, verify_path
-from gobuild.verify.report import kind_of
-from gobuild.verify.report import write as write_report
+
+if TYPE_CHECKING:
+    from gobuild.pipeline.session import Session
 
 
-def _session(context: Context, words: dict[str, object]) -> Session:
+def _session(context: Context, words: dict[str, object]) -> "Session":
+    from gobuild.pipeline.session import Session
+
     return Session(settings=settings_of(context, words), console=Console())
 
 
 @with_settings
 def plan(context: Context, **words: object) -> None:
     """Shows what build would do. Asks the release index; touches nothing but the cache."""
+    from gobuild.pipeline.resign import choose_signer
+    from gobuild.pipeline.session import prepare
+
     session = _session(context, words)
     prepared = prepare(session)
     # What build would stop at, once much is done or before: keys, certificates, passwords, a Go to start from.
@@ -52,6 +53,8 @@ def plan(context: Context, **words: object) -> None:
 @with_settings
 def build(context: Context, **words: object) -> None:
     """Builds, verifies and packages a patched Go toolchain: the main job."""
+    from gobuild import pipeline
+
     session = _session(context, words)
     show.built(session.console, pipeline.build(session))
 
@@ -59,6 +62,8 @@ def build(context: Context, **words: object) -> None:
 @with_settings
 def package(context: Context, **words: object) -> None:
     """Verifies and packages again what build has built, without building it again."""
+    from gobuild import pipeline
+
     session = _session(context, words)
     show.built(session.console, pipeline.repackage(session))
 
@@ -88,6 +93,10 @@ def verify(
     probe: bool = False,
 ) -> None:
     """Checks every executable of a toolchain, or any program that one built, wherever it came from."""
+    from gobuild.verify import load_policy, load_roots, require, verify_path
+    from gobuild.verify.report import kind_of
+    from gobuild.verify.report import write as write_report
+
     reports = [Path(name) for name in report or ()]
     for name in reports:
         kind_of(name)
@@ -119,9 +128,12 @@ def identify(
     context: Context, path: str, dist: str | None = None, series: str | None = None, json: bool = False
 ) -> None:
     """Names the Go release, the suffix and the patches of a toolchain, or of a program it built."""
+    from gobuild.audit.identify import identify
+    from gobuild.patch import series as load_series
+
     settings = settings_of(context, {"dist": dist, "series": series})
     likely = [load_series(name) for name in dict.fromkeys((settings.series, "stock"))]
-    found = identifying.identify(Path(path), dist=settings.dist, series=likely)
+    found = identify(Path(path), dist=settings.dist, series=likely)
     if json:
         show.document(found.document())
     else:
@@ -131,6 +143,8 @@ def identify(
 @with_settings
 def clean(context: Context, **words: object) -> None:
     """Removes what was built in the work folder. Downloads and dist/ stay."""
+    from gobuild import pipeline
+
     session = _session(context, words)
     for removed in pipeline.clean(session.settings.work):
         session.console.say(f"removed {removed}")

@@ -53,7 +53,7 @@ def run(  # noqa: PLR0913, PLR0917  (each is a flag)
     strict: bool = False,
 ) -> None:
     """Finds out why a go command hangs, is killed, or is not the one you patched."""
-    from gobuild import doctor  # noqa: PLC0415
+    from gobuild import doctor
 
     page, pack = _file(html, "--html"), _file(bundle, "--bundle")
     if page and page.absolute() in [each and each.absolute() for each in (pack, Path(from_).expanduser())]:
@@ -95,7 +95,7 @@ def _file(word: str, flag: str) -> Path | None:
 
 
 def _show(found: "Diagnosis", json: bool) -> None:
-    from gobuild import doctor  # noqa: PLC0415
+    from gobuild import doctor
 
     if json:
         print(codec.dumps(doctor.document(found), indent=1))
@@ -126,7 +126,7 @@ def _require(found: "Diagnosis", strict: bool) -> None:
 )
 def compare(_context: Context, before: str, after: str) -> None:
     """Says what differs between two snapshots of a Mac's graphics accelerators."""
-    from gobuild.doctor import macos  # noqa: PLC0415
+    from gobuild.doctor import macos
 
     changed = macos.compare(Path(before).expanduser(), Path(after).expanduser())
     if changed:

@@ -41,8 +41,8 @@ def image(  # noqa: PLR0913, PLR0917  (one for each flag)
     dockerfile: str = "",
 ) -> None:
     """Writes an OCI image layout: a minimal test image, and an image of the patched toolchain. Needs no daemon."""
-    from gobuild.isolate import image as images  # noqa: PLC0415  (the main job starts without it)
-    from gobuild.isolate.image import dockerfile as dockerfiles  # noqa: PLC0415
+    from gobuild.isolate import image as images
+    from gobuild.isolate.image import dockerfile as dockerfiles
 
     if bool(to) == bool(dockerfile):
         raise ConfigError("where to?", "--to DIR for an image layout, or --dockerfile DIR")

@@ -32,7 +32,7 @@ def _number(what: str, text: str) -> int:
 )
 def gowrap(_context: Context, goroot: str = "", target: str = "", to: str = "gowrap") -> None:
     """Compiles gowrap, the launch wrapper, by any toolchain from Go 1.21 on."""
-    from gobuild.isolate import gowrap as wrapper  # noqa: PLC0415  (the main job starts without it)
+    from gobuild.isolate import gowrap as wrapper
 
     if not goroot:
         raise ConfigError("which toolchain?", "--goroot build/go1.22.10-….linux-amd64/go")
@@ -85,7 +85,7 @@ def launchd(  # noqa: PLR0913, PLR0917  (invoke makes a flag of each)
     to: str = ".",
 ) -> None:
     """Writes a launchd job that runs a program through gowrap, held to launchd.plist(5)."""
-    from gobuild.isolate import launchd as jobs  # noqa: PLC0415
+    from gobuild.isolate import launchd as jobs
 
     if not (label and program and gowrap):
         raise ConfigError("a job needs a label and two programs", "--label L --program /…/service --gowrap /…/gowrap")
@@ -143,7 +143,7 @@ def vm(
     ssh_key: str = "",
 ) -> None:
     """Writes what vfkit needs to run a linux/arm64 toolchain on a Mac, in a machine without a GPU."""
-    from gobuild.isolate import vm as machines  # noqa: PLC0415
+    from gobuild.isolate import vm as machines
 
     if not (archive and disk and to):
         raise ConfigError(

@@ -3,17 +3,18 @@
 import json as codec
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from gobuild.audit import compare
-from gobuild.audit import reproduce as proving
 from gobuild.core import files
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError
-from gobuild.pipeline.session import Session
 from gobuild.tasks import show
 from gobuild.tasks.words import settings_of, with_settings
+
+if TYPE_CHECKING:
+    from gobuild.audit.compare import Radius
 
 
 def _place(word: str) -> Path | None:
@@ -45,6 +46,10 @@ def reproduce(
     context: Context, *, ours: str = "", against: str = "", report: str = "", json: bool = False, **words: object
 ) -> None:
     """Rebuilds a release unpatched, and compares it with the official one entry by entry."""
+    from gobuild.audit import compare
+    from gobuild.audit import reproduce as proving
+    from gobuild.pipeline.session import Session
+
     settings = settings_of(context, words)
     console = Console(stream=sys.stderr) if json else Console()
     path = _report(report)
@@ -77,6 +82,9 @@ def blast_radius(
     context: Context, *, ours: str = "", against: str = "", report: str = "", json: bool = False, **words: object
 ) -> None:
     """Says what a patched toolchain changes, down to functions, and which patch explains it."""
+    from gobuild.audit import reproduce as proving
+    from gobuild.pipeline.session import Session
+
     settings = settings_of(context, words)
     console = Console(stream=sys.stderr) if json else Console()
     path, patched = _report(report), _place(ours)
@@ -95,7 +103,7 @@ def blast_radius(
     proving.require_explained(found)
 
 
-def _grouped(found: compare.Radius) -> list[tuple[str, str, str, str]]:
+def _grouped(found: "Radius") -> list[tuple[str, str, str, str]]:
     """A row a difference; executables that share it stand in one row."""
     groups: dict[tuple[str, str, str], list[str]] = {}
     for program in found.programs:

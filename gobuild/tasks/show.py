@@ -1,21 +1,22 @@
 """What a person sees of a result."""
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gobuild.audit.identify import Identity
 from gobuild.core.console import Console, amount, clock
 from gobuild.core.model import Check, GoVersion, Outcome, Report, State, Verdict
 from gobuild.core.printable import printable
-from gobuild.patch import Matrix, Row
-from gobuild.pipeline.delivery import Built
-from gobuild.pipeline.plan import Plan
-from gobuild.pipeline.timing import peak_memory
-from gobuild.publish import CELLS
-from gobuild.publish.site import Published
-from gobuild.verify.report import shown, text
+
+if TYPE_CHECKING:  # a task imports what it runs when it runs
+    from gobuild.audit.identify import Identity
+    from gobuild.patch import Matrix, Row
+    from gobuild.pipeline.delivery import Built
+    from gobuild.pipeline.plan import Plan
+    from gobuild.publish.site import Published
 
 
 def plan(console: Console, plan: Plan) -> None:
@@ -25,6 +26,8 @@ def plan(console: Console, plan: Plan) -> None:
 
 def report(console: Console, report: Report) -> None:
     """The report: what passed or was skipped in one row a check, however many files; what failed in a row a file."""
+    from gobuild.verify.report import shown
+
     groups: dict[tuple[str, ...], list[Check]] = {}
     for check in shown(report).checks:
         apart = {Verdict.OK: "", Verdict.SKIPPED: check.seen, Verdict.FAILED: check.subject}[check.verdict]
@@ -62,6 +65,8 @@ def built(console: Console, built: Built) -> None:
 
 
 def _time(console: Console, built: Built) -> None:
+    from gobuild.pipeline.timing import peak_memory
+
     spent = built.clock
     rows = [(name, clock(seconds), f"{seconds / spent.total:.1%}") for name, seconds in spent.stages.items()]
     rows += [
@@ -76,6 +81,8 @@ def _time(console: Console, built: Built) -> None:
 
 def as_json(report: Report, of: str) -> None:
     """The report for machines, on standard output."""
+    from gobuild.verify.report import shown, text
+
     print(text(shown(report), printable(of)), end="")
 
 
@@ -109,6 +116,8 @@ def published(console: Console, made: Published) -> None:
 
 def matrix(console: Console, matrix: Matrix) -> None:
     """Patches by versions; what the words mean; and the evidence of all that did not simply apply."""
+    from gobuild.publish import CELLS
+
     rows = [
         (
             f"{row.name} (optional)" if row.optional else row.name,
