@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from bench.rounds import CHANGED, COLD, MAKE, PACKAGE, SAME, TOOLS, VERIFY, Round
+from bench.rounds import CHANGED, COLD, MAKE, PACKAGE, SAME, STARTUP, TOOLS, VERIFY, Round
 
 BUILDS = ("make.bash", "direct tools", "direct")
 """The programs of a manifest's `run` that build."""
@@ -132,6 +132,12 @@ MEASURES = (
     ),
     Measure(what="verify alone, its in-process part", unit="s", limit=1.2, of=lambda found: found[VERIFY]["seconds"]),
     Measure(what="packaging alone (distpack)", unit="s", of=lambda found: found[PACKAGE]["seconds"]),
+    Measure(
+        what="gobuild --version, --help, --list: CPU of the slowest",
+        unit="s",
+        limit=0.35,
+        of=lambda found: found[STARTUP]["cost"]["cpu"],
+    ),
     Measure(what="peak memory of gobuild's own process", unit="MB", limit=300.0, of=_peak),
     Measure(
         what="make.bash: the whole command's peak memory, all processes",
@@ -147,45 +153,6 @@ the user starts, from its first instruction to its last: it also resolves, unpac
 def rows(rounds: Sequence[Round]) -> tuple[Row, ...]:
     """A row for each measure, over all rounds."""
     return tuple(Row(measure=each, values=tuple(each.of(found) for found in rounds)) for each in MEASURES)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
-    """Where the time of a case goes, the median of the rounds.
-
-    Attributes:
-        name: the case.
-        parts: seconds by what was done, in order; the keys of `PARTS`.
-    """
-
-    name: str
-    parts: Mapping[str, float]
-
-    @property
-    def total(self) -> float:
-        """Seconds of all parts."""
-        return sum(self.parts.values())
-
-
-PARTS: Mapping[str, Callable[[Mapping[str, float]], float]] = {
-    "before": lambda said: said.get("resolve", 0) + said.get("fetch", 0) + said.get("patch", 0),
-    "host tools": lambda said: said.get("direct tools", 0),
-    "build": lambda said: said.get("make.bash", 0) + said.get("direct", 0),
-    "verify, package": lambda said: said.get("verify", 0) + said.get("package", 0),
-}
-"""What a bar shows, from a manifest's seconds: "before" is resolve, fetch and patch, and what is left of the process's
-time is "the rest"."""
-
-
-def bars(rounds: Sequence[Round]) -> tuple[Bar, ...]:
-    """A bar for each case. A manifest that a store's hit delivers tells of another run: that bar has no parts."""
-    found = []
-    for name in (MAKE, COLD, TOOLS, CHANGED, SAME):
-        said = {} if name == SAME else PARTS
-        parts = {part: median(of(each[name]["seconds"]) for each in rounds) for part, of in said.items()}
-        wall = median(each[name]["cost"]["wall"] for each in rounds)
-        found.append(Bar(name=name, parts=parts | {"the rest": max(0.0, wall - sum(parts.values()))}))
-    return tuple(found)
 
 
 def load(rounds: Sequence[Round]) -> tuple[float, float | None]:

@@ -1,4 +1,4 @@
-"""What `invoke bench` does: rounds, the identity, or the README; each writes what it found and shows it."""
+"""What `invoke bench` does: rounds, or the identity; each writes what it found and shows it."""
 
 import io
 import json as codec
@@ -12,7 +12,7 @@ from bench.child import machine
 from bench.rounds import Bench
 from gobuild.core import files
 from gobuild.core.console import Console
-from gobuild.core.errors import CommandError, ConfigError
+from gobuild.core.errors import CommandError
 from gobuild.core.process import run
 from gobuild.core.settings import Settings
 
@@ -20,14 +20,14 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 REPORTS = CHECKOUT / "tests" / "reports"
 
 
-def measure(go: str, target: str, scratch: Path, rounds: int, json: str, picture: str) -> None:
+def measure(go: str, target: str, scratch: Path, rounds: int, json: str) -> None:
     """Runs the rounds. After each, the figures so far are shown and written.
 
     Args:
         go, target: as the settings of these names.
         scratch: an empty folder.
         rounds: how many.
-        json, picture: the files to write; empty for none.
+        json: the file to write, and a .md beside it; empty for none.
 
     Raises:
         CommandError: a build failed, or made other bytes than it must.
@@ -52,8 +52,7 @@ def measure(go: str, target: str, scratch: Path, rounds: int, json: str, picture
         show.table(console, document)
         if json:
             files.write(Path(json), codec.dumps(document, indent=1) + "\n")
-        if picture:
-            files.write(Path(picture), show.picture(document))
+            files.write(Path(json).with_suffix(".md"), show.markdown(document))
 
 
 def prove(releases: list[str], targets: list[str], scratch: Path, json: str, *, resume: bool) -> None:
@@ -72,24 +71,6 @@ def prove(releases: list[str], targets: list[str], scratch: Path, json: str, *, 
     console.say(f"wrote {record}")
     if wrong := [entry for entry in entries if not entry.get("same")]:
         raise CommandError(f"{len(wrong)} of {len(entries)} comparisons are not the same bytes, or could not be made")
-
-
-def write_readme(json: str, picture: str) -> None:
-    """Draws the picture and fills the README's table from what was measured before.
-
-    Raises:
-        ConfigError: there are no such figures, or the picture is not in this repository.
-    """
-    figures = Path(json or REPORTS / "bench.json").resolve()
-    drawn = Path(picture or figures.with_suffix(".svg")).resolve()
-    if not figures.is_file() or not drawn.is_relative_to(CHECKOUT):
-        raise ConfigError(
-            f"the README cannot show {figures} and {drawn}",
-            "--json with figures that were measured, in this repository",
-        )
-    document = codec.loads(figures.read_text(encoding="utf-8"))
-    files.write(drawn, show.picture(document))
-    show.fill(CHECKOUT / "README.md", show.markdown(document, drawn.relative_to(CHECKOUT).as_posix()))
 
 
 def _warn_if_busy(console: Console) -> None:

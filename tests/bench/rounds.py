@@ -31,8 +31,11 @@ CHANGED, SAME = "one line changed", "nothing changed"
 """The cases: make.bash, and direct with an empty store; direct again, the store holding the tools (and the toolchain,
 which --fresh passes over); one line of a patch changed; the words of `TOOLS` again."""
 
-VERIFY, PACKAGE = "verify", "package"
-"""What is timed alone, on the toolchain that make.bash built."""
+VERIFY, PACKAGE, STARTUP = "verify", "package", "start-up"
+"""What is timed alone: two stages, on the toolchain that make.bash built, and the slowest of `QUICK`."""
+
+QUICK = ("--version", "--help", "--list")
+"""What does nothing but start."""
 
 PATCH = "osinit-trace"
 """Applied in all cases: of the stock patches, the one that changes what is compiled into every program's runtime."""
@@ -112,7 +115,14 @@ class Bench:
         return {
             VERIFY: self._alone("verify", str(runs.toolchain(built / "dist"))),
             PACKAGE: self._alone("package", str(state)),
+            STARTUP: self.startup(),
         }
+
+    def startup(self) -> dict[str, Any]:
+        """The cost of a command that only starts, the slowest."""
+        words = [sys.executable, "-m", "gobuild"]
+        costs = [timed([*words, flag], folder=self.folder, run=self.run)[0] for flag in QUICK]
+        return {"cost": asdict(max(costs, key=lambda cost: cost.cpu))}
 
     def _alone(self, *words: str) -> dict[str, Any]:
         cost, result = timed([sys.executable, "-m", "bench.alone", *words], folder=self.folder, run=self.run)
