@@ -26,8 +26,8 @@ ONE = ("1.22.10", "darwin/arm64")
         "target": f"GOOS/GOARCH; with --identity more with commas ({TARGETS})",
         "rounds": "how often everything is measured",
         "to": "the folder to build in: 3 GB a round and 2 more, on the disk that is to be measured",
-        "json": "the file for the figures, written after each round, with a table in Markdown beside it; with --identity "
-        "by default tests/reports/identity.json",
+        "json": "the file for the figures, written after each round, with a table in Markdown beside it; with "
+        "--identity by default tests/reports/identity.json",
         "identity": "build both ways and compare every byte, for releases, targets, patched and unpatched",
         "resume": "with --identity: pass over what the file says to be the same",
     },
