@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from platformdirs import user_cache_path
@@ -56,72 +57,52 @@ def _users_cache() -> Path:
     return found if found.is_absolute() else NO_HOME
 
 
+def _setting(default: object, help: str) -> Any:
+    """A field of `Settings`, with the help of its flag."""
+    return field(default=default, metadata={"help": help})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What to build, how, and where. Every field is a key and a flag.
+    """What to build, how, and where. Every field is a key and a flag; its help says what it means."""
 
-    Attributes:
-        go: the version asked for: "1.22", "1.22.10", "go1.22.10", "stable", "oldstable", "1.28rc1".
-        target: GOOS/GOARCH, "darwin/arm64".
-        source: "auto", "archive", "wheel", "git+URL@REF", or the path of a folder or tarball.
-        series: a folder with a patch series of the user's, "stock", or "none".
-        extra: the names of optional patches of that series to apply as well, with commas between them.
-        suffix: what the stamp has behind the hyphen; "{id}" stands for a digest over everything that changes the
-            toolchain. Empty: no stamp, only without patches.
-        profile: a key of `gobuild.core.model.PROFILES`.
-        bootstrap: the folder of a Go toolchain to start from; empty finds one.
-        offline: use only what the cache holds.
-        no_fallback: fail where the first origin of `source` cannot be reached, and take no other's release.
-        dist: where the archives go.
-        work: where trees are built.
-        cache: where downloads are kept.
-        index_url: go.dev's download index, or a mirror's: releases are listed at `?mode=json&include=all`, and files
-            stand below it.
-        base_url: where the archives will be served from; the formula's URLs begin with it.
-        name: the formula's name.
-        sign: who signs the programs: "linker" (as Go's linker did), "ad-hoc", the path of a PKCS#12 or PEM file with a
-            certificate and its key, or "identity:NAME" of the keychain of a Mac.
-        sign_password_env: the name of the variable that holds that file's password.
-        sign_password_file: the file whose first line is that password.
-        entitlements: an XML property list, what the signed programs ask the system for.
-        timestamp_url: an RFC 3161 server's; "apple" for Apple's own; empty for signatures without a timestamp.
-        notarize: the keychain profile of notarytool with which to send the programs to Apple; empty for not.
-        trust: a PEM file with roots that signatures may lead to, besides Apple's.
-        builder: "make.bash"; "direct", the same bytes in less than half the time (`gobuild.build.direct`); "both",
-            which fails if they differ; or "auto": direct for the releases where both are known to agree.
-        store: the folder of finished toolchains and host tools; empty for "store" in the cache.
-        shared_store: a second store behind it that a team shares: a folder, or a URL that fsspec knows ("s3://bucket").
-        fresh: build although the store has it.
-    """
-
-    go: str = "stable"
-    target: str = "darwin/arm64"
-    source: str = "auto"
-    series: str = "stock"
-    extra: str = ""
-    suffix: str = "gobuild.{id}"
-    profile: str = "static"
-    bootstrap: str = ""
-    offline: bool = False
-    no_fallback: bool = False
-    dist: Path = field(default_factory=lambda: Path("dist"))
-    work: Path = field(default_factory=lambda: Path("build"))
-    cache: Path = field(default_factory=_users_cache)
-    index_url: str = "https://go.dev/dl/"
-    base_url: str = ""
-    name: str = "go-gobuild"
-    policy: str = ""
-    sign: str = "linker"
-    sign_password_env: str = ""
-    sign_password_file: str = ""
-    entitlements: str = ""
-    timestamp_url: str = ""
-    notarize: str = ""
-    trust: str = ""
-    builder: str = "auto"
-    store: str = ""
-    shared_store: str = ""
-    fresh: bool = False
+    go: str = _setting("stable", "which Go: 1.22 (its newest patch release), 1.22.10, stable, oldstable, 1.28rc1")
+    target: str = _setting("darwin/arm64", "GOOS/GOARCH the toolchain is for")
+    source: str = _setting("auto", "auto, archive, wheel, git+URL@REF, or the path of a source folder or tarball")
+    series: str = _setting("stock", "stock, none, or a folder with a patch series of your own")
+    extra: str = _setting("", "optional patches of the series to apply as well: osinit-trace,toolchain-guard")
+    suffix: str = _setting(
+        "gobuild.{id}",
+        "what the version has behind the hyphen; {id} stands for a digest of all that changes the toolchain",
+    )
+    profile: str = _setting("static", "static (CGO_ENABLED=0, stripped) or upstream")
+    bootstrap: str = _setting("", "the folder of a Go toolchain to start from")
+    offline: bool = _setting(False, "use only what the cache holds")
+    no_fallback: bool = _setting(
+        False, "fail where go.dev cannot be reached, rather than take PyPI's release, which may be older"
+    )
+    dist: Path = field(default=Path("dist"), metadata={"help": "where the archives go"})
+    work: Path = field(default=Path("build"), metadata={"help": "where trees are built"})
+    cache: Path = field(default_factory=_users_cache, metadata={"help": "where downloads are kept"})
+    index_url: str = _setting("https://go.dev/dl/", "go.dev's download index, or a mirror's")
+    base_url: str = _setting("", "where the archives will be served from, for the formula")
+    name: str = _setting("go-gobuild", "the Homebrew formula's name")
+    policy: str = _setting("", "a TOML file of rules that loosen or tighten verify's checks")
+    sign: str = _setting(
+        "linker", "linker, ad-hoc, FILE.p12 or FILE.pem with a certificate and its key, or identity:NAME on a Mac"
+    )
+    sign_password_env: str = _setting("", "the name of the variable with that file's password")
+    sign_password_file: str = _setting("", "a file whose first line is that file's password")
+    entitlements: str = _setting("", "an XML property list: what signed programs ask the system for")
+    timestamp_url: str = _setting("", "an RFC 3161 server's URL, or apple")
+    notarize: str = _setting("", "a keychain profile of notarytool, on a Mac")
+    trust: str = _setting("", "a PEM file with roots that signatures may lead to, besides Apple's")
+    builder: str = _setting("auto", "make.bash, direct (the same bytes, sooner), both (and compare them), or auto")
+    store: str = _setting("", "the folder that keeps finished toolchains and host tools")
+    shared_store: str = _setting(
+        "", "a second store behind it, shared by a team: a folder, or a URL such as s3://bucket/prefix"
+    )
+    fresh: bool = _setting(False, "build although the store has it")
 
     def __post_init__(self) -> None:
         Target.parse(self.target)

@@ -18,36 +18,8 @@ from gobuild.core.errors import ConfigError, Interrupted
 from gobuild.core.model import Target
 from gobuild.core.settings import NO_HOME, Settings
 
-HELP = {
-    "go": "which Go: 1.22 (its newest patch release), 1.22.10, stable, oldstable, 1.28rc1",
-    "target": "GOOS/GOARCH the toolchain is for",
-    "source": "auto, archive, wheel, git+URL@REF, or the path of a source folder or tarball",
-    "series": "stock, none, or a folder with a patch series of your own",
-    "extra": "optional patches of the series to apply as well: osinit-trace,toolchain-guard",
-    "suffix": "what the version has behind the hyphen; {id} stands for a digest of all that changes the toolchain",
-    "profile": "static (CGO_ENABLED=0, stripped) or upstream",
-    "bootstrap": "the folder of a Go toolchain to start from",
-    "offline": "use only what the cache holds",
-    "no_fallback": "fail where go.dev cannot be reached, rather than take PyPI's release, which may be older",
-    "dist": "where the archives go",
-    "work": "where trees are built",
-    "cache": "where downloads are kept",
-    "index_url": "go.dev's download index, or a mirror's",
-    "base_url": "where the archives will be served from, for the formula",
-    "name": "the Homebrew formula's name",
-    "policy": "a TOML file of rules that loosen or tighten verify's checks",
-    "sign": "linker, ad-hoc, FILE.p12 or FILE.pem with a certificate and its key, or identity:NAME on a Mac",
-    "sign_password_env": "the name of the variable with that file's password",
-    "sign_password_file": "a file whose first line is that file's password",
-    "entitlements": "an XML property list: what signed programs ask the system for",
-    "timestamp_url": "an RFC 3161 server's URL, or apple",
-    "notarize": "a keychain profile of notarytool, on a Mac",
-    "builder": "make.bash, direct (the same bytes, sooner), both (and compare them), or auto",
-    "store": "the folder that keeps finished toolchains and host tools",
-    "shared_store": "a second store behind it, shared by a team: a folder, or a URL such as s3://bucket/prefix",
-    "fresh": "build although the store has it",
-    "trust": "a PEM file with roots that signatures may lead to, besides Apple's",
-}
+HELP: dict[str, str] = {entry.name: entry.metadata["help"] for entry in fields(Settings)}
+"""What each setting's flag means."""
 
 _PLAIN = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
