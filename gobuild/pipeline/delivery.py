@@ -39,7 +39,7 @@ class Built:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signed:
+class SignedToolchain:
     """A toolchain whose archives are signed, or are left as they are.
 
     Attributes:
@@ -100,14 +100,14 @@ def _require_same(one: Toolchain, twin: Toolchain, packed: tuple[Path, ...], aga
         )
 
 
-def sign(run: Run, toolchain: VerifiedToolchain, signing: Signing) -> Signed:
+def sign(run: Run, toolchain: VerifiedToolchain, signing: Signing) -> SignedToolchain:
     """Signs the programs in the archives and verifies the result; without a signer everything stays as it is.
 
     Raises:
         SignError, VerifyError: as `resign` does.
     """
     if signing.signer is None:
-        return Signed(toolchain=toolchain, signature={})
+        return SignedToolchain(toolchain=toolchain, signature={})
     with run.clock.stage("sign") as at:
         done = resign(
             toolchain.packed,
@@ -120,10 +120,10 @@ def sign(run: Run, toolchain: VerifiedToolchain, signing: Signing) -> Signed:
             policy=verify.load_policy(run.session.settings.policy),
         )
     report = with_probes(done.report, toolchain.report)
-    return Signed(toolchain=replace(toolchain, report=report, packed=done.archives), signature=done.told)
+    return SignedToolchain(toolchain=replace(toolchain, report=report, packed=done.archives), signature=done.told)
 
 
-def publish(run: Run, signed: Signed) -> Built:
+def publish(run: Run, signed: SignedToolchain) -> Built:
     """Puts the archives, the manifest and the formula into dist/, all at once."""
     plan, settings, done = run.plan, run.session.settings, signed.toolchain
     kinds = package.names(plan.stamp, plan.target.dashed)
