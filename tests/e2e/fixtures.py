@@ -67,7 +67,7 @@ def native(shared: Path, cache: Path) -> Build:
 @pytest.fixture(scope="session")
 def newest(shared: Path, cache: Path) -> Build:
     """The newest line that gobuild knows, for this very machine."""
-    words = ("--go", "1.27", "--target", str(Target.host()), "--extra", "osinit-trace,toolchain-guard,gowrap")
+    words = ("--go", "1.27", "--target", str(Target.host()), "--extra", "osinit-trace,toolchain-guard")
     return once(shared / "newest", lambda at: _done(build(*words, folder=_project(at), cache=cache)))
 
 

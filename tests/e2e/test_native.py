@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from e2e.builds import Build, program
 from e2e.plain_macho import LC_UUID, commands_of
-from e2e.whole import every_patch_is_proven, the_runtime_is_sound, unpacked
+from e2e.whole import the_runtime_is_sound, unpacked
 from needs import needs
 
 from gobuild.core.model import Target
@@ -172,7 +172,3 @@ def test_the_archive_has_one_top_folder(native: Build) -> None:
 
 def test_its_runtime_is_sound(installed: Path, tmp_path: Path) -> None:
     the_runtime_is_sound(installed, tmp_path / "scratch")
-
-
-def test_every_patch_passes_its_own_test(installed: Path, tmp_path: Path) -> None:
-    every_patch_is_proven(installed, "1.22.10", tmp_path / "scratch")

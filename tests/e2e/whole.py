@@ -4,10 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from gobuild import patch
-from gobuild.core.model import GoVersion, Target
 from gobuild.core.process import run
-from gobuild.patch.proof import prove
 
 
 def unpacked(archive: Path, folder: Path) -> Path:
@@ -28,12 +25,3 @@ def the_runtime_is_sound(goroot: Path, scratch: Path) -> None:
     assert "--- PASS: TestNoGPUFrameworkImports" in tested
     assert "--- PASS: TestFinalizerType" in tested
     assert "--- FAIL" not in tested
-
-
-def every_patch_is_proven(goroot: Path, version: str, scratch: Path, extra: tuple[str, ...] = ()) -> None:
-    """Each patch of the stock series passes its own test on the toolchain that was built with it."""
-    patches = patch.series("stock").select(GoVersion.parse(version), Target.host(), "static", extra)
-    assert len(patches) >= 3
-    for each in patches:
-        proof = prove(goroot, each, scratch=scratch, run=run)
-        assert proof.passed, f"{each.name} on {version}\n{proof.output}"
