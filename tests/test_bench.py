@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from bench import child, figures, identity, runs, show, task
 from bench.rounds import CHANGED, COLD, MAKE, PACKAGE, QUICK, SAME, STARTUP, TOOLS, VERIFY, Bench, Round, changed_series
+from toy_manifest import toy_manifest
 
 from gobuild.core import files, resources
 from gobuild.core.errors import CommandError, ConfigError
@@ -171,10 +172,9 @@ class Recorder:
         archive = dist / f"{stamp}.darwin-arm64.tar.gz"
         files.write(dist / f"{stamp}.src.tar.gz", "source")
         files.write(archive, _packed({"go/bin/go": inside, "go/VERSION": stamp, "go/pkg/tool/darwin_arm64/asm": "asm"}))
-        artifacts = [{"file": archive.name}, {"file": f"{stamp}.src.tar.gz"}]
-        builder = {"builder": self.changes.get("builder", flags["--builder"])}
-        spent = {"seconds": {}, "cpu_seconds": {}, "around_share": 0.02, "peak_memory_mib": 80}
-        document = {"schema": 1, "stamp": stamp, "artifacts": artifacts, "build": builder, "run": spent}
+        contents = {each.name: each.read_bytes() for each in (archive, dist / f"{stamp}.src.tar.gz")}
+        document = toy_manifest(stamp, "darwin/arm64", contents)
+        document["build"]["builder"] = self.changes.get("builder", flags["--builder"])
         files.write(dist / f"{stamp}.darwin-arm64.gobuild.json", json.dumps(document))
         files.write(Path(flags["--work"]) / stamp / "toolchain.json", "{}")
         files.write(Path(flags["--store"]) / stamp, "an entry")

@@ -7,9 +7,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from toy_manifest import structured, toy_manifest
 
 from gobuild.core.errors import PackageError
-from gobuild.package import delivery, manifest
+from gobuild.core.manifest import Manifest
+from gobuild.package import delivery
+from gobuild.package.manifest import require_same_archives
 
 
 def _files(folder: Path, text: str) -> list[Path]:
@@ -96,9 +99,9 @@ def test_an_archive_that_is_gone_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_an_archive_that_another_targets_manifest_names_is_not_overwritten() -> None:
-    def document(target: str, digest: str) -> dict[str, object]:
-        return {"build": {"target": target}, "artifacts": [{"file": "go1.22.10-x.src.tar.gz", "sha256": digest}]}
+    def told(target: str, content: bytes) -> Manifest:
+        return structured(toy_manifest("go1.22.10-x", target, {"go1.22.10-x.src.tar.gz": content}))
 
-    manifest.agree(document("linux/amd64", "aa"), [document("darwin/arm64", "aa")])
+    require_same_archives(told("linux/amd64", b"a"), [told("darwin/arm64", b"a")])
     with pytest.raises(PackageError, match="with other content, for darwin/arm64"):
-        manifest.agree(document("linux/amd64", "aa"), [document("darwin/arm64", "bb")])
+        require_same_archives(told("linux/amd64", b"a"), [told("darwin/arm64", b"b")])

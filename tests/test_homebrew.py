@@ -1,5 +1,6 @@
 """The formula: every platform finds a url, brew's style is kept, and nothing in it becomes code."""
 
+import hashlib
 import itertools
 import json
 import re
@@ -10,8 +11,10 @@ from typing import Any
 
 import pytest
 from needs import needs
+from toy_manifest import structured, toy_manifest
 
 from gobuild.core.errors import ConfigError
+from gobuild.core.manifest import ArtifactRecord, Manifest
 from gobuild.core.model import TARGETS, GoVersion, Target
 from gobuild.publish.homebrew import (
     Download,
@@ -309,11 +312,16 @@ def test_the_description_does_not_begin_with_the_name(name: str) -> None:
         assert desc[0].isupper() and len(f"{named}: {desc}") < 80
 
 
+def _manifest() -> Manifest:
+    contents = {"go1.22.10-x.linux-amd64.tar.gz": b"t", "go1.22.10-x.src.tar.gz": b"s"}
+    return structured(toy_manifest("go1.22.10-x", "linux/amd64", contents))
+
+
 @pytest.mark.parametrize("file", ["../x.tar.gz", "a/b.tar.gz", "a b.tar.gz", "#{x}", ""])
 def test_a_hostile_file_name_is_refused(file: str) -> None:
-    artifacts = [{"file": file, "kind": "toolchain", "sha256": "a" * 64, "size": 1}]
+    told = replace(_manifest(), artifacts=(ArtifactRecord(file=file, kind="toolchain", sha256="a" * 64, size=1),))
     with pytest.raises(ConfigError):
-        downloads([{"build": {"target": "linux/amd64"}, "artifacts": artifacts}], "https://example.com")
+        downloads([told], "https://example.com")
 
 
 def test_names() -> None:
@@ -330,9 +338,6 @@ def test_bad_downloads_are_refused() -> None:
 
 
 def test_downloads_come_from_manifests() -> None:
-    artifacts = [
-        {"file": "go.tar.gz", "kind": "toolchain", "sha256": "a" * 64, "size": 1},
-        {"file": "go.src.tar.gz", "kind": "source", "sha256": "b" * 64, "size": 1},
-    ]
-    (one,) = downloads([{"build": {"target": "linux/amd64"}, "artifacts": artifacts}], "https://example.com/dl/")
-    assert one == Download(target=Target.parse("linux/amd64"), url="https://example.com/dl/go.tar.gz", sha256="a" * 64)
+    (one,) = downloads([_manifest()], "https://example.com/dl/")
+    url = "https://example.com/dl/go1.22.10-x.linux-amd64.tar.gz"
+    assert one == Download(target=Target.parse("linux/amd64"), url=url, sha256=hashlib.sha256(b"t").hexdigest())

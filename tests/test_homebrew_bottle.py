@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from tap_fixtures import DARWIN, LINUX, MTIME, built
+from toy_manifest import structured, toy_manifest
 
 from gobuild.core import files
 from gobuild.core.errors import PackageError, UnsafeArchive
+from gobuild.core.manifest import Manifest
 from gobuild.core.model import TARGETS, Target
 from gobuild.publish.homebrew import Download, Recipe, bottle, text
 from gobuild.publish.shelf import Offer
@@ -24,7 +26,7 @@ def _job(offer: Offer, formula: str = "go-acme@1.22") -> bottle.Job:
     archive = offer.one("toolchain")
     download = Download(target=offer.target, url="https://dl.example.com/a.tar.gz", sha256=archive.sha256)
     recipe = Recipe(formula=formula, version=offer.version, stamp=offer.stamp, downloads=(download,), pinned=True)
-    tag = bottle.tag(offer.target, offer.document)
+    tag = bottle.tag(offer.target, offer.manifest)
     return bottle.Job(archive=archive.path, recipe=recipe, target=offer.target, tag=tag)
 
 
@@ -88,8 +90,13 @@ def test_the_same_twice_and_never_again(tmp_path: Path) -> None:
     ],
 )
 def test_tags(target: str, seen: str, expected: str) -> None:
-    checks = [{"subject": "bin/go", "name": "platform", "seen": seen}]
-    assert bottle.tag(Target.parse(target), {"stamp": STAMP, "checks": checks}) == expected
+    assert bottle.tag(Target.parse(target), _seen(target, seen)) == expected
+
+
+def _seen(target: str | Target, seen: str) -> Manifest:
+    told = toy_manifest(STAMP, target)
+    told["checks"][1]["seen"] = seen
+    return structured(told)
 
 
 ROWS = [(row.target or "darwin/arm64", row.minos) for row in expect.ROWS if row.minos]
@@ -101,8 +108,7 @@ def test_every_macos_that_verify_knows_has_a_tag(target: str, minos: str) -> Non
     targets = [each for each in TARGETS if str(each).startswith(target) and each.goos == "darwin"]
     assert targets
     for each in targets:
-        checks = [{"subject": "bin/go", "name": "platform", "seen": f"macOS {minos}, SDK {minos}"}]
-        found = bottle.tag(each, {"stamp": STAMP, "checks": checks})
+        found = bottle.tag(each, _seen(each, f"macOS {minos}, SDK {minos}"))
         assert found.removeprefix("arm64_") == bottle.MACS[max(11, int(minos.partition(".")[0]))]
 
 
@@ -115,7 +121,7 @@ def test_the_rows_are_verifys_own() -> None:
 )
 def test_a_macos_without_a_word_is_refused(seen: str, said: str) -> None:
     with pytest.raises(PackageError, match=said):
-        bottle.tag(DARWIN, {"stamp": STAMP, "checks": [{"subject": "bin/go", "name": "platform", "seen": seen}]})
+        bottle.tag(DARWIN, _seen(DARWIN, seen))
 
 
 @pytest.mark.parametrize("name", ["go/../../etc/passwd", "etc/passwd", "go/link"])

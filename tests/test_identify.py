@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from inside import gobuild
 from patch_fixtures import write
+from toy_manifest import toy_manifest, toy_patch
 
 from gobuild import patch
 from gobuild.audit.identify import Identity, identify
@@ -48,8 +49,8 @@ def restamp(binary: Path, to: Path, stamp: str) -> Path:
 
 
 def document(stamp: str, name: str = "p") -> str:
-    entry = {"name": name, "state": "applied", "reason": "why", "evidence": "1 hunk in a.go", "files": [], "sha256": ""}
-    return json.dumps({"schema": 1, "stamp": stamp, "patches": [entry]})
+    entry = toy_patch(name) | {"reason": "why", "evidence": "1 hunk in a.go"}
+    return json.dumps(toy_manifest(stamp, "linux/amd64") | {"patches": [entry]})
 
 
 def ask(path: Path, dist: Path = Path("nowhere"), *series: Series) -> Identity:

@@ -17,6 +17,7 @@ from gobuild import fetch, package, patch, pipeline
 from gobuild.core import files, resources
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError, DiskFull, FetchError, GobuildError, ToolMissing, Unreachable, VerifyError
+from gobuild.core.manifest import to_json
 from gobuild.core.model import (
     Bootstrap,
     Catalog,
@@ -120,10 +121,10 @@ def test_a_stamp_that_another_build_has_is_refused_before_any_work(
     done = _finished(prepared, tmp_path)
     plan = prepared.plan
     if place == "dist":
-        document = manifest.outer(done.toolchain, done.report, (), tree="h1:x", run={})
-        files.write(plan.manifest, manifest.text(document))
+        document = manifest.outer_manifest(done.toolchain, done.report, (), tree="h1:x", run={})
+        files.write(plan.manifest, to_json(document))
     elif place == "work":
-        manifest.keep(done.toolchain, "h1:x", plan.state)
+        manifest.write_toolchain(done.toolchain, "h1:x", plan.state)
     else:
         cached.put(store, prepared, session.settings, done)
     cached.refuse_another(store, prepared, session.settings)  # the same build may be made again

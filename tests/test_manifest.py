@@ -7,9 +7,11 @@ from typing import Any
 
 import cattrs
 import pytest
+from toy_manifest import toy_manifest
 
 from gobuild.core import files
 from gobuild.core.errors import PackageError
+from gobuild.core.manifest import InnerManifest, Manifest, _converter, structure, to_json, unstructure
 from gobuild.core.model import (
     PROFILES,
     Artifact,
@@ -58,9 +60,11 @@ def _outer(toolchain: Toolchain) -> dict[str, Any]:
     signing = dict.fromkeys(("by", "team", "certificate", "timestamp", "tool", "notarization"), "x")
     artifact = Artifact(path=Path("/d/a.tar.gz"), kind="toolchain", sha256="ab", size=1)
     run = {"seconds": {"build": 1.0}, "cpu_seconds": {}, "around_share": 0.01, "peak_memory_mib": 50}
-    return manifest.outer(
+    made = manifest.outer_manifest(
         toolchain, Report(checks=(passed, allowed)), [artifact], tree="h1:x", run=run, signing=signing
     )
+    assert structure(json.loads(to_json(made)), Manifest) == made
+    return dict(unstructure(made))
 
 
 def _keys(document: object, at: str = "") -> set[str]:
@@ -87,35 +91,36 @@ def test_the_readme_documents_every_key(tmp_path: Path) -> None:
     toolchain = _toolchain(tmp_path)
     documented = _documented()
     assert _keys(_outer(toolchain)) == set(documented)
-    inner = manifest.inner(toolchain.source, toolchain.profile, tree="h1:x")
-    assert _keys(inner) == {key for key, inside in documented.items() if inside}
+    inner = manifest.inner_manifest(toolchain.source, toolchain.profile, tree="h1:x")
+    assert structure(json.loads(to_json(inner)), InnerManifest) == inner
+    assert _keys(unstructure(inner)) == {key for key, inside in documented.items() if inside}
 
 
 def test_the_inner_manifest_says_nothing_of_machine_target_or_bootstrap(tmp_path: Path) -> None:
     toolchain = _toolchain(tmp_path)
-    text = manifest.text(manifest.inner(toolchain.source, toolchain.profile, tree="h1:x"))
+    text = to_json(manifest.inner_manifest(toolchain.source, toolchain.profile, tree="h1:x"))
     for word in (str(tmp_path), "darwin", "linux", "sha256:ef", "PATH"):
         assert word not in text
 
 
 def test_a_toolchain_is_kept_and_recalled(tmp_path: Path) -> None:
     toolchain = _toolchain(tmp_path)
-    manifest.keep(toolchain, "h1:x", tmp_path / "toolchain.json")
-    assert manifest.recall(tmp_path / "toolchain.json") == (toolchain, "h1:x")
+    manifest.write_toolchain(toolchain, "h1:x", tmp_path / "toolchain.json")
+    assert manifest.read_toolchain(tmp_path / "toolchain.json") == (toolchain, "h1:x")
     assert str(tmp_path) not in (tmp_path / "toolchain.json").read_text()
 
 
 def test_a_copy_of_a_work_folder_is_read_where_it_stands_and_one_that_leads_out_of_it_not(tmp_path: Path) -> None:
-    manifest.keep(_toolchain(tmp_path), "h1:x", tmp_path / "toolchain.json")
+    manifest.write_toolchain(_toolchain(tmp_path), "h1:x", tmp_path / "toolchain.json")
     copy = tmp_path / "copy/toolchain.json"
     files.write(copy, (tmp_path / "toolchain.json").read_text())
-    assert manifest.recall(copy)[0].goroot == tmp_path / "copy"
+    assert manifest.read_toolchain(copy)[0].goroot == tmp_path / "copy"
     for elsewhere in (str(tmp_path), "../go", "go/../.."):
         state = json.loads(copy.read_text())
         state["toolchain"]["source"]["source"]["root"] = elsewhere
         copy.write_text(json.dumps(state))
         with pytest.raises(PackageError, match="damaged"):
-            manifest.recall(copy)
+            manifest.read_toolchain(copy)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +139,7 @@ def test_a_damaged_state_is_refused(tmp_path: Path, content: str | None, says: s
     if content is not None:
         path.write_text(content)
     with pytest.raises(PackageError, match=says):
-        manifest.recall(path)
+        manifest.read_toolchain(path)
 
 
 def test_others_are_those_of_the_same_stamp(tmp_path: Path) -> None:
@@ -144,9 +149,10 @@ def test_others_are_those_of_the_same_stamp(tmp_path: Path) -> None:
         "go1.22.10-xy.linux-amd64",
         "go1.22.9-x.linux-amd64",
     ):
-        (tmp_path / f"{name}.gobuild.json").write_text(json.dumps({"schema": 1, "name": name}))
-    found = manifest.others(tmp_path / "go1.22.10-x.darwin-arm64.gobuild.json", "go1.22.10-x")
-    assert [each["name"] for each in found] == ["go1.22.10-x.linux-amd64"]
+        stamp, _, target = name.rpartition(".")
+        (tmp_path / f"{name}.gobuild.json").write_text(json.dumps(toy_manifest(stamp, target.replace("-", "/"))))
+    (found,) = manifest.other_targets(tmp_path / "go1.22.10-x.darwin-arm64.gobuild.json", "go1.22.10-x")
+    assert (found.stamp, str(found.build.target)) == ("go1.22.10-x", "linux/amd64")
 
 
 def test_what_a_policy_allowed_is_told_with_its_reason(tmp_path: Path) -> None:
@@ -160,7 +166,7 @@ def test_what_a_policy_allowed_is_told_with_its_reason(tmp_path: Path) -> None:
         reason="known",
     )
     report = Report(checks=(check,))
-    (told,) = manifest.outer(_toolchain(tmp_path), report, [], tree="h1:x", run={})["checks"]
+    (told,) = unstructure(manifest.outer_manifest(_toolchain(tmp_path), report, [], tree="h1:x", run={}))["checks"]
     assert (told["verdict"], told["severity"], told["reason"]) == ("FAILED", "warn", "known")
     assert "severity" not in _outer(_toolchain(tmp_path))["checks"][0]
 
@@ -174,7 +180,7 @@ def test_a_report_of_hundreds_of_checks_is_read_by_one_converter(monkeypatch: py
         made.append(words)
         return kind(**words)
 
-    manifest._converter.cache_clear()
+    _converter.cache_clear()
     monkeypatch.setattr("cattrs.Converter", counted)
-    assert manifest.report_of(manifest.told(report)) == report
+    assert structure({"checks": unstructure(report.checks)}, Report) == report
     assert len(made) == 1

@@ -85,7 +85,7 @@ def test_other_bytes_under_a_published_name_are_refused(tmp_path: Path) -> None:
 )
 def test_a_stamp_that_some_client_stumbles_over_is_refused(tmp_path: Path, suffix: str, message: str) -> None:
     offer = toy_offer(tmp_path / "dist")
-    hostile = dataclasses.replace(offer, document={**offer.document, "stamp": f"go1.99.1-{suffix}"})
+    hostile = dataclasses.replace(offer, manifest=dataclasses.replace(offer.manifest, stamp=f"go1.99.1-{suffix}"))
     with pytest.raises(PublishError, match=message):
         proxy.write(shelf(hostile), tmp_path / "tree")
     assert not (tmp_path / "tree").exists()
@@ -95,7 +95,10 @@ def test_a_stamp_that_some_client_stumbles_over_is_refused(tmp_path: Path, suffi
 def test_a_stamp_of_upstreams_or_of_another_release_is_refused(tmp_path: Path, stamp: str) -> None:
     offer = toy_offer(tmp_path / "dist")
     with pytest.raises(PublishError, match="cannot be published"):
-        proxy.write(shelf(dataclasses.replace(offer, document={**offer.document, "stamp": stamp})), tmp_path / "tree")
+        proxy.write(
+            shelf(dataclasses.replace(offer, manifest=dataclasses.replace(offer.manifest, stamp=stamp))),
+            tmp_path / "tree",
+        )
 
 
 def _with(offer: Offer, suffix: str, **changes: object) -> Offer:

@@ -11,7 +11,7 @@ import pytest
 from publish_toys import flip, shelf, toy_offer
 from verify_fixtures import compiled
 
-from gobuild.core.model import Target
+from gobuild.core.model import GoVersion, Target
 from gobuild.publish import proxy, sumdb, tlog
 from gobuild.publish.note import Signer, Verifier
 from gobuild.publish.places import module_file, module_version
@@ -60,8 +60,9 @@ def many(folder: Path, count: int) -> list[Offer]:
     toy = toy_offer(folder)
     offers = []
     for number in range(count):
-        document = {**toy.document, "release": f"1.99.{number}", "stamp": f"go1.99.{number}-acme1"}
-        offers.append(replace(toy, document=document))
+        version = GoVersion.parse(f"1.99.{number}")
+        told = replace(toy.manifest, release=version, stamp=f"{version.tag}-acme1")
+        offers.append(replace(toy, manifest=told))
     return offers
 
 

@@ -8,6 +8,7 @@ import subprocess
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -264,17 +265,18 @@ def test_a_hostile_manifest_is_text_or_refused(tmp_path: Path) -> None:
     """What people wrote (titles, reasons) is in no formula at all; names that are none are refused."""
     code = '#{system("id")}"; `id`\\'
     patch = {"name": "ours", "state": "applied", "reason": code, "evidence": code, "files": [code], "sha256": "a" * 64}
-    profile = {"name": code, "cgo_enabled": code, "note": code}
+    profile = {"name": code, "cgo_enabled": code, "ldflags": code, "note": code}
     offer = built(tmp_path / "dist", OLD, LINUX, patches=[patch], profile=profile)
     there = bare(tmp_path / "tap.git")
     update(shelf_of(offer), there, PLACE)
     for name in there.names():
         assert "system(" not in (there.read(name) or "")
     assert "names = %w[ours]" in formula_in(there, "go-acme")
-    named = Offer(document={**offer.document, "patches": [patch | {"name": "x] + [`id`"}]}, archives=offer.archives)
+    bad = replace(offer.manifest.patches[0], name="x] + [`id`")
+    named = replace(offer, manifest=replace(offer.manifest, patches=(bad,)))
     with pytest.raises(ConfigError, match="no patch's name"):
         update(shelf_of(named), there, PLACE)
-    stamped = Offer(document={**offer.document, "stamp": "go1.22.10-#{`id`}"}, archives=offer.archives)
+    stamped = replace(offer, manifest=replace(offer.manifest, stamp="go1.22.10-#{`id`}"))
     with pytest.raises(ConfigError, match="no stamp"):
         update(shelf_of(stamped), bare(tmp_path / "another.git"), PLACE)
     for name in ("go", "Go-Acme", "../x", "go-acme;id"):

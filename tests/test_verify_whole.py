@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from needs import needs
+from toy_manifest import toy_manifest, toy_patch
 from verify_fixtures import DARWIN, INTEL, LINUX, METAL, WITH_METAL, compiled, failed, named, put
 
 from gobuild.core import files
@@ -335,10 +336,8 @@ def test_archives_are_unpacked_and_checked(darwin_wheel: Path, tmp_path: Path, n
 
 def test_the_toolchain_s_own_manifest_is_held_against_it(darwin_wheel: Path, tmp_path: Path) -> None:
     root = copied(darwin_wheel, tmp_path / "go")
-    manifest = (
-        '{"patches": [{"name": "link-uuid", "state": "applied"}], "profile": {"cgo_enabled": "0", "ldflags": "-s -w"}}'
-    )
-    files.write(root / "gobuild.json", manifest)
+    told = toy_manifest("go1.22.10-x", "darwin/arm64") | {"patches": [toy_patch("link-uuid")]}
+    files.write(root / "gobuild.json", json.dumps(told))
     report = verify_path(root, run=run, scratch=tmp_path / "scratch")
     assert {name for _subject, name in by_subject(report)} == {"LC_UUID", "symbol table"}
     files.write(root / "gobuild.json", '{"patches": []}')

@@ -13,6 +13,7 @@ from pathlib import Path
 from gobuild.audit.compare import Done, Side
 from gobuild.audit.compare.blast import with_cgo
 from gobuild.core.errors import PatchError, VerifyError
+from gobuild.core.manifest import InnerManifest, structure
 from gobuild.core.model import State
 from gobuild.patch import Patch, Series
 from gobuild.patch.apply import outcome
@@ -61,14 +62,11 @@ def read(side: Side) -> Claims:
     if not text:
         return Claims(patches={})
     try:
-        document = json.loads(text)
-        patches = {
-            str(each["name"]): str(each["sha256"]) for each in document["patches"] if each["state"] == State.APPLIED
-        }
-        cgo = document["profile"]["cgo_enabled"]
-        return Claims(patches=patches, cgo=cgo, wheel=document["source"]["kind"] == "wheel")
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        manifest = structure(json.loads(text), InnerManifest)
+    except ValueError as error:
         raise VerifyError(f"{side.called}: gobuild.json is no manifest of gobuild's", "build it again") from error
+    patches = {each.name: each.sha256 for each in manifest.patches if each.state is State.APPLIED}
+    return Claims(patches=patches, cgo=manifest.profile.cgo, wheel=manifest.source.kind == "wheel")
 
 
 def proven(claims: Claims, *, ours: Side, base: Side, sources: Path, series: Series) -> Done:

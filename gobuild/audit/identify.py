@@ -8,7 +8,7 @@ optional patches. Where none knows it, that is said. Nothing is run, and nothing
 import itertools
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from typing import Any
 from gobuild import patch
 from gobuild.core import archives
 from gobuild.core.errors import ConfigError, GobuildError, disk_full_is_ours
+from gobuild.core.manifest import NAME, InnerManifest, read_manifest
 from gobuild.core.model import PROFILES, TARGETS, GoVersion
-from gobuild.package import manifest
 from gobuild.patch import Patch, Series
 from gobuild.verify import build_information, expect, tree
 
@@ -33,7 +33,7 @@ OPTIONAL = 8
 BOTTLED = re.compile(r"[^/]+/[^/]+/libexec/(.+)")
 """How entries of a toolchain are named in a Homebrew bottle: NAME/VERSION/libexec."""
 
-_WHOLE = ("VERSION", manifest.NAME)
+_WHOLE = ("VERSION", NAME)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +127,7 @@ def _is_goroot(folder: Path) -> bool:
     # VERSION alone says little: many projects have a file of that name.
     if not tree.version(folder).startswith("go"):
         return False
-    return (folder / "src/runtime").is_dir() or (folder / manifest.NAME).is_file()
+    return (folder / "src/runtime").is_dir() or (folder / NAME).is_file()
 
 
 def _no_matter(_name: str, _target: str) -> None:
@@ -185,11 +185,11 @@ Found = Iterator[tuple[str, tuple[Known, ...]]]
 
 def _by_own_manifest(stamp: str, roots: Iterable[Path]) -> Found:
     for root in roots:
-        yield from _read(root / manifest.NAME, stamp, "its own gobuild.json")
+        yield from _read(root / NAME, stamp, "its own gobuild.json")
 
 
 def _by_dist(stamp: str, dist: Path) -> Found:
-    for path in sorted(dist.glob(f"*.{manifest.NAME}")):
+    for path in sorted(dist.glob(f"*.{NAME}")):
         yield from _read(path, stamp, f"the manifest {path}")
 
 
@@ -198,18 +198,17 @@ def _read(path: Path, stamp: str, who: str) -> Found:
     if not path.is_file():
         return
     try:
-        document = manifest.read(path)
-        patches = tuple(_told(each) for each in document["patches"]) if document["stamp"] == stamp else None
-    except (GobuildError, OSError, KeyError, TypeError, AttributeError):
+        manifest = read_manifest(path, InnerManifest)
+    except (GobuildError, OSError):
         return
-    if patches is not None:
-        yield who, patches
-
-
-def _told(entry: Mapping[str, Any]) -> Known:
-    return Known(
-        name=str(entry["name"]), reason=str(entry["reason"]), state=str(entry["state"]), evidence=str(entry["evidence"])
-    )
+    if manifest.stamp == stamp:
+        yield (
+            who,
+            tuple(
+                Known(name=each.name, reason=each.reason, state=each.state, evidence=each.evidence)
+                for each in manifest.patches
+            ),
+        )
 
 
 def _by_series(release: GoVersion | None, suffix: str, match: re.Match[str] | None, series: Sequence[Series]) -> Found:

@@ -162,8 +162,8 @@ class Outcome:
 
     Attributes:
         name: the patch's name in its series.
-        reason: why the patch exists, from the manifest.
         state: what became of it.
+        reason: why the patch exists, from the manifest.
         evidence: what was looked for and where, or what was changed: one sentence.
         files: the files changed, relative to GOROOT.
         sha256: of the patch's own content, hex; empty where no variant of it is for this version.
@@ -171,8 +171,8 @@ class Outcome:
     """
 
     name: str
-    reason: str
     state: State
+    reason: str
     evidence: str
     files: tuple[str, ...] = ()
     sha256: str

@@ -1,4 +1,4 @@
-"""package: a toolchain comes in, archives with digests and a manifest go out."""
+"""package: distpack's archives of a toolchain, their digests and manifest, delivered to dist/ together."""
 
 from gobuild.package.archive import distpack, names
 from gobuild.package.delivery import delivery

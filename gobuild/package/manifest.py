@@ -1,69 +1,51 @@
-"""The manifest, ``gobuild.json``: what a toolchain was made from, by what, and how it was checked.
+"""What a build writes down: the manifests of a toolchain, and the finished toolchain itself, to be packed once more."""
 
-Two documents of one schema. The one inside the toolchain, stamped before make.bash, says only what decides its
-bytes: not the bootstrap toolchain, the building machine, the target or the time, so that two machines that build
-the same thing get the same archives, and one source archive serves all targets. The one beside the archives says
-everything. The README documents both, key by key.
-"""
-
-import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from functools import cache
+from dataclasses import dataclass, replace
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
-import cattrs
-
 from gobuild.core import files
 from gobuild.core.errors import PackageError
-from gobuild.core.model import Artifact, Check, GoVersion, Outcome, PatchedSource, Profile, Report, State, Toolchain
+from gobuild.core.manifest import (
+    NAME,
+    SCHEMA,
+    ArtifactRecord,
+    BootstrapOrigin,
+    BuildRecord,
+    InnerManifest,
+    Manifest,
+    SourceOrigin,
+    SourceTree,
+    read_manifest,
+    structure,
+    to_json,
+    unstructure,
+)
+from gobuild.core.model import Artifact, PatchedSource, Profile, Report, State, Toolchain
 
-NAME = "gobuild.json"
-SCHEMA = 1
 
-
-def inner(patched: PatchedSource, profile: Profile, *, tree: str) -> dict[str, Any]:
+def inner_manifest(patched: PatchedSource, profile: Profile, *, tree: str) -> InnerManifest:
     """The manifest that stands inside the toolchain.
 
     Args:
         patched: the source that will be built.
         profile: how it will be built.
         tree: the dirhash of the source before it was patched.
-
-    Returns:
-        A JSON document: its keys are the first half of the outer manifest's.
     """
-    return {
-        "schema": SCHEMA,
-        "stamp": patched.stamp,
-        "gobuild": installed("gobuild"),
-        "release": str(patched.source.release.version),
-        "source": {"kind": patched.source.kind, "tree": tree, "added": list(patched.source.added)},
+    return InnerManifest(
+        stamp=patched.stamp,
+        gobuild=installed("gobuild"),
+        release=patched.source.release.version,
+        source=SourceTree(kind=patched.source.kind, tree=tree, added=patched.source.added),
         # What is not for this version decides no byte: it is told beside the archives only.
-        "patches": [_told(outcome) for outcome in patched.outcomes if outcome.state is not State.NOT_FOR_THIS_VERSION],
-        "profile": {
-            "name": profile.name,
-            "cgo_enabled": profile.cgo,
-            "ldflags": profile.ldflags,
-            "note": profile.says,
-        },
-    }
+        patches=tuple(each for each in patched.outcomes if each.state is not State.NOT_FOR_THIS_VERSION),
+        profile=profile,
+    )
 
 
-def _told(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "name": outcome.name,
-        "state": str(outcome.state),
-        "reason": outcome.reason,
-        "evidence": outcome.evidence,
-        "files": list(outcome.files),
-        "sha256": outcome.sha256,
-    }
-
-
-def outer(
+def outer_manifest(
     toolchain: Toolchain,
     report: Report,
     artifacts: Iterable[Artifact],
@@ -71,7 +53,7 @@ def outer(
     tree: str,
     run: dict[str, Any],
     signing: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
+) -> Manifest:
     """The manifest that stands beside the archives.
 
     Args:
@@ -81,139 +63,94 @@ def outer(
         tree: the dirhash of the source before it was patched.
         run: what the run measured of itself.
         signing: who signed the programs, and how; empty where they are as Go's linker made them.
-
-    Returns:
-        A JSON document.
     """
-    source, release = toolchain.source.source, toolchain.source.source.release
-    document = inner(toolchain.source, toolchain.profile, tree=tree)
-    document["patches"] = [_told(outcome) for outcome in toolchain.source.outcomes]
-    document["source"] |= {
-        "origin": release.origin,
-        "location": source.location,
-        "digest": source.digest,
-        "newer": str(release.newer) if release.newer else None,
-    }
-    return (
-        document
-        | ({"signing": dict(signing)} if signing else {})
-        | {
-            "bootstrap": {
-                "version": str(toolchain.bootstrap.version),
-                "origin": toolchain.bootstrap.origin,
-                "digest": toolchain.bootstrap.digest,
-            },
-            "build": {
-                "target": str(toolchain.target),
-                "host": str(toolchain.host),
-                "builder": toolchain.builder,
-                "environment": toolchain.environment,
-            },
-            "checks": told(report),
-            "artifacts": [
-                {"file": artifact.path.name, "kind": artifact.kind, "sha256": artifact.sha256, "size": artifact.size}
-                for artifact in artifacts
-            ],
-            "run": run,
-        }
+    source, bootstrap = toolchain.source.source, toolchain.bootstrap
+    return Manifest(
+        stamp=toolchain.source.stamp,
+        gobuild=installed("gobuild"),
+        release=source.release.version,
+        source=SourceOrigin(
+            kind=source.kind,
+            tree=tree,
+            added=source.added,
+            origin=source.release.origin,
+            location=source.location,
+            digest=source.digest,
+            newer=source.release.newer,
+        ),
+        patches=toolchain.source.outcomes,
+        profile=toolchain.profile,
+        signing=dict(signing or {}),
+        bootstrap=BootstrapOrigin(version=bootstrap.version, origin=bootstrap.origin, digest=bootstrap.digest),
+        build=BuildRecord(
+            target=toolchain.target,
+            host=toolchain.host,
+            builder=toolchain.builder,
+            environment=toolchain.environment,
+        ),
+        checks=report.checks,
+        artifacts=tuple(
+            ArtifactRecord(file=each.path.name, kind=each.kind, sha256=each.sha256, size=each.size)
+            for each in artifacts
+        ),
+        run=run,
     )
 
 
-def told(report: Report) -> list[dict[str, str]]:
-    """A report as the manifest has it."""
-    return [
-        {
-            "subject": check.subject,
-            "name": check.name,
-            "verdict": str(check.verdict),
-            "seen": check.seen,
-            "expected": check.expected,
-            # Only where a policy decided: a manifest without one stays the same bytes.
-            **({"severity": str(check.severity), "reason": check.reason} if check.reason else {}),
-        }
-        for check in report.checks
-    ]
-
-
-def report_of(told: Iterable[Mapping[str, Any]]) -> Report:
-    """The report that `told` made that of.
-
-    Raises:
-        PackageError: it is none.
-    """
-    try:
-        return Report(checks=tuple(_converter().structure(dict(each), Check) for each in told))
-    except (cattrs.BaseValidationError, TypeError, ValueError) as error:
-        raise PackageError("these are no checks of gobuild's", "build again") from error
-
-
-def text(document: dict[str, Any]) -> str:
-    """A document as it is written: two documents that are equal are the same bytes."""
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-
-
-def read(path: Path) -> dict[str, Any]:
-    """Reads a manifest of any kind.
-
-    Raises:
-        PackageError: it is damaged, or of a schema this gobuild does not know.
-    """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        schema = document["schema"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise PackageError(f"{path} is no manifest of gobuild's", "build again") from error
-    if schema != SCHEMA:
-        raise PackageError(f"{path} has schema {schema}, and this gobuild knows {SCHEMA}", "use the newer gobuild")
-    return dict(document)
-
-
-def others(path: Path, stamp: str) -> list[dict[str, Any]]:
+def other_targets(path: Path, stamp: str) -> list[Manifest]:
     """The manifests beside this one that are of the same stamp: the same release built for other targets."""
     beside = sorted(path.parent.glob(f"{stamp}.*.{NAME}"))
-    return [read(each) for each in beside if each != path]
+    return [read_manifest(each, Manifest) for each in beside if each != path]
 
 
-def agree(document: dict[str, Any], others: Iterable[dict[str, Any]]) -> None:
+def require_same_archives(manifest: Manifest, others: Iterable[Manifest]) -> None:
     """Makes sure that no archive would be overwritten which another target's manifest names.
 
     Raises:
         PackageError: the source archive of one stamp differs by target, as patches for one target alone make it.
     """
-    ours = {artifact["file"]: artifact["sha256"] for artifact in document["artifacts"]}
+    ours = {artifact.file: artifact.sha256 for artifact in manifest.artifacts}
     for other in others:
-        for artifact in other["artifacts"]:
-            if ours.get(artifact["file"], artifact["sha256"]) != artifact["sha256"]:
+        for artifact in other.artifacts:
+            if ours.get(artifact.file, artifact.sha256) != artifact.sha256:
                 raise PackageError(
-                    f"{artifact['file']} stands in dist/ already, with other content, for {other['build']['target']}",
+                    f"{artifact.file} stands in dist/ already, with other content, for {other.build.target}",
                     "a suffix with {id}, which tells the two apart, or another --dist",
                 )
 
 
-@cache
-def _converter() -> cattrs.Converter:
-    """One for all: it compiles a function a class, and a report has hundreds of checks."""
-    converter = cattrs.Converter(forbid_extra_keys=True)
-    converter.register_unstructure_hook(Path, str)
-    converter.register_structure_hook(Path, lambda value, _: Path(value))
-    converter.register_unstructure_hook(GoVersion, str)
-    converter.register_structure_hook(GoVersion, lambda value, _: GoVersion.parse(value))
-    return converter
+def decisive_parts(manifest: Manifest) -> tuple[Any, ...]:
+    """What of a manifest makes two toolchains two: release, source, patches and flags."""
+    tried = [each for each in manifest.patches if each.state is not State.NOT_FOR_THIS_VERSION]
+    source, profile = manifest.source, manifest.profile
+    return (
+        str(manifest.release),
+        (source.kind, source.digest if source.kind in ("git", "local") else ""),
+        sorted((each.name, each.sha256) for each in tried),
+        [profile.name, profile.cgo, profile.ldflags],
+    )
 
 
-def state(toolchain: Toolchain, tree: str, job: Path) -> dict[str, Any]:
-    """A finished toolchain written down, for `toolchain_of`; its own folders are told as they lie in the job's.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedToolchain:
+    """A toolchain written down; its own folders are told as they lie in the job's.
 
-    Args:
-        toolchain: the toolchain.
+    Attributes:
         tree: the dirhash of its source before it was patched.
-        job: the folder that it stands in.
     """
-    kept = _placed(toolchain, lambda path: path.relative_to(job))
-    return {"schema": SCHEMA, "tree": tree, "toolchain": _converter().unstructure(kept)}
+
+    schema: int = SCHEMA
+    tree: str
+    toolchain: Toolchain
 
 
-def _placed(toolchain: Toolchain, move: Callable[[Path], Path]) -> Toolchain:
+def dump_toolchain(toolchain: Toolchain, tree: str, job: Path) -> dict[str, Any]:
+    """A finished toolchain as JSON, for `load_toolchain`. `job` is the folder that it stands in."""
+    relative = _moved(toolchain, lambda path: path.relative_to(job))
+    return dict(unstructure(FinishedToolchain(tree=tree, toolchain=relative)))
+
+
+def _moved(toolchain: Toolchain, move: Callable[[Path], Path]) -> Toolchain:
     """The same toolchain in another place."""
     patched = toolchain.source
     source = replace(patched.source, root=move(patched.source.root))
@@ -221,41 +158,33 @@ def _placed(toolchain: Toolchain, move: Callable[[Path], Path]) -> Toolchain:
     return replace(toolchain, source=replace(patched, source=source), packer=packer)
 
 
-def toolchain_of(state: Mapping[str, Any], job: Path) -> tuple[Toolchain, str]:
+def load_toolchain(document: object, job: Path) -> tuple[Toolchain, str]:
     """The toolchain, in the folder that it stands in now, and the dirhash of its source before it was patched.
 
     Raises:
-        PackageError: it is no such state.
+        PackageError: it is no such document.
     """
     try:
-        toolchain = _converter().structure(state["toolchain"], Toolchain)
-        places = (toolchain.goroot, toolchain.packer or toolchain.goroot)
-        if any(path.is_absolute() or ".." in path.parts for path in places):
-            raise ValueError
-        return _placed(toolchain, job.joinpath), str(state["tree"])
-    except (cattrs.BaseValidationError, KeyError, TypeError, ValueError) as error:
+        return _placed(structure(document, FinishedToolchain), job)
+    except ValueError as error:
         raise PackageError("this is no finished toolchain of gobuild's", "build again") from error
 
 
-def keep(toolchain: Toolchain, tree: str, path: Path) -> None:
-    """Writes down a finished toolchain beside its folder, for `recall`. The file's presence says "finished"."""
-    files.write(path, text(state(toolchain, tree, path.parent)))
+def _placed(finished: FinishedToolchain, job: Path) -> tuple[Toolchain, str]:
+    toolchain = finished.toolchain
+    for path in (toolchain.goroot, toolchain.packer or toolchain.goroot):
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError("it leads out of its folder")
+    return _moved(toolchain, job.joinpath), finished.tree
 
 
-def decides(document: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What of a manifest, inner or outer, makes two toolchains two: release, source, patches and flags."""
-    tried = [each for each in document["patches"] if each["state"] != State.NOT_FOR_THIS_VERSION]
-    source = document["source"]
-    return (
-        document["release"],
-        (source["kind"], source["digest"] if source["kind"] in ("git", "local") else ""),
-        sorted((each["name"], each["sha256"]) for each in tried),
-        [document["profile"][key] for key in ("name", "cgo_enabled", "ldflags")],
-    )
+def write_toolchain(toolchain: Toolchain, tree: str, path: Path) -> None:
+    """Writes down a finished toolchain beside its folder, for `read_toolchain`. The file's presence says "finished"."""
+    files.write(path, to_json(dump_toolchain(toolchain, tree, path.parent)))
 
 
-def recall(path: Path) -> tuple[Toolchain, str]:
-    """Reads what `keep` wrote.
+def read_toolchain(path: Path) -> tuple[Toolchain, str]:
+    """Reads what `write_toolchain` wrote.
 
     Returns:
         The toolchain, and the dirhash of its source before it was patched.
@@ -268,8 +197,7 @@ def recall(path: Path) -> tuple[Toolchain, str]:
             f"no finished toolchain in {path.parent}",
             "run invoke build with the same words first; with --fresh, if the store answered it",
         )
-    document = read(path)
     try:
-        return toolchain_of(document, path.parent)
-    except PackageError as error:
+        return _placed(read_manifest(path, FinishedToolchain), path.parent)
+    except ValueError as error:
         raise PackageError(f"{path} is damaged", "build again") from error

@@ -63,7 +63,7 @@ def build(session: Session) -> Built:
                 fetched = fetch_source(run)
                 patched = patch_source(run, fetched)
                 compiled = build_toolchain(run, patched)
-            manifest.keep(compiled.toolchain, compiled.tree, plan.state)
+            manifest.write_toolchain(compiled.toolchain, compiled.tree, plan.state)
             toolchain = verify_and_package(run, compiled)
             store(run, toolchain)
         signed = sign(run, toolchain, signing)
@@ -80,7 +80,7 @@ def repackage(session: Session) -> Built:
     """
     run, signing = resolve(session)
     with alone(run.plan):
-        made, tree = manifest.recall(run.plan.state)
+        made, tree = manifest.read_toolchain(run.plan.state)
         toolchain = verify_and_package(run, Compiled(toolchain=made, tree=tree))
         signed = sign(run, toolchain, signing)
         return publish(run, signed)

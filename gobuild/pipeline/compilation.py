@@ -13,7 +13,7 @@ from gobuild.core import files
 from gobuild.core.console import Stage
 from gobuild.core.errors import ConfigError, ToolMissing, UnsafeArchive
 from gobuild.core.model import Bootstrap, PatchedSource, Source, Toolchain
-from gobuild.package import manifest
+from gobuild.package.manifest import inner_manifest
 from gobuild.pipeline.session import Run
 from gobuild.store import key
 
@@ -182,8 +182,8 @@ def _patch(run: Run, source: Source, tree: str) -> PatchedSource:
     plan = run.plan
     patched = patch.patch(source, run.prepared.patches, stamp=plan.stamp, absent=run.prepared.absent)
     if patched.stamp != plan.release.version.tag:
-        document = manifest.inner(patched, plan.profile, tree=tree)
-        files.write(source.root / manifest.NAME, manifest.text(document))
+        inner = inner_manifest(patched, plan.profile, tree=tree)
+        files.write(source.root / NAME, to_json(inner))
     return patched
 
 

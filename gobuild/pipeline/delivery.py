@@ -8,6 +8,7 @@ from gobuild import package, verify
 from gobuild.build import differences
 from gobuild.core import files
 from gobuild.core.errors import VerifyError
+from gobuild.core.manifest import to_json
 from gobuild.core.model import Artifact, Report, Toolchain
 from gobuild.core.process import Threads, kill_children_on_failure
 from gobuild.package import manifest
@@ -129,11 +130,11 @@ def publish(run: Run, signed: SignedToolchain) -> Built:
     kinds = package.names(plan.stamp, plan.target.dashed)
     with run.clock.stage("publish"), package.delivery(plan.dist, run.session.console.say) as delivery:
         archives = tuple(delivery.add(path, kinds[path.name]) for path in done.packed)
-        document = manifest.outer(
+        document = manifest.outer_manifest(
             done.toolchain, done.report, archives, tree=done.tree, run=done.run, signing=signed.signature
         )
-        others = manifest.others(plan.manifest, plan.stamp)
-        manifest.agree(document, others)
+        others = manifest.other_targets(plan.manifest, plan.stamp)
+        manifest.require_same_archives(document, others)
         # One formula for all targets of this stamp that stand in dist/.
         text = formula(
             settings.name,
@@ -144,6 +145,6 @@ def publish(run: Run, signed: SignedToolchain) -> Built:
         )
         tap = delivery.write(plan.dist / plan.formula, text, "formula")
         # The manifest comes last: where it stands, everything it names stands too.
-        written = delivery.write(plan.manifest, manifest.text(document), "manifest")
+        written = delivery.write(plan.manifest, to_json(document), "manifest")
     delivered = (*archives, tap, written)
     return Built(toolchain=done.toolchain, report=done.report, artifacts=delivered, clock=run.clock, kept=done.kept)

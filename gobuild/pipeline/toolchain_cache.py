@@ -16,6 +16,7 @@ from gobuild import package
 from gobuild import store as stores
 from gobuild.core import files, resources
 from gobuild.core.errors import ConfigError, PackageError
+from gobuild.core.manifest import Manifest, read_manifest, structure, unstructure
 from gobuild.core.model import Report, Toolchain
 from gobuild.core.settings import Settings
 from gobuild.package import manifest
@@ -135,8 +136,8 @@ def put(kept: Store, prepared: Prepared, settings: Settings, done: VerifiedToolc
     facts = {
         "stamp": prepared.plan.stamp,
         "target": str(prepared.plan.target),
-        "state": manifest.state(_nowhere(done.toolchain), done.tree, prepared.plan.job),
-        "checks": manifest.told(done.report),
+        "state": manifest.dump_toolchain(_nowhere(done.toolchain), done.tree, prepared.plan.job),
+        "checks": unstructure(done.report.checks),
         "pinned": done.pinned,
         "run": done.run,
     }
@@ -175,29 +176,29 @@ def refuse_another(kept: Store, prepared: Prepared, settings: Settings) -> None:
         sorted((each.name, each.sha256) for each in prepared.patches),
         [plan.profile.name, plan.profile.cgo, plan.profile.ldflags],
     )
-    for place, document in _known(kept, plan):
-        if manifest.decides(document) != ours:
+    for place, other in _known(kept, plan):
+        if manifest.decisive_parts(other) != ours:
             raise ConfigError(
                 f"{place} has another build that calls itself {plan.stamp}",
                 f"--suffix {settings.suffix}.{{id}}, which changes with what is built; or remove the other one",
             )
 
 
-def _known(kept: Store, plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
+def _known(kept: Store, plan: Plan) -> Iterator[tuple[str, Manifest]]:
     """The builds of this stamp and target that can be seen from here, each with the name of its place."""
     with suppress(PackageError, OSError):
-        yield str(plan.dist), manifest.read(plan.manifest)
+        yield str(plan.dist), read_manifest(plan.manifest, Manifest)
     with suppress(PackageError, OSError):
-        yield str(plan.job), _document(*manifest.recall(plan.state))
+        yield str(plan.job), _manifest(*manifest.read_toolchain(plan.state))
     for held in stores.entries(kept.folder):
         facts = held.entry.facts
         if (held.entry.kind, facts.get("stamp"), facts.get("target")) == (KIND, plan.stamp, str(plan.target)):
             with suppress(PackageError, KeyError, TypeError):
-                yield f"the store ({kept.folder.root})", _document(*manifest.toolchain_of(facts["state"], plan.job))
+                yield f"the store ({kept.folder.root})", _manifest(*manifest.load_toolchain(facts["state"], plan.job))
 
 
-def _document(toolchain: Toolchain, tree: str) -> dict[str, Any]:
-    return manifest.outer(toolchain, Report(checks=()), (), tree=tree, run={})
+def _manifest(toolchain: Toolchain, tree: str) -> Manifest:
+    return manifest.outer_manifest(toolchain, Report(checks=()), (), tree=tree, run={})
 
 
 def recall(kept: Store, prepared: Prepared, settings: Settings, into: Path) -> VerifiedToolchain | None:
@@ -223,8 +224,8 @@ def _finished(
     plan, facts = prepared.plan, entry.facts
     names = package.names(plan.stamp, plan.target.dashed)
     try:
-        toolchain, tree = manifest.toolchain_of(facts["state"], plan.job)
-        report, pinned, run = manifest.report_of(facts["checks"]), bool(facts["pinned"]), dict(facts["run"])
+        toolchain, tree = manifest.load_toolchain(facts["state"], plan.job)
+        report, pinned, run = structure({"checks": facts["checks"]}, Report), bool(facts["pinned"]), dict(facts["run"])
         if set(entry.files) != set(names) or not report.ok:
             raise PackageError("its files or its checks are not a finished toolchain's")
         if (toolchain.source.stamp, toolchain.target) != (plan.stamp, plan.target):

@@ -6,16 +6,15 @@ as it stands (control characters, bidirectional overrides) is refused. Titles an
 whoever renders them escapes them. It does not look into archives.
 """
 
-import json
-import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from gobuild.core.errors import ConfigError, PublishError
-from gobuild.core.model import GoVersion, Severity, State, Target, Verdict
+from gobuild.core.manifest import SCHEMA, Manifest, load_json, shown, structure
+from gobuild.core.model import Report, State, Target
 from gobuild.publish.shelf import Archive, Offer
 
 LARGEST = 8 << 20
@@ -37,25 +36,6 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|git:[0-9a-f]{40}([0-9a-f]{24})?|h1:[A-Za-z0-9+/]{43}=")
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 """What a reader would not see, or would see elsewhere than it stands (Unicode TR36: bidirectional overrides)."""
-
-_SHAPE: dict[str, Any] = {
-    "schema": int,
-    "stamp": str,
-    "gobuild": str,
-    "release": str,
-    "source": {"kind": str, "tree": str, "origin": str, "location": str, "digest": str},
-    "patches": [{"name": str, "state": str, "reason": str, "evidence": str, "files": [str], "sha256": str}],
-    "profile": {"name": str, "note": str, "cgo_enabled": str | None},
-    "bootstrap": {"version": str, "origin": str, "digest": str},
-    "build": {"target": str, "host": str, "environment": dict},
-    "checks": [{"subject": str, "name": str, "verdict": str, "seen": str, "expected": str}],
-    "artifacts": [{"file": str, "kind": str, "sha256": str, "size": int}],
-    "run": {"seconds": dict},
-}
-"""What this module, the pages and the supply chain read; other keys may be there."""
-
-_MAY: dict[str, Any] = {"checks": [{"severity": str, "reason": str}], "signing": dict}
-"""Likewise, but of keys that stand there only where a policy decided, or somebody signed the programs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +106,7 @@ def read(path: Path, *, archives: Path) -> Found:
             text = file.read(LARGEST + 1)
     except OSError as error:
         raise PublishError(
-            f"the manifest {_shown(path.name)} cannot be read: {error.strerror}", f"{path.parent} as gobuild wrote it"
+            f"the manifest {shown(path.name)} cannot be read: {error.strerror}", f"{path.parent} as gobuild wrote it"
         ) from error
     return parse(text, path.name, archives=archives)
 
@@ -136,84 +116,53 @@ def parse(text: bytes, name: str, *, archives: Path) -> Found:
     try:
         if len(text) > LARGEST:
             raise ValueError(f"it is larger than {LARGEST >> 20} MiB")
-        document = json.loads(text.decode("utf-8"), parse_constant=_no_number, object_pairs_hook=_once)
-        _check(document)
-        offer = Offer(document=document, archives=tuple(_archives(document, archives)))
+        document = load_json(text)
+        for each in _texts(document):
+            if len(each) > LONGEST or _UNSEEN.search(each):
+                raise ValueError(f"a text in it is too long, or has characters that nobody sees: {shown(each)}")
+        manifest = structure(document, Manifest)
+        _check(manifest)
+        offer = Offer(manifest=manifest, archives=tuple(_archives(manifest, archives)))
         if name != manifest_name(offer):
             raise ValueError(f"it is of {manifest_name(offer)}")
-    except (ValueError, RecursionError, ConfigError) as error:
-        reason = error.reason if isinstance(error, ConfigError) else str(error) or "it is nested too deeply"
+    except ValueError as error:
         raise PublishError(
-            f"the manifest {_shown(name)} cannot be used: {reason}", "the manifest as gobuild wrote it: build again"
+            f"the manifest {shown(name)} cannot be used: {error}", "the manifest as gobuild wrote it: build again"
         ) from error
     return Found(offer=offer, text=text)
 
 
-def _no_number(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no number")
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        raise ValueError("a key stands there twice")
-    return document
-
-
-def _check(document: Any) -> None:
-    """Raises ValueError or ConfigError for whatever gobuild would not have written."""
-    for text in _texts(document):
-        if len(text) > LONGEST or _UNSEEN.search(text):
-            raise ValueError(f"a text in it is too long, or has characters that nobody sees: {_shown(text)}")
-    _fits(document, _SHAPE, "it")
-    _fits(document, _MAY, "it", optional=True)
-    if document["schema"] != 1:
-        raise ValueError(f"it has schema {document['schema']}, and this gobuild knows 1")
-    stamp, release = document["stamp"], GoVersion.parse(document["release"])
+def _check(manifest: Manifest) -> None:
+    """Raises ValueError for whatever has the form of a manifest, and gobuild would not have written."""
+    if manifest.schema != SCHEMA:
+        raise ValueError(f"it has schema {manifest.schema}, and this gobuild knows {SCHEMA}")
+    stamp, release = manifest.stamp, manifest.release
     if not STAMP.fullmatch(stamp) or (stamp != release.tag and not stamp.startswith(f"{release.tag}-")):
-        raise ValueError(f"the stamp {_shown(stamp)} is none of Go {release}")
-    for key in ("target", "host"):
-        Target.parse(document["build"][key])
-    for key, value in (("source", document["source"]["digest"]), ("bootstrap", document["bootstrap"]["digest"])):
+        raise ValueError(f"the stamp {shown(stamp)} is none of Go {release}")
+    for key, value in (("source", manifest.source.digest), ("bootstrap", manifest.bootstrap.digest)):
         if not _DIGEST.fullmatch(value):
-            raise ValueError(f"the digest of the {key} is {_shown(value)}")
-    if not _DIGEST.fullmatch(document["source"]["tree"]):
+            raise ValueError(f"the digest of the {key} is {shown(value)}")
+    if not _DIGEST.fullmatch(manifest.source.tree):
         raise ValueError("the source's tree hash is none")
-    GoVersion.parse(document["bootstrap"]["version"])
-    _check_patches(document["patches"])
-    if not all(isinstance(value, str) for value in document.get("signing", {}).values()):
-        raise ValueError("what it says of who signed is no text")
-    bad = [check for check in document["checks"] if check["verdict"] not in ("OK", "SKIPPED") and not allowed(check)]
-    if bad or not any(check["verdict"] == "OK" for check in document["checks"]):
+    _check_patches(manifest)
+    unexplained = any(each.allowed and not each.reason for each in manifest.checks)
+    if unexplained or not Report(checks=manifest.checks).ok:
         raise ValueError("it does not say that the toolchain passed its checks")
-    _check_numbers(document)
+    for artifact in manifest.artifacts:
+        if not 0 < artifact.size < BIGGEST:
+            raise ValueError(f"an archive has {artifact.size} bytes")
+        if not _SHA256.fullmatch(artifact.sha256):
+            raise ValueError(f"{shown(artifact.sha256)} is no SHA-256")
 
 
-def allowed(check: Mapping[str, Any]) -> bool:
-    """Whether a check failed, and the policy of whoever built let that pass, with a reason."""
-    loosened = check.get("severity", Severity.ERROR) in (Severity.WARN, Severity.OFF)
-    return bool(check["verdict"] == Verdict.FAILED and loosened and check.get("reason"))
-
-
-def _check_patches(patches: list[dict[str, Any]]) -> None:
-    for patch in patches:
-        if not _NAME.fullmatch(patch["name"]):
-            raise ValueError(f"{_shown(patch['name'])} is no patch's name")
-        if patch["state"] not in set(State) - {State.CONFLICT}:
-            raise ValueError(f"the patch {patch['name']} is in the state {_shown(patch['state'])}")
-        if patch["sha256"] and not _SHA256.fullmatch(patch["sha256"]):
-            raise ValueError(f"the digest of the patch {patch['name']} is {_shown(patch['sha256'])}")
-
-
-def _check_numbers(document: Mapping[str, Any]) -> None:
-    for artifact in document["artifacts"]:
-        if not 0 < artifact["size"] < BIGGEST:
-            raise ValueError(f"an archive has {artifact['size']} bytes")
-        if not _SHA256.fullmatch(artifact["sha256"]):
-            raise ValueError(f"{_shown(artifact['sha256'])} is no SHA-256")
-    for seconds in document["run"]["seconds"].values():
-        if not isinstance(seconds, (int, float)) or not math.isfinite(seconds) or not 0 <= seconds < 1e8:
-            raise ValueError("a stage took a time that no stage takes")
+def _check_patches(manifest: Manifest) -> None:
+    for patch in manifest.patches:
+        if not _NAME.fullmatch(patch.name):
+            raise ValueError(f"{shown(patch.name)} is no patch's name")
+        if patch.state is State.CONFLICT:
+            raise ValueError(f"the patch {patch.name} is in the state {patch.state}")
+        if patch.sha256 and not _SHA256.fullmatch(patch.sha256):
+            raise ValueError(f"the digest of the patch {patch.name} is {shown(patch.sha256)}")
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -228,37 +177,14 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(each)
 
 
-def _fits(value: Any, shape: Any, at: str, *, optional: bool = False) -> None:
-    if isinstance(shape, dict):
-        if not isinstance(value, dict):
-            raise ValueError(f"{at} is no object")
-        for key, inner in shape.items():
-            if key in value:
-                _fits(value[key], inner, f"{at}.{key}", optional=optional)
-            elif not optional:
-                raise ValueError(f"{at} has no {key!r}")
-    elif isinstance(shape, list):
-        if not isinstance(value, list):
-            raise ValueError(f"{at} is no list")
-        for each in value:
-            _fits(each, shape[0], f"{at}[]", optional=optional)
-    elif not isinstance(value, shape) or isinstance(value, bool):
-        raise ValueError(f"{at} is {_shown(str(value))}")
-
-
-def _archives(document: Mapping[str, Any], folder: Path) -> Iterator[Archive]:
+def _archives(manifest: Manifest, folder: Path) -> Iterator[Archive]:
     """The archives, which must be exactly those of a build of this stamp and target: so no name is the manifest's."""
-    wanted = names(document["stamp"], Target.parse(document["build"]["target"]))
-    told = {artifact["file"]: artifact for artifact in document["artifacts"]}
-    if told.keys() != wanted.keys() or len(told) != len(document["artifacts"]):
-        odd = sorted(told.keys() ^ wanted.keys())
-        raise ValueError(f"its archives are not those of such a build: {_shown(', '.join(odd))}")
+    wanted = names(manifest.stamp, manifest.build.target)
+    listed = {artifact.file: artifact for artifact in manifest.artifacts}
+    if listed.keys() != wanted.keys() or len(listed) != len(manifest.artifacts):
+        odd = sorted(listed.keys() ^ wanted.keys())
+        raise ValueError(f"its archives are not those of such a build: {shown(', '.join(odd))}")
     for name, kind in wanted.items():
-        if told[name]["kind"] != kind:
-            raise ValueError(f"{name} is called a {_shown(told[name]['kind'])}")
-        yield Archive(path=folder / name, kind=kind, sha256=told[name]["sha256"], size=told[name]["size"])
-
-
-def _shown(text: str) -> str:
-    """A text of somebody's for a message: short, and with nothing in it that a terminal would act upon."""
-    return ascii(text if len(text) <= 80 else f"{text[:77]}...")
+        if listed[name].kind != kind:
+            raise ValueError(f"{name} is called a {shown(listed[name].kind)}")
+        yield Archive(path=folder / name, kind=kind, sha256=listed[name].sha256, size=listed[name].size)

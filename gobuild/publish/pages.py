@@ -17,9 +17,10 @@ from markupsafe import Markup
 
 from gobuild.core import files, resources
 from gobuild.core.console import amount
+from gobuild.core.model import Outcome, State
 from gobuild.core.render import render
-from gobuild.publish import figures, supply
-from gobuild.publish.offers import allowed, manifest_name
+from gobuild.publish import supply
+from gobuild.publish.offers import manifest_name
 from gobuild.publish.places import place_of
 from gobuild.publish.shelf import Offer, Shelf
 
@@ -94,7 +95,7 @@ def index(shelf: Shelf, tree: Path, *, ways: Ways = by_hand) -> str:
             "stamp": stamp,
             "go": str(offers[0].version),
             "targets": [str(offer.target) for offer in offers],
-            "patches": [patch["name"] for patch in _patches(offers) if patch["state"] == "applied"],
+            "patches": [patch.name for patch, _ in _patches(offers) if patch.state is State.APPLIED],
             "signature": _signature(tree, stamp, supply.SUMS),
         }
         for stamp, offers in shelf.releases.items()
@@ -114,8 +115,7 @@ def release(shelf: Shelf, stamp: str, tree: Path, *, ways: Ways = by_hand) -> st
     """The page of one release."""
     offers = shelf.releases[stamp]
     patches = _patches(offers)
-    newer = [offer.document["source"].get("newer") for offer in offers]
-    charts, say = figures.compare(shelf, offers)
+    newer = [offer.manifest.source.newer for offer in offers]
     signatures = {each: _signature(tree, stamp, each) for each in supply.SIGNED}
     return page(
         "release.html.j2",
@@ -123,18 +123,16 @@ def release(shelf: Shelf, stamp: str, tree: Path, *, ways: Ways = by_hand) -> st
         stamp=stamp,
         go=str(offers[0].version),
         targets=[str(offer.target) for offer in offers],
-        newer=next((each for each in newer if isinstance(each, str)), ""),
+        newer=next((str(each) for each in newer if each), ""),
         downloads=_downloads(offers),
         ways=ways(shelf, stamp, tree),
         papers=_papers(offers, signatures),
         signed=bool(signatures[supply.SUMS]),
         verify_lines=_verify_lines(shelf, stamp, signatures[supply.SUMS]),
-        patches=patches,
-        patches_applied=len({patch["name"] for patch in patches if patch["state"] == "applied"}),
-        differs=_differs(offers, patches),
+        patches=[(patch, ", ".join(targets)) for patch, targets in patches],
+        patches_applied=len({patch.name for patch, _ in patches if patch.state is State.APPLIED}),
+        differs=_differs(offers),
         verified=[_verified(offer) for offer in offers],
-        figures=charts,
-        figures_say=say,
         made=[_made(offer) for offer in offers],
     )
 
@@ -206,46 +204,42 @@ def _verify_lines(shelf: Shelf, stamp: str, signature: str) -> list[str]:
     ]
 
 
-def _patches(offers: Iterable[Offer]) -> list[dict[str, Any]]:
-    """Each patch with what became of it; targets on which the same came of it share a row."""
-    rows: dict[tuple[str, ...], dict[str, Any]] = {}
+def _patches(offers: Iterable[Offer]) -> list[tuple[Outcome, list[str]]]:
+    """Each patch with what became of it, and the targets on which just that did."""
+    rows: dict[Outcome, list[str]] = {}
     for offer in offers:
-        for patch in offer.document["patches"]:
-            key = (patch["name"], patch["state"], patch["reason"], patch["evidence"], patch["sha256"])
-            rows.setdefault(key, {**patch, "targets": []})["targets"].append(str(offer.target))
-    return list(rows.values())
+        for patch in offer.manifest.patches:
+            rows.setdefault(patch, []).append(str(offer.target))
+    return list(rows.items())
 
 
-def _differs(offers: Sequence[Offer], patches: Iterable[Mapping[str, Any]]) -> list[str]:
-    changed: dict[str, list[str]] = {}
-    for patch in patches:
-        if patch["state"] == "applied":
-            for file in patch["files"]:
-                names = changed.setdefault(file, [])
-                names += [patch["name"]] if patch["name"] not in names else []
+def _differs(offers: Sequence[Offer]) -> list[str]:
+    changed: dict[str, dict[str, None]] = {}
+    for patch, _ in _patches(offers):
+        for file in patch.files if patch.state is State.APPLIED else ():
+            changed.setdefault(file, {})[patch.name] = None
     lines = [f"{file}: {', '.join(names)}" for file, names in sorted(changed.items())]
-    profiles = {(offer.document["profile"]["name"], offer.document["profile"]["note"]) for offer in offers}
+    profiles = {(offer.manifest.profile.name, offer.manifest.profile.says) for offer in offers}
     return lines + [f"Profile {name}: {note}." for name, note in sorted(profiles)]
 
 
 def _verified(offer: Offer) -> dict[str, Any]:
     """The checks of one target, one row a check, however many files passed it; what did not pass, with its reason."""
-    groups: dict[tuple[str, str, str], list[Mapping[str, str]]] = {}
-    for check in offer.document["checks"]:
-        verdict = "FAILED, allowed" if allowed(check) else check["verdict"]
-        seen = f"{check['seen']} (allowed: {check['reason']})" if allowed(check) else check["seen"]
-        apart = "" if verdict == "OK" else seen
-        groups.setdefault((check["name"], verdict, apart), []).append(check | {"seen": seen})
+    groups: dict[tuple[str, str, str], list[tuple[str, str]]] = {}
+    for check in offer.manifest.checks:
+        verdict = "FAILED, allowed" if check.allowed else str(check.verdict)
+        seen = f"{check.seen} (allowed: {check.reason})" if check.allowed else check.seen
+        groups.setdefault((check.name, verdict, "" if verdict == "OK" else seen), []).append((check.subject, seen))
     rows = [
         {
             "name": name,
             "verdict": verdict,
-            "where": checks[0]["subject"] if len(checks) == 1 else f"{len(checks)} files",
-            "seen": checks[0]["seen"],
+            "where": checks[0][0] if len(checks) == 1 else f"{len(checks)} files",
+            "seen": checks[0][1],
         }
         for (name, verdict, _), checks in groups.items()
     ]
-    counts = Counter(check["verdict"] for check in offer.document["checks"])
+    counts = Counter(str(check.verdict) for check in offer.manifest.checks)
     summary = f"{counts['OK']} checks passed"
     if counts["FAILED"]:
         summary += f", {counts['FAILED']} failed and were allowed by a policy, each with its reason"
@@ -255,11 +249,11 @@ def _verified(offer: Offer) -> dict[str, Any]:
 
 
 def _made(offer: Offer) -> str:
-    told = offer.document
+    told, source, bootstrap = offer.manifest, offer.manifest.source, offer.manifest.bootstrap
     return (
-        f"{offer.target}: gobuild {told['gobuild']} on {told['build']['host']}, from {told['source']['location']} "
-        f"({told['source']['origin']}, {told['source']['digest']}), bootstrapped by Go {told['bootstrap']['version']} "
-        f"({told['bootstrap']['origin']}); {_signing(told.get('signing', {}))}"
+        f"{offer.target}: gobuild {told.gobuild} on {told.build.host}, from {source.location} "
+        f"({source.origin}, {source.digest}), bootstrapped by Go {bootstrap.version} "
+        f"({bootstrap.origin}); {_signing(told.signing)}"
     )
 
 

@@ -43,7 +43,7 @@ def statement(offer: Offer, manifest: tuple[str, bytes], builder: str) -> dict[s
     Returns:
         An in-toto statement.
     """
-    told, (name, text) = offer.document, manifest
+    told, (name, text) = offer.manifest, manifest
     return {
         "_type": STATEMENT,
         "subject": [{"name": each.path.name, "digest": {"sha256": each.sha256}} for each in offer.archives],
@@ -55,14 +55,14 @@ def statement(offer: Offer, manifest: tuple[str, bytes], builder: str) -> dict[s
                     "go": str(offer.version),
                     "stamp": offer.stamp,
                     "target": str(offer.target),
-                    "profile": told["profile"]["name"],
-                    "patches": [patch["name"] for patch in told["patches"]],
+                    "profile": told.profile.name,
+                    "patches": [patch.name for patch in told.patches],
                 },
-                "internalParameters": {"host": told["build"]["host"], "environment": told["build"]["environment"]},
+                "internalParameters": {"host": str(told.build.host), "environment": told.build.environment},
                 "resolvedDependencies": list(_dependencies(offer)),
             },
             "runDetails": {
-                "builder": {"id": builder, "version": {"gobuild": told["gobuild"]}},
+                "builder": {"id": builder, "version": {"gobuild": told.gobuild}},
                 "metadata": {"invocationId": f"urn:sha256:{hashlib.sha256(text).hexdigest()}"},
                 "byproducts": [{"name": name, "digest": {"sha256": hashlib.sha256(text).hexdigest()}}],
             },
@@ -71,26 +71,26 @@ def statement(offer: Offer, manifest: tuple[str, bytes], builder: str) -> dict[s
 
 
 def _dependencies(offer: Offer) -> Iterator[dict[str, Any]]:
-    source, bootstrap = offer.document["source"], offer.document["bootstrap"]
+    source, bootstrap = offer.manifest.source, offer.manifest.bootstrap
     yield {
         "name": "source",
         "uri": f"pkg:golang/std@{quote(str(offer.version))}",
-        "digest": digest_set(source["digest"]),
-        "annotations": {"origin": source["origin"], "location": source["location"]},
+        "digest": digest_set(source.digest),
+        "annotations": {"origin": source.origin, "location": source.location},
     }
-    yield {"name": "source tree", "digest": digest_set(source["tree"])}
-    for patch in offer.document["patches"]:
-        if patch["sha256"]:
+    yield {"name": "source tree", "digest": digest_set(source.tree)}
+    for patch in offer.manifest.patches:
+        if patch.sha256:
             yield {
-                "name": f"patch {patch['name']}",
-                "digest": {"sha256": patch["sha256"]},
-                "annotations": {"state": patch["state"]},
+                "name": f"patch {patch.name}",
+                "digest": {"sha256": patch.sha256},
+                "annotations": {"state": str(patch.state)},
             }
     yield {
         "name": "bootstrap",
-        "uri": f"pkg:golang/std@{quote(bootstrap['version'])}",
-        "digest": digest_set(bootstrap["digest"]),
-        "annotations": {"origin": bootstrap["origin"]},
+        "uri": f"pkg:golang/std@{quote(str(bootstrap.version))}",
+        "digest": digest_set(bootstrap.digest),
+        "annotations": {"origin": bootstrap.origin},
     }
 
 

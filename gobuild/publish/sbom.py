@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
@@ -19,6 +19,7 @@ from urllib.parse import quote
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from gobuild.core.model import Outcome, State
 from gobuild.publish.shelf import Offer
 
 SPACE = uuid.UUID("6f4d1f0e-54d0-5c86-9d63-9f0f5f2a7c3b")
@@ -89,8 +90,8 @@ def document(name: str, offers: tuple[Offer, ...], *, time: str, packages: Itera
 
 def _subject(name: str, offers: tuple[Offer, ...]) -> dict[str, Any]:
     first = offers[0]
-    patches = {patch["name"]: patch for offer in offers for patch in offer.document["patches"]}
-    notes = "; ".join(f"{patch['name']}: {patch['state']}" for patch in patches.values())
+    patches = {patch.name: patch for offer in offers for patch in offer.manifest.patches}
+    notes = "; ".join(f"{patch.name}: {patch.state}" for patch in patches.values())
     return {
         "bom-ref": first.stamp,
         "type": "application",
@@ -109,9 +110,9 @@ def _subject(name: str, offers: tuple[Offer, ...]) -> dict[str, Any]:
                 }
             ],
             "patches": [
-                {"type": "unofficial", "resolves": [{"type": "defect", "name": patch["name"]}]}
+                {"type": "unofficial", "resolves": [{"type": "defect", "name": patch.name}]}
                 for patch in patches.values()
-                if patch["state"] == "applied"
+                if patch.state is State.APPLIED
             ],
             "notes": notes or "no patches",
         },
@@ -144,46 +145,46 @@ def _archive(offer: Offer, archive: Any) -> dict[str, Any]:
 
 def _inputs(offer: Offer) -> Iterator[dict[str, Any]]:
     """What one build was made from: the source, the patches, the bootstrap toolchain."""
-    source, bootstrap = offer.document["source"], offer.document["bootstrap"]
+    source, bootstrap = offer.manifest.source, offer.manifest.bootstrap
     yield {
-        "bom-ref": f"source:{source['digest']}",
+        "bom-ref": f"source:{source.digest}",
         "type": "application",
         "name": "go-source",
         "version": str(offer.version),
-        "description": f"Go's source before patching, from {source['origin']}: {source['location']}",
-        **_hashes(source["digest"]),
+        "description": f"Go's source before patching, from {source.origin}: {source.location}",
+        **_hashes(source.digest),
         "properties": [
-            {"name": "gobuild:digest", "value": source["digest"]},
-            {"name": "gobuild:tree", "value": source["tree"]},
+            {"name": "gobuild:digest", "value": source.digest},
+            {"name": "gobuild:tree", "value": source.tree},
         ],
     }
-    for patch in offer.document["patches"]:
+    for patch in offer.manifest.patches:
         yield _patch(patch)
     yield {
-        "bom-ref": f"bootstrap:{bootstrap['digest']}",
+        "bom-ref": f"bootstrap:{bootstrap.digest}",
         "type": "application",
         "name": "go-bootstrap",
-        "version": bootstrap["version"],
+        "version": str(bootstrap.version),
         "scope": "excluded",
-        "description": f"the Go toolchain that make.bash started from, from {bootstrap['origin']}",
-        **_hashes(bootstrap["digest"]),
-        "properties": [{"name": "gobuild:digest", "value": bootstrap["digest"]}],
+        "description": f"the Go toolchain that make.bash started from, from {bootstrap.origin}",
+        **_hashes(bootstrap.digest),
+        "properties": [{"name": "gobuild:digest", "value": bootstrap.digest}],
     }
 
 
-def _patch(patch: Mapping[str, Any]) -> dict[str, Any]:
-    applied = patch["state"] == "applied"
+def _patch(patch: Outcome) -> dict[str, Any]:
+    applied = patch.state is State.APPLIED
     return {
-        "bom-ref": f"patch:{patch['name']}:{patch['sha256'][:12]}",
+        "bom-ref": f"patch:{patch.name}:{patch.sha256[:12]}",
         "type": "file",
-        "name": patch["name"],
+        "name": patch.name,
         "scope": "required" if applied else "excluded",
-        "description": patch["reason"],
-        **_hashes(f"sha256:{patch['sha256']}"),
+        "description": patch.reason,
+        **_hashes(f"sha256:{patch.sha256}"),
         "properties": [
-            {"name": "gobuild:state", "value": patch["state"]},
-            {"name": "gobuild:evidence", "value": patch["evidence"]},
-            *({"name": "gobuild:file", "value": file} for file in patch["files"]),
+            {"name": "gobuild:state", "value": str(patch.state)},
+            {"name": "gobuild:evidence", "value": patch.evidence},
+            *({"name": "gobuild:file", "value": file} for file in patch.files),
         ],
     }
 

@@ -4,11 +4,12 @@ It reads no file; who fills it has checked the archives against their manifests.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from gobuild.core.manifest import Manifest
 from gobuild.core.model import GoVersion, Target
 
 _Thing = TypeVar("_Thing")
@@ -40,27 +41,27 @@ class Offer:
     """A finished build: one stamp for one target.
 
     Attributes:
-        document: its outer manifest (`gobuild.package.manifest`).
+        manifest: what it was made from, and how.
         archives: its files, as the manifest names them.
     """
 
-    document: Mapping[str, Any]
+    manifest: Manifest
     archives: tuple[Archive, ...]
 
     @property
     def stamp(self) -> str:
         """What the toolchain calls itself: "go1.22.10-acme1.p3f9c2a1"."""
-        return str(self.document["stamp"])
+        return self.manifest.stamp
 
     @property
     def version(self) -> GoVersion:
         """The Go release it was made from."""
-        return GoVersion.parse(self.document["release"])
+        return self.manifest.release
 
     @property
     def target(self) -> Target:
         """What it runs on."""
-        return Target.parse(self.document["build"]["target"])
+        return self.manifest.build.target
 
     def one(self, kind: str) -> Archive:
         """The only archive of a kind ("module": the .zip)."""

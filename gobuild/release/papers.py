@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from gobuild.core.errors import FetchError, GobuildError, VerifyError
 from gobuild.core.model import Check, Verdict
@@ -133,7 +132,7 @@ def _manifest(tree: Place, release: Release, name: str) -> tuple[Found | None, l
             raise VerifyError(f"it is of {found.offer.stamp}", "the tree as it was published")
     except GobuildError as error:
         return None, [*checks, _said(release, name, "manifest", False, "", error.reason)]
-    passed = len(found.offer.document["checks"])
+    passed = len(found.offer.manifest.checks)
     return found, [*checks, _said(release, name, "manifest", True, f"{found.offer.target}, {passed} checks in it", "")]
 
 
@@ -241,11 +240,7 @@ def _bill(release: Release, builds: list[Found]) -> Check:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         return _said(release, supply.SBOM, "components", False, "", f"it cannot be read: {type(error).__name__}")
     expected = {(each.path.name, each.sha256) for found in builds for each in found.offer.archives}
-    expected |= {(each["name"], each["sha256"]) for found in builds for each in _patches(found) if each["sha256"]}
+    expected |= {(each.name, each.sha256) for found in builds for each in found.offer.manifest.patches if each.sha256}
     missing = sorted(name for name, _ in expected - told)
     words = f"{len(expected)} files and patches"
     return _said(release, supply.SBOM, "components", not missing, words, f"without {', '.join(missing)[:200]}")
-
-
-def _patches(found: Found) -> list[Mapping[str, Any]]:
-    return list(found.offer.document["patches"])

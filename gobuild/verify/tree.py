@@ -6,7 +6,6 @@ and pkg is passed over, and what distpack would not have taken is told. In src a
 Go's own tests and race detector; in what is packed, other executables there are told too.
 """
 
-import json
 import os
 import re
 import struct
@@ -17,7 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gobuild.binary import image
-from gobuild.core.errors import ConfigError, VerifyError
+from gobuild.core.errors import ConfigError, PackageError, VerifyError
+from gobuild.core.manifest import InnerManifest, read_manifest
 from gobuild.core.model import TARGETS, State, Target
 from gobuild.verify import expect
 
@@ -263,16 +263,15 @@ def _by_manifest(tree: Tree) -> Tree:
     if not path.is_file():
         return tree
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        patches, profile = document["patches"], document["profile"]
-        return replace(
-            tree,
-            uuid=any(each["name"] == expect.UUID_PATCH and each["state"] == State.APPLIED for each in patches),
-            cgo=profile["cgo_enabled"],
-            ldflags=str(profile["ldflags"]),
-        )
-    except (OSError, ValueError, LookupError, TypeError) as error:
+        manifest = read_manifest(path, InnerManifest)
+    except (OSError, PackageError) as error:
         raise VerifyError(f"{path} is no manifest of gobuild's", "unpack the archive again") from error
+    return replace(
+        tree,
+        uuid=any(each.name == expect.UUID_PATCH and each.state is State.APPLIED for each in manifest.patches),
+        cgo=manifest.profile.cgo,
+        ldflags=manifest.profile.ldflags,
+    )
 
 
 ARCHIVED = re.compile(r"(?:go|golang\.org/toolchain@[^/]+)/(.+)")

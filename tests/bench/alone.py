@@ -42,7 +42,7 @@ def verify(archive: Path, scratch: Path) -> dict[str, Any]:
 
 def pack(state: Path, scratch: Path) -> dict[str, Any]:
     """distpack on a finished toolchain, and nothing beside it; where it has to be built first, that is left out."""
-    toolchain, _ = manifest.recall(state)
+    toolchain, _ = manifest.read_toolchain(state)
     took: list[float] = []
 
     def call(*words: Any, **how: Any) -> Result:

@@ -4,13 +4,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bench.child import Cost, timed
 from gobuild.core import files
 from gobuild.core.errors import CommandError
+from gobuild.core.manifest import NAME, Manifest, read_manifest
 from gobuild.core.process import Runner
-from gobuild.package import manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +54,7 @@ def build(words: Mapping[str, str], *, folder: Path, store: Path, run: Runner, f
     flags = [word for name, value in {**words, **places}.items() for word in (f"--{name}", str(value))]
     argv = [sys.executable, "-m", "gobuild", "build", *flags, *(["--fresh"] if fresh else [])]
     cost, _ = timed(argv, folder=folder, log=folder / "output.log", run=run)
-    (path,) = dist.glob(f"*.{manifest.NAME}")
+    (path,) = dist.glob(f"*.{NAME}")
     return _read(path, cost, wanted=words["builder"])
 
 
@@ -66,16 +65,16 @@ def toolchain(dist: Path) -> Path:
 
 
 def _read(path: Path, cost: Cost, *, wanted: str) -> Run:
-    document: dict[str, Any] = manifest.read(path)
-    said, builder = document["run"], document["build"]["builder"]
+    told = read_manifest(path, Manifest)
+    said, builder = told.run, told.build.builder
     if builder != wanted:
-        raise CommandError(f"{wanted} was asked for, and {builder} built {document['stamp']}")
+        raise CommandError(f"{wanted} was asked for, and {builder} built {told.stamp}")
     return Run(
         cost=cost,
-        stamp=document["stamp"],
+        stamp=told.stamp,
         builder=builder,
         seconds=said["seconds"],
         cpu_seconds=said["cpu_seconds"],
         peak_memory_mib=said["peak_memory_mib"],
-        archives={each["file"]: files.sha256(path.parent / each["file"]) for each in document["artifacts"]},
+        archives={each.file: files.sha256(path.parent / each.file) for each in told.artifacts},
     )

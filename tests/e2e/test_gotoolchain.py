@@ -9,11 +9,11 @@ import pytest
 from e2e.builds import Build
 from publish_toys import Client, Served, flip, serving
 
-from gobuild.package import manifest
 from gobuild.publish import index, proxy, sumdb
 from gobuild.publish.note import Signer
+from gobuild.publish.offers import read
 from gobuild.publish.routes import Route, routes
-from gobuild.publish.shelf import Archive, Offer, Shelf
+from gobuild.publish.shelf import Offer, Shelf
 
 pytestmark = pytest.mark.slow
 
@@ -32,12 +32,7 @@ func main() { fmt.Println("compiled by", runtime.Version()) }
 
 def offer_of(build: Build) -> Offer:
     """A finished build of this session, as `publish` takes it from its dist/."""
-    document = manifest.read(build.one("*.gobuild.json"))
-    archives = tuple(
-        Archive(path=build.dist / each["file"], kind=each["kind"], sha256=each["sha256"], size=each["size"])
-        for each in document["artifacts"]
-    )
-    return Offer(document=document, archives=archives)
+    return read(build.one("*.gobuild.json"), archives=build.dist).offer
 
 
 @pytest.fixture(scope="module")

@@ -98,9 +98,7 @@ def labels(
         further: the user's.
     """
     commits = {
-        each.document["source"]["digest"].removeprefix("git:")
-        for each in builds
-        if each.document["source"]["kind"] == "git"
+        each.manifest.source.digest.removeprefix("git:") for each in builds if each.manifest.source.kind == "git"
     }
     known = {
         "title": title,

@@ -11,13 +11,14 @@ import io
 import json
 import re
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from gobuild.core import files
 from gobuild.core.errors import PackageError, UnsafeArchive
+from gobuild.core.manifest import Manifest
 from gobuild.core.model import Target
 from gobuild.publish.homebrew.formula import MOVED, TEST_DATA, Poured, Recipe
 from gobuild.publish.homebrew.formula import text as formula_text
@@ -72,12 +73,12 @@ def file_name(formula: str, stamp: str, tag: str) -> str:
     return f"{formula}-{stamp.removeprefix('go')}.{tag}{ENDING}"
 
 
-def tag(target: Target, document: Mapping[str, Any]) -> str:
+def tag(target: Target, manifest: Manifest) -> str:
     """Homebrew's name of a platform: "arm64_big_sur", "big_sur", "arm64_linux", "x86_64_linux".
 
     Args:
         target: what the toolchain runs on.
-        document: its outer manifest, in which verify wrote down which macOS bin/go asks for.
+        manifest: its outer manifest, in which verify wrote down which macOS bin/go asks for.
 
     Raises:
         PackageError: a macOS that Homebrew has no word for, or none in the manifest.
@@ -85,17 +86,17 @@ def tag(target: Target, document: Mapping[str, Any]) -> str:
     cpu = "arm64" if target.goarch == "arm64" else "x86_64"
     if target.goos == "linux":
         return f"{cpu}_linux"
-    seen = (each["seen"] for each in document["checks"] if (each["subject"], each["name"]) == ("bin/go", "platform"))
+    seen = (each.seen for each in manifest.checks if (each.subject, each.name) == ("bin/go", "platform"))
     match = re.match(r"macOS (\d+)\.", next(seen, ""))
     if not match:
         raise PackageError(
-            f"the manifest of {document['stamp']} for {target} does not say which macOS bin/go needs",
+            f"the manifest of {manifest.stamp} for {target} does not say which macOS bin/go needs",
             f"build it with this gobuild, or {WITHOUT}",
         )
     word = MACS.get(max(int(match[1]), min(MACS)), "")
     if not word:
         raise PackageError(
-            f"{document['stamp']} for {target} needs macOS {match[1]}, for which Homebrew's name is not known here:"
+            f"{manifest.stamp} for {target} needs macOS {match[1]}, for which Homebrew's name is not known here:"
             f" {max(MACS)} is the newest known",
             f"a newer gobuild, or {WITHOUT}",
         )

@@ -5,12 +5,12 @@ demands in its source, is in the template and in the rules below.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 from gobuild.core.errors import ConfigError
+from gobuild.core.manifest import Manifest
 from gobuild.core.model import GoVersion, Target
 from gobuild.core.render import render
 from gobuild.core.settings import NAME, PATCH, SUFFIX
@@ -200,7 +200,7 @@ def tappable(url: str) -> str:
     return url if _SSH.fullmatch(url) else served(url)
 
 
-def downloads(manifests: Iterable[Mapping[str, Any]], base_url: str) -> list[Download]:
+def downloads(manifests: Iterable[Manifest], base_url: str) -> list[Download]:
     """The toolchain archives that manifests tell of.
 
     Args:
@@ -211,15 +211,14 @@ def downloads(manifests: Iterable[Mapping[str, Any]], base_url: str) -> list[Dow
         ConfigError: a file's name that is no plain name.
     """
     found = []
-    for document in manifests:
-        for artifact in document["artifacts"]:
-            if artifact["kind"] == "toolchain":
-                file = artifact["file"]
+    for manifest in manifests:
+        for artifact in manifest.artifacts:
+            if artifact.kind == "toolchain":
+                file = artifact.file
                 if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", file):
                     raise ConfigError(f"{file!r} is no archive's name", "the manifest as gobuild wrote it")
-                target = Target.parse(document["build"]["target"])
                 url = f"{base_url.rstrip('/')}/{quote(file)}"
-                found.append(Download(target=target, url=url, sha256=artifact["sha256"]))
+                found.append(Download(target=manifest.build.target, url=url, sha256=artifact.sha256))
     return found
 
 

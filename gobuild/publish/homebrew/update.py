@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gobuild.core import files
 from gobuild.core.errors import ConfigError, PackageError
-from gobuild.core.model import GoVersion, Target
+from gobuild.core.model import GoVersion, State, Target
 from gobuild.publish.homebrew import bottle, order, tap, words
 from gobuild.publish.homebrew.choice import Note, by_release
 from gobuild.publish.homebrew.formula import OURS, Poured, Recipe, downloads, served, tap_name, tappable, text
@@ -206,15 +206,15 @@ def recipe(formula: str, offers: Sequence[Offer], place: Place, *, pinned: bool,
         ConfigError: a file's name that is no plain name.
     """
     first = offers[0]
-    patches = first.document["patches"]
+    patches = first.manifest.patches
     alike = {tuple(_inside(offer)) for offer in offers}
-    states = [{patch["name"]: patch["state"] for patch in offer.document["patches"]} for offer in offers]
-    settings = {offer.document["profile"].get("cgo_enabled") for offer in offers}
+    states = [{patch.name: patch.state for patch in offer.manifest.patches} for offer in offers]
+    settings = {offer.manifest.profile.cgo for offer in offers}
     return Recipe(
         formula=formula,
         version=first.version,
         stamp=first.stamp,
-        downloads=tuple(downloads((offer.document for offer in offers), place.archives)),
+        downloads=tuple(downloads((offer.manifest for offer in offers), place.archives)),
         pinned=pinned,
         scheme=scheme,
         page=place.page,
@@ -228,8 +228,8 @@ def recipe(formula: str, offers: Sequence[Offer], place: Place, *, pinned: bool,
 
 
 def _inside(offer: Offer) -> Iterable[str]:
-    """The patches that the manifest inside the toolchain names (`gobuild.package.manifest.inner`)."""
-    return (patch["name"] for patch in offer.document["patches"] if patch["state"] != "not for this version")
+    """The patches that the manifest inside the toolchain names (`gobuild.core.manifest.InnerManifest`)."""
+    return (patch.name for patch in offer.manifest.patches if patch.state is not State.NOT_FOR_THIS_VERSION)
 
 
 def with_bottles(plain: Recipe, offers: Sequence[Offer], place: Place, digest: Callable[[str], str]) -> Recipe:
@@ -244,7 +244,7 @@ def with_bottles(plain: Recipe, offers: Sequence[Offer], place: Place, digest: C
     found = []
     for offer in offers:
         with suppress(PackageError):  # without a tag there is none
-            tag = bottle.tag(offer.target, offer.document)
+            tag = bottle.tag(offer.target, offer.manifest)
             if sha256 := digest(bottle.file_name(plain.formula, plain.stamp, tag)):
                 found.append(Poured(tag=tag, sha256=sha256))
     return replace(plain, bottles=tuple(found), root_url=place.bottles) if found else plain
@@ -259,7 +259,7 @@ def _poured(plain: Recipe, offers: tuple[Offer, ...], place: Place, folder: Path
     if folder is None:
         return plain
     for offer in offers if make else ():
-        tag = bottle.tag(offer.target, offer.document)
+        tag = bottle.tag(offer.target, offer.manifest)
         job = bottle.Job(archive=offer.one("toolchain").path, recipe=plain, target=offer.target, tag=tag)
         bottle.make(job, folder)
 

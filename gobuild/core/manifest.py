@@ -1,0 +1,250 @@
+"""The manifest, ``gobuild.json``: what a toolchain was made from, by what, and how it was checked.
+
+Two documents of one schema. `InnerManifest` stands in the toolchain and says only what decides its bytes: not the
+bootstrap toolchain, the building machine, the target or the time, so that two machines that build the same thing get
+the same archives, and one source archive serves all targets. `Manifest` stands beside the archives and says
+everything. The README documents both, key by key.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar, get_args, get_origin
+
+import cattrs
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+
+from gobuild.core.errors import GobuildError, PackageError
+from gobuild.core.model import Check, GoVersion, Outcome, Profile, Severity, State, Target, Verdict
+
+NAME = "gobuild.json"
+SCHEMA = 1
+
+_Kind = TypeVar("_Kind")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceTree:
+    """The source, as far as it decides bytes.
+
+    Attributes:
+        kind: see `gobuild.core.model.Source`.
+        tree: the dirhash of the source before it was patched.
+        added: files that the source lacked.
+    """
+
+    kind: str
+    tree: str
+    added: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOrigin(SourceTree):
+    """The source, and where it came from: see `gobuild.core.model.Release` and `Source`."""
+
+    origin: str
+    location: str
+    digest: str
+    newer: GoVersion | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootstrapOrigin:
+    """The Go toolchain that the build started from: see `gobuild.core.model.Bootstrap`."""
+
+    version: GoVersion
+    origin: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildRecord:
+    """How it was built: see `gobuild.core.model.Toolchain`."""
+
+    target: Target
+    host: Target
+    builder: str
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactRecord:
+    """One of the archives, by its plain file name."""
+
+    file: str
+    kind: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InnerManifest:
+    """What stands inside a toolchain.
+
+    Attributes:
+        gobuild: the version of gobuild that built it.
+        patches: without those that are not for this version; the outer manifest has these, too.
+    """
+
+    schema: int = SCHEMA
+    stamp: str
+    gobuild: str
+    release: GoVersion
+    source: SourceTree
+    patches: tuple[Outcome, ...]
+    profile: Profile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest(InnerManifest):
+    """What stands beside the archives.
+
+    Attributes:
+        signing: who signed the programs, and how; empty where they are as Go's linker made them.
+        run: what the run measured of itself.
+    """
+
+    source: SourceOrigin
+    signing: dict[str, str] = field(default_factory=dict)
+    bootstrap: BootstrapOrigin
+    build: BuildRecord
+    checks: tuple[Check, ...]
+    artifacts: tuple[ArtifactRecord, ...]
+    run: dict[str, Any]
+
+
+def to_json(value: object) -> str:
+    """A manifest as it is written: two that are equal are the same bytes."""
+    return json.dumps(unstructure(value), indent=2, ensure_ascii=False) + "\n"
+
+
+def read_manifest(path: Path, kind: type[_Kind]) -> _Kind:
+    """Reads a manifest of gobuild's own.
+
+    Raises:
+        PackageError: it is damaged, or of a schema this gobuild does not know.
+    """
+    try:
+        document = load_json(path.read_bytes())
+        schema = document["schema"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise PackageError(f"{path} is no manifest of gobuild's", "build again") from error
+    if schema != SCHEMA:
+        raise PackageError(f"{path} has schema {schema}, and this gobuild knows {SCHEMA}", "use the newer gobuild")
+    try:
+        return structure(document, kind)
+    except ValueError as error:
+        raise PackageError(f"{path} is damaged: {error}", "build again") from error
+
+
+def load_json(text: bytes) -> Any:
+    """Strict JSON: UTF-8, no key twice, no NaN.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return json.loads(text.decode("utf-8"), parse_constant=_no_number, object_pairs_hook=_unique_keys)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number")
+
+
+def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("a key stands there twice")
+    return document
+
+
+def structure(document: object, kind: type[_Kind]) -> _Kind:
+    """A type of gobuild's from JSON; keys that it does not know are passed over.
+
+    Raises:
+        ValueError: what is wrong with it, and where: "it.source.digest is 5".
+    """
+    try:
+        return _converter().structure(document, kind)
+    except cattrs.BaseValidationError as error:
+        said, _, path = cattrs.transform_error(error, path="it", format_exception=_reason)[0].rpartition(" @ ")
+        raise ValueError(f"{path} {said}") from error
+    except (GobuildError, LookupError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"it {_reason(error, None)}") from error
+
+
+def unstructure(value: object) -> Any:
+    """A type of gobuild's as JSON."""
+    return _converter().unstructure(value)
+
+
+def _reason(error: BaseException, _kind: type | None) -> str:
+    if isinstance(error, KeyError):
+        return "is missing"
+    if isinstance(error, GobuildError):
+        return f"is wrong: {error.reason}"
+    return str(error) if isinstance(error, ValueError) else "is of another form than gobuild writes"
+
+
+def shown(text: str) -> str:
+    """A text of somebody's for a message: short, and with nothing in it that a terminal would act upon."""
+    return ascii(text if len(text) <= 80 else f"{text[:77]}...")
+
+
+@cache
+def _converter() -> cattrs.Converter:
+    """One for all: it compiles a function a class, and a report has hundreds of checks."""
+    converter = cattrs.Converter()
+    for plain in (str, int):
+        converter.register_structure_hook(plain, _strict(plain))
+    for words in (State, Verdict, Severity):
+        converter.register_structure_hook(words, _word)
+    converter.register_structure_hook_func(_is_sequence, lambda value, kind: _tuple(converter, value, kind))
+    converter.register_structure_hook(Path, lambda value, _: Path(value))
+    converter.register_unstructure_hook(Path, str)
+    for parsed in (GoVersion, Target):
+        converter.register_structure_hook(parsed, lambda value, kind: kind.parse(_strict(str)(value, str)))
+        converter.register_unstructure_hook(parsed, str)
+    names = {"cgo": override(rename="cgo_enabled"), "says": override(rename="note")}
+    converter.register_structure_hook(Profile, make_dict_structure_fn(Profile, converter, **names))  # type: ignore[arg-type]
+    converter.register_unstructure_hook(Profile, make_dict_unstructure_fn(Profile, converter, **names))  # type: ignore[arg-type]
+    no_conflict = make_dict_unstructure_fn(Outcome, converter, conflict=override(omit=True))
+    converter.register_unstructure_hook(Outcome, no_conflict)
+    check = make_dict_unstructure_fn(Check, converter)
+    loosened = make_dict_unstructure_fn(Check, converter, severity=override(omit=True), reason=override(omit=True))
+    # Only where a policy decided: a manifest without one stays the same bytes.
+    converter.register_unstructure_hook(Check, lambda each: (check if each.reason else loosened)(each))
+    signed = make_dict_unstructure_fn(Manifest, converter, signing=override(omit_if_default=True))
+    converter.register_unstructure_hook(Manifest, signed)
+    return converter
+
+
+def _strict(kind: type) -> Callable[[Any, Any], Any]:
+    def hook(value: Any, _: Any) -> Any:
+        if type(value) is not kind:
+            raise ValueError(f"is {shown(str(value))}")
+        return value
+
+    return hook
+
+
+def _word(value: Any, kind: Any) -> Any:
+    try:
+        return kind(value)
+    except ValueError:
+        raise ValueError(f"is {shown(str(value))}") from None
+
+
+def _is_sequence(kind: Any) -> bool:
+    return get_origin(kind) is tuple and get_args(kind)[-1] is Ellipsis
+
+
+def _tuple(converter: cattrs.Converter, value: Any, kind: Any) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise ValueError("is no list")
+    of_items: Any = list[get_args(kind)[0]]  # type: ignore[misc]  # cattrs tells the place of what is wrong in a list
+    return tuple(converter.structure(value, of_items))
