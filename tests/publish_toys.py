@@ -18,7 +18,7 @@ from goserver import answering
 from toy_manifest import structured, toy_manifest
 
 from gobuild.core.model import Target
-from gobuild.publish.shelf import Archive, Offer, Shelf
+from gobuild.publish.catalogue import Archive, Offer, Shelf
 
 SCRIPT = """#!/bin/sh
 # What the go command runs once it has switched to this toolchain.

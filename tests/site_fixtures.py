@@ -10,11 +10,11 @@ from typing import Any
 
 from toy_manifest import toy_manifest
 
-from gobuild.publish import minisign
-from gobuild.publish.incoming import NOTHING_MORE, Rules
-from gobuild.publish.signing import Minisign
 from gobuild.publish.site import Published, publish
-from gobuild.publish.ways import routes, ways
+from gobuild.publish.site.incoming import NOTHING_MORE, Rules
+from gobuild.publish.site.parts import routes, ways
+from gobuild.publish.supply import minisign
+from gobuild.publish.supply.signing import Minisign
 
 STAMP = "go1.22.10-acme1.p1"
 NEXT = "go1.27.3-acme1.p2"

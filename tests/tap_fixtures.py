@@ -10,9 +10,9 @@ from typing import Any
 from toy_manifest import toy_manifest, toy_patch
 
 from gobuild.core.model import Target
+from gobuild.publish.builds import find, names
+from gobuild.publish.catalogue import Offer, Shelf, newest_first
 from gobuild.publish.homebrew import Tap
-from gobuild.publish.offers import find, names
-from gobuild.publish.shelf import Offer, Shelf, newest_first
 
 MTIME = 1732739240
 PATCHES = ("mfinal-metal-init", "goenv-local")

@@ -11,7 +11,7 @@ from patch_fixtures import link_tree
 
 from gobuild.core.model import Target
 from gobuild.doctor import Diagnosis, Grade, latency
-from gobuild.publish.note import Signer
+from gobuild.publish.sumdb.note import Signer
 
 KEY = str(Signer(name="acme.example/sumdb", seed=bytes(range(32))).verifier)
 BUILD, GET, INSTALL = ("build", "-o", "m", "."), ("mod", "download", "x.example/y@v1.0.0"), ("install", ".")

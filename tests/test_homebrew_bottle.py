@@ -14,8 +14,8 @@ from gobuild.core import files
 from gobuild.core.errors import PackageError, UnsafeArchive
 from gobuild.core.manifest import Manifest
 from gobuild.core.model import TARGETS, Target
+from gobuild.publish.catalogue import Offer
 from gobuild.publish.homebrew import Download, Recipe, bottle, text
-from gobuild.publish.shelf import Offer
 from gobuild.verify import expect
 
 STAMP = "go1.22.10-acme1.p3f9c2a1"

@@ -13,15 +13,15 @@ from site_fixtures import NEXT, SIGNER, STAMP, content_of, published, toy_build
 
 from gobuild.core.errors import ChecksumMismatch, ConfigError, GobuildError, PublishError
 from gobuild.core.process import run
-from gobuild.publish import generations, minisign
+from gobuild.publish.builds import find
 from gobuild.publish.homebrew.tap import Tap
-from gobuild.publish.incoming import Rules
-from gobuild.publish.note import Signer
-from gobuild.publish.offers import find
-from gobuild.publish.places import place_of
-from gobuild.publish.signing import Gnupg, Minisign, gpg_environment
-from gobuild.publish.site import publish
-from gobuild.publish.ways import routes, ways
+from gobuild.publish.paths import place_of
+from gobuild.publish.site import generations, publish
+from gobuild.publish.site.incoming import Rules
+from gobuild.publish.site.parts import routes, ways
+from gobuild.publish.sumdb.note import Signer
+from gobuild.publish.supply import minisign
+from gobuild.publish.supply.signing import Gnupg, Minisign, gpg_environment
 from gobuild.release import verify_release
 
 pytestmark = pytest.mark.usefixtures("git")

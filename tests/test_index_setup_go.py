@@ -14,7 +14,7 @@ import pytest
 from needs import needs
 from publish_toys import Served, serving, shelf, toy_offer
 
-from gobuild.publish import index
+from gobuild.publish import dl
 
 DATA = Path(__file__).parent / "data" / "setup-go"
 
@@ -43,7 +43,7 @@ def find(folder: Path, base: str, *words: str, download: str = "", scratch: Path
 @pytest.fixture
 def served(tmp_path: Path) -> Any:
     offers = (toy_offer(tmp_path / "dist", release=release, suffix=suffix) for release, suffix in TREE)
-    index.write(shelf(*offers), tmp_path / "tree")
+    dl.write(shelf(*offers), tmp_path / "tree")
     with serving(tmp_path / "tree") as found:
         yield found
 

@@ -26,7 +26,7 @@ from gobuild.core.model import Target
 from gobuild.core.process import run
 from gobuild.isolate.image import PLATFORMS, Wanted, dockerfile, label, layers, oci, program, write
 from gobuild.isolate.image.layers import MACHINES, Entry
-from gobuild.publish.shelf import Archive
+from gobuild.publish.catalogue import Archive
 from gobuild.tasks.image import image as task
 
 AMD64, ARM64 = PLATFORMS

@@ -9,7 +9,7 @@ import pytest
 from needs import needs
 
 from gobuild.core.errors import ChecksumMismatch, ConfigError
-from gobuild.publish import minisign
+from gobuild.publish.supply import minisign
 
 CONTENT = b"what is signed\n"
 

@@ -9,7 +9,7 @@ import pytest
 from site_fixtures import STAMP, toy_build
 
 from gobuild.core.errors import ConfigError, PublishError
-from gobuild.publish.offers import find, parse
+from gobuild.publish.builds import find, parse
 
 ALLOWED = {
     "subject": "bin/go",

@@ -13,11 +13,11 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_pla
 from publish_toys import serving
 from site_fixtures import STAMP, toy_build
 
-from gobuild.publish import minisign
-from gobuild.publish.note import Signer
-from gobuild.publish.signing import Minisign
 from gobuild.publish.site import publish
-from gobuild.publish.ways import routes, ways
+from gobuild.publish.site.parts import routes, ways
+from gobuild.publish.sumdb.note import Signer
+from gobuild.publish.supply import minisign
+from gobuild.publish.supply.signing import Minisign
 
 pytestmark = pytest.mark.slow  # a browser starts
 

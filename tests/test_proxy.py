@@ -11,8 +11,8 @@ from gobuild.core import archives, files
 from gobuild.core.errors import ChecksumMismatch, PublishError, VerifyError
 from gobuild.core.model import Target
 from gobuild.publish import proxy
-from gobuild.publish.places import module_file, place_of
-from gobuild.publish.shelf import Archive, Offer
+from gobuild.publish.catalogue import Archive, Offer
+from gobuild.publish.paths import module_file, place_of
 
 VERSIONS = Path("proxy/golang.org/toolchain/@v")
 LINUX = Target.parse("linux/arm64")

@@ -13,9 +13,10 @@ from publish_toys import Client, Served, flip, serving, shelf, toy_offer
 
 from gobuild.core.goversion import GoVersion, checks_records
 from gobuild.core.model import Target
-from gobuild.publish import proxy, sumdb
-from gobuild.publish.note import Signer
-from gobuild.publish.shelf import Offer
+from gobuild.publish import proxy
+from gobuild.publish.catalogue import Offer
+from gobuild.publish.sumdb import database
+from gobuild.publish.sumdb.note import Signer
 
 KEY = Signer(name="acme.example/sumdb", seed=bytes(range(32)))
 STAMP = "go1.99.1-acme1"
@@ -24,7 +25,7 @@ DATABASE = "proxy/sumdb/acme.example/sumdb"
 
 def published(tree: Path, *offers: Offer) -> Path:
     proxy.write(shelf(*offers), tree)
-    sumdb.write(shelf(*offers), tree, key=KEY)
+    database.write(shelf(*offers), tree, key=KEY)
     return tree
 
 

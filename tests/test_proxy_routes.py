@@ -12,9 +12,10 @@ from publish_toys import Client, flip, serving, shelf, toy_offer
 from gobuild.core.errors import PublishError
 from gobuild.core.goversion import GoVersion, checks_records
 from gobuild.core.model import Target
-from gobuild.publish import index, proxy, sumdb
-from gobuild.publish.note import Signer
-from gobuild.publish.routes import Route, routes
+from gobuild.publish import dl, proxy
+from gobuild.publish.install import Route, routes
+from gobuild.publish.sumdb import database
+from gobuild.publish.sumdb.note import Signer
 
 KEY = Signer(name="acme.example/sumdb", seed=bytes(range(32)))
 STAMP = "go1.99.1-acme1"
@@ -35,8 +36,8 @@ def test_the_lines_do_what_they_say(
     """In a module, too, which asks for a newer Go than there is."""
     offered, tree = shelf(toy_offer(tmp_path / "dist")), tmp_path / "a tree"
     proxy.write(offered, tree)
-    sumdb.write(offered, tree, key=KEY)
-    index.write(offered, tree)
+    database.write(offered, tree, key=KEY)
+    dl.write(offered, tree)
     client = Client(goroot=get_goroot(release, Target.host()), home=tmp_path / "home")
     (tmp_path / "go.mod").write_text("module x\n\ngo 1.98\n")
     with serving(tree) as served:
@@ -54,8 +55,8 @@ def test_pasted_lines_stop_at_what_was_changed(name: str, go_wheel: Path, tmp_pa
     """At a prompt the next line runs whatever became of the one before; these do not."""
     offered, tree = shelf(toy_offer(tmp_path / "dist")), tmp_path / "tree"
     proxy.write(offered, tree)
-    sumdb.write(offered, tree, key=KEY)
-    index.write(offered, tree)
+    database.write(offered, tree, key=KEY)
+    dl.write(offered, tree)
     for archive in (tree / "dl" / offered.offers[0].one("toolchain").path.name, *tree.glob("proxy/**/*.zip")):
         flip(archive, 150)  # in the content of an entry
     client = Client(goroot=go_wheel, home=tmp_path / "home")
@@ -75,7 +76,7 @@ def test_pasted_lines_run_nothing_that_another_build_s_record_vouches_for(
     offered = shelf(toy_offer(tmp_path / "dist"), toy_offer(tmp_path / "dist", release="1.99.2"))
     tree, ran = tmp_path / "tree", tmp_path / "ran"
     proxy.write(offered, tree)
-    sumdb.write(offered, tree, key=KEY)
+    database.write(offered, tree, key=KEY)
     toy_offer(tmp_path / "evil", word=f"\ntouch {ran}")
     for pattern, source in (
         (f"proxy/golang.org/toolchain/@v/*{STAMP}*.zip", next((tmp_path / "evil").glob("*.zip"))),

@@ -13,9 +13,10 @@ from site_fixtures import NEXT, SIGNER, STAMP, content_of, published, toy_build
 
 from gobuild.core.errors import ConfigError, FetchError, GobuildError, PublishError, VerifyError
 from gobuild.core.process import run
-from gobuild.publish import generations, minisign
-from gobuild.publish.incoming import Rules
-from gobuild.publish.signing import Minisign
+from gobuild.publish.site import generations
+from gobuild.publish.site.incoming import Rules
+from gobuild.publish.supply import minisign
+from gobuild.publish.supply.signing import Minisign
 from gobuild.release import require, verify_release
 from gobuild.release.place import place
 from gobuild.tasks import publishing

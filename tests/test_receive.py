@@ -15,11 +15,11 @@ from gobuild.core import files
 from gobuild.core.errors import ChecksumMismatch, ConfigError, FetchError, GobuildError, VerifyError
 from gobuild.core.model import Report, Verdict
 from gobuild.core.process import run
-from gobuild.publish import minisign
-from gobuild.publish.note import Signer
-from gobuild.publish.signing import Gnupg, Minisign, gpg_environment
 from gobuild.publish.site import publish
-from gobuild.publish.ways import routes, ways
+from gobuild.publish.site.parts import routes, ways
+from gobuild.publish.sumdb.note import Signer
+from gobuild.publish.supply import minisign
+from gobuild.publish.supply.signing import Gnupg, Minisign, gpg_environment
 from gobuild.release import require, verify_release
 
 pytestmark = pytest.mark.usefixtures("git")

@@ -12,13 +12,13 @@ from site_fixtures import SIGNER, STAMP, toy_build
 from gobuild.core.errors import PublishError
 from gobuild.core.model import Report, Verdict
 from gobuild.core.process import run
-from gobuild.publish import sumdb
-from gobuild.publish.note import Signer
-from gobuild.publish.offers import find
+from gobuild.publish.builds import find
 from gobuild.publish.site import publish
-from gobuild.publish.supply import PROVENANCE, SBOM, SIGNED, SUMS, comment
-from gobuild.publish.tlog import Head, Log
-from gobuild.publish.ways import routes, ways
+from gobuild.publish.site.parts import routes, ways
+from gobuild.publish.sumdb import database
+from gobuild.publish.sumdb.note import Signer
+from gobuild.publish.sumdb.tlog import Head, Log
+from gobuild.publish.supply.attestations import PROVENANCE, SBOM, SIGNED, SUMS, comment
 from gobuild.release import verify_release
 
 pytestmark = pytest.mark.usefixtures("git")
@@ -144,12 +144,12 @@ def _log(tree: Path, records: list[bytes]) -> None:
     log = Log()
     for number, record in enumerate(records):
         version = record.split(b" ")[1].decode()
-        sumdb._publish(folder, log, number, {version: log.append(record)}, KEY)
+        database._publish(folder, log, number, {version: log.append(record)}, KEY)
 
 
 def test_a_module_that_was_logged_with_another_hash_is_found(papers: Path) -> None:
     tree = papers.parents[1]
-    (record,) = sumdb.existing(tree, KEY.verifier).log.records
+    (record,) = database.existing(tree, KEY.verifier).log.records
     at = record.index(b"h1:") + 3
     _log(tree, [record[:at] + b"AAAA" + record[at + 4 :]])
     assert [check.name for check in _verified(papers).failed] == ["h1"]
@@ -157,7 +157,7 @@ def test_a_module_that_was_logged_with_another_hash_is_found(papers: Path) -> No
 
 def test_a_module_that_the_given_database_never_logged_is_found(papers: Path) -> None:
     tree = papers.parents[1]
-    (record,) = sumdb.existing(tree, KEY.verifier).log.records
+    (record,) = database.existing(tree, KEY.verifier).log.records
     _log(tree, [record.replace(STAMP.encode(), b"go1.22.9-acme1.p1")])
     assert [check.name for check in _verified(papers).failed] == ["h1"]
 

@@ -16,10 +16,10 @@ from gobuild.core.errors import GobuildError
 from gobuild.core.model import Report, Verdict
 from gobuild.core.process import run
 from gobuild.publish import homebrew
-from gobuild.publish.offers import read
-from gobuild.publish.shelf import Shelf
+from gobuild.publish.builds import read
+from gobuild.publish.catalogue import Shelf
 from gobuild.publish.site import publish
-from gobuild.publish.ways import routes, ways
+from gobuild.publish.site.parts import routes, ways
 from gobuild.release import require, verify_release
 
 pytestmark = pytest.mark.usefixtures("git")

@@ -9,7 +9,7 @@ from needs import needs
 
 from gobuild.core.errors import ChecksumMismatch
 from gobuild.core.process import run
-from gobuild.publish.signing import gpg_environment
+from gobuild.publish.supply.signing import gpg_environment
 from gobuild.release.trust import trust
 
 CONTENT = b"what is signed\n"

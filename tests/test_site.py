@@ -12,7 +12,8 @@ from site_fixtures import NEXT, SIGNER, STAMP, content_of, published, toy_build
 
 from gobuild.core import files
 from gobuild.core.errors import ChecksumMismatch, ConfigError, PublishError
-from gobuild.publish import generations, minisign
+from gobuild.publish.site import generations
+from gobuild.publish.supply import minisign
 
 pytestmark = pytest.mark.usefixtures("git")
 

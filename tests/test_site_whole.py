@@ -17,7 +17,7 @@ from needs import needs
 from site_fixtures import NEXT, STAMP, content_of, published, toy_build
 
 from gobuild.core import files
-from gobuild.publish import generations
+from gobuild.publish.site import generations
 
 pytestmark = pytest.mark.usefixtures("git")
 

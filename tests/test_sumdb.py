@@ -10,10 +10,11 @@ from publish_toys import flip, shelf, toy_offer
 
 from gobuild.core.errors import ConfigError, PublishError, VerifyError
 from gobuild.core.model import Target
-from gobuild.publish import proxy, sumdb, tlog
-from gobuild.publish.note import Signer, Verifier
-from gobuild.publish.shelf import Offer
-from gobuild.publish.tlog import Head, Log, Tile
+from gobuild.publish import proxy
+from gobuild.publish.catalogue import Offer
+from gobuild.publish.sumdb import database, tlog
+from gobuild.publish.sumdb.note import Signer, Verifier
+from gobuild.publish.sumdb.tlog import Head, Log, Tile
 
 KEY = Signer(name="acme.example/sumdb", seed=bytes(range(32)))
 FOLDER = Path("proxy/sumdb/acme.example/sumdb")
@@ -30,11 +31,11 @@ then you don't know what your problem is.
 
 def published(tree: Path, *offers: Offer, key: Signer = KEY) -> Head:
     proxy.write(shelf(*offers), tree)
-    return sumdb.write(shelf(*offers), tree, key=key)
+    return database.write(shelf(*offers), tree, key=key)
 
 
 def test_the_documentations_own_note_opens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gobuild.publish.note.check_name", lambda name: name)  # a database's name is a host
+    monkeypatch.setattr("gobuild.publish.sumdb.note.check_name", lambda name: name)  # a database's name is a host
     verifier = Verifier.parse(PETER)
     assert str(verifier) == PETER
     assert verifier.open(PETERS_NOTE.encode()).endswith("what your problem is.\n")
@@ -80,33 +81,33 @@ def test_a_name_that_go_or_a_folder_would_not_take_is_refused(name: str) -> None
 def test_the_format_stands_as_go_writes_it(tmp_path: Path) -> None:
     offers = [toy_offer(tmp_path / "dist", target=Target.parse(each)) for each in ("darwin/arm64", "linux/amd64")]
     head = published(tmp_path / "tree", *offers)
-    database = tmp_path / "tree" / FOLDER
+    folder = tmp_path / "tree" / FOLDER
     version = "v0.0.1-go1.99.1-acme1.linux-amd64"
-    number, zip_line, mod_line, *rest = (database / f"lookup/golang.org/toolchain@{version}").read_text().split("\n")
+    number, zip_line, mod_line, *rest = (folder / f"lookup/golang.org/toolchain@{version}").read_text().split("\n")
     assert number == "1"
     assert re.fullmatch(rf"golang\.org/toolchain {re.escape(version)} h1:[A-Za-z0-9+/]{{43}}=", zip_line)
     # What Go's own dirhash makes of that go.mod: https://sum.golang.org has it in every record of golang.org/toolchain.
     assert mod_line == f"golang.org/toolchain {version}/go.mod h1:8wlg68NqwW7eMnI1aABk/C2pDYXj8mrMY4TyRfiLeS0="
-    assert rest[0] == "" and "\n".join(rest[1:]).encode() == (database / "latest").read_bytes()
-    assert KEY.verifier.open((database / "latest").read_bytes()) == head.text()
-    assert {str(path.relative_to(database)) for path in database.rglob("*") if path.is_file()} == {
+    assert rest[0] == "" and "\n".join(rest[1:]).encode() == (folder / "latest").read_bytes()
+    assert KEY.verifier.open((folder / "latest").read_bytes()) == head.text()
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == {
         "latest",
         "supported",
         *(f"tile/8/{level}/000.p/{width}" for level in ("0", "data") for width in (1, 2)),
         *(f"lookup/golang.org/toolchain@v0.0.1-go1.99.1-acme1.{each}" for each in ("darwin-arm64", "linux-amd64")),
     }
-    assert sumdb.names(tmp_path / "tree") == ("acme.example/sumdb",)
+    assert database.names(tmp_path / "tree") == ("acme.example/sumdb",)
 
 
 def test_growing_keeps_every_byte_of_before(tmp_path: Path) -> None:
     first, second = toy_offer(tmp_path / "dist"), toy_offer(tmp_path / "dist", release="1.99.2")
     published(tmp_path / "tree", first)
-    database = tmp_path / "tree" / FOLDER
+    folder = tmp_path / "tree" / FOLDER
     changing = ("latest", "supported")
-    before = {path: path.read_bytes() for path in database.rglob("*") if path.is_file() and path.name not in changing}
-    again = (database / "latest").stat().st_ino
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name not in changing}
+    again = (folder / "latest").stat().st_ino
     assert published(tmp_path / "tree", first).size == 1
-    assert (database / "latest").stat().st_ino == again  # nothing new: nothing written
+    assert (folder / "latest").stat().st_ino == again  # nothing new: nothing written
     assert published(tmp_path / "tree", second, first).size == 2
     assert {path: path.read_bytes() for path in before} == before
 
@@ -132,13 +133,13 @@ def test_every_changed_byte_of_a_database_is_found(tmp_path: Path) -> None:
     offers = [toy_offer(tmp_path / "dist", release=f"1.99.{number}") for number in range(3)]
     published(tmp_path / "tree", *offers[:2])
     published(tmp_path / "tree", *offers)
-    database = tmp_path / "tree" / FOLDER
+    folder = tmp_path / "tree" / FOLDER
 
     def check() -> None:
-        sumdb.check(lambda path: (database / path).read_bytes(), KEY.verifier)
+        database.check(lambda path: (folder / path).read_bytes(), KEY.verifier)
 
     check()
-    current = [path for path in database.rglob("*") if path.is_file() and path.name != "supported"]
+    current = [path for path in folder.rglob("*") if path.is_file() and path.name != "supported"]
     current = [path for path in current if path.parent.name != "000.p" or path.name == "3"]
     assert len(current) == 6
     missed = []
@@ -160,13 +161,13 @@ def test_a_lookup_with_another_module_s_signed_record_is_found(tmp_path: Path) -
     """Each of its bytes is signed and logged, and go before 1.25.10 and 1.26.3 believes it (golang/go#79070)."""
     tree = tmp_path / "tree"
     published(tree, toy_offer(tmp_path / "dist"), toy_offer(tmp_path / "dist", release="1.99.2"))
-    database = tree / sumdb.folder_of(KEY.name)
-    one, other = sorted((database / "lookup/golang.org").iterdir())
+    folder = tree / database.folder_of(KEY.name)
+    one, other = sorted((folder / "lookup/golang.org").iterdir())
     content = other.read_bytes()
     one.unlink()
     one.write_bytes(content)
     with pytest.raises(VerifyError, match=r"the lookup of v0\.0\.1-go1\.99\.1-acme1\..* is not what was logged"):
-        sumdb.check(lambda path: (database / path).read_bytes(), KEY.verifier)
+        database.check(lambda path: (folder / path).read_bytes(), KEY.verifier)
 
 
 def test_a_log_of_many_records_has_gos_tiles() -> None:

@@ -12,10 +12,11 @@ from publish_toys import flip, shelf, toy_offer
 from verify_fixtures import compiled
 
 from gobuild.core.model import GoVersion, Target
-from gobuild.publish import proxy, sumdb, tlog
-from gobuild.publish.note import Signer, Verifier
-from gobuild.publish.places import module_file, module_version
-from gobuild.publish.shelf import Offer
+from gobuild.publish import proxy
+from gobuild.publish.catalogue import Offer
+from gobuild.publish.paths import module_file, module_version
+from gobuild.publish.sumdb import database, tlog
+from gobuild.publish.sumdb.note import Signer, Verifier
 
 pytestmark = pytest.mark.slow
 
@@ -98,14 +99,14 @@ def test_gos_client_follows_a_log_past_a_full_tile(
     oracle: Oracle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Published at 1, 200, 256, 300 and 600 records; the client goes along, and may come by at any of them."""
-    monkeypatch.setattr(sumdb, "zip_hash", lambda _path, version: f"h1:{tlog.record_hash(version.encode()).hex()}")
+    monkeypatch.setattr(database, "zip_hash", lambda _path, version: f"h1:{tlog.record_hash(version.encode()).hex()}")
     offers = many(tmp_path / "dist", 600)
     trees: list[Path] = []
     for size in (1, 200, 256, 300, 600):
         tree = tmp_path / f"tree-{size}"
         if trees:
             shutil.copytree(trees[-1], tree)
-        assert sumdb.write(shelf(*offers[:size]), tree, key=KEY).size == size
+        assert database.write(shelf(*offers[:size]), tree, key=KEY).size == size
         trees.append(tree)
     versions = [module_version(offers[number]) for number in (0, 1, 199, 255, 256, 299, 599)]
     said = answered(oracle("lookup", KEY.verifier, *(tree / FOLDER for tree in trees), "--", *versions))
@@ -120,6 +121,6 @@ def test_gos_client_follows_a_log_past_a_full_tile(
     both = (trees[-1] / FOLDER, tmp_path / "broken" / FOLDER)
     broken = oracle("lookup", KEY.verifier, *both, "--", versions[-1], versions[1])
     assert broken.returncode != 0 and "security error: misbehaving server" in broken.stderr
-    sumdb.write(shelf(*offers[1:400]), tmp_path / "forked", key=KEY)
+    database.write(shelf(*offers[1:400]), tmp_path / "forked", key=KEY)
     forked = oracle("lookup", KEY.verifier, trees[3] / FOLDER, tmp_path / "forked" / FOLDER, "--", versions[1])
     assert forked.returncode != 0 and "checking tree#200: downloaded inconsistent tile" in forked.stderr

@@ -15,9 +15,9 @@ from site_fixtures import STAMP, TIME, toy_build
 from gobuild.core import files
 from gobuild.core.errors import ConfigError
 from gobuild.core.process import run
-from gobuild.publish import minisign, provenance, sbom
-from gobuild.publish.signing import Minisign, signer
 from gobuild.publish.site import publish
+from gobuild.publish.supply import minisign, provenance, sbom
+from gobuild.publish.supply.signing import Minisign, signer
 
 SECRET = minisign.SecretKey(number=b"12345678", seed=bytes(range(32)))
 

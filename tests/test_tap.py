@@ -23,12 +23,12 @@ from gobuild.core.errors import ConfigError
 from gobuild.core.model import Target, Verdict
 from gobuild.core.process import run
 from gobuild.fetch import http
+from gobuild.publish.catalogue import Offer
 from gobuild.publish.homebrew import Place, Tap, at, by_release, check, order, update, write
 from gobuild.publish.homebrew.choice import serves
 from gobuild.publish.homebrew.read import parse
 from gobuild.publish.homebrew.tap import bare
 from gobuild.publish.homebrew.words import scheme_in, version_in
-from gobuild.publish.shelf import Offer
 from gobuild.tasks import tap as tasks
 
 pytestmark = pytest.mark.usefixtures("git")

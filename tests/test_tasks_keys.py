@@ -8,7 +8,7 @@ from e2e.builds import program
 from invoke.context import Context
 
 from gobuild.core.errors import ConfigError, Refused
-from gobuild.publish.note import Signer, Verifier
+from gobuild.publish.sumdb.note import Signer, Verifier
 from gobuild.tasks import keys
 
 

@@ -21,7 +21,7 @@ from gobuild.matrix import missing
 from gobuild.pipeline.session import Session
 from gobuild.publish import workflow as workflows
 from gobuild.publish.site import publish
-from gobuild.publish.ways import routes, ways
+from gobuild.publish.site.parts import routes, ways
 
 pytestmark = pytest.mark.usefixtures("git")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from gobuild.core.manifest import Manifest, structure, to_json
 from gobuild.core.model import Target
-from gobuild.publish.offers import names
+from gobuild.publish.builds import names
 
 
 def toy_manifest(stamp: str, target: str | Target, contents: Mapping[str, bytes] | None = None) -> dict[str, Any]:

@@ -19,10 +19,10 @@ from gobuild.core import files, resources
 from gobuild.core.console import amount
 from gobuild.core.model import Outcome, State
 from gobuild.core.render import render
-from gobuild.publish import supply
-from gobuild.publish.offers import manifest_name
-from gobuild.publish.places import place_of
-from gobuild.publish.shelf import Offer, Shelf
+from gobuild.publish.builds import manifest_name
+from gobuild.publish.catalogue import Offer, Shelf
+from gobuild.publish.paths import place_of
+from gobuild.publish.supply import attestations
 
 _KINDS = {"toolchain": "the toolchain for {}", "source": "its source, as patched", "module": "GOTOOLCHAIN's module, {}"}
 
@@ -85,7 +85,7 @@ def write(shelf: Shelf, tree: Path, *, ways: Ways = by_hand) -> None:
     """
     files.write(tree / "index.html", index(shelf, tree, ways=ways))
     for stamp in shelf.releases:
-        files.write(supply.folder(tree, stamp) / "index.html", release(shelf, stamp, tree, ways=ways))
+        files.write(attestations.folder(tree, stamp) / "index.html", release(shelf, stamp, tree, ways=ways))
 
 
 def index(shelf: Shelf, tree: Path, *, ways: Ways = by_hand) -> str:
@@ -96,7 +96,7 @@ def index(shelf: Shelf, tree: Path, *, ways: Ways = by_hand) -> str:
             "go": str(offers[0].version),
             "targets": [str(offer.target) for offer in offers],
             "patches": [patch.name for patch, _ in _patches(offers) if patch.state is State.APPLIED],
-            "signature": _signature(tree, stamp, supply.SUMS),
+            "signature": _signature(tree, stamp, attestations.SUMS),
         }
         for stamp, offers in shelf.releases.items()
     ]
@@ -116,7 +116,7 @@ def release(shelf: Shelf, stamp: str, tree: Path, *, ways: Ways = by_hand) -> st
     offers = shelf.releases[stamp]
     patches = _patches(offers)
     newer = [offer.manifest.source.newer for offer in offers]
-    signatures = {each: _signature(tree, stamp, each) for each in supply.SIGNED}
+    signatures = {each: _signature(tree, stamp, each) for each in attestations.SIGNED}
     return page(
         "release.html.j2",
         name=shelf.name,
@@ -127,8 +127,8 @@ def release(shelf: Shelf, stamp: str, tree: Path, *, ways: Ways = by_hand) -> st
         downloads=_downloads(offers),
         ways=ways(shelf, stamp, tree),
         papers=_papers(offers, signatures),
-        signed=bool(signatures[supply.SUMS]),
-        verify_lines=_verify_lines(shelf, stamp, signatures[supply.SUMS]),
+        signed=bool(signatures[attestations.SUMS]),
+        verify_lines=_verify_lines(shelf, stamp, signatures[attestations.SUMS]),
         patches=[(patch, ", ".join(targets)) for patch, targets in patches],
         patches_applied=len({patch.name for patch, _ in patches if patch.state is State.APPLIED}),
         differs=_differs(offers),
@@ -156,7 +156,7 @@ def _digest(text: str) -> str:
 def _signature(tree: Path, stamp: str, name: str) -> str:
     """The file name of a paper's signature, "" where it has none."""
     names = (f"{name}{ending}" for ending in (".minisig", ".asc"))
-    return next((each for each in names if (supply.folder(tree, stamp) / each).is_file()), "")
+    return next((each for each in names if (attestations.folder(tree, stamp) / each).is_file()), "")
 
 
 def _downloads(offers: Iterable[Offer]) -> list[dict[str, str]]:
@@ -178,9 +178,9 @@ def _downloads(offers: Iterable[Offer]) -> list[dict[str, str]]:
 
 def _papers(offers: Iterable[Offer], signatures: Mapping[str, str]) -> list[dict[str, str]]:
     said = {
-        supply.SUMS: "the digests of every file of this release",
-        supply.SBOM: "what it is made of: a CycloneDX bill of materials",
-        supply.PROVENANCE: "how it was made: in-toto statements with SLSA provenance",
+        attestations.SUMS: "the digests of every file of this release",
+        attestations.SBOM: "what it is made of: a CycloneDX bill of materials",
+        attestations.PROVENANCE: "how it was made: in-toto statements with SLSA provenance",
     }
     papers = [{"name": name, "words": words, "signature": signatures[name]} for name, words in said.items()]
     told = {manifest_name(offer): f"the manifest of the build for {offer.target}" for offer in offers}
@@ -190,16 +190,16 @@ def _papers(offers: Iterable[Offer], signatures: Mapping[str, str]) -> list[dict
 def _verify_lines(shelf: Shelf, stamp: str, signature: str) -> list[str]:
     place = f"{shelf.base_url}/releases/{stamp}"
     if not signature:
-        return [f"curl -fLO {place}/{supply.SUMS}", f"shasum -a 256 --ignore-missing -c {supply.SUMS}"]
+        return [f"curl -fLO {place}/{attestations.SUMS}", f"shasum -a 256 --ignore-missing -c {attestations.SUMS}"]
     checks = {
-        ".minisig": f"minisign -Vm {supply.SUMS} -p minisign.pub",
-        ".asc": f"gpg --verify {signature} {supply.SUMS}",
+        ".minisig": f"minisign -Vm {attestations.SUMS} -p minisign.pub",
+        ".asc": f"gpg --verify {signature} {attestations.SUMS}",
     }
     key = "minisign.pub" if signature.endswith(".minisig") else "publisher.asc"
     return [
-        f"curl -fLO {place}/{supply.SUMS} -fLO {place}/{signature}",
+        f"curl -fLO {place}/{attestations.SUMS} -fLO {place}/{signature}",
         checks[Path(signature).suffix],
-        f"shasum -a 256 --ignore-missing -c {supply.SUMS}",
+        f"shasum -a 256 --ignore-missing -c {attestations.SUMS}",
         f"gobuild verify-release {shelf.base_url} --stamp {stamp} --key {key}",
     ]
 

@@ -1,7 +1,7 @@
 """The GOTOOLCHAIN proxy: offers come in, a static module proxy with golang.org/toolchain alone goes out.
 
 The layout is the go command's module proxy protocol (https://go.dev/ref/mod#goproxy-protocol). It signs nothing:
-`gobuild.publish.sumdb` vouches for what stands here.
+`gobuild.publish.sumdb.database` vouches for what stands here.
 """
 
 import base64
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from gobuild.core import files
 from gobuild.core.errors import PublishError, VerifyError
-from gobuild.publish.places import MODULE, VERSIONS, module_file, module_version, place
-from gobuild.publish.shelf import Offer, Shelf
+from gobuild.publish.catalogue import Offer, Shelf
+from gobuild.publish.paths import MODULE, VERSIONS, module_file, module_version, place
 
 GO_MOD = f"module {MODULE}\n"
 """All that the module's go.mod says; distpack writes it."""

@@ -16,11 +16,11 @@ from pathlib import Path
 from gobuild.core.errors import ChecksumMismatch, ConfigError, FetchError, GobuildError, VerifyError
 from gobuild.core.model import Check, Report, Verdict
 from gobuild.core.process import Runner
-from gobuild.publish import supply
-from gobuild.publish.note import Verifier
-from gobuild.publish.offers import STAMP
-from gobuild.publish.signing import Trust
+from gobuild.publish.builds import STAMP
 from gobuild.publish.site import ABOUT
+from gobuild.publish.sumdb.note import Verifier
+from gobuild.publish.supply import attestations
+from gobuild.publish.supply.signing import Trust
 from gobuild.release import indexes, papers, tap
 from gobuild.release.papers import Release
 from gobuild.release.place import Place, place, read, there
@@ -141,17 +141,17 @@ def _release(
     """The checks of one release; it joins the others, once it is known to be the publisher's."""
     note(stamp)
     signed: dict[str, bytes] = {}
-    for name in supply.SIGNED:
+    for name in attestations.SIGNED:
         check, content = _signature(tree, stamp, name, trusted)
         yield check
         if content is not None:
             signed[name] = content
-    if supply.SUMS not in signed:
+    if attestations.SUMS not in signed:
         return  # nothing that follows could be trusted
     try:
-        release = Release(stamp=stamp, sums=supply.sums(signed[supply.SUMS]), signed=signed)
+        release = Release(stamp=stamp, sums=attestations.sums(signed[attestations.SUMS]), signed=signed)
     except GobuildError as error:
-        yield Check(subject=f"{stamp}/{supply.SUMS}", name="form", verdict=Verdict.FAILED, seen=error.reason)
+        yield Check(subject=f"{stamp}/{attestations.SUMS}", name="form", verdict=Verdict.FAILED, seen=error.reason)
         return
     found, read_them = papers.builds(tree, release)
     if found:
@@ -172,7 +172,7 @@ def _signature(tree: Place, stamp: str, name: str, trusted: Trust) -> tuple[Chec
     if content is None or signature is None:
         return said(Verdict.FAILED, f"there is no {name if content is None else name + trusted.ending}"), None
     try:
-        who = trusted.check(content, signature, supply.comment(stamp, name))
+        who = trusted.check(content, signature, attestations.comment(stamp, name))
     except ChecksumMismatch as error:
         return said(Verdict.FAILED, error.reason), None
     return said(Verdict.OK, who), content

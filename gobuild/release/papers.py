@@ -12,12 +12,13 @@ from pathlib import Path
 
 from gobuild.core.errors import FetchError, GobuildError, VerifyError
 from gobuild.core.model import Check, Verdict
-from gobuild.publish import proxy, supply
-from gobuild.publish import sumdb as databases
+from gobuild.publish import proxy
+from gobuild.publish.builds import BIGGEST, ENDING, Found, parse
 from gobuild.publish.homebrew import bottle
-from gobuild.publish.note import Verifier
-from gobuild.publish.offers import BIGGEST, ENDING, Found, parse
-from gobuild.publish.places import MODULE, module_version, place_of, stamp_of
+from gobuild.publish.paths import MODULE, module_version, place_of, stamp_of
+from gobuild.publish.sumdb import database as databases
+from gobuild.publish.sumdb.note import Verifier
+from gobuild.publish.supply import attestations
 from gobuild.release.place import Place, digest, read
 
 BOTTLE = bottle.ENDING
@@ -95,20 +96,20 @@ def check(
     tree: Place, release: Release, builds: list[Found], scratch: Path, hashes: Hashes, note: Note
 ) -> Iterator[Check]:
     """Everything that the signed digests and the signed papers say, against what the tree has."""
-    for name in (supply.SBOM, supply.PROVENANCE):
+    for name in (attestations.SBOM, attestations.PROVENANCE):
         content = release.signed.get(name)
         if content is not None:
             right = hashlib.sha256(content).hexdigest() == release.sums.get(name)
             yield _said(release, name, "digest", right, release.sums.get(name, ""), "not what SHA256SUMS says")
     if not builds:
-        yield _said(release, supply.SUMS, "manifests", False, "", "it names no manifest that can be used")
+        yield _said(release, attestations.SUMS, "manifests", False, "", "it names no manifest that can be used")
         return
     yield from _archives(tree, release, builds, scratch, hashes, note)
     yield from _bottles(tree, release, note)
     yield _covered(release, builds)
-    if supply.PROVENANCE in release.signed:
+    if attestations.PROVENANCE in release.signed:
         yield _provenance(release, builds)
-    if supply.SBOM in release.signed:
+    if attestations.SBOM in release.signed:
         yield _bill(release, builds)
 
 
@@ -179,7 +180,7 @@ def _bottles(tree: Place, release: Release, note: Note) -> Iterator[Check]:
         if name.endswith(BOTTLE):
             note(name)
             try:
-                got, _ = digest(tree, f"{supply.BOTTLES}/{name}", BIGGEST)
+                got, _ = digest(tree, f"{attestations.BOTTLES}/{name}", BIGGEST)
             except FetchError as error:
                 yield _said(release, name, "digest", False, "", error.reason)
                 continue
@@ -205,42 +206,44 @@ def _h1(release: Release, found: Found, path: Path, hashes: Hashes) -> Check:
 def _covered(release: Release, builds: list[Found]) -> Check:
     """The signed list and the manifests speak of the same files."""
     told = {archive.path.name for found in builds for archive in found.offer.archives}
-    told |= {found.manifest for found in builds} | {supply.SBOM, supply.PROVENANCE}
+    told |= {found.manifest for found in builds} | {attestations.SBOM, attestations.PROVENANCE}
     told |= {name for name in release.sums if name.endswith(BOTTLE)}
     odd = sorted(told ^ release.sums.keys())
     return _said(
-        release, supply.SUMS, "coverage", not odd, f"{len(told)} files", f"not in both: {', '.join(odd)[:200]}"
+        release, attestations.SUMS, "coverage", not odd, f"{len(told)} files", f"not in both: {', '.join(odd)[:200]}"
     )
 
 
 def _provenance(release: Release, builds: list[Found]) -> Check:
     """Each manifest has one statement, over the same archives."""
     try:
-        lines = release.signed[supply.PROVENANCE].decode().splitlines()
+        lines = release.signed[attestations.PROVENANCE].decode().splitlines()
         told = {}
         for statement in map(json.loads, lines):
             subjects = {each["name"]: each["digest"]["sha256"] for each in statement["subject"]}
             (manifest,) = statement["predicate"]["runDetails"]["byproducts"]
             told[manifest["name"], manifest["digest"]["sha256"]] = subjects
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        return _said(release, supply.PROVENANCE, "subjects", False, "", f"it cannot be read: {type(error).__name__}")
+        return _said(
+            release, attestations.PROVENANCE, "subjects", False, "", f"it cannot be read: {type(error).__name__}"
+        )
     expected = {
         (found.manifest, release.sums[found.manifest]): {each.path.name: each.sha256 for each in found.offer.archives}
         for found in builds
     }
     words = f"{len(told)} builds, over {sum(map(len, told.values()))} files"
-    return _said(release, supply.PROVENANCE, "subjects", told == expected, words, "not those of the manifests")
+    return _said(release, attestations.PROVENANCE, "subjects", told == expected, words, "not those of the manifests")
 
 
 def _bill(release: Release, builds: list[Found]) -> Check:
     """The bill's files and patches have the digests that the manifests say."""
     try:
-        document = json.loads(release.signed[supply.SBOM])
+        document = json.loads(release.signed[attestations.SBOM])
         told = {(each["name"], one["content"]) for each in document["components"] for one in each.get("hashes", ())}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        return _said(release, supply.SBOM, "components", False, "", f"it cannot be read: {type(error).__name__}")
+        return _said(release, attestations.SBOM, "components", False, "", f"it cannot be read: {type(error).__name__}")
     expected = {(each.path.name, each.sha256) for found in builds for each in found.offer.archives}
     expected |= {(each.name, each.sha256) for found in builds for each in found.offer.manifest.patches if each.sha256}
     missing = sorted(name for name, _ in expected - told)
     words = f"{len(expected)} files and patches"
-    return _said(release, supply.SBOM, "components", not missing, words, f"without {', '.join(missing)[:200]}")
+    return _said(release, attestations.SBOM, "components", not missing, words, f"without {', '.join(missing)[:200]}")

@@ -17,11 +17,12 @@ from urllib.parse import unquote, urlsplit
 from gobuild.core.errors import CommandError, ConfigError, GobuildError, ToolMissing, VerifyError
 from gobuild.core.model import TARGETS, Check, GoVersion, Verdict
 from gobuild.core.process import Runner
-from gobuild.publish import homebrew, supply
+from gobuild.publish import homebrew
+from gobuild.publish.builds import Found
 from gobuild.publish.homebrew import bottle, read, words
 from gobuild.publish.homebrew.tap import Tap
-from gobuild.publish.offers import Found
 from gobuild.publish.site import ABOUT
+from gobuild.publish.supply import attestations
 from gobuild.release.papers import Release
 from gobuild.release.place import Place, there
 
@@ -50,7 +51,7 @@ class Signed:
     def builder(self) -> str:
         """The address that the publisher had when the release was signed; "" where the provenance has none."""
         try:
-            line = self.release.signed[supply.PROVENANCE].decode().splitlines()[0]
+            line = self.release.signed[attestations.PROVENANCE].decode().splitlines()[0]
             said = str(json.loads(line)["predicate"]["runDetails"]["builder"]["id"])
         except (ValueError, KeyError, TypeError, IndexError, RecursionError):
             return ""

@@ -1,11 +1,11 @@
-"""Whom a receiver trusts: a public key comes in by its file; `gobuild.publish.signing` checks signatures with it."""
+"""Whom a receiver trusts: a public key comes in by its file; `supply.signing` checks signatures with it."""
 
 from pathlib import Path
 
 from gobuild.core.errors import ConfigError
 from gobuild.core.process import Runner
-from gobuild.publish import minisign
-from gobuild.publish.signing import ByGnupg, ByMinisign, Trust
+from gobuild.publish.supply import minisign
+from gobuild.publish.supply.signing import ByGnupg, ByMinisign, Trust
 
 _ARMOR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 

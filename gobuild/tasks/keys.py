@@ -7,7 +7,7 @@ from invoke.context import Context
 
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError
-from gobuild.publish.note import Signer
+from gobuild.publish.sumdb.note import Signer
 
 
 @task(

@@ -12,11 +12,11 @@ from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError, os_errors_as_ours
 from gobuild.core.process import run
 from gobuild.publish import homebrew, site
-from gobuild.publish import ways as all_ways
-from gobuild.publish.incoming import Rules
-from gobuild.publish.note import Signer, Verifier
-from gobuild.publish.offers import ENDING
-from gobuild.publish.signing import PASSWORD, signer
+from gobuild.publish.builds import ENDING
+from gobuild.publish.site import parts as all_ways
+from gobuild.publish.site.incoming import Rules
+from gobuild.publish.sumdb.note import Signer, Verifier
+from gobuild.publish.supply.signing import PASSWORD, signer
 from gobuild.release.trust import trust
 from gobuild.tasks import show
 from gobuild.tasks.words import HELP, HELP_DROP, interruptible, settings_of, targets

@@ -11,9 +11,9 @@ from gobuild.core.errors import ConfigError, VerifyError, os_errors_as_ours
 from gobuild.core.process import run
 from gobuild.fetch import http
 from gobuild.publish import homebrew
-from gobuild.publish.offers import find
-from gobuild.publish.places import whole
-from gobuild.publish.shelf import Shelf, newest_first
+from gobuild.publish.builds import find
+from gobuild.publish.catalogue import Shelf, newest_first
+from gobuild.publish.paths import whole
 from gobuild.tasks import show
 from gobuild.tasks.words import HELP_DROP, interruptible, settings_of, targets, with_settings
 

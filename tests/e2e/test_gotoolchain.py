@@ -9,11 +9,12 @@ import pytest
 from e2e.builds import Build
 from publish_toys import Client, Served, flip, serving
 
-from gobuild.publish import index, proxy, sumdb
-from gobuild.publish.note import Signer
-from gobuild.publish.offers import read
-from gobuild.publish.routes import Route, routes
-from gobuild.publish.shelf import Offer, Shelf
+from gobuild.publish import dl, proxy
+from gobuild.publish.builds import read
+from gobuild.publish.catalogue import Offer, Shelf
+from gobuild.publish.install import Route, routes
+from gobuild.publish.sumdb import database
+from gobuild.publish.sumdb.note import Signer
 
 pytestmark = pytest.mark.slow
 
@@ -47,8 +48,8 @@ def tree(shelf: Shelf, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for offers in (shelf.offers[1:], shelf.offers):
         part = Shelf(name=shelf.name, base_url=shelf.base_url, offers=offers)
         proxy.write(part, tree)
-        sumdb.write(part, tree, key=KEY)
-        index.write(part, tree)
+        database.write(part, tree, key=KEY)
+        dl.write(part, tree)
     return tree
 
 

@@ -17,9 +17,9 @@ from gobuild.core.model import Target, Verdict
 from gobuild.core.process import run
 from gobuild.fetch import http
 from gobuild.publish import homebrew
+from gobuild.publish.builds import find
+from gobuild.publish.catalogue import Offer, Shelf
 from gobuild.publish.homebrew import bottle
-from gobuild.publish.offers import find
-from gobuild.publish.shelf import Offer, Shelf
 
 pytestmark = pytest.mark.slow
 

@@ -31,7 +31,7 @@ from gobuild.isolate.image.wanted import (
     choose,
     labels,
 )
-from gobuild.publish.shelf import Offer
+from gobuild.publish.catalogue import Offer
 
 __all__ = ["IMAGES", "PLATFORMS", "Wanted", "Written", "label", "write"]
 

@@ -20,7 +20,7 @@ from typing import IO
 
 from gobuild.core.errors import ChecksumMismatch, PackageError, UnsafeArchive
 from gobuild.core.model import Target
-from gobuild.publish.shelf import Archive
+from gobuild.publish.catalogue import Archive
 
 _BLOCK = 1 << 20
 

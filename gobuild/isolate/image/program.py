@@ -13,7 +13,7 @@ from gobuild.core.model import Target
 from gobuild.core.printable import printable
 from gobuild.core.process import Runner
 from gobuild.isolate.compiling import LIMIT, STATIC, go
-from gobuild.publish.offers import STAMP
+from gobuild.publish.builds import STAMP
 from gobuild.verify import require, verify_path
 
 FLAGS = (*STATIC, "-tags=netgo,osusergo,nethttpomithttp2", "-gcflags=all=-l")

@@ -8,8 +8,8 @@ from pathlib import Path
 from gobuild.core.errors import ConfigError, PackageError
 from gobuild.core.model import Target
 from gobuild.isolate.image.oci import RFC3339
-from gobuild.publish import offers
-from gobuild.publish.shelf import Offer
+from gobuild.publish import builds
+from gobuild.publish.catalogue import Offer
 
 TEST, TOOLCHAIN = "test", "toolchain"
 IMAGES = (TOOLCHAIN, TEST)
@@ -67,7 +67,7 @@ def choose(wanted: Wanted, *, needed: Iterable[str]) -> dict[Target, Offer]:
         return {}
     if not wanted.dist.is_dir():
         raise ConfigError(f"there is no folder {wanted.dist}", "--dist with the folder of finished builds")
-    found = [each.offer for each in offers.find(wanted.dist)]
+    found = [each.offer for each in builds.find(wanted.dist)]
     stamps = sorted({each.stamp for each in found if wanted.stamp in ("", each.stamp)})
     if len(stamps) != 1:
         what = f"builds of {', '.join(stamps)}" if stamps else f"no build {wanted.stamp}".rstrip()

@@ -16,10 +16,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gobuild.core.model import TARGETS, Target
+from gobuild.publish.catalogue import Shelf, age
 from gobuild.publish.homebrew.formula import OURS, formula_name
 from gobuild.publish.homebrew.read import Formula, Unreadable, parse
 from gobuild.publish.homebrew.tap import Tap
-from gobuild.publish.shelf import Shelf, age
 
 Note = Callable[[str], None]
 

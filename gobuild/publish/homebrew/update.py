@@ -8,11 +8,11 @@ from pathlib import Path
 from gobuild.core import files
 from gobuild.core.errors import ConfigError, PackageError
 from gobuild.core.model import GoVersion, State, Target
+from gobuild.publish.catalogue import Offer, Shelf
 from gobuild.publish.homebrew import bottle, order, tap, words
 from gobuild.publish.homebrew.choice import Note, by_release
 from gobuild.publish.homebrew.formula import OURS, Poured, Recipe, downloads, served, tap_name, tappable, text
 from gobuild.publish.homebrew.tap import AUTHOR, Tap
-from gobuild.publish.shelf import Offer, Shelf
 
 BOTTLES = "bottles"
 DOWNLOADS = "dl"

@@ -13,8 +13,8 @@ from pathlib import Path
 from gobuild.core import files
 from gobuild.core.errors import ChecksumMismatch, PublishError
 from gobuild.core.settings import SUFFIX
-from gobuild.publish.offers import names
-from gobuild.publish.shelf import Archive, Offer
+from gobuild.publish.builds import names
+from gobuild.publish.catalogue import Archive, Offer
 
 MODULE = "golang.org/toolchain"
 """What the go command asks a proxy for when it looks for a toolchain (cmd/go/internal/toolchain/select.go)."""

@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from gobuild.core.model import Outcome, State
-from gobuild.publish.shelf import Offer
+from gobuild.publish.catalogue import Offer
 
 SPACE = uuid.UUID("6f4d1f0e-54d0-5c86-9d63-9f0f5f2a7c3b")
 """The namespace of our serial numbers: a document of the same content has the same one."""

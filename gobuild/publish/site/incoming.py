@@ -12,14 +12,15 @@ from pathlib import Path
 
 from gobuild.core import files
 from gobuild.core.errors import ChecksumMismatch, ConfigError, PublishError, VerifyError
-from gobuild.publish import sumdb, supply
+from gobuild.publish.builds import ENDING
+from gobuild.publish.catalogue import Offer
 from gobuild.publish.homebrew.tap import Tap
-from gobuild.publish.note import Verifier
-from gobuild.publish.offers import ENDING
-from gobuild.publish.places import module_version
-from gobuild.publish.shelf import Offer
-from gobuild.publish.signing import Trust
-from gobuild.publish.tlog import Head
+from gobuild.publish.paths import module_version
+from gobuild.publish.sumdb import database
+from gobuild.publish.sumdb.note import Verifier
+from gobuild.publish.sumdb.tlog import Head
+from gobuild.publish.supply import attestations
+from gobuild.publish.supply.signing import Trust
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +73,7 @@ def releases(tree: Path, trusted: Sequence[Trust], named: Collection[str]) -> No
     there = {path.parent for path in tree.glob(f"releases/*/*{ENDING}")}
     if missing := sorted(set(named) - {folder.name for folder in there}):
         raise ConfigError(f"there is no release {missing[0]} in the tree", "--sign-unsigned with a stamp that is there")
-    unsigned = sorted(folder.name for folder in there if not supply.signed(tree, folder.name))
+    unsigned = sorted(folder.name for folder in there if not attestations.signed(tree, folder.name))
     if trusted and (strange := [stamp for stamp in unsigned if stamp not in named]):
         raise PublishError(
             f"the tree has {', '.join(strange)}, which nobody signed: whoever can write there may have put it there",
@@ -82,19 +83,19 @@ def releases(tree: Path, trusted: Sequence[Trust], named: Collection[str]) -> No
     listed: dict[str, str] = {}
     for folder in sorted(there):
         if folder.name in named and folder.name in unsigned:
-            for path in supply.bottles(tree, folder.name):
+            for path in attestations.bottles(tree, folder.name):
                 path.unlink()
         else:
             sums = _signed(folder, trusted)
             _manifests(folder, sums)
             listed |= sums
-    for path in sorted((tree / supply.BOTTLES).glob("*")):
+    for path in sorted((tree / attestations.BOTTLES).glob("*")):
         _is(path, listed)
 
 
 def _signed(folder: Path, trusted: Sequence[Trust]) -> Mapping[str, str]:
     """The digests of a release, once the signatures of all its papers are those of somebody trusted."""
-    for name in supply.SIGNED if trusted else ():
+    for name in attestations.SIGNED if trusted else ():
         errors = []
         for trust in trusted:
             try:
@@ -107,15 +108,15 @@ def _signed(folder: Path, trusted: Sequence[Trust]) -> Mapping[str, str]:
                 f"{folder.name}/{name} in the tree: {errors[0].reason}",
                 f"{_HINT}; --signed-by with the public key, if it is signed with an older key of yours",
             )
-    sums = folder / supply.SUMS
-    return supply.sums(sums.read_bytes()) if sums.is_file() else {}
+    sums = folder / attestations.SUMS
+    return attestations.sums(sums.read_bytes()) if sums.is_file() else {}
 
 
 def _signature(folder: Path, name: str, trust: Trust) -> None:
     path, signature = folder / name, folder / f"{name}{trust.ending}"
     if not path.is_file() or not signature.is_file():
         raise ChecksumMismatch(f"there is no {(signature if path.is_file() else path).name}", _HINT)
-    trust.check(path.read_bytes(), signature.read_bytes(), supply.comment(folder.name, name))
+    trust.check(path.read_bytes(), signature.read_bytes(), attestations.comment(folder.name, name))
 
 
 def _manifests(folder: Path, sums: Mapping[str, str]) -> None:
@@ -123,14 +124,16 @@ def _manifests(folder: Path, sums: Mapping[str, str]) -> None:
         _is(path, sums)
     for name in sorted(sums):
         if name.endswith(ENDING) and not (folder / name).is_file():
-            raise PublishError(f"the tree has no {name}, which {folder.name}/{supply.SUMS} names", "put the file back")
+            raise PublishError(
+                f"the tree has no {name}, which {folder.name}/{attestations.SUMS} names", "put the file back"
+            )
 
 
 def _is(path: Path, sums: Mapping[str, str]) -> None:
     if path.name not in sums:
         raise PublishError(f"{path.name} is in the tree, and no list of digests that counts names it", _HINT)
     if files.sha256(path) != sums[path.name]:
-        raise ChecksumMismatch(f"{path.name} in the tree is not what {supply.SUMS} says", _HINT)
+        raise ChecksumMismatch(f"{path.name} in the tree is not what {attestations.SUMS} says", _HINT)
 
 
 def archives(tree: Path, offers: Iterable[Offer]) -> None:
@@ -140,11 +143,13 @@ def archives(tree: Path, offers: Iterable[Offer]) -> None:
         PublishError, ChecksumMismatch: one is not what was listed.
     """
     for offer in offers:
-        sums = supply.folder(tree, offer.stamp) / supply.SUMS
-        listed = supply.sums(sums.read_bytes()) if sums.is_file() else {}
+        sums = attestations.folder(tree, offer.stamp) / attestations.SUMS
+        listed = attestations.sums(sums.read_bytes()) if sums.is_file() else {}
         for archive in offer.archives:
             if listed.get(archive.path.name) != archive.sha256:
-                raise PublishError(f"{archive.path.name} has another digest in {offer.stamp}/{supply.SUMS}", _HINT)
+                raise PublishError(
+                    f"{archive.path.name} has another digest in {offer.stamp}/{attestations.SUMS}", _HINT
+                )
             _is(archive.path, listed)
 
 
@@ -154,7 +159,7 @@ def logged(tree: Path, offers: Iterable[Offer], verifier: Verifier, named: Colle
     Raises:
         PublishError: a release of the tree is in no log yet.
     """
-    known = sumdb.existing(tree, verifier).versions
+    known = database.existing(tree, verifier).versions
     for offer in offers:
         if offer.stamp not in named and module_version(offer) not in known:
             raise PublishError(
@@ -173,7 +178,7 @@ def newest(tree: Path, others: Iterable[Path]) -> None:
         PublishError: there is such a generation.
     """
     for other in others:
-        for name in sumdb.names(other):
+        for name in database.names(other):
             longer, here = _records(other, name), _records(tree, name)
             if longer > here:
                 raise PublishError(
@@ -187,7 +192,7 @@ def newest(tree: Path, others: Iterable[Path]) -> None:
 def _records(tree: Path, name: str) -> int:
     """How many records a database has, by its head; its signature is checked by whoever goes on with it."""
     try:
-        text = (tree / sumdb.folder_of(name) / "latest").read_text(encoding="utf-8")
+        text = (tree / database.folder_of(name) / "latest").read_text(encoding="utf-8")
         return Head.parse(text.partition("\n\n")[0] + "\n").size
     except (OSError, UnicodeDecodeError, VerifyError):
         return -1

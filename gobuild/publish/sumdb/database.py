@@ -11,12 +11,12 @@ from pathlib import Path
 
 from gobuild.core import files
 from gobuild.core.errors import PublishError, VerifyError
-from gobuild.publish import tlog
-from gobuild.publish.note import Signer, Verifier
-from gobuild.publish.places import MODULE, PROXY, module_file, module_version
+from gobuild.publish.catalogue import Offer, Shelf
+from gobuild.publish.paths import MODULE, PROXY, module_file, module_version
 from gobuild.publish.proxy import go_mod_hash, zip_hash
-from gobuild.publish.shelf import Offer, Shelf
-from gobuild.publish.tlog import Head, Log
+from gobuild.publish.sumdb import tlog
+from gobuild.publish.sumdb.note import Signer, Verifier
+from gobuild.publish.sumdb.tlog import Head, Log
 
 Get = Callable[[str], bytes]
 """Reads a file of the database by its path there, "latest" or "tile/8/0/000.p/2": from a folder, or over HTTP."""

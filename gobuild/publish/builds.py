@@ -15,7 +15,7 @@ from typing import Any
 from gobuild.core.errors import ConfigError, PublishError
 from gobuild.core.manifest import SCHEMA, Manifest, load_json, shown, structure
 from gobuild.core.model import Report, State, Target
-from gobuild.publish.shelf import Archive, Offer
+from gobuild.publish.catalogue import Archive, Offer
 
 LARGEST = 8 << 20
 """Bytes of a manifest; the largest so far has 50 kB."""

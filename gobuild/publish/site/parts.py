@@ -5,13 +5,14 @@ from pathlib import Path
 
 from gobuild.core.errors import PublishError
 from gobuild.core.model import Target
-from gobuild.publish import homebrew, index, proxy, sumdb
-from gobuild.publish.note import Signer, Verifier
+from gobuild.publish import dl, homebrew, proxy
+from gobuild.publish.catalogue import Shelf
+from gobuild.publish.install import routes as go_routes
 from gobuild.publish.pages import Plain, Way, Ways
-from gobuild.publish.places import module_version
-from gobuild.publish.routes import routes as go_routes
-from gobuild.publish.shelf import Shelf
+from gobuild.publish.paths import module_version
 from gobuild.publish.site import Route
+from gobuild.publish.sumdb import database
+from gobuild.publish.sumdb.note import Signer, Verifier
 
 Note = Callable[[str], None]
 
@@ -38,20 +39,20 @@ def routes(
         proxy.write(shelf, tree)
         _log(shelf, tree, key, note)
 
-    return (index.write, modules, tap)
+    return (dl.write, modules, tap)
 
 
 def _log(shelf: Shelf, tree: Path, key: Signer | None, note: Note) -> None:
     """Goes on with the tree's checksum database. One that stops would refuse its users every later release."""
-    there = sumdb.names(tree)
+    there = database.names(tree)
     if key is not None:
         if there and key.name not in there:
             raise PublishError(f"the tree has the checksum database {there[0]}, not {key.name}", "its own --sumdb-key")
         note(f"the checksum database {key.name}")
-        sumdb.write(shelf, tree, key=key)
+        database.write(shelf, tree, key=key)
         return
     for name in there:
-        logged = tree / sumdb.folder_of(name) / "lookup" / "golang.org"
+        logged = tree / database.folder_of(name) / "lookup" / "golang.org"
         new = [each for each in map(module_version, shelf.offers) if not (logged / f"toolchain@{each}").exists()]
         if new:
             raise PublishError(

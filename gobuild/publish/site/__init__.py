@@ -2,8 +2,8 @@
 
     archives -> dl/, proxy/    routes -> tap, proxy, checksum database, index    papers -> releases/STAMP/    pages
 
-All of it happens in a generation of its own (`gobuild.publish.generations`), which is served at once or not at all.
-It builds nothing and trusts no manifest: `gobuild.publish.offers` reads them, and every byte is hashed on its way.
+All of it happens in a generation of its own (`site.generations`), which is served at once or not at all.
+It builds nothing and trusts no manifest: `gobuild.publish.builds` reads them, and every byte is hashed on its way.
 """
 
 import json
@@ -13,14 +13,16 @@ from pathlib import Path
 
 from gobuild.core import files
 from gobuild.core.errors import ConfigError, PublishError
-from gobuild.publish import generations, incoming, pages, supply
+from gobuild.publish import pages
+from gobuild.publish.builds import ENDING, Found, find, read
+from gobuild.publish.catalogue import Offer, Shelf, newest_first
 from gobuild.publish.homebrew.formula import served as in_a_formula
-from gobuild.publish.incoming import NOTHING_MORE, Rules
-from gobuild.publish.note import Verifier
-from gobuild.publish.offers import ENDING, Found, find, read
-from gobuild.publish.places import place, place_of, whole
-from gobuild.publish.shelf import Offer, Shelf, newest_first
-from gobuild.publish.signing import Signer
+from gobuild.publish.paths import place, place_of, whole
+from gobuild.publish.site import generations, incoming
+from gobuild.publish.site.incoming import NOTHING_MORE, Rules
+from gobuild.publish.sumdb.note import Verifier
+from gobuild.publish.supply import attestations
+from gobuild.publish.supply.signing import Signer
 
 ROOM = 16 << 20
 """Bytes that a generation may take beside archives: pages, papers, and folders, which hard links do not share."""
@@ -115,11 +117,11 @@ def publish(  # noqa: PLR0913
                 if not _wants_papers(tree, stamp, signer, resign=resign):
                     continue
                 note(f"the papers of {stamp}, which was published before")
-            supply.write(tree, name, release, base_url=base_url, signer=signer)
+            attestations.write(tree, name, release, base_url=base_url, signer=signer)
         note("the pages")
         pages.write(shelf, tree, ways=ways)
         files.write(tree / ABOUT, _about(shelf, tree, sumdb))
-        unsigned = tuple(stamp for stamp in shelf.releases if not supply.signed(tree, stamp))
+        unsigned = tuple(stamp for stamp in shelf.releases if not attestations.signed(tree, stamp))
     return Published(
         site=site,
         shelf=_moved(shelf, site),
@@ -155,8 +157,8 @@ def _wants_papers(tree: Path, stamp: str, signer: Signer | None, *, resign: bool
         PublishError: the release is signed, a route has made bottles that the signature does not cover, such as those
             of another --name, and nobody can sign them.
     """
-    signed = supply.signed(tree, stamp)
-    if not supply.covered(tree, stamp):
+    signed = attestations.signed(tree, stamp)
+    if not attestations.covered(tree, stamp):
         if signed and signer is None:
             raise PublishError(
                 f"{stamp} is signed, and bottles that join it need a new signature", "--sign-key, or --gpg-user"
@@ -177,7 +179,7 @@ def _join(
     new = tuple(found for found in offered if _joins(found, there))
     _agree((*there.values(), *new))
     for stamp in dict.fromkeys(found.offer.stamp for found in new):
-        if not signed and supply.signed(tree, stamp):
+        if not signed and attestations.signed(tree, stamp):
             raise PublishError(
                 f"{stamp} is signed, and a build that joins it needs a new signature", "--sign-key, or --gpg-user"
             )

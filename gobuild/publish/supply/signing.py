@@ -13,7 +13,7 @@ from typing import Protocol
 
 from gobuild.core.errors import ChecksumMismatch, CommandError, ConfigError
 from gobuild.core.process import Runner
-from gobuild.publish import minisign
+from gobuild.publish.supply import minisign
 
 PASSWORD = "GOBUILD_SIGN_PASSWORD"  # noqa: S105  (the variable's name)
 

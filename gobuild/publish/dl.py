@@ -15,8 +15,8 @@ from typing import Any
 
 from gobuild.core import files
 from gobuild.core.errors import PublishError
-from gobuild.publish.places import DOWNLOADS, module_file, place, stamp_of
-from gobuild.publish.shelf import Offer, Shelf
+from gobuild.publish.catalogue import Offer, Shelf
+from gobuild.publish.paths import DOWNLOADS, module_file, place, stamp_of
 
 PLAIN = DOWNLOADS / "plain"
 TAGS = DOWNLOADS / "versions.git"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from gobuild.core import files
 from gobuild.core.errors import PublishError, VerifyError
-from gobuild.publish import provenance, sbom
-from gobuild.publish.offers import Found
-from gobuild.publish.signing import Signer
+from gobuild.publish.builds import Found
+from gobuild.publish.supply import provenance, sbom
+from gobuild.publish.supply.signing import Signer
 
 SUMS = "SHA256SUMS"
 SBOM = "sbom.cdx.json"

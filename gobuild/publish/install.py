@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gobuild.core.goversion import RECORDS_CHECKED
-from gobuild.publish.note import Verifier
-from gobuild.publish.places import DOWNLOADS, MODULE, PROXY, stamp_of
-from gobuild.publish.shelf import Offer, Shelf
+from gobuild.publish.catalogue import Offer, Shelf
+from gobuild.publish.paths import DOWNLOADS, MODULE, PROXY, stamp_of
+from gobuild.publish.sumdb.note import Verifier
 
 BIN = "~/.local/bin"
 """A folder on PATH; any other will do."""
