@@ -13,7 +13,7 @@ from gobuild import patch
 from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.model import GoVersion, State, Target
 from gobuild.patch import Matrix, load, status
-from gobuild.publish import CELLS, status_page
+from gobuild.tasks.show import CELLS, matrix_page
 
 LINUX = Target(goos="linux", goarch="amd64")
 SEVEN = ("1.21.13", "1.22.10", "1.23.9", "1.24.11", "1.25.5", "1.26.6", "1.27.3")
@@ -144,7 +144,7 @@ def hostile(tmp_path: Path) -> Matrix:
 
 
 def test_the_page_holds_all_of_it_escaped(tmp_path: Path) -> None:
-    page = status_page(hostile(tmp_path).document())
+    page = matrix_page(hostile(tmp_path))
     assert "<script" not in page
     assert "https:" not in page
     assert "http:" not in page

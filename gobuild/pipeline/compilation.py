@@ -12,6 +12,7 @@ from gobuild.build import direct, make
 from gobuild.core import files
 from gobuild.core.console import Stage
 from gobuild.core.errors import ConfigError, ToolMissing, UnsafeArchive
+from gobuild.core.manifest import NAME, to_json
 from gobuild.core.model import Bootstrap, PatchedSource, Source, Toolchain
 from gobuild.package.manifest import inner_manifest
 from gobuild.pipeline.session import Run

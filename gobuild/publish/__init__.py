@@ -1,6 +1,5 @@
-"""publish: what is in dist/ comes in; what others install from goes out."""
+"""What others install from: a static tree with a tap, a module proxy, an index, pages and attestations."""
 
 from gobuild.publish.homebrew import Download, downloads, formula, formula_name
-from gobuild.publish.status import CELLS, status_page
 
-__all__ = ["CELLS", "Download", "downloads", "formula", "formula_name", "status_page"]
+__all__ = ["Download", "downloads", "formula", "formula_name"]

@@ -11,7 +11,6 @@ from gobuild.core.errors import ConfigError, PatchError, disk_full_is_ours
 from gobuild.patch import Matrix
 from gobuild.pipeline import sources
 from gobuild.pipeline.session import Session
-from gobuild.publish import status_page
 from gobuild.tasks import show
 from gobuild.tasks.words import interruptible, settings_of, with_settings
 
@@ -38,7 +37,7 @@ def status(context: Context, *, json: bool = False, html: str = "", **words: obj
         matrix = sources.status(Session(settings=settings, console=console))
         if page:
             with disk_full_is_ours(f"writing {page}"):
-                files.write(page, status_page(matrix.document()))
+                files.write(page, show.matrix_page(matrix))
             console.say(f"wrote {page}")
     if json:
         show.document(matrix.document())

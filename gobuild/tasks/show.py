@@ -18,6 +18,15 @@ if TYPE_CHECKING:  # a task imports what it runs when it runs
     from gobuild.pipeline.plan import Plan
     from gobuild.publish.site import Published
 
+CELLS = {
+    "applied": ("applied", "it fits, and would be applied"),
+    "nothing to do": ("nothing", "nothing to do: what it removes is not there"),
+    "already upstream": ("upstream", "already upstream: the source has exactly what it would write"),
+    "conflict": ("conflict", "it does not fit: a build would stop"),
+    "not for this version": ("—", "not for this version: no variant of it is"),
+}
+"""For each state, what a cell of the matrix says, and what that means."""
+
 
 def plan(console: Console, plan: Plan) -> None:
     """The plan, a row a stage."""
@@ -116,8 +125,6 @@ def published(console: Console, made: Published) -> None:
 
 def matrix(console: Console, matrix: Matrix) -> None:
     """Patches by versions; what the words mean; and the evidence of all that did not simply apply."""
-    from gobuild.publish import CELLS
-
     rows = [
         (
             f"{row.name} (optional)" if row.optional else row.name,
@@ -171,3 +178,10 @@ def identity(console: Console, found: Identity) -> None:
 def document(document: Mapping[str, Any]) -> None:
     """Anything for machines, on standard output."""
     print(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def matrix_page(matrix: Matrix) -> str:
+    """The same as a web page that loads nothing."""
+    from gobuild.core.render import render
+
+    return render("status.html.j2", html=True, document=matrix.document(), cells=CELLS)
