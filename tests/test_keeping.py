@@ -40,7 +40,7 @@ from gobuild.pipeline.compilation import Compiled, note_rosetta, stored_packages
 from gobuild.pipeline.session import Prepared, Run, Session, prepare
 from gobuild.pipeline.timing import Clock
 from gobuild.pipeline.toolchain_cache import VerifiedToolchain
-from gobuild.store import Entry, Store
+from gobuild.store import Store, open_store
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_no_folder_of_this_machine_gets_into_a_store_that_is_shared(session: Ses
 def test_a_stamp_that_another_build_has_is_refused_before_any_work(
     session: Session, toy_tree: Path, tmp_path: Path, place: str
 ) -> None:
-    prepared, store = prepare(session), fetch.store(session.settings, session.console.warn)
+    prepared, store = prepare(session), open_store(session.settings, session.console.warn)
     done = _finished(prepared, tmp_path)
     plan = prepared.plan
     if place == "dist":
@@ -213,8 +213,7 @@ def test_what_is_damaged_is_dropped_and_told(session: Session, tmp_path: Path) -
     prepared, said = prepare(session), list[str]()
     done = _finished(prepared, tmp_path)
     cached.put(Store.open(tmp_path / "store", say=said.append), prepared, session.settings, done)
-    victim = next(path for path in (tmp_path / "store/blobs").rglob("*") if path.is_file())
-    victim.chmod(0o644)
+    victim = next((tmp_path / "store/toolchain").glob("*/*.tar.gz"))
     victim.write_bytes(victim.read_bytes()[:-1] + b"!")
     store = Store.open(tmp_path / "store", say=said.append)
     assert cached.recall(store, prepared, session.settings, tmp_path / "back") is None
@@ -326,20 +325,21 @@ def test_another_gobuild_another_start_and_a_patch_that_may_no_longer_be_built_d
 def test_nothing_is_left_in_the_work_folder_by_a_store_that_has_no_room_to_answer(
     session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prepared, store = prepare(session), fetch.store(session.settings, session.console.warn)
+    prepared, store = prepare(session), open_store(session.settings, session.console.warn)
     cached.put(store, prepared, session.settings, _finished(prepared, tmp_path))
-    place, placed = Store.place, list[Path]()
+    clone, copied = files.clone, list[Path]()
 
-    def second_fails(self: Store, entry: Entry, name: str, at: Path) -> None:
-        if placed:
+    def second_fails(source: Path, at: Path) -> None:
+        if copied:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        place(self, entry, name, at)
-        placed.append(at)
+        clone(source, at)
+        copied.append(at)
 
-    monkeypatch.setattr(Store, "place", second_fails)
+    monkeypatch.setattr(files, "clone", second_fails)
+    monkeypatch.setattr(pipeline, "ROOM", 1 << 60)
     with pytest.raises(DiskFull):
         pipeline.build(session)
-    assert placed and not prepared.plan.scratch.exists() and not list(session.settings.dist.glob("go*"))
+    assert copied and not prepared.plan.scratch.exists() and not list(session.settings.dist.glob("go*"))
 
 
 @pytest.mark.parametrize(
@@ -383,7 +383,7 @@ def test_and_by_default_make_bash_builds_it_and_one_line_says_why(session: Sessi
     assert session.console.stream.getvalue().count("built by make.bash: a source of your own") == 1
 
 
-@pytest.mark.parametrize(("name", "said"), [("packages", "leaves its folder"), ("other", "")])
+@pytest.mark.parametrize(("name", "said"), [("packages.tar", "leaves its folder"), ("other", "")])
 def test_packages_that_somebody_else_wrote_are_compiled_anew(
     session: Session, tmp_path: Path, name: str, said: str
 ) -> None:
@@ -392,8 +392,6 @@ def test_packages_that_somebody_else_wrote_are_compiled_anew(
     with tarfile.open(tmp_path / "evil", "w") as tar:
         tar.addfile(tarfile.TarInfo("../escaped"))
     store.put("tools", of, {name: tmp_path / "evil"}, {})
-    entry = tmp_path / f"store/entries/tools/{of}.json"
-    entry.write_text(entry.read_text().replace(f'"mode": {0o644}', f'"mode": {0o40755}'))
     run = Run(session=session, prepared=prepare(session), clock=Clock(session.console), store=store)
     assert not stored_packages(run, of, tmp_path / "packages")
     assert not (tmp_path / "packages").exists() and not (tmp_path / "escaped").exists()

@@ -1,6 +1,6 @@
 """The second level: a team's folder, a real server that speaks S3, and ones that are slow, closed or broken."""
 
-import os
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,15 +14,15 @@ import pytest
 import s3fs
 from fsspec.implementations.memory import MemoryFileSystem
 from moto.server import ThreadedMotoServer
-from store_fixtures import FACTS, KEY, Machine, blobs, content, some_files
+from store_fixtures import KEY, Machine, content, some_files
 
 from gobuild import store
 from gobuild.core import files
 from gobuild.core.errors import ConfigError
-from gobuild.store import key, shared
+from gobuild.store import StoreFolder, entry_key, shared
 
 SECRET = "wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY"
-ENTRY = f"entries/toolchain/{KEY}.json"
+ENTRY, ZIP = f"toolchain/{KEY}/entry.json", f"toolchain/{KEY}/go.zip"
 
 
 @pytest.fixture(scope="module")
@@ -104,11 +104,6 @@ class Team:
             system.rm_file(f"{root}/{name}")
             system.pipe_file(f"{root}/{name}", how(old))
 
-    def blob(self) -> str:
-        """The name of one of the blobs there."""
-        system, root = fsspec.core.url_to_fs(self.where)
-        return str(sorted(system.find(f"{root}/blobs"))[0]).removeprefix(f"{root}/")
-
 
 @pytest.fixture(params=["folder", "s3", "flaky"])
 def team(request: pytest.FixtureRequest, tmp_path: Path) -> Team:
@@ -124,63 +119,81 @@ def team(request: pytest.FixtureRequest, tmp_path: Path) -> Team:
 def test_what_one_machine_made_the_other_has(team: Team, tmp_path: Path) -> None:
     one, two = team.machine("one"), team.machine("two")
     put = some_files(tmp_path / "in", size=300_000)
-    assert two.open().get("toolchain", KEY) is None
-    made = one.open().put("toolchain", KEY, put, FACTS)
-    opened = two.open()
-    found = opened.get("toolchain", KEY)
-    assert found and found == made
-    assert content(opened, found, tmp_path / "out") == {name: path.read_bytes() for name, path in put.items()}
-    assert os.access(tmp_path / "out/bin/go", os.X_OK)
+    assert two.get() is None
+    assert one.put(put) and two.get() == content(put)
     # It is here now: the other level is not needed for it any more.
-    assert team.machine("two", shared=False).open().get("toolchain", KEY) == made
-    assert one.said == two.said == [] and len(blobs(two.root)) == 2
-    three = team.machine("three").open()
-    archive = tmp_path / "go.src.tar.gz"
-    archive.write_bytes(b"source")
-    blob = one.open().add(archive)
-    assert blob and three.take(blob.sha256, tmp_path / "taken") and (tmp_path / "taken").read_bytes() == b"source"
+    assert team.machine("two", shared=False).get() == content(put)
+    assert one.said == two.said == []
 
 
 def _flip(data: bytes) -> bytes:
     return bytes([data[0] ^ 1]) + data[1:]
 
 
+def _climbing(data: bytes) -> bytes:
+    document = json.loads(data)
+    document["files"]["../../../../climbed"] = document["files"].pop("go.zip")
+    return json.dumps(document).encode()
+
+
+def _giant(data: bytes) -> bytes:
+    document = json.loads(data)
+    document["files"]["go.zip"]["size"] = 9 << 30
+    return json.dumps(document).encode()
+
+
 DAMAGE: dict[str, tuple[str, Callable[[bytes], bytes] | None]] = {
-    "a byte of a blob": ("blob", _flip),
-    "a blob cut short": ("blob", lambda data: data[:10]),
-    "no blob": ("blob", None),
-    "an entry cut short": ("entry", lambda data: data[:100]),
-    "an empty entry": ("entry", lambda _: b""),
-    "another's entry": ("entry", lambda data: data.replace(KEY.encode(), b"0" * 64)),
+    "a byte of a file": (ZIP, _flip),
+    "a file cut short": (ZIP, lambda data: data[:10]),
+    "a giant": (ZIP, lambda data: data + bytes(20_000_000)),
+    "no file": (ZIP, None),
+    "an entry cut short": (ENTRY, lambda data: data[:100]),
+    "an empty entry": (ENTRY, lambda _: b""),
+    "an entry without end": (ENTRY, lambda data: data + b" " * (5 << 20)),
+    "another's entry": (ENTRY, lambda data: data.replace(KEY.encode(), b"0" * 64)),
+    "a name that climbs": (ENTRY, _climbing),
+    "more than any entry has": (ENTRY, _giant),
 }
 
 
 def test_a_damaged_one_is_told_not_used_and_overwritten(team: Team, tmp_path: Path) -> None:
     put = some_files(tmp_path / "in")
-    made = team.machine("one").open().put("toolchain", KEY, put, FACTS)
-    for name, (what, how) in DAMAGE.items():
-        team.change(team.blob() if what == "blob" else ENTRY, how)
+    team.machine("one").put(put)
+    for name, (where, how) in DAMAGE.items():
+        team.change(where, how)
         victim = team.machine(f"victim of {name}")
-        opened = victim.open()
-        assert opened.get("toolchain", KEY) is None, name
+        assert victim.get() is None, name
         assert len(victim.said) == 1 and "damaged" in victim.said[0], (name, victim.said)
-        assert not list(victim.root.glob("entries/*/*")), name
-        again = opened.put("toolchain", KEY, put, FACTS)
+        assert not victim.root.exists() and not list(tmp_path.rglob("climbed")), name
+        assert victim.put(put), name
         other = team.machine(f"other after {name}")
-        assert again and made and other.open().get("toolchain", KEY) == again and other.said == [], name
+        assert other.get() == content(put) and other.said == [], name
+
+
+def test_a_link_in_a_shared_folder_is_not_followed(tmp_path: Path) -> None:
+    team, put = Team(tmp_path, str(tmp_path / "team")), some_files(tmp_path / "in")
+    team.machine("one").put(put)
+    (tmp_path / "team" / ZIP).unlink()
+    (tmp_path / "team" / ZIP).symlink_to(put["go.zip"])
+    two = team.machine("two")
+    assert two.get() is None and "go.zip is no plain file" in two.said[0]
 
 
 def test_what_was_made_without_the_others_is_offered_later(team: Team, tmp_path: Path) -> None:
-    made = team.machine("one", shared=False).open().put("toolchain", KEY, some_files(tmp_path / "in"), FACTS)
-    assert team.machine("two").open().get("toolchain", KEY) is None
-    assert team.machine("one").open().get("toolchain", KEY) == made
-    assert team.machine("two").open().get("toolchain", KEY) == made
+    put = some_files(tmp_path / "in")
+    team.machine("one", shared=False).put(put)
+    assert team.machine("two").get() is None
+    assert team.machine("one").get() == content(put)
+    assert team.machine("two").get() == content(put)
+    # So is what is damaged there.
+    team.change(ENTRY, lambda data: data[:100])
+    one = team.machine("one")
+    assert one.get() == content(put) and one.said == [] and team.machine("three").get() == content(put)
 
 
 def test_the_entry_comes_last(flaky: type[Flaky], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An upload that ends halfway leaves no entry, and the next one completes it."""
     team = Team(tmp_path, "flaky://team/gobuild")
-    put = some_files(tmp_path / "in")
 
     def second_fails(what: str, path: str) -> None:
         if what == "put" and len([each for each in flaky.asked if each.startswith("put")]) == 2:
@@ -188,16 +201,11 @@ def test_the_entry_comes_last(flaky: type[Flaky], tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(flaky, "trouble", staticmethod(second_fails))
     one = team.machine("one")
-    assert one.open().put("toolchain", KEY, put, FACTS) and "cannot be written (ConnectionResetError)" in one.said[0]
-    assert [path for path in flaky.store if "/blobs/" in path] and not [
-        path for path in flaky.store if "entries" in path
-    ]
+    assert one.put(some_files(tmp_path / "in")) and "cannot be written (ConnectionResetError)" in one.said[0]
+    assert flaky.store and not [path for path in flaky.store if path.endswith("entry.json")]
     monkeypatch.setattr(flaky, "trouble", staticmethod(lambda what, path: None))
-    flaky.asked.clear()
-    assert team.machine("one").open().get("toolchain", KEY)
-    sent = [each for each in flaky.asked if each.startswith("put")]
-    assert len(sent) == 2 and "/blobs/" in sent[0] and "/entries/" in sent[1], "one blob was there already"
-    assert team.machine("two").open().get("toolchain", KEY)
+    assert team.machine("one").get() and flaky.asked[-1].endswith(ENTRY)
+    assert team.machine("two").get()
 
 
 def test_a_slow_one_holds_nobody_up(flaky: type[Flaky], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,10 +213,10 @@ def test_a_slow_one_holds_nobody_up(flaky: type[Flaky], tmp_path: Path, monkeypa
     monkeypatch.setattr(shared, "PATIENCE", 0.3)
     one = Team(tmp_path, "flaky://team/gobuild").machine("one")
     opened, began = one.open(), time.monotonic()
-    assert opened.get("toolchain", KEY) is None
-    assert opened.put("toolchain", KEY, some_files(tmp_path / "in"), FACTS)
+    assert one.get(store=opened) is None
+    assert opened.put("toolchain", KEY, some_files(tmp_path / "in"), {})
     for _ in range(5):
-        assert opened.get("toolchain", KEY)
+        assert one.get(store=opened)
     assert time.monotonic() - began < 5
     assert one.said == [
         "the shared store flaky://team/gobuild cannot be read (no answer in time): going on without that",
@@ -218,7 +226,7 @@ def test_a_slow_one_holds_nobody_up(flaky: type[Flaky], tmp_path: Path, monkeypa
 def test_one_that_may_only_be_read_is_read(flaky: type[Flaky], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     team = Team(tmp_path, "flaky://team/gobuild")
     put = some_files(tmp_path / "in")
-    team.machine("one").open().put("toolchain", KEY, put, FACTS)
+    team.machine("one").put(put)
 
     def no(what: str, path: str) -> None:
         if what == "put":
@@ -227,13 +235,9 @@ def test_one_that_may_only_be_read_is_read(flaky: type[Flaky], tmp_path: Path, m
     monkeypatch.setattr(flaky, "trouble", staticmethod(no))
     two = team.machine("two")
     opened = two.open()
-    assert opened.put("toolchain", key(of="more"), put, FACTS) and opened.put(
-        "toolchain", key(of="yet more"), put, FACTS
-    )
-    assert opened.get("toolchain", KEY)
-    assert two.said == [
-        f"the shared store {team.where} cannot be written (access denied): going on without that",
-    ]
+    assert all(opened.put("toolchain", entry_key(of=each), put, {}) for each in ("more", "yet more"))
+    assert two.get(store=opened) == content(put)
+    assert two.said == [f"the shared store {team.where} cannot be written (access denied): going on without that"]
     assert SECRET not in f"{two.said} {opened!r}"
 
 
@@ -253,31 +257,27 @@ def test_an_s3_that_does_not_do_it_fails_nothing(
         monkeypatch.setenv("HOME", str(tmp_path))
     s3fs.S3FileSystem.clear_instance_cache()
     monkeypatch.setattr(shared, "PATIENCE", 1.0)
-    one = Team(tmp_path, where).machine("one")
+    one, put = Team(tmp_path, where).machine("one"), some_files(tmp_path / "in")
     opened = one.open()
-    assert opened.get("toolchain", KEY) is None
-    made = opened.put("toolchain", KEY, some_files(tmp_path / "in"), FACTS)
-    assert made and opened.get("toolchain", KEY) == made
+    assert one.get(store=opened) is None
+    assert opened.put("toolchain", KEY, put, {}) and one.get(store=opened) == content(put)
     assert len(one.said) == 1 and "cannot be" in one.said[0], one.said
     assert SECRET not in str(one.said)
 
 
 def test_a_shared_folder_is_a_store_that_its_owner_keeps(tmp_path: Path) -> None:
     """Verified and pruned as a local one: it is one."""
-    team = Team(tmp_path, f"file://{tmp_path}/team")
-    made = team.machine("one").open().put("toolchain", KEY, some_files(tmp_path / "in"), FACTS)
-    folder = store.Folder(tmp_path / "team")
-    assert [held.entry for held in store.entries(folder)] == [made]
-    assert not store.verify(folder, waiting=print).damaged
-    store.prune(folder, 0, waiting=print)
-    assert team.machine("two").open().get("toolchain", KEY) is None
+    team, put = Team(tmp_path, f"file://{tmp_path}/team"), some_files(tmp_path / "in")
+    made = team.machine("one").put(put)
+    folder = StoreFolder(tmp_path / "team")
+    assert store.verify_store(folder) == ([made], [])
+    store.prune_store(folder, 0)
+    assert team.machine("two").get() is None
     # A folder that nobody may write to, or that is none.
     files.remove(tmp_path / "team")
     (tmp_path / "team").touch()
     three = team.machine("three")
-    assert (
-        three.open().put("toolchain", KEY, some_files(tmp_path / "in"), FACTS) and "cannot be written" in three.said[0]
-    )
+    assert three.put(put) and "cannot be written" in three.said[0]
 
 
 @pytest.mark.parametrize(
@@ -300,6 +300,6 @@ def test_an_address_that_cannot_be_used_is_refused_at_once(tmp_path: Path, where
 
 def test_without_fsspec_a_folder_still_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fsspec", None)
-    assert Machine(tmp_path / "store", shared=str(tmp_path / "team")).open().get("toolchain", KEY) is None
+    assert Machine(tmp_path / "store", shared=str(tmp_path / "team")).get() is None
     with pytest.raises(ConfigError, match=r"pip install 'gobuild\[store\]'"):
         Machine(tmp_path / "store", shared="s3://bucket").open()

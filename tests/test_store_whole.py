@@ -7,24 +7,27 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from needs import needs
-from store_fixtures import FACTS, KEY, Machine, blobs, content, some_files
+from store_fixtures import KEY, Machine, content, some_files
 
 from gobuild import store
-from gobuild.store import key
+from gobuild.store import entry_key
 
 KILLS = 12
 SIZE = 3 << 20
+MORE = entry_key(of="more")
 
 CHILD = """
 import os, random, sys, time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from store_fixtures import FACTS, KEY, Machine, content, some_files
-from gobuild.store import key, prune
+from store_fixtures import Machine, some_files
+from gobuild.store import entry_key, prune_store
 
 what, root, folder, seed, stop = sys.argv[1:]
 machine = Machine(Path(root))
@@ -35,17 +38,14 @@ turn, parent, end = 0, os.getppid(), time.monotonic() + 120
 while not Path(stop).exists() and os.getppid() == parent and time.monotonic() < end:
     turn += 1
     if what == "put":
-        assert machine.open().put("toolchain", KEY, put, FACTS), machine.said
-        assert machine.open().put("toolchain", key(turn=turn % 3), put, FACTS), machine.said
+        assert machine.put(put), machine.said
+        assert machine.put(put, entry_key(turn=turn % 3)), machine.said
     elif what == "prune":
-        prune(machine.open().folder, 0, waiting=lambda text: None)
+        prune_store(machine.open().folder, 0)
         time.sleep(random.random() / 10)
-    else:
-        opened = machine.open()
-        if found := opened.get("toolchain", KEY):
-            got = content(opened, found, Path(folder) / "out")
-            assert got["go.zip"] == got["go.tar.gz"] and len(set(got["bin/go"])) == 1, "bytes of two writers"
-            print("got", flush=True)
+    elif got := machine.get():
+        assert got["go.zip"] == got["go.tar.gz"] and len(set(got["go"])) == 1, "bytes of two writers"
+        print("got", flush=True)
 print("told", machine.said)
 """
 
@@ -65,17 +65,17 @@ def _ready(child: "subprocess.Popen[str]") -> None:
     assert child.stdout and child.stdout.readline() == "ready\n", child.communicate()
 
 
-def _whole(machine: Machine, said: list[str]) -> store.Checked:
-    found = store.verify(machine.open().folder, waiting=said.append)
-    assert found.damaged == () and said == [] and machine.said == []
-    return found
+def _whole(machine: Machine) -> int:
+    """How many entries there are, all of them whole."""
+    whole, damaged = store.verify_store(machine.open().folder)
+    assert damaged == machine.said == []
+    return len(whole)
 
 
 @pytest.mark.slow
 def test_killed_at_any_moment_no_entry_is_bad(tmp_path: Path) -> None:
     """Many real SIGKILLs, spread over several puts; after each, everything in the store is whole."""
-    machine, chance, killed = Machine(tmp_path / "store"), random.Random(5), 0
-    debris = seen = 0
+    machine, chance, killed, seen = Machine(tmp_path / "store"), random.Random(5), 0, 0
     for attempt in range(KILLS):
         child = _child("put", machine.root, tmp_path / "in", tmp_path / "never", seed=attempt % 3 + 1)
         _ready(child)
@@ -84,20 +84,15 @@ def test_killed_at_any_moment_no_entry_is_bad(tmp_path: Path) -> None:
             os.kill(child.pid, signal.SIGKILL)
         child.communicate()
         killed += child.returncode == -signal.SIGKILL
-        debris += len(list((machine.root / "tmp").glob("*")))
-        seen = max(seen, _whole(machine, []).entries)
-    print(f"{killed} of {KILLS} were killed in time, {debris} left debris")
+        seen = max(seen, _whole(machine))
+    print(f"{killed} of {KILLS} were killed in time, {len(list((machine.root / 'tmp').iterdir()))} left debris")
     assert killed >= KILLS // 3 and seen >= 2, (killed, seen)
-    opened = machine.open()
-    assert opened.put("toolchain", KEY, some_files(tmp_path / "in"), FACTS)
-    assert not list((machine.root / "tmp").iterdir()), "the next who adds clears away what the killed have left"
-    store.prune(opened.folder, 0, waiting=machine.said.append)
-    assert not blobs(machine.root)
+    assert machine.put(some_files(tmp_path / "in")) and machine.get() == content(some_files(tmp_path / "in"))
 
 
 @pytest.mark.slow
 def test_two_writers_of_one_key_a_reader_and_somebody_who_prunes(tmp_path: Path) -> None:
-    """All at once, and often; the reader always gets the whole bytes of one writer, or nothing."""
+    """All at once, and often; the reader gets the bytes of one writer, or nothing; nobody complains."""
     machine, stop = Machine(tmp_path / "store"), tmp_path / "stop"
     reader = _child("get", machine.root, tmp_path / "get", stop)
     others = [_child("put", machine.root, tmp_path / f"in{seed}", stop, seed=seed) for seed in (1, 2)]
@@ -111,92 +106,72 @@ def test_two_writers_of_one_key_a_reader_and_somebody_who_prunes(tmp_path: Path)
         said = [child.communicate(timeout=60)[0] for child in (reader, *others)]
     assert [child.returncode for child in (reader, *others)] == [0] * 4, said
     assert all(each.endswith("told []\n") for each in said), said
-    _whole(machine, [])
-
-
-def test_nobody_removes_while_somebody_adds(tmp_path: Path) -> None:
-    """prune waits for who is between a blob and its entry, and says so."""
-    machine, stop = Machine(tmp_path / "store"), tmp_path / "stop"
-    folder = machine.open().folder
-    with folder.adding():
-        blob = folder.keep(some_files(tmp_path / "in")["go.zip"])
-        child = _child("prune", machine.root, tmp_path / "other", stop)
-        _ready(child)
-        with pytest.raises(subprocess.TimeoutExpired):
-            child.wait(0.5)
-        stop.touch()
-        folder.open(blob).close()
-    child.communicate(timeout=20)
-    assert child.returncode == 0 and not blobs(machine.root)
+    _whole(machine)
 
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     """The system refuses the file's next byte (RLIMIT_FSIZE), as a quota would."""
     machine = Machine(tmp_path / "store")
-    before = machine.open().put("toolchain", KEY, some_files(tmp_path / "in", size=SIZE), FACTS)
+    machine.put(before := some_files(tmp_path / "in", size=SIZE))
     more = some_files(tmp_path / "more", 7, SIZE)
     said = (
         "import resource, signal, sys; from pathlib import Path; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000,) * 2); from gobuild.store import Store;"
         f"s = Store.open(Path({str(machine.root)!r}), say=print);"
-        f"print(s.put('toolchain', {KEY!r}, {{'x': Path({str(more['bin/go'])!r})}}, {{}}))"
+        f"print(s.put('toolchain', {KEY!r}, {{'x': Path({str(more['go'])!r})}}, {{}}))"
     )
     done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
     assert done.stdout == f"not stored: File too large ({machine.root})\nNone\n", done
-    assert machine.open().get("toolchain", KEY) == before and not list((machine.root / "tmp").iterdir())
-    assert _whole(machine, []).entries == 1
+    assert machine.get() == content(before) and not list((machine.root / "tmp").iterdir())
+    assert _whole(machine) == 1
 
 
-def test_a_store_that_can_only_be_read_is_read(tmp_path: Path) -> None:
+@contextmanager
+def _disk(at: Path, *options: str) -> Iterator[None]:
+    """A small disk of its own."""
     needs("mount")
-    machine = Machine(tmp_path / "store")
-    machine.root.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", machine.root], check=False, capture_output=True).returncode:
-        pytest.skip("mounting a small disk needs root")
-    try:
-        put = some_files(tmp_path / "in")
-        made = machine.open().put("toolchain", KEY, put, FACTS)
-        machine.open().put("tools", KEY, {"alone": put["bin/go"]}, {})
-        (bad,) = (path for path in blobs(machine.root) if path.stat().st_size == 1000)
-        subprocess.run(["mount", "-o", "remount,ro", machine.root], check=True)
-        assert machine.open().get("toolchain", KEY) == made and machine.said == []
-        assert machine.open().put("tools", key(of="more"), put, {}) is None
-        assert machine.said.pop() == f"not stored: Read-only file system ({machine.root})"
-        subprocess.run(["mount", "-o", "remount,rw", machine.root], check=True)
-        bad.unlink()
-        subprocess.run(["mount", "-o", "remount,ro", machine.root], check=True)
-        assert machine.open().get("tools", KEY) is None
-        assert "is gone), and stays: Read-only file system" in machine.said[0]
-    finally:
-        subprocess.run(["umount", "--lazy", machine.root], check=True)
-
-
-def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
-    needs("mount")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    words = ["mount", "-t", "tmpfs", "-o", "size=18m", "tmpfs", str(disk)]
+    at.mkdir()
+    words = ["mount", "-t", "tmpfs", *options, "tmpfs", str(at)]
     if subprocess.run(words, check=False, capture_output=True).returncode:
         pytest.skip("mounting a small disk needs root")
     try:
-        machine = Machine(disk / "store")
-        before = machine.open().put("toolchain", KEY, some_files(tmp_path / "in", size=SIZE), FACTS)
-        assert before
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(at)], check=True)
+
+
+def test_a_store_that_can_only_be_read_is_read(tmp_path: Path) -> None:
+    machine, put = Machine(tmp_path / "store"), some_files(tmp_path / "in")
+    with _disk(machine.root):
+        machine.put(put)
+        machine.put({"alone": put["go"]}, kind="tools")
+        machine.place("alone", kind="tools").write_bytes(b"damaged")
+        subprocess.run(["mount", "-o", "remount,ro", machine.root], check=True)
+        assert machine.get() == content(put) and machine.said == []
+        assert machine.put(put, MORE) is None
+        assert machine.said.pop() == f"not stored: Read-only file system ({machine.root})"
+        assert machine.get(kind="tools") is None
+        assert machine.said[0].endswith("has another size), and stays: Read-only file system")
+
+
+def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    with _disk(disk, "-o", "size=18m"):
+        machine, before = Machine(disk / "store"), some_files(tmp_path / "in", size=SIZE)
+        assert machine.put(before)
         free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
         (disk / "filler").write_bytes(bytes(free - (1 << 20)))
-        assert machine.open().put("toolchain", key(of="more"), some_files(tmp_path / "in", 9, SIZE), FACTS) is None
+        assert machine.put(some_files(tmp_path / "more", 9, SIZE), MORE) is None
         assert machine.said == [f"not stored: No space left on device ({machine.root})"]
         machine.said.clear()
-        opened = machine.open()
-        found = opened.get("toolchain", KEY)
-        assert found == before and content(opened, found, tmp_path / "out") and not list((disk / "store/tmp").iterdir())
-        assert _whole(machine, []).entries == 1
-        # Room is made by pruning, on the full disk itself, once nobody holds the files open any more.
-        del opened
+        assert machine.get() == content(before) and not list((disk / "store/tmp").iterdir())
+        # Where it is the place for the files that is full, it is a miss as well.
+        assert machine.open().get("toolchain", KEY, disk / "into") is None and not (disk / "into").exists()
+        assert machine.said == [f"not taken from the store: No space left on device ({machine.root})"]
+        machine.said.clear()
+        assert _whole(machine) == 1
+        # Room is made by pruning, on the full disk itself.
         (disk / "filler").unlink()
         (disk / "filler").write_bytes(bytes(free))
-        assert store.prune(machine.open().folder, 0, waiting=machine.said.append)[1] == found.size
-        assert machine.open().put("toolchain", key(of="more"), some_files(tmp_path / "in", 9, SIZE // 2), FACTS)
-    finally:
-        # Lazily: the stores opened above keep open what they have checked.
-        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+        assert store.prune_store(machine.open().folder, 0)[1] > SIZE
+        assert machine.put(some_files(tmp_path / "more", 9, SIZE // 2), MORE)

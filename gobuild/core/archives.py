@@ -116,6 +116,26 @@ def unpack(archive: Path, into: Path, select: Select = str, *, links: Linked | N
                 )
 
 
+def pack(folder: Path, to: Path) -> None:
+    """A folder's plain files as a tar that depends on their names, bytes and executable bits alone.
+
+    Raises:
+        OSError: something that `unpack` would refuse is in it, or there is no room.
+    """
+    with tarfile.open(to, "w:", format=tarfile.PAX_FORMAT) as tar:
+        for path in sorted(folder.rglob("*")):
+            if path.is_dir() and not path.is_symlink():
+                continue
+            info = tar.gettarinfo(path, path.relative_to(folder).as_posix())
+            if not info.isreg():
+                raise OSError(None, "neither a file nor a folder", str(path))
+            info.mode, info.mtime = 0o755 if info.mode & 0o100 else 0o644, 0
+            info.uid = info.gid = 0
+            info.uname = info.gname = ""
+            with path.open("rb") as file:
+                tar.addfile(info, file)
+
+
 def _place(path: Path, executable: bool, content: IO[bytes], archive: Path, *, room: int | None) -> int:
     """Writes one entry and returns its bytes; more than `room` are refused before they are there."""
     written = 0

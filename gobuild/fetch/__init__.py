@@ -6,9 +6,8 @@ Comes in: `Settings`. Goes out: an origin with its catalog, then a `Source` and 
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -26,7 +25,6 @@ from gobuild.fetch.bootstrap import ToolchainOrigin, minimum, require
 from gobuild.fetch.git import Git
 from gobuild.fetch.local import Local
 from gobuild.fetch.wheel import Wheel
-from gobuild.store import Store
 
 __all__ = [
     "Origin",
@@ -40,7 +38,6 @@ __all__ = [
     "origins",
     "require",
     "same",
-    "store",
 ]
 
 WORDS = ("auto", "archive", "wheel")
@@ -302,27 +299,6 @@ def official(
     )
 
 
-def store(settings: Settings, say: Callable[[str], None]) -> Store:
-    """The store that the settings mean, the second level included unless nothing may be asked. Touches nothing yet.
-
-    The same words give the same object: a second level that does not answer is waited for once in a run.
-
-    Args:
-        settings: what was asked for.
-        say: told of what is damaged, and what could not be stored.
-
-    Raises:
-        ConfigError: what reads the second level is not installed, or its URL holds credentials.
-    """
-    root = Path(settings.store).expanduser() if settings.store else settings.cache / "store"
-    return _opened(root, "" if settings.offline else settings.shared_store, say)
-
-
-@lru_cache(maxsize=4)
-def _opened(root: Path, shared: str, say: Callable[[str], None]) -> Store:
-    return Store.open(root, shared=shared, say=say)
-
-
 def known_versions() -> tuple[GoVersion, ...]:
     """The releases that gobuild knows of, whether or not an origin has them."""
     return tuple(map(GoVersion.parse, resources.table(archive.PINS)))
@@ -335,7 +311,6 @@ def _word(settings: Settings) -> str:
 
 def _official(settings: Settings, word: str, *, run: Runner, console: Console) -> list[Archive | Wheel]:
     found: list[Archive | Wheel] = []
-    kept = store(settings, console.warn)
     if word in ("auto", "archive"):
         found.append(
             Archive(
@@ -343,7 +318,6 @@ def _official(settings: Settings, word: str, *, run: Runner, console: Console) -
                 cache=settings.cache.absolute(),
                 console=console,
                 offline=settings.offline,
-                store=kept,
             )
         )
     if word in ("auto", "wheel"):
@@ -354,7 +328,6 @@ def _official(settings: Settings, word: str, *, run: Runner, console: Console) -
                 console=console,
                 run=run,
                 offline=settings.offline,
-                store=kept,
             )
         )
     return found

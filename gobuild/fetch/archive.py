@@ -15,7 +15,6 @@ from gobuild.core.console import Console
 from gobuild.core.errors import ChecksumMismatch, ConfigError, FetchError, NoConnection, Unreachable
 from gobuild.core.model import Bootstrap, Catalog, Release, ReleaseFile, Source, Target
 from gobuild.fetch import http, index, toolchains, tree
-from gobuild.store import Store
 
 PINS = "go_release_sha256.json"
 
@@ -33,7 +32,6 @@ class Archive:
         console: shows progress.
         offline: use only what the cache holds.
         pins: the digests known beforehand.
-        store: where downloads are looked for first, and kept.
     """
 
     index_url: str
@@ -41,7 +39,6 @@ class Archive:
     console: Console
     offline: bool = False
     pins: Pins = field(default_factory=lambda: resources.table(PINS))
-    store: Store | None = None
 
     def __post_init__(self) -> None:
         if urlsplit(self.index_url).scheme not in ("http", "https") or not urlsplit(self.index_url).hostname:
@@ -156,9 +153,7 @@ class Archive:
                 raise FetchError(f"the cache holds no whole {file.filename}", "once without --offline")
             return path
         try:
-            return http.download(
-                self._url(file), path, sha256=file.sha256, size=file.size, console=self.console, store=self.store
-            )
+            return http.download(self._url(file), path, sha256=file.sha256, size=file.size, console=self.console)
         except Unreachable as error:
             # The index answers, and what it names does not: go.dev's files stand on another host.
             raise Unreachable(

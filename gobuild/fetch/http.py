@@ -29,7 +29,6 @@ from gobuild.core.errors import (
     Unreachable,
     disk_full_is_ours,
 )
-from gobuild.store import Store
 
 TIMEOUT = (5.0, 60.0)
 """Seconds to connect, and seconds without a byte."""
@@ -143,9 +142,8 @@ def download(
     size: int = 0,
     console: Console,
     pause: float = PAUSE,
-    store: Store | None = None,
 ) -> Path:
-    """A file, downloaded unless the cache or the store has it already; checked in any case.
+    """A file, downloaded unless the cache has it already; checked in any case.
 
     It grows under the name `to` with ".part" behind it; a later run goes on where an interrupted one ended, if the
     server can. Other processes that want the same file wait for this one.
@@ -157,7 +155,6 @@ def download(
         size: in bytes, 0 where it is not known.
         console: shows the progress.
         pause: seconds before the second try.
-        store: asked for the file before the network, and given it afterwards.
 
     Returns:
         `to`.
@@ -173,9 +170,6 @@ def download(
     with files.exclusive_lock(to.with_name(f".{to.name}.lock"), f"downloading {to.name}", waiting=console.say):
         if to.is_file() and files.sha256(to) == sha256:
             return to
-        with disk_full_is_ours(f"taking {to.name} from the store"):
-            if store and store.take(sha256, to):
-                return to
         files.require_room(to.parent, size - _size(part), f"downloading {to.name}")
         try:
             with disk_full_is_ours(f"downloading {to.name}"), console.download(to.name, size or None) as came:
@@ -197,8 +191,6 @@ def download(
             )
         part.replace(to)
         _forget(part)
-    if store:
-        store.add(to)
     return to
 
 

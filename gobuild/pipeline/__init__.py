@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gobuild import fetch, package
+from gobuild import package
 from gobuild.core import files
 from gobuild.core.errors import os_errors_as_ours
 from gobuild.core.model import TARGETS, Toolchain
@@ -21,6 +21,7 @@ from gobuild.pipeline.resign import Signing, choose_signer
 from gobuild.pipeline.session import Run, Session, prepare
 from gobuild.pipeline.timing import Clock
 from gobuild.pipeline.toolchain_cache import reuse, store
+from gobuild.store import open_store
 
 ROOM = 1600 << 20
 """Bytes a build needs in its work folder: measured 1.22.10, a tree of 0.5 GB and make.bash's cache of 1 GB."""
@@ -117,7 +118,7 @@ def resolve(session: Session, *, delivered: bool = True) -> tuple[Run, Signing]:
         session: what was asked for.
         delivered: as for `prepare`; what is not delivered is not signed.
     """
-    clock, store = Clock(session.console), fetch.store(session.settings, session.console.warn)
+    clock, store = Clock(session.console), open_store(session.settings, session.console.warn)
     with clock.stage("resolve"):
         signing = choose_signer(session.settings, run=session.run) if delivered else Signing(signer=None, roots=())
         prepared = prepare(session, delivered=delivered)

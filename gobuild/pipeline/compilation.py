@@ -9,14 +9,17 @@ from pathlib import Path
 
 from gobuild import fetch, patch
 from gobuild.build import direct, make
-from gobuild.core import files
+from gobuild.core import archives, files
 from gobuild.core.console import Stage
 from gobuild.core.errors import ConfigError, ToolMissing, UnsafeArchive
 from gobuild.core.manifest import NAME, to_json
 from gobuild.core.model import Bootstrap, PatchedSource, Source, Toolchain
 from gobuild.package.manifest import inner_manifest
 from gobuild.pipeline.session import Run
-from gobuild.store import key
+from gobuild.store import entry_key
+
+PACKAGES = "packages.tar"
+"""The file of a "tools" entry in the store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +230,7 @@ def _tools(run: Run, patched: PatchedSource, upstream: Bootstrap, at: Stage) -> 
         for name in direct.overlay(patched)
         for path in (patched.source.root / name,)
     }
-    of = key(recipe=direct.VERSION, host=str(plan.host), upstream=upstream.digest, overlay=over)
+    of = entry_key(recipe=direct.VERSION, host=str(plan.host), upstream=upstream.digest, overlay=over)
     # Jobs of one release at once: the first compiles them, the others wait and take them from the store.
     lock = run.session.settings.cache.absolute() / f".tools-{of[:16]}.lock"
     with files.exclusive_lock(lock, f"building {plan.host}'s tools of Go {upstream.version}", waiting=at.note):
@@ -245,19 +248,25 @@ def _tools(run: Run, patched: PatchedSource, upstream: Bootstrap, at: Stage) -> 
         )
         if not kept:
             facts = {"go": str(upstream.version), "host": str(plan.host), "overlay": sorted(over)}
-            run.store.put("tools", of, {"packages": cache}, facts)
+            packed = plan.scratch / PACKAGES
+            archives.pack(cache, packed)
+            run.store.put("tools", of, {PACKAGES: packed}, facts)
+            files.remove(packed)
     files.remove(cache)
     return plan.tools
 
 
 def stored_packages(run: Run, of: str, cache: Path) -> bool:
     """Puts the packages that the store has in place; tells whether it has any that can be used."""
-    kept = run.store.get("tools", of)
-    if not kept or "packages" not in kept.files:
+    came = cache.with_name("stored")
+    kept = run.store.get("tools", of, came)
+    if not kept or PACKAGES not in kept.files:
         return False
     try:
-        run.store.place(kept, "packages", cache)
+        archives.unpack(came / PACKAGES, cache, limit=kept.files[PACKAGES].size)
     except UnsafeArchive as error:
         run.store.say(f"the store's tools {of[:12]} cannot be used: {error.reason}")
         return False
+    finally:
+        files.remove(came)
     return True

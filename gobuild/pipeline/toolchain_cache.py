@@ -22,7 +22,7 @@ from gobuild.core.settings import Settings
 from gobuild.package import manifest
 from gobuild.pipeline.plan import Plan
 from gobuild.pipeline.session import Prepared, Run
-from gobuild.store import Entry, Store
+from gobuild.store import Store, StoreEntry
 
 KIND = "toolchain"
 
@@ -76,7 +76,7 @@ def keys(prepared: Prepared, settings: Settings) -> dict[str, str]:
         "policy": Path(settings.policy).expanduser().read_text(encoding="utf-8") if settings.policy else "",
         "bootstrap": files.sha256(start) if start and start.is_file() else "",
     }
-    return {name: stores.key(builder=name, **parts) for name in BUILDERS["auto"]}
+    return {name: stores.entry_key(builder=name, **parts) for name in BUILDERS["auto"]}
 
 
 DECIDING = ("binary", "build", "codesign", "core", "data", "fetch", "package", "patch", "pipeline", "store", "verify")
@@ -142,8 +142,7 @@ def put(kept: Store, prepared: Prepared, settings: Settings, done: VerifiedToolc
         "run": done.run,
     }
     packed = {path.name: path for path in done.packed}
-    # Linked, not copied: distpack never writes into an archive of its, it makes another.
-    kept.put(KIND, keys(prepared, settings)[done.toolchain.builder], packed, facts, link=True)
+    kept.put(KIND, keys(prepared, settings)[done.toolchain.builder], packed, facts)
 
 
 def _nowhere(toolchain: Toolchain) -> Toolchain:
@@ -190,9 +189,9 @@ def _known(kept: Store, plan: Plan) -> Iterator[tuple[str, Manifest]]:
         yield str(plan.dist), read_manifest(plan.manifest, Manifest)
     with suppress(PackageError, OSError):
         yield str(plan.job), _manifest(*manifest.read_toolchain(plan.state))
-    for held in stores.entries(kept.folder):
-        facts = held.entry.facts
-        if (held.entry.kind, facts.get("stamp"), facts.get("target")) == (KIND, plan.stamp, str(plan.target)):
+    for entry, _ in stores.list_entries(kept.folder):
+        facts = entry.facts
+        if (entry.kind, facts.get("stamp"), facts.get("target")) == (KIND, plan.stamp, str(plan.target)):
             with suppress(PackageError, KeyError, TypeError):
                 yield f"the store ({kept.folder.root})", _manifest(*manifest.load_toolchain(facts["state"], plan.job))
 
@@ -213,13 +212,13 @@ def recall(kept: Store, prepared: Prepared, settings: Settings, into: Path) -> V
     of, builders = keys(prepared, settings), BUILDERS[settings.builder]
     if settings.bootstrap and settings.builder == "auto":
         builders = BUILDERS["make.bash"]  # as in `Compilation`: the word says what to start from
-    found = (kept.get(KIND, of[builder]) for builder in builders)
+    found = (kept.get(KIND, of[builder], into) for builder in builders)
     entry = next((each for each in found if each), None)
     return _finished(kept, entry, prepared, settings, into) if entry else None
 
 
 def _finished(
-    kept: Store, entry: Entry, prepared: Prepared, settings: Settings, into: Path
+    kept: Store, entry: StoreEntry, prepared: Prepared, settings: Settings, into: Path
 ) -> VerifiedToolchain | None:
     plan, facts = prepared.plan, entry.facts
     names = package.names(plan.stamp, plan.target.dashed)
@@ -232,11 +231,10 @@ def _finished(
             raise PackageError("it is another toolchain")
     except (PackageError, KeyError, TypeError, ValueError) as error:
         kept.say(f"the store's toolchain {entry.key[:12]} cannot be used: {getattr(error, 'reason', error)}")
+        files.remove(into)
         return None
     if toolchain.source.source.kind == "local":
         toolchain = _from(toolchain, str(Path(settings.source).expanduser().resolve()))
-    for name in names:
-        kept.place(entry, name, into / name)
     return VerifiedToolchain(
         toolchain=toolchain,
         tree=tree,

@@ -1,7 +1,4 @@
-"""What the store keeps, as data: entries, the blobs they name, their keys, and their JSON read strictly.
-
-It touches no file. Whatever comes from a store may have been cut short or written by somebody else.
-"""
+"""The store's entries as data: their keys, and their entry.json, which is read with distrust."""
 
 import hashlib
 import json
@@ -13,125 +10,101 @@ from typing import Any
 
 import cattrs
 
-SCHEMA = 1
-LARGEST = 4 << 20
-"""Bytes of an entry's JSON; a toolchain's manifest with all its checks is a tenth of that."""
+KINDS = ("tools", "toolchain")
+SCHEMA = 2
 
-KIND = re.compile(r"[a-z]+")
+LARGEST_JSON = 4 << 20
+"""Bytes of an entry.json; a toolchain's manifest with all its checks is a tenth of that."""
+
+LARGEST = 8 << 30
+"""Bytes of an entry's files; a toolchain has 160 MB, the host tools 133 MB."""
+
 DIGEST = re.compile(r"[0-9a-f]{64}")
-_WORD = r"[A-Za-z0-9][A-Za-z0-9._+@-]*"
-NAME = re.compile(rf"{_WORD}(/{_WORD})*")
-"""A file's name in an entry: no "..", nothing hidden, nothing absolute."""
-
-FOLDER = 0o40755
-"""The mode of a blob that is a whole folder, as an uncompressed tar."""
-
-MODES = (0o644, 0o755, FOLDER)
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,254}")
+ENTRY = "entry.json"
 
 
 class Damaged(Exception):
-    """An entry or a blob is not what it must be. Never leaves this package."""
+    """An entry is not what it must be. Never leaves this package."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Blob:
-    """A file's content.
-
-    Attributes:
-        sha256: 64 hex digits.
-        size: in bytes.
-        mode: one of `MODES`.
-    """
+class StoredFile:
+    """A file of an entry, by its digest (64 hex digits) and its size in bytes."""
 
     sha256: str
     size: int
-    mode: int = 0o644
 
     def __post_init__(self) -> None:
-        if not DIGEST.fullmatch(self.sha256) or not 0 <= self.size < 1 << 40 or self.mode not in MODES:
-            raise ValueError("no blob of ours")
+        if not DIGEST.fullmatch(self.sha256) or self.size < 0:
+            raise ValueError("no digest, or no size")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class StoreEntry:
     """What stands in the store under a kind and a key.
 
     Attributes:
-        kind: "input", "tools" or "toolchain".
-        key: 64 hex digits, from `key`.
-        files: blobs by name.
-        facts: what else is to be kept, as JSON has it.
+        files: by their names.
+        facts: what else is kept, as JSON has it.
         made: when it was put in, RFC 3339.
+
+    Raises:
+        ValueError: a part is not what it must be.
     """
 
     kind: str
     key: str
-    files: Mapping[str, Blob]
+    files: Mapping[str, StoredFile]
     facts: Mapping[str, Any]
     made: str
 
     def __post_init__(self) -> None:
-        if not KIND.fullmatch(self.kind) or not DIGEST.fullmatch(self.key):
+        if self.kind not in KINDS or not DIGEST.fullmatch(self.key):
             raise ValueError(f"{self.kind!r} {self.key!r} is no kind with a key")
         for name in self.files:
-            if not NAME.fullmatch(name) or len(name) > 255:
+            if not NAME.fullmatch(name) or name == ENTRY:
                 raise ValueError(f"{name!r} is no name for a file in the store")
+        if self.size > LARGEST:
+            raise ValueError(f"it has more than {LARGEST >> 30} GiB")
         datetime.fromisoformat(self.made).astimezone(UTC)
 
     @property
     def size(self) -> int:
-        """Bytes of its files; two of the same content count once."""
-        return sum({blob.sha256: blob.size for blob in self.files.values()}.values())
+        """Bytes of its files."""
+        return sum(file.size for file in self.files.values())
 
     @property
-    def what(self) -> str:
+    def label(self) -> str:
         """What it is, for people: its stamp or release and what it is for, or the name of its first file."""
         words = [str(self.facts[name]) for name in ("stamp", "go", "target", "host") if name in self.facts]
         return " ".join(words) or next(iter(self.files), "nothing")
 
-    def text(self) -> bytes:
-        """The entry as it is written down."""
+    def to_json(self) -> bytes:
+        """The bytes of its entry.json."""
         return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1, sort_keys=True).encode()
 
 
-def key(**parts: Any) -> str:
-    """The key of what these parts decide: the SHA-256 of them as canonical JSON.
+def entry_key(**parts: Any) -> str:
+    """The SHA-256 of JSON with sorted keys, without spaces, in ASCII: 64 hex digits.
 
-    Canonical is: keys sorted, no space between, everything beyond ASCII escaped. A tuple is a list; what JSON does not
-    know (a path, a NaN) is a TypeError or ValueError. Two calls give one key only if every name and value is the same:
-    put in all that decides the bytes, gobuild's version and the word for what is kept among it.
-
-    Args:
-        **parts: whatever JSON can say.
-
-    Returns:
-        64 hex digits.
+    Put in all that decides the bytes. What JSON does not know (a path, a NaN) is a TypeError or ValueError.
     """
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def now() -> str:
-    """The time, RFC 3339, in UTC."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def read(text: bytes, kind: str, key: str) -> Entry:
-    """Reads an entry back.
-
-    Args:
-        text: its JSON.
-        kind: where it was found, which it must say itself.
-        key: as `kind`.
+def parse_entry(text: bytes, kind: str, key: str) -> StoreEntry:
+    """Reads an entry.json, which must say itself under which kind and key it stands.
 
     Raises:
-        Damaged: it is not an entry, or another's.
+        Damaged: it is no entry, or another's.
     """
     try:
         document = json.loads(text)
         if document.pop("schema") != SCHEMA:
             raise Damaged("its schema is another")
-        entry = _CONVERTER.structure(document, Entry)
+        entry = _CONVERTER.structure(document, StoreEntry)
     except _UNREADABLE as error:
         raise Damaged("it cannot be read") from error
     if (entry.kind, entry.key) != (kind, key):

@@ -1,275 +1,264 @@
-"""A store in a folder: blobs by their digest, entries that name them, both born by rename and read with distrust.
+"""A store in a folder: KIND/KEY/ with an entry's files and its entry.json, born under tmp/ and renamed; no locks.
 
-    blobs/sha256/ab/HEX       read-only; the name says what is in it
-    entries/KIND/KEY.json     written last, so that what it names is there; its mtime is when it was last used
-    tmp/                      what is being made; what stands there while nobody holds the lock is debris
-
-Whoever adds holds the lock shared, whoever removes holds it alone; readers hold none: they keep open what they have
-checked, and an open file outlives its name. It knows no network and no second level.
+A reader copies and hashes the copy. An entry that is pruned or replaced meanwhile is one that is not there.
 """
 
 import contextlib
-import fcntl
-import hashlib
+import errno
+import itertools
 import os
 import secrets
-import tarfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from gobuild.core import files
-from gobuild.store.entry import DIGEST, FOLDER, KIND, LARGEST, Blob, Damaged, Entry, read
+from gobuild.store.entry import DIGEST, ENTRY, KINDS, LARGEST_JSON, Damaged, StoreEntry, parse_entry
 
-LOCK = ".lock"
+DAY = 24 * 60 * 60
+"""Seconds after which what stands in tmp/ is what a killed run has left."""
+
+ATTEMPTS = 20
+"""How often a writer makes way for its entry, where others write the same one."""
+
+_IN_THE_WAY = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
+"""What rename(2) says of a folder that is to replace one with files, or a file."""
+
+
+class Level(Protocol):
+    """Where entries stand: a `StoreFolder`, or a `Bucket`."""
+
+    def entry(self, kind: str, key: str) -> StoreEntry | None:
+        """An entry, its files not looked at. Raises Damaged."""
+
+    def copy(self, entry: StoreEntry, name: str, to: Path) -> None:
+        """Copies a file of the right size out. Raises FileNotFoundError, Damaged."""
+
+    def add(self, entry: StoreEntry, sources: Mapping[str, Path]) -> None:
+        """Takes an entry; what stood under its key is replaced."""
+
+
+def copy_checked(level: Level, entry: StoreEntry, into: Path) -> None:
+    """Copies an entry's files into a folder, and checks the copies.
+
+    Raises:
+        Damaged: one is missing, or has other bytes.
+    """
+    for name, file in entry.files.items():
+        try:
+            level.copy(entry, name, into / name)
+        except FileNotFoundError as error:
+            raise Damaged(f"{name} is gone") from error
+        if files.sha256(into / name) != file.sha256:
+            raise Damaged(f"{name} has other bytes")
+        (into / name).chmod(0o644)
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
-    """A store's root. Nothing is made before the first file comes in."""
+class StoreFolder:
+    """A store's root. Nothing is made before the first entry comes in."""
 
     root: Path
 
-    def read(self, kind: str, key: str) -> Entry | None:
-        """An entry; None where there is none.
+    def entry(self, kind: str, key: str) -> StoreEntry | None:
+        """An entry, its files not looked at.
 
         Raises:
             Damaged: it is none.
-            OSError: it cannot be read.
         """
         try:
-            with self._entry(kind, key).open("rb") as file:
-                return read(file.read(LARGEST), kind, key)
+            with self._reading(kind, key) as entry:
+                return entry
         except FileNotFoundError:
             return None
 
-    def used(self, entry: Entry) -> None:
-        """Notes that an entry was used just now; who may not write here does not."""
-        with contextlib.suppress(OSError):
-            os.utime(self._entry(entry.kind, entry.key))
-
-    def open(self, blob: Blob) -> BinaryIO:
-        """A blob's file, whose digest was checked now.
+    def get(self, kind: str, key: str, into: Path) -> StoreEntry | None:
+        """An entry, its files copied to a new folder `into`, which is there only if all of them are as they must be.
 
         Raises:
-            Damaged: it is not there, or holds other bytes.
+            Damaged: they are not.
         """
         try:
-            file = self._blob(blob.sha256).open("rb")
-        except FileNotFoundError as error:
-            raise Damaged(f"blob {blob.sha256[:12]} is gone") from error
-        if (
-            os.fstat(file.fileno()).st_size != blob.size
-            or hashlib.file_digest(file, "sha256").hexdigest() != blob.sha256
-        ):
-            file.close()
-            raise Damaged(f"blob {blob.sha256[:12]} has other bytes")
-        return file
+            with self._reading(kind, key) as entry, files.atomic_write(into) as temporary:
+                temporary.mkdir()
+                copy_checked(self, entry, temporary)
+        except FileNotFoundError:
+            return None
+        with contextlib.suppress(OSError):  # who may only read does not note the use
+            os.utime(self._path(kind, key) / ENTRY)
+        return entry
 
-    def fetch(self, blob: Blob, at: Path) -> None:
-        """Copies a blob out, checked.
+    def check(self, kind: str, key: str) -> StoreEntry | None:
+        """An entry whose files were hashed now; None where there is none.
 
         Raises:
-            Damaged: as `open`.
+            Damaged: it is not what it must be.
         """
-        with self.open(blob) as file:
-            files.clone(file, at)
+        try:
+            with self._reading(kind, key) as entry:
+                for name, file in entry.files.items():
+                    if files.sha256(self._file(entry, name)) != file.sha256:
+                        raise Damaged(f"{name} has other bytes")
+                return entry
+        except FileNotFoundError:
+            return None
 
-    def holds(self, entry: Entry) -> bool:
-        """Whether an entry stands here, by its name."""
-        return self._entry(entry.kind, entry.key).is_file()
+    def copy(self, entry: StoreEntry, name: str, to: Path) -> None:
+        """Copies a file of the right size out.
 
-    @contextmanager
-    def adding(self) -> Iterator[None]:
-        """While files are added: nothing is removed meanwhile, not even what no entry names yet."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with self._free() as free:
-            if free:
-                for path in self._debris():
+        Raises:
+            Damaged: it is no plain file, or has another size.
+        """
+        files.clone(self._file(entry, name), to)
+
+    def add(self, entry: StoreEntry, sources: Mapping[str, Path]) -> None:
+        """Takes an entry; what stood under its key is replaced.
+
+        Raises:
+            OSError: it cannot be written; what stood there stands there still.
+        """
+        at = self._path(entry.kind, entry.key)
+        with self._scratch() as made:
+            made.mkdir()
+            for name, source in sources.items():
+                files.clone(source, made / name)
+            (made / ENTRY).write_bytes(entry.to_json())
+            at.parent.mkdir(exist_ok=True)
+            for _ in range(ATTEMPTS):
+                try:
+                    made.rename(at)
+                    break
+                except OSError as error:
+                    if error.errno not in _IN_THE_WAY:
+                        raise
+                self.remove(entry.kind, entry.key)
+            else:
+                raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(at))
+        self.sweep()
+
+    def remove(self, kind: str, key: str) -> None:
+        """Removes an entry, for everybody at one moment; it is no error if it is not there."""
+        with self._scratch() as aside, contextlib.suppress(FileNotFoundError):
+            self._path(kind, key).rename(aside)
+
+    def sweep(self) -> None:
+        """Removes what killed runs have left in tmp/."""
+        for path in (self.root / "tmp").glob("*"):
+            with contextlib.suppress(OSError):
+                if path.lstat().st_mtime < time.time() - DAY:
                     files.remove(path)
-        with _flock(self.root / LOCK, fcntl.LOCK_SH):
-            yield
+
+    def names(self) -> list[tuple[str, str]]:
+        """Kind and key of all that look like entries."""
+        found = (path for kind in KINDS for path in sorted((self.root / kind).glob("*")))
+        return [(path.parent.name, path.name) for path in found if DIGEST.fullmatch(path.name)]
+
+    def last_use(self, kind: str, key: str) -> float:
+        """When an entry was last used, seconds since 1970; 0 for one that is gone."""
+        with contextlib.suppress(FileNotFoundError):
+            return (self._path(kind, key) / ENTRY).stat().st_mtime
+        return 0
+
+    def _path(self, kind: str, key: str) -> Path:
+        return self.root / kind / key
+
+    def _file(self, entry: StoreEntry, name: str) -> Path:
+        path = self._path(entry.kind, entry.key) / name
+        if _plain_size(path) != entry.files[name].size:
+            raise Damaged(f"{name} has another size")
+        return path
 
     @contextmanager
-    def alone(self, waiting: Callable[[str], None]) -> Iterator[None]:
-        """While files are removed: nobody adds.
-
-        Args:
-            waiting: told when others are adding just now, who are waited for.
-        """
-        with self._free() as free:
-            if free:
-                yield
-                return
-        waiting(f"waiting: another gobuild is adding to {self.root}")
-        with _flock(self.root / LOCK, fcntl.LOCK_EX):
-            yield
-
-    def _free(self) -> AbstractContextManager[bool]:
-        return _flock(self.root / LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    def keep(self, source: Path | BinaryIO, *, link: bool = False) -> Blob:
-        """Adds a file, or a whole folder as a tar; within `adding`.
-
-        Args:
-            source: the file, the folder, or an open file.
-            link: share the file itself, by a hard link, where that works: nobody may ever write into it.
+    def _reading(self, kind: str, key: str) -> Iterator[StoreEntry]:
+        """An entry, while its files are read.
 
         Raises:
-            OSError: it cannot be read, or there is no room.
+            FileNotFoundError: it is not there, or went while the block was at it.
+            Damaged: it is none, or the block found it so.
         """
-        with self.scratch() as temporary:
-            mode = _modes(source)
-            if isinstance(source, Path) and mode == FOLDER:
-                _pack(source, temporary)
-                temporary.chmod(0o444)
-            elif not (link and isinstance(source, Path) and linked(source, temporary)):
-                files.clone(source, temporary)
-                temporary.chmod(0o444)
-            blob = Blob(sha256=files.sha256(temporary), size=temporary.stat().st_size, mode=mode)
-            try:
-                self.open(blob).close()
-            except Damaged:  # or not there yet
-                at = self._blob(blob.sha256)
-                at.parent.mkdir(parents=True, exist_ok=True)
-                temporary.replace(at)
-        return blob
-
-    def write(self, entry: Entry) -> None:
-        """Writes an entry, whose blobs are all here; within `adding`."""
-        at = self._entry(entry.kind, entry.key)
-        at.parent.mkdir(parents=True, exist_ok=True)
-        with self.scratch() as temporary:
-            temporary.write_bytes(entry.text())
-            temporary.replace(at)
-
-    def send(self, entry: Entry, open: Callable[[Blob], BinaryIO], *, anew: bool) -> None:  # noqa: ARG002
-        """Takes an entry with its blobs from elsewhere. What stands here is looked at in any case, not only `anew`."""
-        with self.adding():
-            for blob in entry.files.values():
-                self.keep(open(blob))
-            self.write(entry)
-
-    def drop(self, kind: str, key: str) -> bool:
-        """Removes an entry and the blobs of it that are damaged, if that is so still; tells whether it did.
-
-        Where others are adding it is left to the next who comes.
-        """
-        with self._free() as free:
-            if not free or not (bad := self._bad(kind, key)):
-                return False
-            for path in bad:
-                files.remove(path)
-            return True
-
-    def _bad(self, kind: str, key: str) -> list[Path]:
-        """The damaged files of an entry, itself among them; none if it is whole."""
+        at = self._path(kind, key) / ENTRY
         try:
-            entry = self.read(kind, key)
-        except Damaged:
-            return [self._entry(kind, key)]
-        bad = []
-        for blob in entry.files.values() if entry else ():
+            if _plain_size(at) > LARGEST_JSON:
+                raise Damaged("its size cannot be right")
+            file = at.open("rb")
+        except NotADirectoryError as error:
+            raise Damaged("it is no folder") from error
+        with file:
             try:
-                self.open(blob).close()
-            except Damaged:
-                bad.append(self._blob(blob.sha256))
-        return [*bad, self._entry(kind, key)] if bad else []
-
-    def names(self) -> Iterator[tuple[str, str, float]]:
-        """Kind, key and last use (seconds since 1970) of all that look like entries."""
-        for path in sorted(self.root.glob("entries/*/*.json")):
-            if KIND.fullmatch(path.parent.name) and DIGEST.fullmatch(path.stem):
-                with contextlib.suppress(FileNotFoundError):
-                    yield path.parent.name, path.stem, path.stat().st_mtime
-
-    def blobs(self) -> Iterator[Path]:
-        """All blobs' files."""
-        yield from self.root.glob("blobs/sha256/*/*")
-
-    def forget(self, kind: str, key: str) -> None:
-        """Removes an entry; within `alone`."""
-        self._entry(kind, key).unlink(missing_ok=True)
-
-    def unnamed(self, named: set[str], *, dry: bool) -> int:
-        """Removes the blobs that nobody names, and debris; within `alone`. Returns the bytes; if `dry`, only that."""
-        left = [path for path in (*self.blobs(), *self._debris()) if path.name not in named]
-        freed = sum(path.stat().st_size for path in left)
-        for path in () if dry else left:
-            files.remove(path)
-        return freed
-
-    def _debris(self) -> Iterator[Path]:
-        yield from (self.root / "tmp").glob("*")
+                yield parse_entry(file.read(), kind, key)
+            except (Damaged, FileNotFoundError) as damage:
+                if not _still_there(file, at):  # pruned, or replaced
+                    raise FileNotFoundError(at) from damage
+                raise damage if isinstance(damage, Damaged) else Damaged("a file of it is gone") from damage
 
     @contextmanager
-    def scratch(self) -> Iterator[Path]:
-        """A name for a file that is on its way here."""
-        temporary = self.root / "tmp" / secrets.token_hex(8)
-        temporary.parent.mkdir(parents=True, exist_ok=True)
+    def _scratch(self) -> Iterator[Path]:
+        """A name in tmp/, for what is on its way here or away."""
+        path = self.root / "tmp" / secrets.token_hex(8)
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            yield temporary
+            yield path
         finally:
-            files.remove(temporary)
-
-    def path(self, sha256: str) -> Path:
-        """Where a blob stands, if it does."""
-        return self._blob(sha256)
-
-    def _blob(self, sha256: str) -> Path:
-        return self.root / "blobs/sha256" / sha256[:2] / sha256
-
-    def _entry(self, kind: str, key: str) -> Path:
-        return self.root / "entries" / kind / f"{key}.json"
+            files.remove(path)
 
 
-@contextmanager
-def _flock(path: Path, how: int) -> Iterator[bool]:
-    """flock(2): the system lets it go when the process dies, however it dies. Yields whether it is held."""
-    # "+": NFS, which makes POSIX locks of these, gives no shared lock on a file that is open for writing alone.
-    with path.open("a+b") as file:
-        try:
-            fcntl.flock(file, how)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+def _plain_size(path: Path) -> int:
+    """The size of a plain file; a link or a pipe is Damaged."""
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode):
+        raise Damaged(f"{path.name} is no plain file")
+    return status.st_size
 
 
-def linked(source: Path, at: Path) -> bool:
-    """Makes a hard link to a file nobody writes into; false where the file system, or its border, does not let us."""
+def _still_there(file: BinaryIO, at: Path) -> bool:
     try:
-        os.link(source, at, follow_symlinks=False)
-    except OSError:
+        return os.path.samestat(os.fstat(file.fileno()), at.lstat())
+    except FileNotFoundError:
         return False
-    return not at.is_symlink()
 
 
-def _modes(source: Path | BinaryIO) -> int:
-    if not isinstance(source, Path):
-        return 0o644
-    if source.is_dir():
-        return FOLDER
-    return 0o755 if os.access(source, os.X_OK) else 0o644
+def list_entries(folder: StoreFolder) -> list[tuple[StoreEntry, float]]:
+    """All entries with their last use (seconds since 1970), the last used first; those that can be read."""
+    found = []
+    for kind, key in folder.names():
+        with contextlib.suppress(Damaged):
+            if entry := folder.entry(kind, key):
+                found.append((entry, folder.last_use(kind, key)))
+    return sorted(found, key=lambda each: each[1], reverse=True)
 
 
-def _pack(folder: Path, at: Path) -> None:
-    """A folder's plain files as a tar that depends on their names, bytes and executable bits alone.
+def verify_store(folder: StoreFolder) -> tuple[list[StoreEntry], list[str]]:
+    """Hashes all files of all entries: those that are whole, and what was wrong with the others, which are gone now."""
+    whole, damaged = list[StoreEntry](), list[str]()
+    for kind, key in folder.names():
+        try:
+            if entry := folder.check(kind, key):
+                whole.append(entry)
+        except Damaged as damage:
+            damaged.append(f"{kind} {key[:12]}: {damage}")
+            folder.remove(kind, key)
+    return whole, damaged
 
-    Raises:
-        OSError: something else than files and folders is in it, which `archives.unpack` would refuse.
+
+def prune_store(folder: StoreFolder, limit: int, *, dry: bool = False) -> tuple[list[tuple[StoreEntry, float]], int]:
+    """Removes what was not used for the longest time until no more than `limit` bytes are left; what is no entry too.
+
+    Dry, it removes nothing. Returns what went, as `list_entries` does, and the bytes that came free.
     """
-    with tarfile.open(at, "x:", format=tarfile.PAX_FORMAT) as tar:
-        for path in sorted(folder.rglob("*")):
-            if path.is_dir() and not path.is_symlink():
-                continue
-            info = tar.gettarinfo(path, path.relative_to(folder).as_posix())
-            if not info.isreg():
-                raise OSError(None, "neither a file nor a folder", str(path))
-            info.mode, info.mtime = 0o755 if info.mode & 0o100 else 0o644, 0
-            info.uid = info.gid = 0
-            info.uname = info.gname = ""
-            with path.open("rb") as file:
-                tar.addfile(info, file)
+    names, listed = folder.names(), list_entries(folder)
+    totals = itertools.accumulate(entry.size for entry, _ in listed)
+    fit = sum(1 for _ in itertools.takewhile(lambda total: total <= limit, totals))
+    kept = {(entry.kind, entry.key) for entry, _ in listed[:fit]}
+    freed = 0
+    for kind, key in names:
+        if (kind, key) not in kept:
+            freed += files.size(folder.root / kind / key)
+            if not dry:
+                folder.remove(kind, key)
+    if not dry:
+        folder.sweep()
+    return listed[fit:], freed

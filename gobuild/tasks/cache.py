@@ -15,7 +15,7 @@ from gobuild.core import files
 from gobuild.core.console import Console, amount
 from gobuild.core.errors import Busy
 from gobuild.core.printable import printable
-from gobuild.tasks.store import parse
+from gobuild.tasks.store import parse_size
 from gobuild.tasks.words import settings_of, with_settings
 
 KINDS = ("downloads", "git", "local", "sources", "toolchains", "wheels")
@@ -26,7 +26,7 @@ DAY = 24 * 60 * 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class CachedThing:
     """A thing in the cache.
 
     Attributes:
@@ -63,7 +63,7 @@ def listing(context: Context, **words: object) -> None:
 def prune(context: Context, *, keep: str = "", dry_run: bool = False, **words: object) -> None:
     """Removes from the cache what was not used for the longest time, until no more is left than --keep says."""
     settings, console = settings_of(context, words), Console()
-    limit, left = parse(keep), 0
+    limit, left = parse_size(keep), 0
     gone = []
     for each in entries(settings.cache):
         left += each.size
@@ -80,7 +80,7 @@ def prune(context: Context, *, keep: str = "", dry_run: bool = False, **words: o
     console.say(f"{len(gone)} entries {'would go' if dry_run else 'are gone'}, {freed}")
 
 
-def entries(cache: Path) -> list[Held]:
+def entries(cache: Path) -> list[CachedThing]:
     """What the cache holds, the last used first; a cache that is not there holds nothing."""
     found = []
     for kind in KINDS:
@@ -94,7 +94,7 @@ def entries(cache: Path) -> list[Held]:
             used = max(facts.st_atime, facts.st_mtime)
             with contextlib.suppress(OSError):  # looking is no use: the walk has changed a folder's time of access
                 os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns), follow_symlinks=False)
-            found.append(Held(kind=kind, path=path, beside=beside, size=size, used=used))
+            found.append(CachedThing(kind=kind, path=path, beside=beside, size=size, used=used))
     return sorted(found, key=lambda each: -each.used)
 
 
@@ -103,7 +103,7 @@ def _inside(folder: Path) -> Iterator[Path]:
         yield from folder.iterdir()
 
 
-def _removed(held: Held, console: Console) -> bool:
+def _removed(held: CachedThing, console: Console) -> bool:
     """Removes it, unless somebody is at work on it."""
     path = held.path
     try:

@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 
 from invoke.context import Context
 
-from gobuild import fetch
-from gobuild import store as keeping
+from gobuild import store as stores
 from gobuild.core.console import Console, amount
 from gobuild.core.errors import ConfigError, VerifyError
 from gobuild.core.printable import printable
@@ -15,6 +14,8 @@ from gobuild.tasks.words import settings_of, with_settings
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt]i?)?b?)", re.IGNORECASE)
+
+COLUMNS = ("kind", "key", "what", "size", "made", "used")
 
 NAMED = 6
 """What an error names; the lines above it have all."""
@@ -25,49 +26,48 @@ def listing(context: Context, **words: object) -> None:
     """Shows what the store holds, the last used first."""
     settings, console = settings_of(context, words), Console()
     folder = _folder(settings, console)
-    held = keeping.entries(folder)
-    console.table(f"in {folder.root}", ("kind", "key", "what", "size", "made", "used"), [_row(each) for each in held])
-    console.say(f"{len(held)} entries, {amount(keeping.size(held))}; what several of them share counts once")
+    listed = stores.list_entries(folder)
+    console.table(f"in {folder.root}", COLUMNS, [_row(*each) for each in listed])
+    console.say(f"{len(listed)} entries, {amount(sum(entry.size for entry, _ in listed))}")
 
 
 @with_settings
 def verify(context: Context, **words: object) -> None:
     """Hashes all that the store holds; what is damaged is removed, and the exit code is 8 then."""
     settings, console = settings_of(context, words), Console()
-    found = keeping.verify(_folder(settings, console), waiting=console.say)
-    for line in found.damaged:
+    whole, damaged = stores.verify_store(_folder(settings, console))
+    for line in damaged:
         console.warn(f"removed: {line}")
-    told = f"{found.entries} entries, {found.blobs} blobs, {amount(found.size)}"
-    if found.damaged:
-        shown = "\n  ".join(found.damaged[:NAMED])
+    files = sum(len(entry.files) for entry in whole)
+    summary = f"{len(whole)} entries, {files} files, {amount(sum(entry.size for entry in whole))}"
+    if damaged:
+        shown = "\n  ".join(damaged[:NAMED])
         raise VerifyError(
-            f"the store had {len(found.damaged)} damaged files, which are removed now ({told})\n  {shown}",
+            f"the store had {len(damaged)} damaged entries, which are removed now (left: {summary})\n  {shown}",
             "build again what was in them; damage that comes back is the disk's",
         )
-    console.say(f"{told}: all whole")
+    console.say(f"{summary}: all whole")
 
 
 @with_settings(help={"keep": "how much may stay: 20GB, 500MB, 0", "dry_run": "only show what would go"})
 def prune(context: Context, *, keep: str = "", dry_run: bool = False, **words: object) -> None:
     """Removes what was not used for the longest time, until no more is left than --keep says."""
     settings, console = settings_of(context, words), Console()
-    limit = parse(keep)
-    gone, freed = keeping.prune(_folder(settings, console), limit, dry=dry_run, waiting=console.say)
+    gone, freed = stores.prune_store(_folder(settings, console), parse_size(keep), dry=dry_run)
     if gone:
-        title = "would go" if dry_run else "gone"
-        console.table(title, ("kind", "key", "what", "size", "made", "used"), [_row(each) for each in gone])
+        console.table("would go" if dry_run else "gone", COLUMNS, [_row(*each) for each in gone])
     console.say(f"{len(gone)} entries {'would go' if dry_run else 'are gone'}, {amount(freed)}")
 
 
-def _folder(settings: Settings, console: Console) -> keeping.Folder:
+def _folder(settings: Settings, console: Console) -> stores.StoreFolder:
     """The local level; it need not be there yet."""
-    folder = fetch.store(settings, console.warn).folder
+    folder = stores.open_store(settings, console.warn).folder
     if folder.root.exists() and not folder.root.is_dir():
         raise ConfigError(f"{folder.root} is no folder", "--store with the folder of a store")
     return folder
 
 
-def parse(size: str) -> int:
+def parse_size(size: str) -> int:
     """Bytes: "20GB" (10^9 each), "1.5 GiB" (2^30 each), "500M", "0".
 
     Raises:
@@ -79,8 +79,7 @@ def parse(size: str) -> int:
     return int(float(match[1]) * UNITS[(match[2] or "").lower()])
 
 
-def _row(held: keeping.Held) -> tuple[str, ...]:
-    entry = held.entry
-    used = datetime.fromtimestamp(held.used, UTC).isoformat(sep=" ", timespec="minutes")
+def _row(entry: stores.StoreEntry, used: float) -> tuple[str, ...]:
     made = datetime.fromisoformat(entry.made).astimezone(UTC).isoformat(sep=" ", timespec="minutes")
-    return entry.kind, entry.key[:12], printable(entry.what), amount(entry.size), made[:16], used[:16]
+    last = datetime.fromtimestamp(used, UTC).isoformat(sep=" ", timespec="minutes")
+    return entry.kind, entry.key[:12], printable(entry.label), amount(entry.size), made[:16], last[:16]

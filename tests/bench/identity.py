@@ -31,6 +31,7 @@ from gobuild.core.settings import Settings
 from gobuild.pipeline.compilation import build_toolchain, fetch_source, patch_source
 from gobuild.pipeline.session import Run, Session, prepare
 from gobuild.pipeline.timing import Clock
+from gobuild.store import open_store
 
 PATCHED, UNPATCHED = "patched", "unpatched"
 
@@ -83,7 +84,7 @@ class Prover:
         words = WORDS[patches] | {"go": go, "target": target, "builder": builder}
         session = Session(settings=replace(self.base, work=folder, **words), console=self.console, run=self.run)  # type: ignore[arg-type]
         prepared, clock = prepare(session, delivered=False), Clock(self.console)
-        store = fetch.store(session.settings, self.console.warn)
+        store = open_store(session.settings, self.console.warn)
         try:
             with pipeline.cleanup_on_failure(prepared.plan, pipeline.ROOM):
                 run = Run(session=session, prepared=prepared, clock=clock, store=store)
