@@ -19,9 +19,9 @@ from needs import needs
 from gobuild.core.errors import PatchError
 from gobuild.core.model import State
 from gobuild.core.process import run
-from gobuild.patch import unified
-from gobuild.patch.plumbing import blob_name
+from gobuild.patch.diff import parse
 from gobuild.patch.tree import Tree
+from gobuild.patch.workbench.git_config import blob_name
 
 PACKAGES = (
     "runtime",
@@ -277,7 +277,7 @@ def ours(case: Case, folder: Path) -> tuple[str, str]:
     path.write_bytes(case.drifted)
     tree = Tree(folder)
     try:
-        change = unified.read(case.patch).apply(tree)
+        change = parse.read(case.patch).apply(tree)
     except PatchError as error:
         return "refused", error.reason
     if change.state is State.ALREADY_UPSTREAM:

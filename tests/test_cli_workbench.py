@@ -14,7 +14,7 @@ from workbench_fixtures import NUMBERS, changed, commit, diff, tree, two
 from gobuild.core import resources
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError, PatchError
-from gobuild.patch.workbench import Imported, Step
+from gobuild.patch.workbench.import_series import Imported, Step
 from gobuild.tasks import workbench
 
 TASKS = """\

@@ -8,7 +8,7 @@ from patch_fixtures import write
 from gobuild import patch
 from gobuild.core.errors import PatchError
 from gobuild.core.model import State
-from gobuild.patch.command import AddCommand
+from gobuild.patch.edits.add_command import AddCommand
 from gobuild.patch.tree import Tree
 
 OLD = {

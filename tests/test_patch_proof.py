@@ -14,7 +14,7 @@ from gobuild.core.errors import PatchError, ToolMissing
 from gobuild.core.model import Target
 from gobuild.core.process import run
 from gobuild.patch import Patch
-from gobuild.patch.hook import RemoveHook
+from gobuild.patch.edits.remove_hook import RemoveHook
 from gobuild.patch.proof import SHARED, prove, rebuilt
 
 TOOLS = f"pkg/tool/{Target.host().underscored}"

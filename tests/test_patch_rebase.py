@@ -23,11 +23,11 @@ from gobuild import patch as patching
 from gobuild.core.errors import PatchError
 from gobuild.core.model import GoVersion, Target
 from gobuild.patch import Series, load
-from gobuild.patch.export import export_series
-from gobuild.patch.export import write as write_export
-from gobuild.patch.normal import normal
-from gobuild.patch.repository import Repository
-from gobuild.patch.workbench import Plain
+from gobuild.patch.workbench.canonical import normal
+from gobuild.patch.workbench.export import export_series
+from gobuild.patch.workbench.export import write as write_export
+from gobuild.patch.workbench.import_series import Plain
+from gobuild.patch.workbench.repository import Repository
 
 pytestmark = pytest.mark.usefixtures("git_there")
 
@@ -169,7 +169,7 @@ def test_the_normal_form_is_that_of_the_stock_files(tmp_path: Path, folder: Path
     for one in repository.series():
         (line,) = [line for line in one.message.splitlines() if line.startswith("Gobuild-Patch: ")]
         patch = files[line.removeprefix("Gobuild-Patch: ")]
-        said = patching.letter.read(patch.description, patch.name)
+        said = patching.workbench.message.read(patch.description, patch.name)
         same += [patch.file] if normal(repository, one, said, None) == patch.operation.content else []
     assert {"runtime-gpu-guard.patch", "link-uuid-1.22.9.patch", "goenv-local.patch"} <= set(same)
 

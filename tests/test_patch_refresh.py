@@ -11,11 +11,11 @@ from workbench_fixtures import NUMBERS, bench, changed, commit, diff, export, gi
 from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.model import GoVersion
 from gobuild.patch import Series, load
-from gobuild.patch.entries import new_patch
-from gobuild.patch.export import write as write_export
-from gobuild.patch.plumbing import blob_name
-from gobuild.patch.refresh import Refreshed, refresh_patches
-from gobuild.patch.refresh import write as write_refreshed
+from gobuild.patch.workbench.entries import new_patch
+from gobuild.patch.workbench.export import write as write_export
+from gobuild.patch.workbench.git_config import blob_name
+from gobuild.patch.workbench.refresh import Refreshed, refresh_patches
+from gobuild.patch.workbench.refresh import write as write_refreshed
 
 LONGER = "first\n" * 7 + NUMBERS
 

@@ -24,8 +24,8 @@ from workbench_fixtures import (
 
 from gobuild.core.errors import ConfigError, PatchError
 from gobuild.patch import Series, load
-from gobuild.patch.export import export_series
-from gobuild.patch.export import write as write_export
+from gobuild.patch.workbench.export import export_series
+from gobuild.patch.workbench.export import write as write_export
 
 pytestmark = pytest.mark.usefixtures("git_there")
 
@@ -343,7 +343,7 @@ def test_without_git(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path\n"
         "from gobuild.core.errors import ToolMissing; from gobuild.core.model import GoVersion, Target\n"
-        "from gobuild.patch import load; from gobuild.patch.workbench import Plain, import_series\n"
+        "from gobuild.patch import load; from gobuild.patch.workbench.import_series import Plain, import_series\n"
         "plain = Plain(version=GoVersion.parse('1.22.10'), root=Path('go'))\n"
         "target = Target.parse('darwin/arm64')\n"
         "try: import_series(load(Path('p')), plain, Path('to'), target=target, profile='static')\n"

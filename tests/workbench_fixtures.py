@@ -11,8 +11,8 @@ from patch_fixtures import HOOK, write
 
 from gobuild.core.model import GoVersion, Target
 from gobuild.patch import Series, load
-from gobuild.patch.export import Exported, export_series
-from gobuild.patch.workbench import Imported, Plain, import_series
+from gobuild.patch.workbench.export import Exported, export_series
+from gobuild.patch.workbench.import_series import Imported, Plain, import_series
 
 MAC = Target(goos="darwin", goarch="arm64")
 

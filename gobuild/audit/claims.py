@@ -17,9 +17,9 @@ from gobuild.core.manifest import InnerManifest, structure
 from gobuild.core.model import State
 from gobuild.patch import Patch, Series
 from gobuild.patch.apply import outcome
-from gobuild.patch.command import LISTS, AddCommand
-from gobuild.patch.diff import Diff
-from gobuild.patch.hook import RemoveHook
+from gobuild.patch.diff.unified import Diff
+from gobuild.patch.edits.add_command import LISTS, AddCommand
+from gobuild.patch.edits.remove_hook import RemoveHook
 from gobuild.patch.tree import Tree
 
 

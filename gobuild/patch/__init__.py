@@ -1,9 +1,7 @@
-"""patch: a source becomes a patched source, with every patch of its series in it, or it stays as it was.
+"""patch: a source becomes a patched source, with every patch of its series in it and VERSION stamped.
 
-In: a `Source`, and the patches that `Series.select` chose for it. Out: a `PatchedSource` with one `Outcome` a patch,
-the tree changed on the disk, VERSION stamped. All patches are applied in memory first; if one fails, not a byte is
-written. No program is started: neither git nor patch need be there. What it does not do: fetch, build, or judge the
-binaries; that a framework is really gone is for verify to prove.
+All patches are applied in memory first; if one fails, not a byte is written. No program is started: neither git nor
+patch need be there.
 """
 
 from collections.abc import Sequence

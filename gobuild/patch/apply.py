@@ -1,11 +1,8 @@
-"""One patch on one tree: a `Patch` and a `Tree` come in, an `Outcome` goes out, the changes noted in the tree.
-
-Nothing is written to the disk. A patch that says it applied and changed nothing is an error, whatever its kind.
-"""
+"""One patch on one tree, in memory. A patch that says it applied and changed nothing is an error, whatever its kind."""
 
 from gobuild.core.errors import PatchError
 from gobuild.core.model import Outcome, State
-from gobuild.patch.conflict import Misfit
+from gobuild.patch.diff.conflict import Misfit
 from gobuild.patch.series import Patch
 from gobuild.patch.tree import Change, Tree
 

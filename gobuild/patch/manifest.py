@@ -1,8 +1,4 @@
-"""Reads a series: the patches of a folder, as its series.toml lists them, or as quilt's `series` does.
-
-In: a folder. Out: a `Series`, with every file it names read and checked, before any work begins. No source is looked
-at here, and nothing is written.
-"""
+"""Reads a series from its folder's series.toml, or from quilt's `series`: every file it names is read and checked."""
 
 import difflib
 import re
@@ -18,12 +14,12 @@ from gobuild.core import resources
 from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.model import PROFILES, Target
 from gobuild.patch import quilt
-from gobuild.patch.command import AddCommand
-from gobuild.patch.diff import Diff
-from gobuild.patch.hook import RemoveHook
-from gobuild.patch.place import own_file
+from gobuild.patch.diff.parse import read
+from gobuild.patch.diff.unified import Diff
+from gobuild.patch.edits.add_command import AddCommand
+from gobuild.patch.edits.remove_hook import RemoveHook
+from gobuild.patch.safe_read import own_file
 from gobuild.patch.series import Operation, Patch, Series
-from gobuild.patch.unified import read
 
 __all__ = ["MANIFEST", "Patch", "Series", "load"]
 

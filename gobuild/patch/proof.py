@@ -1,12 +1,9 @@
 """The proof that a patch works: its own Go test, run by the toolchain that it was applied to.
 
-In: a GOROOT that holds source and tools for this machine (a whole toolchain, or a patched source beside upstream's
-tools of the same release), and a patch whose manifest names a test. Out: a `Proof`. A test that passes with the patch
-is worth something only if it fails without it: prove both trees.
-
-What a patch changes in the runtime takes effect in the next program that is built. What it changes in the go command
-or in a tool does not, so these are built from the source first, with the tools that are there, and stand in a copy of
-the tree. The GOROOT itself is not changed, and nothing outside of the scratch folder is written.
+A test that passes with the patch is worth something only if it fails without it: prove both trees. What a patch changes
+in the runtime takes effect in the next program that is built. What it changes in the go command or in a tool does not,
+so these are built from the source first, with the tools that are there, and stand in a copy of the tree. The GOROOT
+itself is not changed.
 """
 
 import os
@@ -20,9 +17,9 @@ from gobuild.core import files, goenv
 from gobuild.core.errors import PatchError, ToolMissing
 from gobuild.core.model import Target
 from gobuild.core.process import Result, Runner
-from gobuild.patch.command import AddCommand
-from gobuild.patch.diff import Diff
-from gobuild.patch.hook import RemoveHook
+from gobuild.patch.diff.unified import Diff
+from gobuild.patch.edits.add_command import AddCommand
+from gobuild.patch.edits.remove_hook import RemoveHook
 from gobuild.patch.series import Patch
 
 COMMANDS = ("go", "gofmt")

@@ -1,18 +1,17 @@
-"""A plain quilt series as a series of ours: a folder with a file `series`, one patch a line, and -p1 diffs.
+"""Reads a plain quilt series: a folder with a file `series`, one patch a line, and -p1 diffs for every version.
 
-In: the folder. Out: a `Series` in which every patch is for every version. Quilt's own words for a line are a file name,
--pN and a comment behind # (quilt(1), "the series file"). What changes which patches apply (guards) or turns one round
-(-R) is refused, never passed over. Nothing is written.
+Quilt's own words for a line are a file name, -pN and a comment behind # (quilt(1), "the series file"). What changes
+which patches apply (guards) or turns one round (-R) is refused, never passed over.
 """
 
 import re
 from pathlib import Path
 
 from gobuild.core.errors import PatchError
-from gobuild.patch.diff import Diff
-from gobuild.patch.place import own_file
+from gobuild.patch.diff.parse import read
+from gobuild.patch.diff.unified import Diff
+from gobuild.patch.safe_read import own_file
 from gobuild.patch.series import Patch, Series
-from gobuild.patch.unified import read
 
 SERIES = "series"
 EVERY = ">=1"

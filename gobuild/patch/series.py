@@ -1,8 +1,4 @@
-"""What a series is: patches in their order, and which of them a build gets. Data alone; nothing is read here.
-
-In: patches, as `gobuild.patch.manifest` and `gobuild.patch.quilt` read them; a version, a target, a profile, and the
-names of the optional patches asked for. Out: the patches to apply, and those that have no variant for the version.
-"""
+"""What a series is: patches in their order, and which of them a build gets. Data alone; nothing is read here."""
 
 import difflib
 import hashlib
@@ -15,7 +11,7 @@ from packaging.specifiers import SpecifierSet
 
 from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.model import GoVersion, Outcome, State, Target
-from gobuild.patch.diff import Diff
+from gobuild.patch.diff.unified import Diff
 from gobuild.patch.tree import Change, Tree
 
 

@@ -1,8 +1,7 @@
-"""The state of every patch on every version: a series and sources come in, a `Matrix` goes out.
+"""The state of every patch of a series on every version of Go, found in memory.
 
-Each source is read, and patched in memory; nothing is written, and no program started. Patches build on one another as
-in a build. One that conflicts is left out for those behind it; an optional one that was not asked for is tried at its
-place, and taken back.
+Patches build on one another as in a build. One that conflicts is left out for those behind it; an optional one that
+was not asked for is tried at its place, and taken back.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,6 @@
 """A source tree under change: reads come from the disk, writes stay in memory until all of them are known.
 
-In: a GOROOT. Out: the same GOROOT with every change in it, or with none. Nothing outside the root is read or
-written, and no symbolic link below it is followed. It knows no patch.
+Nothing outside the root is read or written, and no symbolic link below it is followed.
 """
 
 import contextlib

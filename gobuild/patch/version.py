@@ -1,7 +1,4 @@
-"""The stamp: the version a patched toolchain gives itself, and the VERSION file that carries it.
-
-In: a release, a suffix, the patches. Out: "go1.22.10-gobuild.p3f9c2a1", and that as the first line of VERSION.
-"""
+"""The stamp: the version a patched toolchain gives itself, and the VERSION file that carries it."""
 
 import hashlib
 import json

@@ -16,10 +16,11 @@ from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.model import GoVersion
 from gobuild.core.settings import Settings
-from gobuild.patch import Series, entries, export, refresh
+from gobuild.patch import Series
 from gobuild.patch import series as load_series
-from gobuild.patch.record import Record
-from gobuild.patch.workbench import Imported, Plain, import_series
+from gobuild.patch.workbench import entries, export, refresh
+from gobuild.patch.workbench.import_record import Record
+from gobuild.patch.workbench.import_series import Imported, Plain, import_series
 from gobuild.pipeline import sources
 from gobuild.pipeline.session import Session
 from gobuild.tasks.words import settings_of, with_settings

@@ -254,7 +254,7 @@ def test_a_worker_with_another_gobuild_is_refused(toy: Toy, cluster: Cluster) ->
     other = toy.folder / "other"
     for name in ("gobuild", "patches", "templates"):
         shutil.copytree(CHECKOUT / name, other / name, ignore=shutil.ignore_patterns("__pycache__"))
-    with (other / "gobuild/patch/diff.py").open("a") as module:
+    with (other / "gobuild/patch/diff/unified.py").open("a") as module:
         module.write("# one more line\n")
     cluster.add("three", PYTHONPATH=str(other))
     _until(lambda: len(cluster.names()) == 3)

@@ -1,6 +1,6 @@
-"""New entries for a series, and a new patch to begin with: a name comes in, files of the series' folder are written.
+"""New entries for a series, and a new patch to begin with.
 
-series.toml is added to, at its end, and never rewritten: comments and order are its author's. No source is looked at.
+series.toml is added to, at its end, and never rewritten: comments and order are its author's.
 """
 
 import json
@@ -12,10 +12,12 @@ from pathlib import Path
 from gobuild.core import files
 from gobuild.core.errors import ConfigError, PatchError, disk_full_is_ours
 from gobuild.core.model import GoVersion
-from gobuild.patch import letter, quilt, unified
-from gobuild.patch.letter import Letter
+from gobuild.patch import quilt
+from gobuild.patch.diff import parse
 from gobuild.patch.manifest import MANIFEST, load
-from gobuild.patch.plumbing import ABBREVIATION, blob_name
+from gobuild.patch.workbench import message
+from gobuild.patch.workbench.git_config import ABBREVIATION, blob_name
+from gobuild.patch.workbench.message import Letter
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 """A patch's name, as series.toml takes it."""
@@ -107,7 +109,7 @@ def new_patch(folder: Path, name: str, *, version: GoVersion | None = None) -> t
     if name in taken or (folder / file).exists() or (folder / file).is_symlink():
         raise ConfigError(f"the series {folder} has a patch {name!r} already", "another name; or patches.import")
     content = _skeleton(name)
-    unified.read(content)
+    parse.read(content)
     plain = not (folder / MANIFEST).exists() and (folder / quilt.SERIES).exists()
     line = file if plain else entry(name, made_on=version, file=file, reason=f"TODO: why {name} exists")
     with disk_full_is_ours(f"writing to {folder}"):
@@ -135,7 +137,7 @@ def _skeleton(name: str) -> bytes:
         f"diff --git a/{path} b/{path}\nnew file mode 100644\nindex 000000000000..{blob}\n"
         f"--- /dev/null\n+++ b/{path}\n@@ -0,0 +1 @@\n+{note}"
     )
-    return (letter.heading(said, stat) + diff).encode()
+    return (message.heading(said, stat) + diff).encode()
 
 
 def _closed(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A file that a series names: its name comes in, its content goes out; nothing from outside of the series' folder."""
+"""Reads a file that a series names, and nothing from outside of the series' folder."""
 
 from pathlib import Path, PurePosixPath
 

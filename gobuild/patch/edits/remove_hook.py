@@ -1,9 +1,9 @@
 """remove-hook: takes an initialisation out of a Go package, with everything that only it needed.
 
-In: a `Tree` and the names in the manifest. Out: changes noted in the tree. Removing the call alone does not help: the
-linker writes a library's install name for its cgo_import_dynamic line, whether or not anything calls it (setCgoAttr in
-cmd/link/internal/ld/go.go). So declarations, assembly and directives go as well, until nothing more becomes unused;
-what something else uses stays. A denied framework that would stay is an error, never a success.
+Removing the call alone does not help: the linker writes a library's install name for its cgo_import_dynamic line,
+whether or not anything calls it (setCgoAttr in cmd/link/internal/ld/go.go). So declarations, assembly and directives go
+as well, until nothing more becomes unused; what something else uses stays. A denied framework that would stay is an
+error, never a success.
 """
 
 import json
@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, field
 
 from gobuild.core.errors import PatchError
 from gobuild.core.model import State
-from gobuild.patch import code
-from gobuild.patch.code import Code, Declaration, Package, Span, word_of
-from gobuild.patch.cut import cut, hollow, tidy
+from gobuild.patch.edits import go_symbols
+from gobuild.patch.edits.go_symbols import Code, Declaration, Package, Span, word_of
+from gobuild.patch.edits.source_edit import cut, hollow, tidy
 from gobuild.patch.tree import Change, Tree
 
 REVISION = 1
@@ -81,7 +81,7 @@ class RemoveHook:
             for path, text in package.texts.items()
             if path.endswith(".go")
             for name in self.functions
-            if re.search(rf"^func {name}\(", text, re.MULTILINE) and code.functions_of(text, [name])
+            if re.search(rf"^func {name}\(", text, re.MULTILINE) and go_symbols.functions_of(text, [name])
         ]
         if not found:
             raise PatchError(
@@ -108,7 +108,7 @@ class _Removal:
         for once in self.hook.once:
             for file in self.package.files(once):
                 if file.path.endswith(".go"):
-                    for function, span in code.calls(file.text, [once], self.hook.init, self.hook.functions):
+                    for function, span in go_symbols.calls(file.text, [once], self.hook.init, self.hook.functions):
                         self._mark(file, [span], f"{file.text[slice(*span)]} in {function}")
 
     def declarations(self) -> None:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gobuild.patch.conflict import Misfit, shown, sides
+from gobuild.patch.diff.conflict import Misfit, shown, sides
 
 REFRESH = "refresh the patch for this version, or narrow its `go` in series.toml"
 _MERGE = "patches.import --from VERSION, one that it applies to: then git merges it, and the result is looked at"

@@ -1,8 +1,8 @@
 """What a file of a Go package declares and uses, by symbol: Go source by its syntax tree, assembly by its lines.
 
-In: a file's text. Out: a `Code`. A symbol of the package is written "·name", as Go's assembler writes it
-(https://go.dev/doc/asm, "Symbols"); any other symbol, such as the libc_open of a cgo_import_dynamic line, is written
-bare. Where it is not certain that a name is meant, it counts as used. Nothing is changed here.
+A symbol of the package is written "·name", as Go's assembler writes it (https://go.dev/doc/asm, "Symbols"); any other
+symbol, such as the libc_open of a cgo_import_dynamic line, is written bare. Where it is not certain that a name is
+meant, it counts as used.
 """
 
 import re

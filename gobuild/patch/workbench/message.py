@@ -1,8 +1,6 @@
-"""A patch's prose and a commit's message, each made from the other; and the normal form of a .patch file.
+"""A patch's prose and a commit's message, each made from the other; and the heading of a .patch file.
 
-In: what stands in front of a diff, as git format-patch, quilt or a person writes it; or a commit's message. Out: a
-`Letter`, and from it a message or a heading. The trailer that carries a patch's name through every rebase is added and
-taken off here. No git is run, and no diff is read.
+The trailer that carries a patch's name through every rebase is added and taken off here.
 """
 
 import email

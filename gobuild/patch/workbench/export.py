@@ -1,9 +1,6 @@
-"""A workbench's commits as .patch files again: what says the same as before keeps every byte, the rest is made anew.
+"""A workbench's commits as .patch files: what says the same as before keeps every byte, the rest is made anew.
 
-In: a workbench and a series. Out: what to write, and what a person should do besides; `write` writes it. A file is
-kept as it is where it still does to its commit's parent what the commit does, and says what the commit says. What
-series.toml says (order, versions, reasons) is a person's word and stays; what it lacks is proposed. No commit is
-changed.
+What series.toml says (order, versions, reasons) is a person's word and stays; what it lacks is proposed.
 """
 
 from dataclasses import dataclass, replace
@@ -12,16 +9,18 @@ from pathlib import Path
 from gobuild.core import files
 from gobuild.core.errors import PatchError, disk_full_is_ours
 from gobuild.core.model import Target
-from gobuild.patch import letter, quilt, unified
-from gobuild.patch.diff import Diff
-from gobuild.patch.entries import NAME, add_entries, entry
-from gobuild.patch.letter import Letter, Trailers
+from gobuild.patch import quilt
+from gobuild.patch.diff import parse
+from gobuild.patch.diff.unified import Diff
 from gobuild.patch.manifest import MANIFEST
-from gobuild.patch.normal import checked, does, normal
-from gobuild.patch.place import own_file
-from gobuild.patch.record import Record
-from gobuild.patch.repository import Commit, Repository
+from gobuild.patch.safe_read import own_file
 from gobuild.patch.series import Patch, Series
+from gobuild.patch.workbench import message
+from gobuild.patch.workbench.canonical import checked, does, normal
+from gobuild.patch.workbench.entries import NAME, add_entries, entry
+from gobuild.patch.workbench.import_record import Record
+from gobuild.patch.workbench.message import Letter, Trailers
+from gobuild.patch.workbench.repository import Commit, Repository
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,13 +114,13 @@ class _Export:
 
     def take(self, commit: Commit) -> None:
         """Compares one commit with the patch that it is, or makes a patch of it."""
-        said, trailers = letter.parse_message(commit.message, author=commit.author, email=commit.email, date="")
+        said, trailers = message.parse_message(commit.message, author=commit.author, email=commit.email, date="")
         name = self._name(commit, said, trailers)
         self.seen[name] = commit
         patch = self.known.get(name)
         if trailers.kind == "edit" or (patch and patch.kind == "edit"):
             self._edit(commit, name, patch)
-        elif patch and letter.read(patch.description, name).said == said.said and does(self.repository, commit, patch):
+        elif patch and message.read(patch.description, name).said == said.said and does(self.repository, commit, patch):
             self.unchanged.append(name)
         else:
             self._anew(commit, name, patch, said)
@@ -130,28 +129,28 @@ class _Export:
         if len(trailers.names) > 1:
             raise PatchError(
                 f"{commit.short} is two patches: {' and '.join(trailers.names)}",
-                f"git commit --amend: leave one line {letter.NAME_TRAILER}",
+                f"git commit --amend: leave one line {message.NAME_TRAILER}",
             )
         name = trailers.names[0] if trailers.names else self._new_name(said)
         if not NAME.fullmatch(name):
             raise PatchError(
-                f"{commit.short} names the patch {name!r}", f"{letter.NAME_TRAILER}: lower-case words with hyphens"
+                f"{commit.short} names the patch {name!r}", f"{message.NAME_TRAILER}: lower-case words with hyphens"
             )
         if other := self.seen.get(name):
             raise PatchError(
                 f"{other.short} and {commit.short} are both the patch {name}",
-                f"squash them, or change one's line {letter.NAME_TRAILER}",
+                f"squash them, or change one's line {message.NAME_TRAILER}",
             )
         return name
 
     def _new_name(self, said: Letter) -> str:
         """A name for a commit without one: the same each time, and nobody else's."""
-        first, number = letter.name_of(said.subject), 1
+        first, number = message.name_of(said.subject), 1
         while True:
             name = first if number == 1 else f"{first}-{number}"
             prose = self._prose(name)
             free = name not in self.seen and name not in self.record.patches
-            if free and (prose is None or letter.read(prose, name).subject == said.subject):
+            if free and (prose is None or message.read(prose, name).subject == said.subject):
                 return name
             number += 1
 
@@ -163,7 +162,7 @@ class _Export:
         if not (self.series.folder / f"{name}.patch").exists():
             return None
         try:
-            return unified.read(own_file(self.series.folder, f"{name}.patch")).description
+            return parse.read(own_file(self.series.folder, f"{name}.patch")).description
         except PatchError:
             return ""
 
@@ -174,8 +173,8 @@ class _Export:
             return
         self.notes.append(
             f"the commit of {name}, a structural edit, is not what its entry in {MANIFEST} does: left out. Change the "
-            f"entry; or make a patch of it: git commit --amend, without the lines {letter.NAME_TRAILER} and "
-            f"{letter.KIND_TRAILER}"
+            f"entry; or make a patch of it: git commit --amend, without the lines {message.NAME_TRAILER} and "
+            f"{message.KIND_TRAILER}"
         )
 
     def _anew(self, commit: Commit, name: str, patch: Patch | None, said: Letter) -> None:
@@ -186,7 +185,7 @@ class _Export:
         old = patch.operation if patch and isinstance(patch.operation, Diff) else None
         if old and own:
             _refuse_p0(own, old)
-            said = replace(said, date=letter.read(old.description, name).date)
+            said = replace(said, date=message.read(old.description, name).date)
         content = normal(self.repository, commit, said, old)
         checked(self.repository, commit, name, said, content)
         file = own.file if own else self._file(name)
@@ -244,7 +243,7 @@ class _Export:
 def _refuse_p0(patch: Patch, diff: Diff) -> None:
     """Only -p1 diffs are written; the file `series` would go on saying -p0."""
     try:
-        same = [file.path for file in unified.read(diff.content, strip=1).files] == [file.path for file in diff.files]
+        same = [file.path for file in parse.read(diff.content, strip=1).files] == [file.path for file in diff.files]
     except PatchError:
         same = False
     if not same:

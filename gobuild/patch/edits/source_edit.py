@@ -1,7 +1,7 @@
 """Takes pieces out of Go or assembly source so that the rest stands as gofmt would have it.
 
-In: a text and the spans that go. Out: the new text. Whole lines go with the comment at their end; of two blank lines
-that meet, one goes; what was imported only for the pieces is no longer imported.
+Whole lines go with the comment at their end; of two blank lines that meet, one goes; what was imported only for the
+pieces is no longer imported.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from ast_grep_py import SgNode, SgRoot
 
-from gobuild.patch.code import Span
+from gobuild.patch.edits.go_symbols import Span
 
 _EMPTY_GROUP = re.compile(r"^(?:var|type|import) \(\s*\)\n", re.MULTILINE)
 _COLUMN = re.compile(r"(\t+)(\w+(?:, \w+)*)( +)(\S.*)")

@@ -1,8 +1,7 @@
 """Reads a .patch file: a unified diff, as `git format-patch` or `diff -u` writes it, through `unidiff`.
 
-In: the file's bytes; format-patch's prose before the diff is kept as its description. Out: a `Diff`. Refused here,
-before anything is done: renames, copies, modes, links, submodules, binary files, names that leave the source, and
-hunks that hold more lines than they say. Whether the diff fits a source is not looked at.
+Refused here, before anything is done: renames, copies, modes, links, submodules, binary files, names that leave the
+source, and hunks that hold more lines than they say.
 """
 
 import re
@@ -14,8 +13,8 @@ from unidiff.patch import Hunk as RawHunk
 from unidiff.patch import PatchedFile, PatchSet
 
 from gobuild.core.errors import PatchError
-from gobuild.patch.diff import Diff, FileDiff
-from gobuild.patch.position import Hunk
+from gobuild.patch.diff.position import Hunk
+from gobuild.patch.diff.unified import Diff, FileDiff
 
 NOWHERE = "/dev/null"
 """What a diff names in place of a file that is not there."""

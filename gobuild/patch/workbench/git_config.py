@@ -1,13 +1,10 @@
-"""How git is told to do the same everywhere: its options, a repository's configuration, the environment. Tables.
-
-In: the folders that the environment names. Out: what `gobuild.patch.repository` hands to git. No git is run here.
-"""
+"""How git is told to do the same everywhere: its options, a repository's configuration, the environment."""
 
 import hashlib
 import os
 from pathlib import Path
 
-from gobuild.patch.letter import AUTHOR, DATE
+from gobuild.patch.workbench.message import AUTHOR, DATE
 
 ABBREVIATION = 12
 """Digits of a blob's name in the normal form. git's own choice grows with the repository."""

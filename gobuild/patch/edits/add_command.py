@@ -1,8 +1,8 @@
 """add-command: gives a toolchain one more program of its own, which `go tool NAME` runs.
 
-In: a `Tree`, and a program's source below gobuild's templates/. Out: changes noted in the tree. The source goes to
-src/cmd/NAME, where make.bash builds it with all other programs and distpack packs it into pkg/tool, up to Go 1.24 by
-itself; from 1.25 on, cmd/dist and cmd/distpack each have a list of the tools that ship, and the name is added there.
+The source goes to src/cmd/NAME, where make.bash builds it with all other programs and distpack packs it into pkg/tool,
+up to Go 1.24 by itself; from 1.25 on, cmd/dist and cmd/distpack each have a list of the tools that ship, and the name
+is added there.
 """
 
 import hashlib

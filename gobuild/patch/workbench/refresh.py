@@ -13,17 +13,17 @@ from pathlib import Path
 from gobuild.core import files
 from gobuild.core.errors import PatchError, disk_full_is_ours
 from gobuild.core.model import State
-from gobuild.patch import unified
 from gobuild.patch.apply import outcome as apply
-from gobuild.patch.diff import Diff, FileDiff
-from gobuild.patch.plumbing import blob_name
+from gobuild.patch.diff import parse
+from gobuild.patch.diff.unified import Diff, FileDiff
 from gobuild.patch.series import Patch
 from gobuild.patch.tree import Tree
+from gobuild.patch.workbench.git_config import blob_name
 
 _HUNK = re.compile(r"@@ -(\d+)((?:,\d+)?) \+(\d+)((?:,\d+)?) @@")
 _INDEX = re.compile(r"index ([0-9a-f]+)\.\.([0-9a-f]+)")
 _START = re.compile(r"^(?:diff --git |--- [^\n]*\n\+\+\+ )", re.MULTILINE)
-"""Where a patch file's prose ends, as `gobuild.patch.unified` finds it."""
+"""Where a patch file's prose ends, as `gobuild.patch.diff.parse` finds it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +159,7 @@ def _check(patch: Patch, diff: Diff, content: bytes) -> None:
 
     for strip in (None, 1, 0):
         try:
-            if told(unified.read(content, strip=strip)) == told(diff):
+            if told(parse.read(content, strip=strip)) == told(diff):
                 return
         except PatchError:
             continue

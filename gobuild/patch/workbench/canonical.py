@@ -1,8 +1,7 @@
-"""A commit against a patch: whether the two do the same, and the patch file that says what the commit does.
+"""A commit against a patch: whether the two do the same, and the .patch file that says what the commit does.
 
-In: a `Repository`, one of its commits, a patch. Out: yes or no; or the bytes of a .patch file in the normal form: the
-heading of `gobuild.patch.letter`, git's diffstat, git's diff with three lines of context and blobs' names of twelve
-digits, files in git's order. Nothing is written but passing files within .git.
+Its form is fixed: the heading of `gobuild.patch.workbench.message`, git's diffstat, git's diff with blobs' names of
+twelve digits, files in git's order.
 """
 
 import re
@@ -13,13 +12,14 @@ from pathlib import Path
 
 from gobuild.core.errors import PatchError
 from gobuild.core.model import State
-from gobuild.patch import letter, unified
 from gobuild.patch.apply import trial
-from gobuild.patch.diff import Diff, FileDiff
-from gobuild.patch.letter import Letter
-from gobuild.patch.repository import Commit, Repository
+from gobuild.patch.diff import parse
+from gobuild.patch.diff.unified import Diff, FileDiff
 from gobuild.patch.series import Patch
 from gobuild.patch.tree import Tree
+from gobuild.patch.workbench import message
+from gobuild.patch.workbench.message import Letter
+from gobuild.patch.workbench.repository import Commit, Repository
 
 _SECTION = re.compile(rb"^diff --git ", re.MULTILINE)
 _FOOTER = re.compile(rb"\n-- \n\d+\.[^\n]*\n\s*\Z")
@@ -75,7 +75,7 @@ def normal(repository: Repository, commit: Commit, said: Letter, old: Diff | Non
                 mode, blob = changes[file.path]
                 if _leaves(file, root) == (_content(repository, blob),) and _mode(file) in ("", mode):
                     sections[file.path] = before[file.path]
-    return letter.heading(said, repository.stat(commit)).encode() + b"".join(sections.values())
+    return message.heading(said, repository.stat(commit)).encode() + b"".join(sections.values())
 
 
 def checked(repository: Repository, commit: Commit, name: str, said: Letter, content: bytes) -> None:
@@ -85,11 +85,11 @@ def checked(repository: Repository, commit: Commit, name: str, said: Letter, con
         PatchError: it would not do or say what the commit does and says.
     """
     try:
-        operation = unified.read(content)
+        operation = parse.read(content)
     except PatchError as error:
         raise PatchError(f"{commit.short} cannot be a patch: {error.reason}", error.hint) from error
     patch = Patch(folder=repository.folder, name=name, go=">=1", reason=said.subject, operation=operation)
-    if letter.read(patch.description, name).said != said.said:
+    if message.read(patch.description, name).said != said.said:
         raise PatchError(
             f"the message of {commit.short} would be read back as another one",
             "git commit --amend: no line of it is --- alone, or begins with diff --git",

@@ -1,4 +1,4 @@
-"""A scratch git repository: a folder in, commits made and read, patch text out. It knows no series and no patch.
+"""A scratch git repository: commits made and read, trees laid out, diffs written. It knows no series and no patch.
 
 Everything goes through GitPython, imported when it is first needed: gobuild runs without git. Whatever the user's
 machine has in the way of hooks, templates, aliases, attributes and configuration is off for what is done here; the
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from gobuild.core import archives, files
 from gobuild.core.errors import DiskFull, PatchError, ToolMissing
-from gobuild.patch.letter import AUTHOR, DATE
-from gobuild.patch.plumbing import ABBREVIATION, ATTRIBUTES, DIFF, OPTIONS, SETTINGS, environment
+from gobuild.patch.workbench.git_config import ABBREVIATION, ATTRIBUTES, DIFF, OPTIONS, SETTINGS, environment
+from gobuild.patch.workbench.message import AUTHOR, DATE
 
 if TYPE_CHECKING:
     import git

@@ -1,9 +1,7 @@
-"""A series as git commits on a version's plain source, to be worked on with git; `gobuild.patch.export` takes it back.
+"""A series as git commits on a version's plain source; `gobuild.patch.workbench.export` takes them back.
 
-In: a series, a folder with the version's source (only read), and for a three-way merge that of a version which the
-patches are known to apply to. Out: a repository with one commit a patch above the tag `base`, or one that stands in a
-rebase with conflict markers. Patches are applied as a build applies them, strictly; git merges only what does not
-apply so, and says of what it merged that it did. Nothing outside of the repository's folder is written.
+Patches are applied as a build applies them, strictly; git merges only what does not apply so, and the import says of
+which patches that is true. Nothing outside of the repository's folder is written.
 """
 
 from dataclasses import dataclass, replace
@@ -12,13 +10,13 @@ from pathlib import Path
 from gobuild.core import files
 from gobuild.core.errors import ConfigError, PatchError, disk_full_is_ours
 from gobuild.core.model import GoVersion, Outcome, State, Target
-from gobuild.patch import letter
 from gobuild.patch.apply import trial
-from gobuild.patch.diff import Diff
-from gobuild.patch.record import Record
-from gobuild.patch.repository import BASE, BRANCH, Commit, Repository
+from gobuild.patch.diff.unified import Diff
 from gobuild.patch.series import Patch, Series
 from gobuild.patch.tree import Tree
+from gobuild.patch.workbench import message
+from gobuild.patch.workbench.import_record import Record
+from gobuild.patch.workbench.repository import BASE, BRANCH, Commit, Repository
 
 MERGED = "merged"
 WAITING = "waiting"
@@ -144,7 +142,7 @@ def _merge(repository: Repository, draft: "_Draft") -> Imported:
 
 def names_of(commit: Commit) -> tuple[str, ...]:
     """The patches that a commit says it is."""
-    _, trailers = letter.parse_message(commit.message, author="", email="", date="")
+    _, trailers = message.parse_message(commit.message, author="", email="", date="")
     return trailers.names
 
 
@@ -176,18 +174,18 @@ class _Chain:
         modes = patch.operation.modes if isinstance(patch.operation, Diff) else {}
         for path in outcome.files:
             self.repository.put(path, self.tree.read(path), executable=modes.get(path))
-        said = letter.read(patch.description, patch.name) if diffs else edit_letter(patch, outcome.evidence)
+        said = message.read(patch.description, patch.name) if diffs else edit_letter(patch, outcome.evidence)
         self.head = self.repository.commit(
-            letter.message(said, patch.name, "" if diffs else "edit"),
+            message.message(said, patch.name, "" if diffs else "edit"),
             self.head,
             author=(said.author, said.email),
             date=said.git_date,
         )
 
 
-def edit_letter(patch: Patch, evidence: str) -> letter.Letter:
+def edit_letter(patch: Patch, evidence: str) -> message.Letter:
     """What the commit of a structural edit says."""
-    return letter.Letter(subject=f"{patch.name}: a structural edit", body=f"{patch.reason}\n\n{evidence}")
+    return message.Letter(subject=f"{patch.name}: a structural edit", body=f"{patch.reason}\n\n{evidence}")
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What a workbench remembers of its import. In: a folder. Out: a `Record`, and a small file within its .git."""
+"""What a workbench remembers of its import: a small file within its .git."""
 
 import json
 from dataclasses import asdict, dataclass

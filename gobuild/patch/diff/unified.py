@@ -1,18 +1,17 @@
 """A unified diff as data, applied strictly: every line of context must be there, exactly.
 
-In: a `Diff` (`gobuild.patch.unified` reads one) and a `Tree`. Out: changes noted in the tree. There is no fuzz, ever:
-with fuzz, several insertion points of Go's runtime are found in the wrong function, silently. A hunk may have moved,
-under the rules of `gobuild.patch.position`.
+There is no fuzz, ever: with fuzz, several insertion points of Go's runtime are found in the wrong function, silently.
+A hunk may have moved, under the rules of `gobuild.patch.diff.position`.
 """
 
 from dataclasses import dataclass
 
 from gobuild.core.errors import PatchError
 from gobuild.core.model import Conflict, State
-from gobuild.patch.conflict import Misfit
-from gobuild.patch.plumbing import blob_name
-from gobuild.patch.position import REFRESH, Hunk, Text, left_over, positions
+from gobuild.patch.diff.conflict import Misfit
+from gobuild.patch.diff.position import REFRESH, Hunk, Text, left_over, positions
 from gobuild.patch.tree import Change, Tree
+from gobuild.patch.workbench.git_config import blob_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

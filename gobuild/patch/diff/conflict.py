@@ -1,8 +1,4 @@
-"""Both sides of a hunk that does not fit: data for status, and a few lines of text for an error.
-
-In: the lines a hunk wants, and those that stand there. Out: a `Conflict`, and the `Misfit` that carries it. Whether a
-hunk fits is decided in `gobuild.patch.diff`.
-"""
+"""Both sides of a hunk that does not fit: data for status, and a few lines of text for an error."""
 
 from collections.abc import Sequence
 

@@ -1,0 +1,1 @@
+"""A series as commits in a git repository: imported, changed there with git, and exported to .patch files again."""
