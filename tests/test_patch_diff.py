@@ -397,27 +397,6 @@ def test_no_source(tmp_path: Path) -> None:
         patch(source(tmp_path / "nowhere"), (), stamp="go1.22.10-t1")
 
 
-def test_a_write_that_fails_half_way_takes_everything_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = tree(tmp_path / "go", a_go=GO, b_go=GO)
-    (root / "a.go").chmod(0o755)
-    before = snapshot(root)
-    real = Path.replace
-
-    def replace(self: Path, target: Path) -> Path:
-        if target.name == "b.go":
-            raise OSError(28, "No space left on device", str(target))
-        return real(self, target)
-
-    monkeypatch.setattr(Path, "replace", replace)
-    new = GO.replace("y()", "why()")
-    patches = series_of(tmp_path / "s", diff(GO, new) + diff(GO, new, "b.go") + named_new("sub/n.go"))
-    with pytest.raises(Exception, match="no space left"):
-        apply(root, patches)
-    monkeypatch.undo()
-    assert snapshot(root) == before
-    assert not (root / "sub").exists()
-
-
 def named_new(path: str) -> str:
     return f"--- /dev/null\n+++ b/{path}\n@@ -0,0 +1 @@\n+package n\n"
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from gobuild.core.errors import PatchError, disk_full_is_ours
+from gobuild.core import files
+from gobuild.core.errors import PatchError
 from gobuild.core.model import State
 
 
@@ -128,9 +129,9 @@ class Tree:
 
     def walk(self, folder: str, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
         """Every file below a folder whose name ends so, with its content as it stands now; links are passed over."""
-        for here, folders, files in os.walk(self.root / folder):
+        for here, folders, found in os.walk(self.root / folder):
             folders.sort()
-            for name in sorted(files):
+            for name in sorted(found):
                 place = Path(here) / name
                 if name.endswith(suffixes) and not place.is_symlink():
                     path = place.relative_to(self.root).as_posix()
@@ -139,75 +140,23 @@ class Tree:
                         yield path, content
 
     def commit(self) -> None:
-        """Writes every noted change.
-
-        The new contents are written beside the old files first; only when all of them are on the disk are they
-        renamed into place. A rename also leaves alone what a hard link elsewhere holds: a store, a cache.
+        """Writes every noted change, each file by a rename: what a hard link elsewhere holds (a cache) stays as it is.
 
         Raises:
-            DiskFull: there is no room; nothing is changed then.
-            PatchError: the tree cannot be written to; nothing is changed then.
+            OSError: there is no room, or no right to write. What was written until then stays.
         """
-        staged: dict[str, Path] = {}
-        before = {path: self._on_disk(path) for path in self._pending}
-        made: list[Path] = []
-        try:
-            with disk_full_is_ours(f"patching {self.root}"):
-                for path, pending in self._pending.items():
-                    if pending.content is not None:
-                        made += _make_folders(self._place(path).parent)
-                        staged[path] = self._stage(path, pending)
-                self._swap(staged, before)
-        except OSError as error:
-            raise PatchError(
-                f"the source cannot be changed: {error.strerror} ({error.filename})",
-                "make the source's folder writable, or choose another by --work",
-            ) from error
-        finally:
-            for temporary in staged.values():
-                temporary.unlink(missing_ok=True)
-            for folder in reversed(made):
-                with contextlib.suppress(OSError):  # not empty: it is in use, as it should be
-                    folder.rmdir()
+        for path, pending in self._pending.items():
+            place = self._place(path)
+            if pending.content is None:
+                place.unlink(missing_ok=True)
+                continue
+            mode = stat.S_IMODE(place.stat().st_mode) if place.is_file() else 0o644
+            if pending.executable is not None:
+                mode = mode | 0o111 if pending.executable else mode & ~0o111
+            with files.atomic_write(place) as temporary:
+                temporary.write_bytes(pending.content)
+                temporary.chmod(mode)
         self._pending.clear()
-
-    def _swap(self, staged: dict[str, Path], before: dict[str, tuple[bytes, int] | None]) -> None:
-        done: list[str] = []
-        try:
-            for path in self._pending:
-                place = self._place(path)
-                done.append(path)
-                if path in staged:
-                    staged[path].replace(place)
-                else:
-                    place.unlink(missing_ok=True)
-        except BaseException:
-            for path in done:
-                place, old = self._place(path), before[path]
-                with contextlib.suppress(OSError):
-                    place.unlink(missing_ok=True)
-                    if old is not None:
-                        place.write_bytes(old[0])
-                        place.chmod(old[1])
-            raise
-
-    def _on_disk(self, path: str) -> tuple[bytes, int] | None:
-        place = self._place(path)
-        return (place.read_bytes(), stat.S_IMODE(place.stat().st_mode)) if place.is_file() else None
-
-    def _stage(self, path: str, pending: _Pending) -> Path:
-        place = self._place(path)
-        temporary = place.with_name(f".{place.name}.{os.getpid()}.part")
-        mode = stat.S_IMODE(place.stat().st_mode) if place.is_file() else 0o644
-        if pending.executable is not None:
-            mode = mode | 0o111 if pending.executable else mode & ~0o111
-        try:
-            temporary.write_bytes(pending.content or b"")
-            temporary.chmod(mode)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        return temporary
 
     def _place(self, path: str, *, final_is_folder: bool = False) -> Path:
         parts = PurePosixPath(path).parts
@@ -232,13 +181,3 @@ class Tree:
     def _steps(self, parts: tuple[str, ...]) -> Iterator[tuple[Path, bool]]:
         for count in range(1, len(parts) + 1):
             yield self.root.joinpath(*parts[:count]), count == len(parts)
-
-
-def _make_folders(folder: Path) -> list[Path]:
-    missing = []
-    while not folder.exists():
-        missing.append(folder)
-        folder = folder.parent
-    for place in reversed(missing):
-        place.mkdir()
-    return missing[::-1]
