@@ -277,12 +277,12 @@ def ours(case: Case, folder: Path) -> tuple[str, str]:
     path.write_bytes(case.drifted)
     tree = Tree(folder)
     try:
-        change = parse.read(case.patch).apply(tree)
+        change = parse.parse_diff(case.patch).apply(tree)
     except PatchError as error:
         return "refused", error.reason
     if change.state is State.ALREADY_UPSTREAM:
         return ("upstream" if case.upstream else "wrong"), change.evidence
-    right = not case.upstream and case.right is not None and tree.read(case.path) == case.right
+    right = not case.upstream and case.right is not None and tree.read_file(case.path) == case.right
     return ("right" if right else "wrong"), change.evidence
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gobuild.core.model import GoVersion, Outcome, PatchedSource, Release, Source
-from gobuild.patch import Patch, load, patch
+from gobuild.patch import Patch, load_folder, patch
 
 HOOK = """
 [[patch]]
@@ -94,7 +94,7 @@ def series_of(folder: Path, *diffs: str | bytes, go: str = ">=1.21") -> tuple[Pa
     for number, diff in enumerate(diffs, 1):
         text += f'[[patch]]\nname = "p{number}"\ngo = "{go}"\nkind = "diff"\nfile = "p{number}.patch"\nreason = "r"\n'
         write(folder, {f"p{number}.patch": diff})
-    return load(write(folder, {"series.toml": text})).patches
+    return load_folder(write(folder, {"series.toml": text})).patches
 
 
 def apply(root: Path, patches: tuple[Patch, ...], stamp: str = "go1.22.10-t1") -> PatchedSource:
@@ -103,7 +103,7 @@ def apply(root: Path, patches: tuple[Patch, ...], stamp: str = "go1.22.10-t1") -
 
 def remove_hook(root: Path, folder: Path, manifest: str = HOOK) -> Outcome:
     """Applies an edit, and gives what became of it."""
-    (outcome,) = apply(root, load(write(folder, {"series.toml": manifest})).patches).outcomes
+    (outcome,) = apply(root, load_folder(write(folder, {"series.toml": manifest})).patches).outcomes
     return outcome
 
 

@@ -21,7 +21,7 @@ from gobuild.core import files, resources
 from gobuild.core.errors import CommandError, ConfigError
 from gobuild.core.model import Target
 from gobuild.core.process import Result, run
-from gobuild.patch import series
+from gobuild.patch import load_series
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 QUIET = {"others": 0.01, "stolen": 0.0}
@@ -143,7 +143,7 @@ def test_one_line_of_the_runtime_patch_is_changed_and_nothing_else(tmp_path: Pat
     assert changed == {
         f"osinit-trace-1.{minor}.patch": [(line.format(""), line.format("bench "))] for minor in (21, 25)
     }
-    assert len(series(str(tmp_path)).patches) == len(series("stock").patches)
+    assert len(load_series(str(tmp_path)).patches) == len(load_series("stock").patches)
 
 
 class Recorder:

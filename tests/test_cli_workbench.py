@@ -14,7 +14,7 @@ from workbench_fixtures import NUMBERS, changed, commit, diff, tree, two
 from gobuild.core import resources
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError, PatchError
-from gobuild.patch.workbench.import_series import Imported, Step
+from gobuild.patch.workbench.import_series import Imported, ImportStep
 from gobuild.tasks import workbench
 
 TASKS = """\
@@ -103,7 +103,7 @@ def test_a_conflict(project: Path) -> None:
 
 
 def test_an_import_that_stopped_ends_with_code_6_and_what_to_do(tmp_path: Path) -> None:
-    steps = (Step(name="first", kind="diff", state="conflict", evidence="e", commits=True),)
+    steps = (ImportStep(name="first", kind="diff", state="conflict", evidence="e", commits=True),)
     stopped = Imported(folder=tmp_path, steps=steps, stopped="first", conflicts=("src/one.txt",))
     console = Console(stream=io.StringIO())
     with pytest.raises(PatchError, match=r"in conflict: src/one\.txt\n.*git rebase --continue; then patches\.export"):

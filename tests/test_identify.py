@@ -21,8 +21,8 @@ from gobuild.patch import Series
 from gobuild.verify import build_information
 
 RELEASE = GoVersion.parse("1.22.10")
-NONE = patch.series("none")
-STOCK = patch.series("stock")
+NONE = patch.load_series("none")
+STOCK = patch.load_series("stock")
 
 
 def restamp(binary: Path, to: Path, stamp: str) -> Path:

@@ -314,7 +314,7 @@ def test_another_gobuild_another_start_and_a_patch_that_may_no_longer_be_built_d
     first = cached.keys(prepared, session.settings)
     assert cached.keys(prepared, replace(session.settings, bootstrap="")) != first
     assert cached.keys(prepared, replace(session.settings, bootstrap=str(bootstrap))) == first
-    mine = patch.series("stock").patches[0]
+    mine = patch.load_series("stock").patches[0]
     marked, unmarked = (replace(prepared, patches=(replace(mine, direct=each),)) for each in (True, False))
     assert cached.keys(marked, session.settings) != cached.keys(unmarked, session.settings)
     # A commit without another version number.

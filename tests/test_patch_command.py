@@ -69,7 +69,7 @@ def test_what_it_does_not_know_stays_as_it_is(tmp_path: Path, change: dict[str, 
 def test_its_digest_is_of_every_source() -> None:
     other = AddCommand(name="extra", sources=(ADD.sources[0], ("other.go", b"package other\n")))
     assert ADD.content != other.content
-    (stock,) = (each for each in patch.series("stock").patches if each.name == "gowrap")
+    (stock,) = (each for each in patch.load_series("stock").patches if each.name == "gowrap")
     assert isinstance(stock.operation, AddCommand)
     assert [name for name, _ in stock.operation.sources] == [
         *("main.go", "options.go", "system.go", "system_darwin.go", "system_linux.go"),
@@ -85,4 +85,4 @@ def test_only_programs_of_ours_can_be_named(tmp_path: Path) -> None:
     ):
         write(tmp_path, {"series.toml": entry + line})
         with pytest.raises(PatchError, match=said):
-            patch.series(str(tmp_path))
+            patch.load_series(str(tmp_path))

@@ -13,7 +13,7 @@ from gobuild.core.errors import PatchError
 from gobuild.core.model import State
 from gobuild.core.process import run
 from gobuild.patch import Patch, patch
-from gobuild.patch.tree import Change, Tree
+from gobuild.patch.tree import Tree, TreeChange
 
 GO = "package a\n\nfunc one() {\n\tx()\n}\n\nfunc two() {\n\ty()\n}\n\nfunc three() {\n\tz()\n}\n"
 VERSION = "go1.22.10\ntime 2024-11-27T20:27:20Z\n"
@@ -188,9 +188,9 @@ def test_a_patch_that_applies_and_changes_nothing_is_an_error(tmp_path: Path) ->
     class Idle:
         content = b"idle"
 
-        def apply(self, tree: Tree) -> Change:
-            tree.write("a.go", GO.encode())
-            return Change(state=State.APPLIED, evidence="done", files=("a.go",))
+        def apply(self, tree: Tree) -> TreeChange:
+            tree.write_file("a.go", GO.encode())
+            return TreeChange(state=State.APPLIED, evidence="done", files=("a.go",))
 
     root = tree(tmp_path / "go", a_go=GO)
     before = snapshot(root)

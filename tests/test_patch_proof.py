@@ -44,7 +44,7 @@ def one(folder: Path, *paths: str, test: str = "tests/x_test.go") -> Patch:
     series_of(folder, diff(*paths))
     manifest = (folder / "series.toml").read_text()
     write(folder, {"series.toml": manifest + (f'test = "{test}"\n' if test else "")})
-    return patch.load(folder).patches[0]
+    return patch.load_folder(folder).patches[0]
 
 
 def toy(root: Path, says: str = PASSES, **files: str) -> Path:
@@ -118,7 +118,7 @@ def test_what_is_built_again(tmp_path: Path, paths: list[str], programs: tuple[s
 
 def test_an_edit_of_a_command_is_built_again_too(tmp_path: Path) -> None:
     for folder, programs in (("src/runtime", ()), ("src/cmd/go", ("go",)), ("src/cmd/link/internal/ld", ("link",))):
-        series = patch.load(write(tmp_path, {"series.toml": HOOK.replace("src/runtime", folder)}))
+        series = patch.load_folder(write(tmp_path, {"series.toml": HOOK.replace("src/runtime", folder)}))
         assert rebuilt(series.patches[0]) == programs
 
 
@@ -137,7 +137,7 @@ def test_without_a_test_or_a_go_command_there_is_no_proof(tmp_path: Path) -> Non
 
 def test_every_stock_patch_has_a_test_and_its_variants_share_it(go_wheel: Path) -> None:
     tests: dict[str, set[Path | None]] = {}
-    for each in patch.series("stock").patches:
+    for each in patch.load_series("stock").patches:
         tests.setdefault(each.name, set()).add(each.test_file)
     files = [file for variants in tests.values() for file in variants if file]
     assert len(files) == len(tests) == len(set(files))
@@ -147,7 +147,7 @@ def test_every_stock_patch_has_a_test_and_its_variants_share_it(go_wheel: Path) 
 
 
 def test_the_frameworks_are_the_same_wherever_they_are_listed() -> None:
-    series = {each.name: each for each in patch.series("stock").patches}
+    series = {each.name: each for each in patch.load_series("stock").patches}
     hook = series["mfinal-metal-init"].operation
     assert isinstance(hook, RemoveHook)
     guard = re.findall(r'^\+\t"(\w+)": +true,$', series["runtime-gpu-guard"].operation.content.decode(), re.MULTILINE)

@@ -10,7 +10,7 @@ from patch_fixtures import apply, write
 from gobuild.core.errors import PatchError
 from gobuild.core.model import GoVersion, Target
 from gobuild.core.process import run
-from gobuild.patch import load
+from gobuild.patch import load_folder
 
 QUILTED = """\
 Description: makes a into b
@@ -51,7 +51,7 @@ def folder(root: Path, series: str = SERIES, **more: str) -> Path:
 
 
 def test_a_quilt_series_is_for_every_version(tmp_path: Path) -> None:
-    series = load(folder(tmp_path / "s"))
+    series = load_folder(folder(tmp_path / "s"))
     told = [(one.name, one.file, one.kind, one.reason) for one in series.patches]
     assert told == [
         ("first", "first.patch", "diff", "makes a into b"),
@@ -68,7 +68,7 @@ def test_a_quilt_series_is_for_every_version(tmp_path: Path) -> None:
 
 def test_it_applies(tmp_path: Path) -> None:
     root = write(tmp_path / "go", {"VERSION": "go1.22.10\n", "a": "a\n", "sub/c": "c\n", "g": "g\n"})
-    apply(root, load(folder(tmp_path / "s")).patches)
+    apply(root, load_folder(folder(tmp_path / "s")).patches)
     assert {name: (root / name).read_text() for name in ("a", "sub/c", "n")} == {"a": "B\n", "sub/c": "C\n", "n": "n\n"}
     assert not (root / "g").exists()
 
@@ -76,7 +76,7 @@ def test_it_applies(tmp_path: Path) -> None:
 def test_series_toml_comes_first(tmp_path: Path) -> None:
     toml = '[[patch]]\nname = "only"\ngo = ">=1.22"\nkind = "diff"\nfile = "bare.patch"\nreason = "r"\n'
     bare = "--- a/a\n+++ b/a\n@@ -1 +1 @@\n-b\n+B\n"
-    (only,) = load(folder(tmp_path, **{"series.toml": toml, "bare.patch": bare})).patches
+    (only,) = load_folder(folder(tmp_path, **{"series.toml": toml, "bare.patch": bare})).patches
     assert only.name == "only"
 
 
@@ -117,7 +117,7 @@ def test_what_is_refused(tmp_path: Path, series: str, says: str) -> None:
     root = folder(tmp_path / "s", series, **bad)
     (root / "link.patch").symlink_to(tmp_path / "outside.patch")
     with pytest.raises(PatchError) as caught:
-        load(root)
+        load_folder(root)
     assert says in caught.value.reason
     assert str(root / "series") in caught.value.reason
     assert caught.value.hint
@@ -142,7 +142,7 @@ def test_what_the_real_quilt_writes(tmp_path: Path, strip: str) -> None:
     call("refresh", "-p", strip)
     call("pop", "-a")
     assert "x = 1" in (root / "src/a.go").read_text()
-    apply(root, load(tmp_path / "s").patches)
+    apply(root, load_folder(tmp_path / "s").patches)
     assert "x = 2" in (root / "src/a.go").read_text()
     assert (root / "src/n.go").read_text() == "package a\n"
     assert not (root / "gone").exists()

@@ -22,11 +22,10 @@ from workbench_fixtures import (
 from gobuild import patch as patching
 from gobuild.core.errors import PatchError
 from gobuild.core.model import GoVersion, Target
-from gobuild.patch import Series, load
-from gobuild.patch.workbench.canonical import normal
-from gobuild.patch.workbench.export import export_series
-from gobuild.patch.workbench.export import write as write_export
-from gobuild.patch.workbench.import_series import Plain
+from gobuild.patch import Series, load_folder
+from gobuild.patch.workbench.canonical import canonical_patch
+from gobuild.patch.workbench.export import export_series, write_export
+from gobuild.patch.workbench.import_series import PlainSource
 from gobuild.patch.workbench.repository import Repository
 
 pytestmark = pytest.mark.usefixtures("git_there")
@@ -46,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 NEWER = NUMBERS.replace("line 4\n", "line 4, worded anew\n").replace("line 5\n", "line five\n")
 
 
-def conflicting(tmp_path: Path, folder: Path) -> tuple[Series, Plain]:
+def conflicting(tmp_path: Path, folder: Path) -> tuple[Series, PlainSource]:
     """A workbench that stands at a conflict in the first of three patches."""
     plain = tree(tmp_path / "new go", "1.23.9", {"src/one.txt": NEWER, "src/more.txt": "m\n"})
     known = tree(tmp_path / "go")
@@ -86,7 +85,7 @@ def test_a_conflict_opens_a_rebase(tmp_path: Path, folder: Path) -> None:
     assert "narrow the entry of first for go '>=1.21'" in beside.notes[0]
     write_export(found)
     assert "\nFixes\n#68678 as well.\n---\n" in (tmp_path / "p/first.patch").read_text()
-    apply(plain.root, load(tmp_path / "p").patches, "go1.23.9-t1")
+    apply(plain.root, load_folder(tmp_path / "p").patches, "go1.23.9-t1")
     assert (plain.root / "src/one.txt").read_text() == solved
     assert (plain.root / "src/two.txt").read_text() == changed(20)
 
@@ -137,8 +136,8 @@ def source_of(goroot: Path, into: Path) -> Path:
 
 def stock(folder: Path) -> Series:
     """A copy of the stock series."""
-    shutil.copytree(patching.series("stock").folder, folder)
-    return load(folder)
+    shutil.copytree(patching.load_series("stock").folder, folder)
+    return load_folder(folder)
 
 
 @pytest.mark.slow
@@ -149,7 +148,7 @@ def test_the_stock_series_and_back(
     root = source_of(get_goroot(version, Target.host()), tmp_path / "go")
     patches = stock(tmp_path / "p")
     before = snapshot(tmp_path / "p")
-    done = bench(Plain(version=GoVersion.parse(version), root=root), patches, folder)
+    done = bench(PlainSource(version=GoVersion.parse(version), root=root), patches, folder)
     made = [step.name for step in done.steps if step.commits]
     assert {"runtime-gpu-guard", "goenv-local"} <= set(made)
     found = export(folder, patches)
@@ -162,22 +161,22 @@ def test_the_stock_series_and_back(
 def test_the_normal_form_is_that_of_the_stock_files(tmp_path: Path, folder: Path, go_wheel: Path) -> None:
     """Not kept, but made anew: the bytes of a stock file are what export writes for its commit."""
     patches = stock(tmp_path / "p")
-    bench(Plain(version=GoVersion.parse("1.22.10"), root=source_of(go_wheel, tmp_path / "go")), patches, folder)
+    bench(PlainSource(version=GoVersion.parse("1.22.10"), root=source_of(go_wheel, tmp_path / "go")), patches, folder)
     repository = Repository.at(folder)
     files = {patch.name: patch for patch in patches.candidates(GoVersion.parse("1.22.10"), MAC, "static")}
     same = []
-    for one in repository.series():
+    for one in repository.commits_above_base():
         (line,) = [line for line in one.message.splitlines() if line.startswith("Gobuild-Patch: ")]
         patch = files[line.removeprefix("Gobuild-Patch: ")]
-        said = patching.workbench.message.read(patch.description, patch.name)
-        same += [patch.file] if normal(repository, one, said, None) == patch.operation.content else []
+        said = patching.workbench.message.parse_prose(patch.description, patch.name)
+        same += [patch.file] if canonical_patch(repository, one, said, None) == patch.operation.content else []
     assert {"runtime-gpu-guard.patch", "link-uuid-1.22.9.patch", "goenv-local.patch"} <= set(same)
 
 
 @pytest.mark.slow
 def test_a_real_conflict(tmp_path: Path, folder: Path, go_wheel: Path) -> None:
     """Somebody's next release of Go changes a line that link-uuid stands on."""
-    known = Plain(version=GoVersion.parse("1.22.10"), root=source_of(go_wheel, tmp_path / "go"))
+    known = PlainSource(version=GoVersion.parse("1.22.10"), root=source_of(go_wheel, tmp_path / "go"))
     root = source_of(go_wheel, tmp_path / "next")
     file = root / "src/cmd/link/internal/ld/main.go"
     text = file.read_text()
@@ -185,7 +184,7 @@ def test_a_real_conflict(tmp_path: Path, folder: Path, go_wheel: Path) -> None:
     assert text.count('if *flagHostBuildid != "" {') == 1
     file.write_text(text.replace('if *flagHostBuildid != "" {', "if len(*flagHostBuildid) > 0 {"))
     patches = stock(tmp_path / "p")
-    done = bench(Plain(version=GoVersion.parse("1.22.99"), root=root), patches, folder, known)
+    done = bench(PlainSource(version=GoVersion.parse("1.22.99"), root=root), patches, folder, known)
     assert (done.stopped, done.conflicts) == ("link-uuid", ("src/cmd/link/internal/ld/main.go",))
     marked = (folder / "src/cmd/link/internal/ld/main.go").read_text()
     start, end = marked.index("<<<<<<<"), marked.index("\n", marked.index(">>>>>>>")) + 1
@@ -198,6 +197,6 @@ def test_a_real_conflict(tmp_path: Path, folder: Path, go_wheel: Path) -> None:
     assert [name for name, _ in found.texts] == ["link-uuid-1.22.9.patch"]
     assert (found.dropped, found.entries) == ((), ())
     write_export(found)
-    again = load(tmp_path / "p").candidates(GoVersion.parse("1.22.99"), MAC, "static")
+    again = load_folder(tmp_path / "p").candidates(GoVersion.parse("1.22.99"), MAC, "static")
     apply(root, again, "go1.22.99-t1")
     assert 'ctxt.IsDarwin() {\n\t\t*flagHostBuildid = "gobuildid"\n\t}\n\tif len(' in file.read_text()

@@ -10,9 +10,9 @@ from workbench_fixtures import NUMBERS, bench, changed, commit, diff, export, gi
 
 from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.model import GoVersion
-from gobuild.patch import Series, load
+from gobuild.patch import Series, load_folder
 from gobuild.patch.workbench.entries import new_patch
-from gobuild.patch.workbench.export import write as write_export
+from gobuild.patch.workbench.export import write_export
 from gobuild.patch.workbench.git_config import blob_name
 from gobuild.patch.workbench.refresh import Refreshed, refresh_patches
 from gobuild.patch.workbench.refresh import write as write_refreshed
@@ -40,9 +40,9 @@ def test_a_diff_that_moved_is_anchored_where_it_is(tmp_path: Path) -> None:
     names = [blob_name(content.encode())[:12] for content in (LONGER, "first\n" * 7 + grown)]
     wanted = wanted.replace("index 0123456789ab..ba9876543210", f"index {'..'.join(names)}", 1)
     assert (tmp_path / "p/one.patch").read_text() == wanted
-    (again,) = refresh(load(tmp_path / "p"), plain.root)
+    (again,) = refresh(load_folder(tmp_path / "p"), plain.root)
     assert (again.said, again.content) == ("applies where it says", None)
-    said = apply(plain.root, load(tmp_path / "p").patches).outcomes[0].evidence
+    said = apply(plain.root, load_folder(tmp_path / "p").patches).outcomes[0].evidence
     assert "moved" not in said
     assert blob_name((plain.root / "src/one.txt").read_bytes())[:12] == names[1]
 
@@ -93,7 +93,7 @@ def test_a_quilt_series_is_refreshed_as_it_is(tmp_path: Path) -> None:
     zero = zero[zero.index("--- ") :]
     write(tmp_path / "q", {"series": "zero.patch -p0\n", "zero.patch": zero})
     plain = tree(tmp_path / "go", files={"src/one.txt": LONGER})
-    refresh(load(tmp_path / "q"), plain.root)
+    refresh(load_folder(tmp_path / "q"), plain.root)
     assert (tmp_path / "q/zero.patch").read_text() == zero.replace("-6,7 +6,7", "-13,7 +13,7")
 
 
@@ -121,7 +121,7 @@ def test_a_patch_that_deletes(tmp_path: Path) -> None:
 def test_a_new_patch_in_a_new_series(tmp_path: Path) -> None:
     made = new_patch(tmp_path / "our series", "bigger-stacks", version=GoVersion.parse("1.22.10"))
     assert made == (tmp_path / "our series/bigger-stacks.patch", tmp_path / "our series/series.toml")
-    (only,) = load(tmp_path / "our series").patches
+    (only,) = load_folder(tmp_path / "our series").patches
     assert (only.name, only.go, only.reason) == ("bigger-stacks", ">=1.22.10,<1.23", "TODO: why bigger-stacks exists")
     assert (tmp_path / "our series/.gitattributes").read_text() == "*.patch -text\n"
     plain = tree(tmp_path / "go")
@@ -142,13 +142,13 @@ def test_a_new_patch_is_begun_changed_and_exported(tmp_path: Path) -> None:
     text = (tmp_path / "p/series.toml").read_text()
     assert text.startswith(before)
     assert 'go = ">=1.21"\n' in text[len(before) :]
-    bench(tree(tmp_path / "go"), load(tmp_path / "p"), tmp_path / "to")
+    bench(tree(tmp_path / "go"), load_folder(tmp_path / "p"), tmp_path / "to")
     assert export(tmp_path / "to", patches).unchanged == ("one", "mine")
     (tmp_path / "to/misc/gobuild/mine.txt").unlink()
     write(tmp_path / "to", {"src/two.txt": changed(1)})
     commit(tmp_path / "to")
     write_export(export(tmp_path / "to", patches))
-    assert load(tmp_path / "p").patches[1].operation.content.count(b"\n+") == 2  # "+++ b/..." and the line
+    assert load_folder(tmp_path / "p").patches[1].operation.content.count(b"\n+") == 2  # "+++ b/..." and the line
 
 
 def test_names_that_cannot_be_new(tmp_path: Path) -> None:
@@ -169,4 +169,4 @@ def test_a_new_patch_in_a_quilt_series(tmp_path: Path) -> None:
     write(tmp_path / "q", {"series": "one.patch", "one.patch": diff("src/one.txt", NUMBERS, changed(5))})
     new_patch(tmp_path / "q", "two")
     assert (tmp_path / "q/series").read_text() == "one.patch\ntwo.patch\n"
-    assert [patch.name for patch in load(tmp_path / "q").patches] == ["one", "two"]
+    assert [patch.name for patch in load_folder(tmp_path / "q").patches] == ["one", "two"]

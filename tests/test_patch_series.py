@@ -10,7 +10,7 @@ from gobuild import patch
 from gobuild.core import resources
 from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.model import PROFILES, TARGETS, GoVersion, State, Target
-from gobuild.patch import load, stamp
+from gobuild.patch import load_folder, stamp
 
 DIFF = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"
 ENTRY = '[[patch]]\nname = "p"\ngo = ">=1.21"\nkind = "diff"\nfile = "p.patch"\nreason = "r"\n'
@@ -27,7 +27,7 @@ def version(text: str) -> GoVersion:
 def refusal(folder: Path, text: str | bytes) -> PatchError:
     write(folder, {"series.toml": text, "p.patch": DIFF})
     with pytest.raises(PatchError) as caught:
-        load(folder)
+        load_folder(folder)
     assert caught.value.hint
     assert "series.toml" in caught.value.reason
     return caught.value
@@ -100,7 +100,7 @@ def test_crlf_and_a_patch_that_is_cut_off(tmp_path: Path) -> None:
     ):
         write(tmp_path, {"series.toml": ENTRY, "p.patch": diff})
         with pytest.raises(PatchError) as caught:
-            load(tmp_path)
+            load_folder(tmp_path)
         assert says in caught.value.reason
         assert "series.toml line 5" in caught.value.reason
 
@@ -111,7 +111,7 @@ def test_optional_patches_are_there_only_if_asked_for(tmp_path: Path) -> None:
         + ENTRY.replace('"p"', '"deep-trace"') + "optional = true\n"
         + ENTRY.replace('"p"', '"guard"').replace(">=1.21", ">=1.24") + "optional = true\n"
     )  # fmt: skip
-    series = load(write(tmp_path, {"series.toml": text, "p.patch": DIFF}))
+    series = load_folder(write(tmp_path, {"series.toml": text, "p.patch": DIFF}))
 
     def names(*extra: str, go: str = "1.24.1") -> list[str]:
         return [one.name for one in series.select(version(go), MAC, "static", extra)]
@@ -134,14 +134,14 @@ def test_optional_patches_are_there_only_if_asked_for(tmp_path: Path) -> None:
     assert unfit.value.reason == "the patch 'guard' is not for 1.22.10 darwin/arm64, profile static"
     assert "it is for >=1.24" in unfit.value.hint
     with pytest.raises(ConfigError, match="no optional patch 'guard' in the series none"):
-        patch.series("none").select(version("1.24.1"), MAC, "static", ["guard"])
+        patch.load_series("none").select(version("1.24.1"), MAC, "static", ["guard"])
 
 
 def test_a_test_is_found_and_changes_no_digest(tmp_path: Path) -> None:
     files = {"p.patch": DIFF, "tests/p_test.go": "package p\n"}
     tested = ENTRY + 'test = "tests/p_test.go"\noptional = true\n'
-    (with_test,) = load(write(tmp_path / "a", {"series.toml": tested, **files})).patches
-    (without,) = load(write(tmp_path / "b", {"series.toml": ENTRY, **files})).patches
+    (with_test,) = load_folder(write(tmp_path / "a", {"series.toml": tested, **files})).patches
+    (without,) = load_folder(write(tmp_path / "b", {"series.toml": ENTRY, **files})).patches
     assert with_test.test_file == tmp_path / "a/tests/p_test.go"
     assert without.test_file is None
     assert with_test.sha256 == without.sha256
@@ -149,9 +149,9 @@ def test_a_test_is_found_and_changes_no_digest(tmp_path: Path) -> None:
 
 
 def test_a_series_extends_the_stock_one_and_replaces_by_name(tmp_path: Path) -> None:
-    stock = patch.series("stock").patches
+    stock = patch.load_series("stock").patches
     text = 'extends = "stock"\n' + ENTRY + ENTRY.replace('"p"', '"link-uuid"')
-    series = load(write(tmp_path, {"series.toml": text, "p.patch": DIFF}))
+    series = load_folder(write(tmp_path, {"series.toml": text, "p.patch": DIFF}))
     own = series.patches[-2:]
     assert [one.name for one in own] == ["p", "link-uuid"]
     assert {one.folder for one in own} == {tmp_path}
@@ -159,14 +159,14 @@ def test_a_series_extends_the_stock_one_and_replaces_by_name(tmp_path: Path) -> 
     chosen = series.select(version("1.27.3"), MAC, "static")
     assert [one.name for one in chosen] == ["mfinal-metal-init", "runtime-gpu-guard", "goenv-local", "p", "link-uuid"]
     (tmp_path / "series.toml").write_text('extends = "stock"\n')
-    assert load(tmp_path).patches == stock
+    assert load_folder(tmp_path).patches == stock
 
 
 def test_the_stock_series_cannot_extend_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, {"series.toml": 'extends = "stock"\n' + ENTRY, "p.patch": DIFF})
     monkeypatch.setattr(resources, "folder", lambda name: tmp_path)
     with pytest.raises(PatchError, match="the stock series cannot extend itself"):
-        patch.series("stock")
+        patch.load_series("stock")
 
 
 def test_a_patch_without_a_variant_for_the_version_is_told_of(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_a_patch_without_a_variant_for_the_version_is_told_of(tmp_path: Path) ->
         + ENTRY.replace('"p"', '"b"').replace(">=1.21", "<1.22") + 'targets = ["darwin/arm64"]\n'
         + ENTRY
     )  # fmt: skip
-    series = load(write(tmp_path, {"series.toml": text, "p.patch": DIFF}))
+    series = load_folder(write(tmp_path, {"series.toml": text, "p.patch": DIFF}))
     first, second = series.absent(version("1.23.1"))
     assert (first.name, first.state, first.sha256) == ("a", State.NOT_FOR_THIS_VERSION, "")
     assert first.evidence == "no variant is for this version: it is for >=1.21,<1.23; may go: 1.23"
@@ -190,7 +190,7 @@ def test_what_is_not_for_this_version_is_an_outcome_and_changes_no_stamp(tmp_pat
     release, made = version("1.22.10"), []
     for name in ("a", "b"):
         root = write(tmp_path / f"go-{name}", {"VERSION": "go1.22.10\n", "x": "a\n"})
-        series = load(tmp_path / name)
+        series = load_folder(tmp_path / name)
         patches = series.select(release, MAC, "static")
         stamped = stamp(release, suffix="acme1.{id}", identity="", patches=patches, profile=PROFILES["static"])
         absent = series.absent(release)
@@ -206,16 +206,16 @@ def test_what_is_not_for_this_version_is_an_outcome_and_changes_no_stamp(tmp_pat
 
 def test_no_series(tmp_path: Path) -> None:
     with pytest.raises(PatchError, match="there is no series at"):
-        load(tmp_path)
+        load_folder(tmp_path)
     with pytest.raises(PatchError, match="there is no series at"):
-        patch.series(str(tmp_path / "nowhere"))
+        patch.load_series(str(tmp_path / "nowhere"))
 
 
 def test_which_series_the_setting_names(tmp_path: Path) -> None:
-    assert patch.series("none").select(version("1.22.10"), MAC, "static") == ()
-    assert patch.series("stock").folder == resources.folder("patches")
+    assert patch.load_series("none").select(version("1.22.10"), MAC, "static") == ()
+    assert patch.load_series("stock").folder == resources.folder("patches")
     write(tmp_path, {"series.toml": ENTRY, "p.patch": DIFF})
-    (one,) = patch.series(str(tmp_path)).patches
+    (one,) = patch.load_series(str(tmp_path)).patches
     assert (one.name, one.file, one.reason, one.until) == ("p", "p.patch", "r", "")
 
 
@@ -226,7 +226,7 @@ def test_select_by_version_target_and_profile(tmp_path: Path) -> None:
         + ENTRY.replace('"p"', '"c"') + 'profiles = ["upstream"]\n'
         + ENTRY.replace('"p"', '"a"').replace(">=1.21", ">=1.23")
     )  # fmt: skip
-    series = load(write(tmp_path, {"series.toml": text, "p.patch": DIFF}))
+    series = load_folder(write(tmp_path, {"series.toml": text, "p.patch": DIFF}))
 
     def names(go: str, target: Target = MAC, profile: str = "static") -> str:
         return "".join(one.name for one in series.select(version(go), target, profile))
@@ -240,7 +240,7 @@ def test_select_by_version_target_and_profile(tmp_path: Path) -> None:
 
 def test_variants_may_not_overlap(tmp_path: Path) -> None:
     text = ENTRY + ENTRY.replace(">=1.21", ">=1.23") + 'until = "x"\n'
-    series = load(write(tmp_path, {"series.toml": text, "p.patch": DIFF}))
+    series = load_folder(write(tmp_path, {"series.toml": text, "p.patch": DIFF}))
     assert len(series.select(version("1.22.10"), MAC, "static")) == 1
     with pytest.raises(
         PatchError, match=r"two patches 'p' for 1\.23\.2 darwin/arm64: go = '>=1\.21' and go = '>=1\.23'"
@@ -270,7 +270,7 @@ def test_the_stamp_changes_with_words_and_the_patchs_digest_does_not(tmp_path: P
     """The reason stands in the toolchain's own manifest, and no two archives of one name may differ."""
     write(tmp_path / "a", {"series.toml": ENTRY, "p.patch": DIFF})
     write(tmp_path / "b", {"series.toml": ENTRY.replace('"r"', '"another reason"'), "p.patch": DIFF})
-    first, second = load(tmp_path / "a").patches, load(tmp_path / "b").patches
+    first, second = load_folder(tmp_path / "a").patches, load_folder(tmp_path / "b").patches
     assert first[0].sha256 == second[0].sha256
     made = {
         stamp(version("1.22.10"), suffix="x.{id}", identity="", patches=each, profile=PROFILES["static"])
@@ -285,7 +285,7 @@ def test_stamps_without_a_digest(suffix: str, name: str) -> None:
 
 
 def test_the_stock_series_never_overlaps() -> None:
-    series = patch.series("stock")
+    series = patch.load_series("stock")
     releases = [f"1.{minor}.{number}" for minor in range(21, 29) for number in range(16)] + ["1.28rc1", "1.29beta1"]
     for release in releases:
         for target in TARGETS:

@@ -12,7 +12,7 @@ from patch_fixtures import HOOK, apply, snapshot, write
 from gobuild import patch
 from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.model import GoVersion, State, Target
-from gobuild.patch import Matrix, load, status
+from gobuild.patch import Matrix, load_folder, status
 from gobuild.tasks.show import CELLS, matrix_page
 
 LINUX = Target(goos="linux", goarch="amd64")
@@ -55,7 +55,9 @@ def test_all_five_states_and_nothing_is_written(tmp_path: Path) -> None:
     )
     text = HOOK + entry("it") + entry("late", ">=1.22,<1.23", 'until = "1.23 has it"\n')
     late = "--- /dev/null\n+++ b/n.go\n@@ -0,0 +1 @@\n+package a\n"
-    series = load(write(tmp_path / "s", {"series.toml": text, "it.patch": change("old", "new"), "late.patch": late}))
+    series = load_folder(
+        write(tmp_path / "s", {"series.toml": text, "it.patch": change("old", "new"), "late.patch": late})
+    )
     before = snapshot(tmp_path / "go")
     matrix = status(series, sources)
     assert states(matrix) == {
@@ -76,7 +78,7 @@ def test_all_five_states_and_nothing_is_written(tmp_path: Path) -> None:
 
 def test_a_build_stops_with_the_words_that_status_shows(tmp_path: Path) -> None:
     sources = trees(tmp_path / "go", v1_22_1={"a.go": go("other")})
-    series = load(write(tmp_path / "s", {"series.toml": entry("it"), "it.patch": change("old", "new")}))
+    series = load_folder(write(tmp_path / "s", {"series.toml": entry("it"), "it.patch": change("old", "new")}))
     shown = status(series, sources).rows[0].outcomes[0].evidence
     with pytest.raises(PatchError) as caught:
         apply(tmp_path / "go/v1_22_1", series.patches)
@@ -93,7 +95,7 @@ def test_patches_build_on_one_another_and_a_conflict_is_left_out(tmp_path: Path)
         "bad.patch": change("old", "bad"),
         "two.patch": change("new", "newer"),
     }
-    matrix = status(load(write(tmp_path / "s", files)), sources)
+    matrix = status(load_folder(write(tmp_path / "s", files)), sources)
     assert states(matrix) == {"one": [State.APPLIED], "bad": [State.CONFLICT], "two": [State.APPLIED]}
 
 
@@ -104,7 +106,7 @@ def test_an_optional_patch_is_tried_and_taken_back_unless_asked_for(tmp_path: Pa
         "opt.patch": change("old", "new"),
         "plain.patch": change("old", "newer"),
     }
-    series = load(write(tmp_path / "s", files))
+    series = load_folder(write(tmp_path / "s", files))
     assert states(status(series, sources)) == {"opt": [State.APPLIED], "plain": [State.APPLIED]}
     assert states(status(series, sources, extra=["opt"])) == {"opt": [State.APPLIED], "plain": [State.CONFLICT]}
     with pytest.raises(ConfigError, match="no optional patch 'optt'"):
@@ -121,7 +123,7 @@ def test_what_fails_half_way_leaves_nothing_in_the_tree(tmp_path: Path) -> None:
     text = HOOK + entry("new")
     where = "--- a/src/runtime/a.go\n+++ b/src/runtime/a.go\n@@ -1,3 +1,4 @@\n"
     added = where + " package runtime\n \n+// x\n func runfinq() {\n"
-    matrix = status(load(write(tmp_path / "s", {"series.toml": text, "new.patch": added})), sources)
+    matrix = status(load_folder(write(tmp_path / "s", {"series.toml": text, "new.patch": added})), sources)
     assert states(matrix) == {"metal": [State.CONFLICT], "new": [State.APPLIED]}
     assert "is not UTF-8" in matrix.rows[0].outcomes[0].evidence
 
@@ -130,7 +132,7 @@ def test_patches_for_other_targets_are_left_out_and_named(tmp_path: Path) -> Non
     sources = trees(tmp_path / "go", v1_22_1={"a.go": go("old")})
     text = entry("mac", more='targets = ["darwin/arm64"]\n') + entry("all")
     files = {"series.toml": text, "mac.patch": change("old", "new"), "all.patch": change("old", "newer")}
-    series = load(write(tmp_path / "s", files))
+    series = load_folder(write(tmp_path / "s", files))
     matrix = status(series, sources, target=LINUX)
     assert (states(matrix), matrix.left_out) == ({"all": [State.APPLIED]}, ("mac",))
 
@@ -139,7 +141,7 @@ def hostile(tmp_path: Path) -> Matrix:
     mark = "</pre><script>alert(1)</script>"
     sources = trees(tmp_path / "go", v1_22_1={"a.go": go(f"found {mark}")}, v1_23_1={"a.go": go(f"want {mark}")})
     text = entry("it").replace("why it", f"{mark} & why")
-    series = load(write(tmp_path / "s", {"series.toml": text, "it.patch": change(f"want {mark}", "new")}))
+    series = load_folder(write(tmp_path / "s", {"series.toml": text, "it.patch": change(f"want {mark}", "new")}))
     return status(series, sources)
 
 
@@ -167,7 +169,7 @@ def test_the_document_is_json_and_every_state_has_its_word(tmp_path: Path) -> No
 @pytest.mark.slow
 def test_the_stock_series_has_no_conflict_on_seven_versions(get_goroot: Callable[[str, Target], Path]) -> None:
     sources = {GoVersion.parse(version): get_goroot(version, Target.host()) for version in SEVEN}
-    stock = patch.series("stock")
+    stock = patch.load_series("stock")
     optional = tuple(dict.fromkeys(one.name for one in stock.patches if one.optional))
     for extra in ((), optional):
         matrix = status(stock, sources, extra=extra)

@@ -18,7 +18,7 @@ UUID = "00112233445566778899aabbccddeeff"
 
 
 def stocked(root: Path, release: str, stamp: str) -> PatchedSource:
-    patches = patch.series("stock").select(GoVersion.parse(release), MAC, "static")
+    patches = patch.load_series("stock").select(GoVersion.parse(release), MAC, "static")
     return patch.patch(source(root, release), patches, stamp=stamp)
 
 

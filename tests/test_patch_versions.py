@@ -78,7 +78,7 @@ def bench(
     folder = tmp_path_factory.mktemp(f"go{release}")
     goroot = get_goroot(release, Target.host())
     clean, root = link_tree(goroot, folder / "clean"), link_tree(goroot, folder / "go")
-    patches = patch.series("stock").candidates(GoVersion.parse(release), MAC, "static")
+    patches = patch.load_series("stock").candidates(GoVersion.parse(release), MAC, "static")
     done = applied(root, release, patches)
     yield Bench(release=release, clean=clean, root=root, scratch=folder / "scratch", patches=patches, done=done)
     files.remove(folder)

@@ -23,9 +23,8 @@ from workbench_fixtures import (
 )
 
 from gobuild.core.errors import ConfigError, PatchError
-from gobuild.patch import Series, load
-from gobuild.patch.workbench.export import export_series
-from gobuild.patch.workbench.export import write as write_export
+from gobuild.patch import Series, load_folder
+from gobuild.patch.workbench.export import export_series, write_export
 
 pytestmark = pytest.mark.usefixtures("git_there")
 
@@ -130,7 +129,7 @@ def test_a_change_is_written_to_the_one_file_it_belongs_to(tmp_path: Path, folde
     assert new.endswith("-line 30\n+patched 30\n line 31\n line 32\n line 33\n")
     again = export(folder, patches)
     assert (again.texts, again.unchanged) == ((), ("first", "second"))
-    apply(plain.root, load(tmp_path / "p").patches)
+    apply(plain.root, load_folder(tmp_path / "p").patches)
     assert (plain.root / "src/two.txt").read_text() == changed(20, 30)
     assert (plain.root / "src/new file.txt").read_text() == "new\n"
     assert (plain.root / "src/none.txt").read_text() == ""
@@ -172,14 +171,14 @@ def test_a_new_commit_gets_a_name_a_file_and_an_entry(tmp_path: Path, folder: Pa
     before = (tmp_path / "p/series.toml").read_text()
     write_export(found, add=True)
     assert (tmp_path / "p/series.toml").read_text().startswith(before)
-    (*_, new) = load(tmp_path / "p").patches
+    (*_, new) = load_folder(tmp_path / "p").patches
     assert (new.name, new.reason) == (
         "cmd-go-ne-bouge-pas-s-il-te-plait",
         'cmd/go: ne "bouge" pas, s\'il te plaît',
     )
     again = export(folder, patches)
     assert (again.texts, again.entries, again.unchanged[-1]) == ((), (), new.name)
-    apply(plain.root, load(tmp_path / "p").patches)
+    apply(plain.root, load_folder(tmp_path / "p").patches)
     assert (plain.root / "go.env").read_bytes() == b"GOTOOLCHAIN=local\r\n$Id$\n"
 
 
@@ -311,7 +310,7 @@ def test_a_series_of_ones_own_from_nothing(tmp_path: Path, folder: Path) -> None
     write(folder, {"src/one.txt": changed(1)})
     commit(folder, "one: begin")
     write_export(export_series(folder, Series(folder=tmp_path / "ours", patches=())), add=True)
-    (only,) = load(tmp_path / "ours").patches
+    (only,) = load_folder(tmp_path / "ours").patches
     assert (only.name, only.file) == ("one-begin", "one-begin.patch")
     assert (tmp_path / "ours/.gitattributes").read_text() == "*.patch -text\n"
 
@@ -322,7 +321,7 @@ def test_a_quilt_series(tmp_path: Path, folder: Path) -> None:
     zero = zero[zero.index("--- ") :]
     one = diff("src/one.txt", NUMBERS, changed(5))
     write(tmp_path / "q", {"series": "one.patch\nzero.patch -p0\n", "one.patch": one, "zero.patch": zero})
-    patches = load(tmp_path / "q")
+    patches = load_folder(tmp_path / "q")
     bench(plain, patches, folder)
     assert export(folder, patches).unchanged == ("one", "zero")
     write(folder, {"src/two.txt": changed(9, 10)})
@@ -334,7 +333,7 @@ def test_a_quilt_series(tmp_path: Path, folder: Path) -> None:
     commit(folder, "a third")
     write_export(export(folder, patches), add=True)
     assert (tmp_path / "q/series").read_text() == "one.patch\nzero.patch -p0\na-third.patch\n"
-    assert [patch.name for patch in load(tmp_path / "q").patches] == ["one", "zero", "a-third"]
+    assert [patch.name for patch in load_folder(tmp_path / "q").patches] == ["one", "zero", "a-third"]
 
 
 def test_without_git(tmp_path: Path) -> None:
@@ -343,10 +342,11 @@ def test_without_git(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path\n"
         "from gobuild.core.errors import ToolMissing; from gobuild.core.model import GoVersion, Target\n"
-        "from gobuild.patch import load; from gobuild.patch.workbench.import_series import Plain, import_series\n"
-        "plain = Plain(version=GoVersion.parse('1.22.10'), root=Path('go'))\n"
+        "from gobuild.patch import load_folder\n"
+        "from gobuild.patch.workbench.import_series import PlainSource, import_series\n"
+        "plain = PlainSource(version=GoVersion.parse('1.22.10'), root=Path('go'))\n"
         "target = Target.parse('darwin/arm64')\n"
-        "try: import_series(load(Path('p')), plain, Path('to'), target=target, profile='static')\n"
+        "try: import_series(load_folder(Path('p')), plain, Path('to'), target=target, profile='static')\n"
         "except ToolMissing as error: print(error)\n"
     )
     done = subprocess.run(

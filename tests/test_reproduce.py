@@ -12,7 +12,7 @@ from inside import gobuild
 from gobuild.binary.unsigned import unsigned
 from gobuild.core import files
 from gobuild.core.model import Target
-from gobuild.patch import load
+from gobuild.patch import load_folder
 
 TOOLS = "pkg/tool/darwin_arm64"
 CLOSED = ("--index-url", "http://127.0.0.1:9/dl/")
@@ -174,7 +174,7 @@ def series(folder: Path, diff: str = DIFF) -> str:
     (folder / "series.toml").write_text(
         '[[patch]]\nname = "ours"\ngo = ">=1.21"\nkind = "diff"\nfile = "ours.patch"\nreason = "ours"\n'
     )
-    (patch,) = load(folder).patches
+    (patch,) = load_folder(folder).patches
     return patch.sha256
 
 

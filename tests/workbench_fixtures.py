@@ -10,9 +10,9 @@ from needs import needs
 from patch_fixtures import HOOK, write
 
 from gobuild.core.model import GoVersion, Target
-from gobuild.patch import Series, load
+from gobuild.patch import Series, load_folder
 from gobuild.patch.workbench.export import Exported, export_series
-from gobuild.patch.workbench.import_series import Imported, Plain, import_series
+from gobuild.patch.workbench.import_series import Imported, PlainSource, import_series
 
 MAC = Target(goos="darwin", goarch="arm64")
 
@@ -67,7 +67,7 @@ def commit(root: Path, message: str = "", *words: str) -> None:
     git(root, "commit", "--quiet", *how, *words)
 
 
-def tree(root: Path, version: str = "1.22.10", files: Mapping[str, str] | None = None) -> Plain:
+def tree(root: Path, version: str = "1.22.10", files: Mapping[str, str] | None = None) -> PlainSource:
     """A version's source: two texts of forty lines, and a runtime without a hook."""
     content = {
         "VERSION": f"go{version}\ntime 2024-11-27T20:27:20Z\n",
@@ -82,7 +82,7 @@ def tree(root: Path, version: str = "1.22.10", files: Mapping[str, str] | None =
     write(root, content)
     (root / "src/run me.sh").write_text("#!/bin/sh\n")
     (root / "src/run me.sh").chmod(0o755)
-    return Plain(version=GoVersion.parse(version), root=root)
+    return PlainSource(version=GoVersion.parse(version), root=root)
 
 
 def diff(path: str, old: str, new: str, context: int = 3) -> str:
@@ -109,7 +109,7 @@ def series(folder: Path, diffs: Mapping[str, str], more: str = "") -> Series:
     for name, content in diffs.items():
         text += f'\n[[patch]]\nname = "{name}"\ngo = ">=1.21"\nkind = "diff"\nfile = "{name}.patch"\nreason = "r"\n'
         write(folder, {f"{name}.patch": content})
-    return load(write(folder, {"series.toml": text + more}))
+    return load_folder(write(folder, {"series.toml": text + more}))
 
 
 def two(folder: Path, more: str = HOOK) -> Series:
@@ -124,10 +124,10 @@ def two(folder: Path, more: str = HOOK) -> Series:
     )
 
 
-def bench(plain: Plain, patches: Series, folder: Path, known: Plain | None = None) -> Imported:
+def bench(plain: PlainSource, patches: Series, folder: Path, known: PlainSource | None = None) -> Imported:
     return import_series(patches, plain, folder, target=MAC, profile="static", known=known)
 
 
 def export(folder: Path, patches: Series) -> Exported:
     """An export, compared with the series as it is on the disk now."""
-    return export_series(folder, load(patches.folder))
+    return export_series(folder, load_folder(patches.folder))

@@ -16,7 +16,7 @@ from gobuild.core.errors import PatchError, VerifyError
 from gobuild.core.manifest import InnerManifest, structure
 from gobuild.core.model import State
 from gobuild.patch import Patch, Series
-from gobuild.patch.apply import outcome
+from gobuild.patch.apply import apply_patch
 from gobuild.patch.diff.unified import Diff
 from gobuild.patch.edits.add_command import LISTS, AddCommand
 from gobuild.patch.edits.remove_hook import RemoveHook
@@ -41,7 +41,7 @@ class Claims:
         """The patches of a series that are the claimed ones, by name and content."""
         return {patch.name: patch for patch in series.patches if self.patches.get(patch.name) == patch.sha256}
 
-    def wanted(self, series: Series) -> Iterator[str]:
+    def needed_files(self, series: Series) -> Iterator[str]:
         """The files of base, and the folders, that the claimed patches are applied to."""
         for patch in self.at_hand(series).values():
             if isinstance(patch.operation, Diff):
@@ -52,7 +52,7 @@ class Claims:
                 yield from (path for path, _, _ in LISTS)
 
 
-def read(side: Side) -> Claims:
+def read_claims(side: Side) -> Claims:
     """Reads a side's manifest; a side without one claims nothing.
 
     Raises:
@@ -69,14 +69,14 @@ def read(side: Side) -> Claims:
     return Claims(patches=patches, cgo=manifest.profile.cgo, wheel=manifest.source.kind == "wheel")
 
 
-def proven(claims: Claims, *, ours: Side, base: Side, sources: Path, series: Series) -> Done:
+def prove_claims(claims: Claims, *, ours: Side, base: Side, sources: Path, series: Series) -> Done:
     """Applies the claimed patches to base's files, and says which of them made ours'.
 
     Args:
         claims: of ours.
         ours: what they are of.
         base: what ours is said to be made of.
-        sources: a folder with base's files that `Claims.wanted` names. It is not changed.
+        sources: a folder with base's files that `Claims.needed_files` names. It is not changed.
         series: where the patches are.
 
     Returns:
@@ -90,12 +90,12 @@ def proven(claims: Claims, *, ours: Side, base: Side, sources: Path, series: Ser
             unproven[name] = f"the series {series.folder.name} has no such patch of this content"
             continue
         try:
-            made[name] = outcome(patch, tree).files
+            made[name] = apply_patch(patch, tree).files
         except PatchError as error:
             unproven[name] = error.reason
     patches = {}
     for name, files in made.items():
-        patches[name] = tuple(file for file in files if _made(file, tree.read(file), ours, base))
+        patches[name] = tuple(file for file in files if _made_by_patches(file, tree.read_file(file), ours, base))
         others = [file for file in files if file not in patches[name]]
         if others:
             unproven[name] = f"it makes another {', '.join(others)} of {base.called}'s"
@@ -103,7 +103,7 @@ def proven(claims: Claims, *, ours: Side, base: Side, sources: Path, series: Ser
     return Done(patches=patches, cgo=cgo, unproven=unproven)
 
 
-def _made(file: str, content: bytes | None, ours: Side, base: Side) -> bool:
+def _made_by_patches(file: str, content: bytes | None, ours: Side, base: Side) -> bool:
     """Whether a file of ours is not base's, and is what the patches make of that."""
     one, two = base.entries.get(file), ours.entries.get(file)
     if content is None or two is None:

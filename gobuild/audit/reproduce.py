@@ -136,7 +136,7 @@ def blast_radius(session: Session, *, ours: Path, against: Path | None = None) -
         )
     with _read(session, ours, against) as sides:
         comparison = compare(sides.ours, sides.official, from_wheel=sides.claims.wheel)
-        done = claims.proven(
+        done = claims.prove_claims(
             sides.claims, ours=sides.ours, base=sides.official, sources=sides.sources, series=sides.series
         )
         return radius(comparison, sides.ours, sides.official, done)
@@ -168,9 +168,13 @@ def _read(session: Session, ours: Path, against: Path | None) -> Iterator[_Sides
                 )
                 came_from = {"origin": name, "digest": digest}
             at.note(f"reading {against.name}")
-            claimed, series, sources = claims.read(left), patch.series(session.settings.series), scratch / "sources"
+            claimed, series, sources = (
+                claims.read_claims(left),
+                patch.load_series(session.settings.series),
+                scratch / "sources",
+            )
             sources.mkdir()
-            right = read(against, scratch=scratch / "official", keep=claimed.wanted(series), sources=sources)
+            right = read(against, scratch=scratch / "official", keep=claimed.needed_files(series), sources=sources)
             _same_target(scratch / "official", target, called=against.name)
             if expect.release_of(right.stamp) != release:
                 raise ConfigError(f"{against.name} is {right.stamp}, and {ours.name} is {left.stamp}", "--against")

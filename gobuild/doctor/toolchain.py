@@ -22,7 +22,7 @@ def collect(job: Job, *, run: Runner) -> dict[str, Any]:  # noqa: ARG001  (every
         return found
     try:
         identity = identify.identify(
-            job.root or job.go.resolve(), dist=job.settings.dist, series=[patch.series(job.settings.series)]
+            job.root or job.go.resolve(), dist=job.settings.dist, series=[patch.load_series(job.settings.series)]
         )
         found["identity"] = identity.document()
     except (GobuildError, OSError, RuntimeError) as error:

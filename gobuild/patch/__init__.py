@@ -9,28 +9,28 @@ from pathlib import Path
 
 from gobuild.core import resources
 from gobuild.core.model import Outcome, PatchedSource, Source
-from gobuild.patch.apply import outcome
-from gobuild.patch.manifest import load
+from gobuild.patch.apply import apply_patch
+from gobuild.patch.manifest import load_folder
 from gobuild.patch.series import Patch, Series
-from gobuild.patch.status import Matrix, Row, status
+from gobuild.patch.status import Matrix, PatchRow, status
 from gobuild.patch.tree import Tree
 from gobuild.patch.version import stamp, write_version
 
-__all__ = ["Matrix", "Patch", "Row", "Series", "load", "patch", "series", "stamp", "status"]
+__all__ = ["Matrix", "Patch", "PatchRow", "Series", "load_folder", "load_series", "patch", "stamp", "status"]
 
 
-def series(name: str) -> Series:
+def load_series(name: str) -> Series:
     """The series that the setting names.
 
     Args:
         name: "stock", "none", or a folder's path.
 
     Raises:
-        PatchError: as `load`.
+        PatchError: as `load_folder`.
     """
     if name == "none":
         return Series(folder=Path(name), patches=())
-    return load(resources.folder("patches") if name == "stock" else Path(name).expanduser())
+    return load_folder(resources.folder("patches") if name == "stock" else Path(name).expanduser())
 
 
 def patch(source: Source, patches: Sequence[Patch], *, stamp: str, absent: Sequence[Outcome] = ()) -> PatchedSource:
@@ -50,7 +50,7 @@ def patch(source: Source, patches: Sequence[Patch], *, stamp: str, absent: Seque
         DiskFull: there is no room, and nothing is changed.
     """
     tree = Tree(source.root)
-    outcomes = tuple(outcome(one, tree) for one in patches)
+    outcomes = tuple(apply_patch(one, tree) for one in patches)
     write_version(tree, stamp)
     tree.commit()
     return PatchedSource(source=source, outcomes=(*outcomes, *absent), stamp=stamp)

@@ -4,10 +4,10 @@ from gobuild.core.errors import PatchError
 from gobuild.core.model import Outcome, State
 from gobuild.patch.diff.conflict import Misfit
 from gobuild.patch.series import Patch
-from gobuild.patch.tree import Change, Tree
+from gobuild.patch.tree import Tree, TreeChange
 
 
-def outcome(patch: Patch, tree: Tree) -> Outcome:
+def apply_patch(patch: Patch, tree: Tree) -> Outcome:
     """Applies a patch to a tree, in memory.
 
     Raises:
@@ -22,8 +22,8 @@ def outcome(patch: Patch, tree: Tree) -> Outcome:
     return of_change(patch, change)
 
 
-def trial(patch: Patch, tree: Tree, *, keep: bool) -> Outcome:
-    """What `outcome` would say, as an outcome too where it would raise.
+def try_patch(patch: Patch, tree: Tree, *, keep: bool) -> Outcome:
+    """What `apply_patch` would say, as an outcome too where it would raise.
 
     Args:
         patch: what is tried.
@@ -44,7 +44,7 @@ def trial(patch: Patch, tree: Tree, *, keep: bool) -> Outcome:
         )
 
 
-def of_change(patch: Patch, change: Change) -> Outcome:
+def of_change(patch: Patch, change: TreeChange) -> Outcome:
     """A patch and what it did."""
     return Outcome(
         name=patch.name,
@@ -56,9 +56,11 @@ def of_change(patch: Patch, change: Change) -> Outcome:
     )
 
 
-def _changed(patch: Patch, tree: Tree) -> Change:
-    before = tree.mark()
+def _changed(patch: Patch, tree: Tree) -> TreeChange:
+    before = tree.snapshot()
     change = patch.operation.apply(tree)
-    if change.state is State.APPLIED and all(tree.read(path) == tree.read(path, before) for path in change.files):
+    if change.state is State.APPLIED and all(
+        tree.read_file(path) == tree.read_file(path, before) for path in change.files
+    ):
         raise PatchError("it applies, and changes nothing", "take it out of the series, or look at what it should do")
     return change

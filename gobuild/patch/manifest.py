@@ -14,14 +14,14 @@ from gobuild.core import resources
 from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.model import PROFILES, Target
 from gobuild.patch import quilt
-from gobuild.patch.diff.parse import read
+from gobuild.patch.diff.parse import parse_diff
 from gobuild.patch.diff.unified import Diff
 from gobuild.patch.edits.add_command import AddCommand
 from gobuild.patch.edits.remove_hook import RemoveHook
-from gobuild.patch.safe_read import own_file
+from gobuild.patch.safe_read import safe_read
 from gobuild.patch.series import Operation, Patch, Series
 
-__all__ = ["MANIFEST", "Patch", "Series", "load"]
+__all__ = ["MANIFEST", "Patch", "Series", "load_folder"]
 
 MANIFEST = "series.toml"
 
@@ -66,7 +66,7 @@ _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _GO_NAME = re.compile(r"[^\W\d]\w*")
 
 
-def load(folder: Path) -> Series:
+def load_folder(folder: Path) -> Series:
     """Reads a series; the stock one is in `gobuild.core.resources.folder("patches")`.
 
     Raises:
@@ -74,7 +74,7 @@ def load(folder: Path) -> Series:
     """
     manifest = folder / MANIFEST
     if not manifest.exists() and (folder / quilt.SERIES).is_file():
-        return quilt.load(folder)
+        return quilt.load_quilt(folder)
     try:
         text = manifest.read_bytes().decode()
         content = tomllib.loads(text)
@@ -118,7 +118,7 @@ def _extended(manifest: Path, text: str, content: Mapping[str, Any]) -> tuple[Pa
     stock = resources.folder("patches")
     if stock.resolve() == manifest.parent.resolve():
         raise PatchError(f"{manifest}: the stock series cannot extend itself", "without the key extends")
-    return load(stock).patches
+    return load_folder(stock).patches
 
 
 def _line_of(text: str, pattern: str) -> int:
@@ -257,14 +257,14 @@ class _Entry:
     def _diff(self, name: str) -> Diff:
         content = self._own_file("file", name)
         try:
-            return read(content)
+            return parse_diff(content)
         except PatchError as error:
             raise self.error("file", f"{name} {error.reason}", error.hint) from error
 
     def _own_file(self, key: str, name: str) -> bytes:
         """The content of a file of the series' own folder."""
         try:
-            return own_file(self.folder, name)
+            return safe_read(self.folder, name)
         except PatchError as error:
             raise self.error(key, error.reason, error.hint) from error
 

@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 
 from gobuild.core.errors import PatchError
-from gobuild.patch.diff.parse import read
+from gobuild.patch.diff.parse import parse_diff
 from gobuild.patch.diff.unified import Diff
-from gobuild.patch.safe_read import own_file
+from gobuild.patch.safe_read import safe_read
 from gobuild.patch.series import Patch, Series
 
 SERIES = "series"
@@ -25,14 +25,14 @@ _SUBJECT = re.compile(r"^(?:Subject|Description):[ \t]*(.*(?:\n[ \t]+\S.*)*)", r
 _HEADER = re.compile(r"^(?:From [0-9a-f]{7,} |[A-Z][A-Za-z-]*:[ \t]|Index: |=+$|---$)")
 
 
-def load(folder: Path) -> Series:
+def load_quilt(folder: Path) -> Series:
     """Reads a quilt series.
 
     Raises:
         PatchError: the file `series`, or a patch it names, cannot be used; with the line.
     """
     try:
-        text = own_file(folder, SERIES).decode()
+        text = safe_read(folder, SERIES).decode()
     except UnicodeDecodeError as error:
         raise PatchError(f"{folder / SERIES} is not UTF-8 (byte {error.start})", "one file name a line") from error
     patches: dict[str, tuple[int, Patch]] = {}
@@ -67,9 +67,9 @@ def _patch(folder: Path, line: str) -> Patch | None:
             raise PatchError(f"{option!r} is not supported", "FILE, FILE -p1 or FILE -p0")
     if len(options) > 1:
         raise PatchError(f"{file} has {' and '.join(options)}", "FILE, FILE -p1 or FILE -p0")
-    content = own_file(folder, file)
+    content = safe_read(folder, file)
     try:
-        diff = read(content, strip=STRIPS[options[0]] if options else 1)
+        diff = parse_diff(content, strip=STRIPS[options[0]] if options else 1)
     except PatchError as error:
         raise PatchError(f"{file} {error.reason}", error.hint) from error
     return Patch(folder=folder, name=_name(file), go=EVERY, reason=_reason(diff), file=file, operation=diff)

@@ -7,7 +7,7 @@ from gobuild.core.errors import PatchError
 _HINT = "a file in the series' own folder"
 
 
-def own_file(folder: Path, name: str) -> bytes:
+def safe_read(folder: Path, name: str) -> bytes:
     """Reads a file of a series' own folder.
 
     Args:

@@ -12,7 +12,7 @@ from packaging.specifiers import SpecifierSet
 from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.model import GoVersion, Outcome, State, Target
 from gobuild.patch.diff.unified import Diff
-from gobuild.patch.tree import Change, Tree
+from gobuild.patch.tree import Tree, TreeChange
 
 
 class Operation(Protocol):
@@ -22,7 +22,7 @@ class Operation(Protocol):
     def content(self) -> bytes:
         """What the patch's digest is made of."""
 
-    def apply(self, tree: Tree) -> Change:
+    def apply(self, tree: Tree) -> TreeChange:
         """Notes its changes in a tree, or raises `PatchError`."""
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gobuild.core.model import GoVersion, Outcome, State, Target
-from gobuild.patch.apply import trial
+from gobuild.patch.apply import try_patch
 from gobuild.patch.series import Patch, Series
 from gobuild.patch.tree import Tree
 
@@ -18,7 +18,7 @@ DEFAULT_TARGET = Target(goos="darwin", goarch="arm64")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class PatchRow:
     """One patch over all versions.
 
     Attributes:
@@ -50,7 +50,7 @@ class Matrix:
     target: Target
     profile: str
     versions: tuple[GoVersion, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[PatchRow, ...]
     left_out: tuple[str, ...] = ()
 
     @property
@@ -80,7 +80,7 @@ class Matrix:
                     "reason": row.reason,
                     "until": row.until,
                     "versions": {
-                        str(version): _told(outcome)
+                        str(version): _outcome_to_json(outcome)
                         for version, outcome in zip(self.versions, row.outcomes, strict=True)
                     },
                 }
@@ -124,7 +124,7 @@ def status(
         profile=profile,
         versions=versions,
         rows=tuple(
-            Row(
+            PatchRow(
                 name=name,
                 reason=last.reason,
                 until=last.until,
@@ -144,10 +144,10 @@ def _column(
     """What becomes of the patches that fit one version, by name."""
     tree = Tree(root)
     patches: tuple[Patch, ...] = series.candidates(version, target, profile)
-    return {patch.name: trial(patch, tree, keep=not patch.optional or patch.name in extra) for patch in patches}
+    return {patch.name: try_patch(patch, tree, keep=not patch.optional or patch.name in extra) for patch in patches}
 
 
-def _told(outcome: Outcome) -> dict[str, Any]:
+def _outcome_to_json(outcome: Outcome) -> dict[str, Any]:
     return {
         "state": str(outcome.state),
         "evidence": outcome.evidence,

@@ -16,7 +16,7 @@ from gobuild.core.model import State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class TreeChange:
     """What an operation did to a tree.
 
     Attributes:
@@ -36,7 +36,7 @@ class _Pending:
     executable: bool | None
 
 
-Mark = Mapping[str, _Pending]
+Snapshot = Mapping[str, _Pending]
 """The changes noted up to some time."""
 
 
@@ -57,12 +57,12 @@ class Tree:
         if not self.root.is_dir():
             raise PatchError(f"there is no source at {self.root}", "fetch it first")
 
-    def read(self, path: str, at: "Mark | None" = None) -> bytes | None:
+    def read_file(self, path: str, at: "Snapshot | None" = None) -> bytes | None:
         """A file's content as it stands now, or None where there is no such file.
 
         Args:
             path: relative to the root, with slashes.
-            at: an earlier `mark`: the content as it stood then.
+            at: an earlier `snapshot`: the content as it stood then.
 
         Raises:
             PatchError: the path leaves the root, passes a symbolic link, or is no plain file.
@@ -70,13 +70,13 @@ class Tree:
         noted = self._pending if at is None else at
         if path in noted:
             return noted[path].content
-        place = self._place(path)
+        place = self._resolve(path)
         try:
             return place.read_bytes() if place.is_file() else None
         except OSError as error:
             raise PatchError(f"{path} cannot be read: {error.strerror}", "make the source's files readable") from error
 
-    def write(self, path: str, content: bytes, *, executable: bool | None = None) -> None:
+    def write_file(self, path: str, content: bytes, *, executable: bool | None = None) -> None:
         """Notes a file's new content.
 
         Args:
@@ -85,22 +85,22 @@ class Tree:
             executable: whether a new file can be run; None keeps what the file is.
 
         Raises:
-            PatchError: as `read`.
+            PatchError: as `read_file`.
         """
-        self._place(path)
+        self._resolve(path)
         self._pending[path] = _Pending(content, executable)
 
-    def delete(self, path: str) -> None:
+    def delete_file(self, path: str) -> None:
         """Notes that a file goes.
 
         Raises:
-            PatchError: as `read`.
+            PatchError: as `read_file`.
         """
-        self._place(path)
+        self._resolve(path)
         self._pending[path] = _Pending(None, None)
 
-    def mark(self) -> Mark:
-        """The tree as it stands now, to `read` from later."""
+    def snapshot(self) -> Snapshot:
+        """The tree as it stands now, to `read_file` from later."""
         return dict(self._pending)
 
     @contextlib.contextmanager
@@ -116,9 +116,9 @@ class Tree:
             if not keep:
                 self._pending = before
 
-    def names(self, folder: str) -> tuple[str, ...]:
+    def list_files(self, folder: str) -> tuple[str, ...]:
         """The plain files directly in a folder, sorted, as paths relative to the root."""
-        place = self._place(folder, final_is_folder=True)
+        place = self._resolve(folder, final_is_folder=True)
         if not place.is_dir():
             return ()
         found = {f"{folder}/{entry.name}" for entry in os.scandir(place) if entry.is_file(follow_symlinks=False)}
@@ -127,7 +127,7 @@ class Tree:
                 (found.discard if pending.content is None else found.add)(path)
         return tuple(sorted(found))
 
-    def walk(self, folder: str, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+    def walk_files(self, folder: str, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
         """Every file below a folder whose name ends so, with its content as it stands now; links are passed over."""
         for here, folders, found in os.walk(self.root / folder):
             folders.sort()
@@ -135,7 +135,7 @@ class Tree:
                 place = Path(here) / name
                 if name.endswith(suffixes) and not place.is_symlink():
                     path = place.relative_to(self.root).as_posix()
-                    content = self.read(path)
+                    content = self.read_file(path)
                     if content is not None:
                         yield path, content
 
@@ -146,7 +146,7 @@ class Tree:
             OSError: there is no room, or no right to write. What was written until then stays.
         """
         for path, pending in self._pending.items():
-            place = self._place(path)
+            place = self._resolve(path)
             if pending.content is None:
                 place.unlink(missing_ok=True)
                 continue
@@ -158,7 +158,7 @@ class Tree:
                 temporary.chmod(mode)
         self._pending.clear()
 
-    def _place(self, path: str, *, final_is_folder: bool = False) -> Path:
+    def _resolve(self, path: str, *, final_is_folder: bool = False) -> Path:
         parts = PurePosixPath(path).parts
         if not parts or path.startswith("/") or ".." in parts or "\\" in path:
             raise PatchError(f"the path {path!r} leaves the source", "a path relative to GOROOT, with slashes")

@@ -81,7 +81,7 @@ def prepare(session: Session, *, delivered: bool = True, reached: fetch.Reached 
     """
     settings, console = session.settings, session.console
     verify.load_policy(settings.policy)  # one that cannot be used is refused before any work
-    series = patch.series(settings.series)
+    series = patch.load_series(settings.series)
     reached = reached or fetch.first_reachable(
         fetch.origins(settings, run=session.run, console=console), fallback=not settings.no_fallback
     )

@@ -29,7 +29,7 @@ ROOM = 200 << 20
 _MARK = "source.json"
 
 
-def status(session: Session) -> patch.Matrix:
+def series_status(session: Session) -> patch.Matrix:
     """The state of every patch of a series on every version asked for.
 
     Args:
@@ -40,9 +40,9 @@ def status(session: Session) -> patch.Matrix:
             that conflicts is no error here.
     """
     settings = session.settings
-    series = patch.series(settings.series)
+    series = patch.load_series(settings.series)
     series.require(settings.extras)
-    with sources(session) as trees:
+    with unpacked_sources(session) as trees:
         return patch.status(series, trees, target=settings.for_target, profile=settings.profile, extra=settings.extras)
 
 
@@ -83,7 +83,7 @@ def _lines(item: str, catalog: Catalog) -> list[str]:
 
 
 @contextmanager
-def sources(session: Session) -> Iterator[Mapping[GoVersion, Path]]:
+def unpacked_sources(session: Session) -> Iterator[Mapping[GoVersion, Path]]:
     """The unpatched sources of the versions that the settings ask for.
 
     Yields:
@@ -105,7 +105,7 @@ def sources(session: Session) -> Iterator[Mapping[GoVersion, Path]]:
     with tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
         found = {}
         for release in wanted:
-            name = _name(release, reached.catalog.identity)
+            name = _cache_name(release, reached.catalog.identity)
             place = settings.cache.absolute() / "sources" / name if name else Path(scratch) / release.version.tag
             found[release.version] = _source(session, reached, release, place)
         yield found
@@ -120,7 +120,7 @@ def _announcement(reached: fetch.Reached, wanted: tuple[Release, ...]) -> str:
     return f"{lines[0]}; likewise {', '.join(rest)}"
 
 
-def _name(release: Release, identity: str) -> str:
+def _cache_name(release: Release, identity: str) -> str:
     """What a source is called in the cache, by what tells it from others of its version; "" for what is not kept."""
     if identity.startswith("h1:"):
         return ""  # a folder that somebody edits: each edit would leave a copy behind
@@ -133,7 +133,7 @@ def _source(session: Session, reached: fetch.Reached, release: Release, place: P
     console, doing = session.console, f"unpacking the source of {release.version.tag}"
     root = place / "go"
     with files.exclusive_lock(place.with_name(f".{place.name}.lock"), doing, waiting=console.say):
-        if not _whole(place):
+        if not _intact(place):
             if place.exists():
                 console.warn(f"the source in {place} was changed: it is unpacked again")
             files.require_room(place, ROOM, doing)
@@ -144,7 +144,7 @@ def _source(session: Session, reached: fetch.Reached, release: Release, place: P
     return root
 
 
-def _whole(place: Path) -> bool:
+def _intact(place: Path) -> bool:
     try:
         return bool(json.loads((place / _MARK).read_bytes())["files"] == _fingerprint(place / "go"))
     except (OSError, ValueError, KeyError, TypeError):

@@ -129,7 +129,7 @@ def identify(
 ) -> None:
     """Names the Go release, the suffix and the patches of a toolchain, or of a program it built."""
     from gobuild.audit.identify import identify
-    from gobuild.patch import series as load_series
+    from gobuild.patch import load_series
 
     settings = settings_of(context, {"dist": dist, "series": series})
     likely = [load_series(name) for name in dict.fromkeys((settings.series, "stock"))]

@@ -34,7 +34,7 @@ def status(context: Context, *, json: bool = False, html: str = "", **words: obj
     if page and page.is_dir():
         raise ConfigError(f"{page} is a folder", "--html with the name of a file")
     with interruptible():
-        matrix = sources.status(Session(settings=settings, console=console))
+        matrix = sources.series_status(Session(settings=settings, console=console))
         if page:
             with disk_full_is_ours(f"writing {page}"):
                 files.write(page, show.matrix_page(matrix))

@@ -13,7 +13,7 @@ from gobuild.core.printable import printable
 
 if TYPE_CHECKING:  # a task imports what it runs when it runs
     from gobuild.audit.identify import Identity
-    from gobuild.patch import Matrix, Row
+    from gobuild.patch import Matrix, PatchRow
     from gobuild.pipeline.delivery import Built
     from gobuild.pipeline.plan import Plan
     from gobuild.publish.site import Published
@@ -145,7 +145,7 @@ def matrix(console: Console, matrix: Matrix) -> None:
             console.say(f"{row.name} on {names}: {outcome.evidence}", style="red" if bad else "")
 
 
-def _notable(matrix: Matrix, row: Row) -> list[tuple[list[GoVersion], Outcome]]:
+def _notable(matrix: Matrix, row: PatchRow) -> list[tuple[list[GoVersion], Outcome]]:
     """The outcomes of a row that want a word: those that did not apply, or not where the diff said.
 
     Outcomes of one state and like words (but for their numbers) are told once, with the newest version's evidence.

@@ -16,11 +16,10 @@ from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.model import GoVersion
 from gobuild.core.settings import Settings
-from gobuild.patch import Series
-from gobuild.patch import series as load_series
+from gobuild.patch import Series, load_series
 from gobuild.patch.workbench import entries, export, refresh
-from gobuild.patch.workbench.import_record import Record
-from gobuild.patch.workbench.import_series import Imported, Plain, import_series
+from gobuild.patch.workbench.import_record import ImportRecord
+from gobuild.patch.workbench.import_series import Imported, PlainSource, import_series
 from gobuild.pipeline import sources
 from gobuild.pipeline.session import Session
 from gobuild.tasks.words import settings_of, with_settings
@@ -52,7 +51,9 @@ def import_patches(context: Context, *, to: str = "", from_: str = "", **words: 
     _show_import(console, imported)
 
 
-def _import(settings: Settings, series: Series, plain: Plain, folder: Path, known: Plain | None) -> Imported:
+def _import(
+    settings: Settings, series: Series, plain: PlainSource, folder: Path, known: PlainSource | None
+) -> Imported:
     return import_series(series, plain, folder, target=settings.for_target, profile=settings.profile, known=known)
 
 
@@ -74,10 +75,10 @@ def export_patches(
     if not from_:
         raise ConfigError("export needs a workbench", "--from DIR, the folder that patches.import made")
     folder = Path(from_).expanduser().absolute()
-    found = export.export_series(folder, _series_or_new(series or Record.read(folder).series), variant=variant)
+    found = export.export_series(folder, _series_or_new(series or ImportRecord.load(folder).series), variant=variant)
     if found.texts or (add and found.entries):
         _require_own(found.folder, named=bool(series))
-        export.write(found, add=add)
+        export.write_export(found, add=add)
     _show_export(console, found, add=add)
 
 
@@ -121,13 +122,13 @@ def new_patch(context: Context, name: str, series: str = "", go: str = "") -> No
 
 
 @contextmanager
-def _plain(settings: Settings, console: Console) -> Iterator[Plain]:
+def _plain(settings: Settings, console: Console) -> Iterator[PlainSource]:
     """The source of the one version that the settings mean, in the cache."""
-    with sources.sources(Session(settings=settings, console=console)) as found:
+    with sources.unpacked_sources(Session(settings=settings, console=console)) as found:
         if len(found) != 1:
             raise ConfigError(f"{settings.go!r} is {len(found)} versions", "one, such as 1.22.10")
         ((version, root),) = found.items()
-        yield Plain(version=version, root=root)
+        yield PlainSource(version=version, root=root)
 
 
 def _series_or_new(name: str) -> Series:

@@ -24,7 +24,7 @@ from bench.runs import Run
 from gobuild.core import files, resources
 from gobuild.core.errors import CommandError
 from gobuild.core.process import Runner
-from gobuild.patch import series
+from gobuild.patch import load_series
 
 MAKE, COLD, TOOLS = "make.bash", "direct, cold", "direct, tools stored"
 CHANGED, SAME = "one line changed", "nothing changed"
@@ -165,4 +165,4 @@ def changed_series(to: Path) -> None:
             if count != 1:
                 raise CommandError(f"{path.name} has {count} lines to change and not 1")
         files.write(to / path.relative_to(stock), text)
-    series(str(to))
+    load_series(str(to))

@@ -17,7 +17,9 @@ class Misfit(PatchError):
         super().__init__(message, hint)
 
 
-def sides(lines: Sequence[bytes], wanted: Sequence[bytes], at: int, *, file: str, hunk: int, header: str) -> Conflict:
+def conflict_at(
+    lines: Sequence[bytes], wanted: Sequence[bytes], at: int, *, file: str, hunk: int, header: str
+) -> Conflict:
     """What a hunk wants beside what there is.
 
     Args:
@@ -41,7 +43,7 @@ def sides(lines: Sequence[bytes], wanted: Sequence[bytes], at: int, *, file: str
     )
 
 
-def shown(conflict: Conflict) -> str:
+def render_conflict(conflict: Conflict) -> str:
     """Both sides as text, around the first line that differs; "" where no line differs."""
     expected, found = conflict.expected, conflict.found
     if not expected or expected == found:
@@ -70,11 +72,12 @@ def differing(conflict: Conflict) -> int:
 
 def _numbered(side: Sequence[bytes], other: Sequence[bytes], at: int) -> list[tuple[int, str]]:
     return [
-        (at + count + 1, _text(line, other[count] if count < len(other) else None)) for count, line in enumerate(side)
+        (at + count + 1, _visible(line, other[count] if count < len(other) else None))
+        for count, line in enumerate(side)
     ]
 
 
-def _text(line: bytes, other: bytes | None) -> str:
+def _visible(line: bytes, other: bytes | None) -> str:
     """A line for people: with its invisible characters where two lines differ in these only."""
     text = line.decode(errors="replace")
     if other is not None and other != line and other.decode(errors="replace").split() == text.split():

@@ -42,7 +42,7 @@ _EPOCH = re.compile(r"(?:1970-01-01|1969-12-31) ")
 _STARTS = re.compile(r"^(?:diff --git |--- [^\n]*\n\+\+\+ )", re.MULTILINE)
 
 
-def read(content: bytes, *, strip: int | None = None) -> Diff:
+def parse_diff(content: bytes, *, strip: int | None = None) -> Diff:
     """Reads a .patch file.
 
     Args:

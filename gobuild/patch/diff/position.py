@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gobuild.patch.diff.conflict import Misfit, shown, sides
+from gobuild.patch.diff.conflict import Misfit, conflict_at, render_conflict
 
 REFRESH = "refresh the patch for this version, or narrow its `go` in series.toml"
 _MERGE = "patches.import --from VERSION, one that it applies to: then git merges it, and the result is looked at"
@@ -99,7 +99,7 @@ def positions(
     Raises:
         Misfit: a hunk stands nowhere, or in several places, or where it does not belong; or it is there already.
     """
-    text = Text(lines, path, same_file)
+    text = SourceText(lines, path, same_file)
     found: list[int] = []
     end = 0
     for hunk in hunks:
@@ -109,7 +109,7 @@ def positions(
     return found
 
 
-class Text:
+class SourceText:
     """A file's lines, and the heading that each stands under."""
 
     def __init__(self, lines: Sequence[bytes], path: str, same_file: bool | None = None) -> None:
@@ -171,7 +171,7 @@ def _raw_lines(lines: Sequence[bytes]) -> frozenset[int]:
     return frozenset(found)
 
 
-def left_over(text: Text, hunk: Hunk, at: int) -> bool:
+def left_over(text: SourceText, hunk: Hunk, at: int) -> bool:
     """Whether lines that a hunk takes out still stand by the place that looks as if it had been applied there.
 
     Args:
@@ -200,7 +200,7 @@ def _same(heading: bytes, line: bytes) -> bool:
     return one.groups() == two.groups() if one and two else line == heading
 
 
-def _position(text: Text, hunk: Hunk, begin: int, *, anchored: bool, beside: int | None) -> int:
+def _position(text: SourceText, hunk: Hunk, begin: int, *, anchored: bool, beside: int | None) -> int:
     """The line of one hunk.
 
     Args:
@@ -222,7 +222,11 @@ def _position(text: Text, hunk: Hunk, begin: int, *, anchored: bool, beside: int
     if beside is not None and (along := hunk.old_line + beside) in here:
         return along  # as far from its stated line as the hunk in front of it: both moved by the same lines
     bound = named or end is not None
-    if not bound and text.code and not _told(text, hunk, here[0], known=stated in here, alone=len(places) == 1):
+    if (
+        not bound
+        and text.code
+        and not _heading_tells(text, hunk, here[0], known=stated in here, alone=len(places) == 1)
+    ):
         why = f"has moved or its file has, and {hunk.heading.decode() or 'nothing'!r} does not tell its function"
         raise _misfit(text, hunk, here[0], why, _MERGE)
     if stated in here and (text.same_file is not False or not text.code):
@@ -238,7 +242,7 @@ def _position(text: Text, hunk: Hunk, begin: int, *, anchored: bool, beside: int
     return at
 
 
-def _fitting(text: Text, hunk: Hunk, begin: int, end: int | None) -> list[int]:
+def _fitting(text: SourceText, hunk: Hunk, begin: int, end: int | None) -> list[int]:
     """The places, at least one, where a hunk's old text stands behind the hunk in front of it, and at its anchor."""
     every = text.occurrences(hunk.old)
     if not every:
@@ -256,7 +260,7 @@ def _fitting(text: Text, hunk: Hunk, begin: int, end: int | None) -> list[int]:
     return places if end is None else [end]
 
 
-def _told(text: Text, hunk: Hunk, at: int, *, known: bool, alone: bool) -> bool:
+def _heading_tells(text: SourceText, hunk: Hunk, at: int, *, known: bool, alone: bool) -> bool:
     """Whether a hunk's heading tells the place, as far as that is needed.
 
     Args:
@@ -274,7 +278,7 @@ def _told(text: Text, hunk: Hunk, at: int, *, known: bool, alone: bool) -> bool:
     return known or near or text.once(hunk.heading)
 
 
-def _anchor(text: Text, hunk: Hunk) -> int | None:
+def _anchor(text: SourceText, hunk: Hunk) -> int | None:
     """The only line that a hunk at an end of the file may stand at; None for a hunk that is at neither."""
     if not hunk.trailing:
         last = hunk.old[: hunk.leading][-1:]
@@ -284,7 +288,7 @@ def _anchor(text: Text, hunk: Hunk) -> int | None:
     return 0 if hunk.old_line <= 1 and hunk.leading < hunk.trailing else None
 
 
-def _own_name(text: Text, hunk: Hunk) -> bool:
+def _own_name(text: SourceText, hunk: Hunk) -> bool:
     """Whether a hunk names the declaration it belongs to in its own lines, by one that stands once in the file."""
     if not text.code:
         return False
@@ -296,7 +300,7 @@ def _own_name(text: Text, hunk: Hunk) -> bool:
     return once(hunk.old[: hunk.leading + 1]) or (between and once(hunk.old))
 
 
-def _rivals(text: Text, hunk: Hunk, at: int) -> Iterator[int]:
+def _rivals(text: SourceText, hunk: Hunk, at: int) -> Iterator[int]:
     """Places under the same heading that could be the right one, changed by upstream: begun or ended as it is."""
     size = len(hunk.old)
     need = max(1, min(size - 1, hunk.leading + hunk.trailing, size - size // 3))
@@ -326,7 +330,7 @@ def _runs(lines: Sequence[bytes], wanted: Sequence[bytes]) -> Iterator[tuple[int
             yield at, count
 
 
-def _done(text: Text, hunk: Hunk, at: int) -> bool:
+def _done(text: SourceText, hunk: Hunk, at: int) -> bool:
     """Whether the old text at this place is a part of the new one: a hunk that only adds would add twice."""
     grown = len(hunk.new) - len(hunk.old)
     return grown > 0 and any(at - grown <= start <= at for start in text.occurrences(hunk.new))
@@ -342,7 +346,7 @@ def _nearest(lines: Sequence[bytes], hunk: Hunk) -> int:
     return max(range(len(lines) + 1), key=lambda at: (same(at), -abs(at - stated)))
 
 
-def _misfit(text: Text, hunk: Hunk, at: int, why: str, hint: str = REFRESH) -> Misfit:
+def _misfit(text: SourceText, hunk: Hunk, at: int, why: str, hint: str = REFRESH) -> Misfit:
     """The error of a hunk, with both sides as they stand at a line, from 0."""
-    both = sides(text.lines, hunk.old, at, file=text.path, hunk=hunk.number, header=hunk.header)
-    return Misfit(f"{text.path}: hunk {hunk.number} ({hunk.header}) {why}{shown(both)}", hint, both)
+    both = conflict_at(text.lines, hunk.old, at, file=text.path, hunk=hunk.number, header=hunk.header)
+    return Misfit(f"{text.path}: hunk {hunk.number} ({hunk.header}) {why}{render_conflict(both)}", hint, both)

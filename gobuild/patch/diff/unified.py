@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from gobuild.core.errors import PatchError
 from gobuild.core.model import Conflict, State
 from gobuild.patch.diff.conflict import Misfit
-from gobuild.patch.diff.position import REFRESH, Hunk, Text, left_over, positions
-from gobuild.patch.tree import Change, Tree
+from gobuild.patch.diff.position import REFRESH, Hunk, SourceText, left_over, positions
+from gobuild.patch.tree import Tree, TreeChange
 from gobuild.patch.workbench.git_config import blob_name
 
 
@@ -68,7 +68,7 @@ class Diff:
     files: tuple[FileDiff, ...]
     content: bytes
 
-    def apply(self, tree: Tree) -> Change:
+    def apply(self, tree: Tree) -> TreeChange:
         """Notes the diff's changes in a tree, all of them or none.
 
         Returns:
@@ -84,11 +84,11 @@ class Diff:
             if not self._undoes(tree):
                 raise
             places = ", ".join(file.path for file in self.files)
-            return Change(
+            return TreeChange(
                 state=State.ALREADY_UPSTREAM,
                 evidence=f"every line this patch would write stands in the source, where it would write it: {places}",
             )
-        return Change(
+        return TreeChange(
             state=State.APPLIED,
             evidence="; ".join(said),
             files=tuple(sorted({file.path for file in self.files})),
@@ -111,9 +111,9 @@ def _noted(file: FileDiff, tree: Tree, executable: bool | None = None) -> str:
     """Notes a file's new content, and says a few words on it."""
     content, said = _apply(file, tree)
     if content is None:
-        tree.delete(file.path)
+        tree.delete_file(file.path)
     else:
-        tree.write(file.path, content, executable=executable)
+        tree.write_file(file.path, content, executable=executable)
     return said
 
 
@@ -124,11 +124,11 @@ def _undone(file: FileDiff, tree: Tree) -> bool:
         PatchError: it does not.
     """
     back = file.reversed()
-    content = tree.read(file.path) or b""
+    content = tree.read_file(file.path) or b""
     _noted(back, tree)
     if file.creates or file.deletes:
         return True
-    text = Text(lines_of(content), file.path)
+    text = SourceText(lines_of(content), file.path)
     for hunk, at in zip(file.hunks, back.places(content), strict=True):
         # Lines of context stand in many places: without a line of its own, a hunk does not show where it was applied.
         if ("+" not in hunk.marks and at != hunk.new_line - 1) or left_over(text, hunk, at):
@@ -138,7 +138,7 @@ def _undone(file: FileDiff, tree: Tree) -> bool:
 
 def _apply(file: FileDiff, tree: Tree) -> tuple[bytes | None, str]:
     """The file's new content (None: it goes), and a few words on it."""
-    current = tree.read(file.path)
+    current = tree.read_file(file.path)
     whole = Conflict(file=file.path)
     if file.creates:
         if current is not None:
@@ -168,7 +168,7 @@ def _apply(file: FileDiff, tree: Tree) -> tuple[bytes | None, str]:
 
 def _absent(path: str, tree: Tree) -> str:
     """What may help where a source does not have a file."""
-    if path.startswith(("test/", "api/", "doc/")) and not tree.names(path.split("/", maxsplit=1)[0]):
+    if path.startswith(("test/", "api/", "doc/")) and not tree.list_files(path.split("/", maxsplit=1)[0]):
         return "a wheel has no test, api and doc folders: take a source that has, --source archive or git+URL"
     below = f"src/{path}"
     deeper = [path.split("/", count)[-1] for count in range(1, path.count("/") + 1)]
@@ -179,7 +179,7 @@ def _absent(path: str, tree: Tree) -> str:
 
 def _has(tree: Tree, path: str) -> bool:
     try:
-        return tree.read(path) is not None
+        return tree.read_file(path) is not None
     except PatchError:
         return False
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from gobuild.core.errors import PatchError
 from gobuild.core.model import State
-from gobuild.patch.tree import Change, Tree
+from gobuild.patch.tree import Tree, TreeChange
 
 LISTS = (
     (
@@ -52,34 +52,34 @@ class AddCommand:
         lists = [(path, pattern.pattern, end) for path, pattern, end in LISTS]
         return json.dumps({"add-command": self.name, "sources": digests, "lists": lists}, sort_keys=True).encode()
 
-    def apply(self, tree: Tree) -> Change:
+    def apply(self, tree: Tree) -> TreeChange:
         """Notes the program and its place in the lists in a tree.
 
         Raises:
             PatchError: the source has another program of that name, or lists its tools in an unknown way.
         """
         wanted = {f"{self.folder}/{name}": text for name, text in self.sources}
-        if other := [path for path in tree.names(self.folder) if path not in wanted]:
+        if other := [path for path in tree.list_files(self.folder) if path not in wanted]:
             raise PatchError(f"{self.folder} is there already, with {other[0]}", "look whose it is")
         for path, pattern, end in LISTS:
             if text := self._listed(tree, path, pattern, end):
                 wanted[path] = text
-        changed = sorted(path for path, text in wanted.items() if tree.read(path) != text)
+        changed = sorted(path for path, text in wanted.items() if tree.read_file(path) != text)
         for path in changed:
-            if path.startswith(f"{self.folder}/") and tree.read(path) is not None:
+            if path.startswith(f"{self.folder}/") and tree.read_file(path) is not None:
                 raise PatchError(f"{path} is there already, and is another", "look whose it is")
-            tree.write(path, wanted[path])
+            tree.write_file(path, wanted[path])
         if not changed:
-            return Change(state=State.ALREADY_UPSTREAM, evidence=f"{self.folder} is there as it would be written")
+            return TreeChange(state=State.ALREADY_UPSTREAM, evidence=f"{self.folder} is there as it would be written")
         lists = len(changed) - len(self.sources)
         told = f", and in {lists} lists of the tools that ship" if lists > 0 else ""
-        return Change(
+        return TreeChange(
             state=State.APPLIED, evidence=f"{len(self.sources)} files in {self.folder}{told}", files=tuple(changed)
         )
 
     def _listed(self, tree: Tree, path: str, pattern: re.Pattern[str], end: str) -> bytes | None:
         """A file with the name in its list; None where this release has no such list."""
-        found = tree.read(path)
+        found = tree.read_file(path)
         if found is None:
             raise PatchError(f"there is no {path}", "a source of Go's, from 1.21 on")
         text = found.decode()

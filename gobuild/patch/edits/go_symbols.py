@@ -57,7 +57,7 @@ class Declaration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Code:
+class SourceFile:
     """One file.
 
     Attributes:
@@ -78,31 +78,31 @@ class Code:
 
 
 @dataclass(frozen=True, slots=True)
-class Package:
+class GoPackage:
     """The files of one package that are compiled, whatever the target; each is parsed when it is first asked for."""
 
     dir: str
     texts: dict[str, str]
     tree: Tree
-    _parsed: dict[str, Code] = field(default_factory=dict)
+    _parsed: dict[str, SourceFile] = field(default_factory=dict)
     _first_words: dict[str, set[str]] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, tree: Tree, folder: str) -> "Package":
+    def load(cls, tree: Tree, folder: str) -> "GoPackage":
         """The package in a folder, its tests left out.
 
         Raises:
             PatchError: there is none.
         """
         texts = {}
-        for path in tree.names(folder):
+        for path in tree.list_files(folder):
             if path.endswith((".go", ".s", ".h")) and not path.endswith("_test.go"):
-                texts[path] = (tree.read(path) or b"").decode(errors="replace")
+                texts[path] = (tree.read_file(path) or b"").decode(errors="replace")
         if not texts:
             raise PatchError(f"there is no Go package at {folder}", "look at `dir` in series.toml, and at the source")
         return cls(folder, texts, tree)
 
-    def files(self, word: str, among: Container[str] | None = None) -> Iterator[Code]:
+    def files(self, word: str, among: Container[str] | None = None) -> Iterator[SourceFile]:
         """The files in which a word stands at all."""
         for path, text in self.texts.items():
             if word in text and (among is None or path in among):
@@ -110,7 +110,7 @@ class Package:
                     self._parsed[path] = parse(path, text)
                 yield self._parsed[path]
 
-    def declared(self, symbol: str) -> list[tuple[Code, Declaration]]:
+    def declared(self, symbol: str) -> list[tuple[SourceFile, Declaration]]:
         """Every declaration of a symbol."""
         if not self._first_words:  # parsing every file in which a short name stands would take seconds
             for path, text in self.texts.items():
@@ -131,7 +131,7 @@ class Package:
         asm = re.compile(rf"\b{name}·(\w+)".encode())
         quoted = re.compile(rf'"(?:{name}\.)?(\w+)"'.encode())
         found: set[bytes] = set()
-        for path, content in self.tree.walk("src", (".go", ".s")):
+        for path, content in self.tree.walk_files("src", (".go", ".s")):
             if path.rpartition("/")[0] == self.dir or path.endswith("_test.go"):
                 continue
             pattern = asm if path.endswith(".s") else quoted if path.startswith("src/cmd/compile/") else linkname
@@ -144,7 +144,7 @@ def word_of(symbol: str) -> str:
     return symbol.removeprefix("·")
 
 
-def parse(path: str, text: str) -> Code:
+def parse(path: str, text: str) -> SourceFile:
     """Reads a .go, .s or .h file of a package whose import path ends like its folder's name.
 
     Raises:
@@ -190,7 +190,7 @@ def _span(node: SgNode) -> Span:
     return place.start.index, place.end.index
 
 
-def _parse_go(path: str, text: str, package: str) -> Code:
+def _parse_go(path: str, text: str, package: str) -> SourceFile:
     root = SgRoot(text, "go").root()
     if wrong := root.find(kind="ERROR"):
         raise PatchError(f"{path}:{wrong.range().start.line + 1} is not Go that can be read", "look at the source")
@@ -214,7 +214,7 @@ def _parse_go(path: str, text: str, package: str) -> Code:
             for directive in _directive(node.text(), _span(node), package):
                 declarations.append(directive)
                 uses += [(name, _span(node)[0]) for name in directive.refs]
-    return Code(path=path, text=text, declarations=tuple(declarations), uses=tuple(uses))
+    return SourceFile(path=path, text=text, declarations=tuple(declarations), uses=tuple(uses))
 
 
 def _go_declarations(root: SgNode, text: str) -> Iterator[tuple[str, str, tuple[Span, ...], int]]:
@@ -267,7 +267,7 @@ def _directive(text: str, span: Span, package: str) -> Iterable[Declaration]:
         yield Declaration(name=f"·{local}", what=f"linkname {local}", spans=(span,), refs=refs, fixed=fixed)
 
 
-def _parse_asm(path: str, text: str, package: str) -> Code:
+def _parse_asm(path: str, text: str, package: str) -> SourceFile:
     bare = _ASM_COMMENT.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
     uses = []
     for match in _ASM_SYMBOL.finditer(bare):
@@ -285,7 +285,7 @@ def _parse_asm(path: str, text: str, package: str) -> Code:
         declarations.append(
             Declaration(name=own, what=f"TEXT {own}", spans=((start, end),), refs=refs - {own}, fixed=fixed)
         )
-    return Code(path=path, text=text, declarations=tuple(declarations), uses=tuple(uses))
+    return SourceFile(path=path, text=text, declarations=tuple(declarations), uses=tuple(uses))
 
 
 def _asm_blocks(bare: str, text: str) -> Iterator[tuple[str, int, int, str]]:

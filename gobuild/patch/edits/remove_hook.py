@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass, field
 from gobuild.core.errors import PatchError
 from gobuild.core.model import State
 from gobuild.patch.edits import go_symbols
-from gobuild.patch.edits.go_symbols import Code, Declaration, Package, Span, word_of
-from gobuild.patch.edits.source_edit import cut, hollow, tidy
-from gobuild.patch.tree import Change, Tree
+from gobuild.patch.edits.go_symbols import Declaration, GoPackage, SourceFile, Span, word_of
+from gobuild.patch.edits.source_edit import cut_spans, drop_unused_imports, is_hollow
+from gobuild.patch.tree import Tree, TreeChange
 
 REVISION = 1
 """Counts up when the same names would make another result: it is part of the patch's digest."""
@@ -46,7 +46,7 @@ class RemoveHook:
         """What the patch's digest is made of."""
         return json.dumps({"remove-hook": REVISION, **asdict(self)}, sort_keys=True).encode()
 
-    def apply(self, tree: Tree) -> Change:
+    def apply(self, tree: Tree) -> TreeChange:
         """Notes the removal in a tree.
 
         Returns:
@@ -56,26 +56,26 @@ class RemoveHook:
             PatchError: there is none of the functions; a denied framework would stay; or the hook's names are used in
                 a way that is not understood.
         """
-        package = Package.read(tree, self.dir)
+        package = GoPackage.load(tree, self.dir)
         anchors = self._anchors(package)
         removal = _Removal(package=package, hook=self)
         removal.calls()
         removal.declarations()
-        removal.check()
+        removal.require_whole()
         if not removal.removed:
-            return Change(
+            return TreeChange(
                 state=State.NOTHING_TO_DO,
                 evidence=f"nothing to remove: this source has no {self.what} (looked for {self._looked_for}; "
                 f"{len(package.texts)} files of {self.dir} read; anchor functions found: {anchors})",
             )
-        return Change(state=State.APPLIED, evidence=removal.evidence(), files=tuple(removal.write(tree)))
+        return TreeChange(state=State.APPLIED, evidence=removal.evidence(), files=tuple(removal.write_files(tree)))
 
     @property
     def _looked_for(self) -> str:
         calls = ", ".join(f"{once}.Do({init})" for once in self.once for init in self.init)
         return f"{calls}, and for imports from {', '.join(self.frameworks) or 'no framework'}"
 
-    def _anchors(self, package: Package) -> str:
+    def _anchors(self, package: GoPackage) -> str:
         found = [
             f"{path.rpartition('/')[2]} {name}"
             for path, text in package.texts.items()
@@ -96,7 +96,7 @@ class RemoveHook:
 class _Removal:
     """What is to go from a package, as it grows."""
 
-    package: Package
+    package: GoPackage
     hook: RemoveHook
     removed: list[tuple[str, str]] = field(default_factory=list)
     """What, and from which file."""
@@ -147,9 +147,9 @@ class _Removal:
         }
         return names | imports | texts
 
-    def _imports(self) -> list[tuple[Code, Declaration]]:
+    def _imports(self) -> list[tuple[SourceFile, Declaration]]:
         """The cgo_import_dynamic lines of denied frameworks."""
-        found: dict[tuple[str, Span], tuple[Code, Declaration]] = {}
+        found: dict[tuple[str, Span], tuple[SourceFile, Declaration]] = {}
         for name in self.hook.frameworks:
             for file in self.package.files(f"/{name}.framework/"):
                 for one in file.declarations:
@@ -164,7 +164,7 @@ class _Removal:
         found = self.package.declared(symbol)
         return bool(found) and not any(one.fixed for _, one in found) and not self._users(symbol)
 
-    def _users(self, symbol: str) -> list[tuple[Code, int]]:
+    def _users(self, symbol: str) -> list[tuple[SourceFile, int]]:
         """Where a symbol is used by what stays: in code that is not marked, and not in its own declaration."""
         users = []
         for file in self.package.files(word_of(symbol)):
@@ -174,11 +174,11 @@ class _Removal:
             users += [(file, at) for at in sites if not any(start <= at < end for start, end in away)]
         return users
 
-    def _mark(self, file: Code, spans: "tuple[Span, ...] | list[Span]", what: str) -> None:
+    def _mark(self, file: SourceFile, spans: "tuple[Span, ...] | list[Span]", what: str) -> None:
         self._dead.setdefault(file.path, []).extend(spans)
         self.removed.append((what, file.path))
 
-    def check(self) -> None:
+    def require_whole(self) -> None:
         """Refuses a removal that is not the whole hook.
 
         Raises:
@@ -234,17 +234,17 @@ class _Removal:
         stays = [self._chain(name) for name in names if name not in self._gone and self.package.declared(name)]
         return f"removed {went}" + "".join(f"; not removed: {chain}" for chain in stays)
 
-    def write(self, tree: Tree) -> Iterator[str]:
+    def write_files(self, tree: Tree) -> Iterator[str]:
         """Notes the files' new content; yields their paths, sorted."""
         for path, spans in sorted(self._dead.items()):
             text = self.package.texts[path]
-            if text.encode() != tree.read(path):
+            if text.encode() != tree.read_file(path):
                 raise PatchError(f"{path} is not UTF-8, as Go source has to be", "look at the source")
-            text = tidy(cut(text, spans)) if path.endswith(".go") else cut(text, spans)
-            if hollow(path, text):
-                tree.delete(path)
+            text = drop_unused_imports(cut_spans(text, spans)) if path.endswith(".go") else cut_spans(text, spans)
+            if is_hollow(path, text):
+                tree.delete_file(path)
             else:
-                tree.write(path, text.encode())
+                tree.write_file(path, text.encode())
             yield path
 
 

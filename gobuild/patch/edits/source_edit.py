@@ -15,7 +15,7 @@ _EMPTY_GROUP = re.compile(r"^(?:var|type|import) \(\s*\)\n", re.MULTILINE)
 _COLUMN = re.compile(r"(\t+)(\w+(?:, \w+)*)( +)(\S.*)")
 
 
-def cut(text: str, spans: Iterable[Span]) -> str:
+def cut_spans(text: str, spans: Iterable[Span]) -> str:
     """The text without the spans."""
     for start, end in sorted(set(spans), reverse=True):
         text = _cut(text, start, end)
@@ -60,7 +60,7 @@ def _aligned(head: str, tail: str) -> str:
     return "\n".join([*above[: len(above) - up], *lines, *below[down:]])
 
 
-def tidy(text: str) -> str:
+def drop_unused_imports(text: str) -> str:
     """A Go file after cutting: no empty groups, and no import that nothing needs any more."""
     text = _EMPTY_GROUP.sub("", text)
     root = SgRoot(text, "go").root()
@@ -73,11 +73,11 @@ def tidy(text: str) -> str:
     for node in idle:
         if node.text() == '"unsafe"' and re.search(r"^//go:linkname ", text, re.MULTILINE):
             at = node.range().start.index
-            return tidy(f"{text[:at]}_ {text[at:]}")  # linkname asks for the import all the same
+            return drop_unused_imports(f"{text[:at]}_ {text[at:]}")  # linkname asks for the import all the same
         alone = node.parent()
         place = (alone if alone and alone.kind() == "import_declaration" else node).range()
         spans.append((place.start.index, place.end.index))
-    return _EMPTY_GROUP.sub("", cut(text, spans))
+    return _EMPTY_GROUP.sub("", cut_spans(text, spans))
 
 
 def _needed(node: SgNode, named: set[str]) -> bool:
@@ -86,7 +86,7 @@ def _needed(node: SgNode, named: set[str]) -> bool:
     return known in ("_", ".") or known in named
 
 
-def hollow(path: str, text: str) -> bool:
+def is_hollow(path: str, text: str) -> bool:
     """Whether a file says nothing any more: only comments, a package clause, imports, includes."""
     if path.endswith(".go"):
         if re.search(r"^//go:(?:linkname|cgo_)", text, re.MULTILINE):

@@ -12,20 +12,20 @@ from pathlib import Path
 
 from gobuild.core.errors import PatchError
 from gobuild.core.model import State
-from gobuild.patch.apply import trial
+from gobuild.patch.apply import try_patch
 from gobuild.patch.diff import parse
 from gobuild.patch.diff.unified import Diff, FileDiff
 from gobuild.patch.series import Patch
 from gobuild.patch.tree import Tree
 from gobuild.patch.workbench import message
-from gobuild.patch.workbench.message import Letter
+from gobuild.patch.workbench.message import PatchMessage
 from gobuild.patch.workbench.repository import Commit, Repository
 
 _SECTION = re.compile(rb"^diff --git ", re.MULTILINE)
 _FOOTER = re.compile(rb"\n-- \n\d+\.[^\n]*\n\s*\Z")
 
 
-def does(repository: Repository, commit: Commit, patch: Patch) -> bool:
+def does_same(repository: Repository, commit: Commit, patch: Patch) -> bool:
     """Whether a patch does to a commit's parent what the commit does, no more and no less.
 
     Raises:
@@ -37,18 +37,18 @@ def does(repository: Repository, commit: Commit, patch: Patch) -> bool:
     if diffs and set(paths) != set(changes):
         return False
     modes = {file.path: _mode(file) for file in diffs if _mode(file)}
-    with laid_out(repository, commit.parent, paths) as root:
+    with checkout(repository, commit.parent, paths) as root:
         tree = Tree(root)
-        outcome = trial(patch, tree, keep=True)
+        outcome = try_patch(patch, tree, keep=True)
         return (
             outcome.state is State.APPLIED
             and set(outcome.files) == set(changes)
-            and all(tree.read(path) == _content(repository, blob) for path, (_, blob) in changes.items())
+            and all(tree.read_file(path) == _content(repository, blob) for path, (_, blob) in changes.items())
             and all(modes.get(path) in (None, "", mode) for path, (mode, _) in changes.items())
         )
 
 
-def normal(repository: Repository, commit: Commit, said: Letter, old: Diff | None) -> bytes:
+def canonical_patch(repository: Repository, commit: Commit, said: PatchMessage, old: Diff | None) -> bytes:
     """A commit as a .patch file.
 
     Args:
@@ -62,7 +62,7 @@ def normal(repository: Repository, commit: Commit, said: Letter, old: Diff | Non
         PatchError: the commit holds what no patch can do.
     """
     changes = repository.changes(commit)
-    sections = _sections(repository.diff(commit))
+    sections = _sections(repository.diff_of(commit))
     if not changes:
         raise PatchError(f"{commit.short} changes nothing", "git rebase --interactive, and drop it")
     if odd := sorted(set(changes) - set(sections)):
@@ -70,31 +70,31 @@ def normal(repository: Repository, commit: Commit, said: Letter, old: Diff | Non
     before = _sections(old.content) if old else {}
     both = [file for file in (old.files if old else ()) if file.path in before and file.path in sections]
     if both:
-        with laid_out(repository, commit.parent, tuple(file.path for file in both)) as root:
+        with checkout(repository, commit.parent, tuple(file.path for file in both)) as root:
             for file in both:
                 mode, blob = changes[file.path]
                 if _leaves(file, root) == (_content(repository, blob),) and _mode(file) in ("", mode):
                     sections[file.path] = before[file.path]
-    return message.heading(said, repository.stat(commit)).encode() + b"".join(sections.values())
+    return message.patch_heading(said, repository.diffstat(commit)).encode() + b"".join(sections.values())
 
 
-def checked(repository: Repository, commit: Commit, name: str, said: Letter, content: bytes) -> None:
+def checked(repository: Repository, commit: Commit, name: str, said: PatchMessage, content: bytes) -> None:
     """Reads a patch made of a commit as a build would, and applies it to the commit's parent.
 
     Raises:
         PatchError: it would not do or say what the commit does and says.
     """
     try:
-        operation = parse.read(content)
+        operation = parse.parse_diff(content)
     except PatchError as error:
         raise PatchError(f"{commit.short} cannot be a patch: {error.reason}", error.hint) from error
     patch = Patch(folder=repository.folder, name=name, go=">=1", reason=said.subject, operation=operation)
-    if message.read(patch.description, name).said != said.said:
+    if message.parse_prose(patch.description, name).said != said.said:
         raise PatchError(
             f"the message of {commit.short} would be read back as another one",
             "git commit --amend: no line of it is --- alone, or begins with diff --git",
         )
-    if not does(repository, commit, patch):
+    if not does_same(repository, commit, patch):
         raise PatchError(
             f"{commit.short} as a patch would not apply to its own parent",
             "lines of context that stand there once",
@@ -102,7 +102,7 @@ def checked(repository: Repository, commit: Commit, name: str, said: Letter, con
 
 
 @contextmanager
-def laid_out(repository: Repository, commit: str, paths: tuple[str, ...]) -> Iterator[Path]:
+def checkout(repository: Repository, commit: str, paths: tuple[str, ...]) -> Iterator[Path]:
     """A commit's files of these paths in a passing folder within .git; all its files where no path is named.
 
     Yields:
@@ -134,7 +134,7 @@ def _leaves(file: FileDiff, root: Path) -> tuple[bytes | None] | None:
         change = Diff(description="", files=(file,), content=b"").apply(tree)
     except PatchError:
         return None
-    return (tree.read(file.path),) if change.state is State.APPLIED else None
+    return (tree.read_file(file.path),) if change.state is State.APPLIED else None
 
 
 def _sections(content: bytes) -> dict[str, bytes]:

@@ -14,10 +14,10 @@ from gobuild.core.errors import ConfigError, PatchError, disk_full_is_ours
 from gobuild.core.model import GoVersion
 from gobuild.patch import quilt
 from gobuild.patch.diff import parse
-from gobuild.patch.manifest import MANIFEST, load
+from gobuild.patch.manifest import MANIFEST, load_folder
 from gobuild.patch.workbench import message
 from gobuild.patch.workbench.git_config import ABBREVIATION, blob_name
-from gobuild.patch.workbench.message import Letter
+from gobuild.patch.workbench.message import PatchMessage
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 """A patch's name, as series.toml takes it."""
@@ -104,12 +104,12 @@ def new_patch(folder: Path, name: str, *, version: GoVersion | None = None) -> t
     if not NAME.fullmatch(name):
         raise ConfigError(f"{name!r} is no name for a patch", "lower-case words with hyphens, such as bigger-stacks")
     listed = (folder / MANIFEST).exists() or (folder / quilt.SERIES).exists()
-    taken = {patch.name for patch in load(folder).patches} if listed else set()
+    taken = {patch.name for patch in load_folder(folder).patches} if listed else set()
     file = f"{name}.patch"
     if name in taken or (folder / file).exists() or (folder / file).is_symlink():
         raise ConfigError(f"the series {folder} has a patch {name!r} already", "another name; or patches.import")
     content = _skeleton(name)
-    parse.read(content)
+    parse.parse_diff(content)
     plain = not (folder / MANIFEST).exists() and (folder / quilt.SERIES).exists()
     line = file if plain else entry(name, made_on=version, file=file, reason=f"TODO: why {name} exists")
     with disk_full_is_ours(f"writing to {folder}"):
@@ -130,14 +130,16 @@ def _skeleton(name: str) -> bytes:
     """A patch that adds a note of one line. The blob's name is git's own for that text."""
     note = f"This file stands in for the patch {name}: change the tree, and take it out.\n"
     path = f"misc/gobuild/{name}.txt"
-    said = Letter(subject=f"{name}: what it does", body="Why it has to be done, for who will carry it to the next Go.")
+    said = PatchMessage(
+        subject=f"{name}: what it does", body="Why it has to be done, for who will carry it to the next Go."
+    )
     stat = f" {path} | 1 +\n 1 file changed, 1 insertion(+)\n"
     blob = blob_name(note.encode())[:ABBREVIATION]
     diff = (
         f"diff --git a/{path} b/{path}\nnew file mode 100644\nindex 000000000000..{blob}\n"
         f"--- /dev/null\n+++ b/{path}\n@@ -0,0 +1 @@\n+{note}"
     )
-    return (message.heading(said, stat) + diff).encode()
+    return (message.patch_heading(said, stat) + diff).encode()
 
 
 def _closed(text: str) -> str:

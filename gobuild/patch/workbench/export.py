@@ -13,13 +13,13 @@ from gobuild.patch import quilt
 from gobuild.patch.diff import parse
 from gobuild.patch.diff.unified import Diff
 from gobuild.patch.manifest import MANIFEST
-from gobuild.patch.safe_read import own_file
+from gobuild.patch.safe_read import safe_read
 from gobuild.patch.series import Patch, Series
 from gobuild.patch.workbench import message
-from gobuild.patch.workbench.canonical import checked, does, normal
+from gobuild.patch.workbench.canonical import canonical_patch, checked, does_same
 from gobuild.patch.workbench.entries import NAME, add_entries, entry
-from gobuild.patch.workbench.import_record import Record
-from gobuild.patch.workbench.message import Letter, Trailers
+from gobuild.patch.workbench.import_record import ImportRecord
+from gobuild.patch.workbench.message import PatchMessage, Trailers
 from gobuild.patch.workbench.repository import Commit, Repository
 
 
@@ -58,13 +58,13 @@ def export_series(folder: Path, series: Series, *, variant: bool = False) -> Exp
             same patch, or one is two; a commit holds what no patch can do.
         ToolMissing: there is no git.
     """
-    record = Record.read(folder)
+    record = ImportRecord.load(folder)
     repository = Repository.at(folder)
     if repository.rebasing:
         raise PatchError(
             f"a rebase is under way in {folder}", "git status there; git rebase --continue, or git rebase --abort"
         )
-    changed, unknown = repository.untidy()
+    changed, unknown = repository.uncommitted()
     if changed:
         raise PatchError(
             f"{folder} has changes that are not committed: {', '.join(changed)}",
@@ -72,12 +72,12 @@ def export_series(folder: Path, series: Series, *, variant: bool = False) -> Exp
         )
     with disk_full_is_ours(f"exporting {folder}"):
         export = _Export(repository, record, series, variant=variant)
-        for commit in repository.series():
+        for commit in repository.commits_above_base():
             export.take(commit)
     return export.result(unknown)
 
 
-def write(exported: Exported, *, add: bool = False) -> None:
+def write_export(exported: Exported, *, add: bool = False) -> None:
     """Writes what an export found, each file whole.
 
     Args:
@@ -102,7 +102,7 @@ def write(exported: Exported, *, add: bool = False) -> None:
 class _Export:
     """An export under way."""
 
-    def __init__(self, repository: Repository, record: Record, series: Series, *, variant: bool) -> None:
+    def __init__(self, repository: Repository, record: ImportRecord, series: Series, *, variant: bool) -> None:
         self.repository, self.record, self.series, self.variant = repository, record, series, variant
         fitting = series.candidates(record.version, Target.parse(record.target), record.profile)
         self.known = {patch.name: patch for patch in fitting}
@@ -114,18 +114,22 @@ class _Export:
 
     def take(self, commit: Commit) -> None:
         """Compares one commit with the patch that it is, or makes a patch of it."""
-        said, trailers = message.parse_message(commit.message, author=commit.author, email=commit.email, date="")
+        said, trailers = message.parse_commit_message(commit.message, author=commit.author, email=commit.email, date="")
         name = self._name(commit, said, trailers)
         self.seen[name] = commit
         patch = self.known.get(name)
         if trailers.kind == "edit" or (patch and patch.kind == "edit"):
             self._edit(commit, name, patch)
-        elif patch and message.read(patch.description, name).said == said.said and does(self.repository, commit, patch):
+        elif (
+            patch
+            and message.parse_prose(patch.description, name).said == said.said
+            and does_same(self.repository, commit, patch)
+        ):
             self.unchanged.append(name)
         else:
             self._anew(commit, name, patch, said)
 
-    def _name(self, commit: Commit, said: Letter, trailers: Trailers) -> str:
+    def _name(self, commit: Commit, said: PatchMessage, trailers: Trailers) -> str:
         if len(trailers.names) > 1:
             raise PatchError(
                 f"{commit.short} is two patches: {' and '.join(trailers.names)}",
@@ -143,14 +147,14 @@ class _Export:
             )
         return name
 
-    def _new_name(self, said: Letter) -> str:
+    def _new_name(self, said: PatchMessage) -> str:
         """A name for a commit without one: the same each time, and nobody else's."""
-        first, number = message.name_of(said.subject), 1
+        first, number = message.name_from_subject(said.subject), 1
         while True:
             name = first if number == 1 else f"{first}-{number}"
             prose = self._prose(name)
             free = name not in self.seen and name not in self.record.patches
-            if free and (prose is None or message.read(prose, name).subject == said.subject):
+            if free and (prose is None or message.parse_prose(prose, name).subject == said.subject):
                 return name
             number += 1
 
@@ -162,13 +166,13 @@ class _Export:
         if not (self.series.folder / f"{name}.patch").exists():
             return None
         try:
-            return parse.read(own_file(self.series.folder, f"{name}.patch")).description
+            return parse.parse_diff(safe_read(self.series.folder, f"{name}.patch")).description
         except PatchError:
             return ""
 
     def _edit(self, commit: Commit, name: str, patch: Patch | None) -> None:
         """An edit is an entry in series.toml; its commit is only looked at."""
-        if patch and patch.kind == "edit" and does(self.repository, commit, patch):
+        if patch and patch.kind == "edit" and does_same(self.repository, commit, patch):
             self.unchanged.append(name)
             return
         self.notes.append(
@@ -177,7 +181,7 @@ class _Export:
             f"{message.KIND_TRAILER}"
         )
 
-    def _anew(self, commit: Commit, name: str, patch: Patch | None, said: Letter) -> None:
+    def _anew(self, commit: Commit, name: str, patch: Patch | None, said: PatchMessage) -> None:
         """Makes the file of a commit, and sees that it does what the commit does before anything is written."""
         if not said.subject:
             raise PatchError(f"the commit {commit.id[:10]} has no message", "git commit --amend")
@@ -185,11 +189,11 @@ class _Export:
         old = patch.operation if patch and isinstance(patch.operation, Diff) else None
         if old and own:
             _refuse_p0(own, old)
-            said = replace(said, date=message.read(old.description, name).date)
-        content = normal(self.repository, commit, said, old)
+            said = replace(said, date=message.parse_prose(old.description, name).date)
+        content = canonical_patch(self.repository, commit, said, old)
         checked(self.repository, commit, name, said, content)
         file = own.file if own else self._file(name)
-        if (self.series.folder / file).exists() and own_file(self.series.folder, file) == content:
+        if (self.series.folder / file).exists() and safe_read(self.series.folder, file) == content:
             self.unchanged.append(name)
         else:
             self.texts[file] = content
@@ -206,7 +210,7 @@ class _Export:
         variants = any(patch.name == name for patch in self.series.patches)
         return f"{name}-{self.record.go}.patch" if variants else f"{name}.patch"
 
-    def _propose(self, name: str, file: str, said: Letter) -> None:
+    def _propose(self, name: str, file: str, said: PatchMessage) -> None:
         """What is to be added to series.toml, or to quilt's series."""
         if not (self.series.folder / MANIFEST).exists() and (self.series.folder / quilt.SERIES).exists():
             self.entries.append(file)
@@ -243,7 +247,9 @@ class _Export:
 def _refuse_p0(patch: Patch, diff: Diff) -> None:
     """Only -p1 diffs are written; the file `series` would go on saying -p0."""
     try:
-        same = [file.path for file in parse.read(diff.content, strip=1).files] == [file.path for file in diff.files]
+        same = [file.path for file in parse.parse_diff(diff.content, strip=1).files] == [
+            file.path for file in diff.files
+        ]
     except PatchError:
         same = False
     if not same:

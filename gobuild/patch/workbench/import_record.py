@@ -15,7 +15,7 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class ImportRecord:
     """What the workbench remembers of its import.
 
     Attributes:
@@ -31,7 +31,7 @@ class Record:
     patches: tuple[str, ...]
 
     @classmethod
-    def read(cls, folder: Path) -> "Record":
+    def load(cls, folder: Path) -> "ImportRecord":
         """Reads it from a workbench.
 
         Raises:
@@ -48,7 +48,7 @@ class Record:
                 "the folder that patches.import made, by --to",
             ) from error
 
-    def write(self, folder: Path) -> None:
+    def save(self, folder: Path) -> None:
         """Writes it into a workbench."""
         files.write(folder / RECORD, json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2) + "\n")
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from gobuild.core import files
 from gobuild.core.errors import ConfigError, PatchError, disk_full_is_ours
 from gobuild.core.model import GoVersion, Outcome, State, Target
-from gobuild.patch.apply import trial
+from gobuild.patch.apply import try_patch
 from gobuild.patch.diff.unified import Diff
 from gobuild.patch.series import Patch, Series
 from gobuild.patch.tree import Tree
 from gobuild.patch.workbench import message
-from gobuild.patch.workbench.import_record import Record
+from gobuild.patch.workbench.import_record import ImportRecord
 from gobuild.patch.workbench.repository import BASE, BRANCH, Commit, Repository
 
 MERGED = "merged"
@@ -24,7 +24,7 @@ WAITING = "waiting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class ImportStep:
     """One patch of an import.
 
     Attributes:
@@ -53,13 +53,13 @@ class Imported:
     """
 
     folder: Path
-    steps: tuple[Step, ...]
+    steps: tuple[ImportStep, ...]
     stopped: str = ""
     conflicts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plain:
+class PlainSource:
     """A version's plain source.
 
     Attributes:
@@ -72,7 +72,7 @@ class Plain:
 
 
 def import_series(
-    series: Series, plain: Plain, folder: Path, *, target: Target, profile: str, known: Plain | None = None
+    series: Series, plain: PlainSource, folder: Path, *, target: Target, profile: str, known: PlainSource | None = None
 ) -> Imported:
     """Makes a workbench.
 
@@ -103,23 +103,23 @@ def import_series(
             for patch in patches:
                 draft.add(patch)
             draft.finish()
-            record = Record(
+            record = ImportRecord(
                 go=str(plain.version),
                 target=str(target),
                 profile=profile,
                 series=str(series.folder.absolute()) if series.patches else str(series.folder),
                 patches=tuple(step.name for step in draft.steps if step.commits),
             )
-            record.write(temporary)
+            record.save(temporary)
         return _merge(Repository.at(folder), draft)
 
 
 def _merge(repository: Repository, draft: "_Draft") -> Imported:
     """Rebases what did not apply. Where git stops, the workbench is left as it stands."""
     steps, folder = tuple(draft.steps), repository.folder
-    if draft.waiting and not repository.pick(tuple(draft.waiting)):
+    if draft.waiting and not repository.rebase_onto_branch(tuple(draft.waiting)):
         commit, conflicts = repository.stopped()
-        (stopped,) = names_of(commit)
+        (stopped,) = patch_names(commit)
         behind = [step.name for step in steps][[step.name for step in steps].index(stopped) + 1 :]
         states = {stopped: str(State.CONFLICT), **dict.fromkeys(behind, WAITING)}
         steps = tuple(
@@ -127,7 +127,7 @@ def _merge(repository: Repository, draft: "_Draft") -> Imported:
             for step in steps
         )
         return Imported(folder=folder, steps=steps, stopped=stopped, conflicts=conflicts)
-    there = {name for commit in repository.series() for name in names_of(commit)}
+    there = {name for commit in repository.commits_above_base() for name in patch_names(commit)}
     gone = "by git's three-way merge nothing of it is left to do"
     return Imported(
         folder=folder,
@@ -140,14 +140,14 @@ def _merge(repository: Repository, draft: "_Draft") -> Imported:
     )
 
 
-def names_of(commit: Commit) -> tuple[str, ...]:
+def patch_names(commit: Commit) -> tuple[str, ...]:
     """The patches that a commit says it is."""
-    _, trailers = message.parse_message(commit.message, author="", email="", date="")
+    _, trailers = message.parse_commit_message(commit.message, author="", email="", date="")
     return trailers.names
 
 
 @dataclass(slots=True, kw_only=True)
-class _Chain:
+class CommitChain:
     """Commits on one version's source, made beside the work tree: no file but git's is written."""
 
     repository: Repository
@@ -156,7 +156,8 @@ class _Chain:
     head: str
 
     @classmethod
-    def begin(cls, repository: Repository, plain: Plain) -> "_Chain":
+    def begin(cls, repository: Repository, plain: PlainSource) -> "CommitChain":
+        """The chain's first commit: the plain source."""
         beside = repository.beside(f"index-{plain.version}", plain.root)
         beside.add_all()
         head = beside.commit(f"{plain.version.tag}: its plain source\n", "")
@@ -164,7 +165,7 @@ class _Chain:
 
     def apply(self, patch: Patch) -> Outcome:
         """Applies a patch, and commits what it changed; on a conflict nothing is changed."""
-        outcome = trial(patch, self.tree, keep=True)
+        outcome = try_patch(patch, self.tree, keep=True)
         if outcome.state is State.APPLIED:
             self._commit(patch, outcome)
         return outcome
@@ -173,35 +174,35 @@ class _Chain:
         diffs = patch.operation.files if isinstance(patch.operation, Diff) else ()
         modes = patch.operation.modes if isinstance(patch.operation, Diff) else {}
         for path in outcome.files:
-            self.repository.put(path, self.tree.read(path), executable=modes.get(path))
-        said = message.read(patch.description, patch.name) if diffs else edit_letter(patch, outcome.evidence)
+            self.repository.stage(path, self.tree.read_file(path), executable=modes.get(path))
+        said = message.parse_prose(patch.description, patch.name) if diffs else edit_message(patch, outcome.evidence)
         self.head = self.repository.commit(
-            message.message(said, patch.name, "" if diffs else "edit"),
+            message.commit_message(said, patch.name, "" if diffs else "edit"),
             self.head,
             author=(said.author, said.email),
             date=said.git_date,
         )
 
 
-def edit_letter(patch: Patch, evidence: str) -> message.Letter:
+def edit_message(patch: Patch, evidence: str) -> message.PatchMessage:
     """What the commit of a structural edit says."""
-    return message.Letter(subject=f"{patch.name}: a structural edit", body=f"{patch.reason}\n\n{evidence}")
+    return message.PatchMessage(subject=f"{patch.name}: a structural edit", body=f"{patch.reason}\n\n{evidence}")
 
 
 @dataclass(slots=True, kw_only=True)
 class _Draft:
     """An import under way: commits on the version, and those that wait for the three-way merge."""
 
-    chain: _Chain
-    known: Plain | None
-    steps: list[Step]
+    chain: CommitChain
+    known: PlainSource | None
+    steps: list[ImportStep]
     waiting: list[str]
     earlier: list[Patch]
-    other: _Chain | None = None
+    other: CommitChain | None = None
 
     @classmethod
-    def begin(cls, repository: Repository, plain: Plain, known: Plain | None) -> "_Draft":
-        chain = _Chain.begin(repository, plain)
+    def begin(cls, repository: Repository, plain: PlainSource, known: PlainSource | None) -> "_Draft":
+        chain = CommitChain.begin(repository, plain)
         repository.git("update-ref", f"refs/tags/{BASE}", chain.head)
         return cls(chain=chain, known=known, steps=[], waiting=[], earlier=[])
 
@@ -241,7 +242,7 @@ class _Draft:
             )
         self._step(patch, outcome.state, outcome.evidence, commits=False)
 
-    def _other(self, patch: Patch, here: Outcome | None) -> _Chain:
+    def _other(self, patch: Patch, here: Outcome | None) -> CommitChain:
         if self.other is None:
             if self.known is None:
                 conflict = here.evidence if here else ""
@@ -250,7 +251,7 @@ class _Draft:
                     "--from VERSION, one that it applies to: then git merges three ways, and opens a rebase",
                 )
             self._point(self.chain.head)
-            self.other = _Chain.begin(self.chain.repository, self.known)
+            self.other = CommitChain.begin(self.chain.repository, self.known)
             for one in self.earlier:
                 self.other.apply(one)  # as far as it does: only what comes behind is taken from here
         return self.other
@@ -259,7 +260,7 @@ class _Draft:
         self.chain.repository.git("update-ref", f"refs/heads/{BRANCH}", head)
 
     def _step(self, patch: Patch, state: str, evidence: str, *, commits: bool) -> None:
-        step = Step(name=patch.name, kind=patch.kind, state=str(state), evidence=evidence, commits=commits)
+        step = ImportStep(name=patch.name, kind=patch.kind, state=str(state), evidence=evidence, commits=commits)
         self.steps.append(step)
 
     def finish(self) -> None:

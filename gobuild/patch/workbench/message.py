@@ -31,7 +31,7 @@ _CRUD = "".join(map(chr, range(33))) + ".,:;<>\"\\'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
+class PatchMessage:
     """What a patch says besides its diff.
 
     Attributes:
@@ -50,7 +50,7 @@ class Letter:
     @property
     def said(self) -> tuple[str, str, str, str]:
         """All that a commit keeps of it: two letters with the same are the same."""
-        return self.author, self.email, self.subject, tidy(self.body)
+        return self.author, self.email, self.subject, clean_up(self.body)
 
     @property
     def git_date(self) -> str:
@@ -76,13 +76,13 @@ class Trailers:
     kind: str = ""
 
 
-def tidy(text: str) -> str:
+def clean_up(text: str) -> str:
     """A text as git's own clean-up leaves it (git-commit(1), --cleanup=whitespace)."""
     lines = [line.rstrip() for line in text.split("\n")]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
 
 
-def read(prose: str, name: str) -> Letter:
+def parse_prose(prose: str, name: str) -> PatchMessage:
     """Reads what stands in front of a diff.
 
     Args:
@@ -97,26 +97,26 @@ def read(prose: str, name: str) -> Letter:
     lines = head.split("\n")
     if not any(line.startswith("Subject:") for line in lines) or not all(_HEADER.match(line) for line in lines):
         subject, _, body = text.partition("\n")
-        return Letter(subject=subject.strip() or name, body=tidy(body))
+        return PatchMessage(subject=subject.strip() or name, body=clean_up(body))
     mail = email.message_from_string(head, policy=email.policy.default)
     who, address = parseaddr(str(mail.get("From", "")))
     who, address = who.strip(_CRUD), address.strip(_CRUD)
-    return Letter(
+    return PatchMessage(
         author=who or address or AUTHOR[0],
         email=address or AUTHOR[1],
         date=str(mail.get("Date", "")),
         subject=_TAG.sub("", " ".join(str(mail["Subject"]).split())) or name,
-        body=tidy(rest),
+        body=clean_up(rest),
     )
 
 
-def message(letter: Letter, name: str, kind: str = "") -> str:
+def commit_message(letter: PatchMessage, name: str, kind: str = "") -> str:
     """A commit's message, its trailers at the end."""
     trailers = f"{NAME_TRAILER}: {name}\n" + (f"{KIND_TRAILER}: {kind}\n" if kind else "")
     return "\n\n".join(part for part in (letter.subject, letter.body, trailers) if part)
 
 
-def parse_message(text: str, *, author: str, email: str, date: str) -> tuple[Letter, Trailers]:
+def parse_commit_message(text: str, *, author: str, email: str, date: str) -> tuple[PatchMessage, Trailers]:
     """Reads a commit's message.
 
     Args:
@@ -129,14 +129,16 @@ def parse_message(text: str, *, author: str, email: str, date: str) -> tuple[Let
         The letter without our trailers, and what they said.
     """
     found = _TRAILER.findall(text)
-    subject, _, body = tidy(_TRAILER.sub("", text)).partition("\n")
-    letter = Letter(author=author.strip(_CRUD), email=email, date=date, subject=subject.strip(), body=tidy(body))
+    subject, _, body = clean_up(_TRAILER.sub("", text)).partition("\n")
+    letter = PatchMessage(
+        author=author.strip(_CRUD), email=email, date=date, subject=subject.strip(), body=clean_up(body)
+    )
     names = dict.fromkeys(value for key, value in found if key == NAME_TRAILER)
     kinds = [value for key, value in found if key == KIND_TRAILER]
     return letter, Trailers(names=tuple(names), kind=kinds[-1] if kinds else "")
 
 
-def heading(letter: Letter, stat: str) -> str:
+def patch_heading(letter: PatchMessage, stat: str) -> str:
     """What the normal form has in front of the diff: git format-patch's, less what changes from run to run.
 
     Left out: the commit, which is another in every clone; the date, unless the file had one; git's version.
@@ -151,7 +153,7 @@ def heading(letter: Letter, stat: str) -> str:
     return f"From: {who} <{letter.email}>\n{date}Subject: [PATCH] {letter.subject}\n\n{body}---\n{stat}\n"
 
 
-def name_of(subject: str) -> str:
+def name_from_subject(subject: str) -> str:
     """A patch's name made from a subject: "cmd/go: say it, twice" is "cmd-go-say-it-twice"."""
     plain = unicodedata.normalize("NFKD", subject).encode("ascii", "ignore").decode().lower()
     words = re.findall(r"[a-z0-9]+", plain)

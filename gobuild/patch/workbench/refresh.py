@@ -13,7 +13,7 @@ from pathlib import Path
 from gobuild.core import files
 from gobuild.core.errors import PatchError, disk_full_is_ours
 from gobuild.core.model import State
-from gobuild.patch.apply import outcome as apply
+from gobuild.patch.apply import apply_patch
 from gobuild.patch.diff import parse
 from gobuild.patch.diff.unified import Diff, FileDiff
 from gobuild.patch.series import Patch
@@ -82,9 +82,9 @@ def write(refreshed: Sequence[Refreshed]) -> None:
 
 def _refreshed(patch: Patch, tree: Tree) -> Refreshed:
     diff = patch.operation
-    before = {file.path: tree.read(file.path) or b"" for file in diff.files} if isinstance(diff, Diff) else {}
+    before = {file.path: tree.read_file(file.path) or b"" for file in diff.files} if isinstance(diff, Diff) else {}
     try:
-        done = apply(patch, tree)
+        done = apply_patch(patch, tree)
     except PatchError as error:
         hint = "patches.import --from VERSION, one it applies to; then patches.export"
         raise PatchError(error.reason, hint) from error
@@ -99,7 +99,7 @@ def _refreshed(patch: Patch, tree: Tree) -> Refreshed:
     moved = {
         file.path: anchor
         for file in diff.files
-        if not file.creates and (anchor := _anchor(file, before[file.path], tree.read(file.path) or b""))
+        if not file.creates and (anchor := _anchor(file, before[file.path], tree.read_file(file.path) or b""))
     }
     if not moved:
         return Refreshed(name=patch.name, path=path, said="applies where it says")
@@ -159,7 +159,7 @@ def _check(patch: Patch, diff: Diff, content: bytes) -> None:
 
     for strip in (None, 1, 0):
         try:
-            if told(parse.read(content, strip=strip)) == told(diff):
+            if told(parse.parse_diff(content, strip=strip)) == told(diff):
                 return
         except PatchError:
             continue

@@ -122,7 +122,7 @@ class Repository:
             raise _failure(words, str(error.stderr)) from None
         return output if isinstance(output, bytes) else str(output).encode()
 
-    def text(self, *words: str) -> str:
+    def git_text(self, *words: str) -> str:
         """Runs git, and gives its output as a text without the last line end."""
         return self.git(*words).decode(errors="replace").rstrip("\n")
 
@@ -131,12 +131,12 @@ class Repository:
         # A threshold of one byte puts all contents into one pack, instead of ten thousand files of their own.
         self.git("-c", "core.bigFileThreshold=1", "-c", "core.compression=1", "add", "--all", "--force")
 
-    def put(self, path: str, content: bytes | None, *, executable: bool | None) -> None:
+    def stage(self, path: str, content: bytes | None, *, executable: bool | None) -> None:
         """Puts a file's content into the index, or takes the file out of it."""
         if content is None:
             self.git("update-index", "--force-remove", "--", path)
             return
-        listed = self.text("ls-files", "--stage", "--", f":(literal){path}")
+        listed = self.git_text("ls-files", "--stage", "--", f":(literal){path}")
         mode = listed.split(" ", 1)[0] or "100644"
         if executable is not None:
             mode = "100755" if executable else "100644"
@@ -149,7 +149,7 @@ class Repository:
         Returns:
             Its 40 digits.
         """
-        tree = self.text("write-tree")
+        tree = self.git_text("write-tree")
         who = {"GIT_AUTHOR_NAME": author[0], "GIT_AUTHOR_EMAIL": author[1], "GIT_AUTHOR_DATE": date}
         parents = ("-p", parent) if parent else ()
         return self._beside_git("message", message.encode(), "commit-tree", tree, *parents, "-F", env=who)
@@ -163,7 +163,7 @@ class Repository:
         finally:
             place.unlink(missing_ok=True)
 
-    def pick(self, commits: tuple[str, ...]) -> bool:
+    def rebase_onto_branch(self, commits: tuple[str, ...]) -> bool:
         """Rebases commits onto the branch by git's three-way merge.
 
         Returns:
@@ -192,7 +192,7 @@ class Repository:
 
     def stopped(self) -> tuple[Commit, tuple[str, ...]]:
         """Where the rebase stands: the commit, and the files in conflict."""
-        files_ = self.text("diff", "--name-only", "--diff-filter=U", "-z").split("\0")
+        files_ = self.git_text("diff", "--name-only", "--diff-filter=U", "-z").split("\0")
         return self.read_commit("REBASE_HEAD"), tuple(name for name in files_ if name)
 
     def read_commit(self, name: str) -> Commit:
@@ -201,24 +201,24 @@ class Repository:
         Raises:
             PatchError: it has several parents: a merge is no patch.
         """
-        said = self.text("show", "--no-patch", "--no-color", "--format=%H%n%P%n%an%n%ae%n%B", name)
+        said = self.git_text("show", "--no-patch", "--no-color", "--format=%H%n%P%n%an%n%ae%n%B", name)
         digits, parents, author, email, message = said.split("\n", 4)
         if " " in parents:
             raise PatchError(f"{digits[:10]} is a merge, which is no patch", "git rebase, so that all is in one line")
         return Commit(id=digits, parent=parents, author=author, email=email, message=message)
 
-    def series(self) -> list[Commit]:
+    def commits_above_base(self) -> list[Commit]:
         """The commits above the base, the oldest first.
 
         Raises:
             PatchError: the base is not below them, or one of them is a merge.
         """
-        base = self.text("rev-parse", f"refs/tags/{BASE}^{{commit}}")
-        if self.text("merge-base", base, "HEAD") != base:
+        base = self.git_text("rev-parse", f"refs/tags/{BASE}^{{commit}}")
+        if self.git_text("merge-base", base, "HEAD") != base:
             raise PatchError(
                 f"HEAD does not stand on the tag {BASE}", f"git checkout {BRANCH}, or git rebase onto {BASE}"
             )
-        found = self.text("rev-list", "--reverse", "--topo-order", f"{base}..HEAD").split()
+        found = self.git_text("rev-list", "--reverse", "--topo-order", f"{base}..HEAD").split()
         return [self.read_commit(name) for name in found]
 
     def changes(self, commit: Commit) -> dict[str, tuple[str, str]]:
@@ -227,7 +227,7 @@ class Repository:
         Raises:
             PatchError: it makes something else than plain files.
         """
-        words = self.text("diff-tree", "-r", "-z", "--no-renames", commit.parent, commit.id).split("\0")
+        words = self.git_text("diff-tree", "-r", "-z", "--no-renames", commit.parent, commit.id).split("\0")
         found = {}
         for entry, path in zip(words[0::2], words[1::2], strict=False):
             before, after, _, blob, _ = entry.split(" ")
@@ -248,7 +248,7 @@ class Repository:
     def lay_out(self, commit: str, paths: tuple[str, ...], into: Path) -> None:
         """Writes the files that a commit has of these paths below a folder."""
         for path in paths:
-            if self.text("ls-tree", "--name-only", commit, "--", path):
+            if self.git_text("ls-tree", "--name-only", commit, "--", path):
                 place = into / path
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(self.blob(f"{commit}:{path}"))
@@ -262,7 +262,7 @@ class Repository:
         finally:
             tar.unlink(missing_ok=True)
 
-    def diff(self, commit: Commit) -> bytes:
+    def diff_of(self, commit: Commit) -> bytes:
         """A commit's diff in the normal form, the same wherever and by whichever git it is made."""
         raw = self.git("diff-tree", "-r", "-p", "--full-index", *DIFF, commit.parent, commit.id)
         return re.sub(
@@ -272,14 +272,14 @@ class Repository:
             flags=re.MULTILINE,
         )
 
-    def stat(self, commit: Commit) -> str:
+    def diffstat(self, commit: Commit) -> str:
         """A commit's diffstat, 80 columns wide."""
         said = self.git("diff-tree", "-r", "--stat=80", *DIFF[:4], commit.parent, commit.id)
         return said.decode(errors="replace")
 
-    def untidy(self) -> tuple[list[str], list[str]]:
+    def uncommitted(self) -> tuple[list[str], list[str]]:
         """The tracked files that are not as HEAD has them, and the files that git does not track."""
-        words = self.text("status", "--porcelain", "-z", "--no-renames", "--untracked-files=normal").split("\0")
+        words = self.git_text("status", "--porcelain", "-z", "--no-renames", "--untracked-files=normal").split("\0")
         entries = [(word[:2], word[3:]) for word in words if word]
         return [path for kind, path in entries if kind != "??"], [path for kind, path in entries if kind == "??"]
 
