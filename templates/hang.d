@@ -1,5 +1,5 @@
 /*
- * Which mach traps and system calls a process enters, and from where: gobuild's doctor, gobuild/doctor/macos/dtraced.py.
+ * Which mach traps and system calls a process enters, and from where: gobuild's doctor, gobuild/doctor/macos/stacks.py.
  * Only entries made from now on are seen: a thread that is in a trap already, and stays there, does not show.
  *
  *   sudo dtrace -Z -q -s hang.d -p PID                     a process that hangs

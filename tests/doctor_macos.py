@@ -1,7 +1,7 @@
 """A Mac that is not there: recorded output in place of Apple's tools. For test_doctor_macos*.py."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from gobuild.core.errors import CommandError, ToolMissing
 from gobuild.core.process import Result
 from gobuild.core.settings import Settings
-from gobuild.doctor.model import Job
+from gobuild.doctor.model import Case
 
 DATA = Path(__file__).parent / "data/doctor"
 
@@ -21,9 +21,9 @@ def sample(name: str) -> str:
     return (DATA / name).read_text(encoding="utf-8")
 
 
-def job(folder: Path, **how: Any) -> Job:
+def case(folder: Path, **how: Any) -> Case:
     folder.mkdir(exist_ok=True)
-    made = Job(
+    made = Case(
         go=Path("/usr/local/go/bin/go"),
         root=Path("/usr/local/go"),
         environment={"HOME": str(folder / "home")},
@@ -37,41 +37,26 @@ def job(folder: Path, **how: Any) -> Job:
 
 
 class Recorded:
-    """A runner that starts nothing: what a tool says is chosen by the first key that all stands in its words."""
+    """Starts nothing: what a tool says is chosen by the first key that all stands in its words."""
 
     def __init__(self, says: Mapping[str, Said]) -> None:
         self.says = says
         self.asked: list[tuple[str, ...]] = []
-        self.limits: list[float | None] = []
+        self.limits: list[float] = []
 
-    def __call__(
-        self,
-        argv: Sequence[str | Path],
-        *,
-        env: Mapping[str, str],
-        cwd: Path,
-        log: Path | None = None,
-        on_line: Callable[[str], None] | None = None,
-        timeout: float | None = None,
-        check: bool = True,
-    ) -> Result:
+    def __call__(self, argv: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, limit: float) -> Result:
         words = tuple(map(str, argv))
         self.asked.append(words)
-        self.limits.append(timeout)
-        said = next(
-            (value for key, value in self.says.items() if set(key.split()) <= {*words, Path(words[0]).name}), ""
-        )
+        self.limits.append(limit)
+        tool = Path(words[0]).name
+        said = next((value for key, value in self.says.items() if set(key.split()) <= {*words, tool}), "")
         if isinstance(said, Exception):
             raise said
-        if isinstance(said, tuple):
-            return Result(argv=words, code=said[0], output=said[1])
-        for flag in ("-file", "-o"):  # sample and spindump write a file
-            if flag in words and Path(words[0]).name in ("sample", "spindump") and isinstance(said, str):
-                Path(words[words.index(flag) + 1]).write_text(said, encoding="utf-8")
-                return Result(argv=words, code=0, output="")
-        return Result(
-            argv=words, code=said if isinstance(said, int) else 0, output=said if isinstance(said, str) else ""
-        )
+        code, output = said if isinstance(said, tuple) else (said, "") if isinstance(said, int) else (0, said)
+        if tool in ("sample", "spindump") and not isinstance(said, int):  # they write a file
+            Path(words[words.index("-file" if tool == "sample" else "-o") + 1]).write_text(output, encoding="utf-8")
+            output = ""
+        return Result(argv=words, code=code, output=output)
 
 
 MISSING = ToolMissing("cannot run it: No such file or directory")

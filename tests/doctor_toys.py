@@ -2,7 +2,6 @@
 
 import os
 import stat
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from gobuild.core.settings import Settings
 from gobuild.doctor import Diagnosis, Finding, examine
-from gobuild.doctor.topics import TOPICS
+from gobuild.doctor.examination import TOPICS
 
 VERSION = "go version go1.22.10 linux/amd64"
 
@@ -58,7 +57,7 @@ def examined(
 
 def only(patch: pytest.MonkeyPatch, *names: str) -> None:
     """Leaves all topics out but these."""
-    patch.setattr(sys.modules["gobuild.doctor.examine"], "TOPICS", [each for each in TOPICS if each.name in names])
+    patch.setattr("gobuild.doctor.examination.TOPICS", [each for each in TOPICS if each.name in names])
 
 
 def finding(found: Diagnosis, name: str, group: str = "") -> Finding:

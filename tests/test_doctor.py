@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doctor_toys import FAKES, SLEEP, VERSION, examined, fake, finding, room
+from doctor_toys import SLEEP, VERSION, examined, fake, finding, room
 
 from gobuild.core.errors import CommandError, ConfigError, ToolMissing
-from gobuild.core.process import Runner
-from gobuild.doctor import Grade, examine, latency, watch
-from gobuild.doctor.examine import TOTAL
-from gobuild.doctor.limits import OutOfTime, within
-from gobuild.doctor.model import Diagnosis, Finding, Job
-from gobuild.doctor.topics import Topic
+from gobuild.core.settings import Settings
+from gobuild.doctor import Grade, latency, watch
+from gobuild.doctor.examination import TOTAL, Topic
+from gobuild.doctor.model import Case, Diagnosis, Finding
+from gobuild.doctor.watch import OutOfTime, within
 
 CLEAN, OWN = latency.CLEAN, latency.OWN
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="what left its group is found by /proc")
@@ -122,12 +121,12 @@ def test_the_worst_ends_in_30_seconds(tmp_path: Path) -> None:
 
 
 def test_a_topic_that_ends_a_little_late_keeps_its_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def late(job: Job, *, run: Runner) -> dict[str, Any]:
-        time.sleep(job.left + 1.3)  # as the dump of a hang and its end may take on a busy machine
+    def late(case: Case) -> dict[str, Any]:
+        time.sleep(case.left + 1.3)  # as the dump of a hang and its end may take on a busy machine
         return {"measured": 1}
 
     only_late = (Topic(name="late", collect=late, diagnose=lambda _: iter(()), seconds=0.2),)
-    monkeypatch.setattr(sys.modules[examine.__module__], "TOPICS", only_late)
+    monkeypatch.setattr("gobuild.doctor.examination.TOPICS", only_late)
     assert examined(fake(tmp_path, "answers"), tmp_path, room(tmp_path)).evidence == {"late": {"measured": 1}}
 
 
@@ -170,16 +169,17 @@ def test_output_is_bounded_and_cut_at_lines(tmp_path: Path) -> None:
     assert {each for each in lines if "left out" not in each} == {"0123456789abcdef", "end"}
 
 
-def test_a_runner_is_bounded_by_the_jobs_deadline(tmp_path: Path) -> None:
-    job = Job(
+def test_a_tool_is_bounded_by_the_cases_deadline(tmp_path: Path) -> None:
+    work = Case(
         go=tmp_path, root=None, environment={}, clean={}, cwd=tmp_path, scratch=tmp_path,
-        deadline=time.monotonic() + 0.3, settings=None,  # type: ignore[arg-type]
+        deadline=time.monotonic() + 0.3, settings=Settings(),
     )  # fmt: skip
-    run = watch.runner(job)
-    with pytest.raises(CommandError, match="did not end within"):
-        run(["sleep", "1000"], env={"PATH": os.defpath}, cwd=tmp_path, timeout=100)
     with pytest.raises(ToolMissing):
-        run(["/no/such/tool"], env={}, cwd=tmp_path)
+        work.run(["/no/such/tool"], env={}, seconds=100)
+    with pytest.raises(CommandError, match="did not end within"):
+        work.run(["sleep", "1000"], env={"PATH": os.defpath}, seconds=100)
+    with pytest.raises(CommandError, match="time was up"):
+        work.run(["true"], env={"PATH": os.defpath}, seconds=100)
 
 
 def test_work_without_end_is_left_alone() -> None:
@@ -201,4 +201,3 @@ def test_a_warning_without_advice_is_a_mistake() -> None:
     skipped = Finding(group="g", name="n", grade=Grade.SKIPPED, seen="s")
     found = Diagnosis(subject="", when="", host="", findings=(skipped,), evidence={})
     assert found.worst is Grade.OK
-    assert set(FAKES)  # the table is not empty

@@ -9,7 +9,7 @@ from doctor_toys import fake, room
 
 from gobuild.core.settings import Settings
 from gobuild.doctor import Diagnosis, Finding, Grade, document, examine, latency, load, save
-from gobuild.doctor.macos import graphics, hang, killed, rosetta, signing
+from gobuild.doctor.macos import hang, ioreg, killed, rosetta, signing
 
 TOOLS = {
     # where a module keeps a tool's path -> what stands there; $4 and $6 are the files that sample and spindump write
@@ -40,9 +40,9 @@ def mac(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for (module, name), script in TOOLS.items():
         put(tools / name.lower(), script)
         monkeypatch.setattr(module, name, str(tools / name.lower()))
-    second = f"if [ -e {tools}/again ]; then cat {DATA}/ioreg-during.txt"
-    put(tools / "ioreg", f"{second}; else touch {tools}/again; cat {DATA}/ioreg-m1pro.txt; fi")
-    monkeypatch.setattr(graphics, "WORDS", (str(tools / "ioreg"), *graphics.WORDS[1:]))
+    second = f"if [ -e {tools}/again ]; then cat {DATA}/ioreg-during.plist"
+    put(tools / "ioreg", f"{second}; else touch {tools}/again; cat {DATA}/ioreg-m1pro.plist; fi")
+    monkeypatch.setattr(ioreg, "IOREG", (str(tools / "ioreg"), *ioreg.IOREG[1:]))
     return tools
 
 
@@ -63,7 +63,7 @@ def by_name(found: Diagnosis) -> dict[str, Finding]:
 @pytest.mark.usefixtures("mac")
 def test_a_hang_is_captured_judged_bundled_and_judged_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The first hang takes all the time that there would be without captures: captures have time of their own.
-    monkeypatch.setattr(sys.modules["gobuild.doctor.examine"], "TOTAL", 0.8)
+    monkeypatch.setattr("gobuild.doctor.examination.TOTAL", 0.8)
     found = examined(fake(tmp_path, "hangs"), tmp_path)
     assert [each.seen for each in found.findings if each.name == "all of it"] == []
     findings = by_name(found)

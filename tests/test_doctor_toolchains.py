@@ -24,15 +24,15 @@ from gobuild.core.settings import Settings
 from gobuild.doctor import (
     Diagnosis,
     Grade,
-    binary,
     environment,
     examine,
+    integrity,
     latency,
     preload,
-    releases,
     switching,
     toolchain,
 )
+from gobuild.doctor.model import BINARY
 from gobuild.fetch import index
 
 UNKNOWN = "go: unknown GOEXPERIMENT gpu"
@@ -220,7 +220,7 @@ def test_files_of_an_older_release_are_found(overlaid: Path, tmp_path: Path) -> 
     (root / "src/runtime/f1.go").unlink()
     os.truncate(root / "src/runtime/f2.go", 3)
     instead = examined(root / "bin/go", tmp_path, room(tmp_path))
-    assert finding(instead, "verify", binary.GROUP).grade is Grade.FAIL  # a script in place of a GOROOT's own go
+    assert finding(instead, "verify", BINARY.name).grade is Grade.FAIL  # a script in place of a GOROOT's own go
     by_content = _files(root, tmp_path, overlaid / "go.tar.gz")
     assert by_content.grade is Grade.FAIL
     for words in (
@@ -265,7 +265,7 @@ def test_a_module_is_compared_as_gos_command_unpacks_it(tmp_path: Path) -> None:
     ],
 )
 def test_how_far_behind(stamp: str, newest: list[str], grades: tuple[Grade, ...]) -> None:
-    found = list(releases.diagnose({"stamp": stamp, "source": "a table", "newest": newest}))
+    found = list(toolchain.diagnose_releases({"stamp": stamp, "source": "a table", "newest": newest}))
     assert tuple(each.grade for each in found) == grades, found
 
 
@@ -285,7 +285,7 @@ def _switching(
     ]
     files = [{"path": "/x/go.mod", **lines}] if lines else []
     part = {"places": places, "files": files, "allowed": allowed}
-    return {each.name: each.grade for each in switching.diagnose(part, stamp, patches)}
+    return {each.name: each.grade for each in switching.judge_switching(part, stamp, patches)}
 
 
 def test_who_wins_and_what_switches() -> None:
@@ -361,16 +361,16 @@ def test_mixed_architectures_are_told() -> None:
 def test_libraries_of_macos_are_read(darwin_wheel: Path, tmp_path: Path) -> None:
     """Google's signed go stands in for a library; and a universal file of two."""
     thin = (darwin_wheel / "bin/gofmt").read_bytes()
-    (told,) = preload.collect({"DYLD_INSERT_LIBRARIES": str(darwin_wheel / "bin/gofmt")})
+    (told,) = preload.read_preloaded({"DYLD_INSERT_LIBRARIES": str(darwin_wheel / "bin/gofmt")})
     assert told["parts"] == [{"machine": "arm64", "signed": True, "constructors": 0}]
     fat = tmp_path / "fat.dylib"
     head = b"\xca\xfe\xba\xbe" + (1).to_bytes(4, "big")
     entry = b"".join(each.to_bytes(4, "big") for each in (0x0100000C, 0, 4096, len(thin), 12))
     fat.write_bytes((head + entry).ljust(4096, b"\0") + thin)
-    (told,) = preload.collect({"DYLD_INSERT_LIBRARIES": str(fat)})
+    (told,) = preload.read_preloaded({"DYLD_INSERT_LIBRARIES": str(fat)})
     assert told["parts"] == [{"machine": "arm64", "signed": True, "constructors": 0}]
     fat.write_bytes((head + entry).ljust(4096, b"\0"))
-    (told,) = preload.collect({"DYLD_INSERT_LIBRARIES": str(fat)})
+    (told,) = preload.read_preloaded({"DYLD_INSERT_LIBRARIES": str(fat)})
     assert "cannot be read" in told["problem"]
 
 
@@ -381,7 +381,7 @@ def test_a_flipped_byte_is_a_failed_check(go_wheel: Path, tmp_path: Path) -> Non
     go.write_bytes(data)
     go.chmod(0o755)
     found: Diagnosis = examined(go, tmp_path, room(tmp_path))
-    assert [each.name for each in found.findings if each.group == binary.GROUP and each.grade is Grade.FAIL]
+    assert [each.name for each in found.findings if each.group == BINARY.name and each.grade is Grade.FAIL]
 
 
 def test_a_distributions_go_is_not_called_damaged() -> None:
@@ -392,12 +392,12 @@ def test_a_distributions_go_is_not_called_damaged() -> None:
         "by gobuild": False,
         "checks": [failed | {"name": "settings"}, failed | {"name": "build ID"}],
     }
-    assert [each.grade for each in binary.diagnose(part)] == [Grade.WARN] * 2
-    assert [each.grade for each in binary.diagnose(part | {"by gobuild": True})] == [Grade.FAIL] * 2
+    assert [each.grade for each in integrity.diagnose_checks(part)] == [Grade.WARN] * 2
+    assert [each.grade for each in integrity.diagnose_checks(part | {"by gobuild": True})] == [Grade.FAIL] * 2
     alone = part | {"checks": [failed | {"name": "build ID"}]}
-    assert [each.grade for each in binary.diagnose(alone)] == [Grade.FAIL]
+    assert [each.grade for each in integrity.diagnose_checks(alone)] == [Grade.FAIL]
     cut = part | {"checks": [failed | {"name": "settings"}, failed | {"name": "format", "seen": "cut"}]}
-    assert [each.grade for each in binary.diagnose(cut)] == [Grade.WARN, Grade.FAIL]
+    assert [each.grade for each in integrity.diagnose_checks(cut)] == [Grade.WARN, Grade.FAIL]
 
 
 def test_the_command_line(go_wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -437,7 +437,7 @@ def test_other_tasks_do_not_import_the_doctor() -> None:
 
 
 def test_the_index_is_asked_or_its_copy_read_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(releases, "ASK", 0.5)
+    monkeypatch.setattr(toolchain, "ASK", 0.5)
     cache, go = tmp_path / "cache", fake(tmp_path / "go", "prints its environment")
     (go.parent.parent / "VERSION").write_text("go1.22.10\n")
 

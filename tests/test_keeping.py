@@ -162,7 +162,12 @@ def test_the_key_changes_with_what_decides_bytes_or_the_report_and_with_nothing_
         assert cached.fingerprint(package, templates) != first, name
         path.write_bytes(before)
     assert cached.fingerprint(package, templates) == first
-    for name in ("gobuild/doctor/page.py", "gobuild/publish/site.py", "gobuild/resolve.py", "templates/site.html.j2"):
+    for name in (
+        "gobuild/doctor/bundle.py",
+        "gobuild/publish/site/__init__.py",
+        "gobuild/resolve.py",
+        "templates/site.html.j2",
+    ):
         (tmp_path / name).write_text("# another\n")
     assert cached.fingerprint(package, templates) == first
 

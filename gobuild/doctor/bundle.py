@@ -1,4 +1,4 @@
-"""A diagnosis as a file: one JSON document, alone or in a zip with the page that shows it; and back, strictly.
+"""A diagnosis shown and kept: rows of a table, a page of HTML, one JSON document, and the bundle, a zip of both.
 
 Reading trusts nothing: sizes are bounded, the form is checked, every text is cleaned again, and the findings are made
 anew from the evidence, not taken from the file.
@@ -8,6 +8,7 @@ import json
 import lzma
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version as installed
@@ -16,11 +17,10 @@ from typing import Any, NoReturn
 
 from gobuild.core import files
 from gobuild.core.errors import ConfigError
+from gobuild.core.render import render
 from gobuild.doctor import redact
-from gobuild.doctor.examine import diagnose
-from gobuild.doctor.model import Diagnosis
-from gobuild.doctor.page import page
-from gobuild.doctor.topics import TOPICS
+from gobuild.doctor.examination import TOPICS, diagnose
+from gobuild.doctor.model import Diagnosis, Finding
 
 SCHEMA = 1
 """Changes when a key of the document changes its meaning."""
@@ -30,6 +30,36 @@ LIMIT = 32 << 20
 """Bytes of a document. One with a goroutine dump has about 100,000."""
 
 TEXTS = ("subject", "when", "host")
+
+
+COLUMNS = ("check", "grade", "seen, and what to do")
+
+
+def groups(found: Diagnosis) -> dict[str, list[Finding]]:
+    """The findings by group, in order."""
+    sorted_by: dict[str, list[Finding]] = {}
+    for each in found.findings:
+        sorted_by.setdefault(each.group, []).append(each)
+    return sorted_by
+
+
+def row(finding: Finding) -> tuple[str, str, str]:
+    """A finding as a row of `COLUMNS`."""
+    advice = f"\n-> {finding.advice}" if finding.advice else ""
+    return (finding.name, str(finding.grade), finding.seen + advice)
+
+
+def page(found: Diagnosis) -> str:
+    """The page; every text in it is escaped."""
+    return render(
+        "doctor.html.j2",
+        html=True,
+        found=found,
+        worst=str(found.worst),
+        counts=dict(Counter(str(each.grade) for each in found.findings)),
+        groups=list(groups(found).items()),
+        evidence={name: json.dumps(part, indent=1, ensure_ascii=False) for name, part in found.evidence.items()},
+    )
 
 
 def document(found: Diagnosis) -> dict[str, Any]:

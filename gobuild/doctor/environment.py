@@ -14,16 +14,11 @@ from typing import Any
 from gobuild.core import files
 from gobuild.core.errors import CommandError, GobuildError
 from gobuild.core.model import State
-from gobuild.core.process import Runner
 from gobuild.doctor import preload, redact, switching, values
 from gobuild.doctor.latency import CLEAN, EXPERIMENT_CURE, own, quoted
-from gobuild.doctor.model import Finding, Grade, Job
+from gobuild.doctor.model import ENVIRONMENT, Case, Finding, Grade
+from gobuild.doctor.switching import read_text
 from gobuild.verify import build_information
-
-GROUP = "environment"
-
-TEXT_LIMIT = 1 << 20
-"""Bytes of a text file that are read."""
 
 WORDS = 16
 """Values of GOEXPERIMENT that are asked about, and other go commands that are looked at."""
@@ -48,43 +43,45 @@ _TABLES = ("src/internal/godebugs/table.go", "src/runtime/runtime1.go")
 """Where a toolchain's source lists the settings of GODEBUG."""
 
 
-def collect(job: Job, *, run: Runner) -> dict[str, Any]:
+def collect(case: Case) -> dict[str, Any]:
     """Reads and asks."""
-    hangs = any(each["environment"] == CLEAN for each in job.captured)
-    clean: Any = {"error": "go hangs"} if hangs else _env(job, dict(job.clean), run)
+    hangs = any(each["environment"] == CLEAN for each in case.captured)
+    clean: Any = {"error": "go hangs"} if hangs else _env(case, dict(case.clean))
     asks = (
         f"go env fails in a clean environment ({clean['error']}), so that nothing was asked" if "error" in clean else ""
     )
-    told: Any = {} if asks else _env(job, own(job), run)
-    file = _user_file(job, told)
+    told: Any = {} if asks else _env(case, own(case))
+    file = _user_file(case, told)
     lines = _assignments(file)
-    wanted = {name: job.environment.get(name) or lines.get(name, "") for name in ("GOEXPERIMENT", "GOFLAGS", "GODEBUG")}
-    root = Path(str(clean.get("GOROOT") or job.root or "/nowhere"))
+    wanted = {
+        name: case.environment.get(name) or lines.get(name, "") for name in ("GOEXPERIMENT", "GOFLAGS", "GODEBUG")
+    }
+    root = Path(str(clean.get("GOROOT") or case.root or "/nowhere"))
     return {
-        "shown": redact.shown(job.environment),
-        "hidden": len(job.environment) - len(redact.shown(job.environment)),
+        "shown": redact.shown(case.environment),
+        "hidden": len(case.environment) - len(redact.shown(case.environment)),
         "not asked": asks,
         "clean": clean,
         "own": told,
         "file": {"path": str(file) if file else "", "values": redact.shown(lines)},
-        "from file": sorted(name for name in wanted if not job.environment.get(name) and lines.get(name)),
+        "from file": sorted(name for name in wanted if not case.environment.get(name) and lines.get(name)),
         "wanted": wanted,
-        "experiments": [] if asks else _experiments(job, wanted["GOEXPERIMENT"], run),
-        "flags": "" if asks or not wanted["GOFLAGS"] else _said(job, {"GOFLAGS": wanted["GOFLAGS"]}, run),
+        "experiments": [] if asks else _experiments(case, wanted["GOEXPERIMENT"]),
+        "flags": "" if asks or not wanted["GOFLAGS"] else _said(case, {"GOFLAGS": wanted["GOFLAGS"]}),
         "debug": _known(root),
-        "goroot": _version(Path(job.environment["GOROOT"])) if job.environment.get("GOROOT") else "",
-        "own goroot": _same(job.environment.get("GOROOT", ""), clean.get("GOROOT", "")),
+        "goroot": _version(Path(case.environment["GOROOT"])) if case.environment.get("GOROOT") else "",
+        "own goroot": _same(case.environment.get("GOROOT", ""), clean.get("GOROOT", "")),
         "patches": _patches(root),
-        "values": values.collect(job, root=root, lines=lines),
-        "switching": switching.collect(job, root=root, lines=lines),
-        "preloaded": preload.collect(job.environment),
-        "others": _others(job),
+        "values": values.read_values(case, root=root, lines=lines),
+        "switching": switching.read_switching(case, root=root, lines=lines),
+        "preloaded": preload.read_preloaded(case.environment),
+        "others": _others(case),
     }
 
 
-def _env(job: Job, env: Mapping[str, str], run: Runner) -> dict[str, Any]:
+def _env(case: Case, env: Mapping[str, str]) -> dict[str, Any]:
     try:
-        answer = run([job.go, "env", "-json", *ASK], env=env, cwd=job.scratch, timeout=ASKED, check=False)
+        answer = case.run([case.go, "env", "-json", *ASK], env=env, seconds=ASKED)
         told = json.loads(answer.output) if answer.code == 0 else {"error": quoted(answer.output)}
         # Only what was asked for: a broken go may print anything.
         return {name: str(told[name]) for name in (*ASK, "error") if name in told} if isinstance(told, dict) else {}
@@ -94,55 +91,47 @@ def _env(job: Job, env: Mapping[str, str], run: Runner) -> dict[str, Any]:
         return {"error": "its answer to go env -json is no JSON"}
 
 
-def _said(job: Job, extra: Mapping[str, str], run: Runner) -> str:
+def _said(case: Case, extra: Mapping[str, str]) -> str:
     """What go says of a setting that makes ``go version`` fail; empty where it does not."""
     try:
-        answer = run([job.go, "version"], env={**job.clean, **extra}, cwd=job.scratch, timeout=ASKED, check=False)
+        answer = case.run([case.go, "version"], env={**case.clean, **extra}, seconds=ASKED)
     except CommandError as error:
         return error.reason
     return quoted(answer.output) or f"exit code {answer.code}" if answer.code else ""
 
 
-def _experiments(job: Job, value: str, run: Runner) -> list[dict[str, str]]:
+def _experiments(case: Case, value: str) -> list[dict[str, str]]:
     words = [word for word in dict.fromkeys(value.split(",")) if word]
-    return [{"value": word, "says": _said(job, {"GOEXPERIMENT": word}, run)} for word in words[:WORDS]]
+    return [{"value": word, "says": _said(case, {"GOEXPERIMENT": word})} for word in words[:WORDS]]
 
 
-def _user_file(job: Job, told: Mapping[str, str]) -> Path | None:
+def _user_file(case: Case, told: Mapping[str, str]) -> Path | None:
     """The file of ``go env -w``: where go says it is, else where it would be (os.UserConfigDir)."""
-    named = job.environment.get("GOENV") or str(told.get("GOENV") or "")
+    named = case.environment.get("GOENV") or str(told.get("GOENV") or "")
     if named == "off":
         return None
     if named:
         return Path(named)
-    home = job.environment.get("HOME", "")
-    config = job.environment.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else "")
+    home = case.environment.get("HOME", "")
+    config = case.environment.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else "")
     return Path(config) / "go" / "env" if config else None
 
 
 def _assignments(path: Path | None) -> dict[str, str]:
     """The lines NAME=value of a file as go reads it (cmd/go/internal/cfg, readEnvFile)."""
-    pairs = (line.partition("=") for line in _read(path).splitlines() if not line.startswith("#"))
+    pairs = (line.partition("=") for line in (read_text(path) if path else "").splitlines() if not line.startswith("#"))
     return {name: value for name, sign, value in pairs if sign and re.fullmatch(r"[A-Z][A-Z0-9_]*", name)}
-
-
-def _read(path: Path | None) -> str:
-    try:
-        with path.open("rb") as file:  # type: ignore[union-attr]  # None has no open, which is caught as well
-            return file.read(TEXT_LIMIT).decode("utf-8", "replace")
-    except (OSError, ValueError, AttributeError):
-        return ""
 
 
 def _version(root: Path) -> str:
     """What stands in a GOROOT's VERSION, one line; or why there is none."""
-    return _read(root / "VERSION").split("\n", 1)[0].strip()[:100] or "no VERSION there"
+    return read_text(root / "VERSION").split("\n", 1)[0].strip()[:100] or "no VERSION there"
 
 
 def _patches(root: Path) -> list[str]:
     """The names of the patches that a toolchain was built with, as its own gobuild.json tells; [] where none does."""
     try:
-        told = json.loads(_read(root / "gobuild.json"))
+        told = json.loads(read_text(root / "gobuild.json"))
         mine = told["stamp"] == _version(root)  # else it was left over by another
         return [str(each["name"]) for each in told["patches"] if mine and each["state"] in _PRESENT]
     except (ValueError, LookupError, TypeError, RecursionError):
@@ -159,14 +148,14 @@ def _same(one: str, other: str) -> bool:
 
 def _known(root: Path) -> list[str]:
     """The settings of GODEBUG that a toolchain's own source lists; none where it has no source."""
-    return sorted({name for table in _TABLES for name in _SETTINGS.findall(_read(root / table))})
+    return sorted({name for table in _TABLES for name in _SETTINGS.findall(read_text(root / table))})
 
 
-def _others(job: Job) -> list[dict[str, str]]:
+def _others(case: Case) -> list[dict[str, str]]:
     """The go and every other one on PATH: what its file says of itself, its compiler's digest. None is run."""
-    folders = [Path(each) for each in job.environment.get("PATH", "").split(os.pathsep) if each.startswith("/")]
+    folders = [Path(each) for each in case.environment.get("PATH", "").split(os.pathsep) if each.startswith("/")]
     found: dict[Path, dict[str, str]] = {}
-    for path in [job.go, *(folder / "go" for folder in folders)]:
+    for path in [case.go, *(folder / "go" for folder in folders)]:
         try:
             real = path.resolve(strict=True)
             if real in found or len(found) >= WORDS or not real.is_file():
@@ -185,20 +174,16 @@ def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
     """Judges each setting."""
     if part["not asked"]:
         advice = "see start latency: a go that does not answer cannot say what it makes of your settings"
-        yield _finding("go env", Grade.FAIL, part["not asked"], advice)
+        yield ENVIRONMENT.fail("go env", part["not asked"], advice)
     yield from _experiment_findings(part)
     yield from _flag_findings(part)
     yield from _debug_findings(part)
     yield from _root_findings(part)
     stamp, patches = str(part["clean"].get("GOVERSION", "")), list(part["patches"])
-    yield from switching.diagnose(part["switching"], stamp, patches)
-    yield from values.diagnose(part["values"], stamp=stamp, patches=patches)
-    yield from preload.diagnose(part["preloaded"])
+    yield from switching.judge_switching(part["switching"], stamp, patches)
+    yield from values.judge_values(part["values"], stamp=stamp, patches=patches)
+    yield from preload.judge_preloaded(part["preloaded"])
     yield from _cache_findings(part)
-
-
-def _finding(name: str, grade: Grade, seen: str, advice: str = "") -> Finding:
-    return Finding(group=GROUP, name=name, grade=grade, seen=seen, advice=advice)
 
 
 def _place(part: Mapping[str, Any], name: str) -> str:
@@ -214,19 +199,17 @@ def _experiment_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
     refused = [each for each in part["experiments"] if each["says"]]
     if refused:
         said = "; ".join(f"{each['value']}: {each['says']}" for each in refused)
-        yield _finding(
-            "GOEXPERIMENT", Grade.FAIL, f"{value!r}, {_place(part, 'GOEXPERIMENT')}: {said}", EXPERIMENT_CURE
-        )
+        yield ENVIRONMENT.fail("GOEXPERIMENT", f"{value!r}, {_place(part, 'GOEXPERIMENT')}: {said}", EXPERIMENT_CURE)
     elif value and part["experiments"]:
         advice = (
             f"{_unset(part, 'GOEXPERIMENT')}, unless you mean to build with that experiment: it changes every build"
         )
         seen = f"{value!r}, {_place(part, 'GOEXPERIMENT')}: this toolchain knows it"
-        yield _finding("GOEXPERIMENT", Grade.WARN, seen, advice)
+        yield ENVIRONMENT.warn("GOEXPERIMENT", seen, advice)
     elif value:
-        yield _finding("GOEXPERIMENT", Grade.SKIPPED, f"{value!r} is set, and go was not asked about it")
+        yield ENVIRONMENT.skipped("GOEXPERIMENT", f"{value!r} is set, and go was not asked about it")
     else:
-        yield _finding("GOEXPERIMENT", Grade.OK, "not set")
+        yield ENVIRONMENT.ok("GOEXPERIMENT", "not set")
 
 
 def _flag_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
@@ -240,12 +223,12 @@ def _flag_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
     place = f"{value!r}, {_place(part, 'GOFLAGS')}"
     if part["flags"]:
         advice = f"take that flag out of GOFLAGS, or {_unset(part, 'GOFLAGS')}"
-        yield _finding("GOFLAGS", Grade.FAIL, f"{place}: {part['flags']}", advice)
+        yield ENVIRONMENT.fail("GOFLAGS", f"{place}: {part['flags']}", advice)
     elif risky:
         advice = f"{_unset(part, 'GOFLAGS')}, unless you put it there and trust it"
-        yield _finding("GOFLAGS", Grade.WARN, f"{place}: {'; '.join(risky)}", advice)
+        yield ENVIRONMENT.warn("GOFLAGS", f"{place}: {'; '.join(risky)}", advice)
     else:
-        yield _finding("GOFLAGS", Grade.OK, f"{place}: nothing that changes the toolchain" if value else "not set")
+        yield ENVIRONMENT.ok("GOFLAGS", f"{place}: nothing that changes the toolchain" if value else "not set")
 
 
 def _debug_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
@@ -253,41 +236,39 @@ def _debug_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
     names = [each.partition("=")[0].strip() for each in value.split(",") if each.strip()]
     unknown = [name for name in names if name not in part["debug"] and not name.startswith("cpu.")]
     if not value:
-        yield _finding("GODEBUG", Grade.OK, "not set")
+        yield ENVIRONMENT.ok("GODEBUG", "not set")
     elif not part["debug"]:
         seen = f"{value!r} is set; the source that lists the settings is not in this GOROOT"
-        yield _finding("GODEBUG", Grade.SKIPPED, seen)
+        yield ENVIRONMENT.skipped("GODEBUG", seen)
     elif unknown:
         seen = f"{value!r}: this toolchain's source knows no {', '.join(unknown)}, and such settings are passed over"
-        yield _finding("GODEBUG", Grade.WARN, seen, f"{_unset(part, 'GODEBUG')}, or correct the name")
+        yield ENVIRONMENT.warn("GODEBUG", seen, f"{_unset(part, 'GODEBUG')}, or correct the name")
     else:
-        yield _finding("GODEBUG", Grade.OK, f"{value!r}: settings this toolchain knows")
+        yield ENVIRONMENT.ok("GODEBUG", f"{value!r}: settings this toolchain knows")
 
 
 def _root_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
     said, real = part["shown"].get("GOROOT", ""), str(part["clean"].get("GOROOT", ""))
     version = str(part["clean"].get("GOVERSION", ""))
     if not said:
-        yield _finding("GOROOT", Grade.OK, f"not set; go takes its own, {real}" if real else "not set")
+        yield ENVIRONMENT.ok("GOROOT", f"not set; go takes its own, {real}" if real else "not set")
     elif not real:
-        yield _finding("GOROOT", Grade.SKIPPED, f"set to {said}; go could not be asked for its own")
+        yield ENVIRONMENT.skipped("GOROOT", f"set to {said}; go could not be asked for its own")
     elif part["own goroot"]:
-        yield _finding("GOROOT", Grade.OK, f"set to {said}, which is this go's own")
+        yield ENVIRONMENT.ok("GOROOT", f"set to {said}, which is this go's own")
     else:
         grade = Grade.WARN if part["goroot"] == version else Grade.FAIL
         seen = f"set to {said} ({part['goroot']}), and this go's own is {real} ({version})"
         advice = (
             "unset GOROOT: the go command finds its own, and with another's files it fails or builds something else"
         )
-        yield _finding("GOROOT", grade, seen, advice)
+        yield ENVIRONMENT.finding("GOROOT", grade, seen, advice)
 
 
 def _cache_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
     """Two toolchains of one version string share entries of the build cache (cmd/go/internal/work, toolID)."""
     if not part["others"]:
-        yield _finding(
-            "GOCACHE", Grade.SKIPPED, "this go's file says nothing of a Go version, so it cannot be compared"
-        )
+        yield ENVIRONMENT.skipped("GOCACHE", "this go's file says nothing of a Go version, so it cannot be compared")
         return
     this, *others = part["others"]
     twins = [each for each in others if each["version"] == this["version"] and each["compiler"] != this["compiler"]]
@@ -298,7 +279,7 @@ def _cache_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
             f"{paths} says {this['version']} as well, with another compiler: both take the other's results from {cache}"
         )
         advice = "give each a GOCACHE of its own, or build the patched one with a suffix (--suffix)"
-        yield _finding("GOCACHE", Grade.WARN, seen, advice)
+        yield ENVIRONMENT.warn("GOCACHE", seen, advice)
     else:
         seen = f"no other go on PATH calls itself {this['version']} ({len(others)} others looked at)"
-        yield _finding("GOCACHE", Grade.OK, seen)
+        yield ENVIRONMENT.ok("GOCACHE", seen)

@@ -8,18 +8,15 @@ folder (TEST_TELEMETRY_DIR, src/cmd/internal/telemetry/counter). Wall time inclu
 
 import re
 import statistics
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from gobuild.core.errors import GobuildError
-from gobuild.core.process import Runner
-from gobuild.doctor.model import Finding, Grade, Job
+from gobuild.doctor import hang
+from gobuild.doctor.model import LATENCY, Case, Finding
 from gobuild.doctor.watch import Watched, watch
 
-GROUP = "start latency"
 CLEAN, OWN = "clean environment", "your environment"
 
 ROUNDS = 5
@@ -31,9 +28,6 @@ SLOW = 1.0
 
 CHANGES = (3.0, 0.25)
 """A variable changes the time if the median is that many times the clean one's, and that many seconds more."""
-
-DUMP = 8
-"""Frames of a goroutine that are told."""
 
 SUSPICIOUS = {
     "DYLD_*": "the loader loads other or further libraries, or writes down what it does",
@@ -62,9 +56,9 @@ ANSWER = re.compile(r"go version (?P<stamp>\S.*?) (?P<target>[a-z0-9]+/[a-z0-9]+
 UNKNOWN_EXPERIMENT = re.compile(r"go: (unknown GOEXPERIMENT \S+)")
 
 
-def own(job: Job) -> dict[str, str]:
+def own(case: Case) -> dict[str, str]:
     """The user's environment with what keeps go from changing anything."""
-    return {**job.environment, "GOTOOLCHAIN": "local", "TEST_TELEMETRY_DIR": job.clean["TEST_TELEMETRY_DIR"]}
+    return {**case.environment, "GOTOOLCHAIN": "local", "TEST_TELEMETRY_DIR": case.clean["TEST_TELEMETRY_DIR"]}
 
 
 def suspicious(environment: Mapping[str, str]) -> dict[str, str]:
@@ -75,13 +69,13 @@ def suspicious(environment: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def collect(job: Job, *, run: Runner) -> dict[str, Any]:
+def collect(case: Case) -> dict[str, Any]:
     """Measures. A hang ends its environment's rounds; what is left of the time is shared among the others."""
-    empty = job.scratch / "empty"
+    empty = case.scratch / "empty"
     empty.mkdir(parents=True, exist_ok=True)
-    environments = [("", CLEAN, "", dict(job.clean)), ("", OWN, "", own(job))]
-    for name, why in suspicious(job.environment).items():
-        environments.append((name, f"{name} alone", why, {**job.clean, name: job.environment[name]}))
+    environments = [("", CLEAN, "", dict(case.clean)), ("", OWN, "", own(case))]
+    for name, why in suspicious(case.environment).items():
+        environments.append((name, f"{name} alone", why, {**case.clean, name: case.environment[name]}))
     measured: list[dict[str, Any]] = []
     sound = True
     for index, (variable, called, why, env) in enumerate(environments):
@@ -90,13 +84,13 @@ def collect(job: Job, *, run: Runner) -> dict[str, Any]:
         if variable and not sound:
             entry["skipped"] = "go fails in a clean environment too, so this variable is not the cause"
             continue
-        share = job.left / (len(environments) - index)
+        share = case.left / (len(environments) - index)
         ends = time.monotonic() + share
         for _ in range(ROUNDS):
-            if job.left < min(LIMIT, 1.0):
+            if case.left < min(LIMIT, 1.0):
                 entry["skipped"] = "" if entry["runs"] else "no time was left"
                 break
-            found = _once(job, called, env, run)
+            found = _once(case, called, env)
             entry["runs"].append(found.document())
             if _wrong(entry["runs"][-1]) or time.monotonic() + found.seconds > ends:
                 break
@@ -106,29 +100,20 @@ def collect(job: Job, *, run: Runner) -> dict[str, Any]:
         "limit": LIMIT,
         "rounds": ROUNDS,
         "measured": measured,
-        "captured": [_outline(each) for each in job.captured],
+        # The rest of a capture on macOS is evidence of the topic that judges it.
+        "captured": [
+            {key: each[key] for key in ("environment", "processes", "error") if key in each} for each in case.captured
+        ],
     }
 
 
-def _outline(captured: Mapping[str, Any]) -> dict[str, Any]:
-    """What is judged here; the rest of a capture on macOS is evidence of the topic that judges it."""
-    return {key: captured[key] for key in ("environment", "processes", "error") if key in captured}
-
-
-def _once(job: Job, called: str, env: Mapping[str, str], run: Runner) -> Watched:
-    from gobuild.doctor.topics import CAPTURES  # noqa: PLC0415  (the table names this module)
-
+def _once(case: Case, called: str, env: Mapping[str, str]) -> Watched:
     def on_hang(pid: int) -> None:
-        capture = CAPTURES.get(sys.platform)
-        first = not job.captured or job.capture
-        try:
-            seen = capture(pid, job, run=run) if capture and first else {}
-        except (GobuildError, OSError) as error:
-            seen = {"error": getattr(error, "reason", None) or str(error)}
-        job.captured.append({**seen, "environment": called})
+        first = not case.captured or case.capture
+        case.captured.append({**(hang.capture(pid, case) if first else {}), "environment": called})
 
-    limit = min(LIMIT, job.left)
-    return watch([job.go, "version"], env=env, cwd=job.scratch / "empty", limit=limit, on_hang=on_hang)
+    limit = min(LIMIT, case.left)
+    return watch([case.go, "version"], env=env, cwd=case.scratch / "empty", limit=limit, on_hang=on_hang)
 
 
 def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
@@ -142,7 +127,11 @@ def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
     # Without --capture only the first hang was looked at from outside.
     for index, each in enumerate(part["captured"]):
         if not index or each.get("processes"):
-            yield _captured(each, measured)
+            name = each["environment"]
+            runs = measured.get(name, {}).get("runs", ())
+            seen = hang.describe(each, str(runs[-1]["dump"]) if runs else "")
+            advice = "send the bundle (--bundle FILE) to whoever maintains this toolchain: it holds the whole capture"
+            yield LATENCY.warn(f"hang, {name}", seen, advice)
 
 
 def _median(entry: Mapping[str, Any]) -> float | None:
@@ -153,32 +142,28 @@ def _median(entry: Mapping[str, Any]) -> float | None:
 def _finding(entry: Mapping[str, Any], clean: float | None, sound: set[str], *, blamed: bool) -> Finding:
     name, runs = entry["environment"], entry["runs"]
     if not runs:
-        return Finding(group=GROUP, name=name, grade=Grade.SKIPPED, seen=entry["skipped"] or "it was not run")
+        return LATENCY.skipped(name, entry["skipped"] or "it was not run")
     if wrong := _wrong(runs[-1]):
-        advice = _cure(entry, wrong[1], sound, blamed=blamed)
-        return Finding(group=GROUP, name=name, grade=Grade.FAIL, seen=_why(entry, wrong[0]), advice=advice)
+        return LATENCY.fail(name, _why(entry, wrong[0]), _cure(entry, wrong[1], sound, blamed=blamed))
     times = [each["seconds"] for each in runs]
     middle = statistics.median(times)
     spread = f"min {min(times):.3f} s, median {middle:.3f} s, max {max(times):.3f} s (the first {times[0]:.3f} s)"
     seen = _why(entry, f"{len(times)} runs: {spread}" if len(times) > 1 else f"1 run: {times[0]:.3f} s")
-    left = sum(each["left"] for each in runs)
-    if left:
-        advice = "find out which program that is: a go command leaves nothing behind"
+    if left := sum(each["left"] for each in runs):
         seen += f"; what it had started went on after it and was ended ({left} processes)"
-        return Finding(group=GROUP, name=name, grade=Grade.WARN, seen=seen, advice=advice)
-    slower = entry["variable"] and clean is not None and middle > clean * CHANGES[0] and middle > clean + CHANGES[1]
-    if slower:
+        return LATENCY.warn(name, seen, "find out which program that is: a go command leaves nothing behind")
+    if entry["variable"] and clean is not None and middle > clean * CHANGES[0] and middle > clean + CHANGES[1]:
         advice = f"unset {entry['variable']}, or set it only for the one program that needs it"
-        return Finding(group=GROUP, name=name, grade=Grade.WARN, seen=f"{seen}; clean {clean:.3f} s", advice=advice)
-    if middle > SLOW:
-        advice = (
-            "look at what this machine does when a program starts: a virus scanner, a network file system, "
-            "an emulated processor; or a wrapper script in place of go"
-            if CLEAN not in sound or clean is None or clean > SLOW or name == CLEAN
-            else "compare the rows of the single variables: the clean environment is faster"
-        )
-        return Finding(group=GROUP, name=name, grade=Grade.WARN, seen=f"slow: {seen}", advice=advice)
-    return Finding(group=GROUP, name=name, grade=Grade.OK, seen=seen)
+        return LATENCY.warn(name, f"{seen}; clean {clean:.3f} s", advice)
+    if middle <= SLOW:
+        return LATENCY.ok(name, seen)
+    advice = (
+        "look at what this machine does when a program starts: a virus scanner, a network file system, "
+        "an emulated processor; or a wrapper script in place of go"
+        if CLEAN not in sound or clean is None or clean > SLOW or name == CLEAN
+        else "compare the rows of the single variables: the clean environment is faster"
+    )
+    return LATENCY.warn(name, f"slow: {seen}", advice)
 
 
 def _why(entry: Mapping[str, Any], seen: str) -> str:
@@ -251,36 +236,3 @@ def _cure(entry: Mapping[str, Any], general: str, sound: set[str], *, blamed: bo
     if name == CLEAN and OWN in sound:
         return f"{general}; your own environment works: go needs something here that only it has"
     return f"{general}; no environment variable of yours is the cause" if name == CLEAN else general
-
-
-GOROUTINE = re.compile(
-    r"^goroutine [1-9]\d*(?: gp=\S+ m=\S+(?: mp=\S+)?)? \[(?P<state>[^\]\n]{1,80})\]:$", re.MULTILINE
-)
-FRAME = re.compile(r"^(?P<name>[\w./*()\[\]-]{1,200})\(", re.MULTILINE)
-
-
-def _captured(each: Mapping[str, Any], measured: Mapping[str, Any]) -> Finding:
-    """What was seen of a hang before it was ended; captures of other systems have a topic of their own."""
-    name = each["environment"]
-    runs = measured.get(name, {}).get("runs", ())
-    dump = str(runs[-1]["dump"]) if runs else ""
-    told = []
-    for process in each.get("processes", ()):
-        threads = ", ".join(
-            f"{thread['state']} in {thread['wchan'] or 'user code'}" for thread in process["threads"][:8]
-        )
-        told.append(f"process {process['name']} ({len(process['threads'])} threads: {threads})")
-    if goroutine := GOROUTINE.search(dump):
-        frames = FRAME.findall(dump, goroutine.end(), goroutine.end() + 8000)[:DUMP]
-        told.append(f"its first goroutine waits in [{goroutine['state']}]: {' < '.join(frames)}")
-    elif dump:
-        told.append("it answered SIGQUIT, and not as Go programs do: the file is a wrapper, or no Go program")
-    else:
-        told.append("no answer to SIGQUIT, on which a Go program writes its stacks")
-    return Finding(
-        group=GROUP,
-        name=f"hang, {name}",
-        grade=Grade.WARN,
-        seen="; ".join(told),
-        advice="send the bundle (--bundle FILE) to whoever maintains this toolchain: it holds the whole capture",
-    )

@@ -1,16 +1,16 @@
-"""The doctor's types: what one check found, the whole diagnosis, and the job that collecting evidence is.
-
-They hold data and rules of their own making; nothing here runs or reads anything.
-"""
+"""The doctor's types: what one check found, the whole diagnosis, and the case that evidence is collected of."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from gobuild.core.errors import CommandError
+from gobuild.core.process import Result
 from gobuild.core.settings import Settings
+from gobuild.doctor import watch
 
 
 class Grade(StrEnum):
@@ -48,6 +48,40 @@ class Finding:
             raise ValueError(f"{self.group}: {self.name}: a {self.grade} says what was seen, and what to do")
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group of findings; makes them."""
+
+    name: str
+
+    def finding(self, name: str, grade: Grade, seen: str, advice: str = "") -> Finding:
+        """A finding whose grade was computed."""
+        return Finding(group=self.name, name=name, grade=grade, seen=seen, advice=advice)
+
+    def ok(self, name: str, seen: str) -> Finding:
+        """Nothing bad was seen."""
+        return self.finding(name, Grade.OK, seen)
+
+    def skipped(self, name: str, reason: str) -> Finding:
+        """Nothing was looked at."""
+        return self.finding(name, Grade.SKIPPED, reason)
+
+    def warn(self, name: str, seen: str, advice: str) -> Finding:
+        """What may be bad."""
+        return self.finding(name, Grade.WARN, seen, advice)
+
+    def fail(self, name: str, seen: str, advice: str) -> Finding:
+        """What is bad."""
+        return self.finding(name, Grade.FAIL, seen, advice)
+
+
+LATENCY = Group("start latency")
+ENVIRONMENT = Group("environment")
+TOOLCHAIN = Group("toolchain")
+BINARY = Group("binary")
+MACOS = Group("macOS")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
     """All that the doctor says of one go.
@@ -57,7 +91,7 @@ class Diagnosis:
         when: when the evidence was collected, RFC 3339, UTC.
         host: the system it was collected on: "Linux 6.1.0 x86_64".
         findings: in the order of the topics.
-        evidence: what `collect` returned, secrets redacted: plain data, by topic.
+        evidence: what the topics collected, secrets redacted: plain data, by topic.
     """
 
     subject: str
@@ -73,9 +107,16 @@ class Diagnosis:
         return max(judged, key=list(Grade).index, default=Grade.OK)
 
 
+class Start(Protocol):
+    """Starts a tool: `watch.run`, or what a test puts in its place."""
+
+    def __call__(self, argv: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, limit: float) -> Result:
+        """See `watch.run`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What evidence is collected of, and within what bounds. Every topic's `collect` gets it.
+class Case:
+    """What evidence is collected of, and within what bounds.
 
     Attributes:
         go: the go command, an absolute path.
@@ -84,13 +125,15 @@ class Job:
         clean: an environment with nothing in it but what a go command needs, its caches below `scratch`.
         cwd: the user's current folder: read, never written.
         scratch: a temporary folder, the only place where anything is written.
-        deadline: of `time.monotonic`; no process may go on after it.
+        deadline: of `time.monotonic`; no process may go on after it, unless `capture` is set.
         settings: where caches, manifests and the release index are.
         against: the archive that the toolchain came from, where the user named it.
         capture: whether the user asked for captures, which may need root and may take longer.
         offline: whether the network is left alone.
-        captured: what was captured of each hang, in order: what `gobuild.doctor.topics.CAPTURES` returned, and under
-            "environment" in which one it hung. Not empty where anything hung.
+        captured: what was captured of each hang, in order, and under "environment" in which one it hung. Not empty
+            where anything hung.
+        evidence: what the topics before this one collected.
+        start: starts a tool.
     """
 
     go: Path
@@ -105,8 +148,22 @@ class Job:
     capture: bool = False
     offline: bool = False
     captured: list[dict[str, Any]] = field(default_factory=list)
+    evidence: dict[str, Any] = field(default_factory=dict)
+    start: Start = watch.run
 
     @property
     def left(self) -> float:
         """Seconds until the deadline; never below zero."""
         return max(0.0, self.deadline - time.monotonic())
+
+    def run(self, argv: Sequence[str | Path], *, env: Mapping[str, str], seconds: float) -> Result:
+        """Runs a tool in the scratch folder, no longer than so many seconds or the deadline.
+
+        Raises:
+            ToolMissing: there is no such tool.
+            CommandError: it ran out of time.
+        """
+        limit = seconds if self.capture else min(seconds, self.left)
+        if limit <= 0:
+            raise CommandError("the doctor's time was up")
+        return self.start(argv, env=env, cwd=self.scratch, limit=limit)

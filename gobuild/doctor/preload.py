@@ -12,7 +12,7 @@ from typing import Any
 
 from gobuild.binary import elf, macho
 from gobuild.binary.view import Malformed, View, opened
-from gobuild.doctor.model import Finding, Grade
+from gobuild.doctor.model import ENVIRONMENT, Finding, Grade
 from gobuild.verify.expect import MACHINE_NAMES
 
 VARIABLES = {"LD_PRELOAD": r"[:\s]+", "LD_AUDIT": ":", "DYLD_INSERT_LIBRARIES": ":"}
@@ -25,7 +25,7 @@ _FAT = {b"\xca\xfe\xba\xbe": (">5I", 20), b"\xca\xfe\xba\xbf": (">2I2Q2I", 32)}
 """A universal file's magic: the form and the bytes of an entry (<mach-o/fat.h>)."""
 
 
-def collect(environment: Mapping[str, str]) -> list[dict[str, Any]]:
+def read_preloaded(environment: Mapping[str, str]) -> list[dict[str, Any]]:
     """Reads every library that is preloaded."""
     named = [
         (variable, name)
@@ -83,19 +83,18 @@ def _thin(view: View) -> dict[str, Any]:
     return {"machine": machine, "signed": "LC_CODE_SIGNATURE" in image.commands, "constructors": found}
 
 
-def diagnose(part: list[Mapping[str, Any]]) -> Iterator[Finding]:
+def judge_preloaded(part: list[Mapping[str, Any]]) -> Iterator[Finding]:
     """One finding a library."""
     if not part:
-        yield Finding(group="environment", name="preloaded libraries", grade=Grade.OK, seen="none")
+        yield ENVIRONMENT.ok("preloaded libraries", "none")
     for each in part:
-        seen = f"{each['path']}: {each['problem'] or '; '.join(map(_told, each['parts']))}"
-        yield Finding(
-            group="environment",
-            name=each["variable"],
-            # dyld ends a program for a library that it cannot load; ld.so only says so (ld.so(8)).
-            grade=Grade.FAIL if each["problem"] and each["variable"].startswith("DYLD_") else Grade.WARN,
-            seen=seen,
-            advice=f"unset {each['variable']}: it puts foreign code into every program, the go command too",
+        # dyld ends a program for a library that it cannot load; ld.so only says so (ld.so(8)).
+        fatal = each["problem"] and each["variable"].startswith("DYLD_")
+        yield ENVIRONMENT.finding(
+            each["variable"],
+            Grade.FAIL if fatal else Grade.WARN,
+            f"{each['path']}: {each['problem'] or '; '.join(map(_told, each['parts']))}",
+            f"unset {each['variable']}: it puts foreign code into every program, the go command too",
         )
 
 

@@ -11,40 +11,39 @@ from typing import Any
 
 from gobuild.core.errors import ConfigError
 from gobuild.core.model import GoVersion
-from gobuild.doctor.model import Finding, Grade, Job
-
-GROUP = "environment"
+from gobuild.doctor.model import ENVIRONMENT, Case, Finding, Grade
 
 _LINE = re.compile(r"^(go|toolchain)[ \t]+(\S{1,100})[ \t]*(?://.*)?$", re.MULTILINE)
 _LIMIT = 1 << 20
+"""Bytes of a text file that are read."""
 
 
-def collect(job: Job, *, root: Path, lines: Mapping[str, str]) -> dict[str, Any]:
+def read_switching(case: Case, *, root: Path, lines: Mapping[str, str]) -> dict[str, Any]:
     """Reads the three places that GOTOOLCHAIN may stand in, and the go.work and go.mod that count in a folder.
 
     Args:
-        job: the user's environment and folder.
+        case: the user's environment and folder.
         root: the toolchain's GOROOT.
         lines: what the file of ``go env -w`` sets.
     """
-    in_root = re.search(r"^GOTOOLCHAIN=(\S*)", _read(root / "go.env"), re.MULTILINE)
+    in_root = re.search(r"^GOTOOLCHAIN=(\S*)", read_text(root / "go.env"), re.MULTILINE)
     places = (
-        ("the environment", job.environment.get("GOTOOLCHAIN", "")),
+        ("the environment", case.environment.get("GOTOOLCHAIN", "")),
         ("go env -w", lines.get("GOTOOLCHAIN", "")),
         ("GOROOT/go.env", in_root[1] if in_root else ""),
     )
-    work, modules = (job.environment.get(name) or lines.get(name, "") for name in ("GOWORK", "GO111MODULE"))
+    work, modules = (case.environment.get(name) or lines.get(name, "") for name in ("GOWORK", "GO111MODULE"))
     found = []
     if work in ("", "auto"):
-        found.append(_above(job.cwd, "go.work"))
+        found.append(_above(case.cwd, "go.work"))
     elif work.startswith("/") and Path(work).is_file():  # any other but "off" is refused: `values` says so
         found.append(Path(work))
     if modules != "off":
-        found.append(_above(job.cwd, "go.mod"))
+        found.append(_above(case.cwd, "go.mod"))
     return {
         "places": [{"place": place, "value": value} for place, value in places],
-        "allowed": job.environment.get("GOBUILD_ALLOW_SWITCH") == "1",
-        "files": [{"path": str(path), **dict(_LINE.findall(_read(path)))} for path in found if path],
+        "allowed": case.environment.get("GOBUILD_ALLOW_SWITCH") == "1",
+        "files": [{"path": str(path), **dict(_LINE.findall(read_text(path)))} for path in found if path],
     }
 
 
@@ -52,7 +51,8 @@ def _above(folder: Path, name: str) -> Path | None:
     return next((each / name for each in (folder, *folder.parents) if (each / name).is_file()), None)
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The beginning of a text file; "" where it cannot be read."""
     try:
         with path.open("rb") as file:
             return file.read(_LIMIT).decode("utf-8", "replace").replace("\r", "")
@@ -60,7 +60,7 @@ def _read(path: Path) -> str:
         return ""
 
 
-def diagnose(part: Mapping[str, Any], stamp: str, patches: Collection[str] = ()) -> Iterator[Finding]:
+def judge_switching(part: Mapping[str, Any], stamp: str, patches: Collection[str] = ()) -> Iterator[Finding]:
     """Judges.
 
     Args:
@@ -77,25 +77,23 @@ def diagnose(part: Mapping[str, Any], stamp: str, patches: Collection[str] = ())
     guarded = "toolchain-guard" in patches and not part["allowed"]
     if not _taken(value):
         seen = f"{wins}: go takes no such value, and every go command ends with invalid GOTOOLCHAIN"
-        yield _finding("GOTOOLCHAIN", Grade.FAIL, seen, _cure(set_in[0]["place"]))
+        yield ENVIRONMENT.fail("GOTOOLCHAIN", seen, _cure(set_in[0]["place"]))
         return  # no go command comes as far as go.mod
     if value in ("", "local") or (named == "local" and not mode) or (value == stamp and stamp):
-        yield _finding("GOTOOLCHAIN", Grade.OK, f"{wins}: this toolchain is used")
+        yield ENVIRONMENT.ok("GOTOOLCHAIN", f"{wins}: this toolchain is used")
     elif named not in ("auto", "path", "local", stamp) and guarded:
         seen = f"{wins}: this toolchain's guard refuses to switch to {named}, so that every build ends with an error"
-        yield _finding("GOTOOLCHAIN", Grade.FAIL, seen, _cure(set_in[0]["place"]))
+        yield ENVIRONMENT.fail("GOTOOLCHAIN", seen, _cure(set_in[0]["place"]))
     elif guarded:
-        yield _finding(
-            "GOTOOLCHAIN", Grade.OK, f"{wins}: this toolchain's guard refuses to switch, whatever asks for it"
-        )
+        yield ENVIRONMENT.ok("GOTOOLCHAIN", f"{wins}: this toolchain's guard refuses to switch, whatever asks for it")
     elif named not in ("auto", "path", "local", stamp):
         seen = f"{wins}: {named} is used in place of {stamp or 'this toolchain'}"
-        yield _finding("GOTOOLCHAIN", Grade.WARN, seen, _cure(set_in[0]["place"]))
+        yield ENVIRONMENT.warn("GOTOOLCHAIN", seen, _cure(set_in[0]["place"]))
     elif patched:
         seen = f"{wins}: a go.mod that asks for a newer Go silently replaces the patched toolchain by upstream's"
-        yield _finding("GOTOOLCHAIN", Grade.WARN, seen, _cure(set_in[0]["place"]))
+        yield ENVIRONMENT.warn("GOTOOLCHAIN", seen, _cure(set_in[0]["place"]))
     else:
-        yield _finding("GOTOOLCHAIN", Grade.OK, f"{wins}: a go.mod may ask for a newer Go; this one is not patched")
+        yield ENVIRONMENT.ok("GOTOOLCHAIN", f"{wins}: a go.mod may ask for a newer Go; this one is not patched")
     switches = not guarded and value not in ("", "local") and (named in ("auto", "path") or bool(mode))
     yield from _files(part["files"], stamp, switches=switches)
 
@@ -106,7 +104,7 @@ def _taken(value: str) -> bool:
     if value in ("", "auto", "path"):
         return True
     return (not plus or mode in ("auto", "path")) and (
-        named == "local" or (named.startswith("go1") and _version(named) is not None)
+        named == "local" or (named.startswith("go1") and parse_version(named) is not None)
     )
 
 
@@ -120,42 +118,38 @@ def _cure(place: str) -> str:
 
 def _files(found: list[Mapping[str, Any]], stamp: str, *, switches: bool) -> Iterator[Finding]:
     if not found:
-        yield _finding("go.mod, go.work", Grade.OK, "none for the current folder")
+        yield ENVIRONMENT.finding("go.mod, go.work", Grade.OK, "none for the current folder")
         return
-    running = _version(stamp)
+    running = parse_version(stamp)
     for each in found:
         name = Path(each["path"]).name
         lines = ", ".join(f"{key} {each[key]}" for key in ("go", "toolchain") if key in each) or "no go line"
         if running is None:
-            yield _finding(name, Grade.SKIPPED, f"{each['path']}: {lines}; this go's version is not known")
+            yield ENVIRONMENT.skipped(name, f"{each['path']}: {lines}; this go's version is not known")
             continue
         language, toolchain = (_newer(str(each.get(key, "")), running) for key in ("go", "toolchain"))
         if switches and (language or toolchain):
             seen = f"{each['path']}: {lines}, newer than {stamp}: go switches to that toolchain in this folder"
             advice = "GOTOOLCHAIN=local, and if go then refuses, lower the go line or build a newer patched toolchain"
-            yield _finding(name, Grade.WARN, seen, advice)
+            yield ENVIRONMENT.warn(name, seen, advice)
         elif language:
             seen = f"{each['path']}: {lines}, newer than {stamp}: go commands in this folder end with an error"
-            yield _finding(name, Grade.FAIL, seen, "a patched toolchain of that version, or a lower go line")
+            yield ENVIRONMENT.fail(name, seen, "a patched toolchain of that version, or a lower go line")
         else:
-            yield _finding(name, Grade.OK, f"{each['path']}: {lines}; {stamp} serves")
+            yield ENVIRONMENT.ok(name, f"{each['path']}: {lines}; {stamp} serves")
 
 
 def _newer(wanted: str, running: GoVersion) -> bool:
     """Whether a line asks for more; "1.28" is the language, which a release candidate of 1.28 has as well."""
-    version = _version(wanted)
+    version = parse_version(wanted)
     if version is None or (version.line == running.line and str(version) == version.line):
         return False
     return version > running
 
 
-def _version(text: str) -> GoVersion | None:
+def parse_version(text: str) -> GoVersion | None:
     """A version without a toolchain's suffix, which go passes over when it compares (internal/gover)."""
     try:
         return GoVersion.parse(re.split(r"[- ]", text, maxsplit=1)[0])
     except ConfigError:
         return None
-
-
-def _finding(name: str, grade: Grade, seen: str, advice: str = "") -> Finding:
-    return Finding(group=GROUP, name=name, grade=grade, seen=seen, advice=advice)

@@ -1,43 +1,55 @@
-"""Which toolchain this is: release, suffix and patches; whether its programs are for one machine. Nothing is run."""
+"""Which toolchain this is: release, suffix, patches, machine; and how far it is behind. Nothing is run.
 
+Go's own rule (https://go.dev/doc/devel/release#policy): a release gets fixes until there are two newer major ones;
+1.22 until 1.24. The index is asked, or the cache's copy is read, or gobuild's own table; whichever it is, is told.
+"""
+
+import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gobuild import patch
+from gobuild import fetch, patch
 from gobuild.audit import identify
-from gobuild.core.errors import GobuildError
-from gobuild.core.process import Runner
-from gobuild.doctor.model import Finding, Grade, Job
-from gobuild.verify import tree
+from gobuild.core.errors import ConfigError, GobuildError
+from gobuild.core.model import GoVersion
+from gobuild.doctor.model import TOOLCHAIN, Case, Finding, Grade
+from gobuild.doctor.watch import OutOfTime, within
+from gobuild.fetch import http, index
+from gobuild.verify import expect, tree
+from gobuild.verify.whole import build_information
 
-GROUP = "toolchain"
+ASK = 3.0
+"""Seconds for the index."""
+
+SERVED = 2
+"""Newest lines that get fixes."""
 
 
-def collect(job: Job, *, run: Runner) -> dict[str, Any]:  # noqa: ARG001  (every topic is called so)
+def collect(case: Case) -> dict[str, Any]:
     """Reads the tree and what tells of its patches."""
-    found: dict[str, Any] = {"identity": {}, "problem": "", "machines": {}, "script": is_script(job)}
+    found: dict[str, Any] = {"identity": {}, "problem": "", "machines": {}, "script": is_script(case)}
     if found["script"]:
         return found
     try:
         identity = identify.identify(
-            job.root or job.go.resolve(), dist=job.settings.dist, series=[patch.load_series(job.settings.series)]
+            case.root or case.go.resolve(), dist=case.settings.dist, series=[patch.load_series(case.settings.series)]
         )
         found["identity"] = identity.document()
     except (GobuildError, OSError, RuntimeError) as error:
         found["problem"] = getattr(error, "reason", None) or str(error)
         return found
-    if job.root:
-        found["machines"] = _machines(job.root)
+    if case.root:
+        found["machines"] = _machines(case.root)
     return found
 
 
-def is_script(job: Job) -> bool:
+def is_script(case: Case) -> bool:
     """Whether the go command is a script in no GOROOT, as asdf's and goenv's are: it starts a go that is not known."""
     try:
-        with job.go.open("rb") as file:
-            return job.root is None and file.read(2) == b"#!"
+        with case.go.open("rb") as file:
+            return case.root is None and file.read(2) == b"#!"
     except OSError:
         return False
 
@@ -59,9 +71,9 @@ def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
     if not identity:
         advice = 'where this is a wrapper, name the go behind it: --path "$(go env GOROOT)"'
         if part.get("script"):
-            yield _finding("identity", Grade.WARN, "a script, which may start any go", advice)
+            yield TOOLCHAIN.warn("identity", "a script, which may start any go", advice)
         else:
-            yield _finding("identity", Grade.FAIL, part["problem"] or "not known", advice)
+            yield TOOLCHAIN.fail("identity", part["problem"] or "not known", advice)
         return
     yield from _identity(identity)
     yield from _machine_findings(part["machines"])
@@ -73,21 +85,21 @@ def _identity(identity: Mapping[str, Any]) -> Iterator[Finding]:
     if identity["release"] and patches is not None:
         names = Counter(each["state"] or "in the series" for each in patches)
         counts = ", ".join(f"{count} {state}" for state, count in names.items()) or "none"
-        yield _finding("identity", Grade.OK, f"{told}; patches: {counts}")
+        yield TOOLCHAIN.ok("identity", f"{told}; patches: {counts}")
     elif identity["release"] and not identity["suffix"]:
-        yield _finding("identity", Grade.OK, told)
+        yield TOOLCHAIN.ok("identity", told)
     else:
         advice = "give --dist with its manifest, or ask whoever built it for gobuild.json: its patches are not known"
-        yield _finding("identity", Grade.WARN, told, advice)
+        yield TOOLCHAIN.warn("identity", told, advice)
 
 
 def _machine_findings(machines: Mapping[str, list[str]]) -> Iterator[Finding]:
     tools = {machine: [name for name in names if name.startswith("pkg/tool/")] for machine, names in machines.items()}
     if not machines:
-        yield _finding("one architecture", Grade.SKIPPED, "no GOROOT with programs")
+        yield TOOLCHAIN.skipped("one architecture", "no GOROOT with programs")
     elif len(machines) == 1:
         machine, names = next(iter(machines.items()))
-        yield _finding("one architecture", Grade.OK, f"{len(names)} programs, all for {machine}")
+        yield TOOLCHAIN.ok("one architecture", f"{len(names)} programs, all for {machine}")
     else:
         seen = "; ".join(
             f"{len(names)} for {machine} ({', '.join(names[:3])} ...)" for machine, names in machines.items()
@@ -104,8 +116,69 @@ def _machine_findings(machines: Mapping[str, list[str]]) -> Iterator[Finding]:
             "make.bash cross-built may look so)"
         )
         seen += f"; in a folder of another machine: {', '.join(wrong[:3])}" if wrong else ""
-        yield _finding("one architecture", Grade.FAIL if wrong else Grade.WARN, seen, advice)
+        yield TOOLCHAIN.finding("one architecture", Grade.FAIL if wrong else Grade.WARN, seen, advice)
 
 
-def _finding(name: str, grade: Grade, seen: str, advice: str = "") -> Finding:
-    return Finding(group=GROUP, name=name, grade=grade, seen=seen, advice=advice)
+def collect_releases(case: Case) -> dict[str, Any]:
+    """Asks for the newest release of every line; writes nothing into the cache."""
+    stamp = tree.version(case.root) if case.root else ""
+    if not stamp:
+        info = build_information(case.go) if case.go.is_file() else None
+        stamp = info.version if info else ""
+    settings, missed = case.settings, "offline, as asked" if case.offline else ""
+    if not case.offline:
+        try:
+            found = within(
+                min(ASK, case.left - 0.5),
+                lambda: index.fetch(settings.index_url, origin="go.dev", cache=case.scratch / "index"),
+            )
+            return _newest(stamp, f"{http.plain(settings.index_url)}, asked now", (each.version for each in found))
+        except OutOfTime:
+            missed = f"no answer within {ASK:g} s"
+        except GobuildError as error:
+            missed = error.reason
+        except OSError as error:  # requests' own, for a REQUESTS_CA_BUNDLE that names no file
+            missed = str(error)
+    kept = index.kept(settings.index_url, origin="go.dev", cache=settings.cache)
+    if kept:
+        asked = str(json.loads((settings.cache / "index.json").read_bytes()).get("asked", "a time not recorded"))
+        return _newest(stamp, f"the cache's copy of the index, of {asked} ({missed})", (each.version for each in kept))
+    where = f"gobuild's own table, which does not know what came out since gobuild did ({missed})"
+    return _newest(stamp, where, fetch.known_versions())
+
+
+def _newest(stamp: str, source: str, versions: Iterable[GoVersion]) -> dict[str, Any]:
+    newest: dict[str, GoVersion] = {}
+    for version in versions:
+        if version.stable and version > newest.get(version.line, GoVersion(major=0, minor=0)):
+            newest[version.line] = version
+    ordered = sorted(newest.values(), reverse=True)
+    return {"stamp": stamp, "source": source, "newest": [str(version) for version in ordered]}
+
+
+def diagnose_releases(part: Mapping[str, Any]) -> Iterator[Finding]:
+    """Judges."""
+    mine = expect.release_of(part["stamp"])
+    try:
+        newest = [GoVersion.parse(each) for each in part["newest"]]
+    except ConfigError:
+        newest = []
+    if mine is None or not newest:
+        seen = f"{part['stamp'] or 'this go'} is no release of Go" if newest else "no list of releases was to be had"
+        yield TOOLCHAIN.skipped("patch release", seen)
+        return
+    source = f"by {part['source']}"
+    of_line = next((each for each in newest if each.line == mine.line), None)
+    if of_line is None or of_line <= mine:
+        yield TOOLCHAIN.ok("patch release", f"{mine} is the newest of {mine.line}, {source}")
+    else:
+        count = (of_line.patch or 0) - (mine.patch or 0)
+        behind = f"{count} patch release{'s' * (count > 1)} behind" if mine.stable else "older than"
+        seen = f"{mine} is {behind} {of_line}, {source}"
+        yield TOOLCHAIN.warn("patch release", seen, f"build {of_line}: --go {of_line}")
+    served = [each.line for each in newest[:SERVED]]
+    if mine.line in served or mine > newest[0]:
+        yield TOOLCHAIN.ok("gets fixes", f"{mine.line} is one of the {SERVED} newest lines, {source}")
+    else:
+        seen = f"{mine.line} gets no fixes any more: Go serves {' and '.join(served)}, {source}"
+        yield TOOLCHAIN.warn("gets fixes", seen, f"move to {served[0]}, or port security fixes as patches yourself")

@@ -9,11 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gobuild.core.errors import ConfigError
-from gobuild.core.goversion import RECORDS_CHECKED, GoVersion, checks_records
-from gobuild.doctor.model import Finding, Grade, Job
-
-GROUP = "environment"
+from gobuild.core.goversion import RECORDS_CHECKED, checks_records
+from gobuild.doctor.model import ENVIRONMENT, Case, Finding
+from gobuild.doctor.switching import parse_version, read_text
 
 NAMES = ("GO111MODULE", "GOARCH", "GOBIN", "GOCACHE", "GOOS", "GOPROXY", "GOSUMDB", "GOTMPDIR", "GOWORK")
 
@@ -22,24 +20,19 @@ _PAIRS = "src/internal/platform/zosarch.go"
 
 _KEY = re.compile(r"[^+\s]{1,300}\+[0-9a-fA-F]{8}\+[A-Za-z0-9+/]{20,}={0,2}")
 _KNOWN_DATABASES = ("sum.golang.org", "sum.golang.google.cn")
-_LIMIT = 1 << 20
 
 
-def collect(job: Job, *, root: Path, lines: Mapping[str, str]) -> dict[str, Any]:
+def read_values(case: Case, *, root: Path, lines: Mapping[str, str]) -> dict[str, Any]:
     """What is set, by the environment or by ``go env -w``; which of it names what is not there.
 
     Args:
-        job: the user's environment.
+        case: the user's environment.
         root: the toolchain's GOROOT.
         lines: what the file of ``go env -w`` sets.
     """
-    found = {name: job.environment.get(name) or lines.get(name, "") for name in NAMES}
+    found = {name: case.environment.get(name) or lines.get(name, "") for name in NAMES}
     values = {name: value for name, value in found.items() if value}
-    try:
-        with (root / _PAIRS).open(encoding="utf-8", errors="replace") as file:
-            pairs = re.findall(r'\{"(\w{1,20})", "(\w{1,20})"\}', file.read(_LIMIT))
-    except OSError:
-        pairs = []
+    pairs = re.findall(r'\{"(\w{1,20})", "(\w{1,20})"\}', read_text(root / _PAIRS))
     return {
         "set": values,
         "gone": [name for name in ("GOTMPDIR", "GOWORK") if not _there(values.get(name, "/"))],
@@ -55,7 +48,7 @@ def _there(value: str) -> bool:
         return False
 
 
-def diagnose(part: Mapping[str, Any], *, stamp: str, patches: list[str]) -> Iterator[Finding]:
+def judge_values(part: Mapping[str, Any], *, stamp: str, patches: list[str]) -> Iterator[Finding]:
     """Judges.
 
     Args:
@@ -67,15 +60,15 @@ def diagnose(part: Mapping[str, Any], *, stamp: str, patches: list[str]) -> Iter
     wrong = {name: said for name, value in values.items() if (said := _refused(name, value, part))}
     for name, said in wrong.items():
         seen, advice = f"{values[name]!r}: {said}", f"unset {name} (go env -u {name}), or correct it"
-        yield Finding(group=GROUP, name=f"value of {name}", grade=Grade.FAIL, seen=seen, advice=advice)
+        yield ENVIRONMENT.fail(f"value of {name}", seen, advice)
     implied = [each for each in _proxies(values.get("GOPROXY", "")) if "://" not in each and re.search("[.:]", each)]
     if implied and "GOPROXY" not in wrong:
         seen = f"{implied[0]} has no scheme, and go asks https://{implied[0]}"
         advice = "write the whole address: http:// or https://"
-        yield Finding(group=GROUP, name="value of GOPROXY", grade=Grade.WARN, seen=seen, advice=advice)
+        yield ENVIRONMENT.warn("value of GOPROXY", seen, advice)
     elif not wrong:
         seen = ", ".join(values) + ": nothing that go refuses" if values else f"none set of {', '.join(NAMES)}"
-        yield Finding(group=GROUP, name="other settings", grade=Grade.OK, seen=seen)
+        yield ENVIRONMENT.ok("other settings", seen)
     if "GOSUMDB" not in wrong:
         yield from _database(values.get("GOSUMDB", ""), stamp, patches)
 
@@ -120,20 +113,17 @@ def _database(value: str, stamp: str, patches: list[str]) -> Iterator[Finding]:
     """A database of somebody's own, and a go command that believes any record that it signed."""
     if not value or value.split(maxsplit=1)[0] in ("off", *_KNOWN_DATABASES):
         return
-    try:
-        version = GoVersion.parse(re.split(r"[- ]", stamp, maxsplit=1)[0])
-    except ConfigError:
+    version = parse_version(stamp)
+    if version is None:
         return
     if checks_records(version) or "sumdb-check" in patches:
         seen = f"a database of your own, and {stamp} checks whose record it is given"
-        yield Finding(group=GROUP, name="GOSUMDB", grade=Grade.OK, seen=seen)
+        yield ENVIRONMENT.ok("GOSUMDB", seen)
         return
-    yield Finding(
-        group=GROUP,
-        name="GOSUMDB",
-        grade=Grade.WARN,
-        seen=f"a database of your own, and {stamp} believes any record that it signed, another module's too: whoever "
+    yield ENVIRONMENT.warn(
+        "GOSUMDB",
+        f"a database of your own, and {stamp} believes any record that it signed, another module's too: whoever "
         "controls the proxy can hand out other bytes (golang/go#79070, CVE-2026-42501)",
-        advice=f"a go from {RECORDS_CHECKED} on, or one built with --extra sumdb-check; until then hold what you "
+        f"a go from {RECORDS_CHECKED} on, or one built with --extra sumdb-check; until then hold what you "
         "download against the release's signed SHA256SUMS",
     )

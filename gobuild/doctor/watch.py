@@ -1,8 +1,8 @@
-"""A process that may hang, die or talk without end: a command and a time limit come in, what became of it goes out.
+"""Work that may never end, under a time limit: a process that hangs, dies or talks without end, or a call in a thread.
 
 `gobuild.core.process.run` waits for the end of the output; a child of the command that took a session of its own and
-kept the pipe would make that for ever. Here nothing is waited for beyond the limit, at most `KEPT` bytes of output are
-kept, a hang can be looked at before it is ended, and whatever the command left behind is ended too: its process group
+kept the pipe would make that for ever. Here nothing is waited for beyond the limit, at most `KEPT` bytes of output
+are kept, a hang can be looked at before it is ended, and what the command left behind is ended too: its process group
 everywhere; on Linux also what has left that group, found by a mark in its environment. On macOS such a process, and
 anywhere one that gave itself another environment, cannot be found.
 """
@@ -14,15 +14,17 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gobuild.core.errors import CommandError, ToolMissing
-from gobuild.core.process import Result, Runner
-from gobuild.doctor.model import Job
+from gobuild.core.process import Result
+
+_T = TypeVar("_T")
 
 KEPT = 1 << 18
 """Bytes of output that are kept, the first ones and as many last ones; a goroutine dump has about 10,000."""
@@ -35,9 +37,6 @@ SETTLE = 1.0
 
 PAUSE = 0.01
 """Seconds between two looks for processes that were left behind."""
-
-LIMIT = 10.0
-"""Seconds for a tool, where its caller names no limit."""
 
 _alive: dict[int, str] = {}
 """The process groups under watch, with their marks, in any thread."""
@@ -124,41 +123,52 @@ def watch(
     )
 
 
-def runner(job: Job) -> Runner:
-    """`watch` for whoever wants a `Runner`: bounded in time and output, whatever the tool does.
+def run(argv: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, limit: float) -> Result:
+    """`watch` with the result and the errors of `gobuild.core.process.run`; any exit code is fine.
 
-    Args:
-        job: without captures no tool goes on after its deadline.
+    Raises:
+        ToolMissing: it cannot be started.
+        CommandError: it ran into the limit.
     """
+    words = tuple(map(str, argv))
+    found = watch(words, env=env, cwd=cwd, limit=limit)
+    if found.ended == "hang":
+        raise CommandError(f"{words[0]} did not end within {found.seconds:.1f} s and was stopped")
+    if found.code is None:
+        raise ToolMissing(f"cannot run {words[0]}: {found.output}", f"install {Path(words[0]).name}")
+    return Result(argv=words, code=found.code if found.ended == "exit" else -found.code, output=found.output)
 
-    def run(
-        argv: Sequence[str | Path],
-        *,
-        env: Mapping[str, str],
-        cwd: Path,
-        log: Path | None = None,
-        on_line: Callable[[str], None] | None = None,
-        timeout: float | None = None,
-        check: bool = True,
-    ) -> Result:
-        words = tuple(map(str, argv))
-        limit = timeout or LIMIT
-        found = watch(words, env=env, cwd=cwd, limit=limit if job.capture else min(limit, job.left))
-        if log:
-            with log.open("a", encoding="utf-8", errors="replace") as file:
-                file.write(found.output)
-        for line in found.output.splitlines() if on_line else ():
-            on_line(line)  # type: ignore[misc]  # the loop is empty without it
-        if found.code is None:
-            if found.ended == "hang":
-                raise CommandError(f"{words[0]} did not end within {found.seconds:.1f} s and was stopped")
-            raise ToolMissing(f"cannot run {words[0]}: {found.output}", f"install {Path(words[0]).name}")
-        code = found.code if found.ended == "exit" else -found.code
-        if check and code:
-            raise CommandError(f"{' '.join(words)}: exit code {code}\n{found.output[-2000:]}")
-        return Result(argv=words, code=code, output=found.output)
 
-    return run
+class OutOfTime(Exception):
+    """The work goes on in a thread of its own, which ends with the program; its result is not waited for."""
+
+
+def within(seconds: float, work: Callable[[], _T]) -> _T:
+    """Does some work in another thread, and waits for it no longer than that.
+
+    Nobody can interrupt reading from a dead network folder, or a server that never ends.
+
+    Raises:
+        OutOfTime: it has not ended.
+        Exception: whatever the work raises.
+    """
+    done: list[_T] = []
+    failed: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=body, daemon=True)
+    thread.start()
+    thread.join(max(0.0, seconds))
+    if failed:
+        raise failed[0]
+    if not done:
+        raise OutOfTime
+    return done[0]
 
 
 def end_all() -> None:

@@ -11,9 +11,9 @@ from invoke.context import Context
 
 from gobuild.core import files
 from gobuild.core.console import Console
-from gobuild.core.errors import ConfigError, DoctorError, os_errors_as_ours
+from gobuild.core.errors import ConfigError, DoctorError
 from gobuild.core.printable import printable
-from gobuild.tasks.words import interruptible, settings_of
+from gobuild.tasks.words import settings_of
 
 if TYPE_CHECKING:  # the doctor is imported by who asks for it: other tasks do not wait for its many modules
     from gobuild.doctor import Diagnosis
@@ -61,25 +61,23 @@ def run(  # noqa: PLR0913, PLR0917  (each is a flag)
     if from_ and (path or against or capture or bundle):
         raise ConfigError("--from judges a bundle, and looks at nothing here", "--from FILE, with --json or --html")
     settings = settings_of(context, {"dist": dist, "offline": offline})
-    with interruptible(), os_errors_as_ours("looking around"):
-        found = (
-            doctor.load(Path(from_).expanduser())
-            if from_
-            else doctor.examine(
-                Path(path).expanduser() if path else None,
-                settings=settings,
-                environment=dict(os.environ),
-                cwd=Path.cwd(),
-                against=Path(against).expanduser() if against else None,
-                capture=capture,
-            )
+    found = (
+        doctor.load(Path(from_).expanduser())
+        if from_
+        else doctor.examine(
+            Path(path).expanduser() if path else None,
+            settings=settings,
+            environment=dict(os.environ),
+            cwd=Path.cwd(),
+            against=Path(against).expanduser() if against else None,
+            capture=capture,
         )
+    )
     _show(found, json)
-    with os_errors_as_ours("writing what the doctor found"):
-        if pack:
-            doctor.save(found, pack)
-        if page:
-            files.write(page, doctor.page(found))
+    if pack:
+        doctor.save(found, pack)
+    if page:
+        files.write(page, doctor.page(found))
     for place in filter(None, (pack, page)):
         Console(stream=sys.stderr if json else sys.stdout).say(f"wrote {printable(str(place))}")
     _require(found, strict)
@@ -126,11 +124,11 @@ def _require(found: "Diagnosis", strict: bool) -> None:
 )
 def compare(_context: Context, before: str, after: str) -> None:
     """Says what differs between two snapshots of a Mac's graphics accelerators."""
-    from gobuild.doctor import macos
+    from gobuild.doctor.macos import ioreg
 
-    changed = macos.compare(Path(before).expanduser(), Path(after).expanduser())
+    changed = ioreg.compare(Path(before).expanduser(), Path(after).expanduser())
     if changed:
-        Console().table(f"{before} and {after}", macos.COLUMNS, macos.rows(changed))
+        Console().table(f"{before} and {after}", ioreg.COLUMNS, changed)
     else:
         Console().say("nothing differs")
 

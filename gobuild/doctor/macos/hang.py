@@ -10,148 +10,123 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gobuild.core.process import Runner
-from gobuild.doctor.macos import asking, dtraced, graphics, sampled, spindumped
-from gobuild.doctor.macos.answer import Answer, answer, strangers
-from gobuild.doctor.macos.asking import ask, below, clean, found, skipped, why_skipped, words
+from gobuild.core.render import render
+from gobuild.doctor.macos import ioreg, stacks
+from gobuild.doctor.macos.answer import Answer, find_hang, foreign_libraries
 from gobuild.doctor.macos.stacks import Stacks
-from gobuild.doctor.model import Finding, Grade, Job
+from gobuild.doctor.macos.tools import LIMIT, ask, clean, last_line, output_of, why_skipped
+from gobuild.doctor.model import MACOS, Case, Finding
 
 SAMPLE, SPINDUMP, DTRACE, PS = "/usr/bin/sample", "/usr/sbin/spindump", "/usr/sbin/dtrace", "/bin/ps"
 
 TRANSLATED = 0x00020000
 """P_TRANSLATED, of xnu's sys/proc.h: the process runs under Rosetta."""
 
-READERS = {"sample": sampled.read, "spindump": spindumped.read, "dtrace": dtraced.read}
+READERS = {"sample": stacks.read_sample, "spindump": stacks.read_spindump, "dtrace": stacks.read_dtrace}
 
 NEEDS_ROOT = {"skipped": "needs root: sudo gobuild doctor --capture"}
 NOT_ASKED = {"skipped": "only with --capture"}
 FIRST = {"skipped": "only the first hang is looked at so: it takes up to a minute"}
 
 
-def capture(pid: int, job: Job, *, run: Runner) -> dict[str, Any]:
-    """Looks at a process that hangs, which goes on as it was.
-
-    Args:
-        pid: the process.
-        job: `capture` says whether spindump and dtrace are wanted; files are written below `scratch` alone.
-        run: starts the tools.
-
-    Returns:
-        What each tool said; the graphics accelerators as they are now, beside what `graphics.begin` saw.
-    """
+def capture(pid: int, case: Case) -> dict[str, Any]:
+    """Looks at a process that hangs, which goes on as it was: what each tool said, and the accelerators as they are."""
     deeper = NEEDS_ROOT if os.geteuid() else None
-    if not job.capture:
+    if not case.capture:
         deeper = NOT_ASKED
-    elif any(each.get("system") == "darwin" for each in job.captured):
+    elif any(each.get("system") == "darwin" for each in case.captured):
         deeper = FIRST
     return {
         "system": "darwin",
         "pid": pid,
-        "flags": ask([PS, "-o", "flags=", "-p", str(pid)], job=job, run=run, seconds=1),
-        "sample": _sample(pid, job, run=run),
-        "spindump": deeper or _spindump(pid, job, run=run),
-        "dtrace": deeper or _dtrace(pid, job, run=run),
-        "accelerators": graphics.during(pid, job, run=run) if job.capture else NOT_ASKED,
+        "flags": ask([PS, "-o", "flags=", "-p", str(pid)], case=case, seconds=1),
+        "sample": _sample(pid, case),
+        "spindump": deeper or _spindump(pid, case),
+        "dtrace": deeper or _dtrace(pid, case),
+        "accelerators": {
+            "before": case.evidence.get(ioreg.TOPIC, {"skipped": "no snapshot was taken before go ran"}),
+            "during": ioreg.snapshot(case, pid=pid),
+        }
+        if case.capture
+        else NOT_ASKED,
     }
 
 
-def _sample(pid: int, job: Job, *, run: Runner) -> dict[str, Any]:
+def _sample(pid: int, case: Case) -> dict[str, Any]:
     """sample, into a file of ours: without -file it leaves its report in /tmp."""
-    report = job.scratch / f"sample-{pid}.txt"
-    said = ask([SAMPLE, str(pid), "1", "-mayDie", "-file", report], job=job, run=run, seconds=20 if job.capture else 4)
-    return _report(report, said)
+    report = case.scratch / f"sample-{pid}.txt"
+    argv: list[str | Path] = [SAMPLE, str(pid), "1", "-mayDie", "-file", report]
+    said = ask(argv, case=case, seconds=20 if case.capture else 4)
+    return said | {"text": clean(_read_start(report))} if report.is_file() else said
 
 
-def _spindump(pid: int, job: Job, *, run: Runner) -> dict[str, Any]:
+def _spindump(pid: int, case: Case) -> dict[str, Any]:
     """spindump, cut down to the one process: the others are nobody's business."""
-    report = job.scratch / f"spindump-{pid}.txt"
-    said = ask([SPINDUMP, str(pid), "1", "10", "-o", report], job=job, run=run, seconds=40)
-    read = _report(report, said, limit=64 * asking.LIMIT)
-    if "text" in read and report.is_file():
-        read["text"] = spindumped.section(read["text"], pid)[: asking.LIMIT]
+    report = case.scratch / f"spindump-{pid}.txt"
+    said = ask([SPINDUMP, str(pid), "1", "10", "-o", report], case=case, seconds=40)
+    if report.is_file():
+        said |= {"text": clean(stacks.cut_spindump(_read_start(report, 64 * LIMIT), pid))}
         report.unlink()
-    return read
+    return said
 
 
-def _report(report: Path, said: dict[str, Any], *, limit: int = asking.LIMIT) -> dict[str, Any]:
-    """What a tool wrote to its file; what it said instead, where it wrote none."""
-    try:
-        with report.open(encoding="utf-8", errors="replace") as file:
-            text = file.read(limit)
-    except OSError:
-        return said
-    return {"code": said.get("code", 0), "text": clean(text) if limit == asking.LIMIT else text}
+def _read_start(report: Path, limit: int = LIMIT) -> str:
+    with report.open(encoding="utf-8", errors="replace") as file:
+        return file.read(limit)
 
 
-def _dtrace(pid: int, job: Job, *, run: Runner) -> dict[str, Any]:
+def _dtrace(pid: int, case: Case) -> dict[str, Any]:
     """dtrace, with our script; -Z lets it run where SIP leaves some of the probes out."""
-    program = job.scratch / "hang.d"
-    program.write_text(dtraced.script(), encoding="utf-8")
-    argv: list[str | Path] = [DTRACE, "-Z", "-q", "-s", program, "-p", str(pid)]
-    return ask(argv, job=job, run=run, seconds=dtraced.SECONDS + 10)
+    program = case.scratch / "hang.d"
+    program.write_text(render("hang.d"), encoding="utf-8")
+    return ask([DTRACE, "-Z", "-q", "-s", program, "-p", str(pid)], case=case, seconds=stacks.SECONDS + 10)
 
 
-def collect(job: Job, *, run: Runner) -> dict[str, Any]:  # noqa: ARG001  (a topic's signature)
-    """Hands on what `capture` saw, each with the structured answer for whoever reads the JSON; runs nothing."""
-    if not asking.here():
-        return dict(asking.NOT_HERE)
-    captures = [each for each in job.captured if each.get("system") == "darwin"]
-    return {"captures": [{**each, "answer": asdict(said) if (said := _answer(each)) else None} for each in captures]}
+def collect(case: Case) -> dict[str, Any]:
+    """Hands on what `capture` saw, each with the structured answer for whoever reads the JSON."""
+    captures = [each for each in case.captured if each.get("system") == "darwin"]
+    return {"captures": [{**each, "answer": _document(_answer(each))} for each in captures]}
+
+
+def _document(said: Answer | None) -> dict[str, Any] | None:
+    return asdict(said) | {"sentence": said.sentence, "advice": said.advice} if said else None
 
 
 def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
     """Says of each captured hang where it hangs, and of what was not captured why."""
-    yield from skipped("hang", part)
-    if why_skipped(part):
-        return
-    captures = part.get("captures")
-    captures = captures if isinstance(captures, list) else []
-    if not captures:
-        yield found("hang", Grade.OK, "no go command hung while the doctor looked")
-    for each in captures[:20]:
+    if not part["captures"]:
+        yield MACOS.ok("hang", "no go command hung while the doctor looked")
+    for each in part["captures"][:20]:
         yield from _one(each)
 
 
-def _one(captured: object) -> Iterator[Finding]:
-    tools, traced = _read(captured), dtraced.whole(words(captured, "dtrace"))
+def _one(captured: Mapping[str, Any]) -> Iterator[Finding]:
+    tools = _read(captured)
     if joined := _answer(captured):
-        under = captured.get("environment") if isinstance(captured, Mapping) else None
-        where = f"under {under[:100]}: " if isinstance(under, str) else ""
-        yield found("hang", Grade.FAIL, where + joined.sentence, joined.advice)
+        where = f"under {captured['environment']}: " if "environment" in captured else ""
+        yield MACOS.fail("hang", where + joined.sentence, joined.advice)
     for name in READERS:
-        said = words(captured, name)
-        reason = why_skipped(below(captured, name)) or (dtraced.refusal(said) if name == "dtrace" else "")
-        if not reason and not any(each.tool == name and each.threads for each in tools):
-            reason = (said.strip().splitlines() or ["it said nothing"])[-1][:300]
-        if reason and not (name == "dtrace" and traced):
-            yield found(f"hang: {name}", Grade.SKIPPED, reason)
-    yield from _translated(captured, tools)
-    if loaded := strangers(tools):
-        advice = "gobuild verify GO names what go itself links; the rest came by DYLD_INSERT_LIBRARIES, or by a tool"
-        yield found("hang: libraries", Grade.WARN, f"loaded, and not by upstream Go: {'; '.join(loaded[:10])}", advice)
-    yield from graphics.of_a_hang(below(captured, "accelerators"), captured)
-
-
-def _read(captured: object) -> list[Stacks]:
-    return [reading(words(captured, name)) for name, reading in READERS.items() if words(captured, name)]
-
-
-def _answer(captured: object) -> Answer | None:
-    return answer(_read(captured), traced=dtraced.whole(words(captured, "dtrace")))
-
-
-def _translated(captured: object, tools: list[Stacks]) -> Iterator[Finding]:
-    """Whether Rosetta translates the process: ps's flags say so, and sample's code type."""
-    flags = words(captured, "flags").strip()
-    try:
-        by_flags = bool(int(flags[:16], 16) & TRANSLATED)
-    except ValueError:
-        by_flags = False
+        said = output_of(captured, name)
+        reason = why_skipped(captured, name) or (stacks.dtrace_refusal(said) if name == "dtrace" else "")
+        saw_threads = any(each.tool == name and each.threads for each in tools)
+        saw_none = name == "dtrace" and stacks.dtrace_told_all(said)
+        if not saw_none and (reason or not saw_threads):
+            yield MACOS.skipped(f"hang: {name}", reason or last_line(said))
+    flags = output_of(captured, "flags").strip()[:16]
+    by_flags = flags.isalnum() and set(flags.lower()) <= set("0123456789abcdef") and int(flags, 16) & TRANSLATED
     if by_flags or any("Translated" in each.code for each in tools):
-        yield found(
-            "hang: Rosetta",
-            Grade.WARN,
-            "the process that hung was translated by Rosetta",
-            "use a darwin/arm64 toolchain on this Mac",
-        )
+        seen, advice = "the process that hung was translated by Rosetta", "use a darwin/arm64 toolchain on this Mac"
+        yield MACOS.warn("hang: Rosetta", seen, advice)
+    if loaded := foreign_libraries(tools):
+        advice = "gobuild verify GO names what go itself links; the rest came by DYLD_INSERT_LIBRARIES, or by a tool"
+        yield MACOS.warn("hang: libraries", f"loaded, and not by upstream Go: {'; '.join(loaded[:10])}", advice)
+    if "during" in captured["accelerators"]:
+        yield from ioreg.diagnose_hang(**captured["accelerators"], pid=captured["pid"])
+
+
+def _read(captured: Mapping[str, Any]) -> list[Stacks]:
+    return [reader(said) for name, reader in READERS.items() if (said := output_of(captured, name))]
+
+
+def _answer(captured: Mapping[str, Any]) -> Answer | None:
+    return find_hang(_read(captured), traced=stacks.dtrace_told_all(output_of(captured, "dtrace")))

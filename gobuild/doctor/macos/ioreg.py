@@ -1,217 +1,113 @@
-"""Snapshots of the graphics accelerators, as `ioreg` tells them: bytes come in, nodes and their differences go out.
+"""The Mac's graphics accelerators: what ``ioreg -a`` says of them before a go command runs, and while one hangs.
 
-    ioreg -a -r -l -c IOAccelerator      XML
-    ioreg -r -l -w 0 -c IOAccelerator    text: what the doctor itself asks for, a tenth of the XML's size
-
-Read are the accelerators' class, state, busy count and time, power state, probe score, PerformanceStatistics, AGCInfo
-and the processes that have them open; nothing else of the registry. It takes no snapshot: `graphics` does.
+A GPU driver that never comes to rest makes whoever asks IOKit for it wait; and a go command that has an accelerator
+open is not upstream's. Kept are the accelerators' figures, and of the processes that use them the hanging one.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+import plistlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 from gobuild.core.errors import ConfigError
 from gobuild.core.printable import printable
-from gobuild.doctor.macos import ioregtext
+from gobuild.doctor.macos.tools import ask, last_line
+from gobuild.doctor.model import MACOS, Case, Finding
+
+IOREG = ("/usr/sbin/ioreg", "-a", "-r", "-l", "-d", "2", "-c", "IOAccelerator")
+"""Two levels: the accelerators, and who has them open."""
+
+TOPIC = "macOS graphics"
 
 LARGEST = 32 << 20
 """Bytes of a saved snapshot; one of a Mac with several GPUs has less than 3 MB."""
 
-STATISTICS = 200
-"""How many figures of an accelerator are kept."""
+COLUMNS = ("accelerator", "what", "before", "after")
+
+Snapshot = Mapping[str, Mapping[str, Any]]
+"""What stands at each accelerator: {"AGXAcceleratorG13X": {"busy count": 0, "Device Utilization %": 2}}."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accelerator:
-    """A node of IOAccelerator.
+def read_ioreg(data: bytes, *, clients: str = "pid ") -> Snapshot:
+    """Reads the XML that ``ioreg -a`` prints.
 
-    Attributes:
-        name, kind: the node's name and its class.
-        id: the registry's number of it, by which two snapshots are joined.
-        model: "Apple M1 Pro".
-        busy: how many of its drivers are still being matched or started; 0 is idle.
-        busy_ms: milliseconds that it was ever busy so.
-        power, power_max: the power state and the highest there is.
-        score: the driver's IOProbeScore.
-        statistics: PerformanceStatistics and AGCInfo, what is a number there.
-        clients: "pid 390, WindowServer": who has it open.
-    """
-
-    name: str
-    kind: str = ""
-    id: int = 0
-    model: str = ""
-    busy: int | None = None
-    busy_ms: int | None = None
-    power: int | None = None
-    power_max: int | None = None
-    score: int | None = None
-    statistics: Mapping[str, int] = field(default_factory=dict)
-    clients: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """What differs between two snapshots; "—" stands for nothing there."""
-
-    node: str
-    what: str
-    before: str
-    after: str
-
-
-PLAIN = tuple(each.name for each in fields(Accelerator) if each.name not in ("name", "id", "statistics", "clients"))
-TITLES = {
-    "kind": "class",
-    "busy": "busy count",
-    "busy_ms": "busy, ms",
-    "power": "power state",
-    "power_max": "highest power state",
-    "score": "probe score",
-}
-
-
-def read(data: bytes) -> tuple[Accelerator, ...]:
-    """Reads a snapshot, whichever form it has.
+    Args:
+        data: the whole of it; an empty one has no accelerator.
+        clients: how those clients begin that are kept: "pid 390, WindowServer".
 
     Raises:
-        ValueError: it is neither, or damaged.
+        ValueError: it is none, or damaged.
     """
-    text = data.lstrip()
-    if text.startswith((b"<?xml", b"<plist")):
-        nodes = ioregtext.from_plist(data)
-    elif not text or text.startswith((b"+-o", b"|")):
-        nodes = ioregtext.from_text(data.decode("utf-8", errors="replace"))
-    else:
-        raise ValueError("no output of ioreg: it begins neither as XML nor with +-o")
-    return tuple(_accelerator(each) for each in nodes if _is_accelerator(each))
-
-
-def _is_accelerator(node: Mapping[str, Any]) -> bool:
-    """The nodes that drive a GPU; their clients stand below them and are of other classes."""
-    return isinstance(node.get("PerformanceStatistics"), Mapping) or "IOAccelRevision" in node
-
-
-def _accelerator(node: Mapping[str, Any]) -> Accelerator:
-    power = node.get("IOPowerManagement")
-    power = power if isinstance(power, Mapping) else {}
-    figures: dict[str, int] = {}
-    for name in ("PerformanceStatistics", "AGCInfo"):
-        group = node.get(name)
-        for key, value in group.items() if isinstance(group, Mapping) else ():
-            if isinstance(value, int) and not isinstance(value, bool) and len(figures) < STATISTICS:
-                figures[text_of(key)] = value
-    clients = node.get("clients")
-    return Accelerator(
-        name=text_of(node.get("IORegistryEntryName")) or "?",
-        kind=text_of(node.get("IOObjectClass") or node.get("IOClass")),
-        id=number_of(node.get("IORegistryEntryID")) or 0,
-        model=text_of(node.get("model")),
-        busy=number_of(node.get("IOServiceBusyState")),
-        busy_ms=_milliseconds(node.get("IOServiceBusyTime")),
-        power=number_of(power.get("CurrentPowerState")),
-        power_max=number_of(power.get("MaxPowerState")),
-        score=number_of(node.get("IOProbeScore")),
-        statistics=figures,
-        clients=tuple(sorted({text_of(each) for each in clients})) if isinstance(clients, list) else (),
-    )
-
-
-def text_of(value: object) -> str:
-    """A text of the registry's, at most 200 characters; "" for anything else."""
-    if isinstance(value, bytes):  # a model may stand there as data that ends in a NUL
-        value = value.rstrip(b"\0").decode("utf-8", errors="replace")
-    return printable(value[:200]) if isinstance(value, str) else ""
-
-
-def number_of(value: object) -> int | None:
-    """A number of the registry's; None for anything else, Yes and No included."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _milliseconds(value: object) -> int | None:
-    """IOServiceBusyTime is in nanoseconds."""
-    number = number_of(value)
-    return None if number is None else number // 1_000_000
-
-
-def changes(before: Iterable[Accelerator], after: Iterable[Accelerator]) -> tuple[Change, ...]:
-    """What differs between two snapshots, node by node, joined by the registry's number or else the name."""
-    old, new = _keyed(before), _keyed(after)
-    found: list[Change] = []
-    for key in [*old, *(each for each in new if each not in old)]:
-        first, second = old.get(key), new.get(key)
-        node = (first or second or Accelerator(name="?")).name
-        if first is None or second is None:
-            found.append(Change(node=node, what="node", before=_there(first), after=_there(second)))
-            continue
-        pairs = [(TITLES.get(name, name), getattr(first, name), getattr(second, name)) for name in PLAIN]
-        figures = [*first.statistics, *(each for each in second.statistics if each not in first.statistics)]
-        pairs += [(each, first.statistics.get(each), second.statistics.get(each)) for each in figures]
-        pairs += [("opened by", "", each) for each in second.clients if each not in first.clients]
-        pairs += [("opened by", each, "") for each in first.clients if each not in second.clients]
-        found += [
-            Change(node=node, what=what, before=shown(one), after=shown(other))
-            for what, one, other in pairs
-            if one != other
-        ]
-    return tuple(found)
-
-
-def _keyed(nodes: Iterable[Accelerator]) -> dict[tuple[str, int], Accelerator]:
-    """By number; several of the same name without one are told apart by their order."""
-    found: dict[tuple[str, int], Accelerator] = {}
-    for each in nodes:
-        key = ("", each.id) if each.id else (each.name, 0)
-        while key in found:
-            key = (each.name, key[1] + 1)
-        found[key] = each
+    try:
+        top = plistlib.loads(data, fmt=plistlib.FMT_XML) if data.strip() else []
+        found: dict[str, dict[str, str | int]] = {}
+        for node in top if isinstance(top, list) else [top]:
+            name = _text(node["IORegistryEntryName"])
+            number = node.get("IORegistryEntryID", 0)
+            found[f"{name} {number:#x}" if name in found else name] = _values(node, clients)
+    except (ValueError, OverflowError, RecursionError, LookupError, AttributeError, TypeError, ExpatError) as error:
+        raise ValueError(f"no output of ioreg -a: {error}") from error
     return found
 
 
-def _there(node: Accelerator | None) -> str:
-    return "there" if node else "—"
+def _values(node: Mapping[str, Any], clients: str) -> dict[str, str | int]:
+    power = node.get("IOPowerManagement", {})
+    creators = [_text(each.get("IOUserClientCreator")) for each in node.get("IORegistryEntryChildren", [])]
+    values = {
+        "class": _text(node.get("IOObjectClass")),
+        "model": _text(node.get("model")),
+        "busy count": node.get("IOServiceBusyState"),
+        "busy, ms": node.get("IOServiceBusyTime", 0) // 1_000_000,
+        "power state": power.get("CurrentPowerState"),
+        "highest power state": power.get("MaxPowerState"),
+        "probe score": node.get("IOProbeScore"),
+        "opened by": "; ".join(sorted({each for each in creators if each.startswith(clients)})),
+        **node.get("PerformanceStatistics", {}),
+        **node.get("AGCInfo", {}),
+    }
+    return {printable(str(key)): value for key, value in values.items() if isinstance(value, int | str) and value != ""}
 
 
-def shown(value: object) -> str:
-    """A value for people; a dash where there is none."""
-    return "—" if value is None or value == "" else str(value)
+def _text(value: object) -> str:
+    """A text of the registry's; a model may stand there as data that ends in a NUL."""
+    text = value.rstrip(b"\0").decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value or "")
+    return printable(text[:200])
 
 
-def compare(a: Path, b: Path) -> tuple[Change, ...]:
-    """Compares two saved snapshots: `invoke doctor.compare A B`.
+def changes(before: Snapshot, after: Snapshot) -> list[tuple[str, str, str, str]]:
+    """What differs between two snapshots, as rows of `COLUMNS`; "—" stands for nothing there."""
+    rows = []
+    for node in {**before, **after}:
+        old, new = before.get(node), after.get(node)
+        if old is None or new is None:
+            rows.append((node, "node", "—" if old is None else "there", "—" if new is None else "there"))
+            continue
+        rows += [
+            (node, what, str(old.get(what, "—")), str(new.get(what, "—")))
+            for what in {**old, **new}
+            if old.get(what) != new.get(what)
+        ]
+    return rows
 
-    Args:
-        a: a file with ioreg's output, in either form.
-        b: another, taken later.
 
-    Returns:
-        What differs; empty where nothing does.
+def compare(before: Path, after: Path) -> list[tuple[str, str, str, str]]:
+    """Compares two files with the output of ``ioreg -a -r -l -c IOAccelerator``.
 
     Raises:
-        ConfigError: a file is not there, too large, no output of ioreg, or holds no accelerator.
+        ConfigError: a file is not there, too large, no such output, or holds no accelerator.
     """
-    return changes(_saved(a), _saved(b))
+    return changes(_saved(before), _saved(after))
 
 
-def rows(found: Sequence[Change]) -> list[tuple[str, str, str, str]]:
-    """The comparison's table, below `COLUMNS`."""
-    return [(each.node, each.what, each.before, each.after) for each in found]
-
-
-COLUMNS = ("accelerator", "what", "before", "after")
-
-
-def _saved(path: Path) -> tuple[Accelerator, ...]:
+def _saved(path: Path) -> Snapshot:
     hint = "ioreg -a -r -l -c IOAccelerator > FILE"
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST + 1)
         if len(data) > LARGEST:
             raise ConfigError(f"{path} has more than {LARGEST >> 20} MiB, which no snapshot has", hint)
-        nodes = read(data)
+        nodes = read_ioreg(data)
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", hint) from error
     except ValueError as error:
@@ -219,3 +115,52 @@ def _saved(path: Path) -> tuple[Accelerator, ...]:
     if not nodes:
         raise ConfigError(f"{path} holds no accelerator", hint)
     return nodes
+
+
+def collect(case: Case) -> dict[str, Any]:
+    """Takes a snapshot before any go runs."""
+    return snapshot(case)
+
+
+def snapshot(case: Case, *, pid: int = 0) -> dict[str, Any]:
+    """The accelerators as they are now; of who has them open only process `pid`."""
+    said = ask(IOREG, case=case, seconds=4)
+    if "text" not in said:
+        return said
+    try:
+        return {"nodes": read_ioreg(said["text"].encode(), clients=f"pid {pid},")}
+    except ValueError as error:
+        return {"skipped": f"{error}; ioreg: {last_line(said['text'])}"}
+
+
+def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
+    """Says what state each accelerator is in."""
+    if not part["nodes"]:
+        yield MACOS.skipped("accelerators", "ioreg knows no accelerator")
+    for name, values in part["nodes"].items():
+        named = ("class", "model", "busy count", "power state", "highest power state", "probe score")
+        seen = ", ".join(f"{what} {values[what]}" for what in named if what in values) or "no state told"
+        if values.get("busy count"):
+            advice = "its driver is still being started: what asks IOKit for it waits so long. Wait, or restart the Mac"
+            yield MACOS.warn(f"accelerator {name}", seen, advice)
+        else:
+            yield MACOS.ok(f"accelerator {name}", seen)
+
+
+def diagnose_hang(before: Mapping[str, Any], during: Mapping[str, Any], pid: int) -> Iterator[Finding]:
+    """Says what the accelerators did while a process hung, and whether it had one open."""
+    if reason := before.get("skipped") or during.get("skipped"):
+        yield MACOS.skipped("hang: accelerators", reason)
+        return
+    nodes = during["nodes"]
+    users = [
+        name for name, each in nodes.items() if each.get("opened by") or (pid and each.get("fLastSubmissionPID") == pid)
+    ]
+    if users:
+        yield MACOS.fail(
+            "hang: GPU",
+            f"the process that hung had {', '.join(users)} open, or was the last to give it work",
+            "upstream Go uses no GPU: gobuild verify GO names what this one links",
+        )
+    different = [f"{node}: {what} {old} -> {new}" for node, what, old, new in changes(before["nodes"], nodes)]
+    yield MACOS.ok("hang: accelerators", "; ".join(different[:30]) or "no difference to before")

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gobuild.core.process import Runner
-from gobuild.doctor.macos import asking, reasons
-from gobuild.doctor.macos.asking import ask, below, clean, found, skipped, why_skipped, words
-from gobuild.doctor.model import Finding, Grade, Job
+from gobuild.doctor.macos import reasons
+from gobuild.doctor.macos.tools import LIMIT, ask, clean, last_line, output_of, why_skipped
+from gobuild.doctor.model import MACOS, Case, Finding, Grade
 
 LOG = "/usr/bin/log"
 PREDICATE = (
@@ -33,17 +32,15 @@ KILLED = (-9, -6, 137, 134)
 """SIGKILL, and SIGABRT by which dyld ends; as a shell would tell them, too."""
 
 
-def collect(job: Job, *, run: Runner) -> dict[str, Any]:
+def collect(case: Case) -> dict[str, Any]:
     """Runs `go version` once more, and where that was killed asks the log and looks for crash reports."""
-    if not asking.here():
-        return dict(asking.NOT_HERE)
-    said = ask([job.go, "version"], job=job, run=run, seconds=3, env=job.clean)
-    part: dict[str, Any] = {"go": said, "path": str(job.go)}
-    if job.capture or said.get("code") in KILLED:
+    said = ask([case.go, "version"], case=case, seconds=3, env=case.clean)
+    part: dict[str, Any] = {"go": said, "path": str(case.go)}
+    if case.capture or said.get("code") in KILLED:
         argv = [LOG, "show", "--last", "3m", "--style", "ndjson", "--predicate", PREDICATE]
-        shown = ask(argv, job=job, run=run, seconds=SECONDS * (3 if job.capture else 1))
+        shown = ask(argv, case=case, seconds=SECONDS * (3 if case.capture else 1))
         part["log"] = _log(shown)
-        part["reports"] = list(_reports(job))
+        part["reports"] = list(_reports(case))
     return part
 
 
@@ -52,8 +49,7 @@ def _log(shown: Mapping[str, Any]) -> dict[str, Any]:
     if "text" not in shown:
         return dict(shown)
     if shown["code"]:
-        last = next(reversed(shown["text"].strip().splitlines()), "it said nothing")
-        return {"skipped": f"log show was refused (exit code {shown['code']}): {last[:300]}"}
+        return {"skipped": f"log show was refused (exit code {shown['code']}): {last_line(shown['text'])}"}
     return {**shown, "text": "\n".join(messages(shown["text"]))}
 
 
@@ -67,17 +63,17 @@ def messages(text: str) -> Iterator[str]:
                 yield clean(message[:2000]).replace("\n", " ")
 
 
-def _reports(job: Job) -> Iterator[dict[str, Any]]:
+def _reports(case: Case) -> Iterator[dict[str, Any]]:
     """The newest crash reports of a program named as the go command."""
-    home = job.environment.get("HOME", "")
+    home = case.environment.get("HOME", "")
     paths: list[tuple[float, Path]] = []
     for folder in (Path(home) / REPORTS if home else None, Path("/") / REPORTS):
         with contextlib.suppress(OSError):
-            paths += [(each.stat().st_mtime, each) for each in folder.glob(f"{job.go.name}-*.ips")] if folder else []
+            paths += [(each.stat().st_mtime, each) for each in folder.glob(f"{case.go.name}-*.ips")] if folder else []
     paths = [each for each in paths if time.time() - each[0] < RECENT]
     for _, path in sorted(paths, reverse=True)[:3]:
         with contextlib.suppress(OSError, ValueError), path.open(encoding="utf-8", errors="replace") as file:
-            yield crash(file.read(asking.LIMIT))
+            yield crash(file.read(LIMIT))
 
 
 def crash(text: str) -> dict[str, Any]:
@@ -92,18 +88,22 @@ def crash(text: str) -> dict[str, Any]:
         raise ValueError("no crash report") from error
     if not isinstance(body, dict):
         raise ValueError("no crash report")
-    ended = below(body, "termination")
+    ended = _mapping(body.get("termination"))
     lists = [ended.get("reasons"), ended.get("details")]
     return {
         "path": _short(body.get("procPath")),
         "at": _short(body.get("captureTime")),
         "translated": body.get("translated") is True,
-        "signal": _short(below(body, "exception").get("signal")),
+        "signal": _short(_mapping(body.get("exception")).get("signal")),
         "namespace": _short(ended.get("namespace")),
         "code": ended["code"] if isinstance(ended.get("code"), int) else None,
         "indicator": _short(ended.get("indicator")),
         "reasons": [_short(each) for listed in lists if isinstance(listed, list) for each in listed[:20]],
     }
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _short(value: object) -> str:
@@ -112,49 +112,33 @@ def _short(value: object) -> str:
 
 def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
     """Says why the go command was killed, as far as macOS told."""
-    yield from skipped("killed", part)
-    if why_skipped(part):
-        return
-    go = below(part, "go")
+    go = part["go"]
     killed = go.get("code") in KILLED
     if not killed and "log" not in part:
-        yield found("killed", Grade.OK, why_skipped(go) or f"go version was not killed (exit code {go.get('code')})")
+        seen = why_skipped(part, "go") or f"go version was not killed (exit code {go['code']})"
+        yield MACOS.ok("killed", seen)
         return
-    told = [*reasons.explain(words(part, "go"))]
-    for report in _crashes(part):
-        told += reasons.explain(report)
-    path = part.get("path")
-    told += reasons.explain(_own(words(part, "log"), path if isinstance(path, str) else ""))
+    told = [*reasons.explain(output_of(part, "go"))]
+    for report in part["reports"]:
+        ended = f"{report['namespace']}, Code {report['code']} {report['indicator']}"
+        told += reasons.explain("\n".join([*report["reasons"], ended]))
+    told += reasons.explain(_own(output_of(part, "log"), part["path"]))
     for name, (reason, line) in {reason.name: (reason, line) for reason, line in told}.items():
         grade = reason.grade if killed or reason.grade is Grade.OK else Grade.WARN
         seen = f"{reason.means}. macOS said: {line} ({reason.source})"
-        yield found(f"killed: {name}", grade, seen, reason.cure)
-    why = why_skipped(below(part, "log")) if "log" in part else ""
+        yield MACOS.finding(f"killed: {name}", grade, seen, reason.cure)
+    why = why_skipped(part, "log")
     if why:
-        yield found("killed: log", Grade.SKIPPED, why)
+        yield MACOS.skipped("killed: log", why)
     if killed and not any(reason.grade is Grade.FAIL for reason, _ in told):
         asked = "macOS's log could not be read" if why else "macOS told no reason that is known here"
         grep = "log show --last 5m | grep -i -e amfi -e 'code sign' -e syspolicy"
         advice = f"as an administrator: sudo {grep}" if why else f"{grep}; a kill -9 by a user leaves no report"
-        yield found("killed", Grade.FAIL, f"go version ended by a signal (code {go.get('code')}), and {asked}", advice)
+        yield MACOS.fail("killed", f"go version ended by a signal (code {go['code']}), and {asked}", advice)
 
 
 def _own(text: str, path: str) -> str:
     """The log's lines that speak of the go command, or do not tell of whom they speak; not those of other programs."""
     name = path.rpartition("/")[2]
-    marks = [
-        each
-        for each in (path, f"[{name}]", f'"{name}"', f"/{name}", "<private>", "signature validation failed")
-        if len(each) > 2
-    ]
+    marks = [path, f"[{name}]", f'"{name}"', f"/{name}", "<private>", "signature validation failed"]
     return "\n".join(line for line in text.splitlines() if any(mark in line for mark in marks))
-
-
-def _crashes(part: Mapping[str, Any]) -> Iterator[str]:
-    """Each crash report as lines for the table."""
-    listed = part.get("reports")
-    for each in listed[:10] if isinstance(listed, list) else ():
-        if isinstance(each, Mapping):
-            given = each.get("reasons")
-            lines = [line for line in given if isinstance(line, str)] if isinstance(given, list) else []
-            yield "\n".join([*lines, f"{each.get('namespace')}, Code {each.get('code')} {each.get('indicator')}"])

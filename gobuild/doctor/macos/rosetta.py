@@ -5,10 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gobuild.core.process import Runner
-from gobuild.doctor.macos import asking
-from gobuild.doctor.macos.asking import ask, found, skipped, why_skipped, words
-from gobuild.doctor.model import Finding, Grade, Job
+from gobuild.doctor.macos.tools import ask, output_of
+from gobuild.doctor.model import MACOS, Case, Finding
 
 SYSCTL, UNAME = "/usr/sbin/sysctl", "/usr/bin/uname"
 
@@ -21,31 +19,27 @@ MACHO, FAT = 0xFEEDFACF, 0xCAFEBABE
 
 def architectures(header: bytes) -> list[str]:
     """What processors a Mach-O file is for, by its first bytes; none for another file."""
-    if len(header) >= 8 and struct.unpack_from("<I", header)[0] == MACHO:
-        return [_cpu(struct.unpack_from("<I", header, 4)[0])]
-    if len(header) >= 8 and struct.unpack_from(">I", header)[0] == FAT:
-        count = struct.unpack_from(">I", header, 4)[0]
-        ends = (
-            range(8, min(8 + 20 * count, len(header) - 19), 20) if count <= 16 else ()
-        )  # a Java class has the same magic
-        return [_cpu(struct.unpack_from(">I", header, at)[0]) for at in ends]
-    return []
+    if len(header) < 8:
+        return []
+    numbers: list[int] = []
+    magic, cpu = struct.unpack_from("<2I", header)
+    big, count = struct.unpack_from(">2I", header)
+    if magic == MACHO:
+        numbers = [cpu]
+    elif big == FAT and count <= 16:  # a Java class has the same magic
+        ends = range(8, min(8 + 20 * count, len(header) - 19), 20)
+        numbers = [struct.unpack_from(">I", header, at)[0] for at in ends]
+    return [CPUS.get(number, f"CPU type {number:#x}") for number in numbers]
 
 
-def _cpu(number: int) -> str:
-    return CPUS.get(number, f"CPU type {number:#x}")
-
-
-def collect(job: Job, *, run: Runner) -> dict[str, Any]:
+def collect(case: Case) -> dict[str, Any]:
     """Asks sysctl and uname, and reads the first bytes of the go command."""
-    if not asking.here():
-        return dict(asking.NOT_HERE)
     return {
         # Of the process that asks, which is as this one: a universal program follows its parent.
-        "proc_translated": ask([SYSCTL, "-n", "sysctl.proc_translated"], job=job, run=run, seconds=2),
-        "arm64": ask([SYSCTL, "-n", "hw.optional.arm64"], job=job, run=run, seconds=2),
-        "uname": ask([UNAME, "-m"], job=job, run=run, seconds=2),
-        "go": _header(job.go),
+        "proc_translated": ask([SYSCTL, "-n", "sysctl.proc_translated"], case=case, seconds=2),
+        "arm64": ask([SYSCTL, "-n", "hw.optional.arm64"], case=case, seconds=2),
+        "uname": ask([UNAME, "-m"], case=case, seconds=2),
+        "go": _header(case.go),
     }
 
 
@@ -59,28 +53,21 @@ def _header(path: Path) -> list[str]:
 
 def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
     """Compares the go command's processor with the machine's: under Rosetta uname says x86_64, hw.optional.arm64 1."""
-    yield from skipped("Rosetta", part)
-    if why_skipped(part):
-        return
-    arm = words(part, "arm64").strip() == "1" or words(part, "uname").strip() == "arm64"
-    machine = "arm64" if arm else words(part, "uname").strip()[:20] or "unknown"
-    listed = part.get("go")
-    cpus = [each[:40] for each in listed[:16] if isinstance(each, str)] if isinstance(listed, list) else []
-    seen = f"go is for {', '.join(cpus)}, the machine is {machine}"
-    if not cpus or machine == "unknown":
-        yield found("Rosetta", Grade.SKIPPED, f"{seen or ''}: not told what go or the machine is")
-    elif machine in cpus:
-        yield found("Rosetta", Grade.OK, seen)
-    elif arm and "x86_64" in cpus:
-        yield found(
-            "Rosetta", Grade.WARN, f"{seen}: Rosetta translates it, which makes it slower", "a darwin/arm64 toolchain"
-        )
+    uname = output_of(part, "uname").strip()[:20]
+    arm = output_of(part, "arm64").strip() == "1" or uname == "arm64"
+    machine = "arm64" if arm else uname or "unknown"
+    seen = f"go is for {', '.join(part['go'])}, the machine is {machine}"
+    if not part["go"] or machine == "unknown":
+        yield MACOS.skipped("Rosetta", f"{seen}: not told what go or the machine is")
+    elif machine in part["go"]:
+        yield MACOS.ok("Rosetta", seen)
+    elif arm and "x86_64" in part["go"]:
+        yield MACOS.warn("Rosetta", f"{seen}: Rosetta translates it, which makes it slower", "a darwin/arm64 toolchain")
     else:
-        yield found("Rosetta", Grade.FAIL, f"{seen}: it cannot run here", f"a toolchain for darwin/{machine}")
-    if words(part, "proc_translated").strip() == "1":
-        yield found(
+        yield MACOS.fail("Rosetta", f"{seen}: it cannot run here", f"a toolchain for darwin/{machine}")
+    if output_of(part, "proc_translated").strip() == "1":
+        yield MACOS.warn(
             "Rosetta: shell",
-            Grade.WARN,
             "the doctor itself runs translated, and so does whatever universal program it starts",
             "arch -arm64 in front of the command, or a terminal and a Python for arm64",
         )

@@ -5,15 +5,13 @@ Formats: codesign(1), spctl(8) and csrutil(8) document none; they are read as re
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gobuild.core.process import Runner
-from gobuild.doctor.macos import asking
-from gobuild.doctor.macos.asking import ask, below, found, skipped, why_skipped, words
 from gobuild.doctor.macos.reasons import NOTARIZE, SIGN_ANEW
-from gobuild.doctor.model import Finding, Grade, Job
+from gobuild.doctor.macos.tools import ask, last_line, output_of, why_skipped
+from gobuild.doctor.model import MACOS, Case, Finding
 
 CODESIGN, SPCTL, CSRUTIL, XATTR = "/usr/bin/codesign", "/usr/sbin/spctl", "/usr/bin/csrutil", "/usr/bin/xattr"
 
@@ -31,116 +29,107 @@ NOT_AN_APP = "does not seem to be an app"
 """What spctl says of every valid program that is no app bundle (keybase/client#2706, agent-launch/agent-launcher#5)."""
 
 
-def collect(job: Job, *, run: Runner) -> dict[str, Any]:
+def collect(case: Case) -> dict[str, Any]:
     """Asks Apple's tools about the go command."""
-    if not asking.here():
-        return dict(asking.NOT_HERE)
     questions: dict[str, list[str | Path]] = {
-        "codesign": [CODESIGN, "-dvvv", job.go],
-        "verify": [CODESIGN, "--verify", "--strict", "--verbose=2", job.go],
+        "codesign": [CODESIGN, "-dvvv", case.go],
+        "verify": [CODESIGN, "--verify", "--strict", "--verbose=2", case.go],
         "status": [SPCTL, "--status"],
-        "assess": [SPCTL, "--assess", "--type", "execute", "-vv", job.go],
+        "assess": [SPCTL, "--assess", "--type", "execute", "-vv", case.go],
         "sip": [CSRUTIL, "status"],
-        "quarantine": [XATTR, "-p", "com.apple.quarantine", job.go],
+        "quarantine": [XATTR, "-p", "com.apple.quarantine", case.go],
     }
-    return {name: ask(argv, job=job, run=run, seconds=SECONDS) for name, argv in questions.items()}
+    return {name: ask(argv, case=case, seconds=SECONDS) for name, argv in questions.items()}
 
 
-def codesigned(text: str) -> dict[str, str]:
+def codesign_fields(text: str) -> dict[str, str]:
     """The fields of ``codesign -dvvv``; of several Authority lines the first, which names the signer."""
-    said: dict[str, str] = {}
+    found: dict[str, str] = {}
     for line in text.splitlines():
         if match := FIELD.fullmatch(line):
-            said.setdefault(match[1], match[2])
+            found.setdefault(match[1], match[2])
         if match := FLAGS.search(line[:1000]):
-            said.setdefault("flags", match[1])
-    return said
+            found.setdefault("flags", match[1])
+    return found
 
 
 def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
     """Says who signed it, whether that is valid, and what Gatekeeper, quarantine and SIP make of it."""
-    yield from skipped("signature", part)
-    if why_skipped(part):
-        return
-    for name, judge in JUDGES.items():
-        if reason := why_skipped(below(part, name)):
-            yield found(NAMES[name], Grade.SKIPPED, reason)
-        else:
-            yield from judge(part)
+    for tool, (name, judge) in JUDGES.items():
+        if reason := why_skipped(part, tool):
+            yield MACOS.skipped(name, reason)
+        elif found := judge(part):
+            yield found
 
 
-def _signer(part: Mapping[str, Any]) -> Iterator[Finding]:
-    text = words(part, "codesign")
-    said = codesigned(text)
+def _signer(part: Mapping[str, Any]) -> Finding:
+    text = output_of(part, "codesign")
+    fields = codesign_fields(text)
     if "not signed at all" in text:
         advice = (
             "codesign --force --sign - FILE, or gobuild sign: Apple silicon kills what is not signed, Intel does not"
         )
-        yield found("signer", Grade.WARN, "not signed", advice)
-    elif said.get("Signature") == "adhoc":
-        yield found("signer", Grade.OK, f"nobody: ad hoc ({said.get('flags', 'no flags told')})")
-    elif "Authority" in said:
-        yield found("signer", Grade.OK, f"{said['Authority']}, team {said.get('TeamIdentifier', 'not told')}")
-    else:
-        yield found("signer", Grade.SKIPPED, f"codesign said nothing that is known: {text[:200] or 'nothing'}")
+        return MACOS.warn("signer", "not signed", advice)
+    if fields.get("Signature") == "adhoc":
+        return MACOS.ok("signer", f"nobody: ad hoc ({fields.get('flags', 'no flags told')})")
+    if "Authority" in fields:
+        return MACOS.ok("signer", f"{fields['Authority']}, team {fields.get('TeamIdentifier', 'not told')}")
+    return MACOS.skipped("signer", f"codesign said nothing that is known: {text[:200] or 'nothing'}")
 
 
-def _valid(part: Mapping[str, Any]) -> Iterator[Finding]:
-    text = words(part, "verify")
+def _valid(part: Mapping[str, Any]) -> Finding | None:
+    text = output_of(part, "verify")
+    if "not signed at all" in text:  # which the signer's finding says
+        return None
     if "valid on disk" in text and "satisfies its Designated Requirement" in text:
-        yield found("signature", Grade.OK, "valid on disk, and satisfies its requirement (codesign)")
-        return
-    if "not signed at all" in text:
-        return
-    last = (text.strip().splitlines() or ["codesign said nothing"])[-1][:300]
-    yield found("signature", Grade.FAIL, last, SIGN_ANEW)
+        return MACOS.ok("signature", "valid on disk, and satisfies its requirement (codesign)")
+    return MACOS.fail("signature", last_line(text, "codesign said nothing"), SIGN_ANEW)
 
 
-def _gatekeeper(part: Mapping[str, Any]) -> Iterator[Finding]:
+def _gatekeeper(part: Mapping[str, Any]) -> Finding:
     """What spctl says counts for quarantined files alone; and it takes no program for an app."""
-    text = words(part, "assess")
+    text = output_of(part, "assess")
     lines = [line.partition(": ")[2] if ": " in line else line for line in text.strip().splitlines()]
-    seen = "; ".join(lines[:4]) or "spctl said nothing"
-    off = "assessments disabled" in words(part, "status")
+    seen = "; ".join(lines[:4])[:1000] or "spctl said nothing"
     taken = "accepted" in text or NOT_AN_APP in text
-    quarantined = QUARANTINE.match(words(part, "quarantine").strip()) is not None
-    if off:
-        yield found("Gatekeeper", Grade.WARN, f"off on this Mac ({seen})", "sudo spctl --global-enable")
-    elif taken or not quarantined:
+    quarantined = QUARANTINE.match(output_of(part, "quarantine").strip())
+    if "assessments disabled" in output_of(part, "status"):
+        return MACOS.warn("Gatekeeper", f"off on this Mac ({seen})", "sudo spctl --global-enable")
+    if taken or not quarantined:
         says = "" if taken else ": which counts only for quarantined files, and this is none"
-        yield found("Gatekeeper", Grade.OK, seen + says)
-    else:
-        yield found("Gatekeeper", Grade.FAIL, f"{seen}, and the file is quarantined", NOTARIZE)
+        return MACOS.ok("Gatekeeper", seen + says)
+    return MACOS.fail("Gatekeeper", f"{seen}, and the file is quarantined", NOTARIZE)
 
 
-def _quarantine(part: Mapping[str, Any]) -> Iterator[Finding]:
-    text = words(part, "quarantine").strip()
+def _quarantine(part: Mapping[str, Any]) -> Finding:
+    text = output_of(part, "quarantine").strip()
     match = QUARANTINE.match(text)
+    if "No such xattr" in text:
+        return MACOS.ok("quarantine", "none")
     if match is None:
-        none = "No such xattr" in text
-        yield found("quarantine", Grade.OK if none else Grade.SKIPPED, "none" if none else f"not read: {text[:200]!r}")
-        return
+        return MACOS.skipped("quarantine", f"not read: {text[:200]!r}")
     agent = match["agent"].replace("\\x20", " ") or "a program without a name"
     seen = f"set by {agent}, flags {match['flags']}"
     if int(match["flags"], 16) & AGREED:
-        yield found("quarantine", Grade.OK, f"{seen}: the user has agreed to run it")
-    else:
-        yield found(
-            "quarantine", Grade.WARN, f"{seen}: nobody has agreed yet, so macOS may block its first run", NOTARIZE
-        )
+        return MACOS.ok("quarantine", f"{seen}: the user has agreed to run it")
+    return MACOS.warn("quarantine", f"{seen}: nobody has agreed yet, so macOS may block its first run", NOTARIZE)
 
 
-def _sip(part: Mapping[str, Any]) -> Iterator[Finding]:
-    text = words(part, "sip").strip()
+def _sip(part: Mapping[str, Any]) -> Finding:
+    text = output_of(part, "sip").strip()
     first = text.partition("\n")[0][:200]
     if not first.startswith("System Integrity Protection status:"):
-        yield found("SIP", Grade.SKIPPED, f"csrutil said nothing that is known: {first!r}")
-    elif "status: enabled" in first and "Custom" not in text:
-        yield found("SIP", Grade.OK, "enabled: dtrace sees no program of the system's")
-    else:
-        advice = "csrutil enable, from recoveryOS, when the search is over"
-        yield found("SIP", Grade.WARN, first, advice)
+        return MACOS.skipped("SIP", f"csrutil said nothing that is known: {first!r}")
+    if "status: enabled" in first and "Custom" not in text:
+        return MACOS.ok("SIP", "enabled: dtrace sees no program of the system's")
+    return MACOS.warn("SIP", first, "csrutil enable, from recoveryOS, when the search is over")
 
 
-JUDGES = {"codesign": _signer, "verify": _valid, "assess": _gatekeeper, "quarantine": _quarantine, "sip": _sip}
-NAMES = {"codesign": "signer", "verify": "signature", "assess": "Gatekeeper", "quarantine": "quarantine", "sip": "SIP"}
+JUDGES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Finding | None]]] = {
+    "codesign": ("signer", _signer),
+    "verify": ("signature", _valid),
+    "assess": ("Gatekeeper", _gatekeeper),
+    "quarantine": ("quarantine", _quarantine),
+    "sip": ("SIP", _sip),
+}
+"""By the tool's key in the evidence: a finding's name, and who judges."""

@@ -1,6 +1,11 @@
-"""Threads and their call trees, whichever tool they came from, as `sample`, `spindump` and `dtrace` read them."""
+"""Threads and their call trees, and the readers of the three tools that print them: sample, spindump and dtrace.
 
-from collections.abc import Sequence
+None of the formats is a contract of Apple's: they are read as real reports show them (tests/data/doctor), and what is
+no part of one is passed over. The patterns are bounded, so that no text makes them slow.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -18,8 +23,8 @@ class Frame:
 
     symbol: str
     image: str = ""
-    count: int = 1
-    depth: int = 0
+    count: int
+    depth: int
     kernel: bool = False
 
 
@@ -39,53 +44,30 @@ class Thread:
     name: str
     main: bool = False
     count: int
-    frames: tuple[Frame, ...]
-
-    @property
-    def path(self) -> tuple[Frame, ...]:
-        """The heaviest way through the tree, the outermost frame first."""
-        children: list[list[int]] = [[] for _ in self.frames]
-        roots: list[int] = []
-        above: list[int] = []  # the frames that the next one may stand below
-        for index, frame in enumerate(self.frames):
-            del above[frame.depth :]
-            (children[above[-1]] if above else roots).append(index)
-            above.append(index)
-        path, level = [], roots
-        while level:
-            heaviest = max(level, key=lambda each: self.frames[each].count)
-            path.append(self.frames[heaviest])
-            level = children[heaviest]
-        return tuple(path)
-
-
-@dataclass(slots=True, kw_only=True)
-class Draft:
-    """A thread whose lines are still being read."""
-
-    tid: int
-    name: str
-    main: bool = False
-    count: int
     frames: list[Frame] = field(default_factory=list)
 
     def add(self, *, symbol: str, image: str, count: int, depth: int, kernel: bool = False) -> None:
         """Adds the next frame; none stands deeper than one level below the one before."""
         deepest = self.frames[-1].depth + 1 if self.frames else 0
-        self.frames.append(
-            Frame(symbol=symbol, image=image, count=count, depth=max(0, min(depth, deepest)), kernel=kernel)
-        )
+        depth = max(0, min(depth, deepest))
+        self.frames.append(Frame(symbol=symbol, image=image, count=count, depth=depth, kernel=kernel))
 
-    def done(self) -> Thread:
-        """The thread as it is now."""
-        return Thread(tid=self.tid, name=self.name, main=self.main, count=self.count, frames=tuple(self.frames))
+    @property
+    def path(self) -> tuple[Frame, ...]:
+        """The heaviest way through the tree, the outermost frame first."""
+        path: list[Frame] = []
+        begins, ends = 0, len(self.frames)
+        while level := [index for index in range(begins, ends) if self.frames[index].depth == len(path)]:
+            heaviest = max(level, key=lambda index: self.frames[index].count)
+            begins, ends = heaviest + 1, next((index for index in level if index > heaviest), ends)
+            path.append(self.frames[heaviest])
+        return tuple(path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
-    """A file that is loaded: its name, LC_UUID ("" where it has none) and path."""
+class BinaryImage:
+    """A file that is loaded, from the list "Binary Images"; its LC_UUID is "" where it has none."""
 
-    name: str
     uuid: str
     path: str
 
@@ -97,7 +79,6 @@ class Stacks:
     Attributes:
         tool: "sample", "spindump" or "dtrace".
         process: its name; frames of this image are the program's own.
-        pid: its number; 0 where the tool does not say.
         code: the code type: "ARM64", "X86-64 (Translated)"; empty where the tool does not say.
         threads: in the tool's order.
         images: what is loaded.
@@ -105,37 +86,183 @@ class Stacks:
 
     tool: str
     process: str = ""
-    pid: int = 0
     code: str = ""
     threads: tuple[Thread, ...] = ()
-    images: tuple[Image, ...] = ()
+    images: tuple[BinaryImage, ...] = ()
 
 
-def image_line(line: str) -> Image | None:
-    """Reads a line of "Binary Images", which sample, spindump and crash reports write alike.
-
-    ``0x102a50000 -  0x102dc719f +com.example.name (0.4 - 1) <5B424D44-...> /path with blanks/name``
-    """
-    head, less, rest = line.partition(" <")
-    uuid, more, path = rest.partition(">")
-    start = head.split()
-    if not less or not more or len(start) < 4 or not start[0].startswith("0x") or start[1] != "-":
-        return None
-    return Image(name=start[3].lstrip("+"), uuid=uuid, path=path.strip())
-
-
-def fields(lines: Sequence[str], *names: str) -> dict[str, str]:
-    """The first value of each of these headers, ``Name:   value``."""
-    found: dict[str, str] = {}
+def _binary_images(lines: Iterable[str]) -> tuple[BinaryImage, ...]:
+    """Reads lines such as ``0x102a50000 -  0x102dc719f +com.example.name (0.4 - 1) <5B42-...> /path with blanks``."""
+    found = []
     for line in lines:
-        name, colon, value = line.partition(":")
-        if colon and name in names:
-            found.setdefault(name, value.strip())
-    return found
+        head, less, rest = line.partition(" <")
+        uuid, more, path = rest.partition(">")
+        if less and more and re.match(r"\s*0x[0-9a-f]{1,16} +- +\S+ +\S", head):
+            found.append(BinaryImage(uuid=uuid, path=path.strip()))
+    return tuple(found)
 
 
-def name_and_pid(value: str) -> tuple[str, int]:
-    """Takes "op [46825]" apart; the number is 0 where there is none."""
-    name, _, rest = value.rpartition(" [")
-    number = rest.rstrip("]")
-    return (name, int(number)) if name and number.isascii() and number.isdigit() and len(number) < 10 else (value, 0)
+def _header(lines: Sequence[str]) -> Mapping[str, str]:
+    """The first value of each header, ``Name:   value``."""
+    pairs = (line.partition(":") for line in reversed(lines[:60]))
+    return {name: value.strip() for name, _, value in pairs}
+
+
+def _name(process: str) -> str:
+    """Takes the number off a process: "op [46825]"."""
+    return process.rpartition(" [")[0] or process
+
+
+# sample: a call graph in which + ! : | draw lines, two columns a level, then "Binary Images".
+
+SAMPLE_LINE = re.compile(r"(?P<lead>[ +!:|]{4,2000})(?P<count>\d{1,9}) (?P<rest>\S.*)")
+"""The lead and the number share no character, so this cannot backtrack far."""
+
+
+def read_sample(text: str) -> Stacks:
+    """Reads the report of ``sample PID``; a text that is none has no threads."""
+    lines = text.splitlines()
+    header, threads = _header(lines), list[Thread]()
+    begins = lines.index("Call graph:") if "Call graph:" in lines else len(lines)
+    for line in lines[begins + 1 :]:
+        if line.startswith("Total number in stack") or line == "Binary Images:":
+            break
+        if match := SAMPLE_LINE.fullmatch(line):
+            _add_sample(threads, match)
+    images = lines.index("Binary Images:") if "Binary Images:" in lines else len(lines)
+    return Stacks(
+        tool="sample",
+        process=_name(header.get("Process", "")),
+        code=header.get("Code Type", ""),
+        threads=tuple(threads),
+        images=_binary_images(lines[images:]),
+    )
+
+
+def _add_sample(threads: list[Thread], match: re.Match[str]) -> None:
+    """Adds a line of the call graph: a thread, or a frame of the last thread."""
+    depth, count, rest = (len(match["lead"]) - 4) // 2, int(match["count"]), match["rest"]
+    if depth == 0:
+        named = re.match(r"Thread_(\d{1,18})", rest)
+        main = "com.apple.main-thread" in rest or "Main Thread" in rest
+        name = rest.partition("  ")[0].strip()
+        threads.append(Thread(tid=int(named[1]) if named else 0, name=name, main=main, count=count))
+    elif threads:
+        # "symbol  (in image) + 8  [0x1]  file.go:1", "???  (in <unknown binary>)  [0x1]", or an address alone
+        symbol, _, where = rest.partition("  (in ")
+        image = where.partition(")")[0]
+        threads[-1].add(symbol=symbol, image="" if image.startswith("<") else image, count=count, depth=depth - 1)
+
+
+# spindump: every process of the machine; two columns a level, counted where the number begins, the kernel's frames
+# marked by a star. Its man page shows a frame's line.
+
+PROCESS = "Process:"
+SPINDUMP_THREAD = re.compile(r"  Thread (?P<tid>0x[0-9a-f]{1,16})\b(?P<rest>.*)")
+SPINDUMP_LINE = re.compile(r"(?P<lead> {1,2000})(?P<star>\*?)(?P<count>\d{1,9}) +(?P<rest>[^\s].*)")
+
+
+def cut_spindump(text: str, pid: int) -> str:
+    """Cuts one process out of a report, with the report's head: the rest is none of the doctor's business."""
+    head, *sections = re.split(rf"^(?={PROCESS})", text, flags=re.MULTILINE)
+    mine = [each for each in sections if each.partition("\n")[0].rstrip().endswith(f" [{pid}]")]
+    return "".join([*head.splitlines(keepends=True)[:40], *mine]) if mine else ""
+
+
+def read_spindump(text: str) -> Stacks:
+    """Reads the section of one process; the first, where there are more."""
+    lines = "".join(re.split(rf"^(?={PROCESS})", text, maxsplit=2, flags=re.MULTILINE)[1:2]).splitlines()
+    header, threads = _header(lines), list[Thread]()
+    for line in lines:
+        if match := SPINDUMP_THREAD.fullmatch(line):
+            samples = re.search(r"\b(\d{1,9}) samples\b", match["rest"])
+            named = re.search(r"\b(?:Thread name|DispatchQueue) \"([^\"]{1,200})\"", match["rest"])
+            threads.append(
+                Thread(
+                    tid=int(match["tid"], 16),
+                    name=f"Thread {match['tid']}" + (f" {named[1]}" if named else ""),
+                    main="com.apple.main-thread" in line,
+                    count=int(samples[1]) if samples else 0,
+                )
+            )
+        elif threads and (match := SPINDUMP_LINE.fullmatch(line)):
+            _add_spindump(threads[-1], match)
+    return Stacks(
+        tool="spindump",
+        process=_name(header.get("Process", "")),
+        code=header.get("Architecture", ""),
+        threads=tuple(threads),
+        images=_binary_images(lines),
+    )
+
+
+def _add_spindump(thread: Thread, match: re.Match[str]) -> None:
+    """Adds ``symbol + 8 (image + 4096) [0x1] 1-9``; a line such as ``<truncated backtrace>`` has no image."""
+    symbol, image = match["rest"], ""
+    if symbol.startswith("<"):
+        symbol = symbol.partition(">")[0] + ">"
+    elif " [0x" in symbol:
+        symbol, _, image = symbol.rpartition(" (")
+    thread.add(
+        symbol=symbol.rpartition(" + ")[0] or symbol,
+        # An image without a name is told by its UUID.
+        image="" if image.startswith("<") else image.partition(" + ")[0].partition(")")[0],
+        count=int(match["count"]),
+        depth=(len(match["lead"]) + len(match["star"]) - 2) // 2,
+        kernel=bool(match["star"]),
+    )
+
+
+# dtrace with templates/hang.d: ustack() prints the innermost frame first, each as image`symbol+0x8 or an address; the
+# lines between the stacks are our script's own.
+
+SECONDS = 2
+"""How long the script looks, as it stands there."""
+
+ENTRY = re.compile(r"gobuild (?P<tid>\d{1,18}) (?P<provider>mach_trap|syscall):(?P<trap>[A-Za-z0-9_]{1,64})")
+ENTRIES = 400
+"""How many entries the script tells, of all threads together, as it stands there."""
+
+REFUSALS = {
+    "DTrace requires additional privileges": "dtrace needs root",
+    "DTrace cannot instrument translated processes": "dtrace cannot look at a process that Rosetta translates",
+    "cannot control executables signed with restricted entitlements": "SIP keeps this program from dtrace",
+    "failed to grab pid": "dtrace may not look at this process",
+    "does not match any probes": "this SIP leaves dtrace without these probes: csrutil enable --without dtrace",
+}
+"""What dtrace says where it may not look; sources in tests/data/doctor/README.md."""
+
+
+def dtrace_refusal(text: str) -> str:
+    """Why dtrace looked at nothing, as far as it says so; "" where it looked."""
+    return next((means for words, means in REFUSALS.items() if words in text), "")
+
+
+def dtrace_told_all(text: str) -> bool:
+    """Whether the script ran to its end and told all: only then does a thread that entered nothing say something."""
+    lines = text.splitlines()
+    return "gobuild end" in lines and sum(ENTRY.fullmatch(line) is not None for line in lines) < ENTRIES
+
+
+def read_dtrace(text: str) -> Stacks:
+    """Reads the script's output. A thread's frames are those of its last entry; its count is that of its entries."""
+    entries: dict[int, int] = {}
+    stacks: dict[int, list[tuple[str, str]]] = {}
+    tid: int | None = None
+    for line in text.splitlines():
+        if match := ENTRY.fullmatch(line):
+            tid = int(match["tid"])
+            entries[tid] = entries.get(tid, 0) + 1
+            stacks[tid] = []
+        elif line.startswith("gobuild"):
+            tid = None
+        elif tid is not None and line.startswith(" ") and (frame := line.strip()):
+            image, tick, symbol = frame.rpartition("`")
+            stacks[tid].append(((symbol if tick else frame).partition("+0x")[0], image))
+    threads = []
+    for tid, frames in stacks.items():
+        thread = Thread(tid=tid, name=f"thread {tid:#x}", count=entries[tid])
+        for depth, (symbol, image) in enumerate(reversed(frames)):
+            thread.add(symbol=symbol, image=image, count=entries[tid], depth=depth)
+        threads.append(thread)
+    return Stacks(tool="dtrace", threads=tuple(threads))

@@ -1,4 +1,4 @@
-"""An examination: a go command comes in, a `Diagnosis` goes out. Evidence first, all of it; then it is judged.
+"""An examination of a go command: evidence first, all of it, topic by topic; then it is judged.
 
 Nothing is written but below a temporary folder, no program is started but the go named and, on macOS, Apple's tools
 that `macos` lists; and all of it ends within `TOTAL` seconds unless captures were asked for.
@@ -7,20 +7,21 @@ that `macos` lists; and all of it ends within `TOTAL` seconds unless captures we
 import os
 import platform
 import shutil
+import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from gobuild.core.errors import ConfigError, GobuildError
 from gobuild.core.settings import Settings
-from gobuild.doctor import redact, watch
-from gobuild.doctor.limits import OutOfTime, within
-from gobuild.doctor.model import Diagnosis, Finding, Grade, Job
-from gobuild.doctor.topics import TOPICS, Topic
+from gobuild.doctor import environment, integrity, latency, redact, toolchain, watch
+from gobuild.doctor.macos import hang, ioreg, killed, rosetta, signing
+from gobuild.doctor.model import MACOS, Case, Diagnosis, Finding, Group
+from gobuild.doctor.watch import OutOfTime, within
 from gobuild.verify import tree
 
 TOTAL = 27.0
@@ -35,6 +36,50 @@ CAPTURING = 120.0
 
 BROKEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
 """What judging raises for evidence that is not of its form."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """What is looked at: evidence is collected here, and judged here or on another machine.
+
+    Attributes:
+        name: the key of its part in the evidence.
+        collect: the half that touches the machine. Returns plain data that JSON can hold: texts of tools' output,
+            times, digests; or {"skipped": the reason}.
+        diagnose: judges what `collect` returned; pure.
+        seconds: how much of the whole time it may have, without captures.
+        macos: what its finding is called where this is no Mac; "" for a topic of every system.
+        first: whether it is looked at before any go runs.
+    """
+
+    name: str
+    collect: Callable[[Case], dict[str, Any]]
+    diagnose: Callable[[Mapping[str, Any]], Iterator[Finding]]
+    seconds: float
+    macos: str = ""
+    first: bool = False
+
+    def skipped(self, reason: str) -> Finding:
+        """The one finding of a topic that was not looked at."""
+        return MACOS.skipped(self.macos, reason) if self.macos else Group(self.name).skipped("all of it", reason)
+
+
+TOPICS: tuple[Topic, ...] = (
+    Topic(name="start latency", collect=latency.collect, diagnose=latency.diagnose, seconds=12),
+    Topic(name="environment", collect=environment.collect, diagnose=environment.diagnose, seconds=5),
+    Topic(name="toolchain", collect=toolchain.collect, diagnose=toolchain.diagnose, seconds=5),
+    Topic(name="releases", collect=toolchain.collect_releases, diagnose=toolchain.diagnose_releases, seconds=4),
+    Topic(name="binary", collect=integrity.collect_checks, diagnose=integrity.diagnose_checks, seconds=8),
+    Topic(name="files", collect=integrity.collect_files, diagnose=integrity.diagnose_files, seconds=15),
+    Topic(
+        name=ioreg.TOPIC, collect=ioreg.collect, diagnose=ioreg.diagnose, seconds=4, macos="accelerators", first=True
+    ),
+    Topic(name="macOS hang", collect=hang.collect, diagnose=hang.diagnose, seconds=1, macos="hang"),
+    Topic(name="macOS signature", collect=signing.collect, diagnose=signing.diagnose, seconds=5, macos="signature"),
+    Topic(name="macOS killed", collect=killed.collect, diagnose=killed.diagnose, seconds=8, macos="killed"),
+    Topic(name="macOS Rosetta", collect=rosetta.collect, diagnose=rosetta.diagnose, seconds=2, macos="Rosetta"),
+)
+"""In the order of the report."""
 
 
 def examine(
@@ -65,7 +110,7 @@ def examine(
     when = datetime.now(UTC).isoformat(timespec="seconds")
     # What a process that cannot be ended still holds open is left to the system's own cleaning.
     with tempfile.TemporaryDirectory(prefix="gobuild-doctor-", ignore_cleanup_errors=True) as scratch:
-        job = Job(
+        case = Case(
             go=command,
             root=_root(command),
             environment=environment,
@@ -79,7 +124,7 @@ def examine(
             offline=settings.offline,
         )
         try:
-            evidence = collect(job)
+            evidence = collect_evidence(case)
         finally:
             watch.end_all()
     home = environment.get("HOME", "")
@@ -135,27 +180,29 @@ def _clean(scratch: Path) -> dict[str, str]:
     }
 
 
-def collect(job: Job) -> dict[str, Any]:
+def collect_evidence(case: Case) -> dict[str, Any]:
     """The evidence, by topic. What fails or takes too long says so in its place."""
-    return {topic.name: _part(topic, job) for topic in TOPICS}
+    for topic in sorted(TOPICS, key=lambda each: not each.first):
+        case.evidence[topic.name] = _part(topic, case)
+    return case.evidence
 
 
-def _part(topic: Topic, job: Job) -> dict[str, Any]:
+def _part(topic: Topic, case: Case) -> dict[str, Any]:
     # Captures take time of their own: the other topics have theirs all the same.
-    seconds = topic.seconds + CAPTURING if job.capture else min(topic.seconds, job.left)
-    if not seconds:
-        return {"unfinished": "no time was left"}
-    own = replace(job, deadline=time.monotonic() + seconds)
+    seconds = topic.seconds + CAPTURING if case.capture else min(topic.seconds, case.left)
+    if not seconds or (topic.macos and sys.platform != "darwin"):
+        return {"skipped": "needs macOS" if topic.macos else "no time was left"}
+    own = replace(case, deadline=time.monotonic() + seconds)
     try:
-        return within(seconds + SLACK, lambda: topic.collect(own, run=watch.runner(own)))
+        return within(seconds + SLACK, lambda: topic.collect(own))
     except OutOfTime:
-        return {"unfinished": f"it did not end within the {seconds:.1f} s that it had"}
+        return {"skipped": f"it did not end within the {seconds:.1f} s that it had"}
     except GobuildError as error:
-        return {"unfinished": error.reason}
+        return {"skipped": error.reason}
     except OSError as error:
-        return {"unfinished": f"{error.filename or 'a file'}: {error.strerror or error}"}
+        return {"skipped": f"{error.filename or 'a file'}: {error.strerror or error}"}
     except BROKEN as error:  # what was met here is unlike all that was foreseen; the other topics are not lost for it
-        return {"unfinished": f"gobuild itself failed here, please report it: {type(error).__name__}: {error}"}
+        return {"skipped": f"gobuild itself failed here, please report it: {type(error).__name__}: {error}"}
 
 
 def diagnose(evidence: Mapping[str, Any]) -> tuple[Finding, ...]:
@@ -166,13 +213,9 @@ def diagnose(evidence: Mapping[str, Any]) -> tuple[Finding, ...]:
     """
     found: list[Finding] = []
     for topic in TOPICS:
-        part = evidence.get(topic.name)
+        part = evidence.get(topic.name, {"skipped": "there is no evidence of it"})
         try:
-            if part is None or "unfinished" in part:
-                reason = part["unfinished"] if part else "there is no evidence of it"
-                found.append(Finding(group=topic.name, name="all of it", grade=Grade.SKIPPED, seen=str(reason)))
-            else:
-                found += topic.diagnose(part)
+            found += [topic.skipped(str(part["skipped"])[:500])] if "skipped" in part else topic.diagnose(part)
         except BROKEN as error:
             raise ConfigError(
                 f"the evidence on {topic.name} is not of the doctor's form ({type(error).__name__})",
