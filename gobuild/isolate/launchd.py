@@ -1,6 +1,6 @@
-"""launchd jobs that run a program through gowrap: a job's facts come in, a checked property list goes out.
+"""Writes launchd jobs that run a program through gowrap; the keys and their types are those of launchd.plist(5).
 
-The keys and their types are those of launchd.plist(5). launchd hands a job more environment than its plist says (HOME,
+launchd hands a job more environment than its plist says (HOME,
 PATH, and all that `launchctl setenv` ever set); gowrap lets through what is allowed here. Nothing here loads a job.
 """
 
@@ -34,51 +34,30 @@ SECONDS = {"throttle": (1, 86400), "start_limit": (0, 3600), "stop_limit": (1, 3
 GRACE = 5
 """Seconds between gowrap's -stop-limit and launchd's own ExitTimeOut, after which launchd kills gowrap itself."""
 
-TEXT, FLAG, NUMBER, TEXTS, TABLE = str, bool, int, [str], {str: str}
-
-KEYS: Mapping[str, tuple[object, ...]] = {
-    name: kinds
-    for kinds, names in (
-        (
-            (TEXT,),
-            """Label UserName GroupName Program BundleProgram RootDirectory WorkingDirectory StandardInPath
-            StandardOutPath StandardErrorPath ProcessType""",
-        ),
-        (
-            (FLAG,),
-            """Disabled EnableGlobbing EnableTransactions EnablePressuredExit OnDemand RunAtLoad InitGroups
-            StartOnMount Debug WaitForDebugger AbandonProcessGroup LowPriorityIO LowPriorityBackgroundIO
-            MaterializeDatalessFiles LaunchOnlyOnce SessionCreate LegacyTimers""",
-        ),
-        ((NUMBER,), "TimeOut ExitTimeOut ThrottleInterval StartInterval Nice"),
-        ((TEXTS,), "LimitLoadToHosts LimitLoadFromHosts ProgramArguments WatchPaths QueueDirectories"),
-        ((TEXT, TEXTS), "LimitLoadToSessionType AssociatedBundleIdentifiers"),
-        ((TEXT, NUMBER), "Umask"),  # a text is octal, a number is not
-        ((TABLE,), "EnvironmentVariables"),
-        (({str: int},), "SoftResourceLimits HardResourceLimits"),
-        (
-            (dict,),
-            "MachServices Sockets LaunchEvents inetdCompatibility LimitLoadToHardware LimitLoadFromHardware",
-        ),
-        ((FLAG, dict), "KeepAlive"),
-        (({str: int}, [dict]), "StartCalendarInterval"),
-    )
+SETTABLE: Mapping[str, type] = {
+    name: kind
+    for kind, names in {
+        str: "UserName GroupName RootDirectory StandardInPath ProcessType LimitLoadToSessionType Umask "
+        "AssociatedBundleIdentifiers",
+        bool: "Disabled EnableTransactions EnablePressuredExit InitGroups StartOnMount Debug WaitForDebugger "
+        "LowPriorityIO LowPriorityBackgroundIO MaterializeDatalessFiles LaunchOnlyOnce SessionCreate LegacyTimers",
+        int: "TimeOut StartInterval Nice",
+    }.items()
     for name in names.split()
 }
-"""Every key of launchd.plist(5), as macOS documents it, and the types that it may have."""
+"""The other keys of launchd.plist(5) that a word can set, and their types; Umask as a text is octal."""
 
-SIMPLE = {TEXT: "a text", FLAG: "true or false", NUMBER: "a whole number"}
 PROCESS_TYPES = ("Background", "Standard", "Adaptive", "Interactive")
 OWN = (
     *("Label", "Program", "ProgramArguments", "EnvironmentVariables", "KeepAlive", "ThrottleInterval", "ExitTimeOut"),
     *("RunAtLoad", "WorkingDirectory", "StandardOutPath", "StandardErrorPath"),
     *("AbandonProcessGroup", "EnableGlobbing"),
 )
-"""Keys that a `Job` decides, and two that would undo what it does: `more` may not name them."""
+"""Keys that a `LaunchdJob` decides, and two that would undo what it does: `more` may not name them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class LaunchdJob:
     """A program that launchd keeps running through gowrap.
 
     Attributes:
@@ -122,7 +101,7 @@ class Job:
             raise ConfigError(f"{self.label!r} is no label", "a name in reverse DNS, such as com.example.service")
         for what in ("program", "gowrap", "output", "directory", "ready_file"):
             if getattr(self, what) or what in ("program", "gowrap"):
-                _absolute(what, getattr(self, what))
+                _require_absolute(what, getattr(self, what))
         if self.keep not in KEEP:
             raise ConfigError(f"keep is {self.keep!r}", "one of " + ", ".join(KEEP))
         for what, (least, most) in SECONDS.items():
@@ -136,7 +115,7 @@ class Job:
 
     def _check_words(self) -> None:
         for text in (*self.arguments, *self.environment.values()):
-            _plain(text)
+            _require_plain(text)
         for word in self.allow:
             if not ALLOWED.fullmatch(word):
                 raise ConfigError(f"{word!r} allows no variable", "NAME, PREFIX_* or NAME=value, and nothing of dyld's")
@@ -146,7 +125,7 @@ class Job:
         if self.ignore and not SIGNALS.fullmatch(self.ignore):
             raise ConfigError(f"{self.ignore!r} names no signals", "names with commas between them, such as HUP,PIPE")
 
-    def document(self) -> dict[str, Any]:
+    def properties(self) -> dict[str, Any]:
         """The property list."""
         words = [self.gowrap, "-stop-limit", f"{self.stop_limit}s"]
         for word in (*self.allow, *self.environment):
@@ -167,76 +146,33 @@ class Job:
             "WorkingDirectory": self.directory,
             **{key: _typed(key, value) for key, value in self.more.items()},
         }
-        made = {key: value for key, value in made.items() if value not in ("", {})}
-        check(made)
-        return made
+        return {key: value for key, value in made.items() if value not in ("", {})}
 
-    def text(self) -> bytes:
+    def plist(self) -> bytes:
         """The property list as XML, its keys in the order of the alphabet."""
-        return plistlib.dumps(self.document(), sort_keys=True)
+        return plistlib.dumps(self.properties(), sort_keys=True)
 
 
-def check(document: Mapping[str, Any]) -> None:
-    """Holds a property list to launchd.plist(5): every key known, every value of its type, a program to run.
-
-    Raises:
-        ConfigError: it names the key.
-    """
-    for key, value in document.items():
-        kinds = _kinds(key)
-        if not any(_is(value, kind) for kind in kinds):
-            raise ConfigError(f"the key {key} is {value!r}", " or ".join(map(_word, kinds)))
-    if not document.get("Label") or not (document.get("Program") or document.get("ProgramArguments")):
-        raise ConfigError("a job has a Label, and a Program or ProgramArguments", "launchd.plist(5)")
-    if document.get("ProcessType", PROCESS_TYPES[0]) not in PROCESS_TYPES:
-        raise ConfigError(f"the key ProcessType is {document['ProcessType']!r}", "one of " + ", ".join(PROCESS_TYPES))
-    if not -20 <= document.get("Nice", 0) <= 20:
-        raise ConfigError(f"the key Nice is {document['Nice']}", "a number from -20 to 20")
-
-
-def _kinds(key: str) -> tuple[object, ...]:
-    if key not in KEYS:
-        near = difflib.get_close_matches(key, KEYS, 1)
-        hint = f"did you mean {near[0]}?" if near else "launchd.plist(5) lists them"
-        raise ConfigError(f"launchd knows no key {printable(key)!r}", hint)
-    return KEYS[key]
-
-
-def _is(value: object, kind: object) -> bool:
-    if isinstance(kind, list):
-        return isinstance(value, list) and bool(value) and all(_is(each, kind[0]) for each in value)
-    if isinstance(kind, dict):
-        of = next(iter(kind.values()))
-        return isinstance(value, dict) and all(isinstance(name, str) and _is(each, of) for name, each in value.items())
-    if kind is int and isinstance(value, bool):
-        return False
-    return isinstance(kind, type) and isinstance(value, kind)
-
-
-def _word(kind: object) -> str:
-    if isinstance(kind, list):
-        return "a list"
-    return SIMPLE.get(kind, "a dictionary") if isinstance(kind, type) else "a dictionary"
-
-
-def _typed(key: str, value: str) -> object:
+def _typed(key: str, value: str) -> str | bool | int:
     """A text from the command line as the type that its key has."""
-    _plain(value)
-    kinds = _kinds(key)
-    for kind in kinds:
-        if kind is FLAG and value in ("true", "false"):
-            return value == "true"
-        if kind is NUMBER and re.fullmatch(r"-?[0-9]{1,9}", value):
-            return int(value)
-        if kind is TEXT and value:
-            return value
-    simple = " or ".join(SIMPLE[kind] for kind in kinds if isinstance(kind, type) and kind in SIMPLE)
-    if not simple:
-        raise ConfigError(f"the key {key} cannot be set from a word", "add it to the plist by hand, then plutil -lint")
-    raise ConfigError(f"the key {key} is {value!r}", simple)
+    _require_plain(value)
+    if key not in SETTABLE:
+        near = difflib.get_close_matches(key, SETTABLE, 1)
+        hint = f"did you mean {near[0]}?" if near else "add it to the plist by hand, then plutil -lint"
+        raise ConfigError(f"{printable(key)!r} is no key of launchd.plist(5) that a word can set", hint)
+    kind = SETTABLE[key]
+    if kind is bool and value in ("true", "false"):
+        return value == "true"
+    if kind is int and re.fullmatch(r"-?[0-9]{1,9}", value) and (key != "Nice" or -20 <= int(value) <= 20):
+        return int(value)
+    if kind is str and value and (key != "ProcessType" or value in PROCESS_TYPES):
+        return value
+    says = {bool: "true or false", int: "a whole number", str: "a text"}[kind]
+    says = {"Nice": "a number from -20 to 20", "ProcessType": "one of " + ", ".join(PROCESS_TYPES)}.get(key, says)
+    raise ConfigError(f"the key {key} is {value!r}", says)
 
 
-def _plain(text: str) -> None:
+def _require_plain(text: str) -> None:
     """XML 1.0 cannot carry control characters, and no program's argument a NUL."""
     if printable(text, lines=True) != text:
         raise ConfigError(
@@ -244,8 +180,8 @@ def _plain(text: str) -> None:
         )
 
 
-def _absolute(what: str, path: str) -> None:
-    _plain(path)
+def _require_absolute(what: str, path: str) -> None:
+    _require_plain(path)
     pure = PurePosixPath(path)
     if not pure.is_absolute() or ".." in pure.parts or path.endswith("/"):
         raise ConfigError(
@@ -253,7 +189,7 @@ def _absolute(what: str, path: str) -> None:
         )
 
 
-def inspect(path: str) -> str:
+def check_program(path: str) -> str:
     """Looks at a program of a job, where this machine has it.
 
     Returns:

@@ -92,7 +92,7 @@ def launchd(  # noqa: PLR0913, PLR0917  (invoke makes a flag of each)
     words, more = env or [], [word.partition("=") for word in set or []]
     if not all(name and equals for name, equals, _ in more):
         raise ConfigError("--set takes KEY=VALUE", "--set Nice=5")
-    job = jobs.Job(
+    job = jobs.LaunchdJob(
         label=label,
         program=program,
         gowrap=gowrap,
@@ -110,10 +110,10 @@ def launchd(  # noqa: PLR0913, PLR0917  (invoke makes a flag of each)
         more={name: value for name, _, value in more},
     )
     console, path = Console(), Path(to).expanduser() / f"{label}.plist"
-    text = job.text()
+    text = job.plist()
     with os_errors_as_ours(f"writing {path}"):
         for each in (program, gowrap):
-            if doubt := jobs.inspect(each):
+            if doubt := jobs.check_program(each):
                 console.warn(doubt)
         files.write(path, text)
         path.chmod(0o644)
