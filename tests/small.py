@@ -11,7 +11,7 @@ from verify_fixtures import resigned, view
 from gobuild.binary import buildid, elf
 from gobuild.binary.buildid import END, PREFIX
 from gobuild.binary.code import ENTRY, PROLOGUES
-from gobuild.binary.macho import read
+from gobuild.binary.macho import read_macho
 from gobuild.verify import darwin, linux
 
 ARM64, AMD64 = "arm64", "amd64"
@@ -125,7 +125,7 @@ def macho(goarch: str = ARM64) -> bytes:
 
 def _named(data: bytes) -> bytes:
     """Writes the content's hash into the build ID, as the go command does after linking, and signs again."""
-    parts = darwin._parts(view(data), read(view(data)))
+    parts = darwin._parts(view(data), read_macho(view(data)))
     content = buildid.content(view(data), IDS, parts.written[0])
     changed = data.replace(IDS.encode(), f"{IDS[:63]}{content}".encode())
     return resigned(changed)
@@ -158,7 +158,7 @@ def linux_elf() -> bytes:
         )
         data[0x1300 + 64 * index : 0x1300 + 64 * index + 64] = header
     seed = bytes(data)
-    found = linux._parts(view(seed), elf.read(view(seed)))
+    found = linux._parts(view(seed), elf.read_elf(view(seed)))
     last = buildid.content(view(seed), IDS, found.written[0])
     return seed.replace(IDS.encode(), f"{IDS[:63]}{last}".encode())
 

@@ -29,8 +29,8 @@ def restamp(binary: Path, to: Path, stamp: str) -> Path:
     """A real Go binary whose build information names another toolchain; its main package's settings are dropped."""
     data = bytearray(binary.read_bytes())
     with opened(binary) as view:
-        section = None if data.startswith(b"\x7fELF") else macho.read(view).section("__go_buildinfo")
-        place = (section.offset, section.size) if section else elf.read(view).buildinfo
+        section = None if data.startswith(b"\x7fELF") else macho.read_macho(view).section("__go_buildinfo")
+        place = (section.offset, section.size) if section else elf.read_elf(view).buildinfo
     assert place
     start, size = place
     old = build_information(binary)

@@ -29,7 +29,7 @@ from verify_fixtures import (
     superblob,
 )
 
-from gobuild.binary.image import COMMANDS
+from gobuild.binary.macho_types import COMMANDS
 from gobuild.core.model import TARGETS, GoVersion, Target, Verdict
 from gobuild.core.process import run
 from gobuild.verify import expect, verify_path

@@ -14,7 +14,7 @@ from needs import needs
 from verify_fixtures import compiled, image, put, view
 
 from gobuild.binary import code, dyld_info
-from gobuild.binary.image import MachO
+from gobuild.binary.macho_types import MachO
 from gobuild.binary.view import Malformed
 from gobuild.core.process import run
 
@@ -118,7 +118,7 @@ def test_the_bindings_are_those_that_llvm_reads(hello: bytes, linked: bytes, tmp
         said = run(words, env={"PATH": "/usr/bin:/bin"}, cwd=tmp_path).output
         theirs = sorted(re.findall(r"^__\w+ +__\w+ +0x([0-9A-F]+) .*?(\w+)(?: \(weak import\))?$", said, re.MULTILINE))
         found = image(data)
-        ours = [(found.segments[each.segment].address + each.offset, each.name) for each in found.bindings]
+        ours = [(found.segments[each.segment].vmaddr + each.offset, each.name) for each in found.bindings]
         assert theirs == sorted((f"{address:X}", name) for address, name in ours)
         assert len(theirs) > 3
 
@@ -136,7 +136,7 @@ def test_what_is_slid_is_what_llvm_reads(hello: bytes, linked: bytes, tmp_path: 
         said = run(words, env={"PATH": "/usr/bin:/bin"}, cwd=tmp_path).output
         theirs = {int(each, 16) for each in re.findall(r" 0x([0-9A-F]+) +pointer$", said, re.MULTILINE)}
         segments = image(data).segments
-        assert {segments[segment].address + offset for segment, offset in rebased(data)} == theirs
+        assert {segments[segment].vmaddr + offset for segment, offset in rebased(data)} == theirs
 
 
 def test_the_fast_way_to_read_what_is_slid_says_the_same(hello: bytes) -> None:
@@ -248,7 +248,7 @@ def test_the_table_of_functions_is_what_go_reads(go_wheel: Path, tmp_path: Path)
     for name in ("runtime.schedinit", "main.main"):
         lines = said.split(f"TEXT {name}(SB)")[1].splitlines()[1:]
         first = int(re.findall(r"0x([0-9a-f]{6,})", lines[0])[0], 16)
-        assert text.address + found.starts[found.spots[name]] == first
+        assert text.addr + found.starts[found.spots[name]] == first
     assert found.quantum == 4
     assert found.absolute == ()
     assert found.files > 50

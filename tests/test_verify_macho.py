@@ -167,9 +167,9 @@ def test_build_information_is_what_go_reads(hello: bytes, linux: bytes, go_wheel
             assert section
             place: tuple[int, int] | None = (section.offset, section.size)
         else:
-            place = elf.read(view(data)).buildinfo
+            place = elf.read_elf(view(data)).buildinfo
         assert place
-        info = buildinfo.read(view(data), *place)
+        info = buildinfo.read_buildinfo(view(data), *place)
         (tmp_path / "program").write_bytes(data)
         says = run([go_wheel / "bin/go", "version", "-m", "program"], env={"HOME": str(tmp_path)}, cwd=tmp_path)
         lines = says.output.splitlines()
@@ -196,18 +196,21 @@ def test_damaged_build_information_is_malformed(hello: bytes, change: Change, me
     assert section
     blob = change(hello[section.offset : section.offset + section.size])
     with pytest.raises(Malformed, match=message):
-        buildinfo.read(view(blob), 0, len(blob))
+        buildinfo.read_buildinfo(view(blob), 0, len(blob))
 
 
 def test_quoted_settings_are_unquoted(go_wheel: Path, tmp_path: Path) -> None:
     data = compiled(go_wheel, tmp_path, flags=("-ldflags=-s -w -X 'main.x=a b'",)).read_bytes()
     section = image(data).section("__go_buildinfo")
     assert section
-    assert buildinfo.read(view(data), section.offset, section.size).settings["-ldflags"] == "-s -w -X 'main.x=a b'"
+    assert (
+        buildinfo.read_buildinfo(view(data), section.offset, section.size).settings["-ldflags"]
+        == "-s -w -X 'main.x=a b'"
+    )
 
 
 def test_reads_elf(linux: bytes) -> None:
-    found = elf.read(view(linux))
+    found = elf.read_elf(view(linux))
     assert (found.machine, found.kind, found.interpreter, found.needed) == ("EM_X86_64", "ET_EXEC", False, ())
     assert ".symtab" not in found.sections
     assert list(elf.problems(found, size=len(linux))) == []
@@ -231,7 +234,7 @@ def sections(data: bytes) -> int:
 )
 def test_a_damaged_elf_file_is_malformed(linux: bytes, change: Change, message: str) -> None:
     with pytest.raises(Malformed, match=message):
-        elf.read(view(change(linux)))
+        elf.read_elf(view(change(linux)))
 
 
 def test_bad_elf_layout_is_told(linux: bytes) -> None:
@@ -241,7 +244,7 @@ def test_bad_elf_layout_is_told(linux: bytes) -> None:
     stack = start + 56 * kinds.index(0x6474E551)
 
     def told(data: bytes) -> str:
-        return "; ".join(elf.problems(elf.read(view(data)), size=len(data)))
+        return "; ".join(elf.problems(elf.read_elf(view(data)), size=len(data)))
 
     assert "writable and executable" in told(put(linux, load + 4, "<I", 7))
     assert "beyond the file" in told(put(linux, load + 32, "<2Q", 1 << 40, 1 << 40))
@@ -264,6 +267,6 @@ def test_no_file_is_too_large_or_too_small_for_a_verdict(tmp_path: Path) -> None
 def test_official_headers_hold(darwin_wheel: Path) -> None:
     for path in sorted((darwin_wheel / "pkg/tool" / DARWIN.underscored).iterdir()):
         with opened(path) as content:
-            found = macho.read(content)
+            found = macho.read_macho(content)
             assert layout.problems(found, size=content.size, page=1 << 14) == []
             assert set(found.imports) == found.bound

@@ -13,7 +13,7 @@ import pytest
 from needs import needs
 from verify_fixtures import DARWIN, INTEL, LINUX
 
-from gobuild.binary.image import MachO
+from gobuild.binary.macho_types import MachO
 from gobuild.core import archives
 from gobuild.core.model import GoVersion, Target, Verdict
 from gobuild.core.process import run
@@ -64,7 +64,7 @@ def same_as_llvm(found: Inspected) -> None:
     libraries = [re.split(r"[/.]", name.rsplit("/", 1)[-1])[0] for _command, name in image.dylibs]
     segments = image.segments
     ours = [
-        (f"{segments[each.segment].address + each.offset:X}", libraries[each.ordinal - 1], each.name)
+        (f"{segments[each.segment].vmaddr + each.offset:X}", libraries[each.ordinal - 1], each.name)
         for each in image.bindings
     ]
     assert sorted(rows) == sorted(ours)

@@ -300,6 +300,6 @@ def test_no_signature_is_refused_on_arm64(hello: bytes, tmp_path: Path) -> None:
     unsigned = hello[: place.offset]
     unsigned = put(unsigned, 16, "<2I", len(headers.commands) - 1, headers.commands_end - 32 - 16)
     at = unsigned.index(b"__LINKEDIT\0\0\0\0\0\0") - 8
-    unsigned = put(unsigned, at + 32, "<Q", place.offset - last.offset)
-    unsigned = put(unsigned, at + 48, "<Q", place.offset - last.offset)
+    unsigned = put(unsigned, at + 32, "<Q", place.offset - last.fileoff)
+    unsigned = put(unsigned, at + 48, "<Q", place.offset - last.fileoff)
     assert failed(judged(unsigned, tmp_path))["signature"] == "none"

@@ -13,7 +13,7 @@ import pytest
 from needs import needs
 from verify_fixtures import DARWIN, LINUX, compiled, expected, judged, put
 
-from gobuild.binary.image import MachO
+from gobuild.binary.macho_types import MachO
 from gobuild.core.model import Check, Target, Verdict
 from gobuild.core.process import Result, run
 from gobuild.verify import opinions, opinions_signed, require, tools, verify_path, whole
@@ -146,7 +146,7 @@ def test_a_lie_of_ours_would_be_noticed(program: Path, tmp_path: Path) -> None:
     found = judged(program.read_bytes(), tmp_path)
     assert isinstance(found.image, MachO)
     found.image.uuid = "00" * 16
-    found.image.segments[1] = replace(found.image.segments[1], size=1)
+    found.image.segments[1] = replace(found.image.segments[1], filesize=1)
     check = ask(found, tmp_path)["otool"]
     assert check.verdict is Verdict.FAILED
     assert "UUID" in check.seen

@@ -9,7 +9,7 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 
 from gobuild.binary import macho
-from gobuild.binary.image import MachO
+from gobuild.binary.macho_types import MachO
 from gobuild.binary.view import View
 from gobuild.core import files
 from gobuild.core.model import Check, GoVersion, Report, Target, Verdict
@@ -83,7 +83,7 @@ def view(data: bytes) -> View:
 
 def image(data: bytes) -> MachO:
     """A Mach-O file's headers."""
-    return macho.read(view(data))
+    return macho.read_macho(view(data))
 
 
 def expected(target: Target = DARWIN, *, stamp: str = "go1.22.10", uuid: bool = False) -> Expectation:
@@ -166,7 +166,7 @@ def directory(
         0,
         page if claimed_page is None else claimed_page,
         *(0, scatter, 0, 0),
-        *(0, text.offset, text.size, 1),
+        *(0, text.fileoff, text.filesize, 1),
     )
     return fields + body
 
@@ -189,7 +189,7 @@ def room(data: bytes, size: int) -> bytes:
     headers = image(data)
     place, last = headers.signature, headers.segment("__LINKEDIT")
     assert place and last
-    linkedit = place.offset + size - last.offset
+    linkedit = place.offset + size - last.fileoff
     at = command(data, "LC_SEGMENT_64", "__LINKEDIT")
     data = put(data, at + 32, "<Q", linkedit)
     data = put(data, at + 48, "<Q", linkedit)

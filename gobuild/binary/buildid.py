@@ -12,7 +12,7 @@ import re
 import struct
 from dataclasses import dataclass
 
-from gobuild.binary.image import Range
+from gobuild.binary.macho_types import Range
 from gobuild.binary.view import Malformed, View
 
 PREFIX, END = b'\xff Go build ID: "', b'"\n \xff'

@@ -36,7 +36,7 @@ class BuildInfo:
     other: tuple[str, ...] = ()
 
 
-def read(view: View, offset: int, size: int) -> BuildInfo:
+def read_buildinfo(view: View, offset: int, size: int) -> BuildInfo:
     """Reads a section with Go's build information.
 
     Args:
@@ -47,7 +47,7 @@ def read(view: View, offset: int, size: int) -> BuildInfo:
     Raises:
         Malformed: there is no such information, or not in this format.
     """
-    view.check(offset, size, "the build information")
+    view.require(offset, size, "the build information")
     if size < HEADER or view.copy(offset, len(MAGIC), "the build information") != MAGIC:
         raise Malformed("no Go build information where its section is")
     _pointer, flags = view.copy(offset + len(MAGIC), 2, "the build information")

@@ -76,7 +76,7 @@ def read(view: View, offset: int, size: int) -> Functions:
     Raises:
         Malformed: it is of another format, or leaves its section.
     """
-    view.check(offset, size, "the table of functions")
+    view.require(offset, size, "the table of functions")
     if size < 96:
         raise Malformed("the table of functions has no header")
     magic, pad1, pad2, quantum, pointer, count, files, _start = HEADER.unpack_from(view.data, offset)

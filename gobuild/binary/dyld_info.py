@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from functools import partial
 
-from gobuild.binary.image import TWOLEVEL, WRITE, Binding, MachO, Range
+from gobuild.binary.macho_types import TWOLEVEL, WRITE, Binding, MachO, Range
 from gobuild.binary.view import Malformed, View
 
 POINTERS_LIMIT = 1 << 20
@@ -121,7 +121,7 @@ class _Binder:
                 self.ordinal = low - 16 if low else SELF
             elif opcode == 0x40:
                 self.flags = low
-                self.name = self.view.name(self.entry.offset + at, self.entry.end, "a bound symbol's name")
+                self.name = self.view.c_string(self.entry.offset + at, self.entry.end, "a bound symbol's name")
                 at = code.index(b"\0", at) + 1
             elif opcode == 0x50:
                 self.kind = low
@@ -178,9 +178,9 @@ def problems(view: View, image: MachO) -> Iterator[str]:
 def _places(image: MachO) -> dict[int, tuple[int, int]]:
     """The first and the last offset where a pointer may be written, by the writable segments' numbers."""
     return {
-        index: (0, segment.size - 8)
+        index: (0, segment.filesize - 8)
         for index, segment in enumerate(image.segments)
-        if segment.initprot & WRITE and segment.size >= 8
+        if segment.initprot & WRITE and segment.filesize >= 8
     }
 
 
@@ -276,7 +276,7 @@ def _two_levels(image: MachO) -> Iterator[str]:
     tools believe the table.
     """
     claimed = {each.name: each.ordinal for each in image.bindings if each.ordinal != WEAK}
-    for name, described in zip(image.imports, image.described, strict=True):
+    for name, described in zip(image.imports, image.n_desc, strict=True):
         ordinal = described >> 8
         if not image.flags & TWOLEVEL and not ordinal:
             continue

@@ -29,10 +29,10 @@ for -buildmode=pie, which has an interpreter too): src/cmd/link/internal/ld/elf.
 class Load:
     """A PT_LOAD segment."""
 
-    address: int
-    memory: int
+    vaddr: int
+    memsz: int
     offset: int
-    size: int
+    filesz: int
     writable: bool
     executable: bool
 
@@ -72,7 +72,7 @@ class Elf:
         return bool(self.sections & C_SECTIONS)
 
 
-def read(view: View) -> Elf:
+def read_elf(view: View) -> Elf:
     """Reads a file's headers.
 
     Raises:
@@ -119,10 +119,10 @@ def _filled(section: Any) -> bool:
 
 def _load(segment: Any) -> Load:
     return Load(
-        address=segment["p_vaddr"],
-        memory=segment["p_memsz"],
+        vaddr=segment["p_vaddr"],
+        memsz=segment["p_memsz"],
         offset=segment["p_offset"],
-        size=segment["p_filesz"],
+        filesz=segment["p_filesz"],
         writable=bool(segment["p_flags"] & 2),
         executable=bool(segment["p_flags"] & 1),
     )
@@ -138,16 +138,16 @@ def problems(elf: Elf, *, size: int) -> Iterator[str]:
     if elf.form != "64-bit little-endian":
         yield elf.form
     for load in elf.loads:
-        if load.offset + load.size > size:
-            yield f"the segment at {load.address:#x} ends beyond the file"
-        if load.size > load.memory:
-            yield f"the segment at {load.address:#x} has more bytes in the file than in memory"
+        if load.offset + load.filesz > size:
+            yield f"the segment at {load.vaddr:#x} ends beyond the file"
+        if load.filesz > load.memsz:
+            yield f"the segment at {load.vaddr:#x} has more bytes in the file than in memory"
         if load.writable and load.executable:
-            yield f"the segment at {load.address:#x} is writable and executable"
+            yield f"the segment at {load.vaddr:#x} is writable and executable"
     for one, two in pairwise(elf.loads):
-        if two.address < one.address + one.memory:
-            yield f"the segments at {one.address:#x} and {two.address:#x} overlap"
+        if two.vaddr < one.vaddr + one.memsz:
+            yield f"the segments at {one.vaddr:#x} and {two.vaddr:#x} overlap"
     if elf.executable_stack:
         yield "asks for an executable stack"
-    if not any(load.executable and load.address <= elf.entry < load.address + load.memory for load in elf.loads):
+    if not any(load.executable and load.vaddr <= elf.entry < load.vaddr + load.memsz for load in elf.loads):
         yield f"the entry point {elf.entry:#x} is not in an executable segment"

@@ -8,7 +8,7 @@ Sources: Apple's <mach-o/loader.h>; Go's writer, src/cmd/link/internal/ld/macho.
 from collections.abc import Iterator
 
 from gobuild.binary import dyld_info, symbols
-from gobuild.binary.image import COMMANDS, DYLIBS, LEGACY, MAGIC, OTHERS, X86_64, MachO, Range, Section, Segment
+from gobuild.binary.macho_types import COMMANDS, DYLIBS, LEGACY, MAGIC, OTHERS, X86_64, MachO, Range, Section, Segment
 from gobuild.binary.view import Malformed, View
 
 COMMANDS_LIMIT = 1 << 14
@@ -58,7 +58,7 @@ POINTERS = {
 POINTERS["LC_DYLD_INFO_ONLY"] = POINTERS["LC_DYLD_INFO"]
 
 
-def read(view: View) -> MachO:
+def read_macho(view: View) -> MachO:
     """Reads a file's headers, symbol table and bind opcodes.
 
     Raises:
@@ -75,7 +75,7 @@ def read(view: View) -> MachO:
         raise Malformed("the header's reserved field is not zero")
     if size > COMMANDS_LIMIT or count * 8 > size:
         raise Malformed(f"{count} load commands in {size} bytes")
-    view.check(32, size, "the load commands")
+    view.require(32, size, "the load commands")
     image = MachO(cputype=cputype, cpusubtype=cpusubtype, filetype=filetype, flags=flags, commands_end=32 + size)
     for name, offset, length in _commands(view, count, 32 + size):
         if name in image.commands and name not in REPEATED:
@@ -118,7 +118,7 @@ def _command(view: View, image: MachO, name: str, offset: int, length: int) -> N
     elif name == "LC_UUID":
         image.uuid = view.copy(offset + 8, 16, name).hex()
     elif name == "LC_MAIN":
-        image.entry, image.stack = view.unpack("<2Q", offset + 8, name)
+        image.entry, image.stacksize = view.unpack("<2Q", offset + 8, name)
     elif name == "LC_UNIXTHREAD":
         image.entry = _thread(view, image, offset)
     elif name == "LC_BUILD_VERSION":
@@ -130,7 +130,7 @@ def _command(view: View, image: MachO, name: str, offset: int, length: int) -> N
 
 
 def _segment(view: View, offset: int, length: int) -> Segment:
-    raw, address, memory, at, size, maxprot, initprot, count, flags = view.unpack(
+    raw, vmaddr, vmsize, fileoff, filesize, maxprot, initprot, count, flags = view.unpack(
         "<16s4Q4I", offset + 8, "LC_SEGMENT_64"
     )
     name = _fixed(raw)
@@ -142,22 +142,22 @@ def _segment(view: View, offset: int, length: int) -> Segment:
         sections.append(
             Section(
                 name=_fixed(fields[0]),
-                segment=_fixed(fields[1]),
-                address=fields[2],
+                segname=_fixed(fields[1]),
+                addr=fields[2],
                 size=fields[3],
                 offset=fields[4],
-                relocations=fields[7],
+                nreloc=fields[7],
                 flags=fields[8],
-                first=fields[9],
-                stub=fields[10],
+                reserved1=fields[9],
+                reserved2=fields[10],
             )
         )
     return Segment(
         name=name,
-        address=address,
-        memory=memory,
-        offset=at,
-        size=size,
+        vmaddr=vmaddr,
+        vmsize=vmsize,
+        fileoff=fileoff,
+        filesize=filesize,
         maxprot=maxprot,
         initprot=initprot,
         flags=flags,
@@ -178,7 +178,7 @@ def _inside(view: View, what: str, offset: int, length: int, *, header: int) -> 
     (at,) = view.unpack("<I", offset + 8, what)
     if not header <= at < length:
         raise Malformed(f"{what}'s name is outside the command")
-    name = view.name(offset + at, offset + length, f"{what}'s name")
+    name = view.c_string(offset + at, offset + length, f"{what}'s name")
     if not view.zero(offset + at + len(name.encode()), offset + length):
         raise Malformed(f"{what}'s name {name} has more behind its end")
     return name
@@ -191,7 +191,7 @@ def _thread(view: View, image: MachO, offset: int) -> int:
         raise Malformed("LC_UNIXTHREAD holds no x86-64 thread state")
     (address,) = view.unpack("<Q", offset + 16 + 16 * 8, "LC_UNIXTHREAD")
     text = image.segment("__TEXT")
-    return int(address) - (text.address if text else 0)
+    return int(address) - (text.vmaddr if text else 0)
 
 
 def _build_version(view: View, image: MachO, offset: int, length: int) -> None:
@@ -216,7 +216,7 @@ def _pointers(view: View, image: MachO, name: str, offset: int) -> None:
         (count,) = view.unpack("<I", offset + counted, name)
         if not count:
             continue
-        view.check(start, count * each, what)
+        view.require(start, count * each, what)
         image.linkedit.append(Range(what=what, offset=start, size=count * each))
         if name == "LC_CODE_SIGNATURE":
             image.signature = image.linkedit[-1]

@@ -3,7 +3,7 @@
 Source: <mach-o/loader.h>, REBASE_OPCODE_*; Go's writer is machoDyldInfo in src/cmd/link/internal/ld/macho.go.
 """
 
-from gobuild.binary.image import MachO
+from gobuild.binary.macho_types import MachO
 from gobuild.binary.view import Malformed, View
 
 DONE, SET_TYPE, SET_PLACE, ADD, ADD_SCALED, TIMES, MANY, ONE_SKIPPING, MANY_SKIPPING = range(0x00, 0x90, 0x10)
@@ -52,7 +52,7 @@ def _move(image: MachO, opcode: int, low: int, numbers: list[int], address: int)
     if opcode == SET_PLACE:
         if low >= len(image.segments):
             raise Malformed("a rebase in a segment that is not there")
-        return image.segments[low].address + numbers[0], 0, 8
+        return image.segments[low].vmaddr + numbers[0], 0, 8
     if opcode in (ADD, ADD_SCALED):
         return address + (numbers[0] if numbers else 8 * low), 0, 8
     if opcode in (TIMES, MANY):

@@ -5,7 +5,7 @@ Sources: Apple's <mach-o/nlist.h>, and <mach-o/loader.h> for LC_DYSYMTAB. What d
 
 import struct
 
-from gobuild.binary.image import MachO
+from gobuild.binary.macho_types import MachO
 from gobuild.binary.view import Malformed, View
 
 IMPORTS_LIMIT = 1 << 16
@@ -42,12 +42,12 @@ def table(view: View, image: MachO) -> None:
             elif len(imports) >= IMPORTS_LIMIT:
                 raise Malformed(f"more than {IMPORTS_LIMIT} imported symbols")
             else:
-                imports.append(view.name(names.offset + name, names.end, "a symbol's name"))
+                imports.append(view.c_string(names.offset + name, names.end, "a symbol's name"))
                 described.append(description)
                 places.append(index)
     if names.offset + highest >= names.end:
         raise Malformed("a symbol's name is beyond the names")
-    image.imports, image.described = tuple(imports), tuple(described)
+    image.imports, image.n_desc = tuple(imports), tuple(described)
     _divided(image, places)
 
 

@@ -7,7 +7,7 @@ a Mach-O file that has no signature, comes back as it was.
 
 import struct
 
-from gobuild.binary.image import MAGIC
+from gobuild.binary.macho_types import MAGIC
 from gobuild.binary.view import Malformed
 
 LC_SEGMENT_64, LC_UUID, LC_CODE_SIGNATURE = 0x19, 0x1B, 0x1D

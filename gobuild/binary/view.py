@@ -39,7 +39,7 @@ class View:
     data: mmap.mmap | bytes
     size: int
 
-    def check(self, offset: int, size: int, what: str) -> None:
+    def require(self, offset: int, size: int, what: str) -> None:
         """Requires that a range lies in the file.
 
         Raises:
@@ -50,21 +50,21 @@ class View:
 
     def unpack(self, form: str, offset: int, what: str) -> tuple[Any, ...]:
         """Numbers at an offset, as `struct` reads them."""
-        self.check(offset, struct.calcsize(form), what)
+        self.require(offset, struct.calcsize(form), what)
         return struct.unpack_from(form, self.data, offset)
 
     def copy(self, offset: int, size: int, what: str) -> bytes:
         """The bytes of a small range."""
-        self.check(offset, size, what)
+        self.require(offset, size, what)
         return self.data[offset : offset + size]
 
-    def name(self, offset: int, end: int, what: str) -> str:
+    def c_string(self, offset: int, end: int, what: str) -> str:
         """A NUL-terminated name that ends before `end`.
 
         Raises:
             Malformed: it does not end there, is longer than `NAME_LIMIT`, or is no UTF-8.
         """
-        self.check(offset, end - offset, what)
+        self.require(offset, end - offset, what)
         stop = self.data.find(b"\0", offset, min(end, offset + NAME_LIMIT + 1))
         if stop < 0:
             raise Malformed(f"{what} at {offset:#x} has no end")
@@ -75,7 +75,7 @@ class View:
 
     def zero(self, offset: int, end: int) -> bool:
         """Whether a range holds nothing but zero bytes."""
-        self.check(offset, end - offset, "padding")
+        self.require(offset, end - offset, "padding")
         block = 1 << 16
         return all(not any(self.data[at : min(at + block, end)]) for at in range(offset, end, block))
 

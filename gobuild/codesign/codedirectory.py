@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from gobuild.binary.image import MachO
+from gobuild.binary.macho_types import MachO
 from gobuild.binary.view import Malformed, View
 
 HASHES = {1: ("sha1", 20), 2: ("sha256", 32)}
@@ -99,7 +99,7 @@ def read(view: View, image: MachO, blob: Blob, blobs: list[Blob]) -> CodeDirecto
     Raises:
         Malformed: it cannot be read on.
     """
-    view.check(blob.offset, blob.size, "a CodeDirectory")
+    view.require(blob.offset, blob.size, "a CodeDirectory")
     values = view.unpack(_FIXED, blob.offset, "a CodeDirectory")
     directory = Directory(**dict(zip(Directory.__dataclass_fields__, values, strict=True)))
     if directory.version not in VERSIONS:
@@ -127,7 +127,7 @@ def read(view: View, image: MachO, blob: Blob, blobs: list[Blob]) -> CodeDirecto
 
 def _fields(directory: Directory, image: MachO) -> Iterator[str]:
     text = image.segment("__TEXT")
-    if text and (directory.text_base, directory.text_limit) != (text.offset, text.size):
+    if text and (directory.text_base, directory.text_limit) != (text.fileoff, text.filesize):
         yield "the executable segment is not __TEXT"
     if directory.text_flags != 1:
         yield f"executable segment flags {directory.text_flags:#x}, not those of a main binary"
@@ -149,7 +149,7 @@ def _texts(view: View, directory: Directory, blob: Blob) -> tuple[str, str]:
         elif blob.offset + at != end:
             raise Malformed("a CodeDirectory's texts are not where they should be")
         else:
-            texts.append(view.name(end, blob.end, "a CodeDirectory's text"))
+            texts.append(view.c_string(end, blob.end, "a CodeDirectory's text"))
             end += len(texts[-1].encode()) + 1
     if directory.special > SPECIAL_LIMIT:
         raise Malformed(f"a CodeDirectory with {directory.special} special slots")

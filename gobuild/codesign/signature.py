@@ -10,7 +10,7 @@ What it does not do: it asks nobody whether a certificate was revoked or the fil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from gobuild.binary.image import MachO
+from gobuild.binary.macho_types import MachO
 from gobuild.binary.view import Malformed, View
 from gobuild.codesign import apple, codedirectory, der, entitlements, requirements
 from gobuild.codesign.apple import Signer

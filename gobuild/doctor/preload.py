@@ -51,7 +51,7 @@ def _library(path: Path) -> dict[str, Any]:
 def _parts(view: View) -> Iterator[dict[str, Any]]:
     """Each architecture: its name, whether it is signed (None where such files never are), its constructors."""
     if view.data[:4] == b"\x7fELF":
-        image = elf.read(view)
+        image = elf.read_elf(view)
         size = sum(length for name, (_, length) in image.places.items() if name in (".init_array", ".ctors"))
         yield {"machine": image.machine, "signed": None, "constructors": size // 8}
         return
@@ -69,7 +69,7 @@ def _parts(view: View) -> Iterator[dict[str, Any]]:
 
 def _thin(view: View) -> dict[str, Any]:
     try:
-        image = macho.read(view)
+        image = macho.read_macho(view)
     except struct.error as error:
         raise Malformed(str(error)) from error
     sizes = {"__mod_init_func": 8, "__init_offsets": 4}

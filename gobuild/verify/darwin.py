@@ -7,7 +7,7 @@ Each check is a sentence of the report: what was seen, or what is wrong. What is
 import struct
 
 from gobuild.binary import buildid, dyld_info, macho
-from gobuild.binary.image import ARM64, EXECUTE, LEGACY, PLATFORM_MACOS, MachO, Range
+from gobuild.binary.macho_types import ARM64, EXECUTE, LEGACY, PLATFORM_MACOS, MachO, Range
 from gobuild.binary.view import View
 from gobuild.codesign import signature
 from gobuild.verify import expect, layout, shape
@@ -25,7 +25,7 @@ def judge(view: View, inspected: Inspected, program: str, expected: Expectation)
     Raises:
         Malformed: the file cannot be read on.
     """
-    image = macho.read(view)
+    image = macho.read_macho(view)
     inspected.image = image
     cputype, cpusubtype, page = expect.MACHINES[expected.target]
     seen, wanted = _kind(image.cputype, image.cpusubtype, image.filetype), _kind(cputype, cpusubtype, EXECUTE)
@@ -210,7 +210,7 @@ def _as_linked(view: View, image: MachO) -> tuple[buildid.AsLinked, ...]:
             end = max((each.end for each in image.linkedit if each.offset < start), default=start)
             struct.pack_into("<2I", head, 16, len(image.commands) - 1, image.commands_end - 32 - 16)
             head[place : place + 16] = bytes(16)
-        length = max(end - last.offset, 0)
+        length = max(end - last.fileoff, 0)
         struct.pack_into("<Q", head, segments[-1] + 32, length)
         struct.pack_into("<Q", head, segments[-1] + 48, length)
     heads = [bytes(head)]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files as resource
 
-from gobuild.binary import image
+from gobuild.binary import macho_types
 from gobuild.core.errors import ConfigError
 from gobuild.core.model import GoVersion, Target
 
@@ -72,8 +72,8 @@ TRACES = tuple(
 """Names that, anywhere in a file's bytes, tell of a GPU library loaded by another way than a load command."""
 
 MACHINES: Mapping[Target, tuple[int, int, int]] = {
-    Target(goos="darwin", goarch="arm64"): (image.ARM64, 0, 1 << 14),
-    Target(goos="darwin", goarch="amd64"): (image.X86_64, 3, 1 << 12),
+    Target(goos="darwin", goarch="arm64"): (macho_types.ARM64, 0, 1 << 14),
+    Target(goos="darwin", goarch="amd64"): (macho_types.X86_64, 3, 1 << 12),
 }
 """Mach-O's cputype and cpusubtype, and the page size in bytes."""
 

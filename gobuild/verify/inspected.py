@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gobuild.binary.elf import Elf
-from gobuild.binary.image import MachO
+from gobuild.binary.macho_types import MachO
 from gobuild.codesign.signature import Signature
 from gobuild.core.model import Check, Verdict
 

@@ -7,7 +7,7 @@ and those that every file of Go's own linker keeps. Nothing here depends on Go's
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from gobuild.binary.image import (
+from gobuild.binary.macho_types import (
     ARM64,
     COMMANDS,
     DYLDLINK,
@@ -102,18 +102,18 @@ def _commands(image: MachO) -> Iterator[str]:
 
 def _unmapped(segment: Segment) -> bool:
     """Go's linker keeps DWARF in a segment that takes no memory."""
-    return segment.name == "__DWARF" and not segment.memory
+    return segment.name == "__DWARF" and not segment.vmsize
 
 
 def _segment(segment: Segment, size: int, page: int) -> Iterator[str]:
     name = segment.name
-    if segment.offset + segment.size > size:
+    if segment.fileoff + segment.filesize > size:
         yield f"{name} ends beyond the file"
-    if segment.size > segment.memory and not _unmapped(segment):
+    if segment.filesize > segment.vmsize and not _unmapped(segment):
         yield f"{name} has more bytes in the file than in memory"
-    if segment.address + segment.memory > 1 << 64:
+    if segment.vmaddr + segment.vmsize > 1 << 64:
         yield f"{name} ends beyond the address space"
-    if segment.address % page or segment.offset % page:
+    if segment.vmaddr % page or segment.fileoff % page:
         yield f"{name} is not aligned to {page} bytes"
     if segment.initprot & WRITE and segment.initprot & EXEC:
         yield f"{name} is writable and executable"
@@ -128,23 +128,23 @@ def _segment(segment: Segment, size: int, page: int) -> Iterator[str]:
 def _sections(segment: Segment, commands_end: int) -> Iterator[str]:
     filled = sorted((each for each in segment.sections if each.size), key=_address)
     for one, two in pairwise(filled):
-        if one.address + one.size > two.address:
+        if one.addr + one.size > two.addr:
             yield f"sections {one.name} and {two.name} overlap"
     for section in segment.sections:
-        name = f"{section.segment},{section.name}"
-        if section.segment != segment.name:
+        name = f"{section.segname},{section.name}"
+        if section.segname != segment.name:
             yield f"section {name} stands in {segment.name}"
-        if section.relocations:
+        if section.nreloc:
             yield f"section {name} has relocations"
-        if not _unmapped(segment) and not _within(section.address, section.size, segment.address, segment.memory):
+        if not _unmapped(segment) and not _within(section.addr, section.size, segment.vmaddr, segment.vmsize):
             yield f"section {name} leaves its segment in memory"
         if section.zerofill or not section.size:
             continue
-        if not _within(section.offset, section.size, segment.offset, segment.size):
+        if not _within(section.offset, section.size, segment.fileoff, segment.filesize):
             yield f"section {name} leaves its segment in the file"
         elif section.offset < commands_end:
             yield f"section {name} overlaps the load commands"
-        if section.offset - segment.offset != section.address - segment.address and not _unmapped(segment):
+        if section.offset - segment.fileoff != section.addr - segment.vmaddr and not _unmapped(segment):
             yield f"section {name} is elsewhere in the file than in memory"
 
 
@@ -153,7 +153,7 @@ def _within(start: int, size: int, outer: int, room: int) -> bool:
 
 
 def _address(section: Section) -> int:
-    return section.address
+    return section.addr
 
 
 def _overlaps(segments: Sequence[Segment]) -> Iterator[str]:
@@ -161,8 +161,8 @@ def _overlaps(segments: Sequence[Segment]) -> Iterator[str]:
     if len(set(names)) != len(names):
         yield "two segments of one name"
     for what, ranges in (
-        ("memory", [(each.address, each.address + each.memory, each.name) for each in segments if each.memory]),
-        ("the file", [(each.offset, each.offset + each.size, each.name) for each in segments if each.size]),
+        ("memory", [(each.vmaddr, each.vmaddr + each.vmsize, each.name) for each in segments if each.vmsize]),
+        ("the file", [(each.fileoff, each.fileoff + each.filesize, each.name) for each in segments if each.filesize]),
     ):
         for one, two in pairwise(ranges):
             if two[0] < one[1]:
@@ -176,21 +176,21 @@ def _frame(image: MachO, size: int) -> Iterator[str]:
         yield f"segments {', '.join(names) or 'none'}: not __PAGEZERO, __TEXT ... __LINKEDIT"
         return
     zero, text, last = image.segments[0], image.segments[1], image.segments[-1]
-    if zero.address or zero.size or zero.initprot or zero.maxprot or zero.sections or not zero.memory:
+    if zero.vmaddr or zero.filesize or zero.initprot or zero.maxprot or zero.sections or not zero.vmsize:
         yield "__PAGEZERO is no inaccessible first page"
-    if text.offset or text.size < image.commands_end:
+    if text.fileoff or text.filesize < image.commands_end:
         yield "__TEXT does not hold the header and the load commands"
     if last.initprot & (WRITE | EXEC):
         yield "__LINKEDIT is writable or executable"
-    if last.offset + last.size != size:
-        yield f"__LINKEDIT ends at {last.offset + last.size:#x}, and the file at {size:#x}"
-    if last.memory >= last.size + (1 << 14):
+    if last.fileoff + last.filesize != size:
+        yield f"__LINKEDIT ends at {last.fileoff + last.filesize:#x}, and the file at {size:#x}"
+    if last.vmsize >= last.filesize + (1 << 14):
         yield "__LINKEDIT is larger in memory than its bytes"
 
 
 def _entry(image: MachO) -> Iterator[str]:
     text = image.section("__text")
-    if not text or text.segment != "__TEXT":
+    if not text or text.segname != "__TEXT":
         yield "no section __TEXT,__text"
     elif image.entry is not None and not text.offset <= image.entry < text.offset + text.size:
         yield f"the entry point {image.entry:#x} is not in __text"
@@ -202,7 +202,7 @@ def _linkedit(image: MachO) -> Iterator[str]:
     last = image.segment("__LINKEDIT")
     ranges: list[Range] = sorted(image.linkedit, key=lambda each: each.offset)
     for each in ranges:
-        if last and not (last.offset <= each.offset and each.end <= last.offset + last.size):
+        if last and not (last.fileoff <= each.offset and each.end <= last.fileoff + last.filesize):
             yield f"{each.what} are not in __LINKEDIT"
     for one, two in pairwise(ranges):
         if two.offset < one.end:

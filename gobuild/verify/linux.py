@@ -2,7 +2,7 @@
 
 from gobuild.binary import buildid, elf
 from gobuild.binary.elf import Elf
-from gobuild.binary.image import Range
+from gobuild.binary.macho_types import Range
 from gobuild.binary.view import View
 from gobuild.verify import expect
 from gobuild.verify.expect import Expectation
@@ -22,7 +22,7 @@ def judge(view: View, inspected: Inspected, _program: str, expected: Expectation
     Raises:
         Malformed: the file cannot be read on.
     """
-    image = elf.read(view)
+    image = elf.read_elf(view)
     inspected.image = image
     machine = expect.ELF_MACHINES[expected.target.goarch]
     fits = image.machine == machine and image.kind in ("ET_EXEC", "ET_DYN")
@@ -54,11 +54,7 @@ def _parts(view: View, image: Elf, *, own: bool = False) -> Parts:
     zero = (Range(what="GNU's build ID", offset=gnu[0] + GNU_HEADER, size=gnu[1] - GNU_HEADER),) if gnu else ()
     text = image.places.get(".text")
     entry = next(
-        (
-            load.offset + image.entry - load.address
-            for load in image.loads
-            if 0 <= image.entry - load.address < load.size
-        ),
+        (load.offset + image.entry - load.vaddr for load in image.loads if 0 <= image.entry - load.vaddr < load.filesz),
         0,
     )
     return Parts(

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gobuild.binary.elf import Elf
-from gobuild.binary.image import ARM64, DYLIBS, EXECUTE, PIE, MachO
+from gobuild.binary.macho_types import ARM64, DYLIBS, EXECUTE, PIE, MachO
 from gobuild.binary.view import opened
 from gobuild.core.process import Result
 from gobuild.verify.checks import Inspected
@@ -134,7 +134,7 @@ def _otool_ours(each: Inspected) -> Facts:
         return {}
     return {
         "load commands": " ".join(image.commands),
-        "segments": " ".join(f"{segment.name}@{segment.offset}+{segment.size}" for segment in image.segments),
+        "segments": " ".join(f"{segment.name}@{segment.fileoff}+{segment.filesize}" for segment in image.segments),
         "install names": " ".join(name for _command, name in image.dylibs),
         "UUID": image.uuid,
         "minos": image.minos,
@@ -183,8 +183,8 @@ def _entry(each: Inspected) -> tuple[int, int] | None:
     if word >> 26 == 0b000101:  # B: 26 bits of a signed distance in instructions
         distance = (word & 0x3FFFFFF) - ((word & 0x2000000) << 1)
         offset += 4 * distance
-    within = offset >= 0 and offset + 4 * SAMPLE <= text.size
-    return (text.address + offset, offset) if within else None
+    within = offset >= 0 and offset + 4 * SAMPLE <= text.filesize
+    return (text.vmaddr + offset, offset) if within else None
 
 
 def _objdump_words(each: Inspected) -> tuple[str, ...]:

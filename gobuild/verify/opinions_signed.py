@@ -8,7 +8,7 @@ import re
 import struct
 from collections.abc import Mapping
 
-from gobuild.binary.image import ARM64, X86_64, MachO
+from gobuild.binary.macho_types import ARM64, X86_64, MachO
 from gobuild.binary.view import opened
 from gobuild.core.process import Result
 from gobuild.verify.inspected import Inspected

@@ -98,7 +98,7 @@ def _information(view: View, inspected: Inspected, place: Place | None, program:
     try:
         if not place:
             raise Malformed("no section with Go's build information")
-        info = buildinfo.read(view, *place)
+        info = buildinfo.read_buildinfo(view, *place)
     except Malformed as error:
         inspected.judge("version", [str(error)], seen="", expected=expected.stamp or "Go's build information")
         return

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from gobuild.binary.image import MachO
+from gobuild.binary.macho_types import MachO
 from gobuild.binary.view import opened
 from gobuild.codesign.signature import AD_HOC
 from gobuild.core.errors import ConfigError

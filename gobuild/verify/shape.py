@@ -9,7 +9,7 @@ Go 1.21 to 1.27 for darwin/arm64 and darwin/amd64 have. Nothing here depends on 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
-from gobuild.binary.image import (
+from gobuild.binary.macho_types import (
     ARM64,
     EXEC,
     POINTERS,
@@ -101,8 +101,8 @@ def problems(image: MachO, *, page: int, own: bool, linker: bool) -> Iterator[st
         for section in segment.sections:
             yield from _section(section, image, own)
     yield from _addresses(image, page)
-    if image.stack > (0 if own else STACK):
-        yield f"asks for {image.stack:#x} bytes of stack"
+    if image.stacksize > (0 if own else STACK):
+        yield f"asks for {image.stacksize:#x} bytes of stack"
     for (_command, name), (current, compatible, timestamp) in zip(image.dylibs, image.versions, strict=True):
         short = name.rsplit("/", 1)[-1]
         if own and (current or compatible or timestamp):
@@ -131,37 +131,37 @@ def _segment(segment: Segment, own: bool) -> Iterator[str]:
             yield f"{name} has flags {segment.flags:#x}"
         return
     initprot, maxprot, flags = known
-    if segment.memory and (segment.initprot != initprot or (own and segment.maxprot != maxprot)):
+    if segment.vmsize and (segment.initprot != initprot or (own and segment.maxprot != maxprot)):
         yield f"{name} has rights {segment.initprot} of {segment.maxprot}, not {initprot} of {maxprot}"
     if segment.flags != flags and (own or segment.flags):
         yield f"{name} has flags {segment.flags:#x}, not {flags:#x}"
 
 
 def _section(section: Section, image: MachO, own: bool) -> Iterator[str]:
-    name = f"{section.segment},{section.name}"
-    if own and section.segment != "__DWARF":
-        kind = SECTIONS.get(section.segment, {}).get(section.name)
+    name = f"{section.segname},{section.name}"
+    if own and section.segname != "__DWARF":
+        kind = SECTIONS.get(section.segname, {}).get(section.name)
         if kind is None:
-            if section.kind not in PLAIN:
-                yield f"section {name} has type {section.kind:#x}, which no section of Go's linker has"
-        elif section.kind != kind or section.flags & ~0xFF & ~CODE_ATTRIBUTES:
+            if section.section_type not in PLAIN:
+                yield f"section {name} has type {section.section_type:#x}, which no section of Go's linker has"
+        elif section.section_type != kind or section.flags & ~0xFF & ~CODE_ATTRIBUTES:
             yield f"section {name} has type and attributes {section.flags:#x}, and should be of type {kind}"
-    if section.kind in INDIRECT:
-        width = INDIRECT[section.kind] or section.stub
+    if section.section_type in INDIRECT:
+        width = INDIRECT[section.section_type] or section.reserved2
         table = next((each.size // 4 for each in image.linkedit if each.what == "indirect symbols"), 0)
-        if not width or section.size % width or section.first + section.size // width > table:
+        if not width or section.size % width or section.reserved1 + section.size // width > table:
             yield f"section {name} has entries that are not in the table of {table} indirect symbols"
 
 
 def _addresses(image: MachO, page: int) -> Iterator[str]:
     """One segment behind the other, the first page inaccessible, all of it where a program may be."""
-    mapped = [segment for segment in image.segments if segment.memory]
-    first = mapped[0].memory if mapped else 0
+    mapped = [segment for segment in image.segments if segment.vmsize]
+    first = mapped[0].vmsize if mapped else 0
     least = PAGE_ZERO[image.cputype == ARM64]
     if first < least:
         yield f"__PAGEZERO has {first:#x} bytes, not {least:#x}"
     for one, two in pairwise(mapped):
-        if two.address - one.address - one.memory >= page:
-            yield f"{two.name} begins at {two.address:#x}, not behind {one.name}"
-    if mapped and mapped[-1].address + mapped[-1].memory > ADDRESSES:
-        yield f"{mapped[-1].name} ends at {mapped[-1].address + mapped[-1].memory:#x}, where no program may be"
+        if two.vmaddr - one.vmaddr - one.vmsize >= page:
+            yield f"{two.name} begins at {two.vmaddr:#x}, not behind {one.name}"
+    if mapped and mapped[-1].vmaddr + mapped[-1].vmsize > ADDRESSES:
+        yield f"{mapped[-1].name} ends at {mapped[-1].vmaddr + mapped[-1].vmsize:#x}, where no program may be"

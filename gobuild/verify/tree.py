@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gobuild.binary import image
+from gobuild.binary import macho_types
 from gobuild.core.errors import ConfigError, PackageError, VerifyError
 from gobuild.core.manifest import InnerManifest, read_manifest
 from gobuild.core.model import TARGETS, State, Target
@@ -31,8 +31,10 @@ SHIPPED = re.compile(r"bin/gofmt|bin/go|pkg/include/[^/]+\.h|pkg/tool/(?P<folder
 DATA = re.compile(r"(?:src|test)/(?:.+/)?(?:testdata/.+|[^/]+\.syso)")
 """Where executables and objects stand in src and test of the official releases from 1.21 to 1.27, and nowhere else."""
 
-EXECUTABLES = tuple(magic for magic, kind in image.OTHERS.items() if "Mach-O" in kind or "fat" in kind or "ELF" in kind)
-MAGICS: tuple[bytes, ...] = (*EXECUTABLES, struct.pack("<I", image.MAGIC))
+EXECUTABLES = tuple(
+    magic for magic, kind in macho_types.OTHERS.items() if "Mach-O" in kind or "fat" in kind or "ELF" in kind
+)
+MAGICS: tuple[bytes, ...] = (*EXECUTABLES, struct.pack("<I", macho_types.MAGIC))
 """How an executable begins; whatever begins so is checked, wherever in bin and pkg it stands."""
 
 
@@ -206,8 +208,8 @@ def identify(path: Path) -> Target | None:
         goarch = {62: "amd64", 183: "arm64"}.get(struct.unpack_from("<H", head, 18)[0])
         return Target(goos="linux", goarch=goarch) if goarch else None
     magic, cputype = struct.unpack_from("<II", head)
-    goarch = {image.ARM64: "arm64", image.X86_64: "amd64"}.get(cputype)
-    return Target(goos="darwin", goarch=goarch) if magic == image.MAGIC and goarch else None
+    goarch = {macho_types.ARM64: "arm64", macho_types.X86_64: "amd64"}.get(cputype)
+    return Target(goos="darwin", goarch=goarch) if magic == macho_types.MAGIC and goarch else None
 
 
 def resembled(path: Path) -> Target:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gobuild.binary import buildinfo, macho, rebase
 from gobuild.binary.buildinfo import BuildInfo
-from gobuild.binary.image import ARM64, MachO
+from gobuild.binary.macho_types import ARM64, MachO
 from gobuild.binary.pclntab import Function, Table
 from gobuild.binary.view import Malformed, View
 from gobuild.verify import expect
@@ -168,7 +168,7 @@ def load(path: Path) -> Program:
     view = View(data=data, size=len(data))
     if data.startswith(b"\x7fELF"):
         raise Malformed("functions are compared in Mach-O files for arm64 only, and this is an ELF file")
-    image = macho.read(view)
+    image = macho.read_macho(view)
     if image.cputype != ARM64:
         raise Malformed("functions are compared in Mach-O files for arm64 only, and this is for another machine")
     parts, facts = _parts(image), _facts(image)
@@ -178,7 +178,7 @@ def load(path: Path) -> Program:
     table, info = known["gopclntab"], known["go_buildinfo"]
     if table.offset is None or info.offset is None:
         raise Malformed("no Go program: its tables have no content")
-    start, build = known["text"].start, buildinfo.read(view, info.offset, info.size)
+    start, build = known["text"].start, buildinfo.read_buildinfo(view, info.offset, info.size)
     if _line(build) not in TYPES:
         first, *_, last = TYPES
         raise Malformed(f"functions are compared for Go {first} to {last}, and this was built by {build.version!r}")
@@ -202,7 +202,7 @@ def _parts(image: MachO) -> list[Part]:
     return [
         Part(
             name=each.name.removeprefix("__"),
-            start=each.address,
+            start=each.addr,
             size=each.size,
             offset=None if each.zerofill else each.offset,
         )

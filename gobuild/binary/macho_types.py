@@ -72,40 +72,40 @@ DYLIBS = frozenset(name for name in COMMANDS.values() if name.endswith("_DYLIB")
 class Section:
     """A section. `zerofill` ones (__bss) have no bytes in the file.
 
-    `first` is where a section of stubs or of symbols' pointers begins in the indirect symbol table (reserved1), and
-    `stub` the bytes of each stub (reserved2).
+    `reserved1` is where a section of stubs or of symbols' pointers begins in the indirect symbol table, and `reserved2`
+    the bytes of each stub.
     """
 
-    segment: str
+    segname: str
     name: str
-    address: int
+    addr: int
     size: int
     offset: int
-    relocations: int
+    nreloc: int
     flags: int
-    first: int
-    stub: int
+    reserved1: int
+    reserved2: int
 
     @property
-    def kind(self) -> int:
-        """The section's type (SECTION_TYPE)."""
+    def section_type(self) -> int:
+        """SECTION_TYPE of the flags."""
         return self.flags & 0xFF
 
     @property
     def zerofill(self) -> bool:
         """S_ZEROFILL, S_GB_ZEROFILL or S_THREAD_LOCAL_ZEROFILL."""
-        return self.kind in (ZEROFILL, 0xC, 0x12)
+        return self.section_type in (ZEROFILL, 0xC, 0x12)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A segment: where it stands in memory (`address`, `memory`) and in the file (`offset`, `size`)."""
+    """A segment (LC_SEGMENT_64)."""
 
     name: str
-    address: int
-    memory: int
-    offset: int
-    size: int
+    vmaddr: int
+    vmsize: int
+    fileoff: int
+    filesize: int
     maxprot: int
     initprot: int
     flags: int
@@ -163,11 +163,11 @@ class MachO:
         platform: LC_BUILD_VERSION's, 0 without one.
         minos, sdk: "11.0".
         entry: the file offset of the first instruction, by LC_MAIN or (Go for darwin/amd64) LC_UNIXTHREAD.
-        stack: bytes of stack that LC_MAIN asks for; zero leaves it to the kernel.
+        stacksize: bytes of stack that LC_MAIN asks for; zero leaves it to the kernel.
         linkedit: everything in __LINKEDIT that a command points to, the signature too.
         signature: LC_CODE_SIGNATURE's range, or None.
         undefined: by LC_DYSYMTAB, the number of the first undefined symbol, and how many there are.
-        imports, described: names of undefined symbols in the symbol table, and their n_desc.
+        imports, n_desc: names of undefined symbols in the symbol table, and their n_desc.
         bindings: what the bind opcodes tell dyld to look up, and where it writes the address.
         bound: the names in `bindings`.
         defined: how many symbols the table defines, local and debugging ones included.
@@ -190,12 +190,12 @@ class MachO:
     minos: str = ""
     sdk: str = ""
     entry: int | None = None
-    stack: int = 0
+    stacksize: int = 0
     linkedit: list[Range] = field(default_factory=list)
     signature: Range | None = None
     undefined: tuple[int, int] = (0, 0)
     imports: tuple[str, ...] = ()
-    described: tuple[int, ...] = ()
+    n_desc: tuple[int, ...] = ()
     bindings: tuple[Binding, ...] = ()
     bound: frozenset[str] = frozenset()
     defined: int = 0
