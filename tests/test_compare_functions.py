@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from compare_fixtures import overlaid
-from needs import needs
 from verify_fixtures import compiled
 
 from gobuild.audit.compare.executables import Difference, Done, Touched, differences
@@ -208,17 +207,6 @@ def test_the_functions_are_those_that_gos_own_nm_tells(go_wheel: Path, darwin_wh
     # In the symbol table assembly has its ABI behind its name, and C's names have an underscore in front.
     plain = {(form, start) for name, start in symbols for form in (name.removesuffix(".abi0"), name.removeprefix("_"))}
     assert {name for name, start in ours if (name, start) not in plain} == set()
-
-
-def test_the_pointers_are_those_that_llvm_tells(darwin_wheel: Path) -> None:
-    objdump = needs("llvm-objdump")
-    path = darwin_wheel / "pkg/tool/darwin_arm64/pack"
-    told = subprocess.run([objdump, "--macho", "--rebase", path], capture_output=True, text=True, check=True).stdout
-    theirs = {
-        int(match[1], 16) for match in re.finditer(r"^__\S+ +__\S+ +0x([0-9A-Fa-f]+) +pointer", told, re.MULTILINE)
-    }
-    assert len(theirs) > 1000
-    assert load(path).pointers == theirs
 
 
 def test_a_damaged_table_of_functions_is_told_not_believed(base: Path) -> None:

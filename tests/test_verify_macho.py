@@ -185,7 +185,7 @@ def test_build_information_is_what_go_reads(hello: bytes, linux: bytes, go_wheel
     [
         (lambda blob: b"\0" + blob[1:], "no Go build information"),
         (lambda blob: blob[:15] + b"\0" + blob[16:], "before 1.18"),
-        (lambda blob: blob[:32] + b"\xff" * 10 + blob[42:], "leaves its section"),
+        (lambda blob: blob[:32] + b"\xff" * 10 + blob[42:], "no end, or more than 64 bits"),
         (lambda blob: blob[:32] + b"\xff\xff\xff\x7f" + blob[36:], "leaves its section"),
         (lambda blob: blob[:20], "no Go build information"),
         (lambda blob: blob[:33], "leaves its section"),

@@ -182,10 +182,6 @@ WRONG: dict[str, tuple[Wrong, set[str]]] = {
         lambda data: resigned(put(data, image(data).commands_end + 8, "<I", 1)),
         {"layout", "build ID"},
     ),
-    "a pointer slid in the code": (
-        lambda data: resigned(put(data, rebase(data) + 1, "<B", 0x21)),
-        {"imports", "format", "build ID"},
-    ),
     "a symbol asked of a library that is not there": (
         lambda data: resigned(put(data, data.index(b"\x11\x40_"), "<B", 0x12)),
         {"imports", "build ID"},
@@ -257,10 +253,6 @@ WRONG |= {
     "another function at the entry": (another_entry, {"code", "build ID"}),
     "bytes behind a library's name": (behind_a_name, {"format"}),
 }
-
-
-def rebase(data: bytes) -> int:
-    return next(each.offset for each in image(data).linkedit if each.what == "rebase opcodes")
 
 
 @pytest.mark.parametrize("name", WRONG)

@@ -12,8 +12,7 @@ import re
 import struct
 from dataclasses import dataclass
 
-from gobuild.binary.macho_types import Range
-from gobuild.binary.view import Malformed, View
+from gobuild.binary.view import Malformed, Range, View
 
 PREFIX, END = b'\xff Go build ID: "', b'"\n \xff'
 LIMIT = 1024

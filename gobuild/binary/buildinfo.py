@@ -69,15 +69,10 @@ def read_buildinfo(view: View, offset: int, size: int) -> BuildInfo:
 
 def _string(view: View, at: int, end: int) -> tuple[bytes, int]:
     """A string with its length in front, as encoding/binary's Uvarint; and the offset behind it."""
-    length = 0
-    for index, byte in enumerate(view.copy(at, min(10, end - at), "a string's length")):
-        length |= (byte & 0x7F) << (7 * index)
-        if byte < 0x80:
-            start = at + index + 1
-            if length > min(LIMIT, end - start):
-                break
-            return view.copy(start, length, "a string"), start + length
-    raise Malformed("a string of the build information leaves its section")
+    length, start = view.uleb128(at, end, "the build information")
+    if length > min(LIMIT, end - start):
+        raise Malformed("a string of the build information leaves its section")
+    return view.copy(start, length, "a string"), start + length
 
 
 def _unquote(value: str) -> str:

@@ -1,18 +1,23 @@
-"""Mach-O, read strictly: the bytes of a file come in, a `MachO` with all that its headers say goes out.
+"""Mach-O headers, load commands, symbol table and bindings, read strictly; not the signature, which codesign reads.
 
-Sources: Apple's <mach-o/loader.h>; Go's writer, src/cmd/link/internal/ld/macho.go. What cannot be read on is
-`Malformed`; what can be read but is not as it should be is for `layout` and `checks` to say. It reads no signature
-(`signature` does) and judges nothing by Go's version.
+Sources: Apple's <mach-o/loader.h> and <mach-o/nlist.h>; Go's writer, src/cmd/link/internal/ld/macho.go. What cannot be
+read on is `Malformed`.
 """
 
+import struct
 from collections.abc import Iterator
 
-from gobuild.binary import dyld_info, symbols
-from gobuild.binary.macho_types import COMMANDS, DYLIBS, LEGACY, MAGIC, OTHERS, X86_64, MachO, Range, Section, Segment
-from gobuild.binary.view import Malformed, View
+from gobuild.binary import dyld_info
+from gobuild.binary.macho_types import COMMANDS, DYLIBS, LEGACY, MAGIC, OTHERS, X86_64, MachO, Section, Segment
+from gobuild.binary.view import Malformed, Range, View
 
 COMMANDS_LIMIT = 1 << 14
 """Bytes of load commands; Go writes about 2,300."""
+
+IMPORTS_LIMIT = 1 << 16
+"""Imported symbols; Go's largest binary has 137."""
+
+N_STAB, N_TYPE = 0xE0, 0x0E
 
 REPEATED = DYLIBS | {"LC_SEGMENT_64", "LC_RPATH"}
 """What may stand there more than once."""
@@ -33,7 +38,7 @@ SIZES = {
 }
 """Bytes of the commands that have one size only."""
 
-POINTERS = {
+RANGES = {
     # command -> (what, where the offset stands, where the count stands, bytes each), from the command's start.
     "LC_SYMTAB": (("symbols", 8, 12, 16), ("symbol names", 16, 20, 1)),
     "LC_DYSYMTAB": (
@@ -55,7 +60,7 @@ POINTERS = {
     "LC_DATA_IN_CODE": (("data in code", 8, 12, 1),),
     "LC_CODE_SIGNATURE": (("code signature", 8, 12, 1),),
 }
-POINTERS["LC_DYLD_INFO_ONLY"] = POINTERS["LC_DYLD_INFO"]
+RANGES["LC_DYLD_INFO_ONLY"] = RANGES["LC_DYLD_INFO"]
 
 
 def read_macho(view: View) -> MachO:
@@ -83,8 +88,9 @@ def read_macho(view: View) -> MachO:
         image.commands.append(name)
         image.offsets.append(offset)
         _command(view, image, name, offset, length)
-    symbols.table(view, image)
-    dyld_info.read(view, image)
+    _symbols(view, image)
+    image.bindings = dyld_info.read_bindings(view, image)
+    image.bound = frozenset(binding.name for binding in image.bindings)
     return image
 
 
@@ -123,8 +129,8 @@ def _command(view: View, image: MachO, name: str, offset: int, length: int) -> N
         image.entry = _thread(view, image, offset)
     elif name == "LC_BUILD_VERSION":
         _build_version(view, image, offset, length)
-    elif name in POINTERS:
-        _pointers(view, image, name, offset)
+    elif name in RANGES:
+        _ranges(view, image, name, offset)
     if name == "LC_DYSYMTAB":
         image.undefined = view.unpack("<II", offset + 24, name)
 
@@ -209,9 +215,9 @@ def _version(number: int) -> str:
     return f"{text}.{number & 0xFF}" if number & 0xFF else text
 
 
-def _pointers(view: View, image: MachO, name: str, offset: int) -> None:
+def _ranges(view: View, image: MachO, name: str, offset: int) -> None:
     """Notes the ranges that a command points to; each must lie in the file."""
-    for what, at, counted, each in POINTERS[name]:
+    for what, at, counted, each in RANGES[name]:
         (start,) = view.unpack("<I", offset + at, name)
         (count,) = view.unpack("<I", offset + counted, name)
         if not count:
@@ -220,3 +226,37 @@ def _pointers(view: View, image: MachO, name: str, offset: int) -> None:
         image.linkedit.append(Range(what=what, offset=start, size=count * each))
         if name == "LC_CODE_SIGNATURE":
             image.signature = image.linkedit[-1]
+
+
+def _symbols(view: View, image: MachO) -> None:
+    """Reads LC_SYMTAB's table: the undefined symbols, and how many defined ones there are."""
+    ranges = {entry.what: entry for entry in image.linkedit}
+    table, names = ranges.get("symbols"), ranges.get("symbol names")
+    if not table:
+        return
+    if not names:
+        raise Malformed("a symbol table without names")
+    undefined: list[tuple[int, str, int]] = []
+    highest = 0
+    sections = sum(len(segment.sections) for segment in image.segments)
+    with memoryview(view.data) as data, data[table.offset : table.end] as entries:
+        for index, (n_strx, n_type, n_sect, n_desc, _value) in enumerate(struct.iter_unpack("<IBBHQ", entries)):
+            highest = max(highest, n_strx)
+            if n_type & (N_STAB | N_TYPE):  # a debugger's, or not N_UNDF: defined here
+                image.defined += 1
+                if n_sect > sections:
+                    raise Malformed(f"symbol {index} is in section {n_sect} of {sections}")
+            elif len(undefined) >= IMPORTS_LIMIT:
+                raise Malformed(f"more than {IMPORTS_LIMIT} imported symbols")
+            else:
+                undefined.append((index, view.c_string(names.offset + n_strx, names.end, "a symbol's name"), n_desc))
+    if names.offset + highest >= names.end:
+        raise Malformed("a symbol's name is beyond the names")
+    image.imports = tuple(name for _, name, _ in undefined)
+    image.n_desc = tuple(n_desc for _, _, n_desc in undefined)
+    if "LC_DYSYMTAB" in image.commands:
+        # dyld and the tools go by it. The count is the file's word: no list of that length is made.
+        first, count = image.undefined
+        ends = undefined and (undefined[0][0], undefined[-1][0])
+        if len(undefined) != count or (ends and ends != (first, first + count - 1)):
+            raise Malformed("LC_DYSYMTAB divides the symbols another way than they stand")

@@ -5,6 +5,8 @@ Sources: Apple's <mach-o/loader.h> and <mach/machine.h>. Nothing here reads a fi
 
 from dataclasses import dataclass, field
 
+from gobuild.binary.view import Range
+
 MAGIC = 0xFEEDFACF
 X86_64, ARM64 = 0x01000007, 0x0100000C
 EXECUTE = 2
@@ -110,20 +112,6 @@ class Segment:
     initprot: int
     flags: int
     sections: tuple[Section, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Range:
-    """A range of the file that a load command points to."""
-
-    what: str
-    offset: int
-    size: int
-
-    @property
-    def end(self) -> int:
-        """The first byte behind it."""
-        return self.offset + self.size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

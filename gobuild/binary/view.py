@@ -1,7 +1,4 @@
-"""A file's bytes, read with a bound on every step: what no file, however hostile, can turn into a crash.
-
-A path comes in, a `View` goes out; whatever lies outside the file or its part is `Malformed`. It knows no format.
-"""
+"""A file's bytes, read with a bound on every step: whatever lies outside the file or its part is `Malformed`."""
 
 import mmap
 import struct
@@ -17,7 +14,6 @@ NAME_LIMIT = 4096
 FILE_LIMIT = 1 << 29
 """Bytes a file may have; the largest in a Go toolchain has 25 MB."""
 
-
 FRAMEWORK = b".framework"
 FRAMEWORKS_LIMIT = 64
 """Different names of frameworks that are looked for; a Go toolchain's binaries have two."""
@@ -28,13 +24,22 @@ class Malformed(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
-    """A file in memory, not copied.
+class Range:
+    """A part of a file; `what` names it in messages."""
 
-    Attributes:
-        data: its bytes.
-        size: how many.
-    """
+    what: str
+    offset: int
+    size: int
+
+    @property
+    def end(self) -> int:
+        """The first byte behind it."""
+        return self.offset + self.size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A file in memory, not copied."""
 
     data: mmap.mmap | bytes
     size: int
@@ -72,6 +77,23 @@ class View:
             return self.data[offset:stop].decode()
         except UnicodeDecodeError as error:
             raise Malformed(f"{what} at {offset:#x} is no UTF-8") from error
+
+    def uleb128(self, offset: int, end: int, what: str, *, bits: int = 64) -> tuple[int, int]:
+        """An unsigned LEB128 number that ends before `end`, and the offset behind it.
+
+        Raises:
+            Malformed: it does not end there, or has more bits.
+        """
+        self.require(offset, end - offset, what)
+        value = 0
+        for at, shift in zip(range(offset, end), range(0, bits, 7), strict=False):
+            byte = self.data[at]
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80 and value < 1 << bits:
+                return value, at + 1
+            if byte < 0x80:
+                break
+        raise Malformed(f"a number in {what} at {offset:#x} has no end, or more than {bits} bits")
 
     def zero(self, offset: int, end: int) -> bool:
         """Whether a range holds nothing but zero bytes."""

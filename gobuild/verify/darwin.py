@@ -7,10 +7,10 @@ Each check is a sentence of the report: what was seen, or what is wrong. What is
 import struct
 
 from gobuild.binary import buildid, dyld_info, macho
-from gobuild.binary.macho_types import ARM64, EXECUTE, LEGACY, PLATFORM_MACOS, MachO, Range
-from gobuild.binary.view import View
+from gobuild.binary.macho_types import ARM64, EXECUTE, LEGACY, PLATFORM_MACOS, MachO
+from gobuild.binary.view import Range, View
 from gobuild.codesign import signature
-from gobuild.verify import expect, layout, shape
+from gobuild.verify import expect, imports, layout, shape
 from gobuild.verify.expect import Expectation
 from gobuild.verify.inspected import Inspected
 from gobuild.verify.parts import Parts, stripped
@@ -52,7 +52,7 @@ def judge(view: View, inspected: Inspected, program: str, expected: Expectation)
     )
     _platform(image, inspected, expected)
     _install_names(image, inspected, program, expected)
-    _imports(view, image, inspected, expected)
+    _imports(image, inspected, expected)
     sections = [each.name for part in image.segments for each in part.sections]
     stripped(
         inspected,
@@ -99,7 +99,7 @@ def _install_names(image: MachO, inspected: Inspected, program: str, expected: E
     )
 
 
-def _imports(view: View, image: MachO, inspected: Inspected, expected: Expectation) -> None:
+def _imports(image: MachO, inspected: Inspected, expected: Expectation) -> None:
     """No symbol of the deny-list; and every other one is exported by the library that is asked for it."""
     imported = sorted(image.bound.union(image.imports))
     inspected.judge(
@@ -112,7 +112,7 @@ def _imports(view: View, image: MachO, inspected: Inspected, expected: Expectati
     wrong, unknown = _claims(image, expected)
     inspected.judge(
         "imports",
-        [*dyld_info.problems(view, image), *wrong],
+        [*map(str, imports.problems(image)), *wrong],
         seen=f"{len(image.bindings) or len(imported)} resolved in {', '.join(sorted(libraries)) or 'nothing'}",
         expected="every symbol bound to the library that exports it",
         unknown=unknown,

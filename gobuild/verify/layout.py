@@ -21,11 +21,10 @@ from gobuild.binary.macho_types import (
     WEAK_DEFINED,
     WRITE,
     MachO,
-    Range,
     Section,
     Segment,
 )
-from gobuild.binary.view import View
+from gobuild.binary.view import Range, View
 
 DYLD = "/usr/lib/dyld"
 FLAGS = PIE | DYLDLINK | TWOLEVEL | STACK_EXECUTION | NO_UNDEFINED | WEAK_DEFINED | WEAK_BOUND

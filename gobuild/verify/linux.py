@@ -2,8 +2,7 @@
 
 from gobuild.binary import buildid, elf
 from gobuild.binary.elf import Elf
-from gobuild.binary.macho_types import Range
-from gobuild.binary.view import View
+from gobuild.binary.view import Range, View
 from gobuild.verify import expect
 from gobuild.verify.expect import Expectation
 from gobuild.verify.inspected import Inspected

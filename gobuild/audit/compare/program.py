@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from gobuild.binary import buildinfo, macho, rebase
+from gobuild.binary import buildinfo, dyld_info, macho
 from gobuild.binary.buildinfo import BuildInfo
 from gobuild.binary.macho_types import ARM64, MachO
 from gobuild.binary.pclntab import Function, Table
@@ -187,7 +187,7 @@ def load(path: Path) -> Program:
         parts=tuple(sorted(parts, key=lambda part: part.start)),
         table=Table(view.copy(table.offset, table.size, "the table of functions"), text=start),
         info=build,
-        pointers=rebase.pointers(view, image),
+        pointers=dyld_info.read_rebases(view, image),
         facts=facts,
     )
 
