@@ -10,9 +10,9 @@ from verify_fixtures import resigned, view
 
 from gobuild.binary import buildid, elf
 from gobuild.binary.buildid import END, PREFIX
-from gobuild.binary.code import ENTRY, PROLOGUES
 from gobuild.binary.macho import read_macho
 from gobuild.verify import darwin, linux
+from gobuild.verify.instructions import ENTRY, PROLOGUES
 
 ARM64, AMD64 = "arm64", "amd64"
 SETTINGS = "-buildmode=exe -compiler=gc -trimpath=true CGO_ENABLED=0"

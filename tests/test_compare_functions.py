@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from compare_fixtures import overlaid
-from verify_fixtures import compiled
+from verify_fixtures import compiled, view
 
 from gobuild.audit.compare.executables import Difference, Done, Touched, differences
-from gobuild.audit.compare.program import load
-from gobuild.binary.pclntab import Table
-from gobuild.binary.view import Malformed
+from gobuild.audit.compare.program import load_program
+from gobuild.binary.pclntab import read_pclntab
+from gobuild.binary.view import Malformed, Range
 
 PROGRAM = """\
 package main
@@ -92,7 +92,7 @@ def test_what_was_changed_is_named(go_wheel: Path, base: Path, tmp_path: Path, w
 def test_moved_is_not_changed(go_wheel: Path, base: Path, tmp_path: Path) -> None:
     """A function of the runtime grows, so that nearly every address of the program changes."""
     ours = built(go_wheel, tmp_path, PROGRAM.replace("n*7", "n*7+n/3+n%5"))
-    one, two = load(base), load(ours)
+    one, two = load_program(base), load_program(ours)
     moved = [key for key, function in one.named.items() if two.named[key].start != function.start]
     found = differences("hello", base, ours, done=NOTHING)
     assert len(moved) >= 3
@@ -108,8 +108,8 @@ def test_the_same_program_is_the_same_and_a_stripped_one_too(go_wheel: Path, bas
 
 def test_a_patch_explains_its_own_files_only(go_wheel: Path, base: Path, tmp_path: Path) -> None:
     ours = built(go_wheel, tmp_path, PROGRAM.replace("n*7", "n*9"))
-    one = load(base)
-    (file,) = one.table.files(one.named["main.first", 0])
+    one = load_program(base)
+    (file,) = one.table.source_files(one.named["main.first", 0])
     assert file.endswith("main.go")
 
     def by(*names: str) -> tuple[str, ...]:
@@ -137,11 +137,10 @@ def test_of_a_patch_of_the_compiler_is_said_that_nothing_is_proven(go_wheel: Pat
 
 def _put(program: Path, into: Path, at: int, content: bytes) -> Path:
     """A program with other bytes at an address."""
-    read = load(program)
-    part = read.part(at)
-    assert part
-    assert part.offset is not None
-    place = part.offset + at - part.start
+    read = load_program(program)
+    section = read.section_at(at)
+    assert section
+    place = section.offset + at - section.addr
     into.write_bytes(read.data[:place] + content + read.data[place + len(content) :])
     return into
 
@@ -149,20 +148,20 @@ def _put(program: Path, into: Path, at: int, content: bytes) -> Path:
 def test_a_redirected_pointer_is_explained_by_nobody_else(go_wheel: Path, base: Path, tmp_path: Path) -> None:
     """A patched function in the same program, a stamp and a profile are no reason for another's pointer."""
     ours = built(go_wheel, tmp_path, PROGRAM.replace("n*7", "n*9"))
-    read = load(ours)
+    read = load_program(ours)
     section = read.types
     assert section
     tables = [
         (at, read.symbol(struct.unpack("<Q", read.bytes_at(at, 8))[0]))
         for at in sorted(read.pointers)
-        if section.start <= at < section.end
+        if section.addr <= at < section.end
     ]
-    (file,) = load(base).table.files(load(base).named["main.first", 0])
+    (file,) = load_program(base).table.source_files(load_program(base).named["main.first", 0])
     done = Done(patches={"ours": (f"src/{file}",)}, cgo="0")
-    target = struct.pack("<Q", read.named["main.tell", 0].start)
+    target = struct.pack("<Q", read.address(read.named["main.tell", 0]))
     before = {each.seen for each in _all(differences("hello", base, ours, done=done)) if not each.by}
     assert before == set()
-    places = [at for at, symbol in tables if symbol and not symbol[0].startswith("main.")][::60]
+    places = [at for at, symbol in tables if symbol and not symbol[0][0].startswith("main.")][::60]
     assert len(places) >= 3
     for at in places:
         found = differences("hello", base, _put(ours, tmp_path / "redirected", at, target), done=done)
@@ -174,13 +173,14 @@ def _all(found: Touched | None) -> tuple[Difference, ...]:
     return found.differences
 
 
-@pytest.mark.parametrize("name", ["typelink", "itablink"])
+@pytest.mark.parametrize("name", ["__typelink", "__itablink"])
 def test_a_table_of_the_linker_s_is_compared(base: Path, tmp_path: Path, name: str) -> None:
     """Two entries change places, in a program that differs for a known reason as well."""
-    part = next(part for part in load(base).parts if part.name == name)
-    size = 4 if name == "typelink" else 8
-    entries = load(base).bytes_at(part.start, 2 * size)
-    ours = _put(base, tmp_path / "ours", part.start, entries[size:] + entries[:size])
+    section = load_program(base).section(name)
+    assert section
+    size = 4 if name == "__typelink" else 8
+    entries = load_program(base).bytes_at(section.addr, 2 * size)
+    ours = _put(base, tmp_path / "ours", section.addr, entries[size:] + entries[:size])
     found = differences("hello", base, ours, done=Done(patches={}, cgo="0"))
     assert {each.kind for each in _all(found) if not each.by} & {"types", "data"}
 
@@ -188,10 +188,10 @@ def test_a_table_of_the_linker_s_is_compared(base: Path, tmp_path: Path, name: s
 def test_ours_own_table_of_files_is_no_evidence(go_wheel: Path, base: Path, tmp_path: Path) -> None:
     """The name of main's file in it becomes that of a patched one, of the same length."""
     ours = built(go_wheel, tmp_path, PROGRAM.replace("n*7", "n*9"))
-    (file,) = load(base).table.files(load(base).named["main.first", 0])
+    (file,) = load_program(base).table.source_files(load_program(base).named["main.first", 0])
     other = "x" * (len(file) - 3) + ".go"
     ours.write_bytes(ours.read_bytes().replace(file.encode() + b"\0", other.encode() + b"\0"))
-    assert load(ours).table.files(load(ours).named["main.first", 0]) == (other,)
+    assert load_program(ours).table.source_files(load_program(ours).named["main.first", 0]) == (other,)
     found = differences("hello", base, ours, done=Done(patches={"ours": (f"src/{other}",)}))
     assert next(each.by for each in _all(found) if each.name == "main.first") == ()
 
@@ -201,8 +201,8 @@ def test_the_functions_are_those_that_gos_own_nm_tells(go_wheel: Path, darwin_wh
     words = [str(go_wheel / "bin/go"), "tool", "nm", str(path)]
     told = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     symbols = {(match[2], int(match[1], 16)) for match in re.finditer(r"^ *([0-9a-f]+) [Tt] (.+)$", told, re.MULTILINE)}
-    program = load(path)
-    ours = {(function.name, function.start) for function in program.table.functions}
+    program = load_program(path)
+    ours = {(function.name, program.address(function)) for function in program.functions}
     assert len(ours) > 1900
     # In the symbol table assembly has its ABI behind its name, and C's names have an underscore in front.
     plain = {(form, start) for name, start in symbols for form in (name.removesuffix(".abi0"), name.removeprefix("_"))}
@@ -210,18 +210,18 @@ def test_the_functions_are_those_that_gos_own_nm_tells(go_wheel: Path, darwin_wh
 
 
 def test_a_damaged_table_of_functions_is_told_not_believed(base: Path) -> None:
-    program = load(base)
-    part = next(part for part in program.parts if part.name == "gopclntab")
-    assert part.offset
-    whole = program.data[part.offset : part.offset + part.size]
+    program = load_program(base)
+    section = program.section("__gopclntab")
+    assert section
+    table = program.data[section.offset : section.place.end]
     outcomes = set()
-    for at in [*range(72), *range(72, len(whole), len(whole) // 90)]:
+    for at in [*range(72), *range(72, len(table), len(table) // 90)]:
         for value in (0x00, 0xFF):
-            damaged = whole[:at] + bytes([value]) + whole[at + 1 :]
+            damaged = table[:at] + bytes([value]) + table[at + 1 :]
             try:
-                table = Table(damaged, text=program.text.start)
-                for function in table.functions[::211]:
-                    table.files(function)
+                found = read_pclntab(view(damaged), Range(what="", offset=0, size=len(damaged)))
+                for function in list(found.functions())[::211]:
+                    found.source_files(function)
                 outcomes.add("read")
             except Malformed:
                 outcomes.add("refused")
@@ -232,7 +232,7 @@ def test_other_machines_and_formats_are_said(tmp_path: Path, go_wheel: Path) -> 
     path = tmp_path / "elf"
     path.write_bytes((go_wheel / "bin/gofmt").read_bytes())
     with pytest.raises(Malformed, match="ELF"):
-        load(path)
+        load_program(path)
     other = tmp_path / "other"
     other.write_bytes(path.read_bytes() + b"\0")
     found = differences("bin/gofmt", path, other, done=NOTHING)
@@ -242,12 +242,12 @@ def test_other_machines_and_formats_are_said(tmp_path: Path, go_wheel: Path) -> 
 
 
 def test_every_flipped_bit_of_code_is_found(base: Path, tmp_path: Path) -> None:
-    program, chance = load(base), random.Random(20)
-    places = [function for function in program.table.functions if function.name != "go:buildid"]
+    program, chance = load_program(base), random.Random(20)
+    places = [function for function in program.functions if function.name != "go:buildid"]
     ours = tmp_path / "ours"
     for function in chance.sample(places, 24):
         within = chance.randrange(4 * len(program.code(function)))
-        at = (program.text.offset or 0) + function.start - program.text.start + within
+        at = program.text.offset + function.start + within
         data = bytearray(program.data)
         data[at] ^= 1 << chance.randrange(8)
         ours.write_bytes(data)

@@ -30,9 +30,7 @@ def restamp(binary: Path, to: Path, stamp: str) -> Path:
     data = bytearray(binary.read_bytes())
     with opened(binary) as view:
         section = None if data.startswith(b"\x7fELF") else macho.read_macho(view).section("__go_buildinfo")
-        place = (section.offset, section.size) if section else elf.read_elf(view).buildinfo
-    assert place
-    start, size = place
+        place = section.place if section else elf.read_elf(view).places[".go.buildinfo"]
     old = build_information(binary)
     assert old
     lines = f"path\t{old.path}\n".encode()
@@ -40,9 +38,9 @@ def restamp(binary: Path, to: Path, stamp: str) -> Path:
     assert len(stamp) < 128
     assert len(module) < 128
     body = bytes([len(stamp)]) + stamp.encode() + bytes([len(module)]) + module
-    room = size - 32
+    room = place.size - 32
     assert len(body) <= room
-    data[start + 32 : start + size] = body.ljust(room, b"\0")
+    data[place.offset + 32 : place.end] = body.ljust(room, b"\0")
     to.parent.mkdir(parents=True, exist_ok=True)
     to.write_bytes(data)
     return to

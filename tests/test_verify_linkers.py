@@ -49,7 +49,7 @@ def test_what_go_s_linker_linked_is_looked_at_interpreter_or_not(
     found = report(go_wheel, tmp_path, *flags, cgo=cgo)
     assert failed(found) == {}
     assert "an interpreter" in named(found, "linking").seen
-    assert "functions; the entry point" in named(found, "code").seen
+    assert "functions, which begin as" in named(found, "code").seen
     assert named(found, "code").verdict is Verdict.OK
 
 

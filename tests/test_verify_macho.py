@@ -8,9 +8,10 @@ import pytest
 from verify_fixtures import DARWIN, HELLO, INTEL, LINUX, command, compiled, image, put, view
 
 from gobuild.binary import buildinfo, elf, macho
-from gobuild.binary.view import FILE_LIMIT, Malformed, opened
+from gobuild.binary.view import FILE_LIMIT, Malformed, Range, opened
 from gobuild.core.process import run
 from gobuild.verify import layout
+from gobuild.verify.linux import layout as elf_layout
 
 Change = Callable[[bytes], bytes]
 
@@ -162,14 +163,9 @@ def test_an_import_hidden_from_the_symbol_table_is_found(hello: bytes) -> None:
 
 def test_build_information_is_what_go_reads(hello: bytes, linux: bytes, go_wheel: Path, tmp_path: Path) -> None:
     for data in (hello, linux):
-        if data is hello:
-            section = image(data).section("__go_buildinfo")
-            assert section
-            place: tuple[int, int] | None = (section.offset, section.size)
-        else:
-            place = elf.read_elf(view(data)).buildinfo
-        assert place
-        info = buildinfo.read_buildinfo(view(data), *place)
+        section = image(data).section("__go_buildinfo") if data is hello else None
+        place = section.place if section else elf.read_elf(view(data)).places[".go.buildinfo"]
+        info = buildinfo.read_buildinfo(view(data), place)
         (tmp_path / "program").write_bytes(data)
         says = run([go_wheel / "bin/go", "version", "-m", "program"], env={"HOME": str(tmp_path)}, cwd=tmp_path)
         lines = says.output.splitlines()
@@ -196,24 +192,21 @@ def test_damaged_build_information_is_malformed(hello: bytes, change: Change, me
     assert section
     blob = change(hello[section.offset : section.offset + section.size])
     with pytest.raises(Malformed, match=message):
-        buildinfo.read_buildinfo(view(blob), 0, len(blob))
+        buildinfo.read_buildinfo(view(blob), Range(what="", offset=0, size=len(blob)))
 
 
 def test_quoted_settings_are_unquoted(go_wheel: Path, tmp_path: Path) -> None:
     data = compiled(go_wheel, tmp_path, flags=("-ldflags=-s -w -X 'main.x=a b'",)).read_bytes()
     section = image(data).section("__go_buildinfo")
     assert section
-    assert (
-        buildinfo.read_buildinfo(view(data), section.offset, section.size).settings["-ldflags"]
-        == "-s -w -X 'main.x=a b'"
-    )
+    assert buildinfo.read_buildinfo(view(data), section.place).settings["-ldflags"] == "-s -w -X 'main.x=a b'"
 
 
 def test_reads_elf(linux: bytes) -> None:
     found = elf.read_elf(view(linux))
     assert (found.machine, found.kind, found.interpreter, found.needed) == ("EM_X86_64", "ET_EXEC", False, ())
     assert ".symtab" not in found.sections
-    assert list(elf.problems(found, size=len(linux))) == []
+    assert list(elf_layout(found, size=len(linux))) == []
 
 
 def sections(data: bytes) -> int:
@@ -243,14 +236,15 @@ def test_bad_elf_layout_is_told(linux: bytes) -> None:
     load = start + 56 * kinds.index(1)
     stack = start + 56 * kinds.index(0x6474E551)
 
-    def told(data: bytes) -> str:
-        return "; ".join(elf.problems(elf.read_elf(view(data)), size=len(data)))
-
-    assert "writable and executable" in told(put(linux, load + 4, "<I", 7))
-    assert "beyond the file" in told(put(linux, load + 32, "<2Q", 1 << 40, 1 << 40))
-    assert "more bytes in the file than in memory" in told(put(linux, load + 40, "<Q", 1))
-    assert "executable stack" in told(put(linux, stack + 4, "<I", 7))
-    assert "entry point" in told(put(linux, 24, "<Q", 1))
+    for change, problem in (
+        (put(linux, load + 4, "<I", 7), "segment-writable-executable"),
+        (put(linux, load + 32, "<2Q", 1 << 40, 1 << 40), "segment-beyond-file"),
+        (put(linux, load + 40, "<Q", 1), "segment-memsz"),
+        (put(linux, load + 56 + 16, "<Q", 0), "segments-overlap"),
+        (put(linux, stack + 4, "<I", 7), "executable-stack"),
+        (put(linux, 24, "<Q", 1), "entry-outside-text"),
+    ):
+        assert problem in {each.id for each in elf_layout(elf.read_elf(view(change)), size=len(change))}
 
 
 def test_no_file_is_too_large_or_too_small_for_a_verdict(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from verify_fixtures import (
     view,
 )
 
-from gobuild.binary import code
+from gobuild.binary.pclntab import read_pclntab
 from gobuild.core.model import GoVersion
 from gobuild.verify import expect
 from gobuild.verify.expect import Expectation
@@ -208,8 +208,8 @@ def another_entry(data: bytes) -> bytes:
     """LC_MAIN moved to a function that every program has, and that none begins with."""
     table, text = image(data).section("__gopclntab"), image(data).section("__text")
     assert table and text
-    functions = code.read(view(data), table.offset, table.size)
-    place = text.offset + functions.starts[functions.spots["runtime.mallocgc"]]
+    functions = read_pclntab(view(data), table.place)
+    place = text.offset + functions.starts[functions.find(["runtime.mallocgc"])["runtime.mallocgc"]]
     return resigned(put(data, command(data, "LC_MAIN") + 8, "<Q", place))
 
 

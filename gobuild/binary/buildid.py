@@ -1,4 +1,4 @@
-"""Go's build ID: the place where the linker put it comes in, the ID and what is wrong with it go out.
+"""Go's build ID: where the linker put it, and the hash of the file that is its last part.
 
 Sources: src/cmd/internal/buildid (note.go, rewrite.go), src/cmd/go/internal/work/buildid.go. The ID of a program is
 "action/action of main/content of main/content", and its last part is a hash over the whole file, the ID itself and a
@@ -36,16 +36,16 @@ def at_text(view: View, offset: int, size: int) -> str:
     return head[len(PREFIX) : end].decode("utf-8", "replace")
 
 
-def in_note(view: View, offset: int, size: int) -> str:
+def in_note(view: View, place: Range) -> str:
     """The ID of an ELF file's note of type 4 by "Go" (.note.go.buildid).
 
     Raises:
         Malformed: the section holds another note, or a longer one.
     """
-    name, length, kind, owner = view.unpack("<III4s", offset, "the build ID's note")
-    if (name, kind, owner) != (4, 4, b"Go\0\0") or length > min(LIMIT, size - NOTE.size):
+    name, length, kind, owner = view.unpack(NOTE.format, place.offset, "the build ID's note")
+    if (name, kind, owner) != (4, 4, b"Go\0\0") or length > min(LIMIT, place.size - NOTE.size):
         raise Malformed("no note with Go's build ID where its section is")
-    return view.copy(offset + NOTE.size, length, "the build ID").decode("utf-8", "replace")
+    return view.copy(place.offset + NOTE.size, length, "the build ID").decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Go's build information, as the linker leaves it in every binary: a section comes in, a `BuildInfo` goes out.
+"""Go's build information, as the linker leaves it in every binary.
 
 Source: src/debug/buildinfo/buildinfo.go and src/cmd/link/internal/ld/data.go. Only the format with inline strings is
 read, which Go writes since 1.18.
@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gobuild.binary.view import Malformed, View
+from gobuild.binary.view import Malformed, Range, View
 
 MAGIC = b"\xff Go buildinf:"
 HEADER = 32
@@ -36,25 +36,20 @@ class BuildInfo:
     other: tuple[str, ...] = ()
 
 
-def read_buildinfo(view: View, offset: int, size: int) -> BuildInfo:
-    """Reads a section with Go's build information.
-
-    Args:
-        view: the file.
-        offset: where __go_buildinfo or .go.buildinfo begins.
-        size: its bytes.
+def read_buildinfo(view: View, place: Range) -> BuildInfo:
+    """Reads a section __go_buildinfo or .go.buildinfo.
 
     Raises:
         Malformed: there is no such information, or not in this format.
     """
-    view.require(offset, size, "the build information")
-    if size < HEADER or view.copy(offset, len(MAGIC), "the build information") != MAGIC:
+    view.require(place.offset, place.size, "the build information")
+    if place.size < HEADER or view.copy(place.offset, len(MAGIC), "the build information") != MAGIC:
         raise Malformed("no Go build information where its section is")
-    _pointer, flags = view.copy(offset + len(MAGIC), 2, "the build information")
+    _pointer, flags = view.copy(place.offset + len(MAGIC), 2, "the build information")
     if not flags & 2:
         raise Malformed("build information in the format of Go before 1.18")
-    version, at = _string(view, offset + HEADER, offset + size)
-    module, _ = _string(view, at, offset + size)
+    version, at = _string(view, place.offset + HEADER, place.end)
+    module, _ = _string(view, at, place.end)
     framed = len(module) > 2 * SENTINEL and module[-SENTINEL - 1 : -SENTINEL] == b"\n"
     lines = module[SENTINEL:-SENTINEL].decode("utf-8", "replace").splitlines() if framed else []
     fields = [line.split("\t", 1) for line in lines if "\t" in line]

@@ -1,20 +1,19 @@
-"""ELF, read with pyelftools: a `View` comes in, an `Elf` with what matters of a Go binary goes out.
+"""ELF headers and sections, read with pyelftools.
 
 Every count is bounded before pyelftools loops over it, and whatever it makes of a damaged file becomes `Malformed`.
-ELF files carry no signature: what finds a changed byte in a linux binary is the last part of Go's build ID (`buildid`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from itertools import islice, pairwise
+from itertools import islice
 from typing import Any
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
 
-from gobuild.binary.view import Malformed, View
+from gobuild.binary.view import Malformed, Range, View
 
 HEADERS_LIMIT = 256
 """Program headers, section headers and dynamic tags; Go's binaries have about ten, thirty and none."""
@@ -50,8 +49,7 @@ class Elf:
         loads: what is loaded.
         executable_stack: whether PT_GNU_STACK asks for one, or is missing.
         sections: their names.
-        places: offset and size of each section that has bytes in the file.
-        buildinfo: those of .go.buildinfo; None without one.
+        places: each section that has bytes in the file.
     """
 
     form: str
@@ -63,8 +61,7 @@ class Elf:
     loads: tuple[Load, ...]
     executable_stack: bool
     sections: frozenset[str]
-    places: Mapping[str, tuple[int, int]]
-    buildinfo: tuple[int, int] | None
+    places: Mapping[str, Range]
 
     @property
     def c_linked(self) -> bool:
@@ -96,7 +93,11 @@ def _read(elf: Any) -> Elf:
     sections = {section.name: section for section in elf.iter_sections()}
     dynamic = [segment for segment in segments if isinstance(segment, DynamicSegment)]
     tags: list[Any] = [tag for segment in dynamic for tag in islice(segment.iter_tags(), HEADERS_LIMIT)]
-    places = {name: (each["sh_offset"], each["sh_size"]) for name, each in sections.items() if _filled(each)}
+    places = {
+        name: Range(what=name, offset=each["sh_offset"], size=each["sh_size"])
+        for name, each in sections.items()
+        if each["sh_type"] != "SHT_NOBITS"
+    }
     stack = next((segment for segment in segments if segment["p_type"] == "PT_GNU_STACK"), None)
     return Elf(
         form=f"{elf.elfclass}-bit {'little' if elf.little_endian else 'big'}-endian",
@@ -109,12 +110,7 @@ def _read(elf: Any) -> Elf:
         executable_stack=stack is None or bool(stack["p_flags"] & 1),
         sections=frozenset(sections),
         places=places,
-        buildinfo=places.get(".go.buildinfo"),
     )
-
-
-def _filled(section: Any) -> bool:
-    return bool(section["sh_type"] != "SHT_NOBITS")
 
 
 def _load(segment: Any) -> Load:
@@ -126,28 +122,3 @@ def _load(segment: Any) -> Load:
         writable=bool(segment["p_flags"] & 2),
         executable=bool(segment["p_flags"] & 1),
     )
-
-
-def problems(elf: Elf, *, size: int) -> Iterator[str]:
-    """Everything that is wrong with a file's layout, one sentence each.
-
-    Args:
-        elf: what the file's headers say.
-        size: the file's bytes.
-    """
-    if elf.form != "64-bit little-endian":
-        yield elf.form
-    for load in elf.loads:
-        if load.offset + load.filesz > size:
-            yield f"the segment at {load.vaddr:#x} ends beyond the file"
-        if load.filesz > load.memsz:
-            yield f"the segment at {load.vaddr:#x} has more bytes in the file than in memory"
-        if load.writable and load.executable:
-            yield f"the segment at {load.vaddr:#x} is writable and executable"
-    for one, two in pairwise(elf.loads):
-        if two.vaddr < one.vaddr + one.memsz:
-            yield f"the segments at {one.vaddr:#x} and {two.vaddr:#x} overlap"
-    if elf.executable_stack:
-        yield "asks for an executable stack"
-    if not any(load.executable and load.vaddr <= elf.entry < load.vaddr + load.memsz for load in elf.loads):
-        yield f"the entry point {elf.entry:#x} is not in an executable segment"

@@ -89,6 +89,16 @@ class Section:
     reserved2: int
 
     @property
+    def end(self) -> int:
+        """The first address behind it."""
+        return self.addr + self.size
+
+    @property
+    def place(self) -> Range:
+        """Its bytes in the file."""
+        return Range(what=self.name, offset=self.offset, size=self.size)
+
+    @property
     def section_type(self) -> int:
         """SECTION_TYPE of the flags."""
         return self.flags & 0xFF

@@ -1,24 +1,30 @@
-"""Go's table of functions, the one symbol table that `-s` leaves: a section's bytes come in, functions go out.
+"""Go's table of functions (pclntab), the one symbol table that `-s` leaves: names, addresses and source files.
 
-Format: src/internal/abi/symtab.go and src/debug/gosym/pclntab.go, the layout of Go 1.20 and later (magic 0xfffffff1),
-little-endian with 8-byte words. Text addresses are offsets from the text section's start, which the caller knows:
-since Go 1.26 the table does not hold it.
+Format: src/internal/abi/symtab.go, src/runtime/symtab.go (pcHeader, functab) and src/debug/gosym/pclntab.go, as it is
+from Go 1.20 on: little-endian with words of 8 bytes. Addresses are offsets from the text's start (runtime.text), which
+the table does not hold since Go 1.26.
 """
 
 import struct
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from gobuild.binary.view import Malformed
+from gobuild.binary.view import NAME_LIMIT, Malformed, Range, View
 
 MAGIC = 0xFFFFFFF1
-LIMIT = 1 << 20
+"""Of the format since Go 1.20."""
+
+HEADER = struct.Struct("<IHBB8Q")
+FUNCTIONS_LIMIT = 1 << 20
 """Functions that a program may have; the largest of a Go toolchain has 24,000."""
 
-VARINT = 5
-"""Bytes of a number in a table of values: it has 32 bits (runtime.readvarint)."""
+FUNC = struct.Struct("<IiiIIIIIIiBBBB")
+"""runtime._func up to nfuncdata (src/runtime/runtime2.go): [1] is nameOff, [5] pcfile, [8] cuOffset."""
 
-_FUNC = struct.Struct("<IiiIIIIIIiBBBB")
-"""runtime._func up to nfuncdata (src/runtime/runtime2.go)."""
+NO_UNIT = 0xFFFFFFFF
+"""The cuOffset of what the linker itself makes, such as go:buildid, which is of no source file."""
+
+_WHAT = "the table of functions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +33,8 @@ class Function:
 
     Attributes:
         name: as the linker has it: "runtime.mallocgc".
-        start, end: its addresses; up to `end` there may be padding.
-        info: where its _func stands in the table, for `Table.files`.
+        start, end: from the text's start; up to `end` there may be padding.
+        info: where its _func stands in the file.
     """
 
     name: str
@@ -37,42 +43,53 @@ class Function:
     info: int
 
 
-class Table:
-    """A pclntab.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pclntab:
+    """A table of functions, in the order of their addresses.
 
-    Args:
-        data: the section's bytes.
-        text: the address of the text section's start (runtime.text).
-
-    Raises:
-        Malformed: it is no such table, or an offset leaves it.
+    Attributes:
+        view: the file, which must stay open.
+        quantum: bytes of the machine's smallest instruction.
+        starts: where each function begins, from the text's start; the last one is the end of them all.
+        infos: where the _func of each stands in the file.
+        name_offsets: where the name of each stands in `names`.
+        names, units, files, values: the tables of names, of each compilation unit's files, of the files' names, and of
+            the values for each instruction.
     """
 
-    def __init__(self, data: bytes, *, text: int) -> None:
-        self.data = data
-        try:
-            magic, zero, self.quantum, pointer = struct.unpack_from("<IHBB", data)
-            if (magic, zero, pointer) != (MAGIC, 0, 8):
-                raise Malformed(f"no table of functions of Go 1.20 or later: it begins with {data[:8].hex()}")
-            count, self.file_count, _, self.names, self.units, self.file_names, self.values, self.functab = (
-                struct.unpack_from("<8Q", data, 8)
-            )
-            if count > LIMIT:
-                raise Malformed(f"a table of {count} functions")
-            pairs = struct.unpack_from(f"<{2 * count + 1}I", data, self.functab)
-            self.functions = tuple(
-                Function(
-                    name=self._string(self.names + _FUNC.unpack_from(data, self.functab + pairs[2 * index + 1])[1]),
-                    start=text + pairs[2 * index],
-                    end=text + pairs[2 * index + 2],
-                    info=self.functab + pairs[2 * index + 1],
-                )
-                for index in range(count)
-            )
-        except (struct.error, ValueError, OverflowError) as error:
-            raise Malformed(f"a damaged table of functions: {error}") from error
+    view: View
+    quantum: int
+    starts: tuple[int, ...]
+    infos: tuple[int, ...]
+    name_offsets: tuple[int, ...]
+    names: Range
+    units: Range
+    files: Range
+    values: Range
 
-    def files(self, function: Function) -> tuple[str, ...]:
+    @property
+    def count(self) -> int:
+        """How many functions there are."""
+        return len(self.infos)
+
+    def find(self, names: Iterable[str]) -> dict[str, int]:
+        """The number of each of these functions that is there."""
+        data, start, end = self.view.data, self.names.offset, self.names.end
+        places = ((data.find(b"\0" + name.encode() + b"\0", start, end), name) for name in names)
+        wanted = {at + 1 - start: name for at, name in places if at >= 0}
+        return {wanted[name]: index for index, name in enumerate(self.name_offsets) if name in wanted}
+
+    def functions(self) -> Iterator[Function]:
+        """All of them.
+
+        Raises:
+            Malformed: a name leaves its table.
+        """
+        for index, (info, name) in enumerate(zip(self.infos, self.name_offsets, strict=True)):
+            start, end = self.starts[index : index + 2]
+            yield Function(name=self._string(self.names, name), start=start, end=end, info=info)
+
+    def source_files(self, function: Function) -> tuple[str, ...]:
         """The source files that a function's instructions come from, those of inlined functions too.
 
         With -trimpath a file of Go's own is told without "src/": "runtime/mfinal.go".
@@ -80,31 +97,71 @@ class Table:
         Raises:
             Malformed: an offset leaves the table.
         """
-        try:
-            fields = _FUNC.unpack_from(self.data, function.info)
-            at, unit, value = self.values + fields[5], fields[8], -1
-            found: list[str] = []
-            if unit == 0xFFFFFFFF:  # what the linker itself makes, such as go:buildid, is of no file
-                return ()
-            while True:
-                delta, at = self._varint(at)
-                if delta == 0 and found:
-                    return tuple(dict.fromkeys(found))
-                value += (delta >> 1) ^ -(delta & 1)
-                _, at = self._varint(at)
-                (place,) = struct.unpack_from("<I", self.data, self.units + 4 * (unit + value))
-                found.append("" if place == 0xFFFFFFFF else self._string(self.file_names + place))
-        except (struct.error, IndexError, ValueError, OverflowError) as error:
-            raise Malformed(f"a damaged table of functions: {error}") from error
+        fields = self.view.unpack(FUNC.format, function.info, _WHAT)
+        at, unit, value = self.values.offset + fields[5], fields[8], -1
+        found: list[str] = []
+        while unit != NO_UNIT:
+            delta, at = self.view.uleb128(at, self.values.end, _WHAT, bits=32)  # runtime.readvarint
+            if delta == 0 and found:
+                break
+            value += (delta >> 1) ^ -(delta & 1)
+            _, at = self.view.uleb128(at, self.values.end, _WHAT, bits=32)
+            (name,) = self.view.unpack("<I", self.units.offset + 4 * (unit + value), _WHAT)
+            found.append("" if name == NO_UNIT else self._string(self.files, name))
+        return tuple(dict.fromkeys(found))
 
-    def _string(self, at: int) -> str:
-        return self.data[at : self.data.index(b"\0", at)].decode("utf-8", "replace")
+    def absolute_files(self) -> Iterator[str]:
+        """The source files that are told by their whole paths: -trimpath leaves none."""
+        data, start, end = self.view.data, self.files.offset, self.files.end
+        at = start if data[start : min(start + 1, end)] == b"/" else data.find(b"\0/", start, end) + 1
+        while at:
+            yield self._string(self.files, at - start)
+            at = data.find(b"\0/", at, end) + 1
 
-    def _varint(self, at: int) -> tuple[int, int]:
-        value = 0
-        for index in range(VARINT):
-            byte = self.data[at + index]
-            value |= (byte & 0x7F) << 7 * index
-            if byte < 0x80:
-                return value, at + index + 1
-        raise ValueError(f"a number of more than {VARINT} bytes")
+    def _string(self, table: Range, offset: int) -> str:
+        at = table.offset + offset
+        stop = self.view.data.find(b"\0", at, min(table.end, at + NAME_LIMIT)) if 0 <= offset < table.size else -1
+        if stop < 0:
+            raise Malformed(f"a name at {at:#x} leaves the table of functions")
+        return self.view.data[at:stop].decode("utf-8", "replace")
+
+
+def read_pclntab(view: View, place: Range) -> Pclntab:
+    """Reads a section __gopclntab or .gopclntab.
+
+    Raises:
+        Malformed: it is of another format, or an offset leaves it.
+    """
+    view.require(place.offset, place.size, _WHAT)
+    if place.size < HEADER.size:
+        raise Malformed("the table of functions has no header")
+    magic, zero, quantum, pointer, count, _, _, *tables = HEADER.unpack_from(view.data, place.offset)
+    if (magic, zero, pointer) != (MAGIC, 0, 8):
+        raise Malformed(f"the table of functions begins with {magic:#x}, which no Go since 1.20 writes")
+    if not 0 < count <= FUNCTIONS_LIMIT or tables != sorted(tables) or tables[-1] > place.size:
+        raise Malformed("the table of functions is out of order")
+    names, units, files, values, functab = (
+        Range(what=_WHAT, offset=place.offset + start, size=end - start)
+        for start, end in zip(tables, [*tables[1:], place.size], strict=True)
+    )
+    if 8 * count + 4 > functab.size:
+        raise Malformed(f"the table of functions says {count} functions in {functab.size} bytes")
+    pairs = struct.unpack_from(f"<{2 * count + 1}I", view.data, functab.offset)
+    infos = tuple(functab.offset + each for each in pairs[1::2])
+    if max(infos) + 8 > functab.end:
+        raise Malformed("a function leaves the table of functions")
+    heads = [struct.unpack_from("<Ii", view.data, info) for info in infos]
+    starts = pairs[::2]
+    if any(entry != start for (entry, _), start in zip(heads, starts, strict=False)):
+        raise Malformed("a function stands elsewhere by its own word than in the table of functions")
+    return Pclntab(
+        view=view,
+        quantum=quantum,
+        starts=starts,
+        infos=infos,
+        name_offsets=tuple(name for _, name in heads),
+        names=names,
+        units=units,
+        files=files,
+        values=values,
+    )

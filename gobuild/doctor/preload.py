@@ -52,7 +52,7 @@ def _parts(view: View) -> Iterator[dict[str, Any]]:
     """Each architecture: its name, whether it is signed (None where such files never are), its constructors."""
     if view.data[:4] == b"\x7fELF":
         image = elf.read_elf(view)
-        size = sum(length for name, (_, length) in image.places.items() if name in (".init_array", ".ctors"))
+        size = sum(each.size for name, each in image.places.items() if name in (".init_array", ".ctors"))
         yield {"machine": image.machine, "signed": None, "constructors": size // 8}
         return
     form, length = _FAT.get(view.data[:4], ("", 0))

@@ -15,7 +15,7 @@ CHECKS: Mapping[str, str] = {
     "imports": "Every imported symbol comes from the library that has it",
     "symbols": "No symbol of Metal, IOKit, OpenGL, Objective-C or dlopen is imported",
     "symbol table": "Debugging information and local symbols are there, or not, as the profile says",
-    "code": "The entry and functions of the runtime decode as the target's instructions, and no other machine's",
+    "code": "The program begins at Go's entry, and its functions begin as the target's do, not as another machine's",
     "LC_UUID": "The file has a UUID where its Go version or a patch writes one",
     "signature": "The code signature holds: every hash, flag and, for an identity, its certificates",
     "linking": "An ELF file needs no interpreter and no shared library",

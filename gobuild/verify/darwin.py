@@ -175,12 +175,15 @@ def _signature(view: View, image: MachO, inspected: Inspected, expected: Expecta
 def _parts(view: View, image: MachO) -> Parts:
     info, text, table = (image.section(name) for name in ("__go_buildinfo", "__text", "__gopclntab"))
     at = view.data.find(buildid.PREFIX, text.offset, text.offset + text.size) if text else -1
-    return Parts(
-        buildinfo=(info.offset, info.size) if info else None,
+    if text:
         # The build ID is the first of Go's functions; a C linker may put others in front of it. Without one, Go's own
         # linker begins __text with them.
-        text=(max(at, text.offset), text.offset + text.size - max(at, text.offset)) if text else None,
-        table=(table.offset, table.size) if table else None,
+        start = max(at, text.offset)
+        code = Range(what="__text", offset=start, size=text.place.end - start)
+    return Parts(
+        buildinfo=info.place if info else None,
+        text=code if text else None,
+        table=table.place if table else None,
         entry=image.entry or 0,
         buildid=buildid.at_text(view, at, text.offset + text.size - at) if text and at >= 0 else "",
         first=bool(text and at == text.offset),

@@ -1,8 +1,12 @@
 """The checks of an ELF file: a `View` and an `Expectation` come in, the checks go into an `Inspected`."""
 
+from collections.abc import Iterator
+from itertools import pairwise
+
 from gobuild.binary import buildid, elf
 from gobuild.binary.elf import Elf
 from gobuild.binary.view import Range, View
+from gobuild.core.model import Problem
 from gobuild.verify import expect
 from gobuild.verify.expect import Expectation
 from gobuild.verify.inspected import Inspected
@@ -33,7 +37,7 @@ def judge(view: View, inspected: Inspected, _program: str, expected: Expectation
     )
     inspected.judge(
         "layout",
-        elf.problems(image, size=view.size),
+        map(str, layout(image, size=view.size)),
         seen=f"{len(image.loads)} segments, none writable and executable",
         expected="segments as Go's linker lays them out",
     )
@@ -50,21 +54,46 @@ def judge(view: View, inspected: Inspected, _program: str, expected: Expectation
 
 def _parts(view: View, image: Elf, *, own: bool = False) -> Parts:
     note, gnu = image.places.get(".note.go.buildid"), image.places.get(".note.gnu.build-id")
-    zero = (Range(what="GNU's build ID", offset=gnu[0] + GNU_HEADER, size=gnu[1] - GNU_HEADER),) if gnu else ()
+    zero = (Range(what="GNU's build ID", offset=gnu.offset + GNU_HEADER, size=gnu.size - GNU_HEADER),) if gnu else ()
     text = image.places.get(".text")
     entry = next(
         (load.offset + image.entry - load.vaddr for load in image.loads if 0 <= image.entry - load.vaddr < load.filesz),
         0,
     )
     return Parts(
-        buildinfo=image.buildinfo,
+        buildinfo=image.places.get(".go.buildinfo"),
         text=text,
         table=image.places.get(".gopclntab") or image.places.get(".data.rel.ro.gopclntab"),
         entry=entry,
-        buildid=buildid.in_note(view, *note) if note else "",
+        buildid=buildid.in_note(view, note) if note else "",
         first=True,
         # It counts as zero since Go 1.24, but not where a C linker made one of its own.
         written=tuple(buildid.AsLinked(head=b"", zero=each, end=view.size) for each in dict.fromkeys((zero, ()))),
         # A toolchain's own programs are looked at all the same, but for those that may have libc's code before Go's.
         foreign=FOREIGN if image.c_linked and (image.interpreter or not own) else "",
     )
+
+
+def layout(image: Elf, *, size: int) -> Iterator[Problem]:
+    """What is wrong with a file's layout.
+
+    Args:
+        image: what the file's headers say.
+        size: the file's bytes.
+    """
+    if image.form != "64-bit little-endian":
+        yield Problem("elf-form", image.form)
+    for load in image.loads:
+        if load.offset + load.filesz > size:
+            yield Problem("segment-beyond-file", f"the segment at {load.vaddr:#x} ends beyond the file")
+        if load.filesz > load.memsz:
+            yield Problem("segment-memsz", f"the segment at {load.vaddr:#x} has more bytes in the file than in memory")
+        if load.writable and load.executable:
+            yield Problem("segment-writable-executable", f"the segment at {load.vaddr:#x} is writable and executable")
+    for one, two in pairwise(image.loads):
+        if two.vaddr < one.vaddr + one.memsz:
+            yield Problem("segments-overlap", f"the segments at {one.vaddr:#x} and {two.vaddr:#x} overlap")
+    if image.executable_stack:
+        yield Problem("executable-stack", "asks for an executable stack")
+    if not any(load.executable and load.vaddr <= image.entry < load.vaddr + load.memsz for load in image.loads):
+        yield Problem("entry-outside-text", f"the entry point {image.entry:#x} is not in an executable segment")

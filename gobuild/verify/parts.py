@@ -5,16 +5,18 @@ The build information, the build ID, the functions and their instructions, and w
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 
-from gobuild.binary import buildid, buildinfo, code
+from gobuild.binary import buildid, buildinfo
 from gobuild.binary.buildid import AsLinked
-from gobuild.binary.view import Malformed, View
-from gobuild.verify import expect
+from gobuild.binary.pclntab import read_pclntab
+from gobuild.binary.view import Malformed, Range, View
+from gobuild.verify import expect, instructions
 from gobuild.verify.expect import Expectation
 from gobuild.verify.inspected import Inspected
 
-Place = tuple[int, int]
-"""Offset and size in the file."""
+ABSOLUTE = 3
+"""Source files with whole paths that are named."""
 
 TRIMMED = b"/src/runtime/proc.go"
 """Behind a folder's path, this is in every Go binary built without -trimpath; with it, the name is runtime/proc.go."""
@@ -35,9 +37,9 @@ class Parts:
         foreign: why the code is not looked at; empty where it is.
     """
 
-    buildinfo: Place | None
-    text: Place | None
-    table: Place | None
+    buildinfo: Range | None
+    text: Range | None
+    table: Range | None
     entry: int
     buildid: str
     first: bool
@@ -69,7 +71,7 @@ def stripped(inspected: Inspected, expected: Expectation, *, symbols: str, debug
 
 
 def _code(view: View, inspected: Inspected, parts: Parts, expected: Expectation) -> tuple[str, ...]:
-    """The instructions are the machine's; returns the names of source files that are whole paths."""
+    """The functions are the machine's; returns the names of source files that are whole paths."""
     goarch = expected.target.goarch
     wanted = f"functions of a Go program for {goarch}"
     if parts.foreign:
@@ -78,27 +80,26 @@ def _code(view: View, inspected: Inspected, parts: Parts, expected: Expectation)
     try:
         if not parts.table or not parts.text:
             raise Malformed("no table of functions" if parts.text else "no code of Go's")
-        functions = code.read(view, *parts.table)
-        count = len(functions.starts) - 1
-        begins = code.ENTRY[expected.target.goos, goarch] if expected.own else ""
+        table = read_pclntab(view, parts.table)
+        absolute = tuple(islice(table.absolute_files(), ABSOLUTE))
+        begins = instructions.ENTRY[expected.target.goos, goarch] if expected.own else ""
         inspected.judge(
             "code",
-            code.problems(view, functions, parts.text, parts.entry, goarch, begins),
-            seen=f"{count} functions; the entry point, {len(functions.spots)} by name and a sample of "
-            f"{len(code.sampled(count))} decode as {goarch}",
+            map(str, instructions.problems(view, table, parts.text, parts.entry, goarch, begins)),
+            seen=f"{table.count} functions, which begin as {goarch}'s do",
             expected=wanted,
         )
     except Malformed as error:
         inspected.judge("code", [str(error)], seen="", expected=wanted)
         return ()
-    return functions.absolute
+    return absolute
 
 
-def _information(view: View, inspected: Inspected, place: Place | None, program: str, expected: Expectation) -> None:
+def _information(view: View, inspected: Inspected, place: Range | None, program: str, expected: Expectation) -> None:
     try:
         if not place:
             raise Malformed("no section with Go's build information")
-        info = buildinfo.read_buildinfo(view, *place)
+        info = buildinfo.read_buildinfo(view, place)
     except Malformed as error:
         inspected.judge("version", [str(error)], seen="", expected=expected.stamp or "Go's build information")
         return

@@ -217,10 +217,10 @@ def build_information(path: Path, target: Target | None = None) -> BuildInfo | N
         with opened(path) as view:
             if seems.goos == "darwin":
                 section = macho.read_macho(view).section("__go_buildinfo")
-                place = (section.offset, section.size) if section else None
+                place = section.place if section else None
             else:
-                place = elf.read_elf(view).buildinfo
-            return buildinfo.read_buildinfo(view, *place) if place else None
+                place = elf.read_elf(view).places.get(".go.buildinfo")
+            return buildinfo.read_buildinfo(view, place) if place else None
     except Malformed:
         return None
 

@@ -1,11 +1,11 @@
 """arm64 code of two functions, compared by what it does, not by where things stand.
 
-Two programs come in, and for a pair of functions: whether the instruction streams are the same once the targets of
-branches are named, and which data each refers to at the same instruction. Encodings: Arm Architecture Reference
-Manual for A-profile, C4.1. Go's linker writes an address as ADRP and, right behind it, ADD or a load or store
-(cmd/link/internal/arm64/asm.go, R_ADDRARM64 and R_ARM64_PCREL_LDST*).
+The streams of instructions are the same if they are so once the targets of branches are named. Encodings: Arm
+Architecture Reference Manual for A-profile, C4.1. Go's linker writes an address as ADRP and, right behind it, ADD or a
+load or store (cmd/link/internal/arm64/asm.go, R_ADDRARM64 and R_ARM64_PCREL_LDST*).
 """
 
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -26,7 +26,7 @@ IMMEDIATE = 0xFFF << 10
 
 
 @dataclass(slots=True)
-class Compared:
+class CodeComparison:
     """A pair of functions.
 
     Attributes:
@@ -45,13 +45,14 @@ class Compared:
             self.same, self.where = False, 4 * index
 
 
-def compare(base: Program, one: Function, ours: Program, two: Function) -> Compared:
+def compare_code(base: Program, one: Function, ours: Program, two: Function) -> CodeComparison:
     """Compares two functions of the same name."""
-    found = Compared()
+    found = CodeComparison()
     a, b = base.code(one), ours.code(two)
     if len(a) != len(b):
         found.differs(next((i for i, (w, v) in enumerate(zip(a, b, strict=False)) if w != v), min(len(a), len(b))))
         return found
+    starts = base.address(one), ours.address(two)
     consumed = -1
     for index in [
         i
@@ -62,10 +63,10 @@ def compare(base: Program, one: Function, ours: Program, two: Function) -> Compa
         if index == consumed:
             continue
         if w & BRANCH_MASK == v & BRANCH_MASK == BRANCH and (w ^ v) >> 31 == 0:
-            targets = _branch(w, one.start + 4 * index), _branch(v, two.start + 4 * index)
+            targets = _branch(w, starts[0] + 4 * index), _branch(v, starts[1] + 4 * index)
             _target(found, index, base, ours, *targets)
         elif w & ADR_MASK == v & ADR_MASK == ADR and (w ^ v) & 0x9000001F == 0:
-            pair = _address(a, index, one.start), _address(b, index, two.start)
+            pair = _address(a, index, starts[0]), _address(b, index, starts[1])
             if pair[0][1] != pair[1][1]:
                 found.differs(index)
             consumed = index + 1 if pair[0][1] is not None else consumed
@@ -75,7 +76,7 @@ def compare(base: Program, one: Function, ours: Program, two: Function) -> Compa
     return found
 
 
-def _target(found: Compared, index: int, base: Program, ours: Program, one: int, two: int) -> None:
+def _target(found: CodeComparison, index: int, base: Program, ours: Program, one: int, two: int) -> None:
     """Two addresses at the same instruction: the same place of the same function, or data to be compared."""
     left, right = base.symbol(one), ours.symbol(two)
     if left != right:
@@ -89,16 +90,16 @@ def _branch(word: int, at: int) -> int:
     return at + 4 * (offset - ((offset & 0x2000000) << 1))
 
 
-def _address(words: "memoryview | object", index: int, start: int) -> tuple[int, int | None]:
+def _address(words: "array[int]", index: int, start: int) -> tuple[int, int | None]:
     """The address of ADR, or of ADRP and what follows; and what follows without its immediate, if it belongs."""
-    word = words[index]  # type: ignore[index]
+    word = words[index]
     high = (word >> 5) & 0x7FFFF
     value = (high - ((high & 0x40000) << 1)) << 2 | (word >> 29) & 3
     at = start + 4 * index
     if not word >> 31:
         return at + value, None
     page = (at & ~0xFFF) + (value << 12)
-    following = words[index + 1] if index + 1 < len(words) else 0  # type: ignore[index, arg-type]
+    following = words[index + 1] if index + 1 < len(words) else 0
     if (following >> 5) & 31 != word & 31:
         return page, None
     immediate = (following >> 10) & 0xFFF
@@ -115,6 +116,6 @@ def references(program: Program, function: Function) -> Iterator[int]:
     words = program.code(function)
     for index, word in enumerate(words):
         if word & ADR_MASK == ADR:
-            address, _ = _address(words, index, function.start)
+            address, _ = _address(words, index, program.address(function))
             if program.symbol(address) is None:
                 yield address

@@ -1,4 +1,4 @@
-"""The data that two programs' code refers to, compared: pairs of addresses come in, differences go out.
+"""The data that two programs' code refers to, compared.
 
 Neither program needs a symbol table. Where the same instruction of the same function refers to address A in one and
 to B in the other, A corresponds to B; what stands there is compared up to the next address that anything refers to,
@@ -12,7 +12,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from gobuild.audit.compare.program import MODULE, UNTOLD, Part, Program
+from gobuild.audit.compare.program import MODULE, Program
+from gobuild.binary.macho_types import Section
+
+UNCOMPARED = frozenset(
+    {
+        *("__gopclntab", "__go_buildinfo", "__go_fipsinfo"),
+        *("__symbol_stub1", "__nl_symbol_ptr", "__got", "__go_module"),
+    }
+)
+"""Sections that are not compared as data: what they say is compared otherwise (functions, the build information, the
+imports), or is a digest or a record of where all else stands."""
 
 Pair = tuple[int, int]
 Token = tuple[str, bytes, bytes]
@@ -28,7 +38,7 @@ _HALF = struct.Struct("<I")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class DataDifference:
     """Data that differs.
 
     Attributes:
@@ -61,7 +71,7 @@ class Data:
     tokens: tuple[Token, ...] = ()
     marks: tuple[frozenset[int], frozenset[int]] = (frozenset(), frozenset())
     known: dict[int, str] = field(default_factory=dict)
-    differences: list[Difference] = field(default_factory=list)
+    differences: list[DataDifference] = field(default_factory=list)
     _map: dict[int, int] = field(default_factory=dict)
     _back: dict[int, int] = field(default_factory=dict)
     _spans: list[tuple[int, int]] = field(default_factory=list)
@@ -73,20 +83,20 @@ class Data:
         # The correspondence that most instructions agree on comes first; who says otherwise is the one that differs.
         ordered = [pair for pair, _ in votes.most_common()]
         self._ends = (
-            sorted({one for one, _ in ordered} | self.marks[0] | set(_pointers(self.base))),
-            sorted({two for _, two in ordered} | self.marks[1] | set(_pointers(self.ours))),
+            sorted({one for one, _ in ordered} | self.marks[0] | set(self.base.targets())),
+            sorted({two for _, two in ordered} | self.marks[1] | set(self.ours.targets())),
         )
         waiting = [(one, two, one) for one, two in reversed(ordered)]
         while waiting:
             one, two, origin = waiting.pop()
             if self._known(one, two, origin):
                 continue
-            left, right = self.base.part(one), self.ours.part(two)
+            left, right = self.base.section_at(one), self.ours.section_at(two)
             if left is None or right is None or left.name != right.name:
                 if (left is None) != (right is None) or (left and right and one != left.end and two != right.end):
                     self._differs(one, two, origin, "another place")
                 continue
-            if left.name in UNTOLD or left.offset is None or self._of_module(one):
+            if left.name in UNCOMPARED or left.zerofill or self._of_module(one):
                 continue
             waiting += [(a, b, origin) for a, b in self._content(one, two, origin, left, right)]
 
@@ -109,7 +119,7 @@ class Data:
         self._map[one], self._back[two] = two, one
         return False
 
-    def _content(self, one: int, two: int, origin: int, left: Part, right: Part) -> Iterator[Pair]:
+    def _content(self, one: int, two: int, origin: int, left: Section, right: Section) -> Iterator[Pair]:
         """Compares what stands at a pair; yields the pairs of pointers in it."""
         size = min(self._extent(0, one, left), self._extent(1, two, right))
         a, b = self.base.bytes_at(one, size), self.ours.bytes_at(two, size)
@@ -154,7 +164,7 @@ class Data:
     def _leads_to_code(self, x: bytes, y: bytes) -> bool:
         return bool(self.base.symbol(_WORD.unpack(x)[0]) or self.ours.symbol(_WORD.unpack(y)[0]))
 
-    def _offsets(self, x: bytes, y: bytes, left: Part, right: Part) -> list[Pair] | None:
+    def _offsets(self, x: bytes, y: bytes, left: Section, right: Section) -> list[Pair] | None:
         """Two halves of a word, each as `_offset` takes it."""
         found: list[Pair] = []
         for half in (slice(0, 4), slice(4, 8)):
@@ -165,7 +175,7 @@ class Data:
                 found += pairs
         return found
 
-    def _offset(self, x: bytes, y: bytes, left: Part, right: Part) -> list[Pair] | None:
+    def _offset(self, x: bytes, y: bytes, left: Section, right: Section) -> list[Pair] | None:
         """Two 32-bit offsets as types hold them: from the section's start (nameOff, typeOff), or the text's (textOff).
 
         Source: src/internal/abi/type.go. None where they are no such thing.
@@ -173,13 +183,13 @@ class Data:
         if len(x) != 4:
             return None
         one, two = _HALF.unpack(x)[0], _HALF.unpack(y)[0]
-        if "type" not in left.name and left.name != "rodata":
+        if "type" not in left.name and left.name != "__rodata":
             return None
-        text = self.base.symbol(self.base.text.start + one), self.ours.symbol(self.ours.text.start + two)
-        if text[0] and text[0] == text[1] and text[0][2] == 0:
+        text = self.base.symbol(self.base.text.addr + one), self.ours.symbol(self.ours.text.addr + two)
+        if text[0] and text[0] == text[1] and text[0][1] == 0:
             return []
         if 0 < one < left.size and 0 < two < right.size:
-            return [(left.start + one, right.start + two)]
+            return [(left.addr + one, right.addr + two)]
         return None
 
     def _token(self, one: int, two: int) -> Token | None:
@@ -201,7 +211,7 @@ class Data:
         lengths = _WORD.unpack(x)[0], _WORD.unpack(y)[0]
         return token if token and lengths == (len(token[1]), len(token[2])) else None
 
-    def _extent(self, side: int, at: int, part: Part) -> int:
+    def _extent(self, side: int, at: int, part: Section) -> int:
         marks = self._ends[side]
         index = bisect_right(marks, at)
         end = min(part.end, marks[index] if index < len(marks) else part.end, at + SPAN)
@@ -211,15 +221,7 @@ class Data:
         return self.base.module <= at < self.base.module + MODULE
 
     def _differs(self, one: int, two: int, origin: int, what: str) -> None:
-        self.differences.append(Difference(base=one, ours=two, origin=origin, what=what))
-
-
-def _pointers(program: Program) -> Iterator[int]:
-    """Where the pointers in data point to."""
-    for at in program.pointers:
-        word = program.bytes_at(at, 8)
-        if len(word) == 8:
-            yield _WORD.unpack(word)[0]
+        self.differences.append(DataDifference(base=one, ours=two, origin=origin, what=what))
 
 
 def linked(base: Program, ours: Program) -> tuple[list[Pair], dict[str, tuple[int, int]]]:
@@ -232,19 +234,19 @@ def linked(base: Program, ours: Program) -> tuple[list[Pair], dict[str, tuple[in
     """
     pairs: list[Pair] = []
     lengths: dict[str, tuple[int, int]] = {}
-    for name, entry in (("typelink", _HALF), ("itablink", _WORD)):
+    for name, entry in (("__typelink", _HALF), ("__itablink", _WORD)):
         tables = [_addresses(program, name, entry) for program in (base, ours)]
         if len(tables[0]) == len(tables[1]):
             pairs += zip(*tables, strict=True)
         else:
-            lengths[name] = len(tables[0]), len(tables[1])
+            lengths[name.removeprefix("__")] = len(tables[0]), len(tables[1])
     return pairs, lengths
 
 
 def _addresses(program: Program, name: str, entry: struct.Struct) -> list[int]:
-    part = next((part for part in program.parts if part.name == name and part.offset is not None), None)
-    if part is None:
+    section = program.section(name)
+    if section is None:
         return []
-    start = program.types.start if entry is _HALF and program.types else 0
-    words = program.bytes_at(part.start, part.size // entry.size * entry.size)
+    start = program.types.addr if entry is _HALF and program.types else 0
+    words = program.bytes_at(section.addr, section.size // entry.size * entry.size)
     return [start + word for (word,) in entry.iter_unpack(words)]

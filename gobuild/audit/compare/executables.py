@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from gobuild.audit.compare import code
 from gobuild.audit.compare.data import CODE, Data, Pair, Token, linked
-from gobuild.audit.compare.program import Program, load
+from gobuild.audit.compare.program import FunctionKey, Program, load_program
 from gobuild.binary.pclntab import Function
 from gobuild.binary.unsigned import unsigned
 from gobuild.binary.view import Malformed
@@ -99,7 +99,7 @@ def differences(name: str, base: Path, ours: Path, *, done: Done) -> Touched | N
         plain = [unsigned(path.read_bytes(), uuid=False) for path in (base, ours)]
         if plain[0] == plain[1]:
             return None
-        one, two = load(base), load(ours)
+        one, two = load_program(base), load_program(ours)
         return _Work(one, two, done).touched(name)
     except Malformed as error:
         return Touched(name=name, differences=(Difference(kind="unreadable", name=name, seen=str(error)),))
@@ -114,7 +114,7 @@ class _Work:
         self.stamped = versions[0] != versions[1]
         self.tokens = tuple(_tokens(base, ours, versions))
         self.pairs: list[Pair] = []
-        self.referrers: dict[int, set[tuple[str, int]]] = {}
+        self.referrers: dict[int, set[FunctionKey]] = {}
         self.files: dict[str, set[str]] = {}
 
     def touched(self, name: str) -> Touched:
@@ -127,11 +127,9 @@ class _Work:
             differences.append(
                 Difference(kind="file", name=name, seen="the bytes differ, but neither code nor data that was compared")
             )
-        whole = sum(part.size for part in self.base.parts if part.offset is not None and part.name not in _CODE)
+        whole = sum(part.size for part in self.base.sections if not part.zerofill and part.name not in _CODE)
         compared = (self.data.compared, whole)
-        return Touched(
-            name=name, functions=len(self.base.table.functions), data=compared, differences=tuple(differences)
-        )
+        return Touched(name=name, functions=len(self.base.functions), data=compared, differences=tuple(differences))
 
     def _functions(self) -> Iterator[Difference]:
         base, ours = self.base, self.ours
@@ -144,7 +142,7 @@ class _Work:
                 marks[0].update(code.references(base, function))
                 yield self._explained("removed", "only in base", key[0], function, None)
                 continue
-            found = code.compare(base, function, ours, other)
+            found = code.compare_code(base, function, ours, other)
             if found.same:
                 self.pairs += found.references
                 for one, _ in found.references:
@@ -164,7 +162,7 @@ class _Work:
 
     def _explained(self, kind: str, seen: str, name: str, one: Function | None, two: Function | None) -> Difference:
         # Ours' own table is believed only of what base does not have: it could name any file.
-        files = self.base.table.files(one) if one else self.ours.table.files(two) if two else ()
+        files = self.base.table.source_files(one) if one else self.ours.table.source_files(two) if two else ()
         by = list(self._patches(name, files))
         if name in CGO and self.done.cgo is not None:
             by.append(PROFILE)
@@ -201,11 +199,11 @@ class _Work:
                 yield Difference(kind="data", name="strings", seen="the toolchain's version", by=(what,))
         types, section = 0, self.base.types
         for each in self.data.differences:
-            part = self.base.part(each.base)
+            part = self.base.section_at(each.base)
             if part and part is section and each.what != CODE:
                 types += 1
                 continue
-            where = f"{part.name}+{each.base - part.start:#x}" if part else hex(each.base)
+            where = f"{part.name.removeprefix('__')}+{each.base - part.addr:#x}" if part else hex(each.base)
             keys = self.referrers.get(each.origin, set())
             names = sorted({name for name, _ in keys})
             who = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
@@ -220,15 +218,15 @@ class _Work:
         if section and types:
             yield Difference(
                 kind="types",
-                name="descriptors of types" + ("" if section.name == "go_type" else ", and tables with pointers"),
+                name="descriptors of types" + ("" if section.name == "__go_type" else ", and tables with pointers"),
                 seen=f"{types} places differ, or were not told apart from their neighbours",
                 by=causes,
             )
 
-    def _owners(self, keys: Iterable[tuple[str, int]]) -> Iterator[str]:
+    def _owners(self, keys: Iterable[FunctionKey]) -> Iterator[str]:
         """The patches of a file that one of these functions is in: what they refer to may be the patch's."""
         functions = [self.base.named[key] for key in keys]
-        files = {file for function in functions for file in self.base.table.files(function)}
+        files = {file for function in functions for file in self.base.table.source_files(function)}
         for patch, changed in self.done.patches.items():
             if files & {each.removeprefix("src/") for each in changed if _compiled(each)}:
                 yield patch
@@ -239,8 +237,8 @@ class _Work:
             for patch, names in self.done.patches.items()
             if any(name.startswith(LINKER) and _compiled(name) for name in names)
         )
-        for what, one in self.base.facts.items():
-            two = self.ours.facts.get(what, ())
+        for what, one in self.base.headers.items():
+            two = self.ours.headers.get(what, ())
             if one != two:
                 less, more = sorted(set(one) - set(two)), sorted(set(two) - set(one))
                 seen = "; ".join(
@@ -265,7 +263,7 @@ class _Work:
                 yield Difference(kind="build information", name=key, seen=f"{values[0]} became {values[1]}")
 
 
-_CODE = ("text", "gopclntab")
+_CODE = ("__text", "__gopclntab")
 
 
 _GENERATED = re.compile(r"type:\.(?:eq|hash)\.(?:\[\d+\])*")
