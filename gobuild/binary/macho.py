@@ -159,6 +159,7 @@ def _segment(view: View, offset: int, length: int) -> Segment:
             )
         )
     return Segment(
+        command=offset,
         name=name,
         vmaddr=vmaddr,
         vmsize=vmsize,

@@ -111,8 +111,9 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A segment (LC_SEGMENT_64)."""
+    """A segment; `command` is where its LC_SEGMENT_64 stands."""
 
+    command: int
     name: str
     vmaddr: int
     vmsize: int

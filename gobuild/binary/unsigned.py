@@ -1,57 +1,60 @@
-"""A Mach-O file without its code signature: bytes in, bytes out, as golang.org's gorebuild compares them.
+"""A Mach-O file without its code signature, as golang.org's gorebuild compares them.
 
-The last load command, LC_CODE_SIGNATURE, goes; __LINKEDIT ends where the signature began, and its vmsize is made its
-filesize, because Apple's signer rounds it (golang.org/x/build/cmd/gorebuild; <mach-o/loader.h>). Any other file, and
-a Mach-O file that has no signature, comes back as it was.
+A signer adds LC_CODE_SIGNATURE, the last load command, and makes __LINKEDIT end where the signature does; nothing else
+in front of the signature changes (golang.org/x/build/cmd/gorebuild; <mach-o/loader.h>).
 """
 
 import struct
 
-from gobuild.binary.macho_types import MAGIC
-from gobuild.binary.view import Malformed
-
-LC_SEGMENT_64, LC_UUID, LC_CODE_SIGNATURE = 0x19, 0x1B, 0x1D
+from gobuild.binary.macho import read_macho
+from gobuild.binary.macho_types import MAGIC, MachO
+from gobuild.binary.view import Malformed, View
 
 
 def unsigned(data: bytes, *, uuid: bool = True) -> bytes:
-    """Takes the signature off.
+    """A file without its signature; what is no thin 64-bit Mach-O file as it is.
 
     Args:
-        data: the whole file.
+        data: the file.
         uuid: whether LC_UUID's sixteen bytes stay; else they are zeroed.
 
     Raises:
-        Malformed: the load commands leave their bounds, or the signature is not the last of them.
+        Malformed: it cannot be read, or the signature is not the last of it.
     """
-    if len(data) < 32 or struct.unpack_from("<I", data)[0] != MAGIC:
+    if not data.startswith(struct.pack("<I", MAGIC)):
         return data
-    out = bytearray(data)
-    count, size = struct.unpack_from("<2I", out, 16)
-    at, linkedit, end = 32, 0, 32 + size
-    for index in range(count):
-        command, length = struct.unpack_from("<2I", out, at) if at + 8 <= min(end, len(out)) else (0, 0)
-        if length < 8 or at + length > min(end, len(out)):
-            raise Malformed(f"load command {index} ends beyond the load commands")
-        if command == LC_SEGMENT_64 and length >= 72 and out[at + 8 : at + 24].rstrip(b"\0") == b"__LINKEDIT":
-            linkedit = at
-        if command == LC_UUID and not uuid:
-            out[at + 8 : at + 24] = bytes(16)
-        if command == LC_CODE_SIGNATURE:
-            return _without(out, index, at, length, linkedit)
-        at += length
-    return bytes(out)
+    view = View(data=data, size=len(data))
+    image = read_macho(view)
+    end = image.signature.offset if image.signature else len(data)
+    last = image.segment("__LINKEDIT")
+    if image.signature and (image.commands[-1] != "LC_CODE_SIGNATURE" or not last or end < last.fileoff):
+        raise Malformed("the signature's load command is not the last one, or the signature is not in __LINKEDIT")
+    head = commands_as_signed(view, image, end=end, uuid=uuid)
+    return head + data[len(head) : end]
 
 
-def _without(out: bytearray, index: int, at: int, length: int, linkedit: int) -> bytes:
-    count, size = struct.unpack_from("<2I", out, 16)
-    if index != count - 1 or not linkedit or length != 16:
-        raise Malformed("the signature's load command is not the last one, or there is no __LINKEDIT before it")
-    begin, _ = struct.unpack_from("<2I", out, at + 8)
-    (start,) = struct.unpack_from("<Q", out, linkedit + 40)
-    if not start <= begin <= len(out):
-        raise Malformed("the signature begins outside __LINKEDIT")
-    out[at : at + length] = bytes(length)
-    struct.pack_into("<2I", out, 16, count - 1, size - length)
-    struct.pack_into("<Q", out, linkedit + 32, begin - start)
-    struct.pack_into("<Q", out, linkedit + 48, begin - start)
-    return bytes(out[:begin])
+def commands_as_signed(view: View, image: MachO, *, end: int, signature: int = 0, uuid: bool = True) -> bytes:
+    """The header and load commands that a signed file has with another signature, or with none.
+
+    Args:
+        view: the file.
+        image: its headers; without a signature they stay as they are.
+        end: where the file then ends.
+        signature: bytes of the signature; 0 takes its load command out.
+        uuid: whether LC_UUID's sixteen bytes stay.
+    """
+    head = bytearray(view.copy(0, image.commands_end, "the load commands"))
+    command, last = image.place("LC_CODE_SIGNATURE"), image.segment("__LINKEDIT")
+    if image.signature and command and last:
+        if signature:
+            struct.pack_into("<I", head, command + 12, signature)
+        else:
+            struct.pack_into("<2I", head, 16, len(image.commands) - 1, image.commands_end - 32 - 16)
+            head[command : command + 16] = bytes(16)
+        size = max(end - last.fileoff, 0)
+        struct.pack_into("<Q", head, last.command + 32, size)  # vmsize, which Apple's signer rounds
+        struct.pack_into("<Q", head, last.command + 48, size)  # filesize
+    place = image.place("LC_UUID")
+    if place and not uuid:
+        head[place + 8 : place + 24] = bytes(16)
+    return bytes(head)

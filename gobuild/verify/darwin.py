@@ -4,10 +4,9 @@ Each check is a sentence of the report: what was seen, or what is wrong. What is
 `layout`, `imports`, `code` and `signature` to say; what it must be is `expect`'s.
 """
 
-import struct
-
 from gobuild.binary import buildid, dyld_info, macho
 from gobuild.binary.macho_types import ARM64, EXECUTE, LEGACY, PLATFORM_MACOS, MachO
+from gobuild.binary.unsigned import commands_as_signed
 from gobuild.binary.view import Range, View
 from gobuild.codesign import signature
 from gobuild.verify import expect, imports, layout, shape
@@ -194,31 +193,16 @@ def _parts(view: View, image: MachO) -> Parts:
 def _as_linked(view: View, image: MachO) -> tuple[buildid.AsLinked, ...]:
     """The file as it was when cmd/go wrote the build ID: with the linker's own signature, or with none.
 
-    Whoever signs a file anew changes LC_CODE_SIGNATURE and __LINKEDIT's size, or adds the command; no more. The UUID
-    counts as zero since Go 1.24; before, the linker's option -B could write one, which counted.
+    The UUID counts as zero since Go 1.24; before, the linker's option -B could write one, which counted.
     """
-    head = bytearray(view.copy(0, image.commands_end, "the load commands"))
-    zero: list[Range] = []
-    end = view.size
-    place, last = image.place("LC_CODE_SIGNATURE"), image.segment("__LINKEDIT")
-    segments = [at for name, at in zip(image.commands, image.offsets, strict=True) if name == "LC_SEGMENT_64"]
-    if place and last and image.signature and segments:
+    zero: tuple[Range, ...] = ()
+    end, size = view.size, 0
+    if image.signature and image.cputype == ARM64:
         start = image.signature.offset
-        if image.cputype == ARM64:
-            size = LINKER_SIGNATURE + 32 * -(-start // 4096)
-            struct.pack_into("<I", head, place + 12, size)
-            zero.append(Range(what="the signature", offset=start, size=size))
-            end = start + size
-        else:
-            end = max((each.end for each in image.linkedit if each.offset < start), default=start)
-            struct.pack_into("<2I", head, 16, len(image.commands) - 1, image.commands_end - 32 - 16)
-            head[place : place + 16] = bytes(16)
-        length = max(end - last.fileoff, 0)
-        struct.pack_into("<Q", head, segments[-1] + 32, length)
-        struct.pack_into("<Q", head, segments[-1] + 48, length)
-    heads = [bytes(head)]
-    uuid = image.place("LC_UUID")
-    if uuid:
-        head[uuid + 8 : uuid + 24] = bytes(16)
-        heads.insert(0, bytes(head))
-    return tuple(buildid.AsLinked(head=each, zero=tuple(zero), end=end) for each in heads)
+        size = LINKER_SIGNATURE + 32 * -(-start // 4096)
+        zero, end = (Range(what="the signature", offset=start, size=size),), start + size
+    elif image.signature:
+        start = image.signature.offset
+        end = max((each.end for each in image.linkedit if each.offset < start), default=start)
+    heads = [commands_as_signed(view, image, end=end, signature=size, uuid=uuid) for uuid in (False, True)]
+    return tuple(buildid.AsLinked(head=head, zero=zero, end=end) for head in dict.fromkeys(heads))
