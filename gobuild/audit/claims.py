@@ -1,4 +1,4 @@
-"""What a toolchain's own gobuild.json claims was done to it, and what of that is proven: two sides in, a `Done` out.
+"""What a toolchain's own gobuild.json claims was done to it, and what of that is proven: two sides in, a `Applied` out.
 
 A claim explains nothing. What explains is a patch at hand, of the digest that the manifest names, if base's files with
 the patch in them are ours', byte for byte. What it does not do: it compares no executable, and changes neither side.
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gobuild.audit.compare import Done, Side
+from gobuild.audit.compare import Applied, Side
 from gobuild.audit.compare.blast import with_cgo
 from gobuild.core.errors import PatchError, VerifyError
 from gobuild.core.manifest import InnerManifest, structure
@@ -69,7 +69,7 @@ def read_claims(side: Side) -> Claims:
     return Claims(patches=patches, cgo=manifest.profile.cgo, wheel=manifest.source.kind == "wheel")
 
 
-def prove_claims(claims: Claims, *, ours: Side, base: Side, sources: Path, series: Series) -> Done:
+def prove_claims(claims: Claims, *, ours: Side, base: Side, sources: Path, series: Series) -> Applied:
     """Applies the claimed patches to base's files, and says which of them made ours'.
 
     Args:
@@ -100,7 +100,7 @@ def prove_claims(claims: Claims, *, ours: Side, base: Side, sources: Path, serie
         if others:
             unproven[name] = f"it makes another {', '.join(others)} of {base.called}'s"
     cgo = claims.cgo if claims.cgo is not None and with_cgo(base, claims.cgo, ours) else None
-    return Done(patches=patches, cgo=cgo, unproven=unproven)
+    return Applied(patches=patches, cgo=cgo, unproven=unproven)
 
 
 def _made_by_patches(file: str, content: bytes | None, ours: Side, base: Side) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 from gobuild import fetch, patch, pipeline
 from gobuild.audit import claims
 from gobuild.audit.claims import Claims
-from gobuild.audit.compare import Comparison, Done, Radius, Side, compare, radius, read
+from gobuild.audit.compare import Applied, Comparison, Radius, Side, compare, radius, read_side
 from gobuild.core.errors import ConfigError, VerifyError, disk_full_is_ours
 from gobuild.core.model import GoVersion, Target
 from gobuild.patch import Series
@@ -50,15 +50,15 @@ class Reproduction:
     comparison: Comparison
     radius: Radius | None
 
-    def document(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """The same for machines: the same bytes for the same run, and no folder of this machine."""
         return {
             "release": self.release,
             "target": self.target,
             "source": self.source,
             "official_source": self.official,
-            **self.comparison.document(),
-            **({"radius": self.radius.document()} if self.radius else {}),
+            **self.comparison.as_dict(),
+            **({"radius": self.radius.as_dict()} if self.radius else {}),
         }
 
 
@@ -101,7 +101,7 @@ def reproduce(session: Session, *, ours: Path | None = None, against: Path | Non
                 "invoke blast-radius, which tells what a patched toolchain changes",
             )
         comparison = compare(sides.ours, sides.official, from_wheel=came_from["kind"] == "wheel")
-        nothing = Done(patches={})
+        nothing = Applied(patches={})
         return Reproduction(
             release=str(sides.version),
             target=str(session.settings.for_target),
@@ -156,7 +156,7 @@ def _read(session: Session, ours: Path, against: Path | None) -> Iterator[_Sides
         scratch = Path(place)
         with session.console.stage("compare") as at:
             at.note(f"reading {ours.name}")
-            left = read(ours, scratch=scratch / "ours")
+            left = read_side(ours, scratch=scratch / "ours")
             _same_target(scratch / "ours", target, called=ours.name)
             release = expect.release_of(left.stamp)
             if not release:
@@ -174,7 +174,7 @@ def _read(session: Session, ours: Path, against: Path | None) -> Iterator[_Sides
                 scratch / "sources",
             )
             sources.mkdir()
-            right = read(against, scratch=scratch / "official", keep=claimed.needed_files(series), sources=sources)
+            right = read_side(against, scratch=scratch / "official", keep=claimed.needed_files(series), sources=sources)
             _same_target(scratch / "official", target, called=against.name)
             if expect.release_of(right.stamp) != release:
                 raise ConfigError(f"{against.name} is {right.stamp}, and {ours.name} is {left.stamp}", "--against")
@@ -224,7 +224,7 @@ def require_explained(found: Radius) -> None:
     """
     if found.unexplained:
         files = [f"{each.name}: {each.seen}" for name, each in found.unexplained if not name]
-        unproven = [f"the patch {name} is not proven: {why}" for name, why in found.done.unproven.items()]
+        unproven = [f"the patch {name} is not proven: {why}" for name, why in found.applied.unproven.items()]
         count = "1 difference" if len(found.unexplained) == 1 else f"{len(found.unexplained)} differences"
         raise VerifyError(
             "\n  ".join([f"{count} that no patch explains", *_few([*unproven, *files, *summary(found)])]),

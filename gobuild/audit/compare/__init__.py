@@ -4,9 +4,9 @@
 functions and data, and asks of each difference whether the stamp, the profile or a patch explains it.
 """
 
-from gobuild.audit.compare.archives import Comparison, Ending, compare, rows
 from gobuild.audit.compare.blast import Radius, radius
-from gobuild.audit.compare.entries import Side, read
-from gobuild.audit.compare.executables import Done
+from gobuild.audit.compare.comparison import Comparison, Ending, compare, table_rows
+from gobuild.audit.compare.entries import Side, read_side
+from gobuild.audit.compare.executables import Applied
 
-__all__ = ["Comparison", "Done", "Ending", "Radius", "Side", "compare", "radius", "read", "rows"]
+__all__ = ["Applied", "Comparison", "Ending", "Radius", "Side", "compare", "radius", "read_side", "table_rows"]

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from gobuild.audit.compare.archives import Comparison, Ending, facts
+from gobuild.audit.compare.comparison import Comparison, Ending, metadata_differences
 from gobuild.audit.compare.entries import Side
-from gobuild.audit.compare.executables import PROFILE, STAMP, Difference, Done, Touched, differences
+from gobuild.audit.compare.executables import PROFILE, STAMP, Applied, Difference, Touched, differences
 
 SCHEMA = 1
 """Changes when a key of the document changes its meaning."""
@@ -27,7 +27,7 @@ class Radius:
     Attributes:
         ours, base: what they are called.
         stamps: base's and ours.
-        done: what is said to have been done.
+        applied: what is said to have been applied.
         same: how many executables are the same but for signature and LC_UUID.
         programs: those that are not.
         files: the other files that differ.
@@ -36,7 +36,7 @@ class Radius:
     ours: str
     base: str
     stamps: tuple[str, str]
-    done: Done
+    applied: Applied
     same: int
     programs: tuple[Touched, ...]
     files: tuple[Difference, ...]
@@ -52,7 +52,7 @@ class Radius:
         """Whether executables were compared, and all that differs is explained."""
         return not self.unexplained and bool(self.same or self.programs)
 
-    def document(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """The same for machines: deterministic, and without this machine's folders."""
         return {
             "schema": SCHEMA,
@@ -60,9 +60,9 @@ class Radius:
             "ours": self.ours,
             "base": self.base,
             "stamps": list(self.stamps),
-            "patches": {name: list(names) for name, names in self.done.patches.items()},
-            "not_proven": dict(self.done.unproven),
-            "cgo": self.done.cgo,
+            "patches": {name: list(names) for name, names in self.applied.patches.items()},
+            "not_proven": dict(self.applied.unproven),
+            "cgo": self.applied.cgo,
             "same_executables": self.same,
             "executables": [
                 {
@@ -78,54 +78,54 @@ class Radius:
         }
 
 
-def radius(comparison: Comparison, ours: Side, base: Side, done: Done) -> Radius:
+def radius(comparison: Comparison, ours: Side, base: Side, applied: Applied) -> Radius:
     """Explains every difference of two toolchains.
 
     Args:
         comparison: of the two, by `gobuild.audit.compare.compare`.
         ours: the patched one.
         base: the official one, or another that it should resemble.
-        done: what was done to ours.
+        applied: what was done to ours.
     """
     programs, files, same = [], [], 0
     for each in comparison.compared:
         pair = base.entries.get(each.name), ours.entries.get(each.name)
         both = each.name in ours.executables and each.name in base.executables
         if pair[0] and pair[1]:  # neither a patch nor a stamp changes a mode
-            seen = "; ".join(facts(pair[1], pair[0]))
+            seen = "; ".join(metadata_differences(pair[1], pair[0]))
             files += [Difference(kind="file", name=each.name, seen=seen)] if seen else []
         if each.ending is Ending.PASS:
             same += each.executable
         elif each.ending is Ending.FAIL and both:
-            touched = differences(each.name, *(entry.path for entry in pair if entry and entry.path), done=done)
+            touched = differences(each.name, *(entry.path for entry in pair if entry and entry.path), applied=applied)
             same += touched is None
             programs += [touched] if touched else []
         elif each.ending is Ending.FAIL and not (pair[0] and pair[1] and pair[0].sha256 == pair[1].sha256):
             files.append(
-                Difference(kind="file", name=each.name, seen=each.how, by=tuple(_file(each.name, ours, base, done)))
+                Difference(kind="file", name=each.name, seen=each.how, by=tuple(_file(each.name, ours, base, applied)))
             )
     return Radius(
         ours=ours.called,
         base=base.called,
         stamps=(base.stamp, ours.stamp),
-        done=done,
+        applied=applied,
         same=same,
         programs=tuple(programs),
         files=tuple(files),
     )
 
 
-def _file(name: str, ours: Side, base: Side, done: Done) -> Iterator[str]:
+def _file(name: str, ours: Side, base: Side, applied: Applied) -> Iterator[str]:
     """What explains a file that differs; a generated one is explained only by its whole content."""
     one, two = base.text(name), ours.text(name)
     if name == "gobuild.json" and not one:
         yield MANIFEST
     elif one and two and base.stamp != ours.stamp and one.replace(base.stamp, ours.stamp, 1) == two:
         yield STAMP
-    elif name == CGO_FILE and done.cgo is not None and with_cgo(base, done.cgo, ours):
+    elif name == CGO_FILE and applied.cgo is not None and with_cgo(base, applied.cgo, ours):
         yield PROFILE
     else:
-        yield from (patch for patch, names in done.patches.items() if name in names)
+        yield from (patch for patch, names in applied.patches.items() if name in names)
 
 
 def with_cgo(base: Side, cgo: str, ours: Side) -> bool:

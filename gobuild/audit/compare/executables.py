@@ -18,10 +18,10 @@ from gobuild.binary.pclntab import Function
 from gobuild.binary.unsigned import unsigned
 from gobuild.binary.view import Malformed
 
-COMPILER = ("src/cmd/compile/", "src/cmd/internal/obj/", "src/cmd/asm/")
+COMPILER = ("cmd/compile/", "cmd/internal/obj/", "cmd/asm/")
 """What decides over every program's code: a patch of it may change any function, and nobody can say which."""
 
-LINKER = "src/cmd/link/"
+LINKER = ("cmd/link/",)
 LINKED = ("load commands",)
 """What a patch of the linker explains in any program's headers. It explains no function of another program."""
 
@@ -30,12 +30,11 @@ CGO = ("go/build.defaultContext",)
 
 STAMP, PROFILE, BUILD_ID = "the stamp", "the profile", "the build ID"
 
-
 _BUILD_ID = re.compile(rb'\xff Go build ID: "([^"\n]+)"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
+class Applied:
     """What is said to have been done to ours.
 
     Attributes:
@@ -83,14 +82,14 @@ class Touched:
     differences: tuple[Difference, ...]
 
 
-def differences(name: str, base: Path, ours: Path, *, done: Done) -> Touched | None:
+def differences(name: str, base: Path, ours: Path, *, applied: Applied) -> Touched | None:
     """The differences of two executables.
 
     Args:
         name: what they are called.
         base: the file to compare with.
         ours: the file that something was done to.
-        done: what was done to ours.
+        applied: what was done to ours.
 
     Returns:
         None where the signature and the value of LC_UUID are all that differs.
@@ -100,7 +99,7 @@ def differences(name: str, base: Path, ours: Path, *, done: Done) -> Touched | N
         if plain[0] == plain[1]:
             return None
         one, two = load_program(base), load_program(ours)
-        return _Work(one, two, done).touched(name)
+        return _Work(one, two, applied).touched(name)
     except Malformed as error:
         return Touched(name=name, differences=(Difference(kind="unreadable", name=name, seen=str(error)),))
 
@@ -108,20 +107,21 @@ def differences(name: str, base: Path, ours: Path, *, done: Done) -> Touched | N
 class _Work:
     """One executable's comparison."""
 
-    def __init__(self, base: Program, ours: Program, done: Done) -> None:
-        self.base, self.ours, self.done = base, ours, done
-        versions = base.info.version, ours.info.version
-        self.stamped = versions[0] != versions[1]
-        self.tokens = tuple(_tokens(base, ours, versions))
+    def __init__(self, base: Program, ours: Program, applied: Applied) -> None:
+        self.base, self.ours, self.applied = base, ours, applied
+        self.tokens = tuple(_tokens(base, ours))
         self.pairs: list[Pair] = []
         self.referrers: dict[int, set[FunctionKey]] = {}
-        self.files: dict[str, set[str]] = {}
+        self.sources = {
+            patch: {name.removeprefix("src/") for name in changed if _compiled(name)}
+            for patch, changed in applied.patches.items()
+        }
 
     def touched(self, name: str) -> Touched:
         """Compares it."""
         functions = list(self._functions())
         # Neither the stamp nor the profile brings a type or takes one away.
-        causes = tuple(dict.fromkeys(cause for each in functions for cause in each.by if cause in self.done.patches))
+        causes = tuple(dict.fromkeys(cause for each in functions for cause in each.by if cause in self.applied.patches))
         differences = [*functions, *self._data(causes), *self._headers(), *self._information()]
         if not differences:
             differences.append(
@@ -163,28 +163,26 @@ class _Work:
     def _explained(self, kind: str, seen: str, name: str, one: Function | None, two: Function | None) -> Difference:
         # Ours' own table is believed only of what base does not have: it could name any file.
         files = self.base.table.source_files(one) if one else self.ours.table.source_files(two) if two else ()
-        by = list(self._patches(name, files))
-        if name in CGO and self.done.cgo is not None:
+        by = list(self._patches(name, set(files)))
+        if name in CGO and self.applied.cgo is not None:
             by.append(PROFILE)
-        if not by and (makers := list(self._makers())):
+        # A patch of what makes every program's code may explain a difference; that one does, no one sees.
+        if not by and (makers := self._patches_below(COMPILER)):
             seen += f"; {', '.join(makers)} changes the compiler, which may do this: not proven"
         return Difference(kind=kind, name=name, seen=seen, by=tuple(by))
 
-    def _makers(self) -> Iterator[str]:
-        """The patches of what makes every program's code. They may explain a difference; that one does, no one sees."""
-        for patch, changed in self.done.patches.items():
-            if any(each.startswith(COMPILER) and _compiled(each) for each in changed):
+    def _patches(self, name: str, files: set[str]) -> Iterator[str]:
+        """The patches that explain code of these files; for what the compiler generates, those of its package."""
+        package = package_of(name, main=self.base.info.path) if files <= {"<autogenerated>", ""} else ""
+        for patch, sources in self.sources.items():
+            packages = {str(PurePosixPath(each).parent) for each in sources if each.endswith(".go")}
+            if files & sources or package in packages:
                 yield patch
 
-    def _patches(self, name: str, files: Iterable[str]) -> Iterator[str]:
-        """The patches that explain code of these files; for what the compiler generates, those of its package."""
-        files = set(files)
-        for patch, changed in self.done.patches.items():
-            own = {each.removeprefix("src/") for each in changed if _compiled(each)}
-            packages = {str(PurePosixPath(each).parent) for each in own if each.endswith(".go")}
-            generated = files <= {"<autogenerated>", ""}
-            if files & own or (generated and package_of(name, main=self.base.info.path) in packages):
-                yield patch
+    def _patches_below(self, folders: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(
+            patch for patch, sources in self.sources.items() if any(each.startswith(folders) for each in sources)
+        )
 
     def _data(self, causes: tuple[str, ...]) -> Iterator[Difference]:
         """What differs in data. `causes` explain the functions that differ, and with them types that come and go.
@@ -225,46 +223,37 @@ class _Work:
 
     def _owners(self, keys: Iterable[FunctionKey]) -> Iterator[str]:
         """The patches of a file that one of these functions is in: what they refer to may be the patch's."""
-        functions = [self.base.named[key] for key in keys]
-        files = {file for function in functions for file in self.base.table.source_files(function)}
-        for patch, changed in self.done.patches.items():
-            if files & {each.removeprefix("src/") for each in changed if _compiled(each)}:
-                yield patch
+        files = {file for key in keys for file in self.base.table.source_files(self.base.named[key])}
+        return (patch for patch, sources in self.sources.items() if files & sources)
 
     def _headers(self) -> Iterator[Difference]:
-        linker = tuple(
-            patch
-            for patch, names in self.done.patches.items()
-            if any(name.startswith(LINKER) and _compiled(name) for name in names)
-        )
+        linker = self._patches_below(LINKER)
         for what, one in self.base.headers.items():
             two = self.ours.headers.get(what, ())
             if one != two:
                 less, more = sorted(set(one) - set(two)), sorted(set(two) - set(one))
                 seen = "; ".join(
-                    [*([f"without {', '.join(less)}"] if less else []), *([f"with {', '.join(more)}"] if more else [])]
+                    f"{word} {', '.join(names)}" for word, names in (("without", less), ("with", more)) if names
                 )
                 uuid = what in LINKED and not less and more == ["LC_UUID"]
                 yield Difference(kind="header", name=what, seen=seen or "in another order", by=linker if uuid else ())
 
     def _information(self) -> Iterator[Difference]:
         one, two = self.base.info, self.ours.info
-        if one.path != two.path:
-            yield Difference(kind="build information", name="path", seen=f"{one.path} became {two.path}")
+        settings = sorted(one.settings.keys() | two.settings.keys())
+        for name, left, right in (
+            ("path", one.path, two.path),
+            ("version", one.version, two.version),
+            *((key, one.settings.get(key), two.settings.get(key)) for key in settings),
+        ):
+            if left != right:
+                by = (STAMP,) if name == "version" else ()
+                yield Difference(kind="build information", name=name, seen=f"{left} became {right}", by=by)
         if one.other != two.other:
             yield Difference(kind="build information", name="modules", seen="other lines of modules")
-        if self.stamped:
-            yield Difference(
-                kind="build information", name="version", seen=f"{one.version} became {two.version}", by=(STAMP,)
-            )
-        for key in sorted(one.settings.keys() | two.settings.keys()):
-            values = one.settings.get(key), two.settings.get(key)
-            if values[0] != values[1]:
-                yield Difference(kind="build information", name=key, seen=f"{values[0]} became {values[1]}")
 
 
 _CODE = ("__text", "__gopclntab")
-
 
 _GENERATED = re.compile(r"type:\.(?:eq|hash)\.(?:\[\d+\])*")
 """What the compiler puts before a type, in the name of the function that it makes for it."""
@@ -289,10 +278,10 @@ def _compiled(name: str) -> bool:
     return name.endswith((".go", ".s")) and not name.endswith("_test.go")
 
 
-def _tokens(base: Program, ours: Program, versions: tuple[str, str]) -> Iterator[Token]:
+def _tokens(base: Program, ours: Program) -> Iterator[Token]:
     """The strings that are known to differ: the stamp, and the build ID, which a program may carry as a string."""
-    if versions[0] != versions[1]:
-        yield STAMP, versions[0].encode(), versions[1].encode()
+    if base.info.version != ours.info.version:
+        yield STAMP, base.info.version.encode(), ours.info.version.encode()
     ids = [_BUILD_ID.search(program.data) for program in (base, ours)]
     if ids[0] and ids[1] and ids[0][1] != ids[1][1]:
         yield BUILD_ID, ids[0][1], ids[1][1]

