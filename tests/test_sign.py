@@ -18,12 +18,12 @@ from signers import TEAM
 from verify_fixtures import compiled, failed, image, judged, view
 
 from gobuild import pipeline
-from gobuild.codesign import signature
-from gobuild.codesign.signature import Signature
-from gobuild.codesign.signers import Signer, copies, identity, signer
+from gobuild.codesign import identity, superblob
+from gobuild.codesign.signers import Signer, copies, signer
 from gobuild.codesign.signers import rcodesign as adapter
-from gobuild.codesign.signers.codesign import Codesign
+from gobuild.codesign.signers.keychain import Codesign
 from gobuild.codesign.signers.server import server
+from gobuild.codesign.superblob import Signature
 from gobuild.core.console import Console
 from gobuild.core.errors import BuildError, CommandError, ConfigError, SignError, ToolMissing
 from gobuild.core.model import Target
@@ -70,7 +70,7 @@ def signed(data: bytes, how: Signer, folder: Path) -> tuple[bytes, dict[str, str
 
 
 def read(data: bytes, roots: tuple[bytes, ...] = ()) -> Signature:
-    found = signature.read(view(data), image(data), roots=roots)
+    found = superblob.read(view(data), image(data), roots=roots)
     assert found
     return found
 

@@ -14,9 +14,8 @@ from signers import Signer
 from test_verify_cms import _FOLDER, held, signed, stamped
 
 from gobuild.binary.view import Malformed
-from gobuild.codesign import certificates
+from gobuild.codesign import certificates, identity
 from gobuild.codesign.certificates import DEVELOPER_ID, TIMESTAMP, Chain, Purpose
-from gobuild.codesign.signers import identity
 
 CODE, STAMP = "extendedKeyUsage=codeSigning", "extendedKeyUsage=critical,timeStamping"
 CA, STRICT_CA = ("basicConstraints=CA:TRUE",), ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign")

@@ -24,8 +24,8 @@ from signers import AUTHORITY, DEVELOPER_ID, TEAM, Signer
 from verify_fixtures import image, put, view
 
 from gobuild.binary.view import Malformed
-from gobuild.codesign import apple, certificates, signature
-from gobuild.codesign.apple import Signer as Found
+from gobuild.codesign import apple_cms, certificates, superblob
+from gobuild.codesign.apple_cms import Signer as Found
 from gobuild.core.model import Target
 
 GOOGLE = "EQHXZ8M8AV"
@@ -53,7 +53,7 @@ def parts(data: bytes) -> tuple[bytes, bytes]:
 
 def held(content: bytes, directory: bytes, *, team: str = TEAM, roots: tuple[bytes, ...] | None = None) -> Found:
     trusted = (signers.root().der(),) if roots is None else roots
-    return apple.read(content, [("sha256", directory)], team=team, roots=trusted)
+    return apple_cms.read(content, [("sha256", directory)], team=team, roots=trusted)
 
 
 def refused(content: bytes, directory: bytes, *, team: str = TEAM, roots: tuple[bytes, ...] | None = None) -> str:
@@ -192,7 +192,7 @@ def test_the_whole_file_s_verdict_is_the_cms_s(google: bytes) -> None:
     at, blob = blobs(google)[0x10000]
     for position in range(at, at + len(blob), 401):
         changed = put(google, position, "<B", google[position] ^ 0x20)
-        found = signature.read(view(changed), image(changed))
+        found = superblob.read(view(changed), image(changed))
         assert found
         assert found.problems, f"a flip at {position:#x} was not found"
 
@@ -212,7 +212,7 @@ def test_it_is_of_this_file_alone(google: bytes, darwin_wheel: Path) -> None:
     assert "the team is ABCDE12345" in refused(*parts(google), roots=())
     both = [("sha1", parts(google)[1]), ("sha256", parts(google)[1])]
     with pytest.raises(Malformed, match="list of CodeDirectories is not of those"):
-        apple.read(content, both, team=GOOGLE)
+        apple_cms.read(content, both, team=GOOGLE)
 
 
 def test_openssl_agrees(google: bytes, tmp_path: Path) -> None:

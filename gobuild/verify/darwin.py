@@ -8,13 +8,13 @@ from gobuild.binary import buildid, dyld_info, macho
 from gobuild.binary.macho_types import ARM64, EXECUTE, LEGACY, PLATFORM_MACOS, MachO
 from gobuild.binary.unsigned import commands_as_signed
 from gobuild.binary.view import Range, View
-from gobuild.codesign import signature
+from gobuild.codesign import superblob
 from gobuild.verify import expect, imports, layout, shape
 from gobuild.verify.expect import Expectation
 from gobuild.verify.inspected import Inspected
 from gobuild.verify.parts import Parts, stripped
 
-LINKER_SIGNATURE = 12 + 8 + 88 + len(signature.LINKER_IDENTIFIER) + 1
+LINKER_SIGNATURE = 12 + 8 + 88 + len(superblob.LINKER_IDENTIFIER) + 1
 """Bytes of the linker's own signature in front of its page hashes (src/cmd/internal/codesign/codesign.go, Size)."""
 
 
@@ -161,7 +161,7 @@ def _uuid(image: MachO, inspected: Inspected, expected: Expectation) -> None:
 
 
 def _signature(view: View, image: MachO, inspected: Inspected, expected: Expectation) -> None:
-    found = inspected.signature = signature.read(view, image, roots=expected.roots)
+    found = inspected.signature = superblob.read(view, image, roots=expected.roots)
     if found:
         seen = f"{found.kind}, identifier {found.identifier}, {found.pages} page hashes right"
         inspected.judge("signature", found.problems, seen=seen, expected="a signature whose every hash is right")

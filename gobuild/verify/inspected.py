@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gobuild.binary.elf import Elf
 from gobuild.binary.macho_types import MachO
-from gobuild.codesign.signature import Signature
+from gobuild.codesign.superblob import Signature
 from gobuild.core.model import Check, Verdict
 
 NAMED = 8

@@ -15,7 +15,7 @@ from typing import Any
 
 from gobuild.binary.macho_types import MachO
 from gobuild.binary.view import opened
-from gobuild.codesign.signature import AD_HOC
+from gobuild.codesign.superblob import AD_HOC
 from gobuild.core.errors import ConfigError
 from gobuild.core.model import Check, Severity, Verdict
 from gobuild.verify import checklist

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from gobuild.codesign.signers import identity
-from gobuild.codesign.signers.codesign import Codesign
+from gobuild.codesign import identity
+from gobuild.codesign.signers.keychain import Codesign
 from gobuild.codesign.signers.rcodesign import AdHoc, Certificate
 from gobuild.core.errors import ConfigError, ToolMissing
 from gobuild.core.model import Target

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from gobuild.codesign.signers.identity import Identity
+from gobuild.codesign.identity import Identity
 from gobuild.codesign.signers.server import APPLE, server
 from gobuild.core import files
 from gobuild.core.errors import SignError, ToolMissing

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from gobuild.binary.macho_types import MachO
 from gobuild.binary.view import Malformed, View
-from gobuild.codesign import apple, codedirectory, der, entitlements, requirements
-from gobuild.codesign.apple import Signer
+from gobuild.codesign import apple_cms, codedirectory, der, entitlements, requirements
+from gobuild.codesign.apple_cms import Signer
 from gobuild.codesign.codedirectory import HASHES, Blob, CodeDirectory
 from gobuild.codesign.requirements import Code
 
@@ -138,13 +138,13 @@ def _vouched(
     blob = contents.get(CMS_SLOT, b"")
     if not signature.flags & AD_HOC and len(blob) > HEADER:
         with der.parsing("the code signature"):
-            signature.signer = apple.read(blob[HEADER:], directories, team=signature.team, roots=roots)
+            signature.signer = apple_cms.read(blob[HEADER:], directories, team=signature.team, roots=roots)
     asked = entitlements.read(contents.get(ENTITLEMENTS), contents.get(ENTITLEMENTS_DER))
     signature.entitlements = tuple(sorted(asked))
     if REQUIREMENTS in contents:
         code = Code(
             identifier=signature.identifier,
-            cdhashes=[apple.cdhash(function, content) for function, content in directories],
+            cdhashes=[apple_cms.cdhash(function, content) for function, content in directories],
             chain=signature.signer.chain if signature.signer else None,
         )
         with der.parsing("the requirements"):
