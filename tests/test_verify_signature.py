@@ -11,7 +11,7 @@ import pytest
 from verify_fixtures import compiled, directory, failed, image, judged, put, resigned, superblob, view
 
 from gobuild.binary.view import Malformed
-from gobuild.codesign import superblob
+from gobuild.codesign import superblob as superblobs
 from gobuild.codesign.superblob import CMS_SLOT, Signature
 
 CMS_EMPTY = struct.pack(">2I", 0xFADE0B01, 8)
@@ -60,7 +60,7 @@ def hello(go_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def read(data: bytes) -> Signature:
-    found = superblob.read(view(data), image(data))
+    found = superblobs.read(view(data), image(data))
     assert found
     return found
 
@@ -119,7 +119,7 @@ def test_every_flipped_byte_is_found(hello: bytes) -> None:
     for position in (*everywhere, *fields, *hashes, *headers):
         changed = put(hello, position, "<B", hello[position] ^ (1 << chosen.randrange(8)))
         try:
-            found = superblob.read(view(changed), image(changed))
+            found = superblobs.read(view(changed), image(changed))
         except Malformed:  # the headers cannot be read any more
             continue
         assert found is None or found.problems, f"a flip at {position:#x} was not found"
