@@ -19,8 +19,19 @@ import gobuild.tasks
 def mine(c):
     print("mine")
 
-ns = Collection(mine, gobuild.tasks)
+@task
+def library(c):
+    gobuild.build(gobuild.Session(settings=gobuild.Settings(target="plan9/mips")))
+
+ns = Collection(mine, library, gobuild.tasks)
+gobuild.tasks.guard(ns)
 """
+
+
+def test_a_task_of_ones_own_that_calls_the_library_ends_in_one_message_too(tmp_path: Path) -> None:
+    (tmp_path / "tasks.py").write_text(BESIDE)
+    done = _run(tmp_path, "invoke", "library")
+    assert done.returncode == 2 and done.stderr.startswith("error: no target"), done.stderr
 
 
 def _run(folder: Path, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":

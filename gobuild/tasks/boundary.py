@@ -70,7 +70,8 @@ def _unless_output_is_read() -> None:
 def guard(collection: Collection) -> None:
     """Lays the boundary around every task of a collection and of those in it."""
     for each in collection.tasks.values():
-        each.body = _guarded(each.body)
+        if not hasattr(each.body, "guarded"):
+            each.body = _guarded(each.body)
     for group in collection.collections.values():
         guard(group)
 
@@ -94,6 +95,7 @@ def _guarded(body: Callable[..., None]) -> Callable[..., None]:
 
     guarded_signature = signature.replace(parameters=[context, *shown])
     guarded.__signature__ = guarded_signature  # type: ignore[attr-defined]
+    guarded.guarded = True  # type: ignore[attr-defined]
     return guarded
 
 
