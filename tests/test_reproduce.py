@@ -8,6 +8,7 @@ import pytest
 from compare_fixtures import Files, tar, toolchain, wheel
 from goserver import serving
 from inside import gobuild
+from toy_manifest import toy_manifest, toy_patch
 
 from gobuild.binary.unsigned import unsigned
 from gobuild.core import files
@@ -31,15 +32,15 @@ def rebuilt(official: Files) -> Files:
 
 
 def manifest(digest: str = "", **more: object) -> bytes:
-    document = {
-        "patches": [
-            {"name": "ours", "state": "applied", "files": ["src/runtime/mgc.go", "go.env"], "sha256": digest},
-            {"name": "idle", "state": "nothing to do", "files": ["README"], "sha256": ""},
-        ],
-        "profile": {"cgo_enabled": None},
-        "source": {"kind": "wheel"},
-    }
-    return json.dumps(document | more).encode()
+    document = toy_manifest("go1.22.10-acme.p1", "darwin/arm64")
+    document["patches"] = [
+        toy_patch("ours") | {"files": ["src/runtime/mgc.go", "go.env"], "sha256": digest},
+        toy_patch("idle", "nothing to do") | {"files": ["README"], "sha256": ""},
+    ]
+    document["profile"]["cgo_enabled"] = None
+    for key, value in more.items():
+        document[key] = document[key] | value if isinstance(value, dict) else value
+    return json.dumps(document).encode()
 
 
 def test_green(tmp_path: Path, official: Files, rebuilt: Files) -> None:
