@@ -1,158 +1,163 @@
-"""Toy builds to publish, with every file that a real one has; and what real clients need: a server, a home."""
+"""Small finished builds for the tests of what is published: real archives with a toy in them, under true manifests."""
 
 import gzip
-import hashlib
 import io
 import json
-import subprocess
 import tarfile
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from goserver import answering
-from toy_manifest import structured, toy_manifest
+from toy_manifest import as_text, toy_manifest, toy_patch
 
 from gobuild.core.model import Target
-from gobuild.publish.catalogue import Archive, Offer, Shelf
+from gobuild.publish.builds import Build, read_build
+from gobuild.publish.catalogue import Catalogue, newest_first
+from gobuild.publish.site import Published, publish
+from gobuild.publish.site.incoming import NOTHING_MORE, Rules
+from gobuild.publish.site.parts import standard_parts
+from gobuild.publish.supply import minisign
+from gobuild.publish.supply.signing import MinisignSigner
+
+STAMP = "go1.22.10-acme1.p1"
+NEXT = "go1.27.3-acme1.p2"
+SIGNER = MinisignSigner(secret=minisign.SecretKey(number=b"12345678", seed=bytes(32)))
+TIME, MTIME = "2024-11-27T20:27:20Z", 1732739240
 
 SCRIPT = """#!/bin/sh
 # What the go command runs once it has switched to this toolchain.
 [ "$1" = env ] && { (cd "$(dirname "$(readlink -f "$0")")/.." && pwd); exit; }
-echo "go version STAMP toy"
+echo 'go version STAMP TARGET'
 """
 
+Edit = Callable[[dict[str, Any]], None]
 
-def toy_offer(
-    folder: Path, *, release: str = "1.99.1", suffix: str = "acme1", target: Target | None = None, word: str = ""
-) -> Offer:
-    """A build whose toolchain is three shell scripts. With another `word` it has other bytes under the same names."""
-    target = target or Target.host()
-    stamp = f"go{release}-{suffix}"
-    files = {name: SCRIPT.replace("STAMP", stamp) + f"# {word}\n" for name in ("bin/go", "bin/gofmt")}
-    files |= {"VERSION": f"{stamp}\n", "pkg/tool/toy/compile": "#!/bin/sh\n"}
-    files |= {"lib/README": "Go 1.24 and later look into lib before they run a toolchain.\n"}
-    module = f"v0.0.1-{stamp}.{target.dashed}"
-    folder.mkdir(parents=True, exist_ok=True)
-    made = {
-        f"{stamp}.{target.dashed}.tar.gz": ("toolchain", _tar(files)),
-        f"{stamp}.src.tar.gz": ("source", _tar({"VERSION": f"{stamp}\n"})),
-        f"{module}.zip": ("module", _zip(f"golang.org/toolchain@{module}/", files)),
-        f"{module}.mod": ("module", b"module golang.org/toolchain\n"),
-        f"{module}.info": (
-            "module",
-            json.dumps({"Version": module, "Time": "2026-01-02T03:04:05Z"}).encode(),
-        ),
+
+def toolchain_files(
+    stamp: str, target: str, *, word: str = "", pinned: bool = True, patches: Sequence[str] = ("goenv-local",)
+) -> dict[str, bytes]:
+    """What stands in a toy's GOROOT. With another `word` it has other bytes."""
+    script = SCRIPT.replace("STAMP", stamp).replace("TARGET", target) + f"# {word}\n"
+    return {
+        "bin/go": script.encode(),
+        "bin/gofmt": script.encode(),
+        "LICENSE": b"The Go Authors\n",
+        "PATENTS": b"None.\n",
+        "VERSION": f"{stamp}\ntime {TIME}\n".encode(),
+        "go.env": b"GOPROXY=direct\nGOTOOLCHAIN=" + (b"local\n" if pinned else b"auto\n"),
+        "gobuild.json": json.dumps({"stamp": stamp, "patches": [{"name": name} for name in patches]}).encode(),
+        "lib/README": b"Go 1.24 and later look into lib before they run a toolchain.\n",
+        "pkg/tool/toy/compile": b"#!/bin/sh\n",
+        "src/debug/elf/testdata/gcc-386": b"a program of another system",
+        "src/runtime/pprof/testdata/test32": b"another",
+        "src/runtime/proc.go": b"package runtime\n" * 500,
     }
-    archives = []
-    for name, (kind, content) in made.items():
-        (folder / name).write_bytes(content)
-        digest = hashlib.sha256(content).hexdigest()
-        archives.append(Archive(path=folder / name, kind=kind, sha256=digest, size=len(content)))
-    told = toy_manifest(stamp, target, {name: content for name, (_, content) in made.items()})
-    return Offer(manifest=structured(told), archives=tuple(archives))
 
 
-def shelf(*offers: Offer, base_url: str = "https://go.acme.example") -> Shelf:
-    """A shelf, newest first."""
-    ordered = sorted(offers, key=lambda offer: (offer.version.pep440, offer.stamp), reverse=True)
-    return Shelf(name="go-acme", base_url=base_url, offers=tuple(ordered))
-
-
-def _tar(files: dict[str, str]) -> bytes:
+def as_tar(files: Mapping[str, bytes], prefix: str = "go/") -> bytes:
+    """A .tar.gz whose bytes depend on nothing else."""
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        for name, text in files.items():
-            entry = tarfile.TarInfo(f"go/{name}")
-            entry.size, entry.mode = len(text.encode()), 0o755
-            tar.addfile(entry, io.BytesIO(text.encode()))
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(f"{prefix}{name}")
+            entry.size, entry.mtime, entry.mode = len(content), MTIME, 0o755 if content.startswith(b"#!") else 0o644
+            tar.addfile(entry, io.BytesIO(content))
     return gzip.compress(packed.getvalue(), mtime=0)
 
 
-def _zip(prefix: str, files: dict[str, str]) -> bytes:
+def _zip(files: Mapping[str, bytes], prefix: str) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in files.items():
-            archive.writestr(zipfile.ZipInfo(prefix + name, (2026, 1, 2, 3, 4, 4)), text)
+        for name, content in files.items():
+            archive.writestr(zipfile.ZipInfo(prefix + name, (2026, 1, 2, 3, 4, 4)), content)
     return packed.getvalue()
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    """Serves a folder as any static server does, and keeps what it was asked for."""
+def put_build(
+    dist: Path,
+    *,
+    stamp: str = STAMP,
+    target: str = "linux/amd64",
+    content: str = "",
+    pinned: bool = True,
+    patches: Sequence[str] = ("goenv-local",),
+    edit: Edit | None = None,
+) -> Path:
+    """Puts a finished build into a folder.
 
-    def log_message(self, format: str, *_args: object) -> None:
-        asked = getattr(self.server, "asked", None)
-        if isinstance(asked, list):
-            asked.append(self.path)
+    Args:
+        dist: the folder.
+        stamp, target: what it is.
+        content: changes the toolchain's bytes.
+        pinned: whether its go.env keeps newer toolchains out.
+        patches: the names of those that were applied.
+        edit: changes the manifest before it is written.
 
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """A folder under an address.
-
-    Attributes:
-        url: without a slash at the end.
-        asked: the paths that were asked for, in order; errors are there twice.
+    Returns:
+        The manifest.
     """
+    dist.mkdir(parents=True, exist_ok=True)
+    tree = toolchain_files(stamp, target, word=content, pinned=pinned, patches=patches)
+    version = f"v0.0.1-{stamp}.{target.replace('/', '-')}"
+    contents = {
+        f"{version.removeprefix('v0.0.1-')}.tar.gz": as_tar(tree),
+        f"{stamp}.src.tar.gz": as_tar({name: tree[name] for name in ("VERSION", "LICENSE")}),
+        f"{version}.zip": _zip(tree, f"golang.org/toolchain@{version}/"),
+        f"{version}.mod": b"module golang.org/toolchain\n",
+        f"{version}.info": f'{{"Version":"{version}", "Time":"{TIME}"}}\n'.encode(),
+    }
+    for name, data in contents.items():
+        (dist / name).write_bytes(data)
+    told = toy_manifest(stamp, target, contents) | {"patches": [toy_patch(name) for name in patches]}
+    if edit:
+        edit(told)
+    manifest = dist / f"{version.removeprefix('v0.0.1-')}.gobuild.json"
+    manifest.write_text(as_text(told), encoding="utf-8")
+    return manifest
 
-    url: str
-    asked: list[str] = field(default_factory=list)
+
+def toy_build(
+    folder: Path, *, release: str = "1.99.1", suffix: str = "acme1", target: Target | None = None, word: str = ""
+) -> Build:
+    """The same, read: for this machine where no target is named."""
+    stamp, target = f"go{release}-{suffix}", target or Target.host()
+    return read_build(put_build(folder, stamp=stamp, target=str(target), content=word), archives=folder)
 
 
-@contextmanager
-def serving(folder: Path) -> Iterator[Served]:
-    """Serves a folder by plain HTTP on this machine alone."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
-    with answering(server) as url:
-        served = Served(url=url)
-        server.asked = served.asked  # type: ignore[attr-defined]
-        yield served
+def catalogue(
+    *builds: Build, base_url: str = "https://go.acme.example", name: str = "go-acme", before: Sequence[str] = ()
+) -> Catalogue:
+    """A catalogue, ordered as it should be."""
+    return Catalogue(name=name, base_url=base_url, builds=newest_first(builds, before=before))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Client:
-    """A go command with a home of its own, as on a user's machine.
+def published(
+    site: Path,
+    *sources: Path,
+    signer: MinisignSigner | None = None,
+    resign: bool = False,
+    base_url: str = "",
+    bare: bool = False,
+    rules: Rules = NOTHING_MORE,
+) -> Published:
+    """As the task does, with every part; or, `bare`, with none."""
+    return publish(
+        sources,
+        site,
+        name="go-acme",
+        base_url=base_url,
+        signer=signer,
+        resign=resign,
+        parts=() if bare else standard_parts(key=None, author="A <a@b.example>", note=lambda _: None),
+        rules=rules,
+    )
 
-    Attributes:
-        goroot: the toolchain it belongs to.
-        home: its home; the module cache is there.
-    """
 
-    goroot: Path
-    home: Path
-
-    def variables(self, **more: str) -> dict[str, str]:
-        """Its whole environment."""
-        self.home.mkdir(parents=True, exist_ok=True)
-        path = f"{self.home}/.local/bin:{self.goroot}/bin:/usr/local/bin:/usr/bin:/bin"
-        # -modcacherw: so that pytest can remove the folder.
-        own = {"PATH": path, "HOME": str(self.home), "GOFLAGS": "-modcacherw", "GOENV": "off", "GOTOOLCHAIN": "local"}
-        return own | more
-
-    def go(self, *words: str, cwd: Path | str | None = None, **more: str) -> "subprocess.CompletedProcess[str]":
-        """Runs it; standard output and error are both in `stdout`."""
-        return self._run([str(self.goroot / "bin/go"), *words], cwd, more)
-
-    def paste(self, *lines: str, cwd: Path | str, **more: str) -> "subprocess.CompletedProcess[str]":
-        """Runs lines as a user pastes them: a prompt does not stop at one that fails."""
-        return self._run(["bash", "-c", "\n".join(lines)], cwd, more)
-
-    def _run(self, argv: list[str], cwd: Path | str | None, more: dict[str, str]) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            argv,
-            cwd=cwd or self.home.parent,
-            env=self.variables(**more),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            timeout=300,
-        )
+def content_of(site: Path) -> dict[str, bytes]:
+    """Every file of a tree, as a reader sees it through the link."""
+    root = site.resolve()
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def flip(path: Path, at: int) -> None:

@@ -11,9 +11,9 @@ from patch_fixtures import link_tree
 
 from gobuild.core.model import Target
 from gobuild.doctor import Diagnosis, Grade, latency
-from gobuild.publish.sumdb.note import Signer
+from gobuild.publish.sumdb.note import NoteSigner
 
-KEY = str(Signer(name="acme.example/sumdb", seed=bytes(range(32))).verifier)
+KEY = str(NoteSigner(name="acme.example/sumdb", seed=bytes(range(32))).verifier)
 BUILD, GET, INSTALL = ("build", "-o", "m", "."), ("mod", "download", "x.example/y@v1.0.0"), ("install", ".")
 
 REFUSED = (

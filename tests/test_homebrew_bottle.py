@@ -14,7 +14,7 @@ from gobuild.core import files
 from gobuild.core.errors import PackageError, UnsafeArchive
 from gobuild.core.manifest import Manifest
 from gobuild.core.model import TARGETS, Target
-from gobuild.publish.catalogue import Offer
+from gobuild.publish.builds import Build
 from gobuild.publish.homebrew import Download, Recipe, bottle, text
 from gobuild.verify import expect
 
@@ -22,8 +22,8 @@ STAMP = "go1.22.10-acme1.p3f9c2a1"
 KEG = "go-acme@1.22/1.22.10-acme1.p3f9c2a1"
 
 
-def _job(offer: Offer, formula: str = "go-acme@1.22") -> bottle.Job:
-    archive = offer.one("toolchain")
+def _job(offer: Build, formula: str = "go-acme@1.22") -> bottle.Job:
+    archive = offer.archive("toolchain")
     download = Download(target=offer.target, url="https://dl.example.com/a.tar.gz", sha256=archive.sha256)
     recipe = Recipe(formula=formula, version=offer.version, stamp=offer.stamp, downloads=(download,), pinned=True)
     tag = bottle.tag(offer.target, offer.manifest)
@@ -51,6 +51,7 @@ def test_a_bottle_is_what_install_would_have_made(tmp_path: Path) -> None:
         for name in (
             *("LICENSE", ".brew/go-acme@1.22.rb", "INSTALL_RECEIPT.json", "libexec/PATENTS", "libexec/VERSION"),
             *("libexec/bin/go", "libexec/bin/gofmt", "libexec/go.env", "libexec/gobuild.json"),
+            *("libexec/lib/README", "libexec/pkg/tool/toy/compile"),
             "libexec/src/runtime/proc.go",  # and no testdata of other systems
         )
     }
@@ -162,4 +163,4 @@ def test_an_archive_without_go_makes_no_bottle(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pinned", [True, False])
 def test_what_go_env_says(tmp_path: Path, pinned: bool) -> None:
-    assert bottle.pinned(built(tmp_path, STAMP, LINUX, pinned=pinned).one("toolchain").path) is pinned
+    assert bottle.pinned(built(tmp_path, STAMP, LINUX, pinned=pinned).archive("toolchain").path) is pinned

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from needs import needs
-from site_fixtures import NEXT, SIGNER, published, toy_build
+from publish_toys import NEXT, SIGNER, published, put_build
 
 from gobuild.core.errors import GobuildError, VerifyError
 from gobuild.core.model import Verdict
@@ -83,7 +83,7 @@ PLANTS: dict[str, Plant] = {
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    toy_build(tmp_path / "dist")
+    put_build(tmp_path / "dist")
     published(tmp_path / "site", tmp_path / "dist", signer=SIGNER)
     (tmp_path / "minisign.pub").write_text(f"untrusted comment: x\n{SIGNER.secret.public.text}\n")
     return tmp_path / "site"
@@ -110,7 +110,7 @@ def test_it_is_refused_by_name_before_git_is_started(
     mark = tmp_path / "ran"
     name = plant((site / TAP).resolve(), f"touch {mark}")
     no_git.clear()
-    toy_build(tmp_path / "two", stamp=NEXT)
+    put_build(tmp_path / "two", stamp=NEXT)
     with pytest.raises(VerifyError, match=f"{TAP}/{name} is refused"):
         published(site, tmp_path / "two", signer=SIGNER)
     with pytest.raises(VerifyError, match=f"{TAP}/{name} is refused"):

@@ -9,28 +9,30 @@ from pathlib import Path
 
 import pytest
 from needs import needs
-from site_fixtures import NEXT, SIGNER, STAMP, content_of, published, toy_build
+from publish_toys import NEXT, SIGNER, STAMP, content_of, published, put_build
 
 from gobuild.core.errors import ChecksumMismatch, ConfigError, GobuildError, PublishError
 from gobuild.core.process import run
-from gobuild.publish.builds import find
+from gobuild.publish.builds import find_builds
 from gobuild.publish.homebrew.tap import Tap
-from gobuild.publish.paths import place_of
+from gobuild.publish.paths import path_in_tree
 from gobuild.publish.site import generations, publish
 from gobuild.publish.site.incoming import Rules
-from gobuild.publish.site.parts import routes, ways
-from gobuild.publish.sumdb.note import Signer
+from gobuild.publish.site.parts import standard_parts
+from gobuild.publish.sumdb.note import NoteSigner
 from gobuild.publish.supply import minisign
-from gobuild.publish.supply.signing import Gnupg, Minisign, gpg_environment
+from gobuild.publish.supply.signing import GnupgSigner, MinisignSigner, gpg_environment
 from gobuild.release import verify_release
 
 pytestmark = pytest.mark.usefixtures("git")
 
-KEY = Signer(name="acme.example/sumdb", seed=bytes(32))
+KEY = NoteSigner(name="acme.example/sumdb", seed=bytes(32))
 EVIL = "go1.27.9-acme1.p9"
 
 
-def _next(site: Path, *sources: Path, signer: Minisign | Gnupg | None = SIGNER, rules: Rules | None = None) -> None:
+def _next(
+    site: Path, *sources: Path, signer: MinisignSigner | GnupgSigner | None = SIGNER, rules: Rules | None = None
+) -> None:
     """The publisher's run, with every route and a checksum database."""
     publish(
         sources,
@@ -38,8 +40,7 @@ def _next(site: Path, *sources: Path, signer: Minisign | Gnupg | None = SIGNER, 
         name="go-acme",
         base_url="",
         signer=signer,
-        routes=routes(key=KEY, author="A <a@b.example>", note=lambda _: None),
-        ways=ways(KEY.verifier),
+        parts=standard_parts(key=KEY, author="A <a@b.example>", note=lambda _: None),
         sumdb=str(KEY.verifier),
         rules=rules or Rules(logs=True),
     )
@@ -48,10 +49,10 @@ def _next(site: Path, *sources: Path, signer: Minisign | Gnupg | None = SIGNER, 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     """A tree with one signed release for a Mac and Linux; a further build is in the folder `two`."""
-    toy_build(tmp_path / "dist")
-    toy_build(tmp_path / "dist", target="darwin/arm64")
+    put_build(tmp_path / "dist")
+    put_build(tmp_path / "dist", target="darwin/arm64")
     _next(tmp_path / "site", tmp_path / "dist")
-    toy_build(tmp_path / "two", stamp=NEXT)
+    put_build(tmp_path / "two", stamp=NEXT)
     return tmp_path / "site"
 
 
@@ -64,18 +65,18 @@ def _put(path: Path, content: bytes) -> None:
 def _plant(site: Path, stamp: str, content: str = "") -> None:
     """Puts a release into a tree as a stranger with its web root can: manifest and archives, the latter over others."""
     made = site.parent / "evil"
-    toy_build(made, stamp=stamp, content=content)
-    (found,) = find(made)
-    for archive in found.offer.archives:
+    put_build(made, stamp=stamp, content=content)
+    (found,) = find_builds(made)
+    for archive in found.archives:
         if archive.kind == "module" and stamp == STAMP:
             continue  # the checksum database would notice
-        _put(site.resolve() / place_of(found.offer, archive), archive.path.read_bytes())
+        _put(site.resolve() / path_in_tree(found, archive), archive.path.read_bytes())
     document = json.loads(found.text)
     for artifact in document["artifacts"]:
         if artifact["kind"] == "module" and stamp == STAMP:
             there = site.resolve() / "proxy/golang.org/toolchain/@v" / artifact["file"]
             artifact |= {"sha256": hashlib.sha256(there.read_bytes()).hexdigest(), "size": there.stat().st_size}
-    _put(site.resolve() / "releases" / stamp / found.manifest, json.dumps(document, indent=2).encode())
+    _put(site.resolve() / "releases" / stamp / found.manifest_name, json.dumps(document, indent=2).encode())
 
 
 def _listed(site: Path, stamp: str) -> None:
@@ -110,7 +111,7 @@ def _signature_removed(site: Path) -> str:
 
 
 def _signature_of_another(site: Path) -> str:
-    other = Minisign(secret=minisign.SecretKey(number=b"12345678", seed=bytes(range(32))))
+    other = MinisignSigner(secret=minisign.SecretKey(number=b"12345678", seed=bytes(range(32))))
     folder = site.resolve() / "releases" / STAMP
     for name in ("SHA256SUMS", "sbom.cdx.json", "provenance.intoto.jsonl"):
         _put(folder / f"{name}.minisig", other.sign(folder / name, f"release:{STAMP}\tfile:{name}"))
@@ -125,11 +126,11 @@ def _archive_swapped(site: Path) -> str:
 
 def _target_planted(site: Path) -> str:
     made = site.parent / "evil"
-    toy_build(made, target="linux/arm64")
-    for found in find(made):
-        for archive in found.offer.archives:
-            _put(site.resolve() / place_of(found.offer, archive), archive.path.read_bytes())
-        _put(site.resolve() / "releases" / STAMP / found.manifest, found.text)
+    put_build(made, target="linux/arm64")
+    for found in find_builds(made):
+        for archive in found.archives:
+            _put(site.resolve() / path_in_tree(found, archive), archive.path.read_bytes())
+        _put(site.resolve() / "releases" / STAMP / found.manifest_name, found.text)
     return f"{STAMP}.linux-arm64.gobuild.json"
 
 
@@ -175,8 +176,8 @@ def test_a_forgery_is_refused_by_name_before_git_or_a_key_is_touched(
         raise AssertionError("git or a key was touched")
 
     monkeypatch.setattr(Tap, "_git", touched)
-    monkeypatch.setattr(Minisign, "sign", touched)
-    monkeypatch.setattr(Signer, "sign", touched)
+    monkeypatch.setattr(MinisignSigner, "sign", touched)
+    monkeypatch.setattr(NoteSigner, "sign", touched)
     with pytest.raises((PublishError, ChecksumMismatch), match=name.replace("+", r"\+")) as caught:
         _next(site, tmp_path / "two")
     assert caught.value.hint
@@ -214,17 +215,17 @@ def test_a_database_alone_vouches_for_no_stranger_either(site: Path, tmp_path: P
 def test_a_module_is_compared_with_the_log_whatever_lies_beside_it(tmp_path: Path) -> None:
     """zips.sha256, which an older gobuild wrote and believed, switches nothing off; it goes."""
     site, dist = tmp_path / "site", tmp_path / "dist"
-    toy_build(dist)
+    put_build(dist)
     _next(site, dist, signer=None)
     other = tmp_path / "evil"
-    toy_build(other, content="evil")
-    (found,) = find(other)
-    for archive in found.offer.archives:
-        _put(site.resolve() / place_of(found.offer, archive), archive.path.read_bytes())
-    _put(site.resolve() / "releases" / STAMP / found.manifest, found.text)
+    put_build(other, content="evil")
+    (found,) = find_builds(other)
+    for archive in found.archives:
+        _put(site.resolve() / path_in_tree(found, archive), archive.path.read_bytes())
+    _put(site.resolve() / "releases" / STAMP / found.manifest_name, found.text)
     _listed(site, STAMP)
     version = f"v0.0.1-{STAMP}.linux-amd64"
-    (digest,) = (each.sha256 for each in found.offer.archives if each.path.suffix == ".zip")
+    (digest,) = (each.sha256 for each in found.archives if each.path.suffix == ".zip")
     note = site.resolve() / "proxy/sumdb/acme.example/sumdb/zips.sha256"
     _put(note, f"{digest}  {version}.zip\n".encode())
     with pytest.raises(PublishError, match=f"{version} was logged with other hashes"):
@@ -238,11 +239,11 @@ def test_a_module_is_compared_with_the_log_whatever_lies_beside_it(tmp_path: Pat
 
 def test_going_back_by_the_link_does_not_fork_the_log(site: Path, tmp_path: Path) -> None:
     _next(site, tmp_path / "two")
-    home = generations.home(site)
+    home = generations.generations_folder(site)
     longer = content_of(site)
     site.unlink()
     site.symlink_to(f"{home.name}/1")
-    toy_build(tmp_path / "three", stamp="go1.27.4-acme1.p3")
+    put_build(tmp_path / "three", stamp="go1.27.4-acme1.p3")
     for _ in range(2):
         with pytest.raises(PublishError, match="generation 2 has 3 records in the checksum database"):
             _next(site, tmp_path / "three")
@@ -255,7 +256,7 @@ def test_going_back_by_the_link_does_not_fork_the_log(site: Path, tmp_path: Path
 
 def test_a_generation_that_was_served_is_kept_and_its_number_is_not_given_twice(tmp_path: Path) -> None:
     site, home = tmp_path / "site", tmp_path / ".site-generations"
-    toy_build(tmp_path / "dist")
+    put_build(tmp_path / "dist")
     for number in (1, 2, 3):
         published(site, tmp_path / "dist", bare=True, base_url=f"https://go{number}.example")
     (home / "served").unlink()  # as an older gobuild leaves it
@@ -272,9 +273,9 @@ def test_gpg_knows_its_own_signatures(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("GNUPGHOME", str(home))
     words = ["--batch", "--passphrase", "", "--quick-generate-key", "a@b.example", "ed25519", "sign", "never"]
     subprocess.run([needs("gpg"), *words], env=gpg_environment(), check=True, capture_output=True)
-    signer = Gnupg(user="a@b.example", run=run)
-    toy_build(tmp_path / "dist")
-    toy_build(tmp_path / "two", stamp=NEXT)
+    signer = GnupgSigner(user="a@b.example", run=run)
+    put_build(tmp_path / "dist")
+    put_build(tmp_path / "two", stamp=NEXT)
     try:
         _next(tmp_path / "site", tmp_path / "dist", signer=signer)
         _next(tmp_path / "site", tmp_path / "two", signer=signer)

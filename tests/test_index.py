@@ -8,32 +8,32 @@ from pathlib import Path
 
 import pytest
 from needs import needs
-from publish_toys import flip, serving, shelf, toy_offer
+from publish_clients import serving
+from publish_toys import catalogue, flip, toy_build
 
 from gobuild.core.errors import PublishError
 from gobuild.core.model import Target
 from gobuild.fetch import http
 from gobuild.publish import dl
-from gobuild.publish.catalogue import Shelf
-from gobuild.publish.paths import module_file
+from gobuild.publish.catalogue import Catalogue
 
 LINUX, DARWIN = Target.parse("linux/amd64"), Target.parse("darwin/arm64")
 
 
 @pytest.fixture
-def offered(tmp_path: Path) -> Shelf:
+def offered(tmp_path: Path) -> Catalogue:
     dist = tmp_path / "dist"
-    return shelf(
-        toy_offer(dist, release="1.28rc1"),
-        toy_offer(dist, release="1.22.10", suffix="acme.2", target=LINUX),
-        toy_offer(dist, release="1.22.10", suffix="acme.1", target=LINUX),
-        toy_offer(dist, release="1.22.10", suffix="acme.1", target=DARWIN),
-        toy_offer(dist, release="1.22.9", suffix="acme.1", target=LINUX),
+    return catalogue(
+        toy_build(dist, release="1.28rc1"),
+        toy_build(dist, release="1.22.10", suffix="acme.2", target=LINUX),
+        toy_build(dist, release="1.22.10", suffix="acme.1", target=LINUX),
+        toy_build(dist, release="1.22.10", suffix="acme.1", target=DARWIN),
+        toy_build(dist, release="1.22.9", suffix="acme.1", target=LINUX),
     )
 
 
-def test_the_index_lists_what_stands_there(offered: Shelf, tmp_path: Path) -> None:
-    dl.write(offered, tmp_path)
+def test_the_index_lists_what_stands_there(offered: Catalogue, tmp_path: Path) -> None:
+    dl.write_downloads(offered, tmp_path)
     listed = json.loads((tmp_path / "dl/index.json").read_text())
     assert [each["version"] for each in listed] == [
         "go1.28rc1-acme1",
@@ -53,11 +53,11 @@ def test_the_index_lists_what_stands_there(offered: Shelf, tmp_path: Path) -> No
             assert (file["sha256"], file["size"]) == (hashlib.sha256(content).hexdigest(), len(content))
             assert (tmp_path / "dl" / f"{file['filename']}.sha256").read_text() == file["sha256"]
             assert file["version"] == release["version"]
-    assert (tmp_path / "dl/VERSION").read_text() == "go1.22.10-acme.2\ntime 2026-01-02T03:04:05Z\n"
+    assert (tmp_path / "dl/VERSION").read_text() == "go1.22.10-acme.2\ntime 2024-11-27T20:27:20Z\n"
 
 
-def test_the_keys_are_go_dev_s(offered: Shelf, tmp_path: Path) -> None:
-    dl.write(offered, tmp_path)
+def test_the_keys_are_go_dev_s(offered: Catalogue, tmp_path: Path) -> None:
+    dl.write_downloads(offered, tmp_path)
     keys = {"filename", "os", "arch", "version", "sha256", "size", "kind"}
     for name in ("dl/index.json", "dl/plain/index.json"):
         for release in json.loads((tmp_path / name).read_text()):
@@ -65,8 +65,8 @@ def test_the_keys_are_go_dev_s(offered: Shelf, tmp_path: Path) -> None:
             assert all(set(file) == keys for file in release["files"])
 
 
-def test_plain_numbers_lead_to_the_highest_stamp_of_each_platform(offered: Shelf, tmp_path: Path) -> None:
-    dl.write(offered, tmp_path)
+def test_plain_numbers_lead_to_the_highest_stamp_of_each_platform(offered: Catalogue, tmp_path: Path) -> None:
+    dl.write_downloads(offered, tmp_path)
     listed = json.loads((tmp_path / "dl/plain/index.json").read_text())
     assert [(each["version"], each["stable"]) for each in listed] == [
         ("go1.28rc1", False),
@@ -83,8 +83,8 @@ def test_plain_numbers_lead_to_the_highest_stamp_of_each_platform(offered: Shelf
             assert (tmp_path / "dl/plain" / file["filename"]).is_file()
 
 
-def test_any_static_server_answers_go_dev_s_question(offered: Shelf, tmp_path: Path) -> None:
-    dl.write(offered, tmp_path)
+def test_any_static_server_answers_go_dev_s_question(offered: Catalogue, tmp_path: Path) -> None:
+    dl.write_downloads(offered, tmp_path)
     text = (tmp_path / "dl/index.json").read_text()
     assert (tmp_path / "dl/index.html").read_text() == text
     assert not re.search("[<>&]", text)  # it is served as HTML
@@ -92,10 +92,10 @@ def test_any_static_server_answers_go_dev_s_question(offered: Shelf, tmp_path: P
         assert http.read(f"{served.url}/dl/?mode=json&include=all").decode() == text
 
 
-def test_tags_are_what_git_lists_and_clones(offered: Shelf, tmp_path: Path) -> None:
+def test_tags_are_what_git_lists_and_clones(offered: Catalogue, tmp_path: Path) -> None:
     """mise asks `git ls-remote --tags --refs`; the dumb HTTP protocol needs no program on the server."""
     git = needs("git")
-    dl.write(offered, tmp_path / "tree")
+    dl.write_downloads(offered, tmp_path / "tree")
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1"}
     with serving(tmp_path / "tree") as served:
         url = f"{served.url}/dl/versions.git"
@@ -117,30 +117,30 @@ def test_tags_are_what_git_lists_and_clones(offered: Shelf, tmp_path: Path) -> N
     assert len(tags.stdout.split()) == 4
 
 
-def test_a_second_release_adds_and_changes_no_archive(offered: Shelf, tmp_path: Path) -> None:
-    dl.write(shelf(*offered.offers[2:]), tmp_path / "tree")
+def test_a_second_release_adds_and_changes_no_archive(offered: Catalogue, tmp_path: Path) -> None:
+    dl.write_downloads(catalogue(*offered.builds[2:]), tmp_path / "tree")
     archives = [path for path in (tmp_path / "tree/dl").iterdir() if ".tar.gz" in path.name]
     before = {path: path.stat().st_ino for path in archives}
     old = (tmp_path / "tree/dl/index.json").stat()
-    dl.write(offered, tmp_path / "tree")
+    dl.write_downloads(offered, tmp_path / "tree")
     assert {path: path.stat().st_ino for path in archives} == before
     assert (tmp_path / "tree/dl/index.json").stat().st_ino != old.st_ino  # written anew, not into a shared file
     assert len(json.loads((tmp_path / "tree/dl/index.json").read_text())) == 4
 
 
 def test_other_bytes_under_a_published_name_are_refused(tmp_path: Path) -> None:
-    dl.write(shelf(toy_offer(tmp_path / "one")), tmp_path / "tree")
+    dl.write_downloads(catalogue(toy_build(tmp_path / "one")), tmp_path / "tree")
     with pytest.raises(PublishError, match="published already, with other bytes"):
-        dl.write(shelf(toy_offer(tmp_path / "two", word="other")), tmp_path / "tree")
+        dl.write_downloads(catalogue(toy_build(tmp_path / "two", word="other")), tmp_path / "tree")
 
 
 def test_a_release_candidate_alone_is_no_newest_version(tmp_path: Path) -> None:
-    dl.write(shelf(toy_offer(tmp_path / "dist", release="1.28rc1")), tmp_path / "tree")
+    dl.write_downloads(catalogue(toy_build(tmp_path / "dist", release="1.28rc1")), tmp_path / "tree")
     assert not (tmp_path / "tree/dl/VERSION").exists()
 
 
 def test_an_info_that_is_none_is_refused(tmp_path: Path) -> None:
-    offer = toy_offer(tmp_path / "dist")
-    flip(module_file(offer, ".info").path, 0)
+    offer = toy_build(tmp_path / "dist")
+    flip(offer.archive("module", ".info").path, 0)
     with pytest.raises(PublishError, match=r"\.info of go1\.99\.1-acme1 is damaged"):
-        dl.write(shelf(offer), tmp_path / "tree")
+        dl.write_downloads(catalogue(offer), tmp_path / "tree")

@@ -19,14 +19,13 @@ from typing import Any
 import pytest
 from invoke.context import Context
 from needs import needs
-from site_fixtures import NEXT, STAMP, TIME, toy_build
+from publish_toys import NEXT, STAMP, TIME, put_build
 
 from gobuild.core.errors import ChecksumMismatch, ConfigError, GobuildError, PackageError, UnsafeArchive
-from gobuild.core.model import Target
+from gobuild.core.model import Artifact, Target
 from gobuild.core.process import run
 from gobuild.isolate.image import PLATFORMS, Wanted, dockerfile, label, layers, oci, program, write
 from gobuild.isolate.image.layers import MACHINES, Entry
-from gobuild.publish.catalogue import Archive
 from gobuild.tasks.image import image as task
 
 AMD64, ARM64 = PLATFORMS
@@ -70,7 +69,7 @@ def _build(dist: Path, target: Target, *, stamp: str = STAMP, content: bytes = b
         (dist / artifact["file"]).write_bytes(data)
         artifact |= {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
 
-    toy_build(dist, stamp=stamp, target=str(target), edit=edit)
+    put_build(dist, stamp=stamp, target=str(target), edit=edit)
 
 
 @pytest.fixture
@@ -325,7 +324,7 @@ def test_a_hostile_archive_is_no_layer(name: str, tmp_path: Path) -> None:
 
 def _adopt(data: bytes, folder: Path, *, size: int = 0, sha256: str = "") -> None:
     (folder / "x.tar.gz").write_bytes(data)
-    archive = Archive(
+    archive = Artifact(
         path=folder / "x.tar.gz",
         kind="toolchain",
         sha256=sha256 or hashlib.sha256(data).hexdigest(),
@@ -442,7 +441,7 @@ def test_which_build(dist: Path, tmp_path: Path) -> None:
     _build(dist, AMD64, stamp=NEXT)
     refused(_toolchains(dist), f"builds of {STAMP}, {NEXT}")
     write(tmp_path / "two", _toolchains(dist, stamp=NEXT), run=run, note=_quiet)
-    toy_build(tmp_path / "darwin", target="darwin/arm64")
+    put_build(tmp_path / "darwin", target="darwin/arm64")
     refused(_toolchains(tmp_path / "darwin"), "for linux/amd64 and linux/arm64")
     refused(Wanted(dist=tmp_path / "darwin", images=("test",)), "no such toolchain for")
     refused(Wanted(dist=dist, images=("test",), goroot=tmp_path), "is no GOROOT")

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from gobuild import fetch, package, patch, pipeline
+from gobuild import fetch, patch, pipeline
 from gobuild.core import files, resources
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError, DiskFull, FetchError, GobuildError, ToolMissing, Unreachable, VerifyError
-from gobuild.core.manifest import to_json
+from gobuild.core.manifest import archive_names, to_json
 from gobuild.core.model import (
     Bootstrap,
     Catalog,
@@ -64,7 +64,7 @@ def _finished(prepared: Prepared, folder: Path, builder: str = "make.bash") -> V
         profile=plan.profile, bootstrap=bootstrap, environment={"GOOS": "darwin"}, builder=builder,
     )  # fmt: skip
     packed = []
-    for name in package.names(plan.stamp, plan.target.dashed):
+    for name in archive_names(plan.stamp, plan.target):
         (folder / name).write_text(f"{name}, {builder}")
         packed.append(folder / name)
     checks = (

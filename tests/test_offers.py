@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from site_fixtures import STAMP, toy_build
+from publish_toys import STAMP, put_build
 
 from gobuild.core.errors import ConfigError, PublishError
-from gobuild.publish.builds import find, parse
+from gobuild.publish.builds import find_builds, parse_build
 
 ALLOWED = {
     "subject": "bin/go",
@@ -36,12 +36,12 @@ def _set(*path: str | int, to: object) -> Edit:
 
 
 def test_a_true_manifest_is_an_offer(tmp_path: Path) -> None:
-    toy_build(tmp_path)
-    (found,) = find(tmp_path)
+    put_build(tmp_path)
+    (found,) = find_builds(tmp_path)
     assert found.key == (STAMP, "linux/amd64")
-    assert found.manifest == f"{STAMP}.linux-amd64.gobuild.json"
-    assert [archive.kind for archive in found.offer.archives] == ["toolchain", "source", "module", "module", "module"]
-    assert all(archive.path.parent == tmp_path for archive in found.offer.archives)
+    assert found.manifest_name == f"{STAMP}.linux-amd64.gobuild.json"
+    assert [archive.kind for archive in found.archives] == ["toolchain", "source", "module", "module", "module"]
+    assert all(archive.path.parent == tmp_path for archive in found.archives)
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,9 @@ def test_a_true_manifest_is_an_offer(tmp_path: Path) -> None:
     ],
 )
 def test_what_gobuild_would_not_write_is_refused(tmp_path: Path, edit: Edit, says: str) -> None:
-    toy_build(tmp_path, edit=edit)
+    put_build(tmp_path, edit=edit)
     with pytest.raises(PublishError) as caught:
-        list(find(tmp_path))
+        list(find_builds(tmp_path))
     assert says in str(caught.value)
     assert caught.value.exit_code == 9
     assert not any(ord(letter) < 32 and letter != "\n" for letter in str(caught.value))
@@ -100,20 +100,20 @@ def test_what_gobuild_would_not_write_is_refused(tmp_path: Path, edit: Edit, say
 )  # fmt: skip
 def test_what_is_no_document_is_refused(text: bytes) -> None:
     with pytest.raises(PublishError, match="cannot be used"):
-        parse(text, "x.gobuild.json", archives=Path())
+        parse_build(text, "x.gobuild.json", archives=Path())
 
 
 def test_a_manifest_under_another_name_is_refused(tmp_path: Path) -> None:
-    manifest = toy_build(tmp_path)
+    manifest = put_build(tmp_path)
     manifest.rename(tmp_path / "go1.22.10-other.linux-amd64.gobuild.json")
     with pytest.raises(PublishError, match=r"it is of go1\.22\.10-acme1"):
-        list(find(tmp_path))
+        list(find_builds(tmp_path))
 
 
 def test_keys_of_a_later_gobuild_do_no_harm(tmp_path: Path) -> None:
-    manifest = toy_build(tmp_path, edit=_set("later", to={"a": [1, None, 2.5]}))
+    manifest = put_build(tmp_path, edit=_set("later", to={"a": [1, None, 2.5]}))
     assert json.loads(manifest.read_text())["later"]
-    assert len(list(find(tmp_path))) == 1
+    assert len(list(find_builds(tmp_path))) == 1
 
 
 def test_what_a_policy_allowed_and_who_signed_may_stand_in_it(tmp_path: Path) -> None:
@@ -122,8 +122,8 @@ def test_what_a_policy_allowed_and_who_signed_may_stand_in_it(tmp_path: Path) ->
         document["signing"] = {"by": "ad hoc", "tool": "apple-platform-py 0.1"}
         document["profile"]["cgo_enabled"] = None  # the profile upstream's
 
-    toy_build(tmp_path, edit=edit)
-    assert len(list(find(tmp_path))) == 1
+    put_build(tmp_path, edit=edit)
+    assert len(list(find_builds(tmp_path))) == 1
 
 
 @pytest.mark.parametrize("what", ["folder", "dangling"])
@@ -134,9 +134,9 @@ def test_what_cannot_be_read_as_a_manifest_is_told_of(tmp_path: Path, what: str)
     else:
         path.symlink_to("nowhere")
     with pytest.raises(PublishError, match=r"'x\.gobuild\.json' cannot be read: (Is a directory|No such file)"):
-        list(find(tmp_path))
+        list(find_builds(tmp_path))
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no folder"):
-        list(find(tmp_path / "nowhere"))
+        list(find_builds(tmp_path / "nowhere"))

@@ -10,14 +10,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from needs import needs
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
-from publish_toys import serving
-from site_fixtures import STAMP, toy_build
+from publish_clients import serving
+from publish_toys import STAMP, put_build
 
 from gobuild.publish.site import publish
-from gobuild.publish.site.parts import routes, ways
-from gobuild.publish.sumdb.note import Signer
+from gobuild.publish.site.parts import standard_parts
+from gobuild.publish.sumdb.note import NoteSigner
 from gobuild.publish.supply import minisign
-from gobuild.publish.supply.signing import Minisign
+from gobuild.publish.supply.signing import MinisignSigner
 
 pytestmark = pytest.mark.slow  # a browser starts
 
@@ -43,18 +43,17 @@ def _hostile(document: dict[str, Any]) -> None:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two releases; the older one's manifest has markup wherever a text may stand."""
     folder = tmp_path_factory.mktemp("pages")
-    toy_build(folder / "dist", edit=_hostile)
-    toy_build(folder / "dist", stamp=NEXT)
-    toy_build(folder / "dist", stamp=NEXT, target="darwin/arm64")
-    database = Signer(name="acme.example/sumdb", seed=bytes(32))
+    put_build(folder / "dist", edit=_hostile)
+    put_build(folder / "dist", stamp=NEXT)
+    put_build(folder / "dist", stamp=NEXT, target="darwin/arm64")
+    database = NoteSigner(name="acme.example/sumdb", seed=bytes(32))
     publish(
         [folder / "dist"],
         folder / "site",
         name="go-acme",
         base_url="https://go.acme.example",
-        signer=Minisign(secret=minisign.SecretKey(number=b"12345678", seed=bytes(32))),
-        routes=routes(key=database, author="A <a@b.example>", note=lambda _: None),
-        ways=ways(database.verifier),
+        signer=MinisignSigner(secret=minisign.SecretKey(number=b"12345678", seed=bytes(32))),
+        parts=standard_parts(key=database, author="A <a@b.example>", note=lambda _: None),
         sumdb=str(database.verifier),
     )
     return folder / "site"

@@ -9,29 +9,30 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from publish_toys import Client, Served, flip, serving, shelf, toy_offer
+from publish_clients import Client, Served, serving
+from publish_toys import catalogue, flip, toy_build
 
 from gobuild.core.goversion import GoVersion, checks_records
 from gobuild.core.model import Target
 from gobuild.publish import proxy
-from gobuild.publish.catalogue import Offer
+from gobuild.publish.builds import Build
 from gobuild.publish.sumdb import database
-from gobuild.publish.sumdb.note import Signer
+from gobuild.publish.sumdb.note import NoteSigner
 
-KEY = Signer(name="acme.example/sumdb", seed=bytes(range(32)))
+KEY = NoteSigner(name="acme.example/sumdb", seed=bytes(range(32)))
 STAMP = "go1.99.1-acme1"
 DATABASE = "proxy/sumdb/acme.example/sumdb"
 
 
-def published(tree: Path, *offers: Offer) -> Path:
-    proxy.write(shelf(*offers), tree)
-    database.write(shelf(*offers), tree, key=KEY)
+def published(tree: Path, *offers: Build) -> Path:
+    proxy.write_proxy(catalogue(*offers), tree)
+    database.update_database(catalogue(*offers), tree, key=KEY)
     return tree
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    return published(tmp_path / "tree", toy_offer(tmp_path / "dist"))
+    return published(tmp_path / "tree", toy_build(tmp_path / "dist"))
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def only(tree: Path, pattern: str) -> Path:
 
 def test_over_http_it_asks_for_four_files_and_checks(client: Client, served: Served) -> None:
     done = client.go("version", **over_http(served))
-    assert done.returncode == 0 and done.stdout.endswith(f"go version {STAMP} toy\n"), done.stdout
+    assert done.returncode == 0 and done.stdout.endswith(f"go version {STAMP} {Target.host()}\n"), done.stdout
     module = f"golang.org/toolchain/@v/v0.0.1-{STAMP}."
     database = f"/{DATABASE}"
     assert [path.replace(module, "MODULE.").split("linux")[0] for path in served.asked] == [
@@ -99,7 +100,7 @@ def test_a_file_proxy_is_checked_too_or_not_as_one_says(client: Client, tree: Pa
 def _flip_zip(tree: Path) -> None:
     """A byte of a file's content; the zip's own checksum is put right, so that only the hash can tell."""
     path = only(tree, f"proxy/golang.org/toolchain/@v/*{STAMP}*.zip")
-    offer = toy_offer(path.parents[6] / "forged", word="x")
+    offer = toy_build(path.parents[6] / "forged", word="x")
     forged = only(path.parents[6] / "forged", "*.zip")
     assert offer.stamp == STAMP
     path.unlink()
@@ -138,7 +139,7 @@ def _other_key(tree: Path) -> None:
     record, _, _ = path.read_bytes().partition(b"\n\n")
     text = KEY.verifier.open((tree / DATABASE / "latest").read_bytes())
     path.unlink()
-    path.write_bytes(record + b"\n\n" + Signer(name=KEY.name, seed=bytes(32)).sign(text))
+    path.write_bytes(record + b"\n\n" + NoteSigner(name=KEY.name, seed=bytes(32)).sign(text))
 
 
 @pytest.mark.parametrize(
@@ -176,7 +177,7 @@ def test_another_build_s_signed_record_is_refused_by_those_that_are_said_to(
     tmp_path: Path, get_goroot: Callable[[str, Target], Path], release: str
 ) -> None:
     """Who controls the server swaps a lookup and a zip; every byte of the lookup is signed (golang/go#79070)."""
-    tree = published(tmp_path / "tree", toy_offer(tmp_path / "dist"), toy_offer(tmp_path / "dist", release="1.99.2"))
+    tree = published(tmp_path / "tree", toy_build(tmp_path / "dist"), toy_build(tmp_path / "dist", release="1.99.2"))
     _flip_zip(tree)
     asked, other = (only(tree, f"{DATABASE}/lookup/golang.org/*{each}-acme1*") for each in ("1.99.1", "1.99.2"))
     asked.unlink()
@@ -189,7 +190,7 @@ def test_another_build_s_signed_record_is_refused_by_those_that_are_said_to(
         assert "checksum missing from sumdb response" in done.stdout, done.stdout
         assert "toy" not in done.stdout
     else:
-        assert done.stdout.endswith(f"go version {STAMP} toy\n"), done.stdout
+        assert done.stdout.endswith(f"go version {STAMP} {Target.host()}\n"), done.stdout
 
 
 def test_from_which_go_on_the_check_holds() -> None:
@@ -202,7 +203,7 @@ def test_from_which_go_on_the_check_holds() -> None:
 
 def test_a_client_goes_along_with_a_growing_log_and_not_with_a_forked_one(client: Client, tmp_path: Path) -> None:
     dist, tree = tmp_path / "dist", tmp_path / "tree"
-    first, second, third = (toy_offer(dist, release=f"1.99.{number}") for number in range(3))
+    first, second, third = (toy_build(dist, release=f"1.99.{number}") for number in range(3))
     published(tree, first)
     with serving(tree) as served:
         assert client.go("version", **over_http(served, first.stamp)).returncode == 0
@@ -213,8 +214,8 @@ def test_a_client_goes_along_with_a_growing_log_and_not_with_a_forked_one(client
         new = Client(goroot=client.goroot, home=tmp_path / "new")
         assert new.go("version", **over_http(served, first.stamp)).returncode == 0
     # The same key signs another history: a hash was changed after the fact, and one more release is there.
-    forked = published(tmp_path / "forked", toy_offer(tmp_path / "evil", release="1.99.0", word="evil"), second)
-    published(forked, toy_offer(tmp_path / "evil", release="1.99.0", word="evil"), second, third)
+    forked = published(tmp_path / "forked", toy_build(tmp_path / "evil", release="1.99.0", word="evil"), second)
+    published(forked, toy_build(tmp_path / "evil", release="1.99.0", word="evil"), second, third)
     with serving(forked) as served:
         done = client.go("version", **over_http(served, third.stamp))
         assert done.returncode != 0

@@ -7,21 +7,22 @@ from pathlib import Path
 
 import pytest
 from needs import needs
-from publish_toys import Client, flip, serving, shelf, toy_offer
+from publish_clients import Client, serving
+from publish_toys import catalogue, flip, toy_build
 
 from gobuild.core.errors import PublishError
 from gobuild.core.goversion import GoVersion, checks_records
 from gobuild.core.model import Target
 from gobuild.publish import dl, proxy
-from gobuild.publish.install import Route, routes
+from gobuild.publish.install import Instructions, install_instructions
 from gobuild.publish.sumdb import database
-from gobuild.publish.sumdb.note import Signer
+from gobuild.publish.sumdb.note import NoteSigner
 
-KEY = Signer(name="acme.example/sumdb", seed=bytes(range(32)))
+KEY = NoteSigner(name="acme.example/sumdb", seed=bytes(range(32)))
 STAMP = "go1.99.1-acme1"
 
 
-def named(found: tuple[Route, ...], name: str) -> Route:
+def named(found: tuple[Instructions, ...], name: str) -> Instructions:
     (route,) = (route for route in found if route.name == name)
     return route
 
@@ -34,35 +35,37 @@ def test_the_lines_do_what_they_say(
     name: str, release: str, get_goroot: Callable[[str, Target], Path], tmp_path: Path
 ) -> None:
     """In a module, too, which asks for a newer Go than there is."""
-    offered, tree = shelf(toy_offer(tmp_path / "dist")), tmp_path / "a tree"
-    proxy.write(offered, tree)
-    database.write(offered, tree, key=KEY)
-    dl.write(offered, tree)
+    offered, tree = catalogue(toy_build(tmp_path / "dist")), tmp_path / "a tree"
+    proxy.write_proxy(offered, tree)
+    database.update_database(offered, tree, key=KEY)
+    dl.write_downloads(offered, tree)
     client = Client(goroot=get_goroot(release, Target.host()), home=tmp_path / "home")
     (tmp_path / "go.mod").write_text("module x\n\ngo 1.98\n")
     with serving(tree) as served:
-        offered = shelf(*offered.offers, base_url=f"{served.url}/")
-        lines = named(routes(offered, STAMP, database=KEY.verifier), name).lines
+        offered = catalogue(*offered.builds, base_url=f"{served.url}/")
+        lines = named(install_instructions(offered, STAMP, tmp_path, database=KEY.verifier), name).lines
         done = client.paste(*lines, cwd=tree if name == "copy" else client.home.parent)
-        assert done.returncode == 0 and done.stdout.endswith(f"go version {STAMP} toy\n"), done.stdout
+        assert done.returncode == 0 and done.stdout.endswith(f"go version {STAMP} {Target.host()}\n"), done.stdout
     # From then on the name on PATH is enough: no proxy, no database, no network.
     later = client.go("version", GOTOOLCHAIN=STAMP, GOPROXY="off", GOSUMDB="sum.golang.org")
-    assert later.stdout == f"go version {STAMP} toy\n"
+    assert later.stdout == f"go version {STAMP} {Target.host()}\n"
 
 
 @pytest.mark.parametrize("name", ["gotoolchain", "path"])
 def test_pasted_lines_stop_at_what_was_changed(name: str, go_wheel: Path, tmp_path: Path) -> None:
     """At a prompt the next line runs whatever became of the one before; these do not."""
-    offered, tree = shelf(toy_offer(tmp_path / "dist")), tmp_path / "tree"
-    proxy.write(offered, tree)
-    database.write(offered, tree, key=KEY)
-    dl.write(offered, tree)
-    for archive in (tree / "dl" / offered.offers[0].one("toolchain").path.name, *tree.glob("proxy/**/*.zip")):
+    offered, tree = catalogue(toy_build(tmp_path / "dist")), tmp_path / "tree"
+    proxy.write_proxy(offered, tree)
+    database.update_database(offered, tree, key=KEY)
+    dl.write_downloads(offered, tree)
+    for archive in (tree / "dl" / offered.builds[0].archive("toolchain").path.name, *tree.glob("proxy/**/*.zip")):
         flip(archive, 150)  # in the content of an entry
     client = Client(goroot=go_wheel, home=tmp_path / "home")
     with serving(tree) as served:
-        offered = shelf(*offered.offers, base_url=served.url)
-        done = client.paste(*named(routes(offered, STAMP, database=KEY.verifier), name).lines, cwd=tmp_path)
+        offered = catalogue(*offered.builds, base_url=served.url)
+        done = client.paste(
+            *named(install_instructions(offered, STAMP, tmp_path, database=KEY.verifier), name).lines, cwd=tmp_path
+        )
     assert done.returncode != 0 and "go version" not in done.stdout, done.stdout
     assert not (client.home / ".local").exists() and not (client.home / "sdk").exists()
 
@@ -73,11 +76,11 @@ def test_pasted_lines_run_nothing_that_another_build_s_record_vouches_for(
 ) -> None:
     """go1.22.10 believes any signed record (golang/go#79070): the digest in the lines has to stop it."""
     assert not checks_records(GoVersion.parse("1.22.10"))
-    offered = shelf(toy_offer(tmp_path / "dist"), toy_offer(tmp_path / "dist", release="1.99.2"))
+    offered = catalogue(toy_build(tmp_path / "dist"), toy_build(tmp_path / "dist", release="1.99.2"))
     tree, ran = tmp_path / "tree", tmp_path / "ran"
-    proxy.write(offered, tree)
-    database.write(offered, tree, key=KEY)
-    toy_offer(tmp_path / "evil", word=f"\ntouch {ran}")
+    proxy.write_proxy(offered, tree)
+    database.update_database(offered, tree, key=KEY)
+    toy_build(tmp_path / "evil", word=f"\ntouch {ran}")
     for pattern, source in (
         (f"proxy/golang.org/toolchain/@v/*{STAMP}*.zip", next((tmp_path / "evil").glob("*.zip"))),
         (f"proxy/sumdb/acme.example/sumdb/lookup/golang.org/*{STAMP}*", next(tree.glob("proxy/sumdb/**/*1.99.2*"))),
@@ -91,8 +94,8 @@ def test_pasted_lines_run_nothing_that_another_build_s_record_vouches_for(
         Client(goroot=go_wheel, home=tmp_path / "bare").go("version", **settings)
         assert ran.exists(), "without the lines it is run"
         ran.unlink()
-        offered = shelf(*offered.offers, base_url=served.url)
-        lines = named(routes(offered, STAMP, database=KEY.verifier), name).lines
+        offered = catalogue(*offered.builds, base_url=served.url)
+        lines = named(install_instructions(offered, STAMP, tmp_path, database=KEY.verifier), name).lines
         done = client.paste(*lines, cwd=tree if name == "copy" else tmp_path)
     assert done.returncode != 0 and "FAILED" in done.stdout, done.stdout
     assert not ran.exists()
@@ -101,45 +104,46 @@ def test_pasted_lines_run_nothing_that_another_build_s_record_vouches_for(
 
 def test_a_go_that_passes_gotoolchain_over_is_not_linked_under_the_name(go_wheel: Path, tmp_path: Path) -> None:
     """As those before 1.21 do; it would be called what it is not."""
-    offered, tree = shelf(toy_offer(tmp_path / "dist")), tmp_path / "tree"
-    proxy.write(offered, tree)
+    offered, tree = catalogue(toy_build(tmp_path / "dist")), tmp_path / "tree"
+    proxy.write_proxy(offered, tree)
     old = tmp_path / "old/bin/go"
     old.parent.mkdir(parents=True)
     old.write_text(f'#!/bin/sh\nGOTOOLCHAIN=local exec {go_wheel}/bin/go "$@"\n')
     old.chmod(0o755)
     client = Client(goroot=tmp_path / "old", home=tmp_path / "home")
-    done = client.paste(*named(routes(offered, STAMP), "copy").lines, cwd=tree)
+    done = client.paste(*named(install_instructions(offered, STAMP, tmp_path), "copy").lines, cwd=tree)
     assert done.returncode != 0, done.stdout
     assert not (client.home / ".local").exists()
 
 
 def test_without_a_database_there_is_no_route_over_http(tmp_path: Path, go_wheel: Path) -> None:
-    offered, tree = shelf(toy_offer(tmp_path / "dist")), tmp_path / "tree"
-    proxy.write(offered, tree)
-    found = routes(offered, STAMP)
+    offered, tree = catalogue(toy_build(tmp_path / "dist")), tmp_path / "tree"
+    proxy.write_proxy(offered, tree)
+    found = install_instructions(offered, STAMP, tmp_path)
     assert [route.name for route in found] == ["copy", "path", "go.mod", "setup-go", "setup-go-plain", "mise"]
     needs("curl")  # which the pasted lines download with
     copy = named(found, "copy")
     assert "The SHA-256 in these lines is all that is checked." in copy.words
     done = Client(goroot=go_wheel, home=tmp_path / "home").paste(*copy.lines, cwd=tree)
-    assert done.returncode == 0 and done.stdout.endswith(f"go version {STAMP} toy\n"), done.stdout
+    assert done.returncode == 0 and done.stdout.endswith(f"go version {STAMP} {Target.host()}\n"), done.stdout
 
 
 def test_every_platform_has_its_archive(tmp_path: Path) -> None:
     targets = [Target.parse(each) for each in ("darwin/arm64", "linux/amd64")]
-    offered = shelf(*(toy_offer(tmp_path, target=target) for target in targets))
-    paths = [route for route in routes(offered, STAMP) if route.name == "path"]
+    offered = catalogue(*(toy_build(tmp_path, target=target) for target in targets))
+    paths = [route for route in install_instructions(offered, STAMP, tmp_path) if route.name == "path"]
     assert [route.title.split()[-1] for route in paths] == ["darwin/arm64", "linux/amd64"]
-    for route, offer, program in zip(paths, offered.offers, ("shasum -a 256 -c", "sha256sum -c"), strict=True):
+    for route, offer, program in zip(paths, offered.builds, ("shasum -a 256 -c", "sha256sum -c"), strict=True):
         assert (
-            f"echo '{offer.one('toolchain').sha256}  {offer.one('toolchain').path.name}' | {program} &&" in route.lines
+            f"echo '{offer.archive('toolchain').sha256}  {offer.archive('toolchain').path.name}' | {program} &&"
+            in route.lines
         )
 
 
 def test_an_address_is_text_in_every_language(tmp_path: Path) -> None:
     address = "https://acme.example/$(touch${IFS}x)/`id`;&|#'"
-    offered = shelf(toy_offer(tmp_path), base_url=address)
-    for route in routes(offered, STAMP, database=KEY.verifier):
+    offered = catalogue(toy_build(tmp_path), base_url=address)
+    for route in install_instructions(offered, STAMP, tmp_path, database=KEY.verifier):
         if route.language == "sh":
             for line in route.lines:
                 if "acme.example/$" in line:
@@ -150,12 +154,12 @@ def test_an_address_is_text_in_every_language(tmp_path: Path) -> None:
 
 
 def test_from_a_file_address_only_what_go_itself_reads(tmp_path: Path) -> None:
-    offered = shelf(toy_offer(tmp_path), base_url=tmp_path.as_uri())
-    found = routes(offered, STAMP, database=KEY.verifier)
+    offered = catalogue(toy_build(tmp_path), base_url=tmp_path.as_uri())
+    found = install_instructions(offered, STAMP, tmp_path, database=KEY.verifier)
     assert [route.name for route in found] == ["gotoolchain", "copy", "path", "go.mod"]
 
 
 def test_a_stamp_that_cannot_be_published_has_no_routes(tmp_path: Path) -> None:
-    offered = shelf(toy_offer(tmp_path, suffix="acme.007"))
+    offered = catalogue(toy_build(tmp_path, suffix="acme.007"))
     with pytest.raises(PublishError, match="semver"):
-        routes(offered, "go1.99.1-acme.007")
+        install_instructions(offered, "go1.99.1-acme.007", tmp_path)

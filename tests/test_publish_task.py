@@ -9,26 +9,26 @@ from typing import Any
 import pytest
 from invoke.context import Context
 from needs import needs
-from site_fixtures import NEXT, SIGNER, STAMP, content_of, published, toy_build
+from publish_toys import NEXT, SIGNER, STAMP, content_of, published, put_build
 
 from gobuild.core.errors import ConfigError, FetchError, GobuildError, PublishError, VerifyError
 from gobuild.core.process import run
 from gobuild.publish.site import generations
 from gobuild.publish.site.incoming import Rules
 from gobuild.publish.supply import minisign
-from gobuild.publish.supply.signing import Minisign
+from gobuild.publish.supply.signing import MinisignSigner
 from gobuild.release import require, verify_release
 from gobuild.release.place import place
 from gobuild.tasks import publishing
 
 NAMED = Rules(named=(STAMP,))
-OTHER = Minisign(secret=minisign.SecretKey(number=b"87654321", seed=bytes(range(32))))
+OTHER = MinisignSigner(secret=minisign.SecretKey(number=b"87654321", seed=bytes(range(32))))
 
 
 @pytest.fixture
 def dist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    toy_build(tmp_path / "dist")
+    put_build(tmp_path / "dist")
     return tmp_path / "dist"
 
 
@@ -137,7 +137,7 @@ def test_who_signs_late_looks_at_the_archives_again(dist: Path, tmp_path: Path) 
 def test_one_key_takes_anothers_place(dist: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     published(site, dist, signer=SIGNER)
-    toy_build(tmp_path / "two", stamp=NEXT)
+    put_build(tmp_path / "two", stamp=NEXT)
     with pytest.raises(GobuildError, match=f"{STAMP}/SHA256SUMS in the tree: it was signed with the key"):
         published(site, tmp_path / "two", signer=OTHER)
     old = Rules(signed_by=(SIGNER.trust(),))
@@ -148,7 +148,7 @@ def test_one_key_takes_anothers_place(dist: Path, tmp_path: Path) -> None:
     require(_verified(site, OTHER))
 
 
-def _verified(site: Path, signer: Minisign) -> Any:
+def _verified(site: Path, signer: MinisignSigner) -> Any:
     key = site.parent / "some.pub"
     key.write_text(f"untrusted comment: x\n{signer.secret.public.text}\n")
     return verify_release(str(site), key=key, run=run, note=lambda _: None)
@@ -174,7 +174,7 @@ def test_no_child_is_given_the_password(dist: Path, tmp_path: Path, monkeypatch:
 
 def test_a_tree_that_is_damaged_is_said_so(dist: Path, tmp_path: Path) -> None:
     published(tmp_path / "site", dist, bare=True)
-    (generations.home(tmp_path / "site") / "1" / "tree.json").unlink()
+    (generations.generations_folder(tmp_path / "site") / "1" / "tree.json").unlink()
     with pytest.raises(PublishError, match="is damaged"):
         _publish(to="site")
 
@@ -200,14 +200,14 @@ def _said(site: Path) -> str:
 @pytest.mark.usefixtures("git")
 def test_without_bottles(dist: Path, tmp_path: Path) -> None:
     """The flag that the message names is there; what an earlier run has made is served on."""
-    toy_build(dist, stamp=NEXT, target="darwin/arm64", edit=_macos("macOS 99.0, SDK 99.0"))
+    put_build(dist, stamp=NEXT, target="darwin/arm64", edit=_macos("macOS 99.0, SDK 99.0"))
     with pytest.raises(GobuildError, match="needs macOS 99") as caught:
         _publish(to="site")
     assert "--no-bottles" in (caught.value.hint or "") and not (tmp_path / "site").exists()
     _publish(to="site", no_bottles=True)
     assert not (tmp_path / "site/bottles").exists() and "bottle do" not in _said(tmp_path / "site")
     (tmp_path / "other").mkdir()
-    toy_build(tmp_path / "other/dist")
+    put_build(tmp_path / "other/dist")
     _publish(to="with", from_=["other/dist"])
     before = _said(tmp_path / "with")
     _publish(to="with", no_bottles=True)

@@ -8,25 +8,25 @@ from pathlib import Path
 
 import pytest
 from needs import needs
-from publish_toys import serving
-from site_fixtures import STAMP, toy_build
+from publish_clients import serving
+from publish_toys import STAMP, put_build
 
 from gobuild.core import files
 from gobuild.core.errors import ChecksumMismatch, ConfigError, FetchError, GobuildError, VerifyError
 from gobuild.core.model import Report, Verdict
 from gobuild.core.process import run
 from gobuild.publish.site import publish
-from gobuild.publish.site.parts import routes, ways
-from gobuild.publish.sumdb.note import Signer
+from gobuild.publish.site.parts import standard_parts
+from gobuild.publish.sumdb.note import NoteSigner
 from gobuild.publish.supply import minisign
-from gobuild.publish.supply.signing import Gnupg, Minisign, gpg_environment
+from gobuild.publish.supply.signing import GnupgSigner, MinisignSigner, gpg_environment
 from gobuild.release import require, verify_release
 
 pytestmark = pytest.mark.usefixtures("git")
 
 
 SECRET = minisign.SecretKey(number=b"12345678", seed=bytes(range(32)))
-DATABASE = Signer(name="acme.example/sumdb", seed=bytes(32))
+DATABASE = NoteSigner(name="acme.example/sumdb", seed=bytes(32))
 PLACE = f"releases/{STAMP}"
 INDEXES = {
     *("dl/index.json", "dl/index.html", "dl/plain/index.json", "dl/plain/index.html", "dl/VERSION"),
@@ -39,7 +39,7 @@ MODULE = f"proxy/golang.org/toolchain/@v/v0.0.1-{STAMP}.linux-amd64"
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tree with one release, every route, signatures and a checksum database; copy what you change."""
     folder = tmp_path_factory.mktemp("published")
-    toy_build(folder / "dist")
+    put_build(folder / "dist")
     (folder / "minisign.pub").write_text(f"untrusted comment: x\n{SECRET.public.text}\n")
     note: Callable[[str], None] = lambda _: None  # noqa: E731
     publish(
@@ -47,9 +47,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "site",
         name="go-acme",
         base_url="https://go.acme.example",
-        signer=Minisign(secret=SECRET),
-        routes=routes(key=DATABASE, author="A <a@b.example>", note=note),
-        ways=ways(DATABASE.verifier),
+        signer=MinisignSigner(secret=SECRET),
+        parts=standard_parts(key=DATABASE, author="A <a@b.example>", note=note),
         sumdb=str(DATABASE.verifier),
     )
     return folder
@@ -301,15 +300,15 @@ def test_gpg_signs_and_verifies_as_well(tmp_path: Path, monkeypatch: pytest.Monk
     subprocess.run(make, check=True, capture_output=True)
     public = subprocess.run(["gpg", "--armor", "--export", "a@b.example"], check=True, capture_output=True).stdout
     (tmp_path / "publisher.asc").write_bytes(public)
-    toy_build(tmp_path / "dist")
-    signer = Gnupg(user="a@b.example", run=run)
+    put_build(tmp_path / "dist")
+    signer = GnupgSigner(user="a@b.example", run=run)
     publish(
         [tmp_path / "dist"],
         tmp_path / "site",
         name="go-acme",
         base_url="",
         signer=signer,
-        routes=routes(key=None, author="A <a@b.example>", note=lambda _: None),
+        parts=standard_parts(key=None, author="A <a@b.example>", note=lambda _: None),
     )
     report = _verify(tmp_path / "site", tmp_path, key=tmp_path / "publisher.asc", sumdb="")
     require(report)

@@ -7,35 +7,34 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from site_fixtures import SIGNER, STAMP, toy_build
+from publish_toys import SIGNER, STAMP, put_build
 
 from gobuild.core.errors import PublishError
 from gobuild.core.model import Report, Verdict
 from gobuild.core.process import run
-from gobuild.publish.builds import find
+from gobuild.publish.builds import find_builds
 from gobuild.publish.site import publish
-from gobuild.publish.site.parts import routes, ways
+from gobuild.publish.site.parts import standard_parts
 from gobuild.publish.sumdb import database
-from gobuild.publish.sumdb.note import Signer
+from gobuild.publish.sumdb.note import NoteSigner
 from gobuild.publish.sumdb.tlog import Head, Log
-from gobuild.publish.supply.attestations import PROVENANCE, SBOM, SIGNED, SUMS, comment
+from gobuild.publish.supply.attestations import PROVENANCE, SBOM, SIGNED, SUMS, trusted_comment
 from gobuild.release import verify_release
 
 pytestmark = pytest.mark.usefixtures("git")
 
-KEY = Signer(name="acme.example/sumdb", seed=bytes(32))
+KEY = NoteSigner(name="acme.example/sumdb", seed=bytes(32))
 DATABASE = f"proxy/sumdb/{KEY.name}"
 
 
-def _published(site: Path, *sources: Path, key: Signer | None = KEY) -> None:
+def _published(site: Path, *sources: Path, key: NoteSigner | None = KEY) -> None:
     publish(
         sources,
         site,
         name="go-acme",
         base_url="https://go.acme.example",
         signer=SIGNER,
-        routes=routes(key=key, author="A <a@b.example>", note=lambda _: None),
-        ways=ways(KEY.verifier),
+        parts=standard_parts(key=key, author="A <a@b.example>", note=lambda _: None),
         sumdb=str(KEY.verifier),
     )
 
@@ -43,7 +42,7 @@ def _published(site: Path, *sources: Path, key: Signer | None = KEY) -> None:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
-    toy_build(folder / "dist")
+    put_build(folder / "dist")
     _published(folder / "site", folder / "dist")
     return folder
 
@@ -67,7 +66,7 @@ def _sign(papers: Path, sums: dict[str, str], *, hashed: bool = True) -> None:
         sums |= {name: hashlib.sha256((papers / name).read_bytes()).hexdigest() for name in (SBOM, PROVENANCE)}
     (papers / SUMS).write_text("".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
     for name in SIGNED:
-        (papers / f"{name}.minisig").write_bytes(SIGNER.sign(papers / name, comment(STAMP, name)))
+        (papers / f"{name}.minisig").write_bytes(SIGNER.sign(papers / name, trusted_comment(STAMP, name)))
 
 
 def _file_more(papers: Path) -> None:
@@ -104,10 +103,10 @@ def _other_bill_than_listed(papers: Path) -> None:
 
 def _manifest_of_another_stamp(papers: Path) -> None:
     dist = papers.parents[2] / "other"
-    toy_build(dist, stamp="go1.22.9-acme1.p1")
-    (found,) = find(dist)
-    (papers / found.manifest).write_bytes(found.text)
-    _sign(papers, _listed(papers) | {found.manifest: hashlib.sha256(found.text).hexdigest()})
+    put_build(dist, stamp="go1.22.9-acme1.p1")
+    (found,) = find_builds(dist)
+    (papers / found.manifest_name).write_bytes(found.text)
+    _sign(papers, _listed(papers) | {found.manifest_name: hashlib.sha256(found.text).hexdigest()})
 
 
 FORGED: dict[str, tuple[Callable[[Path], None], str]] = {
@@ -149,7 +148,7 @@ def _log(tree: Path, records: list[bytes]) -> None:
 
 def test_a_module_that_was_logged_with_another_hash_is_found(papers: Path) -> None:
     tree = papers.parents[1]
-    (record,) = database.existing(tree, KEY.verifier).log.records
+    (record,) = database.existing_database(tree, KEY.verifier).log.records
     at = record.index(b"h1:") + 3
     _log(tree, [record[:at] + b"AAAA" + record[at + 4 :]])
     assert [check.name for check in _verified(papers).failed] == ["h1"]
@@ -157,7 +156,7 @@ def test_a_module_that_was_logged_with_another_hash_is_found(papers: Path) -> No
 
 def test_a_module_that_the_given_database_never_logged_is_found(papers: Path) -> None:
     tree = papers.parents[1]
-    (record,) = database.existing(tree, KEY.verifier).log.records
+    (record,) = database.existing_database(tree, KEY.verifier).log.records
     _log(tree, [record.replace(STAMP.encode(), b"go1.22.9-acme1.p1")])
     assert [check.name for check in _verified(papers).failed] == ["h1"]
 
@@ -174,8 +173,8 @@ def test_a_lookup_with_the_head_of_another_log_is_found(papers: Path) -> None:
 def test_a_tree_with_a_database_goes_on_with_it_alone(made: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     _published(site, made / "dist")
-    toy_build(tmp_path / "two", stamp="go1.27.3-acme1.p2")
+    put_build(tmp_path / "two", stamp="go1.27.3-acme1.p2")
     with pytest.raises(PublishError, match="so nobody could download it"):
         _published(site, tmp_path / "two", key=None)
     with pytest.raises(PublishError, match=r"the tree has the checksum database acme\.example/sumdb, not other"):
-        _published(site, tmp_path / "two", key=Signer(name="other.example/sumdb", seed=bytes(32)))
+        _published(site, tmp_path / "two", key=NoteSigner(name="other.example/sumdb", seed=bytes(32)))

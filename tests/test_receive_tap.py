@@ -8,18 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from publish_toys import serving
-from site_fixtures import NEXT, SIGNER, STAMP, toy_build
+from publish_clients import serving
+from publish_toys import NEXT, SIGNER, STAMP, put_build
 
 from gobuild.core import files
 from gobuild.core.errors import GobuildError
 from gobuild.core.model import Report, Verdict
 from gobuild.core.process import run
 from gobuild.publish import homebrew
-from gobuild.publish.builds import read
-from gobuild.publish.catalogue import Shelf
+from gobuild.publish.builds import read_build
+from gobuild.publish.catalogue import Catalogue
 from gobuild.publish.site import publish
-from gobuild.publish.site.parts import routes, ways
+from gobuild.publish.site.parts import standard_parts
 from gobuild.release import require, verify_release
 
 pytestmark = pytest.mark.usefixtures("git")
@@ -32,10 +32,10 @@ Change = Callable[[str], str]
 
 def _published(folder: Path, *stamps: str) -> Path:
     for stamp in stamps:
-        toy_build(folder / "dist", stamp=stamp)
-    made = routes(key=None, author="A <a@b.example>", note=lambda _: None)
+        put_build(folder / "dist", stamp=stamp)
+    made = standard_parts(key=None, author="A <a@b.example>", note=lambda _: None)
     base = "https://go.acme.example"
-    publish([folder / "dist"], folder / "site", name="go-acme", base_url=base, signer=SIGNER, routes=made)
+    publish([folder / "dist"], folder / "site", name="go-acme", base_url=base, signer=SIGNER, parts=made)
     return folder / "site"
 
 
@@ -205,8 +205,8 @@ def test_a_changed_readme_is_found(changed: Path, key: Path) -> None:
 
 def test_a_tap_under_another_name_has_no_signed_bottles(changed: Path, key: Path) -> None:
     """As after a changed --name on a signed tree: the new name's bottles are in no SHA256SUMS."""
-    offers = [read(path, archives=changed / "dl").offer for path in changed.glob("releases/*/*.gobuild.json")]
-    homebrew.write(Shelf(name="go-other", base_url="https://go.acme.example", offers=tuple(offers)), changed)
+    offers = [read_build(path, archives=changed / "dl") for path in changed.glob("releases/*/*.gobuild.json")]
+    homebrew.write(Catalogue(name="go-other", base_url="https://go.acme.example", builds=tuple(offers)), changed)
     _about(changed, taps=[TAP, "homebrew-go-other.git"])
     failed = _verify(changed, key).failed
     subjects = {f"{STAMP}/homebrew-go-other.git/{name}.rb" for name in ("go-other", "go-other@1.22")}
@@ -257,10 +257,10 @@ def test_pages_indexes_and_tap_agree_on_the_newest(tmp_path: Path, key: Path) ->
     """A patch changed and published again: for everybody it is newer, whatever its digest; and the receiver agrees."""
     stamps = [f"go1.22.10-gobuild.{digest}" for digest in ("p36efb16", "p9abcdef", "p1e0aaaa")]
     for stamp in stamps:
-        toy_build(tmp_path / "dist", stamp=stamp)
-        made = routes(key=None, author="A <a@b.example>", note=lambda _: None)
+        put_build(tmp_path / "dist", stamp=stamp)
+        made = standard_parts(key=None, author="A <a@b.example>", note=lambda _: None)
         base, site = "https://go.acme.example", tmp_path / "site"
-        publish([tmp_path / "dist"], site, name="go-acme", base_url=base, signer=SIGNER, routes=made, ways=ways(None))
+        publish([tmp_path / "dist"], site, name="go-acme", base_url=base, signer=SIGNER, parts=made)
         there = homebrew.at(site / TAP)
         for name in ("go-acme", "go-acme@1.22"):
             assert f"go{homebrew.version_in(there.read(f'Formula/{name}.rb') or '')}" == stamp

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from site_fixtures import NEXT, SIGNER, STAMP, content_of, published, toy_build
+from publish_toys import NEXT, SIGNER, STAMP, content_of, published, put_build
 
 from gobuild.core import files
 from gobuild.core.errors import ChecksumMismatch, ConfigError, PublishError
@@ -20,15 +20,15 @@ pytestmark = pytest.mark.usefixtures("git")
 
 def test_a_release_joins_and_the_old_one_stays(tmp_path: Path) -> None:
     site = tmp_path / "site"
-    toy_build(tmp_path / "one")
+    put_build(tmp_path / "one")
     first = published(site, tmp_path / "one")
     before = content_of(site)
     assert first.changed and len(first.added) == 1
     assert first.unsigned == (STAMP,)
-    toy_build(tmp_path / "two", stamp=NEXT)
+    put_build(tmp_path / "two", stamp=NEXT)
     second = published(site, tmp_path / "two")
     after = content_of(site)
-    assert list(second.shelf.releases) == [NEXT, STAMP]
+    assert list(second.catalogue.releases) == [NEXT, STAMP]
     assets = [name for name in before if name.endswith((".tar.gz", ".zip", ".mod", ".info", ".gobuild.json"))]
     assert len(assets) >= 7  # five archives, a manifest, and bottles
     assert all(after[name] == before[name] for name in assets)
@@ -38,29 +38,29 @@ def test_a_release_joins_and_the_old_one_stays(tmp_path: Path) -> None:
 
 def test_an_unchanged_asset_is_one_file_in_both_generations(tmp_path: Path) -> None:
     site = tmp_path / "site"
-    toy_build(tmp_path / "one")
+    put_build(tmp_path / "one")
     published(site, tmp_path / "one")
-    toy_build(tmp_path / "two", stamp=NEXT)
+    put_build(tmp_path / "two", stamp=NEXT)
     published(site, tmp_path / "two")
     name = f"dl/{STAMP}.linux-amd64.tar.gz"
-    home = generations.home(site)
+    home = generations.generations_folder(site)
     assert (home / "1" / name).samefile(home / "2" / name)
     assert os.readlink(site) == ".site-generations/2"
 
 
 def test_the_same_again_changes_nothing(tmp_path: Path) -> None:
     site = tmp_path / "site"
-    toy_build(tmp_path / "dist")
+    put_build(tmp_path / "dist")
     published(site, tmp_path / "dist", signer=SIGNER)
     before = content_of(site)
     again = published(site, tmp_path / "dist", signer=SIGNER)
-    assert not again.changed and not again.added and len(again.known) == 1
+    assert not again.changed and not again.added
     assert os.readlink(site) == ".site-generations/1"
     assert content_of(site) == before
 
 
 def test_two_trees_of_the_same_builds_have_the_same_papers(tmp_path: Path) -> None:
-    toy_build(tmp_path / "dist")
+    put_build(tmp_path / "dist")
     contents = []
     for name in ("a", "b"):
         published(tmp_path / name, tmp_path / "dist", signer=SIGNER, base_url="https://go.acme.example")
@@ -70,23 +70,27 @@ def test_two_trees_of_the_same_builds_have_the_same_papers(tmp_path: Path) -> No
 
 def test_other_bytes_under_a_published_stamp_are_refused(tmp_path: Path) -> None:
     site = tmp_path / "site"
-    toy_build(tmp_path / "one")
+    put_build(tmp_path / "one")
     published(site, tmp_path / "one")
     before = content_of(site)
-    toy_build(tmp_path / "other", content="other")
+    put_build(tmp_path / "other", content="other")
     with pytest.raises(PublishError, match="is published already, with other bytes") as caught:
         published(site, tmp_path / "other")
     assert caught.value.exit_code == 9
     assert content_of(site) == before
-    assert sorted(path.name for path in generations.home(site).iterdir()) == [".gobuild.lock", "1", "served"]
+    assert sorted(path.name for path in generations.generations_folder(site).iterdir()) == [
+        ".gobuild.lock",
+        "1",
+        "served",
+    ]
 
 
 def test_two_targets_of_a_stamp_must_share_their_source(tmp_path: Path) -> None:
-    toy_build(tmp_path / "one")
-    toy_build(tmp_path / "two", target="darwin/arm64")
+    put_build(tmp_path / "one")
+    put_build(tmp_path / "two", target="darwin/arm64")
     made = published(tmp_path / "good", tmp_path / "one", tmp_path / "two")
-    assert len(made.shelf.releases[STAMP]) == 2
-    toy_build(tmp_path / "three", target="linux/arm64")
+    assert len(made.catalogue.releases[STAMP]) == 2
+    put_build(tmp_path / "three", target="linux/arm64")
     source = tmp_path / "three" / f"{STAMP}.src.tar.gz"
     source.write_bytes(source.read_bytes() + b"x")
     manifest = tmp_path / "three" / f"{STAMP}.linux-arm64.gobuild.json"
@@ -98,7 +102,7 @@ def test_two_targets_of_a_stamp_must_share_their_source(tmp_path: Path) -> None:
 
 
 def test_an_archive_that_is_not_what_its_manifest_says_is_refused(tmp_path: Path) -> None:
-    toy_build(tmp_path / "dist")
+    put_build(tmp_path / "dist")
     archive = tmp_path / "dist" / f"{STAMP}.linux-amd64.tar.gz"
     archive.write_bytes(archive.read_bytes()[:-1] + b"x")
     with pytest.raises(ChecksumMismatch, match="not what its manifest says"):
@@ -107,9 +111,9 @@ def test_an_archive_that_is_not_what_its_manifest_says_is_refused(tmp_path: Path
 
 
 def test_a_signed_release_is_not_joined_without_the_key(tmp_path: Path) -> None:
-    toy_build(tmp_path / "one")
+    put_build(tmp_path / "one")
     published(tmp_path / "site", tmp_path / "one", signer=SIGNER)
-    toy_build(tmp_path / "two", target="darwin/arm64")
+    put_build(tmp_path / "two", target="darwin/arm64")
     with pytest.raises(PublishError, match="needs a new signature"):
         published(tmp_path / "site", tmp_path / "two")
     published(tmp_path / "site", tmp_path / "two", signer=SIGNER)
@@ -129,15 +133,15 @@ def test_what_gobuild_has_not_made_is_left_alone(tmp_path: Path, what: str) -> N
     else:
         (tmp_path / "elsewhere").mkdir()
         site.symlink_to("elsewhere")
-    toy_build(tmp_path / "dist")
+    put_build(tmp_path / "dist")
     with pytest.raises(ConfigError):
         published(site, tmp_path / "dist")
-    assert not generations.home(site).exists()
+    assert not generations.generations_folder(site).exists()
 
 
 def test_an_empty_folder_becomes_the_link(tmp_path: Path) -> None:
     (tmp_path / "site").mkdir()
-    toy_build(tmp_path / "dist")
+    put_build(tmp_path / "dist")
     assert published(tmp_path / "site", tmp_path / "dist").changed
     assert (tmp_path / "site").is_symlink()
 
@@ -150,10 +154,10 @@ def test_nothing_to_publish_is_refused(tmp_path: Path) -> None:
 
 def test_old_generations_go_but_not_the_last_two(tmp_path: Path) -> None:
     site = tmp_path / "site"
-    toy_build(tmp_path / "dist")
+    put_build(tmp_path / "dist")
     for number in range(1, 6):
         published(site, tmp_path / "dist", base_url=f"https://go{number}.acme.example", bare=True)
-    kept = sorted(path.name for path in generations.home(site).iterdir() if path.name.isdecimal())
+    kept = sorted(path.name for path in generations.generations_folder(site).iterdir() if path.name.isdecimal())
     assert kept == ["3", "4", "5"]
 
 
@@ -165,7 +169,7 @@ def test_modes_are_part_of_what_is_published(tmp_path: Path) -> None:
         wrong = {path: stat.S_IMODE(path.stat().st_mode) for path in (home, *site.resolve().rglob("*"), site.resolve())}
         return {f"{path.name} {mode:o}" for path, mode in wrong.items() if mode != (0o755 if path.is_dir() else 0o644)}
 
-    toy_build(tmp_path / "dist")
+    put_build(tmp_path / "dist")
     old = os.umask(0o077)
     try:
         published(site, tmp_path / "dist")
@@ -187,7 +191,7 @@ def test_modes_are_part_of_what_is_published(tmp_path: Path) -> None:
 def test_what_a_killed_run_has_left_is_removed(tmp_path: Path) -> None:
     """A part, a whole generation that no link came to point to, and a link that was not yet renamed."""
     site, home = tmp_path / "site", tmp_path / ".site-generations"
-    toy_build(tmp_path / "dist")
+    put_build(tmp_path / "dist")
     published(site, tmp_path / "dist", bare=True)
     for left in ("2", "3.part"):
         (home / left / "dl").mkdir(parents=True)
@@ -211,8 +215,8 @@ def test_hostile_words_in_a_manifest_change_nothing_but_text(tmp_path: Path) -> 
         document["gobuild"] = hostile
         document["checks"][0] |= {"subject": hostile, "seen": hostile}
 
-    toy_build(tmp_path / "plain")
-    toy_build(tmp_path / "bad", edit=edit)
+    put_build(tmp_path / "plain")
+    put_build(tmp_path / "bad", edit=edit)
     for name in ("plain", "bad"):
         published(tmp_path / f"{name}-site", tmp_path / name)
     names = [

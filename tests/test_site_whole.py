@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from needs import needs
-from site_fixtures import NEXT, STAMP, content_of, published, toy_build
+from publish_toys import NEXT, STAMP, content_of, published, put_build
 
 from gobuild.core import files
 from gobuild.publish.site import generations
@@ -27,7 +27,7 @@ CHILD = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from site_fixtures import published
+from publish_toys import published
 
 published(Path(sys.argv[1]), *map(Path, sys.argv[2:]))
 """
@@ -52,10 +52,10 @@ def _child(*words: Path, limit: int = 0) -> "subprocess.Popen[str]":
 def test_killed_at_any_moment_the_tree_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
     """Many real SIGKILLs, spread over the whole run; a reader looks before and after each."""
     site = tmp_path / "site"
-    toy_build(tmp_path / "one")
+    put_build(tmp_path / "one")
     published(site, tmp_path / "one")
     old = content_of(site)
-    toy_build(tmp_path / "two", stamp=NEXT)
+    put_build(tmp_path / "two", stamp=NEXT)
     began = time.monotonic()
     _child(tmp_path / "probe", tmp_path / "two").communicate()
     whole = time.monotonic() - began
@@ -79,16 +79,16 @@ def test_killed_at_any_moment_the_tree_is_the_old_one_or_the_new_one(tmp_path: P
             site.symlink_to(".site-generations/1")
     assert killed >= TRIES // 3, f"{killed} of {TRIES} were killed in time, {done} had published"
     made = published(site, tmp_path / "two")
-    assert made.changed and len(made.shelf.offers) == 2
+    assert made.changed and len(made.catalogue.builds) == 2
     # Those that were served before the way back are kept: their readers have seen them.
-    left = {path.name for path in generations.home(site).iterdir()}
+    left = {path.name for path in generations.generations_folder(site).iterdir()}
     assert {name for name in left if not name.isdecimal()} == {".gobuild.lock", "served"} and "1" in left
     assert sorted(path.name for path in tmp_path.glob(".site*")) == [".site-generations"]
 
 
 def test_two_at_once_both_arrive(tmp_path: Path) -> None:
-    toy_build(tmp_path / "one")
-    toy_build(tmp_path / "two", stamp=NEXT)
+    put_build(tmp_path / "one")
+    put_build(tmp_path / "two", stamp=NEXT)
     children = [_child(tmp_path / "site", tmp_path / name) for name in ("one", "two")]
     for child in children:
         assert child.wait(60) == 0, child.communicate()[1]
@@ -101,7 +101,7 @@ def test_a_reader_never_sees_half_a_tree(tmp_path: Path) -> None:
     """Whoever follows the link finds all that the manifest names, at every moment of a change."""
     site, stop = tmp_path / "site", threading.Event()
     bad: list[object] = []
-    toy_build(tmp_path / "dist")
+    put_build(tmp_path / "dist")
     published(site, tmp_path / "dist", bare=True)
 
     def read() -> None:
@@ -118,7 +118,7 @@ def test_a_reader_never_sees_half_a_tree(tmp_path: Path) -> None:
     reader.start()
     try:
         for number in range(3):
-            toy_build(tmp_path / str(number), stamp=f"go1.27.{number}-acme1")
+            put_build(tmp_path / str(number), stamp=f"go1.27.{number}-acme1")
             published(site, tmp_path / str(number), bare=True)
     finally:
         stop.set()
@@ -129,15 +129,19 @@ def test_a_reader_never_sees_half_a_tree(tmp_path: Path) -> None:
 def test_a_write_that_fails_leaves_the_old_tree(tmp_path: Path) -> None:
     """The system refuses the file's next byte (RLIMIT_FSIZE), as a quota would."""
     site = tmp_path / "site"
-    toy_build(tmp_path / "one")
+    put_build(tmp_path / "one")
     published(site, tmp_path / "one")
     old = content_of(site)
-    toy_build(tmp_path / "two", stamp=NEXT)
+    put_build(tmp_path / "two", stamp=NEXT)
     child = _child(site, tmp_path / "two", limit=2000)
     said = child.communicate()[1]
     assert child.returncode != 0 and "File too large" in said
     assert content_of(site) == old
-    assert sorted(path.name for path in generations.home(site).iterdir()) == [".gobuild.lock", "1", "served"]
+    assert sorted(path.name for path in generations.generations_folder(site).iterdir()) == [
+        ".gobuild.lock",
+        "1",
+        "served",
+    ]
 
 
 def test_a_full_disk_leaves_the_old_tree(tmp_path: Path) -> None:
@@ -149,10 +153,10 @@ def test_a_full_disk_leaves_the_old_tree(tmp_path: Path) -> None:
         pytest.skip("mounting a small disk needs root")
     try:
         site = disk / "site"
-        toy_build(tmp_path / "one")
+        put_build(tmp_path / "one")
         published(site, tmp_path / "one")
         old = content_of(site)
-        toy_build(tmp_path / "two", stamp=NEXT)
+        put_build(tmp_path / "two", stamp=NEXT)
         free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
         (disk / "filler").write_bytes(bytes(free - 8192))
         child = _child(site, tmp_path / "two")
@@ -162,7 +166,7 @@ def test_a_full_disk_leaves_the_old_tree(tmp_path: Path) -> None:
         # And where the room went after the check.
         with (
             pytest.raises(Exception, match=r"[Nn]o space left"),
-            generations.change(site, waiting=lambda _: None) as made,
+            generations.next_generation(site, waiting=lambda _: None) as made,
         ):
             (made.tree / "large").write_bytes(bytes(1 << 20))
         assert content_of(site) == old

@@ -6,17 +6,17 @@ import stat
 from pathlib import Path
 
 import pytest
-from publish_toys import flip, shelf, toy_offer
+from publish_toys import catalogue, flip, toy_build
 
 from gobuild.core.errors import ConfigError, PublishError, VerifyError
 from gobuild.core.model import Target
 from gobuild.publish import proxy
-from gobuild.publish.catalogue import Offer
+from gobuild.publish.builds import Build
 from gobuild.publish.sumdb import database, tlog
-from gobuild.publish.sumdb.note import Signer, Verifier
+from gobuild.publish.sumdb.note import NoteSigner, Verifier
 from gobuild.publish.sumdb.tlog import Head, Log, Tile
 
-KEY = Signer(name="acme.example/sumdb", seed=bytes(range(32)))
+KEY = NoteSigner(name="acme.example/sumdb", seed=bytes(range(32)))
 FOLDER = Path("proxy/sumdb/acme.example/sumdb")
 
 PETER = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
@@ -29,9 +29,9 @@ then you don't know what your problem is.
 """
 
 
-def published(tree: Path, *offers: Offer, key: Signer = KEY) -> Head:
-    proxy.write(shelf(*offers), tree)
-    return database.write(shelf(*offers), tree, key=key)
+def published(tree: Path, *offers: Build, key: NoteSigner = KEY) -> Head:
+    proxy.write_proxy(catalogue(*offers), tree)
+    return database.update_database(catalogue(*offers), tree, key=key)
 
 
 def test_the_documentations_own_note_opens(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,14 +45,14 @@ def test_the_documentations_own_note_opens(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_key_is_written_once_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "keys" / "sumdb.key"
-    signer = Signer.new("acme.example/sumdb")
+    signer = NoteSigner.new("acme.example/sumdb")
     signer.write(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert Signer.read(path) == signer
+    assert NoteSigner.read(path) == signer
     assert Verifier.parse(str(signer.verifier)) == signer.verifier
     with pytest.raises(ConfigError, match="never overwritten"):
-        Signer.new("acme.example/sumdb").write(path)
-    assert Signer.read(path) == signer
+        NoteSigner.new("acme.example/sumdb").write(path)
+    assert NoteSigner.read(path) == signer
 
 
 def test_no_secret_in_a_repr_or_a_message(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_no_secret_in_a_repr_or_a_message(tmp_path: Path) -> None:
         path = tmp_path / "key"
         path.write_text(broken)
         with pytest.raises(ConfigError) as caught:
-            Signer.read(path)
+            NoteSigner.read(path)
         assert secret[:10] not in str(caught.value)
 
 
@@ -75,11 +75,11 @@ def test_no_secret_in_a_repr_or_a_message(tmp_path: Path) -> None:
 )
 def test_a_name_that_go_or_a_folder_would_not_take_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="cannot be a checksum database's name"):
-        Signer.new(name)
+        NoteSigner.new(name)
 
 
 def test_the_format_stands_as_go_writes_it(tmp_path: Path) -> None:
-    offers = [toy_offer(tmp_path / "dist", target=Target.parse(each)) for each in ("darwin/arm64", "linux/amd64")]
+    offers = [toy_build(tmp_path / "dist", target=Target.parse(each)) for each in ("darwin/arm64", "linux/amd64")]
     head = published(tmp_path / "tree", *offers)
     folder = tmp_path / "tree" / FOLDER
     version = "v0.0.1-go1.99.1-acme1.linux-amd64"
@@ -96,11 +96,11 @@ def test_the_format_stands_as_go_writes_it(tmp_path: Path) -> None:
         *(f"tile/8/{level}/000.p/{width}" for level in ("0", "data") for width in (1, 2)),
         *(f"lookup/golang.org/toolchain@v0.0.1-go1.99.1-acme1.{each}" for each in ("darwin-arm64", "linux-amd64")),
     }
-    assert database.names(tmp_path / "tree") == ("acme.example/sumdb",)
+    assert database.database_names(tmp_path / "tree") == ("acme.example/sumdb",)
 
 
 def test_growing_keeps_every_byte_of_before(tmp_path: Path) -> None:
-    first, second = toy_offer(tmp_path / "dist"), toy_offer(tmp_path / "dist", release="1.99.2")
+    first, second = toy_build(tmp_path / "dist"), toy_build(tmp_path / "dist", release="1.99.2")
     published(tmp_path / "tree", first)
     folder = tmp_path / "tree" / FOLDER
     changing = ("latest", "supported")
@@ -113,30 +113,30 @@ def test_growing_keeps_every_byte_of_before(tmp_path: Path) -> None:
 
 
 def test_what_was_logged_with_another_hash_is_refused(tmp_path: Path) -> None:
-    published(tmp_path / "tree", toy_offer(tmp_path / "one"))
+    published(tmp_path / "tree", toy_build(tmp_path / "one"))
     for path in (tmp_path / "tree/proxy/golang.org").rglob("*.zip"):
         path.unlink()  # somebody makes room in the proxy for other bytes: the log remembers
     before = (tmp_path / "tree" / FOLDER / "latest").read_bytes()
     with pytest.raises(PublishError, match="a log cannot be changed"):
-        published(tmp_path / "tree", toy_offer(tmp_path / "two", word="other"))
+        published(tmp_path / "tree", toy_build(tmp_path / "two", word="other"))
     assert (tmp_path / "tree" / FOLDER / "latest").read_bytes() == before
 
 
 def test_another_key_cannot_go_on_with_a_log(tmp_path: Path) -> None:
-    offer = toy_offer(tmp_path / "dist")
+    offer = toy_build(tmp_path / "dist")
     published(tmp_path / "tree", offer)
     with pytest.raises(VerifyError, match="no signature by the key"):
-        published(tmp_path / "tree", offer, key=Signer(name=KEY.name, seed=bytes(32)))
+        published(tmp_path / "tree", offer, key=NoteSigner(name=KEY.name, seed=bytes(32)))
 
 
 def test_every_changed_byte_of_a_database_is_found(tmp_path: Path) -> None:
-    offers = [toy_offer(tmp_path / "dist", release=f"1.99.{number}") for number in range(3)]
+    offers = [toy_build(tmp_path / "dist", release=f"1.99.{number}") for number in range(3)]
     published(tmp_path / "tree", *offers[:2])
     published(tmp_path / "tree", *offers)
     folder = tmp_path / "tree" / FOLDER
 
     def check() -> None:
-        database.check(lambda path: (folder / path).read_bytes(), KEY.verifier)
+        database.check_database(lambda path: (folder / path).read_bytes(), KEY.verifier)
 
     check()
     current = [path for path in folder.rglob("*") if path.is_file() and path.name != "supported"]
@@ -160,14 +160,14 @@ def test_every_changed_byte_of_a_database_is_found(tmp_path: Path) -> None:
 def test_a_lookup_with_another_module_s_signed_record_is_found(tmp_path: Path) -> None:
     """Each of its bytes is signed and logged, and go before 1.25.10 and 1.26.3 believes it (golang/go#79070)."""
     tree = tmp_path / "tree"
-    published(tree, toy_offer(tmp_path / "dist"), toy_offer(tmp_path / "dist", release="1.99.2"))
-    folder = tree / database.folder_of(KEY.name)
+    published(tree, toy_build(tmp_path / "dist"), toy_build(tmp_path / "dist", release="1.99.2"))
+    folder = tree / database.database_folder(KEY.name)
     one, other = sorted((folder / "lookup/golang.org").iterdir())
     content = other.read_bytes()
     one.unlink()
     one.write_bytes(content)
     with pytest.raises(VerifyError, match=r"the lookup of v0\.0\.1-go1\.99\.1-acme1\..* is not what was logged"):
-        database.check(lambda path: (folder / path).read_bytes(), KEY.verifier)
+        database.check_database(lambda path: (folder / path).read_bytes(), KEY.verifier)
 
 
 def test_a_log_of_many_records_has_gos_tiles() -> None:

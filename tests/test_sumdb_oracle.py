@@ -8,19 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from publish_toys import flip, shelf, toy_offer
+from publish_toys import catalogue, flip, toy_build
 from verify_fixtures import compiled
 
 from gobuild.core.model import GoVersion, Target
 from gobuild.publish import proxy
-from gobuild.publish.catalogue import Offer
-from gobuild.publish.paths import module_file, module_version
+from gobuild.publish.builds import Build
+from gobuild.publish.paths import module_version
 from gobuild.publish.sumdb import database, tlog
-from gobuild.publish.sumdb.note import Signer, Verifier
+from gobuild.publish.sumdb.note import NoteSigner, Verifier
 
 pytestmark = pytest.mark.slow
 
-KEY = Signer(name="acme.example/sumdb", seed=bytes(range(32)))
+KEY = NoteSigner(name="acme.example/sumdb", seed=bytes(range(32)))
 FOLDER = Path("proxy/sumdb/acme.example/sumdb")
 
 Oracle = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -56,9 +56,9 @@ def answered(done: "subprocess.CompletedProcess[str]") -> str:
     return done.stdout
 
 
-def many(folder: Path, count: int) -> list[Offer]:
+def many(folder: Path, count: int) -> list[Build]:
     """Offers that share their bytes but for the version: only what is logged differs."""
-    toy = toy_offer(folder)
+    toy = toy_build(folder)
     offers = []
     for number in range(count):
         version = GoVersion.parse(f"1.99.{number}")
@@ -71,7 +71,7 @@ def test_keys_and_signatures_are_the_same(oracle: Oracle) -> None:
     text = tlog.Log([b"a\n"]).head().text()
     assert answered(oracle("sign", KEY.secret(), text)).encode() == KEY.sign(text)
     secret, public = answered(oracle("key", "acme.example")).splitlines()
-    signer = Signer.parse(secret)
+    signer = NoteSigner.parse(secret)
     assert str(signer.verifier) == public and Verifier.parse(public) == signer.verifier
     assert signer.verifier.open(answered(oracle("sign", secret, text)).encode()) == text
 
@@ -91,7 +91,7 @@ def test_the_tiles_to_publish_are_the_same(old: int, new: int, oracle: Oracle) -
 
 
 def test_the_hash_of_a_zip_is_the_same(oracle: Oracle, tmp_path: Path) -> None:
-    path = module_file(toy_offer(tmp_path), ".zip").path
+    path = toy_build(tmp_path).archive("module", ".zip").path
     assert answered(oracle("zip", path)).strip() == proxy.zip_hash(path, path.stem)
 
 
@@ -106,7 +106,7 @@ def test_gos_client_follows_a_log_past_a_full_tile(
         tree = tmp_path / f"tree-{size}"
         if trees:
             shutil.copytree(trees[-1], tree)
-        assert database.write(shelf(*offers[:size]), tree, key=KEY).size == size
+        assert database.update_database(catalogue(*offers[:size]), tree, key=KEY).size == size
         trees.append(tree)
     versions = [module_version(offers[number]) for number in (0, 1, 199, 255, 256, 299, 599)]
     said = answered(oracle("lookup", KEY.verifier, *(tree / FOLDER for tree in trees), "--", *versions))
@@ -121,6 +121,6 @@ def test_gos_client_follows_a_log_past_a_full_tile(
     both = (trees[-1] / FOLDER, tmp_path / "broken" / FOLDER)
     broken = oracle("lookup", KEY.verifier, *both, "--", versions[-1], versions[1])
     assert broken.returncode != 0 and "security error: misbehaving server" in broken.stderr
-    database.write(shelf(*offers[1:400]), tmp_path / "forked", key=KEY)
+    database.update_database(catalogue(*offers[1:400]), tmp_path / "forked", key=KEY)
     forked = oracle("lookup", KEY.verifier, trees[3] / FOLDER, tmp_path / "forked" / FOLDER, "--", versions[1])
     assert forked.returncode != 0 and "checking tree#200: downloaded inconsistent tile" in forked.stderr

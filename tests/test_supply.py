@@ -10,14 +10,14 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from needs import needs
-from site_fixtures import STAMP, TIME, toy_build
+from publish_toys import STAMP, TIME, put_build
 
 from gobuild.core import files
 from gobuild.core.errors import ConfigError
 from gobuild.core.process import run
 from gobuild.publish.site import publish
 from gobuild.publish.supply import minisign, provenance, sbom
-from gobuild.publish.supply.signing import Minisign, signer
+from gobuild.publish.supply.signing import MinisignSigner, choose_signer
 
 SECRET = minisign.SecretKey(number=b"12345678", seed=bytes(range(32)))
 
@@ -31,9 +31,9 @@ def _hostile(document: dict[str, Any]) -> None:
 def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """releases/STAMP of a tree with two targets, one of them with hostile words."""
     folder = tmp_path_factory.mktemp("papers")
-    toy_build(folder / "dist")
-    toy_build(folder / "dist", target="darwin/arm64", edit=_hostile)
-    publish([folder / "dist"], folder / "site", name="go-acme", base_url="", signer=Minisign(secret=SECRET))
+    put_build(folder / "dist")
+    put_build(folder / "dist", target="darwin/arm64", edit=_hostile)
+    publish([folder / "dist"], folder / "site", name="go-acme", base_url="", signer=MinisignSigner(secret=SECRET))
     return folder / "site/releases" / STAMP
 
 
@@ -60,9 +60,9 @@ def test_the_schema_would_refuse_another_bill(papers: Path) -> None:
 
 
 def test_what_is_installed_is_found_through_what_needs_it() -> None:
-    found = {package.name: package.version for package in sbom.installed()}
+    found = {package.name: package.version for package in sbom.installed_packages()}
     assert found["gobuild"] and found["urllib3"] and found["markupsafe"]
-    assert sbom.installed("no-such-package") == ()
+    assert sbom.installed_packages("no-such-package") == ()
 
 
 def test_the_provenance_is_over_the_archives_of_each_build(papers: Path) -> None:
@@ -108,10 +108,10 @@ def test_debians_programs_accept_the_papers(papers: Path, tmp_path: Path) -> Non
 
 
 def test_who_signs_is_said_once(tmp_path: Path) -> None:
-    assert signer(None, None, "", run=run, variable=lambda _: None) is None
+    assert choose_signer(None, None, "", run=run, variable=lambda _: None) is None
     with pytest.raises(ConfigError, match="both given"):
-        signer(tmp_path / "key", None, "me", run=run, variable=lambda _: None)
+        choose_signer(tmp_path / "key", None, "me", run=run, variable=lambda _: None)
     with pytest.raises(ConfigError, match="no key of gpg's"):
-        signer(None, None, "--output=/etc/passwd", run=run, variable=lambda _: None)
+        choose_signer(None, None, "--output=/etc/passwd", run=run, variable=lambda _: None)
     with pytest.raises(ConfigError, match="no password can be read"):
-        signer(tmp_path / "key", tmp_path / "nowhere", "", run=run, variable=lambda _: None)
+        choose_signer(tmp_path / "key", tmp_path / "nowhere", "", run=run, variable=lambda _: None)

@@ -23,7 +23,7 @@ from gobuild.core.errors import ConfigError
 from gobuild.core.model import Target, Verdict
 from gobuild.core.process import run
 from gobuild.fetch import http
-from gobuild.publish.catalogue import Offer
+from gobuild.publish.builds import Build
 from gobuild.publish.homebrew import Place, Tap, at, by_release, check, order, update, write
 from gobuild.publish.homebrew.choice import serves
 from gobuild.publish.homebrew.read import parse
@@ -305,7 +305,7 @@ def test_what_is_published_later_is_newer_whatever_its_digest(tmp_path: Path, wh
     """With the default suffix half of all patched again were below the tap's in brew's order, and never reached it."""
     there, bottles = bare(tmp_path / "tap.git"), tmp_path / "bottles"
     place = Place(archives="https://x.example/dl", bottles="https://x.example/b")
-    offers, was, schemes = list[Offer](), "", list[int]()
+    offers, was, schemes = list[Build](), "", list[int]()
     for digest in DIGESTS:
         offers = [*(offers if whole else []), built(tmp_path / "dist", f"go1.22.10-gobuild.{digest}", LINUX)]
         shelf = shelf_of(*offers, before=there.stamps())

@@ -13,7 +13,7 @@ from tap_fixtures import DARWIN, LINUX, built
 from gobuild.core.errors import ConfigError
 from gobuild.publish.homebrew.tap import bare
 from gobuild.tasks import tap as tasks
-from gobuild.tasks.tap import _shelf
+from gobuild.tasks.tap import _catalogue
 
 STAMP = "go1.22.10-acme1.p3f9c2a1"
 
@@ -84,7 +84,7 @@ def test_a_tap_that_is_not_there_cannot_be_checked(tmp_path: Path, monkeypatch: 
 def test_an_archive_that_is_not_what_its_manifest_says_comes_into_no_tap(tmp_path: Path) -> None:
     """As publish does, tap.update hashes what joins, before a bottle is made of it."""
     bare(tmp_path / "tap.git")
-    archive = built(tmp_path / "dist", STAMP, LINUX).one("toolchain").path
+    archive = built(tmp_path / "dist", STAMP, LINUX).archive("toolchain").path
     with archive.open("ab") as file:
         file.write(b"x")
     words = ("tap.update", "--to", "tap.git", "--name", "go-acme", "--base-url", "https://x.example", "--bottles", "b")
@@ -95,11 +95,11 @@ def test_an_archive_that_is_not_what_its_manifest_says_comes_into_no_tap(tmp_pat
 
 
 def test_of_many_stamps_the_newest_comes_first(tmp_path: Path) -> None:
-    """As `Shelf` promises, and as publish has it: acme10 before acme9."""
+    """As `Catalogue` promises, and as publish has it: acme10 before acme9."""
     dist = tmp_path / "dist"
     for suffix in ("acme9", "acme10"):
         built(dist, f"go1.22.10-{suffix}", LINUX)
-    shelf = _shelf(dist, "go-acme", "https://x.example", lambda _: None)
+    shelf = _catalogue(dist, "go-acme", "https://x.example", lambda _: None)
     assert list(shelf.releases) == ["go1.22.10-acme10", "go1.22.10-acme9"]
 
 

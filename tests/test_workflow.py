@@ -11,8 +11,8 @@ import npm
 import pytest
 from goserver import serving
 from needs import needs
+from publish_toys import put_build
 from ruamel.yaml import YAML
-from site_fixtures import toy_build
 
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError
@@ -21,7 +21,7 @@ from gobuild.matrix import missing
 from gobuild.pipeline.session import Session
 from gobuild.publish import workflow as workflows
 from gobuild.publish.site import publish
-from gobuild.publish.site.parts import routes, ways
+from gobuild.publish.site.parts import standard_parts
 
 pytestmark = pytest.mark.usefixtures("git")
 
@@ -195,7 +195,7 @@ def test_the_first_run_from_an_empty_server(document: Any, tmp_path: Path, key: 
     }
     steps = ["Check what was f", "Publish and sign", *(["Check what was p"] if key else [])]
     for stamp, before in (("go1.22.10-acme1.p1", ["Fetch"]), ("go1.27.3-acme1.p2", [])):
-        toy_build(tmp_path / "dist", stamp=stamp)
+        put_build(tmp_path / "dist", stamp=stamp)
         for name in [*before, *(steps if key else steps[1:])]:
             argv = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", _script(document, name)]
             seen = subprocess.run(argv, cwd=tmp_path, env=own, capture_output=True, text=True, check=False)
@@ -254,15 +254,14 @@ def test_what_is_not_published_is_wanted(tmp_path: Path) -> None:
         site.mkdir()
         (first,) = missing.wanted(session, ["1.22"], ["linux/amd64"])
         assert first["target"] == "linux/amd64" and first["dashed"] == "linux-amd64"
-        toy_build(tmp_path / "dist", stamp=first["stamp"])
+        put_build(tmp_path / "dist", stamp=first["stamp"])
         note = print
         publish(
             [tmp_path / "dist"],
             site,
             name="go-acme",
             base_url="",
-            routes=routes(key=None, author="A <a@b.example>", note=note),
-            ways=ways(None),
+            parts=standard_parts(key=None, author="A <a@b.example>", note=note),
         )
         assert missing.wanted(session, ["1.22"], ["linux/amd64"]) == []
         assert missing.wanted(session, ["1.22"], ["linux/amd64"], force=True) == [first]

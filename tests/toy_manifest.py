@@ -4,9 +4,8 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from gobuild.core.manifest import Manifest, structure, to_json
+from gobuild.core.manifest import Manifest, archive_names, structure, to_json
 from gobuild.core.model import Target
-from gobuild.publish.builds import names
 
 
 def toy_manifest(stamp: str, target: str | Target, contents: Mapping[str, bytes] | None = None) -> dict[str, Any]:
@@ -15,7 +14,7 @@ def toy_manifest(stamp: str, target: str | Target, contents: Mapping[str, bytes]
     digest = f"sha256:{'5' * 64}"
     check = {"subject": "bin/go", "name": "format", "verdict": "OK", "seen": "a toy", "expected": ""}
     platform = check | {"name": "platform", "seen": "macOS 11.0, SDK 11.0" if "darwin" in str(target) else "linux"}
-    kinds = names(stamp, Target.parse(str(target)))
+    kinds = archive_names(stamp, Target.parse(str(target)))
     return {
         "schema": 1,
         "stamp": stamp,

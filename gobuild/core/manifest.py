@@ -115,6 +115,18 @@ class Manifest(InnerManifest):
     run: dict[str, Any]
 
 
+def archive_names(stamp: str, target: Target) -> dict[str, str]:
+    """The files of a build and their kinds, as Go's distpack names them (src/cmd/distpack/pack.go)."""
+    module = f"v0.0.1-{stamp}.{target.dashed}"
+    return {
+        f"{stamp}.{target.dashed}.tar.gz": "toolchain",
+        f"{stamp}.src.tar.gz": "source",
+        f"{module}.zip": "module",
+        f"{module}.mod": "module",
+        f"{module}.info": "module",
+    }
+
+
 def to_json(value: object) -> str:
     """A manifest as it is written: two that are equal are the same bytes."""
     return json.dumps(unstructure(value), indent=2, ensure_ascii=False) + "\n"

@@ -1,7 +1,7 @@
 """package: distpack's archives of a toolchain, their digests and manifest, delivered to dist/ together."""
 
-from gobuild.package.archive import distpack, names
+from gobuild.package.archive import distpack
 from gobuild.package.delivery import delivery
 from gobuild.package.repack import executables, replace
 
-__all__ = ["delivery", "distpack", "executables", "names", "replace"]
+__all__ = ["delivery", "distpack", "executables", "replace"]

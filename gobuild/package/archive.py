@@ -10,32 +10,9 @@ from pathlib import Path
 
 from gobuild.core import files, goenv
 from gobuild.core.errors import CommandError, PackageError
+from gobuild.core.manifest import archive_names
 from gobuild.core.model import Toolchain
 from gobuild.core.process import Runner
-
-MODULE = "golang.org/toolchain"
-MODULE_VERSION = "v0.0.1"
-"""How the go command asks a proxy for a toolchain (cmd/go/internal/toolchain, https://go.dev/doc/toolchain)."""
-
-
-def names(stamp: str, dashed: str) -> dict[str, str]:
-    """The files distpack makes.
-
-    Args:
-        stamp: the first line of VERSION.
-        dashed: the target, "darwin-arm64".
-
-    Returns:
-        The kind of each file by its name.
-    """
-    module = f"{MODULE_VERSION}-{stamp}.{dashed}"
-    return {
-        f"{stamp}.{dashed}.tar.gz": "toolchain",
-        f"{stamp}.src.tar.gz": "source",
-        f"{module}.zip": "module",
-        f"{module}.mod": "module",
-        f"{module}.info": "module",
-    }
 
 
 def distpack(toolchain: Toolchain, *, scratch: Path, run: Runner) -> tuple[Path, ...]:
@@ -47,7 +24,7 @@ def distpack(toolchain: Toolchain, *, scratch: Path, run: Runner) -> tuple[Path,
         run: starts the process.
 
     Returns:
-        The files it made, still inside GOROOT, in the order of `names`.
+        The files it made, still inside GOROOT, in the order of `archive_names`.
 
     Raises:
         PackageError: it failed, made other files than it should, or an archive lacks Go's licence or the stamp.
@@ -60,7 +37,7 @@ def distpack(toolchain: Toolchain, *, scratch: Path, run: Runner) -> tuple[Path,
         run([tool], env=variables, cwd=toolchain.goroot)
     except CommandError as error:
         raise PackageError(f"distpack failed: {error.reason}", "build again") from error
-    expected = names(toolchain.source.stamp, toolchain.target.dashed)
+    expected = archive_names(toolchain.source.stamp, toolchain.target)
     found = {path.name for path in made.iterdir()} if made.is_dir() else set()
     if found != set(expected):
         raise PackageError(f"distpack made {sorted(found)} instead of {sorted(expected)}", "build again")

@@ -12,6 +12,7 @@ from pathlib import Path
 from gobuild import package
 from gobuild.core import files
 from gobuild.core.errors import os_errors_as_ours
+from gobuild.core.manifest import archive_names
 from gobuild.core.model import TARGETS, Toolchain
 from gobuild.package import manifest
 from gobuild.pipeline.compilation import Compiled, build_toolchain, fetch_source, patch_source
@@ -107,7 +108,7 @@ def rebuild(session: Session) -> Rebuilt:
         with run.clock.stage("package") as at:
             at.note("distpack")
             packed = package.distpack(toolchain, scratch=plan.scratch, run=session.run)
-    kinds = package.names(plan.stamp, plan.target.dashed)
+    kinds = archive_names(plan.stamp, plan.target)
     return Rebuilt(toolchain=toolchain, archive=next(path for path in packed if kinds[path.name] == "toolchain"))
 
 

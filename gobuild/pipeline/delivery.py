@@ -8,7 +8,7 @@ from gobuild import package, verify
 from gobuild.build import differences
 from gobuild.core import files
 from gobuild.core.errors import VerifyError
-from gobuild.core.manifest import to_json
+from gobuild.core.manifest import archive_names, to_json
 from gobuild.core.model import Artifact, Report, Toolchain
 from gobuild.core.process import Threads, kill_children_on_failure
 from gobuild.package import manifest
@@ -127,7 +127,7 @@ def sign(run: Run, toolchain: VerifiedToolchain, signing: Signing) -> SignedTool
 def publish(run: Run, signed: SignedToolchain) -> Built:
     """Puts the archives, the manifest and the formula into dist/, all at once."""
     plan, settings, done = run.plan, run.session.settings, signed.toolchain
-    kinds = package.names(plan.stamp, plan.target.dashed)
+    kinds = archive_names(plan.stamp, plan.target)
     with run.clock.stage("publish"), package.delivery(plan.dist, run.session.console.say) as delivery:
         archives = tuple(delivery.add(path, kinds[path.name]) for path in done.packed)
         document = manifest.outer_manifest(

@@ -12,11 +12,10 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
-from gobuild import package
 from gobuild import store as stores
 from gobuild.core import files, resources
 from gobuild.core.errors import ConfigError, PackageError
-from gobuild.core.manifest import Manifest, read_manifest, structure, unstructure
+from gobuild.core.manifest import Manifest, archive_names, read_manifest, structure, unstructure
 from gobuild.core.model import Report, Toolchain
 from gobuild.core.settings import Settings
 from gobuild.package import manifest
@@ -221,7 +220,7 @@ def _finished(
     kept: Store, entry: StoreEntry, prepared: Prepared, settings: Settings, into: Path
 ) -> VerifiedToolchain | None:
     plan, facts = prepared.plan, entry.facts
-    names = package.names(plan.stamp, plan.target.dashed)
+    names = archive_names(plan.stamp, plan.target)
     try:
         toolchain, tree = manifest.load_toolchain(facts["state"], plan.job)
         report, pinned, run = structure({"checks": facts["checks"]}, Report), bool(facts["pinned"]), dict(facts["run"])

@@ -1,9 +1,9 @@
-"""Manifests come in, from anywhere; offers go out, in which every name is one that gobuild itself would have given.
+"""Finished builds by their manifests, from dist/ or a tree; what gobuild would not have written is refused.
 
 A manifest is somebody's text: it may be damaged, or made to do harm. So it is read as a whole before anything is
 done: shapes, names, digests and numbers are checked against what gobuild writes, and a text that would not be seen
 as it stands (control characters, bidirectional overrides) is refused. Titles and reasons may say anything else:
-whoever renders them escapes them. It does not look into archives.
+whoever renders them escapes them.
 """
 
 import re
@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from gobuild.core.errors import ConfigError, PublishError
-from gobuild.core.manifest import SCHEMA, Manifest, load_json, shown, structure
-from gobuild.core.model import Report, State, Target
-from gobuild.publish.catalogue import Archive, Offer
+from gobuild.core.manifest import SCHEMA, Manifest, archive_names, load_json, shown, structure
+from gobuild.core.model import Artifact, GoVersion, Report, State, Target
 
 LARGEST = 8 << 20
 """Bytes of a manifest; the largest so far has 50 kB."""
@@ -39,46 +38,52 @@ _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """An offer and the manifest that told of it.
+class Build:
+    """A finished build: one stamp for one target.
 
     Attributes:
-        offer: the build; its archives stand where `archives` said.
+        manifest: what it was made from, and how.
         text: the manifest's bytes, as they were read.
+        archives: its files, as the manifest names them, by the paths where they stand now.
     """
 
-    offer: Offer
+    manifest: Manifest
     text: bytes
+    archives: tuple[Artifact, ...]
+
+    @property
+    def stamp(self) -> str:
+        """What the toolchain calls itself: "go1.22.10-acme1.p3f9c2a1"."""
+        return self.manifest.stamp
+
+    @property
+    def version(self) -> GoVersion:
+        """The Go release it was made from."""
+        return self.manifest.release
+
+    @property
+    def target(self) -> Target:
+        """What it runs on."""
+        return self.manifest.build.target
 
     @property
     def key(self) -> tuple[str, str]:
         """What there may be one of: a stamp for a target."""
-        return self.offer.stamp, str(self.offer.target)
+        return self.stamp, str(self.target)
 
     @property
-    def manifest(self) -> str:
+    def manifest_name(self) -> str:
         """The manifest's file name."""
-        return manifest_name(self.offer)
+        return f"{self.stamp}.{self.target.dashed}{ENDING}"
+
+    def archive(self, kind: str, suffix: str = "") -> Artifact:
+        """The archive of a kind; of "module", the .zip, or the file that ends in `suffix`."""
+        suffix = suffix or (".zip" if kind == "module" else "")
+        (found,) = (each for each in self.archives if each.kind == kind and each.path.name.endswith(suffix))
+        return found
 
 
-def manifest_name(offer: Offer) -> str:
-    """The file name of an offer's manifest."""
-    return f"{offer.stamp}.{offer.target.dashed}{ENDING}"
-
-
-def names(stamp: str, target: Target) -> dict[str, str]:
-    """The files of a build and their kinds, as Go's distpack names them (src/cmd/distpack/pack.go)."""
-    module = f"v0.0.1-{stamp}.{target.dashed}"
-    return {
-        f"{stamp}.{target.dashed}.tar.gz": "toolchain",
-        f"{stamp}.src.tar.gz": "source",
-        f"{module}.zip": "module",
-        f"{module}.mod": "module",
-        f"{module}.info": "module",
-    }
-
-
-def find(folder: Path) -> Iterator[Found]:
+def find_builds(folder: Path) -> Iterator[Build]:
     """The builds that stand in a folder such as dist/, by their manifests.
 
     Raises:
@@ -88,10 +93,10 @@ def find(folder: Path) -> Iterator[Found]:
     if not folder.is_dir():
         raise ConfigError(f"there is no folder {folder}", "--from with the folder of finished builds: dist")
     for path in sorted(folder.glob(f"*{ENDING}")):
-        yield read(path, archives=folder)
+        yield read_build(path, archives=folder)
 
 
-def read(path: Path, *, archives: Path) -> Found:
+def read_build(path: Path, *, archives: Path) -> Build:
     """Reads one outer manifest.
 
     Args:
@@ -108,11 +113,11 @@ def read(path: Path, *, archives: Path) -> Found:
         raise PublishError(
             f"the manifest {shown(path.name)} cannot be read: {error.strerror}", f"{path.parent} as gobuild wrote it"
         ) from error
-    return parse(text, path.name, archives=archives)
+    return parse_build(text, path.name, archives=archives)
 
 
-def parse(text: bytes, name: str, *, archives: Path) -> Found:
-    """As `read`, of bytes. `name` is the manifest's file name."""
+def parse_build(text: bytes, name: str, *, archives: Path) -> Build:
+    """As `read_build`, of bytes. `name` is the manifest's file name."""
     try:
         if len(text) > LARGEST:
             raise ValueError(f"it is larger than {LARGEST >> 20} MiB")
@@ -122,14 +127,14 @@ def parse(text: bytes, name: str, *, archives: Path) -> Found:
                 raise ValueError(f"a text in it is too long, or has characters that nobody sees: {shown(each)}")
         manifest = structure(document, Manifest)
         _check(manifest)
-        offer = Offer(manifest=manifest, archives=tuple(_archives(manifest, archives)))
-        if name != manifest_name(offer):
-            raise ValueError(f"it is of {manifest_name(offer)}")
+        build = Build(manifest=manifest, text=text, archives=tuple(_archives(manifest, archives)))
+        if name != build.manifest_name:
+            raise ValueError(f"it is of {build.manifest_name}")
+        return build
     except ValueError as error:
         raise PublishError(
             f"the manifest {shown(name)} cannot be used: {error}", "the manifest as gobuild wrote it: build again"
         ) from error
-    return Found(offer=offer, text=text)
 
 
 def _check(manifest: Manifest) -> None:
@@ -177,9 +182,9 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(each)
 
 
-def _archives(manifest: Manifest, folder: Path) -> Iterator[Archive]:
+def _archives(manifest: Manifest, folder: Path) -> Iterator[Artifact]:
     """The archives, which must be exactly those of a build of this stamp and target: so no name is the manifest's."""
-    wanted = names(manifest.stamp, manifest.build.target)
+    wanted = archive_names(manifest.stamp, manifest.build.target)
     listed = {artifact.file: artifact for artifact in manifest.artifacts}
     if listed.keys() != wanted.keys() or len(listed) != len(manifest.artifacts):
         odd = sorted(listed.keys() ^ wanted.keys())
@@ -187,4 +192,4 @@ def _archives(manifest: Manifest, folder: Path) -> Iterator[Archive]:
     for name, kind in wanted.items():
         if listed[name].kind != kind:
             raise ValueError(f"{name} is called a {shown(listed[name].kind)}")
-        yield Archive(path=folder / name, kind=kind, sha256=listed[name].sha256, size=listed[name].size)
+        yield Artifact(path=folder / name, kind=kind, sha256=listed[name].sha256, size=listed[name].size)

@@ -1,18 +1,15 @@
-"""What is offered: finished builds, newest first. Every way of publishing reads a `Shelf` and nothing else of a build.
+"""What a tree offers, newest first: what tap, proxy, index and pages are written from.
 
-It reads no file; who fills it has checked the archives against their manifests.
+Whoever fills a `Catalogue` has checked the archives against their manifests.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeVar
 
-from gobuild.core.manifest import Manifest
-from gobuild.core.model import GoVersion, Target
+from gobuild.core.model import GoVersion
+from gobuild.publish.builds import Build
 
-_Thing = TypeVar("_Thing")
 _Numbers = tuple[tuple[bool, int, str], ...]
 
 _ID = re.compile(r"(^|\.)p[0-9a-f]{7}(?![a-z0-9])")
@@ -20,89 +17,31 @@ _ID = re.compile(r"(^|\.)p[0-9a-f]{7}(?![a-z0-9])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Archive:
-    """A file of a build.
-
-    Attributes:
-        path: where it stands now.
-        kind: "toolchain", "source" or "module".
-        sha256: 64 hex digits.
-        size: in bytes.
-    """
-
-    path: Path
-    kind: str
-    sha256: str
-    size: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
-    """A finished build: one stamp for one target.
-
-    Attributes:
-        manifest: what it was made from, and how.
-        archives: its files, as the manifest names them.
-    """
-
-    manifest: Manifest
-    archives: tuple[Archive, ...]
-
-    @property
-    def stamp(self) -> str:
-        """What the toolchain calls itself: "go1.22.10-acme1.p3f9c2a1"."""
-        return self.manifest.stamp
-
-    @property
-    def version(self) -> GoVersion:
-        """The Go release it was made from."""
-        return self.manifest.release
-
-    @property
-    def target(self) -> Target:
-        """What it runs on."""
-        return self.manifest.build.target
-
-    def one(self, kind: str) -> Archive:
-        """The only archive of a kind ("module": the .zip)."""
-        (found,) = (each for each in self.archives if each.kind == kind and each.path.suffix not in (".mod", ".info"))
-        return found
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shelf:
+class Catalogue:
     """All that is offered.
 
     Attributes:
         name: what the distribution is called, and its formulae: "go-acme".
         base_url: where the tree will be served, without a slash at the end.
-        offers: newest Go first, of one Go the highest suffix first (numbers in it as numbers, digests left out), of
+        builds: newest Go first, of one Go the highest suffix first (numbers in it as numbers, digests left out), of
             those that differ in the digest alone the latest first; then by target. One for each stamp and target.
     """
 
     name: str
     base_url: str
-    offers: tuple[Offer, ...]
+    builds: tuple[Build, ...]
 
     @property
-    def releases(self) -> dict[str, tuple[Offer, ...]]:
-        """The offers of each stamp, newest stamp first."""
-        stamps = dict.fromkeys(offer.stamp for offer in self.offers)
-        return {stamp: tuple(offer for offer in self.offers if offer.stamp == stamp) for stamp in stamps}
+    def releases(self) -> dict[str, tuple[Build, ...]]:
+        """The builds of each stamp, newest stamp first."""
+        stamps = dict.fromkeys(build.stamp for build in self.builds)
+        return {stamp: tuple(build for build in self.builds if build.stamp == stamp) for stamp in stamps}
 
 
-def newest_first(
-    things: Iterable[_Thing], offer: Callable[[_Thing], Offer], *, before: Sequence[str] = ()
-) -> tuple[_Thing, ...]:
-    """The order that `Shelf` promises.
-
-    Args:
-        things: offers, or what holds one each.
-        offer: from a thing to its offer.
-        before: the stamps that were offered before, newest first.
-    """
-    by_target = sorted(things, key=lambda thing: str(offer(thing).target))
-    return tuple(sorted(by_target, key=lambda thing: age(offer(thing).stamp, before), reverse=True))
+def newest_first(builds: Iterable[Build], *, before: Sequence[str] = ()) -> tuple[Build, ...]:
+    """The order that `Catalogue` promises. `before` are the stamps that were offered before, newest first."""
+    by_target = sorted(builds, key=lambda build: str(build.target))
+    return tuple(sorted(by_target, key=lambda build: age(build.stamp, before), reverse=True))
 
 
 def age(stamp: str, before: Sequence[str] = ()) -> tuple[GoVersion, _Numbers, int, _Numbers]:

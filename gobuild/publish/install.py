@@ -1,17 +1,20 @@
-"""The settings of each route, ready to paste: a shelf comes in, lines for a shell or a workflow go out.
+"""How to install a release, ready to paste: a title, what to know, and lines for a shell, a workflow or a Brewfile.
 
-The page, the documentation and `publish` show the same lines; the tests run them. Values of the user's go through
-the quoting of the language that the lines are in.
+The pages and the documentation show the same lines; the tests run them. Values of the user's go through the quoting
+of the language that the lines are in.
 """
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from gobuild.core.goversion import RECORDS_CHECKED
-from gobuild.publish.catalogue import Offer, Shelf
-from gobuild.publish.paths import DOWNLOADS, MODULE, PROXY, stamp_of
+from gobuild.publish import homebrew
+from gobuild.publish.builds import Build
+from gobuild.publish.catalogue import Catalogue
+from gobuild.publish.paths import DOWNLOADS, MODULE, PROXY, publishable_stamp
 from gobuild.publish.sumdb.note import Verifier
 
 BIN = "~/.local/bin"
@@ -19,14 +22,14 @@ BIN = "~/.local/bin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """One way to a toolchain.
+class Instructions:
+    """One way to install a toolchain.
 
     Attributes:
-        name: "gotoolchain", "copy", "path", "go.mod", "setup-go", "setup-go-plain" or "mise".
+        name: "homebrew", "brewfile", "gotoolchain", "copy", "path", "go.mod", "setup-go", "setup-go-plain" or "mise".
         title: for a heading.
         words: what to know before pasting.
-        language: of the lines: "sh", "yaml" or "go.mod".
+        language: of the lines: "sh", "yaml", "ruby" or "go.mod".
         lines: to paste.
     """
 
@@ -37,34 +40,62 @@ class Route:
     lines: tuple[str, ...]
 
 
-def routes(shelf: Shelf, stamp: str, *, database: Verifier | None = None) -> tuple[Route, ...]:
-    """The routes to one release.
+def install_instructions(
+    catalogue: Catalogue, stamp: str, tree: Path, *, database: Verifier | None = None
+) -> tuple[Instructions, ...]:
+    """All ways to install one release, in the order in which most people want them.
 
     Args:
-        shelf: all that is offered.
+        catalogue: all that is offered.
         stamp: which release.
+        tree: the staged tree, whose tap may have another release of the same line.
         database: the key of the checksum database, where the tree has one. Without it no go command takes a
-            toolchain over HTTP (cmd/go/internal/modfetch/sumdb.go), and that route is left out.
+            toolchain over HTTP (cmd/go/internal/modfetch/sumdb.go), and that way is left out.
 
     Raises:
         PublishError: the stamp cannot be published.
     """
-    offers = shelf.releases[stamp]
-    stamp_of(offers[0])
-    base = shelf.base_url.rstrip("/")
-    found = [_proxied(base, offers, database)] if database else []
-    found += [_copied(offers, database), *(_path(base, offer) for offer in offers), _go_mod(offers[0])]
+    builds, base = catalogue.releases[stamp], catalogue.base_url.rstrip("/")
+    publishable_stamp(builds[0])
+    found = [*_homebrew(catalogue, stamp, tree)]
+    found += [_proxied(base, builds, database)] if database else []
+    found += [_copied(builds, database), *(_path(base, build) for build in builds), _go_mod(builds[0])]
     if not base.startswith("file:"):  # these clients speak HTTP only
-        found += [*_setup_go(base, offers[0]), _mise(base, offers[0])]
+        found += [*_setup_go(base, builds[0]), _mise(base, builds[0])]
     return tuple(found)
 
 
-def _linked(offers: Sequence[Offer], variables: str, before: str = "") -> tuple[str, ...]:
+def _homebrew(catalogue: Catalogue, stamp: str, tree: Path) -> Iterator[Instructions]:
+    version = catalogue.releases[stamp][0].version
+    tap, formula = homebrew.tap_name(catalogue.name), homebrew.formula_name(catalogue.name, version)
+    there = tree / homebrew.repository(catalogue.name)
+    text = homebrew.at(there).read(f"Formula/{formula}.rb") if there.is_dir() else None
+    if homebrew.version_in(text or "") != stamp.removeprefix("go"):
+        return  # the formula of its line installs another one
+    url = f"{catalogue.base_url}/{homebrew.repository(catalogue.name)}"
+    yield Instructions(
+        name="homebrew",
+        title="Homebrew",
+        words="The tap has an address of its own, so it is tapped by its URL, once. Homebrew 6 and 7 load somebody"
+        " else's tap only where it is trusted, and know this one by its URL: trust it first.",
+        language="sh",
+        lines=(f"brew trust {url}", f"brew tap {tap} {url}", f"brew install {tap}/{formula}"),
+    )
+    yield Instructions(
+        name="brewfile",
+        title="Homebrew, in a Brewfile",
+        words="For `brew bundle`.",
+        language="ruby",
+        lines=(f'tap "{tap}", "{url}", trusted: true', f'brew "{tap}/{formula}"'),
+    )
+
+
+def _linked(builds: Sequence[Build], variables: str, before: str = "") -> tuple[str, ...]:
     """Fetches, holds what came against the digest in the lines (SHA256SUMS has it too), then runs and links it.
 
     The digest protects go commands older than `RECORDS_CHECKED`; who trusts the key in the lines may trust it as well.
     """
-    stamp, zips = offers[0].stamp, [each for offer in offers for each in offer.archives if each.path.suffix == ".zip"]
+    stamp, zips = builds[0].stamp, [each for build in builds for each in build.archives if each.path.suffix == ".zip"]
     sums = " ".join(shlex.quote(f"{each.sha256}  {each.path.name}") for each in zips)
     local = "GOTOOLCHAIN=local go env"
     return _one_after_another(
@@ -84,8 +115,8 @@ def _one_after_another(*lines: str) -> tuple[str, ...]:
     return (*(f"{line} &&" for line in lines[:-1]), lines[-1])
 
 
-def _proxied(base: str, offers: Sequence[Offer], database: Verifier) -> Route:
-    return Route(
+def _proxied(base: str, builds: Sequence[Build], database: Verifier) -> Instructions:
+    return Instructions(
         name="gotoolchain",
         title="GOTOOLCHAIN, over the network",
         words=(
@@ -98,11 +129,11 @@ def _proxied(base: str, offers: Sequence[Offer], database: Verifier) -> Route:
             f"({BIN} here), where the go command looks first; without the link it asks the database at every use."
         ),
         language="sh",
-        lines=_linked(offers, f"GOPROXY={shlex.quote(f'{base}/{PROXY}')} GOSUMDB={shlex.quote(str(database))}"),
+        lines=_linked(builds, f"GOPROXY={shlex.quote(f'{base}/{PROXY}')} GOSUMDB={shlex.quote(str(database))}"),
     )
 
 
-def _copied(offers: Sequence[Offer], database: Verifier | None) -> Route:
+def _copied(builds: Sequence[Build], database: Verifier | None) -> Instructions:
     checked = f"GOSUMDB={shlex.quote(str(database))}" if database else f"GONOSUMDB={MODULE}"
     words = "From a copy of this site on the machine itself, in the folder of the copy. "
     words += (
@@ -111,16 +142,16 @@ def _copied(offers: Sequence[Offer], database: Verifier | None) -> Route:
         else "There is no checksum database: GONOSUMDB says so, which Go allows for a file:// proxy alone. The SHA-256 "
         "in these lines is all that is checked."
     )
-    lines = _linked(offers, f'GOPROXY="$proxy" {checked}', f'proxy="file://$PWD/{PROXY}" && ')
-    return Route(name="copy", title="GOTOOLCHAIN, from a copy", words=words, language="sh", lines=lines)
+    lines = _linked(builds, f'GOPROXY="$proxy" {checked}', f'proxy="file://$PWD/{PROXY}" && ')
+    return Instructions(name="copy", title="GOTOOLCHAIN, from a copy", words=words, language="sh", lines=lines)
 
 
-def _path(base: str, offer: Offer) -> Route:
-    stamp, archive = offer.stamp, offer.one("toolchain")
-    name, check = archive.path.name, "shasum -a 256 -c" if offer.target.goos == "darwin" else "sha256sum -c"
-    return Route(
+def _path(base: str, build: Build) -> Instructions:
+    stamp, archive = build.stamp, build.archive("toolchain")
+    name, check = archive.path.name, "shasum -a 256 -c" if build.target.goos == "darwin" else "sha256sum -c"
+    return Instructions(
         name="path",
-        title=f"An archive and a name on PATH, for {offer.target}",
+        title=f"An archive and a name on PATH, for {build.target}",
         words=(
             "The go command takes a program of that name on PATH before it downloads anything. The folder must be new: "
             "a toolchain unpacked over another one is broken."
@@ -137,20 +168,20 @@ def _path(base: str, offer: Offer) -> Route:
     )
 
 
-def _go_mod(offer: Offer) -> Route:
-    return Route(
+def _go_mod(build: Build) -> Instructions:
+    return Instructions(
         name="go.mod",
         title="A line in go.mod",
         words=(
-            f"Only a go command older than {offer.version} follows it (from 1.21 on, where GOTOOLCHAIN is auto): one "
+            f"Only a go command older than {build.version} follows it (from 1.21 on, where GOTOOLCHAIN is auto): one "
             "of the same release or a newer one stays what it is. Set GOTOOLCHAIN where it must be this one."
         ),
         language="go.mod",
-        lines=(f"toolchain {offer.stamp}",),
+        lines=(f"toolchain {build.stamp}",),
     )
 
 
-def _setup_go(base: str, offer: Offer) -> tuple[Route, Route]:
+def _setup_go(base: str, build: Build) -> tuple[Instructions, Instructions]:
     def step(version: str, folder: str) -> tuple[str, ...]:
         return (
             "- uses: actions/setup-go@v7",
@@ -159,29 +190,29 @@ def _setup_go(base: str, offer: Offer) -> tuple[Route, Route]:
             f"    go-download-base-url: {json.dumps(f'{base}/{folder}')}",
         )
 
-    exact = Route(
+    exact = Instructions(
         name="setup-go",
         title="GitHub Actions: this very toolchain",
         words="setup-go checks no digest of what it downloads.",
         language="yaml",
-        lines=step(offer.stamp.removeprefix("go"), str(DOWNLOADS)),
+        lines=step(build.stamp.removeprefix("go"), str(DOWNLOADS)),
     )
-    newest = Route(
+    newest = Instructions(
         name="setup-go-plain",
-        title=f"GitHub Actions: the newest {offer.version.line} that is offered here",
+        title=f"GitHub Actions: the newest {build.version.line} that is offered here",
         words=(
             "Under this address the toolchains are listed by upstream's numbers, so that 1.22, 1.22.x and a "
             "go-version-file find them; `go version` shows what came."
         ),
         language="yaml",
-        lines=step(offer.version.line, f"{DOWNLOADS}/plain"),
+        lines=step(build.version.line, f"{DOWNLOADS}/plain"),
     )
     return exact, newest
 
 
-def _mise(base: str, offer: Offer) -> Route:
+def _mise(base: str, build: Build) -> Instructions:
     downloads = f"{base}/{DOWNLOADS}"
-    return Route(
+    return Instructions(
         name="mise",
         title="mise",
         words="mise checks the digest that stands beside the archive. go@LINE takes the highest of that line.",
@@ -189,6 +220,6 @@ def _mise(base: str, offer: Offer) -> Route:
         lines=(
             f"export MISE_GO_DOWNLOAD_MIRROR={shlex.quote(downloads)}",
             f"export MISE_GO_REPO={shlex.quote(f'{downloads}/versions.git')} MISE_USE_VERSIONS_HOST=0",
-            f"mise use go@{offer.stamp.removeprefix('go')}",
+            f"mise use go@{build.stamp.removeprefix('go')}",
         ),
     )

@@ -1,4 +1,4 @@
-"""Where each file of an offer stands in the published tree, under which name, and how it gets there.
+"""Where each file of an build stands in the published tree, under which name, and how it gets there.
 
 It refuses what a manifest must not say: a stamp that claims to be upstream's, a file named for something else, bytes
 that differ from what stands there already. It knows no route.
@@ -12,9 +12,10 @@ from pathlib import Path
 
 from gobuild.core import files
 from gobuild.core.errors import ChecksumMismatch, PublishError
+from gobuild.core.manifest import archive_names
+from gobuild.core.model import Artifact
 from gobuild.core.settings import SUFFIX
-from gobuild.publish.builds import names
-from gobuild.publish.catalogue import Archive, Offer
+from gobuild.publish.builds import Build
 
 MODULE = "golang.org/toolchain"
 """What the go command asks a proxy for when it looks for a toolchain (cmd/go/internal/toolchain/select.go)."""
@@ -27,13 +28,13 @@ VERSIONS = PROXY / MODULE / "@v"
 """Relative to the tree."""
 
 
-def stamp_of(offer: Offer) -> str:
+def publishable_stamp(build: Build) -> str:
     """The stamp, if every client can read it.
 
     Raises:
         PublishError: it has no suffix, another release's number, or a suffix that some client stumbles over.
     """
-    stamp, tag = offer.stamp, offer.version.tag
+    stamp, tag = build.stamp, build.version.tag
     suffix = stamp.removeprefix(f"{tag}-")
     if suffix == stamp or not SUFFIX.fullmatch(suffix) or re.search("rc|beta", suffix):
         raise PublishError(
@@ -49,46 +50,34 @@ def stamp_of(offer: Offer) -> str:
     return stamp
 
 
-def module_version(offer: Offer) -> str:
-    """The version of golang.org/toolchain that an offer is: "v0.0.1-go1.22.10-acme1.p3f9c2a1.linux-amd64".
+def module_version(build: Build) -> str:
+    """The version of golang.org/toolchain that an build is: "v0.0.1-go1.22.10-acme1.p3f9c2a1.linux-amd64".
 
     Raises:
-        PublishError: as `stamp_of`.
+        PublishError: as `publishable_stamp`.
     """
-    return f"v0.0.1-{stamp_of(offer)}.{offer.target.dashed}"
+    return f"v0.0.1-{publishable_stamp(build)}.{build.target.dashed}"
 
 
-def place_of(offer: Offer, archive: Archive) -> Path:
-    """Where an archive of an offer stands, relative to the tree.
+def path_in_tree(build: Build, archive: Artifact) -> Path:
+    """Where an archive of an build stands, relative to the tree.
 
     Raises:
         PublishError: its name is not the one that Go's distpack gives to such a file.
     """
-    stamp, name = stamp_of(offer), archive.path.name
-    if names(stamp, offer.target).get(name) != archive.kind:
-        raise PublishError(f"{name!r} is no file of {stamp} for {offer.target}", "the files that gobuild built")
+    stamp, name = publishable_stamp(build), archive.path.name
+    if archive_names(stamp, build.target).get(name) != archive.kind:
+        raise PublishError(f"{name!r} is no file of {stamp} for {build.target}", "the files that gobuild built")
     return (VERSIONS if archive.kind == "module" else DOWNLOADS) / name
 
 
-def module_file(offer: Offer, suffix: str) -> Archive:
-    """The module's .zip, .mod or .info.
-
-    Raises:
-        PublishError: the offer has none.
-    """
-    for archive in offer.archives:
-        if archive.kind == "module" and archive.path.suffix == suffix:
-            return archive
-    raise PublishError(f"{offer.stamp} for {offer.target} has no {suffix} of its module", "build it again")
-
-
-def place(offer: Offer, archive: Archive, tree: Path, note: Callable[[str], None] = lambda _text: None) -> Path:
+def copy_to_tree(build: Build, archive: Artifact, tree: Path, note: Callable[[str], None] = lambda _text: None) -> Path:
     """Copies an archive to where it is served from, hashed on its way.
 
     What is published never changes: the same bytes again are left as they are.
 
     Args:
-        offer: the build.
+        build: the build.
         archive: one of its files, wherever it stands; it may stand in the tree already.
         tree: the staged tree.
         note: told what is copied.
@@ -100,7 +89,7 @@ def place(offer: Offer, archive: Archive, tree: Path, note: Callable[[str], None
         PublishError: other bytes were published under that name, or the file is not there.
         ChecksumMismatch: it is not what its manifest says.
     """
-    path = tree / place_of(offer, archive)
+    path = tree / path_in_tree(build, archive)
     if path.exists():
         if not path.samefile(archive.path) and files.sha256(path) != archive.sha256:
             raise PublishError(
@@ -113,7 +102,7 @@ def place(offer: Offer, archive: Archive, tree: Path, note: Callable[[str], None
     return path
 
 
-def whole(archive: Archive) -> None:
+def check_archive(archive: Artifact) -> None:
     """Makes sure that an archive is what its manifest says.
 
     Raises:
@@ -122,7 +111,7 @@ def whole(archive: Archive) -> None:
     _copy(archive, Path(os.devnull), mode="wb")
 
 
-def _copy(archive: Archive, to: Path, mode: str = "xb") -> None:
+def _copy(archive: Artifact, to: Path, mode: str = "xb") -> None:
     digest, size = hashlib.sha256(), 0
     try:
         source = archive.path.open("rb")

@@ -1,4 +1,4 @@
-"""The GOTOOLCHAIN proxy: offers come in, a static module proxy with golang.org/toolchain alone goes out.
+"""The GOTOOLCHAIN proxy: builds come in, a static module proxy with golang.org/toolchain alone goes out.
 
 The layout is the go command's module proxy protocol (https://go.dev/ref/mod#goproxy-protocol). It signs nothing:
 `gobuild.publish.sumdb.database` vouches for what stands here.
@@ -13,40 +13,41 @@ from pathlib import Path
 
 from gobuild.core import files
 from gobuild.core.errors import PublishError, VerifyError
-from gobuild.publish.catalogue import Offer, Shelf
-from gobuild.publish.paths import MODULE, VERSIONS, module_file, module_version, place
+from gobuild.publish.builds import Build
+from gobuild.publish.catalogue import Catalogue
+from gobuild.publish.paths import MODULE, VERSIONS, copy_to_tree, module_version
 
 GO_MOD = f"module {MODULE}\n"
 """All that the module's go.mod says; distpack writes it."""
 
 
-def write(shelf: Shelf, tree: Path) -> None:
-    """Writes proxy/golang.org/toolchain/@v of a staged tree: .zip, .mod and .info of every offer, and the list.
+def write_proxy(catalogue: Catalogue, tree: Path) -> None:
+    """Writes proxy/golang.org/toolchain/@v of a staged tree: .zip, .mod and .info of every build, and the list.
 
     Args:
-        shelf: all that is offered.
+        catalogue: all that is offered.
         tree: the staged tree; what stands there is added to, never changed.
 
     Raises:
         PublishError: a file is not what its name says, or was published before with other bytes.
     """
-    for offer in shelf.offers:
-        _check_small(offer)
+    for build in catalogue.builds:
+        _check_small(build)
         for suffix in (".mod", ".info", ".zip"):
-            place(offer, module_file(offer, suffix), tree)
+            copy_to_tree(build, build.archive("module", suffix), tree)
     # Go sorts for itself; the order here is only for people, and the same in every run.
-    ordered = sorted(shelf.offers, key=lambda offer: (offer.version.pep440, offer.stamp, offer.target.dashed))
-    files.write(tree / VERSIONS / "list", "".join(f"{module_version(offer)}\n" for offer in ordered))
+    ordered = sorted(catalogue.builds, key=lambda build: (build.version.pep440, build.stamp, build.target.dashed))
+    files.write(tree / VERSIONS / "list", "".join(f"{module_version(build)}\n" for build in ordered))
 
 
-def _check_small(offer: Offer) -> None:
-    version = module_version(offer)
-    said = module_file(offer, ".info").path.read_bytes()
+def _check_small(build: Build) -> None:
+    version = module_version(build)
+    said = build.archive("module", ".info").path.read_bytes()
     try:
         right = json.loads(said)["Version"] == version
     except (ValueError, KeyError, TypeError):
         right = False
-    if not right or module_file(offer, ".mod").path.read_bytes() != GO_MOD.encode():
+    if not right or build.archive("module", ".mod").path.read_bytes() != GO_MOD.encode():
         raise PublishError(f"the .info or .mod of {version} is not of that version", "build it again")
 
 

@@ -149,7 +149,7 @@ def _release(
     if attestations.SUMS not in signed:
         return  # nothing that follows could be trusted
     try:
-        release = Release(stamp=stamp, sums=attestations.sums(signed[attestations.SUMS]), signed=signed)
+        release = Release(stamp=stamp, sums=attestations.parse_sums(signed[attestations.SUMS]), signed=signed)
     except GobuildError as error:
         yield Check(subject=f"{stamp}/{attestations.SUMS}", name="form", verdict=Verdict.FAILED, seen=error.reason)
         return
@@ -172,7 +172,7 @@ def _signature(tree: Place, stamp: str, name: str, trusted: Trust) -> tuple[Chec
     if content is None or signature is None:
         return said(Verdict.FAILED, f"there is no {name if content is None else name + trusted.ending}"), None
     try:
-        who = trusted.check(content, signature, attestations.comment(stamp, name))
+        who = trusted.check(content, signature, attestations.trusted_comment(stamp, name))
     except ChecksumMismatch as error:
         return said(Verdict.FAILED, error.reason), None
     return said(Verdict.OK, who), content

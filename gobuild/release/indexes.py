@@ -14,23 +14,23 @@ from pathlib import PurePosixPath
 from gobuild.core.errors import FetchError, GobuildError
 from gobuild.core.model import Check, Verdict
 from gobuild.publish import dl
-from gobuild.publish.builds import Found
-from gobuild.publish.catalogue import Shelf, newest_first
-from gobuild.publish.paths import DOWNLOADS, VERSIONS, module_file, module_version, place_of
+from gobuild.publish.builds import Build
+from gobuild.publish.catalogue import Catalogue, newest_first
+from gobuild.publish.paths import DOWNLOADS, VERSIONS, module_version, path_in_tree
 from gobuild.release.papers import Release
 from gobuild.release.place import Place, read
 
 
-def digests(tree: Place, release: Release, builds: Sequence[Found]) -> Iterator[Check]:
+def digests(tree: Place, release: Release, builds: Sequence[Build]) -> Iterator[Check]:
     """The digest beside each archive, which mise and asdf trust, is the signed one."""
-    names = {place_of(each.offer, one): one for each in builds for one in each.offer.archives if one.kind != "module"}
+    names = {path_in_tree(each, one): one for each in builds for one in each.archives if one.kind != "module"}
     for path, archive in sorted(names.items()):
         name = f"{path.as_posix()}.sha256"
         signed = release.sums.get(archive.path.name, "")
         yield _said(f"{release.stamp}/{name}", "digest", _content(tree, name), partial(_same, right=signed))
 
 
-def check(tree: Place, builds: Sequence[Found], *, every: bool) -> Iterator[Check]:
+def check(tree: Place, builds: Sequence[Build], *, every: bool) -> Iterator[Check]:
     """The indexes of a whole tree.
 
     Args:
@@ -41,23 +41,23 @@ def check(tree: Place, builds: Sequence[Found], *, every: bool) -> Iterator[Chec
     """
     if not builds:
         return
-    stamps = tuple(dict.fromkeys(found.offer.stamp for found in builds))
-    offers = newest_first((found.offer for found in builds), lambda offer: offer, before=stamps)
-    shelf = Shelf(name="", base_url="", offers=offers)
-    entries = [dl.entry(offers) for offers in shelf.releases.values()]
-    for folder, right in ((DOWNLOADS, entries), (dl.PLAIN, dl.plain(entries, shelf))):
+    stamps = tuple(dict.fromkeys(found.stamp for found in builds))
+    offers = newest_first(builds, before=stamps)
+    shelf = Catalogue(name="", base_url="", builds=offers)
+    entries = [dl.index_entry(offers) for offers in shelf.releases.values()]
+    for folder, right in ((DOWNLOADS, entries), (dl.PLAIN, dl.plain_index(entries, shelf))):
         for name in ("index.json", "index.html"):
             path = (folder / name).as_posix()
             yield _said(path, "index", _content(tree, path), _listing(right, set(shelf.releases), every=every))
     told = {
-        (VERSIONS / "list").as_posix(): [module_version(offer) for offer in shelf.offers],
-        (dl.TAGS / "info" / "refs").as_posix(): dl.refs(shelf.releases),
+        (VERSIONS / "list").as_posix(): [module_version(offer) for offer in shelf.builds],
+        (dl.TAGS / "info" / "refs").as_posix(): dl.tag_refs(shelf.releases),
     }
     for path, lines in told.items():
         yield _said(path, "index", _content(tree, path), _lines(lines, set(shelf.releases), every=every))
     newest = next((offers[0] for offers in shelf.releases.values() if offers[0].version.stable), None)
     if every and newest:
-        info = (VERSIONS / module_file(newest, ".info").path.name).as_posix()
+        info = (VERSIONS / newest.archive("module", ".info").path.name).as_posix()
         path = (DOWNLOADS / "VERSION").as_posix()
         try:
             right_text = dl.version_text(newest, read(tree, info))

@@ -13,9 +13,9 @@ from pathlib import Path
 from gobuild.core.errors import FetchError, GobuildError, VerifyError
 from gobuild.core.model import Check, Verdict
 from gobuild.publish import proxy
-from gobuild.publish.builds import BIGGEST, ENDING, Found, parse
+from gobuild.publish.builds import BIGGEST, ENDING, Build, parse_build
 from gobuild.publish.homebrew import bottle
-from gobuild.publish.paths import MODULE, module_version, place_of, stamp_of
+from gobuild.publish.paths import MODULE, module_version, path_in_tree, publishable_stamp
 from gobuild.publish.sumdb import database as databases
 from gobuild.publish.sumdb.note import Verifier
 from gobuild.publish.supply import attestations
@@ -67,9 +67,9 @@ def database(tree: Place, verifier: Verifier | None) -> Hashes:
     def said(verdict: Verdict, seen: str) -> Check:
         return Check(subject=f"sumdb/{verifier.name}", name="tree head", verdict=verdict, seen=seen)
 
-    folder = databases.folder_of(verifier.name).as_posix()
+    folder = databases.database_folder(verifier.name).as_posix()
     try:
-        found = databases.check(lambda path: read(tree, f"{folder}/{path}"), verifier)
+        found = databases.check_database(lambda path: read(tree, f"{folder}/{path}"), verifier)
     except (VerifyError, FetchError, ValueError) as error:
         reason = error.reason if isinstance(error, GobuildError) else str(error)
         return Hashes(says=lambda _version: None, absent="its database failed", checks=(said(Verdict.FAILED, reason),))
@@ -82,7 +82,7 @@ def database(tree: Place, verifier: Verifier | None) -> Hashes:
     return Hashes(says=h1, absent="it was never logged", checks=(said(Verdict.OK, seen),))
 
 
-def builds(tree: Place, release: Release) -> tuple[list[Found], list[Check]]:
+def builds(tree: Place, release: Release) -> tuple[list[Build], list[Check]]:
     """The builds that the signed digests vouch for, by their manifests."""
     found, checks = [], []
     for name in (each for each in release.sums if each.endswith(ENDING)):
@@ -93,7 +93,7 @@ def builds(tree: Place, release: Release) -> tuple[list[Found], list[Check]]:
 
 
 def check(
-    tree: Place, release: Release, builds: list[Found], scratch: Path, hashes: Hashes, note: Note
+    tree: Place, release: Release, builds: list[Build], scratch: Path, hashes: Hashes, note: Note
 ) -> Iterator[Check]:
     """Everything that the signed digests and the signed papers say, against what the tree has."""
     for name in (attestations.SBOM, attestations.PROVENANCE):
@@ -118,7 +118,7 @@ def _said(release: Release, name: str, what: str, right: bool, seen: str, wrong:
     return Check(subject=f"{release.stamp}/{name}", name=what, verdict=verdict, seen=seen if right else wrong)
 
 
-def _manifest(tree: Place, release: Release, name: str) -> tuple[Found | None, list[Check]]:
+def _manifest(tree: Place, release: Release, name: str) -> tuple[Build | None, list[Check]]:
     try:
         content = read(tree, f"releases/{release.stamp}/{name}")
     except FetchError as error:
@@ -128,21 +128,21 @@ def _manifest(tree: Place, release: Release, name: str) -> tuple[Found | None, l
     if not right:
         return None, checks
     try:
-        found = parse(content, name, archives=Path())
-        if stamp_of(found.offer) != release.stamp:
-            raise VerifyError(f"it is of {found.offer.stamp}", "the tree as it was published")
+        found = parse_build(content, name, archives=Path())
+        if publishable_stamp(found) != release.stamp:
+            raise VerifyError(f"it is of {found.stamp}", "the tree as it was published")
     except GobuildError as error:
         return None, [*checks, _said(release, name, "manifest", False, "", error.reason)]
-    passed = len(found.offer.manifest.checks)
-    return found, [*checks, _said(release, name, "manifest", True, f"{found.offer.target}, {passed} checks in it", "")]
+    passed = len(found.manifest.checks)
+    return found, [*checks, _said(release, name, "manifest", True, f"{found.target}, {passed} checks in it", "")]
 
 
 def _archives(
-    tree: Place, release: Release, builds: list[Found], scratch: Path, hashes: Hashes, note: Note
+    tree: Place, release: Release, builds: list[Build], scratch: Path, hashes: Hashes, note: Note
 ) -> Iterator[Check]:
     seen: set[str] = set()
     for found in builds:
-        for archive in found.offer.archives:
+        for archive in found.archives:
             name = archive.path.name
             if name in seen:
                 continue
@@ -152,7 +152,7 @@ def _archives(
             with tempfile.NamedTemporaryFile(dir=scratch) as kept:
                 keep = kept if read_again else None
                 try:
-                    path = place_of(found.offer, archive).as_posix()
+                    path = path_in_tree(found, archive).as_posix()
                     got, size = digest(tree, path, min(archive.size + 1, BIGGEST), keep)
                 except GobuildError as error:
                     yield _said(release, name, "digest", False, "", error.reason)
@@ -187,9 +187,9 @@ def _bottles(tree: Place, release: Release, note: Note) -> Iterator[Check]:
             yield _said(release, name, "digest", got == expected, got, f"{got}: not what was signed")
 
 
-def _h1(release: Release, found: Found, path: Path, hashes: Hashes) -> Check:
+def _h1(release: Release, found: Build, path: Path, hashes: Hashes) -> Check:
     """The module's hash as the go command computes it, against what the checksum database tells the go command."""
-    version = module_version(found.offer)
+    version = module_version(found)
     subject = f"{release.stamp}/{MODULE}@{version}"
     logged = hashes.says(version)
     if logged is None:
@@ -203,10 +203,10 @@ def _h1(release: Release, found: Found, path: Path, hashes: Hashes) -> Check:
     return Check(subject=subject, name="h1", verdict=verdict, seen=computed, expected="" if verdict == "OK" else logged)
 
 
-def _covered(release: Release, builds: list[Found]) -> Check:
+def _covered(release: Release, builds: list[Build]) -> Check:
     """The signed list and the manifests speak of the same files."""
-    told = {archive.path.name for found in builds for archive in found.offer.archives}
-    told |= {found.manifest for found in builds} | {attestations.SBOM, attestations.PROVENANCE}
+    told = {archive.path.name for found in builds for archive in found.archives}
+    told |= {found.manifest_name for found in builds} | {attestations.SBOM, attestations.PROVENANCE}
     told |= {name for name in release.sums if name.endswith(BOTTLE)}
     odd = sorted(told ^ release.sums.keys())
     return _said(
@@ -214,7 +214,7 @@ def _covered(release: Release, builds: list[Found]) -> Check:
     )
 
 
-def _provenance(release: Release, builds: list[Found]) -> Check:
+def _provenance(release: Release, builds: list[Build]) -> Check:
     """Each manifest has one statement, over the same archives."""
     try:
         lines = release.signed[attestations.PROVENANCE].decode().splitlines()
@@ -228,22 +228,24 @@ def _provenance(release: Release, builds: list[Found]) -> Check:
             release, attestations.PROVENANCE, "subjects", False, "", f"it cannot be read: {type(error).__name__}"
         )
     expected = {
-        (found.manifest, release.sums[found.manifest]): {each.path.name: each.sha256 for each in found.offer.archives}
+        (found.manifest_name, release.sums[found.manifest_name]): {
+            each.path.name: each.sha256 for each in found.archives
+        }
         for found in builds
     }
     words = f"{len(told)} builds, over {sum(map(len, told.values()))} files"
     return _said(release, attestations.PROVENANCE, "subjects", told == expected, words, "not those of the manifests")
 
 
-def _bill(release: Release, builds: list[Found]) -> Check:
+def _bill(release: Release, builds: list[Build]) -> Check:
     """The bill's files and patches have the digests that the manifests say."""
     try:
         document = json.loads(release.signed[attestations.SBOM])
         told = {(each["name"], one["content"]) for each in document["components"] for one in each.get("hashes", ())}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         return _said(release, attestations.SBOM, "components", False, "", f"it cannot be read: {type(error).__name__}")
-    expected = {(each.path.name, each.sha256) for found in builds for each in found.offer.archives}
-    expected |= {(each.name, each.sha256) for found in builds for each in found.offer.manifest.patches if each.sha256}
+    expected = {(each.path.name, each.sha256) for found in builds for each in found.archives}
+    expected |= {(each.name, each.sha256) for found in builds for each in found.manifest.patches if each.sha256}
     missing = sorted(name for name, _ in expected - told)
     words = f"{len(expected)} files and patches"
     return _said(release, attestations.SBOM, "components", not missing, words, f"without {', '.join(missing)[:200]}")

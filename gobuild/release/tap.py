@@ -18,7 +18,7 @@ from gobuild.core.errors import CommandError, ConfigError, GobuildError, ToolMis
 from gobuild.core.model import TARGETS, Check, GoVersion, Verdict
 from gobuild.core.process import Runner
 from gobuild.publish import homebrew
-from gobuild.publish.builds import Found
+from gobuild.publish.builds import Build
 from gobuild.publish.homebrew import bottle, read, words
 from gobuild.publish.homebrew.tap import Tap
 from gobuild.publish.site import ABOUT
@@ -45,7 +45,7 @@ class Signed:
     """
 
     release: Release
-    builds: Sequence[Found]
+    builds: Sequence[Build]
 
     @property
     def builder(self) -> str:
@@ -231,8 +231,8 @@ def _pairs(formula: _Formula) -> Iterator[tuple[str, str]]:
 
 def _text(name: str, formula: _Formula, signed: Signed) -> Check:
     """The whole text, made anew."""
-    offers = [found.offer for found in signed.builds]
-    pinned = [signed.release.pinned.get(offer.one("toolchain").path.name) for offer in offers]
+    offers = list(signed.builds)
+    pinned = [signed.release.pinned.get(offer.archive("toolchain").path.name) for offer in offers]
     if not offers or None in pinned:
         why = "it cannot be made anew: a manifest or an archive of it is not what was signed"
         return formula.check("text", Verdict.FAILED, why)

@@ -5,7 +5,7 @@ from pathlib import Path
 from gobuild.core.errors import ConfigError
 from gobuild.core.process import Runner
 from gobuild.publish.supply import minisign
-from gobuild.publish.supply.signing import ByGnupg, ByMinisign, Trust
+from gobuild.publish.supply.signing import GnupgTrust, MinisignTrust, Trust
 
 _ARMOR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 
@@ -26,5 +26,5 @@ def trust(key: Path | None, run: Runner) -> Trust:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the public key {key} cannot be read", "a file such as minisign.pub") from error
     if _ARMOR in text:
-        return ByGnupg(armored=text, run=run)
-    return ByMinisign(key=minisign.public_key(text))
+        return GnupgTrust(armored=text, run=run)
+    return MinisignTrust(key=minisign.public_key(text))

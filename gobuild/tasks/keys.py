@@ -7,7 +7,7 @@ from invoke.context import Context
 
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError
-from gobuild.publish.sumdb.note import Signer
+from gobuild.publish.sumdb.note import NoteSigner
 
 
 @task(
@@ -21,7 +21,7 @@ def new(_context: Context, to: str = "", name: str = "") -> None:
     """Makes a key for a checksum database of your toolchains, and shows the public half."""
     if not to or not name:
         raise ConfigError("a new key needs a file and a name", "--to FILE --name acme.example/sumdb")
-    signer, path = Signer.new(name), Path(to).expanduser()
+    signer, path = NoteSigner.new(name), Path(to).expanduser()
     signer.write(path)
     console = Console()
     console.say(str(signer.verifier))
@@ -33,4 +33,4 @@ def show(_context: Context, key: str = "") -> None:
     """Shows the public half of a key: what users set GOSUMDB to."""
     if not key:
         raise ConfigError("which key?", "--key FILE")
-    Console().say(str(Signer.read(Path(key).expanduser()).verifier))
+    Console().say(str(NoteSigner.read(Path(key).expanduser()).verifier))

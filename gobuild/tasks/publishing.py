@@ -13,10 +13,10 @@ from gobuild.core.errors import ConfigError, os_errors_as_ours
 from gobuild.core.process import run
 from gobuild.publish import homebrew, site
 from gobuild.publish.builds import ENDING
-from gobuild.publish.site import parts as all_ways
-from gobuild.publish.site.incoming import Rules
-from gobuild.publish.sumdb.note import Signer, Verifier
-from gobuild.publish.supply.signing import PASSWORD, signer
+from gobuild.publish.site.incoming import Rules, refuse_strange_site
+from gobuild.publish.site.parts import standard_parts
+from gobuild.publish.sumdb.note import NoteSigner
+from gobuild.publish.supply.signing import PASSWORD, choose_signer
 from gobuild.release.trust import trust
 from gobuild.tasks import show
 from gobuild.tasks.words import HELP, HELP_DROP, interruptible, settings_of, targets
@@ -75,10 +75,10 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
     standard = [settings.dist] if any(settings.dist.glob(f"*{ENDING}")) else []
     sources = [Path(each).expanduser() for each in from_ or ()] or standard
     with interruptible(), os_errors_as_ours(f"publishing to {to}"), console.stage("publish") as at:
-        site.sound(Path(to))
-        signs = signer(_path(sign_key), _path(sign_password_file), gpg_user, run=run, variable=secrets.get)
-        key = Signer.read(Path(sumdb_key).expanduser()) if sumdb_key else None
-        sumdb = str(key.verifier) if key else site.remembered(Path(to).expanduser().absolute())
+        refuse_strange_site(Path(to))
+        signs = choose_signer(_path(sign_key), _path(sign_password_file), gpg_user, run=run, variable=secrets.get)
+        key = NoteSigner.read(Path(sumdb_key).expanduser()) if sumdb_key else None
+        sumdb = str(key.verifier) if key else site.database_key(Path(to).expanduser().absolute())
         made = site.publish(
             sources,
             Path(to),
@@ -86,8 +86,7 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
             base_url=settings.base_url,
             signer=signs,
             resign=resign,
-            routes=all_ways.routes(key=key, author=author, drop=left, bottles=not no_bottles, note=at.note),
-            ways=all_ways.ways(Verifier.parse(sumdb) if sumdb else None),
+            parts=standard_parts(key=key, author=author, drop=left, bottles=not no_bottles, note=at.note),
             sumdb=sumdb,
             rules=Rules(
                 signed_by=(trust(_path(signed_by), run),) if signed_by else (),

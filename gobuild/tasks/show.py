@@ -113,14 +113,14 @@ def published(console: Console, made: Published) -> None:
     new = {(offer.stamp, offer.target) for offer in made.added}
     rows = [
         (offer.stamp, str(offer.target), "new" if (offer.stamp, offer.target) in new else "as before")
-        for offer in made.shelf.offers
+        for offer in made.catalogue.builds
     ]
     console.table(f"on offer in {made.site}", ("release", "target", ""), rows)
     if not made.changed:
         console.say("nothing changed")
     for stamp in made.unsigned:
         console.warn(f"{stamp} is not signed: nobody who receives it can tell whose it is (--sign-key, --gpg-user)")
-    console.say(f"serve {made.site} as {made.shelf.base_url}")
+    console.say(f"serve {made.site} as {made.catalogue.base_url}")
 
 
 def matrix(console: Console, matrix: Matrix) -> None:

@@ -11,9 +11,9 @@ from gobuild.core.errors import ConfigError, VerifyError, os_errors_as_ours
 from gobuild.core.process import run
 from gobuild.fetch import http
 from gobuild.publish import homebrew
-from gobuild.publish.builds import find
-from gobuild.publish.catalogue import Shelf, newest_first
-from gobuild.publish.paths import whole
+from gobuild.publish.builds import find_builds
+from gobuild.publish.catalogue import Catalogue, newest_first
+from gobuild.publish.paths import check_archive
 from gobuild.tasks import show
 from gobuild.tasks.words import HELP_DROP, interruptible, settings_of, targets, with_settings
 
@@ -21,21 +21,23 @@ NAMED = 6
 """Failures that an error names; the table has them all."""
 
 
-def _shelf(dist: Path, name: str, base_url: str, note: Callable[[str], None], *, before: Sequence[str] = ()) -> Shelf:
+def _catalogue(
+    dist: Path, name: str, base_url: str, note: Callable[[str], None], *, before: Sequence[str] = ()
+) -> Catalogue:
     """What a folder of finished builds offers; each toolchain is what its manifest says.
 
     Raises:
         ConfigError: there is none.
         PublishError, ChecksumMismatch: an archive is missing, or is not what its manifest says.
     """
-    offers = [found.offer for found in find(dist)]
+    offers = list(find_builds(dist))
     if not offers:
         raise ConfigError(f"there is no finished build in {dist}", "invoke build, or --dist with a folder of builds")
     for offer in offers:
-        archive = offer.one("toolchain")  # no other of its files comes into a tap
+        archive = offer.archive("toolchain")  # no other of its files comes into a tap
         note(f"hashing {archive.path.name}")
-        whole(archive)
-    return Shelf(name=name, base_url=base_url, offers=newest_first(offers, lambda offer: offer, before=before))
+        check_archive(archive)
+    return Catalogue(name=name, base_url=base_url, builds=newest_first(offers, before=before))
 
 
 @with_settings(
@@ -69,8 +71,8 @@ def update(
         place = homebrew.Place(archives=base, bottles=base if folder else "", tap=origin.url, called=origin.tap)
         if not settings.base_url:
             console.warn(f"the formulae name {base}, which this machine alone can read: give --base-url")
-        shelf = _shelf(settings.dist, settings.name, base, console.say, before=there.stamps())
-        made = homebrew.update(shelf, there, place, bottles=folder, drop=left, note=console.say)
+        catalogue = _catalogue(settings.dist, settings.name, base, console.say, before=there.stamps())
+        made = homebrew.update(catalogue, there, place, bottles=folder, drop=left, note=console.say)
     for each in made:
         console.say(f"committed: {each.title}", style="bold")
     console.say("git push is yours to do" if made else "nothing new: no commit was made")

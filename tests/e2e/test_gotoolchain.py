@@ -7,18 +7,20 @@ from pathlib import Path
 
 import pytest
 from e2e.builds import Build
-from publish_toys import Client, Served, flip, serving
+from publish_clients import Client, Served, serving
+from publish_toys import flip
 
 from gobuild.publish import dl, proxy
-from gobuild.publish.builds import read
-from gobuild.publish.catalogue import Offer, Shelf
-from gobuild.publish.install import Route, routes
+from gobuild.publish.builds import Build as Finished
+from gobuild.publish.builds import read_build
+from gobuild.publish.catalogue import Catalogue
+from gobuild.publish.install import Instructions, install_instructions
 from gobuild.publish.sumdb import database
-from gobuild.publish.sumdb.note import Signer
+from gobuild.publish.sumdb.note import NoteSigner
 
 pytestmark = pytest.mark.slow
 
-KEY = Signer(name="acme.example/sumdb", seed=bytes(range(32)))
+KEY = NoteSigner(name="acme.example/sumdb", seed=bytes(range(32)))
 
 PROGRAM = """package main
 
@@ -31,25 +33,25 @@ func main() { fmt.Println("compiled by", runtime.Version()) }
 """
 
 
-def offer_of(build: Build) -> Offer:
+def finished(build: Build) -> Finished:
     """A finished build of this session, as `publish` takes it from its dist/."""
-    return read(build.one("*.gobuild.json"), archives=build.dist).offer
+    return read_build(build.one("*.gobuild.json"), archives=build.dist)
 
 
 @pytest.fixture(scope="module")
-def shelf(native: Build, newest: Build) -> Shelf:
-    return Shelf(name="go-acme", base_url="https://go.acme.example", offers=(offer_of(newest), offer_of(native)))
+def shelf(native: Build, newest: Build) -> Catalogue:
+    return Catalogue(name="go-acme", base_url="https://go.acme.example", builds=(finished(newest), finished(native)))
 
 
 @pytest.fixture(scope="module")
-def tree(shelf: Shelf, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tree(shelf: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Published twice: first one release, then the other as well, as it happens."""
     tree = tmp_path_factory.mktemp("published")
-    for offers in (shelf.offers[1:], shelf.offers):
-        part = Shelf(name=shelf.name, base_url=shelf.base_url, offers=offers)
-        proxy.write(part, tree)
-        database.write(part, tree, key=KEY)
-        dl.write(part, tree)
+    for offers in (shelf.builds[1:], shelf.builds):
+        part = Catalogue(name=shelf.name, base_url=shelf.base_url, builds=offers)
+        proxy.write_proxy(part, tree)
+        database.update_database(part, tree, key=KEY)
+        dl.write_downloads(part, tree)
     return tree
 
 
@@ -65,9 +67,13 @@ def client(old_go: Path, tmp_path: Path) -> Client:
     return Client(goroot=old_go, home=tmp_path / "home")
 
 
-def named(shelf: Shelf, served: Served, stamp: str, name: str) -> Route:
-    here = Shelf(name=shelf.name, base_url=served.url, offers=shelf.offers)
-    (route,) = (route for route in routes(here, stamp, database=KEY.verifier) if route.name == name)
+def named(shelf: Catalogue, served: Served, stamp: str, name: str) -> Instructions:
+    here = Catalogue(name=shelf.name, base_url=served.url, builds=shelf.builds)
+    (route,) = (
+        route
+        for route in install_instructions(here, stamp, Path("no tap"), database=KEY.verifier)
+        if route.name == name
+    )
     return route
 
 
@@ -81,25 +87,25 @@ def compiles(client: Client, stamp: str, **more: str) -> None:
 
 
 def test_over_http_with_the_checksum_database_then_by_its_name_alone(
-    client: Client, shelf: Shelf, served: Served
+    client: Client, shelf: Catalogue, served: Served
 ) -> None:
-    stamp = shelf.offers[1].stamp
+    stamp = shelf.builds[1].stamp
     done = client.paste(*named(shelf, served, stamp, "gotoolchain").lines, cwd=client.home.parent)
     assert done.returncode == 0, done.stdout
-    assert done.stdout.endswith(f"go version {stamp} {shelf.offers[1].target}\n"), done.stdout
+    assert done.stdout.endswith(f"go version {stamp} {shelf.builds[1].target}\n"), done.stdout
     assert any("/lookup/golang.org/toolchain@" in path for path in served.asked)
     # The link that the lines made is enough from then on; nothing may be fetched, nothing be asked.
     compiles(client, stamp, GOPROXY="off", GOSUMDB="sum.golang.org")
 
 
-def test_from_a_copy_through_the_file_proxy(client: Client, shelf: Shelf, served: Served, tree: Path) -> None:
-    stamp = shelf.offers[0].stamp
+def test_from_a_copy_through_the_file_proxy(client: Client, shelf: Catalogue, served: Served, tree: Path) -> None:
+    stamp = shelf.builds[0].stamp
     done = client.paste(*named(shelf, served, stamp, "copy").lines, cwd=tree)
     assert done.returncode == 0 and f"go version {stamp} " in done.stdout, done.stdout
 
 
-def test_an_archive_by_its_name_on_path(client: Client, shelf: Shelf, served: Served) -> None:
-    stamp = shelf.offers[1].stamp
+def test_an_archive_by_its_name_on_path(client: Client, shelf: Catalogue, served: Served) -> None:
+    stamp = shelf.builds[1].stamp
     done = client.paste(*named(shelf, served, stamp, "path").lines, cwd=client.home.parent)
     assert done.returncode == 0 and f"go version {stamp} " in done.stdout, done.stdout
     # A line in go.mod: an older go follows it, by the same name on PATH.
@@ -111,10 +117,10 @@ def test_an_archive_by_its_name_on_path(client: Client, shelf: Shelf, served: Se
 
 
 def test_one_changed_byte_of_sixty_megabytes_is_refused(
-    client: Client, shelf: Shelf, tree: Path, tmp_path: Path
+    client: Client, shelf: Catalogue, tree: Path, tmp_path: Path
 ) -> None:
     """In the compressed content of an entry: the go command's unzip or its hash must see it, and the words say so."""
-    bad, stamp = tmp_path / "bad", shelf.offers[1].stamp
+    bad, stamp = tmp_path / "bad", shelf.builds[1].stamp
     shutil.copytree(tree / "proxy", bad / "proxy", copy_function=os.link)
     (path,) = bad.glob(f"proxy/golang.org/toolchain/@v/*-{stamp}.*.zip")
     flip(path, path.stat().st_size // 2)

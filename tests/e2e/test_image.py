@@ -9,7 +9,7 @@ import pytest
 from e2e.builds import Build, environment, program
 from e2e.fixtures import ALL_TASKS
 from needs import needs
-from publish_toys import serving
+from publish_clients import serving
 
 from gobuild.core.model import Target
 from gobuild.core.process import run

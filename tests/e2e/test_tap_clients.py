@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from e2e.builds import Build
+from e2e.builds import Build as Made
 from needs import needs
 
 from gobuild.core.model import Target, Verdict
 from gobuild.core.process import run
 from gobuild.fetch import http
 from gobuild.publish import homebrew
-from gobuild.publish.builds import find
-from gobuild.publish.catalogue import Offer, Shelf
+from gobuild.publish.builds import Build, find_builds
+from gobuild.publish.catalogue import Catalogue
 from gobuild.publish.homebrew import bottle
 
 pytestmark = pytest.mark.slow
@@ -40,8 +40,8 @@ class Published:
 
     tree: Path
     clone: Path
-    old: Offer
-    new: Offer
+    old: Build
+    new: Build
     prefix: Path
     scratch: Path
 
@@ -61,23 +61,23 @@ class Published:
         assert json.loads(done.stdout)["errors"] == []
 
 
-def _offer(build: Build) -> Offer:
-    (found,) = find(build.dist)
-    return found.offer
+def _offer(build: Made) -> Build:
+    (found,) = find_builds(build.dist)
+    return found
 
 
-def _write(tree: Path, *offers: Offer, bottles: bool) -> None:
+def _write(tree: Path, *offers: Build, bottles: bool) -> None:
     for offer in offers:
-        archive = offer.one("toolchain").path
+        archive = offer.archive("toolchain").path
         (tree / "dl").mkdir(parents=True, exist_ok=True)
         if not (tree / "dl" / archive.name).exists():
             os.link(archive, tree / "dl" / archive.name)
     newest = sorted(offers, key=lambda offer: offer.version.pep440, reverse=True)
-    homebrew.write(Shelf(name="go-acme", base_url=tree.as_uri(), offers=tuple(newest)), tree, bottles=bottles)
+    homebrew.write(Catalogue(name="go-acme", base_url=tree.as_uri(), builds=tuple(newest)), tree, bottles=bottles)
 
 
 @pytest.fixture(scope="module")
-def published(native: Build, newest: Build, tmp_path_factory: pytest.TempPathFactory) -> Published:
+def published(native: Made, newest: Made, tmp_path_factory: pytest.TempPathFactory) -> Published:
     """Two publications, and a clone in between."""
     folder = tmp_path_factory.mktemp("tap")
     old, new = _offer(native), _offer(newest)
@@ -97,7 +97,7 @@ def published(native: Build, newest: Build, tmp_path_factory: pytest.TempPathFac
     )
 
 
-def _version(offer: Offer) -> str:
+def _version(offer: Build) -> str:
     return offer.stamp.removeprefix("go")
 
 

@@ -31,7 +31,7 @@ from gobuild.isolate.image.wanted import (
     choose,
     labels,
 )
-from gobuild.publish.catalogue import Offer
+from gobuild.publish.builds import Build
 
 __all__ = ["IMAGES", "PLATFORMS", "Wanted", "Written", "label", "write"]
 
@@ -119,7 +119,7 @@ class _Maker:
 
     layout: Layout
     wanted: Wanted
-    chosen: Mapping[Target, Offer]
+    chosen: Mapping[Target, Build]
     roots: bytes
     scratch: Path
     run: Runner
@@ -130,9 +130,9 @@ class _Maker:
         targets = self.wanted.platforms or tuple(each for each in PLATFORMS if each in self.chosen)
         return [self._toolchain(self.chosen[each]) for each in targets]
 
-    def _toolchain(self, offer: Offer) -> Image:
+    def _toolchain(self, offer: Build) -> Image:
         self.note(f"toolchain for {offer.target}: its archive")
-        archive, copy = offer.one("toolchain"), self.scratch / "archive"
+        archive, copy = offer.archive("toolchain"), self.scratch / "archive"
         read = layers.adopt(archive, copy, stamp=offer.stamp, target=offer.target)
         upper = Layer(
             descriptor=self.layout.take(copy, oci.TAR_GZIP),
@@ -178,7 +178,7 @@ class _Maker:
                 f"{self.wanted.dist} has no such toolchain for {host}, to compile the test program",
                 "--goroot with the GOROOT in the work folder, or --image toolchain",
             )
-        archive = self.chosen[host].one("toolchain")
+        archive = self.chosen[host].archive("toolchain")
         if not archive.path.is_file() or files.sha256(archive.path) != archive.sha256:
             raise ChecksumMismatch(f"{archive.path.name} is not the file that its manifest names", "build again")
         return program.unpacked(archive.path, self.scratch / "toolchain")

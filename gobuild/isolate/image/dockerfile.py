@@ -34,7 +34,7 @@ def write(to: Path, wanted: Wanted) -> None:
         raise ConfigError(f"what stands in {to} is not gobuild's, and is not replaced", "a folder that does not exist")
     chosen = choose(wanted, needed=(TOOLCHAIN,))
     targets = wanted.platforms or [each for each in PLATFORMS if each in chosen]
-    builds = [{"arch": each.goarch, "sha256": chosen[each].one("toolchain").sha256} for each in targets]
+    builds = [{"arch": each.goarch, "sha256": chosen[each].archive("toolchain").sha256} for each in targets]
     first = chosen[targets[0]]
     text = render(
         "Dockerfile.j2",

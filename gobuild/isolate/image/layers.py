@@ -19,8 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from gobuild.core.errors import ChecksumMismatch, PackageError, UnsafeArchive
-from gobuild.core.model import Target
-from gobuild.publish.catalogue import Archive
+from gobuild.core.model import Artifact, Target
 
 _BLOCK = 1 << 20
 
@@ -104,7 +103,7 @@ class Read:
     created: datetime
 
 
-def adopt(archive: Archive, to: Path, *, stamp: str, target: Target) -> Read:
+def adopt(archive: Artifact, to: Path, *, stamp: str, target: Target) -> Read:
     """Copies a toolchain's archive, which is a layer already, and looks at every entry on the way.
 
     Args:

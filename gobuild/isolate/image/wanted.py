@@ -8,8 +8,7 @@ from pathlib import Path
 from gobuild.core.errors import ConfigError, PackageError
 from gobuild.core.model import Target
 from gobuild.isolate.image.oci import RFC3339
-from gobuild.publish import builds
-from gobuild.publish.catalogue import Offer
+from gobuild.publish.builds import Build, find_builds
 
 TEST, TOOLCHAIN = "test", "toolchain"
 IMAGES = (TOOLCHAIN, TEST)
@@ -57,7 +56,7 @@ class Wanted:
                 raise ConfigError(f"there are no images for {target}", "of " + ", ".join(map(str, PLATFORMS)))
 
 
-def choose(wanted: Wanted, *, needed: Iterable[str]) -> dict[Target, Offer]:
+def choose(wanted: Wanted, *, needed: Iterable[str]) -> dict[Target, Build]:
     """The builds of one stamp that stand in dist, by their targets; none where only a GOROOT is needed.
 
     Raises:
@@ -67,7 +66,7 @@ def choose(wanted: Wanted, *, needed: Iterable[str]) -> dict[Target, Offer]:
         return {}
     if not wanted.dist.is_dir():
         raise ConfigError(f"there is no folder {wanted.dist}", "--dist with the folder of finished builds")
-    found = [each.offer for each in builds.find(wanted.dist)]
+    found = list(find_builds(wanted.dist))
     stamps = sorted({each.stamp for each in found if wanted.stamp in ("", each.stamp)})
     if len(stamps) != 1:
         what = f"builds of {', '.join(stamps)}" if stamps else f"no build {wanted.stamp}".rstrip()
@@ -86,7 +85,7 @@ def choose(wanted: Wanted, *, needed: Iterable[str]) -> dict[Target, Offer]:
 
 
 def labels(
-    title: str, stamp: str, created: datetime | None, builds: Iterable[Offer], further: Mapping[str, str]
+    title: str, stamp: str, created: datetime | None, builds: Iterable[Build], further: Mapping[str, str]
 ) -> dict[str, str]:
     """An image's labels (annotations.md).
 

@@ -1,6 +1,6 @@
 """Homebrew: finished builds come in; a tap, its formulae and bottles go out. It runs no brew.
 
-Shelf -> which release each formula is of -> Recipe -> bottles -> formula -> one commit a release
+Catalogue -> which release each formula is of -> Recipe -> bottles -> formula -> one commit a release
 """
 
 from gobuild.publish.homebrew.check import check

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gobuild.core.model import TARGETS, Target
-from gobuild.publish.catalogue import Shelf, age
+from gobuild.publish.catalogue import Catalogue, age
 from gobuild.publish.homebrew.formula import OURS, formula_name
 from gobuild.publish.homebrew.read import Formula, Unreadable, parse
 from gobuild.publish.homebrew.tap import Tap
@@ -48,7 +48,7 @@ def serves(formula: Formula) -> Serves | None:
 
 
 def by_release(
-    shelf: Shelf, there: Tap | None = None, *, drop: frozenset[Target] = frozenset(), note: Note = lambda _: None
+    shelf: Catalogue, there: Tap | None = None, *, drop: frozenset[Target] = frozenset(), note: Note = lambda _: None
 ) -> dict[str, list[str]]:
     """Which formulae are of which release, oldest release first; a stamp that no formula is of is not there.
 
@@ -88,7 +88,7 @@ def _now(formula: str, there: Tap) -> Serves | None:
         return None  # it is written anew
 
 
-def _offered(shelf: Shelf, stamp: str) -> Serves:
+def _offered(shelf: Catalogue, stamp: str) -> Serves:
     targets = frozenset(offer.target for offer in shelf.releases[stamp])
     return Serves(version=stamp.removeprefix("go"), targets=targets)
 
@@ -117,7 +117,7 @@ def _newest(
     return chosen
 
 
-def _passed_over(shelf: Shelf, stamp: str, older: list[str], note: Note) -> None:
+def _passed_over(shelf: Catalogue, stamp: str, older: list[str], note: Note) -> None:
     release = shelf.releases[stamp][0].version
     passed = [each for each in older if shelf.releases[each][0].version == release]
     if passed:

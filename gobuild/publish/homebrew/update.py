@@ -8,7 +8,8 @@ from pathlib import Path
 from gobuild.core import files
 from gobuild.core.errors import ConfigError, PackageError
 from gobuild.core.model import GoVersion, State, Target
-from gobuild.publish.catalogue import Offer, Shelf
+from gobuild.publish.builds import Build
+from gobuild.publish.catalogue import Catalogue
 from gobuild.publish.homebrew import bottle, order, tap, words
 from gobuild.publish.homebrew.choice import Note, by_release
 from gobuild.publish.homebrew.formula import OURS, Poured, Recipe, downloads, served, tap_name, tappable, text
@@ -89,7 +90,7 @@ def in_tree(name: str, base_url: str) -> Place:
 
 
 def write(
-    shelf: Shelf,
+    shelf: Catalogue,
     tree: Path,
     *,
     author: str = AUTHOR,
@@ -113,13 +114,13 @@ def write(
         CommandError, ToolMissing: git failed, or is missing.
     """
     place = in_tree(shelf.name, shelf.base_url)
-    if any(offer.version.stable for offer in shelf.offers):
+    if any(offer.version.stable for offer in shelf.builds):
         there = tap.bare(tree / repository(shelf.name), author=author)
         update(shelf, there, place, bottles=tree / BOTTLES, make=bottles, drop=drop, note=note)
 
 
 def update(
-    shelf: Shelf,
+    shelf: Catalogue,
     there: Tap,
     place: Place,
     *,
@@ -150,7 +151,7 @@ def update(
     made = []
     for stamp, names in by_release(shelf, there, drop=drop, note=note).items():
         offers = shelf.releases[stamp]
-        pinned = all(bottle.pinned(offer.one("toolchain").path) for offer in offers)
+        pinned = all(bottle.pinned(offer.archive("toolchain").path) for offer in offers)
         recipes = [
             recipe(name, offers, place, pinned=pinned, scheme=_scheme(there.read(f"Formula/{name}.rb") or "", stamp))
             for name in names
@@ -192,7 +193,7 @@ def _changes(recipes: list[Recipe], there: Tap) -> dict[str, str | None]:
     return changes
 
 
-def recipe(formula: str, offers: Sequence[Offer], place: Place, *, pinned: bool, scheme: int = 0) -> Recipe:
+def recipe(formula: str, offers: Sequence[Build], place: Place, *, pinned: bool, scheme: int = 0) -> Recipe:
     """What a formula says of one release, without bottles.
 
     Args:
@@ -227,12 +228,12 @@ def recipe(formula: str, offers: Sequence[Offer], place: Place, *, pinned: bool,
     )
 
 
-def _inside(offer: Offer) -> Iterable[str]:
+def _inside(offer: Build) -> Iterable[str]:
     """The patches that the manifest inside the toolchain names (`gobuild.core.manifest.InnerManifest`)."""
     return (patch.name for patch in offer.manifest.patches if patch.state is not State.NOT_FOR_THIS_VERSION)
 
 
-def with_bottles(plain: Recipe, offers: Sequence[Offer], place: Place, digest: Callable[[str], str]) -> Recipe:
+def with_bottles(plain: Recipe, offers: Sequence[Build], place: Place, digest: Callable[[str], str]) -> Recipe:
     """What a formula says where there are bottles of it.
 
     Args:
@@ -250,7 +251,7 @@ def with_bottles(plain: Recipe, offers: Sequence[Offer], place: Place, digest: C
     return replace(plain, bottles=tuple(found), root_url=place.bottles) if found else plain
 
 
-def _poured(plain: Recipe, offers: tuple[Offer, ...], place: Place, folder: Path | None, *, make: bool) -> Recipe:
+def _poured(plain: Recipe, offers: tuple[Build, ...], place: Place, folder: Path | None, *, make: bool) -> Recipe:
     """The same with bottles, which are made where they are not yet.
 
     Raises:
@@ -260,7 +261,7 @@ def _poured(plain: Recipe, offers: tuple[Offer, ...], place: Place, folder: Path
         return plain
     for offer in offers if make else ():
         tag = bottle.tag(offer.target, offer.manifest)
-        job = bottle.Job(archive=offer.one("toolchain").path, recipe=plain, target=offer.target, tag=tag)
+        job = bottle.Job(archive=offer.archive("toolchain").path, recipe=plain, target=offer.target, tag=tag)
         bottle.make(job, folder)
 
     def digest(file: str) -> str:

@@ -53,12 +53,12 @@ class Generation:
     changed: bool = False
 
 
-def home(site: Path) -> Path:
+def generations_folder(site: Path) -> Path:
     """The folder of a site's generations."""
     return site.with_name(f".{site.name}-generations")
 
 
-def served(site: Path) -> Path | None:
+def served_generation(site: Path) -> Path | None:
     """The generation that is served, None where nothing is yet.
 
     Raises:
@@ -73,7 +73,7 @@ def served(site: Path) -> Path | None:
         # Its own text, not what it resolves to: a link to somewhere else is not ours to move.
         text = os.readlink(site)
         folder, _, number = text.rpartition("/")
-        if folder != home(site).name or not number.isdecimal():
+        if folder != generations_folder(site).name or not number.isdecimal():
             raise ConfigError(f"{site} is a symbolic link to {text}, which gobuild has not made", "another --to")
         if not (site.parent / text).is_dir():
             raise ConfigError(f"{site} points to {text}, which is gone", f"put it back, or remove {site}")
@@ -83,14 +83,14 @@ def served(site: Path) -> Path | None:
     if site.exists():
         raise ConfigError(
             f"{site} is there already, and is no tree that gobuild publishes to",
-            f"another --to; or, if it is a copy of a published tree: mkdir {home(site)}, move it to "
-            f"{home(site)}/1, and ln -s {home(site).name}/1 {site}",
+            f"another --to; or, if it is a copy of a published tree: mkdir {generations_folder(site)}, move it to "
+            f"{generations_folder(site)}/1, and ln -s {generations_folder(site).name}/1 {site}",
         )
     return None
 
 
 @contextmanager
-def change(site: Path, *, waiting: Callable[[str], None]) -> Iterator[Generation]:
+def next_generation(site: Path, *, waiting: Callable[[str], None]) -> Iterator[Generation]:
     """Makes the next generation, and serves it when the block ends well and something is different.
 
     Args:
@@ -105,12 +105,12 @@ def change(site: Path, *, waiting: Callable[[str], None]) -> Iterator[Generation
         ConfigError: something else stands at `site`.
         OSError, DiskFull: the tree that was served is served still.
     """
-    place = home(site)
-    served(site)  # refused before anything is made
+    place = generations_folder(site)
+    served_generation(site)  # refused before anything is made
     with contextlib.ExitStack() as held, disk_full_is_ours(f"publishing to {site}"):
         _alone(held, site, waiting)
         _mode(place, _FOLDER)
-        before = served(site)
+        before = served_generation(site)
         _clean(site, before)
         whole = _numbered(place)
         number = max((int(path.name) for path in whole), default=0) + 1
@@ -123,14 +123,14 @@ def change(site: Path, *, waiting: Callable[[str], None]) -> Iterator[Generation
                 made.tree.mkdir()
             yield made
             repaired = _modes(made.tree)
-            made.changed = before is None or repaired or not same(before, made.tree)
+            made.changed = before is None or repaired or not same_tree(before, made.tree)
             if made.changed:
                 _settle(made)
                 _serve(site, made, place / str(number))
                 files.write(place / SERVED, f"{number}\n")
         finally:
             files.remove(place / f"{number}.part")
-            if served(site) is None:
+            if served_generation(site) is None:
                 _vanish(place)
         _prune(site, before)
 
@@ -140,7 +140,9 @@ def _alone(held: contextlib.ExitStack, site: Path, waiting: Callable[[str], None
     while True:
         # Who held it before may have been refused, and has taken the folder away: `_vanish`.
         with contextlib.suppress(FileNotFoundError):
-            held.enter_context(files.exclusive_lock(home(site) / files.LOCK, f"publishing to {site}", waiting=waiting))
+            held.enter_context(
+                files.exclusive_lock(generations_folder(site) / files.LOCK, f"publishing to {site}", waiting=waiting)
+            )
             return
 
 
@@ -195,7 +197,7 @@ def _mode(path: Path, mode: int) -> bool:
     return wrong
 
 
-def same(one: Path, other: Path) -> bool:
+def same_tree(one: Path, other: Path) -> bool:
     """Whether two trees have the same names with the same modes and content; files that are one file are not read."""
     mine, theirs = _entries(one), _entries(other)
     if one.stat().st_mode != other.stat().st_mode or mine.keys() != theirs.keys():
@@ -209,7 +211,7 @@ def same(one: Path, other: Path) -> bool:
             if os.readlink(here) != os.readlink(there):
                 return False
         elif here.is_dir():
-            if not same(Path(here), Path(there)):
+            if not same_tree(Path(here), Path(there)):
                 return False
         elif here.inode() != there.inode() and (
             here.stat().st_mode != there.stat().st_mode or not filecmp.cmp(here, there, shallow=False)
@@ -232,7 +234,7 @@ def _clean(site: Path, before: Path | None) -> None:
 
     One that was served is kept, wherever the link points to now: its readers have seen it.
     """
-    place = home(site)
+    place = generations_folder(site)
     whole, record = _numbered(place), place / SERVED
     now = int(before.name) if before else 0
     try:
@@ -289,7 +291,7 @@ def _serve(site: Path, made: Generation, whole: Path) -> None:
 
 def _prune(site: Path, before: Path | None) -> None:
     """Removes all but the served one, the one before it, and so many that are no older than these."""
-    now = served(site)
-    for path in _numbered(home(site)) if now else ():
+    now = served_generation(site)
+    for path in _numbered(generations_folder(site)) if now else ():
         if path not in (now, before) and now and int(path.name) < int(now.name) - KEPT:
             files.remove(path)

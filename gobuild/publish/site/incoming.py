@@ -7,20 +7,20 @@ signed goes on only by its name. Nothing here is signed, and git is not started.
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gobuild.core import files
 from gobuild.core.errors import ChecksumMismatch, ConfigError, PublishError, VerifyError
-from gobuild.publish.builds import ENDING
-from gobuild.publish.catalogue import Offer
+from gobuild.publish.builds import ENDING, Build, read_build
 from gobuild.publish.homebrew.tap import Tap
-from gobuild.publish.paths import module_version
+from gobuild.publish.paths import check_archive, module_version, path_in_tree
+from gobuild.publish.site.generations import served_generation
 from gobuild.publish.sumdb import database
 from gobuild.publish.sumdb.note import Verifier
 from gobuild.publish.sumdb.tlog import Head
 from gobuild.publish.supply import attestations
-from gobuild.publish.supply.signing import Trust
+from gobuild.publish.supply.signing import ReleaseSigner, Trust
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,18 @@ NOTHING_MORE = Rules()
 _HINT = "find out who put it there; nothing was signed"
 
 
-def plain(tree: Path) -> None:
+def refuse_strange_site(site: Path) -> None:
+    """Refuses a served tree by what stands in it, before a key is read.
+
+    Raises:
+        ConfigError, PublishError, VerifyError: there is no place for a tree; as `refuse_strange_files`.
+    """
+    tree = served_generation(site.expanduser().absolute())
+    if tree is not None:
+        refuse_strange_files(tree)
+
+
+def refuse_strange_files(tree: Path) -> None:
     """Refuses what gobuild puts into no tree: links that lead elsewhere, devices, and what git would obey in a tap.
 
     Raises:
@@ -58,118 +69,7 @@ def plain(tree: Path) -> None:
         Tap(folder=path, work=None).judge(whole=True)
 
 
-def releases(tree: Path, trusted: Sequence[Trust], named: Collection[str]) -> None:
-    """Holds every release and bottle of a tree against its signed list; without anybody to trust, against its list.
-
-    Args:
-        tree: the tree, in which the bottles of releases that are `named` are removed: they are made anew.
-        trusted: whose signatures count; the first is the one who signs next. Nobody: nothing will be signed.
-        named: the stamps that may be signed though they are not.
-
-    Raises:
-        ConfigError: there is no such release.
-        PublishError, ChecksumMismatch: a release is not signed, or a file is not what was signed; it is named.
-    """
-    there = {path.parent for path in tree.glob(f"releases/*/*{ENDING}")}
-    if missing := sorted(set(named) - {folder.name for folder in there}):
-        raise ConfigError(f"there is no release {missing[0]} in the tree", "--sign-unsigned with a stamp that is there")
-    unsigned = sorted(folder.name for folder in there if not attestations.signed(tree, folder.name))
-    if trusted and (strange := [stamp for stamp in unsigned if stamp not in named]):
-        raise PublishError(
-            f"the tree has {', '.join(strange)}, which nobody signed: whoever can write there may have put it there",
-            " ".join(f"--sign-unsigned {stamp}" for stamp in strange)
-            + " to sign as it stands what you know to be yours",
-        )
-    listed: dict[str, str] = {}
-    for folder in sorted(there):
-        if folder.name in named and folder.name in unsigned:
-            for path in attestations.bottles(tree, folder.name):
-                path.unlink()
-        else:
-            sums = _signed(folder, trusted)
-            _manifests(folder, sums)
-            listed |= sums
-    for path in sorted((tree / attestations.BOTTLES).glob("*")):
-        _is(path, listed)
-
-
-def _signed(folder: Path, trusted: Sequence[Trust]) -> Mapping[str, str]:
-    """The digests of a release, once the signatures of all its papers are those of somebody trusted."""
-    for name in attestations.SIGNED if trusted else ():
-        errors = []
-        for trust in trusted:
-            try:
-                _signature(folder, name, trust)
-                break
-            except ChecksumMismatch as error:
-                errors.append(error)
-        else:
-            raise ChecksumMismatch(
-                f"{folder.name}/{name} in the tree: {errors[0].reason}",
-                f"{_HINT}; --signed-by with the public key, if it is signed with an older key of yours",
-            )
-    sums = folder / attestations.SUMS
-    return attestations.sums(sums.read_bytes()) if sums.is_file() else {}
-
-
-def _signature(folder: Path, name: str, trust: Trust) -> None:
-    path, signature = folder / name, folder / f"{name}{trust.ending}"
-    if not path.is_file() or not signature.is_file():
-        raise ChecksumMismatch(f"there is no {(signature if path.is_file() else path).name}", _HINT)
-    trust.check(path.read_bytes(), signature.read_bytes(), attestations.comment(folder.name, name))
-
-
-def _manifests(folder: Path, sums: Mapping[str, str]) -> None:
-    for path in sorted(folder.glob(f"*{ENDING}")):
-        _is(path, sums)
-    for name in sorted(sums):
-        if name.endswith(ENDING) and not (folder / name).is_file():
-            raise PublishError(
-                f"the tree has no {name}, which {folder.name}/{attestations.SUMS} names", "put the file back"
-            )
-
-
-def _is(path: Path, sums: Mapping[str, str]) -> None:
-    if path.name not in sums:
-        raise PublishError(f"{path.name} is in the tree, and no list of digests that counts names it", _HINT)
-    if files.sha256(path) != sums[path.name]:
-        raise ChecksumMismatch(f"{path.name} in the tree is not what {attestations.SUMS} says", _HINT)
-
-
-def archives(tree: Path, offers: Iterable[Offer]) -> None:
-    """Holds the archives of releases against their lists, and their manifests to their folders.
-
-    Raises:
-        PublishError, ChecksumMismatch: one is not what was listed.
-    """
-    for offer in offers:
-        sums = attestations.folder(tree, offer.stamp) / attestations.SUMS
-        listed = attestations.sums(sums.read_bytes()) if sums.is_file() else {}
-        for archive in offer.archives:
-            if listed.get(archive.path.name) != archive.sha256:
-                raise PublishError(
-                    f"{archive.path.name} has another digest in {offer.stamp}/{attestations.SUMS}", _HINT
-                )
-            _is(archive.path, listed)
-
-
-def logged(tree: Path, offers: Iterable[Offer], verifier: Verifier, named: Collection[str]) -> None:
-    """Lets a checksum database vouch only for what it knows already or what is named: where no signature says more.
-
-    Raises:
-        PublishError: a release of the tree is in no log yet.
-    """
-    known = database.existing(tree, verifier).versions
-    for offer in offers:
-        if offer.stamp not in named and module_version(offer) not in known:
-            raise PublishError(
-                f"{offer.stamp} for {offer.target} stands in the tree, neither signed nor logged: whoever can write"
-                " there may have put it there",
-                f"--sign-unsigned {offer.stamp}, if you know it to be yours; or --sign-key, if it is signed",
-            )
-
-
-def newest(tree: Path, others: Iterable[Path]) -> None:
+def refuse_fork(tree: Path, others: Iterable[Path]) -> None:
     """Refuses to go on from a tree whose checksum database another generation has continued: the log would fork.
 
     A go command that has seen the longer log calls the shorter one's continuation misbehaviour, for ever.
@@ -178,7 +78,7 @@ def newest(tree: Path, others: Iterable[Path]) -> None:
         PublishError: there is such a generation.
     """
     for other in others:
-        for name in database.names(other):
+        for name in database.database_names(other):
             longer, here = _records(other, name), _records(tree, name)
             if longer > here:
                 raise PublishError(
@@ -192,7 +92,169 @@ def newest(tree: Path, others: Iterable[Path]) -> None:
 def _records(tree: Path, name: str) -> int:
     """How many records a database has, by its head; its signature is checked by whoever goes on with it."""
     try:
-        text = (tree / database.folder_of(name) / "latest").read_text(encoding="utf-8")
+        text = (tree / database.database_folder(name) / "latest").read_text(encoding="utf-8")
         return Head.parse(text.partition("\n\n")[0] + "\n").size
     except (OSError, UnicodeDecodeError, VerifyError):
         return -1
+
+
+def verified_builds(tree: Path, signer: ReleaseSigner | None, rules: Rules, log: Verifier | None) -> tuple[Build, ...]:
+    """What a tree offers, once all of it is what somebody trusted has signed, or is named.
+
+    Args:
+        tree: the tree, in which the bottles of releases that are named are removed: they are made anew.
+        signer: who signs next; None: nothing will be signed.
+        rules: what may be there beside what that one has signed.
+        log: the checksum database's key.
+
+    Raises:
+        PublishError, ChecksumMismatch, VerifyError, ConfigError: something is neither; it is named.
+    """
+    refuse_strange_files(tree)
+    check_releases(tree, (signer.trust(), *rules.signed_by) if signer else (), rules.named)
+    builds = _offered(tree)
+    if signer:
+        check_archives(tree, (build for build in builds if build.stamp not in rules.named))
+        # What is named is held against its manifest, which whoever named it takes for theirs.
+        for archive in (each for build in builds if build.stamp in rules.named for each in build.archives):
+            check_archive(archive)
+    elif rules.logs and log:
+        check_logged(tree, builds, log, rules.named)
+    return builds
+
+
+def _offered(tree: Path) -> tuple[Build, ...]:
+    """What a tree offers; its archives were hashed when they came, and must have kept their sizes."""
+    builds = []
+    for path in sorted(tree.glob(f"releases/*/*{ENDING}")):
+        if not path.name.startswith(f"{path.parent.name}."):
+            raise PublishError(f"{path.name} stands in the folder of {path.parent.name}", "put it where it was")
+        builds.append(place_in(tree, read_build(path, archives=tree)))
+    for archive in (each for build in builds for each in build.archives):
+        if not archive.path.is_file() or archive.path.stat().st_size != archive.size:
+            raise PublishError(
+                f"the tree offers {archive.path.name}, and does not have it whole",
+                "put the file back, or an older generation of the tree",
+            )
+    return tuple(builds)
+
+
+def place_in(tree: Path, build: Build) -> Build:
+    """The same build by the paths that its archives have in a tree."""
+    archives = tuple(replace(each, path=tree / path_in_tree(build, each)) for each in build.archives)
+    return replace(build, archives=archives)
+
+
+def check_releases(tree: Path, trusted: Sequence[Trust], named: Collection[str]) -> None:
+    """Holds every release and bottle of a tree against its signed list; without anybody to trust, against its list.
+
+    Args:
+        tree: as in `verified_builds`.
+        trusted: whose signatures count; the first is the one who signs next. Nobody: nothing will be signed.
+        named: the stamps that may be signed though they are not.
+
+    Raises:
+        ConfigError: there is no such release.
+        PublishError, ChecksumMismatch: a release is not signed, or a file is not what was signed; it is named.
+    """
+    there = {path.parent for path in tree.glob(f"releases/*/*{ENDING}")}
+    if missing := sorted(set(named) - {folder.name for folder in there}):
+        raise ConfigError(f"there is no release {missing[0]} in the tree", "--sign-unsigned with a stamp that is there")
+    unsigned = sorted(folder.name for folder in there if not attestations.is_signed(tree, folder.name))
+    if trusted and (strange := [stamp for stamp in unsigned if stamp not in named]):
+        raise PublishError(
+            f"the tree has {', '.join(strange)}, which nobody signed: whoever can write there may have put it there",
+            " ".join(f"--sign-unsigned {stamp}" for stamp in strange)
+            + " to sign as it stands what you know to be yours",
+        )
+    listed: dict[str, str] = {}
+    for folder in sorted(there):
+        if folder.name in named and folder.name in unsigned:
+            for path in attestations.bottles_of(tree, folder.name):
+                path.unlink()
+        else:
+            _check_signatures(folder, trusted)
+            sums = _sums(folder)
+            _check_manifests(folder, sums)
+            listed |= sums
+    for path in sorted((tree / attestations.BOTTLES).glob("*")):
+        _check_digest(path, listed)
+
+
+def _sums(folder: Path) -> Mapping[str, str]:
+    """The digests of a release."""
+    sums = folder / attestations.SUMS
+    return attestations.parse_sums(sums.read_bytes()) if sums.is_file() else {}
+
+
+def _check_signatures(folder: Path, trusted: Sequence[Trust]) -> None:
+    """Makes sure that all signatures of a release are those of somebody trusted."""
+    for name in attestations.SIGNED if trusted else ():
+        errors = []
+        for trust in trusted:
+            try:
+                _check_signature(folder, name, trust)
+                break
+            except ChecksumMismatch as error:
+                errors.append(error)
+        else:
+            raise ChecksumMismatch(
+                f"{folder.name}/{name} in the tree: {errors[0].reason}",
+                f"{_HINT}; --signed-by with the public key, if it is signed with an older key of yours",
+            )
+
+
+def _check_signature(folder: Path, name: str, trust: Trust) -> None:
+    path, signature = folder / name, folder / f"{name}{trust.ending}"
+    if not path.is_file() or not signature.is_file():
+        raise ChecksumMismatch(f"there is no {(signature if path.is_file() else path).name}", _HINT)
+    trust.check(path.read_bytes(), signature.read_bytes(), attestations.trusted_comment(folder.name, name))
+
+
+def _check_manifests(folder: Path, sums: Mapping[str, str]) -> None:
+    for path in sorted(folder.glob(f"*{ENDING}")):
+        _check_digest(path, sums)
+    for name in sorted(sums):
+        if name.endswith(ENDING) and not (folder / name).is_file():
+            raise PublishError(
+                f"the tree has no {name}, which {folder.name}/{attestations.SUMS} names", "put the file back"
+            )
+
+
+def _check_digest(path: Path, sums: Mapping[str, str]) -> None:
+    if path.name not in sums:
+        raise PublishError(f"{path.name} is in the tree, and no list of digests that counts names it", _HINT)
+    if files.sha256(path) != sums[path.name]:
+        raise ChecksumMismatch(f"{path.name} in the tree is not what {attestations.SUMS} says", _HINT)
+
+
+def check_archives(tree: Path, builds: Iterable[Build]) -> None:
+    """Holds the archives of releases against their lists, and their manifests to their folders.
+
+    Raises:
+        PublishError, ChecksumMismatch: one is not what was listed.
+    """
+    for build in builds:
+        listed = _sums(attestations.release_folder(tree, build.stamp))
+        for archive in build.archives:
+            if listed.get(archive.path.name) != archive.sha256:
+                raise PublishError(
+                    f"{archive.path.name} has another digest in {build.stamp}/{attestations.SUMS}", _HINT
+                )
+            _check_digest(archive.path, listed)
+
+
+def check_logged(tree: Path, builds: Iterable[Build], log: Verifier, named: Collection[str]) -> None:
+    """Lets a checksum database vouch only for what it knows already or what is named: where no signature says more.
+
+    Raises:
+        PublishError: a release of the tree is in no log yet.
+    """
+    known = database.existing_database(tree, log).versions
+    for build in builds:
+        if build.stamp not in named and module_version(build) not in known:
+            raise PublishError(
+                f"{build.stamp} for {build.target} stands in the tree, neither signed nor logged: whoever can write"
+                " there may have put it there",
+                f"--sign-unsigned {build.stamp}, if you know it to be yours; or --sign-key, if it is signed",
+            )

@@ -1,26 +1,31 @@
-"""All routes of a published tree, in their order: what each writes, and what the pages say of it."""
+"""The parts of a published tree beside archives, attestations and pages: index, module proxy with its log, and tap."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from gobuild.core.errors import PublishError
 from gobuild.core.model import Target
-from gobuild.publish import dl, homebrew, proxy
-from gobuild.publish.catalogue import Shelf
-from gobuild.publish.install import routes as go_routes
-from gobuild.publish.pages import Plain, Way, Ways
+from gobuild.publish import homebrew
+from gobuild.publish.catalogue import Catalogue
+from gobuild.publish.dl import write_downloads
 from gobuild.publish.paths import module_version
-from gobuild.publish.site import Route
-from gobuild.publish.sumdb import database
-from gobuild.publish.sumdb.note import Signer, Verifier
+from gobuild.publish.proxy import write_proxy
+from gobuild.publish.sumdb.database import database_folder, database_names, update_database
+from gobuild.publish.sumdb.note import NoteSigner
 
-Note = Callable[[str], None]
+TreePart = Callable[[Catalogue, Path], None]
+"""Writes its part of the staged tree."""
 
 
-def routes(
-    *, key: Signer | None, author: str, drop: frozenset[Target] = frozenset(), bottles: bool = True, note: Note
-) -> tuple[Route, ...]:
-    """What writes a tree.
+def standard_parts(
+    *,
+    key: NoteSigner | None,
+    author: str,
+    drop: frozenset[Target] = frozenset(),
+    bottles: bool = True,
+    note: Callable[[str], None],
+) -> tuple[TreePart, ...]:
+    """All parts, in their order.
 
     Args:
         key: the checksum database's; None where the tree shall have none.
@@ -30,64 +35,33 @@ def routes(
         note: told what is under way.
     """
 
-    def tap(shelf: Shelf, tree: Path) -> None:
-        note(f"the tap {homebrew.repository(shelf.name)}{', and bottles' if bottles else ''}")
-        homebrew.write(shelf, tree, author=author, bottles=bottles, drop=drop, note=note)
+    def tap(catalogue: Catalogue, tree: Path) -> None:
+        note(f"the tap {homebrew.repository(catalogue.name)}{', and bottles' if bottles else ''}")
+        homebrew.write(catalogue, tree, author=author, bottles=bottles, drop=drop, note=note)
 
-    def modules(shelf: Shelf, tree: Path) -> None:
+    def modules(catalogue: Catalogue, tree: Path) -> None:
         note("the proxy")
-        proxy.write(shelf, tree)
-        _log(shelf, tree, key, note)
+        write_proxy(catalogue, tree)
+        if key is not None:
+            note(f"the checksum database {key.name}")
+        _continue_log(catalogue, tree, key)
 
-    return (dl.write, modules, tap)
+    return (write_downloads, modules, tap)
 
 
-def _log(shelf: Shelf, tree: Path, key: Signer | None, note: Note) -> None:
+def _continue_log(catalogue: Catalogue, tree: Path, key: NoteSigner | None) -> None:
     """Goes on with the tree's checksum database. One that stops would refuse its users every later release."""
-    there = database.names(tree)
+    there = database_names(tree)
     if key is not None:
         if there and key.name not in there:
             raise PublishError(f"the tree has the checksum database {there[0]}, not {key.name}", "its own --sumdb-key")
-        note(f"the checksum database {key.name}")
-        database.write(shelf, tree, key=key)
+        update_database(catalogue, tree, key=key)
         return
     for name in there:
-        logged = tree / database.folder_of(name) / "lookup" / "golang.org"
-        new = [each for each in map(module_version, shelf.offers) if not (logged / f"toolchain@{each}").exists()]
+        logged = tree / database_folder(name) / "lookup" / "golang.org"
+        new = [each for each in map(module_version, catalogue.builds) if not (logged / f"toolchain@{each}").exists()]
         if new:
             raise PublishError(
                 f"{new[0]} is not in the tree's checksum database {name}, so nobody could download it",
                 "--sumdb-key with the database's key",
             )
-
-
-def ways(database: Verifier | None) -> Ways:
-    """The ways to install a release, as the pages tell them, in the order in which most people want them."""
-
-    def of(shelf: Shelf, stamp: str, tree: Path) -> tuple[Way, ...]:
-        return (*_homebrew(shelf, stamp, tree), *go_routes(shelf, stamp, database=database))
-
-    return of
-
-
-def _homebrew(shelf: Shelf, stamp: str, tree: Path) -> tuple[Plain, ...]:
-    version = shelf.releases[stamp][0].version
-    tap, formula = homebrew.tap_name(shelf.name), homebrew.formula_name(shelf.name, version)
-    there = tree / homebrew.repository(shelf.name)
-    text = homebrew.at(there).read(f"Formula/{formula}.rb") if there.is_dir() else None
-    if homebrew.version_in(text or "") != stamp.removeprefix("go"):
-        return ()  # the formula of its line installs another one
-    url = f"{shelf.base_url}/{homebrew.repository(shelf.name)}"
-    return (
-        Plain(
-            title="Homebrew",
-            words="The tap has an address of its own, so it is tapped by its URL, once. Homebrew 6 and 7 load somebody"
-            " else's tap only where it is trusted, and know this one by its URL: trust it first.",
-            lines=(f"brew trust {url}", f"brew tap {tap} {url}", f"brew install {tap}/{formula}"),
-        ),
-        Plain(
-            title="Homebrew, in a Brewfile",
-            words="For `brew bundle`.",
-            lines=(f'tap "{tap}", "{url}", trusted: true', f'brew "{tap}/{formula}"'),
-        ),
-    )

@@ -1,6 +1,6 @@
 """A checksum database of the published toolchains, in Go's own format and all of it static files.
 
-A shelf and a key come in; under proxy/sumdb/NAME/ stand a signed tree head, the tiles of a transparent log, and one
+A catalogue and a key come in; under proxy/sumdb/NAME/ stand a signed tree head, the tiles of a transparent log, and one
 lookup a module, as the go command asks for them (https://go.dev/design/25530-sumdb). What was once logged stays: the
 log is appended to, heads that clients have seen remain provable, and a toolchain's hash never changes.
 """
@@ -11,11 +11,12 @@ from pathlib import Path
 
 from gobuild.core import files
 from gobuild.core.errors import PublishError, VerifyError
-from gobuild.publish.catalogue import Offer, Shelf
-from gobuild.publish.paths import MODULE, PROXY, module_file, module_version
+from gobuild.publish.builds import Build
+from gobuild.publish.catalogue import Catalogue
+from gobuild.publish.paths import MODULE, PROXY, module_version
 from gobuild.publish.proxy import go_mod_hash, zip_hash
 from gobuild.publish.sumdb import tlog
-from gobuild.publish.sumdb.note import Signer, Verifier
+from gobuild.publish.sumdb.note import NoteSigner, Verifier
 from gobuild.publish.sumdb.tlog import Head, Log
 
 Get = Callable[[str], bytes]
@@ -51,18 +52,18 @@ class Database:
         return zip_line.split(" ")[2], mod_line.split(" ")[2]
 
 
-def folder_of(name: str) -> Path:
+def database_folder(name: str) -> Path:
     """Where a database stands, relative to the tree."""
     return PROXY / "sumdb" / name
 
 
-def names(tree: Path) -> tuple[str, ...]:
+def database_names(tree: Path) -> tuple[str, ...]:
     """The databases that a tree has: a tree that has one must go on with it."""
     root = tree / PROXY / "sumdb"
     return tuple(sorted(path.parent.relative_to(root).as_posix() for path in root.glob("**/latest")))
 
 
-def read(get: Get, verifier: Verifier) -> Database:
+def read_database(get: Get, verifier: Verifier) -> Database:
     """Reads a database, and checks it from its signature down: the head, and that the records are those it is over.
 
     Args:
@@ -88,13 +89,13 @@ def read(get: Get, verifier: Verifier) -> Database:
     return Database(verifier=verifier, log=log)
 
 
-def check(get: Get, verifier: Verifier) -> Database:
+def check_database(get: Get, verifier: Verifier) -> Database:
     """Reads a database, and checks every tile and lookup that a client may ask for: all that a receiver can check.
 
     Raises:
-        VerifyError: as `read`; or a tile or lookup is not what the records say.
+        VerifyError: as `read_database`; or a tile or lookup is not what the records say.
     """
-    database = read(get, verifier)
+    database = read_database(get, verifier)
     log = database.log
     for tile in tlog.last_tiles(len(log.records)):
         if get(tile.path) != log.tile(tile):
@@ -109,12 +110,12 @@ def check(get: Get, verifier: Verifier) -> Database:
     return database
 
 
-def write(shelf: Shelf, tree: Path, *, key: Signer) -> Head:
-    """Logs every offer that is not logged yet, and signs the new tree head. Nothing new: nothing is written.
+def update_database(catalogue: Catalogue, tree: Path, *, key: NoteSigner) -> Head:
+    """Logs every build that is not logged yet, and signs the new tree head. Nothing new: nothing is written.
 
     Args:
-        shelf: all that is offered.
-        tree: the staged tree, after `gobuild.publish.proxy.write`.
+        catalogue: all that is offered.
+        tree: the staged tree, after `write_proxy`.
         key: the database's key; its name is where the database stands.
 
     Returns:
@@ -124,14 +125,14 @@ def write(shelf: Shelf, tree: Path, *, key: Signer) -> Head:
         PublishError: a version was logged with other hashes.
         VerifyError: the database that stands there is damaged, or was signed by another key.
     """
-    folder = tree / folder_of(key.name)
-    before = existing(tree, key.verifier)
+    folder = tree / database_folder(key.name)
+    before = existing_database(tree, key.verifier)
     log, known, old = before.log, before.versions, len(before.log.records)
     fresh = dict[str, bytes]()
     (folder / _LEFT).unlink(missing_ok=True)
-    for offer in sorted(shelf.offers, key=lambda offer: (offer.version.pep440, offer.stamp, offer.target.dashed)):
-        version = module_version(offer)
-        record = _record(offer, version)
+    for build in sorted(catalogue.builds, key=lambda build: (build.version.pep440, build.stamp, build.target.dashed)):
+        version = module_version(build)
+        record = _record(build, version)
         if known.get(version, record) != record:
             raise PublishError(
                 f"{version} was logged with other hashes in {key.name}, and a log cannot be changed",
@@ -144,13 +145,13 @@ def write(shelf: Shelf, tree: Path, *, key: Signer) -> Head:
     return log.head()
 
 
-def existing(tree: Path, verifier: Verifier) -> Database:
+def existing_database(tree: Path, verifier: Verifier) -> Database:
     """The database of a tree, checked whole; an empty one where there is none yet.
 
     Raises:
-        VerifyError: as `check`; or a file of it is gone.
+        VerifyError: as `check_database`; or a file of it is gone.
     """
-    folder = tree / folder_of(verifier.name)
+    folder = tree / database_folder(verifier.name)
     if not (folder / "latest").exists():
         return Database(verifier=verifier, log=Log())
 
@@ -160,13 +161,13 @@ def existing(tree: Path, verifier: Verifier) -> Database:
         except FileNotFoundError as error:
             raise VerifyError(f"{path} of {verifier.name} is gone", "the tree as it was published") from error
 
-    return check(get, verifier)
+    return check_database(get, verifier)
 
 
-def _record(offer: Offer, version: str) -> bytes:
+def _record(build: Build, version: str) -> bytes:
     """What is logged of a module: the two lines that go.sum would have (x/mod/sumdb/server.go)."""
-    whole = zip_hash(module_file(offer, ".zip").path, version)
-    alone = go_mod_hash(module_file(offer, ".mod").path.read_bytes())
+    whole = zip_hash(build.archive("module", ".zip").path, version)
+    alone = go_mod_hash(build.archive("module", ".mod").path.read_bytes())
     return f"{MODULE} {version} {whole}\n{MODULE} {version}/go.mod {alone}\n".encode()
 
 
@@ -175,7 +176,7 @@ def _lookup(version: str) -> str:
     return f"lookup/{MODULE}@{version}"
 
 
-def _publish(folder: Path, log: Log, old: int, fresh: dict[str, int], key: Signer) -> None:
+def _publish(folder: Path, log: Log, old: int, fresh: dict[str, int], key: NoteSigner) -> None:
     """Writes tiles, lookups and the head, in that order: what a head speaks of stands before it."""
     for tile in tlog.tiles(old, len(log.records)):
         _once(folder / tile.path, log.tile(tile))

@@ -125,7 +125,7 @@ def _base64(text: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signer:
+class NoteSigner:
     """A whole key. Whoever has it can vouch for any bytes as the database.
 
     Attributes:
@@ -137,7 +137,7 @@ class Signer:
     seed: bytes = field(repr=False)
 
     @classmethod
-    def new(cls, name: str) -> "Signer":
+    def new(cls, name: str) -> "NoteSigner":
         """A key that nobody has seen before.
 
         Raises:
@@ -146,7 +146,7 @@ class Signer:
         return cls(name=check_name(name), seed=os.urandom(32))
 
     @classmethod
-    def parse(cls, text: str) -> "Signer":
+    def parse(cls, text: str) -> "NoteSigner":
         """Reads "PRIVATE+KEY+NAME+HASH+KEY".
 
         Raises:
@@ -162,7 +162,7 @@ class Signer:
         return signer
 
     @classmethod
-    def read(cls, path: Path) -> "Signer":
+    def read(cls, path: Path) -> "NoteSigner":
         """Reads the file that `write` wrote.
 
         Raises:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from gobuild.core import files
 from gobuild.core.errors import PublishError, VerifyError
-from gobuild.publish.builds import Found
+from gobuild.publish.builds import Build
 from gobuild.publish.supply import provenance, sbom
-from gobuild.publish.supply.signing import Signer
+from gobuild.publish.supply.signing import ReleaseSigner
 
 SUMS = "SHA256SUMS"
 SBOM = "sbom.cdx.json"
@@ -24,17 +24,19 @@ BUILDER = "urn:gobuild:builder"
 """Who built, where the publisher has no address of their own."""
 
 
-def folder(tree: Path, stamp: str) -> Path:
+def release_folder(tree: Path, stamp: str) -> Path:
     """A release's folder in the tree."""
     return tree / "releases" / stamp
 
 
-def comment(stamp: str, name: str) -> str:
+def trusted_comment(stamp: str, name: str) -> str:
     """What a signature says besides the bytes: a signed file cannot be passed off as another release's."""
     return f"release:{stamp}\tfile:{name}"
 
 
-def write(tree: Path, name: str, release: tuple[Found, ...], *, base_url: str, signer: Signer | None) -> None:
+def write_attestations(
+    tree: Path, name: str, release: tuple[Build, ...], *, base_url: str, signer: ReleaseSigner | None
+) -> None:
     """Writes the papers of one release anew.
 
     Args:
@@ -44,29 +46,31 @@ def write(tree: Path, name: str, release: tuple[Found, ...], *, base_url: str, s
         base_url: where the tree will be served.
         signer: who signs; None leaves the release unsigned.
     """
-    stamp = release[0].offer.stamp
-    place = folder(tree, stamp)
+    stamp = release[0].stamp
+    place = release_folder(tree, stamp)
     place.mkdir(parents=True, exist_ok=True)
     for found in release:
-        files.write(place / found.manifest, found.text)
-    offers = tuple(found.offer for found in release)
-    bill = sbom.document(name, offers, time=time_of(release[0]), packages=sbom.installed())
+        files.write(place / found.manifest_name, found.text)
+    builds = tuple(found for found in release)
+    bill = sbom.bill_of_materials(name, builds, time=release_time(release[0]), packages=sbom.installed_packages())
     files.write(place / SBOM, json.dumps(bill, indent=2, ensure_ascii=False) + "\n")
     builder = base_url if base_url.startswith("https://") else BUILDER
-    said = (provenance.statement(each.offer, (each.manifest, each.text), builder) for each in release)
-    files.write(place / PROVENANCE, provenance.lines(said))
-    digests = {archive.path.name: archive.sha256 for offer in offers for archive in offer.archives}
-    digests |= {path: files.sha256(place / path) for path in (*(each.manifest for each in release), SBOM, PROVENANCE)}
-    digests |= {path.name: files.sha256(path) for path in bottles(tree, stamp)}
+    said = (provenance.statement(each, (each.manifest_name, each.text), builder) for each in release)
+    files.write(place / PROVENANCE, provenance.json_lines(said))
+    digests = {archive.path.name: archive.sha256 for build in builds for archive in build.archives}
+    digests |= {
+        path: files.sha256(place / path) for path in (*(each.manifest_name for each in release), SBOM, PROVENANCE)
+    }
+    digests |= {path.name: files.sha256(path) for path in bottles_of(tree, stamp)}
     files.write(place / SUMS, "".join(f"{digests[each]}  {each}\n" for each in sorted(digests)))
     for each in SIGNED:
         for old in (".minisig", ".asc"):
             (place / f"{each}{old}").unlink(missing_ok=True)
         if signer:
-            files.write(place / f"{each}{signer.ending}", signer.sign(place / each, comment(stamp, each)))
+            files.write(place / f"{each}{signer.ending}", signer.sign(place / each, trusted_comment(stamp, each)))
 
 
-def sums(content: bytes) -> dict[str, str]:
+def parse_sums(content: bytes) -> dict[str, str]:
     """Reads SHA256SUMS.
 
     Raises:
@@ -81,31 +85,33 @@ def sums(content: bytes) -> dict[str, str]:
     return found
 
 
-def bottles(tree: Path, stamp: str) -> list[Path]:
+def bottles_of(tree: Path, stamp: str) -> list[Path]:
     """The Homebrew bottles of a release, by the names that Homebrew demands."""
     ours = re.compile(rf".*-{re.escape(stamp.removeprefix('go'))}\.[a-z0-9_]+\.bottle\.tar\.gz")
     return sorted(path for path in (tree / BOTTLES).glob("*") if ours.fullmatch(path.name))
 
 
-def covered(tree: Path, stamp: str) -> bool:
+def lists_all_bottles(tree: Path, stamp: str) -> bool:
     """Whether the digests of a release name all of its bottles."""
-    listed = folder(tree, stamp) / SUMS
-    return listed.is_file() and {path.name for path in bottles(tree, stamp)} <= sums(listed.read_bytes()).keys()
+    listed = release_folder(tree, stamp) / SUMS
+    return (
+        listed.is_file() and {path.name for path in bottles_of(tree, stamp)} <= parse_sums(listed.read_bytes()).keys()
+    )
 
 
-def signed(tree: Path, stamp: str) -> bool:
+def is_signed(tree: Path, stamp: str) -> bool:
     """Whether a release in the tree has a signature."""
-    place = folder(tree, stamp)
+    place = release_folder(tree, stamp)
     return any((place / f"{SUMS}{ending}").is_file() for ending in (".minisig", ".asc"))
 
 
-def time_of(found: Found) -> str:
+def release_time(found: Build) -> str:
     """The release's own time: that of its module, which is upstream's in VERSION and every archive entry's.
 
     Raises:
         PublishError: the module's .info has none.
     """
-    (path,) = (archive.path for archive in found.offer.archives if archive.path.suffix == ".info")
+    (path,) = (archive.path for archive in found.archives if archive.path.suffix == ".info")
     try:
         time = str(json.loads(path.read_text(encoding="utf-8"))["Time"])
     except (ValueError, KeyError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""How a release was made: its offers come in, in-toto statements with SLSA provenance go out, one a build.
+"""How a release was made: its builds come in, in-toto statements with SLSA provenance go out, one a build.
 
 in-toto Statement v1 (https://in-toto.io/Statement/v1) and SLSA's predicate v1 (https://slsa.dev/provenance/v1). A
 statement says what the manifest says, and no more: who signs it vouches for it. It is no claim to a SLSA level
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote
 
-from gobuild.publish.catalogue import Offer
+from gobuild.publish.builds import Build
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://slsa.dev/provenance/v1"
@@ -32,34 +32,34 @@ def digest_set(digest: str) -> dict[str, str]:
     return {{"sha256": "sha256", "git": "gitCommit"}[kind]: value}
 
 
-def statement(offer: Offer, manifest: tuple[str, bytes], builder: str) -> dict[str, Any]:
+def statement(build: Build, manifest: tuple[str, bytes], builder: str) -> dict[str, Any]:
     """The provenance of one build.
 
     Args:
-        offer: the build.
+        build: the build.
         manifest: its file name and its bytes.
         builder: who vouches for the machine that built: a URI.
 
     Returns:
         An in-toto statement.
     """
-    told, (name, text) = offer.manifest, manifest
+    told, (name, text) = build.manifest, manifest
     return {
         "_type": STATEMENT,
-        "subject": [{"name": each.path.name, "digest": {"sha256": each.sha256}} for each in offer.archives],
+        "subject": [{"name": each.path.name, "digest": {"sha256": each.sha256}} for each in build.archives],
         "predicateType": PREDICATE,
         "predicate": {
             "buildDefinition": {
                 "buildType": BUILD_TYPE,
                 "externalParameters": {
-                    "go": str(offer.version),
-                    "stamp": offer.stamp,
-                    "target": str(offer.target),
+                    "go": str(build.version),
+                    "stamp": build.stamp,
+                    "target": str(build.target),
                     "profile": told.profile.name,
                     "patches": [patch.name for patch in told.patches],
                 },
                 "internalParameters": {"host": str(told.build.host), "environment": told.build.environment},
-                "resolvedDependencies": list(_dependencies(offer)),
+                "resolvedDependencies": list(_dependencies(build)),
             },
             "runDetails": {
                 "builder": {"id": builder, "version": {"gobuild": told.gobuild}},
@@ -70,16 +70,16 @@ def statement(offer: Offer, manifest: tuple[str, bytes], builder: str) -> dict[s
     }
 
 
-def _dependencies(offer: Offer) -> Iterator[dict[str, Any]]:
-    source, bootstrap = offer.manifest.source, offer.manifest.bootstrap
+def _dependencies(build: Build) -> Iterator[dict[str, Any]]:
+    source, bootstrap = build.manifest.source, build.manifest.bootstrap
     yield {
         "name": "source",
-        "uri": f"pkg:golang/std@{quote(str(offer.version))}",
+        "uri": f"pkg:golang/std@{quote(str(build.version))}",
         "digest": digest_set(source.digest),
         "annotations": {"origin": source.origin, "location": source.location},
     }
     yield {"name": "source tree", "digest": digest_set(source.tree)}
-    for patch in offer.manifest.patches:
+    for patch in build.manifest.patches:
         if patch.sha256:
             yield {
                 "name": f"patch {patch.name}",
@@ -94,6 +94,6 @@ def _dependencies(offer: Offer) -> Iterator[dict[str, Any]]:
     }
 
 
-def lines(statements: Iterable[dict[str, Any]]) -> str:
+def json_lines(statements: Iterable[dict[str, Any]]) -> str:
     """Statements as JSON Lines, which *.intoto.jsonl holds."""
     return "".join(json.dumps(each, ensure_ascii=False, separators=(",", ":")) + "\n" for each in statements)

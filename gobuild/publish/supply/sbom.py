@@ -1,4 +1,4 @@
-"""What a release is made of, as CycloneDX 1.6 (ECMA-424): its offers come in, a JSON document goes out.
+"""What a release is made of, as CycloneDX 1.6 (ECMA-424): its builds come in, a JSON document goes out.
 
 The patched toolchain is the subject, and Go's source its ancestor; each patch stands in the pedigree's notes and as
 a component with its digest; the bootstrap toolchain and gobuild's own Python packages made it and are not in it,
@@ -20,23 +20,23 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from gobuild.core.model import Outcome, State
-from gobuild.publish.catalogue import Offer
+from gobuild.publish.builds import Build
 
 SPACE = uuid.UUID("6f4d1f0e-54d0-5c86-9d63-9f0f5f2a7c3b")
 """The namespace of our serial numbers: a document of the same content has the same one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Package:
+class PythonPackage:
     """An installed Python package."""
 
     name: str
     version: str
 
 
-def installed(root: str = "gobuild") -> tuple[Package, ...]:
+def installed_packages(root: str = "gobuild") -> tuple[PythonPackage, ...]:
     """A Python package and all that it needs, in the versions that are installed here, by name."""
-    found: dict[str, Package] = {}
+    found: dict[str, PythonPackage] = {}
     todo = [root]
     while todo:
         name = canonicalize_name(todo.pop())
@@ -46,34 +46,36 @@ def installed(root: str = "gobuild") -> tuple[Package, ...]:
             package = distribution(name)
         except PackageNotFoundError:  # needed on another platform only
             continue
-        found[name] = Package(name=name, version=package.version)
+        found[name] = PythonPackage(name=name, version=package.version)
         needed = [Requirement(text) for text in package.requires or ()]
         todo += [each.name for each in needed if each.marker is None or each.marker.evaluate({"extra": ""})]
     return tuple(found[name] for name in sorted(found))
 
 
-def document(name: str, offers: tuple[Offer, ...], *, time: str, packages: Iterable[Package]) -> dict[str, Any]:
+def bill_of_materials(
+    name: str, builds: tuple[Build, ...], *, time: str, packages: Iterable[PythonPackage]
+) -> dict[str, Any]:
     """The bill of materials of one release.
 
     Args:
         name: the distribution's name.
-        offers: its builds, all of one stamp.
+        builds: its builds, all of one stamp.
         time: the release's own time, RFC 3339: the same bytes make the same document.
         packages: the Python packages of the environment that publishes, gobuild among them.
 
     Returns:
         A CycloneDX document.
     """
-    first = offers[0]
-    made_from = {component["bom-ref"]: component for offer in offers for component in _inputs(offer)}
+    first = builds[0]
+    made_from = {component["bom-ref"]: component for build in builds for component in _inputs(build)}
     body = {
         "metadata": {
             "timestamp": time,
             "lifecycles": [{"phase": "build"}],
             "tools": {"components": [_python(package) for package in packages]},
-            "component": _subject(name, offers),
+            "component": _subject(name, builds),
         },
-        "components": [*(_archive(offer, archive) for offer, archive in _archives(offers)), *made_from.values()],
+        "components": [*(_archive(build, archive) for build, archive in _archives(builds)), *made_from.values()],
         "dependencies": [
             {"ref": first.stamp, "dependsOn": sorted(ref for ref in made_from if not ref.startswith("bootstrap:"))}
         ],
@@ -88,16 +90,16 @@ def document(name: str, offers: tuple[Offer, ...], *, time: str, packages: Itera
     } | body
 
 
-def _subject(name: str, offers: tuple[Offer, ...]) -> dict[str, Any]:
-    first = offers[0]
-    patches = {patch.name: patch for offer in offers for patch in offer.manifest.patches}
+def _subject(name: str, builds: tuple[Build, ...]) -> dict[str, Any]:
+    first = builds[0]
+    patches = {patch.name: patch for build in builds for patch in build.manifest.patches}
     notes = "; ".join(f"{patch.name}: {patch.state}" for patch in patches.values())
     return {
         "bom-ref": first.stamp,
         "type": "application",
         "name": name,
         "version": first.stamp.removeprefix("go"),
-        "description": f"Go {first.version}, patched, for {', '.join(str(offer.target) for offer in offers)}",
+        "description": f"Go {first.version}, patched, for {', '.join(str(build.target) for build in builds)}",
         "licenses": [{"license": {"id": "BSD-3-Clause"}}],
         "purl": f"pkg:generic/{quote(name)}@{quote(first.stamp.removeprefix('go'))}",
         "pedigree": {
@@ -119,22 +121,22 @@ def _subject(name: str, offers: tuple[Offer, ...]) -> dict[str, Any]:
     }
 
 
-def _archives(offers: tuple[Offer, ...]) -> Iterator[tuple[Offer, Any]]:
-    """Each archive once, with the first offer that has it: the targets share the source archive."""
+def _archives(builds: tuple[Build, ...]) -> Iterator[tuple[Build, Any]]:
+    """Each archive once, with the first build that has it: the targets share the source archive."""
     seen = set()
-    for offer in offers:
-        for archive in offer.archives:
+    for build in builds:
+        for archive in build.archives:
             if archive.path.name not in seen:
                 seen.add(archive.path.name)
-                yield offer, archive
+                yield build, archive
 
 
-def _archive(offer: Offer, archive: Any) -> dict[str, Any]:
+def _archive(build: Build, archive: Any) -> dict[str, Any]:
     return {
         "bom-ref": f"file:{archive.path.name}",
         "type": "file",
         "name": archive.path.name,
-        "version": offer.stamp.removeprefix("go"),
+        "version": build.stamp.removeprefix("go"),
         "hashes": [{"alg": "SHA-256", "content": archive.sha256}],
         "properties": [
             {"name": "gobuild:kind", "value": archive.kind},
@@ -143,14 +145,14 @@ def _archive(offer: Offer, archive: Any) -> dict[str, Any]:
     }
 
 
-def _inputs(offer: Offer) -> Iterator[dict[str, Any]]:
+def _inputs(build: Build) -> Iterator[dict[str, Any]]:
     """What one build was made from: the source, the patches, the bootstrap toolchain."""
-    source, bootstrap = offer.manifest.source, offer.manifest.bootstrap
+    source, bootstrap = build.manifest.source, build.manifest.bootstrap
     yield {
         "bom-ref": f"source:{source.digest}",
         "type": "application",
         "name": "go-source",
-        "version": str(offer.version),
+        "version": str(build.version),
         "description": f"Go's source before patching, from {source.origin}: {source.location}",
         **_hashes(source.digest),
         "properties": [
@@ -158,7 +160,7 @@ def _inputs(offer: Offer) -> Iterator[dict[str, Any]]:
             {"name": "gobuild:tree", "value": source.tree},
         ],
     }
-    for patch in offer.manifest.patches:
+    for patch in build.manifest.patches:
         yield _patch(patch)
     yield {
         "bom-ref": f"bootstrap:{bootstrap.digest}",
@@ -189,7 +191,7 @@ def _patch(patch: Outcome) -> dict[str, Any]:
     }
 
 
-def _python(package: Package) -> dict[str, Any]:
+def _python(package: PythonPackage) -> dict[str, Any]:
     return {
         "type": "application" if package.name == "gobuild" else "library",
         "name": package.name,

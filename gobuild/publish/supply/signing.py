@@ -50,7 +50,7 @@ class Trust(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ByMinisign:
+class MinisignTrust:
     """A key of minisign's."""
 
     key: minisign.PublicKey
@@ -66,7 +66,7 @@ class ByMinisign:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ByGnupg:
+class GnupgTrust:
     """A key of OpenPGP's, checked by gpg with a key ring of its own that has nothing else in it."""
 
     armored: str
@@ -98,7 +98,7 @@ class ByGnupg:
         return f"gpg key {keys[0]}"
 
 
-class Signer(Protocol):
+class ReleaseSigner(Protocol):
     """Makes a detached signature of a file."""
 
     @property
@@ -113,23 +113,23 @@ class Signer(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Minisign:
+class MinisignSigner:
     """Signs with a key of minisign's. The same bytes and comment have the same signature."""
 
     secret: minisign.SecretKey
     ending: str = ".minisig"
 
     def trust(self) -> Trust:
-        """See `Signer`."""
-        return ByMinisign(key=self.secret.public)
+        """See `ReleaseSigner`."""
+        return MinisignTrust(key=self.secret.public)
 
     def sign(self, path: Path, comment: str) -> bytes:
-        """See `Signer`."""
+        """See `ReleaseSigner`."""
         return minisign.sign(self.secret, path.read_bytes(), comment).encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gnupg:
+class GnupgSigner:
     """Signs with gpg's key of a user. gpg writes the time into a signature, so no two are the same."""
 
     user: str
@@ -137,15 +137,15 @@ class Gnupg:
     ending: str = ".asc"
 
     def trust(self) -> Trust:
-        """See `Signer`."""
+        """See `ReleaseSigner`."""
         words = ["gpg", "--batch", "--armor", "--export", "--", self.user]
         exported = self.run(words, env=gpg_environment(), cwd=Path.cwd()).output
         if "-----BEGIN" not in exported:
             raise ConfigError(f"gpg has no public key {self.user!a}", "a key that gpg --list-keys shows")
-        return ByGnupg(armored=exported[exported.index("-----BEGIN") :], run=self.run)
+        return GnupgTrust(armored=exported[exported.index("-----BEGIN") :], run=self.run)
 
     def sign(self, path: Path, comment: str) -> bytes:  # noqa: ARG002  (gpg signs no comment)
-        """See `Signer`."""
+        """See `ReleaseSigner`."""
         to = path.with_name(f".{path.name}.asc.part")
         words = ["gpg", "--batch", "--yes", "--armor", "--detach-sign", "--output", str(to), "--local-user", self.user]
         try:
@@ -162,9 +162,9 @@ def gpg_environment(home: Path | None = None) -> dict[str, str]:
     return found | ({"GNUPGHOME": str(home)} if home else {})
 
 
-def signer(
+def choose_signer(
     key: Path | None, password_file: Path | None, gpg_user: str, *, run: Runner, variable: Callable[[str], str | None]
-) -> Signer | None:
+) -> ReleaseSigner | None:
     """Chooses who signs.
 
     Args:
@@ -185,7 +185,7 @@ def signer(
     if gpg_user:
         if gpg_user.startswith("-"):
             raise ConfigError(f"{gpg_user!r} is no key of gpg's", "a key's fingerprint, or an address")
-        return Gnupg(user=gpg_user, run=run)
+        return GnupgSigner(user=gpg_user, run=run)
     if not key:
         return None
     password = variable(PASSWORD)
@@ -194,4 +194,4 @@ def signer(
             password = password_file.read_text(encoding="utf-8").splitlines()[0]
         except (OSError, UnicodeDecodeError, IndexError) as error:
             raise ConfigError(f"no password can be read from {password_file}", "a file with one line") from error
-    return Minisign(secret=minisign.secret_key(key, password))
+    return MinisignSigner(secret=minisign.secret_key(key, password))
