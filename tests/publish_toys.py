@@ -1,5 +1,6 @@
 """Small finished builds for the tests of what is published: real archives with a toy in them, under true manifests."""
 
+import base64
 import gzip
 import io
 import json
@@ -9,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import minisign
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from toy_manifest import as_text, toy_manifest, toy_patch
 
 from gobuild.core.model import Target
@@ -17,12 +20,10 @@ from gobuild.publish.catalogue import Catalogue, newest_first
 from gobuild.publish.site import Published, publish
 from gobuild.publish.site.incoming import NOTHING_MORE, Rules
 from gobuild.publish.site.parts import standard_parts
-from gobuild.publish.supply import minisign
 from gobuild.publish.supply.signing import MinisignSigner
 
 STAMP = "go1.22.10-acme1.p1"
 NEXT = "go1.27.3-acme1.p2"
-SIGNER = MinisignSigner(secret=minisign.SecretKey(number=b"12345678", seed=bytes(32)))
 TIME, MTIME = "2024-11-27T20:27:20Z", 1732739240
 
 SCRIPT = """#!/bin/sh
@@ -30,6 +31,16 @@ SCRIPT = """#!/bin/sh
 [ "$1" = env ] && { (cd "$(dirname "$(readlink -f "$0")")/.." && pwd); exit; }
 echo 'go version STAMP TARGET'
 """
+
+
+def secret_key(number: bytes, seed: bytes) -> minisign.SecretKey:
+    """A key of minisign's without a password, as `minisign -GW` writes it."""
+    public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+    data = b"Ed" + bytes(2) + b"B2" + bytes(48) + number + seed + public + bytes(32)
+    return minisign.SecretKey.from_base64(base64.b64encode(data))
+
+
+SIGNER = MinisignSigner(secret=secret_key(b"12345678", bytes(32)))
 
 Edit = Callable[[dict[str, Any]], None]
 

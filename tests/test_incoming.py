@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from needs import needs
-from publish_toys import NEXT, SIGNER, STAMP, content_of, published, put_build
+from publish_toys import NEXT, SIGNER, STAMP, content_of, published, put_build, secret_key
 
 from gobuild.core.errors import ChecksumMismatch, ConfigError, GobuildError, PublishError
 from gobuild.core.process import run
@@ -20,7 +20,6 @@ from gobuild.publish.site import generations, publish
 from gobuild.publish.site.incoming import Rules
 from gobuild.publish.site.parts import standard_parts
 from gobuild.publish.sumdb.note import NoteSigner
-from gobuild.publish.supply import minisign
 from gobuild.publish.supply.signing import GnupgSigner, MinisignSigner, gpg_environment
 from gobuild.release import verify_release
 
@@ -111,7 +110,7 @@ def _signature_removed(site: Path) -> str:
 
 
 def _signature_of_another(site: Path) -> str:
-    other = MinisignSigner(secret=minisign.SecretKey(number=b"12345678", seed=bytes(range(32))))
+    other = MinisignSigner(secret=secret_key(b"12345678", bytes(range(32))))
     folder = site.resolve() / "releases" / STAMP
     for name in ("SHA256SUMS", "sbom.cdx.json", "provenance.intoto.jsonl"):
         _put(folder / f"{name}.minisig", other.sign(folder / name, f"release:{STAMP}\tfile:{name}"))
@@ -194,7 +193,7 @@ def test_what_is_named_is_signed_and_its_bottles_are_made_anew(site: Path, tmp_p
     assert f"--sign-unsigned {STAMP}" in caught.value.hint
     _next(site, rules=Rules(named=(STAMP,), logs=True))
     assert content_of(site)[f"bottles/{bottle}"] == good[f"bottles/{bottle}"]
-    (tmp_path / "pub").write_text(f"untrusted comment: x\n{SIGNER.secret.public.text}\n")
+    (tmp_path / "pub").write_bytes(bytes(SIGNER.secret.get_public_key()) + b"\n")
     report = verify_release(str(site), key=tmp_path / "pub", sumdb=str(KEY.verifier), run=run, note=lambda _text: None)
     assert report.ok
     with pytest.raises(ConfigError, match=f"no release {EVIL} in the tree"):

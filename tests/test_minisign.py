@@ -10,6 +10,7 @@ from needs import needs
 
 from gobuild.core.errors import ChecksumMismatch, ConfigError
 from gobuild.publish.supply import minisign
+from gobuild.publish.supply.signing import MinisignSigner
 
 CONTENT = b"what is signed\n"
 
@@ -31,7 +32,7 @@ def _minisign(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def test_minisign_accepts_what_we_sign(keys: Path, tmp_path: Path) -> None:
     secret = minisign.secret_key(keys / "key", None)
     (tmp_path / "file").write_bytes(CONTENT)
-    (tmp_path / "file.minisig").write_text(minisign.sign(secret, CONTENT, "release:x\tfile:y"))
+    (tmp_path / "file.minisig").write_bytes(minisign.sign(secret, CONTENT, "release:x\tfile:y"))
     seen = _minisign(tmp_path, "-V", "-p", str(keys / "key.pub"), "-m", "file")
     assert seen.returncode == 0, seen.stderr
     assert "Trusted comment: release:x\tfile:y" in seen.stdout
@@ -43,9 +44,9 @@ def test_we_accept_what_minisign_signs(keys: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(CONTENT)
     assert _minisign(tmp_path, "-S", "-s", str(keys / "key"), "-m", "file", "-t", "hello").returncode == 0
     public = minisign.public_key((keys / "key.pub").read_text())
-    signature = (tmp_path / "file.minisig").read_text()
+    signature = (tmp_path / "file.minisig").read_bytes()
     assert minisign.verify(public, CONTENT, signature) == "hello"
-    assert minisign.public_key(public.text) == public
+    assert minisign.public_key(public.to_base64().decode()) == public
 
 
 @pytest.mark.slow
@@ -55,7 +56,7 @@ def test_a_locked_key_opens_with_its_password_alone(tmp_path: Path) -> None:
     words = [needs("minisign"), "-G", "-p", "locked.pub", "-s", "locked"]
     subprocess.run(words, cwd=keys, check=True, capture_output=True, input=b"correct horse\n" * 2)
     secret = minisign.secret_key(keys / "locked", "correct horse")
-    assert secret.public == minisign.public_key((keys / "locked.pub").read_text())
+    assert secret.get_public_key() == minisign.public_key((keys / "locked.pub").read_text())
     with pytest.raises(ConfigError, match="has a password"):
         minisign.secret_key(keys / "locked", None)
 
@@ -71,7 +72,11 @@ def test_a_wrong_password_opens_nothing(keys: Path, tmp_path: Path) -> None:
     head = bytes(plain[:2]) + b"Sc" + bytes(plain[4:6]) + salt
     data = head + operations.to_bytes(8, "little") + memory.to_bytes(8, "little") + locked
     (tmp_path / "locked").write_text(f"untrusted comment: x\n{base64.b64encode(data).decode()}\n")
-    assert minisign.secret_key(tmp_path / "locked", "correct horse") == minisign.secret_key(keys / "key", None)
+    opened, plain_key = (
+        minisign.secret_key(tmp_path / "locked", "correct horse"),
+        minisign.secret_key(keys / "key", None),
+    )
+    assert minisign.sign(opened, CONTENT, "x") == minisign.sign(plain_key, CONTENT, "x")
     for wrong in ("wrong horse", "", "correct horse "):
         with pytest.raises(ConfigError, match="does not open") as caught:
             minisign.secret_key(tmp_path / "locked", wrong)
@@ -80,8 +85,9 @@ def test_a_wrong_password_opens_nothing(keys: Path, tmp_path: Path) -> None:
 
 def test_a_secret_never_shows_itself(keys: Path) -> None:
     secret = minisign.secret_key(keys / "key", None)
-    assert secret.seed.hex() not in repr(secret)
-    assert repr(secret.seed) not in repr(secret)
+    seed = base64.b64decode(secret.to_base64())[62:94]
+    for shown in (repr(secret), str(secret), repr(MinisignSigner(secret=secret))):
+        assert seed.hex() not in shown and repr(seed) not in shown
 
 
 def test_the_same_is_signed_the_same(keys: Path) -> None:
@@ -92,25 +98,35 @@ def test_the_same_is_signed_the_same(keys: Path) -> None:
 @pytest.mark.parametrize(("line", "at"), [(1, 40), (2, 20), (3, 40)])
 def test_a_changed_signature_is_refused(keys: Path, line: int, at: int) -> None:
     secret = minisign.secret_key(keys / "key", None)
-    lines = minisign.sign(secret, CONTENT, "release:x file:y").splitlines()
+    lines = minisign.sign(secret, CONTENT, "release:x file:y").decode().splitlines()
     old = lines[line][at]
     lines[line] = lines[line][:at] + ("A" if old != "A" else "B") + lines[line][at + 1 :]
     with pytest.raises(ChecksumMismatch, match="not of these bytes"):
-        minisign.verify(secret.public, CONTENT, "\n".join(lines) + "\n")
+        minisign.verify(secret.get_public_key(), CONTENT, "\n".join(lines).encode() + b"\n")
 
 
 def test_another_content_or_key_is_refused(keys: Path) -> None:
     secret = minisign.secret_key(keys / "key", None)
     signature = minisign.sign(secret, CONTENT, "")
     with pytest.raises(ChecksumMismatch, match="not of these bytes"):
-        minisign.verify(secret.public, CONTENT + b"x", signature)
+        minisign.verify(secret.get_public_key(), CONTENT + b"x", signature)
     other = minisign.public_key((keys / "other.pub").read_text())
     with pytest.raises(ChecksumMismatch, match="it was signed with the key"):
         minisign.verify(other, CONTENT, signature)
     # The key's number alone is nobody's proof.
-    forged = minisign.PublicKey(number=secret.number, key=other.key)
+    data = bytearray(base64.b64decode(other.to_base64()))
+    data[2:10] = base64.b64decode(secret.get_public_key().to_base64())[2:10]
+    forged = minisign.public_key(base64.b64encode(data).decode())
     with pytest.raises(ChecksumMismatch, match="not of these bytes"):
         minisign.verify(forged, CONTENT, signature)
+
+
+def test_a_damaged_key_without_a_password_is_refused(keys: Path, tmp_path: Path) -> None:
+    data = bytearray(base64.b64decode((keys / "key").read_text().splitlines()[1]))
+    data[70] ^= 1
+    (tmp_path / "damaged").write_text(base64.b64encode(data).decode() + "\n")
+    with pytest.raises(ConfigError, match="is damaged"):
+        minisign.secret_key(tmp_path / "damaged", None)
 
 
 @pytest.mark.parametrize("text", ["", "\n", "untrusted comment: x\n", "RWQ=\n", "a\nb\nc\nd\n", "x" * 5000])
@@ -122,7 +138,7 @@ def test_what_is_no_key_or_signature_is_refused(keys: Path, tmp_path: Path, text
     with pytest.raises(ConfigError, match="no secret key"):
         minisign.secret_key(tmp_path / "bad", None)
     with pytest.raises(ChecksumMismatch, match="no prehashed signature"):
-        minisign.verify(secret.public, CONTENT, text)
+        minisign.verify(secret.get_public_key(), CONTENT, text.encode())
 
 
 def test_a_key_that_asks_for_too_much_memory_is_refused(keys: Path, tmp_path: Path) -> None:
@@ -130,5 +146,5 @@ def test_a_key_that_asks_for_too_much_memory_is_refused(keys: Path, tmp_path: Pa
     data[2:4] = b"Sc"
     data[46:54] = (1 << 40).to_bytes(8, "little")
     (tmp_path / "greedy").write_text(f"untrusted comment: x\n{base64.b64encode(bytes(data)).decode()}\n")
-    with pytest.raises(ConfigError, match="more memory"):
+    with pytest.raises(ConfigError, match="invalid memlimit"):
         minisign.secret_key(tmp_path / "greedy", "correct horse")

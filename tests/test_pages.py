@@ -11,12 +11,11 @@ from axe_playwright_python.sync_playwright import Axe
 from needs import needs
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 from publish_clients import serving
-from publish_toys import STAMP, put_build
+from publish_toys import STAMP, put_build, secret_key
 
 from gobuild.publish.site import publish
 from gobuild.publish.site.parts import standard_parts
 from gobuild.publish.sumdb.note import NoteSigner
-from gobuild.publish.supply import minisign
 from gobuild.publish.supply.signing import MinisignSigner
 
 pytestmark = pytest.mark.slow  # a browser starts
@@ -52,7 +51,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "site",
         name="go-acme",
         base_url="https://go.acme.example",
-        signer=MinisignSigner(secret=minisign.SecretKey(number=b"12345678", seed=bytes(32))),
+        signer=MinisignSigner(secret=secret_key(b"12345678", bytes(32))),
         parts=standard_parts(key=database, author="A <a@b.example>", note=lambda _: None),
         sumdb=str(database.verifier),
     )

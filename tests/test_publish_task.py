@@ -9,20 +9,19 @@ from typing import Any
 import pytest
 from invoke.context import Context
 from needs import needs
-from publish_toys import NEXT, SIGNER, STAMP, content_of, published, put_build
+from publish_toys import NEXT, SIGNER, STAMP, content_of, published, put_build, secret_key
 
 from gobuild.core.errors import ConfigError, FetchError, GobuildError, PublishError, VerifyError
 from gobuild.core.process import run
 from gobuild.publish.site import generations
 from gobuild.publish.site.incoming import Rules
-from gobuild.publish.supply import minisign
 from gobuild.publish.supply.signing import MinisignSigner
 from gobuild.release import require, verify_release
 from gobuild.release.place import place
 from gobuild.tasks import publishing
 
 NAMED = Rules(named=(STAMP,))
-OTHER = MinisignSigner(secret=minisign.SecretKey(number=b"87654321", seed=bytes(range(32))))
+OTHER = MinisignSigner(secret=secret_key(b"87654321", bytes(range(32))))
 
 
 @pytest.fixture
@@ -92,7 +91,7 @@ def test_a_folder_by_its_file_url_may_have_any_name(tmp_path: Path) -> None:
 
 def test_a_tree_whose_list_leads_elsewhere_is_the_publishers_fault(dist: Path, tmp_path: Path) -> None:
     published(tmp_path / "site", dist, signer=SIGNER)
-    (tmp_path / "minisign.pub").write_text(f"untrusted comment: x\n{SIGNER.secret.public.text}\n")
+    (tmp_path / "minisign.pub").write_bytes(bytes(SIGNER.secret.get_public_key()) + b"\n")
     about = (tmp_path / "site").resolve() / "tree.json"
     about.chmod(0o644)
     about.write_text('{"stamps": ["../../../etc"], "taps": []}')
@@ -150,7 +149,7 @@ def test_one_key_takes_anothers_place(dist: Path, tmp_path: Path) -> None:
 
 def _verified(site: Path, signer: MinisignSigner) -> Any:
     key = site.parent / "some.pub"
-    key.write_text(f"untrusted comment: x\n{signer.secret.public.text}\n")
+    key.write_bytes(bytes(signer.secret.get_public_key()) + b"\n")
     return verify_release(str(site), key=key, run=run, note=lambda _: None)
 
 

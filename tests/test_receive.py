@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from needs import needs
 from publish_clients import serving
-from publish_toys import STAMP, put_build
+from publish_toys import STAMP, put_build, secret_key
 
 from gobuild.core import files
 from gobuild.core.errors import ChecksumMismatch, ConfigError, FetchError, GobuildError, VerifyError
@@ -25,7 +25,7 @@ from gobuild.release import require, verify_release
 pytestmark = pytest.mark.usefixtures("git")
 
 
-SECRET = minisign.SecretKey(number=b"12345678", seed=bytes(range(32)))
+SECRET = secret_key(b"12345678", bytes(range(32)))
 DATABASE = NoteSigner(name="acme.example/sumdb", seed=bytes(32))
 PLACE = f"releases/{STAMP}"
 INDEXES = {
@@ -40,7 +40,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tree with one release, every route, signatures and a checksum database; copy what you change."""
     folder = tmp_path_factory.mktemp("published")
     put_build(folder / "dist")
-    (folder / "minisign.pub").write_text(f"untrusted comment: x\n{SECRET.public.text}\n")
+    (folder / "minisign.pub").write_bytes(bytes(SECRET.get_public_key()) + b"\n")
     note: Callable[[str], None] = lambda _: None  # noqa: E731
     publish(
         [folder / "dist"],
@@ -230,8 +230,8 @@ def test_papers_of_another_release_do_not_pass(changed: Path, tree: Path, tmp_pa
 
 
 def test_another_key_does_not_pass(tree: Path, tmp_path: Path) -> None:
-    stranger = minisign.SecretKey(number=b"12345678", seed=bytes(32)).public
-    (tmp_path / "other.pub").write_text(f"untrusted comment: x\n{stranger.text}\n")
+    stranger = secret_key(b"12345678", bytes(32)).get_public_key()
+    (tmp_path / "other.pub").write_bytes(bytes(stranger) + b"\n")
     with pytest.raises(ChecksumMismatch, match="not of these bytes"):
         require(_verify(tree / "site", tree, key=tmp_path / "other.pub"))
 
@@ -321,7 +321,7 @@ def test_gpg_signs_and_verifies_as_well(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_no_secret_is_in_what_was_published(tree: Path) -> None:
-    secrets = (SECRET.seed, DATABASE.secret().encode(), DATABASE.seed.hex().encode())
+    secrets = (bytes(range(32)), DATABASE.secret().encode(), DATABASE.seed.hex().encode())
     for path in (tree / "site").resolve().rglob("*"):
         if path.is_file():
             content = path.read_bytes()

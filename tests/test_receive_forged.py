@@ -51,7 +51,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def papers(made: Path, tmp_path: Path) -> Path:
     """The folder of the release in a copy of the tree."""
     shutil.copytree((made / "site").resolve(), tmp_path / "site")
-    (tmp_path / "pub").write_text(f"untrusted comment: x\n{SIGNER.secret.public.text}\n")
+    (tmp_path / "pub").write_bytes(bytes(SIGNER.secret.get_public_key()) + b"\n")
     return tmp_path / "site" / "releases" / STAMP
 
 

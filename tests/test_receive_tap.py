@@ -54,7 +54,7 @@ def changed(tree: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
-    (tmp_path / "minisign.pub").write_text(f"untrusted comment: x\n{SIGNER.secret.public.text}\n")
+    (tmp_path / "minisign.pub").write_bytes(bytes(SIGNER.secret.get_public_key()) + b"\n")
     return tmp_path / "minisign.pub"
 
 

@@ -118,8 +118,8 @@ def test_a_signed_release_is_not_joined_without_the_key(tmp_path: Path) -> None:
         published(tmp_path / "site", tmp_path / "two")
     published(tmp_path / "site", tmp_path / "two", signer=SIGNER)
     sums = (tmp_path / "site/releases" / STAMP / "SHA256SUMS").read_bytes()
-    signature = (tmp_path / "site/releases" / STAMP / "SHA256SUMS.minisig").read_text()
-    assert minisign.verify(SIGNER.secret.public, sums, signature) == f"release:{STAMP}\tfile:SHA256SUMS"
+    signature = (tmp_path / "site/releases" / STAMP / "SHA256SUMS.minisig").read_bytes()
+    assert minisign.verify(SIGNER.secret.get_public_key(), sums, signature) == f"release:{STAMP}\tfile:SHA256SUMS"
     assert b"darwin-arm64.tar.gz" in sums and b"linux-amd64.tar.gz" in sums
 
 

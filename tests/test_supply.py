@@ -10,16 +10,16 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from needs import needs
-from publish_toys import STAMP, TIME, put_build
+from publish_toys import STAMP, TIME, put_build, secret_key
 
 from gobuild.core import files
 from gobuild.core.errors import ConfigError
 from gobuild.core.process import run
 from gobuild.publish.site import publish
-from gobuild.publish.supply import minisign, provenance, sbom
+from gobuild.publish.supply import provenance, sbom
 from gobuild.publish.supply.signing import MinisignSigner, choose_signer
 
-SECRET = minisign.SecretKey(number=b"12345678", seed=bytes(range(32)))
+SECRET = secret_key(b"12345678", bytes(range(32)))
 
 
 def _hostile(document: dict[str, Any]) -> None:
@@ -93,7 +93,7 @@ def test_digests_are_written_as_in_toto_writes_them() -> None:
 
 def test_debians_programs_accept_the_papers(papers: Path, tmp_path: Path) -> None:
     """As a user checks them, with nothing of ours: minisign, then sha256sum over what was downloaded."""
-    (tmp_path / "minisign.pub").write_text(f"untrusted comment: x\n{SECRET.public.text}\n")
+    (tmp_path / "minisign.pub").write_bytes(bytes(SECRET.get_public_key()) + b"\n")
     for name in ("SHA256SUMS", "sbom.cdx.json", "provenance.intoto.jsonl"):
         words = [needs("minisign"), "-V", "-p", str(tmp_path / "minisign.pub"), "-m", str(papers / name)]
         seen = subprocess.run(words, capture_output=True, text=True, check=False)

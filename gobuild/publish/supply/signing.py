@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from minisign import PublicKey, SecretKey
+
 from gobuild.core.errors import ChecksumMismatch, CommandError, ConfigError
 from gobuild.core.process import Runner
 from gobuild.publish.supply import minisign
@@ -53,16 +55,16 @@ class Trust(Protocol):
 class MinisignTrust:
     """A key of minisign's."""
 
-    key: minisign.PublicKey
+    key: PublicKey
     ending: str = ".minisig"
 
     def check(self, content: bytes, signature: bytes, comment: str) -> str:
         """See `Trust`."""
-        said = minisign.verify(self.key, content, signature.decode(errors="replace"))
+        said = minisign.verify(self.key, content, signature)
         # One made by minisign itself says what its user wanted; one of ours must be of this release and file.
         if said.startswith("release:") and said != comment:
             raise ChecksumMismatch(f"it was signed as {said!a}: files were exchanged", "do not use it")
-        return f"minisign key {self.key.name}"
+        return f"minisign key {minisign.key_name(self.key)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,16 +118,16 @@ class ReleaseSigner(Protocol):
 class MinisignSigner:
     """Signs with a key of minisign's. The same bytes and comment have the same signature."""
 
-    secret: minisign.SecretKey
+    secret: SecretKey
     ending: str = ".minisig"
 
     def trust(self) -> Trust:
         """See `ReleaseSigner`."""
-        return MinisignTrust(key=self.secret.public)
+        return MinisignTrust(key=self.secret.get_public_key())
 
     def sign(self, path: Path, comment: str) -> bytes:
         """See `ReleaseSigner`."""
-        return minisign.sign(self.secret, path.read_bytes(), comment).encode()
+        return minisign.sign(self.secret, path.read_bytes(), comment)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
