@@ -14,7 +14,7 @@ from publish_toys import catalogue, flip, toy_build
 from gobuild.core.errors import PublishError
 from gobuild.core.model import Target
 from gobuild.fetch import http
-from gobuild.publish import dl
+from gobuild.publish import download_index
 from gobuild.publish.catalogue import Catalogue
 
 LINUX, DARWIN = Target.parse("linux/amd64"), Target.parse("darwin/arm64")
@@ -33,7 +33,7 @@ def offered(tmp_path: Path) -> Catalogue:
 
 
 def test_the_index_lists_what_stands_there(offered: Catalogue, tmp_path: Path) -> None:
-    dl.write_downloads(offered, tmp_path)
+    download_index.write_downloads(offered, tmp_path)
     listed = json.loads((tmp_path / "dl/index.json").read_text())
     assert [each["version"] for each in listed] == [
         "go1.28rc1-acme1",
@@ -57,7 +57,7 @@ def test_the_index_lists_what_stands_there(offered: Catalogue, tmp_path: Path) -
 
 
 def test_the_keys_are_go_dev_s(offered: Catalogue, tmp_path: Path) -> None:
-    dl.write_downloads(offered, tmp_path)
+    download_index.write_downloads(offered, tmp_path)
     keys = {"filename", "os", "arch", "version", "sha256", "size", "kind"}
     for name in ("dl/index.json", "dl/plain/index.json"):
         for release in json.loads((tmp_path / name).read_text()):
@@ -66,7 +66,7 @@ def test_the_keys_are_go_dev_s(offered: Catalogue, tmp_path: Path) -> None:
 
 
 def test_plain_numbers_lead_to_the_highest_stamp_of_each_platform(offered: Catalogue, tmp_path: Path) -> None:
-    dl.write_downloads(offered, tmp_path)
+    download_index.write_downloads(offered, tmp_path)
     listed = json.loads((tmp_path / "dl/plain/index.json").read_text())
     assert [(each["version"], each["stable"]) for each in listed] == [
         ("go1.28rc1", False),
@@ -84,7 +84,7 @@ def test_plain_numbers_lead_to_the_highest_stamp_of_each_platform(offered: Catal
 
 
 def test_any_static_server_answers_go_dev_s_question(offered: Catalogue, tmp_path: Path) -> None:
-    dl.write_downloads(offered, tmp_path)
+    download_index.write_downloads(offered, tmp_path)
     text = (tmp_path / "dl/index.json").read_text()
     assert (tmp_path / "dl/index.html").read_text() == text
     assert not re.search("[<>&]", text)  # it is served as HTML
@@ -95,7 +95,7 @@ def test_any_static_server_answers_go_dev_s_question(offered: Catalogue, tmp_pat
 def test_tags_are_what_git_lists_and_clones(offered: Catalogue, tmp_path: Path) -> None:
     """mise asks `git ls-remote --tags --refs`; the dumb HTTP protocol needs no program on the server."""
     git = needs("git")
-    dl.write_downloads(offered, tmp_path / "tree")
+    download_index.write_downloads(offered, tmp_path / "tree")
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1"}
     with serving(tmp_path / "tree") as served:
         url = f"{served.url}/dl/versions.git"
@@ -118,24 +118,24 @@ def test_tags_are_what_git_lists_and_clones(offered: Catalogue, tmp_path: Path) 
 
 
 def test_a_second_release_adds_and_changes_no_archive(offered: Catalogue, tmp_path: Path) -> None:
-    dl.write_downloads(catalogue(*offered.builds[2:]), tmp_path / "tree")
+    download_index.write_downloads(catalogue(*offered.builds[2:]), tmp_path / "tree")
     archives = [path for path in (tmp_path / "tree/dl").iterdir() if ".tar.gz" in path.name]
     before = {path: path.stat().st_ino for path in archives}
     old = (tmp_path / "tree/dl/index.json").stat()
-    dl.write_downloads(offered, tmp_path / "tree")
+    download_index.write_downloads(offered, tmp_path / "tree")
     assert {path: path.stat().st_ino for path in archives} == before
     assert (tmp_path / "tree/dl/index.json").stat().st_ino != old.st_ino  # written anew, not into a shared file
     assert len(json.loads((tmp_path / "tree/dl/index.json").read_text())) == 4
 
 
 def test_other_bytes_under_a_published_name_are_refused(tmp_path: Path) -> None:
-    dl.write_downloads(catalogue(toy_build(tmp_path / "one")), tmp_path / "tree")
+    download_index.write_downloads(catalogue(toy_build(tmp_path / "one")), tmp_path / "tree")
     with pytest.raises(PublishError, match="published already, with other bytes"):
-        dl.write_downloads(catalogue(toy_build(tmp_path / "two", word="other")), tmp_path / "tree")
+        download_index.write_downloads(catalogue(toy_build(tmp_path / "two", word="other")), tmp_path / "tree")
 
 
 def test_a_release_candidate_alone_is_no_newest_version(tmp_path: Path) -> None:
-    dl.write_downloads(catalogue(toy_build(tmp_path / "dist", release="1.28rc1")), tmp_path / "tree")
+    download_index.write_downloads(catalogue(toy_build(tmp_path / "dist", release="1.28rc1")), tmp_path / "tree")
     assert not (tmp_path / "tree/dl/VERSION").exists()
 
 
@@ -143,4 +143,4 @@ def test_an_info_that_is_none_is_refused(tmp_path: Path) -> None:
     offer = toy_build(tmp_path / "dist")
     flip(offer.archive("module", ".info").path, 0)
     with pytest.raises(PublishError, match=r"\.info of go1\.99\.1-acme1 is damaged"):
-        dl.write_downloads(catalogue(offer), tmp_path / "tree")
+        download_index.write_downloads(catalogue(offer), tmp_path / "tree")

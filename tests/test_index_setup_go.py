@@ -15,7 +15,7 @@ from needs import needs
 from publish_clients import Served, serving
 from publish_toys import catalogue, toy_build
 
-from gobuild.publish import dl
+from gobuild.publish import download_index
 
 DATA = Path(__file__).parent / "data" / "setup-go"
 
@@ -44,7 +44,7 @@ def find(folder: Path, base: str, *words: str, download: str = "", scratch: Path
 @pytest.fixture
 def served(tmp_path: Path) -> Any:
     offers = (toy_build(tmp_path / "dist", release=release, suffix=suffix) for release, suffix in TREE)
-    dl.write_downloads(catalogue(*offers), tmp_path / "tree")
+    download_index.write_downloads(catalogue(*offers), tmp_path / "tree")
     with serving(tmp_path / "tree") as found:
         yield found
 

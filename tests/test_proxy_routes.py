@@ -13,7 +13,7 @@ from publish_toys import catalogue, flip, toy_build
 from gobuild.core.errors import PublishError
 from gobuild.core.goversion import GoVersion, checks_records
 from gobuild.core.model import Target
-from gobuild.publish import dl, proxy
+from gobuild.publish import download_index, proxy
 from gobuild.publish.install import Instructions, install_instructions
 from gobuild.publish.sumdb import database
 from gobuild.publish.sumdb.note import NoteSigner
@@ -38,7 +38,7 @@ def test_the_lines_do_what_they_say(
     offered, tree = catalogue(toy_build(tmp_path / "dist")), tmp_path / "a tree"
     proxy.write_proxy(offered, tree)
     database.update_database(offered, tree, key=KEY)
-    dl.write_downloads(offered, tree)
+    download_index.write_downloads(offered, tree)
     client = Client(goroot=get_goroot(release, Target.host()), home=tmp_path / "home")
     (tmp_path / "go.mod").write_text("module x\n\ngo 1.98\n")
     with serving(tree) as served:
@@ -57,7 +57,7 @@ def test_pasted_lines_stop_at_what_was_changed(name: str, go_wheel: Path, tmp_pa
     offered, tree = catalogue(toy_build(tmp_path / "dist")), tmp_path / "tree"
     proxy.write_proxy(offered, tree)
     database.update_database(offered, tree, key=KEY)
-    dl.write_downloads(offered, tree)
+    download_index.write_downloads(offered, tree)
     for archive in (tree / "dl" / offered.builds[0].archive("toolchain").path.name, *tree.glob("proxy/**/*.zip")):
         flip(archive, 150)  # in the content of an entry
     client = Client(goroot=go_wheel, home=tmp_path / "home")

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("git")
 SETTINGS = Settings(name="go-acme", base_url="https://go.acme.example", suffix="acme1.{id}")
 
 
-def _job(**more: Any) -> workflows.Job:
+def _job(**more: Any) -> workflows.WorkflowOptions:
     words: dict[str, Any] = {
         "lines": ("stable", "1.22"),
         "targets": ("darwin/arm64", "linux/amd64"),
@@ -37,12 +37,12 @@ def _job(**more: Any) -> workflows.Job:
         "branch": "main",
         "requirement": "gobuild==0.1.0",
     }
-    return workflows.Job(**(words | more))
+    return workflows.WorkflowOptions(**(words | more))
 
 
 @pytest.fixture(scope="module")
 def text() -> str:
-    return workflows.workflow(SETTINGS, _job())
+    return workflows.render_workflow(SETTINGS, _job())
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_it_fits_githubs_schema(text: str, tmp_path: Path) -> None:
 
 def test_the_source_is_named_and_never_a_second_choice(document: Any) -> None:
     assert document["env"]["INVOKE_GOBUILD_SOURCE"] == "archive"
-    mine = workflows.workflow(replace(SETTINGS, source="git+https://go.acme.example/go.git@main"), _job())
+    mine = workflows.render_workflow(replace(SETTINGS, source="git+https://go.acme.example/go.git@main"), _job())
     assert YAML(typ="safe").load(mine)["env"]["INVOKE_GOBUILD_SOURCE"] == "git+https://go.acme.example/go.git@main"
 
 
@@ -228,18 +228,18 @@ def test_words_that_cannot_stand_in_it_are_refused(change: dict[str, Any]) -> No
 def test_a_password_is_never_written_into_it() -> None:
     settings = replace(SETTINGS, source="git+https://me:SECRET@git.acme.example/go.git@main")
     with pytest.raises(ConfigError, match="a password in a URL") as caught:
-        workflows.workflow(settings, _job())
+        workflows.render_workflow(settings, _job())
     assert "SECRET" not in f"{caught.value} {caught.value.hint}"
 
 
 def test_it_must_know_where_the_tree_is_served() -> None:
     with pytest.raises(ConfigError, match="where the tree is served"):
-        workflows.workflow(Settings(), _job())
+        workflows.render_workflow(Settings(), _job())
 
 
 def test_a_series_of_hostile_name_is_only_text() -> None:
     series = 'a"\n  run: evil\n#'
-    made = workflows.workflow(Settings(base_url="https://x.example", series=series), _job())
+    made = workflows.render_workflow(Settings(base_url="https://x.example", series=series), _job())
     assert YAML(typ="safe").load(made)["env"]["INVOKE_GOBUILD_SERIES"] == series
 
 
@@ -267,4 +267,4 @@ def test_what_is_not_published_is_wanted(tmp_path: Path) -> None:
         assert missing.wanted(session, ["1.22"], ["linux/amd64"], force=True) == [first]
         (other,) = missing.wanted(session, ["1.22"], ["linux/amd64", "darwin/arm64"])
         assert other["target"] == "darwin/arm64"
-        assert workflows.output([first]).count("\n") == 0
+        assert workflows.github_output([first]).count("\n") == 0

@@ -30,7 +30,7 @@ _REQUIREMENT = re.compile(r"[A-Za-z0-9.][A-Za-z0-9._/@+:=<>~,\[\]-]{0,200}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class WorkflowOptions:
     """What the workflow does.
 
     Attributes:
@@ -64,7 +64,7 @@ class Job:
                 raise ConfigError(f"{value!r} is no {what} that can stand in a workflow", "plain letters and digits")
 
 
-def workflow(settings: Settings, job: Job) -> str:
+def render_workflow(settings: Settings, job: WorkflowOptions) -> str:
     """Renders the workflow.
 
     Raises:
@@ -103,11 +103,11 @@ def _yaml(text: str) -> str:
     return json.dumps(text)
 
 
-def words(text: str) -> tuple[str, ...]:
+def split_words(text: str) -> tuple[str, ...]:
     """A list with commas in it."""
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def output(builds: Iterable[dict[str, str]]) -> str:
+def github_output(builds: Iterable[dict[str, str]]) -> str:
     """What a step writes to $GITHUB_OUTPUT: one line, whatever stands in it."""
     return f"builds={json.dumps(list(builds))}"

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 from gobuild.core.errors import FetchError, GobuildError
 from gobuild.core.model import Check, Verdict
-from gobuild.publish import dl
+from gobuild.publish import download_index
 from gobuild.publish.builds import Build
 from gobuild.publish.catalogue import Catalogue, newest_first
 from gobuild.publish.paths import DOWNLOADS, VERSIONS, module_version, path_in_tree
@@ -44,14 +44,14 @@ def check(tree: Place, builds: Sequence[Build], *, every: bool) -> Iterator[Chec
     stamps = tuple(dict.fromkeys(found.stamp for found in builds))
     offers = newest_first(builds, before=stamps)
     shelf = Catalogue(name="", base_url="", builds=offers)
-    entries = [dl.index_entry(offers) for offers in shelf.releases.values()]
-    for folder, right in ((DOWNLOADS, entries), (dl.PLAIN, dl.plain_index(entries, shelf))):
+    entries = [download_index.index_entry(offers) for offers in shelf.releases.values()]
+    for folder, right in ((DOWNLOADS, entries), (download_index.PLAIN, download_index.plain_index(entries, shelf))):
         for name in ("index.json", "index.html"):
             path = (folder / name).as_posix()
             yield _said(path, "index", _content(tree, path), _listing(right, set(shelf.releases), every=every))
     told = {
         (VERSIONS / "list").as_posix(): [module_version(offer) for offer in shelf.builds],
-        (dl.TAGS / "info" / "refs").as_posix(): dl.tag_refs(shelf.releases),
+        (download_index.TAGS / "info" / "refs").as_posix(): download_index.tag_refs(shelf.releases),
     }
     for path, lines in told.items():
         yield _said(path, "index", _content(tree, path), _lines(lines, set(shelf.releases), every=every))
@@ -60,7 +60,7 @@ def check(tree: Place, builds: Sequence[Build], *, every: bool) -> Iterator[Chec
         info = (VERSIONS / newest.archive("module", ".info").path.name).as_posix()
         path = (DOWNLOADS / "VERSION").as_posix()
         try:
-            right_text = dl.version_text(newest, read(tree, info))
+            right_text = download_index.version_text(newest, read(tree, info))
         except GobuildError as error:
             yield _said(path, "index", error.reason, lambda _: "")
         else:
@@ -86,7 +86,7 @@ def _same(text: str, right: str) -> str:
     return "" if text.strip() == right.strip() else f"it says {text[:100]!a}, which was not signed"
 
 
-def _listing(right: Sequence[dl.Entry], stamps: set[str], *, every: bool) -> Callable[[str], str]:
+def _listing(right: Sequence[download_index.Entry], stamps: set[str], *, every: bool) -> Callable[[str], str]:
     """Compares an index in go.dev's schema with what the signed files make of it."""
 
     def wrong(text: str) -> str:
@@ -102,7 +102,7 @@ def _listing(right: Sequence[dl.Entry], stamps: set[str], *, every: bool) -> Cal
     return wrong
 
 
-def _files(entries: Sequence[dl.Entry]) -> list[dl.Entry]:
+def _files(entries: Sequence[download_index.Entry]) -> list[download_index.Entry]:
     """Each file with the version and the word "stable" under which it is listed."""
     return [
         {"under": entry["version"], "stable": entry["stable"]} | dict(file)
@@ -118,7 +118,7 @@ def _of(file: Mapping[str, object], stamps: set[str]) -> bool:
     return bool(said & stamps) or any(name.startswith(f"{stamp}.") for stamp in stamps)
 
 
-def _chosen(right: Sequence[dl.Entry], mine: Sequence[dl.Entry]) -> list[dl.Entry]:
+def _chosen(right: Sequence[download_index.Entry], mine: Sequence[download_index.Entry]) -> list[download_index.Entry]:
     """What must be listed of some releases where others are listed too.
 
     Of dl/ that is everything. In plain/ a newer stamp of the same Go may stand in a file's place: there it is what is
@@ -130,11 +130,11 @@ def _chosen(right: Sequence[dl.Entry], mine: Sequence[dl.Entry]) -> list[dl.Entr
     return [file for file in files if file in mine]
 
 
-def _sorted(files: Sequence[dl.Entry]) -> list[str]:
+def _sorted(files: Sequence[download_index.Entry]) -> list[str]:
     return sorted(json.dumps(file, sort_keys=True) for file in files)
 
 
-def _first_odd(told: Sequence[dl.Entry], right: Sequence[dl.Entry]) -> str:
+def _first_odd(told: Sequence[download_index.Entry], right: Sequence[download_index.Entry]) -> str:
     odd = next((file for file in told if file not in right), None)
     if odd:
         return f"it lists {json.dumps(odd)[:300]}, which was not signed"

@@ -43,14 +43,14 @@ def workflow(
     settings = settings_of(context, words)
     if not to:
         raise ConfigError("where to?", "--to .github/workflows/gobuild.yml")
-    job = workflows.Job(
-        lines=workflows.words(lines),
-        targets=workflows.words(targets),
+    job = workflows.WorkflowOptions(
+        lines=workflows.split_words(lines),
+        targets=workflows.split_words(targets),
         cron=cron,
         branch=branch,
         requirement=requirement or f"gobuild=={version('gobuild')}",
     )
-    text = workflows.workflow(settings, job)
+    text = workflows.render_workflow(settings, job)
     files.write(Path(to).expanduser(), text)
     Console().say(f"wrote {to}; what it needs in the repository's settings stands at its top")
 
@@ -70,5 +70,5 @@ def wanted(
     if not settings.base_url:
         raise ConfigError("which tree?", "--base-url https://...")
     session = Session(settings=settings, console=Console(stream=sys.stderr))
-    builds = missing.wanted(session, workflows.words(lines), workflows.words(targets), force=force)
-    print(workflows.output(builds))
+    builds = missing.wanted(session, workflows.split_words(lines), workflows.split_words(targets), force=force)
+    print(workflows.github_output(builds))

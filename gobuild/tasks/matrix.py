@@ -7,7 +7,7 @@ from gobuild.core.console import Console, clock
 from gobuild.core.errors import ConfigError
 from gobuild.core.process import run
 from gobuild.pipeline.session import Session
-from gobuild.publish.workflow import words as listed
+from gobuild.publish.workflow import split_words
 from gobuild.tasks.words import settings_of, with_settings
 
 
@@ -24,7 +24,7 @@ def matrix(
 ) -> None:
     """Builds every line of Go for every target; goes on past one that fails."""
     settings = settings_of(context, words)
-    lines, targets = listed(go) or (settings.go,), listed(target) or (settings.target,)
+    lines, targets = split_words(go) or (settings.go,), split_words(target) or (settings.target,)
     if jobs < 0:
         raise ConfigError(f"--jobs {jobs} is no number of builds", "--jobs 2, or leave it out")
     if cluster:

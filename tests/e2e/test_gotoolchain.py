@@ -10,7 +10,7 @@ from e2e.builds import Build
 from publish_clients import Client, Served, serving
 from publish_toys import flip
 
-from gobuild.publish import dl, proxy
+from gobuild.publish import download_index, proxy
 from gobuild.publish.builds import Build as Finished
 from gobuild.publish.builds import read_build
 from gobuild.publish.catalogue import Catalogue
@@ -51,7 +51,7 @@ def tree(shelf: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Path:
         part = Catalogue(name=shelf.name, base_url=shelf.base_url, builds=offers)
         proxy.write_proxy(part, tree)
         database.update_database(part, tree, key=KEY)
-        dl.write_downloads(part, tree)
+        download_index.write_downloads(part, tree)
     return tree
 
 

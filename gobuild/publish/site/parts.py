@@ -7,7 +7,7 @@ from gobuild.core.errors import PublishError
 from gobuild.core.model import Target
 from gobuild.publish import homebrew
 from gobuild.publish.catalogue import Catalogue
-from gobuild.publish.dl import write_downloads
+from gobuild.publish.download_index import write_downloads
 from gobuild.publish.paths import module_version
 from gobuild.publish.proxy import write_proxy
 from gobuild.publish.sumdb.database import database_folder, database_names, update_database
