@@ -47,7 +47,8 @@ class GoServer:
         files: what it serves below /dl/.
         index: the entries of the index.
         ranges: whether it can go on from the middle.
-        etag: whether it tells an ETag.
+        elsewhere: where its files redirect to, instead of below /files/.
+        retry_after: what it asks to wait for, with a status.
         truncate: bytes of a body after which the connection breaks, for the next `times` answers.
         delay: seconds before each answer.
         status: answers everything with this status, for the next `times` answers.
@@ -58,7 +59,8 @@ class GoServer:
     files: dict[str, bytes] = field(default_factory=dict)
     index: list[dict[str, object]] = field(default_factory=list)
     ranges: bool = True
-    etag: bool = True
+    elsewhere: str = ""
+    retry_after: str = ""
     truncate: int | None = None
     times: int = 1_000
     delay: float = 0.0
@@ -175,14 +177,19 @@ def _handler(server: GoServer) -> type[BaseHTTPRequestHandler]:
             path = urlsplit(self.path).path
             if server.status and server.times > 0:
                 server.times -= 1
-                self.send_error(server.status)
+                self.send_response(server.status)
+                if server.retry_after:
+                    self.send_header("Retry-After", server.retry_after)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
             elif server.page:
                 self._body(server.page, "text/html")
             elif path == "/dl/":
                 self._body(json.dumps(server.index).encode(), "application/json")
             elif path.startswith("/dl/") and path.removeprefix("/dl/") in server.files:
                 self.send_response(302)
-                self.send_header("Location", f"/files/{path.removeprefix('/dl/')}?token={SECRET}")
+                to = server.elsewhere or f"/files/{path.removeprefix('/dl/')}"
+                self.send_header("Location", f"{to}?token={SECRET}")
                 self.send_header("Content-Length", "0")
                 self.end_headers()
             elif path.startswith("/files/") and SECRET in self.path:
@@ -191,19 +198,14 @@ def _handler(server: GoServer) -> type[BaseHTTPRequestHandler]:
                 self.send_error(404)
 
         def _body(self, content: bytes, kind: str) -> None:
-            etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
-            start = 0
             wanted = self.headers.get("Range", "")
-            if server.ranges and wanted and self.headers.get("If-Range", etag) == etag:
-                start = int(wanted.removeprefix("bytes=").rstrip("-"))
+            start = int(wanted.removeprefix("bytes=").rstrip("-")) if server.ranges and wanted else 0
             if start >= len(content) > 0:
                 self.send_error(416)
                 return
             self.send_response(206 if start else 200)
             if start:
                 self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-            if server.etag:
-                self.send_header("ETag", etag)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(content) - start))
             self.end_headers()

@@ -7,6 +7,7 @@ import random
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,11 @@ def server() -> Iterator[GoServer]:
         yield server
 
 
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "PAUSE", 0.01)
+
+
 @pytest.fixture
 def stream() -> io.StringIO:
     return io.StringIO()
@@ -40,7 +46,7 @@ def console(stream: io.StringIO) -> Console:
 
 
 def get(server: GoServer, to: Path, console: Console, *, sha256: str = SHA256, size: int = len(CONTENT)) -> Path:
-    return http.download(server.url + "file.tar.gz", to, sha256=sha256, size=size, console=console, pause=0.01)
+    return http.download(server.url + "file.tar.gz", to, sha256=sha256, size=size, console=console)
 
 
 def left(to: Path) -> set[str]:
@@ -94,13 +100,17 @@ def test_truncated_for_good_keeps_the_part_and_the_next_run_goes_on(
     assert left(to) == {"file.tar.gz"}
 
 
-@pytest.mark.parametrize("how", ["ranges", "etag"])
-def test_a_server_that_cannot_go_on_starts_again(how: str, server: GoServer, tmp_path: Path, console: Console) -> None:
-    setattr(server, how, False)
-    server.truncate, server.times = 1_500_000, 1
+def test_a_server_that_cannot_go_on_starts_again(server: GoServer, tmp_path: Path, console: Console) -> None:
+    server.ranges, server.truncate, server.times = False, 1_500_000, 1
     to = tmp_path / "file.tar.gz"
     assert get(server, to, console).read_bytes() == CONTENT
-    assert ranges(server) == (["", "bytes=1500000-"] if how == "ranges" else ["", ""])
+    assert ranges(server) == ["", "bytes=1500000-"]
+
+
+def test_a_part_that_is_longer_than_the_file_is_begun_again(server: GoServer, tmp_path: Path, console: Console) -> None:
+    (tmp_path / "file.tar.gz.part").write_bytes(bytes(len(CONTENT) + 1))
+    assert get(server, tmp_path / "file.tar.gz", console, size=0).read_bytes() == CONTENT
+    assert len(ranges(server)) == 2
 
 
 def test_another_file_in_between_is_not_glued_to_the_old_half(
@@ -163,12 +173,59 @@ def test_a_missing_file_is_asked_for_once(server: GoServer, tmp_path: Path, cons
 def test_no_answer_in_time(server: GoServer, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     server.delay = 2
     monkeypatch.setattr(http, "TIMEOUT", (1.0, 0.1))
-    monkeypatch.setattr(http, "PAUSE", 0.01)
     monkeypatch.setattr(http, "TRIES", 1)
     with pytest.raises(Unreachable, match="no answer in time"):
         get(server, tmp_path / "file.tar.gz", console)
     with pytest.raises(Unreachable, match="no answer in time"):
-        http.read(server.url)
+        http.fetch_document(server.url)
+
+
+@pytest.mark.parametrize(("asked", "seconds"), [("1", (1, 5)), ("86400", (0, 5)), ("soon", (0, 5))])
+def test_a_server_may_ask_to_be_waited_for_but_not_for_ever(
+    asked: str, seconds: tuple[float, float], server: GoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "LONGEST_WAIT", 1)
+    server.status, server.times, server.retry_after = 429, 1, asked
+    began = time.monotonic()
+    if asked == "soon":
+        with pytest.raises(Unreachable):
+            http.fetch_document(server.url)
+    else:
+        assert http.fetch_document(server.url)
+    assert seconds[0] <= time.monotonic() - began < seconds[1]
+
+
+def test_a_document_that_breaks_off_is_asked_for_again(server: GoServer, tmp_path: Path) -> None:
+    url = server.url.replace("/dl/", f"/files/file.tar.gz?token={SECRET}")
+    server.truncate, server.times = 1000, 2
+    assert http.fetch_document(url) == CONTENT
+    server.times = 3
+    with pytest.raises(Unreachable, match="the connection broke"):
+        http.fetch_document(url)
+    server.times = 1
+    with pytest.raises(Unreachable, match="the connection broke"):
+        list(http.stream_bytes(url, 1 << 30))
+    with pytest.raises(Unreachable, match="more than 1000000 bytes"):
+        list(http.stream_bytes(url, 1_000_000))
+
+
+@pytest.mark.parametrize("hops", ["to http", "over http back to https"])
+def test_a_redirect_from_https_to_http_is_refused(
+    hops: str, server: GoServer, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving() as other, secure(server, tmp_path) as url:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "certificate.pem"))
+        other.add("go1.30.1", "file.tar.gz", CONTENT)
+        server.elsewhere = f"{other.url}file.tar.gz"
+        if hops != "to http":
+            other.elsewhere = url.replace("/dl/", "/files/file.tar.gz")
+        with pytest.raises(FetchError, match=r"redirected to http://.*which anybody could have written") as caught:
+            http.download(f"{url}file.tar.gz", tmp_path / "file.tar.gz", sha256=SHA256, console=console)
+        assert SECRET not in str(caught.value)
+        with pytest.raises(FetchError, match="anybody"):
+            http.fetch_document(f"{url}file.tar.gz")
+        with pytest.raises(FetchError, match="anybody"):
+            list(http.stream_bytes(f"{url}file.tar.gz", 1 << 30))
 
 
 def closed_port() -> int:
@@ -180,22 +237,21 @@ def closed_port() -> int:
 
 def test_why_says_no_more_than_it_may(tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     port = closed_port()
-    monkeypatch.setattr(http, "PAUSE", 0.01)
     for url, why in {
         f"http://me:{SECRET}@127.0.0.1:{port}/dl/x?key={SECRET}#{SECRET}": "connection refused",
         f"http://me:{SECRET}@no-such-host.invalid/dl/x?key={SECRET}": "the name is not known",
     }.items():
         with pytest.raises(Unreachable, match=why) as caught:
-            http.read(url)
+            http.fetch_document(url)
         assert SECRET not in str(caught.value)
-        assert "me" not in http.plain(url).partition("/dl/")[0].split(".")
+        assert "me" not in http.redact_url(url).partition("/dl/")[0].split(".")
         with pytest.raises(Unreachable, match=why) as caught:
-            http.download(url, tmp_path / "x", sha256=SHA256, console=console, pause=0.01)
+            http.download(url, tmp_path / "x", sha256=SHA256, console=console)
         assert SECRET not in str(caught.value)
         assert caught.value.__cause__ is None
     monkeypatch.setenv("http_proxy", f"http://me:{SECRET}@127.0.0.1:{port}")
     with pytest.raises(Unreachable, match="the proxy does not let it through") as caught:
-        http.read("http://go.example.invalid/dl/")
+        http.fetch_document("http://go.example.invalid/dl/")
     assert SECRET not in str(caught.value)
 
 
@@ -224,7 +280,7 @@ def test_a_server_that_speaks_no_tls(tmp_path: Path) -> None:
         thread = threading.Thread(target=answer)
         thread.start()
         with pytest.raises(FetchError, match=r"no TLS connection|the connection broke"):
-            http.read(f"https://127.0.0.1:{port}/dl/", pause=0.01)
+            http.fetch_document(f"https://127.0.0.1:{port}/dl/")
         thread.join()
 
 
@@ -235,13 +291,14 @@ def test_a_companys_certificate_counts_where_it_is_named(
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
         monkeypatch.delenv(name, raising=False)
     with secure(server, tmp_path) as url:
+        monkeypatch.setattr(http, "PAUSE", 60)  # which would be waited, were it asked for again
         with pytest.raises(FetchError, match="its certificate is not trusted") as caught:
-            http.read(url)
+            http.fetch_document(url)
         assert not isinstance(caught.value, Unreachable)
         assert "REQUESTS_CA_BUNDLE" in caught.value.hint
         assert "proxy" not in str(caught.value)
         monkeypatch.setenv(variable, str(tmp_path / "certificate.pem"))
-        assert http.read(url) == http.read(server.url)
+        assert http.fetch_document(url) == http.fetch_document(server.url)
 
 
 @pytest.mark.parametrize("variable", http.BUNDLES)
@@ -250,7 +307,7 @@ def test_a_file_of_certificates_that_is_not_there(variable: str, monkeypatch: py
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(variable, "/nonexistent/company.pem")
     with pytest.raises(FetchError, match=f"{variable} names /nonexistent/company.pem, which is not there") as caught:
-        http.read("https://127.0.0.1:9/dl/")
+        http.fetch_document("https://127.0.0.1:9/dl/")
     assert caught.value.exit_code == 4
 
 
@@ -258,7 +315,7 @@ def test_a_file_of_certificates_that_is_none(server: GoServer, tmp_path: Path, m
     (tmp_path / "company.pem").write_text("no certificate")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "company.pem"))
     with secure(server, tmp_path) as url, pytest.raises(FetchError, match="no TLS connection") as caught:
-        http.read(url, pause=0.01)
+        http.fetch_document(url)
     assert "REQUESTS_CA_BUNDLE" in caught.value.hint
 
 
@@ -272,7 +329,7 @@ def test_a_login_page_in_place_of_an_archive(server: GoServer, tmp_path: Path, c
 
 
 def _in_another_process(url: str, to: str, sha256: str, size: int) -> None:
-    http.download(url, Path(to), sha256=sha256, size=size, console=Console(), pause=0.01)
+    http.download(url, Path(to), sha256=sha256, size=size, console=Console())
 
 
 def test_two_processes_download_a_file_once(server: GoServer, tmp_path: Path) -> None:

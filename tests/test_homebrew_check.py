@@ -44,12 +44,12 @@ def there(made: Path, tmp_path: Path) -> Tap:
 
 
 def _failed(there: Tap) -> list[Check]:
-    return list(check(there, run=run, blocks=http.blocks).failed)
+    return list(check(there, run=run, blocks=http.stream_bytes).failed)
 
 
 def test_a_good_tap(there: Tap) -> None:
     needs("ruby")
-    report = check(there, run=run, blocks=http.blocks)
+    report = check(there, run=run, blocks=http.stream_bytes)
     assert not report.failed
     digests = [each.seen for each in report.checks if each.name == "digest"]
     assert len(digests) == 3 + 4 and "go-acme@1.22-1.22.10-acme1.p3f9c2a1.arm64_big_sur.bottle.tar.gz" in digests
@@ -116,13 +116,13 @@ def test_digests_of_what_is_served(there: Tap, made: Path, tmp_path: Path) -> No
 def test_a_server_that_cannot_be_reached_is_no_verdict(there: Tap, made: Path) -> None:
     text = formula_in(there, "go-acme").replace((made / "dist").as_uri(), "http://127.0.0.1:9/dl")
     there.commit({"Formula/go-acme.rb": text}, "elsewhere")
-    digests = [each for each in check(there, run=run, blocks=http.blocks).checks if each.name == "digest"]
+    digests = [each for each in check(there, run=run, blocks=http.stream_bytes).checks if each.name == "digest"]
     assert {each.seen for each in digests if each.verdict is Verdict.SKIPPED} == {
         "127.0.0.1:9 cannot be reached from here"
     }
     offline = [
         each
-        for each in check(there, run=run, blocks=http.blocks, offline=True).checks
+        for each in check(there, run=run, blocks=http.stream_bytes, offline=True).checks
         if each.verdict is Verdict.SKIPPED
     ]
     assert "--offline: 127.0.0.1:9" in {each.seen for each in offline}
@@ -173,7 +173,7 @@ def test_formulae_of_others_are_theirs(there: Tap) -> None:
     needs("ruby")
     theirs = 'class Theirs < Formula\n  url "u"\n  on_linux { depends_on "x" }\nend\n'
     there.commit({"Formula/theirs.rb": theirs, "Formula/wrong.rb": "class Wrong <\n"}, "theirs")
-    checks = check(there, run=run, blocks=http.blocks).checks
+    checks = check(there, run=run, blocks=http.stream_bytes).checks
     skipped = {each.subject for each in checks if each.verdict is Verdict.SKIPPED and each.name == "rules"}
     assert skipped == {"Formula/theirs.rb", "Formula/wrong.rb"}
     assert [(each.subject, each.name) for each in _failed(there)] == [("Formula/wrong.rb", "Ruby syntax")]
@@ -196,7 +196,7 @@ def test_aliases(there: Tap, tmp_path: Path) -> None:
     run_git("-c", "user.name=t", "-c", "user.email=t", "commit", "--quiet", "-m", "aliases")
     from gobuild.publish.homebrew import at
 
-    report = check(at(tmp_path / "clone"), run=run, blocks=http.blocks)
+    report = check(at(tmp_path / "clone"), run=run, blocks=http.stream_bytes)
     assert {each.subject for each in report.failed} == {"Aliases/go-acme@1.22", "Aliases/plain", "Aliases/gone"}
 
 

@@ -114,7 +114,7 @@ def test_it_is_refused_by_name_before_git_is_started(
     with pytest.raises(VerifyError, match=f"{TAP}/{name} is refused"):
         published(site, tmp_path / "two", signer=SIGNER)
     with pytest.raises(VerifyError, match=f"{TAP}/{name} is refused"):
-        homebrew.check(homebrew.at(site / TAP), run=run, blocks=http.blocks, offline=True)
+        homebrew.check(homebrew.at(site / TAP), run=run, blocks=http.stream_bytes, offline=True)
     report = verify_release(str(site), key=tmp_path / "minisign.pub", run=run, note=lambda _: None)
     assert [(each.subject, each.name) for each in report.failed] == [(TAP, "repository")]
     assert f"{TAP}/{name} is refused" in report.failed[0].seen

@@ -89,7 +89,7 @@ def test_any_static_server_answers_go_dev_s_question(offered: Catalogue, tmp_pat
     assert (tmp_path / "dl/index.html").read_text() == text
     assert not re.search("[<>&]", text)  # it is served as HTML
     with serving(tmp_path) as served:
-        assert http.read(f"{served.url}/dl/?mode=json&include=all").decode() == text
+        assert http.fetch_document(f"{served.url}/dl/?mode=json&include=all").decode() == text
 
 
 def test_tags_are_what_git_lists_and_clones(offered: Catalogue, tmp_path: Path) -> None:

@@ -324,7 +324,7 @@ def test_what_is_published_later_is_newer_whatever_its_digest(tmp_path: Path, wh
         schemes, was = [*schemes, scheme], version
         assert update(shelf_of(*offers, before=there.stamps()), there, place, bottles=bottles) == ()
     assert schemes == sorted(schemes) and 0 < schemes[-1] < len(DIGESTS)
-    assert not check(there, run=run, blocks=http.blocks, offline=True).failed
+    assert not check(there, run=run, blocks=http.stream_bytes, offline=True).failed
     # What the tap had before stays behind, on offer alone as well.
     old = built(tmp_path / "old", f"go1.22.10-gobuild.{DIGESTS[0]}", LINUX)
     assert update(shelf_of(old, before=there.stamps()), there, place, bottles=bottles) == ()
@@ -393,7 +393,7 @@ def test_the_newest_of_all_serves_who_had_it(tmp_path: Path) -> None:
     assert _serves(there, "go-acme@1.27") == (NEW[2:], {"linux/amd64"})
     (together,) = (
         each
-        for each in check(there, run=run, blocks=http.blocks, offline=True).checks
+        for each in check(there, run=run, blocks=http.stream_bytes, offline=True).checks
         if each.name == "formulae together"
     )
     assert together.verdict is Verdict.SKIPPED

@@ -132,7 +132,7 @@ def collect_releases(case: Case) -> dict[str, Any]:
                 min(ASK, case.left - 0.5),
                 lambda: index.fetch(settings.index_url, origin="go.dev", cache=case.scratch / "index"),
             )
-            return _newest(stamp, f"{http.plain(settings.index_url)}, asked now", (each.version for each in found))
+            return _newest(stamp, f"{http.redact_url(settings.index_url)}, asked now", (each.version for each in found))
         except OutOfTime:
             missed = f"no answer within {ASK:g} s"
         except GobuildError as error:

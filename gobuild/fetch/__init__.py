@@ -154,7 +154,7 @@ def _url(source: str) -> str:
         return ""
     # ssh's user is part of the address; in front of other hosts it is a secret's company.
     user = urlsplit(source).username if source.startswith("ssh:") else None
-    return http.plain(source).replace("://", f"://{user}@" if user else "://", 1)
+    return http.redact_url(source).replace("://", f"://{user}@" if user else "://", 1)
 
 
 def first_reachable(origins: Sequence[Origin], *, fallback: bool = True) -> Reached:

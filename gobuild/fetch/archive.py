@@ -43,7 +43,7 @@ class Archive:
     def __post_init__(self) -> None:
         if urlsplit(self.index_url).scheme not in ("http", "https") or not urlsplit(self.index_url).hostname:
             raise ConfigError(
-                f"index_url must be the http or https address of a download index, not {http.plain(self.index_url)!r}",
+                f"index_url must be a download index's http or https address, not {http.redact_url(self.index_url)!r}",
                 "https://go.dev/dl/, or for files on this machine --source PATH",
             )
 
@@ -85,7 +85,7 @@ class Archive:
             release=release,
             root=into,
             kind="archive",
-            location=http.plain(self._url(file)),
+            location=http.redact_url(self._url(file)),
             digest=f"sha256:{file.sha256}",
             added=added,
         )

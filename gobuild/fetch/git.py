@@ -72,7 +72,7 @@ class Git:
         host = parts.hostname or ""
         if parts.scheme not in SCHEMES or host.startswith("-") or not (host or parts.scheme == "file") or not path:
             raise ConfigError(
-                f"{http.plain(whole)!r} is no repository that can be fetched",
+                f"{http.redact_url(whole)!r} is no repository that can be fetched",
                 "git+https://HOST/PATH@REF, git+ssh://USER@HOST/PATH@REF or git+file:///PATH@REF",
             )
         if ref and (not _REF.fullmatch(ref) or ".." in ref):
@@ -105,7 +105,7 @@ class Git:
             GobuildError: as `catalog`, and UnsafeArchive where the commit holds links; what stood at `into` before
                 stands there still.
         """
-        doing = f"writing out {http.plain(self.url)}"
+        doing = f"writing out {http.redact_url(self.url)}"
         with self._repository() as repository, disk_full_is_ours(doing), files.atomic_write(into) as root:
             commit = self._kept(repository) or self._commit(repository)
             with tempfile.TemporaryDirectory(dir=self._folder.parent, prefix=".tar-") as scratch:
@@ -114,7 +114,7 @@ class Git:
                     repository.archive("--format=tar", commit, output_stream=file)
                 archives.unpack(tar, root, lambda name: name if tree.is_source(name) else None)
             added = tree.complete(root, release.version)
-        location = f"{http.plain(self.url)}@{self.ref}"
+        location = f"{http.redact_url(self.url)}@{self.ref}"
         return Source(release=release, root=into, kind="git", location=location, digest=f"git:{commit}", added=added)
 
     @property
@@ -131,9 +131,11 @@ class Git:
         kept = self._kept(repository)
         if self.offline or (kept and kept == self.ref):
             if not kept:
-                raise Unreachable(f"the cache holds no {self.ref} of {http.plain(self.url)}", "once without --offline")
+                raise Unreachable(
+                    f"the cache holds no {self.ref} of {http.redact_url(self.url)}", "once without --offline"
+                )
             return kept
-        self.console.say(f"fetching {self.ref} of {http.plain(self.url)}")
+        self.console.say(f"fetching {self.ref} of {http.redact_url(self.url)}")
         ssh = os.environ.get("GIT_SSH_COMMAND") or repository.config("--default", "ssh", "--get", "core.sshCommand")
         repository.update_environment(GIT_SSH_COMMAND=f"{ssh} -oBatchMode=yes -oConnectTimeout=10")
         wanted = f"+{self.ref}:{self._mine}"
@@ -152,7 +154,7 @@ class Git:
         except ImportError as error:
             raise ToolMissing("cannot run git", "install git, or another --source") from error
         folder = self._folder
-        doing = f"fetching {http.plain(self.url)}"
+        doing = f"fetching {http.redact_url(self.url)}"
         with files.exclusive_lock(folder.with_name(f".{folder.name}.lock"), doing, waiting=self.console.say):
             try:
                 _make(folder)
@@ -166,7 +168,7 @@ class Git:
         said = re.sub(r"//[^/@\s]*@", "//", stderr).strip().strip("'")
         lines = [line.strip() for line in said.splitlines() if re.match(r"\s*(stderr: ')?(fatal|error|ssh):", line)]
         reason = re.sub(r"^stderr: '", "", lines[0]) if lines else (said.splitlines() or ["git failed"])[-1]
-        where = http.plain(self.url)
+        where = http.redact_url(self.url)
         if "No space left on device" in said:
             return DiskFull(f"no space left on the device while fetching {where}", "another place by --cache")
         if "couldn't find remote ref" in said or "not our ref" in said:

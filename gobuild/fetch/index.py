@@ -35,21 +35,22 @@ def fetch(url: str, *, origin: str, cache: Path) -> tuple[Release, ...]:
     Raises:
         Unreachable: no answer; FetchError: another answer than an index.
     """
-    answer = http.read(url + QUERY)
+    answer = http.fetch_document(url + QUERY)
     try:
         entries = json.loads(answer)
     except ValueError:
         page = answer.lstrip()[:1] == b"<"
         what = "a web page (a network that asks you to sign in first?)" if page else "no JSON"
         hint = "in a browser: sign in, then again; or another --index-url" if page else "another --index-url"
-        raise FetchError(f"{http.plain(url)}: {what} instead of the index", hint) from None
+        raise FetchError(f"{http.redact_url(url)}: {what} instead of the index", hint) from None
     releases = tuple(_releases(entries, origin))
     if not releases:
         raise FetchError(
-            f"{http.plain(url)}: this is not go.dev's index, or an empty one", "another --index-url, or --source wheel"
+            f"{http.redact_url(url)}: this is not go.dev's index, or an empty one",
+            "another --index-url, or --source wheel",
         )
     document = {
-        "url": http.plain(url),
+        "url": http.redact_url(url),
         "asked": datetime.now(UTC).isoformat(timespec="seconds"),
         "releases": [
             {"version": release.version.tag, "files": [_entry(file) for file in release.files]} for release in releases
@@ -63,7 +64,7 @@ def kept(url: str, *, origin: str, cache: Path) -> tuple[Release, ...]:
     """What the index said when it was last asked; nothing if it never was, or another one was."""
     try:
         document = json.loads(_path(cache).read_bytes())
-        return tuple(_releases(document["releases"], origin)) if document["url"] == http.plain(url) else ()
+        return tuple(_releases(document["releases"], origin)) if document["url"] == http.redact_url(url) else ()
     except (OSError, ValueError, KeyError, TypeError):
         return ()
 

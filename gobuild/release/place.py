@@ -91,7 +91,7 @@ class Web:
 
     def blocks(self, name: str, largest: int) -> Iterator[bytes]:
         """See `Place`."""
-        return http.blocks(f"{self.base}/{quote(name)}", largest)
+        return http.stream_bytes(f"{self.base}/{quote(name)}", largest)
 
 
 def place(where: str) -> Place:

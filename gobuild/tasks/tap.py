@@ -84,7 +84,7 @@ def check(context: Context, path: str, **words: object) -> None:
     settings, console = settings_of(context, words), Console()
     with interruptible(), os_errors_as_ours("checking the tap"):
         there = homebrew.at(Path(path).expanduser())
-        report = homebrew.check(there, run=run, blocks=http.blocks, offline=settings.offline, note=console.say)
+        report = homebrew.check(there, run=run, blocks=http.stream_bytes, offline=settings.offline, note=console.say)
     show.report(console, report)
     if report.failed:
         lines = [f"{each.subject}: {each.name}: {each.seen}" for each in report.failed[:NAMED]]

@@ -156,7 +156,9 @@ def test_a_poured_bottle_is_the_installed_formula(published: Published) -> None:
 
 def test_all_that_can_be_checked(published: Published) -> None:
     needs("ruby")
-    report = homebrew.check(homebrew.at(published.tree / homebrew.repository("go-acme")), run=run, blocks=http.blocks)
+    report = homebrew.check(
+        homebrew.at(published.tree / homebrew.repository("go-acme")), run=run, blocks=http.stream_bytes
+    )
     assert not report.failed
     digests = {check.seen for check in report.checks if check.name == "digest" and check.verdict is Verdict.OK}
     # Two archives; bottles of the two lines and of the newest.

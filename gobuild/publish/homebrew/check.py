@@ -34,7 +34,7 @@ LARGEST = 1 << 30
 """Bytes of one archive or bottle; the largest so far has 75 MB."""
 
 Blocks = Callable[[str, int], Iterator[bytes]]
-"""The bytes of a URL as they are served, and never more than so many (`gobuild.fetch.http.blocks`)."""
+"""The bytes of a URL as they are served, and never more than so many (`gobuild.fetch.http.stream_bytes`)."""
 
 Note = Callable[[str], None]
 
