@@ -19,8 +19,8 @@ from gobuild import fetch, matrix
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError, ResolveError, ToolMissing
 from gobuild.core.settings import Settings
-from gobuild.matrix import cluster, jobs, room
-from gobuild.matrix.room import Room
+from gobuild.matrix import capacity, cluster, jobs
+from gobuild.matrix.capacity import Capacity
 from gobuild.pipeline.session import Session
 
 GIB = 1 << 30
@@ -136,8 +136,10 @@ def test_no_secret_is_in_a_childs_words_or_travels(tmp_path: Path, variables: Ma
     settings = replace(
         _settings(variables), index_url="https://me:hunter2@go.example/dl/", shared_store="shared", sign="key.pem"
     )
-    job = jobs.Job(name="x", settings=settings, log=tmp_path / "x.log")
-    words, environment = jobs.child(jobs.told(settings), {"PATH": "/bin", "INVOKE_GOBUILD_EXTRA": "not asked for"})
+    job = jobs.MatrixJob(name="x", settings=settings, log=tmp_path / "x.log")
+    words, environment = jobs.child_command(
+        jobs.to_environment(settings), {"PATH": "/bin", "INVOKE_GOBUILD_EXTRA": "not asked for"}
+    )
     assert "hunter2" not in " ".join(words)
     assert environment["INVOKE_GOBUILD_INDEX_URL"] == settings.index_url
     assert environment["INVOKE_GOBUILD_EXTRA"] == ""
@@ -152,7 +154,7 @@ def test_no_secret_is_in_a_childs_words_or_travels(tmp_path: Path, variables: Ma
 
 def test_a_child_gets_the_very_settings(variables: Mapping[str, str]) -> None:
     settings = replace(_settings(variables), fresh=True, extra="osinit-trace")
-    assert _settings(jobs.told(settings)) == settings
+    assert _settings(jobs.to_environment(settings)) == settings
 
 
 def test_a_password_in_the_source_does_not_travel(variables: Mapping[str, str]) -> None:
@@ -160,7 +162,7 @@ def test_a_password_in_the_source_does_not_travel(variables: Mapping[str, str]) 
         _settings(variables), shared_store="/shared", source="git+https://me:hunter2@git.example/go@main"
     )
     with pytest.raises(ConfigError, match="source holds credentials") as caught:
-        matrix.usable("tcp://127.0.0.1:9", settings)
+        matrix.require_usable("tcp://127.0.0.1:9", settings)
     assert "hunter2" not in str(caught.value)
 
 
@@ -169,7 +171,7 @@ def test_without_distributed_a_cluster_is_refused_with_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ToolMissing, match=r"gobuild\[cluster\]"):
-        matrix.usable("tcp://127.0.0.1:9", replace(_settings(variables), shared_store="/shared"))
+        matrix.require_usable("tcp://127.0.0.1:9", replace(_settings(variables), shared_store="/shared"))
 
 
 def test_the_index_is_asked_once_a_line(variables: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,10 +184,10 @@ def test_the_index_is_asked_once_a_line(variables: Mapping[str, str], monkeypatc
 
     monkeypatch.setattr(fetch, "first_reachable", count)
     session = Session(settings=_settings(variables), console=Console(stream=io.StringIO()))
-    planned = matrix.plan(session, ["1.22"], ["darwin/arm64", "linux/amd64", "linux/arm64"])
+    planned = matrix.plan_jobs(session, ["1.22"], ["darwin/arm64", "linux/amd64", "linux/arm64"])
     assert (len(asked), len(planned)) == (1, 3)
     with pytest.raises(ResolveError):
-        matrix.plan(session, ["1.22", "1.23"], ["darwin/arm64"])
+        matrix.plan_jobs(session, ["1.22", "1.23"], ["darwin/arm64"])
 
 
 @pytest.mark.parametrize(
@@ -199,7 +201,7 @@ def test_the_index_is_asked_once_a_line(variables: Mapping[str, str], monkeypatc
     ],
 )
 def test_how_many_builds_fit(cores: int, memory: int, disk: int, builds: int) -> None:
-    assert Room(cores=cores, memory=memory, disk=disk).builds == builds
+    assert Capacity(cores=cores, memory=memory, disk=disk).builds == builds
 
 
 GROUPS = {
@@ -229,10 +231,10 @@ def test_a_containers_limits_count(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         path.write_text(text)
     (tmp_path / "proc/self").mkdir()
     (tmp_path / "proc/self/cgroup").write_text("5:memory:/a\n4:cpu,cpuacct:/a\n0::/a\n")
-    monkeypatch.setattr(room, "PROC", tmp_path / "proc")
-    monkeypatch.setattr(room, "GROUPS", tmp_path)
+    monkeypatch.setattr(capacity, "PROC", tmp_path / "proc")
+    monkeypatch.setattr(capacity, "GROUPS", tmp_path)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
-    found = room.measure(tmp_path / "work")
+    found = capacity.measure_capacity(tmp_path / "work")
     assert (found.memory, found.cores) == (memory if files else 64 << 10, cores)
     assert found.disk > 0
 
@@ -253,7 +255,7 @@ def test_a_terminal_has_a_living_line_for_each() -> None:
 
 def test_a_child_imports_nothing_from_the_folder_it_is_started_in(tmp_path: Path) -> None:
     (tmp_path / "difflib.py").write_text("raise SystemExit('imported from the current folder')")
-    words, _ = jobs.child({}, {})
+    words, _ = jobs.child_command({}, {})
     done = subprocess.run(
         [*words[:-1], "--version"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
     )

@@ -252,7 +252,7 @@ def test_what_is_not_published_is_wanted(tmp_path: Path) -> None:
         settings = Settings(base_url=site.as_uri(), index_url=server.url, cache=tmp_path / "cache", suffix="acme1.{id}")
         session = Session(settings=settings, console=Console(stream=sys.stderr))
         site.mkdir()
-        (first,) = missing.wanted(session, ["1.22"], ["linux/amd64"])
+        (first,) = missing.missing_builds(session, ["1.22"], ["linux/amd64"])
         assert first["target"] == "linux/amd64" and first["dashed"] == "linux-amd64"
         put_build(tmp_path / "dist", stamp=first["stamp"])
         note = print
@@ -263,8 +263,8 @@ def test_what_is_not_published_is_wanted(tmp_path: Path) -> None:
             base_url="",
             parts=standard_parts(key=None, author="A <a@b.example>", note=note),
         )
-        assert missing.wanted(session, ["1.22"], ["linux/amd64"]) == []
-        assert missing.wanted(session, ["1.22"], ["linux/amd64"], force=True) == [first]
-        (other,) = missing.wanted(session, ["1.22"], ["linux/amd64", "darwin/arm64"])
+        assert missing.missing_builds(session, ["1.22"], ["linux/amd64"]) == []
+        assert missing.missing_builds(session, ["1.22"], ["linux/amd64"], force=True) == [first]
+        (other,) = missing.missing_builds(session, ["1.22"], ["linux/amd64", "darwin/arm64"])
         assert other["target"] == "darwin/arm64"
         assert workflows.github_output([first]).count("\n") == 0

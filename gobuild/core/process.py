@@ -78,24 +78,6 @@ class Runner(Protocol):
         """See `run`."""
 
 
-class Stoppable(Runner, Protocol):
-    """A `Runner` whose process another thread can end."""
-
-    def __call__(
-        self,
-        argv: Sequence[str | Path],
-        *,
-        env: Mapping[str, str],
-        cwd: Path,
-        log: Path | None = None,
-        on_line: Callable[[str], None] | None = None,
-        timeout: float | None = None,
-        check: bool = True,
-        stop: threading.Event | None = None,
-    ) -> Result:
-        """See `run`."""
-
-
 def run(
     argv: Sequence[str | Path],
     *,

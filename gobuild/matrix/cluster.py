@@ -1,4 +1,4 @@
-"""The jobs of a matrix on a Dask cluster: words and outcomes travel, toolchains go through the shared store.
+"""The jobs of a matrix on a Dask cluster: words and results travel, toolchains go through the shared store.
 
 A worker that dies has its job run again on another, as often as distributed's allowed-failures lets it; a job that
 somebody else's matrix runs there just now is waited for and not run twice. TLS, and whom to trust, is the business of
@@ -18,7 +18,7 @@ from gobuild.core import files
 from gobuild.core.console import Console, Note
 from gobuild.core.errors import ConfigError, MatrixError, ToolMissing
 from gobuild.core.settings import Settings
-from gobuild.matrix.jobs import FAILED, VARIABLES, Job, Outcome, told
+from gobuild.matrix.jobs import FAILED, VARIABLES, JobResult, MatrixJob, to_environment
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -43,7 +43,7 @@ WORDS = {"series": ("stock", "none"), "source": ("auto", "archive", "wheel")}
 MISSING = "pip install 'gobuild[cluster]'"
 
 
-def usable(address: str, settings: Settings) -> None:
+def require_usable(address: str, settings: Settings) -> None:
     """Refuses what no cluster could do.
 
     Raises:
@@ -62,17 +62,8 @@ def usable(address: str, settings: Settings) -> None:
         raise ToolMissing("--cluster needs the Python package distributed", MISSING) from error
 
 
-def run_there(address: str, jobs: Sequence[Job], *, console: Console, note: Note) -> tuple[Outcome, ...]:
-    """Runs jobs on a cluster, all that fit at a time. What they make is in the shared store then.
-
-    Args:
-        address: the scheduler's, that `usable` was asked about.
-        jobs: all have the settings in common but for the release and the target.
-        console: shows workers that will not do.
-        note: told each line that a job prints on its worker, and how it ended.
-
-    Returns:
-        How each ended, in the order of the jobs.
+def run_there(address: str, jobs: Sequence[MatrixJob], *, console: Console, note: Note) -> tuple[JobResult, ...]:
+    """Runs jobs, which differ in release and target alone, on a cluster; what they make is in the shared store then.
 
     Raises:
         MatrixError: no scheduler or no worker there, or a worker that has another gobuild or other files.
@@ -88,14 +79,14 @@ def run_there(address: str, jobs: Sequence[Job], *, console: Console, note: Note
         from gobuild.matrix import worker  # noqa: PLC0415
 
         paths = _paths(jobs[0].settings)
-        expected = worker.facts(paths)
-        _same(client, address, paths, expected, console)
+        expected = worker.worker_facts(paths)
+        _require_alike(client, address, paths, expected, console)
         client.register_plugin(worker.Keeper())
         futures = {}
         for job in jobs:
             key, words = _key(job, expected), _sent(job.settings)
             _follow(client, key, job, note)
-            futures[client.submit(worker.work, job.name, words, paths, expected, key=key)] = job
+            futures[client.submit(worker.work_on_job, job.name, words, paths, expected, key=key)] = job
         try:
             return _gather(client, futures, note)
         except BaseException:
@@ -119,17 +110,17 @@ def _sent(settings: Settings) -> dict[str, str]:
     store = settings.shared_store
     changed = _paths(settings) | {"shared_store": store if "://" in store else str(Path(store).absolute())}
     left_out = {*PLACES, *SIGNING, *(("index_url",) if "@" in urlsplit(settings.index_url).netloc else ())}
-    words = told(settings) | {VARIABLES + name.upper(): value for name, value in changed.items()}
+    words = to_environment(settings) | {VARIABLES + name.upper(): value for name, value in changed.items()}
     return {name: value for name, value in words.items() if name.removeprefix(VARIABLES).lower() not in left_out}
 
 
-def _key(job: Job, expected: Mapping[str, str]) -> str:
+def _key(job: MatrixJob, expected: Mapping[str, str]) -> str:
     """What the scheduler knows the job by: two that would do the very same are one, whoever asks."""
     same = json.dumps([_sent(job.settings), dict(expected)], sort_keys=True)
     return f"gobuild-{job.name}-{hashlib.sha256(same.encode()).hexdigest()[:16]}"
 
 
-def _same(
+def _require_alike(
     client: "Client", address: str, paths: Mapping[str, str], expected: Mapping[str, str], console: Console
 ) -> None:
     """Refuses a cluster of which one worker would build something else.
@@ -146,7 +137,7 @@ def _same(
     if not versions:
         raise MatrixError(f"{address} has no worker", "dask worker, with --nthreads 1")
     asked = [address for address, found in versions.items() if found == version("gobuild")]
-    found = client.run(worker.facts, dict(paths), workers=asked, on_error="return") if asked else {}
+    found = client.run(worker.worker_facts, dict(paths), workers=asked, on_error="return") if asked else {}
     rows = []
     for each, its in versions.items():
         facts = found.get(each)
@@ -161,7 +152,7 @@ def _same(
         )
 
 
-def _follow(client: "Client", key: str, job: Job, note: Note) -> None:
+def _follow(client: "Client", key: str, job: MatrixJob, note: Note) -> None:
     """Whatever the job prints comes here, line by line, and goes to its log as well."""
     job.log.parent.mkdir(parents=True, exist_ok=True)
     files.remove(job.log)
@@ -175,7 +166,9 @@ def _follow(client: "Client", key: str, job: Job, note: Note) -> None:
     client.subscribe_topic(key, line)
 
 
-def _gather(client: "Client", futures: Mapping["Future[dict[str, Any]]", Job], note: Note) -> tuple[Outcome, ...]:
+def _gather(
+    client: "Client", futures: Mapping["Future[dict[str, Any]]", MatrixJob], note: Note
+) -> tuple[JobResult, ...]:
     """Waits for all of them. What Dask itself says of a job (its workers died, nobody has its result) is a failure."""
     from distributed import as_completed  # noqa: PLC0415
 
@@ -183,10 +176,10 @@ def _gather(client: "Client", futures: Mapping["Future[dict[str, Any]]", Job], n
     for future in as_completed(futures, loop=client.loop):
         job = futures[future]
         if future.status == "finished":
-            found = Outcome(name=job.name, log=job.log, **future.result())
+            found = JobResult(name=job.name, log=job.log, **future.result())
         else:
             reason = f"{future.status}: {future.exception() if future.status == 'error' else 'no result'}"
-            found = Outcome(name=job.name, ended=FAILED, seconds=0.0, log=job.log, reason=reason)
-        note(job.name, found.says, ended=True)
+            found = JobResult(name=job.name, ended=FAILED, seconds=0.0, log=job.log, reason=reason)
+        note(job.name, found.summary, ended=True)
         ended[job.name] = found
     return tuple(ended[job.name] for job in futures.values())

@@ -1,12 +1,9 @@
-"""One build of many: settings, lines of Go and targets come in; jobs, and what a child needs to do one, go out.
-
-A job is known by its stamp and its target: two words for the same release are one job.
-"""
+"""One build of many: what it is, the command and environment of its child, and how it ended."""
 
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -33,8 +30,8 @@ LIVELY = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """A build to be done.
+class MatrixJob:
+    """A build to be done, known by its stamp and its target: two words for the same release are one job.
 
     Attributes:
         name: the stamp and the target, "go1.22.10-acme1.darwin-arm64".
@@ -48,7 +45,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class JobResult:
     """How a job ended.
 
     Attributes:
@@ -68,45 +65,38 @@ class Outcome:
     worker: str = ""
 
     @property
-    def says(self) -> str:
-        """The outcome in a line."""
+    def summary(self) -> str:
+        """It in a line."""
         words = (self.ended, f"in {clock(self.seconds)}", f"on {self.worker}" if self.worker else "", self.reason)
         return " ".join(filter(None, words))
 
 
-def plan(session: Session, lines: Iterable[str], targets: Iterable[str]) -> tuple[Job, ...]:
-    """All jobs of a matrix, each once, in the order of the words.
-
-    Args:
-        session: says everything but release and target.
-        lines: words that the setting go takes.
-        targets: words that the setting target takes.
+def plan_jobs(session: Session, lines: Iterable[str], targets: Iterable[str]) -> tuple[MatrixJob, ...]:
+    """All jobs of a matrix, each once, in the order of the words, which are those of the settings go and target.
 
     Raises:
         GobuildError: as `prepare`, for the first that could never be built: nothing has begun then.
     """
-    jobs: dict[str, Job] = {}
+    jobs: dict[str, MatrixJob] = {}
     for settings, prepared in prepare_each(session, lines, targets):
         choose_signer(settings, run=session.run)  # a certificate that cannot be used is refused now
         plan = prepared.plan
-        job = Job(name=plan.job.name, settings=settings, log=plan.job.with_name(f"{plan.job.name}.log"))
+        job = MatrixJob(name=plan.job.name, settings=settings, log=plan.job.with_name(f"{plan.job.name}.log"))
         jobs.setdefault(job.name, job)
     return tuple(jobs.values())
 
 
-def told(settings: Settings) -> dict[str, str]:
+def to_environment(settings: Settings) -> dict[str, str]:
     """The settings as the variables that say them to a child. A URL of the index may hold a password: never in argv."""
     values = ((each.name, getattr(settings, each.name)) for each in fields(settings))
     return {VARIABLES + name.upper(): str(value) for name, value in values}
 
 
-def child(variables: Mapping[str, str], around: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+def child_command(variables: Mapping[str, str], around: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
     """The words and the environment of a job's build: a `gobuild` that ends when this process does.
 
-    Args:
-        variables: as `told` makes them.
-        around: the environment that gobuild itself runs in. A build is its own work: it needs the proxies and the
-            credentials of the store as well, and hands none of them to make.bash.
+    Its settings are `variables`, as `to_environment` makes them; of what is `around` it gets all but other settings: a
+    build needs the proxies and the credentials of the store as well, and hands none of them to make.bash.
     """
     mine = {key: value for key, value in around.items() if not key.startswith(VARIABLES) and key not in LIVELY}
     # -P: nothing of the folder that this was started in is imported.
@@ -114,24 +104,23 @@ def child(variables: Mapping[str, str], around: Mapping[str, str]) -> tuple[list
     return words, mine | dict(variables) | {"PYTHONUNBUFFERED": "1"}
 
 
-def judge(code: int, output: str) -> tuple[str, str]:
+def parse_result(code: int, output: str) -> tuple[str, str]:
     """How a job ended, and why it failed, from its child's exit code and output."""
     if code == 0:
         return (BUILT if BUILDING.search(output) else STORED), ""
     said = output.rpartition("error: ")[2] if "error: " in output else output[-REASON:]
-    told = "; ".join(line.strip() for line in said.partition("\n  try: ")[0].splitlines())
-    return FAILED, f"{told[:REASON] or 'no word'} (exit code {code})"
+    reason = "; ".join(line.strip() for line in said.partition("\n  try: ")[0].splitlines())
+    return FAILED, f"{reason[:REASON] or 'no word'} (exit code {code})"
 
 
-def check(outcomes: Iterable[Outcome]) -> None:
-    """Sees that every job was done.
+def require_done(results: Sequence[JobResult]) -> None:
+    """Refuses a matrix of which a job failed.
 
     Raises:
-        MatrixError: one failed.
+        MatrixError: one did.
     """
-    outcomes = tuple(outcomes)
-    failed = [each for each in outcomes if each.ended == FAILED]
+    failed = [each for each in results if each.ended == FAILED]
     if failed:
         logs = "".join(f"\n  {each.name}: {each.reason}" for each in failed)
         hint = "read " + ", ".join(str(each.log) for each in failed)
-        raise MatrixError(f"{len(failed)} of {len(outcomes)} jobs failed:{logs}", hint)
+        raise MatrixError(f"{len(failed)} of {len(results)} jobs failed:{logs}", hint)

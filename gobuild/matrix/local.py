@@ -1,4 +1,4 @@
-"""The jobs of a matrix on this machine: each a child, some at a time; outcomes go out, whatever came of them."""
+"""The jobs of a matrix on this machine: each a child, some at a time."""
 
 import os
 import threading
@@ -10,28 +10,19 @@ from pathlib import Path
 from gobuild.core import files
 from gobuild.core.console import Note
 from gobuild.core.errors import GobuildError
-from gobuild.core.process import Stoppable
-from gobuild.matrix.jobs import FAILED, Job, Outcome, child, judge, told
+from gobuild.core.process import run
+from gobuild.matrix.jobs import FAILED, JobResult, MatrixJob, child_command, parse_result, to_environment
 
 
-def run_here(jobs: Sequence[Job], *, at_once: int, run: Stoppable, note: Note) -> tuple[Outcome, ...]:
-    """Runs jobs, a few at a time, to the last one.
-
-    Args:
-        jobs: in the order in which they begin.
-        at_once: how many at a time.
-        run: starts the children.
-        note: told each line that one prints, and how it ended.
-
-    Returns:
-        How each ended, in the order of the jobs.
+def run_here(jobs: Sequence[MatrixJob], *, at_once: int, note: Note) -> tuple[JobResult, ...]:
+    """Runs jobs, a few at a time, to the last one; how each ended, in their order.
 
     Raises:
         KeyboardInterrupt: the user ended the run; by then every child has ended and cleaned up.
     """
     stop = threading.Event()
     with ThreadPoolExecutor(at_once) as pool:
-        running = [pool.submit(_one, job, run=run, note=note, stop=stop) for job in jobs]
+        running = [pool.submit(_run_job, job, note, stop) for job in jobs]
         try:
             return tuple(each.result() for each in running)
         except BaseException:
@@ -40,12 +31,12 @@ def run_here(jobs: Sequence[Job], *, at_once: int, run: Stoppable, note: Note) -
             raise
 
 
-def _one(job: Job, *, run: Stoppable, note: Note, stop: threading.Event) -> Outcome:
+def _run_job(job: MatrixJob, note: Note, stop: threading.Event) -> JobResult:
     began = time.monotonic()
     try:
         job.log.parent.mkdir(parents=True, exist_ok=True)
         files.remove(job.log)
-        words, environment = child(told(job.settings), os.environ)
+        words, environment = child_command(to_environment(job.settings), os.environ)
         result = run(
             words,
             env=environment,
@@ -55,9 +46,9 @@ def _one(job: Job, *, run: Stoppable, note: Note, stop: threading.Event) -> Outc
             on_line=lambda line: note(job.name, line),
             stop=stop,
         )
-        ended, reason = judge(result.code, result.output)
+        ended, reason = parse_result(result.code, result.output)
     except (GobuildError, OSError) as error:
         ended, reason = FAILED, str(error)
-    made = Outcome(name=job.name, ended=ended, reason=reason, seconds=time.monotonic() - began, log=job.log)
-    note(job.name, made.says, ended=True)
+    made = JobResult(name=job.name, ended=ended, reason=reason, seconds=time.monotonic() - began, log=job.log)
+    note(job.name, made.summary, ended=True)
     return made

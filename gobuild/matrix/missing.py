@@ -1,8 +1,4 @@
-"""What should be built and is not published: lines of Go and targets come in, and a published tree; builds go out.
-
-A build is known by its stamp, which changes with Go's release and with the patches: so a new patch is a reason to
-build as much as a new release is.
-"""
+"""What should be built and is not published; a build is known by its stamp, which a new patch changes as well."""
 
 import json
 from collections.abc import Iterable
@@ -16,19 +12,12 @@ from gobuild.release.place import place, there
 INDEX = "dl/index.json"
 
 
-def wanted(
+def missing_builds(
     session: Session, lines: Iterable[str], targets: Iterable[str], *, force: bool = False
 ) -> list[dict[str, str]]:
-    """The builds that are missing.
+    """The builds that a published tree (the setting base_url) lacks, or all of them if `force`.
 
-    Args:
-        session: its settings say where the tree is served, and how to build.
-        lines: which Go, each a word that `--go` takes.
-        targets: for what.
-        force: whether to name also what is published.
-
-    Returns:
-        One entry a build: "go", the release; "target"; "dashed", the target for a file name; "stamp".
+    Each is "go", the release; "target"; "dashed", the target for a file name; "stamp".
 
     Raises:
         FetchError: the tree does not answer. That it has nothing yet is no error.

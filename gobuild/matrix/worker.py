@@ -1,7 +1,7 @@
-"""What runs on a worker of a Dask cluster: one job at a time of those that fit, as a child of the worker's process.
+"""What runs on a worker of a Dask cluster: jobs, as many at a time as fit, as children of the worker's process.
 
-Plain words come in, plain words go out; nothing secret is among them: what a build needs besides (credentials, the
-cache, a proxy) it has from the worker's own environment. Only where `distributed` is installed can this be imported.
+Nothing secret travels: credentials, the cache and a proxy are those of the worker's own environment. Only where
+`distributed` is installed can this be imported.
 """
 
 import functools
@@ -18,8 +18,8 @@ from distributed import Reschedule, Worker, WorkerPlugin, get_worker
 
 from gobuild.core import files, resources
 from gobuild.core.process import run
-from gobuild.matrix.jobs import FAILED, VARIABLES, child, judge
-from gobuild.matrix.room import measure
+from gobuild.matrix.capacity import measure_capacity
+from gobuild.matrix.jobs import FAILED, VARIABLES, child_command, parse_result
 from gobuild.pipeline.toolchain_cache import code_fingerprint
 
 OWN = ("CACHE", "STORE", "BOOTSTRAP", "INDEX_URL")
@@ -39,7 +39,7 @@ def _turns(folder: str) -> threading.Semaphore:
 
     Not by Dask's own "resources": a task for which no worker had any yet is not thought of again when one gets some.
     """
-    return threading.Semaphore(measure(Path(folder)).builds)
+    return threading.Semaphore(measure_capacity(Path(folder)).builds)
 
 
 class Keeper(WorkerPlugin):
@@ -60,15 +60,8 @@ class Keeper(WorkerPlugin):
             stop.set()
 
 
-def facts(paths: Mapping[str, str]) -> dict[str, str]:
-    """What must be the same wherever the jobs of one matrix run.
-
-    Args:
-        paths: the settings that name a file or folder.
-
-    Returns:
-        What gobuild itself is, the digest of its patches, and those of the paths.
-    """
+def worker_facts(paths: Mapping[str, str]) -> dict[str, str]:
+    """What must be the same wherever a matrix's jobs run: gobuild, its patches, and what settings name by paths."""
     found = {"gobuild": code_fingerprint(), "patches": files.dirhash(resources.folder("patches"))}
     for name, path in paths.items():
         place = Path(path)
@@ -76,17 +69,19 @@ def facts(paths: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def work(name: str, variables: dict[str, str], paths: dict[str, str], expected: dict[str, str]) -> dict[str, Any]:
+def work_on_job(
+    name: str, variables: dict[str, str], paths: dict[str, str], expected: dict[str, str]
+) -> dict[str, Any]:
     """Does one job, if this worker is like the client.
 
     Args:
         name: the job's.
-        variables: the settings, as `gobuild.matrix.jobs.told` makes them, without places and secrets.
-        paths: as `facts` takes them.
+        variables: the settings, as `to_environment` makes them, without places and secrets.
+        paths: as `worker_facts` takes them.
         expected: what it said on the client. A worker may have come after the others were asked.
 
     Returns:
-        What an `Outcome` is made of: "ended", "reason", "seconds", "worker".
+        What a `JobResult` is made of: "ended", "reason", "seconds", "worker".
 
     Raises:
         distributed.Reschedule: the build was told to end. Whoever still wants it gets it from another worker.
@@ -94,14 +89,14 @@ def work(name: str, variables: dict[str, str], paths: dict[str, str], expected: 
     worker = get_worker()
     key = str(worker.get_current_task())
     answer = {"worker": str(worker.address), "seconds": 0.0}
-    if (found := facts(paths)) != expected:
+    if (found := worker_facts(paths)) != expected:
         wrong = ", ".join(fact for fact in expected if found[fact] != expected[fact])
         return answer | {"ended": FAILED, "reason": f"it differs from the client: {wrong}"}
     stop = _running.setdefault(key, threading.Event())
     folder = Path(worker.local_directory).absolute() / "gobuild" / name
     own = {VARIABLES + each: os.environ[VARIABLES + each] for each in OWN if VARIABLES + each in os.environ}
     places = {f"{VARIABLES}{place.upper()}": str(folder / place) for place in ("work", "dist")}
-    words, environment = child(own | variables | places, os.environ)
+    words, environment = child_command(own | variables | places, os.environ)
     with _first:
         turns = _turns(worker.local_directory)
     try:
@@ -126,5 +121,5 @@ def work(name: str, variables: dict[str, str], paths: dict[str, str], expected: 
         _running.pop(key, None)
     if stop.is_set():
         raise Reschedule
-    ended, reason = judge(result.code, result.output)
+    ended, reason = parse_result(result.code, result.output)
     return answer | {"ended": ended, "reason": reason, "seconds": time.monotonic() - began}

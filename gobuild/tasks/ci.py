@@ -70,5 +70,5 @@ def wanted(
     if not settings.base_url:
         raise ConfigError("which tree?", "--base-url https://...")
     session = Session(settings=settings, console=Console(stream=sys.stderr))
-    builds = missing.wanted(session, workflows.split_words(lines), workflows.split_words(targets), force=force)
+    builds = missing.missing_builds(session, workflows.split_words(lines), workflows.split_words(targets), force=force)
     print(workflows.github_output(builds))

@@ -5,7 +5,6 @@ from invoke.context import Context
 from gobuild import matrix as matrices
 from gobuild.core.console import Console, clock
 from gobuild.core.errors import ConfigError
-from gobuild.core.process import run
 from gobuild.pipeline.session import Session
 from gobuild.publish.workflow import split_words
 from gobuild.tasks.words import settings_of, with_settings
@@ -28,15 +27,15 @@ def matrix(
     if jobs < 0:
         raise ConfigError(f"--jobs {jobs} is no number of builds", "--jobs 2, or leave it out")
     if cluster:
-        matrices.usable(cluster, settings)
-    console, room = Console(), matrices.measure(settings.work)
-    session, at_once = Session(settings=settings, console=console), jobs or room.builds
-    planned = matrices.plan(session, lines, targets)
+        matrices.require_usable(cluster, settings)
+    console, capacity = Console(), matrices.measure_capacity(settings.work)
+    session, at_once = Session(settings=settings, console=console), jobs or capacity.builds
+    planned = matrices.plan_jobs(session, lines, targets)
     rows = [(job.name, job.settings.target, job.settings.builder, str(job.log)) for job in planned]
     console.table(f"{len(planned)} jobs", ("job", "target", "builder", "log"), rows)
-    where = f"on the workers of {cluster}" if cluster else f"{at_once} at a time: {room.says}"
+    where = f"on the workers of {cluster}" if cluster else f"{at_once} at a time: {capacity.summary}"
     console.say(f"{where}; archives go to {settings.dist.absolute()}")
-    outcomes = matrices.run_matrix(planned, at_once=at_once, cluster=cluster, console=console, run=run)
-    ended = [(each.name, each.ended, clock(each.seconds), each.worker or "here", str(each.log)) for each in outcomes]
+    results = matrices.run_matrix(planned, at_once=at_once, cluster=cluster, console=console)
+    ended = [(each.name, each.ended, clock(each.seconds), each.worker or "here", str(each.log)) for each in results]
     console.table("jobs", ("job", "ended", "wall", "where", "log"), ended)
-    matrices.check(outcomes)
+    matrices.require_done(results)

@@ -19,7 +19,7 @@ import pytest
 from distributed import Client
 from e2e.builds import CHECKOUT, processes_in, program
 
-from gobuild.matrix import measure
+from gobuild.matrix import measure_capacity
 
 pytestmark = pytest.mark.slow
 
@@ -229,7 +229,7 @@ def test_a_nannys_new_worker_takes_the_job_of_the_one_that_died(toy: Toy) -> Non
         client = toy.matrix("first", cluster.address)
         seen = _said_by(client, "build    for ever")
         builds = [words for words in _children(toy.folder / "one") if "gobuild.tasks.child" in words]
-        assert 1 <= len(builds) <= measure(toy.folder).builds, "whatever the threads"
+        assert 1 <= len(builds) <= measure_capacity(toy.folder).builds, "whatever the threads"
         with Client(cluster.address, set_as_default=False) as asked:
             (pid,) = asked.run(os.getpid).values()
         os.kill(pid, signal.SIGKILL)

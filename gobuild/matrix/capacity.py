@@ -1,8 +1,4 @@
-"""How many builds fit at a time: what this process may use of the machine comes in, a number goes out.
-
-The limits of a container (cgroup, both versions) count like the machine's own. Nothing is reserved: what others on
-the machine take while the builds run is theirs.
-"""
+"""How many builds fit at a time, by what this process may use; a container's limits (cgroup, both versions) count."""
 
 import contextlib
 import itertools
@@ -34,7 +30,7 @@ LIMITS = {"": ("memory.max", "cpu.max"), "memory": ("memory.limit_in_bytes",), "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
+class Capacity:
     """What builds may use.
 
     Attributes:
@@ -54,17 +50,13 @@ class Room:
         return max(1, min(self.cores // CORES, by_memory, self.disk // ROOM))
 
     @property
-    def says(self) -> str:
-        """The reason, for people."""
+    def summary(self) -> str:
+        """It for people."""
         return f"{self.cores} cores, {self.memory >> 20} MiB of memory and {self.disk >> 20} MiB of disk"
 
 
-def measure(work: Path) -> Room:
-    """What this process may use now.
-
-    Args:
-        work: where trees would be built; it need not exist yet.
-    """
+def measure_capacity(work: Path) -> Capacity:
+    """What this process may use now, to build trees in a folder that need not exist yet."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     memory = _available()
     for name, limit in _limits():
@@ -72,7 +64,7 @@ def measure(work: Path) -> Room:
             cores = min(cores, max(1, int(limit)))
         else:
             memory = min(memory, int(limit))
-    return Room(cores=cores, memory=memory, disk=files.free(work))
+    return Capacity(cores=cores, memory=memory, disk=files.free(work))
 
 
 def _available() -> int:
