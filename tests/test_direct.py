@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gobuild.build import differences, direct
+from gobuild.build import differing_files, direct
 from gobuild.core import files
 from gobuild.core.errors import BuildError
 from gobuild.core.model import (
@@ -69,7 +69,7 @@ def test_which_series_may_be_built_directly(tmp_path: Path, outcome: Outcome, sa
     for name in outcome.files:
         if "/gone/" not in name:
             files.write(root / name, "changed")
-    said = direct.refusal(_patched(root, outcome), ["proven"], upstream)
+    said = direct.why_not_direct(_patched(root, outcome), ["proven"], upstream)
     assert says in said
     assert bool(said) == bool(says)
 
@@ -87,7 +87,7 @@ def test_of_the_runtime_the_compiler_takes_nothing_that_is_not_known(
             if not name.endswith("_test.go") and "/testdata/" not in name and "/cgo/internal/" not in name:
                 head = path.read_text(encoding="utf-8").partition("\nfunc ")[0]
                 imported |= set(re.findall(r'^(?:import |\t)(?:\w+ )?"(internal/runtime/[^"]+)"$', head, re.MULTILINE))
-    assert all(f"src/{each}/".startswith(direct.EMITS) for each in imported), imported
+    assert all(f"src/{each}/".startswith(direct.CODEGEN_INPUTS) for each in imported), imported
     assert bool(imported) == (version == "1.27.3")
 
 
@@ -134,8 +134,8 @@ def test_every_file_that_ships_is_compared(tmp_path: Path, damage: str | None, f
     one, other = _twin(tmp_path / "one", DARWIN), _twin(tmp_path / "other", DARWIN)
     if damage:
         (tmp_path / "other" / damage).write_text("other")
-    assert differences(one, other) == found
-    assert differences(other, one) == found
+    assert differing_files(one, other) == found
+    assert differing_files(other, one) == found
 
 
 def test_a_dist_that_lists_no_toolchain_is_refused(tmp_path: Path) -> None:

@@ -1,10 +1,7 @@
-"""build: a patched source and a target come in, a toolchain goes out.
-
-Two builders make the same bytes: `make`, Go's own make.bash, which is the authority, and the module `direct`.
-"""
+"""build: two builders that make the same bytes: `make`, Go's own make.bash, which is the authority, and `direct`."""
 
 from gobuild.build import direct
+from gobuild.build.compare import differing_files
 from gobuild.build.make import make
-from gobuild.build.twins import differences
 
-__all__ = ["differences", "direct", "make"]
+__all__ = ["differing_files", "direct", "make"]

@@ -9,8 +9,7 @@ With upstream's toolchain *of the same release* for this machine at hand one ste
     direct   the patched source, compiled and linked for the target by these tools.
 
 The stamp is a variable set by the linker (-X), so the packages of `tools` are compiled once a release and kept; another
-stamp costs three links. A patched source and upstream's toolchain come in, a toolchain goes out. Nothing is compared
-here: make.bash stays the authority, and `--builder both` asks it.
+stamp costs three links. Nothing is compared here: make.bash stays the authority, and `--builder both` asks it.
 """
 
 import json
@@ -20,7 +19,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from gobuild.build.environment import SYSTEM_PATH, portable
-from gobuild.build.output import explain
+from gobuild.build.make import build_failure
 from gobuild.core import files, goenv
 from gobuild.core.errors import BuildError, CommandError
 from gobuild.core.model import GENERATED, Bootstrap, GoVersion, PatchedSource, Profile, State, Target, Toolchain
@@ -34,7 +33,7 @@ COMPARED = {
 }
 """By the machine it ran on, the lines on which both builders made the same bytes (tests/reports/identity.json)."""
 
-RECIPE = (
+BUILD_SYSTEM = (
     "src/cmd/dist/",
     "src/make.bash",
     "src/all.bash",
@@ -46,9 +45,9 @@ RECIPE = (
     "src/cmd/vendor/modules.txt",
     "lib/time/",  # cmd/dist makes src/time/tzdata/zzipdata.go of it
 )
-"""What says how make.bash builds; a patch of it changes make.bash, and nothing here would follow."""
+"""What says how make.bash builds; nothing here would follow a patch of it."""
 
-EMITS = (
+CODEGEN_INPUTS = (
     "src/cmd/asm/",
     "src/cmd/cgo/",
     "src/cmd/compile/",
@@ -62,11 +61,11 @@ EMITS = (
     "src/internal/profile",
     "src/internal/runtime/gc/",  # the sizes of objects, which the compiler knows from Go 1.26 on
 )
-"""What decides which bytes the tools emit. They are built from the patched source here as well, but by upstream's
-compiler, where make.bash compiles them once more by themselves: whoever patches these must know that it is the same."""
+"""What decides which bytes the compiler, assembler and linker emit. Here upstream's compiler compiles them, where
+make.bash compiles them once more by themselves: a patch of these must say that it is the same (direct = true)."""
 
-RUNS = ("src/runtime/", "src/internal/runtime/")
-"""What runs in the tools and decides nothing of what they emit, `EMITS` aside: upstream's will do."""
+RUNTIME_ONLY = ("src/runtime/", "src/internal/runtime/")
+"""What runs in the tools and decides no byte that they emit, `CODEGEN_INPUTS` aside: upstream's will do."""
 
 COMMAND = re.compile(r"src/cmd/([^/]+)/")
 
@@ -88,19 +87,14 @@ TOOLCHAIN = re.compile(r"^(?:var )?\s*toolchain\s*=\s*\[\]string\{([^}]*)\}", re
 
 
 def uncompared(host: Target, version: GoVersion) -> str:
-    """Why nobody knows that make.bash would make the same on this machine; "" where that is known.
-
-    Args:
-        host: the machine that builds.
-        version: what it would build.
-    """
+    """Why nobody knows that make.bash would make the same on this machine; "" where that is known."""
     if version.line in COMPARED.get(host, ()):
         return ""
     what = f"on Go {version.line}" if host in COMPARED else f"on {host}"
     return f"the two builders were not compared {what}; --builder both compares them"
 
 
-def refusal(patched: PatchedSource, proven: Iterable[str], upstream: Path) -> str:
+def why_not_direct(patched: PatchedSource, proven: Iterable[str], upstream: Path) -> str:
     """Why a series cannot be built directly; empty where it can.
 
     Args:
@@ -113,12 +107,12 @@ def refusal(patched: PatchedSource, proven: Iterable[str], upstream: Path) -> st
         if outcome.state is not State.APPLIED:
             continue
         for name in outcome.files:
-            if name.startswith(RECIPE):
+            if name.startswith(BUILD_SYSTEM):
                 return f"the patch {outcome.name} changes {name}, which is make.bash's own recipe"
             command = COMMAND.match(name)
             if command and _programs(patched.source.root, command[0]) != _programs(upstream, command[0]):
                 return f"the patch {outcome.name} adds or removes the program {command[0].removeprefix('src/')[:-1]}"
-            if name.startswith(EMITS) and not _test(name) and outcome.name not in allowed:
+            if name.startswith(CODEGEN_INPUTS) and not _test(name) and outcome.name not in allowed:
                 return f"the patch {outcome.name} changes {name}, and does not say direct = true"
     return ""
 
@@ -128,8 +122,8 @@ def overlay(patched: PatchedSource) -> tuple[str, ...]:
     changed = {name for outcome in patched.outcomes if outcome.state is State.APPLIED for name in outcome.files}
     ours = sorted(name for name in changed if name.startswith("src/") and not _test(name))
     # The other packages of the library may need what the same series does to the runtime; programs do not.
-    whole = any(not name.startswith(("src/cmd/", *RUNS)) for name in ours)
-    return tuple(name for name in ours if whole or name.startswith(EMITS) or not name.startswith(RUNS))
+    whole = any(not name.startswith(("src/cmd/", *RUNTIME_ONLY)) for name in ours)
+    return tuple(name for name in ours if whole or name.startswith(CODEGEN_INPUTS) or not name.startswith(RUNTIME_ONLY))
 
 
 def tools(
@@ -146,16 +140,8 @@ def tools(
 ) -> None:
     """Builds the host's tools, which carry the stamp: compile, link and so on, the go command, and distpack.
 
-    Args:
-        patched: the source; only what `overlay` names of it is used.
-        upstream: upstream's toolchain of the same release for the host.
-        host: what this machine is.
-        into: the folder that gets them.
-        cache: Go's build cache, empty or as an earlier call for this release left it.
-        log: the file that gets all of the output.
-        scratch: a folder for HOME and temporary files.
-        run: starts the process.
-        note: told what is being built.
+    Of the source, what `overlay` names is used. The cache is Go's build cache, empty or as an earlier call for this
+    release left it.
 
     Raises:
         BuildError: it failed; the message has its last 20 lines and the log's path.
@@ -193,23 +179,9 @@ def direct(
     run: Runner,
     note: Callable[[str], None],
 ) -> Toolchain:
-    """Builds the toolchain by the host's tools.
+    """Builds the toolchain by the host's tools, which `tools` has made, in its source's folder, which becomes GOROOT.
 
-    Args:
-        patched: the source; its root becomes GOROOT.
-        target: what to build for.
-        host: what this machine is.
-        profile: how to build.
-        upstream: upstream's toolchain of the same release for the host.
-        tools: the folder that `tools` filled.
-        log: the file that gets all of the output.
-        scratch: a folder of this build's own, for HOME, temporary files and Go's build cache.
-        run: starts the process.
-        note: told what is being built.
-
-    Returns:
-        The toolchain, in the folder where its source was. In a cross build bin/ and pkg/tool/HOST hold the host's
-        tools, the go command among them, as after make.bash.
+    In a cross build bin/ and pkg/tool/HOST hold the host's tools, the go command among them, as after make.bash.
 
     Raises:
         BuildError, DiskFull: as `tools`.
@@ -269,7 +241,7 @@ def _go(argv: list[str | Path], variables: dict[str, str], log: Path, run: Runne
     try:
         run(argv, env=variables, cwd=Path(variables["HOME"]), log=log)
     except CommandError as error:
-        raise explain("the direct build", log) from error
+        raise build_failure("the direct build", log) from error
 
 
 def first(goroot: Path) -> list[str]:

@@ -1,8 +1,8 @@
-"""make.bash's whole environment: what comes in is a target, what goes out is a dictionary; nothing is read.
+"""make.bash's whole environment, made from nothing.
 
 make.bash and cmd/dist obey some forty variables (the header of src/make.bash lists most). A toolchain must not
 depend on which of them a caller happened to set, so none is inherited: golang.org's release pipeline clears about
-twenty (x/build gorebuild), this starts from nothing.
+twenty of them (x/build gorebuild).
 """
 
 from collections.abc import Mapping
@@ -23,18 +23,10 @@ def environment(
     home: Path,
     temporary: Path,
 ) -> dict[str, str]:
-    """The environment of make.bash.
+    """Every variable that make.bash will see.
 
-    Args:
-        target: GOOS and GOARCH.
-        profile: gives CGO_ENABLED and GO_LDFLAGS.
-        bootstrap: GOROOT_BOOTSTRAP.
-        bash: the bash that will run; its folder, Homebrew's perhaps with a clang in it, comes last on PATH.
-        home: an empty folder for HOME, so that no `go env -w` and no telemetry setting of the user's is read.
-        temporary: the folder for cmd/dist's and the go command's temporary files.
-
-    Returns:
-        Every variable make.bash will see.
+    The folder of bash, Homebrew's perhaps with a clang in it, comes last on PATH. HOME is an empty folder, so that no
+    `go env -w` and no telemetry setting of the user's is read.
     """
     variables = {
         "PATH": ":".join(dict.fromkeys([*SYSTEM_PATH, str(bash.parent)])),
@@ -60,12 +52,7 @@ def environment(
 
 
 def portable(variables: Mapping[str, str], places: Mapping[str, Path]) -> dict[str, str]:
-    """The same for a manifest: each of this machine's folders written as $NAME.
-
-    Args:
-        variables: what `environment` made.
-        places: the folders, by the name that shall stand for them. The longest path is replaced first.
-    """
+    """The same for a manifest: each of this machine's folders written as $NAME, the longest path first."""
     written = dict(variables)
     for name, place in sorted(places.items(), key=lambda item: -len(str(item[1]))):
         written = {key: value.replace(str(place), f"${name}") for key, value in written.items()}

@@ -1,7 +1,4 @@
-"""make.bash, run for a target: a patched source comes in, a toolchain goes out.
-
-It neither fetches nor changes the source, and checks nothing of what was made: `verify` does.
-"""
+"""make.bash, run for a target; what it made is not checked here."""
 
 import re
 import shutil
@@ -11,15 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gobuild.build.environment import environment, portable
-from gobuild.build.output import explain
-from gobuild.core.errors import BuildError, CommandError, ToolMissing
+from gobuild.core.errors import BuildError, CommandError, DiskFull, ToolMissing
 from gobuild.core.model import Bootstrap, PatchedSource, Profile, Target, Toolchain
 from gobuild.core.process import Runner
 
 STAGE = re.compile(r"Building (?:Go )?(?P<what>.+?)(?: using .*)?\.?")
 """How cmd/dist announces its stages (cmdbootstrap in src/cmd/dist/build.go)."""
 
-PLAIN = re.compile(r"[A-Za-z0-9_./+@%=:,-]+")
+SHELL_SAFE = re.compile(r"[A-Za-z0-9_./+@%=:,-]+")
 """What a folder's path may hold so that make.bash, which passes it through a shell's eval, gets it back as it was."""
 
 
@@ -35,21 +31,10 @@ def make(
     run: Runner,
     note: Callable[[str], None],
 ) -> Toolchain:
-    """Runs make.bash to its end.
+    """Runs make.bash to its end in the source's folder, which becomes GOROOT.
 
-    Args:
-        patched: the source; its root becomes GOROOT.
-        target: what to build for.
-        host: what this machine is.
-        profile: how to build.
-        bootstrap: the toolchain to start from.
-        log: the file that gets all of the output.
-        scratch: a folder of this build's own, for HOME and temporary files.
-        run: starts the process.
-        note: told each stage that cmd/dist announces.
-
-    Returns:
-        The toolchain, in the folder where its source was.
+    All of its output goes to `log`; `note` is told each stage that cmd/dist announces. HOME and temporary files are in
+    `scratch`, a folder of this build's own.
 
     Raises:
         ToolMissing: there is no bash.
@@ -63,7 +48,11 @@ def make(
     home, temporary = scratch / "home", scratch / "tmp"
     for folder in (home, temporary):
         folder.mkdir(parents=True, exist_ok=True)
-    with plain(patched.source.root) as root, plain(bootstrap.goroot) as start, plain(temporary) as tmp:
+    with (
+        shell_safe_path(patched.source.root) as root,
+        shell_safe_path(bootstrap.goroot) as start,
+        shell_safe_path(temporary) as tmp,
+    ):
         variables = environment(
             target, profile=profile, bootstrap=start, bash=bash, home=home.absolute(), temporary=tmp
         )
@@ -78,7 +67,7 @@ def make(
                 on_line=lambda line: note(match["what"]) if (match := STAGE.fullmatch(line)) else None,
             )
         except CommandError as error:
-            raise explain("make.bash", log) from error
+            raise build_failure("make.bash", log) from error
     toolchain = Toolchain(
         source=patched,
         target=target,
@@ -93,19 +82,27 @@ def make(
 
 
 @contextmanager
-def plain(folder: Path) -> Iterator[Path]:
+def shell_safe_path(folder: Path) -> Iterator[Path]:
     """The folder under a path that make.bash can bear.
 
     A path with quotes or spaces does not survive `eval $(dist env -p)` in make.bash; such a folder is reached
     by a symbolic link from the system's temporary folder for as long as the build lasts.
     """
     folder = folder.absolute()
-    if PLAIN.fullmatch(str(folder)):
+    if SHELL_SAFE.fullmatch(str(folder)):
         yield folder
         return
     standard = tempfile.gettempdir()
-    where = standard if PLAIN.fullmatch(standard) else "/tmp"  # noqa: S108  (mkdtemp makes a folder of our own in it)
+    where = standard if SHELL_SAFE.fullmatch(standard) else "/tmp"  # noqa: S108  (mkdtemp makes a folder of our own in it)
     with tempfile.TemporaryDirectory(prefix="gobuild-", dir=where) as place:
         link = Path(place) / "go"
         link.symlink_to(folder, target_is_directory=True)
         yield link
+
+
+def build_failure(builder: str, log: Path) -> BuildError | DiskFull:
+    """The error for a builder, "make.bash", that failed with this log."""
+    tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:]) if log.exists() else ""
+    if "no space left on device" in tail.lower() or "disk quota exceeded" in tail.lower():
+        return DiskFull(f"{builder} found no space left on the device:\n{tail}", "free some room, or give --work")
+    return BuildError(f"{builder} failed; its last lines were:\n{tail}", f"read the whole log: {log}")

@@ -107,7 +107,7 @@ def patch_source(run: Run, fetched: Fetched) -> Patched:
         upstream = fetched.upstream
         if upstream:
             marked = [each.name for each in run.prepared.patches if each.direct]
-            if reason := direct.refusal(patched[0], marked, upstream.goroot):
+            if reason := direct.why_not_direct(patched[0], marked, upstream.goroot):
                 _without_direct(run, reason)
                 upstream = None
     return Patched(sources=patched, tree=fetched.tree, bootstrap=fetched.bootstrap, upstream=upstream)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gobuild import package, verify
-from gobuild.build import differences
+from gobuild.build import differing_files
 from gobuild.core import files
 from gobuild.core.errors import VerifyError
 from gobuild.core.manifest import archive_names, to_json
@@ -91,7 +91,7 @@ def _require_same(one: Toolchain, twin: Toolchain, packed: tuple[Path, ...], aga
     Raises:
         VerifyError: they did not.
     """
-    wrong = differences(one, twin) or tuple(
+    wrong = differing_files(one, twin) or tuple(
         ours.name for ours, theirs in zip(packed, again, strict=True) if files.sha256(ours) != files.sha256(theirs)
     )
     if wrong:

@@ -21,7 +21,7 @@ from typing import Any
 
 from gobuild import fetch, pipeline
 from gobuild.binary.unsigned import unsigned
-from gobuild.build import differences
+from gobuild.build import differing_files
 from gobuild.core import archives, files
 from gobuild.core.console import Console
 from gobuild.core.errors import GobuildError
@@ -64,7 +64,7 @@ class Prover:
             wall = {"direct": seconds}
             if patches == PATCHED:
                 oracle, wall["make.bash"] = self._oracle(go, target)
-                differ = [*differences(replace(oracle, target=direct.target), direct), *_missing(oracle, direct)]
+                differ = [*differing_files(replace(oracle, target=direct.target), direct), *_missing(oracle, direct)]
             else:
                 differ = list(self._unlike_upstream(direct))
             programs = [path for folder in (direct.bin, direct.tools) for path in folder.iterdir() if path.is_file()]
@@ -123,7 +123,7 @@ class Prover:
 
 
 def _missing(oracle: Toolchain, direct: Toolchain) -> Iterator[str]:
-    """What the direct builder made and make.bash did not: `differences` compares what both have."""
+    """What the direct builder made and make.bash did not: `differing_files` compares what both have."""
     whole = replace(oracle, target=direct.target)
     for ours, theirs in ((direct.bin, whole.bin), (direct.tools, whole.tools)):
         for path in sorted(ours.iterdir()):

@@ -1,4 +1,4 @@
-"""Two builds of one source, compared: the toolchains come in, the files that differ go out."""
+"""Two builds of one source, compared file by file."""
 
 import filecmp
 from collections.abc import Iterator
@@ -10,17 +10,11 @@ PACKED = ("api", "doc", "lib", "misc", "pkg/include", "src", "test")
 """The folders of GOROOT that distpack packs whole; of bin and pkg/tool it packs what is the target's."""
 
 
-def differences(one: Toolchain, other: Toolchain) -> tuple[str, ...]:
-    """The files that are not the same, of all that ships; of the tools, those that both have.
+def differing_files(one: Toolchain, other: Toolchain) -> tuple[str, ...]:
+    """The files that are not the same, of all that ships; "src/x (missing)" where only one toolchain has a file.
 
-    make.bash makes some tools that distpack leaves out (cmd/dist, cmd/distpack), and the direct builder does not.
-
-    Args:
-        one: a toolchain.
-        other: the same, built by another builder.
-
-    Returns:
-        Their names relative to GOROOT; "src/x (missing)" where one has a file and the other has not.
+    Of the tools, those that both have: make.bash makes some that distpack leaves out (cmd/dist, cmd/distpack), and the
+    direct builder does not.
     """
     return tuple(sorted({*_shipped(one, other), *_trees(one.goroot, other.goroot)}))
 
