@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from gobuild.fetch import tree
+from gobuild.fetch import goroot
 
 SECRET = "s3cr3t-t0ken"
 """In every address that the server redirects to; it must never be seen anywhere."""
@@ -152,7 +152,7 @@ def secure(server: GoServer, folder: Path) -> Iterator[str]:
 
 def source_archive(root: Path, to: Path) -> bytes:
     """The .src.tar.gz of a GOROOT, with what Go's own has in it."""
-    return _archive(root, to, tree.is_source)
+    return _archive(root, to, goroot.is_source)
 
 
 def host_archive(root: Path, to: Path) -> bytes:

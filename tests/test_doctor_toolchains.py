@@ -456,7 +456,7 @@ def test_the_index_is_asked_or_its_copy_read_and_told(tmp_path: Path, monkeypatc
             words
         )
         assert not cache.exists()
-        index.fetch(url, origin="go.dev", cache=cache)
+        index.fetch_index(url, origin="go.dev", cache=cache)
         server.delay = 30
         grade, words = seen(url)
         assert "the cache's copy of the index, of 20" in words

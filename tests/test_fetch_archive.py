@@ -17,7 +17,7 @@ from gobuild.core.errors import ChecksumMismatch, ConfigError, FetchError, Unrea
 from gobuild.core.model import GENERATED, Catalog, GoVersion, Release, Target
 from gobuild.core.process import run
 from gobuild.fetch import index
-from gobuild.fetch.archive import Archive, Pins
+from gobuild.fetch.archive import ArchiveOrigin, Pins
 from gobuild.resolve import resolve
 
 HOST = Target.host()
@@ -30,9 +30,9 @@ def server() -> Iterator[GoServer]:
 
 
 @pytest.fixture
-def open_archive(server: GoServer, tmp_path: Path) -> Callable[..., Archive]:
-    def open_it(*, offline: bool = False, pins: Pins | None = None, url: str = "") -> Archive:
-        return Archive(
+def open_archive(server: GoServer, tmp_path: Path) -> Callable[..., ArchiveOrigin]:
+    def open_it(*, offline: bool = False, pins: Pins | None = None, url: str = "") -> ArchiveOrigin:
+        return ArchiveOrigin(
             index_url=url or server.url,
             cache=tmp_path / "cache",
             console=Console(stream=io.StringIO()),
@@ -56,7 +56,7 @@ def one(catalog: Catalog) -> Release:
 
 @pytest.mark.slow
 def test_the_real_source_and_a_toolchain_that_runs(
-    server: GoServer, open_archive: Callable[..., Archive], go_wheel: Path, tmp_path: Path
+    server: GoServer, open_archive: Callable[..., ArchiveOrigin], go_wheel: Path, tmp_path: Path
 ) -> None:
     content = source_archive(go_wheel, tmp_path / "made.src.tar.gz")
     server.add("go1.22.10", "go1.22.10.src.tar.gz", content)
@@ -87,7 +87,7 @@ def toolchain(server: GoServer, root: Path, tmp_path: Path) -> str:
 
 
 def test_a_toolchain_is_unpacked_once_and_again_when_damaged(
-    server: GoServer, open_archive: Callable[..., Archive], toy_tree: Path, tmp_path: Path
+    server: GoServer, open_archive: Callable[..., ArchiveOrigin], toy_tree: Path, tmp_path: Path
 ) -> None:
     run(["bash", "make.bash"], env={"PATH": os.environ["PATH"]}, cwd=toy_tree / "src")
     digest = toolchain(server, toy_tree, tmp_path)
@@ -109,7 +109,7 @@ def test_a_toolchain_is_unpacked_once_and_again_when_damaged(
 
 
 def test_a_licence_that_is_there_stays(
-    server: GoServer, open_archive: Callable[..., Archive], toy_tree: Path, tmp_path: Path
+    server: GoServer, open_archive: Callable[..., ArchiveOrigin], toy_tree: Path, tmp_path: Path
 ) -> None:
     toy(server, toy_tree, tmp_path)
     source = open_archive().source(one(open_archive().catalog()), tmp_path / "go")
@@ -118,7 +118,7 @@ def test_a_licence_that_is_there_stays(
 
 
 def test_another_digest_in_the_index_than_the_pinned_one(
-    server: GoServer, open_archive: Callable[..., Archive], toy_tree: Path, tmp_path: Path
+    server: GoServer, open_archive: Callable[..., ArchiveOrigin], toy_tree: Path, tmp_path: Path
 ) -> None:
     content = toy(server, toy_tree, tmp_path)
     archive = open_archive(pins=resources.table("go_release_sha256.json"))
@@ -134,7 +134,7 @@ def test_another_digest_in_the_index_than_the_pinned_one(
 
 
 def test_another_file_than_the_index_says(
-    server: GoServer, open_archive: Callable[..., Archive], toy_tree: Path, tmp_path: Path
+    server: GoServer, open_archive: Callable[..., ArchiveOrigin], toy_tree: Path, tmp_path: Path
 ) -> None:
     toy(server, toy_tree, tmp_path)
     server.files["go1.22.10.src.tar.gz"] += b"\0"
@@ -152,7 +152,7 @@ def test_another_file_than_the_index_says(
     "name", ["go/../../evil", "../evil", "/tmp/evil", "go/link", "go/hard", "go/pipe", "go\\..\\evil"]
 )
 def test_an_archive_cannot_leave_its_folder(
-    name: str, server: GoServer, open_archive: Callable[..., Archive], tmp_path: Path
+    name: str, server: GoServer, open_archive: Callable[..., ArchiveOrigin], tmp_path: Path
 ) -> None:
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w:gz") as tar:
@@ -174,7 +174,7 @@ def test_an_archive_cannot_leave_its_folder(
 
 
 def test_an_archive_of_another_version_or_of_something_else(
-    server: GoServer, open_archive: Callable[..., Archive], toy_tree: Path, tmp_path: Path
+    server: GoServer, open_archive: Callable[..., ArchiveOrigin], toy_tree: Path, tmp_path: Path
 ) -> None:
     toy(server, toy_tree, tmp_path, version="go1.22.11")
     archive = open_archive()
@@ -201,20 +201,20 @@ def test_an_archive_of_another_version_or_of_something_else(
         ),
     ],
 )
-def test_what_is_no_index(body: bytes, why: str, server: GoServer, open_archive: Callable[..., Archive]) -> None:
+def test_what_is_no_index(body: bytes, why: str, server: GoServer, open_archive: Callable[..., ArchiveOrigin]) -> None:
     server.page = body
     with pytest.raises(FetchError, match=why) as caught:
         open_archive().catalog()
     assert not isinstance(caught.value, Unreachable), "no reason to take another origin's release"
 
 
-def test_a_server_in_trouble(server: GoServer, open_archive: Callable[..., Archive]) -> None:
+def test_a_server_in_trouble(server: GoServer, open_archive: Callable[..., ArchiveOrigin]) -> None:
     server.status = 502
     with pytest.raises(Unreachable, match="HTTP 502"):
         open_archive().catalog()
 
 
-def test_an_index_cannot_name_a_file_elsewhere(server: GoServer, open_archive: Callable[..., Archive]) -> None:
+def test_an_index_cannot_name_a_file_elsewhere(server: GoServer, open_archive: Callable[..., ArchiveOrigin]) -> None:
     for version, name in (("go1.22.1", "../x.tar.gz"), ("go1.22.2", ".x.tar.gz"), ("go1.22.3", "a/b.tar.gz")):
         server.add(version, name, b"x")
     server.add("go1.22.4", "x.tar.gz", b"x")
@@ -223,7 +223,7 @@ def test_an_index_cannot_name_a_file_elsewhere(server: GoServer, open_archive: C
 
 
 def test_offline_has_what_the_cache_holds(
-    server: GoServer, open_archive: Callable[..., Archive], toy_tree: Path, tmp_path: Path
+    server: GoServer, open_archive: Callable[..., ArchiveOrigin], toy_tree: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(Unreachable, match=r"the cache holds no source archive from 127\.0\.0\.1") as caught:
         open_archive(offline=True).catalog()
@@ -250,7 +250,7 @@ def test_offline_has_what_the_cache_holds(
 
 
 def test_the_kept_index_tells_when_and_where_without_credentials(
-    server: GoServer, open_archive: Callable[..., Archive], toy_tree: Path, tmp_path: Path
+    server: GoServer, open_archive: Callable[..., ArchiveOrigin], toy_tree: Path, tmp_path: Path
 ) -> None:
     toy(server, toy_tree, tmp_path)
     url = server.url.replace("http://", "http://me:secret@")
@@ -258,12 +258,12 @@ def test_the_kept_index_tells_when_and_where_without_credentials(
     kept = (tmp_path / "cache/index.json").read_text()
     assert "secret" not in kept
     assert json.loads(kept)["asked"].startswith("20")
-    assert index.kept(url, origin="127.0.0.1", cache=tmp_path / "cache") == catalog.releases
+    assert index.cached_index(url, origin="127.0.0.1", cache=tmp_path / "cache") == catalog.releases
     (tmp_path / "cache/index.json").write_text(kept[:-20])
-    assert index.kept(url, origin="127.0.0.1", cache=tmp_path / "cache") == ()
+    assert index.cached_index(url, origin="127.0.0.1", cache=tmp_path / "cache") == ()
 
 
-def test_an_address_that_is_none(open_archive: Callable[..., Archive]) -> None:
+def test_an_address_that_is_none(open_archive: Callable[..., ArchiveOrigin]) -> None:
     for url in ("file:///srv/dl", "go.dev/dl"):
         with pytest.raises(ConfigError, match="index_url must be"):
             open_archive(url=url)

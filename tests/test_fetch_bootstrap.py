@@ -12,7 +12,7 @@ from gobuild.core.console import Console
 from gobuild.core.errors import BootstrapError, Unreachable
 from gobuild.core.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
 from gobuild.core.process import run
-from gobuild.fetch.bootstrap import ToolchainOrigin, find, minimum, require
+from gobuild.fetch.bootstrap import ToolchainOrigin, find_bootstrap, minimum_bootstrap, require_bootstrap
 
 HOST = Target.host()
 FIND = Callable[..., Bootstrap]
@@ -70,7 +70,7 @@ def look(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> FIND:
         origins: tuple[Shelf, ...] = (),
     ) -> Bootstrap:
         shelves: list[ToolchainOrigin] = list(origins)
-        return find(
+        return find_bootstrap(
             release(version),
             host=HOST,
             explicit=str(explicit),
@@ -97,15 +97,15 @@ def look(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> FIND:
     ],
 )
 def test_the_least_that_will_do(version: str, least: str) -> None:
-    assert str(minimum(GoVersion.parse(version))) == least
+    assert str(minimum_bootstrap(GoVersion.parse(version))) == least
 
 
 def test_make_bash_is_the_authority(tmp_path: Path, go_wheel: Path) -> None:
-    assert str(minimum(GoVersion.parse("1.99.0"), go_wheel)) == "1.20.6"
+    assert str(minimum_bootstrap(GoVersion.parse("1.99.0"), go_wheel)) == "1.20.6"
     (tmp_path / "src").mkdir()
     (tmp_path / "src/make.bash").write_text("set -e\n\nbootgo=1.31.4\n")
-    assert str(minimum(GoVersion.parse("1.22.10"), tmp_path)) == "1.31.4"
-    assert str(minimum(GoVersion.parse("1.22.10"), tmp_path / "none")) == "1.20.6"
+    assert str(minimum_bootstrap(GoVersion.parse("1.22.10"), tmp_path)) == "1.31.4"
+    assert str(minimum_bootstrap(GoVersion.parse("1.22.10"), tmp_path / "none")) == "1.20.6"
 
 
 def test_the_one_named(look: FIND, tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_a_real_go_too_old(look: FIND, get_goroot: Callable[[str, Target], Path]
 def test_a_fork_that_asks_for_a_newer_one(look: FIND, toy_tree: Path, tmp_path: Path) -> None:
     found = look("1.22.10", explicit=make_go(tmp_path / "own", "go version go1.22.10 linux/amd64"))
     source = Source(release=release("1.22.10"), root=toy_tree, kind="local", location="fork", digest="h1:")
-    require(found, source)
+    require_bootstrap(found, source)
     (toy_tree / "src/make.bash").write_text("bootgo=1.24.6\n")
     with pytest.raises(BootstrapError, match=r"asks for Go 1\.24\.6, and .* is Go 1\.22\.10"):
-        require(found, source)
+        require_bootstrap(found, source)

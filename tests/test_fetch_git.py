@@ -13,10 +13,10 @@ from needs import needs
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError, FetchError, ResolveError, Unreachable, UnsafeArchive
 from gobuild.core.model import Release
-from gobuild.fetch.git import Git
+from gobuild.fetch.git import GitOrigin
 from gobuild.resolve import resolve
 
-OPEN = Callable[..., Git]
+OPEN = Callable[..., GitOrigin]
 
 ENVIRONMENT = {
     **{key: value for key, value in os.environ.items() if not key.startswith("GIT_")},
@@ -45,8 +45,8 @@ def repository(toy_tree: Path) -> Path:
 
 @pytest.fixture
 def open_git(repository: Path, tmp_path: Path) -> OPEN:
-    def open_it(ref: str = "", *, request: str = "1.22", offline: bool = False, url: str = "") -> Git:
-        return Git.parse(
+    def open_it(ref: str = "", *, request: str = "1.22", offline: bool = False, url: str = "") -> GitOrigin:
+        return GitOrigin.parse(
             f"git+{url or repository.as_uri()}" + (f"@{ref}" if ref else ""),
             request=request,
             cache=tmp_path / "cache",
@@ -57,7 +57,7 @@ def open_git(repository: Path, tmp_path: Path) -> OPEN:
     return open_it
 
 
-def release_of(origin: Git) -> Release:
+def release_of(origin: GitOrigin) -> Release:
     return resolve(origin.request, origin.catalog())
 
 
@@ -228,15 +228,17 @@ def test_a_ref_that_is_not_there(open_git: OPEN) -> None:
 )
 def test_a_url_that_is_none(text: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
-        Git.parse(text, request="1.22", cache=tmp_path, console=Console(), offline=False)
+        GitOrigin.parse(text, request="1.22", cache=tmp_path, console=Console(), offline=False)
 
 
 def test_a_url_with_a_user_and_a_ref(tmp_path: Path) -> None:
-    origin = Git.parse(
+    origin = GitOrigin.parse(
         "git+ssh://git@example.org/a/go@feature/x", request="1.22", cache=tmp_path, console=Console(), offline=False
     )
     assert (origin.url, origin.ref) == ("ssh://git@example.org/a/go", "feature/x")
-    origin = Git.parse("git+https://e.org/go.git", request="1.22", cache=tmp_path, console=Console(), offline=False)
+    origin = GitOrigin.parse(
+        "git+https://e.org/go.git", request="1.22", cache=tmp_path, console=Console(), offline=False
+    )
     assert (origin.url, origin.ref) == ("https://e.org/go.git", "HEAD")
 
 
@@ -257,8 +259,9 @@ def test_a_repository_that_does_not_answer_and_its_credentials(open_git: OPEN, t
 def test_a_machine_without_git(repository: Path, tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from gobuild.core.console import Console\n"
-        "from gobuild.core.errors import ToolMissing; from gobuild.fetch.git import Git\n"
-        "origin = Git.parse(sys.argv[1], request='1.22', cache=Path(sys.argv[2]), console=Console(), offline=False)\n"
+        "from gobuild.core.errors import ToolMissing; from gobuild.fetch.git import GitOrigin\n"
+        "url, cache = sys.argv[1], Path(sys.argv[2])\n"
+        "origin = GitOrigin.parse(url, request='1.22', cache=cache, console=Console(), offline=False)\n"
         "try: origin.catalog()\n"
         "except ToolMissing as error: print(error)\n"
     )

@@ -12,12 +12,12 @@ import pytest
 
 from gobuild.core import files
 from gobuild.core.errors import ConfigError, FetchError, ResolveError, UnsafeArchive
-from gobuild.fetch.local import Local
+from gobuild.fetch.local import LocalOrigin
 from gobuild.resolve import resolve
 
 
-def local(path: Path, cache: Path, request: str = "1.22") -> Local:
-    return Local(path=path, request=request, cache=cache)
+def local(path: Path, cache: Path, request: str = "1.22") -> LocalOrigin:
+    return LocalOrigin(path=path, request=request, cache=cache)
 
 
 def hash1(root: Path, names: list[str]) -> str:
@@ -139,7 +139,7 @@ def test_what_finder_and_macos_tar_add_changes_nothing(toy_tree: Path, tmp_path:
 
 def test_what_an_editor_left_behind_is_said_in_one_line(toy_tree: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    origin = Local(path=toy_tree, request="1.22", cache=tmp_path / "cache", warn=said.append)
+    origin = LocalOrigin(path=toy_tree, request="1.22", cache=tmp_path / "cache", warn=said.append)
     origin.catalog()
     assert said == []
     for name in ("a.go.orig", "a.go.rej", "a.go~", ".a.go.swp", "._a.go"):

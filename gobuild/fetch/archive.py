@@ -1,4 +1,4 @@
-"""The official archives, from go.dev or a mirror of it: its index in, a source tree or a toolchain out.
+"""The official archives, from go.dev or a mirror of it.
 
 The index is the JSON of https://go.dev/dl/?mode=json&include=all; files stand below the same address. Every file must
 have the digest that the index gives and, where gobuild knows the release, the one in ``data/go_release_sha256.json``.
@@ -14,7 +14,7 @@ from gobuild.core import archives, files, resources
 from gobuild.core.console import Console
 from gobuild.core.errors import ChecksumMismatch, ConfigError, FetchError, NoConnection, Unreachable
 from gobuild.core.model import Bootstrap, Catalog, Release, ReleaseFile, Source, Target
-from gobuild.fetch import http, index, toolchains, tree
+from gobuild.fetch import goroot, http, index, toolchains
 
 PINS = "go_release_sha256.json"
 
@@ -23,7 +23,7 @@ Pins = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Archive:
+class ArchiveOrigin:
     """The archives of go.dev, or of a mirror.
 
     Attributes:
@@ -79,8 +79,8 @@ class Archive:
         file = self._checked(release, "source", None)
         archive = self._download(file)
         with files.atomic_write(into) as root:
-            archives.unpack(archive, root, tree.below("go", tree.is_source))
-            added = tree.complete(root, release.version)
+            archives.unpack(archive, root, goroot.below("go", goroot.is_source))
+            added = goroot.complete_source(root, release.version)
         return Source(
             release=release,
             root=into,
@@ -117,7 +117,7 @@ class Archive:
         return self._download(file), f"sha256:{file.sha256}"
 
     def _catalog(self, kind: str, host: Target | None) -> Catalog:
-        ask = index.kept if self.offline else index.fetch
+        ask = index.cached_index if self.offline else index.fetch_index
         held = tuple(
             release
             for release in ask(self._folder, origin=self.name, cache=self.cache)

@@ -1,7 +1,4 @@
-"""The Go toolchain that make.bash starts from: the user's own, one on PATH, or the official one for this host.
-
-Comes in: the release to build. Goes out: a `Bootstrap` that is new enough. It builds nothing.
-"""
+"""The Go toolchain that make.bash starts from: the user's own, one on PATH, or the official one for this host."""
 
 import os
 import re
@@ -14,7 +11,7 @@ from gobuild.core.console import Console
 from gobuild.core.errors import BootstrapError, CommandError, FetchError, ToolMissing
 from gobuild.core.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
 from gobuild.core.process import Runner
-from gobuild.fetch import tree
+from gobuild.fetch import goroot
 
 MINIMUM = (
     ("1.21", "1.17.13"),
@@ -42,14 +39,9 @@ class ToolchainOrigin(Protocol):
         """One of them, in the cache."""
 
 
-def minimum(version: GoVersion, source: Path | None = None) -> GoVersion:
-    """The oldest Go that can build a release.
-
-    Args:
-        version: the release.
-        source: its tree where there is one: src/make.bash is the authority.
-    """
-    said = _BOOTGO.search(tree.text(source / "src/make.bash")) if source else None
+def minimum_bootstrap(version: GoVersion, source: Path | None = None) -> GoVersion:
+    """The oldest Go that can build a release; where its source is there, src/make.bash is the authority."""
+    said = _BOOTGO.search(goroot.read_text(source / "src/make.bash")) if source else None
     if said:
         return GoVersion.parse(said[1])
     if (version.major, version.minor) >= (1, 25):
@@ -61,13 +53,13 @@ def minimum(version: GoVersion, source: Path | None = None) -> GoVersion:
     return GoVersion.parse(least)
 
 
-def require(bootstrap: Bootstrap, source: Source) -> None:
+def require_bootstrap(bootstrap: Bootstrap, source: Source) -> None:
     """Asks the source itself whether the toolchain will do: a fork's make.bash may want a newer one than upstream's.
 
     Raises:
         BootstrapError: it will not.
     """
-    least = minimum(source.release.version, source.root)
+    least = minimum_bootstrap(source.release.version, source.root)
     if bootstrap.version < least:
         raise BootstrapError(
             f"this source's make.bash asks for Go {least}, and {bootstrap.goroot} is Go {bootstrap.version}",
@@ -75,7 +67,7 @@ def require(bootstrap: Bootstrap, source: Source) -> None:
         )
 
 
-def find(
+def find_bootstrap(
     release: Release,
     *,
     host: Target,
@@ -85,22 +77,13 @@ def find(
     console: Console,
     environment: Mapping[str, str] = os.environ,
 ) -> Bootstrap:
-    """Finds the toolchain to start from: `explicit`, else a `go` on PATH, else the official one.
-
-    Args:
-        release: what will be built.
-        host: this machine.
-        explicit: the folder the user named, or "".
-        origins: where official toolchains come from, in the order to ask them.
-        run: starts processes.
-        console: told what was passed over.
-        environment: where PATH is looked up.
+    """Finds the toolchain to start from: the folder `explicit`, else a `go` on PATH, else the official one.
 
     Raises:
         BootstrapError: the one named will not do, or none is to be had.
         GobuildError: the official one could not be fetched.
     """
-    least = minimum(release.version)
+    least = minimum_bootstrap(release.version)
     if explicit:
         return _explicit(Path(explicit).expanduser().absolute(), release, least, run, environment)
     for go in _on_path(environment.get("PATH", "")):

@@ -1,4 +1,4 @@
-"""Go's source from a git repository, upstream's or a fork's: a URL and a ref in, the commit's tree out.
+"""Go's source from a git repository, upstream's or a fork's.
 
 The commit alone is fetched, into a bare repository in the cache, and written out by ``git archive``. Nothing that the
 repository holds can run or change what is written: there is no work tree, and hooks, filters and attributes are off.
@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 from gobuild.core import archives, files
 from gobuild.core.console import Console
-from gobuild.core.errors import ConfigError, DiskFull, FetchError, ToolMissing, Unreachable, disk_full_is_ours
+from gobuild.core.errors import ConfigError, DiskFull, FetchError, ToolMissing, Unreachable
 from gobuild.core.model import Catalog, Release, Source
-from gobuild.fetch import http, tree
+from gobuild.fetch import goroot, http
 
 if TYPE_CHECKING:
     import git
@@ -36,7 +36,7 @@ _CONFIG = ("core.hooksPath=/dev/null", "http.lowSpeedLimit=1000", "http.lowSpeed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Git:
+class GitOrigin:
     """One commit of a repository.
 
     Attributes:
@@ -56,7 +56,7 @@ class Git:
     offline: bool = False
 
     @classmethod
-    def parse(cls, text: str, *, request: str, cache: Path, console: Console, offline: bool) -> "Git":
+    def parse(cls, text: str, *, request: str, cache: Path, console: Console, offline: bool) -> "GitOrigin":
         """Reads "git+URL" or "git+URL@REF".
 
         Raises:
@@ -94,7 +94,7 @@ class Git:
         """
         with self._repository() as repository:
             commit = self._commit(repository)
-            version = tree.version_of(lambda name: _text(repository, commit, name), self.request)
+            version = goroot.version_of(lambda name: _text(repository, commit, name), self.request)
         release = Release(version=version, origin=self.name)
         return Catalog(origin=self.name, releases=(release,), identity=f"git:{commit}")
 
@@ -105,15 +105,14 @@ class Git:
             GobuildError: as `catalog`, and UnsafeArchive where the commit holds links; what stood at `into` before
                 stands there still.
         """
-        doing = f"writing out {http.redact_url(self.url)}"
-        with self._repository() as repository, disk_full_is_ours(doing), files.atomic_write(into) as root:
+        with self._repository() as repository, files.atomic_write(into) as root:
             commit = self._kept(repository) or self._commit(repository)
             with tempfile.TemporaryDirectory(dir=self._folder.parent, prefix=".tar-") as scratch:
                 tar = Path(scratch) / "source.tar"
                 with tar.open("wb") as file:
                     repository.archive("--format=tar", commit, output_stream=file)
-                archives.unpack(tar, root, lambda name: name if tree.is_source(name) else None)
-            added = tree.complete(root, release.version)
+                archives.unpack(tar, root, lambda name: name if goroot.is_source(name) else None)
+            added = goroot.complete_source(root, release.version)
         location = f"{http.redact_url(self.url)}@{self.ref}"
         return Source(release=release, root=into, kind="git", location=location, digest=f"git:{commit}", added=added)
 

@@ -1,4 +1,4 @@
-"""go.dev's release index: its JSON in, `Release`s out; kept in the cache for the runs without a network.
+"""go.dev's release index, kept in the cache for the runs without a network.
 
 The form is golang.org/x/website/internal/dl's: a list of releases, each with a list of files. What is not of that
 form, or of no use here, is passed over: a mirror may list more than Go.
@@ -24,13 +24,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _KINDS = ("source", "archive")
 
 
-def fetch(url: str, *, origin: str, cache: Path) -> tuple[Release, ...]:
-    """Asks the index, and keeps its answer in the cache.
-
-    Args:
-        url: where it stands, ending in a slash.
-        origin: the name to give the releases.
-        cache: the cache's folder.
+def fetch_index(url: str, *, origin: str, cache: Path) -> tuple[Release, ...]:
+    """Asks the index at a URL that ends in a slash, and keeps its answer in the cache.
 
     Raises:
         Unreachable: no answer; FetchError: another answer than an index.
@@ -60,7 +55,7 @@ def fetch(url: str, *, origin: str, cache: Path) -> tuple[Release, ...]:
     return releases
 
 
-def kept(url: str, *, origin: str, cache: Path) -> tuple[Release, ...]:
+def cached_index(url: str, *, origin: str, cache: Path) -> tuple[Release, ...]:
     """What the index said when it was last asked; nothing if it never was, or another one was."""
     try:
         document = json.loads(_path(cache).read_bytes())

@@ -1,4 +1,4 @@
-"""Go's source from this machine: a folder or an archive in, a copy out. The user's own is never changed.
+"""Go's source from this machine, a folder or an archive, which is copied and never changed.
 
 A folder may be a work tree with its .git, or a GOROOT that has been built: what make.bash makes is left out. An
 archive is a tarball or zip with one top folder of any name; it is unpacked into the cache once, and then is a folder.
@@ -12,17 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from gobuild.core import archives, files
-from gobuild.core.errors import ConfigError, FetchError, disk_full_is_ours
+from gobuild.core.errors import ConfigError, FetchError
 from gobuild.core.model import Catalog, Release, Source
-from gobuild.fetch import tree
-
-
-def _silent(_text: str) -> None:
-    """Tells nobody."""
+from gobuild.fetch import goroot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Local:
+class LocalOrigin:
     """A folder or an archive of this machine.
 
     Attributes:
@@ -38,7 +34,7 @@ class Local:
     request: str
     cache: Path
     outside: tuple[Path, ...] = ()
-    warn: Callable[[str], None] = _silent
+    warn: Callable[[str], None] = lambda _text: None
 
     def __post_init__(self) -> None:
         if not self.path.exists():
@@ -59,7 +55,7 @@ class Local:
             ResolveError: its version is not known, nor asked for.
         """
         root = self._folder()
-        version = tree.version_of(lambda name: tree.text(root / name), self.request)
+        version = goroot.version_of(lambda name: goroot.read_text(root / name), self.request)
         names = _names(root, self.outside)
         if litter := [name for name in names if _litter(name)]:
             more = f" and {len(litter) - 3} more" if len(litter) > 3 else ""
@@ -74,12 +70,12 @@ class Local:
             FetchError, UnsafeArchive, DiskFull: as `catalog`; what stood at `into` before stands there still.
         """
         root = self._folder()
-        with disk_full_is_ours(f"copying {self.path}"), files.atomic_write(into) as copy:
+        with files.atomic_write(into) as copy:
             copy.mkdir()
             for name in _names(root, self.outside):
                 _copy(root / name, copy / name)
             digest = files.dirhash(copy)
-            added = tree.complete(copy, release.version)
+            added = goroot.complete_source(copy, release.version)
         return Source(release=release, root=into, kind="local", location=str(self.path), digest=digest, added=added)
 
     def _folder(self) -> Path:
@@ -109,7 +105,7 @@ class Local:
                     raise no_source
                 return rest or None
 
-            with disk_full_is_ours(f"unpacking {self.path}"), files.atomic_write(place) as temporary:
+            with files.atomic_write(place) as temporary:
                 archives.unpack(self.path, temporary, inner)
                 if not (temporary / "src/make.bash").is_file():
                     raise no_source
@@ -143,7 +139,7 @@ def _names(root: Path, outside: tuple[Path, ...]) -> list[str]:
 
 
 def _wanted(path: Path) -> bool:
-    return ".git" not in path.parts and path.name != ".DS_Store" and tree.is_source(path.as_posix())
+    return ".git" not in path.parts and path.name != ".DS_Store" and goroot.is_source(path.as_posix())
 
 
 def _litter(name: str) -> bool:

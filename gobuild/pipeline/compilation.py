@@ -88,7 +88,7 @@ def fetch_source(run: Run) -> Fetched:
             )
         at.note(f"the source of {plan.release.version.tag}, from {plan.release.origin}")
         sources = tuple(run.prepared.reached.source(plan.release, root) for root in plan.trees)
-        fetch.require(bootstrap, sources[0])
+        fetch.require_bootstrap(bootstrap, sources[0])
         tree = files.dirhash(sources[0].root)
     return Fetched(sources=sources, tree=tree, bootstrap=bootstrap, upstream=upstream)
 
@@ -159,7 +159,7 @@ def _upstream(run: Run, at: Stage) -> Bootstrap | None:
         reason = direct.uncompared(plan.host, plan.release.version)
     if not reason:
         at.note(f"upstream's Go {plan.release.version} for {plan.host}")
-        found = fetch.same(
+        found = fetch.same_release_toolchain(
             settings, plan.release, host=plan.host, reached=run.prepared.reached, run=run.session.run,
             console=run.session.console,
         )  # fmt: skip

@@ -41,7 +41,7 @@ class Prepared:
     """What is known once the release is resolved, before anything is fetched."""
 
     plan: Plan
-    reached: fetch.Reached
+    reached: fetch.SelectedOrigin
     patches: tuple[patch.Patch, ...]
     absent: tuple[Outcome, ...] = ()
 
@@ -68,7 +68,7 @@ class Run:
         return self.prepared.plan
 
 
-def prepare(session: Session, *, delivered: bool = True, reached: fetch.Reached | None = None) -> Prepared:
+def prepare(session: Session, *, delivered: bool = True, reached: fetch.SelectedOrigin | None = None) -> Prepared:
     """Resolves the release and lays out the build. Asks the release index, changes nothing.
 
     Args:

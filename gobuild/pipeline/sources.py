@@ -111,7 +111,7 @@ def unpacked_sources(session: Session) -> Iterator[Mapping[GoVersion, Path]]:
         yield found
 
 
-def _announcement(reached: fetch.Reached, wanted: tuple[Release, ...]) -> str:
+def _announcement(reached: fetch.SelectedOrigin, wanted: tuple[Release, ...]) -> str:
     """The line that tells of a second choice, for all of them together."""
     lines = [line for release in wanted if (line := reached.announce(release))]
     if len(lines) < 2:
@@ -128,7 +128,7 @@ def _cache_name(release: Release, identity: str) -> str:
     return f"{release.version.tag}.{(identity or next(digests, 'archive')).replace(':', '-')[:20]}"
 
 
-def _source(session: Session, reached: fetch.Reached, release: Release, place: Path) -> Path:
+def _source(session: Session, reached: fetch.SelectedOrigin, release: Release, place: Path) -> Path:
     """An unpacked source in the cache, fetched where it is not there or was changed."""
     console, doing = session.console, f"unpacking the source of {release.version.tag}"
     root = place / "go"

@@ -62,7 +62,7 @@ def get(go: str, target: str, scratch: Path) -> dict[str, Any]:
     prepared = prepare(Session(settings=settings, console=console))
     words: dict[str, Any] = {"host": prepared.plan.host, "reached": prepared.reached, "run": run, "console": console}
     fetch.bootstrap(settings, prepared.plan.release, **words)
-    fetch.same(settings, prepared.plan.release, **words)
+    fetch.same_release_toolchain(settings, prepared.plan.release, **words)
     prepared.reached.source(prepared.plan.release, scratch / "source")
     return {}
 

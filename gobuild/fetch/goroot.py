@@ -1,7 +1,4 @@
-"""What Go's source is: its version, the files that belong to it, and what must be added.
-
-Comes in: a tree from any origin. Goes out: the same tree, checked and complete. It fetches nothing.
-"""
+"""What a GOROOT's source is: its version, the files that belong to it, and the licence that must be added."""
 
 import re
 from collections.abc import Callable
@@ -76,39 +73,32 @@ def version_of(read: Callable[[str], str], request: str) -> GoVersion:
     )
 
 
-def complete(root: Path, version: GoVersion) -> tuple[str, ...]:
-    """Checks a tree and adds Go's licence where it is missing.
-
-    Args:
-        root: the tree.
-        version: what it must be.
-
-    Returns:
-        The names of the files added.
+def complete_source(root: Path, version: GoVersion) -> tuple[str, ...]:
+    """Checks a tree and adds Go's licence where it is missing; returns the names of the files added.
 
     Raises:
         FetchError: it is another version, or no source at all.
     """
     if not (root / "src/make.bash").is_file():
         raise FetchError("this is not Go's source: it has no src/make.bash", "another --source")
-    require(root, version)
+    require_version(root, version)
     added = tuple(name for name in LICENCE if not (root / name).exists())
     for name in added:
         files.write(root / name, resources.text(name))
     return added
 
 
-def require(root: Path, version: GoVersion) -> None:
+def require_version(root: Path, version: GoVersion) -> None:
     """Makes sure that a tree is what it is called.
 
     Raises:
         FetchError: it is another version.
     """
-    found = version_of(lambda name: text(root / name), str(version))
+    found = version_of(lambda name: read_text(root / name), str(version))
     if found != version:
         raise FetchError(f"what is called Go {version} is Go {found} by its own VERSION", "another --source")
 
 
-def text(path: Path) -> str:
+def read_text(path: Path) -> str:
     """A file's text, "" where there is none."""
     return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
