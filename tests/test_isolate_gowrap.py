@@ -20,7 +20,7 @@ from gobuild.core import files
 from gobuild.core.errors import ConfigError, ToolMissing
 from gobuild.core.model import Target, Verdict
 from gobuild.core.process import Result, run
-from gobuild.isolate import gowrap
+from gobuild.isolate.programs import build_gowrap
 from gobuild.verify import verify_path
 
 MAC = Target(goos="darwin", goarch="arm64")
@@ -57,7 +57,8 @@ def build(goroot: Path, target: Target, into: Path) -> Path:
         return run(*words, env=env | {"GOCACHE": str(cache / "verify-gocache")}, **more)  # type: ignore[arg-type]
 
     with FileLock(cache / "verify-gocache.lock"):
-        return gowrap.build(goroot, target, into / "gowrap", scratch=into / "scratch", run=cached)  # type: ignore[arg-type]
+        build_gowrap(goroot, target, into / "gowrap", scratch=into / "scratch", run=cached)  # type: ignore[arg-type]
+    return into / "gowrap"
 
 
 def wrapped(wrapper: Path, *words: str, **more: object) -> "subprocess.CompletedProcess[str]":
@@ -449,7 +450,7 @@ def test_for_the_mac_it_verifies_and_is_the_same_from_anywhere(go_wheel: Path, t
 
 def test_a_folder_without_go_is_refused(go_wheel: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no go command"):
-        gowrap.build(tmp_path, MAC, tmp_path / "x", scratch=tmp_path / "s", run=run)
+        build_gowrap(tmp_path, MAC, tmp_path / "x", scratch=tmp_path / "s", run=run)
     assert not (tmp_path / "x").exists()
     assert gobuild(tmp_path, "gowrap").code == 2
     assert gobuild(tmp_path, "gowrap", "--goroot", ".", "--target", "plan9/arm64").code == 2
@@ -459,7 +460,7 @@ def test_a_folder_without_go_is_refused(go_wheel: Path, tmp_path: Path) -> None:
 
 def test_a_go_of_another_machine_is_refused(darwin_wheel: Path, tmp_path: Path) -> None:
     with pytest.raises(ToolMissing, match=f"--goroot with a toolchain for {Target.host()}"):
-        gowrap.build(darwin_wheel, MAC, tmp_path / "x", scratch=tmp_path / "s", run=run)
+        build_gowrap(darwin_wheel, MAC, tmp_path / "x", scratch=tmp_path / "s", run=run)
     assert not list(tmp_path.glob("*x*"))
 
 

@@ -24,9 +24,9 @@ from publish_toys import NEXT, STAMP, TIME, put_build
 from gobuild.core.errors import ChecksumMismatch, ConfigError, GobuildError, PackageError, UnsafeArchive
 from gobuild.core.model import Artifact, Target
 from gobuild.core.process import run
-from gobuild.isolate.image import PLATFORMS, Wanted, dockerfile, label, layers, oci, program, write
-from gobuild.isolate.image.layers import MACHINES, Entry
-from gobuild.tasks.image import image as task
+from gobuild.isolate.image import PLATFORMS, Wanted, dockerfile, layers, oci, parse_label, program, write_layout
+from gobuild.isolate.image.layers import MACHINES, LayerEntry
+from gobuild.tasks.isolate import image as task
 
 AMD64, ARM64 = PLATFORMS
 THEN = datetime(2024, 11, 27, 20, 27, 20, tzinfo=UTC)
@@ -95,7 +95,7 @@ def _config(layout: Path, digest: str) -> dict[str, Any]:
 
 
 def test_the_toolchain_image_of_two_platforms(dist: Path, tmp_path: Path) -> None:
-    made = {each.name: each for each in write(tmp_path / "layout", _toolchains(dist), run=run, note=_quiet)}
+    made = {each.name: each for each in write_layout(tmp_path / "layout", _toolchains(dist), run=run, note=_quiet)}
     assert list(made) == ["toolchain", "toolchain-amd64", "toolchain-arm64"]
     index = _blob(tmp_path / "layout", made["toolchain"].digest)
     assert [each["platform"] for each in index["manifests"]] == [
@@ -119,7 +119,7 @@ def test_the_toolchain_image_of_two_platforms(dist: Path, tmp_path: Path) -> Non
 def test_real_clients_read_it(dist: Path, tmp_path: Path) -> None:
     skopeo, umoci = needs("skopeo"), needs("umoci")
     layout = tmp_path / "layout"
-    made = write(layout, _toolchains(dist), run=run, note=_quiet)
+    made = write_layout(layout, _toolchains(dist), run=run, note=_quiet)
     for arch in ("amd64", "arm64"):
         words = [skopeo, "--override-arch", arch, "--override-os", "linux", "inspect", f"oci:{layout}:toolchain"]
         told = json.loads(subprocess.run(words, check=True, capture_output=True).stdout)
@@ -159,7 +159,7 @@ def _wait_for(port: int) -> None:
 def test_a_registry_keeps_the_digests(dist: Path, tmp_path: Path) -> None:
     """A client compresses what is not compressed when it pushes; there is nothing of that here."""
     skopeo, registry, port = needs("skopeo"), needs("docker-registry"), _free_port()
-    made = write(tmp_path / "layout", _toolchains(dist), run=run, note=_quiet)
+    made = write_layout(tmp_path / "layout", _toolchains(dist), run=run, note=_quiet)
     storage = {"filesystem": {"rootdirectory": str(tmp_path / "registry")}}
     # JSON is YAML.
     settings = {"version": 0.1, "storage": storage, "http": {"addr": f"127.0.0.1:{port}"}}
@@ -227,14 +227,14 @@ def test_words_that_would_do_nothing(
 
 
 def test_the_same_digests_on_another_machine(dist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = write(tmp_path / "one", _toolchains(dist), run=run, note=_quiet)
+    first = write_layout(tmp_path / "one", _toolchains(dist), run=run, note=_quiet)
     shutil.copytree(dist, tmp_path / "else where")
     monkeypatch.setenv("TZ", "Asia/Kathmandu")
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
     time.tzset()
     before = os.umask(0o077)
     try:
-        second = write(tmp_path / "two", _toolchains(tmp_path / "else where"), run=run, note=_quiet)
+        second = write_layout(tmp_path / "two", _toolchains(tmp_path / "else where"), run=run, note=_quiet)
     finally:
         os.umask(before)
         monkeypatch.undo()
@@ -273,7 +273,7 @@ def test_the_test_image(dist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     roots.write_text(secret + certificate)
     layout = tmp_path / "layout"
     wanted = Wanted(dist=dist, images=("test",), goroot=goroot, platforms=(ARM64,), certificates=roots)
-    _, plain = write(layout, wanted, run=run, note=_quiet)
+    _, plain = write_layout(layout, wanted, run=run, note=_quiet)
     config = _config(layout, plain.digest)
     assert (config["config"]["Env"], config["config"]["User"]) == ([], "65532:65532")
     layer = _blob(layout, plain.digest)["layers"][0]["digest"]
@@ -285,13 +285,13 @@ def test_the_test_image(dist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert held and held.read().decode() == certificate
     # An older layout of ours is replaced.
     quiet = Wanted(dist=dist, images=("test",), goroot=goroot, platforms=(ARM64,), preemption=False)
-    _, without = write(layout, quiet, run=run, note=_quiet)
+    _, without = write_layout(layout, quiet, run=run, note=_quiet)
     assert _config(layout, without.digest)["config"]["Env"] == ["GODEBUG=asyncpreemptoff=1"]
     with pytest.raises(PackageError, match=r"is go1\.22\.10-acme1\.p1, not go9"):
-        write(layout, Wanted(dist=dist, stamp="go9", images=("test",), goroot=goroot), run=run, note=_quiet)
+        write_layout(layout, Wanted(dist=dist, stamp="go9", images=("test",), goroot=goroot), run=run, note=_quiet)
     (goroot / "VERSION").write_text("go1.22.10\n")
     with pytest.raises(PackageError, match=r"VERSION says go1\.22\.10, and bin/go says go version go1\.22\.10-acme1"):
-        write(layout, quiet, run=run, note=_quiet)
+        write_layout(layout, quiet, run=run, note=_quiet)
     assert _config(layout, without.digest)
 
 
@@ -318,7 +318,7 @@ def test_a_hostile_archive_is_no_layer(name: str, tmp_path: Path) -> None:
     entry, reason = HOSTILE[name]
     _build(tmp_path / "dist", AMD64, content=_archive(add=(entry,)))
     with pytest.raises(UnsafeArchive, match=reason):
-        write(tmp_path / "layout", _toolchains(tmp_path / "dist"), run=run, note=_quiet)
+        write_layout(tmp_path / "layout", _toolchains(tmp_path / "dist"), run=run, note=_quiet)
     assert [path.name for path in tmp_path.iterdir()] == ["dist"]
 
 
@@ -369,9 +369,9 @@ def test_certificates_that_are_none(dist: Path, tmp_path: Path) -> None:
         path = tmp_path / f"{number}.pem"
         path.write_text(text)
         with pytest.raises(ConfigError, match="holds no certificates"):
-            write(tmp_path / "layout", _toolchains(dist, certificates=path), run=run, note=_quiet)
+            write_layout(tmp_path / "layout", _toolchains(dist, certificates=path), run=run, note=_quiet)
     with pytest.raises(ConfigError, match="No such file"):
-        write(tmp_path / "layout", _toolchains(dist, certificates=tmp_path / "none"), run=run, note=_quiet)
+        write_layout(tmp_path / "layout", _toolchains(dist, certificates=tmp_path / "none"), run=run, note=_quiet)
 
 
 def test_an_archive_may_not_unpack_to_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -384,15 +384,19 @@ def test_an_archive_may_not_unpack_to_anything(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_version_without_a_time_is_of_1970() -> None:
-    assert layers.created("go1.22\n").timestamp() == 0
-    assert layers.created(f"go1.22\ntime {TIME}\n") == THEN
+    assert layers.time_in("go1.22\n").timestamp() == 0
+    assert layers.time_in(f"go1.22\ntime {TIME}\n") == THEN
 
 
 def test_a_tar_is_the_same_everywhere(tmp_path: Path) -> None:
     (tmp_path / "program").write_bytes(b"x" * 700)
-    entries = [Entry(name="a", mode=0o1777), Entry(name="l", mode=0o777, link="a"), Entry(name="f", mode=0o600)]
-    entries[2] = Entry(name="f", mode=0o600, content=tmp_path / "program")
-    layers.write(entries, tmp_path / "x.tar", THEN)
+    entries = [
+        LayerEntry(name="a", mode=0o1777),
+        LayerEntry(name="l", mode=0o777, link="a"),
+        LayerEntry(name="f", mode=0o600),
+    ]
+    entries[2] = LayerEntry(name="f", mode=0o600, content=tmp_path / "program")
+    layers.write_tar(entries, tmp_path / "x.tar", THEN)
     # Written down: a Python whose tarfile writes other bytes would change every digest. 3.9 to 3.13 write these.
     digest = "52da7163ab62480818c6a38b73ceabaea71157aa447c6cb45dfe5ad49362dda2"
     assert hashlib.sha256((tmp_path / "x.tar").read_bytes()).hexdigest() == digest
@@ -402,8 +406,8 @@ def test_stored_gzip_is_gzip(tmp_path: Path) -> None:
     gzipped = needs("gzip")
     for size in (0, 1, 0xFFFE, 0xFFFF, 0x10000, 200_000):
         content = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
-        assert gzip.decompress(layers.stored(content)) == content
-        (tmp_path / "x.gz").write_bytes(layers.stored(content))
+        assert gzip.decompress(layers.gzip_stored(content)) == content
+        (tmp_path / "x.gz").write_bytes(layers.gzip_stored(content))
         done = subprocess.run([gzipped, "-dc", tmp_path / "x.gz"], capture_output=True, check=True)
         assert done.stdout == content
 
@@ -415,32 +419,32 @@ def test_what_stands_there_is_not_replaced(dist: Path, tmp_path: Path) -> None:
     (foreign / "oci-layout").touch()
     (foreign / "blobs").mkdir()
     ours = tmp_path / "ours"
-    write(ours, _toolchains(dist), run=run, note=_quiet)
+    write_layout(ours, _toolchains(dist), run=run, note=_quiet)
     (ours / "note").touch()
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     for name in ("foreign", "ours", "file", "link", "dist"):
         with pytest.raises(ConfigError, match=r"is not replaced|is no folder"):
-            write(tmp_path / name, _toolchains(dist), run=run, note=_quiet)
+            write_layout(tmp_path / name, _toolchains(dist), run=run, note=_quiet)
     (foreign / "index.json").write_text("[" * 100_000)
     with pytest.raises(ConfigError, match="is not replaced"):
-        oci.replaceable(foreign)
+        oci.require_replaceable(foreign)
     assert (ours / "note").exists()
 
 
 def test_which_build(dist: Path, tmp_path: Path) -> None:
     def refused(wanted: Wanted, reason: str) -> None:
         with pytest.raises(GobuildError, match=reason):
-            write(tmp_path / "layout", wanted, run=run, note=_quiet)
+            write_layout(tmp_path / "layout", wanted, run=run, note=_quiet)
 
     (dist / f"{STAMP}.linux-arm64.gobuild.json").unlink()
-    made = write(tmp_path / "one", _toolchains(dist), run=run, note=_quiet)
+    made = write_layout(tmp_path / "one", _toolchains(dist), run=run, note=_quiet)
     assert [each.platforms for each in made] == [("linux/amd64",), ("linux/amd64",)]
     refused(_toolchains(dist, platforms=(ARM64,)), f"has no {STAMP} for linux/arm64")
     refused(_toolchains(dist, stamp="go1.99"), "no build go1.99")
     _build(dist, AMD64, stamp=NEXT)
     refused(_toolchains(dist), f"builds of {STAMP}, {NEXT}")
-    write(tmp_path / "two", _toolchains(dist, stamp=NEXT), run=run, note=_quiet)
+    write_layout(tmp_path / "two", _toolchains(dist, stamp=NEXT), run=run, note=_quiet)
     put_build(tmp_path / "darwin", target="darwin/arm64")
     refused(_toolchains(tmp_path / "darwin"), "for linux/amd64 and linux/arm64")
     refused(Wanted(dist=tmp_path / "darwin", images=("test",)), "no such toolchain for")
@@ -452,16 +456,16 @@ def test_which_build(dist: Path, tmp_path: Path) -> None:
 
 
 def test_words_that_cannot_be_used() -> None:
-    assert label("com.example.team=a = b") == ("com.example.team", "a = b")
-    assert label("org.opencontainers.image.source=https://x.example/y")[1] == "https://x.example/y"
+    assert parse_label("com.example.team=a = b") == ("com.example.team", "a = b")
+    assert parse_label("org.opencontainers.image.source=https://x.example/y")[1] == "https://x.example/y"
     for text in ("team", "=x", "Team=x", "a..b=x", "a b=x", "-a=x", "a\n=x", "a=\x1b[31m", "a=\u202ex", "a=x\ny"):
         with pytest.raises(ConfigError):
-            label(text)
+            parse_label(text)
     for key in ("org.opencontainers.image.version", "org.opencontainers.image.ref.name", "invalid.gobuild.layout"):
         with pytest.raises(ConfigError, match="not yours"):
-            label(f"{key}=x")
+            parse_label(f"{key}=x")
     with pytest.raises(ConfigError) as caught:
-        label("org.opencontainers.image.source=https://me:secret@x.example/y")
+        parse_label("org.opencontainers.image.source=https://me:secret@x.example/y")
     assert "secret" not in str(caught.value)
     with pytest.raises(ConfigError, match="no image 'tests'"):
         Wanted(dist=Path(), images=("tests",))
@@ -474,8 +478,8 @@ ODD = r"""a "quoted" $HOME ${x:-y} \n 'b' `id` #c"""
 
 def test_the_dockerfile(dist: Path, tmp_path: Path) -> None:
     folder = tmp_path / "context"
-    wanted = Wanted(dist=dist, labels=dict([label(f"com.example.note={ODD}")]))
-    dockerfile.write(folder, wanted)
+    wanted = Wanted(dist=dist, labels=dict([parse_label(f"com.example.note={ODD}")]))
+    dockerfile.write_context(folder, wanted)
     text = (folder / "Dockerfile").read_text()
     for target in PLATFORMS:
         told = json.loads((dist / f"{STAMP}.{target.dashed}.gobuild.json").read_text())
@@ -490,17 +494,17 @@ def test_the_dockerfile(dist: Path, tmp_path: Path) -> None:
     # The linter does see what is wrong.
     (tmp_path / "bad").write_text(text.replace("FROM scratch AS test", "FORM scratch AS test"))
     assert subprocess.run([linter, tmp_path / "bad"], capture_output=True, check=False).returncode
-    dockerfile.write(folder, Wanted(dist=dist, preemption=False, platforms=(AMD64,)))
+    dockerfile.write_context(folder, Wanted(dist=dist, preemption=False, platforms=(AMD64,)))
     text = (folder / "Dockerfile").read_text()
     assert "ENV GODEBUG=asyncpreemptoff=1\n" in text and "ARM64" not in text
     (folder / "mine").touch()
     with pytest.raises(ConfigError, match="is not replaced"):
-        dockerfile.write(folder, wanted)
+        dockerfile.write_context(folder, wanted)
 
 
 def test_its_shell_checks_the_archive(dist: Path, tmp_path: Path) -> None:
     """The RUN of the first stage by a real shell, with its folders below another root."""
-    dockerfile.write(tmp_path / "context", Wanted(dist=dist))
+    dockerfile.write_context(tmp_path / "context", Wanted(dist=dist))
     text = (tmp_path / "context/Dockerfile").read_text()
     script = text.split("\nRUN ", 1)[1].split("\n\n", 1)[0]
     for architecture, spoil, code in (("amd64", b"", 0), ("arm64", b"x", 1), ("s390x", b"", 1)):

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from gobuild.core import files
 from gobuild.core.errors import ChecksumMismatch, ConfigError, UnsafeArchive
 from gobuild.core.model import Target
-from gobuild.isolate.vm import GUEST, TAG, Machine, read_key, write
+from gobuild.isolate.vm import GUEST, TAG, Machine, read_key, write_folder
 
 DISK = "/Users/me/disks/debian 13's.raw"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJx3m4rGm0VfGqT4u0mN2mJt8mYv8QK0Gk0o7b3JX8Qz me@mac: #1"
@@ -57,7 +57,7 @@ def test_vfkit_is_asked_for_a_machine_without_a_gpu(tmp_path: Path) -> None:
     disk = tmp_path / "a disk's.raw"
     disk.write_bytes(bytes(512))
     folder = tmp_path / "a machine"
-    assert write(Machine(disk=str(disk), cpus=3, memory=4096), toolchain(tmp_path), folder) == STAMP
+    assert write_folder(Machine(disk=str(disk), cpus=3, memory=4096), toolchain(tmp_path), folder) == STAMP
     done = words(folder, tmp_path)
     assert done.stdout.splitlines() == [
         *("--cpus", "3", "--memory", "4096"),
@@ -83,8 +83,8 @@ def test_only_a_key_brings_a_network(tmp_path: Path) -> None:
     disk = tmp_path / "d.raw"
     disk.touch()
     archive = toolchain(tmp_path)
-    write(Machine(disk=str(disk)), archive, tmp_path / "off")
-    write(Machine(disk=str(disk), key=KEY), archive, tmp_path / "on")
+    write_folder(Machine(disk=str(disk)), archive, tmp_path / "off")
+    write_folder(Machine(disk=str(disk), key=KEY), archive, tmp_path / "on")
     assert "virtio-net" not in words(tmp_path / "off", tmp_path).stdout
     assert "virtio-net,nat\n" in words(tmp_path / "on", tmp_path).stdout
     for name in ("off", "on"):
@@ -98,7 +98,7 @@ def test_only_a_key_brings_a_network(tmp_path: Path) -> None:
 
 def test_cloud_init_gets_yaml_with_the_scripts_as_they_are(tmp_path: Path) -> None:
     archive = toolchain(tmp_path)
-    write(Machine(disk=DISK, name="go-1"), archive, tmp_path / "vm")
+    write_folder(Machine(disk=DISK, name="go-1"), archive, tmp_path / "vm")
     text = (tmp_path / "vm/user-data").read_text()
     assert text.startswith("#cloud-config\n")
     said = yaml(tmp_path / "vm/user-data")
@@ -125,7 +125,7 @@ def installed(folder: Path, into: Path) -> "subprocess.CompletedProcess[str]":
 
 
 def test_the_toolchain_is_checked_then_installed_in_place_of_the_old_one(tmp_path: Path) -> None:
-    write(Machine(disk=DISK), toolchain(tmp_path), tmp_path / "vm")
+    write_folder(Machine(disk=DISK), toolchain(tmp_path), tmp_path / "vm")
     share, local = tmp_path / "vm/share", tmp_path / "local"
     (local / "go").mkdir(parents=True)
     (local / "go/stale").touch()
@@ -186,23 +186,23 @@ def test_an_archive_that_cannot_run_there_is_refused(tmp_path: Path) -> None:
         (ELF_ARM64, "$(reboot)", "is for linux/arm64"),
     ):
         with pytest.raises(ConfigError, match=said):
-            write(machine, toolchain(tmp_path, go, stamp), to)
+            write_folder(machine, toolchain(tmp_path, go, stamp), to)
     archive = toolchain(tmp_path)
     beside = tmp_path / f"{archive.name}.sha256"
     beside.write_text(f"{'0' * 64}  {archive.name}\n")
     with pytest.raises(ChecksumMismatch, match="is not what"):
-        write(machine, archive, to)
+        write_folder(machine, archive, to)
     beside.unlink()
     archive.write_bytes(archive.read_bytes()[:100])
     with pytest.raises(UnsafeArchive, match="no whole archive"):
-        write(machine, archive, to)
+        write_folder(machine, archive, to)
     assert not to.exists()
     assert not list(tmp_path.glob(".vm*"))
     to.mkdir()
     with pytest.raises(ConfigError, match="exists"):
-        write(machine, toolchain(tmp_path), to)
+        write_folder(machine, toolchain(tmp_path), to)
     with pytest.raises(ConfigError, match="is no archive"):
-        write(machine, tmp_path / "none.tar.gz", tmp_path / "new")
+        write_folder(machine, tmp_path / "none.tar.gz", tmp_path / "new")
 
 
 def test_a_qcow2_image_is_refused(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_the_task(tmp_path: Path) -> None:
 def test_a_real_toolchain_is_installed_by_the_script(native: Build, tmp_path: Path) -> None:
     """The script of the machine, on this one, with a real build in place of one for linux/arm64."""
     archive = native.one("*.linux-*.tar.gz")
-    write(Machine(disk=DISK), toolchain(tmp_path), tmp_path / "vm")
+    write_folder(Machine(disk=DISK), toolchain(tmp_path), tmp_path / "vm")
     share, user_data = tmp_path / "vm/share", tmp_path / "vm/user-data"
     (fake,) = share.iterdir()
     text = user_data.read_text().replace(files.sha256(fake), files.sha256(archive)).replace(fake.name, archive.name)

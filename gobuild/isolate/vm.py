@@ -1,4 +1,4 @@
-"""A virtual machine without a GPU for a linux/arm64 toolchain: an archive comes in, a folder to start it goes out.
+"""Writes the folder that starts a linux/arm64 toolchain in a virtual machine without a GPU, on a Mac.
 
 The launcher is vfkit (Apple's Virtualization.framework); its options are those of its doc/usage.md. The folder holds a
 script that starts the machine, cloud-init's two files, and a copy of the archive to share: the machine may write to
@@ -98,16 +98,8 @@ def read_key(path: Path) -> str:
     return text
 
 
-def write(machine: Machine, archive: Path, to: Path) -> str:
-    """Writes the folder.
-
-    Args:
-        machine: what it has.
-        archive: the .tar.gz of a toolchain for linux/arm64.
-        to: the folder, which must not exist.
-
-    Returns:
-        What the toolchain calls itself.
+def write_folder(machine: Machine, archive: Path, to: Path) -> str:
+    """Writes the folder, which must not exist. Returns what the toolchain calls itself.
 
     Raises:
         ConfigError: the archive is none of linux/arm64, or the folder exists.

@@ -17,8 +17,7 @@ from gobuild.core.model import Target
 from gobuild.core.process import run
 from gobuild.tasks import cache, ci, doctor, keys, patches, publishing, show, store, tap
 from gobuild.tasks.boundary import guard
-from gobuild.tasks.image import image
-from gobuild.tasks.isolate import gowrap, launchd, vm
+from gobuild.tasks.isolate import gowrap, image, launchd, vm
 from gobuild.tasks.matrix import matrix
 from gobuild.tasks.proof import blast_radius, reproduce
 from gobuild.tasks.words import CONFIGURATION, settings_of, with_settings

@@ -1,4 +1,4 @@
-"""The tasks that run Go apart: gowrap is compiled, a launchd job and a virtual machine are written down."""
+"""The tasks that keep Go apart from what disturbs it: gowrap, a launchd job, a virtual machine, container images."""
 
 import re
 import tempfile
@@ -8,11 +8,11 @@ from invoke import task
 from invoke.context import Context
 
 from gobuild.core import files
-from gobuild.core.console import Console
-from gobuild.core.errors import ConfigError, os_errors_as_ours
+from gobuild.core.console import Console, amount
+from gobuild.core.errors import ConfigError
 from gobuild.core.model import Target
 from gobuild.core.process import run
-from gobuild.tasks.words import interruptible
+from gobuild.tasks.words import settings_of, targets
 
 
 def _number(what: str, text: str) -> int:
@@ -32,16 +32,16 @@ def _number(what: str, text: str) -> int:
 )
 def gowrap(_context: Context, goroot: str = "", target: str = "", to: str = "gowrap") -> None:
     """Compiles gowrap, the launch wrapper, by any toolchain from Go 1.21 on."""
-    from gobuild.isolate import gowrap as wrapper
+    from gobuild.isolate import programs
 
     if not goroot:
         raise ConfigError("which toolchain?", "--goroot build/go1.22.10-….linux-amd64/go")
     chosen = Target.parse(target) if target else Target.host()
-    doing, made = os_errors_as_ours("compiling gowrap"), Path(to).expanduser()
+    made = Path(to).expanduser()
     if made.is_dir():
         raise ConfigError(f"{made} is a folder", "--to with the file to write")
-    with doing, interruptible(), tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
-        wrapper.build(Path(goroot).expanduser(), chosen, made, scratch=Path(scratch), run=run)
+    with tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
+        programs.build_gowrap(Path(goroot).expanduser(), chosen, made, scratch=Path(scratch), run=run)
     Console().say(f"wrote {made} for {chosen}, sha256 {files.sha256(made)}")
 
 
@@ -111,12 +111,11 @@ def launchd(  # noqa: PLR0913, PLR0917  (invoke makes a flag of each)
     )
     console, path = Console(), Path(to).expanduser() / f"{label}.plist"
     text = job.plist()
-    with os_errors_as_ours(f"writing {path}"):
-        for each in (program, gowrap):
-            if doubt := jobs.check_program(each):
-                console.warn(doubt)
-        files.write(path, text)
-        path.chmod(0o644)
+    for each in (program, gowrap):
+        if doubt := jobs.check_program(each):
+            console.warn(doubt)
+    files.write(path, text)
+    path.chmod(0o644)
     console.say(f"wrote {path}; on the Mac: plutil -lint it, then launchctl bootstrap gui/$UID (or system) with it")
 
 
@@ -150,10 +149,78 @@ def vm(
             "a machine needs a toolchain, a disk and a folder", "--archive A --disk /…/debian.raw --to DIR"
         )
     folder = Path(to).expanduser()
-    with os_errors_as_ours(f"writing {folder}"), interruptible():
-        key = machines.read_key(Path(ssh_key)) if ssh_key else ""
-        machine = machines.Machine(
-            disk=disk, name=name, cpus=_number("cpus", cpus), memory=_number("memory", memory), key=key
-        )
-        stamp = machines.write(machine, Path(archive).expanduser(), folder)
+    machine = machines.Machine(
+        disk=disk,
+        name=name,
+        cpus=_number("cpus", cpus),
+        memory=_number("memory", memory),
+        key=machines.read_key(Path(ssh_key)) if ssh_key else "",
+    )
+    stamp = machines.write_folder(machine, Path(archive).expanduser(), folder)
     Console().say(f"wrote {folder} for {stamp}; take it to the Mac, and there: {folder.name}/run.sh")
+
+
+@task(
+    help={
+        "to": "the image layout's folder; an earlier one of gobuild's there is replaced",
+        "dist": "the folder of finished builds",
+        "stamp": "which of them, where it holds several",
+        "image": "test or toolchain; by default both",
+        "platform": "linux/amd64, linux/arm64, or both with a comma; by default all that are to be had",
+        "goroot": "a toolchain of that stamp which runs here, for the test program; by default dist's for this machine",
+        "asyncpreemptoff": "set GODEBUG=asyncpreemptoff=1 in the test image",
+        "certificates": "a PEM file of TLS roots to put into the images; without it they trust nobody",
+        "label": "KEY=VALUE, such as org.opencontainers.image.source=URL; may be repeated",
+        "dockerfile": "a folder to write a Dockerfile and the test program's source to, in place of a layout",
+    },
+    iterable=["label"],
+    auto_shortflags=False,
+)
+def image(  # noqa: PLR0913, PLR0917  (one for each flag)
+    context: Context,
+    to: str = "",
+    dist: str | None = None,
+    stamp: str = "",
+    image: str = "",
+    platform: str = "",
+    goroot: str | None = None,
+    asyncpreemptoff: bool = False,
+    certificates: str | None = None,
+    label: list[str] | None = None,
+    dockerfile: str = "",
+) -> None:
+    """Writes an OCI image layout: a minimal test image, and an image of the patched toolchain. Needs no daemon."""
+    from gobuild.isolate import image as images
+    from gobuild.isolate.image import dockerfile as dockerfiles
+
+    if bool(to) == bool(dockerfile):
+        raise ConfigError("where to?", "--to DIR for an image layout, or --dockerfile DIR")
+    for word, value in (("--goroot", goroot), ("--certificates", certificates)):
+        if value is not None and not value.strip():
+            raise ConfigError(f"{word} is an empty word", "a shell variable that is not set may stand there")
+    if dockerfile and (image or goroot or certificates):
+        raise ConfigError(
+            "a Dockerfile is of both images, and of archives alone", "no --image, --goroot, --certificates"
+        )
+    wanted = images.Wanted(
+        dist=settings_of(context, {"dist": dist}).dist,
+        stamp=stamp,
+        images=(image,) if image else images.IMAGES,
+        platforms=tuple(sorted(targets(platform), key=str)),
+        goroot=Path(goroot) if goroot else None,
+        preemption=not asyncpreemptoff,
+        certificates=Path(certificates) if certificates else None,
+        labels=dict(images.parse_label(each) for each in label or ()),
+    )
+    console = Console()
+    if dockerfile:
+        dockerfiles.write_context(Path(dockerfile), wanted)
+        console.say(f"wrote {dockerfile}; how to build it stands at the top of its Dockerfile")
+        return
+    with console.stage("image") as at:
+        made = images.write_layout(Path(to), wanted, run=run, note=at.note)
+    rows = [
+        (each.name, ", ".join(each.platforms), amount(each.packed), amount(each.unpacked), each.digest) for each in made
+    ]
+    console.say(f"wrote {to}")
+    console.table("", ("image", "platforms", "as pulled", "unpacked", "digest"), rows)

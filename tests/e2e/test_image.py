@@ -169,7 +169,7 @@ def test_the_test_image_is_small(layout: Path, capsys: pytest.CaptureFixture[str
 def test_a_static_darwin_program_is_smaller(goroot: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The same program by the same toolchain: by `go build`, and stripped and static as well, with nothing else."""
     darwin = Target(goos="darwin", goarch="arm64")
-    compiler = programs.compiler(goroot, scratch=tmp_path, run=run)
+    compiler = programs.find_compiler(goroot, scratch=tmp_path, run=run)
     compiler.go("build", "-o", tmp_path / "default", ".", target=darwin)
     compiler.go("build", "-ldflags=-s -w", "-o", tmp_path / "static", ".", target=darwin)
     require(verify_path(tmp_path / "static", run=run, scratch=tmp_path / "verify", target=darwin))

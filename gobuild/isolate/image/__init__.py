@@ -1,4 +1,4 @@
-"""image: finished builds come in; an OCI image layout with a test image and a toolchain image goes out, daemon-free.
+"""Writes container images of finished builds, without a daemon: an OCI image layout.
 
 The toolchain image is the archive of dist/ as a layer, above a layer with the few files that Go looks for. The test
 image is one static program that the toolchain compiled. Nothing here is pulled, pushed or run as a container.
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from gobuild.core import files
+from gobuild.core import archives, files
 from gobuild.core.errors import ChecksumMismatch, ConfigError, PackageError
 from gobuild.core.model import Target
 from gobuild.core.process import Runner
 from gobuild.isolate.image import layers, oci, program
-from gobuild.isolate.image.layers import Entry
-from gobuild.isolate.image.oci import Image, Layer, Layout, label
+from gobuild.isolate.image.layers import LayerEntry
+from gobuild.isolate.image.oci import Layer, Layout, OciImage, parse_label
 from gobuild.isolate.image.wanted import (
     IMAGES,
     NO_PREEMPTION,
@@ -28,27 +28,27 @@ from gobuild.isolate.image.wanted import (
     TEST,
     USER,
     Wanted,
-    choose,
-    labels,
+    choose_builds,
+    make_labels,
 )
 from gobuild.publish.builds import Build
 
-__all__ = ["IMAGES", "PLATFORMS", "Wanted", "Written", "label", "write"]
+__all__ = ["IMAGES", "PLATFORMS", "Wanted", "Written", "parse_label", "write_layout"]
 
 ROOM = 700 << 20
 """Bytes that a layout and its making need: measured for 1.22.10, 210 MB of an unpacked toolchain, 150 MB of Go's build
 cache for two platforms, 140 MB of layers."""
 
 SYSTEM = (
-    *(Entry(name=name, mode=0o755) for name in ("dev", "proc", "sys", "etc")),
-    Entry(name="etc/passwd", mode=0o644, content=b"root:x:0:0:root:/root:/sbin/nologin\n"),
-    Entry(name="etc/group", mode=0o644, content=b"root:x:0:\n"),
-    Entry(name="etc/nsswitch.conf", mode=0o644, content=b"hosts: files dns\n"),
-    Entry(name="root", mode=0o700),
-    Entry(name="tmp", mode=0o1777),
-    Entry(name="usr", mode=0o755),
-    Entry(name="usr/local", mode=0o755),
-    Entry(name="usr/local/go", mode=0o777, link="../../go"),
+    *(LayerEntry(name=name, mode=0o755) for name in ("dev", "proc", "sys", "etc")),
+    LayerEntry(name="etc/passwd", mode=0o644, content=b"root:x:0:0:root:/root:/sbin/nologin\n"),
+    LayerEntry(name="etc/group", mode=0o644, content=b"root:x:0:\n"),
+    LayerEntry(name="etc/nsswitch.conf", mode=0o644, content=b"hosts: files dns\n"),
+    LayerEntry(name="root", mode=0o700),
+    LayerEntry(name="tmp", mode=0o1777),
+    LayerEntry(name="usr", mode=0o755),
+    LayerEntry(name="usr/local", mode=0o755),
+    LayerEntry(name="usr/local/go", mode=0o777, link="../../go"),
 )
 """What stands below a toolchain: Go's archive unpacks to /go, and people look for it in /usr/local/go. The go command
 needs /dev/null and /proc/self/exe, which whoever runs a container mounts."""
@@ -81,7 +81,7 @@ class Written:
     unpacked: int
 
 
-def write(to: Path, wanted: Wanted, *, run: Runner, note: Note) -> tuple[Written, ...]:
+def write_layout(to: Path, wanted: Wanted, *, run: Runner, note: Note) -> tuple[Written, ...]:
     """Writes an image layout.
 
     Args:
@@ -96,15 +96,15 @@ def write(to: Path, wanted: Wanted, *, run: Runner, note: Note) -> tuple[Written
         GobuildError: as reading, unpacking and compiling do.
     """
     to = to.expanduser().absolute()
-    oci.replaceable(to)
+    oci.require_replaceable(to)
     roots = _roots(wanted.certificates)
-    chosen = choose(wanted, needed=wanted.images)
+    chosen = choose_builds(wanted, needed=wanted.images)
     files.require_room(to, ROOM, "an image layout")
     with files.atomic_write(to) as temporary, tempfile.TemporaryDirectory(prefix="gobuild-", dir=to.parent) as scratch:
         temporary.mkdir()
         maker = _Maker(Layout(temporary), wanted, chosen, roots, Path(scratch), run, note)
         images = {name: maker.tests() if name == TEST else maker.toolchains() for name in wanted.images}
-        manifests = {name: [maker.layout.image(each) for each in made] for name, made in images.items()}
+        manifests = {name: [maker.layout.add_image(each) for each in made] for name, made in images.items()}
         names = maker.layout.finish(manifests)
     # In the order of `finish`: all platforms of a name together, then one by one.
     groups = [group for made in images.values() for group in (made, *([each] for each in made))]
@@ -125,22 +125,22 @@ class _Maker:
     run: Runner
     note: Note
 
-    def toolchains(self) -> list[Image]:
+    def toolchains(self) -> list[OciImage]:
         """The toolchain's images: the archives of dist, above what Go looks for."""
         targets = self.wanted.platforms or tuple(each for each in PLATFORMS if each in self.chosen)
         return [self._toolchain(self.chosen[each]) for each in targets]
 
-    def _toolchain(self, offer: Build) -> Image:
+    def _toolchain(self, offer: Build) -> OciImage:
         self.note(f"toolchain for {offer.target}: its archive")
         archive, copy = offer.archive("toolchain"), self.scratch / "archive"
         read = layers.adopt(archive, copy, stamp=offer.stamp, target=offer.target)
         upper = Layer(
-            descriptor=self.layout.take(copy, oci.TAR_GZIP),
+            descriptor=self.layout.add_file(copy, oci.TAR_GZIP),
             diff_id=read.diff_id,
             size=read.size,
             says=f"gobuild: {archive.path.name}",
         )
-        return Image(
+        return OciImage(
             target=offer.target,
             created=read.created,
             layers=(self._plain([*SYSTEM, *_certificates(self.roots)], read.created), upper),
@@ -148,24 +148,24 @@ class _Maker:
             labels=self._labels("Go toolchain", offer.stamp, read.created),
         )
 
-    def _plain(self, entries: list[Entry], created: datetime) -> Layer:
+    def _plain(self, entries: list[LayerEntry], created: datetime) -> Layer:
         """A small layer."""
         tar = self.scratch / "system.tar"
-        layers.write(entries, tar, created)
+        layers.write_tar(entries, tar, created)
         content = tar.read_bytes()
-        files.write(tar, layers.stored(content))
+        files.write(tar, layers.gzip_stored(content))
         return Layer(
-            descriptor=self.layout.take(tar, oci.TAR_GZIP),
+            descriptor=self.layout.add_file(tar, oci.TAR_GZIP),
             diff_id=f"sha256:{hashlib.sha256(content).hexdigest()}",
             size=len(content),
             says="gobuild: the system",
         )
 
-    def tests(self) -> list[Image]:
+    def tests(self) -> list[OciImage]:
         """The test program's images."""
         self.note("a toolchain that runs here")
         goroot = self.wanted.goroot or self._goroot()
-        compiler = program.compiler(goroot, scratch=self.scratch, run=self.run)
+        compiler = program.find_compiler(goroot, scratch=self.scratch, run=self.run)
         stamp = next((each.stamp for each in self.chosen.values()), self.wanted.stamp)
         if stamp not in ("", compiler.stamp):
             raise PackageError(f"{goroot} is {compiler.stamp}, not {stamp}", "the GOROOT of the same build")
@@ -181,19 +181,20 @@ class _Maker:
         archive = self.chosen[host].archive("toolchain")
         if not archive.path.is_file() or files.sha256(archive.path) != archive.sha256:
             raise ChecksumMismatch(f"{archive.path.name} is not the file that its manifest names", "build again")
-        return program.unpacked(archive.path, self.scratch / "toolchain")
+        archives.unpack(archive.path, self.scratch / "toolchain")
+        return self.scratch / "toolchain/go"
 
-    def _test(self, compiler: program.Compiler, target: Target) -> Image:
+    def _test(self, compiler: program.Compiler, target: Target) -> OciImage:
         self.note(f"test image for {target}: its program")
         made, tar = compiler.program(target), self.scratch / "test.tar"
-        created = layers.created(compiler.version)
-        entry = Entry(name=program.NAME, mode=0o755, content=made)
-        above = [Entry(name="etc", mode=0o755), *_certificates(self.roots)] if self.roots else []
-        layers.write([*above, entry], tar, created)
+        created = layers.time_in(compiler.version)
+        entry = LayerEntry(name=program.NAME, mode=0o755, content=made)
+        above = [LayerEntry(name="etc", mode=0o755), *_certificates(self.roots)] if self.roots else []
+        layers.write_tar([*above, entry], tar, created)
         diff_id, size = f"sha256:{files.sha256(tar)}", tar.stat().st_size
-        packed = self.layout.take(compiler.compress(tar), oci.TAR_GZIP)
+        packed = self.layout.add_file(compiler.compress(tar), oci.TAR_GZIP)
         layer = Layer(descriptor=packed, diff_id=diff_id, size=size, says=f"gobuild: {program.NAME}")
-        return Image(
+        return OciImage(
             target=target,
             created=created,
             layers=(layer,),
@@ -206,12 +207,12 @@ class _Maker:
         )
 
     def _labels(self, title: str, stamp: str, created: datetime) -> dict[str, str]:
-        return labels(title, stamp, created, self.chosen.values(), self.wanted.labels)
+        return make_labels(title, stamp, created, self.chosen.values(), self.wanted.labels)
 
 
-def _certificates(roots: bytes) -> list[Entry]:
-    folders = [Entry(name=name, mode=0o755) for name in ROOTS]
-    return [*folders, Entry(name=ROOTS_FILE, mode=0o644, content=roots)] if roots else []
+def _certificates(roots: bytes) -> list[LayerEntry]:
+    folders = [LayerEntry(name=name, mode=0o755) for name in ROOTS]
+    return [*folders, LayerEntry(name=ROOTS_FILE, mode=0o644, content=roots)] if roots else []
 
 
 def _roots(path: Path | None) -> bytes:
@@ -232,7 +233,7 @@ def _roots(path: Path | None) -> bytes:
     return "".join(map(ssl.DER_cert_to_PEM_cert, found)).encode()
 
 
-def _written(name: str, digest: str, images: Iterable[Image]) -> Written:
+def _written(name: str, digest: str, images: Iterable[OciImage]) -> Written:
     made = tuple(images)
     every = [layer for image in made for layer in image.layers]
     return Written(

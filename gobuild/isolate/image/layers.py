@@ -1,4 +1,4 @@
-"""Tar files for an image: a few entries, or a toolchain's archive, come in; a tar that is the same everywhere goes out.
+"""The layers of an image: a tar of a few entries that is the same everywhere, or a toolchain's archive.
 
 A toolchain's archive becomes a layer as it is, byte for byte: the digest of the layer is the digest that stands in the
 manifest and the archive's .sha256. As an archive of a layer means more than any other (whiteouts remove files below,
@@ -34,7 +34,7 @@ TIME = re.compile(r"^time ((?:19[7-9]\d|20\d\d|21\d\d)-\d\d-\d\dT\d\d:\d\d:\d\dZ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class LayerEntry:
     """One entry of a layer, owned by root.
 
     Attributes:
@@ -50,14 +50,8 @@ class Entry:
     link: str = ""
 
 
-def write(entries: Iterable[Entry], to: Path, created: datetime) -> None:
-    """Writes a tar (POSIX ustar) whose bytes depend on nothing but its entries.
-
-    Args:
-        entries: folders before what stands in them.
-        to: the file.
-        created: every entry's time.
-    """
+def write_tar(entries: Iterable[LayerEntry], to: Path, created: datetime) -> None:
+    """Writes a tar (POSIX ustar) whose bytes depend on nothing but its entries, folders before what stands in them."""
     with tarfile.open(to, "w", format=tarfile.USTAR_FORMAT) as tar:
         for entry in entries:
             info = tarfile.TarInfo(entry.name)
@@ -77,7 +71,7 @@ def write(entries: Iterable[Entry], to: Path, created: datetime) -> None:
                     tar.addfile(info, file)
 
 
-def stored(content: bytes) -> bytes:
+def gzip_stored(content: bytes) -> bytes:
     """A gzip file (RFC 1952) of stored blocks (RFC 1951, 3.2.4): the same bytes everywhere, as no library chose any.
 
     A client that pushes compresses a layer that is not, and changes the image's digest by it; this one it leaves.
@@ -89,7 +83,7 @@ def stored(content: bytes) -> bytes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
+class Adopted:
     """What was seen of a toolchain's archive while it was copied.
 
     Attributes:
@@ -103,7 +97,7 @@ class Read:
     created: datetime
 
 
-def adopt(archive: Artifact, to: Path, *, stamp: str, target: Target) -> Read:
+def adopt(archive: Artifact, to: Path, *, stamp: str, target: Target) -> Adopted:
     """Copies a toolchain's archive, which is a layer already, and looks at every entry on the way.
 
     Args:
@@ -133,10 +127,10 @@ def adopt(archive: Artifact, to: Path, *, stamp: str, target: Target) -> Read:
         raise ChecksumMismatch(f"{archive.path.name} is not the file that its manifest names", "build again")
     if version.split("\n")[0] != stamp:
         raise PackageError(f"{archive.path.name} is not of {stamp}", "build again")
-    return Read(diff_id=f"sha256:{tar.hash.hexdigest()}", size=tar.count, created=created(version))
+    return Adopted(diff_id=f"sha256:{tar.hash.hexdigest()}", size=tar.count, created=time_in(version))
 
 
-def created(version: str) -> datetime:
+def time_in(version: str) -> datetime:
     """The time that a VERSION file says, in UTC; 1970 where it says none.
 
     Raises:

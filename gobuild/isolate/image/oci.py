@@ -1,8 +1,8 @@
-"""An OCI image layout: blobs, layers and what an image is come in; a folder that any client reads goes out.
+"""Writes an OCI image layout, a folder that any client reads. It knows neither Go nor tar.
 
 The rules are those of the OCI image specification 1.1 (image-layout.md, descriptor.md, manifest.md, config.md,
 image-index.md, annotations.md). Every document is written with sorted keys, no space and no time but the one it is
-given, so that equal images have equal digests. It knows neither Go nor tar.
+given, so that equal images have equal digests.
 """
 
 import hashlib
@@ -70,7 +70,7 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
+class OciImage:
     """One image for one platform.
 
     Attributes:
@@ -88,7 +88,7 @@ class Image:
     labels: Mapping[str, str]
 
 
-def label(text: str) -> tuple[str, str]:
+def parse_label(text: str) -> tuple[str, str]:
     """A label that a user gives as KEY=VALUE.
 
     Raises:
@@ -107,7 +107,7 @@ def label(text: str) -> tuple[str, str]:
     return key, value
 
 
-def replaceable(folder: Path) -> None:
+def require_replaceable(folder: Path) -> None:
     """Refuses a place where something stands that is no layout of ours.
 
     Raises:
@@ -146,21 +146,21 @@ class Layout:
         """Where the blob of a digest ("sha256:HEX") stands."""
         return self.folder / "blobs" / digest.replace(":", "/")
 
-    def take(self, path: Path, media_type: str) -> Descriptor:
+    def add_file(self, path: Path, media_type: str) -> Descriptor:
         """Moves a finished file among the blobs."""
         digest, size = f"sha256:{files.sha256(path)}", path.stat().st_size
         self.path(digest).parent.mkdir(parents=True, exist_ok=True)
         path.replace(self.path(digest))
         return {"mediaType": media_type, "digest": digest, "size": size}
 
-    def document(self, document: Mapping[str, Any], media_type: str) -> Descriptor:
+    def add_json(self, document: Mapping[str, Any], media_type: str) -> Descriptor:
         """Writes a JSON document as a blob."""
         content = _json(document)
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         files.write(self.path(digest), content)
         return {"mediaType": media_type, "digest": digest, "size": len(content)}
 
-    def image(self, image: Image) -> Descriptor:
+    def add_image(self, image: OciImage) -> Descriptor:
         """Writes an image's configuration and manifest.
 
         Returns:
@@ -170,7 +170,7 @@ class Layout:
         if variant := VARIANTS.get(image.target.goarch):
             platform["variant"] = variant
         created = image.created.strftime(RFC3339)
-        config = self.document(
+        config = self.add_json(
             {
                 **platform,
                 "created": created,
@@ -180,7 +180,7 @@ class Layout:
             },
             CONFIG,
         )
-        manifest = self.document(
+        manifest = self.add_json(
             {
                 "schemaVersion": 2,
                 "mediaType": MANIFEST,
@@ -202,7 +202,7 @@ class Layout:
         """
         names: dict[str, Descriptor] = {}
         for name, manifests in images.items():
-            names[name] = self.document(
+            names[name] = self.add_json(
                 {"schemaVersion": 2, "mediaType": INDEX, "manifests": list(manifests)},
                 INDEX,
             )

@@ -1,24 +1,23 @@
-"""The test program: a Go toolchain that runs here comes in, the static program as a layer's tar.gz goes out.
+"""The test image's program: compiled, verified and compressed by a Go toolchain that runs here.
 
 Its source stands in templates/testimage. The flags make it small and nothing else: no symbols, no debugging
-information, no HTTP/2, no inlining. It is verified as everything is that gobuild makes; here it is not run.
+information, no HTTP/2, no inlining. Here it is not run.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from gobuild.core import archives
 from gobuild.core.errors import ConfigError, PackageError, ToolMissing
 from gobuild.core.model import Target
 from gobuild.core.printable import printable
 from gobuild.core.process import Runner
-from gobuild.isolate.compiling import LIMIT, STATIC, go
+from gobuild.isolate.programs import LIMIT, STATIC, run_go
 from gobuild.publish.builds import STAMP
 from gobuild.verify import require, verify_path
 
 FLAGS = (*STATIC, "-tags=netgo,osusergo,nethttpomithttp2", "-gcflags=all=-l")
-"""What makes the test program small. Measured for go1.22.10 linux/amd64: 7.1 MB by default, 4.8 with `STATIC`, 4.5
-without HTTP/2, 4.2 (4,169,880 bytes) without inlining."""
+"""Measured for go1.22.10 linux/amd64: 7.1 MB by default, 4.8 with `STATIC`, 4.5 without HTTP/2, 4.2 (4,169,880 bytes)
+without inlining."""
 
 NAME = "testimage"
 
@@ -34,7 +33,7 @@ class Compiler:
         goroot: its folder.
         stamp: the first line of its VERSION, and what it calls itself.
         version: the text of VERSION.
-        scratch: a folder to work in.
+        scratch: an existing folder to work in.
         run: starts it.
     """
 
@@ -65,21 +64,12 @@ class Compiler:
         return packed
 
     def go(self, *words: str | Path, target: Target) -> None:
-        """Runs the go command in the test program's module, for a target.
-
-        Raises:
-            BuildError: it failed.
-        """
-        go(self.goroot, NAME, *words, target=target, scratch=self.scratch, run=self.run)
+        """Runs the go command in the test program's module."""
+        run_go(self.goroot, NAME, *words, target=target, scratch=self.scratch, run=self.run)
 
 
-def compiler(goroot: Path, *, scratch: Path, run: Runner) -> Compiler:
+def find_compiler(goroot: Path, *, scratch: Path, run: Runner) -> Compiler:
     """Looks at a GOROOT whose go command shall compile.
-
-    Args:
-        goroot: the folder.
-        scratch: an existing folder to work in.
-        run: starts the go command.
 
     Raises:
         ConfigError: it is no GOROOT.
@@ -94,7 +84,6 @@ def compiler(goroot: Path, *, scratch: Path, run: Runner) -> Compiler:
     stamp = version.split("\n")[0]
     if not STAMP.fullmatch(stamp):
         raise ConfigError(f"VERSION in {goroot} names no release: {stamp[:80]!a}", "a toolchain as it was built")
-    made = Compiler(goroot=goroot, stamp=stamp, version=version, scratch=scratch.absolute(), run=run)
     variables = {"GOTOOLCHAIN": "local", "GOROOT": str(goroot), "HOME": str(scratch)}
     try:
         said = run([goroot / "bin" / "go", "version"], env=variables, cwd=scratch, timeout=START)
@@ -104,10 +93,4 @@ def compiler(goroot: Path, *, scratch: Path, run: Runner) -> Compiler:
         raise PackageError(
             f"VERSION says {stamp}, and bin/go says {printable(said.tail(1))}", "a toolchain as it was built"
         )
-    return made
-
-
-def unpacked(archive: Path, into: Path) -> Path:
-    """Unpacks a toolchain's archive. Returns its GOROOT."""
-    archives.unpack(archive, into)
-    return into / "go"
+    return Compiler(goroot=goroot, stamp=stamp, version=version, scratch=scratch.absolute(), run=run)

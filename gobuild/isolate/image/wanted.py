@@ -1,4 +1,4 @@
-"""What images are wanted: words come in; which finished builds they are made of, and how they are labelled, go out."""
+"""Which images are wanted, of which finished builds they are made, and how they are labelled."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -56,7 +56,7 @@ class Wanted:
                 raise ConfigError(f"there are no images for {target}", "of " + ", ".join(map(str, PLATFORMS)))
 
 
-def choose(wanted: Wanted, *, needed: Iterable[str]) -> dict[Target, Build]:
+def choose_builds(wanted: Wanted, *, needed: Iterable[str]) -> dict[Target, Build]:
     """The builds of one stamp that stand in dist, by their targets; none where only a GOROOT is needed.
 
     Raises:
@@ -84,7 +84,7 @@ def choose(wanted: Wanted, *, needed: Iterable[str]) -> dict[Target, Build]:
     return chosen
 
 
-def labels(
+def make_labels(
     title: str, stamp: str, created: datetime | None, builds: Iterable[Build], further: Mapping[str, str]
 ) -> dict[str, str]:
     """An image's labels (annotations.md).

@@ -1,13 +1,13 @@
-"""The go command of some toolchain: a module of templates/ comes in, a program goes out that is the same everywhere.
+"""Compiles gobuild's own Go programs, whose source stands in templates/: gowrap, and the test image's program.
 
-Nothing of this machine gets into it: not its environment, its caches, its paths, nor a git repository around it.
+Nothing of this machine gets into them: not its environment, its caches, its paths, nor a git repository around it.
 """
 
 import shutil
 from pathlib import Path
 
-from gobuild.core import goenv, resources
-from gobuild.core.errors import BuildError, CommandError, ToolMissing
+from gobuild.core import files, goenv, resources
+from gobuild.core.errors import BuildError, CommandError, ConfigError, ToolMissing
 from gobuild.core.model import Target
 from gobuild.core.process import Runner
 
@@ -19,7 +19,7 @@ LIMIT = 900.0
 """Seconds for one compilation; measured for the test image by 1.22.10 on two cores: 10."""
 
 
-def go(goroot: Path, module: str, *words: str | Path, target: Target, scratch: Path, run: Runner) -> None:
+def run_go(goroot: Path, module: str, *words: str | Path, target: Target, scratch: Path, run: Runner) -> None:
     """Runs a go command, without cgo, in a copy of a module of templates/.
 
     Args:
@@ -46,3 +46,18 @@ def go(goroot: Path, module: str, *words: str | Path, target: Target, scratch: P
         raise ToolMissing(error.reason, f"--goroot with a toolchain for {Target.host()}") from error
     except CommandError as error:
         raise BuildError(f"{module} was not compiled: {error.reason}", "a toolchain that works") from error
+
+
+def build_gowrap(goroot: Path, target: Target, to: Path, *, scratch: Path, run: Runner) -> None:
+    """Compiles gowrap, the launch wrapper that gobuild/isolate/README.md describes, by a toolchain from Go 1.21 on.
+
+    Raises:
+        ConfigError: there is no go command in the folder.
+        ToolMissing, BuildError: it does not run here, or failed.
+    """
+    if not (goroot / "bin" / "go").is_file():
+        raise ConfigError(
+            f"there is no go command in {goroot / 'bin'}", "--goroot: the folder that holds bin, pkg, src"
+        )
+    with files.atomic_write(to.absolute()) as temporary:
+        run_go(goroot, "gowrap", "build", *STATIC, "-o", temporary, ".", target=target, scratch=scratch, run=run)
