@@ -1,7 +1,7 @@
 """The environment: what the go command is told, by whom, and whether it understands that.
 
-Comes in: the user's variables, the file of ``go env -w`` and GOROOT/go.env (all read, none written), and what the
-toolchain itself says when it is asked. GOTOOLCHAIN and go.mod are `switching`'s, preloaded libraries `preload`'s.
+Read, never written: the user's variables, the file of ``go env -w`` and GOROOT/go.env; asked is the toolchain itself.
+GOTOOLCHAIN and go.mod are `switching`'s, values that go refuses `values`', preloaded libraries `preload`'s.
 """
 
 import json

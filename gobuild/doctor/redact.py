@@ -1,4 +1,4 @@
-"""Secrets: an environment and all that was collected under it come in, what may be shown to others goes out.
+"""Secrets: decides what of an environment, and of all that was collected under it, may be shown to others.
 
 Values are shown of the variables in `SHOWN` and `LOADER` alone. The values of all others are hidden wherever they turn
 up in any text (a broken go may print its environment), as are credentials and queries in URLs, what GOFLAGS and
@@ -94,12 +94,8 @@ def _paths(value: str) -> bool:
 def everything(data: Any, *, hidden: Iterable[str], home: str) -> Any:
     """Plain data with every text of it cleaned and without control characters.
 
-    Keys are the doctor's own, or names of public things: in them only control characters are looked for.
-
-    Args:
-        data: what `collect` returned.
-        hidden: as `secrets` returns them.
-        home: the home folder; "" or "/" for none.
+    Keys are the doctor's own, or names of public things: in them only control characters are looked for. `hidden` is
+    what `secrets` returns; `home` is "" or "/" for none.
     """
     if isinstance(data, str):
         return text(data, hidden=hidden, home=home)

@@ -21,10 +21,7 @@ _LIMIT = 1 << 20
 def read_switching(case: Case, *, root: Path, lines: Mapping[str, str]) -> dict[str, Any]:
     """Reads the three places that GOTOOLCHAIN may stand in, and the go.work and go.mod that count in a folder.
 
-    Args:
-        case: the user's environment and folder.
-        root: the toolchain's GOROOT.
-        lines: what the file of ``go env -w`` sets.
+    `lines` is what the file of ``go env -w`` sets.
     """
     in_root = re.search(r"^GOTOOLCHAIN=(\S*)", read_text(root / "go.env"), re.MULTILINE)
     places = (
@@ -61,13 +58,7 @@ def read_text(path: Path) -> str:
 
 
 def judge_switching(part: Mapping[str, Any], stamp: str, patches: Collection[str] = ()) -> Iterator[Finding]:
-    """Judges.
-
-    Args:
-        part: what `collect` returned.
-        stamp: the toolchain's version, as it says itself; empty where it was not asked.
-        patches: the names of its patches, as far as its own gobuild.json tells.
-    """
+    """Judges; `stamp` is empty where go was not asked, `patches` are as far as its own gobuild.json tells."""
     set_in = [each for each in part["places"] if each["value"]]
     value = set_in[0]["value"] if set_in else ""
     told = ", ".join(f"{each['place']}: {each['value']}" for each in set_in) or "set nowhere"

@@ -23,13 +23,7 @@ _KNOWN_DATABASES = ("sum.golang.org", "sum.golang.google.cn")
 
 
 def read_values(case: Case, *, root: Path, lines: Mapping[str, str]) -> dict[str, Any]:
-    """What is set, by the environment or by ``go env -w``; which of it names what is not there.
-
-    Args:
-        case: the user's environment.
-        root: the toolchain's GOROOT.
-        lines: what the file of ``go env -w`` sets.
-    """
+    """What is set, by the environment or by ``go env -w`` (`lines`); which of it names what is not there."""
     found = {name: case.environment.get(name) or lines.get(name, "") for name in NAMES}
     values = {name: value for name, value in found.items() if value}
     pairs = re.findall(r'\{"(\w{1,20})", "(\w{1,20})"\}', read_text(root / _PAIRS))
@@ -49,13 +43,7 @@ def _there(value: str) -> bool:
 
 
 def judge_values(part: Mapping[str, Any], *, stamp: str, patches: list[str]) -> Iterator[Finding]:
-    """Judges.
-
-    Args:
-        part: what `collect` returned.
-        stamp: the toolchain's version, as it says itself; empty where it was not asked.
-        patches: the names of its patches, as far as its own gobuild.json tells.
-    """
+    """Judges; `stamp` is empty where go was not asked, `patches` are as far as its own gobuild.json tells."""
     values = part["set"]
     wrong = {name: said for name, value in values.items() if (said := _refused(name, value, part))}
     for name, said in wrong.items():

@@ -62,17 +62,11 @@ class LaunchdJob:
 
     Attributes:
         label: the job's name: "com.example.service".
-        program, gowrap: absolute paths on the Mac.
-        arguments: the program's.
+        program, gowrap, output, directory, ready_file: absolute paths on the Mac; the last three may be empty.
         allow: what gowrap lets through of what launchd hands it: "HOME", "LC_*".
         environment: variables that are set. They stand in the plist, which every user of the Mac can read.
-        output: the file for standard output and error; empty for none.
-        directory: where the program is started; empty for /.
-        keep: "always", "crash" (unless it ended with code 0) or "never".
-        throttle: the fewest seconds between two starts.
-        start_limit: seconds for the start-up; 0 for no limit.
-        ready_file: the file that says "ready"; empty for the first output.
-        stop_limit: seconds to end in after launchd's SIGTERM.
+        keep: one of `KEEP`.
+        throttle, start_limit, stop_limit: seconds; a start_limit of 0 is none.
         ignore: signals that the program is started ignoring: "HUP,PIPE".
         more: other keys of launchd.plist(5), as texts: {"Nice": "5"}.
 

@@ -50,8 +50,6 @@ class Machine:
 
     Attributes:
         disk: the whole path, on the Mac, of a raw disk image with an arm64 Linux and cloud-init.
-        name: the machine's.
-        cpus: how many.
         memory: in MiB.
         key: an OpenSSH public key that may log in by the network; empty for no network.
 

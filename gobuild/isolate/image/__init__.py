@@ -8,7 +8,7 @@ import hashlib
 import re
 import ssl
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from gobuild.core.model import Target
 from gobuild.core.process import Runner
 from gobuild.isolate.image import layers, oci, program
 from gobuild.isolate.image.layers import LayerEntry
-from gobuild.isolate.image.oci import Layer, Layout, OciImage, parse_label
+from gobuild.isolate.image.oci import Layer, Layout, OciImage, Reference, parse_label
 from gobuild.isolate.image.wanted import (
     IMAGES,
     NO_PREEMPTION,
@@ -33,7 +33,7 @@ from gobuild.isolate.image.wanted import (
 )
 from gobuild.publish.builds import Build
 
-__all__ = ["IMAGES", "PLATFORMS", "Wanted", "Written", "parse_label", "write_layout"]
+__all__ = ["IMAGES", "PLATFORMS", "Reference", "Wanted", "parse_label", "write_layout"]
 
 ROOM = 700 << 20
 """Bytes that a layout and its making need: measured for 1.22.10, 210 MB of an unpacked toolchain, 150 MB of Go's build
@@ -62,36 +62,11 @@ PEM = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.D
 Note = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
-    """An image in the layout.
-
-    Attributes:
-        name: what it is referred to by: "test-amd64", "toolchain" (all platforms).
-        platforms: what it is for.
-        digest: of its manifest or index.
-        packed, unpacked: bytes of its layers in the layout, as they are pulled; and as tar files. An index has those of
-            all platforms together.
-    """
-
-    name: str
-    platforms: tuple[str, ...]
-    digest: str
-    packed: int
-    unpacked: int
-
-
-def write_layout(to: Path, wanted: Wanted, *, run: Runner, note: Note) -> tuple[Written, ...]:
-    """Writes an image layout.
-
-    Args:
-        to: the folder; one that holds a layout of ours is replaced when the new one is whole.
-        wanted: what shall be in it.
-        run: starts the go command.
-        note: told what is being done.
+def write_layout(to: Path, wanted: Wanted, *, run: Runner, note: Note) -> tuple[Reference, ...]:
+    """Writes an image layout. One of ours that stands there is replaced when the new one is whole.
 
     Raises:
-        ConfigError: a word that cannot be used.
+        ConfigError: a word that cannot be used, or something else stands there.
         PackageError: dist has no such build, or another one than its manifest says.
         GobuildError: as reading, unpacking and compiling do.
     """
@@ -103,14 +78,9 @@ def write_layout(to: Path, wanted: Wanted, *, run: Runner, note: Note) -> tuple[
     with files.atomic_write(to) as temporary, tempfile.TemporaryDirectory(prefix="gobuild-", dir=to.parent) as scratch:
         temporary.mkdir()
         maker = _Maker(Layout(temporary), wanted, chosen, roots, Path(scratch), run, note)
-        images = {name: maker.tests() if name == TEST else maker.toolchains() for name in wanted.images}
-        manifests = {name: [maker.layout.add_image(each) for each in made] for name, made in images.items()}
-        names = maker.layout.finish(manifests)
-    # In the order of `finish`: all platforms of a name together, then one by one.
-    groups = [group for made in images.values() for group in (made, *([each] for each in made))]
-    return tuple(
-        _written(name, each["digest"], group) for (name, each), group in zip(names.items(), groups, strict=True)
-    )
+        return maker.layout.finish(
+            {name: maker.tests() if name == TEST else maker.toolchains() for name in wanted.images}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,15 +201,3 @@ def _roots(path: Path | None) -> bytes:
         reason = (isinstance(error, OSError) and error.filename and error.strerror) or "it holds no certificates in PEM"
         raise ConfigError(f"no TLS roots in {path}: {reason}", "a PEM file of CERTIFICATE blocks") from error
     return "".join(map(ssl.DER_cert_to_PEM_cert, found)).encode()
-
-
-def _written(name: str, digest: str, images: Iterable[OciImage]) -> Written:
-    made = tuple(images)
-    every = [layer for image in made for layer in image.layers]
-    return Written(
-        name=name,
-        platforms=tuple(str(image.target) for image in made),
-        digest=digest,
-        packed=sum(layer.descriptor["size"] for layer in every),
-        unpacked=sum(layer.size for layer in every),
-    )

@@ -58,8 +58,7 @@ class Layer:
 
     Attributes:
         descriptor: of its blob.
-        diff_id: "sha256:HEX" of the tar, uncompressed.
-        size: of that tar, in bytes.
+        diff_id, size: of the tar, uncompressed: "sha256:HEX", and in bytes.
         says: how it came to be, for the image's history.
     """
 
@@ -74,7 +73,6 @@ class OciImage:
     """One image for one platform.
 
     Attributes:
-        target: its platform.
         created: the time that the image claims, for every machine the same.
         layers: from the lowest up.
         config: the container's configuration (config.md): Env, Entrypoint, User and so on.
@@ -86,6 +84,24 @@ class OciImage:
     layers: tuple[Layer, ...]
     config: Mapping[str, Any]
     labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A name in the layout.
+
+    Attributes:
+        name: "test-amd64", "toolchain" (all platforms).
+        platforms: what it is for.
+        digest: of its manifest or index.
+        packed, unpacked: bytes of the layers of all its platforms, as they are pulled; and as tar files.
+    """
+
+    name: str
+    platforms: tuple[str, ...]
+    digest: str
+    packed: int
+    unpacked: int
 
 
 def parse_label(text: str) -> tuple[str, str]:
@@ -134,11 +150,7 @@ def _is_ours(index: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """An image layout while it is written.
-
-    Attributes:
-        folder: an existing folder, empty in the beginning.
-    """
+    """An image layout while it is written, in a folder that is empty in the beginning."""
 
     folder: Path
 
@@ -161,11 +173,7 @@ class Layout:
         return {"mediaType": media_type, "digest": digest, "size": len(content)}
 
     def add_image(self, image: OciImage) -> Descriptor:
-        """Writes an image's configuration and manifest.
-
-        Returns:
-            The manifest's descriptor, with its platform.
-        """
+        """Writes an image's configuration and manifest; the descriptor has its platform."""
         platform = {"architecture": image.target.goarch, "os": image.target.goos}
         if variant := VARIANTS.get(image.target.goarch):
             platform["variant"] = variant
@@ -192,30 +200,38 @@ class Layout:
         )
         return {**manifest, "platform": platform}
 
-    def finish(self, images: Mapping[str, Sequence[Descriptor]]) -> dict[str, Descriptor]:
-        """Writes what makes the folder a layout.
+    def finish(self, images: Mapping[str, Sequence[OciImage]]) -> tuple[Reference, ...]:
+        """Writes the images, and what makes the folder a layout.
 
         Each name refers to an index of its platforms, and NAME-GOARCH to the image of one of them.
-
-        Returns:
-            Every name and what it refers to.
         """
-        names: dict[str, Descriptor] = {}
-        for name, manifests in images.items():
-            names[name] = self.add_json(
-                {"schemaVersion": 2, "mediaType": INDEX, "manifests": list(manifests)},
-                INDEX,
-            )
-            names |= {f"{name}-{each['platform']['architecture']}": each for each in manifests}
-        index = {
+        named: list[tuple[str, Descriptor, Sequence[OciImage]]] = []
+        for name, group in images.items():
+            manifests = [self.add_image(each) for each in group]
+            index = self.add_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}, INDEX)
+            named.append((name, index, group))
+            named += [
+                (f"{name}-{each.target.goarch}", manifest, (each,))
+                for each, manifest in zip(group, manifests, strict=True)
+            ]
+        top = {
             "schemaVersion": 2,
             "mediaType": INDEX,
-            "manifests": [{**each, "annotations": {REF: name}} for name, each in names.items()],
+            "manifests": [{**descriptor, "annotations": {REF: name}} for name, descriptor, _ in named],
             "annotations": {OURS: "1"},
         }
         files.write(self.folder / "oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
-        files.write(self.folder / "index.json", _json(index))
-        return names
+        files.write(self.folder / "index.json", _json(top))
+        return tuple(
+            Reference(
+                name=name,
+                platforms=tuple(str(each.target) for each in group),
+                digest=descriptor["digest"],
+                packed=sum(layer.descriptor["size"] for each in group for layer in each.layers),
+                unpacked=sum(layer.size for each in group for layer in each.layers),
+            )
+            for name, descriptor, group in named
+        )
 
 
 def _json(document: Mapping[str, Any]) -> bytes:
