@@ -115,20 +115,11 @@ def test_one_sentence_says_where_it_hangs(name: str, kind: str, sentence: str) -
     assert found.advice
 
 
-def test_the_structure_says_the_same() -> None:
-    found = answered(read_sample(sample("sample-metal.txt")))
-    assert found.frameworks == ("Metal", "IOKit")
-    assert found.trap == "mach_msg2_trap"
-    assert found.go[0] == "runtime.asmcgocall.abi0"
-    assert found.samples == (871, 871)
-    assert "mfinal-metal-init" in found.advice
-    assert (found.tools, found.entered, found.kernel) == (("sample",), None, ())
-
-
 def test_spindump_has_the_kernels_frames() -> None:
     text = stacks.cut_spindump(sample("spindump-op.txt"), 6591)
     assert "secret_frame_of_another" not in text  # nobody else's stacks are kept
     assert "macOS 14.2.1" in text
+    assert stacks.cut_spindump(sample("spindump-op.txt"), 6592) == ""
     read = read_spindump(text)
     assert (read.process, read.code) == ("op", "arm64")
     assert [(each.tid, each.count) for each in read.threads] == [(0x3D79D, 1001), (0x3D7A0, 1001)]
@@ -153,10 +144,6 @@ def test_spindump_in_timeline_format() -> None:
     assert (second.frames[1].symbol, second.frames[1].image) == ("???", "")
 
 
-def test_spindump_without_the_process_is_nothing() -> None:
-    assert stacks.cut_spindump(sample("spindump-op.txt"), 6592) == ""
-
-
 def test_dtrace_counts_what_a_thread_entered() -> None:
     text = sample("dtrace-hang.txt")
     (thread,) = read_dtrace(text).threads
@@ -173,6 +160,11 @@ def test_dtrace_counts_what_a_thread_entered() -> None:
     ]
     assert (first[0].symbol, first[0].image) == ("0x2", "usbmuxd")
     assert stacks.dtrace_told_all(text)
+    assert not stacks.dtrace_told_all(text.replace("gobuild end", ""))
+    assert not stacks.dtrace_told_all("gobuild 1 syscall:read\n" * stacks.ENTRIES + text)
+    # A thread that it did not see entered nothing, where it told all.
+    assert answered(read_sample(sample("sample-op.txt")), traced=True).entered == 0
+    assert answered(read_sample(sample("sample-op.txt"))).entered is None
 
 
 def test_the_three_are_joined_by_the_threads_number() -> None:
@@ -184,20 +176,8 @@ def test_the_three_are_joined_by_the_threads_number() -> None:
     assert found.tools == ("dtrace", "sample", "spindump")
     assert found.kernel == ("psynch_cvcontinue",)
     assert found.entered == 2
+    assert "mfinal-metal-init" in found.advice
     assert found.sentence.endswith("and entered 2 traps and system calls of those that dtrace saw")
-
-
-def test_a_thread_that_dtrace_did_not_see_entered_nothing() -> None:
-    found = answered(read_sample(sample("sample-op.txt")), traced=True)
-    assert found.entered == 0
-    assert answered(read_sample(sample("sample-op.txt"))).entered is None
-
-
-def test_dtrace_that_told_only_the_first_entries_says_nothing_of_the_others() -> None:
-    text = sample("dtrace-hang.txt")
-    assert stacks.dtrace_told_all(text)
-    assert not stacks.dtrace_told_all(text.replace("gobuild end", ""))
-    assert not stacks.dtrace_told_all("gobuild 1 syscall:read\n" * stacks.ENTRIES + text)
 
 
 def test_the_systems_own_threads_are_not_the_answer() -> None:
@@ -209,18 +189,6 @@ def test_the_systems_own_threads_are_not_the_answer() -> None:
     )
     found = answered(read_sample(sample("sample-op.txt") + worker))
     assert (found.thread, found.kind) == ("Thread_1760964 (main)", "parked")
-
-
-@pytest.mark.parametrize(
-    ("said", "means"),
-    [
-        ("dtrace: failed to initialize dtrace: DTrace requires additional privileges", "dtrace needs root"),
-        ("dtrace: failed to execute x: DTrace cannot instrument translated processes", "Rosetta"),
-        ("dtrace: failed to execute ls: dtrace cannot control executables signed with restricted entitlements", "SIP"),
-    ],
-)
-def test_why_dtrace_refuses(said: str, means: str) -> None:
-    assert means in stacks.dtrace_refusal(said)
 
 
 def test_the_script_is_whole() -> None:
@@ -273,6 +241,32 @@ def test_a_capture_as_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert set(findings) == {"hang", "hang: GPU", "hang: accelerators"}
 
 
+@pytest.mark.parametrize(
+    ("root", "capture", "tools", "limit", "skipped"),
+    [
+        (False, True, {"ps", "sample", "ioreg"}, 20, "needs root"),
+        (True, False, {"ps", "sample"}, 4, "--capture"),
+    ],
+)
+def test_what_needs_root_or_a_flag_says_so(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    root: bool,
+    capture: bool,
+    tools: set[str],
+    limit: float,
+    skipped: str,
+) -> None:
+    part, run = captured(tmp_path, monkeypatch, SAYS, root=root, capture=capture)
+    assert {Path(words[0]).name for words in run.asked} == tools
+    assert max(run.limits) <= limit
+    findings = by_name(list(hang.diagnose(part)))
+    for name in ("hang: dtrace", "hang: spindump"):
+        assert (findings[name].grade, skipped in findings[name].seen) == (Grade.SKIPPED, True)
+    words = next(each for each in run.asked if each[0].endswith("sample"))
+    assert Path(words[words.index("-file") + 1]).parent == tmp_path  # else it leaves its report in /tmp
+
+
 def test_only_the_first_hang_is_captured_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
     work = case(tmp_path, capture=True, start=Recorded(SAYS))
@@ -282,43 +276,28 @@ def test_only_the_first_hang_is_captured_whole(tmp_path: Path, monkeypatch: pyte
     assert "text" in second["sample"]
 
 
-def test_without_root_it_says_what_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    part, run = captured(tmp_path, monkeypatch, SAYS, root=False, capture=True)
-    assert {Path(words[0]).name for words in run.asked} == {"ps", "sample", "ioreg"}
-    findings = by_name(list(hang.diagnose(part)))
-    assert findings["hang: dtrace"].grade is Grade.SKIPPED
-    assert "needs root" in findings["hang: spindump"].seen
-
-
-def test_without_capture_only_sample_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    part, run = captured(tmp_path, monkeypatch, SAYS, root=True, capture=False)
-    assert {Path(words[0]).name for words in run.asked} == {"ps", "sample"}
-    assert all(limit and limit <= 4 for limit in run.limits)
-    assert "--capture" in by_name(list(hang.diagnose(part)))["hang: dtrace"].seen
-
-
-def test_sample_writes_nowhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, run = captured(tmp_path, monkeypatch, SAYS, root=False, capture=False)
-    words = next(each for each in run.asked if each[0].endswith("sample"))
-    assert Path(words[words.index("-file") + 1]).parent == tmp_path
-
-
 @pytest.mark.parametrize(
-    ("said", "reason"),
+    ("tool", "said", "reason"),
     [
-        (MISSING, "cannot run it"),
-        (HANGS, "did not end within 4 s"),
-        ("sample cannot examine process 4711 (go) because you do not have appropriate privileges", "cannot examine"),
-        ("", "it said nothing"),
+        ("sample", MISSING, "cannot run it"),
+        ("sample", HANGS, "did not end within 4 s"),
+        ("sample", "sample cannot examine process 4711 (go) because you do not have ...", "cannot examine"),
+        ("sample", "", "it said nothing"),
+        ("dtrace", "dtrace: failed to initialize dtrace: DTrace requires additional privileges", "dtrace needs root"),
+        ("dtrace", "dtrace: failed to execute x: DTrace cannot instrument translated processes", "Rosetta"),
+        (
+            "dtrace",
+            "dtrace cannot control executables signed with restricted entitlements",
+            "SIP",
+        ),
     ],
 )
 def test_a_tool_that_tells_nothing_is_skipped_with_its_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: Said, reason: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tool: str, said: Said, reason: str
 ) -> None:
-    part, _ = captured(tmp_path, monkeypatch, {**SAYS, "sample": said}, root=False, capture=False)
-    findings = by_name(list(hang.diagnose(part)))
-    assert findings["hang: sample"].grade is Grade.SKIPPED
-    assert reason in findings["hang: sample"].seen
+    part, _ = captured(tmp_path, monkeypatch, {**SAYS, tool: said}, root=True, capture=True)
+    found = by_name(list(hang.diagnose(part)))[f"hang: {tool}"]
+    assert (found.grade, reason in found.seen) == (Grade.SKIPPED, True)
 
 
 def test_when_the_time_is_up_nothing_is_asked(tmp_path: Path) -> None:

@@ -57,6 +57,12 @@ def judged(name: str, said: str, **more: str) -> dict[str, Finding]:
     return by_name(signing.diagnose(part))
 
 
+VALID, APP = "go: valid on disk\ngo: ", "(the code is valid but does not seem to be an app)"
+AGENT = "Google\\x20Chrome;6450771A-E86F-4986-9826-58BDD7872659"
+CUSTOM = "unknown (Custom Configuration).\n\nConfiguration:\n"
+STATUS = "System Integrity Protection status: "
+
+
 @pytest.mark.parametrize(
     ("name", "said", "finding", "grade", "seen"),
     [
@@ -70,45 +76,15 @@ def judged(name: str, said: str, **more: str) -> dict[str, Finding]:
             Grade.FAIL,
             "modified",
         ),
-        (
-            "verify",
-            "go: valid on disk\ngo: does not satisfy its designated Requirement\n",
-            "signature",
-            Grade.FAIL,
-            "does not satisfy",
-        ),
-        (
-            "assess",
-            "go: accepted\nsource=Notarized Developer ID\n",
-            "Gatekeeper",
-            Grade.OK,
-            "accepted; source=Notarized",
-        ),
-        (
-            "assess",
-            "go: rejected (the code is valid but does not seem to be an app)\norigin=Developer ID Application: X\n",
-            "Gatekeeper",
-            Grade.OK,
-            "does not seem to be an app",
-        ),
+        ("verify", f"{VALID}does not satisfy its designated Requirement", "signature", Grade.FAIL, "does not satisfy"),
+        ("assess", "go: accepted\nsource=Notarized", "Gatekeeper", Grade.OK, "accepted; source=Notarized"),
+        ("assess", f"go: rejected {APP}\norigin=X\n", "Gatekeeper", Grade.OK, "does not seem to be an app"),
         ("quarantine", ABSENT, "quarantine", Grade.OK, "none"),
-        (
-            "quarantine",
-            "0001;54208977;Google\\x20Chrome;6450771A-E86F-4986-9826-58BDD7872659\n",
-            "quarantine",
-            Grade.WARN,
-            "set by Google Chrome, flags 0001: nobody has agreed yet",
-        ),
+        ("quarantine", f"0001;54208977;{AGENT}\n", "quarantine", Grade.WARN, "by Google Chrome, flags 0001: nobody"),
         ("quarantine", "00c1;54208977;Safari;\n", "quarantine", Grade.OK, "the user has agreed"),
         ("quarantine", "zz;;", "quarantine", Grade.SKIPPED, "not read"),
-        ("sip", "System Integrity Protection status: disabled.\n", "SIP", Grade.WARN, "disabled"),
-        (
-            "sip",
-            "System Integrity Protection status: unknown (Custom Configuration).\n\nConfiguration:\n",
-            "SIP",
-            Grade.WARN,
-            "Custom",
-        ),
+        ("sip", f"{STATUS}disabled.\n", "SIP", Grade.WARN, "disabled"),
+        ("sip", STATUS + CUSTOM, "SIP", Grade.WARN, "Custom"),
         ("sip", "command not found", "SIP", Grade.SKIPPED, "nothing that is known"),
     ],
 )
@@ -429,12 +405,17 @@ def test_no_snapshot_is_skipped(tmp_path: Path, said: Said, reason: str) -> None
 MACOS = [each for each in TOPICS if each.macos]
 
 
-def test_elsewhere_nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "platform", "linux")
+@pytest.mark.parametrize(
+    ("platform", "left", "reason"), [("linux", 9, "needs macOS"), ("darwin", 0, "no time was left")]
+)
+def test_elsewhere_and_out_of_time_nothing_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: str, left: float, reason: str
+) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setattr("gobuild.doctor.examination.TOPICS", MACOS)
     run = Recorded({})
-    found = diagnose(collect_evidence(case(tmp_path, start=run)))
-    assert {(each.grade, each.seen) for each in found} == {(Grade.SKIPPED, "needs macOS")}
+    found = diagnose(collect_evidence(case(tmp_path, start=run, deadline=time.monotonic() + left)))
+    assert {(each.grade, each.seen) for each in found} == {(Grade.SKIPPED, reason)}
     assert ({each.name for each in found}, run.asked) == ({each.macos for each in MACOS}, [])
 
 

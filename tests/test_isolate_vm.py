@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.builds import Build
 from inside import gobuild
 from ruamel.yaml import YAML
 
 from gobuild.core import files
 from gobuild.core.errors import ChecksumMismatch, ConfigError, UnsafeArchive
-from gobuild.core.model import Target
-from gobuild.isolate.vm import GUEST, TAG, Machine, read_key, write_folder
+from gobuild.isolate.vm import TAG, Machine, read_key, write_folder
 
 DISK = "/Users/me/disks/debian 13's.raw"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJx3m4rGm0VfGqT4u0mN2mJt8mYv8QK0Gk0o7b3JX8Qz me@mac: #1"
@@ -223,20 +221,3 @@ def test_the_task(tmp_path: Path) -> None:
     assert gobuild(tmp_path, *words).code == 2
     assert gobuild(tmp_path, *words[:-2], "--cpus", "two").code == 2
     assert gobuild(tmp_path, *(f"/{'a' * 300}" if word == DISK else word for word in words)).code == 17
-
-
-@pytest.mark.slow
-def test_a_real_toolchain_is_installed_by_the_script(native: Build, tmp_path: Path) -> None:
-    """The script of the machine, on this one, with a real build in place of one for linux/arm64."""
-    archive = native.one("*.linux-*.tar.gz")
-    write_folder(Machine(disk=DISK), toolchain(tmp_path), tmp_path / "vm")
-    share, user_data = tmp_path / "vm/share", tmp_path / "vm/user-data"
-    (fake,) = share.iterdir()
-    text = user_data.read_text().replace(files.sha256(fake), files.sha256(archive)).replace(fake.name, archive.name)
-    user_data.write_text(text)
-    (share / archive.name).symlink_to(archive)
-    done = installed(tmp_path / "vm", tmp_path / "local")
-    assert done.returncode == 0, done.stderr
-    said = (tmp_path / "console").read_text()
-    assert re.fullmatch(rf"go version go1\.22\.10-acme1\.p[0-9a-f]{{7}} {Target.host()}\n", said)
-    assert Target(goos="linux", goarch="arm64") == GUEST

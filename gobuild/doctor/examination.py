@@ -190,8 +190,9 @@ def collect_evidence(case: Case) -> dict[str, Any]:
 def _part(topic: Topic, case: Case) -> dict[str, Any]:
     # Captures take time of their own: the other topics have theirs all the same.
     seconds = topic.seconds + CAPTURING if case.capture else min(topic.seconds, case.left)
-    if not seconds or (topic.macos and sys.platform != "darwin"):
-        return {"skipped": "needs macOS" if topic.macos else "no time was left"}
+    elsewhere = topic.macos and sys.platform != "darwin"
+    if elsewhere or not seconds:
+        return {"skipped": "needs macOS" if elsewhere else "no time was left"}
     own = replace(case, deadline=time.monotonic() + seconds)
     try:
         return within(seconds + SLACK, lambda: topic.collect(own))
