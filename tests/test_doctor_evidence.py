@@ -48,7 +48,7 @@ def test_no_secret_is_in_the_bundle_the_page_or_the_json(found: Diagnosis, tmp_p
     doctor.save(found, tmp_path / "bundle.zip")
     with zipfile.ZipFile(tmp_path / "bundle.zip") as pack:
         texts = {name: pack.read(name).decode() for name in pack.namelist()}
-    texts |= {"json": json.dumps(doctor.document(found)), "page": doctor.page(found), "repr": repr(found)}
+    texts |= {"json": json.dumps(doctor.diagnosis_document(found)), "page": doctor.page(found), "repr": repr(found)}
     texts["table"] = "\n".join("".join(doctor.row(each)) for each in found.findings)
     for name, text in texts.items():
         assert SECRET not in text, f"{name}: {text[max(0, text.index(SECRET) - 100) :][:200]}"
@@ -81,20 +81,20 @@ def test_variables_that_look_like_gos_own_words_break_no_verdict(
     assert finding(found, latency.OWN).grade is doctor.Grade.OK
     hidden = redact.secrets({"LAST_AUTH": "failed", "KEY": "content"})
     checks = {"verdict": "failed", "by": "content", "seen": "it failed"}
-    assert redact.everything(checks, hidden=hidden, home="") == checks | {"seen": "it ***"}
+    assert redact.redact_all(checks, hidden=hidden, home="") == checks | {"seen": "it ***"}
 
 
 def test_a_bundle_is_judged_again_elsewhere(found: Diagnosis, tmp_path: Path) -> None:
     doctor.save(found, tmp_path / "bundle.zip")
     again = doctor.load(tmp_path / "bundle.zip")
     assert again == found
-    (tmp_path / "plain.json").write_text(json.dumps(doctor.document(found)))
+    (tmp_path / "plain.json").write_text(json.dumps(doctor.diagnosis_document(found)))
     assert doctor.load(tmp_path / "plain.json").findings == found.findings
     assert finding(again, latency.OWN).grade is doctor.Grade.FAIL
 
 
 def test_findings_in_a_bundle_are_not_believed_and_texts_are_cleaned(found: Diagnosis, tmp_path: Path) -> None:
-    told = doctor.document(found)
+    told = doctor.diagnosis_document(found)
     told["findings"], told["worst"] = [], "OK"
     told["subject"] = "go\x1b]0;x\x07"
     told["evidence"]["start latency"]["measured"][0]["runs"][-1]["output"] = "\x1b[31m\u202egarbage"
@@ -107,7 +107,7 @@ def test_findings_in_a_bundle_are_not_believed_and_texts_are_cleaned(found: Diag
 
 
 def test_a_page_shows_no_markup_of_others(found: Diagnosis, tmp_path: Path) -> None:
-    told = doctor.document(found)
+    told = doctor.diagnosis_document(found)
     told["subject"] = told["when"] = told["host"] = "<script>alert(1)</script>"
     told["evidence"]["start latency"]["measured"][0]["runs"][-1]["output"] = "</pre><img src=x onerror=alert(1)>"
     (tmp_path / "b.json").write_text(json.dumps(told))
@@ -171,7 +171,7 @@ def test_changed_evidence_is_judged_or_refused_never_a_crash(found: Diagnosis, t
     path = tmp_path / "b.json"
     refused = 0
     for _ in range(150):
-        told = json.loads(json.dumps(doctor.document(found)))
+        told = json.loads(json.dumps(doctor.diagnosis_document(found)))
         node, key = told, "evidence"
         for _ in range(source.randrange(1, 8)):
             below = node[key]
@@ -192,13 +192,13 @@ def test_redaction_takes_no_longer_for_hostile_text() -> None:
     words = ("a", "://", "a://", "-X ", "-X", "a.b-", "basic ", "x://a?", "-Xa='", "~/")
     began = time.process_time()
     for word in words:
-        redact.text(word * (200_000 // len(word)), hidden=("secret",), home="/home/me")
+        redact.redact_text(word * (200_000 // len(word)), hidden=("secret",), home="/home/me")
     assert time.process_time() - began < 5
 
 
 def test_the_home_folder_is_hidden_and_other_paths_stay() -> None:
-    assert redact.text("/srv/root/x -I/home/me/x", home="/home/me") == "/srv/root/x -I~/x"
-    assert redact.text("/srv/root/x /root/x /roots", home="/root") == "/srv/root/x ~/x /roots"
+    assert redact.redact_text("/srv/root/x -I/home/me/x", home="/home/me") == "/srv/root/x -I~/x"
+    assert redact.redact_text("/srv/root/x /root/x /roots", home="/root") == "/srv/root/x ~/x /roots"
 
 
 def test_every_topic_has_time_and_a_name_of_its_own() -> None:

@@ -8,7 +8,7 @@ from doctor_macos import DATA
 from doctor_toys import fake, room
 
 from gobuild.core.settings import Settings
-from gobuild.doctor import Diagnosis, Finding, Grade, document, examine, latency, load, save
+from gobuild.doctor import Diagnosis, Finding, Grade, diagnosis_document, examine, latency, load, save
 from gobuild.doctor.macos import hang, ioreg, killed, rosetta, signing
 
 TOOLS = {
@@ -72,7 +72,7 @@ def test_a_hang_is_captured_judged_bundled_and_judged_again(tmp_path: Path, monk
     assert "Device Utilization % 2 -> 34" in findings["hang: accelerators"].seen
     assert findings["signer"].seen.startswith("nobody: ad hoc")
     assert (findings["SIP"].grade, findings["quarantine"].grade) == (Grade.OK, Grade.OK)
-    told = str(document(found))
+    told = str(diagnosis_document(found))
     assert [told.count(words) for words in ("Analysis of sampling", "gobuild 251553 syscall")] == [2, 1]  # two hangs
     assert "secret_frame_of_another" not in told
     assert "WindowServer" not in told

@@ -4,7 +4,7 @@ Each topic collects evidence, plain data, and judges it in a second, pure step; 
 (`save`) can be judged on any machine (`load`). It repairs nothing, and writes nothing but what it is asked to.
 """
 
-from gobuild.doctor.bundle import COLUMNS, document, groups, load, page, row, save
+from gobuild.doctor.bundle import COLUMNS, diagnosis_document, groups, load, page, row, save
 from gobuild.doctor.examination import diagnose, examine
 from gobuild.doctor.model import Diagnosis, Finding, Grade
 
@@ -14,7 +14,7 @@ __all__ = [
     "Finding",
     "Grade",
     "diagnose",
-    "document",
+    "diagnosis_document",
     "examine",
     "groups",
     "load",

@@ -62,7 +62,7 @@ def page(found: Diagnosis) -> str:
     )
 
 
-def document(found: Diagnosis) -> dict[str, Any]:
+def diagnosis_document(found: Diagnosis) -> dict[str, Any]:
     """The diagnosis for machines."""
     return {
         "schema": SCHEMA,
@@ -79,7 +79,7 @@ def document(found: Diagnosis) -> dict[str, Any]:
 def save(found: Diagnosis, path: Path) -> None:
     """Writes the bundle: a zip with the document, and the page for whoever has no gobuild."""
     with files.atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as pack:
-        pack.writestr(NAME, json.dumps(document(found), indent=1) + "\n")
+        pack.writestr(NAME, json.dumps(diagnosis_document(found), indent=1) + "\n")
         pack.writestr("doctor.html", page(found))
 
 
@@ -99,13 +99,13 @@ def load(path: Path) -> Diagnosis:
             raise ValueError("it lacks the evidence, or what it is of")
         if not known.issuperset(evidence) or not all(isinstance(part, Mapping) for part in evidence.values()):
             raise ValueError("it holds evidence on other topics")
-        clean = redact.everything(evidence, hidden=(), home="")
+        clean = redact.redact_all(evidence, hidden=(), home="")
     except (OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
         raise ConfigError(
             f"{path} is no bundle of the doctor's: {getattr(error, 'strerror', None) or error}",
             "a file that gobuild doctor --bundle wrote",
         ) from error
-    subject, when, host = (redact.text(told[each][:500]) for each in TEXTS)
+    subject, when, host = (redact.redact_text(told[each][:500]) for each in TEXTS)
     return Diagnosis(subject=subject, when=when, host=host, findings=diagnose(clean), evidence=clean)
 
 

@@ -15,7 +15,7 @@ from gobuild.core import files
 from gobuild.core.errors import CommandError, GobuildError
 from gobuild.core.model import State
 from gobuild.doctor import preload, redact, switching, values
-from gobuild.doctor.latency import CLEAN, EXPERIMENT_CURE, own, quoted
+from gobuild.doctor.latency import CLEAN, EXPERIMENT_CURE, error_line, own_environment
 from gobuild.doctor.model import ENVIRONMENT, Case, Finding, Grade
 from gobuild.doctor.switching import read_text
 from gobuild.verify import build_information
@@ -46,11 +46,11 @@ _TABLES = ("src/internal/godebugs/table.go", "src/runtime/runtime1.go")
 def collect(case: Case) -> dict[str, Any]:
     """Reads and asks."""
     hangs = any(each["environment"] == CLEAN for each in case.captured)
-    clean: Any = {"error": "go hangs"} if hangs else _env(case, dict(case.clean))
+    clean: Any = {"error": "go hangs"} if hangs else _go_env(case, dict(case.clean))
     asks = (
         f"go env fails in a clean environment ({clean['error']}), so that nothing was asked" if "error" in clean else ""
     )
-    told: Any = {} if asks else _env(case, own(case))
+    told: Any = {} if asks else _go_env(case, own_environment(case))
     file = _user_file(case, told)
     lines = _assignments(file)
     wanted = {
@@ -58,31 +58,31 @@ def collect(case: Case) -> dict[str, Any]:
     }
     root = Path(str(clean.get("GOROOT") or case.root or "/nowhere"))
     return {
-        "shown": redact.shown(case.environment),
-        "hidden": len(case.environment) - len(redact.shown(case.environment)),
+        "shown": redact.shown_variables(case.environment),
+        "hidden": len(case.environment) - len(redact.shown_variables(case.environment)),
         "not asked": asks,
         "clean": clean,
         "own": told,
-        "file": {"path": str(file) if file else "", "values": redact.shown(lines)},
+        "file": {"path": str(file) if file else "", "values": redact.shown_variables(lines)},
         "from file": sorted(name for name in wanted if not case.environment.get(name) and lines.get(name)),
         "wanted": wanted,
         "experiments": [] if asks else _experiments(case, wanted["GOEXPERIMENT"]),
-        "flags": "" if asks or not wanted["GOFLAGS"] else _said(case, {"GOFLAGS": wanted["GOFLAGS"]}),
-        "debug": _known(root),
+        "flags": "" if asks or not wanted["GOFLAGS"] else _go_error(case, {"GOFLAGS": wanted["GOFLAGS"]}),
+        "debug": _debug_settings(root),
         "goroot": _version(Path(case.environment["GOROOT"])) if case.environment.get("GOROOT") else "",
-        "own goroot": _same(case.environment.get("GOROOT", ""), clean.get("GOROOT", "")),
-        "patches": _patches(root),
+        "own goroot": _same_folder(case.environment.get("GOROOT", ""), clean.get("GOROOT", "")),
+        "patches": _patch_names(root),
         "values": values.read_values(case, root=root, lines=lines),
         "switching": switching.read_switching(case, root=root, lines=lines),
         "preloaded": preload.read_preloaded(case.environment),
-        "others": _others(case),
+        "others": _go_commands(case),
     }
 
 
-def _env(case: Case, env: Mapping[str, str]) -> dict[str, Any]:
+def _go_env(case: Case, env: Mapping[str, str]) -> dict[str, Any]:
     try:
         answer = case.run([case.go, "env", "-json", *ASK], env=env, seconds=ASKED)
-        told = json.loads(answer.output) if answer.code == 0 else {"error": quoted(answer.output)}
+        told = json.loads(answer.output) if answer.code == 0 else {"error": error_line(answer.output)}
         # Only what was asked for: a broken go may print anything.
         return {name: str(told[name]) for name in (*ASK, "error") if name in told} if isinstance(told, dict) else {}
     except GobuildError as error:
@@ -91,18 +91,18 @@ def _env(case: Case, env: Mapping[str, str]) -> dict[str, Any]:
         return {"error": "its answer to go env -json is no JSON"}
 
 
-def _said(case: Case, extra: Mapping[str, str]) -> str:
+def _go_error(case: Case, extra: Mapping[str, str]) -> str:
     """What go says of a setting that makes ``go version`` fail; empty where it does not."""
     try:
         answer = case.run([case.go, "version"], env={**case.clean, **extra}, seconds=ASKED)
     except CommandError as error:
         return error.reason
-    return quoted(answer.output) or f"exit code {answer.code}" if answer.code else ""
+    return error_line(answer.output) or f"exit code {answer.code}" if answer.code else ""
 
 
 def _experiments(case: Case, value: str) -> list[dict[str, str]]:
     words = [word for word in dict.fromkeys(value.split(",")) if word]
-    return [{"value": word, "says": _said(case, {"GOEXPERIMENT": word})} for word in words[:WORDS]]
+    return [{"value": word, "says": _go_error(case, {"GOEXPERIMENT": word})} for word in words[:WORDS]]
 
 
 def _user_file(case: Case, told: Mapping[str, str]) -> Path | None:
@@ -128,7 +128,7 @@ def _version(root: Path) -> str:
     return read_text(root / "VERSION").split("\n", 1)[0].strip()[:100] or "no VERSION there"
 
 
-def _patches(root: Path) -> list[str]:
+def _patch_names(root: Path) -> list[str]:
     """The names of the patches that a toolchain was built with, as its own gobuild.json tells; [] where none does."""
     try:
         told = json.loads(read_text(root / "gobuild.json"))
@@ -138,7 +138,7 @@ def _patches(root: Path) -> list[str]:
         return []
 
 
-def _same(one: str, other: str) -> bool:
+def _same_folder(one: str, other: str) -> bool:
     """Whether two names are of one folder: Homebrew's GOROOT is a link."""
     try:
         return Path(one).samefile(other)
@@ -146,12 +146,12 @@ def _same(one: str, other: str) -> bool:
         return False
 
 
-def _known(root: Path) -> list[str]:
+def _debug_settings(root: Path) -> list[str]:
     """The settings of GODEBUG that a toolchain's own source lists; none where it has no source."""
     return sorted({name for table in _TABLES for name in _SETTINGS.findall(read_text(root / table))})
 
 
-def _others(case: Case) -> list[dict[str, str]]:
+def _go_commands(case: Case) -> list[dict[str, str]]:
     """The go and every other one on PATH: what its file says of itself, its compiler's digest. None is run."""
     folders = [Path(each) for each in case.environment.get("PATH", "").split(os.pathsep) if each.startswith("/")]
     found: dict[Path, dict[str, str]] = {}
@@ -186,30 +186,27 @@ def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _cache_findings(part)
 
 
-def _place(part: Mapping[str, Any], name: str) -> str:
+def _where_set(part: Mapping[str, Any], name: str) -> str:
     return f"set in {part['file']['path']} by go env -w" if name in part["from file"] else "set in the environment"
 
 
-def _unset(part: Mapping[str, Any], name: str) -> str:
+def _how_to_unset(part: Mapping[str, Any], name: str) -> str:
     return f"go env -u {name}" if name in part["from file"] else f"unset {name}"
 
 
 def _experiment_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
-    value = part["wanted"]["GOEXPERIMENT"]
+    value, name = part["wanted"]["GOEXPERIMENT"], "GOEXPERIMENT"
     refused = [each for each in part["experiments"] if each["says"]]
     if refused:
         said = "; ".join(f"{each['value']}: {each['says']}" for each in refused)
-        yield ENVIRONMENT.fail("GOEXPERIMENT", f"{value!r}, {_place(part, 'GOEXPERIMENT')}: {said}", EXPERIMENT_CURE)
+        yield ENVIRONMENT.fail(name, f"{value!r}, {_where_set(part, name)}: {said}", EXPERIMENT_CURE)
     elif value and part["experiments"]:
-        advice = (
-            f"{_unset(part, 'GOEXPERIMENT')}, unless you mean to build with that experiment: it changes every build"
-        )
-        seen = f"{value!r}, {_place(part, 'GOEXPERIMENT')}: this toolchain knows it"
-        yield ENVIRONMENT.warn("GOEXPERIMENT", seen, advice)
+        advice = f"{_how_to_unset(part, name)}, unless you mean to build with that experiment: it changes every build"
+        yield ENVIRONMENT.warn(name, f"{value!r}, {_where_set(part, name)}: this toolchain knows it", advice)
     elif value:
-        yield ENVIRONMENT.skipped("GOEXPERIMENT", f"{value!r} is set, and go was not asked about it")
+        yield ENVIRONMENT.skipped(name, f"{value!r} is set, and go was not asked about it")
     else:
-        yield ENVIRONMENT.ok("GOEXPERIMENT", "not set")
+        yield ENVIRONMENT.ok(name, "not set")
 
 
 def _flag_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
@@ -220,12 +217,12 @@ def _flag_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
         for flag, why in FLAGS.items()
         if any(word.replace("--", "-", 1).split("=", 1)[0] == flag for word in words)
     ]
-    place = f"{value!r}, {_place(part, 'GOFLAGS')}"
+    place = f"{value!r}, {_where_set(part, 'GOFLAGS')}"
     if part["flags"]:
-        advice = f"take that flag out of GOFLAGS, or {_unset(part, 'GOFLAGS')}"
+        advice = f"take that flag out of GOFLAGS, or {_how_to_unset(part, 'GOFLAGS')}"
         yield ENVIRONMENT.fail("GOFLAGS", f"{place}: {part['flags']}", advice)
     elif risky:
-        advice = f"{_unset(part, 'GOFLAGS')}, unless you put it there and trust it"
+        advice = f"{_how_to_unset(part, 'GOFLAGS')}, unless you put it there and trust it"
         yield ENVIRONMENT.warn("GOFLAGS", f"{place}: {'; '.join(risky)}", advice)
     else:
         yield ENVIRONMENT.ok("GOFLAGS", f"{place}: nothing that changes the toolchain" if value else "not set")
@@ -242,7 +239,7 @@ def _debug_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
         yield ENVIRONMENT.skipped("GODEBUG", seen)
     elif unknown:
         seen = f"{value!r}: this toolchain's source knows no {', '.join(unknown)}, and such settings are passed over"
-        yield ENVIRONMENT.warn("GODEBUG", seen, f"{_unset(part, 'GODEBUG')}, or correct the name")
+        yield ENVIRONMENT.warn("GODEBUG", seen, f"{_how_to_unset(part, 'GODEBUG')}, or correct the name")
     else:
         yield ENVIRONMENT.ok("GODEBUG", f"{value!r}: settings this toolchain knows")
 

@@ -129,9 +129,9 @@ def examine(
             watch.end_all()
     home = environment.get("HOME", "")
     hidden = redact.secrets(environment)
-    told = redact.everything(evidence, hidden=hidden, home=home)
+    told = redact.redact_all(evidence, hidden=hidden, home=home)
     return Diagnosis(
-        subject=redact.text(str(command), hidden=hidden, home=home),
+        subject=redact.redact_text(str(command), hidden=hidden, home=home),
         when=when,
         host=f"{platform.system()} {platform.release()} {platform.machine()}",
         findings=diagnose(told),

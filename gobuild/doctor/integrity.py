@@ -206,7 +206,7 @@ _FRESH = "remove this GOROOT and unpack the archive anew; never unpack over an o
 
 
 def diagnose_files(part: Mapping[str, Any]) -> Iterator[Finding]:
-    """Judges."""
+    """Judges: one finding."""
     yield _files_finding(part)
 
 

@@ -10,6 +10,7 @@ import re
 import statistics
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -56,12 +57,12 @@ ANSWER = re.compile(r"go version (?P<stamp>\S.*?) (?P<target>[a-z0-9]+/[a-z0-9]+
 UNKNOWN_EXPERIMENT = re.compile(r"go: (unknown GOEXPERIMENT \S+)")
 
 
-def own(case: Case) -> dict[str, str]:
+def own_environment(case: Case) -> dict[str, str]:
     """The user's environment with what keeps go from changing anything."""
     return {**case.environment, "GOTOOLCHAIN": "local", "TEST_TELEMETRY_DIR": case.clean["TEST_TELEMETRY_DIR"]}
 
 
-def suspicious(environment: Mapping[str, str]) -> dict[str, str]:
+def suspicious_variables(environment: Mapping[str, str]) -> dict[str, str]:
     """The suspicious variables that are set, and why they are suspicious."""
     found: dict[str, str] = {}
     for pattern, why in SUSPICIOUS.items():
@@ -73,8 +74,8 @@ def collect(case: Case) -> dict[str, Any]:
     """Measures. A hang ends its environment's rounds; what is left of the time is shared among the others."""
     empty = case.scratch / "empty"
     empty.mkdir(parents=True, exist_ok=True)
-    environments = [("", CLEAN, "", dict(case.clean)), ("", OWN, "", own(case))]
-    for name, why in suspicious(case.environment).items():
+    environments = [("", CLEAN, "", dict(case.clean)), ("", OWN, "", own_environment(case))]
+    for name, why in suspicious_variables(case.environment).items():
         environments.append((name, f"{name} alone", why, {**case.clean, name: case.environment[name]}))
     measured: list[dict[str, Any]] = []
     sound = True
@@ -91,11 +92,11 @@ def collect(case: Case) -> dict[str, Any]:
                 entry["skipped"] = "" if entry["runs"] else "no time was left"
                 break
             found = _once(case, called, env)
-            entry["runs"].append(found.document())
-            if _wrong(entry["runs"][-1]) or time.monotonic() + found.seconds > ends:
+            entry["runs"].append(asdict(found))
+            if _fault(entry["runs"][-1]) or time.monotonic() + found.seconds > ends:
                 break
         if called == CLEAN:
-            sound = bool(entry["runs"]) and _wrong(entry["runs"][-1]) is None
+            sound = bool(entry["runs"]) and _fault(entry["runs"][-1]) is None
     return {
         "limit": LIMIT,
         "rounds": ROUNDS,
@@ -120,8 +121,8 @@ def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
     """Judges every environment by itself, then each variable against the clean one."""
     measured = {entry["environment"]: entry for entry in part["measured"]}
     clean = _median(measured[CLEAN]) if CLEAN in measured else None
-    sound = {name for name, entry in measured.items() if entry["runs"] and not _wrong(entry["runs"][-1])}
-    blamed = any(entry["variable"] and entry["runs"] and _wrong(entry["runs"][-1]) for entry in measured.values())
+    sound = {name for name, entry in measured.items() if entry["runs"] and not _fault(entry["runs"][-1])}
+    blamed = any(entry["variable"] and entry["runs"] and _fault(entry["runs"][-1]) for entry in measured.values())
     for entry in measured.values():
         yield _finding(entry, clean, sound, blamed=blamed)
     # Without --capture only the first hang was looked at from outside.
@@ -143,12 +144,12 @@ def _finding(entry: Mapping[str, Any], clean: float | None, sound: set[str], *, 
     name, runs = entry["environment"], entry["runs"]
     if not runs:
         return LATENCY.skipped(name, entry["skipped"] or "it was not run")
-    if wrong := _wrong(runs[-1]):
-        return LATENCY.fail(name, _why(entry, wrong[0]), _cure(entry, wrong[1], sound, blamed=blamed))
+    if wrong := _fault(runs[-1]):
+        return LATENCY.fail(name, _with_reason(entry, wrong[0]), _advice(entry, wrong[1], sound, blamed=blamed))
     times = [each["seconds"] for each in runs]
     middle = statistics.median(times)
     spread = f"min {min(times):.3f} s, median {middle:.3f} s, max {max(times):.3f} s (the first {times[0]:.3f} s)"
-    seen = _why(entry, f"{len(times)} runs: {spread}" if len(times) > 1 else f"1 run: {times[0]:.3f} s")
+    seen = _with_reason(entry, f"{len(times)} runs: {spread}" if len(times) > 1 else f"1 run: {times[0]:.3f} s")
     if left := sum(each["left"] for each in runs):
         seen += f"; what it had started went on after it and was ended ({left} processes)"
         return LATENCY.warn(name, seen, "find out which program that is: a go command leaves nothing behind")
@@ -166,20 +167,20 @@ def _finding(entry: Mapping[str, Any], clean: float | None, sound: set[str], *, 
     return LATENCY.warn(name, f"slow: {seen}", advice)
 
 
-def _why(entry: Mapping[str, Any], seen: str) -> str:
+def _with_reason(entry: Mapping[str, Any], seen: str) -> str:
     return f"{seen} ({entry['why']})" if entry["why"] else str(seen)
 
 
-def quoted(said: str) -> str:
+def error_line(said: str) -> str:
     """The line of a message that says what is wrong: the first of go's or its runtime's own, else the last."""
     lines = said.strip().splitlines() or [""]
     return next((each for each in lines if each.startswith(("go: ", "fatal error: "))), lines[-1])[:300]
 
 
-def _wrong(found: Mapping[str, Any]) -> tuple[str, str] | None:
+def _fault(found: Mapping[str, Any]) -> tuple[str, str] | None:
     """What was wrong with a run, and the general cure; None where nothing was."""
     said = str(found["output"]).strip()
-    last = quoted(said)
+    last = error_line(said)
     if found["ended"] == "not started":
         return f"it cannot be started: {said}", "the path of a go command for this machine, by --path"
     if found["ended"] == "hang":
@@ -188,7 +189,7 @@ def _wrong(found: Mapping[str, Any]) -> tuple[str, str] | None:
             "see what was captured of it below",
         )
     if found["ended"] == "signal":
-        return f"it was killed by signal {found['code']}{_signal(found['code'])}", _KILLED.get(
+        return f"it was killed by signal {found['code']}{_signal_name(found['code'])}", _KILLED.get(
             found["code"], "run it by hand under a debugger: the program itself is broken, or was damaged"
         )
     if found["code"]:
@@ -219,12 +220,12 @@ _KILLED = {
 """By the signal's number."""
 
 
-def _signal(number: int) -> str:
+def _signal_name(number: int) -> str:
     names = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM", 31: "SIGSYS"}
     return f" ({names[number]})" if number in names else ""
 
 
-def _cure(entry: Mapping[str, Any], general: str, sound: set[str], *, blamed: bool) -> str:
+def _advice(entry: Mapping[str, Any], general: str, sound: set[str], *, blamed: bool) -> str:
     """The advice, sharper where the environments tell the cause apart; `blamed` if a single variable is one."""
     name, variable = entry["environment"], entry["variable"]
     if variable:

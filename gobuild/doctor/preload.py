@@ -93,12 +93,12 @@ def judge_preloaded(part: list[Mapping[str, Any]]) -> Iterator[Finding]:
         yield ENVIRONMENT.finding(
             each["variable"],
             Grade.FAIL if fatal else Grade.WARN,
-            f"{each['path']}: {each['problem'] or '; '.join(map(_told, each['parts']))}",
+            f"{each['path']}: {each['problem'] or '; '.join(map(_describe, each['parts']))}",
             f"unset {each['variable']}: it puts foreign code into every program, the go command too",
         )
 
 
-def _told(part: Mapping[str, Any]) -> str:
+def _describe(part: Mapping[str, Any]) -> str:
     signed = {True: "signed", False: "not signed", None: "ELF files carry no signature"}[part["signed"]]
     runs = part["constructors"]
     note = " (gcc's start files put one there)" if part["signed"] is None and runs == 1 else ""

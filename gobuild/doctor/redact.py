@@ -61,7 +61,7 @@ RULES = (
 """What is rewritten in every text. Bounded, so that no text makes them slow."""
 
 
-def shown(environment: Mapping[str, str]) -> dict[str, str]:
+def shown_variables(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables whose values may be shown."""
     return {name: value for name, value in sorted(environment.items()) if may_show(name)}
 
@@ -91,23 +91,23 @@ def _paths(value: str) -> bool:
         return False
 
 
-def everything(data: Any, *, hidden: Iterable[str], home: str) -> Any:
+def redact_all(data: Any, *, hidden: Iterable[str], home: str) -> Any:
     """Plain data with every text of it cleaned and without control characters.
 
     Keys are the doctor's own, or names of public things: in them only control characters are looked for. `hidden` is
     what `secrets` returns; `home` is "" or "/" for none.
     """
     if isinstance(data, str):
-        return text(data, hidden=hidden, home=home)
+        return redact_text(data, hidden=hidden, home=home)
     if isinstance(data, Mapping):
         return {
             printable(str(key)): printable(value)
             if key in OURS and isinstance(value, str)
-            else everything(value, hidden=hidden, home=home)
+            else redact_all(value, hidden=hidden, home=home)
             for key, value in data.items()
         }
     if isinstance(data, list | tuple):
-        return [everything(each, hidden=hidden, home=home) for each in data]
+        return [redact_all(each, hidden=hidden, home=home) for each in data]
     return data
 
 
@@ -117,7 +117,7 @@ def _no_query(word: str) -> str:
     return f"{head}?{HIDDEN}" if mark and "://" in head else word
 
 
-def text(words: str, *, hidden: Iterable[str] = (), home: str = "") -> str:
+def redact_text(words: str, *, hidden: Iterable[str] = (), home: str = "") -> str:
     """One text, cleaned."""
     for each in hidden:
         words = words.replace(each, HIDDEN)

@@ -11,7 +11,7 @@ from typing import Any
 
 from gobuild.core.errors import ConfigError
 from gobuild.core.model import GoVersion
-from gobuild.doctor.model import ENVIRONMENT, Case, Finding, Grade
+from gobuild.doctor.model import ENVIRONMENT, Case, Finding
 
 _LINE = re.compile(r"^(go|toolchain)[ \t]+(\S{1,100})[ \t]*(?://.*)?$", re.MULTILINE)
 _LIMIT = 1 << 20
@@ -64,25 +64,26 @@ def judge_switching(part: Mapping[str, Any], stamp: str, patches: Collection[str
     told = ", ".join(f"{each['place']}: {each['value']}" for each in set_in) or "set nowhere"
     wins = f"{told}; {set_in[0]['place']} wins" if len(set_in) > 1 else told
     named, _, mode = value.partition("+")
-    patched = "-" in stamp
+    advice = _cure(set_in[0]["place"]) if set_in else ""
+    other = named not in ("auto", "path", "local", stamp)
     guarded = "toolchain-guard" in patches and not part["allowed"]
     if not _taken(value):
         seen = f"{wins}: go takes no such value, and every go command ends with invalid GOTOOLCHAIN"
-        yield ENVIRONMENT.fail("GOTOOLCHAIN", seen, _cure(set_in[0]["place"]))
+        yield ENVIRONMENT.fail("GOTOOLCHAIN", seen, advice)
         return  # no go command comes as far as go.mod
     if value in ("", "local") or (named == "local" and not mode) or (value == stamp and stamp):
         yield ENVIRONMENT.ok("GOTOOLCHAIN", f"{wins}: this toolchain is used")
-    elif named not in ("auto", "path", "local", stamp) and guarded:
+    elif guarded and other:
         seen = f"{wins}: this toolchain's guard refuses to switch to {named}, so that every build ends with an error"
-        yield ENVIRONMENT.fail("GOTOOLCHAIN", seen, _cure(set_in[0]["place"]))
+        yield ENVIRONMENT.fail("GOTOOLCHAIN", seen, advice)
     elif guarded:
         yield ENVIRONMENT.ok("GOTOOLCHAIN", f"{wins}: this toolchain's guard refuses to switch, whatever asks for it")
-    elif named not in ("auto", "path", "local", stamp):
+    elif other:
         seen = f"{wins}: {named} is used in place of {stamp or 'this toolchain'}"
-        yield ENVIRONMENT.warn("GOTOOLCHAIN", seen, _cure(set_in[0]["place"]))
-    elif patched:
+        yield ENVIRONMENT.warn("GOTOOLCHAIN", seen, advice)
+    elif "-" in stamp:
         seen = f"{wins}: a go.mod that asks for a newer Go silently replaces the patched toolchain by upstream's"
-        yield ENVIRONMENT.warn("GOTOOLCHAIN", seen, _cure(set_in[0]["place"]))
+        yield ENVIRONMENT.warn("GOTOOLCHAIN", seen, advice)
     else:
         yield ENVIRONMENT.ok("GOTOOLCHAIN", f"{wins}: a go.mod may ask for a newer Go; this one is not patched")
     switches = not guarded and value not in ("", "local") and (named in ("auto", "path") or bool(mode))
@@ -109,7 +110,7 @@ def _cure(place: str) -> str:
 
 def _files(found: list[Mapping[str, Any]], stamp: str, *, switches: bool) -> Iterator[Finding]:
     if not found:
-        yield ENVIRONMENT.finding("go.mod, go.work", Grade.OK, "none for the current folder")
+        yield ENVIRONMENT.ok("go.mod, go.work", "none for the current folder")
         return
     running = parse_version(stamp)
     for each in found:

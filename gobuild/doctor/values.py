@@ -29,13 +29,13 @@ def read_values(case: Case, *, root: Path, lines: Mapping[str, str]) -> dict[str
     pairs = re.findall(r'\{"(\w{1,20})", "(\w{1,20})"\}', read_text(root / _PAIRS))
     return {
         "set": values,
-        "gone": [name for name in ("GOTMPDIR", "GOWORK") if not _there(values.get(name, "/"))],
+        "gone": [name for name in ("GOTMPDIR", "GOWORK") if not _exists(values.get(name, "/"))],
         "GOOS": sorted({goos for goos, _ in pairs}),
         "GOARCH": sorted({goarch for _, goarch in pairs}),
     }
 
 
-def _there(value: str) -> bool:
+def _exists(value: str) -> bool:
     try:
         return Path(value).exists()
     except (OSError, ValueError):
@@ -45,7 +45,7 @@ def _there(value: str) -> bool:
 def judge_values(part: Mapping[str, Any], *, stamp: str, patches: list[str]) -> Iterator[Finding]:
     """Judges; `stamp` is empty where go was not asked, `patches` are as far as its own gobuild.json tells."""
     values = part["set"]
-    wrong = {name: said for name, value in values.items() if (said := _refused(name, value, part))}
+    wrong = {name: said for name, value in values.items() if (said := _refusal(name, value, part))}
     for name, said in wrong.items():
         seen, advice = f"{values[name]!r}: {said}", f"unset {name} (go env -u {name}), or correct it"
         yield ENVIRONMENT.fail(f"value of {name}", seen, advice)
@@ -58,10 +58,10 @@ def judge_values(part: Mapping[str, Any], *, stamp: str, patches: list[str]) -> 
         seen = ", ".join(values) + ": nothing that go refuses" if values else f"none set of {', '.join(NAMES)}"
         yield ENVIRONMENT.ok("other settings", seen)
     if "GOSUMDB" not in wrong:
-        yield from _database(values.get("GOSUMDB", ""), stamp, patches)
+        yield from _judge_database(values.get("GOSUMDB", ""), stamp, patches)
 
 
-def _refused(name: str, value: str, part: Mapping[str, Any]) -> str:
+def _refusal(name: str, value: str, part: Mapping[str, Any]) -> str:
     """Why go refuses a value; "" where it does not."""
     relative, gone = not value.startswith("/"), name in part["gone"]
     bad = [each for each in _proxies(value) if not re.match(r"(https?|file)://", each) and not _implied(each)]
@@ -70,7 +70,7 @@ def _refused(name: str, value: str, part: Mapping[str, Any]) -> str:
         "GOBIN": (relative, "go install needs an absolute path"),
         "GOCACHE": (relative, "the build cache needs an absolute path, and no build goes on without one"),
         "GOPROXY": (bool(bad), f"an address needs https://, http:// or file://, and {' '.join(bad[:1])} has none"),
-        "GOSUMDB": (not _database_named(value), "neither off, nor a database that go knows, nor NAME+HASH+KEY"),
+        "GOSUMDB": (not _names_database(value), "neither off, nor a database that go knows, nor NAME+HASH+KEY"),
         "GOTMPDIR": (gone, "no such folder, and go makes none: no build goes on"),
         "GOWORK": (value not in ("off", "auto") and (relative or gone), "neither off, nor the whole path of a file"),
     }
@@ -92,12 +92,12 @@ def _implied(word: str) -> bool:
     return bool(re.search("[.:/]", word)) and ":/" not in word and not word.startswith("/")
 
 
-def _database_named(value: str) -> bool:
+def _names_database(value: str) -> bool:
     first, *more = value.split() or [""]
     return len(more) < 2 and (first in ("off", *_KNOWN_DATABASES) or bool(_KEY.fullmatch(first)))
 
 
-def _database(value: str, stamp: str, patches: list[str]) -> Iterator[Finding]:
+def _judge_database(value: str, stamp: str, patches: list[str]) -> Iterator[Finding]:
     """A database of somebody's own, and a go command that believes any record that it signed."""
     if not value or value.split(maxsplit=1)[0] in ("off", *_KNOWN_DATABASES):
         return

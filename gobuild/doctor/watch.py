@@ -17,9 +17,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from gobuild.core.errors import CommandError, ToolMissing
 from gobuild.core.process import Result
@@ -61,10 +61,6 @@ class Watched:
     output: str
     dump: str = ""
     left: int = 0
-
-    def document(self) -> dict[str, Any]:
-        """The same as plain data."""
-        return asdict(self) | {"seconds": round(self.seconds, 4)}
 
 
 def watch(
@@ -116,7 +112,7 @@ def watch(
     return Watched(
         ended="hang" if code is None else "signal" if code < 0 else "exit",
         code=code if code is None else abs(code),
-        seconds=seconds,
+        seconds=round(seconds, 4),
         output=said.text(),
         dump=dumped.text(),
         left=left - hangs,

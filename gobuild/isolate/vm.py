@@ -113,8 +113,8 @@ def write_folder(machine: Machine, archive: Path, to: Path) -> str:
         copy = folder / "share" / archive.name
         shutil.copyfile(archive, copy)
         digest = files.sha256(copy)
-        _hold(archive, digest)
-        stamp = _stamp(copy)
+        _require_digest(archive, digest)
+        stamp = _require_toolchain(copy)
         install = render("vm/install.sh.j2", archive=archive.name, sha256=digest, tag=TAG)
         instance = hashlib.sha256(f"{digest} {machine.key}".encode()).hexdigest()[:16]
         filters: Mapping[str, Callable[..., str]] = {"shell": shlex.quote, "yaml": json.dumps}
@@ -130,14 +130,14 @@ def write_folder(machine: Machine, archive: Path, to: Path) -> str:
     return stamp
 
 
-def _hold(archive: Path, digest: str) -> None:
+def _require_digest(archive: Path, digest: str) -> None:
     """Holds an archive to the .sha256 beside it, where there is one."""
     beside = archive.with_name(f"{archive.name}.sha256")
     if beside.is_file() and beside.read_text(encoding="utf-8", errors="replace").split()[:1] != [digest]:
         raise ChecksumMismatch(f"{archive} is not what {beside.name} says", "fetch both again")
 
 
-def _stamp(archive: Path) -> str:
+def _require_toolchain(archive: Path) -> str:
     """What a toolchain's archive calls itself."""
     wanted = ("go/VERSION", "go/bin/go")
     with tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:

@@ -96,7 +96,7 @@ def _show(found: "Diagnosis", json: bool) -> None:
     from gobuild import doctor
 
     if json:
-        print(codec.dumps(doctor.document(found), indent=1))
+        print(codec.dumps(doctor.diagnosis_document(found), indent=1))
         return
     console = Console()
     for group, findings in doctor.groups(found).items():
