@@ -91,15 +91,7 @@ def examine(
     against: Path | None = None,
     capture: bool = False,
 ) -> Diagnosis:
-    """Collects the evidence and judges it.
-
-    Args:
-        go: a go command, or a GOROOT; None for the go on the environment's PATH.
-        settings: where caches, manifests and the release index are, and whether the network is left alone.
-        environment: the user's.
-        cwd: the user's current folder.
-        against: the archive the toolchain came from, to compare every file with.
-        capture: whether to capture hangs with what may need root and more time.
+    """Collects the evidence on a go command, or a GOROOT's, or the one on the environment's PATH, and judges it.
 
     Raises:
         ConfigError: there is no such go, or no such archive.

@@ -24,14 +24,7 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What one check found.
-
-    Attributes:
-        group: "start latency", "environment", "toolchain", "binary" or "macOS".
-        name: what was checked: "GOEXPERIMENT".
-        grade: how it ended.
-        seen: what was seen, or for SKIPPED the reason.
-        advice: what to do; a WARN or a FAIL must have it.
+    """What one check found; `seen` is for SKIPPED the reason.
 
     Raises:
         ValueError: nothing was seen, or a WARN or FAIL advises nothing.
@@ -88,9 +81,7 @@ class Diagnosis:
 
     Attributes:
         subject: the go that was looked at, the home folder written as ~.
-        when: when the evidence was collected, RFC 3339, UTC.
-        host: the system it was collected on: "Linux 6.1.0 x86_64".
-        findings: in the order of the topics.
+        when, host: of the evidence: RFC 3339, UTC; "Linux 6.1.0 x86_64".
         evidence: what the topics collected, secrets redacted: plain data, by topic.
     """
 
@@ -119,21 +110,17 @@ class Case:
     """What evidence is collected of, and within what bounds.
 
     Attributes:
-        go: the go command, an absolute path.
-        root: the GOROOT above it; None where there is none.
+        root: the GOROOT above the go command.
         environment: the user's own environment, whole. Only `gobuild.doctor.redact` decides what of it is told.
         clean: an environment with nothing in it but what a go command needs, its caches below `scratch`.
         cwd: the user's current folder: read, never written.
         scratch: a temporary folder, the only place where anything is written.
         deadline: of `time.monotonic`; no process may go on after it, unless `capture` is set.
-        settings: where caches, manifests and the release index are.
         against: the archive that the toolchain came from, where the user named it.
         capture: whether the user asked for captures, which may need root and may take longer.
-        offline: whether the network is left alone.
         captured: what was captured of each hang, in order, and under "environment" in which one it hung. Not empty
             where anything hung.
         evidence: what the topics before this one collected.
-        start: starts a tool.
     """
 
     go: Path

@@ -49,7 +49,6 @@ class Watched:
     Attributes:
         ended: "exit", "signal", "hang" (it ran into the limit), or "not started".
         code: its exit code, or the signal's number; None for the other two.
-        seconds: wall time from its start to its end, or to the limit.
         output: standard output and standard error as one text; for "not started" the system's reason.
         dump: what it wrote after SIGQUIT; a Go program writes the stacks of its goroutines.
         left: how many processes it had left behind, which were ended.
@@ -71,14 +70,9 @@ def watch(
     limit: float,
     on_hang: Callable[[int], None] | None = None,
 ) -> Watched:
-    """Runs a command with nothing on its standard input, in a session of its own.
+    """Runs a command with nothing on its standard input, in a session of its own, for at most `limit` seconds.
 
-    Args:
-        argv: the command.
-        env: its environment; the mark is added.
-        cwd: the folder to run in.
-        limit: seconds until it counts as hanging.
-        on_hang: is told the process, which is also its group, before that is ended; then SIGQUIT asks for a dump.
+    `on_hang` is told the process, which is also its group, before that is ended; then SIGQUIT asks for a dump.
     """
     mark = secrets.token_hex(16)
     began = time.monotonic()

@@ -20,15 +20,9 @@ LIMIT = 900.0
 
 
 def run_go(goroot: Path, module: str, *words: str | Path, target: Target, scratch: Path, run: Runner) -> None:
-    """Runs a go command, without cgo, in a copy of a module of templates/.
+    """Runs a toolchain's go command, without cgo, in a copy of a module of templates/.
 
-    Args:
-        goroot: the toolchain; its go command runs here, whatever the target is.
-        module: the folder of templates/.
-        words: the command's.
-        target: what it compiles for.
-        scratch: an existing folder for the copy and the build cache; the caller removes it.
-        run: starts the go command.
+    `scratch` is an existing folder for the copy and the build cache; the caller removes it.
 
     Raises:
         ToolMissing: the go command does not run here.

@@ -75,8 +75,6 @@ class Answer:
     """Where a thread is, and where a process hangs.
 
     Attributes:
-        thread: what the tool calls the thread; behind it "(main)" for the first.
-        tid, main: of the thread.
         kind: one of `CURES`.
         samples: in how many samples it was seen so, and of how many.
         go: Go's frames above the trap, the innermost first.
@@ -123,15 +121,10 @@ class Answer:
 
 
 def find_hang(tools: Sequence[Stacks], *, traced: bool = False) -> Answer | None:
-    """Joins what the tools saw, by the numbers of the threads, and picks the thread that matters.
+    """Joins what the tools saw of one process, by the numbers of the threads, and picks the thread that matters.
 
-    Args:
-        tools: what sample, spindump and dtrace saw of one process.
-        traced: whether dtrace saw all that was entered while it looked: then a thread that it did not see entered
-            nothing.
-
-    Returns:
-        The answer; None where no tool but dtrace saw a thread.
+    `traced` says that dtrace saw all that was entered while it looked: then a thread that it did not see entered
+    nothing. None where no tool but dtrace saw a thread.
     """
     process = next((each.process for each in tools if each.process), "")
     seen = [_look_at(thread, each.tool, process) for each in tools if each.tool != "dtrace" for thread in each.threads]

@@ -15,11 +15,8 @@ class Reason:
     """One thing that macOS says.
 
     Attributes:
-        name: for people, short.
-        words: a regular expression over one line; bounded, so that no line makes it slow.
+        words: over one line; bounded, so that no line makes it slow.
         grade: FAIL where it is why a program ended; WARN where it may be; OK where it says nothing by itself.
-        means: one sentence.
-        cure: what to do.
         source: a public report, or where it is documented.
     """
 

@@ -18,7 +18,6 @@ class Frame:
         image: the file it is in, by its last name: "libsystem_kernel.dylib"; empty where it is unknown.
         count: in how many samples it was seen.
         depth: how deep in the tree, the outermost 0.
-        kernel: whether it is the kernel's.
     """
 
     symbol: str
@@ -35,7 +34,6 @@ class Thread:
     Attributes:
         tid: the system-wide number of the thread, by which the tools' answers are joined; 0 where it is unknown.
         name: what the tool calls it, for people: "Thread_1760964".
-        main: whether it is the process's first.
         count: its samples, or for dtrace the entries that were seen.
         frames: its tree in the order of the lines: each frame below its caller.
     """
@@ -80,8 +78,6 @@ class Stacks:
         tool: "sample", "spindump" or "dtrace".
         process: its name; frames of this image are the program's own.
         code: the code type: "ARM64", "X86-64 (Translated)"; empty where the tool does not say.
-        threads: in the tool's order.
-        images: what is loaded.
     """
 
     tool: str

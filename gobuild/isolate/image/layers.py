@@ -84,13 +84,7 @@ def gzip_stored(content: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adopted:
-    """What was seen of a toolchain's archive while it was copied.
-
-    Attributes:
-        diff_id: "sha256:HEX" of the tar in it.
-        size: of that tar, in bytes.
-        created: the time in VERSION.
-    """
+    """What was seen of a toolchain's archive while it was copied: of the tar in it, and the time in VERSION."""
 
     diff_id: str
     size: int
@@ -99,12 +93,6 @@ class Adopted:
 
 def adopt(archive: Artifact, to: Path, *, stamp: str, target: Target) -> Adopted:
     """Copies a toolchain's archive, which is a layer already, and looks at every entry on the way.
-
-    Args:
-        archive: the .tar.gz and what its manifest says of it.
-        to: where the copy goes.
-        stamp: what its VERSION must say.
-        target: what its bin/go must run on.
 
     Raises:
         ChecksumMismatch: it is not what the manifest says.

@@ -27,15 +27,7 @@ START = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compiler:
-    """A Go toolchain that runs on this machine.
-
-    Attributes:
-        goroot: its folder.
-        stamp: the first line of its VERSION, and what it calls itself.
-        version: the text of VERSION.
-        scratch: an existing folder to work in.
-        run: starts it.
-    """
+    """A Go toolchain that runs on this machine; `version` is the text of VERSION, `stamp` its first line."""
 
     goroot: Path
     stamp: str

@@ -35,8 +35,7 @@ class Wanted:
         platforms: exactly these; empty for both test images, and for the toolchains that dist has.
         goroot: a toolchain that runs here, to compile the test program; None takes this machine's from dist.
         preemption: False sets `NO_PREEMPTION` in the test image.
-        certificates: a PEM file with the TLS roots of the images; None for none.
-        labels: more labels, as `oci.label` reads them.
+        certificates: a PEM file with the TLS roots of the images.
     """
 
     dist: Path
@@ -87,15 +86,7 @@ def choose_builds(wanted: Wanted, *, needed: Iterable[str]) -> dict[Target, Buil
 def make_labels(
     title: str, stamp: str, created: datetime | None, builds: Iterable[Build], further: Mapping[str, str]
 ) -> dict[str, str]:
-    """An image's labels (annotations.md).
-
-    Args:
-        title: what it is.
-        stamp: the toolchain's.
-        created: the time of its VERSION; None where nobody knows before it is built.
-        builds: the builds it is made of; the commit of a source from git is told.
-        further: the user's.
-    """
+    """An image's labels (annotations.md); `created` is None where nobody knows it before the image is built."""
     commits = {
         each.manifest.source.digest.removeprefix("git:") for each in builds if each.manifest.source.kind == "git"
     }
