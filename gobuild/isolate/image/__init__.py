@@ -110,25 +110,23 @@ class _Maker:
             size=read.size,
             says=f"gobuild: {archive.path.name}",
         )
+        system, packed = layers.make_tar([*SYSTEM, *_certificates(self.roots)], read.created), self.scratch / "system"
+        packed.write_bytes(layers.gzip_stored(system))
         return OciImage(
             target=offer.target,
             created=read.created,
-            layers=(self._plain([*SYSTEM, *_certificates(self.roots)], read.created), upper),
+            layers=(self._layer(system, packed, "the system"), upper),
             config={"Env": [PATH, "HOME=/root"], "WorkingDir": "/root", "Cmd": ["/usr/local/go/bin/go", "version"]},
             labels=self._labels("Go toolchain", offer.stamp, read.created),
         )
 
-    def _plain(self, entries: list[LayerEntry], created: datetime) -> Layer:
-        """A small layer."""
-        tar = self.scratch / "system.tar"
-        layers.write_tar(entries, tar, created)
-        content = tar.read_bytes()
-        files.write(tar, layers.gzip_stored(content))
+    def _layer(self, content: bytes, packed: Path, says: str) -> Layer:
+        """A layer of ours; `packed` is the same tar compressed."""
         return Layer(
-            descriptor=self.layout.add_file(tar, oci.TAR_GZIP),
+            descriptor=self.layout.add_file(packed, oci.TAR_GZIP),
             diff_id=f"sha256:{hashlib.sha256(content).hexdigest()}",
             size=len(content),
-            says="gobuild: the system",
+            says=f"gobuild: {says}",
         )
 
     def tests(self) -> list[OciImage]:
@@ -156,18 +154,15 @@ class _Maker:
 
     def _test(self, compiler: program.Compiler, target: Target) -> OciImage:
         self.note(f"test image for {target}: its program")
-        made, tar = compiler.program(target), self.scratch / "test.tar"
-        created = layers.time_in(compiler.version)
-        entry = LayerEntry(name=program.NAME, mode=0o755, content=made)
+        created, tar = layers.time_in(compiler.version), self.scratch / "test.tar"
+        entry = LayerEntry(name=program.NAME, mode=0o755, content=compiler.program(target).read_bytes())
         above = [LayerEntry(name="etc", mode=0o755), *_certificates(self.roots)] if self.roots else []
-        layers.write_tar([*above, entry], tar, created)
-        diff_id, size = f"sha256:{files.sha256(tar)}", tar.stat().st_size
-        packed = self.layout.add_file(compiler.compress(tar), oci.TAR_GZIP)
-        layer = Layer(descriptor=packed, diff_id=diff_id, size=size, says=f"gobuild: {program.NAME}")
+        content = layers.make_tar([*above, entry], created)
+        tar.write_bytes(content)
         return OciImage(
             target=target,
             created=created,
-            layers=(layer,),
+            layers=(self._layer(content, compiler.compress(tar), program.NAME),),
             config={
                 "Entrypoint": [f"/{program.NAME}"],
                 "Env": [] if self.wanted.preemption else [NO_PREEMPTION],

@@ -35,40 +35,25 @@ TIME = re.compile(r"^time ((?:19[7-9]\d|20\d\d|21\d\d)-\d\d-\d\dT\d\d:\d\d:\d\dZ
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerEntry:
-    """One entry of a layer, owned by root.
-
-    Attributes:
-        name: relative to the root.
-        mode: its permissions.
-        content: of a file: its bytes, or where they stand; None for a folder or a link.
-        link: of a symbolic link: what it points to.
-    """
+    """One entry of a layer, owned by root: a folder, or a file with a content, or a symbolic link."""
 
     name: str
     mode: int
-    content: bytes | Path | None = None
+    content: bytes | None = None
     link: str = ""
 
 
-def write_tar(entries: Iterable[LayerEntry], to: Path, created: datetime) -> None:
-    """Writes a tar (POSIX ustar) whose bytes depend on nothing but its entries, folders before what stands in them."""
-    with tarfile.open(to, "w", format=tarfile.USTAR_FORMAT) as tar:
+def make_tar(entries: Iterable[LayerEntry], created: datetime) -> bytes:
+    """A tar (POSIX ustar) whose bytes depend on nothing but its entries, folders before what stands in them."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for entry in entries:
             info = tarfile.TarInfo(entry.name)
             info.mode, info.mtime = entry.mode, int(created.timestamp())
-            if entry.link:
-                info.type, info.linkname = tarfile.SYMTYPE, entry.link
-                tar.addfile(info)
-            elif entry.content is None:
-                info.type = tarfile.DIRTYPE
-                tar.addfile(info)
-            elif isinstance(entry.content, bytes):
-                info.size = len(entry.content)
-                tar.addfile(info, io.BytesIO(entry.content))
-            else:
-                info.size = entry.content.stat().st_size
-                with entry.content.open("rb") as file:
-                    tar.addfile(info, file)
+            info.type = tarfile.SYMTYPE if entry.link else tarfile.DIRTYPE if entry.content is None else tarfile.REGTYPE
+            info.linkname, info.size = entry.link, len(entry.content or b"")
+            tar.addfile(info, io.BytesIO(entry.content or b""))
+    return made.getvalue()
 
 
 def gzip_stored(content: bytes) -> bytes:
