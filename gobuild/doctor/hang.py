@@ -40,12 +40,12 @@ def capture(pid: int, case: Case) -> dict[str, Any]:
 
 def _group(path: Path) -> int:
     # The name may hold blanks and brackets; after its closing bracket come state, parent and group.
-    fields = _text(path / "stat").rpartition(")")[2].split()
+    fields = _read_proc(path / "stat").rpartition(")")[2].split()
     return int(fields[2]) if len(fields) > 2 else -1
 
 
 def _process(path: Path) -> dict[str, Any]:
-    status = dict(line.split(":\t", 1) for line in _text(path / "status").splitlines() if ":\t" in line)
+    status = dict(line.split(":\t", 1) for line in _read_proc(path / "status").splitlines() if ":\t" in line)
     with contextlib.suppress(OSError):
         threads = sorted((path / "task").iterdir(), key=lambda each: each.name)[:MOST]
         return {
@@ -53,25 +53,25 @@ def _process(path: Path) -> dict[str, Any]:
             "name": status.get("Name", "?"),
             "state": status.get("State", "?"),
             "memory": status.get("VmRSS", "?"),
-            "command": _text(path / "cmdline").replace("\0", " ").strip(),
+            "command": _read_proc(path / "cmdline").replace("\0", " ").strip(),
             "threads": [_thread(each) for each in threads],
         }
     return {"pid": int(path.name), "name": status.get("Name", "gone"), "threads": []}
 
 
 def _thread(path: Path) -> dict[str, str]:
-    fields = _text(path / "stat").rpartition(")")[2].split()
-    wchan = _text(path / "wchan").strip()
+    fields = _read_proc(path / "stat").rpartition(")")[2].split()
+    wchan = _read_proc(path / "wchan").strip()
     return {
         "id": path.name,
         "state": fields[0] if fields else "?",
         "wchan": "" if wchan == "0" else wchan,
-        "syscall": _text(path / "syscall").strip(),
-        "stack": _text(path / "stack").strip(),
+        "syscall": _read_proc(path / "syscall").strip(),
+        "stack": _read_proc(path / "stack").strip(),
     }
 
 
-def _text(path: Path) -> str:
+def _read_proc(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:

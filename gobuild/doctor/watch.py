@@ -107,8 +107,8 @@ def watch(
         ended="hang" if code is None else "signal" if code < 0 else "exit",
         code=code if code is None else abs(code),
         seconds=round(seconds, 4),
-        output=said.text(),
-        dump=dumped.text(),
+        output=said.joined(),
+        dump=dumped.joined(),
         left=left - hangs,
     )
 
@@ -181,7 +181,7 @@ class _Kept:
         self.head += block[:room]
         self.tail = (self.tail + block[room:])[-KEPT:]
 
-    def text(self) -> str:
+    def joined(self) -> str:
         head, tail = self.head, self.tail
         if (gone := self.size - len(head) - len(tail)) > 0:
             # At a line's end: half a line could be half a secret, which redaction would not know.

@@ -85,10 +85,10 @@ def _dtrace(pid: int, case: Case) -> dict[str, Any]:
 def collect(case: Case) -> dict[str, Any]:
     """Hands on what `capture` saw, each with the structured answer for whoever reads the JSON."""
     captures = [each for each in case.captured if each.get("system") == "darwin"]
-    return {"captures": [{**each, "answer": _document(_answer(each))} for each in captures]}
+    return {"captures": [{**each, "answer": _answer_document(_answer(each))} for each in captures]}
 
 
-def _document(said: Answer | None) -> dict[str, Any] | None:
+def _answer_document(said: Answer | None) -> dict[str, Any] | None:
     return asdict(said) | {"sentence": said.sentence, "advice": said.advice} if said else None
 
 
@@ -101,7 +101,7 @@ def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _one(captured: Mapping[str, Any]) -> Iterator[Finding]:
-    tools = _read(captured)
+    tools = _read_stacks(captured)
     if joined := _answer(captured):
         where = f"under {captured['environment']}: " if "environment" in captured else ""
         yield MACOS.fail("hang", where + joined.sentence, joined.advice)
@@ -124,9 +124,9 @@ def _one(captured: Mapping[str, Any]) -> Iterator[Finding]:
         yield from ioreg.diagnose_hang(**captured["accelerators"], pid=captured["pid"])
 
 
-def _read(captured: Mapping[str, Any]) -> list[Stacks]:
+def _read_stacks(captured: Mapping[str, Any]) -> list[Stacks]:
     return [reader(said) for name, reader in READERS.items() if (said := output_of(captured, name))]
 
 
 def _answer(captured: Mapping[str, Any]) -> Answer | None:
-    return find_hang(_read(captured), traced=stacks.dtrace_told_all(output_of(captured, "dtrace")))
+    return find_hang(_read_stacks(captured), traced=stacks.dtrace_told_all(output_of(captured, "dtrace")))

@@ -43,7 +43,7 @@ def read_ioreg(data: bytes, *, clients: str = "pid ") -> Snapshot:
         top = plistlib.loads(data, fmt=plistlib.FMT_XML) if data.strip() else []
         found: dict[str, dict[str, str | int]] = {}
         for node in top if isinstance(top, list) else [top]:
-            name = _text(node["IORegistryEntryName"])
+            name = _registry_text(node["IORegistryEntryName"])
             number = node.get("IORegistryEntryID", 0)
             found[f"{name} {number:#x}" if name in found else name] = _values(node, clients)
     except (ValueError, OverflowError, RecursionError, LookupError, AttributeError, TypeError, ExpatError) as error:
@@ -53,10 +53,10 @@ def read_ioreg(data: bytes, *, clients: str = "pid ") -> Snapshot:
 
 def _values(node: Mapping[str, Any], clients: str) -> dict[str, str | int]:
     power = node.get("IOPowerManagement", {})
-    creators = [_text(each.get("IOUserClientCreator")) for each in node.get("IORegistryEntryChildren", [])]
+    creators = [_registry_text(each.get("IOUserClientCreator")) for each in node.get("IORegistryEntryChildren", [])]
     values = {
-        "class": _text(node.get("IOObjectClass")),
-        "model": _text(node.get("model")),
+        "class": _registry_text(node.get("IOObjectClass")),
+        "model": _registry_text(node.get("model")),
         "busy count": node.get("IOServiceBusyState"),
         "busy, ms": node.get("IOServiceBusyTime", 0) // 1_000_000,
         "power state": power.get("CurrentPowerState"),
@@ -69,7 +69,7 @@ def _values(node: Mapping[str, Any], clients: str) -> dict[str, str | int]:
     return {printable(str(key)): value for key, value in values.items() if isinstance(value, int | str) and value != ""}
 
 
-def _text(value: object) -> str:
+def _registry_text(value: object) -> str:
     """A text of the registry's; a model may stand there as data that ends in a NUL."""
     text = value.rstrip(b"\0").decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value or "")
     return printable(text[:200])

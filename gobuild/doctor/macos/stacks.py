@@ -104,7 +104,7 @@ def _header(lines: Sequence[str]) -> Mapping[str, str]:
     return {name: value.strip() for name, _, value in pairs}
 
 
-def _name(process: str) -> str:
+def _without_pid(process: str) -> str:
     """Takes the number off a process: "op [46825]"."""
     return process.rpartition(" [")[0] or process
 
@@ -128,7 +128,7 @@ def read_sample(text: str) -> Stacks:
     images = lines.index("Binary Images:") if "Binary Images:" in lines else len(lines)
     return Stacks(
         tool="sample",
-        process=_name(header.get("Process", "")),
+        process=_without_pid(header.get("Process", "")),
         code=header.get("Code Type", ""),
         threads=tuple(threads),
         images=_binary_images(lines[images:]),
@@ -185,7 +185,7 @@ def read_spindump(text: str) -> Stacks:
             _add_spindump(threads[-1], match)
     return Stacks(
         tool="spindump",
-        process=_name(header.get("Process", "")),
+        process=_without_pid(header.get("Process", "")),
         code=header.get("Architecture", ""),
         threads=tuple(threads),
         images=_binary_images(lines),
