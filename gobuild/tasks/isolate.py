@@ -183,9 +183,9 @@ def image(  # noqa: PLR0913, PLR0917  (one for each flag)
     stamp: str = "",
     image: str = "",
     platform: str = "",
-    goroot: str | None = None,
+    goroot: str = "",
     asyncpreemptoff: bool = False,
-    certificates: str | None = None,
+    certificates: str = "",
     label: list[str] | None = None,
     dockerfile: str = "",
 ) -> None:
@@ -195,9 +195,6 @@ def image(  # noqa: PLR0913, PLR0917  (one for each flag)
 
     if bool(to) == bool(dockerfile):
         raise ConfigError("where to?", "--to DIR for an image layout, or --dockerfile DIR")
-    for word, value in (("--goroot", goroot), ("--certificates", certificates)):
-        if value is not None and not value.strip():
-            raise ConfigError(f"{word} is an empty word", "a shell variable that is not set may stand there")
     if dockerfile and (image or goroot or certificates):
         raise ConfigError(
             "a Dockerfile is of both images, and of archives alone", "no --image, --goroot, --certificates"
