@@ -1,7 +1,7 @@
 """A Mac that is not there: recorded output in place of Apple's tools. For test_doctor_macos*.py."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from gobuild.core.errors import CommandError, ToolMissing
 from gobuild.core.process import Result
 from gobuild.core.settings import Settings
-from gobuild.doctor.model import Case
+from gobuild.doctor.model import Case, Finding
 
 DATA = Path(__file__).parent / "data/doctor"
 
@@ -34,6 +34,10 @@ def case(folder: Path, **how: Any) -> Case:
         deadline=time.monotonic() + 60,
     )
     return replace(made, **how)
+
+
+def by_name(findings: Iterable[Finding]) -> dict[str, Finding]:
+    return {each.name: each for each in findings if each.group == "macOS"}
 
 
 class Recorded:

@@ -7,23 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doctor_macos import HANGS, MISSING, Recorded, Said, case, sample
+from doctor_macos import HANGS, MISSING, Recorded, Said, by_name, case, sample
 
 from gobuild.core.render import render
 from gobuild.doctor.macos import hang, ioreg, stacks, tools
 from gobuild.doctor.macos.answer import Answer, find_hang, foreign_libraries
 from gobuild.doctor.macos.stacks import Stacks, read_dtrace, read_sample, read_spindump
-from gobuild.doctor.model import Finding, Grade
+from gobuild.doctor.model import Grade
 
 
 def answered(*seen: Stacks, traced: bool = False) -> Answer:
     found = find_hang(seen, traced=traced)
     assert found
     return found
-
-
-def by_name(findings: list[Finding]) -> dict[str, Finding]:
-    return {each.name: each for each in findings}
 
 
 def test_sample_says_who_what_and_where() -> None:
@@ -49,7 +45,7 @@ def test_libraries_that_go_never_loads_are_named(tmp_path: Path, monkeypatch: py
         "       0x10a000000 -        0x10a001fff +inject.dylib (0) <> /opt/with blank/inject.dylib\n"
     )
     part, _ = captured(tmp_path, monkeypatch, {**SAYS, "sample": text}, root=False, capture=False)
-    finding = by_name(list(hang.diagnose(part)))["hang: libraries"]
+    finding = by_name(hang.diagnose(part))["hang: libraries"]
     assert finding.grade is Grade.WARN
     assert "A/Metal (LC_UUID 5B424D44-FED2-3361-8D75-41795DA0FEF6); /opt/with blank/inject.dylib (LC_UUID none)" in (
         finding.seen
@@ -229,7 +225,7 @@ def test_a_capture_as_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert not list(tmp_path.glob("spindump-*"))  # which has everybody's stacks
     structured = json.loads(json.dumps(part))["captures"][0]["answer"]
     assert (structured["kind"], structured["frameworks"], structured["entered"]) == ("framework", ["Metal", "IOKit"], 2)
-    findings = by_name(list(hang.diagnose(part)))
+    findings = by_name(hang.diagnose(part))
     assert findings["hang"].grade is Grade.FAIL
     assert "below Metal and IOKit" in findings["hang"].seen
     assert findings["hang: GPU"].grade is Grade.FAIL
@@ -260,7 +256,7 @@ def test_what_needs_root_or_a_flag_says_so(
     part, run = captured(tmp_path, monkeypatch, SAYS, root=root, capture=capture)
     assert {Path(words[0]).name for words in run.asked} == tools
     assert max(run.limits) <= limit
-    findings = by_name(list(hang.diagnose(part)))
+    findings = by_name(hang.diagnose(part))
     for name in ("hang: dtrace", "hang: spindump"):
         assert (findings[name].grade, skipped in findings[name].seen) == (Grade.SKIPPED, True)
     words = next(each for each in run.asked if each[0].endswith("sample"))
@@ -296,7 +292,7 @@ def test_a_tool_that_tells_nothing_is_skipped_with_its_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tool: str, said: Said, reason: str
 ) -> None:
     part, _ = captured(tmp_path, monkeypatch, {**SAYS, tool: said}, root=True, capture=True)
-    found = by_name(list(hang.diagnose(part)))[f"hang: {tool}"]
+    found = by_name(hang.diagnose(part))[f"hang: {tool}"]
     assert (found.grade, reason in found.seen) == (Grade.SKIPPED, True)
 
 
@@ -312,7 +308,7 @@ def test_a_translated_process_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     if flags == "sample":
         says |= {"ps": "", "sample": sample("sample-metal.txt").replace("ARM64", "X86-64 (Translated)")}
     part, _ = captured(tmp_path, monkeypatch, says, root=False, capture=False)
-    assert by_name(list(hang.diagnose(part)))["hang: Rosetta"].grade is Grade.WARN
+    assert by_name(hang.diagnose(part))["hang: Rosetta"].grade is Grade.WARN
 
 
 @pytest.mark.parametrize(
@@ -342,6 +338,6 @@ def test_deep_trees_and_escapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     deep = "".join(f"    {'  ' * min(depth, 900)}1 f\x1b[31m{depth}  (in x)\n" for depth in range(1000))
     text = f"Process: x [1]\nCall graph:\n    1 Thread_1\n{deep}"
     part, _ = captured(tmp_path, monkeypatch, {**SAYS, "sample": text}, root=False, capture=False)
-    finding = by_name(list(hang.diagnose(part)))["hang"]
+    finding = by_name(hang.diagnose(part))["hang"]
     assert "\x1b" not in finding.seen
     assert len(finding.seen) < 3000

@@ -5,22 +5,16 @@ import plistlib
 import struct
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from doctor_macos import DATA, MISSING, Recorded, Said, case, sample
+from doctor_macos import DATA, MISSING, Recorded, Said, by_name, case, sample
 
 from gobuild.core.errors import ConfigError
 from gobuild.doctor.examination import TOPICS, Topic, collect_evidence, diagnose
 from gobuild.doctor.macos import ioreg, killed, reasons, rosetta, signing
 from gobuild.doctor.model import Finding, Grade
-
-
-def by_name(findings: Iterable[Finding]) -> dict[str, Finding]:
-    return {each.name: each for each in findings}
-
 
 # Signatures, Gatekeeper, quarantine, SIP
 

@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from doctor_macos import DATA
+from doctor_macos import DATA, by_name
 from doctor_toys import fake, room
 
 from gobuild.core.settings import Settings
-from gobuild.doctor import Diagnosis, Finding, Grade, diagnosis_document, examine, latency, load, save
+from gobuild.doctor import Diagnosis, Grade, diagnosis_document, examine, latency, load, save
 from gobuild.doctor.macos import hang, ioreg, killed, rosetta, signing
 
 TOOLS = {
@@ -56,17 +56,13 @@ def examined(go: Path, folder: Path, *, capture: bool = True) -> Diagnosis:
     return examine(go, settings=settings, environment=room(folder), cwd=folder, capture=capture)
 
 
-def by_name(found: Diagnosis) -> dict[str, Finding]:
-    return {each.name: each for each in found.findings if each.group == "macOS"}
-
-
 @pytest.mark.usefixtures("mac")
 def test_a_hang_is_captured_judged_bundled_and_judged_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The first hang takes all the time that there would be without captures: captures have time of their own.
     monkeypatch.setattr("gobuild.doctor.examination.TOTAL", 0.8)
     found = examined(fake(tmp_path, "hangs"), tmp_path)
     assert [each.seen for each in found.findings if each.name == "all of it"] == []
-    findings = by_name(found)
+    findings = by_name(found.findings)
     assert findings["hang"].grade is Grade.FAIL
     assert "below Metal and IOKit" in findings["hang"].seen
     assert "Device Utilization % 2 -> 34" in findings["hang: accelerators"].seen
@@ -83,7 +79,7 @@ def test_a_hang_is_captured_judged_bundled_and_judged_again(tmp_path: Path, monk
 
 @pytest.mark.usefixtures("mac")
 def test_a_killed_go_is_told_the_kernels_words(tmp_path: Path) -> None:
-    findings = by_name(examined(fake(tmp_path, "is killed"), tmp_path, capture=False))
+    findings = by_name(examined(fake(tmp_path, "is killed"), tmp_path, capture=False).findings)
     assert findings["killed: invalid page"].grade is Grade.FAIL
     assert "denying page sending SIGKILL" in findings["killed: invalid page"].seen
     assert findings["hang"].grade is Grade.OK
@@ -98,7 +94,7 @@ def test_tools_that_hang_or_are_gone_hold_nothing_up(
         put(mac / name, "sleep 1000")
     for name in ("spctl", "uname", "ioreg"):
         (mac / name).unlink()
-    findings = by_name(examined(fake(tmp_path, "is killed"), tmp_path, capture=False))
+    findings = by_name(examined(fake(tmp_path, "is killed"), tmp_path, capture=False).findings)
     skipped = {name for name, each in findings.items() if each.grade is Grade.SKIPPED}
     assert {"signer", "signature", "accelerators", "killed: log", "Rosetta"} <= skipped
     assert "cannot run" in findings["accelerators"].seen

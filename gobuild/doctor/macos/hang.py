@@ -5,6 +5,7 @@ root for a process of one's own; spindump and dtrace do, and run only when the u
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -112,9 +113,8 @@ def _one(captured: Mapping[str, Any]) -> Iterator[Finding]:
         saw_none = name == "dtrace" and stacks.dtrace_told_all(said)
         if not saw_none and (reason or not saw_threads):
             yield MACOS.skipped(f"hang: {name}", reason or last_line(said))
-    flags = output_of(captured, "flags").strip()[:16]
-    by_flags = flags.isalnum() and set(flags.lower()) <= set("0123456789abcdef") and int(flags, 16) & TRANSLATED
-    if by_flags or any("Translated" in each.code for each in tools):
+    flags = re.match(r"\s*([0-9a-fA-F]{1,16})\s*$", output_of(captured, "flags"))
+    if (flags and int(flags[1], 16) & TRANSLATED) or any("Translated" in each.code for each in tools):
         seen, advice = "the process that hung was translated by Rosetta", "use a darwin/arm64 toolchain on this Mac"
         yield MACOS.warn("hang: Rosetta", seen, advice)
     if loaded := foreign_libraries(tools):
