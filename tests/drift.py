@@ -20,8 +20,8 @@ from gobuild.core.errors import PatchError
 from gobuild.core.model import State
 from gobuild.core.process import run
 from gobuild.patch.diff import parse
+from gobuild.patch.diff.unified import blob_name
 from gobuild.patch.tree import Tree
-from gobuild.patch.workbench.git_config import blob_name
 
 PACKAGES = (
     "runtime",

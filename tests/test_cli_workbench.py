@@ -15,16 +15,16 @@ from gobuild.core import resources
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError, PatchError
 from gobuild.patch.workbench.import_series import Imported, ImportStep
-from gobuild.tasks import workbench
+from gobuild.tasks import patches
 
 TASKS = """\
 from invoke import Collection
-from gobuild.tasks import workbench
+from gobuild.tasks import patches
 
 ns = Collection()
 ns.add_collection(Collection("patches", *(
-    getattr(workbench, f"{name}_patches") for name in ("import", "export", "refresh")
-), workbench.new_patch))
+    getattr(patches, f"{name}_patches") for name in ("import", "export", "refresh")
+), patches.new_patch))
 """
 
 
@@ -87,9 +87,9 @@ def test_words_that_cannot_be_used(project: Path) -> None:
 
 def test_the_stock_series_is_changed_only_by_its_path() -> None:
     stock = resources.folder("patches")
-    workbench._require_own(stock, named=True)
+    patches._require_own(stock, named=True)
     with pytest.raises(ConfigError, match="the stock series"):
-        workbench._require_own(stock, named=False)
+        patches._require_own(stock, named=False)
 
 
 def test_a_conflict(project: Path) -> None:
@@ -107,5 +107,5 @@ def test_an_import_that_stopped_ends_with_code_6_and_what_to_do(tmp_path: Path) 
     stopped = Imported(folder=tmp_path, steps=steps, stopped="first", conflicts=("src/one.txt",))
     console = Console(stream=io.StringIO())
     with pytest.raises(PatchError, match=r"in conflict: src/one\.txt\n.*git rebase --continue; then patches\.export"):
-        workbench._show_import(console, stopped)
+        patches._show_import(console, stopped)
     assert "conflict" in console.stream.getvalue()  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""refresh and new: diffs anchored where they apply now, and a patch begun; no git is needed for either."""
+"""refresh and new: diffs anchored where they apply now, and a patch begun."""
 
 import subprocess
 from pathlib import Path
@@ -13,53 +13,53 @@ from gobuild.core.model import GoVersion
 from gobuild.patch import Series, load_folder
 from gobuild.patch.workbench.entries import new_patch
 from gobuild.patch.workbench.export import write_export
-from gobuild.patch.workbench.git_config import blob_name
-from gobuild.patch.workbench.refresh import Refreshed, refresh_patches
-from gobuild.patch.workbench.refresh import write as write_refreshed
+from gobuild.patch.workbench.import_series import PlainSource
+from gobuild.patch.workbench.refresh import Refreshed, refresh_patches, write_refreshed
+
+pytestmark = pytest.mark.usefixtures("git_there")
+
+
+@pytest.fixture
+def git_there() -> None:
+    needs("git")
+
 
 LONGER = "first\n" * 7 + NUMBERS
 
 
-def refresh(patches: Series, root: Path) -> tuple[Refreshed, ...]:
-    found = refresh_patches(patches.patches, root)
+def refresh(patches: Series, plain: PlainSource) -> tuple[Refreshed, ...]:
+    found = refresh_patches(patches.patches, plain.root)
     write_refreshed(found)
     return found
 
 
-def test_a_diff_that_moved_is_anchored_where_it_is(tmp_path: Path) -> None:
+def test_a_diff_that_moved_is_anchored_where_it_is_and_all_else_of_it_stays(tmp_path: Path) -> None:
+    """The file that refresh writes is the one that git makes of the same change to the same tree."""
     grown = changed(5, 30).replace("patched 5\n", "patched 5\n--- a/more\n+++ b/more\n@@ -1 +1 @@\n")
     head = prose("one: two hunks", "src/one.txt", "@@ -1 +1 @@\nindex 1234567..89abcde 100644")
-    text = head + diff("src/one.txt", NUMBERS, grown) + diff("src/two.txt", NUMBERS, changed(9))
+    behind = diff("src/two.txt", NUMBERS, changed(9))
+    text = head + diff("src/one.txt", NUMBERS, grown, context=1) + behind
     patches = series(tmp_path / "p", {"one": text})
     plain = tree(tmp_path / "go", files={"src/one.txt": LONGER})
     before = snapshot(plain.root)
-    (only,) = refresh(patches, plain.root)
+    (only,) = refresh(patches, plain)
     assert only.said == "re-anchored in src/one.txt"
     assert snapshot(plain.root) == before
-    wanted = text.replace("@@ -2,7 +2,10 @@", "@@ -9,7 +9,10 @@").replace("@@ -27,7 +30,7 @@", "@@ -34,7 +37,7 @@")
-    names = [blob_name(content.encode())[:12] for content in (LONGER, "first\n" * 7 + grown)]
-    wanted = wanted.replace("index 0123456789ab..ba9876543210", f"index {'..'.join(names)}", 1)
-    assert (tmp_path / "p/one.patch").read_text() == wanted
-    (again,) = refresh(load_folder(tmp_path / "p"), plain.root)
+    written = (tmp_path / "p/one.patch").read_text()
+    assert written == head + by_git(tmp_path / "git", "src/one.txt", LONGER, "first\n" * 7 + grown) + behind
+    (again,) = refresh(load_folder(tmp_path / "p"), plain)
     assert (again.said, again.content) == ("applies where it says", None)
     said = apply(plain.root, load_folder(tmp_path / "p").patches).outcomes[0].evidence
     assert "moved" not in said
-    assert blob_name((plain.root / "src/one.txt").read_bytes())[:12] == names[1]
 
 
-def test_it_is_what_git_itself_would_write(tmp_path: Path) -> None:
-    """The file that refresh writes is the one that git makes of the same change to the same tree."""
-    needs("git")
-    text = prose("one: change it", "src/one.txt") + diff("src/one.txt", NUMBERS, changed(5, 30))
-    patches = series(tmp_path / "p", {"one": text})
-    plain = tree(tmp_path / "go", files={"src/one.txt": LONGER})
-    refresh(patches, plain.root)
-    bench(plain, patches, tmp_path / "to")
-    by_git = git(tmp_path / "to", "show", "--format=", "--abbrev=12", "--text", "HEAD", "--", "src/one.txt")
-    ours = (tmp_path / "p/one.patch").read_text()
-    # git adds a line of the text in front of a hunk behind its @@; the diff that was anchored had none.
-    heads = [line.partition(" @@")[0] for line in by_git.splitlines()]
-    assert heads == [line.partition(" @@")[0] for line in ours[ours.index("diff --git") :].splitlines()]
+def by_git(folder: Path, path: str, old: str, new: str) -> str:
+    """One line of context, as a user's git writes it."""
+    for text in (old, new):
+        write(folder, {path: text})
+        git(folder, "init", "--quiet")
+        commit(folder, "m")
+    return git(folder, "diff", "--unified=1", "--abbrev=12", "HEAD^") + "\n"
 
 
 def test_what_applies_exactly_is_not_touched(tmp_path: Path) -> None:
@@ -70,31 +70,35 @@ def test_what_applies_exactly_is_not_touched(tmp_path: Path) -> None:
     }
     patches = series(tmp_path / "p", texts)
     before = snapshot(tmp_path / "p")
-    found = refresh(patches, tree(tmp_path / "go").root)
+    found = refresh(patches, tree(tmp_path / "go"))
     assert [one.said for one in found] == ["applies where it says", "applies where it says", "already upstream"]
     assert snapshot(tmp_path / "p") == before
 
 
 def test_a_patch_behind_another_and_one_without_gits_words(tmp_path: Path) -> None:
-    """The second is anchored on what the first leaves, and has no index line: diff -u wrote it."""
+    """The second is anchored on what the first leaves, and was written by diff -u."""
     plain = diff("src/one.txt", NUMBERS, changed(30))
-    texts = {
-        "grows": diff("src/one.txt", NUMBERS, NUMBERS.replace("line 2\n", "line 2\nmore\nmore\n")),
-        "behind": plain[plain.index("--- ") :],
-    }
+    grown = NUMBERS.replace("line 2\n", "line 2\nmore\nmore\n")
+    texts = {"grows": diff("src/one.txt", NUMBERS, grown), "behind": plain[plain.index("--- ") :]}
     patches = series(tmp_path / "p", texts)
-    grows, behind = refresh(patches, tree(tmp_path / "go").root)
+    grows, behind = refresh(patches, tree(tmp_path / "go"))
     assert (grows.content, behind.said) == (None, "re-anchored in src/one.txt")
-    assert (tmp_path / "p/behind.patch").read_text() == texts["behind"].replace("-27,7 +27,7", "-29,7 +29,7")
+    wanted = diff("src/one.txt", grown, changed(30, text=grown))
+    assert (tmp_path / "p/behind.patch").read_text() == wanted
 
 
-def test_a_quilt_series_is_refreshed_as_it_is(tmp_path: Path) -> None:
-    zero = diff("src/one.txt", NUMBERS, changed(9)).replace("a/src", "src").replace("b/src", "src")
-    zero = zero[zero.index("--- ") :]
-    write(tmp_path / "q", {"series": "zero.patch -p0\n", "zero.patch": zero})
+def test_a_quilt_series(tmp_path: Path) -> None:
+    """A -p1 patch is anchored anew and its prose stays; a -p0 patch is not made a -p1 one behind the list's back."""
+    one = diff("src/one.txt", NUMBERS, changed(9))
+    head = "Description: ours\n\nIndex: src/one.txt\n====\n"
+    write(tmp_path / "q", {"series": "one.patch\n", "one.patch": head + one[one.index("--- ") :]})
     plain = tree(tmp_path / "go", files={"src/one.txt": LONGER})
-    refresh(load_folder(tmp_path / "q"), plain.root)
-    assert (tmp_path / "q/zero.patch").read_text() == zero.replace("-6,7 +6,7", "-13,7 +13,7")
+    refresh(load_folder(tmp_path / "q"), plain)
+    assert (tmp_path / "q/one.patch").read_text() == head + diff("src/one.txt", LONGER, changed(9, text=LONGER))
+    zero = one[one.index("--- ") :].replace("a/src", "src").replace("b/src", "src")
+    write(tmp_path / "q", {"series": "zero.patch -p0\n", "zero.patch": zero})
+    with pytest.raises(PatchError, match="is a -p0 patch"):
+        refresh(load_folder(tmp_path / "q"), plain)
 
 
 def test_a_conflict_writes_nothing(tmp_path: Path) -> None:
@@ -106,7 +110,7 @@ def test_a_conflict_writes_nothing(tmp_path: Path) -> None:
     plain = tree(tmp_path / "go", files={"src/one.txt": LONGER})
     before = snapshot(tmp_path)
     with pytest.raises(PatchError, match=r"(?s)the patch not .*patches.import --from VERSION"):
-        refresh(patches, plain.root)
+        refresh(patches, plain)
     assert snapshot(tmp_path) == before
 
 
@@ -114,7 +118,7 @@ def test_a_patch_that_deletes(tmp_path: Path) -> None:
     gone = "".join(f"-{line}\n" for line in NUMBERS.splitlines())
     text = f"--- a/src/one.txt\n+++ /dev/null\n@@ -1,40 +0,0 @@\n{gone}"
     patches = series(tmp_path / "p", {"gone": text})
-    (only,) = refresh(patches, tree(tmp_path / "go").root)
+    (only,) = refresh(patches, tree(tmp_path / "go"))
     assert (only.said, only.content) == ("applies where it says", None)
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from patch_fixtures import HOOK, write
 
 from gobuild.core.model import GoVersion, Target
 from gobuild.patch import Series, load_folder
+from gobuild.patch.diff.unified import blob_name
 from gobuild.patch.workbench.export import Exported, export_series
 from gobuild.patch.workbench.import_series import Imported, PlainSource, import_series
 
@@ -86,9 +88,16 @@ def tree(root: Path, version: str = "1.22.10", files: Mapping[str, str] | None =
 
 
 def diff(path: str, old: str, new: str, context: int = 3) -> str:
-    """One file's part of a git diff."""
+    """One file's part of a diff, as git writes it: the contents' names, and the line above a hunk behind its @@."""
     lines = difflib.unified_diff(old.splitlines(True), new.splitlines(True), f"a/{path}", f"b/{path}", n=context)
-    return f"diff --git a/{path} b/{path}\nindex 0123456789ab..ba9876543210 100644\n" + "".join(lines)
+
+    def headed(match: re.Match[str]) -> str:
+        above = [line for line in old.splitlines()[: int(match[1]) - 1] if re.match(r"[A-Za-z_$]", line)]
+        return f"{match[0]} {above[-1]}" if above else match[0]
+
+    names = "..".join(blob_name(text.encode())[:12] for text in (old, new))
+    text = re.sub(r"^@@ -(\d+)[^@]* @@$", headed, "".join(lines), flags=re.MULTILINE)
+    return f"diff --git a/{path} b/{path}\nindex {names} 100644\n{text}"
 
 
 def changed(*numbers: int, text: str = NUMBERS) -> str:

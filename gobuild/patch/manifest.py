@@ -19,7 +19,7 @@ from gobuild.patch.diff.unified import Diff
 from gobuild.patch.edits.add_command import AddCommand
 from gobuild.patch.edits.remove_hook import RemoveHook
 from gobuild.patch.safe_read import safe_read
-from gobuild.patch.series import Operation, Patch, Series
+from gobuild.patch.series import NAME, Operation, Patch, Series
 
 __all__ = ["MANIFEST", "Patch", "Series", "load_folder"]
 
@@ -62,7 +62,6 @@ TOP = ("extends", "patch")
 STOCK = "stock"
 
 _WORDS = {"str": "a text, not empty", "list": "a list of texts, not empty", "dict": "a table", "bool": "true or false"}
-_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _GO_NAME = re.compile(r"[^\W\d]\w*")
 
 
@@ -155,7 +154,7 @@ class _Entry:
 
     def patch(self) -> Patch:
         self._known(self.keys, KEYS, REQUIRED)
-        if not _NAME.fullmatch(self.keys["name"]):
+        if not NAME.fullmatch(self.keys["name"]):
             raise self.error("name", f"{self.keys['name']!r} is no name for a patch", "lower-case words with hyphens")
         kind = self.keys["kind"]
         if kind not in KINDS:

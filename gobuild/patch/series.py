@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.model import GoVersion, Outcome, State, Target
 from gobuild.patch.diff.unified import Diff
 from gobuild.patch.tree import Tree, TreeChange
+
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+"""A patch's name: lower-case words with hyphens."""
 
 
 class Operation(Protocol):

@@ -99,6 +99,14 @@ class Tree:
         self._resolve(path)
         self._pending[path] = _Pending(None, None)
 
+    def is_executable(self, path: str) -> bool:
+        """Whether a file can be run."""
+        noted = self._pending.get(path)
+        place = self._resolve(path)
+        if noted and noted.executable is not None:
+            return noted.executable
+        return place.is_file() and os.access(place, os.X_OK)
+
     def snapshot(self) -> Snapshot:
         """The tree as it stands now, to `read_file` from later."""
         return dict(self._pending)

@@ -21,7 +21,6 @@ from gobuild.tasks.isolate import gowrap, image, launchd, vm
 from gobuild.tasks.matrix import matrix
 from gobuild.tasks.proof import blast_radius, reproduce
 from gobuild.tasks.words import CONFIGURATION, settings_of, with_settings
-from gobuild.tasks.workbench import export_patches, import_patches, new_patch, refresh_patches
 
 if TYPE_CHECKING:
     from gobuild.pipeline.session import Session
@@ -152,7 +151,16 @@ def clean(context: Context, **words: object) -> None:
 ns = Collection("gobuild", plan, build, verify, package, publishing.publish, publishing.verify_release)
 for each in (matrix, identify, reproduce, blast_radius, gowrap, launchd, image, vm, clean):
     ns.add_task(each)
-ns.add_collection(Collection("patches", patches.status, import_patches, export_patches, refresh_patches, new_patch))
+ns.add_collection(
+    Collection(
+        "patches",
+        patches.status,
+        patches.import_patches,
+        patches.export_patches,
+        patches.refresh_patches,
+        patches.new_patch,
+    )
+)
 ns.add_collection(Collection("tap", tap.update, tap.check))
 ns.add_collection(Collection("keys", keys.new, keys.show))
 ns.add_collection(Collection("store", store.listing, store.verify, store.prune))

@@ -1,21 +1,35 @@
-"""The tasks around a series that build nothing: `patches.status`."""
+"""The tasks around a series: how it stands on every version, to git commits and back, anchored anew, a patch begun.
+
+Where something is to be written, the folder is one that the user named.
+"""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+from invoke import task
 from invoke.context import Context
 
-from gobuild.core import files
+from gobuild.core import files, resources
 from gobuild.core.console import Console
-from gobuild.core.errors import ConfigError, PatchError, disk_full_is_ours
-from gobuild.patch import Matrix
+from gobuild.core.errors import ConfigError, PatchError
+from gobuild.core.model import GoVersion
+from gobuild.core.settings import Settings
+from gobuild.patch import Matrix, Series, load_series
+from gobuild.patch.workbench import entries, export, refresh
+from gobuild.patch.workbench.import_record import ImportRecord
+from gobuild.patch.workbench.import_series import Imported, PlainSource, import_series
 from gobuild.pipeline import sources
 from gobuild.pipeline.session import Session
 from gobuild.tasks import show
-from gobuild.tasks.words import interruptible, settings_of, with_settings
+from gobuild.tasks.words import settings_of, with_settings
 
 NAMED = 6
 """Conflicts that an error names; the matrix has them all."""
+
+SERIES = "the folder of the patch series"
 
 
 @with_settings(
@@ -33,12 +47,10 @@ def status(context: Context, *, json: bool = False, html: str = "", **words: obj
     page = Path(html).expanduser() if html else None
     if page and page.is_dir():
         raise ConfigError(f"{page} is a folder", "--html with the name of a file")
-    with interruptible():
-        matrix = sources.series_status(Session(settings=settings, console=console))
-        if page:
-            with disk_full_is_ours(f"writing {page}"):
-                files.write(page, show.matrix_page(matrix))
-            console.say(f"wrote {page}")
+    matrix = sources.series_status(Session(settings=settings, console=console))
+    if page:
+        files.write(page, show.matrix_page(matrix))
+        console.say(f"wrote {page}")
     if json:
         show.document(matrix.document())
     else:
@@ -62,3 +74,159 @@ def require(matrix: Matrix) -> None:
             f"{count}: {', '.join(named)}",
             "invoke patches.import opens the conflict in git; or narrow the patch's `go` in series.toml",
         )
+
+
+@with_settings(
+    name="import",
+    help={
+        "to": "the folder of the workbench; it must not exist, or be empty",
+        "from_": "a version that the patches do apply to, for git's three-way merge where they do not",
+    },
+)
+def import_patches(context: Context, *, to: str = "", from_: str = "", **words: object) -> None:
+    """Makes a git repository of a version's source, with one commit a patch; opens a rebase where one conflicts."""
+    settings, console = settings_of(context, words), Console()
+    if not to:
+        raise ConfigError("import needs a folder", "--to DIR")
+    folder = Path(to).expanduser().absolute()
+    series = load_series(settings.series)
+    # Both are read from the cache, and nothing is written there.
+    with _plain(settings, console) as plain:
+        if from_:
+            with _plain(replace(settings, go=from_), console) as known:
+                imported = _import(settings, series, plain, folder, known)
+        else:
+            imported = _import(settings, series, plain, folder, None)
+    _show_import(console, imported)
+
+
+def _import(
+    settings: Settings, series: Series, plain: PlainSource, folder: Path, known: PlainSource | None
+) -> Imported:
+    return import_series(series, plain, folder, target=settings.for_target, profile=settings.profile, known=known)
+
+
+@task(
+    name="export",
+    help={
+        "from_": "the folder of the workbench, as patches.import made it",
+        "series": f"{SERIES} to write to; by default the one that was imported",
+        "variant": "leave the file of a patch that was changed, and write a variant for this version beside it",
+        "add": "add the entries that series.toml lacks, at its end",
+    },
+    auto_shortflags=False,
+)
+def export_patches(
+    _context: Context, from_: str = "", series: str = "", variant: bool = False, add: bool = False
+) -> None:
+    """Makes patch files of a workbench's commits again. Where nothing was changed, nothing is."""
+    console = Console()
+    if not from_:
+        raise ConfigError("export needs a workbench", "--from DIR, the folder that patches.import made")
+    folder = Path(from_).expanduser().absolute()
+    found = export.export_series(folder, _series_or_new(series or ImportRecord.load(folder).series), variant=variant)
+    if found.texts or (add and found.entries):
+        _require_own(found.folder, named=bool(series))
+        export.write_export(found, add=add)
+    _show_export(console, found, add=add)
+
+
+@with_settings(name="refresh", help={"go": "the version to anchor at: 1.28, 1.28.1", "series": SERIES})
+def refresh_patches(context: Context, **words: object) -> None:
+    """Anchors at a version the diffs that apply there with an offset. What applies exactly is not touched."""
+    settings, console = settings_of(context, words), Console()
+    series = load_series(settings.series)
+    with _plain(settings, console) as plain:
+        chosen = series.candidates(plain.version, settings.for_target, settings.profile)
+        found = refresh.refresh_patches(chosen, plain.root)
+        for folder in {one.path.parent for one in found if one.path and one.content is not None}:
+            _require_own(folder, named=bool(words.get("series")) and settings.series != "stock")
+        refresh.write_refreshed(found)
+        rows = [(one.name, one.path.name if one.path else "", one.said) for one in found]
+        console.table(f"{settings.series} on {plain.version}", ("patch", "file", "what"), rows)
+
+
+@task(
+    name="new",
+    help={
+        "name": "what the patch is called: lower-case words with hyphens",
+        "series": f"{SERIES}, yours; it is made where it is missing",
+        "go": "the version it begins on: 1.22.10; by default it is for all",
+    },
+    auto_shortflags=False,
+    positional=["name"],
+)
+def new_patch(context: Context, name: str, series: str = "", go: str = "") -> None:
+    """Begins a patch: a file with a note to be replaced, and an entry in series.toml."""
+    settings, console = settings_of(context, {"series": series or None}), Console()
+    if settings.series in ("stock", "none"):
+        raise ConfigError("a new patch needs a series of yours", "--series DIR")
+    folder = Path(settings.series).expanduser().absolute()
+    made = entries.new_patch(folder, name, version=GoVersion.parse(go) if go else None)
+    for path in made:
+        console.say(f"wrote {path}")
+    console.say(
+        f"next: its reason in {made[1].name}; patches.import --series {folder} --to DIR; change the commit there"
+    )
+
+
+@contextmanager
+def _plain(settings: Settings, console: Console) -> Iterator[PlainSource]:
+    """The source of the one version that the settings mean, in the cache."""
+    with sources.unpacked_sources(Session(settings=settings, console=console)) as found:
+        if len(found) != 1:
+            raise ConfigError(f"{settings.go!r} is {len(found)} versions", "one, such as 1.22.10")
+        ((version, root),) = found.items()
+        yield PlainSource(version=version, root=root)
+
+
+def _series_or_new(name: str) -> Series:
+    """The series of a folder; one without patches, where it has none yet."""
+    if name in ("stock", "none"):
+        raise ConfigError(f"nothing can be written to the series {name!r}", "--series DIR, a folder")
+    folder = Path(name).expanduser().absolute()
+    if not folder.exists() or (
+        folder.is_dir() and not any((folder / each).exists() for each in ("series.toml", "series"))
+    ):
+        return Series(folder=folder, patches=())
+    return load_series(str(folder))
+
+
+def _require_own(folder: Path, *, named: bool) -> None:
+    """Leaves gobuild's own series alone, unless it was named by its path."""
+    if not named and folder.resolve() == resources.folder("patches").resolve():
+        raise ConfigError(
+            f"the stock series, {folder}, would be changed", "--series DIR: a folder of yours, or that one itself"
+        )
+
+
+def _show_import(console: Console, imported: Imported) -> None:
+    rows = [(step.name, step.state, step.evidence) for step in imported.steps]
+    console.table(f"in {imported.folder}", ("patch", "state", "evidence"), rows)
+    if imported.stopped:
+        raise PatchError(
+            f"the patch {imported.stopped} conflicts; the rebase stands open in {imported.folder}, in conflict: "
+            f"{', '.join(imported.conflicts)}",
+            f"there: git status; edit the files; git add FILE; git rebase --continue; "
+            f"then patches.export --from {imported.folder}",
+        )
+    console.say(
+        f"a commit a patch above the tag base: git log base..HEAD. Then: patches.export --from {imported.folder}"
+    )
+
+
+def _show_export(console: Console, found: export.Exported, *, add: bool) -> None:
+    written = [name for name, _ in found.texts]
+    console.say(f"{len(found.unchanged)} unchanged: {', '.join(found.unchanged) or 'none'}")
+    for name in written:
+        console.say(f"wrote {found.folder / name}", style="green")
+    for name in found.dropped:
+        console.warn(f"no commit is the patch {name} any more: its file and its entry stay; take them out if it may go")
+    for note in found.notes:
+        console.warn(note)
+    if found.entries and add:
+        console.say(f"added to the series: {len(found.entries)}")
+    elif found.entries:
+        console.warn("the series does not list these yet (--add does it, at its end):")
+        for each in found.entries:
+            console.say(f"\n{each.rstrip()}")

@@ -14,10 +14,7 @@ from unidiff.patch import PatchedFile, PatchSet
 
 from gobuild.core.errors import PatchError
 from gobuild.patch.diff.position import Hunk
-from gobuild.patch.diff.unified import Diff, FileDiff
-
-NOWHERE = "/dev/null"
-"""What a diff names in place of a file that is not there."""
+from gobuild.patch.diff.unified import NOWHERE, Diff, FileDiff
 
 REFUSED = (
     ("rename ", "renames a file"),
@@ -77,6 +74,13 @@ def parse_diff(content: bytes, *, strip: int | None = None) -> Diff:
     source = _Source(lines=body.split("\n"), before=prose.count("\n"), strip=strip)
     files = tuple(_located(entry, source) for entry in raw)
     return Diff(description=_said(prose, strip), files=files, content=content)
+
+
+def prose_of(content: bytes) -> str:
+    """What stands in front of the diff of a .patch file, every byte of it."""
+    text = content.decode()
+    start = _STARTS.search(text)
+    return text[: start.start()] if start else text
 
 
 def _broken(error: UnidiffParseError, body: str, before: int) -> PatchError:

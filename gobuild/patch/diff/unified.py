@@ -4,6 +4,7 @@ There is no fuzz, ever: with fuzz, several insertion points of Go's runtime are 
 A hunk may have moved, under the rules of `gobuild.patch.diff.position`.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 from gobuild.core.errors import PatchError
@@ -11,7 +12,9 @@ from gobuild.core.model import Conflict, State
 from gobuild.patch.diff.conflict import Misfit
 from gobuild.patch.diff.position import REFRESH, Hunk, SourceText, left_over, positions
 from gobuild.patch.tree import Tree, TreeChange
-from gobuild.patch.workbench.git_config import blob_name
+
+NOWHERE = "/dev/null"
+"""What a diff names in place of a file that is not there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +52,44 @@ class FileDiff:
         Raises:
             Misfit: one belongs nowhere.
         """
+        if self.creates:
+            return [0] * len(self.hunks)
         name = self.blobs[0]
         same = blob_name(current).startswith(name) if name else None
         return positions(lines_of(current), self.hunks, self.path, anchored=not self.deletes, same_file=same)
+
+    def apply_to(self, current: bytes | None) -> tuple[bytes | None, int]:
+        """The file's new content, None on either side where there is no such file; and how many hunks have moved.
+
+        Raises:
+            Misfit: it does not fit.
+        """
+        if self.creates and current is not None:
+            raise self._misfit(
+                f"adds {self.path}, which is there already", "look at the source: has it the patch already?"
+            )
+        if not self.creates and current is None:
+            raise self.missing(REFRESH)
+        lines = lines_of(current or b"")
+        result: list[bytes] = []
+        end = moved = 0
+        for hunk, at in zip(self.hunks, self.places(current or b""), strict=True):
+            moved += not self.creates and at != hunk.old_line - 1
+            result += [*lines[end:at], *hunk.new]
+            end = at + len(hunk.old)
+        result += lines[end:]
+        if any(not line.endswith(b"\n") for line in result[:-1]):
+            raise self._misfit(f"{self.path}: a line without a newline would not be the last", REFRESH)
+        if self.deletes and result:
+            raise self._misfit(f"deletes {self.path}, which has lines that the diff does not know", REFRESH)
+        return None if self.deletes else b"".join(result), moved
+
+    def missing(self, hint: str) -> Misfit:
+        """The error of a file that is not there."""
+        return self._misfit(f"changes {self.path}, which this source does not have", hint)
+
+    def _misfit(self, why: str, hint: str) -> Misfit:
+        return Misfit(why, hint, Conflict(file=self.path))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +117,7 @@ class Diff:
         """
         try:
             with tree.trial():
-                said = [_noted(file, tree, self.modes.get(file.path)) for file in self.files]
+                said = [_note(file, tree, self.modes.get(file.path)) for file in self.files]
         except PatchError:
             if not self._undoes(tree):
                 raise
@@ -107,14 +145,20 @@ class Diff:
             return False
 
 
-def _noted(file: FileDiff, tree: Tree, executable: bool | None = None) -> str:
+def _note(file: FileDiff, tree: Tree, executable: bool | None = None) -> str:
     """Notes a file's new content, and says a few words on it."""
-    content, said = _apply(file, tree)
+    current = tree.read_file(file.path)
+    if current is None and not file.creates:
+        raise file.missing(_absent(file.path, tree))
+    content, moved = file.apply_to(current)
     if content is None:
         tree.delete_file(file.path)
-    else:
-        tree.write_file(file.path, content, executable=executable)
-    return said
+        return f"deleted {file.path}"
+    tree.write_file(file.path, content, executable=executable)
+    if file.creates:
+        return f"added {file.path}"
+    many = f"{len(file.hunks)} hunk" + "s" * (len(file.hunks) > 1)
+    return f"{many} in {file.path}" + (f" ({moved} moved)" if moved else "")
 
 
 def _undone(file: FileDiff, tree: Tree) -> bool:
@@ -125,7 +169,7 @@ def _undone(file: FileDiff, tree: Tree) -> bool:
     """
     back = file.reversed()
     content = tree.read_file(file.path) or b""
-    _noted(back, tree)
+    _note(back, tree)
     if file.creates or file.deletes:
         return True
     text = SourceText(lines_of(content), file.path)
@@ -134,36 +178,6 @@ def _undone(file: FileDiff, tree: Tree) -> bool:
         if ("+" not in hunk.marks and at != hunk.new_line - 1) or left_over(text, hunk, at):
             return False
     return True
-
-
-def _apply(file: FileDiff, tree: Tree) -> tuple[bytes | None, str]:
-    """The file's new content (None: it goes), and a few words on it."""
-    current = tree.read_file(file.path)
-    whole = Conflict(file=file.path)
-    if file.creates:
-        if current is not None:
-            raise Misfit(
-                f"adds {file.path}, which is there already", "look at the source: has it the patch already?", whole
-            )
-        return b"".join(line for hunk in file.hunks for line in hunk.new), f"added {file.path}"
-    if current is None:
-        raise Misfit(f"changes {file.path}, which this source does not have", _absent(file.path, tree), whole)
-    lines = lines_of(current)
-    result: list[bytes] = []
-    end, moved = 0, 0
-    for hunk, at in zip(file.hunks, file.places(current), strict=True):
-        moved += at != hunk.old_line - 1
-        result += [*lines[end:at], *hunk.new]
-        end = at + len(hunk.old)
-    result += lines[end:]
-    if any(not line.endswith(b"\n") for line in result[:-1]):
-        raise Misfit(f"{file.path}: a line without a newline would not be the last", REFRESH, whole)
-    if file.deletes:
-        if result:
-            raise Misfit(f"deletes {file.path}, which has lines that the diff does not know", REFRESH, whole)
-        return None, f"deleted {file.path}"
-    many = f"{len(file.hunks)} hunk" + "s" * (len(file.hunks) > 1)
-    return b"".join(result), f"{many} in {file.path}" + (f" ({moved} moved)" if moved else "")
 
 
 def _absent(path: str, tree: Tree) -> str:
@@ -188,3 +202,8 @@ def lines_of(content: bytes) -> list[bytes]:
     """A file's lines, each with its newline; the last may have none."""
     *whole, rest = content.split(b"\n")
     return [line + b"\n" for line in whole] + ([rest] if rest else [])
+
+
+def blob_name(content: bytes) -> str:
+    """The name git gives a file's content: 40 digits."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()

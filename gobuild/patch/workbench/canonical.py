@@ -1,4 +1,4 @@
-"""A commit against a patch: whether the two do the same, and the .patch file that says what the commit does.
+"""A commit against a patch: whether the two do the same, and the one .patch file that says what a commit does.
 
 Its form is fixed: the heading of `gobuild.patch.workbench.message`, git's diffstat, git's diff with blobs' names of
 twelve digits, files in git's order.
@@ -7,22 +7,21 @@ twelve digits, files in git's order.
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from gobuild.core.errors import PatchError
 from gobuild.core.model import State
 from gobuild.patch.apply import try_patch
-from gobuild.patch.diff import parse
+from gobuild.patch.diff.parse import parse_diff
+from gobuild.patch.diff.render import render_file
 from gobuild.patch.diff.unified import Diff, FileDiff
 from gobuild.patch.series import Patch
 from gobuild.patch.tree import Tree
 from gobuild.patch.workbench import message
 from gobuild.patch.workbench.message import PatchMessage
-from gobuild.patch.workbench.repository import Commit, Repository
+from gobuild.patch.workbench.repository import Commit, FileChange, Repository
 
 _SECTION = re.compile(rb"^diff --git ", re.MULTILINE)
-_FOOTER = re.compile(rb"\n-- \n\d+\.[^\n]*\n\s*\Z")
 
 
 def does_same(repository: Repository, commit: Commit, patch: Patch) -> bool:
@@ -32,119 +31,111 @@ def does_same(repository: Repository, commit: Commit, patch: Patch) -> bool:
         PatchError: the commit holds what no patch can do.
     """
     changes = repository.changes(commit)
-    diffs = patch.operation.files if isinstance(patch.operation, Diff) else ()
-    paths = tuple(file.path for file in diffs)
-    if diffs and set(paths) != set(changes):
+    diff = patch.operation
+    if not isinstance(diff, Diff):
+        return _edit_does_same(repository, commit, patch, changes)
+    if {file.path for file in diff.files} != set(changes):
         return False
-    modes = {file.path: _mode(file) for file in diffs if _mode(file)}
-    with checkout(repository, commit.parent, paths) as root:
-        tree = Tree(root)
-        outcome = try_patch(patch, tree, keep=True)
-        return (
-            outcome.state is State.APPLIED
-            and set(outcome.files) == set(changes)
-            and all(tree.read_file(path) == _content(repository, blob) for path, (_, blob) in changes.items())
-            and all(modes.get(path) in (None, "", mode) for path, (mode, _) in changes.items())
-        )
+    made = {path: repository.blob(change.before) for path, change in changes.items()}
+    try:
+        for file in diff.files:
+            made[file.path], _ = file.apply_to(made[file.path])
+    except PatchError:
+        return False
+    return all(
+        made[path] == repository.blob(change.after)
+        and (not change.after or diff.modes.get(path, change.executable) == change.executable)
+        for path, change in changes.items()
+    )
 
 
-def canonical_patch(repository: Repository, commit: Commit, said: PatchMessage, old: Diff | None) -> bytes:
-    """A commit as a .patch file.
+def canonical_patch(repository: Repository, commit: Commit, name: str, said: PatchMessage, old: Diff | None) -> bytes:
+    """A commit as a .patch file, read and applied to the commit's parent as a build would.
 
     Args:
         repository: a workbench's.
         commit: what to say.
+        name: the patch's.
         said: the heading.
-        old: what the patch was before. The part on a file that does the same as it did is taken from it as it stands,
-            and so keeps the context that somebody trimmed to make it fit several versions.
+        old: what the patch was before. On a file that it does the same to, its hunks are kept, with the context that
+            somebody trimmed to make them fit several versions.
 
     Raises:
-        PatchError: the commit holds what no patch can do.
+        PatchError: the commit holds what no patch can do, or its message would not be read back as it is.
     """
     changes = repository.changes(commit)
-    sections = _sections(repository.diff_of(commit))
     if not changes:
         raise PatchError(f"{commit.short} changes nothing", "git rebase --interactive, and drop it")
+    sections = dict(_sections(repository.diff_of(commit)))
     if odd := sorted(set(changes) - set(sections)):
         raise PatchError(f"{commit.short} has a file that no patch can name: {odd[0]!r}", "a name without quotes")
-    before = _sections(old.content) if old else {}
-    both = [file for file in (old.files if old else ()) if file.path in before and file.path in sections]
-    if both:
-        with checkout(repository, commit.parent, tuple(file.path for file in both)) as root:
-            for file in both:
-                mode, blob = changes[file.path]
-                if _leaves(file, root) == (_content(repository, blob),) and _mode(file) in ("", mode):
-                    sections[file.path] = before[file.path]
-    return message.patch_heading(said, repository.diffstat(commit)).encode() + b"".join(sections.values())
-
-
-def checked(repository: Repository, commit: Commit, name: str, said: PatchMessage, content: bytes) -> None:
-    """Reads a patch made of a commit as a build would, and applies it to the commit's parent.
-
-    Raises:
-        PatchError: it would not do or say what the commit does and says.
-    """
+    for file in old.files if old else ():
+        if file.path in changes and (kept := _kept(repository, file, changes[file.path])):
+            sections[file.path] = kept
+    content = message.patch_heading(said, repository.diffstat(commit)).encode() + b"".join(sections.values())
     try:
-        operation = parse.parse_diff(content)
+        operation = parse_diff(content)
     except PatchError as error:
         raise PatchError(f"{commit.short} cannot be a patch: {error.reason}", error.hint) from error
     patch = Patch(folder=repository.folder, name=name, go=">=1", reason=said.subject, operation=operation)
-    if message.parse_prose(patch.description, name).said != said.said:
+    if message.parse_prose(patch.description, name).kept != said.kept:
         raise PatchError(
             f"the message of {commit.short} would be read back as another one",
             "git commit --amend: no line of it is --- alone, or begins with diff --git",
         )
     if not does_same(repository, commit, patch):
         raise PatchError(
-            f"{commit.short} as a patch would not apply to its own parent",
-            "lines of context that stand there once",
+            f"{commit.short} as a patch would not apply to its own parent", "lines of context that stand there once"
+        )
+    return content
+
+
+def require_p1(patch: Patch, diff: Diff) -> None:
+    """Refuses to write a -p0 patch anew: only -p1 diffs are written, and the file `series` would go on saying -p0.
+
+    Raises:
+        PatchError: it is one.
+    """
+    try:
+        same = [file.path for file in parse_diff(diff.content, strip=1).files] == [file.path for file in diff.files]
+    except PatchError:
+        same = False
+    if not same:
+        raise PatchError(
+            f"{patch.folder / patch.file} is a -p0 patch, and would be written as a -p1 one",
+            "make it one first, and take -p0 out of the file series",
         )
 
 
-@contextmanager
-def checkout(repository: Repository, commit: str, paths: tuple[str, ...]) -> Iterator[Path]:
-    """A commit's files of these paths in a passing folder within .git; all its files where no path is named.
-
-    Yields:
-        The folder.
-    """
+def _edit_does_same(repository: Repository, commit: Commit, patch: Patch, changes: dict[str, FileChange]) -> bool:
     with tempfile.TemporaryDirectory(prefix="gobuild-", dir=repository.folder / ".git") as scratch:
         root = Path(scratch) / "tree"
-        root.mkdir()
-        if paths:
-            repository.lay_out(commit, paths, root)
-        else:
-            repository.lay_out_all(commit, root)
-        yield root
+        repository.lay_out(commit.parent, root)
+        tree = Tree(root)
+        outcome = try_patch(patch, tree, keep=True)
+        return (
+            outcome.state is State.APPLIED
+            and set(outcome.files) == set(changes)
+            and all(tree.read_file(path) == repository.blob(change.after) for path, change in changes.items())
+        )
 
 
-def _mode(file: FileDiff) -> str:
-    """The mode a diff gives a file; "" where it leaves it."""
-    return "" if file.executable is None else "100755" if file.executable else "100644"
-
-
-def _content(repository: Repository, blob: str) -> bytes | None:
-    return repository.blob(blob) if blob else None
-
-
-def _leaves(file: FileDiff, root: Path) -> tuple[bytes | None] | None:
-    """What one file's diff leaves of it; None where it does not apply."""
-    tree = Tree(root)
+def _kept(repository: Repository, file: FileDiff, change: FileChange) -> bytes | None:
+    """A file's part of the patch as it was, where it belongs now; None where it does not do what the commit does."""
+    before = repository.blob(change.before)
     try:
-        change = Diff(description="", files=(file,), content=b"").apply(tree)
+        same = file.apply_to(before)[0] == repository.blob(change.after)
     except PatchError:
         return None
-    return (tree.read_file(file.path),) if change.state is State.APPLIED else None
+    same = same and (not change.after or file.executable in (None, change.executable))
+    return render_file(file, before, executable=change.executable) if same else None
 
 
-def _sections(content: bytes) -> dict[str, bytes]:
-    """A git diff's parts, by the path each is on; empty where it is no git diff, whose parts cannot be told apart."""
-    starts = [match.start() for match in _SECTION.finditer(content)]
-    found = {}
-    for start, end in zip(starts, [*starts[1:], len(content)], strict=True):
-        names = content[start:end].split(b"\n", 1)[0].removeprefix(b"diff --git ").decode(errors="replace")
+def _sections(diff: bytes) -> Iterator[tuple[str, bytes]]:
+    """The parts of git's diff, by the path each is on; none on a path that git quotes."""
+    starts = [match.start() for match in _SECTION.finditer(diff)]
+    for start, end in zip(starts, [*starts[1:], len(diff)], strict=True):
+        names = diff[start:end].split(b"\n", 1)[0].removeprefix(b"diff --git ").decode(errors="replace")
         path = names[2 : 2 + (len(names) - 5) // 2]
-        if names != f"a/{path} b/{path}":
-            return {}
-        found[path] = _FOOTER.sub(b"\n", content[start:end]) if end == len(content) else content[start:end]
-    return found
+        if names == f"a/{path} b/{path}":
+            yield path, diff[start:end]

@@ -4,23 +4,21 @@ series.toml is added to, at its end, and never rewritten: comments and order are
 """
 
 import json
-import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
 from gobuild.core import files
-from gobuild.core.errors import ConfigError, PatchError, disk_full_is_ours
+from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.model import GoVersion
 from gobuild.patch import quilt
-from gobuild.patch.diff import parse
+from gobuild.patch.diff.parse import parse_diff
+from gobuild.patch.diff.render import ABBREVIATION
+from gobuild.patch.diff.unified import blob_name
 from gobuild.patch.manifest import MANIFEST, load_folder
+from gobuild.patch.series import NAME
 from gobuild.patch.workbench import message
-from gobuild.patch.workbench.git_config import ABBREVIATION, blob_name
 from gobuild.patch.workbench.message import PatchMessage
-
-NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-"""A patch's name, as series.toml takes it."""
 
 SINCE = ">=1.21"
 """The versions a new patch is for, where none is named: all that gobuild builds."""
@@ -33,14 +31,7 @@ _ATTRIBUTES = "*.patch -text\n"
 
 
 def entry(name: str, *, made_on: GoVersion | None, file: str, reason: str) -> str:
-    """An entry of series.toml.
-
-    Args:
-        name: its key of that name.
-        made_on: the version that the patch is known to apply to. The entry is for what follows it in its line.
-        file: the patch file.
-        reason: why the patch exists.
-    """
+    """An entry of series.toml, for `made_on`, to which the patch applies, and what follows it in its line."""
     go, why = SINCE, ""
     if made_on:
         line = f"{made_on.major}.{made_on.minor + 1}"
@@ -84,15 +75,10 @@ def add_entries(folder: Path, entries: Sequence[str]) -> Path:
 
 
 def new_patch(folder: Path, name: str, *, version: GoVersion | None = None) -> tuple[Path, Path]:
-    """Begins a patch: a file in the series, and its entry.
+    """Begins a patch: a file in the series, whose folder is made where it is missing, and its entry.
 
     A series may hold no patch that changes nothing, so this one adds a note to the tree: a real patch, which can be
     imported, changed as a commit, and exported.
-
-    Args:
-        folder: the series'; it is made where it is missing.
-        name: the patch's.
-        version: the version it begins on.
 
     Returns:
         The patch file, and the file that lists it.
@@ -109,21 +95,15 @@ def new_patch(folder: Path, name: str, *, version: GoVersion | None = None) -> t
     if name in taken or (folder / file).exists() or (folder / file).is_symlink():
         raise ConfigError(f"the series {folder} has a patch {name!r} already", "another name; or patches.import")
     content = _skeleton(name)
-    parse.parse_diff(content)
+    parse_diff(content)
     plain = not (folder / MANIFEST).exists() and (folder / quilt.SERIES).exists()
     line = file if plain else entry(name, made_on=version, file=file, reason=f"TODO: why {name} exists")
-    with disk_full_is_ours(f"writing to {folder}"):
-        try:
-            files.write(folder / file, content)
-            try:
-                return folder / file, add_entries(folder, [line])
-            except BaseException:
-                (folder / file).unlink()
-                raise
-        except OSError as error:
-            raise PatchError(
-                f"the series cannot be written: {error.strerror} ({error.filename})", "another folder, by --series"
-            ) from error
+    files.write(folder / file, content)
+    try:
+        return folder / file, add_entries(folder, [line])
+    except BaseException:
+        (folder / file).unlink()
+        raise
 
 
 def _skeleton(name: str) -> bytes:

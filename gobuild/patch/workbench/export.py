@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gobuild.core import files
-from gobuild.core.errors import PatchError, disk_full_is_ours
+from gobuild.core.errors import PatchError
 from gobuild.core.model import Target
 from gobuild.patch import quilt
-from gobuild.patch.diff import parse
+from gobuild.patch.diff.parse import parse_diff
 from gobuild.patch.diff.unified import Diff
 from gobuild.patch.manifest import MANIFEST
 from gobuild.patch.safe_read import safe_read
-from gobuild.patch.series import Patch, Series
+from gobuild.patch.series import NAME, Patch, Series
 from gobuild.patch.workbench import message
-from gobuild.patch.workbench.canonical import canonical_patch, checked, does_same
-from gobuild.patch.workbench.entries import NAME, add_entries, entry
+from gobuild.patch.workbench.canonical import canonical_patch, does_same, require_p1
+from gobuild.patch.workbench.entries import add_entries, entry
 from gobuild.patch.workbench.import_record import ImportRecord
 from gobuild.patch.workbench.message import PatchMessage, Trailers
 from gobuild.patch.workbench.repository import Commit, Repository
@@ -70,33 +70,18 @@ def export_series(folder: Path, series: Series, *, variant: bool = False) -> Exp
             f"{folder} has changes that are not committed: {', '.join(changed)}",
             "git commit (--amend, or --fixup and git rebase --interactive --autosquash); or git stash",
         )
-    with disk_full_is_ours(f"exporting {folder}"):
-        export = _Export(repository, record, series, variant=variant)
-        for commit in repository.commits_above_base():
-            export.take(commit)
+    export = _Export(repository, record, series, variant=variant)
+    for commit in repository.commits_above_base():
+        export.take(commit)
     return export.result(unknown)
 
 
 def write_export(exported: Exported, *, add: bool = False) -> None:
-    """Writes what an export found, each file whole.
-
-    Args:
-        exported: as `export_series` gives it.
-        add: whether the proposed entries are added to series.toml, at its end.
-
-    Raises:
-        PatchError: the folder cannot be written to.
-    """
-    with disk_full_is_ours(f"writing to {exported.folder}"):
-        try:
-            for name, content in exported.texts:
-                files.write(exported.folder / name, content)
-            if add and exported.entries:
-                add_entries(exported.folder, exported.entries)
-        except OSError as error:
-            raise PatchError(
-                f"the series cannot be written: {error.strerror} ({error.filename})", "another folder, by --series"
-            ) from error
+    """Writes what an export found, each file whole; with `add`, its entries at the end of series.toml as well."""
+    for name, content in exported.texts:
+        files.write(exported.folder / name, content)
+    if add and exported.entries:
+        add_entries(exported.folder, exported.entries)
 
 
 class _Export:
@@ -114,7 +99,7 @@ class _Export:
 
     def take(self, commit: Commit) -> None:
         """Compares one commit with the patch that it is, or makes a patch of it."""
-        said, trailers = message.parse_commit_message(commit.message, author=commit.author, email=commit.email, date="")
+        said, trailers = message.parse_commit_message(commit.message, author=commit.author, email=commit.email)
         name = self._name(commit, said, trailers)
         self.seen[name] = commit
         patch = self.known.get(name)
@@ -122,7 +107,7 @@ class _Export:
             self._edit(commit, name, patch)
         elif (
             patch
-            and message.parse_prose(patch.description, name).said == said.said
+            and message.parse_prose(patch.description, name).kept == said.kept
             and does_same(self.repository, commit, patch)
         ):
             self.unchanged.append(name)
@@ -166,7 +151,7 @@ class _Export:
         if not (self.series.folder / f"{name}.patch").exists():
             return None
         try:
-            return parse.parse_diff(safe_read(self.series.folder, f"{name}.patch")).description
+            return parse_diff(safe_read(self.series.folder, f"{name}.patch")).description
         except PatchError:
             return ""
 
@@ -188,10 +173,9 @@ class _Export:
         own = patch if patch and patch.folder == self.series.folder and not self.variant else None
         old = patch.operation if patch and isinstance(patch.operation, Diff) else None
         if old and own:
-            _refuse_p0(own, old)
+            require_p1(own, old)
             said = replace(said, date=message.parse_prose(old.description, name).date)
-        content = canonical_patch(self.repository, commit, said, old)
-        checked(self.repository, commit, name, said, content)
+        content = canonical_patch(self.repository, commit, name, said, old)
         file = own.file if own else self._file(name)
         if (self.series.folder / file).exists() and safe_read(self.series.folder, file) == content:
             self.unchanged.append(name)
@@ -241,19 +225,4 @@ class _Export:
             dropped=tuple(name for name in self.record.patches if name not in self.seen),
             entries=tuple(self.entries),
             notes=tuple(self.notes),
-        )
-
-
-def _refuse_p0(patch: Patch, diff: Diff) -> None:
-    """Only -p1 diffs are written; the file `series` would go on saying -p0."""
-    try:
-        same = [file.path for file in parse.parse_diff(diff.content, strip=1).files] == [
-            file.path for file in diff.files
-        ]
-    except PatchError:
-        same = False
-    if not same:
-        raise PatchError(
-            f"{patch.folder / patch.file} is a -p0 patch, and would be written as a -p1 one",
-            "make it one first, and take -p0 out of the file series",
         )

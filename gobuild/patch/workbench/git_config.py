@@ -1,13 +1,9 @@
 """How git is told to do the same everywhere: its options, a repository's configuration, the environment."""
 
-import hashlib
 import os
 from pathlib import Path
 
 from gobuild.patch.workbench.message import AUTHOR, DATE
-
-ABBREVIATION = 12
-"""Digits of a blob's name in the normal form. git's own choice grows with the repository."""
 
 ATTRIBUTES = (
     "* -text -ident -filter -working-tree-encoding -export-ignore -export-subst !diff !merge !conflict-marker-size\n"
@@ -58,19 +54,13 @@ DIFF = (
 """All that git lets a configuration decide about a diff, decided."""
 
 
-def environment(folder: Path, source: Path, index: Path) -> dict[str, str]:
-    """The variables that keep git to one repository and away from the user's and the system's configuration.
-
-    Args:
-        folder: the .git.
-        source: the work tree.
-        index: the index.
-    """
+def environment(git_dir: Path, work_tree: Path, index: Path) -> dict[str, str]:
+    """The variables that keep git to one repository and away from the user's and the system's configuration."""
     return {
-        "GIT_DIR": str(folder),
-        "GIT_WORK_TREE": str(source),
+        "GIT_DIR": str(git_dir),
+        "GIT_WORK_TREE": str(work_tree),
         "GIT_INDEX_FILE": str(index),
-        "GIT_OBJECT_DIRECTORY": str(folder / "objects"),
+        "GIT_OBJECT_DIRECTORY": str(git_dir / "objects"),
         "GIT_ALTERNATE_OBJECT_DIRECTORIES": "",
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",
@@ -83,8 +73,3 @@ def environment(folder: Path, source: Path, index: Path) -> dict[str, str]:
         "GIT_COMMITTER_EMAIL": AUTHOR[1],
         "GIT_COMMITTER_DATE": DATE,
     }
-
-
-def blob_name(content: bytes) -> str:
-    """The name git gives a file's content: 40 digits."""
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()

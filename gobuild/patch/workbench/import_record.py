@@ -9,14 +9,14 @@ from gobuild.core.errors import PatchError
 from gobuild.core.model import GoVersion
 
 RECORD = ".git/gobuild.json"
-"""What was imported. Within .git it belongs to no commit, and every rebase leaves it alone."""
+"""Within .git it belongs to no commit, and every rebase leaves it alone."""
 
 SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportRecord:
-    """What the workbench remembers of its import.
+    """What was imported.
 
     Attributes:
         go, target, profile: what the patches were chosen for.

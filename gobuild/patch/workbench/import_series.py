@@ -4,11 +4,11 @@ Patches are applied as a build applies them, strictly; git merges only what does
 which patches that is true. Nothing outside of the repository's folder is written.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gobuild.core import files
-from gobuild.core.errors import ConfigError, PatchError, disk_full_is_ours
+from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.model import GoVersion, Outcome, State, Target
 from gobuild.patch.apply import try_patch
 from gobuild.patch.diff.unified import Diff
@@ -25,12 +25,9 @@ WAITING = "waiting"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportStep:
-    """One patch of an import.
+    """One patch of an import: its state is a `State`'s word, `MERGED` or `WAITING`.
 
     Attributes:
-        name, kind: the patch.
-        state: a `State`'s word, `MERGED` or `WAITING`.
-        evidence: one sentence.
         commits: whether a commit was to be made of it.
     """
 
@@ -46,7 +43,6 @@ class Imported:
     """A workbench.
 
     Attributes:
-        folder: the repository.
         steps: one a patch, in the order of the series.
         stopped: the patch at which the rebase stands; "" where it went through.
         conflicts: the files in conflict then.
@@ -60,12 +56,7 @@ class Imported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlainSource:
-    """A version's plain source.
-
-    Attributes:
-        version: which.
-        root: the folder it is laid out in; read, never written.
-    """
+    """A version's plain source, in a folder that is read and never written."""
 
     version: GoVersion
     root: Path
@@ -74,18 +65,10 @@ class PlainSource:
 def import_series(
     series: Series, plain: PlainSource, folder: Path, *, target: Target, profile: str, known: PlainSource | None = None
 ) -> Imported:
-    """Makes a workbench.
+    """Makes a workbench in a folder that does not exist, or is empty.
 
-    Args:
-        series: all patches of it that fit, optional ones too, become commits, a structural edit by its result.
-        plain: the source that the patches shall apply to.
-        folder: where; it must not exist, or be empty.
-        target: what the patches are chosen for.
-        profile: what they are chosen for.
-        known: a version that the patches which do not apply to `plain` do apply to.
-
-    Returns:
-        The workbench, and what became of each patch.
+    All patches that fit, optional ones too, become commits, a structural edit by its result. `known` is a version that
+    those patches apply to which do not apply to `plain`.
 
     Raises:
         ConfigError: the folder is in use.
@@ -97,53 +80,48 @@ def import_series(
     if known and known.version == plain.version:
         raise ConfigError(f"--from {known.version} is the version itself", "another version, one the patches apply to")
     patches = series.candidates(plain.version, target, profile)
-    with disk_full_is_ours(f"importing into {folder}"):
-        with files.atomic_write(folder) as temporary:
-            draft = _Draft.begin(Repository.make(temporary), plain, known)
-            for patch in patches:
-                draft.add(patch)
-            draft.finish()
-            record = ImportRecord(
-                go=str(plain.version),
-                target=str(target),
-                profile=profile,
-                series=str(series.folder.absolute()) if series.patches else str(series.folder),
-                patches=tuple(step.name for step in draft.steps if step.commits),
-            )
-            record.save(temporary)
-        return _merge(Repository.at(folder), draft)
+    with files.atomic_write(folder) as temporary:
+        draft = _Draft.begin(Repository.make(temporary), plain, known)
+        for patch in patches:
+            draft.add(patch)
+        draft.finish()
+        record = ImportRecord(
+            go=str(plain.version),
+            target=str(target),
+            profile=profile,
+            series=str(series.folder.absolute()) if series.patches else str(series.folder),
+            patches=tuple(step.name for step in draft.steps if step.commits),
+        )
+        record.save(temporary)
+    return _merge(Repository.at(folder), draft)
 
 
 def _merge(repository: Repository, draft: "_Draft") -> Imported:
     """Rebases what did not apply. Where git stops, the workbench is left as it stands."""
-    steps, folder = tuple(draft.steps), repository.folder
+    names = [step.name for step in draft.steps]
+    stopped, conflicts = "", tuple[str, ...]()
     if draft.waiting and not repository.rebase_onto_branch(tuple(draft.waiting)):
         commit, conflicts = repository.stopped()
         (stopped,) = patch_names(commit)
-        behind = [step.name for step in steps][[step.name for step in steps].index(stopped) + 1 :]
-        states = {stopped: str(State.CONFLICT), **dict.fromkeys(behind, WAITING)}
-        steps = tuple(
-            replace(step, state=states[step.name]) if step.state == MERGED and step.name in states else step
-            for step in steps
-        )
-        return Imported(folder=folder, steps=steps, stopped=stopped, conflicts=conflicts)
-    there = {name for commit in repository.commits_above_base() for name in patch_names(commit)}
-    gone = "by git's three-way merge nothing of it is left to do"
-    return Imported(
-        folder=folder,
-        steps=tuple(
-            replace(step, state=str(State.ALREADY_UPSTREAM), evidence=gone)
-            if step.state == MERGED and step.name not in there
-            else step
-            for step in steps
-        ),
-    )
+        behind = dict.fromkeys(names[names.index(stopped) + 1 :], WAITING)
+        found = {name: {"state": state} for name, state in {**behind, stopped: str(State.CONFLICT)}.items()}
+    else:
+        there = {name for commit in repository.commits_above_base() for name in patch_names(commit)}
+        gone = {
+            "state": str(State.ALREADY_UPSTREAM),
+            "evidence": "by git's three-way merge nothing of it is left to do",
+        }
+        found = {name: gone for name in names if name not in there}
+    steps = [
+        ImportStep(**asdict(step) | found[step.name]) if step.state == MERGED and step.name in found else step
+        for step in draft.steps
+    ]
+    return Imported(folder=repository.folder, steps=tuple(steps), stopped=stopped, conflicts=conflicts)
 
 
 def patch_names(commit: Commit) -> tuple[str, ...]:
     """The patches that a commit says it is."""
-    _, trailers = message.parse_commit_message(commit.message, author="", email="", date="")
-    return trailers.names
+    return message.parse_commit_message(commit.message)[1].names
 
 
 @dataclass(slots=True, kw_only=True)
@@ -171,21 +149,20 @@ class CommitChain:
         return outcome
 
     def _commit(self, patch: Patch, outcome: Outcome) -> None:
-        diffs = patch.operation.files if isinstance(patch.operation, Diff) else ()
-        modes = patch.operation.modes if isinstance(patch.operation, Diff) else {}
+        diff = patch.operation if isinstance(patch.operation, Diff) else None
+        modes = diff.modes if diff else {}
         for path in outcome.files:
             self.repository.stage(path, self.tree.read_file(path), executable=modes.get(path))
-        said = message.parse_prose(patch.description, patch.name) if diffs else edit_message(patch, outcome.evidence)
+        said = message.parse_prose(patch.description, patch.name) if diff else _edit_message(patch, outcome.evidence)
         self.head = self.repository.commit(
-            message.commit_message(said, patch.name, "" if diffs else "edit"),
+            message.commit_message(said, patch.name, "" if diff else "edit"),
             self.head,
             author=(said.author, said.email),
             date=said.git_date,
         )
 
 
-def edit_message(patch: Patch, evidence: str) -> message.PatchMessage:
-    """What the commit of a structural edit says."""
+def _edit_message(patch: Patch, evidence: str) -> message.PatchMessage:
     return message.PatchMessage(subject=f"{patch.name}: a structural edit", body=f"{patch.reason}\n\n{evidence}")
 
 

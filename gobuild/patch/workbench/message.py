@@ -32,14 +32,7 @@ _CRUD = "".join(map(chr, range(33))) + ".,:;<>\"\\'"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatchMessage:
-    """What a patch says besides its diff.
-
-    Attributes:
-        author, email: who wrote it.
-        date: its Date line as it stands in the file; "" where it has none.
-        subject: one line.
-        body: the rest, without line ends around it.
-    """
+    """What a patch says besides its diff; `date` is its Date line as it stands in the file."""
 
     author: str = AUTHOR[0]
     email: str = AUTHOR[1]
@@ -48,8 +41,8 @@ class PatchMessage:
     body: str = ""
 
     @property
-    def said(self) -> tuple[str, str, str, str]:
-        """All that a commit keeps of it: two letters with the same are the same."""
+    def kept(self) -> tuple[str, str, str, str]:
+        """All that a commit keeps of it: two messages with the same are the same."""
         return self.author, self.email, self.subject, clean_up(self.body)
 
     @property
@@ -65,12 +58,7 @@ class PatchMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trailers:
-    """What the trailers of a commit's message say.
-
-    Attributes:
-        names: the patches it is; more than one after a squash.
-        kind: "edit", or "".
-    """
+    """Which patches a commit is (several after a squash), and "edit" for what a structural edit made."""
 
     names: tuple[str, ...] = ()
     kind: str = ""
@@ -83,10 +71,10 @@ def clean_up(text: str) -> str:
 
 
 def parse_prose(prose: str, name: str) -> PatchMessage:
-    """Reads what stands in front of a diff.
+    """Reads what stands in front of a diff: mail headers and a message, or just words, or nothing.
 
     Args:
-        prose: mail headers and a message, or just words, or nothing.
+        prose: the text.
         name: the patch's name, which is the subject where there are no words.
     """
     text = _MBOX.sub("", prose.strip("\n"), count=1)
@@ -99,8 +87,7 @@ def parse_prose(prose: str, name: str) -> PatchMessage:
         subject, _, body = text.partition("\n")
         return PatchMessage(subject=subject.strip() or name, body=clean_up(body))
     mail = email.message_from_string(head, policy=email.policy.default)
-    who, address = parseaddr(str(mail.get("From", "")))
-    who, address = who.strip(_CRUD), address.strip(_CRUD)
+    who, address = (part.strip(_CRUD) for part in parseaddr(str(mail.get("From", ""))))
     return PatchMessage(
         author=who or address or AUTHOR[0],
         email=address or AUTHOR[1],
@@ -110,55 +97,42 @@ def parse_prose(prose: str, name: str) -> PatchMessage:
     )
 
 
-def commit_message(letter: PatchMessage, name: str, kind: str = "") -> str:
+def commit_message(said: PatchMessage, name: str, kind: str = "") -> str:
     """A commit's message, its trailers at the end."""
     trailers = f"{NAME_TRAILER}: {name}\n" + (f"{KIND_TRAILER}: {kind}\n" if kind else "")
-    return "\n\n".join(part for part in (letter.subject, letter.body, trailers) if part)
+    return "\n\n".join(part for part in (said.subject, said.body, trailers) if part)
 
 
-def parse_commit_message(text: str, *, author: str, email: str, date: str) -> tuple[PatchMessage, Trailers]:
-    """Reads a commit's message.
-
-    Args:
-        text: the whole message.
-        author: the commit's.
-        email: the commit's.
-        date: the Date line to keep.
-
-    Returns:
-        The letter without our trailers, and what they said.
-    """
+def parse_commit_message(text: str, *, author: str = "", email: str = "") -> tuple[PatchMessage, Trailers]:
+    """Reads a commit's message: what it says without our trailers, and what they say."""
     found = _TRAILER.findall(text)
     subject, _, body = clean_up(_TRAILER.sub("", text)).partition("\n")
-    letter = PatchMessage(
-        author=author.strip(_CRUD), email=email, date=date, subject=subject.strip(), body=clean_up(body)
-    )
+    said = PatchMessage(author=author.strip(_CRUD), email=email, subject=subject.strip(), body=clean_up(body))
     names = dict.fromkeys(value for key, value in found if key == NAME_TRAILER)
     kinds = [value for key, value in found if key == KIND_TRAILER]
-    return letter, Trailers(names=tuple(names), kind=kinds[-1] if kinds else "")
+    return said, Trailers(names=tuple(names), kind=kinds[-1] if kinds else "")
 
 
-def patch_heading(letter: PatchMessage, stat: str) -> str:
-    """What the normal form has in front of the diff: git format-patch's, less what changes from run to run.
+def patch_heading(said: PatchMessage, stat: str) -> str:
+    """What the canonical form has in front of the diff: git format-patch's, less what changes from run to run.
 
     Left out: the commit, which is another in every clone; the date, unless the file had one; git's version.
 
     Args:
-        letter: what to say.
+        said: the message.
         stat: git's diffstat.
     """
-    who = f'"{letter.author}"' if re.search(r'[(),:;<>@\[\]"\\]', letter.author) else letter.author
-    date = f"Date: {letter.date}\n" if letter.date else ""
-    body = f"{letter.body}\n" if letter.body else ""
-    return f"From: {who} <{letter.email}>\n{date}Subject: [PATCH] {letter.subject}\n\n{body}---\n{stat}\n"
+    who = f'"{said.author}"' if re.search(r'[(),:;<>@\[\]"\\]', said.author) else said.author
+    date = f"Date: {said.date}\n" if said.date else ""
+    body = f"{said.body}\n" if said.body else ""
+    return f"From: {who} <{said.email}>\n{date}Subject: [PATCH] {said.subject}\n\n{body}---\n{stat}\n"
 
 
 def name_from_subject(subject: str) -> str:
     """A patch's name made from a subject: "cmd/go: say it, twice" is "cmd-go-say-it-twice"."""
     plain = unicodedata.normalize("NFKD", subject).encode("ascii", "ignore").decode().lower()
-    words = re.findall(r"[a-z0-9]+", plain)
     name = ""
-    for word in words:
+    for word in re.findall(r"[a-z0-9]+", plain):
         if name and len(name) + len(word) >= 48:
             break
         name += ("-" if name else "") + word[:48]

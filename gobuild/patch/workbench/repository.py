@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from gobuild.core import archives, files
 from gobuild.core.errors import DiskFull, PatchError, ToolMissing
-from gobuild.patch.workbench.git_config import ABBREVIATION, ATTRIBUTES, DIFF, OPTIONS, SETTINGS, environment
+from gobuild.patch.diff.render import ABBREVIATION
+from gobuild.patch.workbench.git_config import ATTRIBUTES, DIFF, OPTIONS, SETTINGS, environment
 from gobuild.patch.workbench.message import AUTHOR, DATE
 
 if TYPE_CHECKING:
@@ -27,13 +28,7 @@ BASE = "base"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
-    """A commit of the branch.
-
-    Attributes:
-        id, parent: their 40 digits.
-        author, email: who wrote it.
-        message: all of it.
-    """
+    """A commit of the branch; `id` and `parent` have 40 digits."""
 
     id: str
     parent: str
@@ -48,12 +43,26 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileChange:
+    """What a commit does to a file: its mode, and the blobs before and after; "" where it is not there."""
+
+    mode: str
+    before: str
+    after: str
+
+    @property
+    def executable(self) -> bool:
+        """Whether it can be run."""
+        return self.mode == "100755"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
     """A repository with a work tree, whose .git is ours.
 
     Attributes:
         folder: the work tree.
-        door: GitPython's, which starts git.
+        door: GitPython's.
         index: the index that is used; commits can be built beside the work tree's own.
         source: the folder that `add` reads from.
     """
@@ -98,7 +107,7 @@ class Repository:
         )
 
     def git(self, *words: str, env: Mapping[str, str] | None = None) -> bytes:
-        """Runs git, and gives its standard output.
+        """Runs git; its standard output.
 
         Raises:
             PatchError: git failed.
@@ -123,7 +132,7 @@ class Repository:
         return output if isinstance(output, bytes) else str(output).encode()
 
     def git_text(self, *words: str) -> str:
-        """Runs git, and gives its output as a text without the last line end."""
+        """Runs git; its output as a text without the last line end."""
         return self.git(*words).decode(errors="replace").rstrip("\n")
 
     def add_all(self) -> None:
@@ -144,11 +153,7 @@ class Repository:
         self.git("update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}")
 
     def commit(self, message: str, parent: str, *, author: tuple[str, str] = AUTHOR, date: str = DATE) -> str:
-        """Makes a commit of the index. No branch moves.
-
-        Returns:
-            Its 40 digits.
-        """
+        """Makes a commit of the index, and gives its 40 digits. No branch moves."""
         tree = self.git_text("write-tree")
         who = {"GIT_AUTHOR_NAME": author[0], "GIT_AUTHOR_EMAIL": author[1], "GIT_AUTHOR_DATE": date}
         parents = ("-p", parent) if parent else ()
@@ -168,9 +173,6 @@ class Repository:
 
         Returns:
             Whether all of them are on it now; else the rebase stands at a conflict, as `stopped` tells.
-
-        Raises:
-            PatchError: git failed otherwise.
         """
         todo = self.folder / ".git/gobuild-todo"
         files.write(todo, "".join(f"pick {commit}\n" for commit in commits))
@@ -221,8 +223,8 @@ class Repository:
         found = self.git_text("rev-list", "--reverse", "--topo-order", f"{base}..HEAD").split()
         return [self.read_commit(name) for name in found]
 
-    def changes(self, commit: Commit) -> dict[str, tuple[str, str]]:
-        """What a commit changes: the mode and the blob that each path has in it; both "" where the file goes.
+    def changes(self, commit: Commit) -> dict[str, FileChange]:
+        """What a commit changes, by path.
 
         Raises:
             PatchError: it makes something else than plain files.
@@ -230,31 +232,24 @@ class Repository:
         words = self.git_text("diff-tree", "-r", "-z", "--no-renames", commit.parent, commit.id).split("\0")
         found = {}
         for entry, path in zip(words[0::2], words[1::2], strict=False):
-            before, after, _, blob, _ = entry.split(" ")
-            if after not in ("000000", "100644", "100755"):
-                raise PatchError(f"{commit.short} makes {path} a file of mode {after}", "plain files only")
-            if before[1:] != after and "000000" not in (before[1:], after):
+            old, new, before, after, _ = entry.removeprefix(":").split(" ")
+            if new not in ("000000", "100644", "100755"):
+                raise PatchError(f"{commit.short} makes {path} a file of mode {new}", "plain files only")
+            if old != new and "000000" not in (old, new):
                 raise PatchError(
-                    f"{commit.short} changes the mode of {path} from {before[1:]} to {after}",
+                    f"{commit.short} changes the mode of {path} from {old} to {new}",
                     "a patch changes a file's lines; a mode only where the file is new",
                 )
-            found[path] = ("", "") if after == "000000" else (after, blob)
+            mode = old if new == "000000" else new
+            found[path] = FileChange(mode=mode, before=before.strip("0") and before, after=after.strip("0") and after)
         return found
 
-    def blob(self, name: str) -> bytes:
-        """A blob's content: of "COMMIT:PATH", or by its digits."""
-        return self.git("cat-file", "blob", name)
+    def blob(self, name: str) -> bytes | None:
+        """A blob's content, by its digits; None for ""."""
+        return self.git("cat-file", "blob", name) if name else None
 
-    def lay_out(self, commit: str, paths: tuple[str, ...], into: Path) -> None:
-        """Writes the files that a commit has of these paths below a folder."""
-        for path in paths:
-            if self.git_text("ls-tree", "--name-only", commit, "--", path):
-                place = into / path
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_bytes(self.blob(f"{commit}:{path}"))
-
-    def lay_out_all(self, commit: str, into: Path) -> None:
-        """Writes a commit's whole tree below a folder."""
+    def lay_out(self, commit: str, into: Path) -> None:
+        """Writes a commit's tree below a folder."""
         tar = into.with_name(f"{into.name}.tar")
         try:
             self.git("archive", "--format=tar", f"--output={tar}", commit)
@@ -263,7 +258,7 @@ class Repository:
             tar.unlink(missing_ok=True)
 
     def diff_of(self, commit: Commit) -> bytes:
-        """A commit's diff in the normal form, the same wherever and by whichever git it is made."""
+        """A commit's diff in the canonical form, the same wherever and by whichever git it is made."""
         raw = self.git("diff-tree", "-r", "-p", "--full-index", *DIFF, commit.parent, commit.id)
         return re.sub(
             rb"^index ([0-9a-f]{40})\.\.([0-9a-f]{40})",
