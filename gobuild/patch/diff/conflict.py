@@ -4,9 +4,13 @@ from collections.abc import Sequence
 
 from gobuild.core.errors import PatchError
 from gobuild.core.model import Conflict
+from gobuild.patch.diff.hunk import Hunk
+from gobuild.patch.diff.source_text import SourceText
 
 AROUND = 3
 """Lines that an error shows before and after the first one that differs; the `Conflict` has them all."""
+
+REFRESH = "refresh the patch for this version, or narrow its `go` in series.toml"
 
 
 class Misfit(PatchError):
@@ -17,38 +21,26 @@ class Misfit(PatchError):
         super().__init__(message, hint)
 
 
-def conflict_at(
-    lines: Sequence[bytes], wanted: Sequence[bytes], at: int, *, file: str, hunk: int, header: str
-) -> Conflict:
-    """What a hunk wants beside what there is.
-
-    Args:
-        lines: the file's lines, each with its line end.
-        wanted: the hunk's.
-        at: the line of the file, from 0, at which the two are compared.
-        file: its path.
-        hunk: the hunk's number.
-        header: the hunk's "@@" line.
-
-    Returns:
-        The two.
-    """
-    there = lines[at : at + len(wanted)]
-    return Conflict(
-        file=file,
-        hunk=hunk,
-        header=header,
-        expected=tuple(_numbered(wanted, there, at)),
-        found=tuple(_numbered(there, wanted, at)),
+def hunk_misfit(text: SourceText, hunk: Hunk, at: int, why: str, hint: str = REFRESH) -> Misfit:
+    """The error of a hunk, with what it wants beside what stands at a line, from 0."""
+    there = text.lines[at : at + len(hunk.old)]
+    both = Conflict(
+        file=text.path,
+        hunk=hunk.number,
+        header=hunk.header,
+        expected=tuple(_numbered(hunk.old, there, at)),
+        found=tuple(_numbered(there, hunk.old, at)),
     )
+    return Misfit(f"{text.path}: hunk {hunk.number} ({hunk.header}) {why}{_render(both)}", hint, both)
 
 
-def render_conflict(conflict: Conflict) -> str:
+def _render(conflict: Conflict) -> str:
     """Both sides as text, around the first line that differs; "" where no line differs."""
     expected, found = conflict.expected, conflict.found
     if not expected or expected == found:
         return ""
-    first = differing(conflict)
+    pairs = enumerate(zip(expected, found, strict=False))
+    first = next((at for at, (one, two) in pairs if one != two), min(len(expected), len(found)))
     start = expected[0][0]
     width = len(str(start + first + AROUND))
     text = ""
@@ -63,18 +55,9 @@ def render_conflict(conflict: Conflict) -> str:
     return text
 
 
-def differing(conflict: Conflict) -> int:
-    """The first line, from 0, in which the two sides differ."""
-    pairs = zip(conflict.expected, conflict.found, strict=False)
-    shared = min(len(conflict.expected), len(conflict.found))
-    return next((at for at, (one, two) in enumerate(pairs) if one != two), shared)
-
-
 def _numbered(side: Sequence[bytes], other: Sequence[bytes], at: int) -> list[tuple[int, str]]:
-    return [
-        (at + count + 1, _visible(line, other[count] if count < len(other) else None))
-        for count, line in enumerate(side)
-    ]
+    others = [*other, *[None] * len(side)]
+    return [(at + count + 1, _visible(line, others[count])) for count, line in enumerate(side)]
 
 
 def _visible(line: bytes, other: bytes | None) -> str:

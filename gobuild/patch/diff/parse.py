@@ -13,7 +13,7 @@ from unidiff.patch import Hunk as RawHunk
 from unidiff.patch import PatchedFile, PatchSet
 
 from gobuild.core.errors import PatchError
-from gobuild.patch.diff.position import Hunk
+from gobuild.patch.diff.hunk import Hunk
 from gobuild.patch.diff.unified import NOWHERE, Diff, FileDiff
 
 REFUSED = (

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from gobuild.core.errors import PatchError
 from gobuild.core.model import Conflict, State
-from gobuild.patch.diff.conflict import Misfit
-from gobuild.patch.diff.position import REFRESH, Hunk, SourceText, left_over, positions
+from gobuild.patch.diff.conflict import REFRESH, Misfit
+from gobuild.patch.diff.hunk import Hunk
+from gobuild.patch.diff.position import hunk_positions, left_over
+from gobuild.patch.diff.source_text import SourceText, lines_of
 from gobuild.patch.tree import Tree, TreeChange
 
 NOWHERE = "/dev/null"
@@ -56,7 +58,7 @@ class FileDiff:
             return [0] * len(self.hunks)
         name = self.blobs[0]
         same = blob_name(current).startswith(name) if name else None
-        return positions(lines_of(current), self.hunks, self.path, anchored=not self.deletes, same_file=same)
+        return hunk_positions(SourceText(lines_of(current), self.path, same), self.hunks, anchored=not self.deletes)
 
     def apply_to(self, current: bytes | None) -> tuple[bytes | None, int]:
         """The file's new content, None on either side where there is no such file; and how many hunks have moved.
@@ -196,12 +198,6 @@ def _has(tree: Tree, path: str) -> bool:
         return tree.read_file(path) is not None
     except PatchError:
         return False
-
-
-def lines_of(content: bytes) -> list[bytes]:
-    """A file's lines, each with its newline; the last may have none."""
-    *whole, rest = content.split(b"\n")
-    return [line + b"\n" for line in whole] + ([rest] if rest else [])
 
 
 def blob_name(content: bytes) -> str:

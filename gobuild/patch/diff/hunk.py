@@ -1,0 +1,56 @@
+"""A hunk of a unified diff: what stands at one place of a file, and what shall stand there."""
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hunk:
+    """One place of a file.
+
+    Attributes:
+        header: its "@@ -1,2 +3,4 @@" line.
+        heading: what follows the second "@@": the line that diff takes for the function's; empty where it gives none.
+        number: which one of its file, from 1.
+        old_line, new_line: the stated lines, from 1.
+        old, new: the lines, each with its line end as far as it has one.
+        marks: what each of the hunk's lines is: " ", "-" or "+".
+    """
+
+    header: str
+    heading: bytes
+    number: int
+    old_line: int
+    new_line: int
+    old: tuple[bytes, ...]
+    new: tuple[bytes, ...]
+    marks: str
+
+    @property
+    def leading(self) -> int:
+        """How many lines of context stand in front of the first change."""
+        return len(self.marks) - len(self.marks.lstrip(" "))
+
+    @property
+    def trailing(self) -> int:
+        """How many lines of context stand behind the last change."""
+        return len(self.marks) - len(self.marks.rstrip(" "))
+
+    @property
+    def removed(self) -> tuple[tuple[bytes, ...], ...]:
+        """The lines that go, by runs that stand together."""
+        sides_ = self.marks.replace("+", "")
+        return tuple(self.old[match.start() : match.end()] for match in re.finditer("-+", sides_))
+
+    def reversed(self) -> "Hunk":
+        """The hunk that undoes this one."""
+        return Hunk(
+            header=self.header,
+            heading=self.heading,
+            number=self.number,
+            old_line=self.new_line,
+            new_line=self.old_line,
+            old=self.new,
+            new=self.old,
+            marks=self.marks.translate(str.maketrans("+-", "-+")),
+        )
