@@ -1,7 +1,7 @@
-"""What a toolchain's own gobuild.json claims was done to it, and what of that is proven: two sides in, a `Applied` out.
+"""What a toolchain's own gobuild.json claims was done to it, and what of that is proven.
 
 A claim explains nothing. What explains is a patch at hand, of the digest that the manifest names, if base's files with
-the patch in them are ours', byte for byte. What it does not do: it compares no executable, and changes neither side.
+the patch in them are ours', byte for byte.
 """
 
 import hashlib
@@ -70,7 +70,7 @@ def read_claims(side: Side) -> Claims:
 
 
 def prove_claims(claims: Claims, *, ours: Side, base: Side, sources: Path, series: Series) -> Applied:
-    """Applies the claimed patches to base's files, and says which of them made ours'.
+    """Applies what ours claims to base's files, and says which patches made ours'.
 
     Args:
         claims: of ours.
@@ -78,9 +78,6 @@ def prove_claims(claims: Claims, *, ours: Side, base: Side, sources: Path, serie
         base: what ours is said to be made of.
         sources: a folder with base's files that `Claims.needed_files` names. It is not changed.
         series: where the patches are.
-
-    Returns:
-        By patch the files that it changed, as far as ours has just these; and why not, for the others.
     """
     tree, made, unproven = Tree(sources), dict[str, tuple[str, ...]](), dict[str, str]()
     hand = claims.at_hand(series)

@@ -20,34 +20,23 @@ __all__ = ["Matrix", "Patch", "PatchRow", "Series", "load_folder", "load_series"
 
 
 def load_series(name: str) -> Series:
-    """The series that the setting names.
-
-    Args:
-        name: "stock", "none", or a folder's path.
-
-    Raises:
-        PatchError: as `load_folder`.
-    """
+    """The series that the setting names: "stock", "none", or a folder's path."""
     if name == "none":
         return Series(folder=Path(name), patches=())
     return load_folder(resources.folder("patches") if name == "stock" else Path(name).expanduser())
 
 
 def patch(source: Source, patches: Sequence[Patch], *, stamp: str, absent: Sequence[Outcome] = ()) -> PatchedSource:
-    """Applies patches to a source, in order, and stamps its VERSION.
+    """Applies patches to a source, in place and in order, and stamps its VERSION.
 
     Args:
-        source: changed in place.
+        source: a private copy.
         patches: as `Series.select` gives them.
         stamp: the first line of VERSION, as `gobuild.patch.stamp` makes it.
         absent: what is to be said of patches that have no variant for this version, as `Series.absent` gives it.
 
-    Returns:
-        The source with what became of every patch.
-
     Raises:
         PatchError: a patch does not fit; it names the patch, the file and the hunk, and nothing is changed.
-        DiskFull: there is no room, and nothing is changed.
     """
     tree = Tree(source.root)
     outcomes = tuple(apply_patch(one, tree) for one in patches)

@@ -25,10 +25,7 @@ def apply_patch(patch: Patch, tree: Tree) -> Outcome:
 def try_patch(patch: Patch, tree: Tree, *, keep: bool) -> Outcome:
     """What `apply_patch` would say, as an outcome too where it would raise.
 
-    Args:
-        patch: what is tried.
-        tree: on what.
-        keep: whether its changes stay in the tree, for the patches behind it.
+    With `keep` its changes stay in the tree, for the patches behind it.
     """
     try:
         with tree.trial(keep=keep):

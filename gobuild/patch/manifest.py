@@ -3,7 +3,8 @@
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,13 +16,10 @@ from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.model import PROFILES, Target
 from gobuild.patch import quilt
 from gobuild.patch.diff.parse import parse_diff
-from gobuild.patch.diff.unified import Diff
 from gobuild.patch.edits.add_command import AddCommand
 from gobuild.patch.edits.remove_hook import RemoveHook
 from gobuild.patch.safe_read import safe_read
 from gobuild.patch.series import NAME, Operation, Patch, Series
-
-__all__ = ["MANIFEST", "Patch", "Series", "load_folder"]
 
 MANIFEST = "series.toml"
 
@@ -90,11 +88,11 @@ def load_folder(folder: Path) -> Series:
     entries = content.get("patch", [])
     if not isinstance(entries, list) or not (entries or base) or not all(isinstance(each, dict) for each in entries):
         raise PatchError(f"{manifest} names no patch", "every patch is a table of its own: [[patch]]")
-    read = [_Entry(folder=folder, text=text, number=at, keys=entry) for at, entry in enumerate(entries)]
-    own = [(entry, entry.patch()) for entry in read]
+    tables = [_Entry(folder=folder, text=text, number=at, keys=entry) for at, entry in enumerate(entries)]
+    own = [(entry, entry.patch()) for entry in tables]
     for at, (entry, patch) in enumerate(own):
         for earlier, other in own[:at]:
-            _beside(entry, patch, earlier, other)
+            _require_compatible(entry, patch, earlier, other)
     names = {patch.name for _, patch in own}
     kept = tuple(patch for patch in base if patch.name not in names)
     return Series(folder=folder, patches=(*kept, *(patch for _, patch in own)))
@@ -125,7 +123,7 @@ def _line_of(text: str, pattern: str) -> int:
     return next((at for at, line in enumerate(lines, 1) if re.match(pattern, line)), 1)
 
 
-def _beside(entry: "_Entry", patch: Patch, earlier: "_Entry", other: Patch) -> None:
+def _require_compatible(entry: "_Entry", patch: Patch, earlier: "_Entry", other: Patch) -> None:
     """Refuses two patches that cannot stand in one series."""
     if patch.name != other.name:
         return
@@ -153,36 +151,48 @@ class _Entry:
     keys: Mapping[str, Any]
 
     def patch(self) -> Patch:
-        self._known(self.keys, KEYS, REQUIRED)
-        if not NAME.fullmatch(self.keys["name"]):
-            raise self.error("name", f"{self.keys['name']!r} is no name for a patch", "lower-case words with hyphens")
-        kind = self.keys["kind"]
-        if kind not in KINDS:
-            raise self.error("kind", f"no kind {kind!r}", "one of " + ", ".join(KINDS))
-        for other, needs in KINDS.items():
-            there = [key for key in needs if key in self.keys]
-            if len(there) != (other == kind):
-                missing = "needs" if other == kind else "does not go with"
-                key = (there or needs)[0]
-                raise self.error(key, f"kind = {kind!r} {missing} the key {key!r}", "look at patches/README.md")
+        keys = self.keys
+        self._require_keys(keys, KEYS, REQUIRED)
+        if not NAME.fullmatch(keys["name"]):
+            raise self.error("name", f"{keys['name']!r} is no name for a patch", "lower-case words with hyphens")
+        self._require_kind(keys["kind"])
+        try:
+            SpecifierSet(keys["go"])
+        except InvalidSpecifier as error:
+            hint = 'a PEP 440 specifier such as ">=1.21,<1.24"'
+            raise self.error("go", f"go = {keys['go']!r} is no version specifier", hint) from error
+        with self.errors_at("targets"):
+            targets = tuple(Target.parse(target) for target in keys.get("targets", []))
+        for profile in keys.get("profiles", []):
+            if profile not in PROFILES:
+                raise self.error("profiles", f"no profile {profile!r}", "one of " + ", ".join(PROFILES))
+        if test := keys.get("test", ""):
+            with self.errors_at("test"):
+                safe_read(self.folder, test)
+            if not test.endswith("_test.go"):
+                raise self.error("test", f"the file {test!r} is no Go test", "a name that ends in _test.go")
         return Patch(
             folder=self.folder,
-            name=self.keys["name"],
-            go=self._specifier(),
-            targets=tuple(self._targets()),
-            profiles=self._profiles(),
-            reason=self.keys["reason"],
-            until=self.keys.get("until", ""),
-            file=self.keys.get("file", ""),
-            test=self._test(),
-            optional=self.keys.get("optional", False),
-            direct=self.keys.get("direct", False),
+            name=keys["name"],
+            go=keys["go"],
+            targets=targets,
+            profiles=tuple(keys.get("profiles", [])),
+            reason=keys["reason"],
+            until=keys.get("until", ""),
+            file=keys.get("file", ""),
+            test=test,
+            optional=keys.get("optional", False),
+            direct=keys.get("direct", False),
             operation=self._operation(),
         )
 
     def _operation(self) -> Operation:
         if "file" in self.keys:
-            return self._diff(self.keys["file"])
+            name = self.keys["file"]
+            with self.errors_at("file"):
+                content = safe_read(self.folder, name)
+            with self.errors_at("file", f"{name} "):
+                return parse_diff(content)
         if "remove-hook" in self.keys:
             return self._hook(self.keys["remove-hook"])
         name = self.keys["add-command"]
@@ -190,6 +200,14 @@ class _Entry:
             raise self.error("add-command", f"no program {name!r}", "one of " + ", ".join(COMMANDS))
         sources = sorted((resources.folder("templates") / name).glob("*.go"))
         return AddCommand(name=name, sources=tuple((path.name, path.read_bytes()) for path in sources))
+
+    @contextmanager
+    def errors_at(self, key: str, prefix: str = "") -> Iterator[None]:
+        """Says of an error at which line and in which patch."""
+        try:
+            yield
+        except (PatchError, ConfigError) as error:
+            raise self.error(key, f"{prefix}{error.reason}", error.hint) from error
 
     def error(self, key: str, message: str, hint: str) -> PatchError:
         """The error, with the manifest's line and the patch's name in front."""
@@ -208,7 +226,7 @@ class _Entry:
                 return at
         return line
 
-    def _known(self, keys: Mapping[str, Any], kinds: Mapping[str, type], required: Iterable[str]) -> None:
+    def _require_keys(self, keys: Mapping[str, Any], kinds: Mapping[str, type], required: Iterable[str]) -> None:
         for key, value in keys.items():
             if key == "extends":
                 raise self.error(key, "extends stands in a patch", "at the top of the file, above the first [[patch]]")
@@ -223,52 +241,18 @@ class _Entry:
             if key not in keys:
                 raise self.error("", f"the key {key!r} is missing", "look at patches/README.md")
 
-    def _specifier(self) -> str:
-        go: str = self.keys["go"]
-        try:
-            SpecifierSet(go)
-        except InvalidSpecifier as error:
-            hint = 'a PEP 440 specifier such as ">=1.21,<1.24"'
-            raise self.error("go", f"go = {go!r} is no version specifier", hint) from error
-        return go
-
-    def _targets(self) -> Iterable[Target]:
-        for target in self.keys.get("targets", []):
-            try:
-                yield Target.parse(target)
-            except ConfigError as error:
-                raise self.error("targets", error.reason, error.hint) from error
-
-    def _profiles(self) -> tuple[str, ...]:
-        for profile in self.keys.get("profiles", []):
-            if profile not in PROFILES:
-                raise self.error("profiles", f"no profile {profile!r}", "one of " + ", ".join(PROFILES))
-        return tuple(self.keys.get("profiles", []))
-
-    def _test(self) -> str:
-        test: str = self.keys.get("test", "")
-        if test:
-            self._own_file("test", test)
-            if not test.endswith("_test.go"):
-                raise self.error("test", f"the file {test!r} is no Go test", "a name that ends in _test.go")
-        return test
-
-    def _diff(self, name: str) -> Diff:
-        content = self._own_file("file", name)
-        try:
-            return parse_diff(content)
-        except PatchError as error:
-            raise self.error("file", f"{name} {error.reason}", error.hint) from error
-
-    def _own_file(self, key: str, name: str) -> bytes:
-        """The content of a file of the series' own folder."""
-        try:
-            return safe_read(self.folder, name)
-        except PatchError as error:
-            raise self.error(key, error.reason, error.hint) from error
+    def _require_kind(self, kind: str) -> None:
+        if kind not in KINDS:
+            raise self.error("kind", f"no kind {kind!r}", "one of " + ", ".join(KINDS))
+        for other, needs in KINDS.items():
+            there = [key for key in needs if key in self.keys]
+            if len(there) != (other == kind):
+                missing = "needs" if other == kind else "does not go with"
+                key = (there or needs)[0]
+                raise self.error(key, f"kind = {kind!r} {missing} the key {key!r}", "look at patches/README.md")
 
     def _hook(self, table: Mapping[str, Any]) -> RemoveHook:
-        self._known(table, HOOK_KEYS, HOOK_KEYS)
+        self._require_keys(table, HOOK_KEYS, HOOK_KEYS)
         for key in ("once", "init", "functions"):
             names = table[key]
             if not names or not all(_GO_NAME.fullmatch(name) for name in names):

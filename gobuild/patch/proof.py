@@ -38,12 +38,9 @@ _SKIPPED = re.compile(r"^\s*--- SKIP: ", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """What came of a patch's test.
+    """What came of a patch's test, with the last lines that `go` wrote.
 
-    Attributes:
-        name: the patch's.
-        passed: whether the test ran, and passed; one that was skipped, or was not there, proves nothing.
-        output: the last lines that `go test` wrote, or that the build of a tool wrote where it failed.
+    It has passed if it ran, and passed: one that was skipped, or was not there, proves nothing.
     """
 
     name: str
@@ -52,17 +49,9 @@ class Proof:
 
 
 def prove(goroot: Path, patch: Patch, *, scratch: Path, run: Runner) -> Proof:
-    """Runs a patch's test with the toolchain in a GOROOT.
+    """Runs a patch's test with the toolchain in a GOROOT, which must run on this machine.
 
-    Args:
-        goroot: its bin/go and its tools run on this machine.
-        patch: applied to it, or not.
-        scratch: a folder for the build cache, which stays and makes the next proof of the same release faster, and
-            for all else, which goes again.
-        run: starts processes.
-
-    Returns:
-        Whether the test passed. A tool that cannot be built from the source is no proof either.
+    In `scratch` only the build cache stays, which makes the next proof of the same release faster.
 
     Raises:
         PatchError: the patch has no test, or it cannot be read.
@@ -96,13 +85,9 @@ def prove(goroot: Path, patch: Patch, *, scratch: Path, run: Runner) -> Proof:
 
 
 def rebuilt(patch: Patch) -> tuple[str, ...]:
-    """The go command and the tools that have to be built again before a patch takes effect in them.
+    """The go command and the tools that have to be built again before a patch takes effect in them, sorted.
 
-    Args:
-        patch: what it changes below src/cmd counts; tests do not.
-
-    Returns:
-        The names of packages below cmd, sorted: ("link",).
+    What it changes below src/cmd counts; tests do not.
     """
     paths: list[str] = []
     if isinstance(patch.operation, Diff):

@@ -8,11 +8,7 @@ _HINT = "a file in the series' own folder"
 
 
 def safe_read(folder: Path, name: str) -> bytes:
-    """Reads a file of a series' own folder.
-
-    Args:
-        folder: the series'.
-        name: relative to it, with slashes.
+    """Reads a file of a series' own folder, by its name relative to it, with slashes.
 
     Raises:
         PatchError: it lies outside, or a link leads there; or it cannot be read.

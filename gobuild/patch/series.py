@@ -103,27 +103,13 @@ class Patch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """The patches of a folder, in their order.
-
-    Attributes:
-        folder: where they are from; the stock patches that it extends are from another.
-        patches: all of them, every variant.
-    """
+    """The patches of a folder in their order, every variant; stock patches that it extends are of another folder."""
 
     folder: Path
     patches: tuple[Patch, ...]
 
     def select(self, version: GoVersion, target: Target, profile: str, extra: Sequence[str] = ()) -> tuple[Patch, ...]:
-        """The patches for a build, in order.
-
-        Args:
-            version: what is built.
-            target: for what.
-            profile: how.
-            extra: the names of the optional patches that were asked for.
-
-        Returns:
-            One variant a patch.
+        """The patches for a build, in order, one variant each; of the optional ones those that `extra` names.
 
         Raises:
             ConfigError: one of `extra` is no optional patch of this series.
@@ -160,11 +146,10 @@ class Series:
         return tuple(chosen.values())
 
     def absent(self, version: GoVersion) -> tuple[Outcome, ...]:
-        """The patches that have no variant for this version, whatever the target and the profile.
+        """The patches, optional ones left out, that have no variant for this version.
 
-        This goes into the manifest that stands in the source archive, which serves all targets of one stamp: so it may
-        not depend on more than the stamp does. Optional patches are not among them: who asks for one that does not
-        fit gets an error from `select`.
+        Whatever the target and the profile: this goes into the manifest in the source archive, which serves all
+        targets of one stamp, so it may not depend on more than the stamp does.
         """
         there = {patch.name for patch in self.patches if patch.for_version(version)}
         last = {patch.name: patch for patch in self.patches if not patch.optional}
@@ -191,7 +176,7 @@ class Series:
         return " or ".join(dict.fromkeys(said))
 
     def require(self, extra: Sequence[str]) -> None:
-        """Makes sure that what was asked for is there to be asked for.
+        """Refuses names that cannot be asked for.
 
         Raises:
             ConfigError: a name is unknown, or that of a patch in every build.

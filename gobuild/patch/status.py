@@ -19,12 +19,7 @@ DEFAULT_TARGET = Target(goos="darwin", goarch="arm64")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatchRow:
-    """One patch over all versions.
-
-    Attributes:
-        name, reason, until, kind, optional: as in the series; where variants differ, the last one's.
-        outcomes: one a version, in the order of `Matrix.versions`.
-    """
+    """One patch over all versions, an outcome each; where variants differ, the words are the last one's."""
 
     name: str
     reason: str
@@ -36,14 +31,9 @@ class PatchRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matrix:
-    """Patches by versions.
+    """Patches, in the order of the series, by versions.
 
-    Attributes:
-        series: the folder the patches are from.
-        target, profile: what they were chosen for.
-        versions: the columns, in order.
-        rows: the patches, in the order of the series.
-        left_out: the names of patches that are for no build of this target and profile.
+    `left_out` names the patches that are for no build of this target and profile.
     """
 
     series: str
@@ -64,7 +54,7 @@ class Matrix:
         )
 
     def document(self) -> dict[str, Any]:
-        """The matrix for machines: made of texts, numbers, lists and tables alone."""
+        """The matrix as JSON."""
         return {
             "schema": 1,
             "series": self.series,
@@ -98,17 +88,9 @@ def status(
     profile: str = "static",
     extra: Sequence[str] = (),
 ) -> Matrix:
-    """Tries a series on sources.
+    """What would become of every patch of a series on every version's source; nothing is changed in these folders.
 
-    Args:
-        series: the patches.
-        sources: the folder of each version's source; nothing in it is changed.
-        target: the variants for this target are looked at.
-        profile: and for this profile.
-        extra: the optional patches that stay applied for those behind them.
-
-    Returns:
-        What would become of every patch on every version.
+    The optional patches that `extra` names stay applied for those behind them.
 
     Raises:
         ConfigError: one of `extra` is no optional patch of the series.

@@ -17,13 +17,7 @@ from gobuild.core.model import State
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreeChange:
-    """What an operation did to a tree.
-
-    Attributes:
-        state: what became of the patch.
-        evidence: what was looked for and where, or what was changed: one sentence.
-        files: the files changed, relative to the root, sorted.
-    """
+    """What an operation did to a tree: one sentence of evidence, and the files changed, by their sorted paths."""
 
     state: State
     evidence: str
@@ -42,11 +36,7 @@ Snapshot = Mapping[str, _Pending]
 
 @dataclass(slots=True)
 class Tree:
-    """A folder of files, seen through the changes that wait to be written.
-
-    Args:
-        root: the folder.
-    """
+    """A folder of files, seen through the changes that wait to be written. Paths in it are relative, with slashes."""
 
     root: Path
     _pending: dict[str, _Pending] = field(default_factory=dict)
@@ -58,11 +48,7 @@ class Tree:
             raise PatchError(f"there is no source at {self.root}", "fetch it first")
 
     def read_file(self, path: str, at: "Snapshot | None" = None) -> bytes | None:
-        """A file's content as it stands now, or None where there is no such file.
-
-        Args:
-            path: relative to the root, with slashes.
-            at: an earlier `snapshot`: the content as it stood then.
+        """A file's content as it stands now, or stood at an earlier `snapshot`; None where there is no such file.
 
         Raises:
             PatchError: the path leaves the root, passes a symbolic link, or is no plain file.
@@ -77,25 +63,12 @@ class Tree:
             raise PatchError(f"{path} cannot be read: {error.strerror}", "make the source's files readable") from error
 
     def write_file(self, path: str, content: bytes, *, executable: bool | None = None) -> None:
-        """Notes a file's new content.
-
-        Args:
-            path: relative to the root, with slashes.
-            content: the whole new content.
-            executable: whether a new file can be run; None keeps what the file is.
-
-        Raises:
-            PatchError: as `read_file`.
-        """
+        """Notes a file's new content, and whether it can be run; None keeps what it is."""
         self._resolve(path)
         self._pending[path] = _Pending(content, executable)
 
     def delete_file(self, path: str) -> None:
-        """Notes that a file goes.
-
-        Raises:
-            PatchError: as `read_file`.
-        """
+        """Notes that a file goes."""
         self._resolve(path)
         self._pending[path] = _Pending(None, None)
 

@@ -24,7 +24,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
 def stamp(version: GoVersion, *, suffix: str, identity: str, patches: Sequence[Patch], profile: Profile) -> str:
-    """The name of a patched toolchain.
+    """The name of a patched toolchain: "go1.22.10-gobuild.p3f9c2a1", or "go1.22.10".
 
     It changes whenever the patches do, since VERSION is the build cache's key (cmd/go, work.(*Builder).toolID): two
     compilers of one name would hand each other their objects. The digest has a "p" in front of it because a semantic
@@ -32,13 +32,10 @@ def stamp(version: GoVersion, *, suffix: str, identity: str, patches: Sequence[P
 
     Args:
         version: the release.
-        suffix: what follows the hyphen; "{id}" becomes "p" and 7 hex digits. Empty: no suffix at all.
+        suffix: what follows the hyphen; "{id}" becomes the digest. Empty: no suffix at all.
         identity: what tells this source from Go's official archive of the version; `Catalog.identity`.
         patches: the patches that will be applied, in order.
         profile: how it will be built.
-
-    Returns:
-        "go1.22.10-gobuild.p3f9c2a1", or "go1.22.10".
     """
     if not suffix:
         return version.tag

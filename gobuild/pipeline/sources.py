@@ -1,8 +1,7 @@
-"""A series over many versions: words for versions come in, the sources are had, the matrix of the series goes out.
+"""Unpatched sources of one or many versions, and the state of a series on them.
 
 Sources stay unpacked in the cache (`sources/`), so that a second look takes seconds; a folder of the user's is copied
-aside for the time it is looked at. Nothing is written into any of them. This module puts fetch and patch together, as
-`gobuild.pipeline` does for a build.
+aside for the time it is looked at. Nothing is written into any of them.
 """
 
 import hashlib
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from gobuild import fetch, patch
 from gobuild.core import files
-from gobuild.core.errors import ConfigError, ResolveError, disk_full_is_ours
+from gobuild.core.errors import ConfigError, ResolveError
 from gobuild.core.model import Catalog, GoVersion, Release
 from gobuild.pipeline.session import OLDEST, Session
 from gobuild.resolve import resolve
@@ -30,15 +29,7 @@ _MARK = "source.json"
 
 
 def series_status(session: Session) -> patch.Matrix:
-    """The state of every patch of a series on every version asked for.
-
-    Args:
-        session: its settings say which series, versions (`releases` explains the words), origin, target and profile.
-
-    Raises:
-        ConfigError, ResolveError, FetchError, PatchError: the words, the sources or the series cannot be used. A patch
-            that conflicts is no error here.
-    """
+    """The state of every patch of the settings' series on every version asked for; a conflict is no error here."""
     settings = session.settings
     series = patch.load_series(settings.series)
     series.require(settings.extras)
@@ -49,10 +40,8 @@ def series_status(session: Session) -> patch.Matrix:
 def releases(request: str, catalog: Catalog) -> tuple[Release, ...]:
     """The releases that a request for several means, oldest first.
 
-    Args:
-        request: what `resolve` takes, several with commas between them; "1.21..1.27" for the newest release of each of
-            these lines; or "all".
-        catalog: what the origin has.
+    It is what `resolve` takes, several with commas between them; "1.21..1.27" for the newest release of each of these
+    lines; or "all".
 
     Raises:
         ConfigError: the request is none of those.
@@ -84,14 +73,7 @@ def _lines(item: str, catalog: Catalog) -> list[str]:
 
 @contextmanager
 def unpacked_sources(session: Session) -> Iterator[Mapping[GoVersion, Path]]:
-    """The unpatched sources of the versions that the settings ask for.
-
-    Yields:
-        The folder of each. They are the cache's: whoever wants to change one copies it.
-
-    Raises:
-        ConfigError, ResolveError, FetchError, UnsafeArchive, DiskFull: one of them cannot be had.
-    """
+    """The folder of each version asked for. They are the cache's: whoever wants to change one copies it."""
     settings, console = session.settings, session.console
     reached = fetch.first_reachable(
         fetch.origins(settings, run=session.run, console=console), fallback=not settings.no_fallback
@@ -138,7 +120,7 @@ def _source(session: Session, reached: fetch.SelectedOrigin, release: Release, p
                 console.warn(f"the source in {place} was changed: it is unpacked again")
             files.require_room(place, ROOM, doing)
             console.say(doing, style="dim")
-            with disk_full_is_ours(doing), files.atomic_write(place) as temporary:
+            with files.atomic_write(place) as temporary:
                 reached.source(release, temporary / "go")
                 files.write(temporary / _MARK, json.dumps({"files": _fingerprint(temporary / "go")}))
     return root

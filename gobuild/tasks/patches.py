@@ -5,7 +5,7 @@ Where something is to be written, the folder is one that the user named.
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,11 +59,7 @@ def status(context: Context, *, json: bool = False, html: str = "", **words: obj
 
 
 def require(matrix: Matrix) -> None:
-    """Lets a matrix pass only if nothing conflicts in it.
-
-    Raises:
-        PatchError: it names the conflicts, at most `NAMED`.
-    """
+    """Raises a `PatchError` that names the conflicts of a matrix, at most `NAMED`."""
     conflicts = matrix.conflicts
     if conflicts:
         named = [f"{outcome.name} on {version}" for version, outcome in conflicts[:NAMED]]
@@ -90,20 +86,12 @@ def import_patches(context: Context, *, to: str = "", from_: str = "", **words: 
         raise ConfigError("import needs a folder", "--to DIR")
     folder = Path(to).expanduser().absolute()
     series = load_series(settings.series)
-    # Both are read from the cache, and nothing is written there.
-    with _plain(settings, console) as plain:
-        if from_:
-            with _plain(replace(settings, go=from_), console) as known:
-                imported = _import(settings, series, plain, folder, known)
-        else:
-            imported = _import(settings, series, plain, folder, None)
+    with ExitStack() as stack:
+        plain = stack.enter_context(_plain(settings, console))
+        known = stack.enter_context(_plain(replace(settings, go=from_), console)) if from_ else None
+        target, profile = settings.for_target, settings.profile
+        imported = import_series(series, plain, folder, target=target, profile=profile, known=known)
     _show_import(console, imported)
-
-
-def _import(
-    settings: Settings, series: Series, plain: PlainSource, folder: Path, known: PlainSource | None
-) -> Imported:
-    return import_series(series, plain, folder, target=settings.for_target, profile=settings.profile, known=known)
 
 
 @task(

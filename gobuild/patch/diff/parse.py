@@ -13,6 +13,7 @@ from unidiff.patch import Hunk as RawHunk
 from unidiff.patch import PatchedFile, PatchSet
 
 from gobuild.core.errors import PatchError
+from gobuild.patch.diff.file_names import file_names
 from gobuild.patch.diff.hunk import Hunk
 from gobuild.patch.diff.unified import NOWHERE, Diff, FileDiff
 
@@ -35,7 +36,6 @@ MODES = {"100644": False, "100755": True}
 
 _MODE = re.compile(r"(?:new file mode|deleted file mode|index [0-9a-f]+\.\.[0-9a-f]+) (\d{6})$")
 _BLOBS = re.compile(r"index ([0-9a-f]{7,40})\.\.([0-9a-f]{7,40})(?: |$)")
-_EPOCH = re.compile(r"(?:1970-01-01|1969-12-31) ")
 _STARTS = re.compile(r"^(?:diff --git |--- [^\n]*\n\+\+\+ )", re.MULTILINE)
 
 
@@ -44,12 +44,11 @@ def parse_diff(content: bytes, *, strip: int | None = None) -> Diff:
 
     Args:
         content: its bytes.
-        strip: how many leading folders of the names in it go, as patch(1)'s -p; None takes a/ and b/ alone, and
-            /dev/null alone for a file that is not there.
+        strip: patch(1)'s -p; None takes a/ and b/ alone, and /dev/null alone for a file that is not there.
 
     Raises:
-        PatchError: it is no unified diff, or asks for something that is refused. Its reason goes on from the file's
-            name, and tells the line where one is at fault.
+        PatchError: it is no unified diff, or asks for something that is refused. Its reason goes on from the .patch
+            file's name, and tells the line where one is at fault.
     """
     if not content:
         raise PatchError("is empty", "make it by git format-patch")
@@ -61,6 +60,7 @@ def parse_diff(content: bytes, *, strip: int | None = None) -> Diff:
     if not start:
         raise PatchError("holds no unified diff", "make it by git format-patch, or by diff -u with a/ and b/ in front")
     prose, body = text[: start.start()], text[start.start() :]
+    before = prose.count("\n")
     if body.split("\n", 1)[0].endswith("\r"):
         raise PatchError("has CRLF line ends in the diff itself", "keep .patch files as they are in git: *.patch -text")
     if not body.endswith("\n"):
@@ -70,10 +70,15 @@ def parse_diff(content: bytes, *, strip: int | None = None) -> Diff:
     try:
         raw = PatchSet.from_string(body)
     except UnidiffParseError as error:
-        raise _broken(error, body, prose.count("\n")) from error
-    source = _Source(lines=body.split("\n"), before=prose.count("\n"), strip=strip)
-    files = tuple(_located(entry, source) for entry in raw)
-    return Diff(description=_said(prose, strip), files=files, content=content)
+        raise _broken(error, body, before) from error
+    diff = _Lines(lines=body.split("\n"), before=before, strip=strip)
+    files = []
+    for entry in raw:
+        try:
+            files.append(_file(entry, diff))
+        except PatchError as error:
+            raise PatchError(f"line {before + (entry.diff_line_no or 1)}: {error.reason}", error.hint) from error
+    return Diff(description=_said(prose, strip), files=tuple(files), content=content)
 
 
 def prose_of(content: bytes) -> str:
@@ -97,7 +102,7 @@ def _broken(error: UnidiffParseError, body: str, before: int) -> PatchError:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Source:
+class _Lines:
     """The text that is being read: the diff's lines, how many stand before them, and patch(1)'s -p."""
 
     lines: Sequence[str]
@@ -110,26 +115,11 @@ def _said(prose: str, strip: int | None) -> str:
     return (prose if strip is None else re.sub(r"^Index: .*\n=*\n?", "", prose, flags=re.MULTILINE)).strip()
 
 
-def _located(raw: PatchedFile, source: _Source) -> FileDiff:
-    """One file of the diff; what is wrong with it is told with the line that it begins at."""
-    try:
-        return _file(raw, source)
-    except PatchError as error:
-        line = source.before + (raw.diff_line_no or 1)
-        raise PatchError(f"line {line}: {error.reason}", error.hint) from error
-
-
-def _file(raw: PatchedFile, source: _Source) -> FileDiff:
+def _file(raw: PatchedFile, diff: _Lines) -> FileDiff:
     info = [line.rstrip("\n") for line in raw.patch_info or ()]
     named = next((name for name in (raw.target_file, raw.source_file) if name != NOWHERE), NOWHERE)
-    for start, does in REFUSED:
-        if any(line.startswith(start) for line in info) or (raw.is_binary_file and "binary" in does):
-            whole = "a patch may change, add and delete text files, nothing else"
-            raise PatchError(f"{does}: {named}", _NO_RENAMES if does.startswith(("renames", "copies")) else whole)
-    modes = [match[1] for line in info if (match := _MODE.match(line))]
-    if strange := next((mode for mode in modes if mode not in MODES), None):
-        raise PatchError(f"makes {named} a file of mode {strange}", "no links and no submodules: plain files only")
-    old, new = _names(raw, source.strip)
+    modes = _modes(raw, info, named)
+    old, new = file_names(raw, diff.strip)
     path = new or old
     if not path:
         raise PatchError("changes a file that has no name", "make it again by git format-patch")
@@ -139,7 +129,7 @@ def _file(raw: PatchedFile, source: _Source) -> FileDiff:
                 f"names one file {old} and {new}", "make both names as deep: git diff, or diff -ur a b with two folders"
             )
         raise PatchError(f"renames {old} to {new}", _NO_RENAMES)
-    hunks = tuple(_hunk(entry, number, path, source) for number, entry in enumerate(raw, 1))
+    hunks = tuple(_hunk(entry, number, path, diff) for number, entry in enumerate(raw, 1))
     for hunk in hunks:
         bare = hunk.old_line > 1 and not hunk.leading and not hunk.trailing
         if old and new and (bare or not (hunk.old and hunk.new)):
@@ -155,38 +145,19 @@ def _file(raw: PatchedFile, source: _Source) -> FileDiff:
     return FileDiff(path=path, hunks=hunks, creates=not old, deletes=not new, executable=executable, blobs=blobs)
 
 
-def _names(raw: PatchedFile, strip: int | None) -> tuple[str, str]:
-    """The file's path before and after; "" where it is not there then."""
-    if strip is None:
-        return _path(raw.source_file, "a/"), _path(raw.target_file, "b/")
-    times = (raw.source_timestamp, raw.target_timestamp)
-    sides = [
-        # diff -N names a file that is not there all the same, with a time that says so (GNU diff, "Dates").
-        NOWHERE if _EPOCH.match(time or "") else name
-        for name, time in zip((raw.source_file, raw.target_file), times, strict=True)
-    ]
-    old, new = (_path(name, "", strip) for name in sides)
-    return (new if old == f"{new}.orig" else old), new
+def _modes(raw: PatchedFile, info: Sequence[str], named: str) -> list[str]:
+    """The modes that git's extended header gives a file; refuses what asks for more than lines."""
+    for start, does in REFUSED:
+        if any(line.startswith(start) for line in info) or (raw.is_binary_file and "binary" in does):
+            whole = "a patch may change, add and delete text files, nothing else"
+            raise PatchError(f"{does}: {named}", _NO_RENAMES if does.startswith(("renames", "copies")) else whole)
+    modes = [match[1] for line in info if (match := _MODE.match(line))]
+    if strange := next((mode for mode in modes if mode not in MODES), None):
+        raise PatchError(f"makes {named} a file of mode {strange}", "no links and no submodules: plain files only")
+    return modes
 
 
-def _path(name: str, side: str, strip: int = 0) -> str:
-    """A name in a diff as a path below GOROOT, or "" for /dev/null; nothing that could point elsewhere."""
-    if name == NOWHERE:
-        return ""
-    path = name.removeprefix(side) if side else name.split("/", strip)[-1]
-    parts = path.split("/")
-    hint = "paths below GOROOT, with a/ and b/ in front, as git format-patch writes them"
-    short = path == name if side else name.count("/") < strip
-    if short or name.startswith(('"', "/")) or re.search(r"[\x00-\x1f\x7f]", name):
-        raise PatchError(f"names the file {name!r}, which does not read {side or 'FOLDER/' * strip}PATH", hint)
-    if "" in parts or "." in parts or ".." in parts or "\\" in path or ":" in parts[0]:
-        raise PatchError(f"names a file outside of the source: {name!r}", hint)
-    if any(part.casefold().rstrip(". ") == ".git" for part in parts):
-        raise PatchError(f"names a file of git's own: {name!r}", "a patch may not touch .git")
-    return path
-
-
-def _hunk(raw: RawHunk, number: int, path: str, source: _Source) -> Hunk:
+def _hunk(raw: RawHunk, number: int, path: str, diff: _Lines) -> Hunk:
     entries: list[tuple[str, bytes]] = []
     last = 0
     for line in raw:
@@ -203,10 +174,10 @@ def _hunk(raw: RawHunk, number: int, path: str, source: _Source) -> Hunk:
     ).strip()
     where = f"{path}: hunk {number} ({header})"
     # unidiff stops at the stated count and takes what follows for prose: lines would be lost without a word.
-    after = source.lines[last] if last < len(source.lines) else ""
+    after = diff.lines[last] if last < len(diff.lines) else ""
     if after.startswith(("+", "-", " ")) and not after.startswith(("--- ", "-- ")) and after != "--":
         raise PatchError(
-            f"{where} goes on at line {source.before + last + 1}, behind what its header counts",
+            f"{where} goes on at line {diff.before + last + 1}, behind what its header counts",
             "make the diff again by git format-patch; a hunk edited by hand needs its counts corrected",
         )
     if old == new:

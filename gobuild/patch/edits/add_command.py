@@ -30,12 +30,7 @@ MARKED = re.compile(r"toolsToInstall|toolsIncludedInDistpack")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddCommand:
-    """An operation on a tree.
-
-    Attributes:
-        name: the program's.
-        sources: its Go files, by name.
-    """
+    """An operation on a tree: adds a program of this name, made of these Go files."""
 
     name: str
     sources: tuple[tuple[str, bytes], ...]

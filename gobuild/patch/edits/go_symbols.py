@@ -58,11 +58,9 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFile:
-    """One file.
+    """One file; its path is relative to GOROOT.
 
     Attributes:
-        path: relative to GOROOT.
-        text: its content.
         declarations: of symbols that could be removed; constants and fields are not among them.
         uses: every mention of a symbol in code, and where.
     """
@@ -89,11 +87,7 @@ class GoPackage:
 
     @classmethod
     def load(cls, tree: Tree, folder: str) -> "GoPackage":
-        """The package in a folder, its tests left out.
-
-        Raises:
-            PatchError: there is none.
-        """
+        """The package in a folder, its tests left out."""
         texts = {}
         for path in tree.list_files(folder):
             if path.endswith((".go", ".s", ".h")) and not path.endswith("_test.go"):
@@ -161,11 +155,7 @@ def symbol(name: str, package: str, dot: str) -> str:
 
 
 def calls(text: str, once: Sequence[str], init: Sequence[str], functions: Sequence[str]) -> Iterator[tuple[str, Span]]:
-    """The statements `ONCE.Do(INIT)` in the named functions, closures in them included.
-
-    Yields:
-        The function's name, and where the statement stands.
-    """
+    """The statements `ONCE.Do(INIT)` in the named functions, closures in them included, by the function's name."""
     for function in functions_of(text, functions):
         for statement in function.find_all(any=[{"kind": kind} for kind in _STATEMENTS]):
             call = next((child for child in statement.children() if child.kind() == "call_expression"), None)

@@ -81,7 +81,7 @@ def import_series(
         raise ConfigError(f"--from {known.version} is the version itself", "another version, one the patches apply to")
     patches = series.candidates(plain.version, target, profile)
     with files.atomic_write(folder) as temporary:
-        draft = _Draft.begin(Repository.make(temporary), plain, known)
+        draft = _Draft(Repository.make(temporary), plain, known)
         for patch in patches:
             draft.add(patch)
         draft.finish()
@@ -166,22 +166,17 @@ def _edit_message(patch: Patch, evidence: str) -> message.PatchMessage:
     return message.PatchMessage(subject=f"{patch.name}: a structural edit", body=f"{patch.reason}\n\n{evidence}")
 
 
-@dataclass(slots=True, kw_only=True)
 class _Draft:
     """An import under way: commits on the version, and those that wait for the three-way merge."""
 
-    chain: CommitChain
-    known: PlainSource | None
-    steps: list[ImportStep]
-    waiting: list[str]
-    earlier: list[Patch]
-    other: CommitChain | None = None
-
-    @classmethod
-    def begin(cls, repository: Repository, plain: PlainSource, known: PlainSource | None) -> "_Draft":
-        chain = CommitChain.begin(repository, plain)
-        repository.git("update-ref", f"refs/tags/{BASE}", chain.head)
-        return cls(chain=chain, known=known, steps=[], waiting=[], earlier=[])
+    def __init__(self, repository: Repository, plain: PlainSource, known: PlainSource | None) -> None:
+        self.chain = CommitChain.begin(repository, plain)
+        self.known = known
+        self.other: CommitChain | None = None
+        self.steps: list[ImportStep] = []
+        self.waiting: list[str] = []
+        self.applied: list[Patch] = []
+        repository.git("update-ref", f"refs/tags/{BASE}", self.chain.head)
 
     def add(self, patch: Patch) -> None:
         """Makes the next patch a commit, on the version or to be merged into it."""
@@ -193,48 +188,49 @@ class _Draft:
         if outcome.state is State.CONFLICT:
             self._wait(patch, outcome)
             return
-        self.earlier.append(patch)
+        self.applied.append(patch)
         self._step(patch, outcome.state, outcome.evidence, commits=outcome.state is State.APPLIED)
 
     def _wait(self, patch: Patch, here: Outcome | None) -> None:
-        """Makes a commit of a patch where it applies: on the known version, or beside the branch on this one."""
+        """Makes a commit of a patch where it applies: on the known version, or beside the branch on this one.
+
+        `here` is its conflict with this version, None where that was not tried.
+        """
         other = self._other(patch, here)
         order = (other,) if here else (self.chain, other) if patch.kind == "edit" else (other, self.chain)
-        outcome = here
+        outcomes = [here] if here else []
         for chain in order:
-            found = chain.apply(patch)
-            if found.state is State.APPLIED:
+            outcomes.append(chain.apply(patch))
+            if outcomes[-1].state is State.APPLIED:
                 self.waiting.append(chain.head)
                 was = f"does not apply to {self.chain.version} as it is" if here else "stands behind one that is merged"
                 evidence = f"{was}; merged by git from {chain.version}: look at it"
                 self._step(patch, MERGED, evidence, commits=True)
                 return
-            if not here and (outcome is None or outcome.state is State.CONFLICT):
-                outcome = found
-        if outcome is None or outcome.state is State.CONFLICT:
+        done = next((one for one in outcomes if not here and one.state is not State.CONFLICT), None)
+        if done is None:
             raise PatchError(
                 f"the patch {patch.name} applies neither to {self.chain.version} nor to {other.version}: "
-                f"{(here or outcome or found).evidence}",
+                f"{outcomes[0].evidence}",
                 "--from another version, one that it applies to",
             )
-        self._step(patch, outcome.state, outcome.evidence, commits=False)
+        self._step(patch, done.state, done.evidence, commits=False)
 
     def _other(self, patch: Patch, here: Outcome | None) -> CommitChain:
         if self.other is None:
             if self.known is None:
-                conflict = here.evidence if here else ""
                 raise PatchError(
-                    f"the patch {patch.name} does not apply to {self.chain.version}: {conflict}",
+                    f"the patch {patch.name} does not apply to {self.chain.version}: {here.evidence if here else ''}",
                     "--from VERSION, one that it applies to: then git merges three ways, and opens a rebase",
                 )
-            self._point(self.chain.head)
+            self._point()
             self.other = CommitChain.begin(self.chain.repository, self.known)
-            for one in self.earlier:
+            for one in self.applied:
                 self.other.apply(one)  # as far as it does: only what comes behind is taken from here
         return self.other
 
-    def _point(self, head: str) -> None:
-        self.chain.repository.git("update-ref", f"refs/heads/{BRANCH}", head)
+    def _point(self) -> None:
+        self.chain.repository.git("update-ref", f"refs/heads/{BRANCH}", self.chain.head)
 
     def _step(self, patch: Patch, state: str, evidence: str, *, commits: bool) -> None:
         step = ImportStep(name=patch.name, kind=patch.kind, state=str(state), evidence=evidence, commits=commits)
@@ -243,7 +239,7 @@ class _Draft:
     def finish(self) -> None:
         """Lets the branch point to the commits, and writes the work tree."""
         if not self.waiting:
-            self._point(self.chain.head)
+            self._point()
         folder = self.chain.repository.folder
         for name in ("index", *(f"index-{chain.version}" for chain in (self.chain, self.other) if chain)):
             (folder / ".git" / name).unlink(missing_ok=True)

@@ -8,7 +8,7 @@ user's own git commands in the folder are the user's. Every commit made here is 
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,23 +62,18 @@ class Repository:
 
     Attributes:
         folder: the work tree.
-        door: GitPython's.
         index: the index that is used; commits can be built beside the work tree's own.
         source: the folder that `add` reads from.
     """
 
     folder: Path
-    door: "git.Git"
+    git_python: "git.Git"
     index: Path
     source: Path
 
     @classmethod
     def make(cls, folder: Path) -> "Repository":
-        """An empty one, made by hand: `git init` would heed templates, GIT_DIR and the name of somebody's main branch.
-
-        Raises:
-            ToolMissing: there is no git.
-        """
+        """An empty one, made by hand: `git init` would heed templates, GIT_DIR and somebody's name for a branch."""
         for name in ("objects", "refs"):
             (folder / ".git" / name).mkdir(parents=True)
         files.write(folder / ".git/config", SETTINGS)
@@ -98,13 +93,11 @@ class Repository:
         except ImportError as error:
             raise ToolMissing("cannot run git", "install git, or put it on PATH") from error
         folder = folder.absolute()
-        return cls(folder=folder, door=git.Git(folder), index=folder / ".git/index", source=folder)
+        return cls(folder=folder, git_python=git.Git(folder), index=folder / ".git/index", source=folder)
 
     def beside(self, name: str, source: Path) -> "Repository":
         """The same repository with an index of its own, over files that stand elsewhere and are only read."""
-        return Repository(
-            folder=self.folder, door=self.door, index=self.folder / ".git" / name, source=source.absolute()
-        )
+        return replace(self, index=self.folder / ".git" / name, source=source.absolute())
 
     def git(self, *words: str, env: Mapping[str, str] | None = None) -> bytes:
         """Runs git; its standard output.
@@ -119,7 +112,7 @@ class Repository:
         options = [word for option in OPTIONS for word in ("-c", option)]
         command = [git.Git.GIT_PYTHON_GIT_EXECUTABLE or "git", *options, *words]
         try:
-            output = self.door.execute(
+            output = self.git_python.execute(
                 command,
                 env={**environment(self.folder / ".git", self.source, self.index), **(env or {})},
                 stdout_as_string=False,
@@ -198,11 +191,7 @@ class Repository:
         return self.read_commit("REBASE_HEAD"), tuple(name for name in files_ if name)
 
     def read_commit(self, name: str) -> Commit:
-        """Reads a commit.
-
-        Raises:
-            PatchError: it has several parents: a merge is no patch.
-        """
+        """Reads a commit; a merge, which is no patch, is refused."""
         said = self.git_text("show", "--no-patch", "--no-color", "--format=%H%n%P%n%an%n%ae%n%B", name)
         digits, parents, author, email, message = said.split("\n", 4)
         if " " in parents:
@@ -210,11 +199,7 @@ class Repository:
         return Commit(id=digits, parent=parents, author=author, email=email, message=message)
 
     def commits_above_base(self) -> list[Commit]:
-        """The commits above the base, the oldest first.
-
-        Raises:
-            PatchError: the base is not below them, or one of them is a merge.
-        """
+        """The commits above the base, the oldest first; the base has to be below them, and none may be a merge."""
         base = self.git_text("rev-parse", f"refs/tags/{BASE}^{{commit}}")
         if self.git_text("merge-base", base, "HEAD") != base:
             raise PatchError(
@@ -224,11 +209,7 @@ class Repository:
         return [self.read_commit(name) for name in found]
 
     def changes(self, commit: Commit) -> dict[str, FileChange]:
-        """What a commit changes, by path.
-
-        Raises:
-            PatchError: it makes something else than plain files.
-        """
+        """What a commit changes, by path; refused where it makes something else than plain files."""
         words = self.git_text("diff-tree", "-r", "-z", "--no-renames", commit.parent, commit.id).split("\0")
         found = {}
         for entry, path in zip(words[0::2], words[1::2], strict=False):
