@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from needs import needs
 from patch_fixtures import HOOK, apply, snapshot, write
 from workbench_fixtures import (
     MAC,
@@ -30,13 +29,6 @@ from gobuild.patch.workbench.export import export_series, write_export
 from gobuild.patch.workbench.import_series import PlainSource
 from gobuild.patch.workbench.message import parse_prose
 from gobuild.patch.workbench.repository import Repository
-
-pytestmark = pytest.mark.usefixtures("git_there")
-
-
-@pytest.fixture
-def git_there() -> None:
-    needs("git")
 
 
 @pytest.fixture

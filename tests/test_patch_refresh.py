@@ -16,14 +16,6 @@ from gobuild.patch.workbench.export import write_export
 from gobuild.patch.workbench.import_series import PlainSource
 from gobuild.patch.workbench.refresh import Refreshed, refresh_patches, write_refreshed
 
-pytestmark = pytest.mark.usefixtures("git_there")
-
-
-@pytest.fixture
-def git_there() -> None:
-    needs("git")
-
-
 LONGER = "first\n" * 7 + NUMBERS
 
 

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from needs import needs
 from patch_fixtures import apply, snapshot, write
 from workbench_fixtures import (
     NUMBERS,
@@ -25,13 +24,6 @@ from workbench_fixtures import (
 from gobuild.core.errors import ConfigError, PatchError
 from gobuild.patch import Series, load_folder
 from gobuild.patch.workbench.export import export_series, write_export
-
-pytestmark = pytest.mark.usefixtures("git_there")
-
-
-@pytest.fixture
-def git_there() -> None:
-    needs("git")
 
 
 @pytest.fixture

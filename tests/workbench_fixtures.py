@@ -134,6 +134,7 @@ def two(folder: Path, more: str = HOOK) -> Series:
 
 
 def bench(plain: PlainSource, patches: Series, folder: Path, known: PlainSource | None = None) -> Imported:
+    needs("git")
     return import_series(patches, plain, folder, target=MAC, profile="static", known=known)
 
 

@@ -4,22 +4,21 @@ from gobuild.core.errors import PatchError
 from gobuild.core.model import Outcome, State
 from gobuild.patch.diff.conflict import Misfit
 from gobuild.patch.series import Patch
-from gobuild.patch.tree import Tree, TreeChange
+from gobuild.patch.tree import Tree
 
 
 def apply_patch(patch: Patch, tree: Tree) -> Outcome:
-    """Applies a patch to a tree, in memory.
+    """Applies a patch to a tree.
 
     Raises:
         PatchError: it does not fit, or changes nothing; the tree is then as it was.
     """
     try:
         with tree.trial():
-            change = _changed(patch, tree)
+            return _apply(patch, tree)
     except PatchError as error:
         file = f" ({patch.file})" if patch.file else ""
         raise PatchError(f"the patch {patch.name}{file} cannot be applied: {error.reason}", error.hint) from error
-    return of_change(patch, change)
 
 
 def try_patch(patch: Patch, tree: Tree, *, keep: bool) -> Outcome:
@@ -29,7 +28,7 @@ def try_patch(patch: Patch, tree: Tree, *, keep: bool) -> Outcome:
     """
     try:
         with tree.trial(keep=keep):
-            return of_change(patch, _changed(patch, tree))
+            return _apply(patch, tree)
     except PatchError as error:
         return Outcome(
             name=patch.name,
@@ -41,8 +40,12 @@ def try_patch(patch: Patch, tree: Tree, *, keep: bool) -> Outcome:
         )
 
 
-def of_change(patch: Patch, change: TreeChange) -> Outcome:
-    """A patch and what it did."""
+def _apply(patch: Patch, tree: Tree) -> Outcome:
+    before = tree.snapshot()
+    change = patch.operation.apply(tree)
+    unchanged = (tree.read_file(path) == tree.read_file(path, before) for path in change.files)
+    if change.state is State.APPLIED and all(unchanged):
+        raise PatchError("it applies, and changes nothing", "take it out of the series, or look at what it should do")
     return Outcome(
         name=patch.name,
         reason=patch.reason,
@@ -51,13 +54,3 @@ def of_change(patch: Patch, change: TreeChange) -> Outcome:
         files=change.files,
         sha256=patch.sha256,
     )
-
-
-def _changed(patch: Patch, tree: Tree) -> TreeChange:
-    before = tree.snapshot()
-    change = patch.operation.apply(tree)
-    if change.state is State.APPLIED and all(
-        tree.read_file(path) == tree.read_file(path, before) for path in change.files
-    ):
-        raise PatchError("it applies, and changes nothing", "take it out of the series, or look at what it should do")
-    return change

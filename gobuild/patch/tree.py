@@ -143,7 +143,9 @@ class Tree:
         parts = PurePosixPath(path).parts
         if not parts or path.startswith("/") or ".." in parts or "\\" in path:
             raise PatchError(f"the path {path!r} leaves the source", "a path relative to GOROOT, with slashes")
-        for place, last in self._steps(parts):
+        place = self.root
+        for count, part in enumerate(parts, 1):
+            place /= part
             try:
                 mode = place.lstat().st_mode
             except FileNotFoundError:
@@ -153,12 +155,8 @@ class Tree:
                     f"{place.relative_to(self.root)} is a symbolic link in the source, and is not followed",
                     "use a source whose files and folders are real",
                 )
-            wanted = stat.S_ISDIR if final_is_folder or not last else stat.S_ISREG
-            if not wanted(mode):
-                kind = "folder" if final_is_folder or not last else "plain file"
+            folder = final_is_folder or count < len(parts)
+            if not (stat.S_ISDIR if folder else stat.S_ISREG)(mode):
+                kind = "folder" if folder else "plain file"
                 raise PatchError(f"{place.relative_to(self.root)} is no {kind} in the source", "look at the source")
         return self.root.joinpath(*parts)
-
-    def _steps(self, parts: tuple[str, ...]) -> Iterator[tuple[Path, bool]]:
-        for count in range(1, len(parts) + 1):
-            yield self.root.joinpath(*parts[:count]), count == len(parts)

@@ -101,7 +101,7 @@ class GoPackage:
         for path, text in self.texts.items():
             if word in text and (among is None or path in among):
                 if path not in self._parsed:
-                    self._parsed[path] = parse(path, text)
+                    self._parsed[path] = parse_source(path, text)
                 yield self._parsed[path]
 
     def declared(self, symbol: str) -> list[tuple[SourceFile, Declaration]]:
@@ -138,7 +138,7 @@ def word_of(symbol: str) -> str:
     return symbol.removeprefix("·")
 
 
-def parse(path: str, text: str) -> SourceFile:
+def parse_source(path: str, text: str) -> SourceFile:
     """Reads a .go, .s or .h file of a package whose import path ends like its folder's name.
 
     Raises:
