@@ -32,22 +32,16 @@ class Operation(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patch:
-    """One patch of a series.
+    """One patch of a series, with the keys of series.toml (patches/README.md).
 
     Attributes:
         folder: the series' folder that it is from.
         name: variants of one patch share it.
         go: the versions it is for, a PEP 440 specifier: ">=1.21,<1.24".
-        targets: what it is for; empty: everything.
-        profiles: the names of the profiles it is for; empty: all.
-        reason: why it exists.
-        until: when it may go.
-        file: the .patch file, relative to the folder; empty for an edit.
-        test: a Go test file that passes with it and fails without, relative to the folder; empty where there is none.
-        optional: whether it is applied only where it is asked for.
+        targets, profiles: what it is for; empty: all.
+        file, test: relative to the folder; empty where there is none.
         direct: whether it may touch the compiler, the assembler or the linker and be built directly all the same: its
             author has compared both builders (`--builder both`).
-        operation: what it does to a tree.
     """
 
     folder: Path

@@ -26,10 +26,7 @@ _NEAR = 8
 def hunk_positions(text: SourceText, hunks: Sequence[Hunk], *, anchored: bool = True) -> list[int]:
     """The lines where the hunks' old texts stand.
 
-    Args:
-        text: the file.
-        hunks: in the order of the file.
-        anchored: whether a hunk without context belongs to the file's start or end.
+    With `anchored` a hunk without context belongs to the file's start or end.
 
     Raises:
         Misfit: a hunk stands nowhere, or in several places, or where it does not belong; or it is there already.

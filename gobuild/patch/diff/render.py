@@ -17,16 +17,7 @@ _HEADING_SIZE = 80
 
 
 def render_file(file: FileDiff, before: bytes | None, *, executable: bool) -> bytes:
-    """A file's part of a diff.
-
-    Args:
-        file: what is done to it.
-        before: its content; None where there is no such file.
-        executable: whether it can be run, before or after.
-
-    Raises:
-        Misfit: it does not fit.
-    """
+    """A file's part of a diff, for a content that it fits."""
     after, _ = file.apply_to(before)
     mode = "100755" if executable else "100644"
     names = "..".join(

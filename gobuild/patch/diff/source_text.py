@@ -18,10 +18,7 @@ _CUT = 39
 class SourceText:
     """A file's lines, each with its line end, and the heading that each, counted from 0, stands under.
 
-    Args:
-        lines: the file's.
-        path: its path.
-        same_file: whether this is the very file that a diff was made for; None where the diff does not tell.
+    `same_file` is whether this is the very file that a diff was made for; None where the diff does not tell.
     """
 
     def __init__(self, lines: Sequence[bytes], path: str, same_file: bool | None = None) -> None:

@@ -21,12 +21,10 @@ NOWHERE = "/dev/null"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileDiff:
-    """What a diff does to one file.
+    """What a diff does to one file, whose path is relative to GOROOT.
 
     Attributes:
-        path: relative to GOROOT.
         hunks: in the order of the file.
-        creates, deletes: whether the file is not there before, or after.
         executable: for a new file.
         blobs: git's names of the file before and after, shortened; empty where the diff does not give them.
     """
@@ -49,11 +47,7 @@ class FileDiff:
         )
 
     def places(self, current: bytes) -> list[int]:
-        """The lines, from 0, where its hunks belong in a file.
-
-        Raises:
-            Misfit: one belongs nowhere.
-        """
+        """The lines, from 0, where its hunks belong in a file."""
         if self.creates:
             return [0] * len(self.hunks)
         name = self.blobs[0]
@@ -100,7 +94,7 @@ class Diff:
 
     Attributes:
         description: the prose that stands before it.
-        files: what it does, file by file, in order: a file may come again.
+        files: in order; a file may come again.
         content: the .patch file's bytes; its digest is the patch's.
     """
 
@@ -111,8 +105,7 @@ class Diff:
     def apply(self, tree: Tree) -> TreeChange:
         """Notes the diff's changes in a tree, all of them or none.
 
-        Returns:
-            What was changed; `State.ALREADY_UPSTREAM` where every file stands as the diff would leave it.
+        `State.ALREADY_UPSTREAM` where every file stands as the diff would leave it.
 
         Raises:
             PatchError: a file or a hunk does not fit.
@@ -164,11 +157,7 @@ def _note(file: FileDiff, tree: Tree, executable: bool | None = None) -> str:
 
 
 def _undone(file: FileDiff, tree: Tree) -> bool:
-    """Whether a file stands as its diff would leave it, and nothing of what the diff takes out stands there as well.
-
-    Raises:
-        PatchError: it does not.
-    """
+    """Whether a file stands as its diff would leave it, and nothing of what the diff takes out stands there as well."""
     back = file.reversed()
     content = tree.read_file(file.path) or b""
     _note(back, tree)

@@ -139,11 +139,7 @@ def word_of(symbol: str) -> str:
 
 
 def parse_source(path: str, text: str) -> SourceFile:
-    """Reads a .go, .s or .h file of a package whose import path ends like its folder's name.
-
-    Raises:
-        PatchError: it is no Go.
-    """
+    """Reads a .go, .s or .h file of a package whose import path ends like its folder's name."""
     package = PurePosixPath(path).parent.name
     return _parse_go(path, text, package) if path.endswith(".go") else _parse_asm(path, text, package)
 

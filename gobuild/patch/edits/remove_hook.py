@@ -176,11 +176,7 @@ class _Removal:
         self.removed.append((what, file.path))
 
     def require_whole(self) -> None:
-        """Refuses a removal that is not the whole hook.
-
-        Raises:
-            PatchError: a denied framework would stay linked; or nothing is removed though the names are there.
-        """
+        """Refuses a removal by which a denied framework stays linked, or nothing goes though the names are there."""
         stays = [
             (file, found) for file, found in self._imports() if found.spans[0] not in self._dead.get(file.path, [])
         ]

@@ -25,11 +25,7 @@ _SECTION = re.compile(rb"^diff --git ", re.MULTILINE)
 
 
 def does_same(repository: Repository, commit: Commit, patch: Patch) -> bool:
-    """Whether a patch does to a commit's parent what the commit does, no more and no less.
-
-    Raises:
-        PatchError: the commit holds what no patch can do.
-    """
+    """Whether a patch does to a commit's parent what the commit does, no more and no less."""
     changes = repository.changes(commit)
     diff = patch.operation
     if not isinstance(diff, Diff):
@@ -52,13 +48,8 @@ def does_same(repository: Repository, commit: Commit, patch: Patch) -> bool:
 def canonical_patch(repository: Repository, commit: Commit, name: str, said: PatchMessage, old: Diff | None) -> bytes:
     """A commit as a .patch file, read and applied to the commit's parent as a build would.
 
-    Args:
-        repository: a workbench's.
-        commit: what to say.
-        name: the patch's.
-        said: the heading.
-        old: what the patch was before. On a file that it does the same to, its hunks are kept, with the context that
-            somebody trimmed to make them fit several versions.
+    `old` is what the patch was before. On a file that it does the same to, its hunks are kept, with the context that
+    somebody trimmed to make them fit several versions.
 
     Raises:
         PatchError: the commit holds what no patch can do, or its message would not be read back as it is.
@@ -91,11 +82,7 @@ def canonical_patch(repository: Repository, commit: Commit, name: str, said: Pat
 
 
 def require_p1(patch: Patch, diff: Diff) -> None:
-    """Refuses to write a -p0 patch anew: only -p1 diffs are written, and the file `series` would go on saying -p0.
-
-    Raises:
-        PatchError: it is one.
-    """
+    """Refuses to write a -p0 patch anew: only -p1 diffs are written, and the file `series` would go on saying -p0."""
     try:
         same = [file.path for file in parse_diff(diff.content, strip=1).files] == [file.path for file in diff.files]
     except PatchError:

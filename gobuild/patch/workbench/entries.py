@@ -49,14 +49,7 @@ def entry(name: str, *, made_on: GoVersion | None, file: str, reason: str) -> st
 
 
 def add_entries(folder: Path, entries: Sequence[str]) -> Path:
-    """Adds entries at the end of series.toml, or of a quilt series; makes a series.toml where there is neither.
-
-    Returns:
-        The file.
-
-    Raises:
-        PatchError: what is there is no TOML.
-    """
+    """Adds entries at the end of series.toml, or of a quilt series; makes a series.toml where there is neither."""
     manifest, plain = folder / MANIFEST, folder / quilt.SERIES
     if not manifest.exists() and plain.exists():
         before = plain.read_text(encoding="utf-8")

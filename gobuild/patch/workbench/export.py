@@ -28,7 +28,6 @@ class Exported:
     """What an export found.
 
     Attributes:
-        folder: the series' folder.
         texts: the files to write: name and content; nothing of what is unchanged.
         unchanged: the patches whose commits say what their files or entries say.
         dropped: the patches that were imported, and have no commit any more. Their files and entries stay.
@@ -45,13 +44,10 @@ class Exported:
 
 
 def export_series(folder: Path, series: Series, *, variant: bool = False) -> Exported:
-    """Makes patch files of a workbench's commits; writes nothing.
+    """Makes patch files of a workbench's commits, to replace those of a series; writes nothing.
 
-    Args:
-        folder: the workbench.
-        series: the files to compare with, and to replace; one without patches for a folder that is new.
-        variant: whether a patch that was changed becomes a variant for this version, in a file of its own, and the one
-            that is there stays for the others.
+    With `variant` a patch that was changed becomes a variant for this version, in a file of its own, and the one that
+    is there stays for the others.
 
     Raises:
         PatchError: the folder is no workbench; a rebase is under way; changes are not committed; two commits are the

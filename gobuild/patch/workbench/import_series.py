@@ -40,13 +40,7 @@ class ImportStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """A workbench.
-
-    Attributes:
-        steps: one a patch, in the order of the series.
-        stopped: the patch at which the rebase stands; "" where it went through.
-        conflicts: the files in conflict then.
-    """
+    """A workbench, with a step for each patch; and where the rebase stands at one, which, and its files in conflict."""
 
     folder: Path
     steps: tuple[ImportStep, ...]

@@ -71,12 +71,7 @@ def clean_up(text: str) -> str:
 
 
 def parse_prose(prose: str, name: str) -> PatchMessage:
-    """Reads what stands in front of a diff: mail headers and a message, or just words, or nothing.
-
-    Args:
-        prose: the text.
-        name: the patch's name, which is the subject where there are no words.
-    """
+    """Reads what stands in front of a diff: mail headers and a message, or just words, or nothing but the name."""
     text = _MBOX.sub("", prose.strip("\n"), count=1)
     # format-patch's "---" ends the message; the diffstat behind it is made anew.
     at = f"\n{text}\n".rfind("\n---\n")
@@ -117,10 +112,6 @@ def patch_heading(said: PatchMessage, stat: str) -> str:
     """What the canonical form has in front of the diff: git format-patch's, less what changes from run to run.
 
     Left out: the commit, which is another in every clone; the date, unless the file had one; git's version.
-
-    Args:
-        said: the message.
-        stat: git's diffstat.
     """
     who = f'"{said.author}"' if re.search(r'[(),:;<>@\[\]"\\]', said.author) else said.author
     date = f"Date: {said.date}\n" if said.date else ""

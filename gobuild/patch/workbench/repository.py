@@ -60,10 +60,7 @@ class FileChange:
 class Repository:
     """A repository with a work tree, whose .git is ours.
 
-    Attributes:
-        folder: the work tree.
-        index: the index that is used; commits can be built beside the work tree's own.
-        source: the folder that `add` reads from.
+    Commits can be built beside the work tree's own index, of files in another folder, `source`.
     """
 
     folder: Path
@@ -83,11 +80,7 @@ class Repository:
 
     @classmethod
     def at(cls, folder: Path) -> "Repository":
-        """The one that is there.
-
-        Raises:
-            ToolMissing: there is no git.
-        """
+        """The one that is there."""
         try:
             import git  # noqa: PLC0415  it looks for the program as it is imported
         except ImportError as error:
@@ -100,13 +93,7 @@ class Repository:
         return replace(self, index=self.folder / ".git" / name, source=source.absolute())
 
     def git(self, *words: str, env: Mapping[str, str] | None = None) -> bytes:
-        """Runs git; its standard output.
-
-        Raises:
-            PatchError: git failed.
-            ToolMissing: there is no git.
-            DiskFull: there is no room.
-        """
+        """Runs git; its standard output. What fails is a `PatchError`, `ToolMissing` or `DiskFull`."""
         import git  # noqa: PLC0415
 
         options = [word for option in OPTIONS for word in ("-c", option)]
@@ -162,11 +149,7 @@ class Repository:
             place.unlink(missing_ok=True)
 
     def rebase_onto_branch(self, commits: tuple[str, ...]) -> bool:
-        """Rebases commits onto the branch by git's three-way merge.
-
-        Returns:
-            Whether all of them are on it now; else the rebase stands at a conflict, as `stopped` tells.
-        """
+        """Rebases commits onto the branch by git's three-way merge; False where it stands at a conflict (`stopped`)."""
         todo = self.folder / ".git/gobuild-todo"
         files.write(todo, "".join(f"pick {commit}\n" for commit in commits))
         editor = {"GIT_SEQUENCE_EDITOR": f"cp -- {shlex.quote(str(todo))}"}
