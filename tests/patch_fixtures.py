@@ -3,7 +3,7 @@
 import os
 import shutil
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gobuild.core.model import GoVersion, Outcome, PatchedSource, Release, Source
@@ -147,26 +147,25 @@ def taint(root: Path) -> None:
 
 def install_names(binary: Path) -> set[str]:
     """The LC_LOAD_DYLIB names of a thin 64-bit Mach-O file."""
-    data = binary.read_bytes()
-    magic, count = struct.unpack_from("<I12xI", data)
-    assert magic == 0xFEEDFACF
-    names, at = set(), 32
-    for _ in range(count):
-        command, size, offset = struct.unpack_from("<III", data, at)
-        if command == 0xC:
-            names.add(data[at + offset : at + size].rstrip(b"\0").decode())
-        at += size
+    names = set()
+    for command in _load_commands(binary, 0xC):
+        (offset,) = struct.unpack_from("<I", command, 8)
+        names.add(command[offset:].rstrip(b"\0").decode())
     return names
 
 
 def uuid(binary: Path) -> bytes | None:
     """The LC_UUID of a thin 64-bit Mach-O file."""
+    return next((command[8:24] for command in _load_commands(binary, 0x1B)), None)
+
+
+def _load_commands(binary: Path, kind: int) -> Iterator[bytes]:
     data = binary.read_bytes()
-    (count,) = struct.unpack_from("<16xI", data)
+    magic, count = struct.unpack_from("<I12xI", data)
+    assert magic == 0xFEEDFACF
     at = 32
     for _ in range(count):
         command, size = struct.unpack_from("<II", data, at)
-        if command == 0x1B:
-            return data[at + 8 : at + 24]
+        if command == kind:
+            yield data[at : at + size]
         at += size
-    return None

@@ -308,6 +308,7 @@ def named(old: str, new: str) -> str:
         (b"\xff\xfe--- a/x", "not UTF-8"),
         (named("a/x", "b/x").replace("\n", "\r\n"), "CRLF line ends in the diff"),
         (named("a/../x", "b/../x"), "outside of the source"),
+        ("Why.\n\n" + named("a/../x", "b/../x"), "p1.patch line 4: names a file outside of the source: 'a/../x'"),
         (named("a/x/../../y", "b/x/../../y"), "outside of the source"),
         (named("a//etc/passwd", "b//etc/passwd"), "outside of the source"),
         (named("/etc/passwd", "/etc/passwd"), "does not read a/PATH"),

@@ -91,20 +91,6 @@ def test_damaged_manifests(tmp_path: Path, text: str | bytes, says: str, hint: s
     assert hint in error.hint
 
 
-def test_crlf_and_a_patch_that_is_cut_off(tmp_path: Path) -> None:
-    for diff, says in (
-        (DIFF.replace("\n", "\r\n"), "p.patch has CRLF line ends in the diff itself"),
-        (DIFF[:-1], "p.patch line 5 has no newline: the file may be cut off"),
-        ("", "p.patch is empty"),
-        ("Why.\n\n" + DIFF.replace("a/x", "a/../x"), "p.patch line 4: names a file outside of the source: 'a/../x'"),
-    ):
-        write(tmp_path, {"series.toml": ENTRY, "p.patch": diff})
-        with pytest.raises(PatchError) as caught:
-            load_folder(tmp_path)
-        assert says in caught.value.reason
-        assert "series.toml line 5" in caught.value.reason
-
-
 def test_optional_patches_are_there_only_if_asked_for(tmp_path: Path) -> None:
     text = (
         ENTRY

@@ -19,9 +19,7 @@ from gobuild.patch.diff.parse import parse_diff
 from gobuild.patch.edits.add_command import AddCommand
 from gobuild.patch.edits.remove_hook import RemoveHook
 from gobuild.patch.safe_read import safe_read
-from gobuild.patch.series import NAME, Operation, Patch, Series
-
-MANIFEST = "series.toml"
+from gobuild.patch.series import MANIFEST, NAME, Operation, Patch, Series
 
 KEYS: Mapping[str, type] = {
     "name": str,
@@ -70,7 +68,7 @@ def load_folder(folder: Path) -> Series:
         PatchError: the manifest, or a file it names, cannot be used. It names the file, the line and the key.
     """
     manifest = folder / MANIFEST
-    if not manifest.exists() and (folder / quilt.SERIES).is_file():
+    if quilt.is_quilt(folder):
         return quilt.load_quilt(folder)
     try:
         text = manifest.read_bytes().decode()

@@ -11,7 +11,7 @@ from gobuild.core.errors import PatchError
 from gobuild.patch.diff.parse import parse_diff
 from gobuild.patch.diff.unified import Diff
 from gobuild.patch.safe_read import safe_read
-from gobuild.patch.series import Patch, Series
+from gobuild.patch.series import MANIFEST, Patch, Series
 
 SERIES = "series"
 EVERY = ">=1"
@@ -23,6 +23,11 @@ STRIPS = {"-p0": 0, "-p1": 1}
 
 _SUBJECT = re.compile(r"^(?:Subject|Description):[ \t]*(.*(?:\n[ \t]+\S.*)*)", re.MULTILINE | re.IGNORECASE)
 _HEADER = re.compile(r"^(?:From [0-9a-f]{7,} |[A-Z][A-Za-z-]*:[ \t]|Index: |=+$|---$)")
+
+
+def is_quilt(folder: Path) -> bool:
+    """Whether a folder has quilt's file, and no series.toml, which would come first."""
+    return not (folder / MANIFEST).exists() and (folder / SERIES).is_file()
 
 
 def load_quilt(folder: Path) -> Series:

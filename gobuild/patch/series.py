@@ -15,6 +15,8 @@ from gobuild.core.model import GoVersion, Outcome, State, Target
 from gobuild.patch.diff.unified import Diff
 from gobuild.patch.tree import Tree, TreeChange
 
+MANIFEST = "series.toml"
+
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 """A patch's name: lower-case words with hyphens."""
 

@@ -18,6 +18,8 @@ from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.model import GoVersion
 from gobuild.core.settings import Settings
 from gobuild.patch import Matrix, Series, load_series
+from gobuild.patch.quilt import is_quilt
+from gobuild.patch.series import MANIFEST
 from gobuild.patch.workbench import entries, export, refresh
 from gobuild.patch.workbench.import_record import ImportRecord
 from gobuild.patch.workbench.import_series import Imported, PlainSource, import_series
@@ -173,9 +175,7 @@ def _series_or_new(name: str) -> Series:
     if name in ("stock", "none"):
         raise ConfigError(f"nothing can be written to the series {name!r}", "--series DIR, a folder")
     folder = Path(name).expanduser().absolute()
-    if not folder.exists() or (
-        folder.is_dir() and not any((folder / each).exists() for each in ("series.toml", "series"))
-    ):
+    if not folder.exists() or (folder.is_dir() and not (folder / MANIFEST).exists() and not is_quilt(folder)):
         return Series(folder=folder, patches=())
     return load_series(str(folder))
 

@@ -15,8 +15,8 @@ from gobuild.patch import quilt
 from gobuild.patch.diff.parse import parse_diff
 from gobuild.patch.diff.render import ABBREVIATION
 from gobuild.patch.diff.unified import blob_name
-from gobuild.patch.manifest import MANIFEST, load_folder
-from gobuild.patch.series import NAME
+from gobuild.patch.manifest import load_folder
+from gobuild.patch.series import MANIFEST, NAME
 from gobuild.patch.workbench import message
 from gobuild.patch.workbench.message import PatchMessage
 
@@ -50,11 +50,11 @@ def entry(name: str, *, made_on: GoVersion | None, file: str, reason: str) -> st
 
 def add_entries(folder: Path, entries: Sequence[str]) -> Path:
     """Adds entries at the end of series.toml, or of a quilt series; makes a series.toml where there is neither."""
-    manifest, plain = folder / MANIFEST, folder / quilt.SERIES
-    if not manifest.exists() and plain.exists():
-        before = plain.read_text(encoding="utf-8")
-        files.write(plain, _closed(before) + "".join(f"{line}\n" for line in entries))
-        return plain
+    if quilt.is_quilt(folder):
+        listing = folder / quilt.SERIES
+        files.write(listing, _closed(listing.read_text(encoding="utf-8")) + "".join(f"{line}\n" for line in entries))
+        return listing
+    manifest = folder / MANIFEST
     new = not manifest.exists()
     text = _closed(_HEAD if new else manifest.read_bytes().decode()) + "".join(f"\n{each}" for each in entries)
     try:
@@ -82,15 +82,16 @@ def new_patch(folder: Path, name: str, *, version: GoVersion | None = None) -> t
     """
     if not NAME.fullmatch(name):
         raise ConfigError(f"{name!r} is no name for a patch", "lower-case words with hyphens, such as bigger-stacks")
-    listed = (folder / MANIFEST).exists() or (folder / quilt.SERIES).exists()
+    listed = (folder / MANIFEST).exists() or quilt.is_quilt(folder)
     taken = {patch.name for patch in load_folder(folder).patches} if listed else set()
     file = f"{name}.patch"
     if name in taken or (folder / file).exists() or (folder / file).is_symlink():
         raise ConfigError(f"the series {folder} has a patch {name!r} already", "another name; or patches.import")
     content = _skeleton(name)
     parse_diff(content)
-    plain = not (folder / MANIFEST).exists() and (folder / quilt.SERIES).exists()
-    line = file if plain else entry(name, made_on=version, file=file, reason=f"TODO: why {name} exists")
+    line = (
+        file if quilt.is_quilt(folder) else entry(name, made_on=version, file=file, reason=f"TODO: why {name} exists")
+    )
     files.write(folder / file, content)
     try:
         return folder / file, add_entries(folder, [line])

@@ -12,9 +12,8 @@ from gobuild.core.model import Target
 from gobuild.patch import quilt
 from gobuild.patch.diff.parse import parse_diff
 from gobuild.patch.diff.unified import Diff
-from gobuild.patch.manifest import MANIFEST
 from gobuild.patch.safe_read import safe_read
-from gobuild.patch.series import NAME, Patch, Series
+from gobuild.patch.series import MANIFEST, NAME, Patch, Series
 from gobuild.patch.workbench import message
 from gobuild.patch.workbench.canonical import canonical_patch, does_same, require_p1
 from gobuild.patch.workbench.entries import add_entries, entry
@@ -192,7 +191,7 @@ class _Export:
 
     def _propose(self, name: str, file: str, said: PatchMessage) -> None:
         """What is to be added to series.toml, or to quilt's series."""
-        if not (self.series.folder / MANIFEST).exists() and (self.series.folder / quilt.SERIES).exists():
+        if quilt.is_quilt(self.series.folder):
             self.entries.append(file)
             return
         if self.variant and (other := self.known.get(name)):
