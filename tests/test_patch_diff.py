@@ -13,6 +13,9 @@ from gobuild.core.errors import PatchError
 from gobuild.core.model import State
 from gobuild.core.process import run
 from gobuild.patch import Patch, patch
+from gobuild.patch.diff.parse import parse_diff
+from gobuild.patch.diff.render import render_file
+from gobuild.patch.diff.unified import FileDiff
 from gobuild.patch.tree import Tree, TreeChange
 
 GO = "package a\n\nfunc one() {\n\tx()\n}\n\nfunc two() {\n\ty()\n}\n\nfunc three() {\n\tz()\n}\n"
@@ -90,6 +93,37 @@ def test_what_git_writes_is_taken_as_it_is(tmp_path: Path) -> None:
     apply(root, patches)
     found = {name: content for name, (content, _) in snapshot(root).items() if name != "VERSION"}
     assert found == after
+
+
+def test_a_diff_is_written_as_git_writes_it_also_where_it_has_moved(tmp_path: Path) -> None:
+    long = GO.replace("func two()", f"func two({', '.join(f'number{number} int' for number in range(12))})")
+    before = {"a.go": long.encode(), "gone": b"g\n", "end": b"x\ny", "one": b"x\n", "crlf": b"one\r\ntwo\r\n"}
+    after = {
+        "a.go": long.replace("\tx()\n", "").replace("z()", "zet()").encode(),
+        "end": b"x\nz",
+        "one": b"x\ny\n",
+        "crlf": b"one\r\n2\r\n",
+        "empty": b"",
+        "new": b"n\n",
+        "newer": b"n\nm",
+    }
+    moved = {name: b"// more\n" * 9 + text for name, text in before.items() if name == "a.go"}
+    files: tuple[FileDiff, ...] = ()
+    for old in (before, before | moved):
+        new = after | ({"a.go": b"// more\n" * 9 + after["a.go"]} if files else {})
+        made = git_diff(tmp_path / f"git{len(files)}", old, new, "--abbrev=12", "--no-renames", "--unified=1")
+        files = files or parse_diff(made).files  # in the second round those of the first, which have moved
+        by_git = made[made.index(b"diff --git") : made.rindex(b"-- \n")]
+        assert b"".join(render_file(file, old.get(file.path), executable=False) for file in files) == by_git
+    assert b" @@ func two(number0 int" in by_git
+
+
+@pytest.mark.parametrize(("creates", "head"), [(True, "new file mode 100755"), (False, "deleted file mode 100755")])
+def test_a_scripts_mode_is_written(creates: bool, head: str) -> None:
+    text = f"--- {'/dev/null' if creates else 'a/x'}\n+++ {'b/x' if creates else '/dev/null'}\n"
+    text += "@@ -0,0 +1 @@\n+a\n" if creates else "@@ -1 +0,0 @@\n-a\n"
+    (file,) = parse_diff(text.encode()).files
+    assert head in render_file(file, None if creates else b"a\n", executable=True).decode()
 
 
 def test_a_new_script_can_be_run_and_an_old_one_stays_so(tmp_path: Path) -> None:

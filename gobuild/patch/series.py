@@ -184,12 +184,9 @@ class Series:
             if any(patch.name == name for patch in self.patches):
                 raise ConfigError(f"the patch {name!r} is no optional one: every build has it", "without it in --extra")
             near = difflib.get_close_matches(name, optional, 1)
-            there = ", ".join(f"{each} (for {self.versions(each)})" for each in optional)
-            raise ConfigError(
-                f"no optional patch {name!r} in the series {self.folder}",
-                f"did you mean {near[0]!r}, which is for {self.versions(near[0])}?"
-                if near
-                else f"one of {there}"
-                if there
-                else "this series has no optional patch",
-            )
+            hint = "this series has no optional patch"
+            if near:
+                hint = f"did you mean {near[0]!r}, which is for {self.versions(near[0])}?"
+            elif optional:
+                hint = "one of " + ", ".join(f"{each} (for {self.versions(each)})" for each in optional)
+            raise ConfigError(f"no optional patch {name!r} in the series {self.folder}", hint)
