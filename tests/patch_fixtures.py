@@ -88,13 +88,16 @@ def snapshot(root: Path) -> dict[str, tuple[bytes, int]]:
     }
 
 
-def series_of(folder: Path, *diffs: str | bytes, go: str = ">=1.21") -> tuple[Patch, ...]:
+def entry(name: str, go: str = ">=1.21", more: str = "", *, reason: str = "r") -> str:
+    """An entry of series.toml for a diff."""
+    return f'[[patch]]\nname = "{name}"\ngo = "{go}"\nkind = "diff"\nfile = "{name}.patch"\nreason = "{reason}"\n{more}'
+
+
+def series_of(folder: Path, *diffs: str | bytes) -> tuple[Patch, ...]:
     """A series of diffs, loaded."""
-    text = ""
-    for number, diff in enumerate(diffs, 1):
-        text += f'[[patch]]\nname = "p{number}"\ngo = "{go}"\nkind = "diff"\nfile = "p{number}.patch"\nreason = "r"\n'
-        write(folder, {f"p{number}.patch": diff})
-    return load_folder(write(folder, {"series.toml": text})).patches
+    named = {f"p{number}": diff for number, diff in enumerate(diffs, 1)}
+    write(folder, {f"{name}.patch": diff for name, diff in named.items()})
+    return load_folder(write(folder, {"series.toml": "".join(entry(name) for name in named)})).patches
 
 
 def apply(root: Path, patches: tuple[Patch, ...], stamp: str = "go1.22.10-t1") -> PatchedSource:

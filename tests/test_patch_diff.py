@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from needs import needs
 from patch_fixtures import apply, series_of, snapshot, source, write
+from workbench_fixtures import git_patch
 
 from gobuild.core.errors import PatchError
 from gobuild.core.model import State
-from gobuild.core.process import run
 from gobuild.patch import Patch, patch
 from gobuild.patch.diff.parse import parse_diff
 from gobuild.patch.diff.render import render_file
@@ -32,29 +31,6 @@ def diff(old: str, new: str, path: str = "a.go", context: int = 3) -> str:
         old.splitlines(keepends=True), new.splitlines(keepends=True), f"a/{path}", f"b/{path}", n=context
     )
     return "".join(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines)
-
-
-def git_diff(folder: Path, before: dict[str, bytes], after: dict[str, bytes], *words: str) -> bytes:
-    """What the real git writes for a change, as bytes."""
-    env = {"PATH": "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin", "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1"}
-
-    def git(*argv: str) -> None:
-        settings = ("core.autocrlf=false", "user.name=n", "user.email=e@example.invalid")
-        words = [word for setting in settings for word in ("-c", setting)]
-        run([needs("git"), *words, *argv], env=env, cwd=folder)
-
-    folder.mkdir()
-    git("init", "-q")
-    for state in (before, after):
-        for path in folder.iterdir():
-            if path.name != ".git":
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-        write(folder, dict(state.items()))
-        git("add", "-A")
-        git("commit", "-q", "--allow-empty", "-m", "One change\n\nand why.")
-    git("format-patch", "-q", "-1", *words, "-o", "out")
-    (made,) = (folder / "out").glob("*.patch")
-    return made.read_bytes()
 
 
 def refusal(root: Path, folder: Path, *diffs: str | bytes) -> PatchError:
@@ -85,7 +61,7 @@ def test_what_git_writes_is_taken_as_it_is(tmp_path: Path) -> None:
         "src/crlf.txt": b"one\r\n2\r\n",
         "end": b"x\nz",
     }
-    made = git_diff(tmp_path / "git", before, after)
+    made = git_patch(tmp_path / "git", before, after)
     root = write(tmp_path / "go", {"VERSION": VERSION, **before})
     patches = series_of(tmp_path / "s", made)
     assert "One change" in patches[0].description
@@ -111,7 +87,7 @@ def test_a_diff_is_written_as_git_writes_it_also_where_it_has_moved(tmp_path: Pa
     files: tuple[FileDiff, ...] = ()
     for old in (before, before | moved):
         new = after | ({"a.go": b"// more\n" * 9 + after["a.go"]} if files else {})
-        made = git_diff(tmp_path / f"git{len(files)}", old, new, "--abbrev=12", "--no-renames", "--unified=1")
+        made = git_patch(tmp_path / f"git{len(files)}", old, new, "--abbrev=12", "--no-renames", "--unified=1")
         files = files or parse_diff(made).files  # in the second round those of the first, which have moved
         by_git = made[made.index(b"diff --git") : made.rindex(b"-- \n")]
         assert b"".join(render_file(file, old.get(file.path), executable=False) for file in files) == by_git

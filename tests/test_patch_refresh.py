@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from needs import needs
 from patch_fixtures import apply, snapshot, write
-from workbench_fixtures import NUMBERS, bench, changed, commit, diff, export, git, prose, series, tree
+from workbench_fixtures import NUMBERS, bench, changed, commit, diff, export, git_patch, prose, series, tree
 
 from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.model import GoVersion
@@ -38,20 +38,13 @@ def test_a_diff_that_moved_is_anchored_where_it_is_and_all_else_of_it_stays(tmp_
     assert only.said == "re-anchored in src/one.txt"
     assert snapshot(plain.root) == before
     written = (tmp_path / "p/one.patch").read_text()
-    assert written == head + by_git(tmp_path / "git", "src/one.txt", LONGER, "first\n" * 7 + grown) + behind
+    old, new = ({"src/one.txt": text.encode()} for text in (LONGER, "first\n" * 7 + grown))
+    by_git = git_patch(tmp_path / "git", old, new, "--unified=1", "--abbrev=12").decode()
+    assert written == head + by_git[by_git.index("diff --git") : by_git.rindex("-- \n")] + behind
     (again,) = refresh(load_folder(tmp_path / "p"), plain)
     assert (again.said, again.content) == ("applies where it says", None)
     said = apply(plain.root, load_folder(tmp_path / "p").patches).outcomes[0].evidence
     assert "moved" not in said
-
-
-def by_git(folder: Path, path: str, old: str, new: str) -> str:
-    """One line of context, as a user's git writes it."""
-    for text in (old, new):
-        write(folder, {path: text})
-        git(folder, "init", "--quiet")
-        commit(folder, "m")
-    return git(folder, "diff", "--unified=1", "--abbrev=12", "HEAD^") + "\n"
 
 
 def test_what_applies_exactly_is_not_touched(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from patch_fixtures import HOOK, series_of, source, write
+from patch_fixtures import HOOK, entry, series_of, source, write
 
 from gobuild import patch
 from gobuild.core import resources
@@ -13,7 +13,7 @@ from gobuild.core.model import PROFILES, TARGETS, GoVersion, State, Target
 from gobuild.patch import load_folder, stamp
 
 DIFF = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"
-ENTRY = '[[patch]]\nname = "p"\ngo = ">=1.21"\nkind = "diff"\nfile = "p.patch"\nreason = "r"\n'
+ENTRY = entry("p")
 MAC = Target(goos="darwin", goarch="arm64")
 LINUX = Target(goos="linux", goarch="amd64")
 OPTIONAL = ("osinit-trace", "toolchain-guard", "gowrap")

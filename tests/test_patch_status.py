@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from patch_fixtures import HOOK, apply, snapshot, write
+from patch_fixtures import HOOK, apply, entry, snapshot, write
 
 from gobuild import patch
 from gobuild.core.errors import ConfigError, PatchError
@@ -17,12 +17,6 @@ from gobuild.tasks.show import CELLS, matrix_page
 
 LINUX = Target(goos="linux", goarch="amd64")
 SEVEN = ("1.21.13", "1.22.10", "1.23.9", "1.24.11", "1.25.5", "1.26.6", "1.27.3")
-
-
-def entry(name: str, go: str = ">=1.21", more: str = "") -> str:
-    return (
-        f'[[patch]]\nname = "{name}"\ngo = "{go}"\nkind = "diff"\nfile = "{name}.patch"\nreason = "why {name}"\n{more}'
-    )
 
 
 def change(old: str, new: str, path: str = "a.go") -> str:
@@ -140,7 +134,7 @@ def test_patches_for_other_targets_are_left_out_and_named(tmp_path: Path) -> Non
 def hostile(tmp_path: Path) -> Matrix:
     mark = "</pre><script>alert(1)</script>"
     sources = trees(tmp_path / "go", v1_22_1={"a.go": go(f"found {mark}")}, v1_23_1={"a.go": go(f"want {mark}")})
-    text = entry("it").replace("why it", f"{mark} & why")
+    text = entry("it", reason=f"{mark} & why")
     series = load_folder(write(tmp_path / "s", {"series.toml": text, "it.patch": change(f"want {mark}", "new")}))
     return status(series, sources)
 

@@ -3,12 +3,13 @@
 import difflib
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from needs import needs
-from patch_fixtures import HOOK, write
+from patch_fixtures import HOOK, entry, write
 
 from gobuild.core.model import GoVersion, Target
 from gobuild.patch import Series, load_folder
@@ -60,6 +61,19 @@ def git(root: Path, *words: str, env: Mapping[str, str] | None = None) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.rstrip("\n")
+
+
+def git_patch(folder: Path, before: Mapping[str, bytes], after: Mapping[str, bytes], *words: str) -> bytes:
+    """What git format-patch writes for a change."""
+    folder.mkdir()
+    git(folder, "init", "--quiet")
+    for state in (before, after):
+        for path in folder.iterdir():
+            if path.name != ".git":
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        write(folder, dict(state.items()))
+        commit(folder, "One change\n\nand why.", "--allow-empty")
+    return (folder / git(folder, "format-patch", "-1", *words)).read_bytes()
 
 
 def commit(root: Path, message: str = "", *words: str) -> None:
@@ -116,7 +130,7 @@ def series(folder: Path, diffs: Mapping[str, str], more: str = "") -> Series:
     """A series of diffs, in their order, and whatever else its series.toml shall say."""
     text = "# our series, with a comment\n"
     for name, content in diffs.items():
-        text += f'\n[[patch]]\nname = "{name}"\ngo = ">=1.21"\nkind = "diff"\nfile = "{name}.patch"\nreason = "r"\n'
+        text += "\n" + entry(name)
         write(folder, {f"{name}.patch": content})
     return load_folder(write(folder, {"series.toml": text + more}))
 
