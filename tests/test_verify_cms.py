@@ -24,8 +24,10 @@ from signers import AUTHORITY, DEVELOPER_ID, TEAM, Signer
 from verify_fixtures import image, put, view
 
 from gobuild.binary.view import Malformed
-from gobuild.codesign import apple_cms, certificates, superblob
-from gobuild.codesign.apple_cms import Signer as Found
+from gobuild.codesign import apple_cms, certificates
+from gobuild.codesign.apple_cms import CodeSigner
+from gobuild.codesign.codedirectory import parse_code_directory
+from gobuild.codesign.superblob import parse_signature
 from gobuild.core.model import Target
 
 GOOGLE = "EQHXZ8M8AV"
@@ -51,9 +53,9 @@ def parts(data: bytes) -> tuple[bytes, bytes]:
     return found[0x10000][1][8:], found[0][1]
 
 
-def held(content: bytes, directory: bytes, *, team: str = TEAM, roots: tuple[bytes, ...] | None = None) -> Found:
+def held(content: bytes, directory: bytes, *, team: str = TEAM, roots: tuple[bytes, ...] | None = None) -> CodeSigner:
     trusted = (signers.root().der(),) if roots is None else roots
-    return apple_cms.read(content, [("sha256", directory)], team=team, roots=trusted)
+    return apple_cms.verify_cms(content, [parse_code_directory(directory)], team=team, roots=trusted)
 
 
 def refused(content: bytes, directory: bytes, *, team: str = TEAM, roots: tuple[bytes, ...] | None = None) -> str:
@@ -133,10 +135,10 @@ def test_it_is_judged_at_the_timestamp_s_time(google: bytes) -> None:
     chain = [certificates.encoded(each) for each in found.chain.certificates]
     for at, holds in ((found.at, True), (ends, True), (ends + timedelta(days=1), False)):
         if holds:
-            certificates.chain(chain[0], frozenset(chain[1:]), roots=(), at=at, purpose=certificates.DEVELOPER_ID)
+            certificates.find_chain(chain[0], frozenset(chain[1:]), roots=(), at=at, purpose=certificates.DEVELOPER_ID)
             continue
         with pytest.raises(Malformed, match="is valid from 2022-02-08 to 2027-02-01, not on 2027-02-02"):
-            certificates.chain(chain[0], frozenset(chain[1:]), roots=(), at=at, purpose=certificates.DEVELOPER_ID)
+            certificates.find_chain(chain[0], frozenset(chain[1:]), roots=(), at=at, purpose=certificates.DEVELOPER_ID)
 
 
 @pytest.mark.slow
@@ -192,7 +194,7 @@ def test_the_whole_file_s_verdict_is_the_cms_s(google: bytes) -> None:
     at, blob = blobs(google)[0x10000]
     for position in range(at, at + len(blob), 401):
         changed = put(google, position, "<B", google[position] ^ 0x20)
-        found = superblob.read(view(changed), image(changed))
+        found = parse_signature(view(changed), image(changed))
         assert found
         assert found.problems, f"a flip at {position:#x} was not found"
 
@@ -210,9 +212,9 @@ def test_it_is_of_this_file_alone(google: bytes, darwin_wheel: Path) -> None:
     other = parts((darwin_wheel / "pkg/tool/darwin_arm64/nm").read_bytes())[1]
     assert "of other content" in refused(content, other, team=GOOGLE, roots=())
     assert "the team is ABCDE12345" in refused(*parts(google), roots=())
-    both = [("sha1", parts(google)[1]), ("sha256", parts(google)[1])]
+    both = [parse_code_directory(parts(google)[1]), parse_code_directory(other)]
     with pytest.raises(Malformed, match="list of CodeDirectories is not of those"):
-        apple_cms.read(content, both, team=GOOGLE)
+        apple_cms.verify_cms(content, both, team=GOOGLE)
 
 
 def test_openssl_agrees(google: bytes, tmp_path: Path) -> None:
@@ -249,8 +251,8 @@ def test_one_s_own_root_is_trusted_only_if_asked() -> None:
     content, directory = signed(signers.signer())
     found = held(content, directory)
     assert (found.pinned, found.team, found.stamped_by) == (False, TEAM, "")
-    assert "trusted by the caller" in found.told
-    assert "no timestamp" in found.told
+    assert "trusted by the caller" in found.summary
+    assert "no timestamp" in found.summary
     assert "ends at no trusted root, but at" in refused(content, directory, roots=())
     assert "ends at no trusted root" in refused(content, directory, roots=(signers.clock().der(),))
 
@@ -355,7 +357,7 @@ def test_under_apple_s_root_apple_s_rules_hold_as_well(monkeypatch: pytest.Monke
     root = signers.root().der()
     monkeypatch.setattr(certificates, "PINNED", {hashlib.sha256(root).hexdigest(): "Apple Root CA"})
     monkeypatch.setattr(certificates, "apple_roots", lambda: (root,))
-    certificates.chain.cache_clear()
+    certificates.find_chain.cache_clear()
     try:
         content, directory = signed(signers.signer())
         assert held(stamped(content, signers.clock()), directory, roots=()).pinned
@@ -371,7 +373,7 @@ def test_under_apple_s_root_apple_s_rules_hold_as_well(monkeypatch: pytest.Monke
         content, directory = signed(signers.signer(), team="")
         assert "the team is not named" in refused(stamped(content, signers.clock()), directory, team="", roots=())
     finally:
-        certificates.chain.cache_clear()
+        certificates.find_chain.cache_clear()
 
 
 def test_flips_in_a_made_cms_are_found() -> None:

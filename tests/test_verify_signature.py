@@ -6,19 +6,22 @@ from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from verify_fixtures import compiled, directory, failed, image, judged, put, resigned, superblob, view
 
 from gobuild.binary.view import Malformed
-from gobuild.codesign import superblob as superblobs
-from gobuild.codesign.superblob import CMS_SLOT, Signature
+from gobuild.codesign.superblob import CMS_SLOT, Signature, parse_signature
 
 CMS_EMPTY = struct.pack(">2I", 0xFADE0B01, 8)
 CMS_FILLED = struct.pack(">2I", 0xFADE0B01, 12) + b"\x30\x02\x05\x00"
 REQUIREMENTS = struct.pack(">3I", 0xFADE0C01, 12, 0)
 FOR_HELLO = struct.pack(">5I", 0xFADE0C01, 48, 1, 3, 20) + struct.pack(">5I8s", 0xFADE0C00, 28, 1, 2, 5, b"hello\0\0\0")
 """The designated requirement `identifier "hello"`."""
+
+
+Lie = Callable[[bytes], bytes]
 
 
 def plist(body: str) -> bytes:
@@ -39,9 +42,19 @@ def hashed(*blobs: tuple[int, bytes]) -> tuple[bytes, ...]:
     )
 
 
-def carrying(*blobs: tuple[int, bytes]) -> Callable[[bytes], bytes]:
+def carrying(*blobs: tuple[int, bytes]) -> Lie:
     """A file signed ad hoc that carries these blobs besides, rightly hashed."""
     return lambda data: signed(data, (0, lambda c: ad_hoc(c, special=hashed(*blobs))), *blobs)
+
+
+def lying(**how: Any) -> Lie:
+    """A file whose one CodeDirectory is written in this way."""
+    return lambda data: signed(data, (0, lambda c: directory(c, **how)))
+
+
+def having(*blobs: tuple[int, bytes | Lie]) -> Lie:
+    """A file whose signature has these blobs."""
+    return lambda data: signed(data, *blobs)
 
 
 def requiring(operations: bytes, *, kind: int = 3) -> bytes:
@@ -60,13 +73,14 @@ def hello(go_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def read(data: bytes) -> Signature:
-    found = superblobs.read(view(data), image(data))
+    found = parse_signature(view(data), image(data))
     assert found
     return found
 
 
 def told(data: bytes) -> str:
-    return "; ".join(read(data).problems)
+    """What is wrong with a file's signature, each problem behind its id."""
+    return "; ".join(f"{each.id}: {each}" for each in read(data).problems)
 
 
 def signed(data: bytes, *blobs: tuple[int, bytes | Callable[[bytes], bytes]]) -> bytes:
@@ -86,7 +100,7 @@ def start(data: bytes) -> int:
 
 def test_go_s_own_signature_holds(hello: bytes) -> None:
     found = read(hello)
-    assert found.problems == []
+    assert found.problems == ()
     assert (found.kind, found.identifier, found.team) == ("ad hoc, by the linker", "a.out", "")
     assert found.pages == -(-start(hello) // 4096)
 
@@ -99,7 +113,7 @@ def test_google_s_signatures_hold(darwin_wheel: Path) -> None:
     for name in ("bin/gofmt", "pkg/tool/darwin_arm64/compile"):
         data = (darwin_wheel / name).read_bytes()
         found = read(data)
-        assert found.problems == []
+        assert found.problems == ()
         assert found.kind.startswith(
             "by an identity, hardened runtime: Developer ID Application: Google LLC (EQHXZ8M8AV), timestamped 2024-11-"
         )
@@ -119,7 +133,7 @@ def test_every_flipped_byte_is_found(hello: bytes) -> None:
     for position in (*everywhere, *fields, *hashes, *headers):
         changed = put(hello, position, "<B", hello[position] ^ (1 << chosen.randrange(8)))
         try:
-            found = superblobs.read(view(changed), image(changed))
+            found = parse_signature(view(changed), image(changed))
         except Malformed:  # the headers cannot be read any more
             continue
         assert found is None or found.problems, f"a flip at {position:#x} was not found"
@@ -136,7 +150,7 @@ def test_every_truncation_and_appendix_is_found(hello: bytes, tmp_path: Path) ->
 
 def test_a_changed_page_is_named(hello: bytes) -> None:
     changed = put(hello, 0x5123, "<B", hello[0x5123] ^ 1)
-    assert told(changed) == f"1 of {-(-start(hello) // 4096)} page hashes wrong, from 0x5000"
+    assert told(changed) == f"page-hash: 1 of {-(-start(hello) // 4096)} page hashes wrong, from 0x5000"
 
 
 def test_an_official_binary_s_flips_are_found_outside_its_cms(darwin_wheel: Path, tmp_path: Path) -> None:
@@ -154,94 +168,59 @@ def test_an_official_binary_s_flips_are_found_outside_its_cms(darwin_wheel: Path
         assert told(changed), f"a flip at {position:#x} was not found"
 
 
-LIES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "page size": (lambda data: signed(data, (0, lambda c: directory(c, claimed_page=14))), "page hashes for"),
-    "page size of the whole": (lambda data: signed(data, (0, lambda c: directory(c, claimed_page=0))), "page size of"),
-    "code limit, less": (
-        lambda data: signed(data, (0, lambda c: directory(c, limit=4096))),
-        "covers 0x1000 bytes of",
-    ),
-    "code limit, one less": (
-        lambda data: signed(data, (0, lambda c: directory(c, claimed_limit=start(c) - 1))),
-        "the CodeDirectory covers",
-    ),
-    "code limit, more": (
-        lambda data: signed(data, (0, lambda c: directory(c, claimed_limit=1 << 31))),
-        "covers 0x80000000 bytes of",
-    ),
-    "scatter vector": (lambda data: signed(data, (0, lambda c: directory(c, scatter=88))), "scatter"),
-    "sha1 alone": (lambda data: signed(data, (0, lambda c: directory(c, algorithm="sha1"))), "weaker"),
-    "sha384": (lambda data: signed(data, (0, lambda c: directory(c, algorithm="sha384"))), "hash type 4"),
+LIES: dict[str, tuple[Lie, str]] = {
+    "page size": (lying(claimed_page=14), "page-count"),
+    "page size of the whole": (lying(claimed_page=0), "page size of 2^0"),
+    "code limit, less": (lying(limit=4096), "code-limit"),
+    "code limit, one less": (lambda data: lying(claimed_limit=start(data) - 1)(data), "code-limit"),
+    "code limit, more": (lying(claimed_limit=1 << 31), "code-limit"),
+    "scatter vector": (lying(scatter=88), "scatter-vector"),
+    "sha1 alone": (lying(algorithm="sha1"), "weak-code-directory"),
+    "sha384": (lying(algorithm="sha384"), "hash type 4"),
     "a weaker second": (
-        lambda data: signed(data, (0, directory), (0x1000, lambda c: directory(c, algorithm="sha1"))),
-        "weaker",
+        having((0, directory), (0x1000, partial(directory, algorithm="sha1"))),
+        "weak-code-directory",
     ),
-    "the same again": (lambda data: signed(data, (0, directory), (0x1000, directory)), "the same as"),
+    "the same again": (having((0, directory), (0x1000, directory)), "weak-code-directory"),
     "a second that covers less": (
-        lambda data: signed(
-            data,
-            (0, lambda c: ad_hoc(c, algorithm="sha1", limit=4096)),
-            (0x1000, ad_hoc),
-        ),
-        "covers 0x1000 bytes of",
+        having((0, partial(ad_hoc, algorithm="sha1", limit=4096)), (0x1000, ad_hoc)),
+        "code-limit",
     ),
     "a second of other flags": (
-        lambda data: signed(
-            data,
-            (0, lambda c: ad_hoc(c, algorithm="sha1")),
-            (0x1000, by_identity),
-        ),
-        "disagree",
+        having((0, partial(ad_hoc, algorithm="sha1")), (0x1000, by_identity)),
+        "code-directories-disagree",
     ),
-    "two in one slot": (lambda data: signed(data, (0, directory), (0, directory)), "two blobs in slot 0x0"),
-    "none": (lambda data: signed(data, (2, REQUIREMENTS)), "no CodeDirectory"),
-    "unknown slot": (lambda data: signed(data, (0, directory), (3, REQUIREMENTS)), "slot 0x3"),
-    "unknown flags": (lambda data: signed(data, (0, lambda c: directory(c, flags=0x802))), "flags 0x802"),
-    "not the linker's name": (lambda data: signed(data, (0, lambda c: directory(c, identifier=b"b.out"))), "b.out"),
-    "the linker's name alone": (lambda data: signed(data, (0, lambda c: directory(c, flags=0x2))), "flags 0x2 with"),
-    "by the linker, with more": (lambda data: signed(data, (0, directory), (CMS_SLOT, CMS_EMPTY)), "with more than"),
-    "ad hoc with a CMS": (
-        lambda data: signed(data, (0, ad_hoc), (CMS_SLOT, CMS_FILLED)),
-        "ad hoc by its flags, but with a CMS blob",
-    ),
-    "an identity without a CMS": (
-        lambda data: signed(data, (0, by_identity), (CMS_SLOT, CMS_EMPTY)),
-        "without a CMS blob",
-    ),
-    "requirements not hashed": (
-        lambda data: signed(data, (0, ad_hoc), (2, REQUIREMENTS)),
-        "special slot -2",
-    ),
-    "a CMS that is none": (
-        lambda data: signed(data, (0, by_identity), (CMS_SLOT, CMS_FILLED)),
-        "the code signature",
-    ),
+    "two in one slot": (having((0, directory), (0, directory)), "two blobs in slot 0x0"),
+    "none": (having((2, REQUIREMENTS)), "no CodeDirectory"),
+    "unknown slot": (having((0, directory), (3, REQUIREMENTS)), "slot 0x3"),
+    "unknown flags": (lying(flags=0x802), "signature-flags"),
+    "not the linker's name": (lying(identifier=b"b.out"), "linker-identifier"),
+    "the linker's name alone": (lying(flags=0x2), "linker-identifier"),
+    "by the linker, with more": (having((0, directory), (CMS_SLOT, CMS_EMPTY)), "linker-signed-blobs"),
+    "ad hoc with a CMS": (having((0, ad_hoc), (CMS_SLOT, CMS_FILLED)), "ad-hoc-with-cms"),
+    "an identity without a CMS": (having((0, by_identity), (CMS_SLOT, CMS_EMPTY)), "missing-cms"),
+    "requirements not hashed": (having((0, ad_hoc), (2, REQUIREMENTS)), "special-slot"),
+    "a hash without its blob": (lying(flags=2, identifier=b"hello", special=(b"x" * 32, bytes(32))), "special-slot"),
+    "a CMS that is none": (having((0, by_identity), (CMS_SLOT, CMS_FILLED)), "malformed-signature"),
     "a requirement of another file": (
         carrying((2, requiring(struct.pack(">2I8s", 2, 5, b"other\0\0\0")))),
-        'does not fulfil its designated requirement: identifier "other"',
+        "unfulfilled-requirement",
     ),
-    "a requirement for Apple's signature": (
-        carrying((2, requiring(struct.pack(">I", 15)))),
-        "does not fulfil its designated requirement: anchor apple generic",
-    ),
+    "a requirement for Apple's signature": (carrying((2, requiring(struct.pack(">I", 15)))), "unfulfilled-requirement"),
     "an unknown requirement": (carrying((2, requiring(struct.pack(">I", 99)))), "has the operation 99"),
     "a requirement with more": (carrying((2, requiring(struct.pack(">2I", 1, 1)))), "does not fill its blob"),
     "a requirement that is cut off": (carrying((2, requiring(struct.pack(">2I", 2, 500)))), "leaves it"),
     "requirements of an unknown type": (carrying((2, requiring(struct.pack(">I", 1), kind=9))), "of an unknown type"),
     "requirements without an end": (carrying((2, requiring(struct.pack(">I", 9) * 50))), "nested too deeply"),
-    "entitlements that are none": (carrying((5, plist("<array/>"))), "no dictionary"),
+    "entitlements that are none": (carrying((5, plist("<array/>"))), "the entitlements cannot be read"),
     "entitlements that differ": (
         carrying((5, ASKED), (7, ASKED_DER.replace(b"allow-jit", b"allow-JIT"))),
-        "two forms differ",
+        "entitlements-differ",
     ),
-    "entitlements in DER alone": (carrying((7, ASKED_DER)), "none as a property list"),
+    "entitlements in DER alone": (carrying((7, ASKED_DER)), "entitlements-differ"),
     "entitlements with more": (
         carrying((5, ASKED), (7, struct.pack(">2I", 0xFADE7172, len(ASKED_DER) + 1) + ASKED_DER[8:] + b"\0")),
         "1 bytes behind the end",
-    ),
-    "a hash without its blob": (
-        lambda data: signed(data, (0, lambda c: ad_hoc(c, special=(b"x" * 32, bytes(32))))),
-        "special slot -2",
     ),
 }
 

@@ -1,10 +1,9 @@
-"""X.509 chains: certificates come in, and a chain from a signer to a trusted root at a given time goes out.
+"""X.509 chains from a signer's certificate to a trusted root, judged at a given time.
 
 Sources: RFC 5280, section 6 (as far as Apple's chains use it: name and policy constraints are refused); Apple's
 certificate policies for the marker extensions; measured on the chains in Go's own releases and on what `openssl` makes
-by default. Certificates are read by `cryptography`, which refuses what is not DER; its own verifier is not used, since
-it refuses Apple's critical extensions. What it does not do: it asks nobody whether a certificate was revoked, and never
-looks at the clock.
+by default. Certificates are read by `cryptography`; its own verifier is not used, since it refuses Apple's critical
+extensions. Nobody is asked whether a certificate was revoked, and the clock is never looked at.
 """
 
 import hashlib
@@ -21,12 +20,15 @@ from typing import TypeVar
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from gobuild.binary.view import Malformed
-from gobuild.codesign import der, keys
+from gobuild.codesign import der
+from gobuild.codesign.der import encode, parse_der
+from gobuild.codesign.problems import Refused
 from gobuild.core import resources
 from gobuild.core.errors import ConfigError
 
@@ -39,6 +41,9 @@ LENGTH = 6
 
 TRIES = 256
 """Signatures of certificates that are checked in search of one chain."""
+
+RSA_BITS = 2048
+CURVES = ("secp256r1", "secp384r1", "secp521r1")
 
 MARKER = "1.2.840.113635.100.6."
 """Apple's arc of certificate extensions. Each says what Apple issued the certificate for."""
@@ -82,7 +87,7 @@ TIMESTAMP = Purpose(
 
 _Type = TypeVar("_Type", bound=x509.ExtensionType)
 _FILTERS = Lock()
-_V3 = bytes.fromhex("a003020102")
+_VERSION_3 = bytes.fromhex("a003020102")
 
 _KNOWN_CRITICAL = frozenset(
     {
@@ -162,31 +167,48 @@ def _strict() -> Iterator[None]:
 
 
 @lru_cache(maxsize=128)
+@der.parsing("a certificate")
 def certificate(data: bytes) -> x509.Certificate:
     """Reads one certificate, which must be DER to its last byte.
 
     Raises:
         Malformed: it is not.
     """
-    der.definite(data)
-    with der.parsing("a certificate"), _strict():
-        body, _algorithm, value = der.children(data)
-        if der.content(value, der.BITS)[:1] != b"\0":
-            # Nobody signs this byte, and cryptography passes it over.
-            raise Malformed("a certificate whose signature is no whole number of bytes")
-        version, serial, *_ = der.children(body)
-        number = der.content(serial, der.INTEGER) if version == _V3 else b""
-        if not any(number) or number[0] >= 0x80:
-            raise Malformed("a certificate that is not of version 3, or whose serial number is not positive")
+    body, _algorithm, signature = parse_der(data).members()
+    version, serial, *_ = body.members()
+    number = serial.octets(der.INTEGER)
+    if version.encoded != _VERSION_3 or not any(number) or number[0] >= 0x80:
+        why = "is not of version 3, or whose serial number is not positive"
+        raise Refused("malformed-certificate", f"a certificate that {why}")
+    if signature.octets(der.BIT_STRING)[0] != 0:
+        # The signature covers no byte of its own, and cryptography passes over this one.
+        raise Refused("malformed-certificate", "a certificate whose signature is no whole number of bytes")
+    with _strict():
         found = x509.load_der_x509_certificate(data)
         # cryptography reads these when they are first asked for: now, where a failure has a name.
         _ = (found.subject.public_bytes(), found.issuer.public_bytes(), found.extensions, found.public_key())
-        if encoded(found) != data:
-            raise Malformed("a certificate that is not written as it reads")
-        return found
+    if encoded(found) != data:
+        raise Refused("malformed-certificate", "a certificate that is not written as it reads")
+    return found
 
 
-def text(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> str:
+def select(found: Sequence[bytes], issuer_and_serial: bytes) -> bytes:
+    """The one certificate that CMS names by its IssuerAndSerialNumber (DER).
+
+    Raises:
+        Malformed: there is none, or more than one.
+    """
+    chosen = []
+    for data in found:
+        _version, serial, _algorithm, issuer, *_ = parse_der(data).members()[0].members()
+        if encode(der.SEQUENCE, issuer.encoded + serial.encoded) == issuer_and_serial:
+            chosen.append(data)
+    if len(chosen) != 1:
+        raise Refused("missing-certificate", f"{len(chosen)} certificates of the signer are there")
+    return chosen[0]
+
+
+def attribute(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> str:
     """The one attribute of that kind in a certificate's subject; empty where there is none, or more."""
     found = certificate.subject.get_attributes_for_oid(oid)
     return str(found[0].value) if len(found) == 1 else ""
@@ -194,11 +216,14 @@ def text(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> str:
 
 def common_name(certificate: x509.Certificate) -> str:
     """The subject's common name, or all of the subject."""
-    return text(certificate, NameOID.COMMON_NAME) or certificate.subject.rfc4514_string()
+    return attribute(certificate, NameOID.COMMON_NAME) or certificate.subject.rfc4514_string()
 
 
 @lru_cache(maxsize=128)
-def chain(data: bytes, others: frozenset[bytes], *, roots: tuple[bytes, ...], at: datetime, purpose: Purpose) -> Chain:
+@der.parsing("a certificate")
+def find_chain(
+    data: bytes, others: frozenset[bytes], *, roots: tuple[bytes, ...], at: datetime, purpose: Purpose
+) -> Chain:
     """Searches a chain from a signer's certificate to a trusted one that holds, the shortest ways first.
 
     What came along and is in no chain is passed over: timestamp servers send their root as another root signed it too.
@@ -213,41 +238,42 @@ def chain(data: bytes, others: frozenset[bytes], *, roots: tuple[bytes, ...], at
     Raises:
         Malformed: there is no such chain: what is wrong with the first that leads to a root, or where the way ends.
     """
-    with der.parsing("a certificate"):
-        search = _Search(others=sorted(others), trusted=_trusted(roots))
-        reason = ""
-        for path in search.paths((data,)):
-            found = Chain(certificates=tuple(certificate(each) for each in path), pinned=_pinned(path[-1]))
-            try:
-                _holds(found, at, purpose)
-            except Malformed as error:
-                reason = reason or str(error)
-                continue
-            _no_damaged_copy(found, others - set(path))
-            return found
-        raise Malformed(reason or f"the chain of {common_name(certificate(data))} {search.ends}")
+    trusted = _trusted(roots)
+    search = ChainSearch(others=sorted(others.difference(trusted)), trusted=trusted)
+    first: Malformed | None = None
+    for chain in search.chains(data):
+        try:
+            _require_rules(chain, at, purpose)
+        except Malformed as error:
+            first = first or error
+            continue
+        _refuse_damaged_copy(chain, others)
+        return chain
+    raise first or search.failure(data)
 
 
-def _holds(found: Chain, at: datetime, purpose: Purpose) -> None:
+def _require_rules(chain: Chain, at: datetime, purpose: Purpose) -> None:
     """Requires that a chain keeps every rule. Of the trusted certificate only name, key and validity count."""
-    anchor = len(found.certificates) - 1
-    for index, each in enumerate(found.certificates):
-        _valid(each, at)
-        _strong(each)
+    anchor = len(chain.certificates) - 1
+    for index, each in enumerate(chain.certificates):
+        _require_valid(each, at)
+        _require_strong_key(each)
         if index < anchor:
-            _known(each)
+            _require_known_extensions(each)
         if 0 < index < anchor:
-            _authority(each, below=index - 1)
-    _good_for(found, purpose)
+            _require_authority(each, below=index - 1)
+    _require_usage(chain, purpose)
 
 
-def _no_damaged_copy(found: Chain, extra: Iterable[bytes]) -> None:
+def _refuse_damaged_copy(chain: Chain, others: Iterable[bytes]) -> None:
     """Refuses a certificate that passes for one of the chain's: not needed, but a sign that bytes were changed."""
-    for other in map(certificate, extra):
-        for each in found.certificates:
+    for other in map(certificate, others):
+        for each in chain.certificates:
             named = (other.issuer, other.serial_number) == (each.issuer, each.serial_number)
-            if named or other.signature == each.signature:
-                raise Malformed(f"a copy of the certificate {common_name(each)} that differs from it")
+            if other != each and (named or other.signature == each.signature):
+                raise Refused(
+                    "damaged-certificate", f"a copy of the certificate {common_name(each)} that differs from it"
+                )
 
 
 def _pinned(root: bytes) -> str:
@@ -259,37 +285,52 @@ def _trusted(roots: tuple[bytes, ...]) -> tuple[bytes, ...]:
 
 
 @dataclass(kw_only=True)
-class _Search:
-    """The search of a chain, and where the first way that led to no root ends."""
+class ChainSearch:
+    """The search of a chain, and why the first way that led to no root ends.
+
+    Attributes:
+        others: certificates (DER) that a chain may go through.
+        trusted: those that it may end at.
+    """
 
     others: Sequence[bytes]
     trusted: Sequence[bytes]
     ends: str = ""
     tries: int = 0
 
-    def paths(self, path: tuple[bytes, ...]) -> Iterator[tuple[bytes, ...]]:
-        """Every way on to a trusted certificate, those that end at once first.
+    def chains(self, leaf: bytes) -> Iterator[Chain]:
+        """Every chain from a signer's certificate to a trusted one.
 
         Raises:
             Malformed: there are too many.
         """
+        for path in self._paths((leaf,)):
+            yield Chain(certificates=tuple(map(certificate, path)), pinned=_pinned(path[-1]))
+
+    def failure(self, leaf: bytes) -> Malformed:
+        """Why there is no chain."""
+        return Refused("untrusted-chain", f"the chain of {common_name(certificate(leaf))} {self.ends}")
+
+    def _paths(self, path: tuple[bytes, ...]) -> Iterator[tuple[bytes, ...]]:
+        """Every way on to a trusted certificate, those that end at once first."""
         if path[-1] in self.trusted:
             yield path
             return
-        below, reason = certificate(path[-1]), ""
-        if len(path) < LENGTH:
-            for above in (*self.trusted, *(each for each in self.others if each not in self.trusted)):
-                if above in path or below.issuer != certificate(above).subject:
-                    continue
-                self.tries += 1
-                if self.tries > TRIES:
-                    raise Malformed(f"{TRIES} signatures of certificates were checked, and no chain was found")
-                if why := _unsigned(below, certificate(above)):
-                    reason = reason or f"breaks: {why}"
-                    continue
-                reason = reason or " "
-                yield from self.paths((*path, above))
-        self.ends = self.ends or reason.strip() or f"ends at no trusted root, but at {below.issuer.rfc4514_string()}"
+        below, reason, found = certificate(path[-1]), "", False
+        for above in (*self.trusted, *self.others) if len(path) < LENGTH else ():
+            if above in path or below.issuer != certificate(above).subject:
+                continue
+            self.tries += 1
+            if self.tries > TRIES:
+                why = f"{TRIES} signatures of certificates were checked, and no chain was found"
+                raise Refused("untrusted-chain", why)
+            if why := _unsigned(below, certificate(above)):
+                reason = reason or f"breaks: {why}"
+                continue
+            found = True
+            yield from self._paths((*path, above))
+        if not found:
+            self.ends = self.ends or reason or f"ends at no trusted root, but at {below.issuer.rfc4514_string()}"
 
 
 def _unsigned(below: x509.Certificate, above: x509.Certificate) -> str:
@@ -304,59 +345,70 @@ def _unsigned(below: x509.Certificate, above: x509.Certificate) -> str:
     return ""
 
 
-def _valid(each: x509.Certificate, at: datetime) -> None:
+def _require_valid(each: x509.Certificate, at: datetime) -> None:
     if not each.not_valid_before_utc <= at <= each.not_valid_after_utc:
         span = f"{each.not_valid_before_utc:%Y-%m-%d} to {each.not_valid_after_utc:%Y-%m-%d}"
-        raise Malformed(f"the certificate {common_name(each)} is valid from {span}, not on {at:%Y-%m-%d}")
+        why = f"the certificate {common_name(each)} is valid from {span}, not on {at:%Y-%m-%d}"
+        raise Refused("certificate-expired", why)
 
 
-def _known(each: x509.Certificate) -> None:
+def _require_known_extensions(each: x509.Certificate) -> None:
     """Refuses what the rules here do not cover."""
     for extension in each.extensions:
         if extension.oid in _CONSTRAINTS:
-            raise Malformed(f"{common_name(each)} has {_CONSTRAINTS[extension.oid]}, which are not understood here")
+            why = f"{common_name(each)} has {_CONSTRAINTS[extension.oid]}, which are not understood here"
+            raise Refused("certificate-extension", why)
         if extension.critical and extension.oid not in _KNOWN_CRITICAL:
-            raise Malformed(f"{common_name(each)} has the critical extension {extension.oid.dotted_string}")
+            why = f"{common_name(each)} has the critical extension {extension.oid.dotted_string}"
+            raise Refused("certificate-extension", why)
 
 
-def _strong(each: x509.Certificate) -> None:
-    if not keys.strong(each):
-        raise Malformed(f"{common_name(each)} has a key that is too weak, or of an unknown kind")
+def _require_strong_key(each: x509.Certificate) -> None:
+    key = each.public_key()
+    strong_rsa = isinstance(key, rsa.RSAPublicKey) and key.key_size >= RSA_BITS
+    if not strong_rsa and not (isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in CURVES):
+        raise Refused("weak-key", f"{common_name(each)} has a key that is too weak, or of an unknown kind")
 
 
-def _authority(each: x509.Certificate, *, below: int) -> None:
+def _require_authority(each: x509.Certificate, *, below: int) -> None:
     """Requires that a certificate may sign certificates, with so many authorities below it."""
-    constraints = _extension(each, x509.BasicConstraints)
+    constraints, usage = _extension(each, x509.BasicConstraints), _extension(each, x509.KeyUsage)
+    lacks = ""
     if constraints is None or not constraints.value.ca:
-        raise Malformed(f"{common_name(each)} may not sign certificates: its basicConstraints lack CA:TRUE")
-    usage = _extension(each, x509.KeyUsage)
-    if usage and not usage.value.key_cert_sign:
-        raise Malformed(f"{common_name(each)} may not sign certificates: its keyUsage lacks keyCertSign")
-    limit = constraints.value.path_length
+        lacks = "its basicConstraints lack CA:TRUE"
+    elif usage and not usage.value.key_cert_sign:
+        lacks = "its keyUsage lacks keyCertSign"
+    if lacks:
+        raise Refused("no-authority", f"{common_name(each)} may not sign certificates: {lacks}")
+    limit = constraints.value.path_length if constraints else None
     if limit is not None and below > limit:
-        raise Malformed(f"{common_name(each)} allows {limit} authorities below it, and there are {below}")
+        why = f"{common_name(each)} allows {limit} authorities below it, and there are {below}"
+        raise Refused("no-authority", why)
 
 
-def _good_for(found: Chain, purpose: Purpose) -> None:
+def _require_usage(chain: Chain, purpose: Purpose) -> None:
     """Requires the signer's usages and, under Apple's root, Apple's markers."""
-    leaf, name = found.leaf, common_name(found.leaf)
-    usage, extended = _extension(leaf, x509.KeyUsage), _extension(leaf, x509.ExtendedKeyUsage)
+    name, word = common_name(chain.leaf), purpose.word
+    usage, extended = _extension(chain.leaf, x509.KeyUsage), _extension(chain.leaf, x509.ExtendedKeyUsage)
+    constraints = _extension(chain.leaf, x509.BasicConstraints)
+    wrong = ""
     if extended is None:
-        raise Malformed(f"{name} does not say what it may be used for: no extendedKeyUsage {purpose.word}")
-    if list(extended.value) != [purpose.usage]:
-        raise Malformed(f"{name} is not for {purpose.word} alone, by its extendedKeyUsage")
-    if (purpose.critical or found.pinned) and not extended.critical:
-        raise Malformed(f"{name} has an extendedKeyUsage {purpose.word} that is not critical")
-    if usage is None and found.pinned:
-        raise Malformed(f"{name} has no keyUsage")
-    if usage and not usage.value.digital_signature:
-        raise Malformed(f"{name} may not sign: its keyUsage lacks digitalSignature")
-    constraints = _extension(leaf, x509.BasicConstraints)
-    if len(found.certificates) > 1 and constraints and constraints.value.ca:
-        raise Malformed(f"{name} is an authority, and signs itself")
-    if found.pinned:
-        _marked(leaf, purpose.leaf, purpose)
-        _marked(found.certificates[min(1, len(found.certificates) - 1)], purpose.issuer, purpose)
+        wrong = f"does not say what it may be used for: no extendedKeyUsage {word}"
+    elif list(extended.value) != [purpose.usage]:
+        wrong = f"is not for {word} alone, by its extendedKeyUsage"
+    elif (purpose.critical or chain.pinned) and not extended.critical:
+        wrong = f"has an extendedKeyUsage {word} that is not critical"
+    elif usage is None and chain.pinned:
+        wrong = "has no keyUsage"
+    elif usage and not usage.value.digital_signature:
+        wrong = "may not sign: its keyUsage lacks digitalSignature"
+    elif len(chain.certificates) > 1 and constraints and constraints.value.ca:
+        wrong = "is an authority, and signs itself"
+    if wrong:
+        raise Refused("certificate-usage", f"{name} {wrong}")
+    if chain.pinned:
+        _require_markers(chain.leaf, purpose.leaf, purpose)
+        _require_markers(chain.certificates[min(1, len(chain.certificates) - 1)], purpose.issuer, purpose)
 
 
 def _extension(each: x509.Certificate, kind: type[_Type]) -> x509.Extension[_Type] | None:
@@ -366,24 +418,9 @@ def _extension(each: x509.Certificate, kind: type[_Type]) -> x509.Extension[_Typ
         return None
 
 
-def _marked(each: x509.Certificate, markers: Iterable[str], purpose: Purpose) -> None:
+def _require_markers(each: x509.Certificate, markers: Iterable[str], purpose: Purpose) -> None:
     there = {extension.oid.dotted_string for extension in each.extensions}
     for marker in markers:
         if marker not in there:
-            raise Malformed(f"{common_name(each)} lacks Apple's extension {marker} for {purpose.name}")
-
-
-def select(found: Sequence[bytes], *, issuer: bytes, serial: int) -> bytes:
-    """The one certificate of that issuer (as DER) and serial number.
-
-    Raises:
-        Malformed: there is none, or more than one.
-    """
-    chosen = [
-        each
-        for each in found
-        if certificate(each).issuer.public_bytes() == issuer and certificate(each).serial_number == serial
-    ]
-    if len(chosen) != 1:
-        raise Malformed(f"{len(chosen)} certificates of the signer are there")
-    return chosen[0]
+            why = f"{common_name(each)} lacks Apple's extension {marker} for {purpose.name}"
+            raise Refused("missing-apple-extension", why)

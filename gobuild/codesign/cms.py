@@ -1,19 +1,21 @@
-"""CMS SignedData with one signer: its bytes come in, and what the signer vouched for goes out, or `Malformed`.
+"""CMS SignedData with one signer (RFC 5652, sections 5.1 to 5.6 and 11), of which no byte may be another.
 
-Sources: RFC 5652, sections 5.1 to 5.6 and 11; measured on the signatures and timestamps in Go's own releases. Most of a
-SignedData is covered by no signature (versions, algorithms, who signed, the certificates' order), so each such byte
-must be the one that follows from the rest. asn1crypto takes the structure apart; since it is lenient, `der` has
-walked every byte before. What it does not do: it judges no certificate, only the signature made by one.
+Most of a SignedData is covered by no signature (versions, algorithms, who signed, the certificates' order), so each
+such byte must be the one that follows from the rest. Certificates are not judged here, only the signature made by one.
 """
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from asn1crypto import cms, core
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from gobuild.binary.view import Malformed
-from gobuild.codesign import certificates, der, keys
+from gobuild.codesign import certificates, der
+from gobuild.codesign.der import Value
+from gobuild.codesign.problems import Refused
 
 CONTENT_TYPE, MESSAGE_DIGEST, SIGNING_TIME = "1.2.840.113549.1.9.3", "1.2.840.113549.1.9.4", "1.2.840.113549.1.9.5"
 DATA, SIGNED_DATA, TST_INFO = "1.2.840.113549.1.7.1", "1.2.840.113549.1.7.2", "1.2.840.113549.1.9.16.1.4"
@@ -25,6 +27,13 @@ DIGESTS: Mapping[str, str] = {
     "2.16.840.1.101.3.4.2.3": "sha512",
 }
 """The hash functions known, by their object identifiers."""
+
+HASHES: Mapping[str, hashes.HashAlgorithm] = {
+    "sha1": hashes.SHA1(),  # noqa: S303
+    "sha256": hashes.SHA256(),
+    "sha384": hashes.SHA384(),
+    "sha512": hashes.SHA512(),
+}
 
 RSA_ENCRYPTION = "1.2.840.113549.1.1.1"
 SIGNATURES: Mapping[str, tuple[str, str]] = {
@@ -38,166 +47,164 @@ SIGNATURES: Mapping[str, tuple[str, str]] = {
 """The signature algorithms that name their hash function: the kind of key, and that function."""
 
 _NULL = b"\x05\x00"
-_UNIVERSAL_SET, _CERTIFICATE = b"\x31", 0x30
+_VERSION_1 = b"\x02\x01\x01"
+_TAG_0, _TAG_1 = 0xA0, 0xA1
+
+Attributes = Mapping[str, tuple[Value, ...]]
+"""Attributes by their object identifiers: the values of each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class Profile:
     """What a SignedData must be.
 
     Attributes:
         name: in words.
-        version: SignedData's version, which follows from what it holds (RFC 5652, section 5.1).
+        version: SignedData's version, DER; it follows from what it holds (RFC 5652, section 5.1).
         content: the content's type.
         digests: the hash functions that the signer may use.
         plain: the hash functions for which the signature algorithm may be plain rsaEncryption.
     """
 
     name: str
-    version: str
+    version: bytes
     content: str
     digests: frozenset[str]
     plain: frozenset[str]
 
 
 _STRONG = frozenset({"sha256", "sha384", "sha512"})
-CODE = Kind(name="the code signature", version="v1", content=DATA, digests=_STRONG, plain=frozenset())
-TOKEN = Kind(name="the timestamp", version="v3", content=TST_INFO, digests=_STRONG | {"sha1"}, plain=_STRONG | {"sha1"})
+CODE = Profile(name="the code signature", version=_VERSION_1, content=DATA, digests=_STRONG, plain=frozenset())
+TOKEN = Profile(
+    name="the timestamp",
+    version=b"\x02\x01\x03",
+    content=TST_INFO,
+    digests=_STRONG | {"sha1"},
+    plain=_STRONG | {"sha1"},
+)
 """Apple's timestamp server signs with SHA-1 and plain rsaEncryption, measured in every release from 1.21 to 1.27."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signed:
+class SignedData:
     """A SignedData whose signature holds.
 
     Attributes:
         content: what was signed.
-        digest: the signer's hash function.
         signer: the signer's certificate, DER.
         others: the other certificates.
-        attributes: the signed attributes, by object identifier: their values, DER.
-        unsigned: the unsigned attributes.
+        attributes, unsigned: those that are signed, and those that are not.
         signature: its value.
     """
 
     content: bytes
-    digest: str
     signer: bytes
     others: frozenset[bytes]
-    attributes: Mapping[str, tuple[bytes, ...]]
-    unsigned: Mapping[str, tuple[bytes, ...]]
+    attributes: Attributes
+    unsigned: Attributes
     signature: bytes
 
 
-def read(data: bytes, kind: Kind, *, detached: bytes | None = None) -> Signed:
-    """Checks a ContentInfo with SignedData.
+def parse_signed_data(info: Value, profile: Profile, *, detached: bytes | None = None) -> SignedData:
+    """Reads a ContentInfo with SignedData, and checks its signature.
 
     Args:
-        data: it, in DER (see `der.definite`).
-        kind: what it must be.
+        info: it.
+        profile: what it must be.
         detached: what was signed, where that does not stand in the structure itself.
 
     Raises:
         Malformed: it is not what it must be, or the signature does not hold.
     """
-    with der.parsing(kind.name):
-        info = cms.ContentInfo.load(data, strict=True)
-        if info["content_type"].dotted != SIGNED_DATA:
-            raise Malformed(f"{kind.name} holds no SignedData")
-        whole = info["content"]
-        if whole["version"].native != kind.version:
-            raise Malformed(f"{kind.name} has version {whole['version'].native}")
-        content = _content(whole, kind, detached)
-        if len(whole["signer_infos"]) != 1 or not isinstance(whole["crls"], core.Void):
-            raise Malformed(f"{kind.name} has {len(whole['signer_infos'])} signers, or revocation lists")
-        (signer,) = whole["signer_infos"]
-        digest = _algorithm(signer["digest_algorithm"].dump(), DIGESTS, kind)
-        if digest not in kind.digests:
-            raise Malformed(f"{kind.name} is made with {digest}")
-        if der.children(whole["digest_algorithms"].dump(), der.SET) != [signer["digest_algorithm"].dump()]:
-            raise Malformed(f"{kind.name} names other hash functions than its signer's")
-        return _signer(whole, signer, kind, content, digest)
+    content_type, wrapped = info.members()
+    (signed_data,) = wrapped.members(_TAG_0)
+    version, digests, encapsulated, *certificates_and_crls, signers = signed_data.members()
+    if content_type.oid() != SIGNED_DATA or version.encoded != profile.version:
+        raise Refused("cms-structure", f"{profile.name} is no SignedData of the version that it should have")
+    if len(certificates_and_crls) != 1 or len(signers.members(der.SET)) != 1:
+        raise Refused("cms-structure", f"{profile.name} has revocation lists, no certificates, or not one signer")
+    content = _content(encapsulated, profile, detached)
+    found = [each.encoded for each in certificates_and_crls[0].members(_TAG_0)]
+    if len(set(found)) != len(found):
+        raise Refused("cms-structure", f"{profile.name} has a certificate twice")
+    return _signer_info(signers.children[0], profile, content, found, digests)
 
 
-def _content(whole: core.Sequence, kind: Kind, detached: bytes | None) -> bytes:
+def _content(encapsulated: Value, profile: Profile, detached: bytes | None) -> bytes:
     """What was signed: from inside the structure, or given."""
-    parts = der.children(whole["encap_content_info"].dump())
-    if _oid(parts[0]) != kind.content or len(parts) != (1 if detached is not None else 2):
-        raise Malformed(f"{kind.name} has content of another type")
+    content_type, *inside = encapsulated.members()
+    if content_type.oid() != profile.content or len(inside) != (detached is None):
+        raise Refused("cms-content", f"{profile.name} has content of another type")
     if detached is not None:
         return detached
-    (inner,) = der.children(parts[1], 0xA0)
-    return der.content(inner, der.OCTETS)
+    (octets,) = inside[0].members(_TAG_0)
+    return octets.octets()
 
 
-def _signer(whole: core.Sequence, signer: core.Sequence, kind: Kind, content: bytes, digest: str) -> Signed:
+def _signer_info(info: Value, profile: Profile, content: bytes, found: list[bytes], digests: Value) -> SignedData:
     """Checks SignerInfo, down to the signature itself."""
-    if signer["version"].native != "v1" or signer["sid"].name != "issuer_and_serial_number":
-        raise Malformed(f"{kind.name} names its signer in another way than by issuer and serial number")
-    found = [each.dump() for each in whole["certificates"]]
-    if len(set(found)) != len(found) or any(each[0] != _CERTIFICATE for each in found):
-        raise Malformed(f"{kind.name} has a certificate twice, or one of another kind")
-    name = signer["sid"].chosen
-    own = certificates.select(found, issuer=name["issuer"].dump(), serial=name["serial_number"].native)
-    attributes = _attributes(signer["signed_attrs"].dump(), kind)
-    if attributes.get(CONTENT_TYPE) != (core.ObjectIdentifier(kind.content).dump(),):
-        raise Malformed(f"{kind.name} vouches for content of another type")
-    expected = core.OctetString(hashlib.new(digest, content, usedforsecurity=False).digest()).dump()
-    if attributes.get(MESSAGE_DIGEST) != (expected,):
-        raise Malformed(f"{kind.name} is of other content: its message digest is not that of what it signs")
-    key = certificates.certificate(own)
-    _fits(signer["signature_algorithm"].dump(), kind, keys.kind(key), digest)
-    signature = signer["signature"].native
-    signed = _UNIVERSAL_SET + signer["signed_attrs"].dump()[1:]
-    keys.check(key, signature, signed, algorithm=digest)
-    unsigned = signer["unsigned_attrs"]
-    return Signed(
+    version, issuer_and_serial, digest_algorithm, signed, signature_algorithm, value, *more = info.members()
+    if version.encoded != _VERSION_1 or len(more) > 1:
+        raise Refused("cms-structure", f"{profile.name} has a SignerInfo of another version")
+    digest = hash_function(digest_algorithm, profile)
+    if digest not in profile.digests or digests.encoded != der.encode(der.SET, digest_algorithm.encoded):
+        raise Refused("cms-algorithm", f"{profile.name} is made with {digest}, or names other hash functions besides")
+    attributes = _attributes(signed, _TAG_0, profile)
+    if [each.oid() for each in attributes.get(CONTENT_TYPE, ())] != [profile.content]:
+        raise Refused("cms-content", f"{profile.name} vouches for content of another type")
+    hashed = hashlib.new(digest, content, usedforsecurity=False).digest()
+    if [each.octets() for each in attributes.get(MESSAGE_DIGEST, ())] != [hashed]:
+        why = "its message digest is not that of what it signs"
+        raise Refused("cms-content", f"{profile.name} is of other content: {why}")
+    own = certificates.select(found, issuer_and_serial.encoded)
+    plain = {RSA_ENCRYPTION: "rsa"} if digest in profile.plain else {}
+    known = plain | {oid: kind for oid, (kind, function) in SIGNATURES.items() if function == digest}
+    kind = _algorithm(signature_algorithm, known, profile)
+    signature = value.octets()
+    _verify(certificates.certificate(own), kind, signature, der.encode(der.SET, signed.content), HASHES[digest])
+    return SignedData(
         content=content,
-        digest=digest,
         signer=own,
         others=frozenset(found) - {own},
         attributes=attributes,
-        unsigned={} if isinstance(unsigned, core.Void) else _attributes(unsigned.dump(), kind),
+        unsigned=_attributes(more[0], _TAG_1, profile) if more else {},
         signature=signature,
     )
 
 
-def _attributes(data: bytes, kind: Kind) -> dict[str, tuple[bytes, ...]]:
-    """The attributes of a SET OF Attribute; DER wants them, and each one's values, sorted."""
-    found: dict[str, tuple[bytes, ...]] = {}
-    attributes = der.children(data, data[0])  # [0] or [1], which asn1crypto has looked at
-    for each in attributes:
-        name, values = der.children(each)
-        inner = der.children(values, der.SET)
-        if not inner or inner != sorted(inner) or _oid(name) in found:
-            raise Malformed(f"{kind.name} has an attribute twice, or one without a value")
-        found[_oid(name)] = tuple(inner)
-    if attributes != sorted(attributes):
-        raise Malformed(f"{kind.name} has attributes that are not in DER's order")
+def _attributes(attributes: Value, tag: int, profile: Profile) -> dict[str, tuple[Value, ...]]:
+    found: dict[str, tuple[Value, ...]] = {}
+    for each in attributes.members(tag):
+        name, values = each.members()
+        if name.oid() in found:
+            raise Refused("cms-attributes", f"{profile.name} has an attribute twice")
+        found[name.oid()] = values.members(der.SET)
     return found
 
 
-def _oid(data: bytes) -> str:
-    der.content(data, der.OID)
-    return str(core.ObjectIdentifier.load(data).dotted)
-
-
-def _algorithm(data: bytes, known: Mapping[str, str], kind: Kind) -> str:
+def _algorithm(identifier: Value, known: Mapping[str, str], profile: Profile) -> str:
     """An AlgorithmIdentifier of the table, with NULL or nothing for parameters."""
-    name, *parameters = der.children(data)
-    if _oid(name) not in known or parameters not in ([], [_NULL]):
-        raise Malformed(f"{kind.name} has the algorithm {_oid(name)}, or parameters to it")
-    return known[_oid(name)]
+    name, *parameters = identifier.members()
+    if name.oid() not in known or [each.encoded for each in parameters] not in ([], [_NULL]):
+        raise Refused("cms-algorithm", f"{profile.name} has the algorithm {name.oid()}, or parameters to it")
+    return known[name.oid()]
 
 
-def hash_function(data: bytes, kind: Kind) -> str:
+def hash_function(identifier: Value, profile: Profile) -> str:
     """The hash function that an AlgorithmIdentifier names."""
-    return _algorithm(data, DIGESTS, kind)
+    return _algorithm(identifier, DIGESTS, profile)
 
 
-def _fits(data: bytes, kind: Kind, key: str, digest: str) -> None:
-    """Requires that the signature algorithm is of the key and of the hash function."""
-    plain = {RSA_ENCRYPTION: "rsa"} if digest in kind.plain else {}
-    known = {oid: each for oid, (each, function) in SIGNATURES.items() if function == digest}
-    if _algorithm(data, known | plain, kind) != key:
-        raise Malformed(f"{kind.name} has a signature algorithm that is not of the signer's key")
+def _verify(
+    signer: x509.Certificate, kind: str, signature: bytes, content: bytes, digest: hashes.HashAlgorithm
+) -> None:
+    """Checks a signature: PKCS#1 v1.5 of an RSA key, a DER sequence of r and s of an ECDSA key."""
+    key = signer.public_key()
+    try:
+        if isinstance(key, rsa.RSAPublicKey) and kind == "rsa":
+            return key.verify(signature, content, padding.PKCS1v15(), digest)
+        if isinstance(key, ec.EllipticCurvePublicKey) and kind == "ecdsa":
+            return key.verify(signature, content, ec.ECDSA(digest))
+    except (InvalidSignature, ValueError, UnsupportedAlgorithm) as error:
+        raise Refused("cms-signature", f"the signature of {signer.subject.rfc4514_string()} does not hold") from error
+    raise Refused("cms-algorithm", f"the signature algorithm is not of {signer.subject.rfc4514_string()}'s key")

@@ -1,16 +1,17 @@
-"""CodeDirectories: a blob of a signature comes in, what it says and all that is wrong with it goes out.
+"""CodeDirectories: the part of a signature that holds the hashes, read and checked to its last byte.
 
-Sources: XNU's osfmk/kern/cs_blobs.h, Apple's Security framework (codedirectory.h), and Go's own writer,
-src/cmd/internal/codesign/codesign.go. A page hash covers every byte in front of the signature; the hashes and texts
-must fill the CodeDirectory to its last byte. What it does not do: it knows nothing of who signed.
+Sources: XNU's osfmk/kern/cs_blobs.h (struct __CodeDirectory), Apple's Security framework (codedirectory.h), and Go's
+own writer, src/cmd/internal/codesign/codesign.go. A page hash covers every byte in front of the signature.
 """
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from gobuild.binary.macho_types import MachO
 from gobuild.binary.view import Malformed, View
+from gobuild.core.model import Problem
 
 HASHES = {1: ("sha1", 20), 2: ("sha256", 32)}
 """The hash types taken, in order of strength. SHA-1 only beside SHA-256; truncated ones and SHA-384 never."""
@@ -20,25 +21,15 @@ VERSIONS = {0x20400: 88, 0x20500: 96}
 """The CodeDirectory versions taken, and the bytes of their fixed part. Older ones lack execSeg, which XNU uses."""
 
 SPECIAL_LIMIT = 7
+MAIN_BINARY = 1
+"""CS_EXECSEG_MAIN_BINARY."""
+
+CDHASH = 20
+"""Bytes of a CodeDirectory's hash that macOS names code by (CS_CDHASH_LEN)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Blob:
-    """A part of the signature: its slot, and where it stands in the file."""
-
-    slot: int
-    offset: int
-    size: int
-
-    @property
-    def end(self) -> int:
-        """The first byte behind it."""
-        return self.offset + self.size
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Directory:
-    """The fixed part of a CodeDirectory, in the order it is written (cs_blobs.h, struct __CodeDirectory)."""
+class Header(NamedTuple):
+    """The fixed part of a CodeDirectory, in the order it is written (cs_blobs.h); `page_size` is a power of two."""
 
     magic: int
     length: int
@@ -46,150 +37,144 @@ class Directory:
     flags: int
     hash_offset: int
     ident_offset: int
-    special: int
-    slots: int
-    limit: int
+    n_special_slots: int
+    n_code_slots: int
+    code_limit: int
     hash_size: int
     hash_type: int
     platform: int
-    page: int
+    page_size: int
     spare2: int
-    scatter: int
+    scatter_offset: int
     team_offset: int
     spare3: int
-    limit64: int
-    text_base: int
-    text_limit: int
-    text_flags: int
+    code_limit64: int
+    exec_seg_base: int
+    exec_seg_limit: int
+    exec_seg_flags: int
 
 
-_FIXED = ">9I4B4I4Q"
+_HEADER = ">9I4B4I4Q"
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CodeDirectory:
-    """What a CodeDirectory says, and what is wrong with it. Filled by `read`, and not changed after.
+    """A CodeDirectory.
 
     Attributes:
-        hash_type: a key of `HASHES`.
-        flags: as the kernel has them.
+        content: all of its bytes.
+        header: its fixed part.
         identifier: what the program is called.
         team: whose it is; empty where it names none.
-        pages: how many pages have the hash they should.
-        problems: one sentence each.
     """
 
-    hash_type: int
-    flags: int
+    content: bytes
+    header: Header
     identifier: str
     team: str
-    pages: int = 0
-    problems: list[str] = field(default_factory=list)
+
+    @property
+    def hash_name(self) -> str:
+        """Its hash function, as hashlib calls it."""
+        return HASHES[self.header.hash_type][0]
+
+    @property
+    def digest(self) -> bytes:
+        """Its own hash."""
+        return self.hash(self.content)
+
+    @property
+    def cdhash(self) -> bytes:
+        """Its hash as macOS names code by it."""
+        return self.digest[:CDHASH]
+
+    def hash(self, content: bytes | memoryview) -> bytes:
+        """The hash of some bytes, by its hash function."""
+        return hashlib.new(self.hash_name, content, usedforsecurity=False).digest()
+
+    def slot(self, index: int) -> bytes:
+        """The hash of a page; of a blob, for a negative number."""
+        at = self.header.hash_offset + index * self.header.hash_size
+        return self.content[at : at + self.header.hash_size]
 
 
-def read(view: View, image: MachO, blob: Blob, blobs: list[Blob]) -> CodeDirectory:
-    """Checks one CodeDirectory and every hash in it.
-
-    Args:
-        view: the file.
-        image: its headers.
-        blob: where the CodeDirectory stands.
-        blobs: all parts of the signature, for the special slots.
+def parse_code_directory(content: bytes) -> CodeDirectory:
+    """Reads a CodeDirectory, which its texts and hashes must fill to the last byte.
 
     Raises:
-        Malformed: it cannot be read on.
+        Malformed: it is of a kind that is not taken, or not filled.
     """
-    view.require(blob.offset, blob.size, "a CodeDirectory")
-    values = view.unpack(_FIXED, blob.offset, "a CodeDirectory")
-    directory = Directory(**dict(zip(Directory.__dataclass_fields__, values, strict=True)))
-    if directory.version not in VERSIONS:
-        raise Malformed(f"a CodeDirectory of version {directory.version:#x}")
-    if directory.hash_type not in HASHES or directory.hash_size != HASHES[directory.hash_type][1]:
-        raise Malformed(f"a CodeDirectory with hash type {directory.hash_type}, {directory.hash_size} bytes each")
-    if directory.page not in PAGE_SIZES:
-        raise Malformed(f"a CodeDirectory with a page size of 2^{directory.page}")
-    identifier, team = _texts(view, directory, blob)
-    found = CodeDirectory(hash_type=directory.hash_type, flags=directory.flags, identifier=identifier, team=team)
-    found.problems += _fields(directory, image)
-    page = PAGE_SIZES[directory.page]
-    assert image.signature is not None  # noqa: S101
-    limit = image.signature.offset
-    if (directory.limit, directory.limit64) != (limit, 0):
-        # Counted by the file, not by what the directory says: a lie about the size must not decide what is hashed.
-        found.problems.append(f"the CodeDirectory covers {directory.limit:#x} bytes of {limit:#x}")
-    elif directory.slots != -(-limit // page):
-        found.problems.append(f"{directory.slots} page hashes for {-(-limit // page)} pages")
-    else:
-        _pages(view, found, directory, blob)
-    found.problems += _special(view, directory, blob, blobs)
-    return found
-
-
-def _fields(directory: Directory, image: MachO) -> Iterator[str]:
-    text = image.segment("__TEXT")
-    if text and (directory.text_base, directory.text_limit) != (text.fileoff, text.filesize):
-        yield "the executable segment is not __TEXT"
-    if directory.text_flags != 1:
-        yield f"executable segment flags {directory.text_flags:#x}, not those of a main binary"
-    if directory.scatter:
-        yield "a scatter vector, which hides pages"
-    if directory.platform or directory.spare2 or directory.spare3:
-        yield "fields that should be zero are not"
-
-
-def _texts(view: View, directory: Directory, blob: Blob) -> tuple[str, str]:
-    """The identifier and the team; with the hashes they must fill the CodeDirectory to its last byte."""
-    end = blob.offset + VERSIONS[directory.version]
-    if directory.version == 0x20500 and view.unpack(">I", end - 4, "a CodeDirectory")[0]:
+    view = View(data=content, size=len(content))
+    header = Header(*view.unpack(_HEADER, 0, "a CodeDirectory"))
+    if header.version not in VERSIONS:
+        raise Malformed(f"a CodeDirectory of version {header.version:#x}")
+    if header.hash_type not in HASHES or header.hash_size != HASHES[header.hash_type][1]:
+        raise Malformed(f"a CodeDirectory with hash type {header.hash_type}, {header.hash_size} bytes each")
+    if header.page_size not in PAGE_SIZES:
+        raise Malformed(f"a CodeDirectory with a page size of 2^{header.page_size}")
+    if header.n_special_slots > SPECIAL_LIMIT:
+        raise Malformed(f"a CodeDirectory with {header.n_special_slots} special slots")
+    end = VERSIONS[header.version]
+    if header.version == 0x20500 and view.unpack(">I", end - 4, "a CodeDirectory")[0]:
         raise Malformed("a CodeDirectory with hashes for encrypted pages")
-    texts: list[str] = []
-    for at in (directory.ident_offset, directory.team_offset):
-        if at == 0 and texts:
-            texts.append("")
-        elif blob.offset + at != end:
-            raise Malformed("a CodeDirectory's texts are not where they should be")
-        else:
-            texts.append(view.c_string(end, blob.end, "a CodeDirectory's text"))
-            end += len(texts[-1].encode()) + 1
-    if directory.special > SPECIAL_LIMIT:
-        raise Malformed(f"a CodeDirectory with {directory.special} special slots")
-    first = blob.offset + directory.hash_offset - directory.special * directory.hash_size
-    last = blob.offset + directory.hash_offset + directory.slots * directory.hash_size
-    if first != end or last != blob.end or directory.length != blob.size:
+    identifier, end = _text(view, header.ident_offset, end)
+    team, end = _text(view, header.team_offset, end) if header.team_offset else ("", end)
+    first = header.hash_offset - header.n_special_slots * header.hash_size
+    last = header.hash_offset + header.n_code_slots * header.hash_size
+    if first != end or last != view.size or header.length != view.size:
         raise Malformed("a CodeDirectory's hashes do not fill it")
-    return texts[0], texts[1]
+    return CodeDirectory(content=content, header=header, identifier=identifier, team=team)
 
 
-def _pages(view: View, found: CodeDirectory, directory: Directory, blob: Blob) -> None:
+def _text(view: View, offset: int, expected: int) -> tuple[str, int]:
+    """A text, which must stand where the one before it ends; and where it ends itself."""
+    if offset != expected:
+        raise Malformed("a CodeDirectory's texts are not where they should be")
+    text = view.c_string(offset, view.size, "a CodeDirectory's text")
+    return text, offset + len(text.encode()) + 1
+
+
+def code_directory_problems(
+    view: View, image: MachO, directory: CodeDirectory, blobs: Mapping[int, bytes]
+) -> Iterator[Problem]:
+    """Checks a CodeDirectory against the file: its fields, the hash of every page, and those of the other blobs."""
+    header, text = directory.header, image.segment("__TEXT")
+    if text and (header.exec_seg_base, header.exec_seg_limit) != (text.fileoff, text.filesize):
+        yield Problem("exec-segment", "the executable segment is not __TEXT")
+    if header.exec_seg_flags != MAIN_BINARY:
+        flags = f"executable segment flags {header.exec_seg_flags:#x}, not those of a main binary"
+        yield Problem("exec-segment-flags", flags)
+    if header.scatter_offset:
+        yield Problem("scatter-vector", "a scatter vector, which hides pages")
+    if header.platform or header.spare2 or header.spare3:
+        yield Problem("code-directory-spare", "fields that should be zero are not")
+    yield from _page_problems(view, image, directory)
+    for slot in range(1, max([header.n_special_slots, *(each for each in blobs if each <= SPECIAL_LIMIT)]) + 1):
+        expected = directory.hash(blobs[slot]) if slot in blobs else bytes(header.hash_size)
+        seen = directory.slot(-slot) if slot <= header.n_special_slots else bytes(header.hash_size)
+        if seen != expected:
+            yield Problem("special-slot", f"special slot -{slot} does not fit its blob")
+
+
+def _page_problems(view: View, image: MachO, directory: CodeDirectory) -> Iterator[Problem]:
     """Hashes the file page by page, without copying it."""
-    name, width = HASHES[directory.hash_type]
-    page, at = PAGE_SIZES[directory.page], blob.offset + directory.hash_offset
+    header, page = directory.header, PAGE_SIZES[directory.header.page_size]
+    assert image.signature is not None  # noqa: S101  (the signature was read where it says)
+    # Counted by the file, not by what the directory says: a lie about the size must not decide what is hashed.
+    limit = image.signature.offset
+    count = -(-limit // page)
+    if (header.code_limit, header.code_limit64) != (limit, 0):
+        yield Problem("code-limit", f"the CodeDirectory covers {header.code_limit:#x} bytes of {limit:#x}")
+        return
+    if header.n_code_slots != count:
+        yield Problem("page-count", f"{header.n_code_slots} page hashes for {count} pages")
+        return
     wrong = []
     with memoryview(view.data) as data:
-        for index in range(directory.slots):
-            start = index * page
-            with data[start : min(start + page, directory.limit)] as content:
-                digest = hashlib.new(name, content, usedforsecurity=False).digest()
-            if digest != data[at + index * width : at + (index + 1) * width]:
-                wrong.append(start)
-    found.pages = directory.slots - len(wrong)
+        for index in range(count):
+            with data[index * page : min((index + 1) * page, limit)] as content:
+                if directory.hash(content) != directory.slot(index):
+                    wrong.append(f"{index * page:#x}")
     if wrong:
-        places = ", ".join(f"{start:#x}" for start in wrong[:3])
-        found.problems.append(f"{len(wrong)} of {directory.slots} page hashes wrong, from {places}")
-
-
-def _special(view: View, directory: Directory, blob: Blob, blobs: list[Blob]) -> Iterator[str]:
-    """A special slot holds the hash of its blob, exactly if there is one."""
-    name, width = HASHES[directory.hash_type]
-    others = {each.slot: each for each in blobs if each.slot in range(1, SPECIAL_LIMIT + 1)}
-    for slot in range(1, max([directory.special, *others]) + 1):
-        expected = bytes(width)
-        if slot in others:
-            content = view.copy(others[slot].offset, others[slot].size, "a blob")
-            expected = hashlib.new(name, content, usedforsecurity=False).digest()
-        if slot > directory.special:
-            seen = bytes(width)
-        else:
-            seen = view.copy(blob.offset + directory.hash_offset - slot * width, width, "a special slot")
-        if seen != expected:
-            yield f"special slot -{slot} does not fit its blob"
+        places = ", ".join(wrong[:3])
+        yield Problem("page-hash", f"{len(wrong)} of {count} page hashes wrong, from {places}")

@@ -1,33 +1,66 @@
-"""Code requirements: the blob and who signed come in; whether it is well-formed and the file fulfils its own, goes out.
+"""Code requirements, read and written: the rule by which macOS knows a program again, in its binary form.
 
-The designated requirement is the rule by which macOS knows a program again (after an update, in the keychain, in
-privacy settings): one that its own file does not fulfil is refused by codesign. Sources: Apple's Security framework,
-requirement.h and reqinterp.cpp; TN3127. What it does not do: it evaluates what signers of single executables write, and
-refuses an expression that asks for more (an Info.plist, entitlements, the system's own trust settings).
+The designated requirement is what must stay true of a program after an update, in the keychain, in privacy settings;
+one that its own file does not fulfil is refused by codesign. Sources: Apple's Security framework, requirement.h and
+reqinterp.cpp; TN3127. Only what signers of single executables write is evaluated: an expression that asks for more (an
+Info.plist, entitlements, the system's own trust settings) is refused.
 """
 
 import hashlib
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from gobuild.binary.view import Malformed
-from gobuild.codesign import certificates
+from gobuild.codesign import certificates, der
 from gobuild.codesign.certificates import Chain
+from gobuild.codesign.problems import Refused
 
 SET, REQUIREMENT = 0xFADE0C01, 0xFADE0C00
 DESIGNATED = 3
 TYPES = range(1, 6)
 """host, guest, designated, library, plug-in."""
 
+EXPRESSION = 1
+"""The form of a requirement: its binary expression follows (exprForm)."""
+
 DEPTH = 32
 
-FALSE, TRUE, IDENTIFIER, APPLE, ANCHOR_HASH, AND, OR, CDHASH, NOT = 0, 1, 2, 3, 4, 6, 7, 8, 9
-CERTIFICATE_FIELD, CERTIFICATE_EXTENSION, APPLE_GENERIC = 11, 14, 15
-EXISTS, EQUAL, CONTAINS, BEGINS, ENDS, ABSENT = 0, 1, 2, 3, 4, 14
+
+class Op(IntEnum):
+    """The operations, numbered in requirement.h (ExprOp)."""
+
+    FALSE = 0
+    TRUE = 1
+    IDENT = 2
+    APPLE_ANCHOR = 3
+    ANCHOR_HASH = 4
+    AND = 6
+    OR = 7
+    CD_HASH = 8
+    NOT = 9
+    CERT_FIELD = 11
+    CERT_GENERIC = 14
+    APPLE_GENERIC_ANCHOR = 15
+
+
+class Match(IntEnum):
+    """The comparisons (MatchOperation)."""
+
+    EXISTS = 0
+    EQUAL = 1
+    CONTAINS = 2
+    BEGINS_WITH = 3
+    ENDS_WITH = 4
+    ABSENT = 14
+
+
+LEAF, ISSUER, ROOT = 0, 1, -1
+"""Certificates of a chain, by their numbers."""
 
 SUBJECT: Mapping[str, x509.ObjectIdentifier] = {
     "subject.CN": NameOID.COMMON_NAME,
@@ -38,93 +71,109 @@ SUBJECT: Mapping[str, x509.ObjectIdentifier] = {
 }
 """The fields of a certificate that an expression may ask for."""
 
+_APPLE_ARC = bytes.fromhex("2a864886f7636406")
+"""`certificates.MARKER` as the content of an object identifier."""
+
+
+def apple_requirement(identifier: str, team: str) -> bytes:
+    """The designated requirement that TN3127 asks of Developer ID: Apple's extensions, and the signer's team."""
+    return _requirement(
+        _operation(Op.IDENT, identifier.encode()),
+        struct.pack(">I", Op.APPLE_GENERIC_ANCHOR),
+        _about(Op.CERT_GENERIC, ISSUER, _APPLE_ARC + bytes((2, 6))) + struct.pack(">I", Match.EXISTS),
+        _about(Op.CERT_GENERIC, LEAF, _APPLE_ARC + bytes((1, 13))) + struct.pack(">I", Match.EXISTS),
+        _about(Op.CERT_FIELD, LEAF, b"subject.OU") + _operation(Match.EQUAL, team.encode()),
+    )
+
+
+def root_requirement(identifier: str, root: bytes) -> bytes:
+    """A designated requirement for a chain to a root (DER) of somebody's own."""
+    digest = hashlib.sha1(root, usedforsecurity=False).digest()
+    return _requirement(_operation(Op.IDENT, identifier.encode()), _about(Op.ANCHOR_HASH, ROOT, digest))
+
+
+def _requirement(*terms: bytes) -> bytes:
+    """A requirement, as a blob, that is fulfilled if all of its terms are."""
+    both = struct.pack(">I", Op.AND)
+    expression = b"".join(both + each for each in terms[:-1]) + terms[-1]
+    return struct.pack(">3I", REQUIREMENT, 12 + len(expression), EXPRESSION) + expression
+
+
+def _operation(operation: int, data: bytes) -> bytes:
+    """An operation with one text, padded to four bytes."""
+    return struct.pack(">2I", operation, len(data)) + data + bytes(-len(data) % 4)
+
+
+def _about(operation: Op, certificate: int, data: bytes) -> bytes:
+    """An operation on a certificate of the chain, with one text."""
+    return struct.pack(">IiI", operation, certificate, len(data)) + data + bytes(-len(data) % 4)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Code:
-    """What an expression is about.
-
-    Attributes:
-        identifier: as the CodeDirectory has it.
-        cdhashes: the first 20 bytes of each CodeDirectory's hash.
-        chain: of the signer; None for a file signed ad hoc.
-    """
+class SignedCode:
+    """What an expression is about; `chain` is the signer's, None for a file signed ad hoc."""
 
     identifier: str
     cdhashes: Sequence[bytes]
     chain: Chain | None
 
 
-def check(data: bytes, code: Code) -> str:
-    """Checks a requirements blob.
-
-    Args:
-        data: the whole blob, its header too.
-        code: the file it stands in.
+@der.parsing("the requirements")
+def require_fulfilled(data: bytes, code: SignedCode) -> str:
+    """Reads a requirements blob to its last byte, and requires that the file fulfils its designated one.
 
     Returns:
         The designated requirement in Apple's language; empty where there is none.
 
     Raises:
-        Malformed: it is not well-formed to its last byte, or the file does not fulfil it.
+        Malformed: it is not well-formed, or not fulfilled.
     """
-    if len(data) < 12:
-        raise Malformed("the requirements are cut off")
     magic, size, count = struct.unpack_from(">3I", data)
     if magic != SET or size != len(data) or count > len(TYPES):
         raise Malformed(f"the requirements begin with {magic:#x}, {size} bytes, {count} of them")
-    end, told, seen = 12 + 8 * count, "", 0
-    if end > len(data):
-        raise Malformed("the requirements are cut off")
+    end, designated, last = 12 + 8 * count, "", 0
     for index in range(count):
         kind, at = struct.unpack_from(">2I", data, 12 + 8 * index)
-        if kind not in TYPES or kind <= seen or at != end:
+        if kind not in TYPES or kind <= last or at != end:
             raise Malformed("the requirements are not in order, or of an unknown type")
         reader = _Reader(data, at, code)
-        holds, text = reader.requirement()
+        fulfilled, text = reader.requirement()
         if kind == DESIGNATED:
-            told = text
-            if not holds:
-                raise Malformed(f"the file does not fulfil its designated requirement: {text}")
-        seen, end = kind, reader.at
+            designated = text
+            if not fulfilled:
+                why = f"the file does not fulfil its designated requirement: {text}"
+                raise Refused("unfulfilled-requirement", why)
+        last, end = kind, reader.at
     if end != len(data):
         raise Malformed("bytes behind the requirements")
-    return told
+    return designated
 
 
 class _Reader:
     """Reads one requirement, evaluating it on the way: every part of it, so that all of it is well-formed."""
 
-    def __init__(self, data: bytes, at: int, code: Code) -> None:
+    def __init__(self, data: bytes, at: int, code: SignedCode) -> None:
         self.data, self.at, self.code = data, at, code
 
     def _number(self) -> int:
-        if self.at + 4 > len(self.data):
-            raise Malformed("a requirement is cut off")
-        (value,) = struct.unpack_from(">I", self.data, self.at)
+        (value,) = struct.unpack_from(">i", self.data, self.at)
         self.at += 4
         return int(value)
 
     def _bytes(self) -> bytes:
         size = self._number()
-        found = self.data[self.at : self.at + size]
-        padding = self.data[self.at + size : self.at + (size + 3) // 4 * 4]
-        self.at += (size + 3) // 4 * 4
-        if self.at > len(self.data) or any(padding):
+        start, self.at = self.at, self.at + (size + 3) // 4 * 4
+        if size < 0 or self.at > len(self.data) or any(self.data[start + size : self.at]):
             raise Malformed("a requirement's text leaves it, or has something behind its end")
-        return found
-
-    def _text(self) -> str:
-        try:
-            return self._bytes().decode()
-        except UnicodeDecodeError as error:
-            raise Malformed("a requirement's text is no UTF-8") from error
+        return self.data[start : start + size]
 
     def requirement(self) -> tuple[bool, str]:
         """Reads the requirement's header and its one expression."""
         begin = self.at
-        magic, size, form = self._number(), self._number(), self._number()
-        if magic != REQUIREMENT or form != 1 or begin + size > len(self.data):
+        magic, size, form = struct.unpack_from(">3I", self.data, begin)
+        if magic != REQUIREMENT or form != EXPRESSION or begin + size > len(self.data):
             raise Malformed(f"a requirement begins with {magic:#x}, form {form}")
+        self.at += 12
         found = self._expression(0)
         if self.at != begin + size:
             raise Malformed("a requirement does not fill its blob")
@@ -134,90 +183,70 @@ class _Reader:
         if depth > DEPTH:
             raise Malformed("a requirement nested too deeply")
         operation = self._number()
-        if operation in (AND, OR):
+        if operation in (Op.AND, Op.OR):
             (left, one), (right, other) = self._expression(depth + 1), self._expression(depth + 1)
-            if operation == AND:
+            if operation == Op.AND:
                 return left and right, f"{one} and {other}"
             return left or right, f"({one} or {other})"
-        if operation == NOT:
-            holds, text = self._expression(depth + 1)
-            return not holds, f"!({text})"
+        if operation == Op.NOT:
+            fulfilled, text = self._expression(depth + 1)
+            return not fulfilled, f"!({text})"
         return self._simple(operation)
 
     def _simple(self, operation: int) -> tuple[bool, str]:
         """An expression without others in it."""
         plain = {
-            FALSE: (False, "never"),
-            TRUE: (True, "always"),
-            APPLE: (False, "anchor apple"),  # Apple's own software, which a Go toolchain is not
-            APPLE_GENERIC: (bool(self.code.chain and self.code.chain.pinned), "anchor apple generic"),
+            Op.FALSE: (False, "never"),
+            Op.TRUE: (True, "always"),
+            Op.APPLE_ANCHOR: (False, "anchor apple"),  # Apple's own software, which a Go toolchain is not
+            Op.APPLE_GENERIC_ANCHOR: (bool(self.code.chain and self.code.chain.pinned), "anchor apple generic"),
         }
         if operation in plain:
-            return plain[operation]
-        if operation == IDENTIFIER:
-            name = self._text()
-            return name == self.code.identifier, f'identifier "{name}"'
-        if operation == CDHASH:
-            digest = self._bytes()
-            return digest in self.code.cdhashes, f'cdhash H"{digest.hex()}"'
-        if operation in (ANCHOR_HASH, CERTIFICATE_FIELD, CERTIFICATE_EXTENSION):
-            return self._about(operation, *self._certificate())
+            return plain[Op(operation)]
+        match operation:
+            case Op.IDENT:
+                name = self._bytes().decode()
+                return name == self.code.identifier, f'identifier "{name}"'
+            case Op.CD_HASH:
+                digest = self._bytes()
+                return digest in self.code.cdhashes, f'cdhash H"{digest.hex()}"'
+            case Op.ANCHOR_HASH | Op.CERT_FIELD | Op.CERT_GENERIC:
+                return self._certificate(operation)
         raise Malformed(f"a requirement has the operation {operation}, which is not known here")
 
-    def _about(self, operation: int, each: x509.Certificate | None, where: str) -> tuple[bool, str]:
+    def _certificate(self, operation: int) -> tuple[bool, str]:
         """An expression about one certificate of the chain, which may not be there."""
-        if operation == ANCHOR_HASH:
-            digest = self._bytes()
+        index = self._number()
+        path = self.code.chain.certificates if self.code.chain else ()
+        each = path[index] if -len(path) <= index < len(path) else None
+        where = {LEAF: "certificate leaf", ROOT: "certificate root"}.get(index, f"certificate {index}")
+        data = self._bytes()
+        if operation == Op.ANCHOR_HASH:
             own = hashlib.sha1(certificates.encoded(each), usedforsecurity=False).digest() if each else b""
-            return digest == own, f'{where} = H"{digest.hex()}"'
-        if operation == CERTIFICATE_EXTENSION:
-            oid = _dotted(self._bytes())
+            return data == own, f'{where} = H"{data.hex()}"'
+        if operation == Op.CERT_GENERIC:
+            oid = der.dotted(data)
             there = [oid for one in each.extensions if one.oid.dotted_string == oid] if each else []
             return self._match(there, f"{where}[field.{oid}]", exists_only=True)
-        field = self._text()
+        field = data.decode()
         if field not in SUBJECT:
             raise Malformed(f"a requirement asks for the field {field!r}, which is not known here")
         values = [str(one.value) for one in each.subject.get_attributes_for_oid(SUBJECT[field])] if each else []
         return self._match(values, f"{where}[{field}]")
 
-    def _certificate(self) -> tuple[x509.Certificate | None, str]:
-        """A certificate of the chain by its number: from the signer's, 0, or from the root's, -1, on."""
-        index = self._number()
-        index -= (index >> 31) << 32
-        names = {0: "certificate leaf", -1: "certificate root"}
-        path = self.code.chain.certificates if self.code.chain else ()
-        there = -len(path) <= index < len(path)
-        return (path[index] if there else None), names.get(index, f"certificate {index}")
-
     def _match(self, values: Sequence[str], what: str, *, exists_only: bool = False) -> tuple[bool, str]:
         operation = self._number()
-        if operation == EXISTS:
-            return bool(values), f"{what} exists"
-        if operation == ABSENT:
-            return not values, f"{what} absent"
-        if exists_only or operation not in (EQUAL, CONTAINS, BEGINS, ENDS):
+        if operation == Match.EXISTS:
+            return bool(values), f"{what} /* exists */"
+        if operation == Match.ABSENT:
+            return not values, f"{what} /* absent */"
+        if exists_only or operation not in (Match.EQUAL, Match.CONTAINS, Match.BEGINS_WITH, Match.ENDS_WITH):
             raise Malformed(f"a requirement compares by {operation}, which is not known here")
-        operand = self._text()
-        matches = {
-            EQUAL: (operand.__eq__, f'{what} = "{operand}"'),
-            CONTAINS: (lambda value: operand in value, f'{what} = "*{operand}*"'),
-            BEGINS: (lambda value: value.startswith(operand), f'{what} = "{operand}*"'),
-            ENDS: (lambda value: value.endswith(operand), f'{what} = "*{operand}"'),
-        }
-        holds, text = matches[operation]
-        return any(holds(value) for value in values), text
-
-
-def _dotted(data: bytes) -> str:
-    """An object identifier's content octets in dots (X.690, section 8.19)."""
-    parts: list[int] = []
-    value = 0
-    for byte in data:
-        value = value << 7 | byte & 0x7F
-        if byte < 0x80:
-            parts.append(value)
-            value = 0
-    if not parts or value or data[-1] >= 0x80:
-        raise Malformed("a requirement's object identifier cannot be read")
-    first = min(parts[0] // 40, 2)
-    return ".".join(str(each) for each in (first, parts[0] - 40 * first, *parts[1:]))
+        operand = self._bytes().decode()
+        compare, text = {
+            Match.EQUAL: (str.__eq__, operand),
+            Match.CONTAINS: (str.__contains__, f"*{operand}*"),
+            Match.BEGINS_WITH: (str.startswith, f"{operand}*"),
+            Match.ENDS_WITH: (str.endswith, f"*{operand}"),
+        }[Match(operation)]
+        return any(compare(value, operand) for value in values), f'{what} = "{text}"'

@@ -1,35 +1,36 @@
-"""Code signatures, checked strictly: a Mach-O file comes in, a `Signature` with all that is wrong with it goes out.
+"""Code signatures: the SuperBlob at the end of a Mach-O file, checked so that no byte of the file changes unseen.
 
 Sources: XNU's osfmk/kern/cs_blobs.h, Apple's Security framework (codedirectory.h), and Go's own writer,
-src/cmd/internal/codesign/codesign.go. Every CodeDirectory is checked to its last page and field: a page hash over
-every byte in front of the signature, and a rule for every byte of the signature itself, so that no single byte can
-change unseen; where an identity signed, `cms` checks its signature over the CodeDirectories, down to a trusted root.
-What it does not do: it asks nobody whether a certificate was revoked or the file notarized.
+src/cmd/internal/codesign/codesign.go. There is a page hash over every byte in front of the signature, and a rule for
+every byte of the signature itself; where an identity signed, its CMS and its certificates are checked too. Nobody is
+asked whether a certificate was revoked or the file notarized.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import plistlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from gobuild.binary.macho_types import MachO
 from gobuild.binary.view import Malformed, View
-from gobuild.codesign import apple_cms, codedirectory, der, entitlements, requirements
-from gobuild.codesign.apple_cms import Signer
-from gobuild.codesign.codedirectory import HASHES, Blob, CodeDirectory
-from gobuild.codesign.requirements import Code
+from gobuild.codesign import apple_cms, codedirectory, der, requirements
+from gobuild.codesign.apple_cms import CodeSigner
+from gobuild.codesign.codedirectory import HASHES, CodeDirectory
+from gobuild.codesign.problems import Refused, problem_of
+from gobuild.core.model import Problem
 
 SUPERBLOB, CODE_DIRECTORY, CMS = 0xFADE0CC0, 0xFADE0C02, 0xFADE0B01
-REQUIREMENTS, ENTITLEMENTS, ENTITLEMENTS_DER, CMS_SLOT = 2, 5, 7, 0x10000
+ENTITLEMENTS, ENTITLEMENTS_DER = 0xFADE7171, 0xFADE7172
+REQUIREMENTS_SLOT, ENTITLEMENTS_SLOT, ENTITLEMENTS_DER_SLOT, CMS_SLOT = 2, 5, 7, 0x10000
 HEADER = 8
 """Bytes of a blob's magic and length."""
 
-ALTERNATES = range(0x1000, 0x1005)
 MAGICS = {
     0: CODE_DIRECTORY,
-    REQUIREMENTS: requirements.SET,
-    ENTITLEMENTS: entitlements.PLIST,
-    ENTITLEMENTS_DER: entitlements.DER,
+    REQUIREMENTS_SLOT: requirements.SET,
+    ENTITLEMENTS_SLOT: ENTITLEMENTS,
+    ENTITLEMENTS_DER_SLOT: ENTITLEMENTS_DER,
     CMS_SLOT: CMS,
-} | dict.fromkeys(ALTERNATES, CODE_DIRECTORY)
+} | dict.fromkeys(range(0x1000, 0x1005), CODE_DIRECTORY)
 """The blobs that may stand in a signature, by slot. A special slot -N of a CodeDirectory is the hash of blob N."""
 
 AD_HOC, RUNTIME, LINKER_SIGNED = 0x2, 0x10000, 0x20000
@@ -49,39 +50,54 @@ BLOBS_LIMIT = 16
 SLACK_LIMIT = 1 << 20
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """What a signature says, and what is wrong with it. Filled by `read`, and not changed after.
+    """What a signature says, and what is wrong with it.
 
     Attributes:
-        flags: the CodeDirectory's.
-        identifier, team: as named there; `team` is empty where there is none.
-        pages: how many pages have the hash they should.
+        directories: its CodeDirectories, the one in slot 0 first; none where they cannot be read.
         signer: who signed, where an identity did and its signature holds; None for a signature made ad hoc.
         requirement: the designated requirement, in Apple's language; empty where there is none.
         entitlements: the names of what the file asks the system for.
-        problems: one sentence each; none means that the signature holds.
+        problems: none means that the signature holds.
     """
 
-    flags: int = 0
-    identifier: str = ""
-    team: str = ""
-    pages: int = 0
-    signer: Signer | None = None
+    directories: tuple[CodeDirectory, ...] = ()
+    signer: CodeSigner | None = None
     requirement: str = ""
     entitlements: tuple[str, ...] = ()
-    problems: list[str] = field(default_factory=list)
+    problems: tuple[Problem, ...]
+
+    @property
+    def flags(self) -> int:
+        """Those of the first CodeDirectory."""
+        return self.directories[0].header.flags if self.directories else 0
+
+    @property
+    def identifier(self) -> str:
+        """What the first CodeDirectory calls the program."""
+        return self.directories[0].identifier if self.directories else ""
+
+    @property
+    def team(self) -> str:
+        """The team identifier that the first CodeDirectory names; empty where it names none."""
+        return self.directories[0].team if self.directories else ""
+
+    @property
+    def pages(self) -> int:
+        """How many pages have a hash in the strongest CodeDirectory."""
+        return self.directories[-1].header.n_code_slots if self.directories else 0
 
     @property
     def kind(self) -> str:
         """How it was signed, and by whom, in words."""
         how = KINDS.get(self.flags, f"flags {self.flags:#x}")
         asked = f", entitlements {' '.join(self.entitlements)}" if self.entitlements else ""
-        return how + (f": {self.signer.told}" if self.signer else "") + asked
+        return how + (f": {self.signer.summary}" if self.signer else "") + asked
 
 
-def read(view: View, image: MachO, *, roots: tuple[bytes, ...] = ()) -> Signature | None:
-    """Checks a file's signature.
+def parse_signature(view: View, image: MachO, *, roots: tuple[bytes, ...] = ()) -> Signature | None:
+    """Reads a file's signature and checks all of it.
 
     Args:
         view: the file.
@@ -93,68 +109,37 @@ def read(view: View, image: MachO, *, roots: tuple[bytes, ...] = ()) -> Signatur
     """
     if not image.signature:
         return None
-    signature = Signature()
+    problems: list[Problem] = []
+    directories: tuple[CodeDirectory, ...] = ()
     try:
-        blobs = _blobs(view, image, signature)
-        directories = [blob for blob in blobs if MAGICS.get(blob.slot) == CODE_DIRECTORY]
-        if not blobs or blobs[0].slot != 0:
+        blobs, problems = _parse_superblob(view, image)
+        if next(iter(blobs)) != 0:
             raise Malformed("the first blob is no CodeDirectory")
-        found = [codedirectory.read(view, image, blob, blobs) for blob in directories]
-        strengths = [each.hash_type for each in found]
-        signature.problems += _agree(signature, found)
-        if strengths != sorted(set(strengths)) or strengths[-1] != max(HASHES):
-            signature.problems.append("a CodeDirectory is weaker than, or the same as, one before it")
-        signature.problems += _kind(signature, blobs)
-        contents = {blob.slot: view.copy(blob.offset, blob.size, "a blob") for blob in blobs}
-        hashed = [(HASHES[kind][0], contents[blob.slot]) for kind, blob in zip(strengths, directories, strict=True)]
-        _vouched(signature, contents, hashed, roots)
-    except Malformed as error:
-        signature.problems.append(str(error))
-    return signature
-
-
-def _agree(signature: Signature, found: list[CodeDirectory]) -> Iterator[str]:
-    """Takes over what the first CodeDirectory says; the others must say the same."""
-    first = found[0]
-    signature.flags, signature.identifier, signature.team = first.flags, first.identifier, first.team
-    signature.pages = found[-1].pages
-    for each in found:
-        yield from each.problems
-        if (each.flags, each.identifier, each.team) != (first.flags, first.identifier, first.team):
-            yield "the CodeDirectories disagree on flags, identifier or team"
-
-
-def _vouched(
-    signature: Signature, contents: dict[int, bytes], directories: list[tuple[str, bytes]], roots: tuple[bytes, ...]
-) -> None:
-    """What stands around the CodeDirectories: the identity's signature over them, requirements, entitlements.
-
-    Raises:
-        Malformed: one of them is not as it should be.
-    """
-    others = [slot for slot in contents if MAGICS[slot] != CODE_DIRECTORY]
-    if any(len(contents[slot]) > SLACK_LIMIT for slot in others):
-        raise Malformed("a blob that is larger than any signer makes one")
-    blob = contents.get(CMS_SLOT, b"")
-    if not signature.flags & AD_HOC and len(blob) > HEADER:
-        with der.parsing("the code signature"):
-            signature.signer = apple_cms.read(blob[HEADER:], directories, team=signature.team, roots=roots)
-    asked = entitlements.read(contents.get(ENTITLEMENTS), contents.get(ENTITLEMENTS_DER))
-    signature.entitlements = tuple(sorted(asked))
-    if REQUIREMENTS in contents:
-        code = Code(
-            identifier=signature.identifier,
-            cdhashes=[apple_cms.cdhash(function, content) for function, content in directories],
-            chain=signature.signer.chain if signature.signer else None,
+        directories = tuple(
+            codedirectory.parse_code_directory(blob) for slot, blob in blobs.items() if MAGICS[slot] == CODE_DIRECTORY
         )
-        with der.parsing("the requirements"):
-            signature.requirement = requirements.check(contents[REQUIREMENTS], code)
+        for each in directories:
+            problems += codedirectory.code_directory_problems(view, image, each, blobs)
+        problems += _directories_problems(directories)
+        problems += _kind_problems(directories[0], blobs)
+        signer = _verify_signer(blobs, directories, roots)
+        entitlements = _entitlement_names(blobs)
+        requirement = _require_requirement(blobs, directories, signer)
+    except Malformed as error:
+        return Signature(directories=directories, problems=(*problems, problem_of(error)))
+    return Signature(
+        directories=directories,
+        signer=signer,
+        requirement=requirement,
+        entitlements=entitlements,
+        problems=tuple(problems),
+    )
 
 
-def _blobs(view: View, image: MachO, signature: Signature) -> list[Blob]:
-    """The SuperBlob's parts, and everything about their order and the bytes between them."""
+def _parse_superblob(view: View, image: MachO) -> tuple[dict[int, bytes], list[Problem]]:
+    """The SuperBlob's parts by their slots, and what is wrong with their order and the bytes between them."""
     place = image.signature
-    assert place is not None  # noqa: S101  (read has looked)
+    assert place is not None  # noqa: S101  (parse_signature has looked)
     magic, length, count = view.unpack(">3I", place.offset, "the signature")
     if magic != SUPERBLOB:
         raise Malformed(f"the signature begins with {magic:#x}, which is no SuperBlob")
@@ -162,47 +147,97 @@ def _blobs(view: View, image: MachO, signature: Signature) -> list[Blob]:
         raise Malformed(f"{count} blobs in the signature")
     if length > place.size:
         raise Malformed("the SuperBlob is longer than its load command says")
-    if place.offset % 16:
-        signature.problems.append("the signature is not aligned to 16 bytes")
+    problems = []
     if place.end != view.size:
-        signature.problems.append("the signature does not end the file")
+        problems.append(Problem("signature-not-last", "the signature does not end the file"))
     if place.size - length > SLACK_LIMIT or not view.zero(place.offset + length, place.end):
-        signature.problems.append("bytes behind the SuperBlob")
-    blobs: list[Blob] = []
-    end = place.offset + 12 + 8 * count
+        problems.append(Problem("signature-padding", "bytes behind the SuperBlob"))
+    blobs: dict[int, bytes] = {}
+    end = 12 + 8 * count
     for index in range(count):
         slot, at = view.unpack(">II", place.offset + 12 + 8 * index, "a blob's index")
         magic, size = view.unpack(">II", place.offset + at, "a blob")
-        blob = Blob(slot=slot, offset=place.offset + at, size=size)
         if MAGICS.get(slot) != magic:
             raise Malformed(f"the blob in slot {slot:#x} has magic {magic:#x}")
-        if blob.offset < end or size < 8 or blob.end > place.offset + length:
+        if at < end or size < HEADER or at + size > length:
             raise Malformed(f"the blob in slot {slot:#x} overlaps another or leaves the SuperBlob")
-        if slot in {each.slot for each in blobs}:
+        if slot in blobs:
             raise Malformed(f"two blobs in slot {slot:#x}")
-        if blob.offset - end >= 16 or not view.zero(end, blob.offset):
-            signature.problems.append(f"bytes before the blob in slot {slot:#x}")
-        blobs.append(blob)
-        end = blob.end
-    if end != place.offset + length:
-        signature.problems.append("the SuperBlob does not end at its last blob")
-    return blobs
+        if magic != CODE_DIRECTORY and size > SLACK_LIMIT:
+            raise Malformed("a blob that is larger than any signer makes one")
+        if at - end >= 16 or not view.zero(place.offset + end, place.offset + at):
+            problems.append(Problem("signature-padding", f"bytes before the blob in slot {slot:#x}"))
+        blobs[slot] = view.copy(place.offset + at, size, "a blob")
+        end = at + size
+    if end != length:
+        problems.append(Problem("signature-padding", "the SuperBlob does not end at its last blob"))
+    return blobs, problems
 
 
-def _kind(signature: Signature, blobs: list[Blob]) -> Iterator[str]:
+def _directories_problems(directories: tuple[CodeDirectory, ...]) -> Iterator[Problem]:
+    """Every CodeDirectory must say the same as the first, and be stronger than the one before it."""
+    said = {(each.header.flags, each.identifier, each.team) for each in directories}
+    if len(said) > 1:
+        yield Problem("code-directories-disagree", "the CodeDirectories disagree on flags, identifier or team")
+    strengths = [each.header.hash_type for each in directories]
+    if strengths != sorted(set(strengths)) or strengths[-1] != max(HASHES):
+        weak = "a CodeDirectory is weaker than, or the same as, one before it"
+        yield Problem("weak-code-directory", weak)
+
+
+def _kind_problems(directory: CodeDirectory, blobs: Mapping[int, bytes]) -> Iterator[Problem]:
     """The flags against what is there: an identity needs its CMS, the ad hoc kinds must not have one."""
-    if signature.flags not in KINDS:
-        yield f"flags {signature.flags:#x}"
-    filled = any(blob.slot == CMS_SLOT and blob.size > HEADER for blob in blobs)
-    if signature.flags & AD_HOC:
+    flags, filled = directory.header.flags, len(blobs.get(CMS_SLOT, b"")) > HEADER
+    if flags not in KINDS:
+        yield Problem("signature-flags", f"flags {flags:#x}")
+    if flags & AD_HOC:
         if filled:
-            yield "ad hoc by its flags, but with a CMS blob"
-        if signature.team:
-            yield "ad hoc by its flags, but with a team"
+            yield Problem("ad-hoc-with-cms", "ad hoc by its flags, but with a CMS blob")
+        if directory.team:
+            yield Problem("ad-hoc-with-team", "ad hoc by its flags, but with a team")
     elif not filled:
-        yield "by an identity, but without a CMS blob"
-    linker = bool(signature.flags & LINKER_SIGNED)
-    if linker != (signature.identifier == LINKER_IDENTIFIER):
-        yield f"flags {signature.flags:#x} with the identifier {signature.identifier!r}"
+        yield Problem("missing-cms", "by an identity, but without a CMS blob")
+    linker = bool(flags & LINKER_SIGNED)
+    if linker != (directory.identifier == LINKER_IDENTIFIER):
+        yield Problem("linker-identifier", f"flags {flags:#x} with the identifier {directory.identifier!r}")
     if linker and len(blobs) != 1:
-        yield "signed by the linker, but with more than a CodeDirectory"
+        yield Problem("linker-signed-blobs", "signed by the linker, but with more than a CodeDirectory")
+
+
+def _verify_signer(
+    blobs: Mapping[int, bytes], directories: tuple[CodeDirectory, ...], roots: tuple[bytes, ...]
+) -> CodeSigner | None:
+    content = blobs.get(CMS_SLOT, b"")[HEADER:]
+    if directories[0].header.flags & AD_HOC or not content:
+        return None
+    return apple_cms.verify_cms(content, directories, team=directories[0].team, roots=roots)
+
+
+def _require_requirement(
+    blobs: Mapping[int, bytes], directories: tuple[CodeDirectory, ...], signer: CodeSigner | None
+) -> str:
+    """The designated requirement, which the file must fulfil; empty where there is none."""
+    if REQUIREMENTS_SLOT not in blobs:
+        return ""
+    code = requirements.SignedCode(
+        identifier=directories[0].identifier,
+        cdhashes=[each.cdhash for each in directories],
+        chain=signer.chain if signer else None,
+    )
+    return requirements.require_fulfilled(blobs[REQUIREMENTS_SLOT], code)
+
+
+@der.parsing("the entitlements")
+def _entitlement_names(blobs: Mapping[int, bytes]) -> tuple[str, ...]:
+    """What the file asks the system for, by name; its two forms, XML and DER, must name the same (TN3125).
+
+    Whether the values are the same too is for Apple's codesign to say: no Go toolchain asks for anything.
+    """
+    names: set[str] = set()
+    if ENTITLEMENTS_SLOT in blobs:
+        names = set(plistlib.loads(blobs[ENTITLEMENTS_SLOT][HEADER:], fmt=plistlib.FMT_XML).keys())
+    if ENTITLEMENTS_DER_SLOT in blobs:
+        _version, dictionary = der.parse_der(blobs[ENTITLEMENTS_DER_SLOT][HEADER:]).children
+        if {entry.children[0].content.decode() for entry in dictionary.children} != names:
+            raise Refused("entitlements-differ", "the entitlements' two forms differ")
+    return tuple(sorted(names))

@@ -1,8 +1,7 @@
-"""Signing what is packed: finished archives and a signer come in, archives with signed programs and a report go out.
+"""Signing what is packed: the programs in finished archives are signed, and the archives verified again.
 
 distpack has run: its archives are taken apart and put together again entry by entry, so that nothing but the programs
-changes; then verify sees the result as whoever downloads it will. What it does not do: it chooses no stage's order;
-the pipeline does.
+changes; then verify sees the result as whoever downloads it will.
 """
 
 import os
@@ -17,8 +16,6 @@ from gobuild.core.model import Report, Target, Verdict
 from gobuild.core.process import Runner
 from gobuild.core.settings import Settings
 from gobuild.verify.policy import NONE, Policy
-
-Note = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,16 +49,12 @@ class Resigned:
 def choose_signer(settings: Settings, *, run: Runner) -> Signing:
     """Finds out who signs, and opens what is needed for it, before any work begins.
 
-    Args:
-        settings: what was asked for.
-        run: starts codesign, where that signs.
-
     Raises:
         ConfigError: it cannot be used.
         ToolMissing: what it needs is not installed.
     """
     path = os.environ.get("PATH", os.defpath)
-    signer = signers.signer(settings, host=Target.host(), run=run, environ=os.environ, path=path)
+    signer = signers.choose_signer(settings, host=Target.host(), run=run, environ=os.environ, path=path)
     trusted = verify.load_roots(Path(settings.trust).expanduser()) if settings.trust else ()
     return Signing(signer=signer, roots=(*trusted, *(signer.roots if signer else ())))
 
@@ -74,7 +67,7 @@ def resign(
     prefix: str,
     scratch: Path,
     run: Runner,
-    note: Note,
+    note: Callable[[str], None],
     policy: Policy = NONE,
 ) -> Resigned:
     """Signs the programs in a toolchain's archive and its GOTOOLCHAIN module, and verifies both.
@@ -86,29 +79,31 @@ def resign(
         prefix: what the programs' identifiers begin with.
         scratch: a folder for the new archives, and what is in between.
         run: starts the tools that verify asks.
-        policy: somebody's own rules for verify.
         note: told what is being done.
+        policy: somebody's own rules for verify.
 
     Raises:
         SignError: a program could not be signed.
         VerifyError: the result does not hold.
     """
     assert signing.signer is not None  # noqa: S101  (the pipeline has looked)
-    chosen = [path for path in archives if path.name.endswith((f".{target.dashed}.tar.gz", f".{target.dashed}.zip"))]
-    (toolchain,) = (path for path in chosen if path.suffix == ".gz")
+    (toolchain,) = (path for path in archives if path.name.endswith(f".{target.dashed}.tar.gz"))
     programs = package.executables(toolchain, target, scratch / "programs")
-    told = signers.copies(programs, signing.signer, prefix=prefix, scratch=scratch, note=note)
-    made, reports = {}, {}
-    for path in chosen:
+    told = signers.sign_programs(programs, signing.signer, prefix=prefix, scratch=scratch, note=note)
+    made, reports = [], {}
+    for path in archives:
+        if not path.name.endswith((f".{target.dashed}.tar.gz", f".{target.dashed}.zip")):
+            made.append(path)
+            continue
         note(path.name)
-        made[path] = scratch / path.name
-        package.replace(path, programs, made[path])
+        made.append(scratch / path.name)
+        package.replace(path, programs, made[-1])
         note(f"verify {path.name}")
         reports[path] = verify.verify_path(
-            made[path], run=run, scratch=scratch / "verify", target=target, policy=policy, roots=signing.roots
+            made[-1], run=run, scratch=scratch / "verify", target=target, policy=policy, roots=signing.roots
         )
         verify.require(reports[path])
-    return Resigned(archives=tuple(made.get(path, path) for path in archives), report=reports[toolchain], told=told)
+    return Resigned(archives=tuple(made), report=reports[toolchain], told=told)
 
 
 def with_probes(signed: Report, built: Report) -> Report:
@@ -118,5 +113,5 @@ def with_probes(signed: Report, built: Report) -> Report:
     """
     seen = {each.subject for each in signed.checks if each.verdict is not Verdict.SKIPPED}
     more = tuple(each for each in built.checks if each.subject not in seen)
-    told = {each.subject for each in more}
-    return Report(checks=(*(each for each in signed.checks if each.subject not in told), *more))
+    added = {each.subject for each in more}
+    return Report(checks=(*(each for each in signed.checks if each.subject not in added), *more))

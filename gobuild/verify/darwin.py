@@ -161,10 +161,12 @@ def _uuid(image: MachO, inspected: Inspected, expected: Expectation) -> None:
 
 
 def _signature(view: View, image: MachO, inspected: Inspected, expected: Expectation) -> None:
-    found = inspected.signature = superblob.read(view, image, roots=expected.roots)
+    found = inspected.signature = superblob.parse_signature(view, image, roots=expected.roots)
     if found:
         seen = f"{found.kind}, identifier {found.identifier}, {found.pages} page hashes right"
-        inspected.judge("signature", found.problems, seen=seen, expected="a signature whose every hash is right")
+        inspected.judge(
+            "signature", map(str, found.problems), seen=seen, expected="a signature whose every hash is right"
+        )
     elif expected.signed:
         inspected.judge("signature", ["none"], seen="", expected=f"{expected.target} runs nothing unsigned")
     else:

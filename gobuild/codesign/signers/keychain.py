@@ -1,19 +1,18 @@
-"""Signing and notarizing on a Mac, by Apple's own tools: `codesign` with an identity in the keychain, and `notarytool`.
+"""Signing and notarizing on a Mac, by Apple's own `codesign` and `notarytool`.
 
-A program comes in and is signed in its place; all of them go to Apple's notary service in one .zip, if that is asked
-for. Credentials stay in the keychain: a notarytool profile (``xcrun notarytool store-credentials``) is named, never
-opened. Sources: codesign(1), notarytool(1), TN3147. Nothing here was tried on a Mac: the tests look at the words that
-the tools would be started with. What it does not do: it staples no ticket, because a plain executable has no place for
-one; macOS asks Apple's service when such a program is first run.
+Credentials stay in the keychain: a notarytool profile (``xcrun notarytool store-credentials``) is named, and never
+opened. No ticket is stapled, because a plain executable has no place for one; macOS asks Apple's service when such a
+program is first run. Sources: codesign(1), notarytool(1), TN3147. Nothing here was tried on a Mac: the tests look at
+the words that the tools would be started with.
 """
 
 import json
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gobuild.codesign.signers.server import APPLE, server
+from gobuild.codesign.signers.signer import APPLE, Note, Signer, timestamp_server
 from gobuild.core.errors import CommandError, SignError
 from gobuild.core.process import Runner
 
@@ -22,8 +21,10 @@ SIGNING, NOTARIZING = 300.0, 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Codesign:
+class KeychainSigner(Signer):
     """Signs with an identity in the keychain, for the hardened runtime.
+
+    One that does not lead to Apple's root needs the setting `trust`.
 
     Attributes:
         identity: its name or SHA-1, as `security find-identity -v -p codesigning` lists it.
@@ -42,67 +43,48 @@ class Codesign:
     run: Runner
 
     @property
-    def told(self) -> dict[str, str]:
-        """See `Signer.told`."""
-        return {"by": self.identity, "timestamp": server(self.timestamp_url), "tool": "codesign"}
-
-    @property
-    def roots(self) -> tuple[bytes, ...]:
-        """None: an identity that does not lead to Apple's root needs the setting `trust`."""
-        return ()
-
-    def words(self, path: Path, identifier: str) -> list[str | Path]:
-        """The arguments of codesign for one program."""
-        stamp = {"": "--timestamp=none", APPLE: "--timestamp"}.get(
-            self.timestamp_url, f"--timestamp={self.timestamp_url}"
-        )
-        asked: list[str | Path] = ["--entitlements", self.entitlements] if self.entitlements else []
-        return [
-            *("codesign", "--force", "--sign", self.identity, "--identifier", identifier),
-            *("--options", "runtime", stamp, *asked, path),
-        ]
+    def facts(self) -> dict[str, str]:
+        """See `Signer.facts`."""
+        return {"by": self.identity, "timestamp": timestamp_server(self.timestamp_url), "tool": "codesign"}
 
     def sign(self, path: Path, identifier: str) -> None:
         """See `Signer.sign`."""
+        stamp = {"": "--timestamp=none", APPLE: "--timestamp"}
+        words: list[str | Path] = [
+            *("codesign", "--force", "--sign", self.identity, "--identifier", identifier),
+            *("--options", "runtime", stamp.get(self.timestamp_url, f"--timestamp={self.timestamp_url}")),
+            *(("--entitlements", self.entitlements) if self.entitlements else ()),
+        ]
         try:
-            self.run(self.words(path, identifier), env=self.environment, cwd=path.parent, timeout=SIGNING)
+            self.run([*words, path], env=self.environment, cwd=path.parent, timeout=SIGNING)
         except CommandError as error:
             hint = "security find-identity -v -p codesigning lists the identities; the keychain must be unlocked"
             raise SignError(f"codesign could not sign {path.name}: {error.reason}", hint) from error
 
-    def finish(self, paths: Iterable[Path], scratch: Path, note: Callable[[str], None]) -> dict[str, str]:
-        """Sends the programs to Apple's notary service and waits for its answer, if a profile was named."""
+    def finish(self, paths: Iterable[Path], scratch: Path, note: Note) -> dict[str, str]:
+        """Sends the programs to Apple's notary service, in one .zip, and waits for its answer."""
         if not self.profile:
             return {}
         note("Apple's notary service")
+        scratch.mkdir(parents=True, exist_ok=True)
         pack = scratch / "notarize.zip"
-        pack.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(pack, "w", zipfile.ZIP_DEFLATED) as archive:
             for index, path in enumerate(paths):
                 archive.write(path, f"{index}/{path.name}")
         words: list[str | Path] = ["xcrun", "notarytool", "submit", pack, "--keychain-profile", self.profile, "--wait"]
+        words += ["--output-format", "json", "--no-progress"]
         try:
-            result = self.run(
-                [*words, "--output-format", "json", "--no-progress"],
-                env=self.environment,
-                cwd=scratch,
-                timeout=NOTARIZING,
-            )
+            output = self.run(words, env=self.environment, cwd=scratch, timeout=NOTARIZING).output
+            answer = json.loads(output[output.index("{") : output.rindex("}") + 1])
+            status, submission = str(answer["status"]), str(answer["id"])
         except CommandError as error:
             hint = f"xcrun notarytool history --keychain-profile {self.profile}"
             raise SignError(f"notarytool failed: {error.reason}", hint) from error
-        finally:
-            pack.unlink(missing_ok=True)
-        return {"notarization": self._accepted(result.output)}
-
-    def _accepted(self, output: str) -> str:
-        """The submission's id, if Apple accepted it."""
-        try:
-            answer = json.loads(output[output.index("{") : output.rindex("}") + 1])
-            status, submission = str(answer["status"]), str(answer["id"])
         except (ValueError, LookupError, TypeError) as error:
             raise SignError("notarytool said nothing that can be read", "run the same again") from error
+        finally:
+            pack.unlink(missing_ok=True)
         if status != "Accepted":
             hint = f"xcrun notarytool log {submission} --keychain-profile {self.profile}"
             raise SignError(f"Apple's notary service says {status}", hint)
-        return submission
+        return {"notarization": submission}

@@ -1,22 +1,23 @@
 """Signing away from macOS: by apple-platform-py, rcodesign as a library, in this very process.
 
-A program comes in and is signed in its place. The key goes to the library through a pipe: no file holds it, no command
-line and no environment. The library is optional (``gobuild[sign]``) and imported when first needed. What it does not
-do: the library's own verdict on a signature is not asked for; it was measured to be no judge.
+The library is optional (``gobuild[sign]``) and imported when first needed. Its own verdict on a signature is not asked
+for: it was measured to be no judge.
 """
 
 import os
+import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from gobuild.codesign.identity import Identity
-from gobuild.codesign.signers.server import APPLE, server
+from gobuild.codesign.certificates import encoded
+from gobuild.codesign.identity import SigningIdentity
+from gobuild.codesign.signers.signer import APPLE, Signer, timestamp_server
 from gobuild.core import files
 from gobuild.core.errors import SignError, ToolMissing
 
@@ -35,56 +36,34 @@ def library() -> Any:
         raise ToolMissing(f"signing needs {PACKAGE}, which is not installed", "pip install 'gobuild[sign]'") from error
 
 
-@contextmanager
-def _errors(path: Path) -> Iterator[None]:
+def _sign_in_place(path: Path, **how: Any) -> None:
     module = library()
     try:
-        yield
+        signed = module.sign_macho_bytes(path.read_bytes(), **how)
     except module.ApplePlatformError as error:
         raise SignError(f"{path.name} could not be signed: {error}", "see what it says of the certificate") from error
+    files.write(path, signed)
+    path.chmod(0o755)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AdHoc:
-    """Signs by nobody: hashes, an identifier, entitlements. The same bytes every time.
-
-    Attributes:
-        entitlements: an XML property list, or None.
-    """
+class AdHocSigner(Signer):
+    """Signs by nobody: hashes, an identifier, entitlements (an XML property list). The same bytes every time."""
 
     entitlements: Path | None = None
 
-    def __post_init__(self) -> None:
-        library()
-
     @property
-    def told(self) -> dict[str, str]:
-        """See `Signer.told`."""
+    def facts(self) -> dict[str, str]:
+        """See `Signer.facts`."""
         return {"by": "ad hoc", "tool": f"{PACKAGE} {version(PACKAGE)}"}
-
-    @property
-    def roots(self) -> tuple[bytes, ...]:
-        """None: nothing is certified."""
-        return ()
 
     def sign(self, path: Path, identifier: str) -> None:
         """See `Signer.sign`."""
-        with _errors(path):
-            signed = library().sign_macho_bytes(
-                path.read_bytes(),
-                binary_identifier=identifier,
-                entitlements_xml_file=self.entitlements,
-                digests=["sha256"],
-            )
-        _put(path, signed)
-
-    def finish(self, _paths: Iterable[Path], _scratch: Path, _note: Callable[[str], None]) -> dict[str, str]:
-        """Nothing follows."""
-        return {}
+        _sign_in_place(path, binary_identifier=identifier, entitlements_xml_file=self.entitlements, digests=["sha256"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Certificate:
+class CertificateSigner(Signer):
     """Signs with a certificate and its key, for the hardened runtime.
 
     Attributes:
@@ -93,81 +72,62 @@ class Certificate:
         timestamp_url: an RFC 3161 server's; "apple" for Apple's own; empty for no timestamp.
     """
 
-    identity: Identity
+    identity: SigningIdentity
     entitlements: Path | None = None
     timestamp_url: str = ""
 
-    def __post_init__(self) -> None:
-        library()
-
     @property
-    def told(self) -> dict[str, str]:
-        """See `Signer.told`."""
+    def facts(self) -> dict[str, str]:
+        """See `Signer.facts`."""
         return {
             "by": self.identity.name,
             "team": self.identity.team,
             "certificate": f"sha256:{self.identity.sha256}",
-            "timestamp": server(self.timestamp_url),
+            "timestamp": timestamp_server(self.timestamp_url),
             "tool": f"{PACKAGE} {version(PACKAGE)}",
         }
 
     @property
     def roots(self) -> tuple[bytes, ...]:
         """The chain's own root: whoever signs with it trusts it. Apple's is pinned in verify."""
-        return () if self.identity.apple else (self.identity.root,)
+        return () if self.identity.chain.pinned else (encoded(self.identity.chain.root),)
 
     def sign(self, path: Path, identifier: str) -> None:
         """See `Signer.sign`."""
         module = library()
-        requirement = path.with_name(f".{path.name}.requirement")
-        files.write(requirement, self.identity.requirement(identifier))
-        settings = module.PathSettings(
-            binary_identifier=identifier,
-            code_requirements_file=requirement,
-            code_signature_flags=["runtime"],
-            digests=["sha256"],
-            entitlements_xml_file=self.entitlements,
-        )
-        try:
-            with _errors(path), _readable(self.identity.pem) as pem:
-                signed = module.sign_macho_bytes(
-                    path.read_bytes(),
-                    signer=module.Signer(pem=module.PemKey(files=[pem])),
-                    paths={"@main": settings},
-                    team_name=self.identity.team or None,
-                    timestamp_url=None if self.timestamp_url == APPLE else self.timestamp_url or "none",
-                )
-        finally:
-            files.remove(requirement)
-        _put(path, signed)
-
-    def finish(self, _paths: Iterable[Path], _scratch: Path, _note: Callable[[str], None]) -> dict[str, str]:
-        """Nothing follows: notarization needs a Mac."""
-        return {}
+        with tempfile.NamedTemporaryFile() as requirement, _pipe(self.identity.pem) as pem:
+            requirement.write(self.identity.requirement(identifier))
+            requirement.flush()
+            settings = module.PathSettings(
+                binary_identifier=identifier,
+                code_requirements_file=requirement.name,
+                code_signature_flags=["runtime"],
+                digests=["sha256"],
+                entitlements_xml_file=self.entitlements,
+            )
+            _sign_in_place(
+                path,
+                signer=module.Signer(pem=module.PemKey(files=[pem])),
+                paths={"@main": settings},
+                team_name=self.identity.team or None,
+                timestamp_url=None if self.timestamp_url == APPLE else self.timestamp_url or "none",
+            )
 
 
 @contextmanager
-def _readable(secret: bytes) -> Iterator[str]:
-    """A path in this process by which some bytes can be read once, without a file."""
+def _pipe(secret: bytes) -> Iterator[str]:
+    """A path in this process by which a secret can be read once: no file, command line or environment holds it."""
     reader, writer = os.pipe()
 
-    def write() -> None:
+    def feed() -> None:
         # A reader that gives up early closes its end.
-        with os.fdopen(writer, "wb") as pipe:
-            try:
-                pipe.write(secret)
-            except BrokenPipeError:
-                return
+        with os.fdopen(writer, "wb") as pipe, suppress(BrokenPipeError):
+            pipe.write(secret)
 
-    thread = threading.Thread(target=write, daemon=True)
+    thread = threading.Thread(target=feed, daemon=True)
     thread.start()
     try:
         yield f"/dev/fd/{reader}"
     finally:
         os.close(reader)
         thread.join()
-
-
-def _put(path: Path, content: bytes) -> None:
-    files.write(path, content)
-    path.chmod(0o755)
