@@ -1,7 +1,6 @@
 """Chains of certificates that real openssl makes: its defaults hold, wrong ones are refused for their reason."""
 
 import subprocess
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -107,7 +106,7 @@ def test_what_openssl_makes_by_default_holds(made: Compiled, root: tuple[str, ..
     made.make("leaf", *leaf, by="root")
     assert made.agrees("leaf", "root")
     assert names(made.chain("leaf", "root")) == ["leaf", "root"]
-    assert held(*signed(made.signer("leaf", "root"), ""), team="", roots=(made.der("root"),)).name == "leaf"
+    assert held(*signed(made.signer("leaf", "root"), ""), roots=(made.der("root"),)).name == "leaf"
 
 
 def test_openssl_s_own_configuration_makes_a_root_that_is_taken(made: Compiled) -> None:
@@ -123,7 +122,7 @@ def test_openssl_s_own_configuration_makes_a_root_that_is_taken(made: Compiled) 
     alone = (*new, "-x509", "-keyout", "me.key", "-out", "me.pem", "-subj", "/CN=me", "-addext", CODE)
     assert made.run(*alone).returncode == 0
     assert made.agrees("me", "me")
-    assert held(*signed(made.signer("me"), ""), team="", roots=(made.der("me"),)).root == "me"
+    assert held(*signed(made.signer("me"), ""), roots=(made.der("me"),)).root == "me"
 
 
 def test_the_trusted_one_s_extensions_are_not_judged(made: Compiled) -> None:
@@ -213,7 +212,7 @@ def test_a_timestamp_with_a_cross_signed_root_holds(made: Compiled) -> None:
         assert made.agrees("clock", "root", *above, purpose="timestampsign")
         assert names(made.chain("clock", "root", *above, purpose=TIMESTAMP)) == ["clock", "ca", "root"]
         token = stamped(content, made.signer("clock", *above))
-        assert held(token, directory, team="", roots=(made.der("root"),)).stamped_by == "clock"
+        assert held(token, directory, roots=(made.der("root"),)).stamped_by == "clock"
     # And who trusts only the older one is led there.
     assert names(made.chain("clock", "old", "ca", "cross", purpose=TIMESTAMP)) == ["clock", "ca", "root", "old"]
 
@@ -265,13 +264,3 @@ def test_an_identity_with_a_cross_signed_root_finds_its_chain(made: Compiled) ->
     path = made.folder / "id.pem"
     path.write_bytes(made.signer("leaf", "cross", "root").pem())
     assert names(identity.load_identity(path, None).chain) == ["leaf", "root"]
-
-
-def test_no_warning_filter_is_changed_at_import() -> None:
-    """Read in a Python of its own: pytest sets filters too."""
-    program = (
-        "import warnings, gobuild.codesign.certificates as c; c.apple_roots(); c.certificate(c.apple_roots()[0]);"
-        "print([each for each in warnings.filters if 'ryptography' in str(each)])"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.stdout == "[]\n", done.stderr

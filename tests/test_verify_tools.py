@@ -254,8 +254,9 @@ def test_rcodesign_agrees_on_googles_signature(darwin_wheel: Path, tmp_path: Pat
     assert (check.verdict, check.seen) == (Verdict.OK, "apple_platform agrees on 1 of 1 files")
     assert opinions_signed.details_ours(found)["team"] == "EQHXZ8M8AV"
     assert found.signature
-    (code_directory,) = found.signature.directories
-    found.signature = replace(found.signature, directories=(replace(code_directory, identifier="org.golang.go"),))
+    assert found.signature.directory
+    other = replace(found.signature.directory, identifier="org.golang.go")
+    found.signature = replace(found.signature, directory=other)
     check = ask(found, tmp_path)["rcodesign"]
     assert check.seen == "apple_platform reads identifier org.golang.gofmt"
     assert check.expected == "our reader reads identifier org.golang.go"

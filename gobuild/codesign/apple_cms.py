@@ -7,7 +7,6 @@ the caller trusts, and are judged at the time that a timestamp proves. Nobody is
 """
 
 import plistlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -66,15 +65,12 @@ class CodeSigner:
 
 
 @der.parsing("the code signature")
-def verify_cms(
-    data: bytes, directories: Sequence[CodeDirectory], *, team: str, roots: tuple[bytes, ...] = ()
-) -> CodeSigner:
+def verify_cms(data: bytes, directory: CodeDirectory, *, roots: tuple[bytes, ...] = ()) -> CodeSigner:
     """Checks the content of a signature's CMS blob to its last byte.
 
     Args:
         data: what stands in the blob behind its header.
-        directories: the CodeDirectories, the one in slot 0 first.
-        team: the team identifier that they name.
+        directory: the CodeDirectory that it should be a signature of.
         roots: certificates (DER) trusted besides the pinned ones.
 
     Raises:
@@ -85,18 +81,18 @@ def verify_cms(
     info = der.parse_ber(data)
     if data not in (info.encoded, _streamed(info)):
         raise Malformed("the code signature is written neither in DER nor as Apple's encoder does")
-    found = cms.parse_signed_data(info, cms.CODE, detached=directories[0].content)
+    found = cms.parse_signed_data(info, cms.CODE, detached=directory.content)
     if found.attributes.keys() != _TAKEN:
         raise Refused("cms-attributes", "the code signature's signed attributes are not Apple's five")
-    _require_named(found, directories)
+    _require_named(found, directory)
     (claimed,) = found.attributes[cms.SIGNING_TIME]
     at, server = _timestamped(found, claimed.time(), roots)
     chain = certificates.find_chain(found.signer, found.others, roots=roots, at=at, purpose=DEVELOPER_ID)
     if server is None and chain.pinned:
         raise Refused("missing-timestamp", "signed under Apple's root, but without a timestamp: nothing says when")
     unit = certificates.attribute(chain.leaf, NameOID.ORGANIZATIONAL_UNIT_NAME)
-    if (chain.pinned or team) and (not team or unit != team):
-        named = team or "not named"
+    if (chain.pinned or directory.team) and (not directory.team or unit != directory.team):
+        named = directory.team or "not named"
         raise Refused("wrong-team", f"the team is {named}, and the signer's certificate is of {unit or 'none'}")
     return CodeSigner(
         name=certificates.common_name(chain.leaf),
@@ -135,15 +131,12 @@ def _timestamped(found: SignedData, claimed: datetime, roots: tuple[bytes, ...])
     return at, chain
 
 
-def _require_named(found: SignedData, directories: Sequence[CodeDirectory]) -> None:
-    """Both attributes must name every CodeDirectory: a property list by its cdhash, the other by the whole hash."""
+def _require_named(found: SignedData, directory: CodeDirectory) -> None:
+    """Two attributes must name the CodeDirectory: a property list by its cdhash, the other by the whole hash."""
     (listed,) = found.attributes[CDHASHES]
+    (agile,) = found.attributes[AGILE]
+    function, digest = agile.members()
     cdhashes = plistlib.loads(listed.octets(), fmt=plistlib.FMT_XML)
-    if cdhashes != {"cdhashes": [each.cdhash for each in directories]}:
-        raise Refused("wrong-cdhash", "the signed list of CodeDirectories is not of those in the file")
-    named = []
-    for value in found.attributes[AGILE]:
-        function, digest = value.members()
-        named.append((cms.DIGESTS.get(function.oid(), ""), digest.octets()))
-    if sorted(named) != sorted((each.hash_name, each.digest) for each in directories):
-        raise Refused("wrong-cdhash", "the signed hashes are not those of the CodeDirectories in the file")
+    named = (cms.DIGESTS.get(function.oid()), digest.octets())
+    if cdhashes != {"cdhashes": [directory.cdhash]} or named != ("sha256", directory.digest):
+        raise Refused("wrong-cdhash", "the signed hashes are not those of the CodeDirectory in the file")

@@ -7,14 +7,11 @@ extensions. Nobody is asked whether a certificate was revoked, and the clock is 
 """
 
 import hashlib
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from threading import Lock
 from typing import TypeVar
 
 from cryptography import x509
@@ -22,7 +19,6 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from gobuild.binary.view import Malformed
@@ -58,35 +54,33 @@ class Purpose:
         usage: the extended key usage, which must stand alone.
         word: that usage, as `openssl` writes it.
         critical: whether the usage must be critical: RFC 3161 says so of timestamping. Under Apple's root it always is.
-        leaf, issuer: Apple's markers that the signer's certificate and its issuer's must have, where Apple's root
-            vouches for them.
+        leaf, issuer: Apple's extension that the signer's certificate, and its issuer's, must have under Apple's root.
     """
 
     name: str
     usage: x509.ObjectIdentifier
     word: str
     critical: bool = False
-    leaf: tuple[str, ...] = ()
-    issuer: tuple[str, ...] = ()
+    leaf: str = ""
+    issuer: str
 
 
 DEVELOPER_ID = Purpose(
     name="Developer ID Application",
     usage=ExtendedKeyUsageOID.CODE_SIGNING,
     word="codeSigning",
-    leaf=(f"{MARKER}1.13",),
-    issuer=(f"{MARKER}2.6",),
+    leaf=f"{MARKER}1.13",
+    issuer=f"{MARKER}2.6",
 )
 TIMESTAMP = Purpose(
     name="timestamping",
     usage=ExtendedKeyUsageOID.TIME_STAMPING,
     word="timeStamping",
     critical=True,
-    issuer=(f"{MARKER}2.9",),
+    issuer=f"{MARKER}2.9",
 )
 
 _Type = TypeVar("_Type", bound=x509.ExtensionType)
-_FILTERS = Lock()
 _VERSION_3 = bytes.fromhex("a003020102")
 
 _KNOWN_CRITICAL = frozenset(
@@ -140,17 +134,17 @@ def load_roots(path: Path) -> tuple[bytes, ...]:
     """Reads the certificates of a PEM file, as further trusted roots.
 
     Raises:
-        ConfigError: it cannot be read, or holds no certificate.
+        ConfigError: it cannot be read, or holds no certificate, or one that RFC 5280 does not allow.
     """
     try:
-        with _strict():
-            found = x509.load_pem_x509_certificates(path.read_bytes())
-    except (OSError, ValueError, CryptographyDeprecationWarning) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it holds no certificate in PEM"
-        if isinstance(error, CryptographyDeprecationWarning):
-            reason = "it holds a certificate that RFC 5280 does not allow, a serial number below 1 perhaps"
+        found = [encoded(each) for each in x509.load_pem_x509_certificates(path.read_bytes())]
+        for each in found:
+            certificate(each)
+    except (OSError, ValueError, Malformed) as error:
+        reason = str(error) if isinstance(error, Malformed) else "it holds no certificate in PEM"
+        reason = error.strerror or "" if isinstance(error, OSError) else reason
         raise ConfigError(f"no trusted roots in {path}: {reason}", "a PEM file of CERTIFICATE blocks") from error
-    return tuple(encoded(each) for each in found)
+    return tuple(found)
 
 
 def encoded(certificate: x509.Certificate) -> bytes:
@@ -158,22 +152,10 @@ def encoded(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(Encoding.DER)
 
 
-@contextmanager
-def _strict() -> Iterator[None]:
-    """What cryptography will refuse one day is refused now, in this block alone; the filters are of all threads."""
-    with _FILTERS, warnings.catch_warnings():
-        warnings.simplefilter("error", CryptographyDeprecationWarning)
-        yield
-
-
 @lru_cache(maxsize=128)
 @der.parsing("a certificate")
 def certificate(data: bytes) -> x509.Certificate:
-    """Reads one certificate, which must be DER to its last byte.
-
-    Raises:
-        Malformed: it is not.
-    """
+    """Reads one certificate, which must be DER to its last byte; raises Malformed."""
     body, _algorithm, signature = parse_der(data).members()
     version, serial, *_ = body.members()
     number = serial.octets(der.INTEGER)
@@ -183,21 +165,16 @@ def certificate(data: bytes) -> x509.Certificate:
     if signature.octets(der.BIT_STRING)[0] != 0:
         # The signature covers no byte of its own, and cryptography passes over this one.
         raise Refused("malformed-certificate", "a certificate whose signature is no whole number of bytes")
-    with _strict():
-        found = x509.load_der_x509_certificate(data)
-        # cryptography reads these when they are first asked for: now, where a failure has a name.
-        _ = (found.subject.public_bytes(), found.issuer.public_bytes(), found.extensions, found.public_key())
+    found = x509.load_der_x509_certificate(data)
+    # cryptography reads these when they are first asked for: now, where a failure has a name.
+    _ = (found.subject.public_bytes(), found.issuer.public_bytes(), found.extensions, found.public_key())
     if encoded(found) != data:
         raise Refused("malformed-certificate", "a certificate that is not written as it reads")
     return found
 
 
 def select(found: Sequence[bytes], issuer_and_serial: bytes) -> bytes:
-    """The one certificate that CMS names by its IssuerAndSerialNumber (DER).
-
-    Raises:
-        Malformed: there is none, or more than one.
-    """
+    """The one certificate that CMS names by its IssuerAndSerialNumber (DER); raises Malformed."""
     chosen = []
     for data in found:
         _version, serial, _algorithm, issuer, *_ = parse_der(data).members()[0].members()
@@ -238,7 +215,7 @@ def find_chain(
     Raises:
         Malformed: there is no such chain: what is wrong with the first that leads to a root, or where the way ends.
     """
-    trusted = _trusted(roots)
+    trusted = tuple(dict.fromkeys((*filter(_pinned, apple_roots()), *roots)))
     search = ChainSearch(others=sorted(others.difference(trusted)), trusted=trusted)
     first: Malformed | None = None
     for chain in search.chains(data):
@@ -278,10 +255,6 @@ def _refuse_damaged_copy(chain: Chain, others: Iterable[bytes]) -> None:
 
 def _pinned(root: bytes) -> str:
     return PINNED.get(hashlib.sha256(root).hexdigest(), "")
-
-
-def _trusted(roots: tuple[bytes, ...]) -> tuple[bytes, ...]:
-    return tuple(dict.fromkeys((*(each for each in apple_roots() if _pinned(each)), *roots)))
 
 
 @dataclass(kw_only=True)
@@ -406,9 +379,11 @@ def _require_usage(chain: Chain, purpose: Purpose) -> None:
         wrong = "is an authority, and signs itself"
     if wrong:
         raise Refused("certificate-usage", f"{name} {wrong}")
-    if chain.pinned:
-        _require_markers(chain.leaf, purpose.leaf, purpose)
-        _require_markers(chain.certificates[min(1, len(chain.certificates) - 1)], purpose.issuer, purpose)
+    markers = {chain.leaf: purpose.leaf, chain.certificates[:2][-1]: purpose.issuer} if chain.pinned else {}
+    for each, marker in markers.items():
+        if marker and marker not in {extension.oid.dotted_string for extension in each.extensions}:
+            why = f"{common_name(each)} lacks Apple's extension {marker} for {purpose.name}"
+            raise Refused("missing-apple-extension", why)
 
 
 def _extension(each: x509.Certificate, kind: type[_Type]) -> x509.Extension[_Type] | None:
@@ -416,11 +391,3 @@ def _extension(each: x509.Certificate, kind: type[_Type]) -> x509.Extension[_Typ
         return each.extensions.get_extension_for_class(kind)
     except x509.ExtensionNotFound:
         return None
-
-
-def _require_markers(each: x509.Certificate, markers: Iterable[str], purpose: Purpose) -> None:
-    there = {extension.oid.dotted_string for extension in each.extensions}
-    for marker in markers:
-        if marker not in there:
-            why = f"{common_name(each)} lacks Apple's extension {marker} for {purpose.name}"
-            raise Refused("missing-apple-extension", why)

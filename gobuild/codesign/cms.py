@@ -28,13 +28,6 @@ DIGESTS: Mapping[str, str] = {
 }
 """The hash functions known, by their object identifiers."""
 
-HASHES: Mapping[str, hashes.HashAlgorithm] = {
-    "sha1": hashes.SHA1(),  # noqa: S303
-    "sha256": hashes.SHA256(),
-    "sha384": hashes.SHA384(),
-    "sha512": hashes.SHA512(),
-}
-
 RSA_ENCRYPTION = "1.2.840.113549.1.1.1"
 SIGNATURES: Mapping[str, tuple[str, str]] = {
     "1.2.840.113549.1.1.11": ("rsa", "sha256"),
@@ -62,40 +55,23 @@ class Profile:
         name: in words.
         version: SignedData's version, DER; it follows from what it holds (RFC 5652, section 5.1).
         content: the content's type.
-        digests: the hash functions that the signer may use.
-        plain: the hash functions for which the signature algorithm may be plain rsaEncryption.
+        legacy: whether SHA-1 is taken, and plain rsaEncryption, which names no hash function.
     """
 
     name: str
     version: bytes
     content: str
-    digests: frozenset[str]
-    plain: frozenset[str]
+    legacy: bool
 
 
-_STRONG = frozenset({"sha256", "sha384", "sha512"})
-CODE = Profile(name="the code signature", version=_VERSION_1, content=DATA, digests=_STRONG, plain=frozenset())
-TOKEN = Profile(
-    name="the timestamp",
-    version=b"\x02\x01\x03",
-    content=TST_INFO,
-    digests=_STRONG | {"sha1"},
-    plain=_STRONG | {"sha1"},
-)
+CODE = Profile(name="the code signature", version=_VERSION_1, content=DATA, legacy=False)
+TOKEN = Profile(name="the timestamp", version=b"\x02\x01\x03", content=TST_INFO, legacy=True)
 """Apple's timestamp server signs with SHA-1 and plain rsaEncryption, measured in every release from 1.21 to 1.27."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedData:
-    """A SignedData whose signature holds.
-
-    Attributes:
-        content: what was signed.
-        signer: the signer's certificate, DER.
-        others: the other certificates.
-        attributes, unsigned: those that are signed, and those that are not.
-        signature: its value.
-    """
+    """A SignedData whose signature holds; `signer` and `others` are certificates (DER), `unsigned` attributes."""
 
     content: bytes
     signer: bytes
@@ -106,15 +82,9 @@ class SignedData:
 
 
 def parse_signed_data(info: Value, profile: Profile, *, detached: bytes | None = None) -> SignedData:
-    """Reads a ContentInfo with SignedData, and checks its signature.
+    """Reads a ContentInfo with SignedData, and checks its signature; raises Malformed.
 
-    Args:
-        info: it.
-        profile: what it must be.
-        detached: what was signed, where that does not stand in the structure itself.
-
-    Raises:
-        Malformed: it is not what it must be, or the signature does not hold.
+    `detached` is what was signed, where that does not stand in the structure itself.
     """
     content_type, wrapped = info.members()
     (signed_data,) = wrapped.members(_TAG_0)
@@ -147,7 +117,7 @@ def _signer_info(info: Value, profile: Profile, content: bytes, found: list[byte
     if version.encoded != _VERSION_1 or len(more) > 1:
         raise Refused("cms-structure", f"{profile.name} has a SignerInfo of another version")
     digest = hash_function(digest_algorithm, profile)
-    if digest not in profile.digests or digests.encoded != der.encode(der.SET, digest_algorithm.encoded):
+    if (digest == "sha1" and not profile.legacy) or digests.encoded != der.encode(der.SET, digest_algorithm.encoded):
         raise Refused("cms-algorithm", f"{profile.name} is made with {digest}, or names other hash functions besides")
     attributes = _attributes(signed, _TAG_0, profile)
     if [each.oid() for each in attributes.get(CONTENT_TYPE, ())] != [profile.content]:
@@ -157,11 +127,11 @@ def _signer_info(info: Value, profile: Profile, content: bytes, found: list[byte
         why = "its message digest is not that of what it signs"
         raise Refused("cms-content", f"{profile.name} is of other content: {why}")
     own = certificates.select(found, issuer_and_serial.encoded)
-    plain = {RSA_ENCRYPTION: "rsa"} if digest in profile.plain else {}
+    plain = {RSA_ENCRYPTION: "rsa"} if profile.legacy else {}
     known = plain | {oid: kind for oid, (kind, function) in SIGNATURES.items() if function == digest}
     kind = _algorithm(signature_algorithm, known, profile)
     signature = value.octets()
-    _verify(certificates.certificate(own), kind, signature, der.encode(der.SET, signed.content), HASHES[digest])
+    _verify(certificates.certificate(own), kind, signature, der.encode(der.SET, signed.content), digest)
     return SignedData(
         content=content,
         signer=own,
@@ -195,16 +165,16 @@ def hash_function(identifier: Value, profile: Profile) -> str:
     return _algorithm(identifier, DIGESTS, profile)
 
 
-def _verify(
-    signer: x509.Certificate, kind: str, signature: bytes, content: bytes, digest: hashes.HashAlgorithm
-) -> None:
+def _verify(signer: x509.Certificate, kind: str, signature: bytes, content: bytes, digest: str) -> None:
     """Checks a signature: PKCS#1 v1.5 of an RSA key, a DER sequence of r and s of an ECDSA key."""
-    key = signer.public_key()
+    key, name = signer.public_key(), signer.subject.rfc4514_string()
+    function = getattr(hashes, digest.upper())()
     try:
         if isinstance(key, rsa.RSAPublicKey) and kind == "rsa":
-            return key.verify(signature, content, padding.PKCS1v15(), digest)
-        if isinstance(key, ec.EllipticCurvePublicKey) and kind == "ecdsa":
-            return key.verify(signature, content, ec.ECDSA(digest))
+            key.verify(signature, content, padding.PKCS1v15(), function)
+        elif isinstance(key, ec.EllipticCurvePublicKey) and kind == "ecdsa":
+            key.verify(signature, content, ec.ECDSA(function))
+        else:
+            raise Refused("cms-algorithm", f"the signature algorithm is not of {name}'s key")
     except (InvalidSignature, ValueError, UnsupportedAlgorithm) as error:
-        raise Refused("cms-signature", f"the signature of {signer.subject.rfc4514_string()} does not hold") from error
-    raise Refused("cms-algorithm", f"the signature algorithm is not of {signer.subject.rfc4514_string()}'s key")
+        raise Refused("cms-signature", f"the signature of {name} does not hold") from error

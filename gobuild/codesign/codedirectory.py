@@ -13,8 +13,8 @@ from gobuild.binary.macho_types import MachO
 from gobuild.binary.view import Malformed, View
 from gobuild.core.model import Problem
 
-HASHES = {1: ("sha1", 20), 2: ("sha256", 32)}
-"""The hash types taken, in order of strength. SHA-1 only beside SHA-256; truncated ones and SHA-384 never."""
+SHA256 = (2, 32)
+"""The hash type taken and the bytes of a hash; every signature of a Go toolchain has this one alone."""
 
 PAGE_SIZES = {12: 4096, 14: 16384}
 VERSIONS = {0x20400: 88, 0x20500: 96}
@@ -74,23 +74,14 @@ class CodeDirectory:
     team: str
 
     @property
-    def hash_name(self) -> str:
-        """Its hash function, as hashlib calls it."""
-        return HASHES[self.header.hash_type][0]
-
-    @property
     def digest(self) -> bytes:
         """Its own hash."""
-        return self.hash(self.content)
+        return hashlib.sha256(self.content).digest()
 
     @property
     def cdhash(self) -> bytes:
         """Its hash as macOS names code by it."""
         return self.digest[:CDHASH]
-
-    def hash(self, content: bytes | memoryview) -> bytes:
-        """The hash of some bytes, by its hash function."""
-        return hashlib.new(self.hash_name, content, usedforsecurity=False).digest()
 
     def slot(self, index: int) -> bytes:
         """The hash of a page; of a blob, for a negative number."""
@@ -108,7 +99,7 @@ def parse_code_directory(content: bytes) -> CodeDirectory:
     header = Header(*view.unpack(_HEADER, 0, "a CodeDirectory"))
     if header.version not in VERSIONS:
         raise Malformed(f"a CodeDirectory of version {header.version:#x}")
-    if header.hash_type not in HASHES or header.hash_size != HASHES[header.hash_type][1]:
+    if (header.hash_type, header.hash_size) != SHA256:
         raise Malformed(f"a CodeDirectory with hash type {header.hash_type}, {header.hash_size} bytes each")
     if header.page_size not in PAGE_SIZES:
         raise Malformed(f"a CodeDirectory with a page size of 2^{header.page_size}")
@@ -150,7 +141,7 @@ def code_directory_problems(
         yield Problem("code-directory-spare", "fields that should be zero are not")
     yield from _page_problems(view, image, directory)
     for slot in range(1, max([header.n_special_slots, *(each for each in blobs if each <= SPECIAL_LIMIT)]) + 1):
-        expected = directory.hash(blobs[slot]) if slot in blobs else bytes(header.hash_size)
+        expected = hashlib.sha256(blobs[slot]).digest() if slot in blobs else bytes(header.hash_size)
         seen = directory.slot(-slot) if slot <= header.n_special_slots else bytes(header.hash_size)
         if seen != expected:
             yield Problem("special-slot", f"special slot -{slot} does not fit its blob")
@@ -173,7 +164,7 @@ def _page_problems(view: View, image: MachO, directory: CodeDirectory) -> Iterat
     with memoryview(view.data) as data:
         for index in range(count):
             with data[index * page : min((index + 1) * page, limit)] as content:
-                if directory.hash(content) != directory.slot(index):
+                if hashlib.sha256(content).digest() != directory.slot(index):
                     wrong.append(f"{index * page:#x}")
     if wrong:
         places = ", ".join(wrong[:3])

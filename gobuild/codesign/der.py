@@ -37,12 +37,9 @@ def parsing(what: str) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Value:
-    """One ASN.1 value.
+    """One ASN.1 value: its content in DER, and, if it is constructed, the values in it.
 
-    Attributes:
-        tag: its first byte.
-        content: what stands behind tag and length, in DER.
-        children: the values in it, if it is constructed.
+    What asks for a value of another kind raises Malformed.
     """
 
     tag: int
@@ -55,20 +52,12 @@ class Value:
         return encode(self.tag, self.content)
 
     def members(self, tag: int = SEQUENCE) -> tuple["Value", ...]:
-        """The values in a constructed value.
-
-        Raises:
-            Malformed: it has another tag.
-        """
+        """The values in a constructed value with this tag."""
         self.require(tag)
         return self.children
 
     def octets(self, tag: int = OCTET_STRING) -> bytes:
-        """The content of a value with this tag.
-
-        Raises:
-            Malformed: it has another tag.
-        """
+        """The content of a value with this tag."""
         self.require(tag)
         return self.content
 
@@ -84,11 +73,7 @@ class Value:
         return datetime.strptime(text, "%Y%m%d%H%M%S.%fZ" if "." in text else "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
 
     def require(self, tag: int) -> None:
-        """Requires that tag.
-
-        Raises:
-            Malformed: it has another one.
-        """
+        """Requires that tag."""
         if self.tag != tag:
             raise Malformed(f"ASN.1 tag {self.tag:#x} where {tag:#x} should be")
 
@@ -120,11 +105,7 @@ def dotted(content: bytes) -> str:
 
 
 def parse_der(data: bytes) -> Value:
-    """Reads one value, which must be DER in all of its lengths.
-
-    Raises:
-        Malformed: it is not.
-    """
+    """Reads one value, which must be DER in all of its lengths; raises Malformed."""
     value = parse_ber(data)
     if value.encoded != data:
         raise Malformed("ASN.1 lengths that are not DER's")
@@ -132,11 +113,7 @@ def parse_der(data: bytes) -> Value:
 
 
 def parse_ber(data: bytes) -> Value:
-    """Reads one value, its lengths in any form.
-
-    Raises:
-        Malformed: it is cut off, nested too deeply, or has something behind its end.
-    """
+    """Reads one value, its lengths in any form; raises Malformed where it does not fill the data."""
     value, end = _parse(data, 0, len(data), 0)
     if end != len(data):
         raise Malformed(f"{len(data) - end} bytes behind the end of the ASN.1 value")
@@ -147,33 +124,21 @@ def _parse(data: bytes, at: int, end: int, depth: int) -> tuple[Value, int]:
     """The value at an offset, and where it ends."""
     if depth > DEPTH:
         raise Malformed("ASN.1 nested too deeply")
-    if at + 2 > end:
-        raise Malformed("an ASN.1 value is cut off")
-    tag, length = data[at], data[at + 1]
-    if tag & LONG_FORM == LONG_FORM:
-        raise Malformed("an ASN.1 tag in the long form")
-    start = at + 2
+    if at + 2 > end or data[at] & LONG_FORM == LONG_FORM:
+        raise Malformed("an ASN.1 value is cut off, or has a tag in the long form")
+    tag, length, at = data[at], data[at + 1], at + 2
+    indefinite = length == INDEFINITE
     if length > INDEFINITE:
-        start += length - INDEFINITE
-        length = int.from_bytes(data[at + 2 : start], "big")
-    elif length == INDEFINITE:
-        if not tag & CONSTRUCTED:
-            raise Malformed("an ASN.1 value without a length")
-        children, stop = _children(data, start, end, depth, indefinite=True)
-        return Value(tag=tag, content=b"".join(each.encoded for each in children), children=children), stop + 2
-    stop = start + length
-    if stop > end:
-        raise Malformed("an ASN.1 length that leaves the value")
+        octets = length - INDEFINITE
+        length, at = int.from_bytes(data[at : at + octets], "big"), at + octets
+    stop = end if indefinite else at + length
+    if stop > end or (indefinite and not tag & CONSTRUCTED):
+        raise Malformed("an ASN.1 length that leaves the value, or none where one should be")
     if not tag & CONSTRUCTED:
-        return Value(tag=tag, content=data[start:stop]), stop
-    children, _ = _children(data, start, stop, depth, indefinite=False)
-    return Value(tag=tag, content=b"".join(each.encoded for each in children), children=children), stop
-
-
-def _children(data: bytes, at: int, end: int, depth: int, *, indefinite: bool) -> tuple[tuple[Value, ...], int]:
-    """The values up to an end, or up to the two zero bytes that end a value without a length; and where that is."""
-    found = []
-    while data[at : at + 2] != b"\0\0" if indefinite else at < end:
-        value, at = _parse(data, at, end, depth + 1)
-        found.append(value)
-    return tuple(found), at
+        return Value(tag=tag, content=data[at:stop]), stop
+    children = []
+    while data[at : at + 2] != b"\0\0" if indefinite else at < stop:
+        child, at = _parse(data, at, stop, depth + 1)
+        children.append(child)
+    content = b"".join(each.encoded for each in children)
+    return Value(tag=tag, content=content, children=tuple(children)), at + 2 if indefinite else stop

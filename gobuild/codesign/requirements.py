@@ -8,8 +8,7 @@ Info.plist, entitlements, the system's own trust settings) is refused.
 
 import hashlib
 import struct
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from enum import IntEnum
 
 from cryptography import x509
@@ -18,6 +17,7 @@ from cryptography.x509.oid import NameOID
 from gobuild.binary.view import Malformed
 from gobuild.codesign import certificates, der
 from gobuild.codesign.certificates import Chain
+from gobuild.codesign.codedirectory import CodeDirectory
 from gobuild.codesign.problems import Refused
 
 SET, REQUIREMENT = 0xFADE0C01, 0xFADE0C00
@@ -32,32 +32,20 @@ DEPTH = 32
 
 
 class Op(IntEnum):
-    """The operations, numbered in requirement.h (ExprOp)."""
+    """The operations that signers of single executables write, numbered in requirement.h (ExprOp)."""
 
-    FALSE = 0
-    TRUE = 1
     IDENT = 2
-    APPLE_ANCHOR = 3
     ANCHOR_HASH = 4
     AND = 6
     OR = 7
     CD_HASH = 8
-    NOT = 9
     CERT_FIELD = 11
     CERT_GENERIC = 14
     APPLE_GENERIC_ANCHOR = 15
 
 
-class Match(IntEnum):
-    """The comparisons (MatchOperation)."""
-
-    EXISTS = 0
-    EQUAL = 1
-    CONTAINS = 2
-    BEGINS_WITH = 3
-    ENDS_WITH = 4
-    ABSENT = 14
-
+EXISTS, EQUAL = 0, 1
+"""The comparisons (MatchOperation)."""
 
 LEAF, ISSUER, ROOT = 0, 1, -1
 """Certificates of a chain, by their numbers."""
@@ -80,9 +68,9 @@ def apple_requirement(identifier: str, team: str) -> bytes:
     return _requirement(
         _operation(Op.IDENT, identifier.encode()),
         struct.pack(">I", Op.APPLE_GENERIC_ANCHOR),
-        _about(Op.CERT_GENERIC, ISSUER, _APPLE_ARC + bytes((2, 6))) + struct.pack(">I", Match.EXISTS),
-        _about(Op.CERT_GENERIC, LEAF, _APPLE_ARC + bytes((1, 13))) + struct.pack(">I", Match.EXISTS),
-        _about(Op.CERT_FIELD, LEAF, b"subject.OU") + _operation(Match.EQUAL, team.encode()),
+        _about(Op.CERT_GENERIC, ISSUER, _APPLE_ARC + bytes((2, 6))) + struct.pack(">I", EXISTS),
+        _about(Op.CERT_GENERIC, LEAF, _APPLE_ARC + bytes((1, 13))) + struct.pack(">I", EXISTS),
+        _about(Op.CERT_FIELD, LEAF, b"subject.OU") + _operation(EQUAL, team.encode()),
     )
 
 
@@ -109,18 +97,14 @@ def _about(operation: Op, certificate: int, data: bytes) -> bytes:
     return struct.pack(">IiI", operation, certificate, len(data)) + data + bytes(-len(data) % 4)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedCode:
-    """What an expression is about; `chain` is the signer's, None for a file signed ad hoc."""
-
-    identifier: str
-    cdhashes: Sequence[bytes]
-    chain: Chain | None
-
-
 @der.parsing("the requirements")
-def require_fulfilled(data: bytes, code: SignedCode) -> str:
+def require_fulfilled(data: bytes, directory: CodeDirectory, chain: Chain | None) -> str:
     """Reads a requirements blob to its last byte, and requires that the file fulfils its designated one.
+
+    Args:
+        data: the whole blob.
+        directory: the file's CodeDirectory.
+        chain: the signer's; None for a file signed ad hoc.
 
     Returns:
         The designated requirement in Apple's language; empty where there is none.
@@ -136,7 +120,7 @@ def require_fulfilled(data: bytes, code: SignedCode) -> str:
         kind, at = struct.unpack_from(">2I", data, 12 + 8 * index)
         if kind not in TYPES or kind <= last or at != end:
             raise Malformed("the requirements are not in order, or of an unknown type")
-        reader = _Reader(data, at, code)
+        reader = _Reader(data, at, directory, chain)
         fulfilled, text = reader.requirement()
         if kind == DESIGNATED:
             designated = text
@@ -152,8 +136,8 @@ def require_fulfilled(data: bytes, code: SignedCode) -> str:
 class _Reader:
     """Reads one requirement, evaluating it on the way: every part of it, so that all of it is well-formed."""
 
-    def __init__(self, data: bytes, at: int, code: SignedCode) -> None:
-        self.data, self.at, self.code = data, at, code
+    def __init__(self, data: bytes, at: int, directory: CodeDirectory, chain: Chain | None) -> None:
+        self.data, self.at, self.directory, self.chain = data, at, directory, chain
 
     def _number(self) -> int:
         (value,) = struct.unpack_from(">i", self.data, self.at)
@@ -188,28 +172,15 @@ class _Reader:
             if operation == Op.AND:
                 return left and right, f"{one} and {other}"
             return left or right, f"({one} or {other})"
-        if operation == Op.NOT:
-            fulfilled, text = self._expression(depth + 1)
-            return not fulfilled, f"!({text})"
-        return self._simple(operation)
-
-    def _simple(self, operation: int) -> tuple[bool, str]:
-        """An expression without others in it."""
-        plain = {
-            Op.FALSE: (False, "never"),
-            Op.TRUE: (True, "always"),
-            Op.APPLE_ANCHOR: (False, "anchor apple"),  # Apple's own software, which a Go toolchain is not
-            Op.APPLE_GENERIC_ANCHOR: (bool(self.code.chain and self.code.chain.pinned), "anchor apple generic"),
-        }
-        if operation in plain:
-            return plain[Op(operation)]
         match operation:
             case Op.IDENT:
                 name = self._bytes().decode()
-                return name == self.code.identifier, f'identifier "{name}"'
+                return name == self.directory.identifier, f'identifier "{name}"'
             case Op.CD_HASH:
                 digest = self._bytes()
-                return digest in self.code.cdhashes, f'cdhash H"{digest.hex()}"'
+                return digest == self.directory.cdhash, f'cdhash H"{digest.hex()}"'
+            case Op.APPLE_GENERIC_ANCHOR:
+                return bool(self.chain and self.chain.pinned), "anchor apple generic"
             case Op.ANCHOR_HASH | Op.CERT_FIELD | Op.CERT_GENERIC:
                 return self._certificate(operation)
         raise Malformed(f"a requirement has the operation {operation}, which is not known here")
@@ -217,7 +188,7 @@ class _Reader:
     def _certificate(self, operation: int) -> tuple[bool, str]:
         """An expression about one certificate of the chain, which may not be there."""
         index = self._number()
-        path = self.code.chain.certificates if self.code.chain else ()
+        path = self.chain.certificates if self.chain else ()
         each = path[index] if -len(path) <= index < len(path) else None
         where = {LEAF: "certificate leaf", ROOT: "certificate root"}.get(index, f"certificate {index}")
         data = self._bytes()
@@ -225,28 +196,18 @@ class _Reader:
             own = hashlib.sha1(certificates.encoded(each), usedforsecurity=False).digest() if each else b""
             return data == own, f'{where} = H"{data.hex()}"'
         if operation == Op.CERT_GENERIC:
-            oid = der.dotted(data)
-            there = [oid for one in each.extensions if one.oid.dotted_string == oid] if each else []
-            return self._match(there, f"{where}[field.{oid}]", exists_only=True)
-        field = data.decode()
-        if field not in SUBJECT:
-            raise Malformed(f"a requirement asks for the field {field!r}, which is not known here")
-        values = [str(one.value) for one in each.subject.get_attributes_for_oid(SUBJECT[field])] if each else []
-        return self._match(values, f"{where}[{field}]")
-
-    def _match(self, values: Sequence[str], what: str, *, exists_only: bool = False) -> tuple[bool, str]:
-        operation = self._number()
-        if operation == Match.EXISTS:
-            return bool(values), f"{what} /* exists */"
-        if operation == Match.ABSENT:
-            return not values, f"{what} /* absent */"
-        if exists_only or operation not in (Match.EQUAL, Match.CONTAINS, Match.BEGINS_WITH, Match.ENDS_WITH):
-            raise Malformed(f"a requirement compares by {operation}, which is not known here")
+            field = f"field.{der.dotted(data)}"
+            values = [f"field.{one.oid.dotted_string}" for one in each.extensions] if each else []
+            values = [value for value in values if value == field]
+        else:
+            field = data.decode()
+            if field not in SUBJECT:
+                raise Malformed(f"a requirement asks for the field {field!r}, which is not known here")
+            values = [str(one.value) for one in each.subject.get_attributes_for_oid(SUBJECT[field])] if each else []
+        comparison = self._number()
+        if comparison == EXISTS:
+            return bool(values), f"{where}[{field}] /* exists */"
+        if comparison != EQUAL or operation == Op.CERT_GENERIC:
+            raise Malformed(f"a requirement compares by {comparison}, which is not known here")
         operand = self._bytes().decode()
-        compare, text = {
-            Match.EQUAL: (str.__eq__, operand),
-            Match.CONTAINS: (str.__contains__, f"*{operand}*"),
-            Match.BEGINS_WITH: (str.startswith, f"{operand}*"),
-            Match.ENDS_WITH: (str.endswith, f"*{operand}"),
-        }[Match(operation)]
-        return any(compare(value, operand) for value in values), f'{what} = "{text}"'
+        return operand in values, f'{where}[{field}] = "{operand}"'

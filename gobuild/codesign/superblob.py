@@ -14,7 +14,7 @@ from gobuild.binary.macho_types import MachO
 from gobuild.binary.view import Malformed, View
 from gobuild.codesign import apple_cms, codedirectory, der, requirements
 from gobuild.codesign.apple_cms import CodeSigner
-from gobuild.codesign.codedirectory import HASHES, CodeDirectory
+from gobuild.codesign.codedirectory import CodeDirectory
 from gobuild.codesign.problems import Refused, problem_of
 from gobuild.core.model import Problem
 
@@ -30,8 +30,11 @@ MAGICS = {
     ENTITLEMENTS_SLOT: ENTITLEMENTS,
     ENTITLEMENTS_DER_SLOT: ENTITLEMENTS_DER,
     CMS_SLOT: CMS,
-} | dict.fromkeys(range(0x1000, 0x1005), CODE_DIRECTORY)
-"""The blobs that may stand in a signature, by slot. A special slot -N of a CodeDirectory is the hash of blob N."""
+}
+"""The blobs that may stand in a signature, by slot. A special slot -N of the CodeDirectory is the hash of blob N.
+
+Alternate CodeDirectories (0x1000 and on) are for systems older than any that Go's programs run on.
+"""
 
 AD_HOC, RUNTIME, LINKER_SIGNED = 0x2, 0x10000, 0x20000
 KINDS = {
@@ -55,14 +58,14 @@ class Signature:
     """What a signature says, and what is wrong with it.
 
     Attributes:
-        directories: its CodeDirectories, the one in slot 0 first; none where they cannot be read.
+        directory: its CodeDirectory; None where it cannot be read.
         signer: who signed, where an identity did and its signature holds; None for a signature made ad hoc.
         requirement: the designated requirement, in Apple's language; empty where there is none.
         entitlements: the names of what the file asks the system for.
         problems: none means that the signature holds.
     """
 
-    directories: tuple[CodeDirectory, ...] = ()
+    directory: CodeDirectory | None = None
     signer: CodeSigner | None = None
     requirement: str = ""
     entitlements: tuple[str, ...] = ()
@@ -70,23 +73,23 @@ class Signature:
 
     @property
     def flags(self) -> int:
-        """Those of the first CodeDirectory."""
-        return self.directories[0].header.flags if self.directories else 0
+        """The CodeDirectory's."""
+        return self.directory.header.flags if self.directory else 0
 
     @property
     def identifier(self) -> str:
-        """What the first CodeDirectory calls the program."""
-        return self.directories[0].identifier if self.directories else ""
+        """What the CodeDirectory calls the program."""
+        return self.directory.identifier if self.directory else ""
 
     @property
     def team(self) -> str:
-        """The team identifier that the first CodeDirectory names; empty where it names none."""
-        return self.directories[0].team if self.directories else ""
+        """The team identifier in the CodeDirectory; empty where there is none."""
+        return self.directory.team if self.directory else ""
 
     @property
     def pages(self) -> int:
-        """How many pages have a hash in the strongest CodeDirectory."""
-        return self.directories[-1].header.n_code_slots if self.directories else 0
+        """How many pages have a hash."""
+        return self.directory.header.n_code_slots if self.directory else 0
 
     @property
     def kind(self) -> str:
@@ -110,25 +113,26 @@ def parse_signature(view: View, image: MachO, *, roots: tuple[bytes, ...] = ()) 
     if not image.signature:
         return None
     problems: list[Problem] = []
-    directories: tuple[CodeDirectory, ...] = ()
+    directory = None
     try:
         blobs, problems = _parse_superblob(view, image)
         if next(iter(blobs)) != 0:
             raise Malformed("the first blob is no CodeDirectory")
-        directories = tuple(
-            codedirectory.parse_code_directory(blob) for slot, blob in blobs.items() if MAGICS[slot] == CODE_DIRECTORY
-        )
-        for each in directories:
-            problems += codedirectory.code_directory_problems(view, image, each, blobs)
-        problems += _directories_problems(directories)
-        problems += _kind_problems(directories[0], blobs)
-        signer = _verify_signer(blobs, directories, roots)
+        directory = codedirectory.parse_code_directory(blobs[0])
+        problems += codedirectory.code_directory_problems(view, image, directory, blobs)
+        problems += _kind_problems(directory, blobs)
+        signer, content = None, blobs.get(CMS_SLOT, b"")[HEADER:]
+        if content and not directory.header.flags & AD_HOC:
+            signer = apple_cms.verify_cms(content, directory, roots=roots)
         entitlements = _entitlement_names(blobs)
-        requirement = _require_requirement(blobs, directories, signer)
+        requirement = ""
+        if REQUIREMENTS_SLOT in blobs:
+            chain = signer.chain if signer else None
+            requirement = requirements.require_fulfilled(blobs[REQUIREMENTS_SLOT], directory, chain)
     except Malformed as error:
-        return Signature(directories=directories, problems=(*problems, problem_of(error)))
+        return Signature(directory=directory, problems=(*problems, problem_of(error)))
     return Signature(
-        directories=directories,
+        directory=directory,
         signer=signer,
         requirement=requirement,
         entitlements=entitlements,
@@ -174,17 +178,6 @@ def _parse_superblob(view: View, image: MachO) -> tuple[dict[int, bytes], list[P
     return blobs, problems
 
 
-def _directories_problems(directories: tuple[CodeDirectory, ...]) -> Iterator[Problem]:
-    """Every CodeDirectory must say the same as the first, and be stronger than the one before it."""
-    said = {(each.header.flags, each.identifier, each.team) for each in directories}
-    if len(said) > 1:
-        yield Problem("code-directories-disagree", "the CodeDirectories disagree on flags, identifier or team")
-    strengths = [each.header.hash_type for each in directories]
-    if strengths != sorted(set(strengths)) or strengths[-1] != max(HASHES):
-        weak = "a CodeDirectory is weaker than, or the same as, one before it"
-        yield Problem("weak-code-directory", weak)
-
-
 def _kind_problems(directory: CodeDirectory, blobs: Mapping[int, bytes]) -> Iterator[Problem]:
     """The flags against what is there: an identity needs its CMS, the ad hoc kinds must not have one."""
     flags, filled = directory.header.flags, len(blobs.get(CMS_SLOT, b"")) > HEADER
@@ -202,29 +195,6 @@ def _kind_problems(directory: CodeDirectory, blobs: Mapping[int, bytes]) -> Iter
         yield Problem("linker-identifier", f"flags {flags:#x} with the identifier {directory.identifier!r}")
     if linker and len(blobs) != 1:
         yield Problem("linker-signed-blobs", "signed by the linker, but with more than a CodeDirectory")
-
-
-def _verify_signer(
-    blobs: Mapping[int, bytes], directories: tuple[CodeDirectory, ...], roots: tuple[bytes, ...]
-) -> CodeSigner | None:
-    content = blobs.get(CMS_SLOT, b"")[HEADER:]
-    if directories[0].header.flags & AD_HOC or not content:
-        return None
-    return apple_cms.verify_cms(content, directories, team=directories[0].team, roots=roots)
-
-
-def _require_requirement(
-    blobs: Mapping[int, bytes], directories: tuple[CodeDirectory, ...], signer: CodeSigner | None
-) -> str:
-    """The designated requirement, which the file must fulfil; empty where there is none."""
-    if REQUIREMENTS_SLOT not in blobs:
-        return ""
-    code = requirements.SignedCode(
-        identifier=directories[0].identifier,
-        cdhashes=[each.cdhash for each in directories],
-        chain=signer.chain if signer else None,
-    )
-    return requirements.require_fulfilled(blobs[REQUIREMENTS_SLOT], code)
 
 
 @der.parsing("the entitlements")
