@@ -301,25 +301,13 @@ def test_timestamps_that_lie_are_refused() -> None:
 
 def _chains() -> dict[str, tuple[Callable[[], Signer], str]]:
     root, issue, developer, authority = signers.root, signers.issue, signers.developer, signers.authority
-    no_usage = "certificate-usage: Developer ID Application: Test (ABCDE12345)"
     return {
         "ended": (lambda: developer(authority(), days=(-9, -5)), "certificate-expired"),
         "not yet": (lambda: developer(authority(), days=(5, 9)), "certificate-expired"),
         "authority ended": (lambda: developer(issue("CA", root(), ca=True, days=(-9, -5))), "certificate-expired"),
-        "authority that is none": (lambda: developer(issue("No CA", root())), "no-authority: No CA may not sign"),
         "path too long": (
             lambda: developer(issue("Lower", issue("Upper", root(), ca=True, path_length=0), ca=True)),
             "no-authority: Upper allows 0 authorities below it, and there are 1",
-        ),
-        "no usage": (lambda: developer(authority(), usage=None), f"{no_usage} does not say"),
-        "other usage": (
-            lambda: developer(authority(), usage=ExtendedKeyUsageOID.SERVER_AUTH),
-            f"{no_usage} is not for codeSigning alone",
-        ),
-        "an authority itself": (lambda: developer(authority(), ca=True), f"{no_usage} may not sign"),
-        "unknown critical extension": (
-            lambda: developer(authority(), markers={"1.2.3.4": True}),
-            "certificate-extension",
         ),
         "small key": (_small, "weak-key: Small CA"),
         "the authority left out": (

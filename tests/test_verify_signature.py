@@ -52,6 +52,11 @@ def lying(**how: Any) -> Lie:
     return lambda data: signed(data, (0, lambda c: directory(c, **how)))
 
 
+def writing(offset: int, value: int, form: str = ">I") -> Lie:
+    """A file whose one CodeDirectory has another number in its fixed part."""
+    return lambda data: signed(data, (0, lambda c: put(directory(c), offset, form, value)))
+
+
 def having(*blobs: tuple[int, bytes | Lie]) -> Lie:
     """A file whose signature has these blobs."""
     return lambda data: signed(data, *blobs)
@@ -172,9 +177,18 @@ LIES: dict[str, tuple[Lie, str]] = {
     "page size": (lying(claimed_page=14), "page-count"),
     "page size of the whole": (lying(claimed_page=0), "page size of 2^0"),
     "code limit, less": (lying(limit=4096), "code-limit"),
-    "code limit, one less": (lambda data: lying(claimed_limit=start(data) - 1)(data), "code-limit"),
-    "code limit, more": (lying(claimed_limit=1 << 31), "code-limit"),
-    "scatter vector": (lying(scatter=88), "scatter-vector"),
+    "code limit, one less": (lambda data: writing(32, start(data) - 1)(data), "code-limit"),
+    "code limit, more": (writing(32, 1 << 31), "code-limit"),
+    "code limit, of 64 bits": (writing(56, 1, ">Q"), "code-limit"),
+    "version": (writing(8, 0x20300), "version 0x20300"),
+    "platform": (writing(38, 1, ">B"), "code-directory-spare"),
+    "spare2": (writing(40, 1), "code-directory-spare"),
+    "scatter vector": (writing(44, 88), "scatter-vector"),
+    "spare3": (writing(52, 1), "code-directory-spare"),
+    "executable segment": (writing(64, 0x1000, ">Q"), "exec-segment"),
+    "executable segment's flags": (writing(80, 0x11, ">Q"), "exec-segment-flags"),
+    "identifier elsewhere": (writing(20, 89), "texts are not where they should be"),
+    "hashes that do not fill it": (writing(28, 1), "hashes do not fill it"),
     "sha1": (lying(algorithm="sha1"), "hash type 1"),
     "sha384": (lying(algorithm="sha384"), "hash type 4"),
     "a second CodeDirectory": (having((0, directory), (0x1000, directory)), "slot 0x1000"),
@@ -190,6 +204,7 @@ LIES: dict[str, tuple[Lie, str]] = {
     "requirements not hashed": (having((0, ad_hoc), (2, REQUIREMENTS)), "special-slot"),
     "a hash without its blob": (lying(flags=2, identifier=b"hello", special=(b"x" * 32, bytes(32))), "special-slot"),
     "a CMS that is none": (having((0, by_identity), (CMS_SLOT, CMS_FILLED)), "malformed-signature"),
+    "ad hoc with a team": (lying(flags=2, identifier=b"hello", team=b"ABCDE12345"), "ad-hoc-with-team"),
     "a requirement of another file": (
         carrying((2, requiring(struct.pack(">2I8s", 2, 5, b"other\0\0\0")))),
         "unfulfilled-requirement",

@@ -135,9 +135,8 @@ def directory(
     flags: int = 0x20002,
     algorithm: str = "sha256",
     identifier: bytes = b"a.out",
-    scatter: int = 0,
+    team: bytes = b"",
     special: tuple[bytes, ...] = (),
-    claimed_limit: int | None = None,
     claimed_page: int | None = None,
 ) -> bytes:
     """A CodeDirectory as src/cmd/internal/codesign writes it, with every lie that is asked for."""
@@ -148,8 +147,9 @@ def directory(
     size = 1 << page
     hashes = [hashlib.new(algorithm, data[at : min(at + size, limit)]).digest() for at in range(0, limit, size)]
     width = hashlib.new(algorithm).digest_size
-    first = 88 + len(identifier) + 1
-    body = identifier + b"\0" + b"".join(special) + b"".join(hashes)
+    texts = identifier + b"\0" + (team + b"\0" if team else b"")
+    first = 88 + len(texts)
+    body = texts + b"".join(special) + b"".join(hashes)
     fields = struct.pack(
         ">9I4B4I4Q",
         0xFADE0C02,
@@ -160,12 +160,12 @@ def directory(
         88,
         len(special),
         len(hashes),
-        limit if claimed_limit is None else claimed_limit,
+        limit,
         width,
         {"sha1": 1, "sha256": 2, "sha384": 4}[algorithm],
         0,
         page if claimed_page is None else claimed_page,
-        *(0, scatter, 0, 0),
+        *(0, 0, 88 + len(identifier) + 1 if team else 0, 0),
         *(0, text.fileoff, text.filesize, 1),
     )
     return fields + body

@@ -49,7 +49,6 @@ KINDS = {
 LINKER_IDENTIFIER = "a.out"
 """What Go's linker calls every program (src/cmd/link/internal/ld/macho.go, machoCodeSigSym)."""
 
-BLOBS_LIMIT = 16
 SLACK_LIMIT = 1 << 20
 
 
@@ -147,7 +146,7 @@ def _parse_superblob(view: View, image: MachO) -> tuple[dict[int, bytes], list[P
     magic, length, count = view.unpack(">3I", place.offset, "the signature")
     if magic != SUPERBLOB:
         raise Malformed(f"the signature begins with {magic:#x}, which is no SuperBlob")
-    if not 0 < count <= BLOBS_LIMIT:
+    if not 0 < count <= len(MAGICS):
         raise Malformed(f"{count} blobs in the signature")
     if length > place.size:
         raise Malformed("the SuperBlob is longer than its load command says")
