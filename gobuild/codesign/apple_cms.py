@@ -18,7 +18,7 @@ from gobuild.codesign.certificates import DEVELOPER_ID, Chain
 from gobuild.codesign.cms import SignedData
 from gobuild.codesign.codedirectory import CodeDirectory
 from gobuild.codesign.der import Value
-from gobuild.codesign.problems import Refused
+from gobuild.codesign.problems import BadSignature
 
 CDHASHES, AGILE = "1.2.840.113635.100.9.1", "1.2.840.113635.100.9.2"
 TOKEN = "1.2.840.113549.1.9.16.2.14"  # noqa: S105  (id-aa-timeStampToken, no secret)
@@ -83,17 +83,17 @@ def verify_cms(data: bytes, directory: CodeDirectory, *, roots: tuple[bytes, ...
         raise Malformed("the code signature is written neither in DER nor as Apple's encoder does")
     found = cms.parse_signed_data(info, cms.CODE, detached=directory.content)
     if found.attributes.keys() != _TAKEN:
-        raise Refused("cms-attributes", "the code signature's signed attributes are not Apple's five")
+        raise BadSignature("cms-attributes", "the code signature's signed attributes are not Apple's five")
     _require_named(found, directory)
     (claimed,) = found.attributes[cms.SIGNING_TIME]
     at, server = _timestamped(found, claimed.time(), roots)
     chain = certificates.find_chain(found.signer, found.others, roots=roots, at=at, purpose=DEVELOPER_ID)
     if server is None and chain.pinned:
-        raise Refused("missing-timestamp", "signed under Apple's root, but without a timestamp: nothing says when")
+        raise BadSignature("missing-timestamp", "signed under Apple's root, but without a timestamp: nothing says when")
     unit = certificates.attribute(chain.leaf, NameOID.ORGANIZATIONAL_UNIT_NAME)
     if (chain.pinned or directory.team) and (not directory.team or unit != directory.team):
         named = directory.team or "not named"
-        raise Refused("wrong-team", f"the team is {named}, and the signer's certificate is of {unit or 'none'}")
+        raise BadSignature("wrong-team", f"the team is {named}, and the signer's certificate is of {unit or 'none'}")
     return CodeSigner(
         name=certificates.common_name(chain.leaf),
         team=unit,
@@ -123,11 +123,11 @@ def _timestamped(found: SignedData, claimed: datetime, roots: tuple[bytes, ...])
     if not found.unsigned:
         return claimed, None
     if found.unsigned.keys() != {TOKEN} or len(found.unsigned[TOKEN]) != 1:
-        raise Refused("cms-attributes", "the code signature has unsigned attributes besides one timestamp")
+        raise BadSignature("cms-attributes", "the code signature has unsigned attributes besides one timestamp")
     at, chain = timestamp.verify_timestamp(found.unsigned[TOKEN][0], found.signature, roots=roots)
     if abs(at - claimed) > SKEW:
         times = f"timestamped at {at:%Y-%m-%d %H:%M:%S}, but signed, it says, at {claimed:%Y-%m-%d %H:%M:%S}"
-        raise Refused("timestamp-skew", times)
+        raise BadSignature("timestamp-skew", times)
     return at, chain
 
 
@@ -139,4 +139,4 @@ def _require_named(found: SignedData, directory: CodeDirectory) -> None:
     cdhashes = plistlib.loads(listed.octets(), fmt=plistlib.FMT_XML)
     named = (cms.DIGESTS.get(function.oid()), digest.octets())
     if cdhashes != {"cdhashes": [directory.cdhash]} or named != ("sha256", directory.digest):
-        raise Refused("wrong-cdhash", "the signed hashes are not those of the CodeDirectory in the file")
+        raise BadSignature("wrong-cdhash", "the signed hashes are not those of the CodeDirectory in the file")

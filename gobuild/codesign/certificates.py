@@ -24,7 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 from gobuild.binary.view import Malformed
 from gobuild.codesign import der
 from gobuild.codesign.der import encode, parse_der
-from gobuild.codesign.problems import Refused
+from gobuild.codesign.problems import BadSignature
 from gobuild.core import resources
 from gobuild.core.errors import ConfigError
 
@@ -161,15 +161,15 @@ def certificate(data: bytes) -> x509.Certificate:
     number = serial.octets(der.INTEGER)
     if version.encoded != _VERSION_3 or not any(number) or number[0] >= 0x80:
         why = "is not of version 3, or whose serial number is not positive"
-        raise Refused("malformed-certificate", f"a certificate that {why}")
+        raise BadSignature("malformed-certificate", f"a certificate that {why}")
     if signature.octets(der.BIT_STRING)[0] != 0:
         # The signature covers no byte of its own, and cryptography passes over this one.
-        raise Refused("malformed-certificate", "a certificate whose signature is no whole number of bytes")
+        raise BadSignature("malformed-certificate", "a certificate whose signature is no whole number of bytes")
     found = x509.load_der_x509_certificate(data)
     # cryptography reads these when they are first asked for: now, where a failure has a name.
     _ = (found.subject.public_bytes(), found.issuer.public_bytes(), found.extensions, found.public_key())
     if encoded(found) != data:
-        raise Refused("malformed-certificate", "a certificate that is not written as it reads")
+        raise BadSignature("malformed-certificate", "a certificate that is not written as it reads")
     return found
 
 
@@ -181,7 +181,7 @@ def select(found: Sequence[bytes], issuer_and_serial: bytes) -> bytes:
         if encode(der.SEQUENCE, issuer.encoded + serial.encoded) == issuer_and_serial:
             chosen.append(data)
     if len(chosen) != 1:
-        raise Refused("missing-certificate", f"{len(chosen)} certificates of the signer are there")
+        raise BadSignature("missing-certificate", f"{len(chosen)} certificates of the signer are there")
     return chosen[0]
 
 
@@ -248,7 +248,7 @@ def _refuse_damaged_copy(chain: Chain, others: Iterable[bytes]) -> None:
         for each in chain.certificates:
             named = (other.issuer, other.serial_number) == (each.issuer, each.serial_number)
             if other != each and (named or other.signature == each.signature):
-                raise Refused(
+                raise BadSignature(
                     "damaged-certificate", f"a copy of the certificate {common_name(each)} that differs from it"
                 )
 
@@ -282,7 +282,7 @@ class ChainSearch:
 
     def failure(self, leaf: bytes) -> Malformed:
         """Why there is no chain."""
-        return Refused("untrusted-chain", f"the chain of {common_name(certificate(leaf))} {self.ends}")
+        return BadSignature("untrusted-chain", f"the chain of {common_name(certificate(leaf))} {self.ends}")
 
     def _paths(self, path: tuple[bytes, ...]) -> Iterator[tuple[bytes, ...]]:
         """Every way on to a trusted certificate, those that end at once first."""
@@ -296,7 +296,7 @@ class ChainSearch:
             self.tries += 1
             if self.tries > TRIES:
                 why = f"{TRIES} signatures of certificates were checked, and no chain was found"
-                raise Refused("untrusted-chain", why)
+                raise BadSignature("untrusted-chain", why)
             if why := _unsigned(below, certificate(above)):
                 reason = reason or f"breaks: {why}"
                 continue
@@ -322,7 +322,7 @@ def _require_valid(each: x509.Certificate, at: datetime) -> None:
     if not each.not_valid_before_utc <= at <= each.not_valid_after_utc:
         span = f"{each.not_valid_before_utc:%Y-%m-%d} to {each.not_valid_after_utc:%Y-%m-%d}"
         why = f"the certificate {common_name(each)} is valid from {span}, not on {at:%Y-%m-%d}"
-        raise Refused("certificate-expired", why)
+        raise BadSignature("certificate-expired", why)
 
 
 def _require_known_extensions(each: x509.Certificate) -> None:
@@ -330,17 +330,17 @@ def _require_known_extensions(each: x509.Certificate) -> None:
     for extension in each.extensions:
         if extension.oid in _CONSTRAINTS:
             why = f"{common_name(each)} has {_CONSTRAINTS[extension.oid]}, which are not understood here"
-            raise Refused("certificate-extension", why)
+            raise BadSignature("certificate-extension", why)
         if extension.critical and extension.oid not in _KNOWN_CRITICAL:
             why = f"{common_name(each)} has the critical extension {extension.oid.dotted_string}"
-            raise Refused("certificate-extension", why)
+            raise BadSignature("certificate-extension", why)
 
 
 def _require_strong_key(each: x509.Certificate) -> None:
     key = each.public_key()
     strong_rsa = isinstance(key, rsa.RSAPublicKey) and key.key_size >= RSA_BITS
     if not strong_rsa and not (isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in CURVES):
-        raise Refused("weak-key", f"{common_name(each)} has a key that is too weak, or of an unknown kind")
+        raise BadSignature("weak-key", f"{common_name(each)} has a key that is too weak, or of an unknown kind")
 
 
 def _require_authority(each: x509.Certificate, *, below: int) -> None:
@@ -352,11 +352,11 @@ def _require_authority(each: x509.Certificate, *, below: int) -> None:
     elif usage and not usage.value.key_cert_sign:
         lacks = "its keyUsage lacks keyCertSign"
     if lacks:
-        raise Refused("no-authority", f"{common_name(each)} may not sign certificates: {lacks}")
+        raise BadSignature("no-authority", f"{common_name(each)} may not sign certificates: {lacks}")
     limit = constraints.value.path_length if constraints else None
     if limit is not None and below > limit:
         why = f"{common_name(each)} allows {limit} authorities below it, and there are {below}"
-        raise Refused("no-authority", why)
+        raise BadSignature("no-authority", why)
 
 
 def _require_usage(chain: Chain, purpose: Purpose) -> None:
@@ -378,12 +378,12 @@ def _require_usage(chain: Chain, purpose: Purpose) -> None:
     elif len(chain.certificates) > 1 and constraints and constraints.value.ca:
         wrong = "is an authority, and signs itself"
     if wrong:
-        raise Refused("certificate-usage", f"{name} {wrong}")
+        raise BadSignature("certificate-usage", f"{name} {wrong}")
     markers = {chain.leaf: purpose.leaf, chain.certificates[:2][-1]: purpose.issuer} if chain.pinned else {}
     for each, marker in markers.items():
         if marker and marker not in {extension.oid.dotted_string for extension in each.extensions}:
             why = f"{common_name(each)} lacks Apple's extension {marker} for {purpose.name}"
-            raise Refused("missing-apple-extension", why)
+            raise BadSignature("missing-apple-extension", why)
 
 
 def _extension(each: x509.Certificate, kind: type[_Type]) -> x509.Extension[_Type] | None:

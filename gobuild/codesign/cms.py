@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from gobuild.codesign import certificates, der
 from gobuild.codesign.der import Value
-from gobuild.codesign.problems import Refused
+from gobuild.codesign.problems import BadSignature
 
 CONTENT_TYPE, MESSAGE_DIGEST, SIGNING_TIME = "1.2.840.113549.1.9.3", "1.2.840.113549.1.9.4", "1.2.840.113549.1.9.5"
 DATA, SIGNED_DATA, TST_INFO = "1.2.840.113549.1.7.1", "1.2.840.113549.1.7.2", "1.2.840.113549.1.9.16.1.4"
@@ -48,7 +48,7 @@ Attributes = Mapping[str, tuple[Value, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
+class CmsProfile:
     """What a SignedData must be.
 
     Attributes:
@@ -64,8 +64,8 @@ class Profile:
     legacy: bool
 
 
-CODE = Profile(name="the code signature", version=_VERSION_1, content=DATA, legacy=False)
-TOKEN = Profile(name="the timestamp", version=b"\x02\x01\x03", content=TST_INFO, legacy=True)
+CODE = CmsProfile(name="the code signature", version=_VERSION_1, content=DATA, legacy=False)
+TOKEN = CmsProfile(name="the timestamp", version=b"\x02\x01\x03", content=TST_INFO, legacy=True)
 """Apple's timestamp server signs with SHA-1 and plain rsaEncryption, measured in every release from 1.21 to 1.27."""
 
 
@@ -81,7 +81,7 @@ class SignedData:
     signature: bytes
 
 
-def parse_signed_data(info: Value, profile: Profile, *, detached: bytes | None = None) -> SignedData:
+def parse_signed_data(info: Value, profile: CmsProfile, *, detached: bytes | None = None) -> SignedData:
     """Reads a ContentInfo with SignedData, and checks its signature; raises Malformed.
 
     `detached` is what was signed, where that does not stand in the structure itself.
@@ -90,42 +90,44 @@ def parse_signed_data(info: Value, profile: Profile, *, detached: bytes | None =
     (signed_data,) = wrapped.members(_TAG_0)
     version, digests, encapsulated, *certificates_and_crls, signers = signed_data.members()
     if content_type.oid() != SIGNED_DATA or version.encoded != profile.version:
-        raise Refused("cms-structure", f"{profile.name} is no SignedData of the version that it should have")
+        raise BadSignature("cms-structure", f"{profile.name} is no SignedData of the version that it should have")
     if len(certificates_and_crls) != 1 or len(signers.members(der.SET)) != 1:
-        raise Refused("cms-structure", f"{profile.name} has revocation lists, no certificates, or not one signer")
+        raise BadSignature("cms-structure", f"{profile.name} has revocation lists, no certificates, or not one signer")
     content = _content(encapsulated, profile, detached)
     found = [each.encoded for each in certificates_and_crls[0].members(_TAG_0)]
     if len(set(found)) != len(found):
-        raise Refused("cms-structure", f"{profile.name} has a certificate twice")
+        raise BadSignature("cms-structure", f"{profile.name} has a certificate twice")
     return _signer_info(signers.children[0], profile, content, found, digests)
 
 
-def _content(encapsulated: Value, profile: Profile, detached: bytes | None) -> bytes:
+def _content(encapsulated: Value, profile: CmsProfile, detached: bytes | None) -> bytes:
     """What was signed: from inside the structure, or given."""
     content_type, *inside = encapsulated.members()
     if content_type.oid() != profile.content or len(inside) != (detached is None):
-        raise Refused("cms-content", f"{profile.name} has content of another type")
+        raise BadSignature("cms-content", f"{profile.name} has content of another type")
     if detached is not None:
         return detached
     (octets,) = inside[0].members(_TAG_0)
     return octets.octets()
 
 
-def _signer_info(info: Value, profile: Profile, content: bytes, found: list[bytes], digests: Value) -> SignedData:
+def _signer_info(info: Value, profile: CmsProfile, content: bytes, found: list[bytes], digests: Value) -> SignedData:
     """Checks SignerInfo, down to the signature itself."""
     version, issuer_and_serial, digest_algorithm, signed, signature_algorithm, value, *more = info.members()
     if version.encoded != _VERSION_1 or len(more) > 1:
-        raise Refused("cms-structure", f"{profile.name} has a SignerInfo of another version")
+        raise BadSignature("cms-structure", f"{profile.name} has a SignerInfo of another version")
     digest = hash_function(digest_algorithm, profile)
     if (digest == "sha1" and not profile.legacy) or digests.encoded != der.encode(der.SET, digest_algorithm.encoded):
-        raise Refused("cms-algorithm", f"{profile.name} is made with {digest}, or names other hash functions besides")
+        raise BadSignature(
+            "cms-algorithm", f"{profile.name} is made with {digest}, or names other hash functions besides"
+        )
     attributes = _attributes(signed, _TAG_0, profile)
     if [each.oid() for each in attributes.get(CONTENT_TYPE, ())] != [profile.content]:
-        raise Refused("cms-content", f"{profile.name} vouches for content of another type")
+        raise BadSignature("cms-content", f"{profile.name} vouches for content of another type")
     hashed = hashlib.new(digest, content, usedforsecurity=False).digest()
     if [each.octets() for each in attributes.get(MESSAGE_DIGEST, ())] != [hashed]:
         why = "its message digest is not that of what it signs"
-        raise Refused("cms-content", f"{profile.name} is of other content: {why}")
+        raise BadSignature("cms-content", f"{profile.name} is of other content: {why}")
     own = certificates.select(found, issuer_and_serial.encoded)
     plain = {RSA_ENCRYPTION: "rsa"} if profile.legacy else {}
     known = plain | {oid: kind for oid, (kind, function) in SIGNATURES.items() if function == digest}
@@ -142,25 +144,25 @@ def _signer_info(info: Value, profile: Profile, content: bytes, found: list[byte
     )
 
 
-def _attributes(attributes: Value, tag: int, profile: Profile) -> dict[str, tuple[Value, ...]]:
+def _attributes(attributes: Value, tag: int, profile: CmsProfile) -> dict[str, tuple[Value, ...]]:
     found: dict[str, tuple[Value, ...]] = {}
     for each in attributes.members(tag):
         name, values = each.members()
         if name.oid() in found:
-            raise Refused("cms-attributes", f"{profile.name} has an attribute twice")
+            raise BadSignature("cms-attributes", f"{profile.name} has an attribute twice")
         found[name.oid()] = values.members(der.SET)
     return found
 
 
-def _algorithm(identifier: Value, known: Mapping[str, str], profile: Profile) -> str:
+def _algorithm(identifier: Value, known: Mapping[str, str], profile: CmsProfile) -> str:
     """An AlgorithmIdentifier of the table, with NULL or nothing for parameters."""
     name, *parameters = identifier.members()
     if name.oid() not in known or [each.encoded for each in parameters] not in ([], [_NULL]):
-        raise Refused("cms-algorithm", f"{profile.name} has the algorithm {name.oid()}, or parameters to it")
+        raise BadSignature("cms-algorithm", f"{profile.name} has the algorithm {name.oid()}, or parameters to it")
     return known[name.oid()]
 
 
-def hash_function(identifier: Value, profile: Profile) -> str:
+def hash_function(identifier: Value, profile: CmsProfile) -> str:
     """The hash function that an AlgorithmIdentifier names."""
     return _algorithm(identifier, DIGESTS, profile)
 
@@ -175,6 +177,6 @@ def _verify(signer: x509.Certificate, kind: str, signature: bytes, content: byte
         elif isinstance(key, ec.EllipticCurvePublicKey) and kind == "ecdsa":
             key.verify(signature, content, ec.ECDSA(function))
         else:
-            raise Refused("cms-algorithm", f"the signature algorithm is not of {name}'s key")
+            raise BadSignature("cms-algorithm", f"the signature algorithm is not of {name}'s key")
     except (InvalidSignature, ValueError, UnsupportedAlgorithm) as error:
-        raise Refused("cms-signature", f"the signature of {name} does not hold") from error
+        raise BadSignature("cms-signature", f"the signature of {name} does not hold") from error

@@ -4,7 +4,7 @@ from gobuild.binary.view import Malformed
 from gobuild.core.model import Problem
 
 
-class Refused(Malformed):
+class BadSignature(Malformed):
     """A signature breaks a rule that has an id."""
 
     def __init__(self, problem: str, detail: str) -> None:
@@ -14,4 +14,4 @@ class Refused(Malformed):
 
 def problem_of(error: Malformed) -> Problem:
     """The problem that stopped the reading; without an id of its own, the signature is not as its format wants it."""
-    return error.problem if isinstance(error, Refused) else Problem("malformed-signature", str(error))
+    return error.problem if isinstance(error, BadSignature) else Problem("malformed-signature", str(error))

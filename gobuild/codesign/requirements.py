@@ -18,7 +18,7 @@ from gobuild.binary.view import Malformed
 from gobuild.codesign import certificates, der
 from gobuild.codesign.certificates import Chain
 from gobuild.codesign.codedirectory import CodeDirectory
-from gobuild.codesign.problems import Refused
+from gobuild.codesign.problems import BadSignature
 
 SET, REQUIREMENT = 0xFADE0C01, 0xFADE0C00
 DESIGNATED = 3
@@ -126,7 +126,7 @@ def require_fulfilled(data: bytes, directory: CodeDirectory, chain: Chain | None
             designated = text
             if not fulfilled:
                 why = f"the file does not fulfil its designated requirement: {text}"
-                raise Refused("unfulfilled-requirement", why)
+                raise BadSignature("unfulfilled-requirement", why)
         last, end = kind, reader.at
     if end != len(data):
         raise Malformed("bytes behind the requirements")

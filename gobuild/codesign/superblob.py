@@ -15,7 +15,7 @@ from gobuild.binary.view import Malformed, View
 from gobuild.codesign import apple_cms, codedirectory, der, requirements
 from gobuild.codesign.apple_cms import CodeSigner
 from gobuild.codesign.codedirectory import CodeDirectory
-from gobuild.codesign.problems import Refused, problem_of
+from gobuild.codesign.problems import BadSignature, problem_of
 from gobuild.core.model import Problem
 
 SUPERBLOB, CODE_DIRECTORY, CMS = 0xFADE0CC0, 0xFADE0C02, 0xFADE0B01
@@ -208,5 +208,5 @@ def _entitlement_names(blobs: Mapping[int, bytes]) -> tuple[str, ...]:
     if ENTITLEMENTS_DER_SLOT in blobs:
         _version, dictionary = der.parse_der(blobs[ENTITLEMENTS_DER_SLOT][HEADER:]).children
         if {entry.children[0].content.decode() for entry in dictionary.children} != names:
-            raise Refused("entitlements-differ", "the entitlements' two forms differ")
+            raise BadSignature("entitlements-differ", "the entitlements' two forms differ")
     return tuple(sorted(names))

@@ -10,7 +10,7 @@ from datetime import datetime
 from gobuild.codesign import certificates, cms, der
 from gobuild.codesign.certificates import Chain
 from gobuild.codesign.der import Value
-from gobuild.codesign.problems import Refused
+from gobuild.codesign.problems import BadSignature
 
 SIGNING_CERTIFICATE, SIGNING_CERTIFICATE_V2 = "1.2.840.113549.1.9.16.2.12", "1.2.840.113549.1.9.16.2.47"
 _TAKEN = frozenset(
@@ -39,13 +39,13 @@ def verify_timestamp(token: Value, signature: bytes, *, roots: tuple[bytes, ...]
     found = cms.parse_signed_data(token, cms.TOKEN)
     version, _policy, imprint, _serial, time, *more = der.parse_der(found.content).members()
     if version.octets(der.INTEGER) != b"\x01" or not _OPTIONAL.issuperset(each.tag for each in more):
-        raise Refused("timestamp-structure", "the timestamp has another version, or extensions")
+        raise BadSignature("timestamp-structure", "the timestamp has another version, or extensions")
     algorithm, hashed = imprint.members()
     function = cms.hash_function(algorithm, cms.TOKEN)
     if function == "sha1" or hashed.octets() != hashlib.new(function, signature).digest():
-        raise Refused("timestamp-mismatch", "the timestamp is of another signature")
+        raise BadSignature("timestamp-mismatch", "the timestamp is of another signature")
     if found.unsigned or not _TAKEN.issuperset(found.attributes):
-        raise Refused("timestamp-structure", "the timestamp has attributes that nobody knows")
+        raise BadSignature("timestamp-structure", "the timestamp has attributes that nobody knows")
     _require_signer_named(found)
     at = time.time()
     chain = certificates.find_chain(found.signer, found.others, roots=roots, at=at, purpose=certificates.TIMESTAMP)
@@ -57,10 +57,10 @@ def _require_signer_named(token: cms.SignedData) -> None:
     named = [(each, "sha1") for each in token.attributes.get(SIGNING_CERTIFICATE, ())]
     named += [(each, "sha256") for each in token.attributes.get(SIGNING_CERTIFICATE_V2, ())]
     if not named:
-        raise Refused("timestamp-signer", "the timestamp does not name its signer's certificate")
+        raise BadSignature("timestamp-signer", "the timestamp does not name its signer's certificate")
     for value, default in named:
         function, hashed = default, value.members()[0].members()[0].members()
         if hashed[0].tag == der.SEQUENCE:  # ESSCertIDv2 may name another hash function
             function, hashed = cms.hash_function(hashed[0], cms.TOKEN), hashed[1:]
         if hashed[0].octets() != hashlib.new(function, token.signer, usedforsecurity=False).digest():
-            raise Refused("timestamp-signer", "the timestamp names another signer's certificate")
+            raise BadSignature("timestamp-signer", "the timestamp names another signer's certificate")
