@@ -161,8 +161,10 @@ def token(
     nonce: int | None = None,
     names: Signer | None = None,
     chain: Sequence[x509.Certificate] | None = None,
+    more: Mapping[str, Any] | None = None,
+    unsigned: Sequence[Any] = (),
 ) -> cms.ContentInfo:
-    """A TimeStampToken, signed with SHA-256."""
+    """A TimeStampToken, signed with SHA-256; `more` are fields of its TSTInfo."""
     at = (at or datetime.now(UTC)).replace(microsecond=0)
     fields = {
         "version": "v1",
@@ -172,7 +174,7 @@ def token(
         "gen_time": at,
         "accuracy": {"seconds": 1},
     }
-    info = tsp.TSTInfo(fields | ({"nonce": nonce} if nonce is not None else {})).dump()
+    info = tsp.TSTInfo(fields | ({"nonce": nonce} if nonce is not None else {}) | dict(more or {})).dump()
     digest = algos.DigestAlgorithm({"algorithm": "sha256"})
     named = (names or by).der()
     ess = tsp.SigningCertificate({"certs": [{"cert_hash": hashlib.sha1(named, usedforsecurity=False).digest()}]})
@@ -203,6 +205,7 @@ def token(
                         "signed_attrs": attributes,
                         "signature_algorithm": {"algorithm": "rsassa_pkcs1v15"},
                         "signature": signature,
+                        **({"unsigned_attrs": unsigned} if unsigned else {}),
                     }
                 ],
             },

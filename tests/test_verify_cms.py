@@ -16,7 +16,7 @@ import pytest
 import signers
 import small
 from asn1crypto import cms as asn1_cms
-from asn1crypto import tsp
+from asn1crypto import core, tsp
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -284,11 +284,15 @@ def test_timestamps_that_lie_are_refused() -> None:
     clock = signers.clock()
     day = timedelta(days=1)
     stranger = signers.issue("Stranger", None, ca=True)
+    extension = {"extn_id": "1.2.3.4", "critical": False, "extn_value": b"x"}
     unknown = signers.issue("Unknown", stranger, usage=ExtendedKeyUsageOID.TIME_STAMPING)
     for changed, why in (
         (stamped(content, clock, of=b"another signature"), "timestamp-mismatch"),
         (stamped(content, clock, at=datetime.now(UTC) - day), "timestamp-skew"),
         (stamped(content, clock, names=signers.signer()), "timestamp-signer"),
+        (stamped(content, clock, more={"version": 2}), "timestamp-structure"),
+        (stamped(content, clock, more={"extensions": [extension]}), "timestamp-structure"),
+        (stamped(content, clock, unsigned=[{"type": "1.2.3.4", "values": [core.Null()]}]), "timestamp-structure"),
         (stamped(content, unknown), "untrusted-chain"),
         (stamped(content, signers.signer()), "certificate-usage"),
         (stamped(content, _clock(critical=False)), "certificate-usage"),

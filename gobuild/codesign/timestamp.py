@@ -13,9 +13,6 @@ from gobuild.codesign.der import Value
 from gobuild.codesign.problems import BadSignature
 
 SIGNING_CERTIFICATE, SIGNING_CERTIFICATE_V2 = "1.2.840.113549.1.9.16.2.12", "1.2.840.113549.1.9.16.2.47"
-_TAKEN = frozenset(
-    {cms.CONTENT_TYPE, cms.MESSAGE_DIGEST, cms.SIGNING_TIME, SIGNING_CERTIFICATE, SIGNING_CERTIFICATE_V2}
-)
 
 _OPTIONAL = frozenset({der.SEQUENCE, der.BOOLEAN, der.INTEGER, 0xA0})
 """The tags of accuracy, ordering, nonce and tsa. An extension, [1], might mean anything."""
@@ -44,8 +41,8 @@ def verify_timestamp(token: Value, signature: bytes, *, roots: tuple[bytes, ...]
     function = cms.hash_function(algorithm, cms.TOKEN)
     if function == "sha1" or hashed.octets() != hashlib.new(function, signature).digest():
         raise BadSignature("timestamp-mismatch", "the timestamp is of another signature")
-    if found.unsigned or not _TAKEN.issuperset(found.attributes):
-        raise BadSignature("timestamp-structure", "the timestamp has attributes that nobody knows")
+    if found.unsigned:
+        raise BadSignature("timestamp-structure", "the timestamp has attributes that nobody signed")
     _require_signer_named(found)
     at = time.time()
     chain = certificates.find_chain(found.signer, found.others, roots=roots, at=at, purpose=certificates.TIMESTAMP)
