@@ -160,6 +160,7 @@ def token(
     at: datetime | None = None,
     nonce: int | None = None,
     names: Signer | None = None,
+    nameless: bool = False,
     chain: Sequence[x509.Certificate] | None = None,
     more: Mapping[str, Any] | None = None,
     unsigned: Sequence[Any] = (),
@@ -182,7 +183,7 @@ def token(
         [
             {"type": "content_type", "values": ["tst_info"]},
             {"type": "message_digest", "values": [hashlib.sha256(info).digest()]},
-            {"type": "1.2.840.113549.1.9.16.2.12", "values": [ess]},
+            *([] if nameless else [{"type": "1.2.840.113549.1.9.16.2.12", "values": [ess]}]),
         ]
     )
     certificates = [asn1_x509.Certificate.load(each.public_bytes(Encoding.DER)) for each in chain or _chain(by)]

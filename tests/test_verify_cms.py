@@ -290,6 +290,7 @@ def test_timestamps_that_lie_are_refused() -> None:
         (stamped(content, clock, of=b"another signature"), "timestamp-mismatch"),
         (stamped(content, clock, at=datetime.now(UTC) - day), "timestamp-skew"),
         (stamped(content, clock, names=signers.signer()), "timestamp-signer"),
+        (stamped(content, clock, nameless=True), "timestamp-signer"),
         (stamped(content, clock, more={"version": 2}), "timestamp-structure"),
         (stamped(content, clock, more={"extensions": [extension]}), "timestamp-structure"),
         (stamped(content, clock, unsigned=[{"type": "1.2.3.4", "values": [core.Null()]}]), "timestamp-structure"),

@@ -216,6 +216,7 @@ LIES: dict[str, tuple[Lie, str]] = {
     "requirements of an unknown type": (carrying((2, requiring(HELLO, kind=9))), "of an unknown type"),
     "requirements without an end": (carrying((2, requiring(struct.pack(">I", 6) * 50))), "nested too deeply"),
     "entitlements that are none": (carrying((5, plist("<array/>"))), "the entitlements cannot be read"),
+    "entitlements without end": (carrying((5, plist("<dict/>" + " " * (1 << 20)))), "larger than any signer"),
     "entitlements that differ": (
         carrying((5, ASKED), (7, ASKED_DER.replace(b"allow-jit", b"allow-JIT"))),
         "entitlements-differ",
@@ -259,10 +260,22 @@ def test_other_signatures_that_hold(hello: bytes, tmp_path: Path) -> None:
         assert failed(judged(data, tmp_path)) == {}
 
 
+def behind(gap: bytes, data: bytes) -> bytes:
+    """A signature with a gap in front of its CodeDirectory."""
+    blob = directory(data)
+    return struct.pack(">5I", 0xFADE0CC0, 20 + len(gap) + len(blob), 1, 0, 20 + len(gap)) + gap + blob
+
+
 def test_bytes_around_the_blobs_are_refused(hello: bytes) -> None:
     assert "bytes behind" in told(resigned(hello, lambda c: superblob((0, directory(c))) + b"\0\0x"))
     assert "bytes behind" in told(resigned(hello, lambda c: superblob((0, directory(c))) + bytes((1 << 20) + 1)))
     begin = start(hello)
+    for gap, holds in ((bytes(8), True), (bytes(16), False), (b"x" * 8, False)):
+        gapped = resigned(hello, partial(behind, gap))
+        assert told(gapped) == ("" if holds else "signature-padding: bytes before the blob in slot 0x0")
+    assert "signature-not-last" in told(hello + b"\0")
+    padded = resigned(hello, lambda c: superblob((0, directory(c))) + bytes(16))
+    assert "does not end at its last blob" in told(put(padded, begin + 4, ">I", len(padded) - begin))
     longer = put(hello, begin + 4, ">I", len(hello) - begin + 1)
     assert "longer than its load command" in told(longer)
     assert "blobs in the signature" in told(put(hello, begin + 8, ">I", 1 << 30))
