@@ -72,6 +72,14 @@ ad_hoc = partial(directory, flags=0x2, identifier=b"hello")
 by_identity = partial(directory, flags=0x10000, identifier=b"hello")
 
 
+def newer(data: bytes, *, pre_encrypt: int = 0) -> bytes:
+    """A CodeDirectory of version 0x20500, which has two more fields."""
+    blob = ad_hoc(data)
+    length, _version, flags, hash_offset, ident_offset = struct.unpack_from(">5I", blob, 4)
+    head = put(blob[:88], 4, ">5I", length + 8, 0x20500, flags, hash_offset + 8, ident_offset + 8)
+    return head + struct.pack(">2I", 0xB0000, pre_encrypt) + blob[88:]
+
+
 @pytest.fixture(scope="module")
 def hello(go_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return compiled(go_wheel, tmp_path_factory.mktemp("hello")).read_bytes()
@@ -202,6 +210,8 @@ LIES: dict[str, tuple[Lie, str]] = {
     "ad hoc with a CMS": (having((0, ad_hoc), (CMS_SLOT, CMS_FILLED)), "ad-hoc-with-cms"),
     "an identity without a CMS": (having((0, by_identity), (CMS_SLOT, CMS_EMPTY)), "missing-cms"),
     "requirements not hashed": (having((0, ad_hoc), (2, REQUIREMENTS)), "special-slot"),
+    "pages encrypted later": (having((0, partial(newer, pre_encrypt=96))), "hashes for encrypted pages"),
+    "many special slots": (lying(special=(bytes(32),) * 8), "with 8 special slots"),
     "a hash without its blob": (lying(flags=2, identifier=b"hello", special=(b"x" * 32, bytes(32))), "special-slot"),
     "a CMS that is none": (having((0, by_identity), (CMS_SLOT, CMS_FILLED)), "malformed-signature"),
     "ad hoc with a team": (lying(flags=2, identifier=b"hello", team=b"ABCDE12345"), "ad-hoc-with-team"),
@@ -252,6 +262,7 @@ def test_other_signatures_that_hold(hello: bytes, tmp_path: Path) -> None:
     for data, kind in (
         (empty, "ad hoc"),
         (paged, "ad hoc"),
+        (signed(hello, (0, newer)), "ad hoc"),
         (asking, "ad hoc, entitlements com.apple.security.cs.allow-jit"),
         (slack, "ad hoc, by the linker"),
     ):
