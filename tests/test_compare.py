@@ -13,7 +13,7 @@ from compare_fixtures import Files, tar, toolchain, wheel
 from e2e.plain_macho import stripped
 from verify_fixtures import command, put
 
-from gobuild.audit.compare import Comparison, Ending, compare, read_side
+from gobuild.audit.compare import Comparison, Ending, compare, entries, read_side
 from gobuild.binary.unsigned import unsigned
 from gobuild.binary.view import Malformed
 from gobuild.core import archives, files
@@ -217,3 +217,14 @@ def test_links_cut_archives_and_other_files_are_refused(tmp_path: Path, official
     bare = tar(tmp_path / "bare.tar", {"go.env": b""})
     with pytest.raises(ConfigError, match="no VERSION"):
         read_side(bare, scratch=tmp_path / "scratch")
+
+
+def test_no_more_comes_out_of_an_archive_than_may(
+    tmp_path: Path, official: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in (tar(tmp_path / "official.tar.gz", official), wheel(tmp_path / "official.whl", official)):
+        monkeypatch.setattr(entries, "LIMIT", sum(map(len, official.values())))
+        assert read_side(path, scratch=tmp_path / path.suffix / "enough").entries
+        monkeypatch.setattr(entries, "LIMIT", sum(map(len, official.values())) - 1)
+        with pytest.raises(UnsafeArchive, match="more than it may"):
+            read_side(path, scratch=tmp_path / path.suffix / "less")

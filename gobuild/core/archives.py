@@ -51,7 +51,7 @@ def names(archive: Path, *, limit: int = 0) -> Iterator[str]:
     Raises:
         UnsafeArchive: as `unpack`, but for links.
     """
-    with _damage(archive):
+    with damage_refused(archive):
         for name, _, _ in _members(archive, _no_matter, limit):
             yield _safe(name, archive)
 
@@ -72,7 +72,7 @@ def _no_matter(_name: str, _target: str) -> None:
 
 
 @contextmanager
-def _damage(archive: Path) -> Iterator[None]:
+def damage_refused(archive: Path) -> Iterator[None]:
     """What the readers say of a damaged archive, as one error of ours."""
     try:
         yield
@@ -102,7 +102,7 @@ def unpack(archive: Path, into: Path, select: Select = str, *, links: Linked | N
         DiskFull: there is no room.
     """
     taken = 0
-    with atomic_write(into) as temporary, _damage(archive):
+    with atomic_write(into) as temporary, damage_refused(archive):
         temporary.mkdir()
         for name, executable, content in _members(archive, links, limit):
             chosen = select(_safe(name, archive))
@@ -210,7 +210,12 @@ class _Bounded:
 
 
 @contextmanager
-def _tar(archive: Path, limit: int) -> Iterator[tuple[tarfile.TarFile, _Bounded]]:
+def open_tar(archive: Path, limit: int) -> Iterator[tuple[tarfile.TarFile, _Bounded]]:
+    """A tar, plain or compressed, and the file of its bytes, of which no more than a limit and `SLACK` are read.
+
+    Raises:
+        UnsafeArchive: it is no tar, or has more bytes.
+    """
     with archive.open("rb") as raw:
         head = raw.peek(6)
         opener = next((each for magic, each in _OPENERS.items() if head.startswith(magic)), None)
@@ -229,7 +234,7 @@ def _tar(archive: Path, limit: int) -> Iterator[tuple[tarfile.TarFile, _Bounded]
 
 
 def _tar_members(archive: Path, links: Linked | None, limit: int) -> Members:
-    with _tar(archive, limit) as (tar, file):
+    with open_tar(archive, limit) as (tar, file):
         for member in tar:
             if member.isdir():
                 if member.name.strip("./"):

