@@ -126,7 +126,7 @@ def macho(goarch: str = ARM64) -> bytes:
 def _named(data: bytes) -> bytes:
     """Writes the content's hash into the build ID, as the go command does after linking, and signs again."""
     parts = darwin._parts(view(data), read_macho(view(data)))
-    content = buildid.content(view(data), IDS, parts.written[0])
+    content = buildid.content_hash(view(data), IDS, parts.written[0])
     changed = data.replace(IDS.encode(), f"{IDS[:63]}{content}".encode())
     return resigned(changed)
 
@@ -159,7 +159,7 @@ def linux_elf() -> bytes:
         data[0x1300 + 64 * index : 0x1300 + 64 * index + 64] = header
     seed = bytes(data)
     found = linux._parts(view(seed), elf.read_elf(view(seed)))
-    last = buildid.content(view(seed), IDS, found.written[0])
+    last = buildid.content_hash(view(seed), IDS, found.written[0])
     return seed.replace(IDS.encode(), f"{IDS[:63]}{last}".encode())
 
 

@@ -1,5 +1,7 @@
 """The readers of headers: Mach-O, its layout, ELF and Go's build information, on real files and on damaged ones."""
 
+import base64
+import hashlib
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +9,7 @@ from pathlib import Path
 import pytest
 from verify_fixtures import DARWIN, HELLO, INTEL, LINUX, command, compiled, image, put, view
 
-from gobuild.binary import buildinfo, elf, macho
+from gobuild.binary import buildid, buildinfo, elf, macho
 from gobuild.binary.view import FILE_LIMIT, Malformed, Range, opened
 from gobuild.core.process import run
 from gobuild.verify import layout
@@ -200,6 +202,13 @@ def test_quoted_settings_are_unquoted(go_wheel: Path, tmp_path: Path) -> None:
     section = image(data).section("__go_buildinfo")
     assert section
     assert buildinfo.read_buildinfo(view(data), section.place).settings["-ldflags"] == "-s -w -X 'main.x=a b'"
+
+
+def test_what_counts_as_zero_ends_with_the_file() -> None:
+    zero = Range(what="a note", offset=2, size=1 << 60)
+    linked = buildid.AsLinked(head=b"A", zero=(zero,), end=4)
+    expected = base64.urlsafe_b64encode(hashlib.sha256(b"A\0\0\0").digest()[:15]).decode()
+    assert buildid.content_hash(view(b"aIII"), "I", linked) == expected
 
 
 def test_reads_elf(linux: bytes) -> None:

@@ -8,8 +8,10 @@ no origin: whoever changes a file can write a new one.
 
 import base64
 import hashlib
+import heapq
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gobuild.binary.view import Malformed, Range, View
@@ -63,26 +65,26 @@ class AsLinked:
     end: int
 
 
-def content(view: View, written: str, linked: AsLinked) -> str:
-    """The last part that the ID must have: the hash of the file, as FindAndHash and HashToString make it.
+def content_hash(view: View, build_id: str, linked: AsLinked) -> str:
+    """The last part that a file's build ID must have: its hash, as FindAndHash and HashToString make it.
 
-    Args:
-        view: the file.
-        written: the ID that the file holds.
-        linked: what was other when it was written.
+    The ID itself counts as zero, wherever it stands.
     """
-    ranges = sorted((each.offset, each.end) for each in linked.zero)
-    digest = hashlib.sha256()
-    needle, at, last = written.encode(), 0, linked.end
-    with memoryview(linked.head) as front, memoryview(view.data) as data:
-        while at < last:
-            found = view.data.find(needle, at, last)
-            stop, behind = min([*(each for each in ranges if each[0] >= at), (last, last)])
-            if 0 <= found < stop:
-                stop, behind = found, found + len(needle)
-            for part in (front[at:stop], data[max(at, len(front)) : stop]):
+    needle, digest, at = build_id.encode(), hashlib.sha256(), 0
+    end = linked.end
+    zeros = sorted((min(each.offset, end), min(each.end, end)) for each in linked.zero)
+    with memoryview(linked.head) as head, memoryview(view.data) as data:
+        for start, stop in heapq.merge(zeros, _occurrences(view, needle, end), [(end, end)]):
+            for part in (head[at:start], data[max(at, len(head)) : start]):
                 with part:
                     digest.update(part)
-            digest.update(bytes(max(0, behind - stop)))
-            at = max(behind, stop)
+            digest.update(bytes(max(0, stop - max(start, at))))
+            at = max(at, stop)
     return base64.urlsafe_b64encode(digest.digest()[:15]).decode()
+
+
+def _occurrences(view: View, needle: bytes, end: int) -> Iterator[tuple[int, int]]:
+    at = view.data.find(needle, 0, end)
+    while at >= 0:
+        yield at, at + len(needle)
+        at = view.data.find(needle, at + len(needle), end)

@@ -134,7 +134,7 @@ def _build_id(view: View, inspected: Inspected, parts: Parts, expected: Expectat
     elif expected.own and not parts.first:
         inspected.judge(name, ["not where Go's linker puts it"], seen="", expected=wanted)
     else:
-        contents = (buildid.content(view, written, form) for form in parts.written)
+        contents = (buildid.content_hash(view, written, form) for form in parts.written)
         right = written.rpartition("/")[2] in contents
         if not right and not expected.own:
             inspected.skip(name, "of another content: the file was changed after cmd/go had linked it")

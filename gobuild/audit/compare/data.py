@@ -16,10 +16,7 @@ from gobuild.audit.compare.program import MODULE, Program
 from gobuild.binary.macho_types import Section
 
 UNCOMPARED = frozenset(
-    {
-        *("__gopclntab", "__go_buildinfo", "__go_fipsinfo"),
-        *("__symbol_stub1", "__nl_symbol_ptr", "__got", "__go_module"),
-    }
+    ["__gopclntab", "__go_buildinfo", "__go_fipsinfo", "__symbol_stub1", "__nl_symbol_ptr", "__got", "__go_module"],
 )
 """Sections that are not compared as data: what they say is compared otherwise (functions, the build information, the
 imports), or is a digest or a record of where all else stands."""
@@ -58,11 +55,10 @@ class Data:
     """The comparison under way.
 
     Attributes:
-        base, ours: the programs.
         tokens: strings that are known to differ, as (what, base's, ours): a toolchain's stamp, a build ID. A string
             that begins with one of them, and its length beside a pointer to it, are told as `known`.
         marks: further addresses that either program refers to: nothing is compared across one.
-        known: the addresses in base of strings, or of string headers, that differ by a token, with what it is.
+        known: what the tokens are by which strings, or their headers, differ.
         differences: all others.
     """
 
@@ -70,7 +66,7 @@ class Data:
     ours: Program
     tokens: tuple[Token, ...] = ()
     marks: tuple[frozenset[int], frozenset[int]] = (frozenset(), frozenset())
-    known: dict[int, str] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)
     differences: list[DataDifference] = field(default_factory=list)
     _map: dict[int, int] = field(default_factory=dict)
     _back: dict[int, int] = field(default_factory=dict)
@@ -125,72 +121,55 @@ class Data:
         a, b = self.base.bytes_at(one, size), self.ours.bytes_at(two, size)
         self._spans.append((one, one + size))
         if token := self._token(one, two):
-            self.known[one] = token[0]
+            self.known.add(token[0])
             return
         if a == b and size < 8:
             return
         at = 0
         while at < size:
             step = 8 if at + 8 <= size and not (one + at) % 8 else 4 if at + 4 <= size and not (one + at) % 4 else 1
-            x, y = a[at : at + step], b[at : at + step]
-            if step == 8 and (one + at in self.base.pointers or two + at in self.ours.pointers):
-                pair = self._pointer(one + at, two + at, x, y)
-                if pair:
-                    yield pair
-                elif pair is None:
-                    self._differs(one + at, two + at, origin, CODE if self._leads_to_code(x, y) else "content")
-                    return
-            elif x != y:
-                found = self._offsets(x, y, left, right) if step == 8 else self._offset(x, y, left, right)
-                if found is not None:
-                    yield from found
-                elif step == 8 and (token := self._length(one + at, two + at, x, y)):
-                    self.known[one] = token[0]
-                else:
-                    self._differs(one + at, two + at, origin, "content")
-                    return
+            words = a[at : at + step], b[at : at + step]
+            pairs, what = self._words(one + at, two + at, *words, left, right)
+            if what:
+                self._differs(one + at, two + at, origin, what)
+                return
+            yield from pairs
             at += step
 
-    def _pointer(self, at: int, also: int, x: bytes, y: bytes) -> Pair | tuple[()] | None:
-        """Two words of which one is a pointer: nothing more to compare, a pair of data, or None where they differ."""
-        if at not in self.base.pointers or also not in self.ours.pointers:
-            return None
-        one, two = _WORD.unpack(x)[0], _WORD.unpack(y)[0]
-        left, right = self.base.symbol(one), self.ours.symbol(two)
-        if left or right:
-            return () if left == right else None
-        return one, two
-
-    def _leads_to_code(self, x: bytes, y: bytes) -> bool:
-        return bool(self.base.symbol(_WORD.unpack(x)[0]) or self.ours.symbol(_WORD.unpack(y)[0]))
+    def _words(self, at: int, also: int, x: bytes, y: bytes, left: Section, right: Section) -> tuple[list[Pair], str]:
+        """Two words: what is to be compared next, and how they differ, if they do."""
+        pointers = at in self.base.pointers, also in self.ours.pointers
+        if len(x) == 8 and any(pointers):
+            one, two = _WORD.unpack(x)[0], _WORD.unpack(y)[0]
+            symbols = self.base.symbol(one), self.ours.symbol(two)
+            if not all(pointers) or symbols[0] != symbols[1]:
+                return [], CODE if any(symbols) else "content"
+            return [] if symbols[0] else [(one, two)], ""
+        if x == y:
+            return [], ""
+        pairs = self._offsets(x, y, left, right)
+        if pairs is None and len(x) == 8 and (token := self._length(at, also, x, y)):
+            self.known.add(token[0])
+            return [], ""
+        return pairs or [], "content" if pairs is None else ""
 
     def _offsets(self, x: bytes, y: bytes, left: Section, right: Section) -> list[Pair] | None:
-        """Two halves of a word, each as `_offset` takes it."""
-        found: list[Pair] = []
-        for half in (slice(0, 4), slice(4, 8)):
-            if x[half] != y[half]:
-                pairs = self._offset(x[half], y[half], left, right)
-                if pairs is None:
-                    return None
-                found += pairs
-        return found
-
-    def _offset(self, x: bytes, y: bytes, left: Section, right: Section) -> list[Pair] | None:
-        """Two 32-bit offsets as types hold them: from the section's start (nameOff, typeOff), or the text's (textOff).
+        """32-bit offsets as types hold them: from the section's start (nameOff, typeOff), or the text's (textOff).
 
         Source: src/internal/abi/type.go. None where they are no such thing.
         """
-        if len(x) != 4:
+        if len(x) % 4 or ("type" not in left.name and left.name != "__rodata"):
             return None
-        one, two = _HALF.unpack(x)[0], _HALF.unpack(y)[0]
-        if "type" not in left.name and left.name != "__rodata":
-            return None
-        text = self.base.symbol(self.base.text.addr + one), self.ours.symbol(self.ours.text.addr + two)
-        if text[0] and text[0] == text[1] and text[0][1] == 0:
-            return []
-        if 0 < one < left.size and 0 < two < right.size:
-            return [(left.addr + one, right.addr + two)]
-        return None
+        found: list[Pair] = []
+        for (one,), (two,) in zip(_HALF.iter_unpack(x), _HALF.iter_unpack(y), strict=True):
+            symbols = self.base.symbol(self.base.text.addr + one), self.ours.symbol(self.ours.text.addr + two)
+            of_text = symbols[0] and symbols[0] == symbols[1] and symbols[0][1] == 0
+            if one == two or of_text:
+                continue
+            if not (0 < one < left.size and 0 < two < right.size):
+                return None
+            found.append((left.addr + one, right.addr + two))
+        return found
 
     def _token(self, one: int, two: int) -> Token | None:
         """The token that stands at a pair of addresses: base's in base, ours in ours."""

@@ -192,9 +192,8 @@ class _Work:
         self.data = Data(base=self.base, ours=self.ours, tokens=self.tokens, marks=self.marks)
         tables, lengths = linked(self.base, self.ours)
         self.data.run([*self.pairs, *tables])
-        for what in sorted(set(self.data.known.values())):
-            if what != BUILD_ID:
-                yield Difference(kind="data", name="strings", seen="the toolchain's version", by=(what,))
+        for what in sorted(self.data.known - {BUILD_ID}):
+            yield Difference(kind="data", name="strings", seen="the toolchain's version", by=(what,))
         types, section = 0, self.base.types
         for each in self.data.differences:
             part = self.base.section_at(each.base)
