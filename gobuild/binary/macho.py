@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterator
 
 from gobuild.binary import dyld_info
-from gobuild.binary.macho_types import COMMANDS, DYLIBS, LEGACY, MAGIC, OTHERS, X86_64, MachO, Section, Segment
+from gobuild.binary.macho_types import COMMANDS, DYLIBS, MAGIC, OTHERS, SIZES, X86_64, MachO, Section, Segment
 from gobuild.binary.view import Malformed, Range, View
 
 COMMANDS_LIMIT = 1 << 14
@@ -22,43 +22,27 @@ N_STAB, N_TYPE = 0xE0, 0x0E
 REPEATED = DYLIBS | {"LC_SEGMENT_64", "LC_RPATH"}
 """What may stand there more than once."""
 
-SIZES = {
-    "LC_SYMTAB": 24,
-    "LC_UNIXTHREAD": 184,
-    "LC_DYSYMTAB": 80,
-    "LC_UUID": 24,
-    "LC_CODE_SIGNATURE": 16,
-    "LC_DYLD_INFO": 48,
-    "LC_DYLD_INFO_ONLY": 48,
-    "LC_FUNCTION_STARTS": 16,
-    "LC_DATA_IN_CODE": 16,
-    "LC_SOURCE_VERSION": 16,
-    **dict.fromkeys(LEGACY, 16),
-    "LC_MAIN": 24,
-}
-"""Bytes of the commands that have one size only."""
-
 RANGES = {
-    # command -> (what, where the offset stands, where the count stands, bytes each), from the command's start.
-    "LC_SYMTAB": (("symbols", 8, 12, 16), ("symbol names", 16, 20, 1)),
+    # command -> (what, where offset and count stand in it, bytes of each)
+    "LC_SYMTAB": (("symbols", 8, 16), ("symbol names", 16, 1)),
     "LC_DYSYMTAB": (
-        ("table of contents", 32, 36, 8),
-        ("module table", 40, 44, 56),
-        ("external references", 48, 52, 4),
-        ("indirect symbols", 56, 60, 4),
-        ("external relocations", 64, 68, 8),
-        ("local relocations", 72, 76, 8),
+        ("table of contents", 32, 8),
+        ("module table", 40, 56),
+        ("external references", 48, 4),
+        ("indirect symbols", 56, 4),
+        ("external relocations", 64, 8),
+        ("local relocations", 72, 8),
     ),
     "LC_DYLD_INFO": (
-        ("rebase opcodes", 8, 12, 1),
-        ("bind opcodes", 16, 20, 1),
-        ("weak bind opcodes", 24, 28, 1),
-        ("lazy bind opcodes", 32, 36, 1),
-        ("exports", 40, 44, 1),
+        ("rebase opcodes", 8, 1),
+        ("bind opcodes", 16, 1),
+        ("weak bind opcodes", 24, 1),
+        ("lazy bind opcodes", 32, 1),
+        ("exports", 40, 1),
     ),
-    "LC_FUNCTION_STARTS": (("function starts", 8, 12, 1),),
-    "LC_DATA_IN_CODE": (("data in code", 8, 12, 1),),
-    "LC_CODE_SIGNATURE": (("code signature", 8, 12, 1),),
+    "LC_FUNCTION_STARTS": (("function starts", 8, 1),),
+    "LC_DATA_IN_CODE": (("data in code", 8, 1),),
+    "LC_CODE_SIGNATURE": (("code signature", 8, 1),),
 }
 RANGES["LC_DYLD_INFO_ONLY"] = RANGES["LC_DYLD_INFO"]
 
@@ -101,7 +85,7 @@ def _commands(view: View, count: int, end: int) -> Iterator[tuple[str, int, int]
         name = COMMANDS.get(number, f"{number:#x}")
         if length < 8 or length % 8 or offset + length > end:
             raise Malformed(f"load command {index} ({name}), {length} bytes long, ends beyond the load commands")
-        if name in SIZES and length != SIZES[name]:
+        if length != SIZES.get(name, length):
             raise Malformed(f"{name} has {length} bytes, not {SIZES[name]}")
         yield name, offset, length
         offset += length
@@ -114,13 +98,13 @@ def _command(view: View, image: MachO, name: str, offset: int, length: int) -> N
     if name == "LC_SEGMENT_64":
         image.segments.append(_segment(view, offset, length))
     elif name in DYLIBS:
-        image.dylibs.append((name, _inside(view, name, offset, length, header=24)))
+        image.dylibs.append((name, _lc_str(view, name, offset, length, header=24)))
         timestamp, current, compatible = view.unpack("<3I", offset + 12, name)
         image.versions.append((current, compatible, timestamp))
     elif name == "LC_RPATH":
-        image.rpaths.append(_inside(view, name, offset, length, header=12))
+        image.rpaths.append(_lc_str(view, name, offset, length, header=12))
     elif name == "LC_LOAD_DYLINKER":
-        image.dylinker = _inside(view, name, offset, length, header=12)
+        image.dylinker = _lc_str(view, name, offset, length, header=12)
     elif name == "LC_UUID":
         image.uuid = view.copy(offset + 8, 16, name).hex()
     elif name == "LC_MAIN":
@@ -139,7 +123,7 @@ def _segment(view: View, offset: int, length: int) -> Segment:
     raw, vmaddr, vmsize, fileoff, filesize, maxprot, initprot, count, flags = view.unpack(
         "<16s4Q4I", offset + 8, "LC_SEGMENT_64"
     )
-    name = _fixed(raw)
+    name = _char16(raw)
     if 72 + 80 * count != length:
         raise Malformed(f"segment {name} says {count} sections in {length} bytes")
     sections = []
@@ -147,8 +131,8 @@ def _segment(view: View, offset: int, length: int) -> Segment:
         fields = view.unpack("<16s16sQQ8I", offset + 72 + 80 * index, f"a section of {name}")
         sections.append(
             Section(
-                name=_fixed(fields[0]),
-                segname=_fixed(fields[1]),
+                name=_char16(fields[0]),
+                segname=_char16(fields[1]),
                 addr=fields[2],
                 size=fields[3],
                 offset=fields[4],
@@ -172,7 +156,7 @@ def _segment(view: View, offset: int, length: int) -> Segment:
     )
 
 
-def _fixed(raw: bytes) -> str:
+def _char16(raw: bytes) -> str:
     """A name in a field of sixteen bytes, the rest of which must be zero."""
     name, _, rest = raw.partition(b"\0")
     if any(rest):
@@ -180,7 +164,7 @@ def _fixed(raw: bytes) -> str:
     return name.decode("latin-1")
 
 
-def _inside(view: View, what: str, offset: int, length: int, *, header: int) -> str:
+def _lc_str(view: View, what: str, offset: int, length: int, *, header: int) -> str:
     """The string of a command (lc_str): its offset counts from the command's start; behind it, all is zero."""
     (at,) = view.unpack("<I", offset + 8, what)
     if not header <= at < length:
@@ -218,9 +202,8 @@ def _version(number: int) -> str:
 
 def _ranges(view: View, image: MachO, name: str, offset: int) -> None:
     """Notes the ranges that a command points to; each must lie in the file."""
-    for what, at, counted, each in RANGES[name]:
-        (start,) = view.unpack("<I", offset + at, name)
-        (count,) = view.unpack("<I", offset + counted, name)
+    for what, at, each in RANGES[name]:
+        start, count = view.unpack("<2I", offset + at, name)
         if not count:
             continue
         view.require(start, count * each, what)

@@ -35,34 +35,37 @@ OTHERS = {
 }
 """What else a file may be, by its first bytes."""
 
-COMMANDS = {
-    0x2: "LC_SYMTAB",
-    0x5: "LC_UNIXTHREAD",
-    0xB: "LC_DYSYMTAB",
-    0xC: "LC_LOAD_DYLIB",
-    0xE: "LC_LOAD_DYLINKER",
-    0x19: "LC_SEGMENT_64",
-    0x1B: "LC_UUID",
-    0x1D: "LC_CODE_SIGNATURE",
-    0x20: "LC_LAZY_LOAD_DYLIB",
-    0x22: "LC_DYLD_INFO",
-    0x24: "LC_VERSION_MIN_MACOSX",
-    0x25: "LC_VERSION_MIN_IPHONEOS",
-    0x26: "LC_FUNCTION_STARTS",
-    0x29: "LC_DATA_IN_CODE",
-    0x2A: "LC_SOURCE_VERSION",
-    0x2F: "LC_VERSION_MIN_TVOS",
-    0x30: "LC_VERSION_MIN_WATCHOS",
-    0x32: "LC_BUILD_VERSION",
-    0x80000018: "LC_LOAD_WEAK_DYLIB",
-    0x8000001C: "LC_RPATH",
-    0x8000001F: "LC_REEXPORT_DYLIB",
-    0x80000022: "LC_DYLD_INFO_ONLY",
-    0x80000023: "LC_LOAD_UPWARD_DYLIB",
-    0x80000028: "LC_MAIN",
+_COMMANDS = {
+    0x2: ("LC_SYMTAB", 24),
+    0x5: ("LC_UNIXTHREAD", 184),
+    0xB: ("LC_DYSYMTAB", 80),
+    0xC: ("LC_LOAD_DYLIB", 0),
+    0xE: ("LC_LOAD_DYLINKER", 0),
+    0x19: ("LC_SEGMENT_64", 0),
+    0x1B: ("LC_UUID", 24),
+    0x1D: ("LC_CODE_SIGNATURE", 16),
+    0x20: ("LC_LAZY_LOAD_DYLIB", 0),
+    0x22: ("LC_DYLD_INFO", 48),
+    0x24: ("LC_VERSION_MIN_MACOSX", 16),
+    0x25: ("LC_VERSION_MIN_IPHONEOS", 16),
+    0x26: ("LC_FUNCTION_STARTS", 16),
+    0x29: ("LC_DATA_IN_CODE", 16),
+    0x2A: ("LC_SOURCE_VERSION", 16),
+    0x2F: ("LC_VERSION_MIN_TVOS", 16),
+    0x30: ("LC_VERSION_MIN_WATCHOS", 16),
+    0x32: ("LC_BUILD_VERSION", 0),
+    0x80000018: ("LC_LOAD_WEAK_DYLIB", 0),
+    0x8000001C: ("LC_RPATH", 0),
+    0x8000001F: ("LC_REEXPORT_DYLIB", 0),
+    0x80000022: ("LC_DYLD_INFO_ONLY", 48),
+    0x80000023: ("LC_LOAD_UPWARD_DYLIB", 0),
+    0x80000028: ("LC_MAIN", 24),
 }
-"""The load commands this reader understands. dyld obeys others too, such as chained fixups: a file that has one of
-those is not vouched for."""
+"""The load commands this reader understands, with the bytes of those that have one size only. dyld obeys others too,
+such as chained fixups: a file that has one of those is not vouched for."""
+
+COMMANDS = {number: name for number, (name, _) in _COMMANDS.items()}
+SIZES = {name: size for name, size in _COMMANDS.values() if size}
 
 LEGACY = frozenset(name for name in COMMANDS.values() if name.startswith("LC_VERSION_MIN"))
 """What LC_BUILD_VERSION replaced; beside it, or instead of it, Go's linker writes none since 1.21."""
