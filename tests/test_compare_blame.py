@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from verify_fixtures import compiled, view
 
-from gobuild.audit.compare.executables import Applied, Touched, differences, package_of
+from gobuild.audit.compare.executables import Applied, ChangedExecutable, compare_executables, package_of
 from gobuild.audit.compare.program import load_program
 from gobuild.binary.pclntab import read_pclntab
 from gobuild.binary.view import Malformed
@@ -49,8 +49,8 @@ def built(goroot: Path, into: Path, source: dict[str, str]) -> Path:
     return compiled(goroot, into, source=source, flags=("-trimpath", "-ldflags=-w"))
 
 
-def explained(base: Path, ours: Path, file: str) -> Touched:
-    found = differences("hello", base, ours, applied=Applied(patches={"patch": (file,)}))
+def explained(base: Path, ours: Path, file: str) -> ChangedExecutable:
+    found = compare_executables("hello", base, ours, applied=Applied(patches={"patch": (file,)}))
     assert found
     return found
 

@@ -10,7 +10,7 @@ import pytest
 from compare_fixtures import overlaid
 from verify_fixtures import compiled, view
 
-from gobuild.audit.compare.executables import Applied, Difference, Touched, differences
+from gobuild.audit.compare.executables import Applied, ChangedExecutable, Difference, compare_executables
 from gobuild.audit.compare.program import load_program
 from gobuild.binary.pclntab import read_pclntab
 from gobuild.binary.view import Malformed, Range
@@ -63,7 +63,7 @@ def built(goroot: Path, into: Path, source: str, *, flags: str = "-w") -> Path:
     return compiled(goroot, into, source={"main.go": source}, flags=("-trimpath", f"-ldflags={flags}"))
 
 
-def named(found: Touched | None) -> set[tuple[str, str]]:
+def named(found: ChangedExecutable | None) -> set[tuple[str, str]]:
     assert found
     return {(each.kind, each.name) for each in found.differences}
 
@@ -81,7 +81,7 @@ def test_what_was_changed_is_named(go_wheel: Path, base: Path, tmp_path: Path, w
     old, new, expected = CHANGES[what]
     assert PROGRAM.count(old) == 1
     ours = built(go_wheel, tmp_path, PROGRAM.replace(old, new))
-    found = differences("hello", base, ours, applied=NOTHING)
+    found = compare_executables("hello", base, ours, applied=NOTHING)
     assert found
     assert expected <= named(found)
     # What else is told must be main's own: the rest of the program only moved.
@@ -94,15 +94,15 @@ def test_moved_is_not_changed(go_wheel: Path, base: Path, tmp_path: Path) -> Non
     ours = built(go_wheel, tmp_path, PROGRAM.replace("n*7", "n*7+n/3+n%5"))
     one, two = load_program(base), load_program(ours)
     moved = [key for key, function in one.named.items() if two.named[key].start != function.start]
-    found = differences("hello", base, ours, applied=NOTHING)
+    found = compare_executables("hello", base, ours, applied=NOTHING)
     assert len(moved) >= 3
     assert named(found) == {("code", "main.first")}
 
 
 def test_the_same_program_is_the_same_and_a_stripped_one_too(go_wheel: Path, base: Path, tmp_path: Path) -> None:
-    assert differences("hello", base, base, applied=NOTHING) is None
+    assert compare_executables("hello", base, base, applied=NOTHING) is None
     ours = built(go_wheel, tmp_path, PROGRAM, flags="-s -w")
-    found = differences("hello", base, ours, applied=NOTHING)
+    found = compare_executables("hello", base, ours, applied=NOTHING)
     assert named(found) == {("file", "hello")}  # neither code nor data: the symbol table, and nothing explains it
 
 
@@ -113,7 +113,7 @@ def test_a_patch_explains_its_own_files_only(go_wheel: Path, base: Path, tmp_pat
     assert file.endswith("main.go")
 
     def by(*names: str) -> tuple[str, ...]:
-        found = differences("hello", base, ours, applied=Applied(patches={"ours": names}))
+        found = compare_executables("hello", base, ours, applied=Applied(patches={"ours": names}))
         assert found
         return next(each.by for each in found.differences if each.name == "main.first")
 
@@ -129,7 +129,7 @@ def test_of_a_patch_of_the_compiler_is_said_that_nothing_is_proven(go_wheel: Pat
     ours = built(go_wheel, tmp_path, PROGRAM.replace("n*7", "n*9"))
     said = {}
     for name in ("src/cmd/compile/internal/ssa/rewrite.go", "src/cmd/compile/README.md", "src/cmd/asm/a_test.go"):
-        found = differences("hello", base, ours, applied=Applied(patches={"ours": (name,)}))
+        found = compare_executables("hello", base, ours, applied=Applied(patches={"ours": (name,)}))
         assert found
         said[name] = next(each.seen for each in found.differences if each.name == "main.first")
     assert ["changes the compiler" in seen for seen in said.values()] == [True, False, False]
@@ -159,16 +159,16 @@ def test_a_redirected_pointer_is_explained_by_nobody_else(go_wheel: Path, base: 
     (file,) = load_program(base).table.source_files(load_program(base).named["main.first", 0])
     done = Applied(patches={"ours": (f"src/{file}",)}, cgo="0")
     target = struct.pack("<Q", read.address(read.named["main.tell", 0]))
-    before = {each.seen for each in _all(differences("hello", base, ours, applied=done)) if not each.by}
+    before = {each.seen for each in _all(compare_executables("hello", base, ours, applied=done)) if not each.by}
     assert before == set()
     places = [at for at, symbol in tables if symbol and not symbol[0][0].startswith("main.")][::60]
     assert len(places) >= 3
     for at in places:
-        found = differences("hello", base, _put(ours, tmp_path / "redirected", at, target), applied=done)
+        found = compare_executables("hello", base, _put(ours, tmp_path / "redirected", at, target), applied=done)
         assert [each.kind for each in _all(found) if not each.by] == ["data"], hex(at)
 
 
-def _all(found: Touched | None) -> tuple[Difference, ...]:
+def _all(found: ChangedExecutable | None) -> tuple[Difference, ...]:
     assert found
     return found.differences
 
@@ -181,7 +181,7 @@ def test_a_table_of_the_linker_s_is_compared(base: Path, tmp_path: Path, name: s
     size = 4 if name == "__typelink" else 8
     entries = load_program(base).bytes_at(section.addr, 2 * size)
     ours = _put(base, tmp_path / "ours", section.addr, entries[size:] + entries[:size])
-    found = differences("hello", base, ours, applied=Applied(patches={}, cgo="0"))
+    found = compare_executables("hello", base, ours, applied=Applied(patches={}, cgo="0"))
     assert {each.kind for each in _all(found) if not each.by} & {"types", "data"}
 
 
@@ -192,7 +192,7 @@ def test_ours_own_table_of_files_is_no_evidence(go_wheel: Path, base: Path, tmp_
     other = "x" * (len(file) - 3) + ".go"
     ours.write_bytes(ours.read_bytes().replace(file.encode() + b"\0", other.encode() + b"\0"))
     assert load_program(ours).table.source_files(load_program(ours).named["main.first", 0]) == (other,)
-    found = differences("hello", base, ours, applied=Applied(patches={"ours": (f"src/{other}",)}))
+    found = compare_executables("hello", base, ours, applied=Applied(patches={"ours": (f"src/{other}",)}))
     assert next(each.by for each in _all(found) if each.name == "main.first") == ()
 
 
@@ -235,7 +235,7 @@ def test_other_machines_and_formats_are_said(tmp_path: Path, go_wheel: Path) -> 
         load_program(path)
     other = tmp_path / "other"
     other.write_bytes(path.read_bytes() + b"\0")
-    found = differences("bin/gofmt", path, other, applied=NOTHING)
+    found = compare_executables("bin/gofmt", path, other, applied=NOTHING)
     assert named(found) == {("unreadable", "bin/gofmt")}
     assert found
     assert found.differences[0].by == ()
@@ -251,7 +251,7 @@ def test_every_flipped_bit_of_code_is_found(base: Path, tmp_path: Path) -> None:
         data = bytearray(program.data)
         data[at] ^= 1 << chance.randrange(8)
         ours.write_bytes(data)
-        found = named(differences("hello", base, ours, applied=NOTHING))
+        found = named(compare_executables("hello", base, ours, applied=NOTHING))
         # A flip in an address goes to other data, which is told of that data and of who else refers to it.
         assert ("code", function.name) in found or {kind for kind, _ in found} & {"data", "types"}, function
 
@@ -261,8 +261,8 @@ def test_a_constant_of_the_runtime(go_wheel: Path, tmp_path: Path) -> None:
     constant = ("const forcePreemptNS = 10 * 1000 * 1000", "const forcePreemptNS = 11 * 1000 * 1000")
     one = overlaid(go_wheel, tmp_path / "one", "cmd/gofmt", {})
     two = overlaid(go_wheel, tmp_path / "two", "cmd/gofmt", {"src/runtime/proc.go": constant})
-    found = differences("bin/gofmt", one, two, applied=NOTHING)
+    found = compare_executables("bin/gofmt", one, two, applied=NOTHING)
     assert named(found) == {("code", "runtime.retake")}
-    found = differences("bin/gofmt", one, two, applied=Applied(patches={"ours": ("src/runtime/proc.go",)}))
+    found = compare_executables("bin/gofmt", one, two, applied=Applied(patches={"ours": ("src/runtime/proc.go",)}))
     assert found
     assert [each.by for each in found.differences] == [("ours",)]

@@ -1,7 +1,7 @@
 """The blast radius of a patched toolchain: what differs from another one, down to functions, and what explains it.
 
-Two sides come in, with what is said to have been done to ours: patches, a stamp, a profile. Out goes every
-difference with its explanation, or none: then the radius has failed. Executables are `executables`' business.
+What may explain a difference is what is said to have been done to ours: patches, a stamp, a profile. One that nothing
+explains is a failure.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,14 @@ from typing import Any
 
 from gobuild.audit.compare.comparison import Comparison, Ending, metadata_differences
 from gobuild.audit.compare.entries import Side
-from gobuild.audit.compare.executables import PROFILE, STAMP, Applied, Difference, Touched, differences
+from gobuild.audit.compare.executables import (
+    PROFILE,
+    STAMP,
+    Applied,
+    ChangedExecutable,
+    Difference,
+    compare_executables,
+)
 
 SCHEMA = 1
 """Changes when a key of the document changes its meaning."""
@@ -38,7 +45,7 @@ class Radius:
     stamps: tuple[str, str]
     applied: Applied
     same: int
-    programs: tuple[Touched, ...]
+    programs: tuple[ChangedExecutable, ...]
     files: tuple[Difference, ...]
 
     @property
@@ -88,22 +95,22 @@ def radius(comparison: Comparison, ours: Side, base: Side, applied: Applied) -> 
         applied: what was done to ours.
     """
     programs, files, same = [], [], 0
+    executables = ours.executables & base.executables
     for each in comparison.compared:
-        pair = base.entries.get(each.name), ours.entries.get(each.name)
-        both = each.name in ours.executables and each.name in base.executables
-        if pair[0] and pair[1]:  # neither a patch nor a stamp changes a mode
-            seen = "; ".join(metadata_differences(pair[1], pair[0]))
-            files += [Difference(kind="file", name=each.name, seen=seen)] if seen else []
+        one, two = base.entries.get(each.name), ours.entries.get(each.name)
+        if one and two and (seen := "; ".join(metadata_differences(two, one))):
+            files.append(Difference(kind="file", name=each.name, seen=seen))  # nothing explains another mode
         if each.ending is Ending.PASS:
             same += each.executable
-        elif each.ending is Ending.FAIL and both:
-            touched = differences(each.name, *(entry.path for entry in pair if entry and entry.path), applied=applied)
-            same += touched is None
-            programs += [touched] if touched else []
-        elif each.ending is Ending.FAIL and not (pair[0] and pair[1] and pair[0].sha256 == pair[1].sha256):
-            files.append(
-                Difference(kind="file", name=each.name, seen=each.how, by=tuple(_file(each.name, ours, base, applied)))
-            )
+        elif each.ending is Ending.SKIP:
+            continue
+        elif each.name in executables and one and two and one.path and two.path:
+            changed = compare_executables(each.name, one.path, two.path, applied=applied)
+            same += changed is None
+            programs += [changed] if changed else []
+        elif not (one and two and one.sha256 == two.sha256):
+            by = tuple(_file(each.name, ours, base, applied))
+            files.append(Difference(kind="file", name=each.name, seen=each.how, by=by))
     return Radius(
         ours=ours.called,
         base=base.called,

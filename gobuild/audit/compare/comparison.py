@@ -121,8 +121,7 @@ def compare(ours: Side, official: Side, *, from_wheel: bool = False) -> Comparis
     found = [_one(name, ours, official, from_wheel) for name in names]
     for side in (ours, official):
         found += [
-            ComparedEntry(name=name, ending=Ending.SKIP, how="the wheel's own, not Go's", size=0)
-            for name in side.foreign
+            ComparedEntry(name=each, ending=Ending.SKIP, how="the wheel's own, not Go's") for each in side.foreign
         ]
     return Comparison(ours=ours.called, official=official.called, compared=tuple(found))
 
@@ -185,12 +184,13 @@ def _differ(one: int, two: int, how: str = "") -> str:
 
 def table_rows(comparison: Comparison) -> list[tuple[str, str, str]]:
     """The table for people: executables and failures one by one, the rest counted."""
-    single = [each for each in comparison.compared if each.executable or each.ending is Ending.FAIL]
-    rest = _counted(each for each in comparison.compared if each not in single)
-    return [
-        *((each.ending, each.name, each.how) for each in single),
-        *((ending, f"{count} more", how) for (ending, how), count in rest.items()),
-    ]
+    single = [(each.ending, each.name, each.how) for each in comparison.compared if _in_full(each)]
+    rest = _counted(each for each in comparison.compared if not _in_full(each))
+    return [*single, *((ending, f"{count} more", how) for (ending, how), count in rest.items())]
+
+
+def _in_full(each: ComparedEntry) -> bool:
+    return each.executable or each.ending is Ending.FAIL
 
 
 def _counted(entries: Iterable[ComparedEntry]) -> Counter[tuple[Ending, str]]:

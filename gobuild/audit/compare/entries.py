@@ -11,6 +11,7 @@ import stat
 import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -187,17 +188,17 @@ def _entry(member: _Member, name: str, scratch: Path, sources: Path | None, room
     digest, size = hashlib.sha256(), 0
     block = member.content.read(_BLOCK)
     kept = scratch / name if name in TEXTS or (name.startswith(EXECUTABLES) and block.startswith(MAGICS)) else None
-    copies = [place for place in (kept, sources / name if sources else None) if place]
-    for place in copies:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(b"")
-    while block and size <= room:
-        digest.update(block)
-        size += len(block)
-        for place in copies:
-            with place.open("ab") as file:
-                file.write(block)
-        block = member.content.read(_BLOCK)
+    with ExitStack() as stack:
+        copies = []
+        for place in (kept, sources / name if sources else None):
+            if place:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                copies.append(stack.enter_context(place.open("wb")))
+        while block and size <= room:
+            size += len(block)
+            for write in (digest.update, *(file.write for file in copies)):
+                write(block)
+            block = member.content.read(_BLOCK)
     return ArchiveEntry(name=name, mode=member.mode, size=size, sha256=digest.hexdigest(), time=member.time, path=kept)
 
 

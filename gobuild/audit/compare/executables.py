@@ -66,7 +66,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Touched:
+class ChangedExecutable:
     """An executable that is not the same.
 
     Attributes:
@@ -82,7 +82,7 @@ class Touched:
     differences: tuple[Difference, ...]
 
 
-def differences(name: str, base: Path, ours: Path, *, applied: Applied) -> Touched | None:
+def compare_executables(name: str, base: Path, ours: Path, *, applied: Applied) -> ChangedExecutable | None:
     """The differences of two executables.
 
     Args:
@@ -99,12 +99,12 @@ def differences(name: str, base: Path, ours: Path, *, applied: Applied) -> Touch
         if plain[0] == plain[1]:
             return None
         one, two = load_program(base), load_program(ours)
-        return _Work(one, two, applied).touched(name)
+        return _ExecutableComparison(one, two, applied).touched(name)
     except Malformed as error:
-        return Touched(name=name, differences=(Difference(kind="unreadable", name=name, seen=str(error)),))
+        return ChangedExecutable(name=name, differences=(Difference(kind="unreadable", name=name, seen=str(error)),))
 
 
-class _Work:
+class _ExecutableComparison:
     """One executable's comparison."""
 
     def __init__(self, base: Program, ours: Program, applied: Applied) -> None:
@@ -117,7 +117,7 @@ class _Work:
             for patch, changed in applied.patches.items()
         }
 
-    def touched(self, name: str) -> Touched:
+    def touched(self, name: str) -> ChangedExecutable:
         """Compares it."""
         functions = list(self._functions())
         # Neither the stamp nor the profile brings a type or takes one away.
@@ -129,7 +129,9 @@ class _Work:
             )
         whole = sum(part.size for part in self.base.sections if not part.zerofill and part.name not in _CODE)
         compared = (self.data.compared, whole)
-        return Touched(name=name, functions=len(self.base.functions), data=compared, differences=tuple(differences))
+        return ChangedExecutable(
+            name=name, functions=len(self.base.functions), data=compared, differences=tuple(differences)
+        )
 
     def _functions(self) -> Iterator[Difference]:
         base, ours = self.base, self.ours
