@@ -32,11 +32,8 @@ class Radius:
     """All that differs between two toolchains.
 
     Attributes:
-        ours, base: what they are called.
         stamps: base's and ours.
-        applied: what is said to have been applied.
-        same: how many executables are the same but for signature and LC_UUID.
-        programs: those that are not.
+        same: how many executables are the same but for signature and LC_UUID; `programs` are those that are not.
         files: the other files that differ.
     """
 
@@ -86,14 +83,7 @@ class Radius:
 
 
 def radius(comparison: Comparison, ours: Side, base: Side, applied: Applied) -> Radius:
-    """Explains every difference of two toolchains.
-
-    Args:
-        comparison: of the two, by `gobuild.audit.compare.compare`.
-        ours: the patched one.
-        base: the official one, or another that it should resemble.
-        applied: what was done to ours.
-    """
+    """Explains every difference of a patched toolchain from the official one, or another that it should resemble."""
     programs, files, same = [], [], 0
     executables = ours.executables & base.executables
     for each in comparison.compared:

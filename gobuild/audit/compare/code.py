@@ -7,7 +7,7 @@ load or store (cmd/link/internal/arm64/asm.go, R_ADDRARM64 and R_ARM64_PCREL_LDS
 
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from gobuild.audit.compare.program import Program
 from gobuild.binary.pclntab import Function
@@ -25,64 +25,50 @@ ACCESS, ACCESS_MASK = 0x39000000, 0x3B000000
 IMMEDIATE = 0xFFF << 10
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CodeComparison:
     """A pair of functions.
 
     Attributes:
-        same: whether the code is the same.
-        where: the first instruction that differs, in bytes from the start.
+        differs_at: the first instruction that differs, in bytes from the start; None where none does.
         references: (base's address, ours) of data at the same instructions.
     """
 
-    same: bool = True
-    where: int = 0
-    references: list[tuple[int, int]] = field(default_factory=list)
-
-    def differs(self, index: int) -> None:
-        """Notes a difference."""
-        if self.same:
-            self.same, self.where = False, 4 * index
+    differs_at: int | None = None
+    references: tuple[tuple[int, int], ...] = ()
 
 
 def compare_code(base: Program, one: Function, ours: Program, two: Function) -> CodeComparison:
     """Compares two functions of the same name."""
-    found = CodeComparison()
     a, b = base.code(one), ours.code(two)
     if len(a) != len(b):
-        found.differs(next((i for i, (w, v) in enumerate(zip(a, b, strict=False)) if w != v), min(len(a), len(b))))
-        return found
+        index = next((i for i, (w, v) in enumerate(zip(a, b, strict=False)) if w != v), min(len(a), len(b)))
+        return CodeComparison(differs_at=4 * index)
     starts = base.address(one), ours.address(two)
+    references: list[tuple[int, int]] = []
     consumed = -1
-    for index in [
-        i
-        for i, (w, v) in enumerate(zip(a, b, strict=True))
-        if w != v or w & BRANCH_MASK == BRANCH or w & ADR_MASK == ADR
-    ]:
-        w, v = a[index], b[index]
+    for index, (w, v) in enumerate(zip(a, b, strict=True)):
         if index == consumed:
             continue
         if w & BRANCH_MASK == v & BRANCH_MASK == BRANCH and (w ^ v) >> 31 == 0:
-            targets = _branch(w, starts[0] + 4 * index), _branch(v, starts[1] + 4 * index)
-            _target(found, index, base, ours, *targets)
+            pair = _branch(w, starts[0] + 4 * index), _branch(v, starts[1] + 4 * index)
         elif w & ADR_MASK == v & ADR_MASK == ADR and (w ^ v) & 0x9000001F == 0:
-            pair = _address(a, index, starts[0]), _address(b, index, starts[1])
-            if pair[0][1] != pair[1][1]:
-                found.differs(index)
-            consumed = index + 1 if pair[0][1] is not None else consumed
-            _target(found, index, base, ours, pair[0][0], pair[1][0])
-        elif w != v:
-            found.differs(index)
-    return found
-
-
-def _target(found: CodeComparison, index: int, base: Program, ours: Program, one: int, two: int) -> None:
-    """Two addresses at the same instruction: the same place of the same function, or data to be compared."""
-    left, right = base.symbol(one), ours.symbol(two)
-    if left != right:
-        found.differs(index)
-    elif left is None:
-        found.references.append((one, two))
+            (left, following), (right, other) = _address(a, index, starts[0]), _address(b, index, starts[1])
+            if following != other:
+                return CodeComparison(differs_at=4 * index)
+            consumed = index + 1 if following is not None else consumed
+            pair = left, right
+        elif w == v:
+            continue
+        else:
+            return CodeComparison(differs_at=4 * index)
+        # The same place of the same function, or data to be compared.
+        symbol = base.symbol(pair[0])
+        if symbol != ours.symbol(pair[1]):
+            return CodeComparison(differs_at=4 * index)
+        if symbol is None:
+            references.append(pair)
+    return CodeComparison(references=tuple(references))
 
 
 def _branch(word: int, at: int) -> int:

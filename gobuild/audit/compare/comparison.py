@@ -38,11 +38,8 @@ class ComparedEntry:
     """One entry of either side.
 
     Attributes:
-        name: relative to GOROOT.
-        ending: how it ended.
         how: for PASS what was equal: "bytes", or "without the signature"; else the reason.
-        sha256: of what was equal; empty for a folder, and where nothing was.
-        size: of what was equal, in bytes.
+        sha256, size: of what was equal; empty for a folder, and where nothing was.
         executable: whether it is an executable of bin or pkg.
     """
 
@@ -56,12 +53,7 @@ class ComparedEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Two toolchains, compared.
-
-    Attributes:
-        ours, official: what they are called.
-        compared: every entry of either, sorted by name.
-    """
+    """Every entry of two toolchains, by name; `ours` and `official` are what they are called."""
 
     ours: str
     official: str
@@ -110,13 +102,7 @@ class Comparison:
 
 
 def compare(ours: Side, official: Side, *, from_wheel: bool = False) -> Comparison:
-    """Compares two toolchains.
-
-    Args:
-        ours: the rebuilt one.
-        official: the one that it should be.
-        from_wheel: whether ours was built from a wheel's source, which lacks what `LEFT_OUT` lists.
-    """
+    """Compares two toolchains; `from_wheel` says that ours was built from a wheel's source, which lacks `LEFT_OUT`."""
     names = sorted(ours.entries.keys() | official.entries.keys())
     found = [_one(name, ours, official, from_wheel) for name in names]
     for side in (ours, official):

@@ -36,10 +36,9 @@ _HALF = struct.Struct("<I")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataDifference:
-    """Data that differs.
+    """Data that differs, by its addresses.
 
     Attributes:
-        base, ours: where it stands.
         origin: the address in base of the code's reference by which it was reached.
         what: "content", `CODE`, or "another place" where a reference goes elsewhere.
     """

@@ -70,7 +70,6 @@ class ChangedExecutable:
     """An executable that is not the same.
 
     Attributes:
-        name: relative to GOROOT.
         functions: how many functions were compared.
         data: bytes of data that were compared, and how many there are.
         differences: what differs, the build ID aside.
@@ -83,17 +82,7 @@ class ChangedExecutable:
 
 
 def compare_executables(name: str, base: Path, ours: Path, *, applied: Applied) -> ChangedExecutable | None:
-    """The differences of two executables.
-
-    Args:
-        name: what they are called.
-        base: the file to compare with.
-        ours: the file that something was done to.
-        applied: what was done to ours.
-
-    Returns:
-        None where the signature and the value of LC_UUID are all that differs.
-    """
+    """The differences of two executables; None where the signature and the value of LC_UUID are all that differs."""
     try:
         plain = [unsigned(path.read_bytes(), uuid=False) for path in (base, ours)]
         if plain[0] == plain[1]:
@@ -145,7 +134,7 @@ class _ExecutableComparison:
                 yield self._explained("removed", "only in base", key[0], function, None)
                 continue
             found = code.compare_code(base, function, ours, other)
-            if found.same:
+            if found.differs_at is None:
                 self.pairs += found.references
                 for one, _ in found.references:
                     self.referrers.setdefault(one, set()).add(key)
@@ -154,7 +143,7 @@ class _ExecutableComparison:
                 marks[1].update(code.references(ours, other))
                 lengths = len(base.code(function)), len(ours.code(other))
                 seen = f"{lengths[0]} instructions in base, {lengths[1]} in ours" if lengths[0] != lengths[1] else ""
-                seen = seen or f"{lengths[0]} instructions, the first that differs at {found.where:#x}"
+                seen = seen or f"{lengths[0]} instructions, the first that differs at {found.differs_at:#x}"
                 yield self._explained("code", seen, key[0], function, other)
         for key, function in ours.named.items():
             if key not in base.named:

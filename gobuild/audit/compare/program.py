@@ -32,14 +32,10 @@ COUNTED = tuple(f"1.{minor}" for minor in range(21, 28))
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """A program.
+    """A program; `data` is the whole file.
 
     Attributes:
-        data: the file.
-        sections: those that are loaded, by address.
-        text: the section of the code.
-        table: its functions.
-        info: its build information.
+        sections: by address.
         pointers: the addresses of the words that dyld rebases: all pointers in data, and nothing else.
         headers: what its headers say, by name: load commands, libraries, imports.
     """
