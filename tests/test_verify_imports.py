@@ -3,8 +3,10 @@
 import re
 import struct
 import tracemalloc
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 import small
@@ -16,7 +18,7 @@ from gobuild.binary.macho_types import MachO
 from gobuild.binary.pclntab import Pclntab, read_pclntab
 from gobuild.binary.view import Malformed, Range
 from gobuild.core.process import run
-from gobuild.verify import imports
+from gobuild.verify import imports, instructions
 
 LLD = ("ld64.lld", *(f"ld64.lld-{version}" for version in range(14, 22)))
 MC = ("llvm-mc", *(f"llvm-mc-{version}" for version in range(14, 22)))
@@ -263,3 +265,35 @@ def test_hostile_tables_need_little_memory() -> None:
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
     finally:
         tracemalloc.stop()
+
+
+def instruction_problems(found: Pclntab, data: bytes, goarch: str = small.ARM64) -> set[str]:
+    text = image(data).section("__text")
+    assert text
+    begins, entry = instructions.ENTRY["darwin", small.ARM64], image(data).entry or 0
+    return {each.id for each in instructions.problems(view(data), found, text.place, entry, goarch, begins)}
+
+
+@pytest.mark.parametrize(
+    ("change", "problems"),
+    [
+        ({}, set()),
+        ({"starts": (0, 112, 176, 144, 208)}, {"function-order"}),
+        ({"starts": (0, 112, 144, 176, 212)}, {"function-outside-text"}),
+        ({"starts": (0, 112, 144, 178, 208)}, {"function-alignment"}),
+        ({"starts": (0, 116, 144, 176, 208)}, {"entry-function"}),
+        ({"quantum": 1}, {"instruction-size"}),
+        ({"name_offsets": (0, 11, 0, 0)}, {"no-runtime"}),
+    ],
+)
+def test_functions_that_are_not_a_machine_s_are_told(change: dict[str, Any], problems: set[str]) -> None:
+    data = small.macho()
+    assert instruction_problems(replace(functions(data), **change), data) == problems
+
+
+def test_how_functions_begin_is_told() -> None:
+    """One function of four as another machine's is enough, whatever the others are."""
+    data = small.macho()
+    arm64, amd64 = instructions.PROLOGUES.values()
+    assert instruction_problems(functions(data), data.replace(arm64, amd64, 1)) == {"foreign-prologues"}
+    assert instruction_problems(functions(data), data.replace(arm64, bytes(4))) == {"few-prologues"}
