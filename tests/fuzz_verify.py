@@ -12,7 +12,7 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["gobuild.verify", "elftools"]):
+with atheris.instrument_imports(include=["gobuild.binary", "gobuild.codesign", "gobuild.verify", "elftools"]):
     import small
     from mutants import expected_of, scrambled, verdict
 

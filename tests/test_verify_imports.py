@@ -18,7 +18,9 @@ from gobuild.binary.macho_types import MachO
 from gobuild.binary.pclntab import Pclntab, read_pclntab
 from gobuild.binary.view import Malformed, Range
 from gobuild.core.process import run
-from gobuild.verify import imports, instructions
+from gobuild.verify import imports
+from gobuild.verify.instructions import ENTRY, PROLOGUES
+from gobuild.verify.instructions import problems as code_problems
 
 LLD = ("ld64.lld", *(f"ld64.lld-{version}" for version in range(14, 22)))
 MC = ("llvm-mc", *(f"llvm-mc-{version}" for version in range(14, 22)))
@@ -270,8 +272,8 @@ def test_hostile_tables_need_little_memory() -> None:
 def instruction_problems(found: Pclntab, data: bytes, goarch: str = small.ARM64) -> set[str]:
     text = image(data).section("__text")
     assert text
-    begins, entry = instructions.ENTRY["darwin", small.ARM64], image(data).entry or 0
-    return {each.id for each in instructions.problems(view(data), found, text.place, entry, goarch, begins)}
+    begins, entry = ENTRY["darwin", small.ARM64], image(data).entry or 0
+    return {each.id for each in code_problems(view(data), found, text.place, entry, goarch, begins)}
 
 
 @pytest.mark.parametrize(
@@ -294,6 +296,6 @@ def test_functions_that_are_not_a_machine_s_are_told(change: dict[str, Any], pro
 def test_how_functions_begin_is_told() -> None:
     """One function of four as another machine's is enough, whatever the others are."""
     data = small.macho()
-    arm64, amd64 = instructions.PROLOGUES.values()
+    arm64, amd64 = PROLOGUES.values()
     assert instruction_problems(functions(data), data.replace(arm64, amd64, 1)) == {"foreign-prologues"}
     assert instruction_problems(functions(data), data.replace(arm64, bytes(4))) == {"few-prologues"}
