@@ -58,7 +58,7 @@ def read_claims(side: Side) -> Claims:
     Raises:
         VerifyError: it is no manifest of gobuild's.
     """
-    text = side.text("gobuild.json")
+    text = side.text_of("gobuild.json")
     if not text:
         return Claims(patches={})
     try:

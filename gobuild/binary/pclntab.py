@@ -21,6 +21,9 @@ FUNCTIONS_LIMIT = 1 << 20
 FUNC = struct.Struct("<IiiIIIIIIiBBBB")
 """runtime._func up to nfuncdata (src/runtime/runtime2.go): [1] is nameOff, [5] pcfile, [8] cuOffset."""
 
+_HEAD = struct.Struct("<Ii")
+"""The first two numbers of a _func: entryOff and nameOff."""
+
 NO_UNIT = 0xFFFFFFFF
 """The cuOffset of what the linker itself makes, such as go:buildid, which is of no source file."""
 
@@ -148,18 +151,20 @@ def read_pclntab(view: View, place: Range) -> Pclntab:
         raise Malformed(f"the table of functions says {count} functions in {functab.size} bytes")
     pairs = struct.unpack_from(f"<{2 * count + 1}I", view.data, functab.offset)
     infos = tuple(functab.offset + each for each in pairs[1::2])
-    if max(infos) + 8 > functab.end:
+    if max(infos) + _HEAD.size > functab.end:
         raise Malformed("a function leaves the table of functions")
-    heads = [struct.unpack_from("<Ii", view.data, info) for info in infos]
-    starts = pairs[::2]
-    if any(entry != start for (entry, _), start in zip(heads, starts, strict=False)):
-        raise Malformed("a function stands elsewhere by its own word than in the table of functions")
+    starts, name_offsets = pairs[::2], []
+    for start, info in zip(starts, infos, strict=False):
+        entry, name = _HEAD.unpack_from(view.data, info)
+        if entry != start:
+            raise Malformed("a function stands elsewhere by its own word than in the table of functions")
+        name_offsets.append(name)
     return Pclntab(
         view=view,
         quantum=quantum,
         starts=starts,
         infos=infos,
-        name_offsets=tuple(name for _, name in heads),
+        name_offsets=tuple(name_offsets),
         names=names,
         units=units,
         files=files,

@@ -114,7 +114,7 @@ def radius(comparison: Comparison, ours: Side, base: Side, applied: Applied) -> 
 
 def _file(name: str, ours: Side, base: Side, applied: Applied) -> Iterator[str]:
     """What explains a file that differs; a generated one is explained only by its whole content."""
-    one, two = base.text(name), ours.text(name)
+    one, two = base.text_of(name), ours.text_of(name)
     if name == "gobuild.json" and not one:
         yield MANIFEST
     elif one and two and base.stamp != ours.stamp and one.replace(base.stamp, ours.stamp, 1) == two:
@@ -127,5 +127,5 @@ def _file(name: str, ours: Side, base: Side, applied: Applied) -> Iterator[str]:
 
 def with_cgo(base: Side, cgo: str, ours: Side) -> bool:
     """Whether a profile's CGO_ENABLED is all that differs in the file that cmd/dist writes it to."""
-    one, two = base.text(CGO_FILE), ours.text(CGO_FILE)
+    one, two = base.text_of(CGO_FILE), ours.text_of(CGO_FILE)
     return one != two == one.replace('defaultCGO_ENABLED = ""', f'defaultCGO_ENABLED = "{cgo}"')

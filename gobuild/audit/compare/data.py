@@ -202,7 +202,7 @@ class Data:
         self.differences.append(DataDifference(base=one, ours=two, origin=origin, what=what))
 
 
-def linked(base: Program, ours: Program) -> tuple[list[Pair], dict[str, tuple[int, int]]]:
+def linker_tables(base: Program, ours: Program) -> tuple[list[Pair], dict[str, tuple[int, int]]]:
     """What the tables of types and of itabs lead to, which no code refers to: pairs, entry by entry.
 
     Sources: cmd/link/internal/ld/symtab.go; typelinks are 32-bit offsets from the types' start, itablinks pointers.

@@ -86,9 +86,9 @@ class Side:
     @property
     def stamp(self) -> str:
         """The first line of VERSION."""
-        return self.text("VERSION").split("\n", 1)[0].strip()
+        return self.text_of("VERSION").split("\n", 1)[0].strip()
 
-    def text(self, name: str) -> str:
+    def text_of(self, name: str) -> str:
         """One of `TEXTS`; empty where the side has none."""
         entry = self.entries.get(name)
         return entry.path.read_text(encoding="utf-8", errors="replace") if entry and entry.path else ""

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from gobuild.audit.compare import code
-from gobuild.audit.compare.data import CODE, Data, Pair, Token, linked
+from gobuild.audit.compare.data import CODE, Data, Pair, Token, linker_tables
 from gobuild.audit.compare.program import FunctionKey, Program, load_program
 from gobuild.binary.pclntab import Function
 from gobuild.binary.unsigned import unsigned
@@ -181,7 +181,7 @@ class _ExecutableComparison:
         A table of addresses that became longer or shorter is of types too: with them entries come and go.
         """
         self.data = Data(base=self.base, ours=self.ours, tokens=self.tokens, marks=self.marks)
-        tables, lengths = linked(self.base, self.ours)
+        tables, lengths = linker_tables(self.base, self.ours)
         self.data.run([*self.pairs, *tables])
         for what in sorted(self.data.known - {BUILD_ID}):
             yield Difference(kind="data", name="strings", seen="the toolchain's version", by=(what,))
