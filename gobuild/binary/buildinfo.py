@@ -24,7 +24,7 @@ class BuildInfo:
     """What a Go binary says of itself.
 
     Attributes:
-        version: the toolchain that built it: VERSION's first line.
+        version: of the toolchain that built it, as VERSION's first line.
         path: the main package: "cmd/go".
         settings: the build settings by name: "GOOS", "-trimpath".
         other: all other lines, of modules: "mod", "dep", "=>".

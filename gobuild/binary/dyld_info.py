@@ -49,7 +49,7 @@ def read_rebases(view: View, image: MachO) -> frozenset[int]:
     Raises:
         Malformed: an opcode is not for pointers, or leaves its segment.
     """
-    table = next((each for each in image.linkedit if each.what == "rebase opcodes"), None)
+    table = image.table("rebase opcodes")
     return frozenset(_Rebase(view, table).run(image)) if table else frozenset()
 
 

@@ -74,7 +74,6 @@ def read_macho(view: View) -> MachO:
         _command(view, image, name, offset, length)
     _symbols(view, image)
     image.bindings = dyld_info.read_bindings(view, image)
-    image.bound = frozenset(binding.name for binding in image.bindings)
     return image
 
 
@@ -214,8 +213,7 @@ def _ranges(view: View, image: MachO, name: str, offset: int) -> None:
 
 def _symbols(view: View, image: MachO) -> None:
     """Reads LC_SYMTAB's table: the undefined symbols, and how many defined ones there are."""
-    ranges = {entry.what: entry for entry in image.linkedit}
-    table, names = ranges.get("symbols"), ranges.get("symbol names")
+    table, names = image.table("symbols"), image.table("symbol names")
     if not table:
         return
     if not names:

@@ -134,8 +134,7 @@ class Binding:
 
     Attributes:
         table: "bind opcodes", "weak bind opcodes" or "lazy bind opcodes".
-        name: the symbol's, with its underscore.
-        ordinal: which of the file's libraries is asked, from 1; zero and less as in `imports.SPECIAL`.
+        ordinal: which of the file's libraries is asked, from 1; zero and less as in `dyld_info.SPECIAL`.
         segment, offset: where the address goes.
         flags: 1 for a weak import, which may be missing.
     """
@@ -150,17 +149,13 @@ class Binding:
 
 @dataclass(slots=True, kw_only=True)
 class MachO:
-    """What the headers of a thin 64-bit Mach-O file say. Filled by `read`, and not changed after.
+    """What the headers of a thin 64-bit Mach-O file say. Filled by `read_macho`, and not changed after.
 
     Attributes:
-        cputype, cpusubtype, filetype, flags: the header's.
         commands: the load commands' names, in order; "0x..." for one that is not in `COMMANDS`.
-        offsets: where each of them stands.
-        commands_end: the offset behind them.
-        segments: in order.
+        offsets: where each of them stands; `commands_end` is behind them all.
         dylibs: (load command, install name), in order.
         versions: the current and the compatibility version that each of them must have at least, and its timestamp.
-        rpaths, dylinker: as named.
         uuid: LC_UUID's, as 32 hex digits, or empty.
         platform: LC_BUILD_VERSION's, 0 without one.
         minos, sdk: "11.0".
@@ -171,7 +166,6 @@ class MachO:
         undefined: by LC_DYSYMTAB, the number of the first undefined symbol, and how many there are.
         imports, n_desc: names of undefined symbols in the symbol table, and their n_desc.
         bindings: what the bind opcodes tell dyld to look up, and where it writes the address.
-        bound: the names in `bindings`.
         defined: how many symbols the table defines, local and debugging ones included.
     """
 
@@ -199,8 +193,16 @@ class MachO:
     imports: tuple[str, ...] = ()
     n_desc: tuple[int, ...] = ()
     bindings: tuple[Binding, ...] = ()
-    bound: frozenset[str] = frozenset()
     defined: int = 0
+
+    @property
+    def bound(self) -> frozenset[str]:
+        """The names of what dyld binds."""
+        return frozenset(binding.name for binding in self.bindings)
+
+    def table(self, what: str) -> Range | None:
+        """The table in __LINKEDIT of that name."""
+        return next((each for each in self.linkedit if each.what == what), None)
 
     def place(self, command: str) -> int | None:
         """The offset of the first load command of that name."""
