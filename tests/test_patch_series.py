@@ -265,6 +265,15 @@ def test_the_stamp_changes_with_words_and_the_patchs_digest_does_not(tmp_path: P
     assert len(made) == 2
 
 
+def test_the_stamp_of_known_facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Golden: what goes into a digest is what went into it in every release."""
+    monkeypatch.setattr("gobuild.patch.version.installed", lambda _: "0.1.0")
+    patches = load_folder(write(tmp_path, {"series.toml": ENTRY + HOOK, "p.patch": DIFF})).patches
+    assert [one.sha256[:16] for one in patches] == ["814a62c28986083d", "83428e2df0159410"]
+    made = stamp(version("1.22.10"), suffix="acme.{id}", identity="wheel", patches=patches, profile=PROFILES["static"])
+    assert made == "go1.22.10-acme.pc01034a"
+
+
 @pytest.mark.parametrize(("suffix", "name"), [("", "go1.22.10"), ("acme1", "go1.22.10-acme1")])
 def test_stamps_without_a_digest(suffix: str, name: str) -> None:
     assert stamp(version("1.22.10"), suffix=suffix, identity="", patches=(), profile=PROFILES["static"]) == name
