@@ -252,17 +252,25 @@ def macho(cpu: int) -> bytes:
     return struct.pack("<II", rosetta.MACHO, cpu) + bytes(24)
 
 
-FAT = struct.pack(">II", rosetta.FAT, 2) + b"".join(struct.pack(">I", cpu) + bytes(16) for cpu in rosetta.CPUS)
+FAT = struct.pack(">2I", 0xCAFEBABE, 2) + b"".join(
+    struct.pack(">5I", cpu, 0, 48 + 32 * index, 32, 5) for index, cpu in enumerate(rosetta.CPUS)
+)
+FAT += b"".join(macho(cpu) for cpu in rosetta.CPUS)
 
 
-def test_the_first_bytes_say_the_architecture(darwin_wheel: Path) -> None:
-    assert rosetta.architectures(FAT) == ["x86_64", "arm64"]
-    assert rosetta.architectures(macho(7)) == ["CPU type 0x7"]
-    assert rosetta.architectures(b"\xca\xfe\xba\xbe\x00\x00\x00\x37") == []  # a Java class
-    for nothing in (b"", b"\x7fELF", b"#!/bin/sh\n"):
-        assert rosetta.architectures(nothing) == []
-    with (darwin_wheel / "bin/go").open("rb") as file:
-        assert rosetta.architectures(file.read(400)) == ["arm64"]
+def test_the_header_says_the_architecture(darwin_wheel: Path, tmp_path: Path) -> None:
+    for data, cpus in (
+        (FAT, ["x86_64", "arm64"]),
+        (macho(7), ["CPU type 0x7"]),
+        (b"\xca\xfe\xba\xbe\x00\x00\x00\x37", []),  # a Java class
+        (b"", []),
+        (b"\x7fELF", []),
+        (b"#!/bin/sh\n", []),
+    ):
+        (tmp_path / "go").write_bytes(data)
+        assert rosetta.architectures(tmp_path / "go") == cpus
+    assert rosetta.architectures(darwin_wheel / "bin/go") == ["arm64"]
+    assert rosetta.architectures(tmp_path / "none") == []
 
 
 @pytest.mark.parametrize(

@@ -55,16 +55,26 @@ def _parts(view: View) -> Iterator[dict[str, Any]]:
         size = sum(each.size for name, each in image.places.items() if name in (".init_array", ".ctors"))
         yield {"machine": image.machine, "signed": None, "constructors": size // 8}
         return
+    for each in thin_files(view):
+        yield _thin(each)
+
+
+def thin_files(view: View) -> Iterator[View]:
+    """The files of a universal file, one for each architecture; any other file itself.
+
+    Raises:
+        Malformed: one lies outside the file, or there are too many: a Java class has the same magic.
+    """
     form, length = _FAT.get(view.data[:4], ("", 0))
     if not form:
-        yield _thin(view)
+        yield view
         return
     (count,) = view.unpack(">I", 4, "the number of architectures")
     if count > MOST:
         raise Malformed(f"{count} architectures")
     for index in range(count):
         _, _, offset, size, *_ = view.unpack(form, 8 + index * length, "an architecture")
-        yield _thin(View(data=view.copy(offset, size, "an architecture"), size=size))
+        yield View(data=view.copy(offset, size, "an architecture"), size=size)
 
 
 def _thin(view: View) -> dict[str, Any]:

@@ -1,54 +1,42 @@
 """Whether the go command is for this Mac's processor, or runs translated by Rosetta."""
 
-import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from gobuild.binary.view import Malformed, opened
 from gobuild.doctor.macos.tools import ask, output_of
 from gobuild.doctor.model import MACOS, Case, Finding
+from gobuild.doctor.preload import thin_files
 
 SYSCTL, UNAME = "/usr/sbin/sysctl", "/usr/bin/uname"
 
 CPUS = {0x01000007: "x86_64", 0x0100000C: "arm64"}
 """CPU_TYPE_X86_64 and CPU_TYPE_ARM64 (mach/machine.h)."""
 
-MACHO, FAT = 0xFEEDFACF, 0xCAFEBABE
-"""MH_MAGIC_64, little-endian in the file, and FAT_MAGIC, big-endian (mach-o/loader.h, fat.h)."""
+MACHO = 0xFEEDFACF
+"""MH_MAGIC_64 (mach-o/loader.h)."""
 
 
-def architectures(header: bytes) -> list[str]:
-    """What processors a Mach-O file is for, by its first bytes; none for another file."""
-    if len(header) < 8:
+def architectures(path: Path) -> list[str]:
+    """What processors a Mach-O file is for; none for another file."""
+    try:
+        with opened(path) as view:
+            headers = [each.unpack("<2I", 0, "the header") for each in thin_files(view)]
+    except (OSError, Malformed):
         return []
-    numbers: list[int] = []
-    magic, cpu = struct.unpack_from("<2I", header)
-    big, count = struct.unpack_from(">2I", header)
-    if magic == MACHO:
-        numbers = [cpu]
-    elif big == FAT and count <= 16:  # a Java class has the same magic
-        ends = range(8, min(8 + 20 * count, len(header) - 19), 20)
-        numbers = [struct.unpack_from(">I", header, at)[0] for at in ends]
-    return [CPUS.get(number, f"CPU type {number:#x}") for number in numbers]
+    return [CPUS.get(cpu, f"CPU type {cpu:#x}") for magic, cpu in headers if magic == MACHO]
 
 
 def collect(case: Case) -> dict[str, Any]:
-    """Asks sysctl and uname, and reads the first bytes of the go command."""
+    """Asks sysctl and uname, and reads the header of the go command."""
     return {
         # Of the process that asks, which is as this one: a universal program follows its parent.
         "proc_translated": ask([SYSCTL, "-n", "sysctl.proc_translated"], case=case, seconds=2),
         "arm64": ask([SYSCTL, "-n", "hw.optional.arm64"], case=case, seconds=2),
         "uname": ask([UNAME, "-m"], case=case, seconds=2),
-        "go": _header(case.go),
+        "go": architectures(case.go),
     }
-
-
-def _header(path: Path) -> list[str]:
-    try:
-        with path.open("rb") as file:
-            return architectures(file.read(400))
-    except OSError:
-        return []
 
 
 def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
