@@ -11,21 +11,24 @@ from pathlib import Path
 from verify_fixtures import image, view
 
 from gobuild.binary.view import Malformed
-from gobuild.core.model import GoVersion, Target
-from gobuild.verify.checks import Inspected, examine
+from gobuild.core.model import GoVersion, Problem, Target
+from gobuild.verify.checks import CheckId, FileReport
 from gobuild.verify.expect import Expectation, expectation
+from gobuild.verify.golang import inspect_bytes
 
 Look = Callable[[bytes], bool]
 """Whether a file's change is found."""
 
 
-def verdict(data: bytes, expected: Expectation, program: str = "") -> Inspected:
+def verdict(data: bytes, expected: Expectation, program: str = "") -> FileReport:
     """Every check of a file with these bytes, as `inspect` makes them of a file on disk."""
-    inspected = Inspected(path=Path("mutant"), subject="mutant")
+    inspected = FileReport(path=Path("mutant"), subject="mutant")
     try:
-        examine(view(data), inspected, program=program, expected=expected)
+        inspect_bytes(view(data), inspected, program=program, expected=expected)
     except Malformed as error:
-        inspected.judge("format", [str(error)], seen="", expected="a file that can be read")
+        inspected.judge(
+            CheckId.FORMAT, [Problem("unreadable-file", str(error))], seen="", expected="a file that can be read"
+        )
     return inspected
 
 

@@ -12,7 +12,7 @@ from gobuild.binary import buildid, elf
 from gobuild.binary.buildid import END, PREFIX
 from gobuild.binary.macho import read_macho
 from gobuild.verify import darwin, linux
-from gobuild.verify.instructions import ENTRY, PROLOGUES
+from gobuild.verify.golang import ENTRY, PROLOGUES
 
 ARM64, AMD64 = "arm64", "amd64"
 SETTINGS = "-buildmode=exe -compiler=gc -trimpath=true CGO_ENABLED=0"
@@ -125,8 +125,8 @@ def macho(goarch: str = ARM64) -> bytes:
 
 def _named(data: bytes) -> bytes:
     """Writes the content's hash into the build ID, as the go command does after linking, and signs again."""
-    parts = darwin._parts(view(data), read_macho(view(data)))
-    content = buildid.content_hash(view(data), IDS, parts.written[0])
+    parts = darwin._go_sections(view(data), read_macho(view(data)))
+    content = buildid.content_hash(view(data), IDS, parts.as_linked[0])
     changed = data.replace(IDS.encode(), f"{IDS[:63]}{content}".encode())
     return resigned(changed)
 
@@ -158,8 +158,8 @@ def linux_elf() -> bytes:
         )
         data[0x1300 + 64 * index : 0x1300 + 64 * index + 64] = header
     seed = bytes(data)
-    found = linux._parts(view(seed), elf.read_elf(view(seed)))
-    last = buildid.content_hash(view(seed), IDS, found.written[0])
+    found = linux._go_sections(view(seed), elf.read_elf(view(seed)))
+    last = buildid.content_hash(view(seed), IDS, found.as_linked[0])
     return seed.replace(IDS.encode(), f"{IDS[:63]}{last}".encode())
 
 

@@ -1,12 +1,13 @@
 """Policies: what may stand in one, what a rule makes of a check, and what a requirement adds, on real binaries."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from verify_fixtures import LINUX, compiled, judged, named
 
 from gobuild.core.errors import ConfigError, VerifyError
-from gobuild.core.model import Check, Report, Severity, Verdict
+from gobuild.core.model import Check, Problem, Report, Severity, Verdict
 from gobuild.core.process import run
 from gobuild.verify import load_policy, require, verify_path
 from gobuild.verify.policy import Policy
@@ -66,6 +67,27 @@ def test_the_last_rule_decides(tmp_path: Path) -> None:
     assert (check.severity, check.reason, check.allowed) == (Severity.OFF, "all of them", True)
 
 
+TWO = replace(FAILED, name="imports", problems=(Problem("wrong-library", "_a"), Problem("unbound-import", "_b")))
+
+
+def test_one_problem_may_be_allowed(tmp_path: Path) -> None:
+    """The check does not count where every one of its problems is allowed."""
+    one = '[[rule]]\ncheck = "imports/wrong-library"\nseverity = "off"\nreason = "ours"\n'
+    two = '[[rule]]\ncheck = "imports/unbound-import"\nseverity = "warn"\nreason = "known"\n'
+    (check,) = policy(tmp_path, one).judge([TWO])
+    assert (check.severity, check.reason) == (Severity.ERROR, "")
+    (check,) = policy(tmp_path, one + two).judge([TWO])
+    assert (check.severity, check.reason) == (Severity.WARN, "known")
+    (check,) = policy(tmp_path, one).judge([replace(TWO, problems=TWO.problems[:1])])
+    assert (check.severity, check.reason) == (Severity.OFF, "ours")
+    (check, idle) = policy(tmp_path, one).judge([replace(TWO, problems=TWO.problems[1:])])
+    assert (check.severity, idle.verdict, idle.name) == (
+        Severity.ERROR,
+        Verdict.SKIPPED,
+        "policy: imports/wrong-library",
+    )
+
+
 def test_nothing_but_loosened_failures_is_not_enough(tmp_path: Path) -> None:
     rules = rule(tmp_path, "LC_UUID", 'severity = "off"')
     with pytest.raises(VerifyError, match="nothing was checked"):
@@ -82,10 +104,11 @@ GOOD = '[[rule]]\ncheck = "LC_UUID"\nseverity = "warn"\nreason = "x"\n'
         (GOOD.replace("LC_UUID", "instal name"), "no check is called", "did you mean 'install names'"),
         (GOOD.replace('reason = "x"', 'reason = " "'), "rule 1 gives no reason", "reason ="),
         (GOOD.replace('reason = "x"\n', ""), "rule 1 gives no reason", "reason ="),
-        (GOOD.replace("warn", "warning"), "severity 'warning'", "error, warn, off"),
+        (GOOD.replace("warn", "warning"), "severity is 'warning'", "error, warn, off"),
         (GOOD.replace('severity = "warn"\n', ""), "changes nothing", "severity"),
         (GOOD.replace("severity", "severty"), "unknown key 'severty'", "did you mean 'severity'"),
         (GOOD + 'skipped = "warn"\n', "skipped is 'warn'", "leave it out"),
+        (GOOD.replace("LC_UUID", "imports/x") + 'skipped = "error"\n', "skipped is 'error'", "of a whole check"),
         (GOOD + "subject = 3\n", "subject is 3", "a text in quotes"),
         ("rules = []\n", "unknown key 'rules'", "did you mean 'rule'"),
         ("rule = [3]\n", "is no table", "[[rule]]"),

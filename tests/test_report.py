@@ -14,7 +14,7 @@ import pytest
 from sarif import loader
 
 from gobuild.core.errors import ConfigError
-from gobuild.core.model import Check, Report, Severity, Verdict
+from gobuild.core.model import Check, Problem, Report, Severity, Verdict
 from gobuild.verify import report as reports
 
 EVIL = "bin/<b>&\"'\x1b[31m\u202e\x00\x85\udcff\ufffe]]>{{ 7 * 7 }}%"
@@ -37,6 +37,7 @@ CHECKS = (
         name="traces",
         verdict=Verdict.FAILED,
         seen="Metal.framework",
+        problems=(Problem("framework-name", "Metal.framework"),),
         expected="none",
         severity=Severity.OFF,
         reason="a test file",
@@ -48,7 +49,7 @@ FINE = Report(checks=(CHECKS[0], *CHECKS[2:]))
 
 
 def written(folder: Path, report: Report, name: str, of: str = "dist/go.tar.gz") -> str:
-    reports.write(report, [folder / name], of=of)
+    reports.write_reports(report, [folder / name], of=of)
     return (folder / name).read_text(encoding="utf-8")
 
 
@@ -68,6 +69,7 @@ def test_the_json_is_as_its_schema_says(tmp_path: Path) -> None:
         "severity": "error",
         "reason": "",
     }
+    assert [check.get("problems") for check in document["checks"]] == [None, None, None, ["framework-name"], None]
     assert document["says"]["second opinion"].startswith("Another program")
     assert json.loads(written(tmp_path, FINE, "r.json"))["ok"] is True
 
@@ -80,6 +82,7 @@ def test_the_json_is_as_its_schema_says(tmp_path: Path) -> None:
         {"severity": "off", "verdict": "OK"},
         {"subject": ""},
         {"more": 1},
+        {"problems": ["framework-name"], "verdict": "OK", "severity": "error"},
     ],
 )
 def test_the_schema_refuses_what_is_no_report(tmp_path: Path, change: dict[str, Any]) -> None:
@@ -176,12 +179,12 @@ def test_no_report_holds_a_character_that_does_something(tmp_path: Path, name: s
 
 def test_a_report_is_written_at_once_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"r\.txt is no name for a report"):
-        reports.write(WHOLE, [tmp_path / "r.json", tmp_path / "r.txt"], of="x")
+        reports.write_reports(WHOLE, [tmp_path / "r.json", tmp_path / "r.txt"], of="x")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "d.json").mkdir()
     with pytest.raises(ConfigError, match="is a folder"):
         reports.kind_of(tmp_path / "d.json")
     with pytest.raises(ConfigError):
         reports.kind_of(Path(".json"))
-    reports.write(WHOLE, [tmp_path / "new/r.json", tmp_path / "new/r.html"], of="x")
+    reports.write_reports(WHOLE, [tmp_path / "new/r.json", tmp_path / "new/r.html"], of="x")
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["r.html", "r.json"]

@@ -89,7 +89,7 @@ def hello(go_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def told(data: bytes) -> list[str]:
-    return [problem.id for problem in imports.problems(image(data))]
+    return [problem.id for problem in imports.bind_problems(image(data))]
 
 
 def place(found: MachO, what: str) -> int:

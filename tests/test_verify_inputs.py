@@ -302,7 +302,7 @@ def test_an_archive_holds_what_its_name_says(
         with tarfile.open(path, "w:gz") as tar:
             for each in inside:
                 tar.add(darwin_wheel / each, f"{prefix}/{each}")
-    found = inputs.archive(path, tmp_path / "unpacked", None, host=LINUX)
+    found = inputs.unpack_toolchain(path, tmp_path / "unpacked", None, host=LINUX)
     assert [(each.verdict, each.seen) for each in found.checks if each.name == "name"] == (
         [(verdict, "go1.22.10.darwin-arm64")] if verdict else []
     )

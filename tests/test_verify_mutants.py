@@ -1,12 +1,15 @@
 """No changed byte unseen, no wrong file let through, no file that leaves verify without a verdict: on real binaries.
 
-The long runs behind these samples, and what came of them, are in gobuild/verify/README.md.
+The long runs behind these samples, and what came of them, are in tests/reports/verify-notes.md.
 """
 
+import inspect
 import random
+import re
 import struct
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +19,6 @@ from verify_fixtures import (
     DARWIN,
     INTEL,
     LINUX,
-    METAL,
-    WITH_METAL,
     command,
     compiled,
     directory,
@@ -31,8 +32,10 @@ from verify_fixtures import (
 
 from gobuild.binary.pclntab import read_pclntab
 from gobuild.core.model import GoVersion
-from gobuild.verify import expect
+from gobuild.verify import expect, layout
 from gobuild.verify.expect import Expectation
+from gobuild.verify.golang import code_problems, inspect_program
+from gobuild.verify.layout import layout_problems, unknown_parts
 
 CORPUS = Path(__file__).parent / "data/corpus.zip"
 TOOL = "cmd/pack"
@@ -113,11 +116,6 @@ def path_in_it(data: bytes) -> bytes:
     return resigned(data.replace(b"\0runtime/proc.go\0", b"\0/home/me/proc.go"[:16] + b"\0"))
 
 
-def end_of(data: bytes, segment: str, more: int) -> bytes:
-    at = command(data, "LC_SEGMENT_64", segment)
-    return put(data, at + 32, "<Q", struct.unpack_from("<Q", data, at + 32)[0] + more)
-
-
 Wrong = Callable[[bytes], bytes]
 WRONG: dict[str, tuple[Wrong, set[str]]] = {
     "a fat file": (lambda data: struct.pack(">2I", 0xCAFEBABE, 1) + bytes(20) + data, {"format"}),
@@ -152,10 +150,6 @@ WRONG: dict[str, tuple[Wrong, set[str]]] = {
     "cut in its code": (lambda data: data[:200_000], {"format"}),
     "a byte more": (lambda data: data + b"\0", {"layout", "signature", "build ID"}),
     "a page more": (lambda data: data + bytes(16384), {"layout", "signature", "build ID"}),
-    "segments that overlap": (
-        lambda data: resigned(end_of(data, "__TEXT", 0x4000)),
-        {"layout", "build ID"},
-    ),
     "a load command past the end": (
         lambda data: put(data, command(data, "LC_CODE_SIGNATURE") + 4, "<I", 32),
         {"format"},
@@ -174,14 +168,6 @@ WRONG: dict[str, tuple[Wrong, set[str]]] = {
         ),
         {"signature"},
     ),
-    "a writable segment of code": (
-        lambda data: resigned(put(data, command(data, "LC_SEGMENT_64", "__TEXT") + 60, "<I", 7)),
-        {"layout", "build ID"},
-    ),
-    "bytes behind the load commands": (
-        lambda data: resigned(put(data, image(data).commands_end + 8, "<I", 1)),
-        {"layout", "build ID"},
-    ),
     "a symbol asked of a library that is not there": (
         lambda data: resigned(put(data, data.index(b"\x11\x40_"), "<B", 0x12)),
         {"imports", "build ID"},
@@ -189,19 +175,9 @@ WRONG: dict[str, tuple[Wrong, set[str]]] = {
 }
 
 
-def in_segment(name: str, at: int, form: str, value: int) -> Wrong:
-    """A field of a segment's load command changed; signed again."""
-    return lambda data: resigned(put(data, command(data, "LC_SEGMENT_64", name) + at, form, value))
-
-
 def in_command(name: str, at: int, form: str, *values: int) -> Wrong:
     """A field of a load command changed; signed again."""
     return lambda data: resigned(put(data, command(data, name) + at, form, *values))
-
-
-def section_type(name: bytes, kind: int) -> Wrong:
-    """A section's type changed; signed again."""
-    return lambda data: resigned(put(data, data.index(b"__" + name + b"\0") + 64, "<I", kind))
 
 
 def another_entry(data: bytes) -> bytes:
@@ -213,41 +189,12 @@ def another_entry(data: bytes) -> bytes:
     return resigned(put(data, command(data, "LC_MAIN") + 8, "<Q", place))
 
 
-def renamed(data: bytes) -> bytes:
-    """A segment, and the segment's name in all its sections."""
-    end = image(data).commands_end
-    return resigned(data[:end].replace(b"__DATA\0\0", b"__EVIL\0\0") + data[end:])
-
-
 def behind_a_name(data: bytes) -> bytes:
     """Not signed again: nothing reads on that far."""
     at = command(data, "LC_LOAD_DYLIB")
     return put(data, at + struct.unpack_from("<I", data, at + 4)[0] - 1, "<B", 0x41)
 
 
-LAID_OUT: dict[str, Wrong] = {
-    "a first page of 16 KiB": in_segment("__PAGEZERO", 32, "<Q", 0x4000),
-    "code that is not executable": in_segment("__TEXT", 60, "<I", 1),
-    "code that cannot be read": in_segment("__TEXT", 60, "<I", 4),
-    "code without rights": in_segment("__TEXT", 60, "<I", 0),
-    "code that may never be written": in_segment("__TEXT", 56, "<I", 5),
-    "a __LINKEDIT without rights": in_segment("__LINKEDIT", 60, "<I", 0),
-    "a protected segment": in_segment("__TEXT", 68, "<I", 8),
-    "unknown flags of a segment": in_segment("__LINKEDIT", 68, "<I", 0xFFFFFFFF),
-    "constants that dyld leaves writable": in_segment("__DATA_CONST", 68, "<I", 0),
-    "a __LINKEDIT in the system's addresses": in_segment("__LINKEDIT", 24, "<Q", 1 << 63),
-    "a library's version that there is not": in_command("LC_LOAD_DYLIB", 20, "<I", 0xFFFFFFFF),
-    "a library's current version": in_command("LC_LOAD_DYLIB", 16, "<I", 0xFFFFFFFF),
-    "a stack without end": in_command("LC_MAIN", 16, "<Q", 1 << 60),
-    "no rebase opcodes": in_command("LC_DYLD_INFO_ONLY", 8, "<2I", 0, 0),
-    "no indirect symbols": in_command("LC_DYSYMTAB", 56, "<2I", 0, 0),
-    "types that are run before main": section_type(b"typelink", 9),
-    "data that is run before main": section_type(b"data", 9),
-    "data that replaces functions": section_type(b"data", 0xD),
-    "data that is not loaded": section_type(b"noptrdata", 1),
-    "a segment of another name": renamed,
-}
-WRONG |= {name: (change, {"layout", "build ID"}) for name, change in LAID_OUT.items()}
 WRONG |= {
     "no bind opcodes": (in_command("LC_DYLD_INFO_ONLY", 16, "<2I", 0, 0), {"imports", "build ID"}),
     "another function at the entry": (another_entry, {"code", "build ID"}),
@@ -265,6 +212,185 @@ def test_a_wrong_file_fails_the_checks_that_are_about_it(hello: bytes, name: str
     assert found <= checks, found
     # What it is about comes first in the list above; the rest only follows from it.
     assert found & (checks - {"build ID"}), found
+
+
+def header(at: int, form: str, *values: int) -> Wrong:
+    return lambda data: put(data, at, form, *values)
+
+
+def field(name: str, at: int, form: str, *values: int | bytes) -> Wrong:
+    """A field of a load command."""
+    return lambda data: put(data, command(data, name) + at, form, *values)
+
+
+def segment(name: str, at: int, form: str, *values: int | bytes) -> Wrong:
+    """A field of a segment; its sections begin at 72, and have 80 bytes each."""
+    return lambda data: put(data, command(data, "LC_SEGMENT_64", name) + at, form, *values)
+
+
+def section(name: bytes, at: int, form: str, *values: int | bytes) -> Wrong:
+    """A field of the first section of that name."""
+    return lambda data: put(data, data.index(name + b"\0", 32) + at, form, *values)
+
+
+def over_the_first(data: bytes) -> bytes:
+    """The second section of __TEXT where the first one is, in memory and in the file."""
+    at = command(data, "LC_SEGMENT_64", "__TEXT") + 72
+    address, _size, offset = struct.unpack_from("<2QI", data, at + 32)
+    return put(put(data, at + 80 + 32, "<Q", address), at + 80 + 48, "<I", offset)
+
+
+def without_room(data: bytes) -> bytes:
+    """No signature, and a load command as long as all that is left in front of the code."""
+    at, text = command(data, "LC_CODE_SIGNATURE"), image(data).section("__text")
+    assert text
+    length = (text.offset - at) // 8 * 8
+    return put(put(data, at, "<2I", 0x7F, length), 20, "<I", at + length - 32)
+
+
+def behind_the_signature(data: bytes) -> bytes:
+    found = image(data)
+    return put(
+        put(data, found.commands_end, "<2I", 0x2A, 16), 16, "<2I", len(found.commands) + 1, found.commands_end - 16
+    )
+
+
+def hidden(data: bytes) -> bytes:
+    """A bound symbol that the symbol table does not name."""
+    opcodes = next(each for each in image(data).linkedit if each.what == "bind opcodes")
+    at = data.index(b"_pthread_create\0", opcodes.offset, opcodes.end)
+    return data[:at] + b"_MTLCreateSyste" + data[at + 15 :]
+
+
+LAYOUT: tuple[tuple[str, Wrong], ...] = (
+    ("not-an-executable", header(12, "<I", 6)),
+    ("not-pie", header(24, "<I", 4)),
+    ("not-dyldlink", header(24, "<I", 0x200000)),
+    ("unknown-flags", header(24, "<I", 0x40200004)),
+    ("executable-stack", header(24, "<I", 0x220004)),
+    ("no-single-entry", field("LC_MAIN", 0, "<I", 0x7F)),
+    ("no-symbol-table", field("LC_DYSYMTAB", 0, "<I", 0x7F)),
+    ("no-build-version", field("LC_BUILD_VERSION", 0, "<I", 0x27)),
+    ("wrong-dylinker", lambda data: data.replace(b"/usr/lib/dyld", b"/tmp/lib/dyld")),
+    ("two-dyld-infos", lambda data: with_command(data, struct.pack("<2I40x", 0x22, 48))),
+    ("signature-command-not-last", behind_the_signature),
+    ("no-rebase-opcodes", field("LC_DYLD_INFO_ONLY", 8, "<2I", 0, 0)),
+    ("segment-beyond-file", segment("__LINKEDIT", 48, "<Q", 1 << 40)),
+    ("segment-memsz", segment("__TEXT", 32, "<Q", 1 << 14)),
+    ("segment-beyond-memory", segment("__LINKEDIT", 32, "<Q", (1 << 64) - 1)),
+    ("segment-beyond-memory", segment("__LINKEDIT", 24, "<Q", 1 << 63)),
+    ("segment-misaligned", segment("__DATA", 24, "<Q", 0x100001000)),
+    ("segment-writable-executable", segment("__TEXT", 60, "<I", 7)),
+    ("executable-data", segment("__DATA", 60, "<I", 5)),
+    ("impossible-protection", segment("__LINKEDIT", 60, "<I", 3)),
+    ("impossible-protection", segment("__LINKEDIT", 56, "<I", 0xF)),
+    ("segment-protection", segment("__TEXT", 60, "<I", 1)),
+    ("segment-protection", segment("__TEXT", 60, "<I", 0)),
+    ("segment-protection", segment("__TEXT", 56, "<I", 5)),
+    ("segment-protection", segment("__LINKEDIT", 60, "<I", 0)),
+    ("segment-protection", segment("__LINKEDIT", 56, "<2I", 3, 3)),
+    ("segment-flags", segment("__TEXT", 68, "<I", 8)),
+    ("segment-flags", segment("__DATA_CONST", 68, "<I", 0)),
+    ("segment-twice", segment("__DATA", 8, "16s", b"__TEXT")),
+    ("segments-overlap", segment("__DATA", 24, "<Q", 0x100000000)),
+    ("segments-overlap", segment("__DATA", 40, "<Q", 0)),
+    ("sections-overlap", over_the_first),
+    ("segment-order", segment("__LINKEDIT", 8, "16s", b"__EVIL")),
+    ("page-zero", segment("__PAGEZERO", 60, "<I", 1)),
+    ("page-zero", segment("__PAGEZERO", 32, "<Q", 0x4000)),
+    ("text-without-header", segment("__TEXT", 48, "<Q", 64)),
+    ("linkedit-not-last", lambda data: data + b"\0"),
+    ("section-of-another-segment", segment("__TEXT", 72 + 16, "16s", b"__DATA")),
+    ("section-relocations", segment("__TEXT", 72 + 60, "<I", 1)),
+    ("section-outside-memory", segment("__TEXT", 72 + 32, "<Q", 1 << 40)),
+    ("section-outside-file", segment("__TEXT", 72 + 40, "<Q", 1 << 40)),
+    ("section-over-commands", segment("__TEXT", 72 + 48, "<I", 32)),
+    ("section-displaced", segment("__TEXT", 72 + 48, "<I", 1 << 14)),
+    ("section-type", section(b"__typelink", 64, "<I", 9)),
+    ("section-type", section(b"__data", 64, "<I", 0xD)),
+    ("section-type", section(b"__noptrdata", 64, "<I", 1)),
+    ("section-type", section(b"__noptrdata", 64, "<I", 0x100)),
+    ("section-type", lambda data: section(b"__evil", 64, "<I", 9)(section(b"__noptrdata", 0, "16s", b"__evil")(data))),
+    ("indirect-symbols", field("LC_DYSYMTAB", 56, "<2I", 0, 0)),
+    ("bytes-behind-commands", lambda data: put(data, image(data).commands_end + 8, "<I", 1)),
+    ("no-room-for-signature", without_room),
+    ("no-text", section(b"__text", 0, "16s", b"__evil")),
+    ("entry-outside-text", field("LC_MAIN", 8, "<Q", 32)),
+    ("entry-misaligned", lambda data: field("LC_MAIN", 8, "<Q", (image(data).entry or 0) + 2)(data)),
+    ("table-outside-linkedit", field("LC_DYSYMTAB", 56, "<I", 0x4000)),
+    ("tables-overlap", lambda data: field("LC_DYSYMTAB", 56, "<I", image(data).linkedit[0].offset)(data)),
+    ("hidden-import", hidden),
+    ("stack-size", field("LC_MAIN", 16, "<Q", 1 << 60)),
+    ("library-version", field("LC_LOAD_DYLIB", 16, "<I", 1)),
+    ("library-version", field("LC_LOAD_DYLIB", 20, "<I", 0xFFFFFFFF)),
+)
+
+
+SYSTEM = struct.pack("<6I32s", 0xC, 56, 24, 0, 0, 0, b"/usr/lib/libSystem.B.dylib")
+OTHERS: tuple[tuple[str, Wrong], ...] = (
+    ("other-platform", field("LC_BUILD_VERSION", 8, "<I", 2)),
+    ("zero-uuid", field("LC_UUID", 8, "16s", bytes(16))),
+    ("library-twice", lambda data: with_command(data, SYSTEM)),
+)
+
+
+@pytest.mark.parametrize(("problem", "change"), OTHERS)
+def test_what_is_wrong_has_an_id(hello: bytes, problem: str, change: Wrong) -> None:
+    found = verdict(resigned(change(hello)), expected(uuid=True))
+    assert problem in {each.id for check in found.checks for each in check.problems}
+
+
+def test_functions_between_instructions_are_told(hello: bytes) -> None:
+    text, place = image(hello).section("__text"), image(hello).section("__gopclntab")
+    assert text and place
+    table = read_pclntab(view(hello), place.place)
+    entry, starts = image(hello).entry or 0, table.starts
+    assert list(code_problems(view(hello), table, text.place, entry, "arm64")) == []
+    moved = replace(table, starts=(*starts[:9], starts[9] + 2, *starts[10:]))
+    assert {each.id for each in code_problems(view(hello), moved, text.place, entry, "arm64")} == {"function-alignment"}
+
+
+def test_a_library_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(small, "SETTINGS", small.SETTINGS.replace("=exe", "=c-shared"))
+    (tmp_path / "library").write_bytes(small.linux_elf())
+    (check,) = inspect_program(tmp_path / "library", None, subject="library").checks
+    assert (check.name, check.seen) == ("format", "a library, by -buildmode=c-shared")
+
+
+@pytest.mark.parametrize(("problem", "change"), LAYOUT)
+def test_what_lies_where_it_must_not_is_told(hello: bytes, problem: str, change: Wrong) -> None:
+    changed = change(hello)
+    assert changed != hello
+    assert problem in {each.id for each in layout_problems(view(changed), image(changed), page=1 << 14)}
+
+
+def test_every_rule_of_the_layout_is_among_them(hello: bytes) -> None:
+    assert list(layout_problems(view(hello), image(hello), page=1 << 14)) == []
+    rules = set(re.findall(r'(?:Problem|_overlaps)\(\s*"([a-z0-9-]+)"', inspect.getsource(layout)))
+    assert rules == {problem for problem, _change in LAYOUT}
+
+
+def test_parts_that_gos_linker_does_not_write_are_told(hello: bytes) -> None:
+    end = image(hello).commands_end
+    renamed = hello[:end].replace(b"__DATA\0\0", b"__EVIL\0\0") + hello[end:]
+    assert "segment __EVIL" in list(unknown_parts(image(renamed), own=True))
+    assert list(unknown_parts(image(renamed), own=False)) == []
+    assert list(unknown_parts(image(field("LC_BUILD_VERSION", 0, "<I", 0x27)(hello)), own=False)) == [
+        "load command 0x27"
+    ]
+
+
+def test_another_linkers_program_may_ask_for_more(hello: bytes) -> None:
+    """What Apple's linker writes into its own: a stack, versions of libraries."""
+
+    def found(change: Wrong) -> list[str]:
+        data = change(hello)
+        return [each.id for each in layout_problems(view(data), image(data), page=1 << 14, own=False)]
+
+    assert found(field("LC_MAIN", 16, "<Q", 1 << 23)) == []
+    assert found(field("LC_LOAD_DYLIB", 16, "<2I", 0x5000000, 1 << 16)) == []
+    assert found(field("LC_LOAD_DYLIB", 20, "<I", 2 << 16)) == ["library-version"]
+    assert found(field("LC_MAIN", 16, "<Q", 1 << 30)) == ["stack-size"]
 
 
 def test_a_program_for_x86_64_is_refused(go_wheel: Path, tmp_path: Path) -> None:
@@ -288,14 +414,6 @@ def test_a_symbol_asked_of_a_library_that_has_it_not_is_refused(pack: bytes) -> 
     found = verdict(put(pack, at, "<B", 0x12), SIGNED, TOOL)
     (seen,) = (check.seen for check in found.checks if check.name == "imports")
     assert seen == "_read is asked of libresolv.9.dylib, and is in libSystem.B.dylib"
-
-
-def test_metal_is_refused_in_every_way_it_is_linked(go_wheel: Path, tmp_path: Path) -> None:
-    data = compiled(go_wheel, tmp_path, source=WITH_METAL).read_bytes()
-    found = verdict(data, expected())
-    names = {check.name for check in found.checks if check.verdict == "FAILED"}
-    assert names == {"install names", "symbols", "imports", "traces"}
-    assert any(METAL in check.seen for check in found.checks)
 
 
 def test_a_signature_of_another_file_is_refused(hello: bytes, go_wheel: Path, tmp_path: Path) -> None:

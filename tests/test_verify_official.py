@@ -5,7 +5,6 @@ llvm-objdump and llvm-readobj for the headers and bindings, llvm-nm for the symb
 """
 
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +17,8 @@ from gobuild.core import archives
 from gobuild.core.model import GoVersion, Target, Verdict
 from gobuild.core.process import run
 from gobuild.verify import expect
-from gobuild.verify.checks import Inspected, inspect
+from gobuild.verify.checks import FileReport
+from gobuild.verify.golang import inspect_file
 
 pytestmark = pytest.mark.slow
 
@@ -42,16 +42,16 @@ def unpacked(wheel: Path, into: Path) -> list[Path]:
     return sorted(path for path in into.rglob("*") if path.is_file())
 
 
-def looked_at(paths: list[Path], version: str, target: Target) -> list[Inspected]:
+def looked_at(paths: list[Path], version: str, target: Target) -> list[FileReport]:
     expected = expect.expectation(GoVersion.parse(version), target, stamp=f"go{version}")
-    return [inspect(path, subject=path.name, program=f"cmd/{path.name}", expected=expected) for path in paths]
+    return [inspect_file(path, subject=path.name, program=f"cmd/{path.name}", expected=expected) for path in paths]
 
 
 def said(programs: tuple[str, ...], *words: str, path: Path) -> str:
     return run([needs(*programs), *words, path.name], env={"PATH": "/usr/bin:/bin"}, cwd=path.parent).output
 
 
-def same_as_llvm(found: Inspected) -> None:
+def same_as_llvm(found: FileReport) -> None:
     """The headers, the libraries, the bindings and the symbols of one file, as LLVM's tools read them."""
     image, path = found.image, found.path
     assert isinstance(image, MachO)
@@ -79,16 +79,12 @@ def test_official_binaries_pass_and_are_read_as_llvm_reads_them(
     get_wheel: GetWheel, tmp_path: Path, version: str
 ) -> None:
     paths = unpacked(get_wheel(version, DARWIN), tmp_path)
-    begun = time.process_time()
     inspected = looked_at(paths, version, DARWIN)
-    seconds = time.process_time() - begun
     assert len(inspected) == BINARIES[version]
     alarms = [check for each in inspected for check in each.checks if check.verdict is Verdict.FAILED]
     assert alarms == []
     skipped = {check.name for each in inspected for check in each.checks if check.verdict is Verdict.SKIPPED}
     assert skipped == ({"LC_UUID"} if version < "1.24" else set())
-    # All of a toolchain is to take less than 1.5 seconds on two idle cores; CPU seconds hardly depend on the load.
-    assert seconds < 3
     for each in inspected:
         # The one that links all libraries, and one of the others.
         if each.subject in ("go", "cover"):

@@ -35,7 +35,18 @@ from gobuild.core.model import (
     Verdict,
 )
 from gobuild.core.process import run
-from gobuild.verify import load_policy, probe, require, tools, tree, verify, verify_path, whole
+from gobuild.verify import (
+    expect,
+    external_tools,
+    inputs,
+    load_policy,
+    probe,
+    require,
+    runner,
+    tree,
+    verify,
+    verify_path,
+)
 from gobuild.verify.expect import UUID_PATCH
 from gobuild.verify.probe import PROBES, SUBJECT
 
@@ -280,7 +291,7 @@ def test_with_a_c_compiler_cgo_and_the_race_detector_are_tried(
     monkeypatch.setenv("PATH", PATH)
     needs("gcc")
     monkeypatch.setattr(probe, "PROBES", tuple(each for each in PROBES if each.subject != SUBJECT))
-    monkeypatch.setattr(tools, "OPINIONS", ())
+    monkeypatch.setattr(external_tools, "TOOLS", ())
     report = verify(toolchain(go_wheel, HOST), run=run, scratch=tmp_path)
     require(report)
     ran = {check.subject: check for check in report.checks if check.name == "run"}
@@ -500,14 +511,14 @@ def test_an_experiment_that_the_toolchain_switches_on_belongs_to_its_version(go_
     (root / "src").unlink()
 
     def seen() -> dict[str, str]:
-        report = whole.report(whole.toolchain(shipped), way, no_probe="a test")
+        report = runner.run_checks(inputs.built_toolchain(shipped), way, no_probe="a test")
         return {each.name: each.seen for each in report.checks if each.subject == "bin/gofmt"}
 
     swapped(root / "bin/gofmt", made.read_bytes())
-    shipped = tree.find(root, HOST, called="go")
-    way = whole.Way(host=HOST, run=run, scratch=tmp_path / "scratch")
+    shipped = tree.open_goroot(root, HOST, called="go")
+    way = runner.VerifyOptions(host=HOST, run=run, scratch=tmp_path / "scratch")
     assert seen()["version"] == "go1.22.10 X:rangefunc"
-    report = whole.report(whole.toolchain(shipped), way, no_probe="a test")
+    report = runner.run_checks(inputs.built_toolchain(shipped), way, no_probe="a test")
     assert ("bin/gofmt", "version") not in by_subject(report)
     assert "GOEXPERIMENT=rangefunc" not in seen()["settings"]  # which is right; path and CGO_ENABLED are not
     # The other binaries of this tree were linked without it.
@@ -517,14 +528,38 @@ def test_an_experiment_that_the_toolchain_switches_on_belongs_to_its_version(go_
     )
     # Where nobody asks for it, or for another, it is no toolchain that its own configuration made.
     files.write(root / "go.env", asked.replace("rangefunc", "arenas"))
-    assert ("bin/gofmt", "version") in by_subject(whole.report(whole.toolchain(shipped), way, no_probe="a test"))
+    assert ("bin/gofmt", "version") in by_subject(
+        runner.run_checks(inputs.built_toolchain(shipped), way, no_probe="a test")
+    )
     (root / "go.env").unlink()
-    assert ("bin/gofmt", "version") in by_subject(whole.report(whole.toolchain(shipped), way, no_probe="a test"))
+    assert ("bin/gofmt", "version") in by_subject(
+        runner.run_checks(inputs.built_toolchain(shipped), way, no_probe="a test")
+    )
     # What make.bash was told stands in buildcfg.
     zbootstrap = "src/internal/buildcfg/zbootstrap.go"
     text = (go_wheel / zbootstrap).read_text(encoding="utf-8")
     files.write(root / zbootstrap, text.replace("GOEXPERIMENT = ``", "GOEXPERIMENT = `rangefunc`"))
-    assert ("bin/gofmt", "version") not in by_subject(whole.report(whole.toolchain(shipped), way, no_probe="a test"))
+    assert ("bin/gofmt", "version") not in by_subject(
+        runner.run_checks(inputs.built_toolchain(shipped), way, no_probe="a test")
+    )
+
+
+def test_a_program_that_says_something_else_fails(
+    go_wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a go command that compiles another program than it is asked for."""
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setattr(probe, "PROBES", PROBES[1:2])
+    source = {"main.go": 'package main\n\nfunc main() { println("hullo") }\n'}
+    other = compiled(go_wheel, tmp_path, HOST, source=source)
+    script = f'#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\ncp "{other}" "$2"\n'
+    files.write(tmp_path / "go/bin/go", script)
+    (tmp_path / "go/bin/go").chmod(0o755)
+    wanted = expect.expectation(GoVersion.parse("1.22.10"), HOST, stamp="go1.22.10")
+    job = probe.ProbeJob(goroot=tmp_path / "go", host=HOST, expected=wanted, cgo="0", scratch=tmp_path / "scratch")
+    (found,) = probe.run_probes(job, run=run)
+    ran = named(Report(checks=tuple(found.checks)), "run")
+    assert ([each.id for each in ran.problems], ran.seen, ran.expected) == (["wrong-output"], "hullo", "hello")
 
 
 PROBING = """
@@ -536,8 +571,8 @@ goroot, scratch, *subjects = sys.argv[1:]
 probe.PROBES = tuple(each for each in probe.PROBES if each.subject in subjects)
 host = Target.host()
 expected = expect.expectation(expect.release_of("go1.22.10"), host, stamp="go1.22.10")
-job = probe.Job(goroot=pathlib.Path(goroot), host=host, expected=expected, cgo=None, scratch=pathlib.Path(scratch))
-for each in probe.probe(job, run=run):
+job = probe.ProbeJob(goroot=pathlib.Path(goroot), host=host, expected=expected, cgo=None, scratch=pathlib.Path(scratch))
+for each in probe.run_probes(job, run=run):
     for check in each.checks:
         print(each.subject, check.name, check.verdict, check.seen.replace("\\n", " "), sep="|")
 """

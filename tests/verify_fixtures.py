@@ -15,8 +15,9 @@ from gobuild.core import files
 from gobuild.core.model import Check, GoVersion, Report, Target, Verdict
 from gobuild.core.process import run
 from gobuild.verify import expect
-from gobuild.verify.checks import Inspected, inspect
+from gobuild.verify.checks import FileReport
 from gobuild.verify.expect import Expectation
+from gobuild.verify.golang import inspect_file
 
 DARWIN = Target(goos="darwin", goarch="arm64")
 INTEL = Target(goos="darwin", goarch="amd64")
@@ -89,22 +90,22 @@ def image(data: bytes) -> MachO:
 def expected(target: Target = DARWIN, *, stamp: str = "go1.22.10", uuid: bool = False) -> Expectation:
     """What a program compiled by Go 1.22.10 must be like."""
     release = GoVersion.parse("1.22.10")
-    return expect.of_program(expect.expectation(release, target, stamp=stamp, uuid=uuid), cgo="0")
+    return expect.for_probe(expect.expectation(release, target, stamp=stamp, uuid=uuid), cgo="0")
 
 
-def judged(data: bytes, folder: Path, wanted: Expectation | None = None) -> Inspected:
+def judged(data: bytes, folder: Path, wanted: Expectation | None = None) -> FileReport:
     """Every check of a file with these bytes."""
     path = folder / "judged"
     path.write_bytes(data)
-    return inspect(path, subject="judged", program="hello", expected=wanted or expected())
+    return inspect_file(path, subject="judged", program="hello", expected=wanted or expected())
 
 
-def failed(found: Inspected | Report) -> dict[str, str]:
+def failed(found: FileReport | Report) -> dict[str, str]:
     """The failed checks: what was seen, by name."""
     return {check.name: check.seen for check in found.checks if check.verdict is Verdict.FAILED}
 
 
-def named(found: Inspected | Report, name: str) -> Check:
+def named(found: FileReport | Report, name: str) -> Check:
     """The one check of that name."""
     (check,) = (check for check in found.checks if check.name == name)
     return check

@@ -319,6 +319,7 @@ class Check:
         expected: what should have been seen, where the check failed.
         severity: whether a failure counts; a policy may have loosened the check.
         reason: the policy's, where it decided anything about this check.
+        problems: what is wrong, where the check failed and its problems have ids.
     """
 
     subject: str
@@ -328,6 +329,7 @@ class Check:
     expected: str = ""
     severity: Severity = Severity.ERROR
     reason: str = ""
+    problems: tuple[Problem, ...] = ()
 
     @property
     def allowed(self) -> bool:

@@ -22,7 +22,7 @@ from gobuild.core.model import Target, Verdict
 from gobuild.core.process import Result, Runner
 from gobuild.doctor.model import BINARY, TOOLCHAIN, Case, Finding
 from gobuild.doctor.toolchain import is_script
-from gobuild.verify import inputs, tree, whole
+from gobuild.verify import inputs, runner, tree
 
 NOT_RUN = "left out, to end in time and to run nothing unasked: gobuild verify does it"
 
@@ -55,14 +55,14 @@ def collect_checks(case: Case) -> dict[str, Any]:
     """Verifies; starts nothing."""
     if is_script(case):
         return {"problem": "", "script": True, "checks": []}
-    way = whole.Way(host=Target.host(), run=cast(Runner, _none), scratch=case.scratch / "verify")
+    way = runner.VerifyOptions(host=Target.host(), run=cast(Runner, _none), scratch=case.scratch / "verify")
     try:
         if case.root:
             # A tree that make.bash cross-built has its host's toolchain too: the one that runs here is looked at.
             own = tree.identify(case.go.resolve()) if len(_crossed(case.root)) > 1 else None
-            report = whole.report(inputs.folder(case.root, own), way, no_probe=NOT_RUN)
+            report = runner.run_checks(inputs.open_folder(case.root, own), way, no_probe=NOT_RUN)
         else:
-            report = whole.single(case.go.resolve(), None, way)
+            report = runner.run_checks(inputs.open_executable(case.go.resolve(), None), way)
     except (GobuildError, OSError) as error:
         return {"problem": getattr(error, "reason", None) or str(error), "checks": []}
     return {

@@ -17,8 +17,7 @@ from gobuild.core.model import GoVersion
 from gobuild.doctor.model import TOOLCHAIN, Case, Finding, Grade
 from gobuild.doctor.watch import OutOfTime, within
 from gobuild.fetch import http, index
-from gobuild.verify import expect, tree
-from gobuild.verify.whole import build_information
+from gobuild.verify import build_information, expect, tree
 
 ASK = 3.0
 """Seconds for the index."""

@@ -92,8 +92,7 @@ def verify(
 ) -> None:
     """Checks every executable of a toolchain, or any program that one built, wherever it came from."""
     from gobuild.verify import load_policy, load_roots, require, verify_path
-    from gobuild.verify.report import kind_of
-    from gobuild.verify.report import write as write_report
+    from gobuild.verify.report import kind_of, write_reports
 
     reports = [Path(name) for name in report or ()]
     for name in reports:
@@ -104,7 +103,7 @@ def verify(
         found = verify_path(
             Path(path), run=run, scratch=Path(scratch), target=wanted, policy=rules, roots=roots, probe=probe
         )
-    write_report(found, reports, of=path)
+    write_reports(found, reports, of=path)
     if json:
         show.as_json(found, path)
     else:

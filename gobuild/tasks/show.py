@@ -35,10 +35,10 @@ def plan(console: Console, plan: Plan) -> None:
 
 def report(console: Console, report: Report) -> None:
     """The report: what passed or was skipped in one row a check, however many files; what failed in a row a file."""
-    from gobuild.verify.report import shown
+    from gobuild.verify.report import printable_report
 
     groups: dict[tuple[str, ...], list[Check]] = {}
-    for check in shown(report).checks:
+    for check in printable_report(report).checks:
         apart = {Verdict.OK: "", Verdict.SKIPPED: check.seen, Verdict.FAILED: check.subject}[check.verdict]
         groups.setdefault((check.name, check.verdict, apart, check.reason), []).append(check)
     rows = []
@@ -90,9 +90,9 @@ def _time(console: Console, built: Built) -> None:
 
 def as_json(report: Report, of: str) -> None:
     """The report for machines, on standard output."""
-    from gobuild.verify.report import shown, text
+    from gobuild.verify.report import printable_report, render_json
 
-    print(text(shown(report), printable(of)), end="")
+    print(render_json(printable_report(report), printable(of)), end="")
 
 
 def each(console: Console, report: Report) -> None:

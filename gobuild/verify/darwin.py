@@ -1,179 +1,170 @@
-"""The checks of a Mach-O file: a `View` and an `Expectation` come in, the checks go into an `Inspected`.
+"""The checks that only a Mach-O file has."""
 
-Each check is a sentence of the report: what was seen, or what is wrong. What is read, and how strictly, is for `macho`,
-`layout`, `imports`, `code` and `signature` to say; what it must be is `expect`'s.
-"""
-
-from gobuild.binary import buildid, dyld_info, macho
+from gobuild.binary import buildid, macho
 from gobuild.binary.macho_types import ARM64, EXECUTE, LEGACY, PLATFORM_MACOS, MachO
 from gobuild.binary.unsigned import commands_as_signed
 from gobuild.binary.view import Range, View
 from gobuild.codesign import superblob
-from gobuild.verify import expect, imports, layout, shape
+from gobuild.core.model import Problem
+from gobuild.verify import expect, imports
+from gobuild.verify.checks import CheckId, FileReport, GoSections
 from gobuild.verify.expect import Expectation
-from gobuild.verify.inspected import Inspected
-from gobuild.verify.parts import Parts, stripped
+from gobuild.verify.layout import layout_problems, unknown_parts
 
 LINKER_SIGNATURE = 12 + 8 + 88 + len(superblob.LINKER_IDENTIFIER) + 1
 """Bytes of the linker's own signature in front of its page hashes (src/cmd/internal/codesign/codesign.go, Size)."""
 
 
-def judge(view: View, inspected: Inspected, program: str, expected: Expectation) -> Parts:
+def check_macho(view: View, report: FileReport, program: str, expected: Expectation) -> GoSections:
     """Makes the checks that only a Mach-O file has; returns where the parts are that every Go program has.
 
     Raises:
         Malformed: the file cannot be read on.
     """
-    image = macho.read_macho(view)
-    inspected.image = image
-    cputype, cpusubtype, page = expect.MACHINES[expected.target]
-    seen, wanted = _kind(image.cputype, image.cpusubtype, image.filetype), _kind(cputype, cpusubtype, EXECUTE)
-    inspected.judge(
-        "format",
-        [seen] if seen != wanted else [],
+    image = report.image = macho.read_macho(view)
+    _format(image, report, expected)
+    _layout(view, image, report, expected)
+    _platform(image, report, expected)
+    _install_names(image, report, program, expected)
+    _symbols(image, report)
+    _imports(image, report, expected)
+    names = [each.name for segment in image.segments for each in segment.sections]
+    report.judge_symbol_table(
+        stripped=expected.stripped,
+        debugging_allowed=expected.profile.debugging,
+        symbols=f"{image.defined} local symbols" if image.defined else "",
+        debugging=[name for name in names if name.startswith(("__debug_", "__zdebug_"))],
+    )
+    _uuid(image, report, expected)
+    _signature(view, image, report, expected)
+    return _go_sections(view, image)
+
+
+def _format(image: MachO, report: FileReport, expected: Expectation) -> None:
+    def title(cputype: int, cpusubtype: int, filetype: int) -> str:
+        name = expect.MACHINE_NAMES.get(cputype, "unknown")
+        return f"{name}: cputype {cputype:#x}, cpusubtype {cpusubtype:#x}, file type {filetype}"
+
+    cputype, cpusubtype, _page = expect.MACHINES[expected.target]
+    seen, wanted = title(image.cputype, image.cpusubtype, image.filetype), title(cputype, cpusubtype, EXECUTE)
+    report.judge(
+        CheckId.FORMAT,
+        [Problem("wrong-machine", seen)] if seen != wanted else [],
         seen=f"Mach-O 64-bit {expected.target.goarch} executable",
         expected=wanted,
     )
-    strange = [*layout.unknown(image), *(shape.unknown(image) if expected.own else ())]
-    strict = expected.measured or not expected.own
-    inspected.judge(
-        "layout",
+
+
+def _layout(view: View, image: MachO, report: FileReport, expected: Expectation) -> None:
+    _cputype, _cpusubtype, page = expect.MACHINES[expected.target]
+    own = expected.profile.own
+    unknown = list(unknown_parts(image, own=own))
+    strict = expected.facts.measured or not own
+    report.judge(
+        CheckId.LAYOUT,
         [
-            *(f"{each}, which Go's linker does not write" for each in strange if strict),
-            *layout.problems(image, size=view.size, page=page, pie=expected.pie),
-            *layout.header(view, image),
-            *shape.problems(image, page=page, own=expected.own, linker=expected.pie),
+            *(Problem("unknown-part", f"{each}, which Go's linker does not write") for each in unknown if strict),
+            *layout_problems(view, image, page=page, pie=expected.facts.pie, own=own),
         ],
         seen=f"{len(image.commands)} load commands, {len(image.segments)} segments"
-        + (", position-independent" if expected.pie else ""),
+        + (", position-independent" if expected.facts.pie else ""),
         expected="load commands and segments as Go's linker lays them out",
-        unknown=() if strict else strange,
+        unknown=() if strict else unknown,
     )
-    _platform(image, inspected, expected)
-    _install_names(image, inspected, program, expected)
-    _imports(image, inspected, expected)
-    sections = [each.name for part in image.segments for each in part.sections]
-    stripped(
-        inspected,
-        expected,
-        symbols=f"{image.defined} local symbols" if image.defined else "",
-        debugging=[name for name in sections if name.startswith(("__debug_", "__zdebug_"))],
-    )
-    _uuid(image, inspected, expected)
-    _signature(view, image, inspected, expected)
-    return _parts(view, image)
 
 
-def _kind(cputype: int, cpusubtype: int, filetype: int) -> str:
-    name = expect.MACHINE_NAMES.get(cputype, "unknown")
-    return f"{name}: cputype {cputype:#x}, cpusubtype {cpusubtype:#x}, file type {filetype}"
-
-
-def _platform(image: MachO, inspected: Inspected, expected: Expectation) -> None:
+def _platform(image: MachO, report: FileReport, expected: Expectation) -> None:
     seen = f"macOS {image.minos}, SDK {image.sdk}"
-    problems = [] if image.platform == PLATFORM_MACOS else [f"platform {image.platform}"]
-    problems += [f"{name}, which LC_BUILD_VERSION replaced" for name in image.commands if name in LEGACY]
-    if not expected.minos and not problems:
-        inspected.skip("platform", f"{seen}; no values measured for this Go version")
+    problems = []
+    if image.platform != PLATFORM_MACOS:
+        problems.append(
+            Problem("other-platform" if image.platform else "no-build-version", f"platform {image.platform}")
+        )
+    for name in (name for name in image.commands if name in LEGACY):
+        problem_id = "version-min-macosx" if name == "LC_VERSION_MIN_MACOSX" else "version-min"
+        problems.append(Problem(problem_id, f"{name}, which LC_BUILD_VERSION replaced"))
+    if not expected.facts.minos and not problems:
+        report.skip(CheckId.PLATFORM, f"{seen}; no values measured for this Go version")
         return
-    if expected.minos and (image.minos, image.sdk) != (expected.minos, expected.sdk):
-        problems.append(seen)
-    inspected.judge("platform", problems, seen=seen, expected=f"macOS {expected.minos}, SDK {expected.sdk}")
+    if expected.facts.minos and (image.minos, image.sdk) != (expected.facts.minos, expected.facts.sdk):
+        problems.append(Problem("deployment-target", seen))
+    report.judge(
+        CheckId.PLATFORM, problems, seen=seen, expected=f"macOS {expected.facts.minos}, SDK {expected.facts.sdk}"
+    )
 
 
-def _install_names(image: MachO, inspected: Inspected, program: str, expected: Expectation) -> None:
+def _install_names(image: MachO, report: FileReport, program: str, expected: Expectation) -> None:
     names = [name for _command, name in image.dylibs]
     allowed = set(expect.INSTALL_NAMES)
-    if program.startswith("cmd/") and expected.trusting and program not in expected.trusting:
+    if program.startswith("cmd/") and expected.facts.trusting and program not in expected.facts.trusting:
         allowed -= expect.TRUST
-    problems = [name for name in names if name not in allowed]
-    problems += [f"{command} {name}" for command, name in image.dylibs if command != "LC_LOAD_DYLIB"]
-    problems += [f"{name} twice" for name in dict.fromkeys(names) if names.count(name) > 1]
-    problems += [f"LC_RPATH {path}" for path in image.rpaths]
-    inspected.judge(
-        "install names",
+    problems = [Problem("unknown-library", name) for name in names if name not in allowed]
+    problems += [
+        Problem("other-load-command", f"{command} {name}")
+        for command, name in image.dylibs
+        if command != "LC_LOAD_DYLIB"
+    ]
+    problems += [Problem("library-twice", f"{name} twice") for name in dict.fromkeys(names) if names.count(name) > 1]
+    problems += [Problem("rpath", f"LC_RPATH {path}") for path in image.rpaths]
+    report.judge(
+        CheckId.INSTALL_NAMES,
         dict.fromkeys(problems),
         seen=", ".join(name.rsplit("/", 1)[-1] for name in names) or "none",
         expected="only " + ", ".join(sorted(name.rsplit("/", 1)[-1] for name in allowed)),
     )
 
 
-def _imports(image: MachO, inspected: Inspected, expected: Expectation) -> None:
-    """No symbol of the deny-list; and every other one is exported by the library that is asked for it."""
+def _symbols(image: MachO, report: FileReport) -> None:
     imported = sorted(image.bound.union(image.imports))
-    inspected.judge(
-        "symbols",
-        [name for name in imported if expect.DENIED_SYMBOLS.match(name)],
+    report.judge(
+        CheckId.SYMBOLS,
+        [
+            Problem("dlsym" if name == "_dlsym" else "denied-symbol", name)
+            for name in imported
+            if expect.DENIED_SYMBOLS.match(name)
+        ],
         seen=f"{len(imported)} imported, none of Metal, IOKit or OpenGL",
         expected="no symbol of Metal, IOKit, OpenGL, Objective-C or dlopen",
     )
+
+
+def _imports(image: MachO, report: FileReport, expected: Expectation) -> None:
     libraries = {name.rsplit("/", 1)[-1] for _command, name in image.dylibs}
-    wrong, unknown = _claims(image, expected)
-    inspected.judge(
-        "imports",
-        [*map(str, imports.problems(image)), *wrong],
-        seen=f"{len(image.bindings) or len(imported)} resolved in {', '.join(sorted(libraries)) or 'nothing'}",
+    count = len(image.bindings) or len(image.bound.union(image.imports))
+    wrong, unknown = imports.library_problems(image, expected)
+    report.judge(
+        CheckId.IMPORTS,
+        [*imports.bind_problems(image), *wrong],
+        seen=f"{count} resolved in {', '.join(sorted(libraries)) or 'nothing'}",
         expected="every symbol bound to the library that exports it",
         unknown=unknown,
     )
 
 
-def _claims(image: MachO, expected: Expectation) -> tuple[list[str], list[str]]:
-    """What is bound to a library that does not export it, and what the table knows of no library.
-
-    The table holds what official Go asks for: a newer line, or a patch, may ask its libraries for more. Of a program
-    that is no toolchain's own, that is expected.
-    """
-    wrong, unknown = list[str](), list[str]()
-    exports = expect.exports()
-    names = [name for _command, name in image.dylibs]
-    homes = {symbol: home for home, symbols in exports.items() for symbol in symbols}
-    claims = [
-        (each.name, names[each.ordinal - 1] if 0 < each.ordinal <= len(names) else dyld_info.SPECIAL.get(each.ordinal))
-        for each in image.bindings
-    ]
-    if not expected.pie and not image.bindings:
-        # Go 1.21 for darwin/amd64 leaves it to dyld to look in every library: the one that exports it must be there.
-        claims = [(name, homes[name] if homes.get(name) in names else None) for name in image.imports]
-    elif unbound := sorted(set(image.imports) - image.bound):
-        wrong.append(f"imported, but never bound: {', '.join(unbound[:5])}")
-    for each in image.bindings if expected.own else ():
-        if each.flags or each.table != "bind opcodes":
-            wrong.append(f"{each.name} is bound by {each.table}, flags {each.flags}")
-    for name, claim in claims:
-        home = homes.get(name)
-        asked = claim.rsplit("/", 1)[-1] if claim else "no library that is linked"
-        if claim not in names or home not in (None, claim) or (expected.own and claim not in expect.INSTALL_NAMES):
-            wrong.append(f"{name} is asked of {asked}" + (f", and is in {home.rsplit('/', 1)[-1]}" if home else ""))
-        elif home is None and expected.own:
-            unknown.append(f"{name} of {asked}")
-    return wrong, unknown
-
-
-def _uuid(image: MachO, inspected: Inspected, expected: Expectation) -> None:
+def _uuid(image: MachO, report: FileReport, expected: Expectation) -> None:
     if image.uuid:
-        zero = [] if image.uuid.strip("0") else ["all zero"]
-        inspected.judge("LC_UUID", zero, seen=image.uuid, expected="a UUID")
+        zero = [] if image.uuid.strip("0") else [Problem("zero-uuid", "all zero")]
+        report.judge(CheckId.UUID, zero, seen=image.uuid, expected="a UUID")
     elif expected.uuid:
-        inspected.judge("LC_UUID", ["none"], seen="", expected="a UUID, without which macOS 26 may refuse the program")
+        wanted = "a UUID, without which macOS 26 may refuse the program"
+        report.judge(CheckId.UUID, [Problem("no-uuid", "none")], seen="", expected=wanted)
     else:
-        inspected.skip("LC_UUID", "none, as upstream's linker leaves it out before Go 1.24")
+        report.skip(CheckId.UUID, "none, as upstream's linker leaves it out before Go 1.24")
 
 
-def _signature(view: View, image: MachO, inspected: Inspected, expected: Expectation) -> None:
-    found = inspected.signature = superblob.parse_signature(view, image, roots=expected.roots)
+def _signature(view: View, image: MachO, report: FileReport, expected: Expectation) -> None:
+    found = report.signature = superblob.parse_signature(view, image, roots=expected.roots)
     if found:
         seen = f"{found.kind}, identifier {found.identifier}, {found.pages} page hashes right"
-        inspected.judge(
-            "signature", map(str, found.problems), seen=seen, expected="a signature whose every hash is right"
-        )
+        report.judge(CheckId.SIGNATURE, found.problems, seen=seen, expected="a signature whose every hash is right")
     elif expected.signed:
-        inspected.judge("signature", ["none"], seen="", expected=f"{expected.target} runs nothing unsigned")
+        wanted = f"{expected.target} runs nothing unsigned"
+        report.judge(CheckId.SIGNATURE, [Problem("no-signature", "none")], seen="", expected=wanted)
     else:
-        inspected.skip("signature", f"none, and {expected.target} needs none")
+        report.skip(CheckId.SIGNATURE, f"none, and {expected.target} needs none")
 
 
-def _parts(view: View, image: MachO) -> Parts:
+def _go_sections(view: View, image: MachO) -> GoSections:
     info, text, table = (image.section(name) for name in ("__go_buildinfo", "__text", "__gopclntab"))
     at = view.data.find(buildid.PREFIX, text.offset, text.offset + text.size) if text else -1
     if text:
@@ -181,14 +172,14 @@ def _parts(view: View, image: MachO) -> Parts:
         # linker begins __text with them.
         start = max(at, text.offset)
         code = Range(what="__text", offset=start, size=text.place.end - start)
-    return Parts(
+    return GoSections(
         buildinfo=info.place if info else None,
         text=code if text else None,
-        table=table.place if table else None,
+        pclntab=table.place if table else None,
         entry=image.entry or 0,
         buildid=buildid.at_text(view, at, text.offset + text.size - at) if text and at >= 0 else "",
         first=bool(text and at == text.offset),
-        written=_as_linked(view, image),
+        as_linked=_as_linked(view, image),
     )
 
 

@@ -1,6 +1,6 @@
-"""What a toolchain's binaries must be like: a version and a target come in, an `Expectation` goes out.
+"""What a toolchain's binaries must be like, by Go version and target.
 
-All of it is data, in tables by Go version where later rows override earlier ones. Measured on the official binaries
+All of it is data. Measured on the official binaries
 of go1.21.13, 1.22.10, 1.23.9, 1.24.11, 1.25.5, 1.26.6 and 1.27.3 for darwin/arm64 and darwin/amd64; and held against
 1.23.1, .2, .3, .4, 1.24.3, 1.25.0, .3, 1.26.0, .3, 1.27.0 and .1 for darwin/arm64, and 1.24.3 for darwin/amd64.
 """
@@ -8,9 +8,10 @@ of go1.21.13, 1.22.10, 1.23.9, 1.24.11, 1.25.5, 1.26.6 and 1.27.3 for darwin/arm
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files as resource
+from typing import Any
 
 from gobuild.binary import macho_types
 from gobuild.core.errors import ConfigError
@@ -57,17 +58,14 @@ DENIED_SYMBOLS = re.compile(
 )
 """How the names of symbols begin that no Go tool imports, and that GPU libraries are reached by."""
 
-TRACES = tuple(
-    name.encode()
-    for name in (
-        "Metal.framework",
-        "MTLCreateSystemDefaultDevice",
-        "IOKit.framework",
-        "IOAccelerator.framework",
-        "IOSurface.framework",
-        "OpenGL.framework",
-        "OpenCL.framework",
-    )
+TRACES = (
+    "Metal.framework",
+    "MTLCreateSystemDefaultDevice",
+    "IOKit.framework",
+    "IOAccelerator.framework",
+    "IOSurface.framework",
+    "OpenGL.framework",
+    "OpenCL.framework",
 )
 """Names that, anywhere in a file's bytes, tell of a GPU library loaded by another way than a load command."""
 
@@ -87,17 +85,22 @@ TOOL_SETTINGS = {"-buildmode": "exe", "-compiler": "gc", "-trimpath": "true", "C
 keeps from being recorded."""
 
 
-DETECTOR: Mapping[str, re.Pattern[str]] = {
-    "platform": re.compile(r"macOS \S*, SDK \S*|platform 0|LC_VERSION_MIN_MACOSX, which LC_BUILD_VERSION replaced"),
-    "symbols": re.compile(r"_dlsym"),
-    "imports": re.compile(r"\S+ is asked of any library\b.*"),
-    "code": re.compile(r"function \d+ of \d+ is out of order"),
-    "layout": re.compile(r"no LC_BUILD_VERSION"),
+RACE_DETECTOR: Mapping[str, frozenset[str]] = {
+    "linux": frozenset({"function-order"}),
+    "darwin": frozenset(
+        {
+            "function-order",
+            "deployment-target",
+            "no-build-version",
+            "version-min-macosx",
+            "dlsym",
+            "flat-lookup",
+        }
+    ),
 }
-"""What the race detector brings into a program, as problems of checks that were made for Go's own code. The functions
-of LLVM's object in src/runtime/race stand among Go's. For darwin that object also has an SDK version of its own
-(seen: 12.3 in 1.22.10; for amd64 the older LC_VERSION_MIN), imports dlsym, and has its symbols looked up in every
-library. A check that failed on nothing else is skipped, and says so."""
+"""By GOOS, the problems that the race detector brings into a program: the functions of LLVM's object in
+src/runtime/race stand among Go's. For darwin that object also has an SDK version of its own (seen: 12.3 in 1.22.10; for
+amd64 the older LC_VERSION_MIN), imports dlsym, and has its symbols looked up in every library."""
 
 
 LIBRARIES = frozenset({"c-archive", "c-shared", "plugin", "shared"})
@@ -105,27 +108,26 @@ LIBRARIES = frozenset({"c-archive", "c-shared", "plugin", "shared"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """Facts that hold from a Go version on; what is None is as it was.
+class VersionFacts:
+    """What holds for the programs of one line of Go, on one target; empty where nobody has measured.
 
     Attributes:
-        since: the language version.
-        target: "darwin/arm64", or "darwin" for every GOARCH; empty for every target.
         minos, sdk: LC_BUILD_VERSION's.
         uuid: whether the linker writes LC_UUID.
         tools: what pkg/tool holds in an archive.
-        pie: whether executables are position-independent.
-        trusting: the programs that link the libraries of `TRUST`.
+        pie: whether executables are position-independent (Mach-O).
+        trusting: the programs that may link the libraries of `TRUST`.
+        measured: whether the tables know this line: a load command, segment or section that they do not know is wrong
+            only then.
     """
 
-    since: str
-    target: str = ""
-    minos: str | None = None
-    sdk: str | None = None
-    uuid: bool | None = None
-    tools: frozenset[str] | None = None
-    pie: bool | None = None
-    trusting: frozenset[str] | None = None
+    minos: str = ""
+    sdk: str = ""
+    uuid: bool = False
+    tools: frozenset[str] = frozenset()
+    pie: bool = True
+    trusting: frozenset[str] = frozenset()
+    measured: bool = False
 
 
 _FEW_TOOLS = frozenset({"asm", "cgo", "compile", "cover", "link", "preprofile", "vet"})
@@ -133,24 +135,53 @@ _TOOLS = (_FEW_TOOLS - {"preprofile"}) | {
     *("addr2line", "buildid", "covdata", "doc", "fix", "nm", "objdump", "pack", "pprof", "test2json", "trace"),
 }
 
-ROWS = (
-    Row(since="1.21", tools=_TOOLS),
-    Row(since="1.21", target="darwin", uuid=False, trusting=frozenset({"cmd/go", "cmd/pprof", "cmd/trace"})),
-    Row(since="1.21", target="darwin/amd64", minos="10.13", sdk="10.13", pie=False),
-    Row(since="1.21", target="darwin/arm64", minos="11.0", sdk="11.0"),
-    Row(since="1.22", target="darwin/amd64", pie=True),
-    Row(since="1.23", tools=_TOOLS | {"preprofile"}),
-    Row(since="1.23", target="darwin/amd64", minos="11.0", sdk="11.0"),
-    Row(since="1.24", target="darwin", uuid=True),
-    Row(since="1.25", tools=_FEW_TOOLS),
-    Row(since="1.25", target="darwin", minos="12.0", sdk="12.0", trusting=frozenset({"cmd/go"})),
-    Row(since="1.26", tools=_FEW_TOOLS | {"fix"}),
-    Row(since="1.27", target="darwin", minos="13.0", sdk="26.2"),
+ROWS: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
+    ("1.21", "", {"tools": _TOOLS}),
+    ("1.21", "darwin", {"uuid": False, "trusting": frozenset({"cmd/go", "cmd/pprof", "cmd/trace"})}),
+    ("1.21", "darwin/amd64", {"minos": "10.13", "sdk": "10.13", "pie": False}),
+    ("1.21", "darwin/arm64", {"minos": "11.0", "sdk": "11.0"}),
+    ("1.22", "darwin/amd64", {"pie": True}),
+    ("1.23", "", {"tools": _TOOLS | {"preprofile"}}),
+    ("1.23", "darwin/amd64", {"minos": "11.0", "sdk": "11.0"}),
+    ("1.24", "darwin", {"uuid": True}),
+    ("1.25", "", {"tools": _FEW_TOOLS}),
+    ("1.25", "darwin", {"minos": "12.0", "sdk": "12.0", "trusting": frozenset({"cmd/go"})}),
+    ("1.26", "", {"tools": _FEW_TOOLS | {"fix"}}),
+    ("1.27", "darwin", {"minos": "13.0", "sdk": "26.2"}),
 )
+"""From which line on, for which target ("darwin": every GOARCH, "": all), what holds; the rest stays as it was."""
 
 FIRST, LAST = (1, 21), (1, 27)
 """The Go versions measured. Of older ones nothing is known; newer ones are held to what once began and stays (LC_UUID),
 and the checks that need the rest are skipped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramProfile:
+    """How a program was made, and so what may be in it.
+
+    Attributes:
+        own: it is a toolchain's own or a probe, made by the go command and not changed since but by signing; imports
+            are then only what the standard library asks for.
+        debugging: DWARF may be there.
+        static: an ELF file must do without an interpreter and shared libraries.
+        trimmed: file names must be without folders, as -trimpath makes them.
+        excused: ids of problems that do not count.
+    """
+
+    own: bool = True
+    debugging: bool = False
+    static: bool = True
+    trimmed: bool = True
+    excused: frozenset[str] = frozenset()
+
+
+TOOLCHAIN = ProgramProfile()
+PROBE = ProgramProfile(static=False)
+PROBE_WITHOUT_CGO = ProgramProfile()
+PROBE_WITH_CGO = ProgramProfile(static=False, debugging=True)
+PROGRAM = ProgramProfile(own=False, debugging=True, static=False, trimmed=False)
+"""Any Go program, however it was built. C's objects bring debugging information of their own into a probe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,46 +192,30 @@ class Expectation:
         target: what it runs on.
         stamp: the version its build information says.
         settings: what its build information must hold.
-        minos, sdk: LC_BUILD_VERSION's; empty where nobody has measured.
+        profile: how it was made.
+        facts: what holds for its line of Go.
         uuid: whether LC_UUID must be there.
-        signed: whether a code signature must be there; one that is there must hold in any case.
         stripped: whether the symbol table may hold imports only.
-        debugging: whether DWARF may be there.
-        static: whether an ELF file must do without an interpreter and shared libraries.
-        trimmed: whether file names must be without folders, as -trimpath makes them.
-        tools: what pkg/tool must hold; empty where nobody has measured.
         paths: folders whose paths must not be in the file.
         roots: certificates (DER) that a signature's chain may end at, besides Apple's.
-        pie: whether it must be position-independent (Mach-O).
-        own: whether it is a toolchain's own or a probe, made by the go command and not changed since but by signing;
-            imports are then only what the standard library asks for.
-        trusting: the programs that may link the libraries of `TRUST`; empty where nobody has measured.
-        excuses: by a check's name, what may be wrong without counting: `of_race` says why.
         experiment: the toolchain's own default for GOEXPERIMENT, which its go.env or its buildcfg says.
-        measured: whether the tables know this Go version: a load command, segment or section that they do not know is
-            wrong only then.
     """
 
     target: Target
     stamp: str
     settings: Mapping[str, str]
-    minos: str = ""
-    sdk: str = ""
+    profile: ProgramProfile = TOOLCHAIN
+    facts: VersionFacts = VersionFacts()
     uuid: bool = False
-    signed: bool = False
     stripped: bool = False
-    debugging: bool = False
-    static: bool = True
-    trimmed: bool = True
-    tools: frozenset[str] = frozenset()
     paths: tuple[str, ...] = ()
     roots: tuple[bytes, ...] = ()
-    pie: bool = True
-    own: bool = True
-    trusting: frozenset[str] = frozenset()
-    excuses: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
     experiment: str = ""
-    measured: bool = False
+
+    @property
+    def signed(self) -> bool:
+        """Whether a code signature must be there: arm64's kernel runs nothing unsigned."""
+        return self.target == Target(goos="darwin", goarch="arm64")
 
     def calls_itself(self, version: str) -> bool:
         """Whether a version is the stamp, or the stamp and experiments that the toolchain's configuration names.
@@ -226,34 +241,16 @@ def expectation(version: GoVersion | None, target: Target, *, stamp: str, uuid: 
         stamp: the first line of VERSION.
         uuid: LC_UUID must be there even where the release's own linker writes none.
     """
-    chosen = Expectation(
-        target=target,
-        stamp=stamp,
-        settings=TOOL_SETTINGS | {"GOOS": target.goos, "GOARCH": target.goarch},
-        # arm64's kernel runs nothing unsigned; for amd64, Go's linker signs nothing.
-        signed=target == Target(goos="darwin", goarch="arm64"),
-        uuid=uuid,
-    )
     line = (version.major, version.minor) if version else (0, 0)
-    if line < FIRST:
-        return chosen
-    for row in ROWS:
-        since = GoVersion.parse(row.since)
-        if (since.major, since.minor) <= line and row.target in ("", target.goos, str(target)):
-            chosen = replace(
-                chosen,
-                minos=chosen.minos if row.minos is None else row.minos,
-                sdk=chosen.sdk if row.sdk is None else row.sdk,
-                uuid=chosen.uuid if row.uuid is None else row.uuid or uuid,
-                tools=chosen.tools if row.tools is None else row.tools,
-                pie=chosen.pie if row.pie is None else row.pie,
-                trusting=chosen.trusting if row.trusting is None else row.trusting,
-            )
-    return (
-        replace(chosen, measured=True)
-        if line <= LAST
-        else replace(chosen, minos="", sdk="", tools=frozenset(), trusting=frozenset())
-    )
+    facts = VersionFacts(measured=FIRST <= line <= LAST)
+    for since, where, changes in ROWS if line >= FIRST else ():
+        first = GoVersion.parse(since)
+        if (first.major, first.minor) <= line and where in ("", target.goos, str(target)):
+            facts = replace(facts, **changes)
+    if line > LAST:
+        facts = VersionFacts(uuid=facts.uuid, pie=facts.pie)
+    settings = TOOL_SETTINGS | {"GOOS": target.goos, "GOARCH": target.goarch}
+    return Expectation(target=target, stamp=stamp, settings=settings, facts=facts, uuid=facts.uuid or uuid)
 
 
 def release_of(stamp: str) -> GoVersion | None:
@@ -264,26 +261,35 @@ def release_of(stamp: str) -> GoVersion | None:
         return None
 
 
-def of_program(expected: Expectation, *, cgo: str | None) -> Expectation:
-    """What a program must be like that the toolchain compiles with its defaults, in debugging's lightest form.
+def for_probe(expected: Expectation, *, cgo: str | None, flags: tuple[str, ...] = ()) -> Expectation:
+    """What a program must be like that the toolchain compiles without debugging information.
 
     Args:
         expected: what the toolchain's own binaries must be like.
-        cgo: "0" where the toolchain's default for CGO_ENABLED must be 0; None where it is upstream's.
+        cgo: CGO_ENABLED; None where it is upstream's default.
+        flags: further ones of `go build`, which the build information records.
     """
     settings = dict(expected.settings)
     if cgo != "0":
         del settings["CGO_ENABLED"]
-    return replace(expected, settings=settings, stripped=False, static=cgo == "0")
+    settings |= {name: value or "true" for name, _, value in (flag.partition("=") for flag in flags)}
+    if cgo == "1":
+        settings["CGO_ENABLED"] = cgo
+    profile = {"0": PROBE_WITHOUT_CGO, "1": PROBE_WITH_CGO}.get(cgo or "", PROBE)
+    # On linux a position-independent program has an interpreter, and so has one with the race detector.
+    wanted = replace(
+        expected, settings=settings, stripped=False, profile=replace(profile, static=profile.static and not flags)
+    )
+    return with_race_detector(wanted) if "-race" in flags else wanted
 
 
-def of_race(expected: Expectation) -> Expectation:
-    """What a program must be like that has the race detector in it (-race), which is LLVM's object."""
-    darwin = expected.target.goos == "darwin"
-    return replace(expected, excuses=DETECTOR if darwin else {"code": DETECTOR["code"]})
-
-
-def of_any(expected: Expectation) -> Expectation:
+def for_program(expected: Expectation) -> Expectation:
     """What any Go program must be like, however it was built."""
     settings = {key: expected.settings[key] for key in ("-compiler", "GOOS", "GOARCH")}
-    return replace(expected, settings=settings, stripped=False, debugging=True, static=False, trimmed=False, own=False)
+    return replace(expected, settings=settings, stripped=False, profile=PROGRAM)
+
+
+def with_race_detector(expected: Expectation) -> Expectation:
+    """What a program must be like that was built with -race, which links LLVM's object."""
+    profile = replace(expected.profile, excused=RACE_DETECTOR[expected.target.goos])
+    return replace(expected, profile=profile)

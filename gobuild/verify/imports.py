@@ -1,19 +1,21 @@
 """The rules for what dyld binds: where it may write an address, and which library a symbol may be asked of.
 
-Source: dyld's MachOAnalyzer::validBindInfo. Which library exports what is `expect`'s.
+Source: dyld's MachOAnalyzer::validBindInfo.
 """
 
 from collections.abc import Iterator
 
-from gobuild.binary.dyld_info import FLAT, WEAK
+from gobuild.binary.dyld_info import FLAT, SPECIAL, WEAK
 from gobuild.binary.macho_types import TWOLEVEL, WRITE, MachO
 from gobuild.core.model import Problem
+from gobuild.verify import expect
+from gobuild.verify.expect import Expectation
 
 DYNAMIC_LOOKUP = 0xFE
 """n_desc's form of FLAT (DYNAMIC_LOOKUP_ORDINAL)."""
 
 
-def problems(image: MachO) -> Iterator[Problem]:
+def bind_problems(image: MachO) -> Iterator[Problem]:
     """What is wrong with where dyld would write, and which library it would ask."""
     writable = {index: segment.vmsize - 8 for index, segment in enumerate(image.segments) if segment.initprot & WRITE}
     taken: set[tuple[int, int]] = set()
@@ -47,3 +49,37 @@ def _two_levels(image: MachO) -> Iterator[Problem]:
                 "symbol-table-ordinal",
                 f"{name} is of library {ordinal} by the symbol table, and of library {bound} by its binding",
             )
+
+
+def library_problems(image: MachO, expected: Expectation) -> tuple[list[Problem], list[str]]:
+    """What is asked of a library that does not export it, and symbols that the table knows of no library.
+
+    The table holds what official Go asks for: a newer line, or a patch, may ask its libraries for more. Of a program
+    that is no toolchain's own, that is expected.
+    """
+    wrong, unknown = list[Problem](), list[str]()
+    own = expected.profile.own
+    names = [name for _command, name in image.dylibs]
+    homes = {symbol: home for home, symbols in expect.exports().items() for symbol in symbols}
+    claims = [
+        (each.name, names[each.ordinal - 1] if 0 < each.ordinal <= len(names) else SPECIAL.get(each.ordinal))
+        for each in image.bindings
+    ]
+    if not expected.facts.pie and not image.bindings:
+        # Go 1.21 for darwin/amd64 leaves it to dyld to look in every library: the one that exports it must be there.
+        claims = [(name, homes[name] if homes.get(name) in names else None) for name in image.imports]
+    elif unbound := sorted(set(image.imports) - image.bound):
+        wrong.append(Problem("unbound-import", f"imported, but never bound: {', '.join(unbound[:5])}"))
+    for each in image.bindings if own else ():
+        if each.flags or each.table != "bind opcodes":
+            wrong.append(Problem("odd-binding", f"{each.name} is bound by {each.table}, flags {each.flags}"))
+    for name, claim in claims:
+        home = homes.get(name)
+        asked = claim.rsplit("/", 1)[-1] if claim else "no library that is linked"
+        if claim not in names or home not in (None, claim) or (own and claim not in expect.INSTALL_NAMES):
+            problem_id = "flat-lookup" if claim == SPECIAL[FLAT] else "wrong-library"
+            also = f", and is in {home.rsplit('/', 1)[-1]}" if home else ""
+            wrong.append(Problem(problem_id, f"{name} is asked of {asked}{also}"))
+        elif home is None and own:
+            unknown.append(f"{name} of {asked}")
+    return wrong, unknown

@@ -1,46 +1,31 @@
-"""A policy: somebody's own rules over the checks, from a TOML file. Checks come in, checks go out.
+"""A policy: somebody's own rules over the checks, from a TOML file.
 
-A rule loosens or tightens named checks and gives its reason; a requirement adds checks. A loosened check is still
-made and still says FAILED: what changes is that it is marked, with the reason, and no longer counts. What a policy
-cannot do: it hides nothing, and makes nothing of a file that could not be read.
+A rule loosens or tightens a check, or one problem of it, and gives its reason; a requirement adds checks. A loosened
+check is still made and still says FAILED: it is marked, with the reason, and no longer counts. A policy hides nothing,
+and makes nothing of a file that could not be read.
 """
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gobuild.binary.macho_types import MachO
 from gobuild.binary.view import opened
 from gobuild.codesign.superblob import AD_HOC
 from gobuild.core.errors import ConfigError
 from gobuild.core.model import Check, Severity, Verdict
-from gobuild.verify import checklist
-from gobuild.verify.checks import Inspected
+from gobuild.verify.checks import CheckId, FileReport
 
 SCHEMA = 1
-FAMILIES = ("second opinion", "policy")
-"""Names that a rule may give whole ("second opinion: nm") or for all of them ("second opinion")."""
 
 SUBJECT = "policy: subject"
 """The check that a requirement's subject is there."""
 
-KEYS: Mapping[str, Mapping[str, type]] = {
-    "rule": {"check": str, "subject": str, "severity": str, "skipped": str, "reason": str},
-    "require": {
-        "subject": str,
-        "reason": str,
-        "uuid": bool,
-        "identity": bool,
-        "team": str,
-        "denied-strings": list,
-        "denied-install-names": list,
-    },
-}
-"""The keys of each kind of entry, and what each holds; a list holds words."""
+STRICTEST = (Severity.ERROR, Severity.WARN, Severity.OFF)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,23 +33,33 @@ class Rule:
     """What a policy says about checks that gobuild makes anyway.
 
     Attributes:
-        check: the check's name, or a family of names.
-        subject: a pattern as in fnmatch, in which * also stands for slashes.
-        severity: what a failure means.
-        strict: whether a check that was skipped has failed.
+        check: "imports", "second opinion: nm", "second opinion" for all of them; "imports/wrong-library" for one
+            problem.
         reason: why.
+        subject: a pattern as in fnmatch, in which * also stands for slashes.
+        severity: what a failure means; None leaves it an error.
+        skipped: "error" where a check that was skipped has failed.
     """
 
-    check: str
-    subject: str
-    severity: Severity
-    strict: bool
-    reason: str
+    check: str = ""
+    reason: str = ""
+    subject: str = "*"
+    severity: Severity | None = None
+    skipped: str = ""
+
+    @property
+    def problem(self) -> str:
+        """The id of the one problem that the rule is about; empty for all."""
+        return self.check.partition("/")[2]
 
     def speaks_of(self, check: Check) -> bool:
         """Whether the rule is about this check."""
-        family = check.name.split(":", 1)[0]
-        return self.check in (check.name, family) and fnmatchcase(check.subject, self.subject)
+        names = (check.name, check.name.partition(":")[0])
+        return (
+            self.check.partition("/")[0] in names
+            and fnmatchcase(check.subject, self.subject)
+            and (not self.problem or self.problem in {each.id for each in check.problems})
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,22 +67,22 @@ class Requirement:
     """What a policy asks of every file that it speaks of, besides gobuild's own checks.
 
     Attributes:
-        subject: a pattern, as for a rule.
         reason: why.
+        subject: a pattern, as for a rule.
         uuid: LC_UUID must be there.
         identity: the signature must be by an identity, not ad hoc.
         team: the team identifier that the signature must name; empty for any.
-        strings: texts that must stand nowhere in the file.
-        install_names: patterns of install names that must not be loaded.
+        denied_strings: texts that must stand nowhere in the file.
+        denied_install_names: patterns of install names that must not be loaded.
     """
 
-    subject: str
-    reason: str
-    uuid: bool
-    identity: bool
-    team: str
-    strings: tuple[str, ...]
-    install_names: tuple[str, ...]
+    reason: str = ""
+    subject: str = "*"
+    uuid: bool = False
+    identity: bool = False
+    team: str = ""
+    denied_strings: tuple[str, ...] = ()
+    denied_install_names: tuple[str, ...] = ()
 
     def made(self, check: Check) -> bool:
         """Whether the check is one of those that the requirement adds."""
@@ -100,17 +95,12 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """A policy, read and found usable.
-
-    Attributes:
-        rules: in the file's order; of several about one check, the last decides.
-        requirements: in the file's order.
-    """
+    """A policy, found usable; its rules are in the file's order, and of several about one check the last decides."""
 
     rules: tuple[Rule, ...] = ()
     requirements: tuple[Requirement, ...] = ()
 
-    def demands(self, inspected: Inspected) -> Iterator[Check]:
+    def demands(self, inspected: FileReport) -> Iterator[Check]:
         """The checks that the requirements add for one file; none for a file that could not be read."""
         for requirement in self.requirements:
             if inspected.image and fnmatchcase(inspected.subject, requirement.subject):
@@ -133,9 +123,9 @@ class Policy:
                 yield Check(
                     subject=rule.subject,
                     name=f"policy: {rule.check}",
-                    verdict=Verdict.FAILED if rule.strict else Verdict.SKIPPED,
+                    verdict=Verdict.FAILED if rule.skipped else Verdict.SKIPPED,
                     seen="the rule speaks of no check that was made",
-                    expected="the check to be made" if rule.strict else "",
+                    expected="the check to be made" if rule.skipped else "",
                     reason=rule.reason,
                 )
         for requirement in self.requirements:
@@ -150,24 +140,42 @@ class Policy:
                 )
 
     def _judged(self, check: Check) -> Check:
+        """A failed check is as severe as the worst of its problems."""
+        decided = {each.id: (check.severity, check.reason) for each in check.problems} or {
+            "": (check.severity, check.reason)
+        }
         for rule in self.rules:
             if not rule.speaks_of(check):
                 continue
-            if rule.strict and check.verdict is Verdict.SKIPPED:
+            if rule.skipped and check.verdict is Verdict.SKIPPED:
                 seen = f"skipped: {check.seen}"
-                check = replace(
-                    check, verdict=Verdict.FAILED, seen=seen, expected="the check to be made", reason=rule.reason
-                )
+                check = replace(check, verdict=Verdict.FAILED, seen=seen, expected="the check to be made")
+                decided = {"": (Severity.ERROR, rule.reason)}
             elif check.verdict is Verdict.FAILED:
-                check = replace(check, severity=rule.severity, reason=rule.reason)
-        return check
+                ids = [rule.problem] if rule.problem else list(decided)
+                decided |= dict.fromkeys(ids, (rule.severity or Severity.ERROR, rule.reason))
+        severity, reason = min(decided.values(), key=lambda each: STRICTEST.index(each[0]))
+        return replace(check, severity=severity, reason=reason)
 
 
 NONE = Policy()
 """gobuild's own rules and no others."""
 
 
-def load(path: str) -> Policy:
+def _is_words(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(word, str) and word for word in value)
+
+
+KINDS: Mapping[Any, tuple[str, Callable[[Any], bool], Callable[[Any], Any]]] = {
+    str: ("a text in quotes", lambda value: isinstance(value, str), str.strip),
+    bool: ("true or false", lambda value: isinstance(value, bool), bool),
+    tuple[str, ...]: ("a list of texts", _is_words, tuple),
+    Severity | None: ("one of " + ", ".join(Severity), lambda value: value in list(Severity), Severity),
+}
+"""By a field's type: what its key holds, in words; whether a value is that; and the field's value."""
+
+
+def load_policy(path: str) -> Policy:
     """Reads a policy.
 
     Args:
@@ -182,83 +190,68 @@ def load(path: str) -> Policy:
         document = tomllib.loads(Path(path).expanduser().read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RuntimeError) as error:
         raise ConfigError(f"the policy {path} cannot be read: {error}", "a TOML file with [[rule]] entries") from error
-    _known(document, {"schema": int, "rule": list, "require": list}, path)
+    for key in document.keys() - {"schema", "rule", "require"}:
+        raise _unknown_key(f"the policy {path}", key, ["schema", "rule", "require"])
     if document.get("schema") != SCHEMA:
         raise ConfigError(f"the policy {path} has the schema {document.get('schema')!r}", f"schema = {SCHEMA}")
-    rules = tuple(_rule(entry, f"{path}, rule {index}") for index, entry in _entries(document, "rule", path))
-    requirements = tuple(
-        _requirement(entry, f"{path}, requirement {index}") for index, entry in _entries(document, "require", path)
-    )
-    return Policy(rules=rules, requirements=requirements)
+    rules = _entries(document, "rule", Rule, path)
+    requirements = _entries(document, "require", Requirement, path)
+    for where, rule in rules.items():
+        _usable(rule, where)
+    for where, requirement in requirements.items():
+        if requirement == Requirement(reason=requirement.reason, subject=requirement.subject):
+            raise ConfigError(f"{where} asks for nothing", 'uuid = true, team = "...", denied-strings = [...]')
+    return Policy(rules=tuple(rules.values()), requirements=tuple(requirements.values()))
 
 
-def _entries(document: Mapping[str, Any], kind: str, path: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for index, entry in enumerate(document.get(kind, []), 1):
-        where = f"{path}, {kind} {index}"
-        if not isinstance(entry, dict):
-            raise ConfigError(f"{where} is no table", f"[[{kind}]] and keys below it")
-        _known(entry, KEYS[kind], where)
-        if not str(entry.get("reason", "")).strip():
+_Entry = TypeVar("_Entry", Rule, Requirement)
+
+
+def _entries(document: Mapping[str, Any], key: str, kind: type[_Entry], path: str) -> dict[str, _Entry]:
+    """The entries of one kind, by where they stand."""
+    found = dict[str, _Entry]()
+    known = {each.name.replace("_", "-"): each for each in fields(kind)}
+    entries = document.get(key, [])
+    for index, entry in enumerate(entries if isinstance(entries, list) else [entries], 1):
+        where, values = f"{path}, {key} {index}", dict[str, Any]()
+        if not isinstance(entries, list) or not isinstance(entry, dict):
+            raise ConfigError(f"{where} is no table", f"[[{key}]] and keys below it")
+        for name, value in entry.items():
+            if name not in known:
+                raise _unknown_key(where, name, known)
+            holds, fits, made = KINDS[known[name].type]
+            if not fits(value):
+                raise ConfigError(f"{where}: {name} is {value!r}", f"{name} holds {holds}")
+            values[known[name].name] = made(value)
+        if not values.get("reason"):
             raise ConfigError(f"{where} gives no reason", 'reason = "why this may be so", which the reports show')
-        yield index, entry
-
-
-def _known(table: Mapping[str, Any], keys: Mapping[str, type], where: str) -> None:
-    for key, value in table.items():
-        if key not in keys:
-            near = get_close_matches(key, keys, 1)
-            raise ConfigError(
-                f"{where}: unknown key {key!r}", f"did you mean {near[0]!r}?" if near else ", ".join(keys)
-            )
-        words = isinstance(value, list) and all(isinstance(word, str) and word for word in value)
-        if type(value) is not keys[key] or (keys[key] is list and key.startswith("denied") and not words):
-            raise ConfigError(f"{where}: {key} is {value!r}", f"{key} holds {_KINDS[keys[key]]}")
-
-
-_KINDS = {str: "a text in quotes", bool: "true or false", int: "a number", list: "a list of texts"}
-
-
-def _rule(entry: Mapping[str, Any], where: str) -> Rule:
-    name = entry.get("check", "")
-    if not checklist.of(name):
-        near = checklist.nearest(name)
-        hint = f"did you mean {near!r}?" if near else "one of " + ", ".join(checklist.CHECKS)
-        raise ConfigError(f"{where}: no check is called {name!r}", hint)
-    severity, skipped = entry.get("severity", "error"), entry.get("skipped", "")
-    if severity not in list(Severity):
-        raise ConfigError(f"{where}: severity {severity!r}", "one of " + ", ".join(Severity))
-    if skipped not in ("", "error"):
-        raise ConfigError(f"{where}: skipped is {skipped!r}", 'skipped = "error", or leave it out')
-    if "severity" not in entry and not skipped:
-        raise ConfigError(f"{where} changes nothing", 'severity = "warn", or skipped = "error"')
-    return Rule(
-        check=name,
-        subject=entry.get("subject", "*"),
-        severity=Severity(severity),
-        strict=bool(skipped),
-        reason=entry["reason"].strip(),
-    )
-
-
-def _requirement(entry: Mapping[str, Any], where: str) -> Requirement:
-    found = Requirement(
-        subject=entry.get("subject", "*"),
-        reason=entry["reason"].strip(),
-        uuid=entry.get("uuid", False),
-        identity=entry.get("identity", False),
-        team=entry.get("team", ""),
-        strings=tuple(entry.get("denied-strings", ())),
-        install_names=tuple(entry.get("denied-install-names", ())),
-    )
-    if not (found.uuid or found.identity or found.team or found.strings or found.install_names):
-        raise ConfigError(f"{where} asks for nothing", 'uuid = true, team = "...", denied-strings = [...]')
+        found[where] = kind(**values)
     return found
 
 
-def _demand(requirement: Requirement, inspected: Inspected) -> Iterator[Check]:
+def _unknown_key(where: str, key: str, keys: Collection[str]) -> ConfigError:
+    near = get_close_matches(key, keys, 1)
+    return ConfigError(f"{where}: unknown key {key!r}", f"did you mean {near[0]!r}?" if near else ", ".join(keys))
+
+
+def _usable(rule: Rule, where: str) -> None:
+    name = rule.check.partition("/")[0]
+    if not CheckId.of(name):
+        near = CheckId.nearest(name)
+        hint = f"did you mean {near!r}?" if near else "one of " + ", ".join(CheckId)
+        raise ConfigError(f"{where}: no check is called {name!r}", hint)
+    if rule.skipped not in ("", "error") or (rule.skipped and rule.problem):
+        raise ConfigError(
+            f"{where}: skipped is {rule.skipped!r}", 'skipped = "error" of a whole check, or leave it out'
+        )
+    if rule.severity is None and not rule.skipped:
+        raise ConfigError(f"{where} changes nothing", 'severity = "warn", or skipped = "error"')
+
+
+def _demand(requirement: Requirement, inspected: FileReport) -> Iterator[Check]:
     """One check for each thing that a requirement asks for."""
 
-    def check(name: str, wrong: str, *, seen: str, expected: str) -> Check:
+    def demanded(name: str, wrong: str, *, seen: str, expected: str) -> Check:
         verdict = Verdict.FAILED if wrong else Verdict.OK
         return Check(
             subject=inspected.subject,
@@ -272,26 +265,32 @@ def _demand(requirement: Requirement, inspected: Inspected) -> Iterator[Check]:
     if not isinstance(image, MachO):
         asked = {"uuid": requirement.uuid, "identity": requirement.identity, "team": requirement.team}
         for name in (name for name, wanted in asked.items() if wanted):
-            skipped = check(name, "", seen="an ELF file has none", expected="")
+            skipped = demanded(name, "", seen="an ELF file has none", expected="")
             yield replace(skipped, verdict=Verdict.SKIPPED)
     else:
         signature = inspected.signature
         if requirement.uuid:
-            yield check("uuid", "" if image.uuid else "none", seen=image.uuid, expected="an LC_UUID")
+            yield demanded("uuid", "" if image.uuid else "none", seen=image.uuid, expected="an LC_UUID")
         if requirement.identity:
             wrong = "no signature" if signature is None else signature.kind if signature.flags & AD_HOC else ""
-            yield check("identity", wrong, seen=signature.kind if signature else "", expected="signed by an identity")
+            yield demanded(
+                "identity", wrong, seen=signature.kind if signature else "", expected="signed by an identity"
+            )
         if requirement.team:
             team = signature.team if signature else ""
             wrong = "" if team == requirement.team else team or "no team"
-            yield check("team", wrong, seen=team, expected=f"the team {requirement.team}")
-        if requirement.install_names:
+            yield demanded("team", wrong, seen=team, expected=f"the team {requirement.team}")
+        if requirement.denied_install_names:
             names = [name for _command, name in image.dylibs]
-            denied = [name for name in names if any(fnmatchcase(name, each) for each in requirement.install_names)]
-            expected = f"none like {', '.join(requirement.install_names)}"
-            yield check("denied install names", ", ".join(denied), seen=f"none of {len(names)}", expected=expected)
-    if requirement.strings:
+            denied = [
+                name for name in names if any(fnmatchcase(name, each) for each in requirement.denied_install_names)
+            ]
+            expected = f"none like {', '.join(requirement.denied_install_names)}"
+            yield demanded("denied install names", ", ".join(denied), seen=f"none of {len(names)}", expected=expected)
+    if requirement.denied_strings:
         with opened(inspected.path) as view:
-            there = [text for text in requirement.strings if view.holds(text.encode())]
-        expected = f"none of {', '.join(requirement.strings)}"
-        yield check("denied strings", ", ".join(there), seen=f"none of {len(requirement.strings)}", expected=expected)
+            there = [text for text in requirement.denied_strings if view.holds(text.encode())]
+        expected = f"none of {', '.join(requirement.denied_strings)}"
+        yield demanded(
+            "denied strings", ", ".join(there), seen=f"none of {len(requirement.denied_strings)}", expected=expected
+        )

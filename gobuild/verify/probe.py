@@ -1,7 +1,6 @@
-"""The probes: a toolchain comes in, the checks of small programs that it compiled go out.
+"""The probes: small programs (probes/*.go.txt) that the new toolchain compiles for its target.
 
-The programs (probes/*.go.txt) are compiled by the new toolchain's compiler, for its target, with one cache of their
-own; they pass the same checks as the toolchain's binaries. Where they can run here, they are run, and what they say is
+They pass the same checks as the toolchain's binaries; where they can run here, they are run, and what they say is
 checked. What cannot be compiled here is skipped with the reason, or, where the go command must refuse it, must be
 refused in the right words.
 """
@@ -16,11 +15,12 @@ from pathlib import Path
 
 from gobuild.core import files, goenv
 from gobuild.core.errors import CommandError, ToolMissing
-from gobuild.core.model import Target
+from gobuild.core.model import Problem, Target
 from gobuild.core.process import Result, Runner
 from gobuild.verify import expect
-from gobuild.verify.checks import Inspected, inspect
+from gobuild.verify.checks import CheckId, FileReport
 from gobuild.verify.expect import Expectation
+from gobuild.verify.golang import inspect_file
 
 SUBJECT = "probe"
 MODULE = "gobuild.invalid/probe"
@@ -95,7 +95,7 @@ PROBES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class ProbeJob:
     """What to compile the probes with, and for what.
 
     Attributes:
@@ -149,16 +149,10 @@ class Job:
         return closed | {"PATH": self.path, "USER": self.user} | chosen | ({} if self.user else NO_USER)
 
 
-def probe(job: Job, *, run: Runner) -> Iterator[Inspected]:
+def run_probes(job: ProbeJob, *, run: Runner) -> Iterator[FileReport]:
     """Compiles, checks and, where that is possible, runs the probes.
 
-    Args:
-        job: what to compile them with.
-        run: starts the go command, and the programs.
-
-    Yields:
-        Each program's checks. The programs stay in `Job.folder`, for second opinions; all else there is gone in the
-        end.
+    The programs stay in `ProbeJob.folder`, for second opinions; all else there is gone in the end.
     """
     folder = job.folder
     files.remove(folder)
@@ -173,8 +167,8 @@ def probe(job: Job, *, run: Runner) -> Iterator[Inspected]:
     programs.mkdir()
     try:
         if refused := _refused(job, run=run):
-            inspected = Inspected(path=folder, subject=SUBJECT)
-            inspected.skip("compile", refused)
+            inspected = FileReport(path=folder, subject=SUBJECT)
+            inspected.skip(CheckId.COMPILE, refused)
             yield inspected
             return
         job = _with_compiler(job, run=run)
@@ -190,7 +184,7 @@ def probe(job: Job, *, run: Runner) -> Iterator[Inspected]:
                 files.remove(path)
 
 
-def _refused(job: Job, *, run: Runner) -> str:
+def _refused(job: ProbeJob, *, run: Runner) -> str:
     """Why no program may run where the probes are compiled; empty where one may. A script is the witness."""
     script = job.folder / "tmp" / "may-run"
     files.write(script, "#!/bin/sh\n")
@@ -201,7 +195,7 @@ def _refused(job: Job, *, run: Runner) -> str:
     return f"no program may run in {job.folder}: {result}; TMPDIR or --work names a folder where one may"
 
 
-def _with_compiler(job: Job, *, run: Runner) -> Job:
+def _with_compiler(job: ProbeJob, *, run: Runner) -> ProbeJob:
     """The job with the first C compiler on this machine that compiles and links a program; only for this machine."""
     if job.expected.target != job.host:
         return job
@@ -217,48 +211,32 @@ def _with_compiler(job: Job, *, run: Runner) -> Job:
     return replace(job, dead=dead)
 
 
-def _compiled(job: Job, each: Probe, program: Path, *, run: Runner) -> Inspected:
+def _compiled(job: ProbeJob, each: Probe, program: Path, *, run: Runner) -> FileReport:
     """One probe: compiled, checked, run."""
-    inspected = Inspected(path=program, subject=each.subject)
+    inspected = FileReport(path=program, subject=each.subject)
     if each.cgo == "1" and not job.compiler:
-        inspected.skip("compile", job.dead or f"no C compiler for {job.expected.target} here")
+        inspected.skip(CheckId.COMPILE, job.dead or f"no C compiler for {job.expected.target} here")
         return inspected
     words: list[str | Path] = ["build", "-trimpath", *LIGHT, *each.flags, "-o", program, f"./{each.folder}"]
     result = _run(job, each, [job.goroot / "bin" / "go", *words], run=run)
     said = result if isinstance(result, str) else result.tail(8)
     if each.race and NO_CGO in said and not program.exists():
-        inspected.judge("refused", [], seen=said, expected="")
+        inspected.judge(CheckId.REFUSED, [], seen=said, expected="")
     elif isinstance(result, str) or result.code:
-        inspected.judge("compile", [said], seen="", expected="the new toolchain compiles it")
+        inspected.judge(
+            CheckId.COMPILE, [Problem("compile-error", said)], seen="", expected="the new toolchain compiles it"
+        )
     elif each.cgo == "1" and job.host.goos == "darwin":
-        inspected.skip("format", "linked by Apple's linker, whose files this reader was not made for")
+        inspected.skip(CheckId.FORMAT, "linked by Apple's linker, whose files this reader was not made for")
         _execute(job, each, inspected, run=run)
     else:
-        inspected = inspect(
-            program, subject=each.subject, program=f"{MODULE}/{each.folder}", expected=_wanted(job, each)
-        )
+        wanted = expect.for_probe(job.expected, cgo=job.cgo_of(each) or job.cgo, flags=each.flags)
+        inspected = inspect_file(program, subject=each.subject, program=f"{MODULE}/{each.folder}", expected=wanted)
         _execute(job, each, inspected, run=run)
     return inspected
 
 
-def _wanted(job: Job, each: Probe) -> Expectation:
-    """What a probe must be like."""
-    cgo = job.cgo_of(each)
-    expected = expect.of_program(job.expected, cgo=cgo or job.cgo)
-    settings = dict(expected.settings)
-    if "-buildmode=pie" in each.flags:
-        settings["-buildmode"] = "pie"
-    if each.race:
-        settings["-race"] = "true"
-    if cgo == "1":
-        settings["CGO_ENABLED"] = "1"
-    # On linux a position-independent program has an interpreter; C's objects bring debugging information of their own.
-    static = expected.static and not (each.race or "pie" in settings["-buildmode"])
-    wanted = replace(expected, settings=settings, static=static, debugging=cgo == "1")
-    return expect.of_race(wanted) if each.race else wanted
-
-
-def _run(job: Job, each: Probe, words: list[str | Path], *, run: Runner) -> Result | str:
+def _run(job: ProbeJob, each: Probe, words: list[str | Path], *, run: Runner) -> Result | str:
     """A run's result, or why there is none."""
     limit = COMPILE_LIMIT if len(words) > 1 else RUN_LIMIT
     try:
@@ -267,11 +245,11 @@ def _run(job: Job, each: Probe, words: list[str | Path], *, run: Runner) -> Resu
         return error.reason
 
 
-def _execute(job: Job, each: Probe, inspected: Inspected, *, run: Runner) -> None:
+def _execute(job: ProbeJob, each: Probe, inspected: FileReport, *, run: Runner) -> None:
     """Runs the program where the machine is of its kind, and holds its lines against what they must be."""
     target = job.expected.target
     if target != job.host:
-        inspected.skip("run", f"a program for {target} does not run on {job.host}")
+        inspected.skip(CheckId.RUN, f"a program for {target} does not run on {job.host}")
         return
     result = _run(job, each, [inspected.path], run=run)
     wanted = each.said or _everything(job, inspected.version or job.expected.stamp)
@@ -280,16 +258,16 @@ def _execute(job: Job, each: Probe, inspected: Inspected, *, run: Runner) -> Non
     said = [line for line in lines if line in wanted] if each.race else lines
     failed = tuple(said) != wanted or isinstance(result, str) or result.code != each.code
     inspected.judge(
-        "run",
-        ["; ".join(lines) or "nothing"] if failed else [],
+        CheckId.RUN,
+        [Problem("wrong-output", "; ".join(lines) or "nothing")] if failed else [],
         seen="; ".join(said),
         expected="; ".join(wanted),
     )
     if each.said is None and not job.user:
-        inspected.skip("run", f"os/user was not tried: this machine has no entry for the user {os.getuid()}")
+        inspected.skip(CheckId.RUN, f"os/user was not tried: this machine has no entry for the user {os.getuid()}")
 
 
-def _everything(job: Job, version: str) -> tuple[str, ...]:
+def _everything(job: ProbeJob, version: str) -> tuple[str, ...]:
     """What probes/everything.go.txt must print; of the version, the check of that name has judged the rest."""
     release = expect.release_of(job.expected.stamp)
     early = release is not None and (release.major, release.minor) < (1, 24)

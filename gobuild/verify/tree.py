@@ -1,4 +1,4 @@
-"""A toolchain's folder: a GOROOT comes in, the executables that ship with it go out.
+"""A GOROOT, and the executables that ship with it.
 
 What ships is what distpack takes (src/cmd/distpack/pack.go): bin/go and bin/gofmt, and pkg/tool of the target. Where
 make.bash works, much else lies about that never ships; in what is packed (an archive, a bottle, a keg), nothing in bin
@@ -39,7 +39,7 @@ MAGICS: tuple[bytes, ...] = (*EXECUTABLES, struct.pack("<I", macho_types.MAGIC))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tree:
+class Goroot:
     """A GOROOT as it will ship.
 
     Attributes:
@@ -79,7 +79,7 @@ def version(root: Path) -> str:
 def experiments(root: Path) -> tuple[str, str]:
     """GOEXPERIMENT as go.env says it, and as the toolchain was built with it (src/internal/buildcfg/zbootstrap.go)."""
 
-    def said(name: str, pattern: str) -> str:
+    def last_match(name: str, pattern: str) -> str:
         try:
             found = re.findall(pattern, (root / name).read_text(encoding="utf-8"), re.MULTILINE)
         except (OSError, UnicodeDecodeError):
@@ -87,17 +87,17 @@ def experiments(root: Path) -> tuple[str, str]:
         return str(found[-1]).strip() if found else ""
 
     return (
-        said("go.env", r"^[ \t]*GOEXPERIMENT=(.*)$"),
-        said("src/internal/buildcfg/zbootstrap.go", r"^const [dD]efaultGOEXPERIMENT = `(.*)`$"),
+        last_match("go.env", r"^[ \t]*GOEXPERIMENT=(.*)$"),
+        last_match("src/internal/buildcfg/zbootstrap.go", r"^const [dD]efaultGOEXPERIMENT = `(.*)`$"),
     )
 
 
-def tools(tree: Tree) -> set[str]:
+def tools(tree: Goroot) -> set[str]:
     """The names of the tools that ship."""
     return {path.name for path in walk(tree.tools)} - _dropped(tree)
 
 
-def _dropped(tree: Tree) -> frozenset[str]:
+def _dropped(tree: Goroot) -> frozenset[str]:
     return frozenset() if tree.packed else expect.DROPPED
 
 
@@ -110,7 +110,7 @@ class Executable:
     program: str
 
 
-def executables(tree: Tree) -> Iterator[Executable]:
+def executables(tree: Goroot) -> Iterator[Executable]:
     """Every executable that ships, in the order of their names; go and gofmt also where they are missing."""
     crossed = frozenset() if tree.packed else frozenset({target.underscored for target in TARGETS})
     unshipped = frozenset() if tree.packed else UNSHIPPED | {"tool"}
@@ -127,7 +127,7 @@ def executables(tree: Tree) -> Iterator[Executable]:
             yield Executable(path=path, subject=str(path.relative_to(tree.root)), program=f"cmd/{path.name}")
 
 
-def strays(tree: Tree) -> Iterator[str]:
+def strays(tree: Goroot) -> Iterator[str]:
     """What distpack would not have packed: in bin and pkg any such file, in src and test executables; one each."""
     for folder in ("bin", "pkg", "src", "test"):
         for path in walk(tree.root / folder):
@@ -143,7 +143,7 @@ def strays(tree: Tree) -> Iterator[str]:
                     yield name
 
 
-def others(folder: Path, root: Path | None, *, packed: bool = False) -> Iterator[Path]:
+def other_executables(folder: Path, root: Path | None, *, packed: bool = False) -> Iterator[Path]:
     """Executables and links below a folder that are not where the GOROOT `root` has its own, nor in src or test."""
     known = frozenset(root / name for name in ("bin", "pkg", "src", "test")) if root else frozenset()
     return (
@@ -154,12 +154,9 @@ def others(folder: Path, root: Path | None, *, packed: bool = False) -> Iterator
 
 
 def walk(folder: Path, skip: frozenset[str] = frozenset(), never: frozenset[Path] = frozenset()) -> Iterator[Path]:
-    """The files below a folder, sorted; a link counts as a file, and is not followed.
+    """The files below a folder, sorted, without the folders `never` and those called `skip` directly in it.
 
-    Args:
-        folder: where to begin.
-        skip: names of folders directly in it to leave out.
-        never: folders to leave out.
+    A link counts as a file, and is not followed.
 
     Raises:
         VerifyError: a folder cannot be read.
@@ -218,14 +215,8 @@ def resembled(path: Path) -> Target:
     return Target(goos="linux", goarch="amd64") if elf else Target(goos="darwin", goarch="arm64")
 
 
-def find(root: Path, target: Target | None, *, called: str, packed: bool = False) -> Tree:
-    """Looks at a GOROOT that nobody describes.
-
-    Args:
-        root: the folder.
-        called: what the user calls it.
-        target: which toolchain to look at, where make.bash left more than one there.
-        packed: as for `Tree`; then there is one toolchain, and go stands in bin.
+def open_goroot(root: Path, target: Target | None, *, called: str, packed: bool = False) -> Goroot:
+    """Looks at a GOROOT, which the user calls `called`; of several toolchains in it, at the one for `target`.
 
     Raises:
         ConfigError: it is no GOROOT, or holds toolchains for several targets and none was chosen.
@@ -242,7 +233,7 @@ def find(root: Path, target: Target | None, *, called: str, packed: bool = False
     found = target or (crossed[0] if crossed else _of_folder(root))
     if found is None:
         raise VerifyError(f"{called} has no executable to verify", "a built toolchain: sources alone have none")
-    tree = Tree(
+    tree = Goroot(
         root=root,
         target=found,
         bin=root / "bin" / (found.underscored if found in crossed else ""),
@@ -259,7 +250,7 @@ def _of_folder(root: Path) -> Target | None:
     return identify(root / "bin" / "go") or (present[0] if len(present) == 1 else None)
 
 
-def _by_manifest(tree: Tree) -> Tree:
+def _by_manifest(tree: Goroot) -> Goroot:
     """Adds what the toolchain's own gobuild.json promises: it can demand more, never less."""
     path = tree.root / "gobuild.json"
     if not path.is_file():

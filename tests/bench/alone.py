@@ -22,7 +22,7 @@ from gobuild.core.settings import Settings
 from gobuild.package import manifest
 from gobuild.pipeline.session import Session, prepare
 from gobuild.pipeline.timing import peak_memory
-from gobuild.verify import inputs, require, whole
+from gobuild.verify import inputs, require, runner
 
 LEFT_OUT = "left out: only what verify does in its own process is timed"
 
@@ -31,9 +31,9 @@ def verify(archive: Path, scratch: Path) -> dict[str, Any]:
     """Every check of a whole toolchain that needs no other program: no probe is compiled, no tool is asked."""
     archives.unpack(archive, scratch / "unpacked", str)
     os.environ["PATH"] = ""  # no second opinions
-    way = whole.Way(host=Target.host(), run=_nobody, scratch=scratch)
+    way = runner.VerifyOptions(host=Target.host(), run=_nobody, scratch=scratch)
     began, used = time.monotonic(), time.process_time()
-    report = whole.report(inputs.folder(scratch / "unpacked" / "go", None), way, no_probe=LEFT_OUT)
+    report = runner.run_checks(inputs.open_folder(scratch / "unpacked" / "go", None), way, no_probe=LEFT_OUT)
     seconds, cpu = time.monotonic() - began, time.process_time() - used
     require(report)
     programs = {check.subject for check in report.checks if check.name == "format"}

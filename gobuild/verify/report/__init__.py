@@ -1,9 +1,7 @@
-"""report: the checks of verify come in, a document for people or for other programs goes out.
+"""Reports of verify as JSON (`schema.json` describes it), SARIF 2.1.0 for code scanning, JUnit's XML for CI, HTML.
 
-Four kinds: gobuild's own JSON (`schema.json` beside this file describes it), SARIF 2.1.0 for code scanning, JUnit's
-XML for CI, and a page of HTML that needs no other file. All say the same: what failed, what a policy lets fail, what
-was skipped and why. Two runs with equal checks give equal bytes: there is no time in any of them. What it does not
-do: it judges nothing, and knows no stage.
+All say the same: what failed, what a policy lets fail, what was skipped and why. Equal checks give equal bytes: there
+is no time in any of them. `of` is what was verified, as the user named it.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,14 +12,19 @@ from gobuild.core import files
 from gobuild.core.errors import ConfigError
 from gobuild.core.model import Report
 from gobuild.core.printable import printable
-from gobuild.verify.report.document import document, text
-from gobuild.verify.report.junit import junit
-from gobuild.verify.report.page import page
-from gobuild.verify.report.sarif import sarif
+from gobuild.verify.report.document import render_json, report_document
+from gobuild.verify.report.junit import render_junit
+from gobuild.verify.report.page import render_html
+from gobuild.verify.report.sarif import render_sarif
 
-__all__ = ["KINDS", "document", "kind_of", "shown", "text", "write"]
+__all__ = ["KINDS", "kind_of", "printable_report", "render_json", "report_document", "write_reports"]
 
-KINDS: dict[str, Callable[[Report, str], str]] = {".json": text, ".sarif": sarif, ".xml": junit, ".html": page}
+KINDS: dict[str, Callable[[Report, str], str]] = {
+    ".json": render_json,
+    ".sarif": render_sarif,
+    ".xml": render_junit,
+    ".html": render_html,
+}
 """The kinds of report by the end of the file's name."""
 
 
@@ -40,24 +43,19 @@ def kind_of(path: Path) -> str:
     return path.suffix
 
 
-def write(report: Report, paths: Sequence[Path], *, of: str) -> None:
-    """Writes a report to files, each at once.
-
-    Args:
-        report: what was checked.
-        paths: the files; the end of each name says what kind it is.
-        of: what was verified, as the user named it.
+def write_reports(report: Report, paths: Sequence[Path], *, of: str) -> None:
+    """Writes a report to files, of which the end of each name says what kind it is.
 
     Raises:
         ConfigError: a name that asks for no kind of report.
     """
-    harmless = shown(report)
+    harmless = printable_report(report)
     made = [(path, KINDS[kind_of(path)](harmless, printable(of))) for path in paths]
     for path, content in made:
         files.write(path, content)
 
 
-def shown(report: Report) -> Report:
+def printable_report(report: Report) -> Report:
     """The same checks, with nothing in their texts that could do more than be read."""
     return Report(
         checks=tuple(

@@ -1,24 +1,19 @@
-"""gobuild's own JSON: a report comes in, the document that `schema.json` describes goes out."""
+"""gobuild's own JSON, as `schema.json` describes it."""
 
 import json
 from importlib.metadata import version
 from typing import Any
 
 from gobuild.core.model import Report, Verdict
-from gobuild.verify import checklist
+from gobuild.verify.checks import check_family, check_sentence
 
 SCHEMA = 1
 """It changes when a key changes its meaning, or goes."""
 
 
-def document(report: Report, of: str) -> dict[str, Any]:
-    """The report as plain values.
-
-    Args:
-        report: what was checked.
-        of: what was verified, as the user named it.
-    """
-    named = {checklist.of(check.name) or check.name for check in report.checks}
+def report_document(report: Report, of: str) -> dict[str, Any]:
+    """The report as plain values."""
+    named = {check_family(check.name) for check in report.checks}
     return {
         "schema": SCHEMA,
         "tool": {"name": "gobuild", "version": version("gobuild")},
@@ -35,9 +30,10 @@ def document(report: Report, of: str) -> dict[str, Any]:
                 "severity": str(check.severity),
                 "reason": check.reason,
             }
+            | ({"problems": [each.id for each in check.problems]} if check.problems else {})
             for check in report.checks
         ],
-        "says": {name: checklist.says(name) for name in sorted(named)},
+        "says": {name: check_sentence(name) for name in sorted(named)},
     }
 
 
@@ -47,6 +43,6 @@ def counts(report: Report) -> dict[str, int]:
     return there | {str(Verdict.FAILED): len(report.failed), "allowed": len(report.allowed)}
 
 
-def text(report: Report, of: str) -> str:
+def render_json(report: Report, of: str) -> str:
     """The document as it is written."""
-    return json.dumps(document(report, of), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(report_document(report, of), indent=2, ensure_ascii=False) + "\n"

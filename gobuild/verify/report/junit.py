@@ -1,7 +1,7 @@
-"""JUnit's XML, for CI: a report comes in, a suite for each file with a case for each check goes out.
+"""JUnit's XML, for CI: a suite for each file, a case for each check.
 
-The format has no schema of its own; this is what Jenkins, GitLab and their like read: testsuites, testsuite,
-testcase, failure, skipped. It knows no warning, so a failure that a policy allows is a skipped case that says so.
+The format has no schema; this is what Jenkins, GitLab and their like read. It knows no warning, so a failure that a
+policy allows is a skipped case that says so.
 """
 
 import xml.etree.ElementTree as ET
@@ -10,13 +10,8 @@ from itertools import groupby
 from gobuild.core.model import Check, Report, Verdict
 
 
-def junit(report: Report, of: str) -> str:
-    """The report as JUnit's XML.
-
-    Args:
-        report: what was checked; its texts must hold no control characters, which XML 1.0 cannot carry.
-        of: what was verified, as the user named it.
-    """
+def render_junit(report: Report, of: str) -> str:
+    """The report as JUnit's XML; its texts must hold no control characters, which XML 1.0 cannot carry."""
     root = ET.Element("testsuites", {"name": f"gobuild verify {of}"} | _counts(report.checks))
     for subject, checks in groupby(sorted(report.checks, key=_subject), _subject):
         cases = tuple(checks)

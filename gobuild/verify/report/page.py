@@ -1,22 +1,17 @@
-"""A page of HTML: a report comes in, one file that needs no other goes out."""
+"""A page of HTML that needs no other file."""
 
 from gobuild.core.model import Check, Report
 from gobuild.core.render import render
-from gobuild.verify import checklist
+from gobuild.verify.checks import check_family, check_sentence
 from gobuild.verify.report.document import counts
 
 
-def page(report: Report, of: str) -> str:
-    """The report as a page.
-
-    Args:
-        report: what was checked.
-        of: what was verified, as the user named it.
-    """
+def render_html(report: Report, of: str) -> str:
+    """The report as a page."""
     subjects: dict[str, list[Check]] = {}
     for check in report.checks:
         subjects.setdefault(check.subject, []).append(check)
-    names = dict.fromkeys(checklist.of(check.name) or check.name for check in report.checks)
+    names = dict.fromkeys(check_family(check.name) for check in report.checks)
     return render(
         "report.html.j2",
         html=True,
@@ -26,5 +21,5 @@ def page(report: Report, of: str) -> str:
         failed=report.failed,
         allowed=report.allowed,
         subjects=list(subjects.items()),
-        says={name: checklist.says(name) for name in names},
+        says={name: check_sentence(name) for name in names},
     )

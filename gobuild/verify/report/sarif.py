@@ -1,4 +1,4 @@
-"""SARIF 2.1.0 (OASIS), for code scanning: a report comes in, a log with one run goes out.
+"""SARIF 2.1.0 (OASIS), for code scanning.
 
 A result is a check that failed. What a policy lets fail is a warning, and where the policy turned the check off the
 result is suppressed with the policy's reason, so that a viewer shows it as dismissed. Passed checks are left out,
@@ -13,18 +13,13 @@ from typing import Any
 from urllib.parse import quote
 
 from gobuild.core.model import Check, Report, Severity, Verdict
-from gobuild.verify import checklist
+from gobuild.verify.checks import check_sentence
 
 LEVELS = {Severity.ERROR: "error", Severity.WARN: "warning", Severity.OFF: "note"}
 
 
-def sarif(report: Report, of: str) -> str:
-    """The report as SARIF.
-
-    Args:
-        report: what was checked.
-        of: what was verified, as the user named it.
-    """
+def render_sarif(report: Report, of: str) -> str:
+    """The report as a log with one run."""
     wrong = [check for check in report.checks if check.verdict is Verdict.FAILED]
     skipped = [check for check in report.checks if check.verdict is Verdict.SKIPPED]
     rules = list(dict.fromkeys(check.name for check in wrong))
@@ -56,7 +51,7 @@ def _slug(name: str) -> str:
 
 
 def _rule(name: str) -> dict[str, Any]:
-    said = checklist.says(name)
+    said = check_sentence(name)
     return {
         "id": _slug(name),
         "name": name,
