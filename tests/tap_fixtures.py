@@ -40,6 +40,6 @@ def shelf_of(
 
 def formula_in(there: Tap, name: str) -> str:
     """A formula of a tap."""
-    text = there.read(f"Formula/{name}.rb")
-    assert text is not None, there.names()
+    text = there.read_file(f"Formula/{name}.rb")
+    assert text is not None, list(there.entries())
     return text

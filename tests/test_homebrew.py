@@ -16,64 +16,27 @@ from toy_manifest import structured, toy_manifest
 from gobuild.core.errors import ConfigError
 from gobuild.core.manifest import ArtifactRecord, Manifest
 from gobuild.core.model import TARGETS, GoVersion, Target
-from gobuild.publish.homebrew import (
-    Download,
-    Place,
-    Poured,
-    Recipe,
-    address,
-    class_name,
-    downloads,
-    formula,
-    formula_name,
-    ruby,
-    tap_name,
-    text,
-)
+from gobuild.publish.homebrew import Download, TapUrls, downloads, formula, formula_name, tap_name, tap_remote
+from gobuild.publish.homebrew.formula import Bottle, Recipe, class_name, render_formula, ruby
+from gobuild.publish.homebrew.formula_spec import parse_formula
 
 VERSION = GoVersion.parse("1.22.10")
 STAMP = "go1.22.10-acme1.p3f9c2a1"
 
 PORT = "https://git.acme.example:8443/it/homebrew-own.git"
 
-PROBE = r"""
-# Loads each formula under each platform with just enough of Homebrew's words, and prints what it would download.
-require "json"
-class Formula
-  def self.test = nil  # or Ruby's own Kernel#test would answer
-  def self.method_missing(name, *args, **words, &block)
-    case name
-    when :on_macos then block.call if ENV["OS"] == "darwin"
-    when :on_linux then block.call if ENV["OS"] == "linux"
-    when :on_arm then block.call if ENV["CPU"] == "arm64"
-    when :on_intel then block.call if ENV["CPU"] == "amd64"
-    when :depends_on then $said["refused"] << (args.first || words[:arch]).to_s
-    when :bottle then block.call
-    when :url, :sha256, :version, :homepage, :root_url then $said[name] = args.first if args.first
-    end
-  end
-end
-puts JSON.generate(ARGV.map { |file|
-  %w[darwin/arm64 darwin/amd64 linux/amd64 linux/arm64].to_h { |target|
-    ENV["OS"], ENV["CPU"] = target.split("/")
-    $said = { "refused" => [] }
-    Module.new.module_eval(File.read(file), file)
-    [target, $said]
-  }
-})
-"""
+HARNESS = Path(__file__).parent / "e2e/brew.rb"
 
 
-def _evaluated(folder: Path, *texts: str) -> list[dict[str, dict[str, Any]]]:
-    """What plain Ruby finds in formulae, by platform."""
-    probe = folder / "probe.rb"
-    probe.write_text(PROBE)
-    paths: list[Path] = []
-    for at, content in enumerate(texts):
-        paths.append(folder / f"{at}.rb")
-        paths[-1].write_text(content)
-    argv: list[str | Path] = [needs("ruby"), "-W0", probe, *paths]
-    return list(json.loads(subprocess.run(argv, capture_output=True, text=True, check=True).stdout))
+def _evaluated(folder: Path, name: str, text: str) -> dict[Target, dict[str, Any]]:
+    """What plain Ruby finds in a formula on each platform; the harness refuses what brew was seen to refuse."""
+    (folder / f"{name}.rb").write_text(text)
+    words: list[str | Path] = [needs("ruby"), "-W0", HARNESS, folder / f"{name}.rb"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)["platforms"]
+    systems, cpus = {"darwin": "macos", "linux": "linux"}, {"arm64": "arm", "amd64": "intel"}
+    return {target: found[f"{systems[target.goos]}-{cpus[target.goarch]}"] for target in TARGETS}
 
 
 def _download(target: Target) -> Download:
@@ -81,23 +44,23 @@ def _download(target: Target) -> Download:
     return Download(target=target, url=f"https://example.com/{STAMP}.{target.dashed}.tar.gz", sha256=digest)
 
 
-def test_ruby_finds_each_platforms_own_archive(tmp_path: Path) -> None:
-    choices = [chosen for count in (1, 2, 3, 4) for chosen in itertools.combinations(TARGETS, count)]
-    texts = [formula("go-acme", VERSION, STAMP, map(_download, chosen), pinned=True) for chosen in choices]
-    for chosen, found in zip(choices, _evaluated(tmp_path, *texts), strict=True):
-        for target in TARGETS:
-            said = found[str(target)]
-            # brew refuses the whole tap where a platform has no url, so there is always one.
-            assert said["version"] == STAMP.removeprefix("go")
-            if target in chosen:
-                assert (said["url"], said["sha256"]) == (_download(target).url, _download(target).sha256)
-            # One of several requirements that a platform does not meet is enough for brew to refuse it.
-            assert (target in chosen) is _may_install(said["refused"], target)
+CHOICES = [chosen for count in (1, 2, 3, 4) for chosen in itertools.combinations(TARGETS, count)]
 
 
-def _may_install(required: list[str], target: Target) -> bool:
-    mine = {"darwin": "macos", "linux": "linux"}[target.goos], {"arm64": "arm64", "amd64": "x86_64"}[target.goarch]
-    return set(required) <= set(mine)
+@pytest.mark.parametrize("chosen", CHOICES, ids=lambda chosen: "+".join(target.dashed for target in chosen))
+def test_ruby_finds_each_platforms_own_archive(tmp_path: Path, chosen: tuple[Target, ...]) -> None:
+    text = formula("go-acme", VERSION, STAMP, map(_download, chosen), pinned=True)
+    for target, found in _evaluated(tmp_path, "go-acme@1.22", text).items():
+        # brew refuses the whole tap where a platform has no url, so there is always one.
+        assert found["version"] == STAMP.removeprefix("go")
+        if target in chosen:
+            assert (found["url"], found["sha256"]) == (_download(target).url, _download(target).sha256)
+        # One of several requirements that a platform does not meet is enough for brew to refuse it.
+        mine = [
+            {"darwin": "macos"}.get(target.goos, "linux"),
+            {"arch": {"amd64": "x86_64"}.get(target.goarch, "arm64")},
+        ]
+        assert (target in chosen) is all(required in mine for required in found["deps"])
 
 
 def test_the_golden_formula() -> None:
@@ -133,7 +96,7 @@ def test_the_caveats_name_the_tap_that_it_came_from(tmp_path: Path, url: str) ->
     By its URL, since Homebrew 6.0.18 and 7.0.0 know a tap with one by that: after `brew trust gobuild/go-gobuild`,
     7.0.0's `brew tap gobuild/go-gobuild URL` says "Error: Cannot tap gobuild/go-gobuild: invalid syntax in tap!".
     """
-    (tmp_path / "f.rb").write_text(text(replace(RECIPE, tap="", tap_url=url)))
+    (tmp_path / "f.rb").write_text(render_formula(replace(RECIPE, tap="", tap_url=url)))
     (tmp_path / "caveats.rb").write_text(CAVEATS)
     argv: list[str | Path] = [needs("ruby"), "-W0", tmp_path / "caveats.rb", tmp_path / "f.rb", "go-acme@1.22"]
     said = subprocess.run([*argv, "GoAcmeAT122"], capture_output=True, text=True, check=True).stdout
@@ -148,7 +111,7 @@ def test_what_stands_in_no_tap_says_how_it_is_installed() -> None:
     """Homebrew 6.0.18, `brew install dist/go-gobuild@1.23.rb`: "Error: Homebrew requires formulae to be in a tap"."""
     loose = formula("go-acme", VERSION, STAMP, [_download(TARGETS[0])], pinned=True)
     assert "#   brew install you/local/go-acme@1.22\n" in loose.partition("class ")[0]
-    assert "brew tap-new" not in text(RECIPE)
+    assert "brew tap-new" not in render_formula(RECIPE)
 
 
 @pytest.mark.parametrize(
@@ -172,21 +135,16 @@ def test_what_stands_in_no_tap_says_how_it_is_installed() -> None:
     ],
 )
 def test_what_a_remote_is_called(remote: str, tap: str, url: str) -> None:
-    found = address(remote)
+    found = tap_remote(remote)
     assert (found.tap, found.url) == (tap, url)
     assert "secret" not in f"{found.tap}{found.url}"
-    assert text(replace(RECIPE, tap=found.tap, tap_url=found.url))
+    assert render_formula(replace(RECIPE, tap=found.tap, tap_url=found.url))
 
 
 @pytest.mark.parametrize("text", ['a "b" \\ c', "#{`id`}", "#$0 #@x", "\\#{x}", "it's"])
 def test_no_text_becomes_code(text: str) -> None:
     program = f"print {ruby(text)}"
     assert subprocess.run([needs("ruby"), "-e", program], capture_output=True, text=True, check=True).stdout == text
-
-
-def test_a_text_of_two_lines_is_refused() -> None:
-    with pytest.raises(ConfigError):
-        ruby("a\nb")
 
 
 @pytest.mark.parametrize("separator", ["\n", "\r", "\x00", "\x1b", "\x85", "\u2028"])
@@ -208,7 +166,7 @@ RECIPE = Recipe(
     cgo=False,
     root_url="https://example.com/go/bottles",
     bottles=tuple(
-        Poured(tag=tag, sha256=f"{at}" * 64)
+        Bottle(tag=tag, sha256=f"{at}" * 64)
         for at, tag in enumerate(("x86_64_linux", "arm64_linux", "big_sur", "arm64_big_sur"))
     ),
 )
@@ -226,7 +184,7 @@ def test_rubocop_finds_nothing(tmp_path: Path) -> None:
     for kind, recipe in KINDS.items():
         path = tmp_path / f"{kind}/Formula/{recipe.formula}.rb"
         path.parent.mkdir(parents=True)
-        path.write_text(text(recipe))
+        path.write_text(render_formula(recipe))
     done = subprocess.run(
         [needs("rubocop"), "--cache", "false", "--config", Path(__file__).parent / "data/rubocop.yml", tmp_path],
         cwd=tmp_path,
@@ -239,20 +197,47 @@ def test_rubocop_finds_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_harness_finds_nothing(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / f"{KINDS[kind].formula}.rb"
-    path.write_text(text(KINDS[kind]))
-    harness = Path(__file__).parent / "e2e/brew.rb"
-    done = subprocess.run([needs("ruby"), "-W0", harness, path], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    said = json.loads(done.stdout)["platforms"]
-    words = {"darwin": "macos", "linux": "linux", "arm64": "arm", "amd64": "intel"}
+    found = _evaluated(tmp_path, KINDS[kind].formula, render_formula(KINDS[kind]))
     for download in KINDS[kind].downloads:
-        platform = f"{words[download.target.goos]}-{words[download.target.goarch]}"
-        assert said[platform] == {"url": download.url, "sha256": download.sha256, "version": STAMP[2:]}
+        said = found[download.target]
+        assert (said["url"], said["sha256"], said["version"]) == (download.url, download.sha256, STAMP[2:])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_formula_can_be_read_again(kind: str) -> None:
+    recipe = KINDS[kind]
+    spec = parse_formula(render_formula(recipe))
+    assert (spec.version, spec.scheme) == (STAMP[2:], recipe.scheme)
+    assert set(spec.downloads) == set(recipe.downloads) and set(spec.bottles) == set(recipe.bottles)
+    files = dict(spec.files(recipe.formula))
+    assert len(files) == len(recipe.downloads) + len(recipe.bottles)
+    name = f"{recipe.formula.replace('@', '%40')}-{STAMP[2:]}.big_sur.bottle.tar.gz"
+    assert not recipe.bottles or files[f"{recipe.root_url}/{name}"] == "2" * 64
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "why"),
+    [
+        ("# Written by gobuild", "# Written by somebody", "gobuild did not write it"),
+        ('  version "', '  version "v', "does not say what it installs"),
+        ('  version "1.22.10-', '  version "1.22.11-', "is no archive of go1.22.11-"),
+        ('    root_url "https://', '    root_url "#{`id`}https://', "does not say what it installs"),
+        ("linux-arm64.tar.gz", "linux-386.tar.gz", "linux-386.tar.gz' is no archive of"),
+        ("linux-arm64.tar.gz", "linux-arm64.tar.gz#{x}", "a url or sha256 that gobuild would not write"),
+        ('sha256 "2', 'sha256 "0x', "a url or sha256 that gobuild would not write"),
+        ("arm64_linux: ", '"arm64_linux": ', "a url or sha256 that gobuild would not write"),
+        ("  def install", '  resource "x" do\n    url "https://x"\n  end\n\n  def install', "a url or sha256 that"),
+    ],
+)
+def test_a_formula_that_somebody_changed_is_not_guessed_at(line: str, instead: str, why: str) -> None:
+    text = render_formula(RECIPE)
+    assert line in text
+    with pytest.raises(ConfigError, match=re.escape(why)):
+        parse_formula(text.replace(line, instead, 1))
 
 
 def test_bottles_stand_in_brews_order_and_columns() -> None:
-    lines = [line for line in text(RECIPE).splitlines() if "cellar:" in line]
+    lines = [line for line in render_formula(RECIPE).splitlines() if "cellar:" in line]
     tags = ["arm64_big_sur: ", "big_sur:       ", "arm64_linux:   ", "x86_64_linux:  "]
     assert lines == [
         f'    sha256 cellar: :any_skip_relocation, {tag}"{digit * 64}"' for tag, digit in zip(tags, "3210", strict=True)
@@ -262,7 +247,7 @@ def test_bottles_stand_in_brews_order_and_columns() -> None:
 def test_livecheck_calls_no_formula_outdated_that_waits_for_a_platform() -> None:
     """Homebrew 6.0.18, of a page with all releases: "go-gobuild: 1.22.10... ==> 1.23.1...", for as long as it waits."""
     for recipe in KINDS.values():
-        (block,) = re.findall(r"  livecheck do\n(.*?)  end\n", text(recipe), re.DOTALL)
+        (block,) = re.findall(r"  livecheck do\n(.*?)  end\n", render_formula(recipe), re.DOTALL)
         assert block.startswith("    skip ") and block.count("\n") == 1
 
 
@@ -280,27 +265,27 @@ def test_livecheck_calls_no_formula_outdated_that_waits_for_a_platform() -> None
         {"tap_url": "https://x.example/#{`id`}"},
         {"tap_url": "ssh://git@x.example/a;id"},
         {"patches": ("a] + [`id`",)},
-        {"bottles": (Poured(tag="x: `id`, y", sha256="0" * 64),)},
-        {"bottles": (Poured(tag="big_sur", sha256="#{`id`}"),)},
+        {"bottles": (Bottle(tag="x: `id`, y", sha256="0" * 64),)},
+        {"bottles": (Bottle(tag="big_sur", sha256="#{`id`}"),)},
         {"formula": "go-acme", "version": GoVersion.parse("1.28rc1"), "stamp": "go1.28rc1-acme1"},
     ],
 )
 def test_what_is_no_formula_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
-        text(replace(RECIPE, **change))
+        render_formula(replace(RECIPE, **change))
 
 
 def test_a_password_in_a_url_is_neither_published_nor_printed() -> None:
     with pytest.raises(ConfigError, match="names a user") as caught:
-        Place(archives="https://ann:hunter2@dl.example.com/go")
+        TapUrls(archives="https://ann:hunter2@dl.example.com/go")
     assert "hunter2" not in str(caught.value)
 
 
 def test_hostile_urls_are_text(tmp_path: Path) -> None:
     page, url = 'https://example.com/#{raise}"\\', 'https://example.com/"; raise "#{raise} #$0 #@x'
     download = Download(target=TARGETS[0], url=url, sha256="0" * 64)
-    (found,) = _evaluated(tmp_path, text(replace(RECIPE, page=page, root_url=page, downloads=(download,))))
-    for said in found.values():
+    text = render_formula(replace(RECIPE, page=page, root_url=page, downloads=(download,)))
+    for said in _evaluated(tmp_path, RECIPE.formula, text).values():
         assert (said["url"], said["homepage"], said["root_url"]) == (url, f"{page}/", page)
 
 

@@ -15,24 +15,38 @@ from gobuild.core.errors import PackageError, UnsafeArchive
 from gobuild.core.manifest import Manifest
 from gobuild.core.model import TARGETS, Target
 from gobuild.publish.builds import Build
-from gobuild.publish.homebrew import Download, Recipe, bottle, text
+from gobuild.publish.homebrew import Download
+from gobuild.publish.homebrew.bottle import MACS, bottle_tag, make_bottle, pins_toolchain
+from gobuild.publish.homebrew.formula import Bottle, Recipe, render_formula
 from gobuild.verify import expect
 
 STAMP = "go1.22.10-acme1.p3f9c2a1"
 KEG = "go-acme@1.22/1.22.10-acme1.p3f9c2a1"
 
 
-def _job(offer: Build, formula: str = "go-acme@1.22") -> bottle.Job:
-    archive = offer.archive("toolchain")
-    download = Download(target=offer.target, url="https://dl.example.com/a.tar.gz", sha256=archive.sha256)
-    recipe = Recipe(formula=formula, version=offer.version, stamp=offer.stamp, downloads=(download,), pinned=True)
-    tag = bottle.tag(offer.target, offer.manifest)
-    return bottle.Job(archive=archive.path, recipe=recipe, target=offer.target, tag=tag)
+def _recipe(offer: Build, formula: str = "go-acme@1.22") -> Recipe:
+    sha256 = offer.archive("toolchain").sha256
+    download = Download(target=offer.target, url="https://dl.example.com/a.tar.gz", sha256=sha256)
+    return Recipe(formula=formula, version=offer.version, stamp=offer.stamp, downloads=(download,), pinned=True)
 
 
-def test_a_bottle_is_what_install_would_have_made(tmp_path: Path) -> None:
-    job = _job(built(tmp_path / "dist", STAMP, LINUX))
-    poured = bottle.make(job, tmp_path / "bottles")
+def _make(offer: Build, folder: Path, formula: str = "go-acme@1.22") -> Bottle:
+    tag = bottle_tag(offer.target, offer.manifest)
+    return make_bottle(offer.archive("toolchain").path, _recipe(offer, formula), offer.target, tag, folder)
+
+
+@pytest.fixture
+def offer(tmp_path: Path) -> Build:
+    return built(tmp_path / "dist", STAMP, LINUX)
+
+
+@pytest.fixture
+def archive(offer: Build) -> Path:
+    return offer.archive("toolchain").path
+
+
+def test_a_bottle_is_what_install_would_have_made(offer: Build, tmp_path: Path) -> None:
+    poured = _make(offer, tmp_path / "bottles")
     path = tmp_path / "bottles/go-acme@1.22-1.22.10-acme1.p3f9c2a1.x86_64_linux.bottle.tar.gz"
     assert poured.sha256 == files.sha256(path)
     with tarfile.open(path) as tar:
@@ -55,7 +69,7 @@ def test_a_bottle_is_what_install_would_have_made(tmp_path: Path) -> None:
             "libexec/src/runtime/proc.go",  # and no testdata of other systems
         )
     }
-    assert content[f"{KEG}/.brew/go-acme@1.22.rb"].decode() == text(job.recipe)
+    assert content[f"{KEG}/.brew/go-acme@1.22.rb"].decode() == render_formula(_recipe(offer))
     assert members[f"{KEG}/libexec/bin/go"].mode == 0o755
     assert {(m.mtime, m.uid, m.uname) for m in members.values()} >= {(MTIME, 0, "")}
     receipt = json.loads(content[f"{KEG}/INSTALL_RECEIPT.json"])
@@ -63,21 +77,21 @@ def test_a_bottle_is_what_install_would_have_made(tmp_path: Path) -> None:
     assert receipt["source"]["versions"]["stable"] == "1.22.10-acme1.p3f9c2a1"
 
 
-def test_the_newest_releases_bottle_links_no_go(tmp_path: Path) -> None:
-    poured = bottle.make(_job(built(tmp_path / "dist", STAMP, LINUX), "go-acme"), tmp_path)
+def test_the_newest_releases_bottle_links_no_go(offer: Build, tmp_path: Path) -> None:
+    poured = _make(offer, tmp_path, "go-acme")
     with tarfile.open(tmp_path / f"go-acme-1.22.10-acme1.p3f9c2a1.{poured.tag}.bottle.tar.gz") as tar:
         links = {member.name.rpartition("/")[2] for member in tar if member.issym()}
     assert links == {"go-acme", STAMP}
 
 
 def test_the_same_twice_and_never_again(tmp_path: Path) -> None:
-    job = _job(built(tmp_path / "dist", STAMP, DARWIN))
-    one, other = bottle.make(job, tmp_path / "a"), bottle.make(job, tmp_path / "b")
+    offer = built(tmp_path / "dist", STAMP, DARWIN)
+    one, other = _make(offer, tmp_path / "a"), _make(offer, tmp_path / "b")
     assert one == other and one.tag == "arm64_big_sur"
     (path,) = (tmp_path / "a").iterdir()
     assert gzip.decompress(path.read_bytes())[:4] == b"go-a"
     before = path.stat()
-    bottle.make(job, tmp_path / "a")
+    _make(offer, tmp_path / "a")
     assert path.stat() == before
 
 
@@ -91,7 +105,7 @@ def test_the_same_twice_and_never_again(tmp_path: Path) -> None:
     ],
 )
 def test_tags(target: str, seen: str, expected: str) -> None:
-    assert bottle.tag(Target.parse(target), _seen(target, seen)) == expected
+    assert bottle_tag(Target.parse(target), _seen(target, seen)) == expected
 
 
 def _seen(target: str | Target, seen: str) -> Manifest:
@@ -109,8 +123,8 @@ def test_every_macos_that_verify_knows_has_a_tag(target: str, minos: str) -> Non
     targets = [each for each in TARGETS if str(each).startswith(target) and each.goos == "darwin"]
     assert targets
     for each in targets:
-        found = bottle.tag(each, _seen(each, f"macOS {minos}, SDK {minos}"))
-        assert found.removeprefix("arm64_") == bottle.MACS[max(11, int(minos.partition(".")[0]))]
+        found = bottle_tag(each, _seen(each, f"macOS {minos}, SDK {minos}"))
+        assert found.removeprefix("arm64_") == MACS[max(11, int(minos.partition(".")[0]))]
 
 
 def test_the_rows_are_verifys_own() -> None:
@@ -122,45 +136,40 @@ def test_the_rows_are_verifys_own() -> None:
 )
 def test_a_macos_without_a_word_is_refused(seen: str, said: str) -> None:
     with pytest.raises(PackageError, match=said):
-        bottle.tag(DARWIN, _seen(DARWIN, seen))
+        bottle_tag(DARWIN, _seen(DARWIN, seen))
 
 
 @pytest.mark.parametrize("name", ["go/../../etc/passwd", "etc/passwd", "go/link"])
-def test_an_archive_that_leaves_its_folder_makes_no_bottle(tmp_path: Path, name: str) -> None:
-    job = _job(built(tmp_path / "dist", STAMP, LINUX))
-    with tarfile.open(job.archive, "w:gz") as tar:
+def test_an_archive_that_leaves_its_folder_makes_no_bottle(
+    offer: Build, archive: Path, tmp_path: Path, name: str
+) -> None:
+    with tarfile.open(archive, "w:gz") as tar:
         info = tarfile.TarInfo(name)
         info.type = tarfile.SYMTYPE if name.endswith("link") else tarfile.REGTYPE
         info.linkname = "/etc/passwd" if name.endswith("link") else ""
         tar.addfile(info)
     with pytest.raises(UnsafeArchive, match="no Go archive has"):
-        bottle.make(job, tmp_path / "bottles")
+        _make(offer, tmp_path / "bottles")
     assert not list((tmp_path / "bottles").iterdir())
 
 
-def test_half_an_archive_makes_no_bottle(tmp_path: Path) -> None:
-    job = _job(built(tmp_path / "dist", STAMP, LINUX))
-    job.archive.write_bytes(job.archive.read_bytes()[:-200])
+def test_half_an_archive_makes_no_bottle(offer: Build, archive: Path, tmp_path: Path) -> None:
+    archive.write_bytes(archive.read_bytes()[:-200])
     with pytest.raises(UnsafeArchive):
-        bottle.make(job, tmp_path / "bottles")
+        _make(offer, tmp_path / "bottles")
     with pytest.raises(UnsafeArchive):
-        bottle.pinned(_truncated(job.archive))
+        archive.write_bytes(archive.read_bytes()[:100])
+        pins_toolchain(archive)
     assert not list((tmp_path / "bottles").iterdir())
 
 
-def _truncated(path: Path) -> Path:
-    path.write_bytes(path.read_bytes()[:100])
-    return path
-
-
-def test_an_archive_without_go_makes_no_bottle(tmp_path: Path) -> None:
-    job = _job(built(tmp_path / "dist", STAMP, LINUX))
-    with tarfile.open(job.archive, "w:gz") as tar:
+def test_an_archive_without_go_makes_no_bottle(offer: Build, archive: Path, tmp_path: Path) -> None:
+    with tarfile.open(archive, "w:gz") as tar:
         tar.addfile(tarfile.TarInfo("go/VERSION"))
     with pytest.raises(PackageError, match="no go/bin/go"):
-        bottle.make(job, tmp_path / "bottles")
+        _make(offer, tmp_path / "bottles")
 
 
 @pytest.mark.parametrize("pinned", [True, False])
 def test_what_go_env_says(tmp_path: Path, pinned: bool) -> None:
-    assert bottle.pinned(built(tmp_path, STAMP, LINUX, pinned=pinned).archive("toolchain").path) is pinned
+    assert pins_toolchain(built(tmp_path, STAMP, LINUX, pinned=pinned).archive("toolchain").path) is pinned

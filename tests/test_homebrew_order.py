@@ -1,10 +1,11 @@
 """Homebrew's order of versions: as it was seen (facts), and as its version.rb has it."""
 
+import functools
 import itertools
 
 import pytest
 
-from gobuild.publish.homebrew import order
+from gobuild.publish.homebrew.version_order import compare_versions
 
 ASCENDING = [
     "1.22.10",
@@ -20,9 +21,9 @@ ASCENDING = [
 
 def test_the_order_that_was_seen() -> None:
     for low, high in itertools.combinations(ASCENDING, 2):
-        assert order.compare(low, high) == -1, (low, high)
-        assert order.compare(high, low) == 1, (low, high)
-    assert sorted(set(ASCENDING), key=order.key) == ASCENDING
+        assert compare_versions(low, high) == -1, (low, high)
+        assert compare_versions(high, low) == 1, (low, high)
+    assert sorted(set(ASCENDING), key=functools.cmp_to_key(compare_versions)) == ASCENDING
 
 
 @pytest.mark.parametrize(
@@ -39,5 +40,5 @@ def test_the_order_that_was_seen() -> None:
     ],
 )
 def test_single_pairs(left: str, right: str, expected: int) -> None:
-    assert order.compare(left, right) == expected
-    assert order.compare(right, left) == -expected
+    assert compare_versions(left, right) == expected
+    assert compare_versions(right, left) == -expected

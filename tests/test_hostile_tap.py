@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from needs import needs
-from publish_toys import NEXT, SIGNER, published, put_build
+from publish_toys import NEXT, STAMP
+from receive_fixtures import publish_signed, received
 
 from gobuild.core.errors import GobuildError, VerifyError
 from gobuild.core.model import Verdict
@@ -16,7 +17,6 @@ from gobuild.core.process import run
 from gobuild.fetch import http
 from gobuild.publish import homebrew
 from gobuild.publish.homebrew.tap import Tap
-from gobuild.release import verify_release
 
 pytestmark = pytest.mark.usefixtures("git")
 
@@ -83,10 +83,7 @@ PLANTS: dict[str, Plant] = {
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    put_build(tmp_path / "dist")
-    published(tmp_path / "site", tmp_path / "dist", signer=SIGNER)
-    (tmp_path / "minisign.pub").write_bytes(bytes(SIGNER.secret.get_public_key()) + b"\n")
-    return tmp_path / "site"
+    return publish_signed(tmp_path, STAMP, database=None)
 
 
 @pytest.fixture
@@ -110,12 +107,11 @@ def test_it_is_refused_by_name_before_git_is_started(
     mark = tmp_path / "ran"
     name = plant((site / TAP).resolve(), f"touch {mark}")
     no_git.clear()
-    put_build(tmp_path / "two", stamp=NEXT)
     with pytest.raises(VerifyError, match=f"{TAP}/{name} is refused"):
-        published(site, tmp_path / "two", signer=SIGNER)
+        publish_signed(tmp_path, NEXT, database=None)
     with pytest.raises(VerifyError, match=f"{TAP}/{name} is refused"):
-        homebrew.check(homebrew.at(site / TAP), run=run, blocks=http.stream_bytes, offline=True)
-    report = verify_release(str(site), key=tmp_path / "minisign.pub", run=run, note=lambda _: None)
+        homebrew.check_tap(homebrew.open_tap(site / TAP), run=run, blocks=http.stream_bytes, offline=True)
+    report = received(site)
     assert [(each.subject, each.name) for each in report.failed] == [(TAP, "repository")]
     assert f"{TAP}/{name} is refused" in report.failed[0].seen
     assert not no_git and not mark.exists()
@@ -130,7 +126,7 @@ def test_git_itself_would_have_run_it(site: Path, tmp_path: Path) -> None:
     config = (folder / "config").read_text().replace("sh -c ", "sh ")
     (folder / "config").write_text(config)
     with pytest.raises(GobuildError):
-        homebrew.at(folder).names()
+        homebrew.open_tap(folder).entries()
     assert not mark.exists()
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     words = ["git", "--git-dir", str(folder), "ls-tree", "HEAD"]
@@ -144,10 +140,10 @@ def test_a_checkout_with_what_git_itself_writes_is_judged_sound(site: Path, tmp_
     subprocess.run([git, "clone", "-q", f"file://{(site / TAP).resolve()}", tmp_path / "clone"], check=True)
     for words in (["config", "user.name", "A B"], ["branch", "-q", "other"], ["gc", "-q"]):
         subprocess.run([git, *own, "-C", tmp_path / "clone", *words], check=True)
-    homebrew.at(tmp_path / "clone").judge()
+    homebrew.open_tap(tmp_path / "clone").refuse_unsafe()
     shutil.copytree((site / TAP).resolve(), tmp_path / TAP)
     subprocess.run([git, "--git-dir", tmp_path / TAP, "gc", "-q"], check=True)
-    homebrew.at(tmp_path / TAP).judge(whole=True)
+    homebrew.open_tap(tmp_path / TAP).refuse_unsafe(published=True)
 
 
 def test_a_tree_of_another_user_is_read_where_it_stands(site: Path, tmp_path: Path) -> None:
@@ -156,7 +152,7 @@ def test_a_tree_of_another_user_is_read_where_it_stands(site: Path, tmp_path: Pa
     for folder, _, names in os.walk(site.resolve()):
         for each in (folder, *(f"{folder}/{name}" for name in names)):
             os.chown(each, 12345, 12345)
-    report = verify_release(str(site), key=tmp_path / "minisign.pub", run=run, note=lambda _: None)
+    report = received(site)
     assert not report.failed
     formulae = [each for each in report.checks if each.subject.endswith(".rb") and each.name == "text"]
     assert formulae and all(each.verdict is Verdict.OK for each in formulae)

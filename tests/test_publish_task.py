@@ -16,8 +16,8 @@ from gobuild.core.process import run
 from gobuild.publish.site import generations
 from gobuild.publish.site.incoming import Rules
 from gobuild.publish.supply.signing import MinisignSigner
-from gobuild.release import require, verify_release
-from gobuild.release.place import place
+from gobuild.release import require_pass, verify_release
+from gobuild.release.mirror import open_mirror
 from gobuild.tasks import publishing
 
 NAMED = Rules(named=(STAMP,))
@@ -81,12 +81,12 @@ def test_an_empty_folder_on_a_tree_that_is_there_is_an_error_too(dist: Path, tmp
 @pytest.mark.parametrize("where", ["http://[", "http://a b:c/", "http://x:99999/", "https://", "http://x?y", "nowhere"])
 def test_what_is_no_place_of_a_tree_is_refused(where: str) -> None:
     with pytest.raises(ConfigError):
-        place(where)
+        open_mirror(where)
 
 
 def test_a_folder_by_its_file_url_may_have_any_name(tmp_path: Path) -> None:
     (tmp_path / "a b").mkdir()
-    assert place((tmp_path / "a b").as_uri()).address == (tmp_path / "a b").as_uri()
+    assert open_mirror((tmp_path / "a b").as_uri()).address == (tmp_path / "a b").as_uri()
 
 
 def test_a_tree_whose_list_leads_elsewhere_is_the_publishers_fault(dist: Path, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_release_can_be_signed_later(dist: Path, tmp_path: Path) -> None:
     assert published(site, dist).unsigned == (STAMP,)
     assert published(site, signer=SIGNER, rules=NAMED).unsigned == ()
     assert published(site, signer=SIGNER).changed is False
-    require(_verified(site, SIGNER))
+    require_pass(_verified(site, SIGNER))
 
 
 def test_who_signs_late_looks_at_the_archives_again(dist: Path, tmp_path: Path) -> None:
@@ -142,9 +142,9 @@ def test_one_key_takes_anothers_place(dist: Path, tmp_path: Path) -> None:
     old = Rules(signed_by=(SIGNER.trust(),))
     published(site, tmp_path / "two", signer=OTHER, rules=old)
     with pytest.raises(GobuildError, match="it was signed with the key"):
-        require(_verified(site, OTHER))
+        require_pass(_verified(site, OTHER))
     published(site, signer=OTHER, resign=True, rules=old)
-    require(_verified(site, OTHER))
+    require_pass(_verified(site, OTHER))
 
 
 def _verified(site: Path, signer: MinisignSigner) -> Any:

@@ -7,52 +7,31 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from publish_toys import SIGNER, STAMP, put_build
+from publish_toys import NEXT, STAMP, put_build
+from receive_fixtures import DATABASE, PUBLISHER, RELEASE, copied, publish_signed, received
 
 from gobuild.core.errors import PublishError
 from gobuild.core.model import Report, Verdict
-from gobuild.core.process import run
 from gobuild.publish.builds import find_builds
-from gobuild.publish.site import publish
-from gobuild.publish.site.parts import standard_parts
-from gobuild.publish.sumdb import database
+from gobuild.publish.sumdb import database as sumdb
 from gobuild.publish.sumdb.note import NoteSigner
 from gobuild.publish.sumdb.tlog import Head, Log
 from gobuild.publish.supply.attestations import PROVENANCE, SBOM, SIGNED, SUMS, trusted_comment
-from gobuild.release import verify_release
 
 pytestmark = pytest.mark.usefixtures("git")
 
-KEY = NoteSigner(name="acme.example/sumdb", seed=bytes(32))
-DATABASE = f"proxy/sumdb/{KEY.name}"
-
-
-def _published(site: Path, *sources: Path, key: NoteSigner | None = KEY) -> None:
-    publish(
-        sources,
-        site,
-        name="go-acme",
-        base_url="https://go.acme.example",
-        signer=SIGNER,
-        parts=standard_parts(key=key, author="A <a@b.example>", note=lambda _: None),
-        sumdb=str(KEY.verifier),
-    )
+FOLDER = f"proxy/sumdb/{DATABASE.name}"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("made")
-    put_build(folder / "dist")
-    _published(folder / "site", folder / "dist")
-    return folder
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return publish_signed(tmp_path_factory.mktemp("made"), STAMP)
 
 
 @pytest.fixture
-def papers(made: Path, tmp_path: Path) -> Path:
+def papers(site: Path, tmp_path: Path) -> Path:
     """The folder of the release in a copy of the tree."""
-    shutil.copytree((made / "site").resolve(), tmp_path / "site")
-    (tmp_path / "pub").write_bytes(bytes(SIGNER.secret.get_public_key()) + b"\n")
-    return tmp_path / "site" / "releases" / STAMP
+    return copied(site, tmp_path) / RELEASE
 
 
 def _listed(papers: Path) -> dict[str, str]:
@@ -66,7 +45,7 @@ def _sign(papers: Path, sums: dict[str, str], *, hashed: bool = True) -> None:
         sums |= {name: hashlib.sha256((papers / name).read_bytes()).hexdigest() for name in (SBOM, PROVENANCE)}
     (papers / SUMS).write_text("".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
     for name in SIGNED:
-        (papers / f"{name}.minisig").write_bytes(SIGNER.sign(papers / name, trusted_comment(STAMP, name)))
+        (papers / f"{name}.minisig").write_bytes(PUBLISHER.sign(papers / name, trusted_comment(STAMP, name)))
 
 
 def _file_more(papers: Path) -> None:
@@ -109,7 +88,12 @@ def _manifest_of_another_stamp(papers: Path) -> None:
     _sign(papers, _listed(papers) | {found.manifest_name: hashlib.sha256(found.text).hexdigest()})
 
 
+def _nothing_listed(papers: Path) -> None:
+    _sign(papers, {}, hashed=False)
+
+
 FORGED: dict[str, tuple[Callable[[Path], None], str]] = {
+    "an empty list": (_nothing_listed, "manifests"),
     "a file more": (_file_more, "coverage"),
     "a file less": (_file_less, "coverage"),
     "another subject": (_other_subject, "subjects"),
@@ -121,10 +105,7 @@ FORGED: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 def _verified(papers: Path) -> Report:
-    where = papers.parents[1]
-    return verify_release(
-        str(where), key=where.parent / "pub", sumdb=str(KEY.verifier), run=run, note=lambda _text: None
-    )
+    return received(papers.parents[1], sumdb=str(DATABASE.verifier))
 
 
 @pytest.mark.parametrize(("forge", "name"), FORGED.values(), ids=FORGED)
@@ -138,17 +119,17 @@ def test_signed_papers_that_disagree_are_found(papers: Path, forge: Callable[[Pa
 
 def _log(tree: Path, records: list[bytes]) -> None:
     """Another log over the same version, whole and signed."""
-    folder = tree / DATABASE
+    folder = tree / FOLDER
     shutil.rmtree(folder)
     log = Log()
     for number, record in enumerate(records):
         version = record.split(b" ")[1].decode()
-        database._publish(folder, log, number, {version: log.append(record)}, KEY)
+        sumdb._publish(folder, log, number, {version: log.append(record)}, DATABASE)
 
 
 def test_a_module_that_was_logged_with_another_hash_is_found(papers: Path) -> None:
     tree = papers.parents[1]
-    (record,) = database.existing_database(tree, KEY.verifier).log.records
+    (record,) = sumdb.existing_database(tree, DATABASE.verifier).log.records
     at = record.index(b"h1:") + 3
     _log(tree, [record[:at] + b"AAAA" + record[at + 4 :]])
     assert [check.name for check in _verified(papers).failed] == ["h1"]
@@ -156,25 +137,23 @@ def test_a_module_that_was_logged_with_another_hash_is_found(papers: Path) -> No
 
 def test_a_module_that_the_given_database_never_logged_is_found(papers: Path) -> None:
     tree = papers.parents[1]
-    (record,) = database.existing_database(tree, KEY.verifier).log.records
+    (record,) = sumdb.existing_database(tree, DATABASE.verifier).log.records
     _log(tree, [record.replace(STAMP.encode(), b"go1.22.9-acme1.p1")])
     assert [check.name for check in _verified(papers).failed] == ["h1"]
 
 
 def test_a_lookup_with_the_head_of_another_log_is_found(papers: Path) -> None:
     """Its record is the right one, its head is signed: and it is of a log that nobody else sees."""
-    (lookup,) = (papers.parents[1] / DATABASE / "lookup" / "golang.org").iterdir()
+    (lookup,) = (papers.parents[1] / FOLDER / "lookup" / "golang.org").iterdir()
     frame = lookup.read_bytes().partition(b"\n\n")[0] + b"\n\n"
-    lookup.write_bytes(frame + KEY.sign(Head(size=1, root=bytes(32)).text()))
+    lookup.write_bytes(frame + DATABASE.sign(Head(size=1, root=bytes(32)).text()))
     (failed,) = (check for check in _verified(papers).failed if check.name == "tree head")
     assert "has the head of another log" in failed.seen
 
 
-def test_a_tree_with_a_database_goes_on_with_it_alone(made: Path, tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    _published(site, made / "dist")
-    put_build(tmp_path / "two", stamp="go1.27.3-acme1.p2")
+def test_a_tree_with_a_database_goes_on_with_it_alone(tmp_path: Path) -> None:
+    publish_signed(tmp_path, STAMP)
     with pytest.raises(PublishError, match="so nobody could download it"):
-        _published(site, tmp_path / "two", key=None)
+        publish_signed(tmp_path, NEXT, database=None)
     with pytest.raises(PublishError, match=r"the tree has the checksum database acme\.example/sumdb, not other"):
-        _published(site, tmp_path / "two", key=NoteSigner(name="other.example/sumdb", seed=bytes(32)))
+        publish_signed(tmp_path, database=NoteSigner(name="other.example/sumdb", seed=bytes(32)))

@@ -10,7 +10,7 @@ from needs import needs
 from gobuild.core.errors import ChecksumMismatch
 from gobuild.core.process import run
 from gobuild.publish.supply.signing import gpg_environment
-from gobuild.release.trust import trust
+from gobuild.release.trust import load_trust
 
 CONTENT = b"what is signed\n"
 LONG_AGO = "20200101T000000"
@@ -40,7 +40,7 @@ class Publisher:
         """What a receiver says who has the key as it is exported now."""
         public = self.home.parent / "publisher.asc"
         public.write_bytes(self.gpg("--armor", "--export"))
-        return trust(public, run).check(CONTENT, signature, "")
+        return load_trust(public, run).check(CONTENT, signature, "")
 
     def revoke(self) -> None:
         (certificate,) = (self.home / "openpgp-revocs.d").iterdir()

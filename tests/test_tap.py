@@ -1,34 +1,39 @@
 """The tap: real git makes, clones and serves it; nobody's files are lost, and no file is changed in place."""
 
-import functools
 import io
 import json
 import os
 import subprocess
 import tarfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from goserver import answering
 from invoke.context import Context
 from needs import needs
+from publish_clients import serving
+from publish_toys import content_of
 from tap_fixtures import DARWIN, LINUX, built, formula_in, shelf_of
 
 from gobuild.core.errors import ConfigError
-from gobuild.core.model import Target, Verdict
+from gobuild.core.model import Target
 from gobuild.core.process import run
 from gobuild.fetch import http
 from gobuild.publish.builds import Build
-from gobuild.publish.homebrew import Place, Tap, at, by_release, check, order, update, write
-from gobuild.publish.homebrew.choice import serves
-from gobuild.publish.homebrew.read import parse
-from gobuild.publish.homebrew.tap import bare
-from gobuild.publish.homebrew.words import scheme_in, version_in
+from gobuild.publish.homebrew import (
+    Tap,
+    TapUrls,
+    check_tap,
+    open_bare_tap,
+    open_tap,
+    update_tap,
+    version_in,
+    write_tap,
+)
+from gobuild.publish.homebrew.choice import formulae_by_release
+from gobuild.publish.homebrew.formula_spec import parse_formula
+from gobuild.publish.homebrew.version_order import compare_versions
 from gobuild.tasks import tap as tasks
 
 pytestmark = pytest.mark.usefixtures("git")
@@ -37,7 +42,7 @@ pytestmark = pytest.mark.usefixtures("git")
 OLD, NEW = "go1.22.10-acme1.p3f9c2a1", "go1.27.3-acme1.p8e097f0"
 TAP = "homebrew-go-acme.git"
 SSH = "ssh://git@git.acme.example/it/own.git"
-PLACE = Place(archives="https://dl.example.com/v1")
+PLACE = TapUrls(archives="https://dl.example.com/v1")
 
 
 def _git(*words: str | Path, cwd: Path) -> str:
@@ -48,32 +53,15 @@ def _git(*words: str | Path, cwd: Path) -> str:
     ).stdout
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@contextmanager
-def _served(folder: Path) -> Iterator[str]:
-    """A server that knows no git."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder)))
-    with answering(server) as url:
-        yield url
-
-
-def _snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 def test_a_tree_grows_by_a_commit_a_release(tmp_path: Path) -> None:
     tree, dist = tmp_path / "tree", tmp_path / "dist"
     old = [built(dist, OLD, target) for target in (DARWIN, LINUX)]
-    write(shelf_of(*old), tree)
-    there = at(tree / TAP)
-    assert sorted(there.names()) == ["Formula/go-acme.rb", "Formula/go-acme@1.22.rb", "README.md"]
+    write_tap(shelf_of(*old), tree)
+    there = open_tap(tree / TAP)
+    assert sorted(there.entries()) == ["Formula/go-acme.rb", "Formula/go-acme@1.22.rb", "README.md"]
     assert len(list((tree / "bottles").iterdir())) == 4
 
-    write(shelf_of(*old, *(built(dist, NEW, target) for target in (DARWIN, LINUX))), tree)
+    write_tap(shelf_of(*old, *(built(dist, NEW, target) for target in (DARWIN, LINUX))), tree)
     said = _git("log", "--format=%an <%ae>%n%s", cwd=there.folder).splitlines()
     assert said == [
         "gobuild <gobuild@localhost>",
@@ -90,21 +78,21 @@ def test_a_tree_grows_by_a_commit_a_release(tmp_path: Path) -> None:
 def test_nothing_new_makes_no_commit_and_changes_no_file(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     shelf = shelf_of(built(tmp_path / "dist", OLD, LINUX), built(tmp_path / "dist", NEW, LINUX))
-    write(shelf, tree)
-    before = _snapshot(tree)
-    write(shelf, tree)
-    assert _snapshot(tree) == before
+    write_tap(shelf, tree)
+    before = content_of(tree)
+    write_tap(shelf, tree)
+    assert content_of(tree) == before
 
 
 def test_a_new_generation_leaves_the_old_one_as_it_was(tmp_path: Path) -> None:
     """The staged tree shares its files with the served one: what is rewritten must be written anew."""
     first, second = tmp_path / "first", tmp_path / "second"
     old = built(tmp_path / "dist", OLD, LINUX)
-    write(shelf_of(old), first)
-    before = _snapshot(first)
+    write_tap(shelf_of(old), first)
+    before = content_of(first)
     subprocess.run(["cp", "-al", first, second], check=True)
-    write(shelf_of(old, built(tmp_path / "dist", NEW, LINUX)), second)
-    assert _snapshot(first) == before
+    write_tap(shelf_of(old, built(tmp_path / "dist", NEW, LINUX)), second)
+    assert content_of(first) == before
     for tree, count in ((first, "1"), (second, "2")):
         assert _git("rev-list", "--count", "HEAD", cwd=tree / TAP).strip() == count
 
@@ -112,11 +100,11 @@ def test_a_new_generation_leaves_the_old_one_as_it_was(tmp_path: Path) -> None:
 def test_clones_of_it(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     old = built(tmp_path / "dist", OLD, LINUX)
-    write(shelf_of(old), tree, bottles=False)
-    with _served(tree) as url:
-        _git("clone", "--quiet", f"{url}/{TAP}", "over-http", cwd=tmp_path)
+    write_tap(shelf_of(old), tree, bottles=False)
+    with serving(tree) as served:
+        _git("clone", "--quiet", f"{served.url}/{TAP}", "over-http", cwd=tmp_path)
         _git("clone", "--quiet", (tree / TAP).as_uri(), "from-file", cwd=tmp_path)
-        write(shelf_of(old, built(tmp_path / "dist", NEW, LINUX)), tree, bottles=False)
+        write_tap(shelf_of(old, built(tmp_path / "dist", NEW, LINUX)), tree, bottles=False)
         for name in ("over-http", "from-file"):
             _git("pull", "--quiet", "--ff-only", cwd=tmp_path / name)
             text = (tmp_path / name / "Formula/go-acme.rb").read_text()
@@ -148,15 +136,15 @@ def test_a_users_checkout_keeps_what_is_theirs(tmp_path: Path, monkeypatch: pyte
     (folder / "notes.txt").write_text("mine\n")
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
     shelf = shelf_of(built(tmp_path / "dist", OLD, LINUX))
-    (made,) = update(shelf, at(folder, author="Ann <ann@example.com>"), PLACE)
-    assert made.formulae == ("go-acme@1.22", "go-acme")
+    (made,) = update_tap(shelf, open_tap(folder, author="Ann <ann@example.com>"), PLACE)
+    assert made == "go-acme, go-acme@1.22 1.22.10-acme1.p3f9c2a1 (new formulae)"
     assert _git("log", "-1", "--format=%an %D", cwd=folder).strip() == "Ann HEAD -> trunk"
     # The alias went, since brew refuses one that is called as a formula is; all else is as it was.
     assert _git("status", "--short", cwd=folder).splitlines() == [" M Formula/theirs.rb", "?? notes.txt"]
     assert not (folder / "Aliases/go-acme@1.22").exists()
     assert (folder / "README.md").read_text() == "Our tap.\n"
     assert "https://dl.example.com/v1/go1.22" in (folder / "Formula/go-acme.rb").read_text()
-    assert update(shelf, at(folder), PLACE) == ()
+    assert update_tap(shelf, open_tap(folder), PLACE) == ()
 
 
 @pytest.mark.parametrize(
@@ -189,27 +177,27 @@ def test_what_a_commit_would_overwrite_stops_it(tmp_path: Path) -> None:
     (folder / "Formula/go-acme.rb").write_text("# mine, not yet committed\n")
     head = _git("rev-parse", "HEAD", cwd=folder)
     with pytest.raises(ConfigError, match=r"would overwrite.*go-acme\.rb"):
-        update(shelf_of(built(tmp_path / "dist", OLD, LINUX)), at(folder), PLACE)
+        update_tap(shelf_of(built(tmp_path / "dist", OLD, LINUX)), open_tap(folder), PLACE)
     assert (folder / "Formula/go-acme.rb").read_text() == "# mine, not yet committed\n"
     assert _git("rev-parse", "HEAD", cwd=folder) == head
     assert _git("status", "--short", cwd=folder) == "?? Formula/go-acme.rb\n"
 
 
 def test_a_formula_of_somebody_elses_is_not_overwritten(tmp_path: Path) -> None:
-    there = bare(tmp_path / "tap.git")
+    there = open_bare_tap(tmp_path / "tap.git")
     there.commit({"Formula/go-acme.rb": "class GoAcme < Formula\nend\n"}, "theirs")
     with pytest.raises(ConfigError, match="gobuild did not write"):
-        update(shelf_of(built(tmp_path / "dist", OLD, LINUX)), there, PLACE)
+        update_tap(shelf_of(built(tmp_path / "dist", OLD, LINUX)), there, PLACE)
 
 
 def test_an_empty_checkout_and_a_linked_one(tmp_path: Path) -> None:
     folder = tmp_path / "new"
     folder.mkdir()
     _git("init", "--quiet", cwd=folder)
-    update(shelf_of(built(tmp_path / "dist", OLD, LINUX)), at(folder), PLACE)
+    update_tap(shelf_of(built(tmp_path / "dist", OLD, LINUX)), open_tap(folder), PLACE)
     assert _git("status", "--short", cwd=folder) == ""
     _git("worktree", "add", "--quiet", "-b", "side", "../side", cwd=folder)
-    update(shelf_of(built(tmp_path / "dist", NEW, LINUX)), at(tmp_path / "side"), PLACE)
+    update_tap(shelf_of(built(tmp_path / "dist", NEW, LINUX)), open_tap(tmp_path / "side"), PLACE)
     assert _git("status", "--short", cwd=tmp_path / "side") == ""
     assert (tmp_path / "side/Formula/go-acme@1.27.rb").is_file()
     assert not (folder / "Formula/go-acme@1.27.rb").exists()
@@ -217,11 +205,11 @@ def test_an_empty_checkout_and_a_linked_one(tmp_path: Path) -> None:
 
 def test_where_there_is_no_tap(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no git repository"):
-        at(tmp_path)
+        open_tap(tmp_path)
     folder = _checkout(tmp_path)
     _git("checkout", "--quiet", "--detach", cwd=folder)
     with pytest.raises(ConfigError, match="no branch"):
-        update(shelf_of(built(tmp_path / "dist", OLD, LINUX)), at(folder), PLACE)
+        update_tap(shelf_of(built(tmp_path / "dist", OLD, LINUX)), open_tap(folder), PLACE)
     for author in ("Ann", "Ann <a b>", "A\nB <a@b>", " <a@b>"):
         with pytest.raises(ConfigError, match="no author"):
             Tap(folder=folder, work=None, author=author)
@@ -234,14 +222,14 @@ def test_candidates_and_passed_over_releases(tmp_path: Path) -> None:
         built(dist, stamp, LINUX)
         for stamp in ("go1.28rc1-acme1", "go1.27.3-acme1.p8e097f0", "go1.27.3-acme1.p36efb16", "go1.27.2-acme9")
     ]
-    there = bare(tmp_path / "tap.git")
-    update(shelf_of(*offers), there, PLACE, note=told.append)
-    assert sorted(there.names()) == ["Formula/go-acme.rb", "Formula/go-acme@1.27.rb", "README.md"]
+    there = open_bare_tap(tmp_path / "tap.git")
+    update_tap(shelf_of(*offers), there, PLACE, note=told.append)
+    assert sorted(there.entries()) == ["Formula/go-acme.rb", "Formula/go-acme@1.27.rb", "README.md"]
     newest = next(stamp for stamp in shelf_of(*offers).releases if "1.27.3" in stamp)
     assert f"go{version_in(formula_in(there, 'go-acme'))}" == newest
     (passed,) = {"go1.27.3-acme1.p8e097f0", "go1.27.3-acme1.p36efb16"} - {newest}
     assert f"no formula is of {passed}: {newest} is newer" in told[0] and "acme.1.{id}" in told[0]
-    write(shelf_of(offers[0]), tmp_path / "candidate")
+    write_tap(shelf_of(offers[0]), tmp_path / "candidate")
     assert not (tmp_path / "candidate").exists()
 
 
@@ -257,7 +245,7 @@ def test_candidates_and_passed_over_releases(tmp_path: Path) -> None:
 )
 def test_a_hostile_url_is_refused(tmp_path: Path, url: str) -> None:
     with pytest.raises(ConfigError, match="no URL for a tap"):
-        write(shelf_of(built(tmp_path / "dist", OLD, LINUX), base_url=url), tmp_path / "tree")
+        write_tap(shelf_of(built(tmp_path / "dist", OLD, LINUX), base_url=url), tmp_path / "tree")
     assert not (tmp_path / "tree").exists()
 
 
@@ -267,27 +255,27 @@ def test_a_hostile_manifest_is_text_or_refused(tmp_path: Path) -> None:
     patch = {"name": "ours", "state": "applied", "reason": code, "evidence": code, "files": [code], "sha256": "a" * 64}
     profile = {"name": code, "cgo_enabled": code, "ldflags": code, "note": code}
     offer = built(tmp_path / "dist", OLD, LINUX, patches=[patch], profile=profile)
-    there = bare(tmp_path / "tap.git")
-    update(shelf_of(offer), there, PLACE)
-    for name in there.names():
-        assert "system(" not in (there.read(name) or "")
+    there = open_bare_tap(tmp_path / "tap.git")
+    update_tap(shelf_of(offer), there, PLACE)
+    for name in there.entries():
+        assert "system(" not in (there.read_file(name) or "")
     assert "names = %w[ours]" in formula_in(there, "go-acme")
     bad = replace(offer.manifest.patches[0], name="x] + [`id`")
     named = replace(offer, manifest=replace(offer.manifest, patches=(bad,)))
     with pytest.raises(ConfigError, match="no patch's name"):
-        update(shelf_of(named), there, PLACE)
+        update_tap(shelf_of(named), there, PLACE)
     stamped = replace(offer, manifest=replace(offer.manifest, stamp="go1.22.10-#{`id`}"))
     with pytest.raises(ConfigError, match="no stamp"):
-        update(shelf_of(stamped), bare(tmp_path / "another.git"), PLACE)
+        update_tap(shelf_of(stamped), open_bare_tap(tmp_path / "another.git"), PLACE)
     for name in ("go", "Go-Acme", "../x", "go-acme;id"):
         with pytest.raises(ConfigError):
-            update(shelf_of(offer, name=name), there, PLACE)
+            update_tap(shelf_of(offer, name=name), there, PLACE)
 
 
 def test_which_formulae_are_of_which_release(tmp_path: Path) -> None:
     dist = tmp_path / "dist"
     shelf = shelf_of(*(built(dist, stamp, LINUX) for stamp in (OLD, NEW, "go1.22.9-acme9")))
-    assert by_release(shelf) == {OLD: ["go-acme@1.22"], NEW: ["go-acme@1.27", "go-acme"]}
+    assert formulae_by_release(shelf) == {OLD: ["go-acme@1.22"], NEW: ["go-acme@1.27", "go-acme"]}
 
 
 DIGESTS = ("p36efb16", "p9abcdef", "p1e0aaaa", "pabcdef0", "p9000000")
@@ -303,98 +291,90 @@ def _receipt(bottle: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("whole", [True, False])
 def test_what_is_published_later_is_newer_whatever_its_digest(tmp_path: Path, whole: bool) -> None:
     """With the default suffix half of all patched again were below the tap's in brew's order, and never reached it."""
-    there, bottles = bare(tmp_path / "tap.git"), tmp_path / "bottles"
-    place = Place(archives="https://x.example/dl", bottles="https://x.example/b")
+    there, bottles = open_bare_tap(tmp_path / "tap.git"), tmp_path / "bottles"
+    place = TapUrls(archives="https://x.example/dl", bottles="https://x.example/b")
     offers, was, schemes = list[Build](), "", list[int]()
     for digest in DIGESTS:
         offers = [*(offers if whole else []), built(tmp_path / "dist", f"go1.22.10-gobuild.{digest}", LINUX)]
         shelf = shelf_of(*offers, before=there.stamps())
-        update(shelf, there, place, bottles=bottles)
+        update_tap(shelf, there, place, bottles=bottles)
         for name in ("go-acme", "go-acme@1.22"):
             text, version = formula_in(there, name), f"1.22.10-gobuild.{digest}"
             assert version_in(text) == version
-            scheme = scheme_in(text)
+            scheme = parse_formula(text).scheme
             # As brew compares: the scheme first, then the version (keg.rb, scheme_and_version). Where it is the same,
             # `brew audit` of 6.0.18 says "Stable: version should not decrease (from A to B)"; where it leaps,
             # "`version_scheme` should only increment by 1".
-            assert not schemes or (scheme, order.key(version)) > (schemes[-1], order.key(was))
-            assert scheme - (schemes[-1] if schemes else 0) in (0, 1)
+            step = scheme - (schemes[-1] if schemes else 0)
+            assert step == 1 or (step == 0 and (not was or compare_versions(version, was) > 0))
             receipt = _receipt(bottles / f"{name}-{version}.x86_64_linux.bottle.tar.gz")
             assert receipt["source"]["versions"]["version_scheme"] == scheme
         schemes, was = [*schemes, scheme], version
-        assert update(shelf_of(*offers, before=there.stamps()), there, place, bottles=bottles) == ()
+        assert update_tap(shelf_of(*offers, before=there.stamps()), there, place, bottles=bottles) == ()
     assert schemes == sorted(schemes) and 0 < schemes[-1] < len(DIGESTS)
-    assert not check(there, run=run, blocks=http.stream_bytes, offline=True).failed
+    assert not check_tap(there, run=run, blocks=http.stream_bytes, offline=True).failed
     # What the tap had before stays behind, on offer alone as well.
     old = built(tmp_path / "old", f"go1.22.10-gobuild.{DIGESTS[0]}", LINUX)
-    assert update(shelf_of(old, before=there.stamps()), there, place, bottles=bottles) == ()
+    assert update_tap(shelf_of(old, before=there.stamps()), there, place, bottles=bottles) == ()
 
 
 def test_a_revision_that_grows_needs_no_scheme_and_never_goes_back(tmp_path: Path) -> None:
-    there = bare(tmp_path / "tap.git")
+    there = open_bare_tap(tmp_path / "tap.git")
     for suffix in ("acme.pfffffff", "acme.1.pfffffff", "acme.2.p0000000", "acme.10.p1e0aaaa"):
         offer = built(tmp_path / "dist", f"go1.22.10-{suffix}", LINUX)
-        update(shelf_of(offer, before=there.stamps()), there, PLACE)
+        update_tap(shelf_of(offer, before=there.stamps()), there, PLACE)
         assert version_in(formula_in(there, "go-acme")) == f"1.22.10-{suffix}"
-    assert scheme_in(formula_in(there, "go-acme")) == 0
+    assert parse_formula(formula_in(there, "go-acme")).scheme == 0
     late = built(tmp_path / "dist", "go1.22.10-acme.9.pfffffff", LINUX)
-    assert update(shelf_of(late, before=there.stamps()), there, PLACE) == ()
+    assert update_tap(shelf_of(late, before=there.stamps()), there, PLACE) == ()
 
 
 AMD = Target.parse("darwin/amd64")
 
 
 def _serves(there: Tap, name: str) -> tuple[str, set[str]]:
-    found = serves(parse(formula_in(there, name)))
-    assert found
+    found = parse_formula(formula_in(there, name))
     return found.version, set(map(str, found.targets))
 
 
 def test_a_formula_leaves_no_platform_behind_unsaid(tmp_path: Path) -> None:
     """Whoever has it there would be refused by `depends_on` at the next upgrade."""
-    dist, told, there = tmp_path / "dist", list[str](), bare(tmp_path / "tap.git")
+    dist, told, there = tmp_path / "dist", list[str](), open_bare_tap(tmp_path / "tap.git")
     three = [built(dist, OLD, target) for target in (DARWIN, LINUX, AMD)]
-    update(shelf_of(*three), there, PLACE)
+    update_tap(shelf_of(*three), there, PLACE)
     newer = built(dist, "go1.22.11-acme1.p1", AMD)
-    assert update(shelf_of(*three, newer), there, PLACE, note=told.append) == ()
+    assert update_tap(shelf_of(*three, newer), there, PLACE, note=told.append) == ()
     assert told == [
         f"{name} stays at {OLD[2:]}: go1.22.11-acme1.p1 is not there for darwin/arm64, linux/amd64"
         for name in ("go-acme@1.22", "go-acme")
     ]
     # dist/ may hold the new release alone: what the tap itself says counts.
-    assert update(shelf_of(newer), there, PLACE) == ()
+    assert update_tap(shelf_of(newer), there, PLACE) == ()
     whole = [newer, *(built(dist, "go1.22.11-acme1.p1", target) for target in (DARWIN, LINUX))]
-    update(shelf_of(*whole), there, PLACE, note=told.append)
+    update_tap(shelf_of(*whole), there, PLACE, note=told.append)
     assert len(told) == 3 and told[-1].startswith("the tap:")
     assert _serves(there, "go-acme") == ("1.22.11-acme1.p1", {"darwin/amd64", "darwin/arm64", "linux/amd64"})
     # The same release with fewer platforms in dist/, and an older one, change nothing either.
-    assert update(shelf_of(newer), there, PLACE) == ()
-    assert update(shelf_of(*three), there, PLACE, note=told.append) == ()
+    assert update_tap(shelf_of(newer), there, PLACE) == ()
+    assert update_tap(shelf_of(*three), there, PLACE, note=told.append) == ()
     assert told[-1] == "go-acme stays at 1.22.11-acme1.p1: what is offered is older"
 
 
 def test_a_platform_may_be_dropped(tmp_path: Path) -> None:
-    dist, there = tmp_path / "dist", bare(tmp_path / "tap.git")
-    update(shelf_of(*(built(dist, OLD, target) for target in (AMD, LINUX))), there, PLACE)
+    dist, there = tmp_path / "dist", open_bare_tap(tmp_path / "tap.git")
+    update_tap(shelf_of(*(built(dist, OLD, target) for target in (AMD, LINUX))), there, PLACE)
     newer = shelf_of(built(dist, "go1.22.11-acme1.p1", LINUX))
-    assert update(newer, there, PLACE) == ()
-    update(newer, there, PLACE, drop=frozenset({AMD}))
+    assert update_tap(newer, there, PLACE) == ()
+    update_tap(newer, there, PLACE, drop=frozenset({AMD}))
     assert _serves(there, "go-acme@1.22") == ("1.22.11-acme1.p1", {"linux/amd64"})
-    assert update(newer, there, PLACE) == ()
+    assert update_tap(newer, there, PLACE) == ()
 
 
 def test_the_newest_of_all_serves_who_had_it(tmp_path: Path) -> None:
-    """A new line for Linux alone has its own formula; the one without a version stays, and `tap.check` says why."""
-    dist, there = tmp_path / "dist", bare(tmp_path / "tap.git")
+    """A new line for Linux alone has its own formula; the one without a version stays."""
+    dist, there = tmp_path / "dist", open_bare_tap(tmp_path / "tap.git")
     offers = [built(dist, OLD, DARWIN), built(dist, OLD, LINUX), built(dist, NEW, LINUX)]
-    assert by_release(shelf_of(*offers)) == {OLD: ["go-acme@1.22", "go-acme"], NEW: ["go-acme@1.27"]}
-    update(shelf_of(*offers), there, PLACE)
+    assert formulae_by_release(shelf_of(*offers)) == {OLD: ["go-acme@1.22", "go-acme"], NEW: ["go-acme@1.27"]}
+    update_tap(shelf_of(*offers), there, PLACE)
     assert _serves(there, "go-acme") == (OLD[2:], {"darwin/arm64", "linux/amd64"})
     assert _serves(there, "go-acme@1.27") == (NEW[2:], {"linux/amd64"})
-    (together,) = (
-        each
-        for each in check(there, run=run, blocks=http.stream_bytes, offline=True).checks
-        if each.name == "formulae together"
-    )
-    assert together.verdict is Verdict.SKIPPED
-    assert "is not there for darwin/arm64" in together.seen

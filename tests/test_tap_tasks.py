@@ -11,9 +11,9 @@ from needs import needs
 from tap_fixtures import DARWIN, LINUX, built
 
 from gobuild.core.errors import ConfigError
-from gobuild.publish.homebrew.tap import bare
+from gobuild.publish.homebrew.tap import open_bare_tap
 from gobuild.tasks import tap as tasks
-from gobuild.tasks.tap import _catalogue
+from gobuild.tasks.tap import finished_builds
 
 STAMP = "go1.22.10-acme1.p3f9c2a1"
 
@@ -35,7 +35,7 @@ def _invoke(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_release_joins_a_tap_and_the_tap_is_checked(tmp_path: Path) -> None:
     needs("ruby")
-    bare(tmp_path / "tap.git")
+    open_bare_tap(tmp_path / "tap.git")
     for target in (DARWIN, LINUX):
         built(tmp_path / "dist", STAMP, target)
     base = (tmp_path / "dist").as_uri()
@@ -69,7 +69,7 @@ def test_a_release_joins_a_tap_and_the_tap_is_checked(tmp_path: Path) -> None:
 def test_what_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: dict[str, str], said: str) -> None:
     """In-process: that a message of ours is no traceback is shown once, above."""
     monkeypatch.chdir(tmp_path)
-    bare(tmp_path / "tap.git")
+    open_bare_tap(tmp_path / "tap.git")
     with pytest.raises(ConfigError, match=said) as caught:
         tasks.update(Context(), **words)
     assert caught.value.hint
@@ -78,12 +78,12 @@ def test_what_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: 
 def test_a_tap_that_is_not_there_cannot_be_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="no git repository at"):
-        tasks.check(Context(), "nowhere")
+        tasks.check_tap(Context(), "nowhere")
 
 
 def test_an_archive_that_is_not_what_its_manifest_says_comes_into_no_tap(tmp_path: Path) -> None:
     """As publish does, tap.update hashes what joins, before a bottle is made of it."""
-    bare(tmp_path / "tap.git")
+    open_bare_tap(tmp_path / "tap.git")
     archive = built(tmp_path / "dist", STAMP, LINUX).archive("toolchain").path
     with archive.open("ab") as file:
         file.write(b"x")
@@ -99,12 +99,12 @@ def test_of_many_stamps_the_newest_comes_first(tmp_path: Path) -> None:
     dist = tmp_path / "dist"
     for suffix in ("acme9", "acme10"):
         built(dist, f"go1.22.10-{suffix}", LINUX)
-    shelf = _catalogue(dist, "go-acme", "https://x.example", lambda _: None)
+    shelf = finished_builds(dist, "go-acme", "https://x.example", lambda _: None)
     assert list(shelf.releases) == ["go1.22.10-acme10", "go1.22.10-acme9"]
 
 
 def test_a_platform_that_is_left_behind_has_to_be_said(tmp_path: Path) -> None:
-    bare(tmp_path / "tap.git")
+    open_bare_tap(tmp_path / "tap.git")
     words = ("tap.update", "--to", "tap.git", "--name", "go-acme", "--base-url", "https://x.example")
     for target in (DARWIN, LINUX):
         built(tmp_path / "dist", STAMP, target)

@@ -7,7 +7,7 @@ from typing import Any
 from gobuild.core.errors import FetchError
 from gobuild.core.model import Target
 from gobuild.pipeline.session import Session, prepare_each
-from gobuild.release.place import place, there
+from gobuild.release.mirror import open_mirror
 
 INDEX = "dl/index.json"
 
@@ -34,7 +34,7 @@ def missing_builds(
 
 def _published(base_url: str) -> set[tuple[str, Target]]:
     """What a tree's download index lists."""
-    listed = there(place(base_url), INDEX)
+    listed = open_mirror(base_url).read_if_present(INDEX)
     if listed is None:
         return set()
     try:

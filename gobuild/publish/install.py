@@ -68,11 +68,11 @@ def install_instructions(
 def _homebrew(catalogue: Catalogue, stamp: str, tree: Path) -> Iterator[Instructions]:
     version = catalogue.releases[stamp][0].version
     tap, formula = homebrew.tap_name(catalogue.name), homebrew.formula_name(catalogue.name, version)
-    there = tree / homebrew.repository(catalogue.name)
-    text = homebrew.at(there).read(f"Formula/{formula}.rb") if there.is_dir() else None
-    if homebrew.version_in(text or "") != stamp.removeprefix("go"):
+    there = tree / homebrew.tap_folder(catalogue.name)
+    text = homebrew.open_tap(there).read_file(homebrew.formula_path(formula)) if there.is_dir() else None
+    if homebrew.version_in(text) != stamp.removeprefix("go"):
         return  # the formula of its line installs another one
-    url = f"{catalogue.base_url}/{homebrew.repository(catalogue.name)}"
+    url = f"{catalogue.base_url}/{homebrew.tap_folder(catalogue.name)}"
     yield Instructions(
         name="homebrew",
         title="Homebrew",

@@ -1,4 +1,4 @@
-"""Whom a receiver trusts: a public key comes in by its file; `supply.signing` checks signatures with it."""
+"""Whom a receiver trusts: the publisher's public key, from a file."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from gobuild.publish.supply.signing import GnupgTrust, MinisignTrust, Trust
 _ARMOR = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 
 
-def trust(key: Path | None, run: Runner) -> Trust:
-    """Reads a public key.
+def load_trust(key: Path | None, run: Runner) -> Trust:
+    """Reads a public key of minisign's or OpenPGP's kind.
 
     Raises:
         ConfigError: there is none, or it is of no kind that gobuild knows: without a key nothing can be trusted.
@@ -25,6 +25,4 @@ def trust(key: Path | None, run: Runner) -> Trust:
         text = key.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the public key {key} cannot be read", "a file such as minisign.pub") from error
-    if _ARMOR in text:
-        return GnupgTrust(armored=text, run=run)
-    return MinisignTrust(key=minisign.public_key(text))
+    return GnupgTrust(armored=text, run=run) if _ARMOR in text else MinisignTrust(key=minisign.public_key(text))

@@ -160,7 +160,7 @@ ns.add_collection(
         patches.new_patch,
     )
 )
-ns.add_collection(Collection("tap", tap.update, tap.check))
+ns.add_collection(Collection("tap", tap.update, tap.check_tap))
 ns.add_collection(Collection("keys", keys.new, keys.show))
 ns.add_collection(Collection("store", store.listing, store.verify, store.prune))
 ns.add_collection(Collection("cache", cache.listing, cache.prune))

@@ -17,7 +17,7 @@ from gobuild.publish.site.incoming import Rules, refuse_strange_site
 from gobuild.publish.site.parts import standard_parts
 from gobuild.publish.sumdb.note import NoteSigner
 from gobuild.publish.supply.signing import PASSWORD, choose_signer
-from gobuild.release.trust import trust
+from gobuild.release.trust import load_trust
 from gobuild.tasks import show
 from gobuild.tasks.words import HELP, HELP_DROP, interruptible, settings_of, targets
 
@@ -89,7 +89,7 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
             parts=standard_parts(key=key, author=author, drop=left, bottles=not no_bottles, note=at.note),
             sumdb=sumdb,
             rules=Rules(
-                signed_by=(trust(_path(signed_by), run),) if signed_by else (),
+                signed_by=(load_trust(_path(signed_by), run),) if signed_by else (),
                 named=tuple(sign_unsigned or ()),
                 logs=key is not None,
             ),
@@ -136,4 +136,4 @@ def verify_release(
         show.as_json(report, where)
     else:
         show.each(console, report)
-    release.require(report)
+    release.require_pass(report)

@@ -19,7 +19,7 @@ from gobuild.fetch import http
 from gobuild.publish import homebrew
 from gobuild.publish.builds import Build, find_builds
 from gobuild.publish.catalogue import Catalogue
-from gobuild.publish.homebrew import bottle
+from gobuild.publish.homebrew.bottle import bottle_tag
 
 pytestmark = pytest.mark.slow
 
@@ -73,7 +73,7 @@ def _write(tree: Path, *offers: Build, bottles: bool) -> None:
         if not (tree / "dl" / archive.name).exists():
             os.link(archive, tree / "dl" / archive.name)
     newest = sorted(offers, key=lambda offer: offer.version.pep440, reverse=True)
-    homebrew.write(Catalogue(name="go-acme", base_url=tree.as_uri(), builds=tuple(newest)), tree, bottles=bottles)
+    homebrew.write_tap(Catalogue(name="go-acme", base_url=tree.as_uri(), builds=tuple(newest)), tree, bottles=bottles)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def published(native: Made, newest: Made, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("tap")
     old, new = _offer(native), _offer(newest)
     _write(folder / "tree", old, bottles=False)
-    url = (folder / "tree" / homebrew.repository("go-acme")).as_uri()
+    url = (folder / "tree" / homebrew.tap_folder("go-acme")).as_uri()
     subprocess.run([needs("git"), "clone", "--quiet", url, folder / "clone"], check=True)
     _write(folder / "tree", old, new, bottles=True)
     (folder / "scratch").mkdir()
@@ -138,7 +138,7 @@ def test_a_poured_bottle_is_the_installed_formula(published: Published) -> None:
     """In both orders of the two tests: the clone may or may not have been brought up to date."""
     subprocess.run([needs("git"), "-C", published.clone, "pull", "--quiet", "--ff-only"], check=True)
     formula, target = "go-acme@1.27", published.new.target
-    tag = bottle.tag(target, published.new.manifest)
+    tag = bottle_tag(target, published.new.manifest)
     name = f"{formula}-{_version(published.new)}.{tag}.bottle.tar.gz"
     poured = published.scratch / "poured"
     published.brew("--pour", published.tree / "bottles" / name, poured, formula=formula)
@@ -156,9 +156,8 @@ def test_a_poured_bottle_is_the_installed_formula(published: Published) -> None:
 
 def test_all_that_can_be_checked(published: Published) -> None:
     needs("ruby")
-    report = homebrew.check(
-        homebrew.at(published.tree / homebrew.repository("go-acme")), run=run, blocks=http.stream_bytes
-    )
+    tap = homebrew.open_tap(published.tree / homebrew.tap_folder("go-acme"))
+    report = homebrew.check_tap(tap, run=run, blocks=http.stream_bytes)
     assert not report.failed
     digests = {check.seen for check in report.checks if check.name == "digest" and check.verdict is Verdict.OK}
     # Two archives; bottles of the two lines and of the newest.

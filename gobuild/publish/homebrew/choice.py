@@ -1,4 +1,4 @@
-"""Which formula is of which release: a shelf and the tap as it is come in, stamps and formulae's names go out.
+"""Which formula is of which release.
 
 A formula for each line of Go, NAME@1.22, keg-only; and NAME for the newest release. The newest line has both: beside
 NAME at 1.27 brew's audit wants the alias NAME@1.27 *or* a formula of that name (formula_auditor.rb, audit_file), and
@@ -8,89 +8,64 @@ since Homebrew takes 1.28rc1 for newer than 1.28.0.
 A formula has one version for all platforms. So it moves on only to a release that is there for each platform it
 serves: whoever installed it elsewhere would have it refused by `depends_on` at the next upgrade. It never goes back.
 
-What is newer is the shelf's to say, for the tap as for every page and index. Where Homebrew would have it the other way
-round, the formula's `version_scheme` grows (`update`).
+What is newer is the catalogue's to say, for the tap as for every page and index. Where Homebrew would have it the
+other way round, the formula's `version_scheme` grows (`update`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
-from gobuild.core.model import TARGETS, Target
+from gobuild.core.errors import ConfigError
+from gobuild.core.model import Target
 from gobuild.publish.catalogue import Catalogue, age
-from gobuild.publish.homebrew.formula import OURS, formula_name
-from gobuild.publish.homebrew.read import Formula, Unreadable, parse
+from gobuild.publish.homebrew.formula import formula_name, formula_path
+from gobuild.publish.homebrew.formula_spec import FormulaSpec, parse_formula
 from gobuild.publish.homebrew.tap import Tap
 
 Note = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Serves:
-    """What a formula installs.
+def formula_now(tap: Tap, formula: str) -> FormulaSpec | None:
+    """What a formula of a tap installs now; None where there is none.
 
-    Attributes:
-        version: without "go": "1.22.10-acme1.p3f9c2a1".
-        targets: where.
+    Raises:
+        ConfigError: gobuild did not write it, or cannot read any more what it installs.
     """
-
-    version: str
-    targets: frozenset[Target]
-
-
-def serves(formula: Formula) -> Serves | None:
-    """What a formula installs; None where it says no version, or it cannot be read."""
+    path = formula_path(formula)
+    text = tap.read_file(path)
     try:
-        version = formula.text("version")
-        open_to = frozenset(target for target in TARGETS if not formula.on(target).refused)
-    except Unreadable:
-        return None
-    return Serves(version=version, targets=open_to) if version else None
+        return parse_formula(text) if text is not None else None
+    except ConfigError as error:
+        raise ConfigError(f"the tap's {path} stays: {error.reason}", "another --name, or move it away") from error
 
 
-def by_release(
-    shelf: Catalogue, there: Tap | None = None, *, drop: frozenset[Target] = frozenset(), note: Note = lambda _: None
+def formulae_by_release(
+    catalogue: Catalogue, tap: Tap | None = None, *, drop: frozenset[Target] = frozenset(), note: Note = lambda _: None
 ) -> dict[str, list[str]]:
-    """Which formulae are of which release, oldest release first; a stamp that no formula is of is not there.
+    """The formulae of each release, oldest release first; a stamp that no formula is of is not there.
 
-    Args:
-        shelf: what is offered.
-        there: the tap as it is; None for none yet.
-        drop: platforms that formulae may leave behind.
-        note: told which releases are passed over, and which formulae stay at an older one.
+    Platforms in `drop` may be left behind. It notes which releases are passed over, and which formulae stay.
     """
-    releases = shelf.releases
-    ordered = [stamp for stamp, offers in releases.items() if offers[0].version.stable][::-1]
-    before = there.stamps() if there else []
-    scopes: dict[str, list[str]] = {}
+    releases = catalogue.releases
+    ordered = [stamp for stamp, builds in releases.items() if builds[0].version.stable][::-1]
+    targets = {stamp: frozenset(build.target for build in releases[stamp]) for stamp in ordered}
+    before = tap.stamps() if tap else []
+    candidates: dict[str, list[str]] = {}
     for stamp in ordered:
-        scopes.setdefault(formula_name(shelf.name, releases[stamp][0].version), []).append(stamp)
+        candidates.setdefault(formula_name(catalogue.name, releases[stamp][0].version), []).append(stamp)
     if ordered:
-        scopes[shelf.name] = ordered
+        candidates[catalogue.name] = ordered
     chosen: dict[str, list[str]] = {stamp: [] for stamp in ordered}
-    for formula, stamps in scopes.items():
-        now = _now(formula, there) if there else None
+    for formula, stamps in candidates.items():
+        now = formula_now(tap, formula) if tap else None
         newer = [each for each in stamps if not (now and _older(each, f"go{now.version}", ordered, before))]
-        stamp = _newest(formula, {each: _offered(shelf, each) for each in newer}, now, drop, note)
-        if stamp:
+        if stamp := _newest_for_all(formula, {each: targets[each] for each in newer}, now, drop, note):
             chosen[stamp].append(formula)
     found = {stamp: formulae for stamp, formulae in chosen.items() if formulae}
     for stamp in found:
-        _passed_over(shelf, stamp, [each for each in ordered[: ordered.index(stamp)] if each not in found], note)
+        _note_passed_over(
+            catalogue, stamp, [each for each in ordered[: ordered.index(stamp)] if each not in found], note
+        )
     return found
-
-
-def _now(formula: str, there: Tap) -> Serves | None:
-    """What a formula of ours installs now."""
-    text = there.read(f"Formula/{formula}.rb") or ""
-    try:
-        return serves(parse(text)) if OURS in text else None
-    except Unreadable:
-        return None  # it is written anew
-
-
-def _offered(shelf: Catalogue, stamp: str) -> Serves:
-    targets = frozenset(offer.target for offer in shelf.releases[stamp])
-    return Serves(version=stamp.removeprefix("go"), targets=targets)
 
 
 def _older(stamp: str, now: str, ordered: Sequence[str], before: Sequence[str]) -> bool:
@@ -100,26 +75,29 @@ def _older(stamp: str, now: str, ordered: Sequence[str], before: Sequence[str]) 
     return age(stamp, before) < age(now, before)
 
 
-def _newest(
-    formula: str, offered: Mapping[str, Serves], now: Serves | None, drop: frozenset[Target], note: Note
+def _newest_for_all(
+    formula: str,
+    offered: Mapping[str, frozenset[Target]],
+    now: FormulaSpec | None,
+    drop: frozenset[Target],
+    note: Note,
 ) -> str:
     """Goes from release to release, as if each had been published by itself; "" where the formula stays as it is."""
+    version, served = (now.version, now.targets) if now else ("", frozenset())
     chosen, held = "", list[str]()
-    for stamp, release in offered.items():
-        lost = sorted(map(str, (now.targets if now else frozenset()) - release.targets - drop))
-        if lost:
+    for stamp, targets in offered.items():
+        if lost := sorted(map(str, served - targets - drop)):
             held.append(f"{stamp} is not there for {', '.join(lost)}")
         else:
-            chosen, now, held = stamp, release, []
-    if now and (held or not chosen):
-        why = "; ".join(held) or "what is offered is older"
-        note(f"{formula} stays at {now.version}: {why}")
+            chosen, version, served, held = stamp, stamp.removeprefix("go"), targets, []
+    if version and (held or not chosen):
+        note(f"{formula} stays at {version}: {'; '.join(held) or 'what is offered is older'}")
     return chosen
 
 
-def _passed_over(shelf: Catalogue, stamp: str, older: list[str], note: Note) -> None:
-    release = shelf.releases[stamp][0].version
-    passed = [each for each in older if shelf.releases[each][0].version == release]
+def _note_passed_over(catalogue: Catalogue, stamp: str, older: list[str], note: Note) -> None:
+    release = catalogue.releases[stamp][0].version
+    passed = [each for each in older if catalogue.releases[each][0].version == release]
     if passed:
         note(
             f"no formula is of {', '.join(passed)}: {stamp} is newer. Of two that differ in the digest alone the later"

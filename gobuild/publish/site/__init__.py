@@ -15,7 +15,7 @@ from gobuild.core import files
 from gobuild.core.errors import ConfigError, PublishError
 from gobuild.publish.builds import ENDING, Build, find_builds
 from gobuild.publish.catalogue import Catalogue, newest_first
-from gobuild.publish.homebrew.formula import served as check_address
+from gobuild.publish.homebrew.urls import download_url
 from gobuild.publish.pages import write_pages
 from gobuild.publish.paths import copy_to_tree
 from gobuild.publish.site import incoming
@@ -92,7 +92,7 @@ def publish(
     """
     site = site.expanduser().absolute()
     base_url = base_url.rstrip("/") or site.as_uri()
-    check_address(base_url)
+    download_url(base_url)
     if resign and signer is None:
         raise ConfigError("nobody can sign the releases anew", "--sign-key, or --gpg-user, beside --resign")
     database = Verifier.parse(sumdb) if sumdb else None

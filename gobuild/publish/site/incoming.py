@@ -66,7 +66,7 @@ def refuse_strange_files(tree: Path) -> None:
             if path.is_symlink() or not (path.is_file() or path.is_dir()):
                 raise PublishError(f"{path.relative_to(tree)} in the tree is no plain file or folder", _HINT)
     for path in sorted(tree.glob("homebrew-*.git")):
-        Tap(folder=path, work=None).judge(whole=True)
+        Tap(folder=path, work=None).refuse_unsafe(published=True)
 
 
 def refuse_fork(tree: Path, others: Iterable[Path]) -> None:

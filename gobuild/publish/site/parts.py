@@ -36,8 +36,8 @@ def standard_parts(
     """
 
     def tap(catalogue: Catalogue, tree: Path) -> None:
-        note(f"the tap {homebrew.repository(catalogue.name)}{', and bottles' if bottles else ''}")
-        homebrew.write(catalogue, tree, author=author, bottles=bottles, drop=drop, note=note)
+        note(f"the tap {homebrew.tap_folder(catalogue.name)}{', and bottles' if bottles else ''}")
+        homebrew.write_tap(catalogue, tree, author=author, bottles=bottles, drop=drop, note=note)
 
     def modules(catalogue: Catalogue, tree: Path) -> None:
         note("the proxy")

@@ -1,13 +1,10 @@
 """Which of two versions Homebrew takes for the newer one: `brew upgrade` offers that one and no other.
 
-Version texts come in, an order goes out. It is Homebrew's `Version#<=>` (Library/Homebrew/version.rb, 6.0) for the
-versions that stamps have, which begin with digits; it is not semver's, and not `GoVersion`'s: 1.27rc1 stands above
-1.27.0 in it, which is why a release candidate has no place in a tap.
+It is Homebrew's `Version#<=>` (Library/Homebrew/version.rb, 6.0) for the versions that stamps have, which begin with
+digits; not semver's, and not `GoVersion`'s: 1.27rc1 stands above 1.27.0 in it, so no candidate is in a tap.
 """
 
 import re
-from functools import cmp_to_key
-from typing import TypeVar
 
 _KINDS = (
     ("alpha", r"alpha[0-9]*|a[0-9]+"),
@@ -33,14 +30,11 @@ def _tokens(version: str) -> list[_Token]:
     return [(match.lastgroup or "", match[0]) for match in _TOKEN.finditer(version)]
 
 
-_Value = TypeVar("_Value", int, str)
+def _sign(difference: int) -> int:
+    return (difference > 0) - (difference < 0)
 
 
-def _sign(left: _Value, right: _Value) -> int:
-    return int(left > right) - int(left < right)
-
-
-def _serial(text: str) -> int:
+def _number(text: str) -> int:
     digits = re.search("[0-9]+", text)
     return int(digits[0]) if digits else 0
 
@@ -56,23 +50,17 @@ def _compare_tokens(left: _Token, right: _Token) -> int:
     (kind, text), (other, other_text) = left, right
     if "nothing" in (kind, other):
         return _against_nothing(left) if other == "nothing" else -_against_nothing(right)
-    if kind == other == "number":
-        return _sign(int(text), int(other_text))
+    if kind == other != "word":
+        return _sign(_number(text) - _number(other_text))
     if "number" in (kind, other):
         return 1 if kind == "number" else -1
-    if kind == other and kind != "word":
-        return _sign(_serial(text), _serial(other_text))
     if kind in _RANK and other in _RANK and _RANK[kind] != _RANK[other]:
-        return _sign(_RANK[kind], _RANK[other])
-    return _sign(text, other_text)
+        return _sign(_RANK[kind] - _RANK[other])
+    return (text > other_text) - (text < other_text)
 
 
-def compare(left: str, right: str) -> int:
-    """Compares two versions as Homebrew does.
-
-    Returns:
-        1 where `left` is newer, -1 where it is older, 0 where neither is.
-    """
+def compare_versions(left: str, right: str) -> int:
+    """Compares two versions as Homebrew does: 1 where `left` is newer, -1 where it is older, 0 where neither is."""
     ours, theirs = _tokens(left), _tokens(right)
     longest = max(len(ours), len(theirs))
     ours += [_NOTHING] * longest
@@ -94,7 +82,3 @@ def compare(left: str, right: str) -> int:
         else:
             return order
     return 0
-
-
-key = cmp_to_key(compare)
-"""For `sorted` and `max`: the last is the one that Homebrew takes for the newest."""

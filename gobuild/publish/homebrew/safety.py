@@ -35,13 +35,13 @@ _OURS = re.compile(
 _ELSEWHERE = ("objects/info/alternates", "objects/info/http-alternates")
 
 
-def sound(folder: Path, *, bare: bool, whole: bool = False) -> None:
+def refuse_unsafe_repository(folder: Path, *, bare: bool, published: bool = False) -> None:
     """Lets a repository pass to git only if nothing in it makes git run or read something else.
 
     Args:
         folder: git's folder; of a linked work tree, the one that it shares.
         bare: whether it is a bare repository: nobody has hooks there that are their own.
-        whole: whether it is a published tree's: then it has no file but those that gobuild and git write there.
+        published: whether it is a published tree's: then it has no file but those that gobuild and git write there.
 
     Raises:
         VerifyError: it has a file or a setting that cannot be let pass; both are named.
@@ -52,12 +52,12 @@ def sound(folder: Path, *, bare: bool, whole: bool = False) -> None:
     for path in sorted((folder / "hooks").glob("*")) if bare else ():
         if not path.name.endswith(".sample"):
             raise _refused(path, "a hook is a program")
-    for path in sorted(folder.rglob("*")) if whole else ():
+    for path in sorted(folder.rglob("*")) if published else ():
         if path.is_symlink() or not (path.is_dir() or path.is_file()):
             raise _refused(path, "no plain file or folder")
         if path.is_file() and not _OURS.fullmatch(path.relative_to(folder).as_posix()):
             raise _refused(path, "no file that gobuild or git puts into a tap")
-    _settings(folder / "config")
+    _refuse_unsafe_config(folder / "config")
 
 
 def _refused(path: Path, why: str) -> VerifyError:
@@ -66,7 +66,7 @@ def _refused(path: Path, why: str) -> VerifyError:
     )
 
 
-def _settings(path: Path) -> None:
+def _refuse_unsafe_config(path: Path) -> None:
     if not path.exists() and not path.is_symlink():
         return
     try:

@@ -1,0 +1,73 @@
+"""URLs of a tap: which may stand in a formula or be tapped, and what brew calls a git remote."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from gobuild.core.errors import ConfigError
+
+UNKNOWN_TAP = "USER/TAP"
+"""The name of a tap of which nobody knows where it will be."""
+
+_URL = re.compile(r"(https?://[A-Za-z0-9]|file:///)[A-Za-z0-9._~:/@%+=,\[\]-]*")
+_SSH = re.compile(r"ssh://git@[A-Za-z0-9.-]+(:[0-9]+)?/[A-Za-z0-9._~/+-]+")
+_SCP = re.compile(r"(?:[^@/:]+@)?(?P<host>[A-Za-z0-9.-]+):(?!//)(?P<path>[^:]+)")
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
+_PATH = re.compile(r"[A-Za-z0-9._~/+-]+")
+_WORD = re.compile(r"[a-z0-9][a-z0-9-]*")
+
+
+def download_url(url: str) -> str:
+    """Returns a URL that may stand in a formula, a README and a shell's command line as it is.
+
+    Raises:
+        ConfigError: it has a character that one of them would act upon, or names a user.
+    """
+    if "@" in urlsplit(url).netloc:
+        where = urlsplit(url).hostname or "it"  # never the URL itself: it may hold a password
+        raise ConfigError(f"the URL at {where} names a user, and all of it would be published", "one without USER@")
+    if not _URL.fullmatch(url) or not urlsplit(url).path.lstrip("/").isascii() or ".." in url.split("/"):
+        raise ConfigError(f"{url!r} is no URL for a tap", "https://HOST/PATH, other characters as %XX")
+    return url
+
+
+def tap_url(url: str) -> str:
+    """Returns a URL that `brew tap` may be given.
+
+    Raises:
+        ConfigError: as `download_url`, but ssh://git@HOST/PATH may stand here too.
+    """
+    return url if _SSH.fullmatch(url) else download_url(url)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TapRemote:
+    """How brew taps a git remote.
+
+    Attributes:
+        tap: its name, "acme/tools"; "" where the remote does not say it.
+        url: what `brew tap` needs beside the name; "" where the name is enough, or nothing is known.
+    """
+
+    tap: str = ""
+    url: str = ""
+
+
+def tap_remote(remote: str) -> TapRemote:
+    """Says how brew taps a remote, "https://…" or "git@host:path"; the password or token in it is left out."""
+    scp = _SCP.fullmatch(remote)
+    try:
+        parts = urlsplit(f"ssh://{scp['host']}/{scp['path']}" if scp else remote)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return TapRemote()
+    host, path = (parts.hostname or "").lower(), parts.path.strip("/")
+    if parts.scheme not in ("http", "https", "ssh") or not _HOST.fullmatch(host) or not _PATH.fullmatch(path):
+        return TapRemote()
+    user, _, name = path.removesuffix(".git").lower().rpartition("/")
+    tap = f"{user.rpartition('/')[2]}/{name.removeprefix('homebrew-')}"
+    tap = tap if all(map(_WORD.fullmatch, tap.split("/"))) else ""
+    if host == "github.com" and name.startswith("homebrew-") and path.count("/") == 1:
+        return TapRemote(tap=tap)
+    login = "git@" if parts.scheme == "ssh" else ""  # never the remote's own: it may be a token
+    return TapRemote(tap=tap, url=f"{parts.scheme}://{login}{host}{port}/{path}")
