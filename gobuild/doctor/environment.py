@@ -44,7 +44,7 @@ _TABLES = ("src/internal/godebugs/table.go", "src/runtime/runtime1.go")
 
 
 def collect(case: Case) -> dict[str, Any]:
-    """Reads and asks."""
+    """Reads what is set, and asks the toolchain what it makes of that."""
     hangs = any(each["environment"] == CLEAN for each in case.captured)
     clean: Any = {"error": "go hangs"} if hangs else _go_env(case, dict(case.clean))
     asks = (

@@ -1,4 +1,4 @@
-"""An examination of a go command: evidence first, all of it, topic by topic; then it is judged.
+"""Examines a go command: collects all evidence, topic by topic, and then judges it.
 
 Nothing is written but below a temporary folder, no program is started but the go named and, on macOS, Apple's tools
 that `macos` lists; and all of it ends within `TOTAL` seconds unless captures were asked for.
@@ -35,12 +35,12 @@ CAPTURING = 120.0
 """Seconds more for a topic where captures were asked for."""
 
 BROKEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
-"""What judging raises for evidence that is not of its form."""
+"""What judging raises for evidence of the wrong form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
-    """What is looked at: evidence is collected here, and judged here or on another machine.
+    """One thing that is looked at: evidence is collected here, and judged here or on another machine.
 
     Attributes:
         name: the key of its part in the evidence.
@@ -199,7 +199,7 @@ def _part(topic: Topic, case: Case) -> dict[str, Any]:
 
 
 def diagnose(evidence: Mapping[str, Any]) -> tuple[Finding, ...]:
-    """Judges evidence, here or on another machine: pure.
+    """Judges evidence, which may be from another machine; runs and reads nothing.
 
     Raises:
         ConfigError: it is not of the doctor's form.

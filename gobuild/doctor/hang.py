@@ -1,4 +1,4 @@
-"""A hang, before it is ended: what /proc tells of every process of the group (proc(5)), and Go's own dump.
+"""Looks at a hang before it is ended: what /proc tells of every process of the group (proc(5)), and Go's own dump.
 
 The kernel's stack of a thread is readable for root alone, and is told where it can be read. On macOS it is `macos.hang`
 that looks.

@@ -52,7 +52,7 @@ def _none(_argv: Sequence[str | Path], **_rest: object) -> Result:
 
 
 def collect_checks(case: Case) -> dict[str, Any]:
-    """Verifies; starts nothing."""
+    """Runs the checks of verify that start no program."""
     if is_script(case):
         return {"problem": "", "script": True, "checks": []}
     way = runner.VerifyOptions(host=Target.host(), run=cast(Runner, _none), scratch=case.scratch / "verify")
@@ -123,7 +123,7 @@ def _checks_finding(name: str, checks: list[Mapping[str, Any]], *, others: bool)
 
 
 def collect_files(case: Case) -> dict[str, Any]:
-    """Compares the whole tree."""
+    """Compares every file of the tree with its archive, or else their times with VERSION's."""
     root = case.root
     if root is None:
         return {"by": "nothing", "problem": "this go stands in no GOROOT"}
@@ -206,7 +206,7 @@ _FRESH = "remove this GOROOT and unpack the archive anew; never unpack over an o
 
 
 def diagnose_files(part: Mapping[str, Any]) -> Iterator[Finding]:
-    """Judges: one finding."""
+    """One finding: whether all files are as they were unpacked."""
     yield _files_finding(part)
 
 

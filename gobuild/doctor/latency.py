@@ -71,7 +71,7 @@ def suspicious_variables(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def collect(case: Case) -> dict[str, Any]:
-    """Measures. A hang ends its environment's rounds; what is left of the time is shared among the others."""
+    """Measures each environment. A hang ends its rounds; the time that is left is shared among the others."""
     empty = case.scratch / "empty"
     empty.mkdir(parents=True, exist_ok=True)
     environments = [("", CLEAN, "", dict(case.clean)), ("", OWN, "", own_environment(case))]

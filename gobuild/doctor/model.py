@@ -1,4 +1,4 @@
-"""The doctor's types: what one check found, the whole diagnosis, and the case that evidence is collected of."""
+"""The doctor's types: what one check found, the whole diagnosis, and the case that is examined."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -107,7 +107,7 @@ class Start(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What evidence is collected of, and within what bounds.
+    """The go command that is examined, where and within what bounds.
 
     Attributes:
         root: the GOROOT above the go command.
@@ -144,7 +144,7 @@ class Case:
         return max(0.0, self.deadline - time.monotonic())
 
     def run(self, argv: Sequence[str | Path], *, env: Mapping[str, str], seconds: float) -> Result:
-        """Runs a tool in the scratch folder, no longer than so many seconds or the deadline.
+        """Runs a tool in the scratch folder, for at most so many seconds and not beyond the deadline.
 
         Raises:
             ToolMissing: there is no such tool.

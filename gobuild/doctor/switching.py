@@ -58,7 +58,7 @@ def read_text(path: Path) -> str:
 
 
 def judge_switching(part: Mapping[str, Any], stamp: str, patches: Collection[str] = ()) -> Iterator[Finding]:
-    """Judges; `stamp` is empty where go was not asked, `patches` are as far as its own gobuild.json tells."""
+    """Says which toolchain is used; `stamp` is "" where go was not asked, `patches` are those in its gobuild.json."""
     set_in = [each for each in part["places"] if each["value"]]
     value = set_in[0]["value"] if set_in else ""
     told = ", ".join(f"{each['place']}: {each['value']}" for each in set_in) or "set nowhere"

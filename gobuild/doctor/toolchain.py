@@ -27,7 +27,7 @@ SERVED = 2
 
 
 def collect(case: Case) -> dict[str, Any]:
-    """Reads the tree and what tells of its patches."""
+    """Identifies the toolchain, and the machines that its programs are for."""
     found: dict[str, Any] = {"identity": {}, "problem": "", "machines": {}, "script": is_script(case)}
     if found["script"]:
         return found
@@ -65,7 +65,7 @@ def _machines(root: Path) -> dict[str, list[str]]:
 
 
 def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
-    """Judges."""
+    """Says which toolchain it is, and whether its programs are for one machine."""
     identity = part["identity"]
     if not identity:
         advice = 'where this is a wrapper, name the go behind it: --path "$(go env GOROOT)"'
@@ -156,7 +156,7 @@ def _newest(stamp: str, source: str, versions: Iterable[GoVersion]) -> dict[str,
 
 
 def diagnose_releases(part: Mapping[str, Any]) -> Iterator[Finding]:
-    """Judges."""
+    """Says how many patch releases it is behind, and whether its line still gets fixes."""
     mine = expect.release_of(part["stamp"])
     try:
         newest = [GoVersion.parse(each) for each in part["newest"]]

@@ -43,7 +43,7 @@ def _exists(value: str) -> bool:
 
 
 def judge_values(part: Mapping[str, Any], *, stamp: str, patches: list[str]) -> Iterator[Finding]:
-    """Judges; `stamp` is empty where go was not asked, `patches` are as far as its own gobuild.json tells."""
+    """Says which values go refuses; `stamp` is "" where go was not asked, `patches` are those in its gobuild.json."""
     values = part["set"]
     wrong = {name: said for name, value in values.items() if (said := _refusal(name, value, part))}
     for name, said in wrong.items():

@@ -138,7 +138,7 @@ def _require_digest(archive: Path, digest: str) -> None:
 
 
 def _require_toolchain(archive: Path) -> str:
-    """What a toolchain's archive calls itself."""
+    """The version in an archive that must be a toolchain for the guest."""
     wanted = ("go/VERSION", "go/bin/go")
     with tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
         root = Path(scratch) / "unpacked"

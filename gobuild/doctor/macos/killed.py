@@ -45,7 +45,7 @@ def collect(case: Case) -> dict[str, Any]:
 
 
 def _log(shown: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``log show`` said. macOS refuses it to who is no administrator, and then it told nothing at all."""
+    """What ``log show`` said; macOS refuses it to users who are not administrators."""
     if "text" not in shown:
         return dict(shown)
     if shown["code"]:
@@ -64,7 +64,7 @@ def messages(text: str) -> Iterator[str]:
 
 
 def _reports(case: Case) -> Iterator[dict[str, Any]]:
-    """The newest crash reports of a program named as the go command."""
+    """The newest crash reports of programs with the go command's name."""
     home = case.environment.get("HOME", "")
     paths: list[tuple[float, Path]] = []
     for folder in (Path(home) / REPORTS if home else None, Path("/") / REPORTS):

@@ -91,7 +91,7 @@ def adopt(archive: Artifact, to: Path, *, stamp: str, target: Target) -> Adopted
                 tar = _Through(unpacked, LARGEST)
                 version = _look(tar, archive.path.name, target)
             while packed.read(_BLOCK):
-                """To the end of the file."""
+                pass  # to the end of the file
     except (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile, ValueError) as error:
         raise UnsafeArchive(f"{archive.path.name} is no whole archive: {error}", "build again") from error
     except FileNotFoundError as error:
