@@ -243,7 +243,7 @@ def test_the_same_digests_on_another_machine(dist: Path, tmp_path: Path, monkeyp
     assert (tmp_path / "one/index.json").read_bytes() == (tmp_path / "two/index.json").read_bytes()
 
 
-def test_the_test_image(dist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_layout_of_the_test_image(dist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All but the compiler, which tests/e2e/test_image.py has: the program and its compression are toys here."""
     goroot = tmp_path / "goroot"
     (goroot / "bin").mkdir(parents=True)
