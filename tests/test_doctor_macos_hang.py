@@ -176,6 +176,11 @@ def test_the_three_are_joined_by_the_threads_number() -> None:
     assert found.sentence.endswith("and entered 2 traps and system calls of those that dtrace saw")
 
 
+def test_a_frame_that_skips_a_level_stands_below_the_one_before() -> None:
+    (thread,) = read_sample("Call graph:\n    3 Thread_1\n          3 a  (in x)\n              3 b  (in x)\n").threads
+    assert [(each.symbol, each.depth) for each in thread.path] == [("a", 0), ("b", 1)]
+
+
 def test_the_systems_own_threads_are_not_the_answer() -> None:
     worker = (
         "    2464 Thread_1760999\n"
@@ -294,6 +299,13 @@ def test_a_tool_that_tells_nothing_is_skipped_with_its_reason(
     part, _ = captured(tmp_path, monkeypatch, {**SAYS, tool: said}, root=True, capture=True)
     found = by_name(hang.diagnose(part))[f"hang: {tool}"]
     assert (found.grade, reason in found.seen) == (Grade.SKIPPED, True)
+
+
+def test_dtrace_that_saw_nothing_entered_is_not_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    part, _ = captured(tmp_path, monkeypatch, {**SAYS, "dtrace": "\ngobuild end\n"}, root=True, capture=True)
+    findings = by_name(hang.diagnose(part))
+    assert "and entered 0 traps" in findings["hang"].seen
+    assert "hang: dtrace" not in findings
 
 
 def test_when_the_time_is_up_nothing_is_asked(tmp_path: Path) -> None:

@@ -262,6 +262,7 @@ def test_the_header_says_the_architecture(darwin_wheel: Path, tmp_path: Path) ->
     for data, cpus in (
         (FAT, ["x86_64", "arm64"]),
         (macho(7), ["CPU type 0x7"]),
+        (struct.pack(">2I", 0xCAFEBABE, 9) + struct.pack(">5I", 7, 0, 188, 32, 5) * 9 + macho(7), []),  # too many
         (b"\xca\xfe\xba\xbe\x00\x00\x00\x37", []),  # a Java class
         (b"", []),
         (b"\x7fELF", []),

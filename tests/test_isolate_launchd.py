@@ -120,6 +120,7 @@ def test_what_is_not_said_is_not_written() -> None:
         ({"start_limit": 0}, "a ready file means nothing"),
         ({"more": {"KeepAlive": "true"}}, "is decided by gobuild"),
         ({"more": {"AbandonProcessGroup": "true"}}, "is decided by gobuild"),
+        ({"more": {"UserName": "a\0b"}}, "no property list can carry"),
         ({"more": {"Nise": "5"}}, "did you mean Nice"),
         ({"more": {"Nice": "five"}}, "Nice is 'five'"),
         ({"more": {"Nice": "50"}}, "Nice is '50'"),
