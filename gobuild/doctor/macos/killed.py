@@ -88,22 +88,18 @@ def crash(text: str) -> dict[str, Any]:
         raise ValueError("no crash report") from error
     if not isinstance(body, dict):
         raise ValueError("no crash report")
-    ended = _mapping(body.get("termination"))
+    ended, exception = (each if isinstance(each := body.get(key), dict) else {} for key in ("termination", "exception"))
     lists = [ended.get("reasons"), ended.get("details")]
     return {
         "path": _short(body.get("procPath")),
         "at": _short(body.get("captureTime")),
         "translated": body.get("translated") is True,
-        "signal": _short(_mapping(body.get("exception")).get("signal")),
+        "signal": _short(exception.get("signal")),
         "namespace": _short(ended.get("namespace")),
         "code": ended["code"] if isinstance(ended.get("code"), int) else None,
         "indicator": _short(ended.get("indicator")),
         "reasons": [_short(each) for listed in lists if isinstance(listed, list) for each in listed[:20]],
     }
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _short(value: object) -> str:

@@ -17,9 +17,8 @@ CODESIGN, SPCTL, CSRUTIL, XATTR = "/usr/bin/codesign", "/usr/sbin/spctl", "/usr/
 
 FIELD = re.compile(r"([A-Za-z][A-Za-z. ]{1,40})=(.{0,500})")
 FLAGS = re.compile(r"\bflags=0x[0-9a-f]{1,8}\(([a-z0-9,-]{1,200})\)")
-QUARANTINE = re.compile(
-    r"(?P<flags>[0-9a-f]{4});(?P<time>[0-9a-f]{0,16});(?P<agent>[^;\n]{0,200});?(?P<uuid>[0-9A-Fa-f-]{0,40})"
-)
+QUARANTINE = re.compile(r"(?P<flags>[0-9a-f]{4});[0-9a-f]{0,16};(?P<agent>[^;\n]{0,200})")
+"""The attribute's flags, a time, the program that set it, and a UUID."""
 
 SECONDS = 5.0
 """For each tool; spctl may ask Apple's servers."""

@@ -215,7 +215,7 @@ def _add_spindump(thread: Thread, match: re.Match[str]) -> None:
 SECONDS = 2
 """How long the script looks, as it stands there."""
 
-ENTRY = re.compile(r"gobuild (?P<tid>\d{1,18}) (?P<provider>mach_trap|syscall):(?P<trap>[A-Za-z0-9_]{1,64})")
+ENTRY = re.compile(r"gobuild (?P<tid>\d{1,18}) (?:mach_trap|syscall):[A-Za-z0-9_]{1,64}")
 ENTRIES = 400
 """How many entries the script tells, of all threads together, as it stands there."""
 
