@@ -272,3 +272,39 @@ def test_dirhash_takes_links_to_folders_and_names_that_are_no_utf_8(tmp_path: Pa
     digest = hashlib.sha256(b"x").hexdigest().encode()
     line = hashlib.sha256(digest + b"  na\xefve\n").digest()
     assert files.dirhash(tmp_path, [name]) == "h1:" + base64.b64encode(line).decode()
+
+
+def test_a_clone_is_the_same_file_on_its_own(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(3 << 20))
+    source.chmod(0o555)
+    files.clone(source, tmp_path / "clone")
+    assert (tmp_path / "clone").read_bytes() == source.read_bytes()
+    assert (tmp_path / "clone").stat().st_mode & 0o777 == 0o755
+    with pytest.raises(FileExistsError):
+        files.clone(source, tmp_path / "clone")
+    with (tmp_path / "clone").open("r+b") as file:
+        file.write(b"changed")
+    assert not source.read_bytes().startswith(b"changed")
+    files.clone(Path("/proc/self/status") if Path("/proc/self/status").exists() else source, tmp_path / "odd")
+    assert (tmp_path / "odd").stat().st_size, "a file whose size the system does not tell"
+
+
+def test_what_is_packed_depends_on_names_bytes_and_executable_bits_alone(tmp_path: Path) -> None:
+    tree = tmp_path / "cache"
+    (tree / "ab/empty").mkdir(parents=True)
+    for number in range(50):
+        (tree / f"ab/{number:03}-d").write_bytes(os.urandom(number))
+    (tree / ("long" * 40)).write_bytes(b"long")
+    (tree / "run").write_text("#!/bin/sh\n")
+    (tree / "run").chmod(0o755)
+    archives.pack(tree, tmp_path / "one.tar")
+    for path in tree.rglob("*"):
+        os.utime(path, (1, 1))
+    archives.pack(tree, tmp_path / "two.tar")
+    assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
+    archives.unpack(tmp_path / "one.tar", tmp_path / "out", limit=(tmp_path / "one.tar").stat().st_size)
+    assert files.dirhash(tmp_path / "out") == files.dirhash(tree) and os.access(tmp_path / "out/run", os.X_OK)
+    (tree / "link").symlink_to("run")
+    with pytest.raises(OSError, match="neither a file nor a folder"):
+        archives.pack(tree, tmp_path / "three.tar")

@@ -1,7 +1,4 @@
-"""Archives that can write nowhere but into their folder: a .tar, .tar.gz, .zip or .whl in, plain files out.
-
-Nothing here knows Go, a stage or the network.
-"""
+"""Archives (tar, plain or compressed, and zip) that can write nowhere but into their folder, and plain files alone."""
 
 import bz2
 import gzip
@@ -44,15 +41,13 @@ Members = Iterator[tuple[str, bool, IO[bytes]]]
 def names(archive: Path, *, limit: int = 0) -> Iterator[str]:
     """The names of an archive's files, links included, as they stand there: for a look before `unpack`.
 
-    Args:
-        archive: the file.
-        limit: as for `unpack`: a compressed tar has to be decompressed to be looked at.
+    The limit is as for `unpack`: a compressed tar has to be decompressed to be looked at.
 
     Raises:
         UnsafeArchive: as `unpack`, but for links.
     """
     with damage_refused(archive):
-        for name, _, _ in _members(archive, _no_matter, limit):
+        for name, _, _ in _members(archive, lambda _name, _target: None, limit):
             yield _safe(name, archive)
 
 
@@ -67,8 +62,11 @@ def _members(archive: Path, links: Linked | None, limit: int) -> Members:
     return _zip_members(archive) if is_zip(archive) else _tar_members(archive, links, limit)
 
 
-def _no_matter(_name: str, _target: str) -> None:
-    """For a look at names alone."""
+_READERS_ERRORS = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, OSError),
+    RuntimeError,  # an encrypted entry, or (NotImplementedError) a compression that Python does not know
+)
+"""What the readers raise for damage; gzip's is an OSError without a number."""
 
 
 @contextmanager
@@ -76,8 +74,9 @@ def damage_refused(archive: Path) -> Iterator[None]:
     """What the readers say of a damaged archive, as one error of ours."""
     try:
         yield
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        # RuntimeError: an encrypted entry, or (NotImplementedError) a compression that Python does not know.
+    except _READERS_ERRORS as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's
         raise UnsafeArchive(f"{archive.name} is no whole archive: {error}", "fetch it again") from error
 
 
@@ -97,8 +96,8 @@ def unpack(archive: Path, into: Path, select: Select = str, *, links: Linked | N
             0 for no limit but the disk's.
 
     Raises:
-        UnsafeArchive: an entry that is no plain file or folder below the root, or stands there twice.
-        UnsafeArchive: the file is no archive, or a damaged one.
+        UnsafeArchive: an entry that is no plain file or folder below the root, or stands there twice; the file is no
+            archive, or a damaged one.
         DiskFull: there is no room.
     """
     taken = 0
@@ -107,13 +106,8 @@ def unpack(archive: Path, into: Path, select: Select = str, *, links: Linked | N
         for name, executable, content in _members(archive, links, limit):
             chosen = select(_safe(name, archive))
             if chosen is not None:
-                taken += _place(
-                    temporary / _safe(chosen, archive),
-                    executable,
-                    content,
-                    archive,
-                    room=limit - taken if limit else None,
-                )
+                path, room = temporary / _safe(chosen, archive), limit - taken if limit else None
+                taken += _write_member(path, executable, content, archive, room)
 
 
 def pack(folder: Path, to: Path) -> None:
@@ -136,7 +130,7 @@ def pack(folder: Path, to: Path) -> None:
                 tar.addfile(info, file)
 
 
-def _place(path: Path, executable: bool, content: IO[bytes], archive: Path, *, room: int | None) -> int:
+def _write_member(path: Path, executable: bool, content: IO[bytes], archive: Path, room: int | None) -> int:
     """Writes one entry and returns its bytes; more than `room` are refused before they are there."""
     written = 0
     try:
@@ -145,32 +139,24 @@ def _place(path: Path, executable: bool, content: IO[bytes], archive: Path, *, r
             while block := content.read(_BLOCK):
                 written += len(block)
                 if room is not None and written > room:
-                    raise UnsafeArchive(
-                        f"{archive.name} unpacks to more than it may, at {path.name!r}", "do not use this archive"
-                    )
+                    raise _unsafe(archive, f"unpacks to more than it may, at {path.name!r}")
                 file.write(block)
     except (FileExistsError, NotADirectoryError) as error:
-        raise UnsafeArchive(f"{archive.name} has the entry {path.name!r} twice", "do not use this archive") from error
+        raise _unsafe(archive, f"has the entry {path.name!r} twice") from error
     path.chmod(0o755 if executable else 0o644)
     return written
 
 
+def _unsafe(archive: Path, what: str) -> UnsafeArchive:
+    return UnsafeArchive(f"{archive.name} {what}", "do not use this archive")
+
+
 def _safe(name: str, archive: Path) -> str:
     path = PurePosixPath(name)
-    if (
-        not path.parts
-        or path.is_absolute()
-        or ".." in path.parts
-        or "\\" in name
-        or "\0" in name
-        or ":" in path.parts[0]
-    ):
-        raise UnsafeArchive(f"{archive.name} has an entry that leaves its folder: {name!r}", "do not use this archive")
+    odd = path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name
+    if odd or not path.parts or ":" in path.parts[0]:
+        raise _unsafe(archive, f"has an entry that leaves its folder: {name!r}")
     return str(path)
-
-
-class _Damaged(tarfile.TarError):
-    """What a compressed file is that cannot be decompressed."""
 
 
 class _Bounded:
@@ -182,14 +168,12 @@ class _Bounded:
     def read(self, size: int = -1) -> bytes:
         """As any file does."""
         self._allow(self.tell() + max(size, 0))
-        with self._whole():
-            return self.file.read(size)
+        return self.file.read(size)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """As any file does; forward it is decompressed."""
         self._allow(offset)
-        with self._whole():
-            return self.file.seek(offset, whence)
+        return self.file.seek(offset, whence)
 
     def tell(self) -> int:
         """As any file does."""
@@ -197,16 +181,7 @@ class _Bounded:
 
     def _allow(self, end: int) -> None:
         if self.last and end > self.last:
-            raise UnsafeArchive(f"{self.archive.name} unpacks to more than it may", "do not use this archive")
-
-    @contextmanager
-    def _whole(self) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise  # the disk's
-            raise _Damaged(str(error)) from error
+            raise _unsafe(self.archive, "unpacks to more than it may")
 
 
 @contextmanager
@@ -245,10 +220,7 @@ def _tar_members(archive: Path, links: Linked | None, limit: int) -> Members:
                 continue
             content = tar.extractfile(member) if member.isreg() else None
             if content is None:
-                raise UnsafeArchive(
-                    f"{archive.name} has an entry that is no plain file: {member.name!r}",
-                    "do not use this archive",
-                )
+                raise _unsafe(archive, f"has an entry that is no plain file: {member.name!r}")
             yield member.name, bool(member.mode & stat.S_IXUSR), content
         while file.read(_BLOCK):
             """To its end, where a compressed one has its own digest."""
@@ -262,9 +234,6 @@ def _zip_members(archive: Path) -> Members:
                 continue
             mode = info.external_attr >> 16
             if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-                raise UnsafeArchive(
-                    f"{archive.name} has an entry that is no plain file: {info.filename!r}",
-                    "do not use this archive",
-                )
+                raise _unsafe(archive, f"has an entry that is no plain file: {info.filename!r}")
             with pack.open(info) as content:
                 yield info.filename, bool(mode & stat.S_IXUSR), content

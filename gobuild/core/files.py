@@ -1,7 +1,4 @@
-"""Files born whole: digests, temporary names, locks, and room on the disk.
-
-Nothing here knows Go, a stage or the network.
-"""
+"""Files born whole: digests, temporary names, locks, and room on the disk."""
 
 import base64
 import contextlib
@@ -15,7 +12,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
@@ -41,12 +37,8 @@ def _sha256(path: str) -> str:
 def dirhash(root: Path, names: Iterable[str] | None = None) -> str:
     """The hash of a folder's files, "h1:" and base64, as golang.org/x/mod/sumdb/dirhash.Hash1 makes it.
 
-    A line "HEX  NAME" for each file, sorted by name, hashed; symbolic links are hashed by where they point to, and
-    Git's own folder is left out.
-
-    Args:
-        root: the folder.
-        names: the files to take, relative to it; by default all.
+    A line "HEX  NAME" for each file, sorted by name, hashed; symbolic links are hashed by where they point to. Of the
+    names, relative to the folder, those of Git's own folder are left out where none are given.
     """
     lines = []
     for name in _names(root) if names is None else names:
@@ -92,47 +84,25 @@ def write(path: Path, content: str | bytes) -> None:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def clone(source: Path | BinaryIO, at: Path) -> None:
+def clone(source: Path, at: Path) -> None:
     """A copy that shares the source's blocks where the file system can (Btrfs, XFS, APFS), else has its own.
 
-    Neither notices what is written into the other afterwards, which a hard link would.
-
-    Args:
-        source: a file, or one that is open; whose name may be gone by now.
-        at: where to; nothing stands there.
-
-    Raises:
-        OSError: it cannot be read or written; what was half made is left to the caller.
+    Neither notices what is written into the other afterwards, which a hard link would. Nothing may stand at `at`.
     """
-    if isinstance(source, Path):
-        with source.open("rb") as file:
-            clone(file, at)
-        return
-    mode = stat.S_IMODE(os.fstat(source.fileno()).st_mode) | stat.S_IWUSR
-    if sys.platform == "darwin" and _clone_on_apfs(source.fileno(), at):
-        at.chmod(mode)
-        return
-    with at.open("xb") as copy:
-        _copy(source.fileno(), copy.fileno())
-        os.fchmod(copy.fileno(), mode)
+    if sys.platform != "darwin" or not _clonefile(source, at):
+        with source.open("rb") as file, at.open("xb") as copy:
+            if sys.platform == "linux":
+                # It shares blocks by itself where it can; across two kinds of file systems it does nothing.
+                with contextlib.suppress(OSError):
+                    while os.copy_file_range(file.fileno(), copy.fileno(), 1 << 30):
+                        pass
+            shutil.copyfileobj(file, copy, _BLOCK)
+    at.chmod(stat.S_IMODE(source.stat().st_mode) | stat.S_IWUSR)
 
 
-def _clone_on_apfs(source: int, at: Path) -> bool:
-    """fclonefileat(2); false where the file system cannot."""
-    system, here = ctypes.CDLL(None, use_errno=True), -2  # AT_FDCWD of macOS
-    return bool(system.fclonefileat(source, here, os.fsencode(at), 0) == 0)
-
-
-def _copy(source: int, to: int) -> None:
-    """All bytes of one open file into another. copy_file_range(2) shares blocks by itself where it can."""
-    done = 0
-    if sys.platform == "linux":
-        # Not across two file systems of different kinds, and not on every one: then the loop below does the rest.
-        with contextlib.suppress(OSError):
-            while count := os.copy_file_range(source, to, 1 << 30, done):
-                done += count
-    while block := os.pread(source, _BLOCK, done):
-        done += os.pwrite(to, block, done)
+def _clonefile(source: Path, at: Path) -> bool:
+    """Calls clonefile(2) of macOS; false where the file system cannot."""
+    return bool(ctypes.CDLL(None).clonefile(os.fsencode(source), os.fsencode(at), 0) == 0)
 
 
 def remove(path: Path) -> None:
@@ -161,10 +131,8 @@ def _force(function: Callable[..., object], path: str, _error: object) -> None:
 def exclusive_lock(path: Path, doing: str, *, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
     """Holds the lock file `path`; the system lets it go when the process dies, however it dies.
 
-    Args:
-        path: the lock file, made where it is missing and left behind.
-        doing: what the lock is for, as in "building go1.22.10-acme1 for darwin/arm64".
-        waiting: where it is given, the lock is waited for, and this is told so once.
+    `doing` is what it is for, as in "building go1.22.10-acme1 for darwin/arm64". Where there is `waiting`, the lock is
+    waited for, and that is told so once.
 
     Raises:
         Busy: another process holds it, and there is no waiting.
@@ -188,12 +156,7 @@ def exclusive_lock(path: Path, doing: str, *, waiting: Callable[[str], None] | N
 
 
 def ensure_writable(folder: Path, need: int, doing: str) -> None:
-    """Makes a folder, sees that a file can be made in it, and that there is room.
-
-    Args:
-        folder: where files will go.
-        need: how many bytes of them.
-        doing: what they are needed for.
+    """Makes a folder, sees that a file can be made in it, and that there is room for so many bytes.
 
     Raises:
         OSError: it cannot be made or written to.
@@ -207,12 +170,7 @@ def ensure_writable(folder: Path, need: int, doing: str) -> None:
 
 
 def require_room(folder: Path, need: int, doing: str) -> None:
-    """Refuses before work begins what would not fit.
-
-    Args:
-        folder: where the bytes will go; it need not exist yet.
-        need: how many.
-        doing: what they are needed for.
+    """Refuses before work begins what would not fit; the folder need not exist yet.
 
     Raises:
         DiskFull: fewer are free.
