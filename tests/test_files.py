@@ -217,10 +217,10 @@ def _zeros(path: Path, *, inside: bool) -> Path:
 def test_a_look_and_what_stands_behind_the_end_have_the_limit_too(tmp_path: Path, inside: bool) -> None:
     path = _zeros(tmp_path / "a.tar.gz", inside=inside)
     with pytest.raises(UnsafeArchive, match="unpacks to more than it may"):
-        list(archives.names(path, limit=1 << 20))
+        list(archives.list_names(path, limit=1 << 20))
     with pytest.raises(UnsafeArchive, match="unpacks to more than it may"):
         archives.unpack(path, tmp_path / "into", lambda _name: None, limit=1 << 20)
-    assert list(archives.names(path)) == ["go/big", "go/VERSION"]
+    assert list(archives.list_names(path)) == ["go/big", "go/VERSION"]
 
 
 def test_an_archive_is_what_it_holds_whatever_it_is_called(tmp_path: Path) -> None:

@@ -188,12 +188,12 @@ def test_the_least_used_goes_first(machine: Machine, tmp_path: Path) -> None:
     folder = machine.open().folder
     assert labels() == ["go0", "go2", "go1"]
     gone, freed = store.prune_store(folder, 26_000, dry=True)
-    assert [entry.label for entry, _ in gone] == ["go1"] and 10_000 < freed < 11_000 and len(folder.names()) == 4
+    assert [entry.label for entry, _ in gone] == ["go1"] and 10_000 < freed < 11_000 and len(folder.list_keys()) == 4
     assert store.prune_store(folder, 26_000) == (gone, freed)
     assert labels() == ["go0", "go2"] and machine.get(names[1]) is None and machine.get(names[2])
-    assert len(folder.names()) == 2, "what is no entry went as well"
+    assert len(folder.list_keys()) == 2, "what is no entry went as well"
     assert store.prune_store(folder, 26_000) == ([], 0)
-    assert len(store.prune_store(folder, 0)[0]) == 2 and folder.names() == []
+    assert len(store.prune_store(folder, 0)[0]) == 2 and folder.list_keys() == []
     assert not machine.said
     assert store.prune_store(StoreFolder(tmp_path / "none"), 0) == ([], 0) and not (tmp_path / "none").exists()
 
@@ -262,4 +262,4 @@ def test_verify_finds_all_damage(machine: Machine, tmp_path: Path) -> None:
             f"tools {'1' * 12}: it cannot be read",
         ]
     )
-    assert store.verify_store(folder) == (made[2:], []) and len(folder.names()) == 1 and not machine.said
+    assert store.verify_store(folder) == (made[2:], []) and len(folder.list_keys()) == 1 and not machine.said

@@ -38,7 +38,7 @@ _OPENERS: Mapping[bytes, Callable[[BinaryIO], Any]] = {
 Members = Iterator[tuple[str, bool, IO[bytes]]]
 
 
-def names(archive: Path, *, limit: int = 0) -> Iterator[str]:
+def list_names(archive: Path, *, limit: int = 0) -> Iterator[str]:
     """The names of an archive's files, links included, as they stand there: for a look before `unpack`.
 
     The limit is as for `unpack`: a compressed tar has to be decompressed to be looked at.

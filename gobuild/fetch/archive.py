@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gobuild.core import archives, files, resources
+from gobuild.core import files, resources
 from gobuild.core.console import Console
 from gobuild.core.errors import ChecksumMismatch, ConfigError, FetchError, NoConnection, Unreachable
 from gobuild.core.model import Bootstrap, Catalog, Release, ReleaseFile, Source, Target
@@ -78,16 +78,13 @@ class ArchiveOrigin:
         """
         file = self._checked(release, "source", None)
         archive = self._download(file)
-        with files.atomic_write(into) as root:
-            archives.unpack(archive, root, goroot.below("go", goroot.is_source))
-            added = goroot.complete_source(root, release.version)
         return Source(
             release=release,
             root=into,
             kind="archive",
             location=http.redact_url(self._url(file)),
             digest=f"sha256:{file.sha256}",
-            added=added,
+            added=goroot.unpack_source(archive, into, release.version),
         )
 
     def toolchain(self, release: Release, host: Target) -> Bootstrap:

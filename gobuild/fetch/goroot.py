@@ -27,6 +27,17 @@ def is_source(name: str) -> bool:
     return name not in (".git", "__init__.py") and name not in GENERATED
 
 
+def unpack_source(archive: Path, into: Path, version: GoVersion) -> tuple[str, ...]:
+    """Lays out the source in an archive's folder "go", whole or not at all; returns what `complete_source` does.
+
+    Raises:
+        FetchError, UnsafeArchive: it is no source of that version.
+    """
+    with files.atomic_write(into) as root:
+        archives.unpack(archive, root, below("go", is_source))
+        return complete_source(root, version)
+
+
 def below(top: str, keep: Callable[[str], bool]) -> archives.Select:
     """Takes the files of an archive's folder `top` that `keep` wants, without that folder's name."""
     prefix = f"{top}/"

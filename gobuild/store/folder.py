@@ -92,7 +92,7 @@ class StoreFolder:
             os.utime(self._path(kind, key) / ENTRY)
         return entry
 
-    def check(self, kind: str, key: str) -> StoreEntry | None:
+    def hashed_entry(self, kind: str, key: str) -> StoreEntry | None:
         """An entry whose files were hashed now; None where there is none.
 
         Raises:
@@ -152,7 +152,7 @@ class StoreFolder:
                 if path.lstat().st_mtime < time.time() - DAY:
                     files.remove(path)
 
-    def names(self) -> list[tuple[str, str]]:
+    def list_keys(self) -> list[tuple[str, str]]:
         """Kind and key of all that look like entries."""
         found = (path for kind in KINDS for path in sorted((self.root / kind).glob("*")))
         return [(path.parent.name, path.name) for path in found if DIGEST.fullmatch(path.name)]
@@ -224,7 +224,7 @@ def _still_there(file: BinaryIO, at: Path) -> bool:
 def list_entries(folder: StoreFolder) -> list[tuple[StoreEntry, float]]:
     """All entries with their last use (seconds since 1970), the last used first; those that can be read."""
     found = []
-    for kind, key in folder.names():
+    for kind, key in folder.list_keys():
         with contextlib.suppress(Damaged):
             if entry := folder.entry(kind, key):
                 found.append((entry, folder.last_use(kind, key)))
@@ -234,9 +234,9 @@ def list_entries(folder: StoreFolder) -> list[tuple[StoreEntry, float]]:
 def verify_store(folder: StoreFolder) -> tuple[list[StoreEntry], list[str]]:
     """Hashes all files of all entries: those that are whole, and what was wrong with the others, which are gone now."""
     whole, damaged = list[StoreEntry](), list[str]()
-    for kind, key in folder.names():
+    for kind, key in folder.list_keys():
         try:
-            if entry := folder.check(kind, key):
+            if entry := folder.hashed_entry(kind, key):
                 whole.append(entry)
         except Damaged as damage:
             damaged.append(f"{kind} {key[:12]}: {damage}")
@@ -249,7 +249,7 @@ def prune_store(folder: StoreFolder, limit: int, *, dry: bool = False) -> tuple[
 
     Dry, it removes nothing. Returns what went, as `list_entries` does, and the bytes that came free.
     """
-    names, listed = folder.names(), list_entries(folder)
+    names, listed = folder.list_keys(), list_entries(folder)
     totals = itertools.accumulate(entry.size for entry, _ in listed)
     fit = sum(1 for _ in itertools.takewhile(lambda total: total <= limit, totals))
     kept = {(entry.kind, entry.key) for entry, _ in listed[:fit]}

@@ -92,7 +92,7 @@ def unpack_toolchain(path: Path, into: Path, target: Target | None, *, host: Tar
     Raises:
         ConfigError, VerifyError, UnsafeArchive: it is no archive of a toolchain, or a hostile one.
     """
-    place = next((match for name in archives.names(path, limit=LIMIT) if (match := ROOTS.fullmatch(name))), None)
+    place = next((match for name in archives.list_names(path, limit=LIMIT) if (match := ROOTS.fullmatch(name))), None)
     if place is None:
         raise ConfigError(
             f"{path.name} is no archive of a Go toolchain",
