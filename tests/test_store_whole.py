@@ -151,7 +151,8 @@ def test_a_store_that_can_only_be_read_is_read(tmp_path: Path) -> None:
         assert machine.put(put, MORE) is None
         assert machine.said.pop() == f"not stored: Read-only file system ({machine.root})"
         assert machine.get(kind="tools") is None
-        assert machine.said[0].endswith("has another size), and stays: Read-only file system")
+        assert machine.said[0].endswith("has another size): not used")
+        assert machine.said[1] == f"not removed: Read-only file system ({machine.root})"
 
 
 def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:

@@ -1,7 +1,4 @@
-"""The one door by which processes leave: an argv list, a whole environment, a folder; a result comes back.
-
-What it does not do: it knows no shell, no tool and no stage, and adds nothing to the environment it is given.
-"""
+"""The one door by which processes leave: an argv list, never a shell string, and a whole environment."""
 
 import contextlib
 import os
@@ -44,13 +41,7 @@ KEPT = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What came of a process.
-
-    Attributes:
-        argv: the words it was started with.
-        code: its exit code; negative for the signal that ended it.
-        output: its standard output and standard error as one text, the last `KEPT` lines.
-    """
+    """What came of a process: its exit code, negative for the signal that ended it, and both outputs as one text."""
 
     argv: tuple[str, ...]
     code: int

@@ -3,8 +3,8 @@
 A local folder, and behind it, where one is named, a second level that a team shares. It knows nothing of Go.
 """
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,13 +57,12 @@ class Store:
 
         Wherever anything is wrong it is a miss, and told. What the second level alone has is kept here as well.
         """
-        if entry := self._local(kind, key, into):
-            if self.shared:
-                self.shared.offer(entry, {name: into / name for name in entry.files})
-            return entry
-        entry = self.shared.get(kind, key, into) if self.shared else None
-        if entry:
-            self._add(entry, {name: into / name for name in entry.files})
+        entry = self._local(kind, key, into)
+        if entry and self.shared:
+            self.shared.offer(entry, {name: into / name for name in entry.files})
+        elif self.shared and (entry := self.shared.get(kind, key, into)):
+            with self._going_on("not stored"):
+                self.folder.add(entry, {name: into / name for name in entry.files})
         return entry
 
     def put(self, kind: str, key: str, sources: Mapping[str, Path], facts: Mapping[str, Any]) -> StoreEntry | None:
@@ -71,42 +70,40 @@ class Store:
 
         Returns None where they could not be stored, which was told: no reason for a build to fail.
         """
-        try:
-            stored = {
-                name: StoredFile(sha256=files.sha256(path), size=path.stat().st_size) for name, path in sources.items()
-            }
-        except OSError as error:
-            self.say(f"not stored: {os.strerror(error.errno or 0)} ({self.folder.root})")
-            return None
-        made = datetime.now(UTC).isoformat(timespec="seconds")
-        entry = StoreEntry(kind=kind, key=key, files=stored, facts=facts, made=made)
-        if not self._add(entry, sources):
-            return None
-        if self.shared:
-            self.shared.add(entry, sources)
-        return entry
+        with self._going_on("not stored"):
+            entry = StoreEntry(
+                kind=kind,
+                key=key,
+                files={
+                    name: StoredFile(sha256=files.sha256(path), size=path.stat().st_size)
+                    for name, path in sources.items()
+                },
+                facts=facts,
+                made=datetime.now(UTC).isoformat(timespec="seconds"),
+            )
+            self.folder.add(entry, sources)
+            if self.shared:
+                self.shared.add(entry, sources)
+            return entry
+        return None
 
     def _local(self, kind: str, key: str, into: Path) -> StoreEntry | None:
         try:
-            return self.folder.get(kind, key, into)
+            with self._going_on("not taken from the store"):
+                return self.folder.get(kind, key, into)
         except Damaged as damage:
-            damaged = f"the store's {kind} {key[:12]} is damaged ({damage})"
-            try:
+            self.say(f"the store's {kind} {key[:12]} is damaged ({damage}): not used")
+            with self._going_on("not removed"):
                 self.folder.remove(kind, key)
-                self.say(f"{damaged}: dropped")
-            except OSError as error:
-                self.say(f"{damaged}, and stays: {os.strerror(error.errno or 0)}")
-        except OSError as error:
-            self.say(f"not taken from the store: {os.strerror(error.errno or 0)} ({self.folder.root})")
         return None
 
-    def _add(self, entry: StoreEntry, sources: Mapping[str, Path]) -> bool:
+    @contextmanager
+    def _going_on(self, what: str) -> Iterator[None]:
+        """Tells what the local level did not do, and lets it be."""
         try:
-            self.folder.add(entry, sources)
+            yield
         except OSError as error:
-            self.say(f"not stored: {os.strerror(error.errno or 0)} ({self.folder.root})")
-            return False
-        return True
+            self.say(f"{what}: {error.strerror or error} ({self.folder.root})")
 
 
 def open_store(settings: Settings, say: Callable[[str], None]) -> Store:
