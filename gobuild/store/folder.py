@@ -70,11 +70,9 @@ class StoreFolder:
         Raises:
             Damaged: it is none.
         """
-        try:
-            with self._reading(kind, key) as entry:
-                return entry
-        except FileNotFoundError:
-            return None
+        with self._reading(kind, key) as entry:
+            return entry
+        return None
 
     def get(self, kind: str, key: str, into: Path) -> StoreEntry | None:
         """An entry, its files copied to a new folder `into`, which is there only if all of them are as they must be.
@@ -82,30 +80,28 @@ class StoreFolder:
         Raises:
             Damaged: they are not.
         """
-        try:
-            with self._reading(kind, key) as entry, files.atomic_write(into) as temporary:
-                temporary.mkdir()
-                copy_checked(self, entry, temporary)
-        except FileNotFoundError:
-            return None
-        with contextlib.suppress(OSError):  # who may only read does not note the use
-            os.utime(self._path(kind, key) / ENTRY)
-        return entry
+        with self._reading(kind, key) as entry:
+            if entry:
+                with files.atomic_write(into) as temporary:
+                    temporary.mkdir()
+                    copy_checked(self, entry, temporary)
+                with contextlib.suppress(OSError):  # who may only read does not note the use
+                    os.utime(self._path(kind, key) / ENTRY)
+            return entry
+        return None
 
     def hashed_entry(self, kind: str, key: str) -> StoreEntry | None:
-        """An entry whose files were hashed now; None where there is none.
+        """An entry whose files were hashed now.
 
         Raises:
             Damaged: it is not what it must be.
         """
-        try:
-            with self._reading(kind, key) as entry:
-                for name, file in entry.files.items():
-                    if files.sha256(self._file(entry, name)) != file.sha256:
-                        raise Damaged(f"{name} has other bytes")
-                return entry
-        except FileNotFoundError:
-            return None
+        with self._reading(kind, key) as entry:
+            for name, file in entry.files.items() if entry else ():
+                if entry and files.sha256(self._file(entry, name)) != file.sha256:
+                    raise Damaged(f"{name} has other bytes")
+            return entry
+        return None
 
     def copy(self, entry: StoreEntry, name: str, to: Path) -> None:
         """Copies a file of the right size out.
@@ -173,11 +169,10 @@ class StoreFolder:
         return path
 
     @contextmanager
-    def _reading(self, kind: str, key: str) -> Iterator[StoreEntry]:
-        """An entry, while its files are read.
+    def _reading(self, kind: str, key: str) -> Iterator[StoreEntry | None]:
+        """An entry, or None, while its files are read; a block that it was pruned or replaced under is left quietly.
 
         Raises:
-            FileNotFoundError: it is not there, or went while the block was at it.
             Damaged: it is none, or the block found it so.
         """
         at = self._path(kind, key) / ENTRY
@@ -185,15 +180,17 @@ class StoreFolder:
             if _plain_size(at) > LARGEST_JSON:
                 raise Damaged("its size cannot be right")
             file = at.open("rb")
+        except FileNotFoundError:
+            yield None
+            return
         except NotADirectoryError as error:
             raise Damaged("it is no folder") from error
         with file:
             try:
                 yield parse_entry(file.read(), kind, key)
             except (Damaged, FileNotFoundError) as damage:
-                if not _still_there(file, at):  # pruned, or replaced
-                    raise FileNotFoundError(at) from damage
-                raise damage if isinstance(damage, Damaged) else Damaged("a file of it is gone") from damage
+                if _still_there(file, at):
+                    raise Damaged(str(damage) if isinstance(damage, Damaged) else "a file of it is gone") from damage
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
