@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gobuild import fetch, patch, pipeline
-from gobuild.core import files, resources
+from gobuild.core import archives, files, resources
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError, DiskFull, FetchError, GobuildError, ToolMissing, Unreachable, VerifyError
 from gobuild.core.manifest import archive_names, to_json
@@ -401,6 +401,18 @@ def test_packages_that_somebody_else_wrote_are_compiled_anew(
     assert not stored_packages(run, of, tmp_path / "packages")
     assert not (tmp_path / "packages").exists() and not (tmp_path / "escaped").exists()
     assert said in "".join(told) and bool(said) == bool(told)
+
+
+def test_packages_that_were_kept_are_not_compiled_again(session: Session, tmp_path: Path) -> None:
+    store, of, cache = Store.open(tmp_path / "store", say=print), "a" * 64, tmp_path / "scratch/packages"
+    run = Run(session=session, prepared=prepare(session), clock=Clock(session.console), store=store)
+    assert not stored_packages(run, of, cache)
+    files.write(tmp_path / "compiled/00/x-d", "object")
+    archives.pack(tmp_path / "compiled", tmp_path / "packages.tar")
+    store.put("tools", of, {"packages.tar": tmp_path / "packages.tar"}, {})
+    assert stored_packages(run, of, cache)
+    assert files.dirhash(cache) == files.dirhash(tmp_path / "compiled")
+    assert [path.name for path in cache.parent.iterdir()] == ["packages"]
 
 
 @pytest.mark.parametrize("same", [True, False])
