@@ -81,7 +81,7 @@ def test_of_the_runtime_the_compiler_takes_nothing_that_is_not_known(
 ) -> None:
     """What the tools import of the runtime's packages is in `EMITS`: a patch of it is never passed over."""
     goroot, imported = get_goroot(version, HOST), set[str]()
-    for tool in (*direct.first(goroot), "cmd/internal", "cmd/go", "cmd/distpack"):
+    for tool in (*direct.first_programs(goroot), "cmd/internal", "cmd/go", "cmd/distpack"):
         for path in (goroot / "src" / tool).rglob("*.go"):
             name = path.relative_to(goroot).as_posix()
             if not name.endswith("_test.go") and "/testdata/" not in name and "/cgo/internal/" not in name:
@@ -142,9 +142,9 @@ def test_a_dist_that_lists_no_toolchain_is_refused(tmp_path: Path) -> None:
     (tmp_path / "src/cmd/dist").mkdir(parents=True)
     (tmp_path / "src/cmd/dist/build.go").write_text("package main\n")
     with pytest.raises(BuildError, match=r"--builder make\.bash"):
-        direct.first(tmp_path)
+        direct.first_programs(tmp_path)
     (tmp_path / "src/cmd/dist/build.go").write_text('var (\n\ttoolchain = []string{"cmd/asm", "cmd/link"}\n)\n')
-    assert direct.first(tmp_path) == ["cmd/asm", "cmd/link"]
+    assert direct.first_programs(tmp_path) == ["cmd/asm", "cmd/link"]
 
 
 def test_the_generated_files_are_upstreams_but_for_the_version_and_cgo(tmp_path: Path) -> None:
@@ -156,26 +156,26 @@ def test_the_generated_files_are_upstreams_but_for_the_version_and_cgo(tmp_path:
     ):
         (upstream / name).parent.mkdir(parents=True)
         (upstream / name).write_text(text)
-    direct.generate(_patched(root), upstream, PROFILES["static"])
+    direct.generate_files(_patched(root), upstream, PROFILES["static"])
     assert (root / boot).read_text() == "const a = `b`\nconst version = `go1.22.10-acme1`\n"
     assert (root / cgo).read_text() == 'const defaultCGO_ENABLED = "0"\n'
-    direct.generate(_patched(root), upstream, PROFILES["upstream"])
+    direct.generate_files(_patched(root), upstream, PROFILES["upstream"])
     assert (root / cgo).read_text() == 'const defaultCGO_ENABLED = ""\n'
     (upstream / boot).write_text("const version = something\n")
     with pytest.raises(BuildError, match="not as it is known"):
-        direct.generate(_patched(root), upstream, PROFILES["static"])
+        direct.generate_files(_patched(root), upstream, PROFILES["static"])
 
 
 def test_the_whole_environment_is_our_own(tmp_path: Path) -> None:
     old, new = _patched(tmp_path), _patched(tmp_path)
     release = replace(new.source.release, version=GoVersion.parse("1.24.11"))
     new = replace(new, source=replace(new.source, release=release))
-    made = direct.environment_of(old, DARWIN, goroot=tmp_path, cache=tmp_path / "c", scratch=tmp_path / "s")
+    made = direct.go_environment(old, DARWIN, goroot=tmp_path, cache=tmp_path / "c", scratch=tmp_path / "s")
     assert made["GO111MODULE"] == "off"
     # A patched go.env may name other processors; cmd/dist does not listen to it.
     assert (made["GOAMD64"], made["GOARM64"], made["GOFIPS140"]) == ("v1", "v8.0", "off")
     assert (made["GOOS"], made["GOARCH"], made["GOTOOLCHAIN"], made["GOPROXY"]) == ("darwin", "arm64", "local", "off")
-    later = direct.environment_of(new, DARWIN, goroot=tmp_path, cache=tmp_path / "c", scratch=tmp_path / "s")
+    later = direct.go_environment(new, DARWIN, goroot=tmp_path, cache=tmp_path / "c", scratch=tmp_path / "s")
     assert set(made) - set(later) == {"GO111MODULE"}
 
 
@@ -192,5 +192,7 @@ def test_only_hosts_and_lines_that_were_found_the_same_are_built_directly_unaske
     for host in TARGETS:
         for line in ("1.22.10", "1.27.3", "1.28rc1"):
             version = GoVersion.parse(line)
-            assert ((str(host), version.line) in table) == (direct.uncompared(host, version) == "")
-    assert "were not compared on darwin/arm64; --builder both" in direct.uncompared(DARWIN, GoVersion.parse("1.22.10"))
+            assert ((str(host), version.line) in table) == (direct.why_uncompared(host, version) == "")
+    assert "were not compared on darwin/arm64; --builder both" in direct.why_uncompared(
+        DARWIN, GoVersion.parse("1.22.10")
+    )

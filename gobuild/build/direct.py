@@ -86,7 +86,7 @@ TOOLCHAIN = re.compile(r"^(?:var )?\s*toolchain\s*=\s*\[\]string\{([^}]*)\}", re
 """The programs that make.bash builds first, in src/cmd/dist/build.go."""
 
 
-def uncompared(host: Target, version: GoVersion) -> str:
+def why_uncompared(host: Target, version: GoVersion) -> str:
     """Why nobody knows that make.bash would make the same on this machine; "" where that is known."""
     if version.line in COMPARED.get(host, ()):
         return ""
@@ -126,7 +126,7 @@ def overlay(patched: PatchedSource) -> tuple[str, ...]:
     return tuple(name for name in ours if whole or name.startswith(CODEGEN_INPUTS) or not name.startswith(RUNTIME_ONLY))
 
 
-def tools(
+def build_tools(
     patched: PatchedSource,
     upstream: Bootstrap,
     *,
@@ -153,20 +153,25 @@ def tools(
     over = scratch.absolute() / "overlay.json"
     replaced = {str(start / name): str(root / name) if (root / name).exists() else "" for name in overlay(patched)}
     files.write(over, json.dumps({"Replace": replaced}))
-    variables = environment_of(patched, host, goroot=start, cache=cache, scratch=scratch)
+    variables = go_environment(patched, host, goroot=start, cache=cache, scratch=scratch)
     # What the linker would take from its own version: the tools', and the go command's, which salts its build IDs.
     names = ("internal/buildcfg.Version", "runtime.buildVersion")
     stamped = " ".join(f"-X={name}={patched.stamp}" for name in names)
     common = ["-trimpath", "-pgo=off", f"-overlay={over}", "-gcflags=all=-dwarf=false", f"-ldflags=-s -w {stamped}"]
     note(f"tools for {host}")
     go = start / "bin" / "go"
-    _go([go, "build", "-o", f"{into.absolute()}/", *common, *first(start), f"cmd/{PACKER}"], variables, log, run)
+    _go(
+        [go, "build", "-o", f"{into.absolute()}/", *common, *first_programs(start), f"cmd/{PACKER}"],
+        variables,
+        log,
+        run,
+    )
     # As cmd/dist's own go_bootstrap: without the network, which these builds have no use for.
     target = into.absolute() / "go_bootstrap"
     _go([go, "build", "-o", target, "-tags=cmd_go_bootstrap", *common, "cmd/go"], variables, log, run)
 
 
-def direct(
+def build_directly(
     patched: PatchedSource,
     target: Target,
     *,
@@ -179,21 +184,21 @@ def direct(
     run: Runner,
     note: Callable[[str], None],
 ) -> Toolchain:
-    """Builds the toolchain by the host's tools, which `tools` has made, in its source's folder, which becomes GOROOT.
+    """Builds the toolchain by the host's tools, which `build_tools` has made, in the source's folder, now GOROOT.
 
     In a cross build bin/ and pkg/tool/HOST hold the host's tools, the go command among them, as after make.bash.
 
     Raises:
-        BuildError, DiskFull: as `tools`.
+        BuildError, DiskFull: as `build_tools`.
     """
     root = patched.source.root.absolute()
     host_tools = root / "pkg" / "tool" / host.underscored
     shutil.copytree(tools, host_tools, dirs_exist_ok=True, ignore=shutil.ignore_patterns(PACKER))
     for header in (upstream.goroot / "pkg" / "include").iterdir():
         files.write(root / "pkg" / "include" / header.name, (root / "src" / "runtime" / header.name).read_bytes())
-    generate(patched, upstream.goroot, profile)
+    generate_files(patched, upstream.goroot, profile)
     cache = scratch / "cache"
-    variables = environment_of(patched, target, goroot=root, cache=cache, scratch=scratch)
+    variables = go_environment(patched, target, goroot=root, cache=cache, scratch=scratch)
     # As cmd/dist's toolenv() has it for a release.
     variables["GOFLAGS"] = "-trimpath -ldflags=-w -gcflags=cmd/...=-dwarf=false"
     flags = [f"-ldflags=all={profile.ldflags}"] if profile.ldflags else []
@@ -217,7 +222,7 @@ def direct(
     return toolchain
 
 
-def environment_of(
+def go_environment(
     patched: PatchedSource, target: Target, *, goroot: Path, cache: Path, scratch: Path
 ) -> dict[str, str]:
     """The go command's whole environment: closed, cmd/dist's words, and a folder outside of any module to run in."""
@@ -244,7 +249,7 @@ def _go(argv: list[str | Path], variables: dict[str, str], log: Path, run: Runne
         raise build_failure("the direct build", log) from error
 
 
-def first(goroot: Path) -> list[str]:
+def first_programs(goroot: Path) -> list[str]:
     """What make.bash builds first, as the source itself lists it: "cmd/asm" and so on.
 
     Raises:
@@ -262,7 +267,7 @@ def _shipped(goroot: Path, host: Target) -> list[str]:
     return [f"cmd/{name.removesuffix('.exe')}" for name in ("go", "gofmt", *tools)]
 
 
-def generate(patched: PatchedSource, upstream: Path, profile: Profile) -> None:
+def generate_files(patched: PatchedSource, upstream: Path, profile: Profile) -> None:
     """Writes what cmd/dist would write: upstream's own files, but for the version and the default of cgo."""
     for name in sorted(GENERATED):
         if not (upstream / name).is_file():

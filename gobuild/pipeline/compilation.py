@@ -156,7 +156,7 @@ def _upstream(run: Run, at: Stage) -> Bootstrap | None:
     elif settings.builder == "auto" and settings.bootstrap:
         reason = "--bootstrap says what to start from"
     elif settings.builder == "auto":
-        reason = direct.uncompared(plan.host, plan.release.version)
+        reason = direct.why_uncompared(plan.host, plan.release.version)
     if not reason:
         at.note(f"upstream's Go {plan.release.version} for {plan.host}")
         found = fetch.same_release_toolchain(
@@ -208,7 +208,7 @@ def _by_make(run: Run, patched: PatchedSource, bootstrap: Bootstrap, at: Stage) 
 
 def _directly(run: Run, patched: PatchedSource, upstream: Bootstrap, at: Stage) -> Toolchain:
     plan = run.plan
-    return direct.direct(
+    return direct.build_directly(
         patched,
         plan.target,
         host=plan.host,
@@ -235,7 +235,7 @@ def _tools(run: Run, patched: PatchedSource, upstream: Bootstrap, at: Stage) -> 
     lock = run.session.settings.cache.absolute() / f".tools-{of[:16]}.lock"
     with files.exclusive_lock(lock, f"building {plan.host}'s tools of Go {upstream.version}", waiting=at.note):
         kept = stored_packages(run, of, cache)
-        direct.tools(
+        direct.build_tools(
             patched,
             upstream,
             host=plan.host,
