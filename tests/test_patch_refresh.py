@@ -99,6 +99,13 @@ def test_a_conflict_writes_nothing(tmp_path: Path) -> None:
     assert snapshot(tmp_path) == before
 
 
+def test_a_patch_that_changes_a_file_twice_is_left_to_an_export(tmp_path: Path) -> None:
+    twice = diff("src/one.txt", NUMBERS, changed(5)) + diff("src/one.txt", changed(5), changed(5, 30))
+    patches = series(tmp_path / "p", {"twice": twice})
+    (only,) = refresh(patches, tree(tmp_path / "go", files={"src/one.txt": LONGER}))
+    assert (only.said[:35], only.content) == ("changes a file more than once: expo", None)
+
+
 def test_a_patch_that_deletes(tmp_path: Path) -> None:
     gone = "".join(f"-{line}\n" for line in NUMBERS.splitlines())
     text = f"--- a/src/one.txt\n+++ /dev/null\n@@ -1,40 +0,0 @@\n{gone}"

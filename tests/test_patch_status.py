@@ -154,7 +154,7 @@ def test_the_page_holds_all_of_it_escaped(tmp_path: Path) -> None:
 
 
 def test_the_document_is_json_and_every_state_has_its_word(tmp_path: Path) -> None:
-    document = hostile(tmp_path).document()
+    document = hostile(tmp_path).to_json()
     assert json.loads(json.dumps(document)) == {**document, "patches": json.loads(json.dumps(document["patches"]))}
     assert document["conflicts"] == 1
     assert set(CELLS) == set(State)

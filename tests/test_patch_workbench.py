@@ -151,6 +151,17 @@ def test_context_that_was_trimmed_stays_so_in_files_that_did_not_change(tmp_path
     assert b"-line 10\n+patched 9\n+patched 10\n" in content
 
 
+def test_a_new_scripts_mode_is_part_of_what_a_patch_does(tmp_path: Path, folder: Path) -> None:
+    script = "diff --git a/n.sh b/n.sh\nnew file mode 100755\n--- /dev/null\n+++ b/n.sh\n@@ -0,0 +1 @@\n+#!/bin/sh\n"
+    patches = series(tmp_path / "p", {"script": script})
+    bench(tree(tmp_path / "go"), patches, folder)
+    assert export(folder, patches).unchanged == ("script",)
+    (folder / "n.sh").chmod(0o644)
+    commit(folder)
+    ((_, content),) = export(folder, patches).texts
+    assert b"\nnew file mode 100644\n" in content
+
+
 def test_a_new_commit_gets_a_name_a_file_and_an_entry(tmp_path: Path, folder: Path) -> None:
     plain, patches = tree(tmp_path / "go"), two(tmp_path / "p")
     bench(plain, patches, folder)

@@ -130,11 +130,11 @@ def _go(goroot: Path, words: Sequence[str], work: Path, run: Runner) -> Result:
 def _copied(goroot: Path, into: Path) -> Path:
     """A GOROOT by hard links where the file system can: no file of it may be written to, only replaced."""
 
-    def place(old: str, new: str) -> None:
+    def link_or_copy(old: str, new: str) -> None:
         try:
             os.link(old, new, follow_symlinks=False)
         except OSError:
             shutil.copy2(old, new, follow_symlinks=False)
 
-    shutil.copytree(goroot, into, symlinks=True, copy_function=place, ignore=shutil.ignore_patterns(".git"))
+    shutil.copytree(goroot, into, symlinks=True, copy_function=link_or_copy, ignore=shutil.ignore_patterns(".git"))
     return into

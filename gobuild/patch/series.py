@@ -111,7 +111,7 @@ class Series:
             ConfigError: one of `extra` is no optional patch of this series.
             PatchError: one of `extra` is not for this build; or two variants of one patch are.
         """
-        self.require(extra)
+        self.require_optional(extra)
         chosen = self.candidates(version, target, profile)
         names = {patch.name for patch in chosen}
         for name in extra:
@@ -171,7 +171,7 @@ class Series:
                 said.append(f"{patch.go} ({where})" if where else patch.go)
         return " or ".join(dict.fromkeys(said))
 
-    def require(self, extra: Sequence[str]) -> None:
+    def require_optional(self, extra: Sequence[str]) -> None:
         """Refuses names that cannot be asked for.
 
         Raises:

@@ -53,7 +53,7 @@ class Matrix:
             if outcome.state is State.CONFLICT
         )
 
-    def document(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The matrix as JSON."""
         return {
             "schema": 1,
@@ -64,11 +64,7 @@ class Matrix:
             "conflicts": len(self.conflicts),
             "patches": [
                 {
-                    "name": row.name,
-                    "kind": row.kind,
-                    "optional": row.optional,
-                    "reason": row.reason,
-                    "until": row.until,
+                    **{key: getattr(row, key) for key in ("name", "kind", "optional", "reason", "until")},
                     "versions": {
                         str(version): _outcome_to_json(outcome)
                         for version, outcome in zip(self.versions, row.outcomes, strict=True)
@@ -96,7 +92,7 @@ def status(
         ConfigError: one of `extra` is no optional patch of the series.
         PatchError: there is no source at one of the folders; or two variants of one patch are for one version.
     """
-    series.require(extra)
+    series.require_optional(extra)
     names = {patch.name: patch for patch in series.patches if patch.for_build(target, profile)}
     versions = tuple(sorted(sources))
     columns = [_column(series, version, sources[version], target, profile, extra) for version in versions]

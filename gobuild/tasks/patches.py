@@ -54,13 +54,13 @@ def status(context: Context, *, json: bool = False, html: str = "", **words: obj
         files.write(page, show.matrix_page(matrix))
         console.say(f"wrote {page}")
     if json:
-        show.document(matrix.document())
+        show.document(matrix.to_json())
     else:
         show.matrix(console, matrix)
-    require(matrix)
+    require_no_conflict(matrix)
 
 
-def require(matrix: Matrix) -> None:
+def require_no_conflict(matrix: Matrix) -> None:
     """Raises a `PatchError` that names the conflicts of a matrix, at most `NAMED`."""
     conflicts = matrix.conflicts
     if conflicts:

@@ -184,4 +184,4 @@ def matrix_page(matrix: Matrix) -> str:
     """The same as a web page that loads nothing."""
     from gobuild.core.render import render
 
-    return render("status.html.j2", html=True, document=matrix.document(), cells=CELLS)
+    return render("status.html.j2", html=True, document=matrix.to_json(), cells=CELLS)

@@ -75,7 +75,7 @@ def parse_diff(content: bytes, *, strip: int | None = None) -> Diff:
     files = []
     for entry in raw:
         try:
-            files.append(_file(entry, diff))
+            files.append(_file_diff(entry, diff))
         except PatchError as error:
             raise PatchError(f"line {before + (entry.diff_line_no or 1)}: {error.reason}", error.hint) from error
     return Diff(description=_said(prose, strip), files=tuple(files), content=content)
@@ -115,7 +115,7 @@ def _said(prose: str, strip: int | None) -> str:
     return (prose if strip is None else re.sub(r"^Index: .*\n=*\n?", "", prose, flags=re.MULTILINE)).strip()
 
 
-def _file(raw: PatchedFile, diff: _Lines) -> FileDiff:
+def _file_diff(raw: PatchedFile, diff: _Lines) -> FileDiff:
     info = [line.rstrip("\n") for line in raw.patch_info or ()]
     named = next((name for name in (raw.target_file, raw.source_file) if name != NOWHERE), NOWHERE)
     modes = _modes(raw, info, named)

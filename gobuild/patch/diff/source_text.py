@@ -52,7 +52,7 @@ class SourceText:
 
     def has_once(self, heading: bytes) -> bool:
         """Whether a heading stands in the file once."""
-        same = (line for line in self.lines if _HEADING.match(line) and _same(heading, line.strip()))
+        same = (line for line in self.lines if _HEADING.match(line) and _same_heading(heading, line.strip()))
         return bool(heading) and len(list(same)) == 1
 
     def together(self, one: int, two: int) -> bool:
@@ -61,7 +61,7 @@ class SourceText:
 
     def under(self, heading: bytes, at: int) -> bool:
         """Whether a line stands under a heading; under any where there is none to be compared."""
-        return not heading or not self.code or _same(heading, self.heading(at))
+        return not heading or not self.code or _same_heading(heading, self.heading(at))
 
     def occurrences(self, text: Sequence[bytes]) -> list[int]:
         """Where lines stand together."""
@@ -91,7 +91,7 @@ def _raw_lines(lines: Sequence[bytes]) -> frozenset[int]:
     return frozenset(found)
 
 
-def _same(heading: bytes, line: bytes) -> bool:
+def _same_heading(heading: bytes, line: bytes) -> bool:
     """Whether a line is the one that a heading was made of: the same name, whatever else its signature says."""
     if len(heading) >= _CUT and line.startswith(heading):
         return True

@@ -171,7 +171,7 @@ class _Export:
             require_p1(own, old)
             said = replace(said, date=message.parse_prose(old.description, name).date)
         content = canonical_patch(self.repository, commit, name, said, old)
-        file = own.file if own else self._file(name)
+        file = own.file if own else self._new_file(name)
         if (self.series.folder / file).exists() and safe_read(self.series.folder, file) == content:
             self.unchanged.append(name)
         else:
@@ -184,7 +184,7 @@ class _Export:
         if own is None:
             self._propose(name, file, said)
 
-    def _file(self, name: str) -> str:
+    def _new_file(self, name: str) -> str:
         """A new patch's file: not that of a variant for other versions."""
         variants = any(patch.name == name for patch in self.series.patches)
         return f"{name}-{self.record.go}.patch" if variants else f"{name}.patch"
