@@ -158,7 +158,7 @@ def unnumbered(patch: bytes) -> bytes:
 
 
 @pytest.mark.slow
-def test_the_normal_form_is_that_of_the_stock_files(tmp_path: Path, folder: Path, go_wheel: Path) -> None:
+def test_the_canonical_form_is_that_of_the_stock_files(tmp_path: Path, folder: Path, go_wheel: Path) -> None:
     """Not kept, but made anew: the bytes of a stock file are what export writes for its commit."""
     patches = stock(tmp_path / "p")
     bench(PlainSource(version=GoVersion.parse("1.22.10"), root=source_of(go_wheel, tmp_path / "go")), patches, folder)
