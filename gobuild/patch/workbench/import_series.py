@@ -4,7 +4,7 @@ Patches are applied as a build applies them, strictly; git merges only what does
 which patches that is true. Nothing outside of the repository's folder is written.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gobuild.core import files
@@ -92,25 +92,27 @@ def import_series(
 
 def _merge(repository: Repository, draft: "_Draft") -> Imported:
     """Rebases what did not apply. Where git stops, the workbench is left as it stands."""
-    names = [step.name for step in draft.steps]
-    stopped, conflicts = "", tuple[str, ...]()
     if draft.waiting and not repository.rebase_onto_branch(tuple(draft.waiting)):
         commit, conflicts = repository.stopped()
         (stopped,) = patch_names(commit)
-        behind = dict.fromkeys(names[names.index(stopped) + 1 :], WAITING)
-        found = {name: {"state": state} for name, state in {**behind, stopped: str(State.CONFLICT)}.items()}
-    else:
-        there = {name for commit in repository.commits_above_base() for name in patch_names(commit)}
-        gone = {
-            "state": str(State.ALREADY_UPSTREAM),
-            "evidence": "by git's three-way merge nothing of it is left to do",
-        }
-        found = {name: gone for name in names if name not in there}
-    steps = [
-        ImportStep(**asdict(step) | found[step.name]) if step.state == MERGED and step.name in found else step
+        at = [step.name for step in draft.steps].index(stopped)
+        behind = (
+            replace(step, state=str(State.CONFLICT) if step.name == stopped else WAITING)
+            if step.state == MERGED
+            else step
+            for step in draft.steps[at:]
+        )
+        steps = (*draft.steps[:at], *behind)
+        return Imported(folder=repository.folder, steps=steps, stopped=stopped, conflicts=conflicts)
+    there = {name for commit in repository.commits_above_base() for name in patch_names(commit)}
+    gone = "by git's three-way merge nothing of it is left to do"
+    merged = (
+        replace(step, state=str(State.ALREADY_UPSTREAM), evidence=gone)
+        if step.state == MERGED and step.name not in there
+        else step
         for step in draft.steps
-    ]
-    return Imported(folder=repository.folder, steps=tuple(steps), stopped=stopped, conflicts=conflicts)
+    )
+    return Imported(folder=repository.folder, steps=tuple(merged))
 
 
 def patch_names(commit: Commit) -> tuple[str, ...]:
