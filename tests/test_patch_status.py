@@ -3,20 +3,17 @@
 import html
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from patch_fixtures import HOOK, apply, entry, snapshot, write
 
-from gobuild import patch
 from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.model import GoVersion, State, Target
 from gobuild.patch import Matrix, load_folder, status
 from gobuild.tasks.show import CELLS, matrix_page
 
 LINUX = Target(goos="linux", goarch="amd64")
-SEVEN = ("1.21.13", "1.22.10", "1.23.9", "1.24.11", "1.25.5", "1.26.6", "1.27.3")
 
 
 def change(old: str, new: str, path: str = "a.go") -> str:
@@ -158,17 +155,3 @@ def test_the_document_is_json_and_every_state_has_its_word(tmp_path: Path) -> No
     assert json.loads(json.dumps(document)) == {**document, "patches": json.loads(json.dumps(document["patches"]))}
     assert document["conflicts"] == 1
     assert set(CELLS) == set(State)
-
-
-@pytest.mark.slow
-def test_the_stock_series_has_no_conflict_on_seven_versions(get_goroot: Callable[[str, Target], Path]) -> None:
-    sources = {GoVersion.parse(version): get_goroot(version, Target.host()) for version in SEVEN}
-    stock = patch.load_series("stock")
-    optional = tuple(dict.fromkeys(one.name for one in stock.patches if one.optional))
-    for extra in ((), optional):
-        matrix = status(stock, sources, extra=extra)
-        assert not matrix.conflicts
-        found = states(matrix)
-        assert found["mfinal-metal-init"] == [State.NOTHING_TO_DO] * 7
-        assert found["link-uuid"] == [State.APPLIED] * 3 + [State.NOT_FOR_THIS_VERSION] * 4
-        assert found["goenv-local"] == [State.APPLIED] * 7
