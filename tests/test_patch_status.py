@@ -33,7 +33,7 @@ def trees(folder: Path, **sources: dict[str, str]) -> dict[GoVersion, Path]:
 
 
 def states(matrix: Matrix) -> dict[str, list[State]]:
-    return {row.name: [outcome.state for outcome in row.outcomes] for row in matrix.rows}
+    return {row.patch.name: [outcome.state for outcome in row.outcomes] for row in matrix.rows}
 
 
 def test_all_five_states_and_nothing_is_written(tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ KEYS: Mapping[str, type] = {
     "remove-hook": dict,
     "add-command": str,
 }
+AS_THEY_ARE = ("name", "go", "reason", "until", "file", "test", "optional", "direct")
+"""The keys that a `Patch` has as they stand in the file."""
 REQUIRED = ("name", "go", "kind", "reason")
 KINDS: Mapping[str, tuple[str, ...]] = {"diff": ("file",), "edit": ("remove-hook", "add-command")}
 """The kinds of patch, and the keys of which each needs one."""
@@ -171,17 +173,10 @@ class _Entry:
                 raise self.error("test", f"the file {test!r} is no Go test", "a name that ends in _test.go")
         return Patch(
             folder=self.folder,
-            name=keys["name"],
-            go=keys["go"],
             targets=targets,
             profiles=tuple(keys.get("profiles", [])),
-            reason=keys["reason"],
-            until=keys.get("until", ""),
-            file=keys.get("file", ""),
-            test=test,
-            optional=keys.get("optional", False),
-            direct=keys.get("direct", False),
             operation=self._operation(),
+            **{key: keys[key] for key in AS_THEY_ARE if key in keys},
         )
 
     def _operation(self) -> Operation:

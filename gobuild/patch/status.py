@@ -19,13 +19,9 @@ DEFAULT_TARGET = Target(goos="darwin", goarch="arm64")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatchRow:
-    """One patch over all versions, an outcome each; where variants differ, the words are the last one's."""
+    """One patch over all versions, an outcome each; of variants it is the last one."""
 
-    name: str
-    reason: str
-    until: str
-    kind: str
-    optional: bool
+    patch: Patch
     outcomes: tuple[Outcome, ...]
 
 
@@ -64,7 +60,7 @@ class Matrix:
             "conflicts": len(self.conflicts),
             "patches": [
                 {
-                    **{key: getattr(row, key) for key in ("name", "kind", "optional", "reason", "until")},
+                    **{key: getattr(row.patch, key) for key in ("name", "kind", "optional", "reason", "until")},
                     "versions": {
                         str(version): _outcome_to_json(outcome)
                         for version, outcome in zip(self.versions, row.outcomes, strict=True)
@@ -102,14 +98,7 @@ def status(
         profile=profile,
         versions=versions,
         rows=tuple(
-            PatchRow(
-                name=name,
-                reason=last.reason,
-                until=last.until,
-                kind=last.kind,
-                optional=last.optional,
-                outcomes=tuple(column.get(name) or series.not_for(last) for column in columns),
-            )
+            PatchRow(patch=last, outcomes=tuple(column.get(name) or series.not_for(last) for column in columns))
             for name, last in names.items()
         ),
         left_out=tuple(dict.fromkeys(patch.name for patch in series.patches if patch.name not in names)),

@@ -127,7 +127,7 @@ def matrix(console: Console, matrix: Matrix) -> None:
     """Patches by versions; what the words mean; and the evidence of all that did not simply apply."""
     rows = [
         (
-            f"{row.name} (optional)" if row.optional else row.name,
+            f"{row.patch.name} (optional)" if row.patch.optional else row.patch.name,
             *(CELLS[outcome.state][0] for outcome in row.outcomes),
         )
         for row in matrix.rows
@@ -142,7 +142,7 @@ def matrix(console: Console, matrix: Matrix) -> None:
         for versions, outcome in _notable(matrix, row):
             names = ", ".join(map(str, versions))
             bad = outcome.state is State.CONFLICT
-            console.say(f"{row.name} on {names}: {outcome.evidence}", style="red" if bad else "")
+            console.say(f"{row.patch.name} on {names}: {outcome.evidence}", style="red" if bad else "")
 
 
 def _notable(matrix: Matrix, row: PatchRow) -> list[tuple[list[GoVersion], Outcome]]:

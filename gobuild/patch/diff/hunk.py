@@ -1,7 +1,7 @@
 """A hunk of a unified diff: what stands at one place of a file, and what shall stand there."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +44,8 @@ class Hunk:
 
     def reversed(self) -> "Hunk":
         """The hunk that undoes this one."""
-        return Hunk(
-            header=self.header,
-            heading=self.heading,
-            number=self.number,
+        return replace(
+            self,
             old_line=self.new_line,
             new_line=self.old_line,
             old=self.new,

@@ -5,7 +5,7 @@ A hunk may have moved, under the rules of `gobuild.patch.diff.position`.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gobuild.core.errors import PatchError
 from gobuild.core.model import Conflict, State
@@ -38,11 +38,12 @@ class FileDiff:
 
     def reversed(self) -> "FileDiff":
         """The change that undoes this one."""
-        return FileDiff(
-            path=self.path,
+        return replace(
+            self,
             hunks=tuple(hunk.reversed() for hunk in self.hunks),
             creates=self.deletes,
             deletes=self.creates,
+            executable=None,
             blobs=self.blobs[::-1],
         )
 
