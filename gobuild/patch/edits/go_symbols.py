@@ -144,13 +144,15 @@ def parse_source(path: str, text: str) -> SourceFile:
     return _parse_go(path, text, package) if path.endswith(".go") else _parse_asm(path, text, package)
 
 
-def symbol(name: str, package: str, dot: str) -> str:
+def symbol_of(name: str, package: str, dot: str) -> str:
     """A name as source spells it, as a symbol: "runtime·x", "·x" and linkname's "runtime.x" are all "·x"."""
     home, found, rest = name.partition(dot)
     return f"·{rest}" if found and home in ("", package) else name
 
 
-def calls(text: str, once: Sequence[str], init: Sequence[str], functions: Sequence[str]) -> Iterator[tuple[str, Span]]:
+def once_calls(
+    text: str, once: Sequence[str], init: Sequence[str], functions: Sequence[str]
+) -> Iterator[tuple[str, Span]]:
     """The statements `ONCE.Do(INIT)` in the named functions, closures in them included, by the function's name."""
     for function in functions_of(text, functions):
         for statement in function.find_all(any=[{"kind": kind} for kind in _STATEMENTS]):
@@ -246,7 +248,7 @@ def _directive(text: str, span: Span, package: str) -> Iterable[Declaration]:
         what = f"the import of {remote if remote != '_' else 'nothing'} from {library}"
         yield Declaration(name=local, what=what, spans=(span,), library=library)
     elif match := _LINKNAME.match(text):
-        local, remote = match[1], symbol(match[2] or "", package, ".")
+        local, remote = match[1], symbol_of(match[2] or "", package, ".")
         # With a name in another package, it is handed out to that package, which nobody here can see.
         fixed = f"linkname hands it to {remote}" if "." in remote else ""
         refs = frozenset({remote} if remote and not fixed and remote != f"·{local}" else ())
@@ -257,7 +259,7 @@ def _parse_asm(path: str, text: str, package: str) -> SourceFile:
     bare = _ASM_COMMENT.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
     uses = []
     for match in _ASM_SYMBOL.finditer(bare):
-        name = symbol(match[1], package, "·") + (f"<>{path}" if match[2] == "<>" else "")
+        name = symbol_of(match[1], package, "·") + (f"<>{path}" if match[2] == "<>" else "")
         if not _ASM_TEXT.match(bare[bare.rfind("\n", 0, match.start()) + 1 : match.end()]):
             uses.append((name, match.start()))
     # go_asm.h's names for a type's size and fields: T__size, T_field (cmd/compile, "-asmhdr").
@@ -267,7 +269,7 @@ def _parse_asm(path: str, text: str, package: str) -> SourceFile:
     declarations = []
     for name, start, end, fixed in _asm_blocks(bare, text):
         refs = frozenset(used for used, at in uses if start <= at < end)
-        own = symbol(name, package, "·")
+        own = symbol_of(name, package, "·")
         declarations.append(
             Declaration(name=own, what=f"TEXT {own}", spans=((start, end),), refs=refs - {own}, fixed=fixed)
         )

@@ -56,8 +56,8 @@ class RemoveHook:
         package = GoPackage.load(tree, self.dir)
         anchors = self._anchors(package)
         removal = _Removal(package=package, hook=self)
-        removal.calls()
-        removal.declarations()
+        removal.mark_calls()
+        removal.mark_unused()
         removal.require_whole()
         if not removal.removed:
             return TreeChange(
@@ -100,15 +100,15 @@ class _Removal:
     _dead: dict[str, list[Span]] = field(default_factory=dict)
     _gone: set[str] = field(default_factory=set)
 
-    def calls(self) -> None:
+    def mark_calls(self) -> None:
         """Marks the statements that run the hook."""
         for once in self.hook.once:
             for file in self.package.files(once):
                 if file.path.endswith(".go"):
-                    for function, span in go_symbols.calls(file.text, [once], self.hook.init, self.hook.functions):
+                    for function, span in go_symbols.once_calls(file.text, [once], self.hook.init, self.hook.functions):
                         self._mark(file, [span], f"{file.text[slice(*span)]} in {function}")
 
-    def declarations(self) -> None:
+    def mark_unused(self) -> None:
         """Marks, round by round, what nothing uses any more of all that belongs to the hook."""
         for file, found in self._imports():
             if found.name == "_":
