@@ -2,10 +2,10 @@
 
 import json
 import re
+import resource
 import shutil
 import subprocess
 import sysconfig
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -182,6 +182,12 @@ def test_what_cannot_be_asked(project: Path, server: GoServer, words: tuple[str,
     assert not (project / "cache/sources").exists()
 
 
+def used() -> float:
+    """Seconds of a processor that children have used: a busy machine does not change these much."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return children.ru_utime + children.ru_stime
+
+
 @pytest.mark.slow
 def test_seven_versions_take_under_ten_seconds_once_cached(
     tmp_path: Path, get_wheel: Callable[[str, Target], Path]
@@ -196,9 +202,9 @@ def test_seven_versions_take_under_ten_seconds_once_cached(
     argv = [str(Path(sysconfig.get_path("scripts")) / "gobuild"), *words]
     taken = []
     for _ in range(2):
-        began = time.monotonic()
+        began = used()
         done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
-        taken.append(time.monotonic() - began)
+        taken.append(used() - began)
         assert done.returncode == 0, done.stderr
         document = json.loads(done.stdout)
         assert document["versions"] == list(SEVEN)
