@@ -13,8 +13,8 @@ from signers import Signer
 from test_verify_cms import _FOLDER, held, signed, stamped
 
 from gobuild.binary.view import Malformed
-from gobuild.codesign import certificates, identity
-from gobuild.codesign.certificates import DEVELOPER_ID, TIMESTAMP, Chain, Purpose
+from gobuild.codesign import certificates, chains, identity
+from gobuild.codesign.chains import DEVELOPER_ID, TIMESTAMP, Chain, Purpose
 
 CODE, STAMP = "extendedKeyUsage=codeSigning", "extendedKeyUsage=critical,timeStamping"
 CA, STRICT_CA = ("basicConstraints=CA:TRUE",), ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign")
@@ -75,7 +75,7 @@ class Compiled:
     def chain(self, leaf: str, root: str, *between: str, purpose: Purpose = DEVELOPER_ID) -> Chain:
         others = frozenset(self.der(each) for each in between)
         now = datetime.now(UTC) + timedelta(seconds=2)
-        return certificates.find_chain(self.der(leaf), others, roots=(self.der(root),), at=now, purpose=purpose)
+        return chains.find_chain(self.der(leaf), others, roots=(self.der(root),), at=now, purpose=purpose)
 
     def refused(self, leaf: str, root: str, *between: str, purpose: Purpose = DEVELOPER_ID) -> str:
         with pytest.raises(Malformed) as caught:
@@ -253,7 +253,7 @@ def test_a_damaged_copy_of_a_certificate_in_the_chain_is_refused(made: Compiled)
     now = datetime.now(UTC) + timedelta(seconds=2)
     for copy in (root[:at] + b"rood" + root[at + 4 :], root[:-1] + bytes([root[-1] ^ 1])):
         with pytest.raises(Malformed, match="a copy of the certificate root that differs from it"):
-            certificates.find_chain(made.der("leaf"), frozenset({copy}), roots=(root,), at=now, purpose=DEVELOPER_ID)
+            chains.find_chain(made.der("leaf"), frozenset({copy}), roots=(root,), at=now, purpose=DEVELOPER_ID)
 
 
 def test_an_identity_with_a_cross_signed_root_finds_its_chain(made: Compiled) -> None:

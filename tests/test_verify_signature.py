@@ -223,6 +223,10 @@ LIES: dict[str, tuple[Lie, str]] = {
     "an unknown requirement": (carrying((2, requiring(struct.pack(">I", 99)))), "has the operation 99"),
     "a requirement with more": (carrying((2, requiring(HELLO + bytes(4)))), "does not fill its blob"),
     "a requirement that is cut off": (carrying((2, requiring(struct.pack(">2I", 2, 500)))), "leaves it"),
+    "requirements with more": (
+        carrying((2, struct.pack(">4I", 0xFADE0C01, 16, 0, 0))),
+        "bytes behind the requirements",
+    ),
     "requirements of an unknown type": (carrying((2, requiring(HELLO, kind=9))), "of an unknown type"),
     "requirements without an end": (carrying((2, requiring(struct.pack(">I", 6) * 50))), "nested too deeply"),
     "entitlements that are none": (carrying((5, plist("<array/>"))), "the entitlements cannot be read"),

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from cryptography.x509.oid import NameOID
 
 from gobuild.binary.view import Malformed
-from gobuild.codesign import certificates, cms, der, timestamp
-from gobuild.codesign.certificates import DEVELOPER_ID, Chain
+from gobuild.codesign import certificates, chains, cms, der, timestamp
+from gobuild.codesign.chains import DEVELOPER_ID, Chain
 from gobuild.codesign.cms import SignedData
 from gobuild.codesign.codedirectory import CodeDirectory
 from gobuild.codesign.der import Value
@@ -87,10 +87,10 @@ def verify_cms(data: bytes, directory: CodeDirectory, *, roots: tuple[bytes, ...
     _require_named(found, directory)
     (claimed,) = found.attributes[cms.SIGNING_TIME]
     at, server = _timestamped(found, claimed.time(), roots)
-    chain = certificates.find_chain(found.signer, found.others, roots=roots, at=at, purpose=DEVELOPER_ID)
+    chain = chains.find_chain(found.signer, found.others, roots=roots, at=at, purpose=DEVELOPER_ID)
     if server is None and chain.pinned:
         raise BadSignature("missing-timestamp", "signed under Apple's root, but without a timestamp: nothing says when")
-    unit = certificates.attribute(chain.leaf, NameOID.ORGANIZATIONAL_UNIT_NAME)
+    unit = certificates.subject_attribute(chain.leaf, NameOID.ORGANIZATIONAL_UNIT_NAME)
     if (chain.pinned or directory.team) and (not directory.team or unit != directory.team):
         named = directory.team or "not named"
         raise BadSignature("wrong-team", f"the team is {named}, and the signer's certificate is of {unit or 'none'}")

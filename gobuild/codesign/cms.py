@@ -128,12 +128,12 @@ def _signer_info(info: Value, profile: CmsProfile, content: bytes, found: list[b
     if [each.octets() for each in attributes.get(MESSAGE_DIGEST, ())] != [hashed]:
         why = "its message digest is not that of what it signs"
         raise BadSignature("cms-content", f"{profile.name} is of other content: {why}")
-    own = certificates.select(found, issuer_and_serial.encoded)
+    own = certificates.signer_certificate(found, issuer_and_serial.encoded)
     plain = {RSA_ENCRYPTION: "rsa"} if profile.legacy else {}
     known = plain | {oid: kind for oid, (kind, function) in SIGNATURES.items() if function == digest}
     kind = _algorithm(signature_algorithm, known, profile)
     signature = value.octets()
-    _verify(certificates.certificate(own), kind, signature, der.encode(der.SET, signed.content), digest)
+    _verify(certificates.parse_certificate(own), kind, signature, der.encode(der.SET, signed.content), digest)
     return SignedData(
         content=content,
         signer=own,

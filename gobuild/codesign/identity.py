@@ -25,7 +25,8 @@ from cryptography.x509.oid import NameOID
 
 from gobuild.binary.view import Malformed
 from gobuild.codesign import certificates, requirements
-from gobuild.codesign.certificates import Chain, ChainSearch, encoded
+from gobuild.codesign.certificates import to_der
+from gobuild.codesign.chains import Chain, ChainSearch
 from gobuild.core.errors import ConfigError
 
 PEM = b"-----BEGIN "
@@ -52,12 +53,12 @@ class SigningIdentity:
     @property
     def team(self) -> str:
         """The team identifier in the certificate (its OU); empty where it has none."""
-        return certificates.attribute(self.chain.leaf, NameOID.ORGANIZATIONAL_UNIT_NAME)
+        return certificates.subject_attribute(self.chain.leaf, NameOID.ORGANIZATIONAL_UNIT_NAME)
 
     @property
     def sha256(self) -> str:
         """Of the certificate, hex."""
-        return hashlib.sha256(encoded(self.chain.leaf)).hexdigest()
+        return hashlib.sha256(to_der(self.chain.leaf)).hexdigest()
 
     def requirement(self, identifier: str) -> bytes:
         """The designated requirement for a program of that identifier.
@@ -67,7 +68,7 @@ class SigningIdentity:
         """
         if self.chain.pinned:
             return requirements.apple_requirement(identifier, self.team)
-        return requirements.root_requirement(identifier, encoded(self.chain.root))
+        return requirements.root_requirement(identifier, to_der(self.chain.root))
 
 
 def load_identity(path: Path, password: bytes | None) -> SigningIdentity:
@@ -120,12 +121,12 @@ def _public(holder: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | x509.Certif
 
 def _chain(path: Path, own: x509.Certificate, found: list[x509.Certificate]) -> Chain:
     """From the signer's certificate to a self-signed one; Apple's root need not stand in the file."""
-    roots = [*(encoded(each) for each in found if each.issuer == each.subject), *certificates.apple_roots()]
-    search = ChainSearch(others=[encoded(each) for each in found if encoded(each) not in roots], trusted=roots)
+    roots = [*(to_der(each) for each in found if each.issuer == each.subject), *certificates.apple_roots()]
+    search = ChainSearch(others=[to_der(each) for each in found if to_der(each) not in roots], trusted=roots)
     try:
-        chain = next(search.chains(encoded(own)), None)
+        chain = next(search.chains(to_der(own)), None)
         if chain is None:
-            raise search.failure(encoded(own))
+            raise search.failure(to_der(own))
     except Malformed as error:
         raise ConfigError(
             f"{path} cannot sign: {error}",

@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from gobuild.binary.view import Malformed
 from gobuild.codesign import certificates, der
-from gobuild.codesign.certificates import Chain
+from gobuild.codesign.chains import Chain
 from gobuild.codesign.codedirectory import CodeDirectory
 from gobuild.codesign.problems import BadSignature
 
@@ -60,7 +60,7 @@ SUBJECT: Mapping[str, x509.ObjectIdentifier] = {
 """The fields of a certificate that an expression may ask for."""
 
 _APPLE_ARC = bytes.fromhex("2a864886f7636406")
-"""`certificates.MARKER` as the content of an object identifier."""
+"""`chains.MARKER` as the content of an object identifier."""
 
 
 def apple_requirement(identifier: str, team: str) -> bytes:
@@ -102,7 +102,7 @@ def require_fulfilled(data: bytes, directory: CodeDirectory, chain: Chain | None
     """Reads a requirements blob to its last byte, and requires that the file fulfils its designated one.
 
     Args:
-        data: the whole blob.
+        data: the whole blob, whose magic and length have been looked at.
         directory: the file's CodeDirectory.
         chain: the signer's; None for a file signed ad hoc.
 
@@ -112,9 +112,7 @@ def require_fulfilled(data: bytes, directory: CodeDirectory, chain: Chain | None
     Raises:
         Malformed: it is not well-formed, or not fulfilled.
     """
-    magic, size, count = struct.unpack_from(">3I", data)
-    if magic != SET or size != len(data) or count > len(TYPES):
-        raise Malformed(f"the requirements begin with {magic:#x}, {size} bytes, {count} of them")
+    (count,) = struct.unpack_from(">I", data, 8)
     end, designated, last = 12 + 8 * count, "", 0
     for index in range(count):
         kind, at = struct.unpack_from(">2I", data, 12 + 8 * index)
@@ -193,7 +191,7 @@ class _Reader:
         where = {LEAF: "certificate leaf", ROOT: "certificate root"}.get(index, f"certificate {index}")
         data = self._bytes()
         if operation == Op.ANCHOR_HASH:
-            own = hashlib.sha1(certificates.encoded(each), usedforsecurity=False).digest() if each else b""
+            own = hashlib.sha1(certificates.to_der(each), usedforsecurity=False).digest() if each else b""
             return data == own, f'{where} = H"{data.hex()}"'
         if operation == Op.CERT_GENERIC:
             field = f"field.{der.dotted(data)}"

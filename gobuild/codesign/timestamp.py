@@ -7,8 +7,8 @@ The token is trusted by its own chain, judged at its own time. No server is aske
 import hashlib
 from datetime import datetime
 
-from gobuild.codesign import certificates, cms, der
-from gobuild.codesign.certificates import Chain
+from gobuild.codesign import chains, cms, der
+from gobuild.codesign.chains import Chain
 from gobuild.codesign.der import Value
 from gobuild.codesign.problems import BadSignature
 
@@ -45,7 +45,7 @@ def verify_timestamp(token: Value, signature: bytes, *, roots: tuple[bytes, ...]
         raise BadSignature("timestamp-structure", "the timestamp has attributes that nobody signed")
     _require_signer_named(found)
     at = time.time()
-    chain = certificates.find_chain(found.signer, found.others, roots=roots, at=at, purpose=certificates.TIMESTAMP)
+    chain = chains.find_chain(found.signer, found.others, roots=roots, at=at, purpose=chains.TIMESTAMP)
     return at, chain
 
 

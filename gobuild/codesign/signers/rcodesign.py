@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from gobuild.codesign.certificates import encoded
+from gobuild.codesign.certificates import to_der
 from gobuild.codesign.identity import SigningIdentity
 from gobuild.codesign.signers.signer import APPLE, Signer, timestamp_server
 from gobuild.core import files
@@ -90,7 +90,7 @@ class CertificateSigner(Signer):
     @property
     def roots(self) -> tuple[bytes, ...]:
         """The chain's own root: whoever signs with it trusts it. Apple's is pinned in verify."""
-        return () if self.identity.chain.pinned else (encoded(self.identity.chain.root),)
+        return () if self.identity.chain.pinned else (to_der(self.identity.chain.root),)
 
     def sign(self, path: Path, identifier: str) -> None:
         """See `Signer.sign`."""

@@ -1,0 +1,306 @@
+"""Chains from a signer's certificate to a trusted root, judged at a given time.
+
+Sources: RFC 5280, section 6 (as far as Apple's chains use it: name and policy constraints are refused); Apple's
+certificate policies for the marker extensions; measured on the chains in Go's own releases and on what `openssl` makes
+by default. cryptography's own verifier is not used, since it refuses Apple's critical extensions. Nobody is asked
+whether a certificate was revoked, and the clock is never looked at.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
+
+from gobuild.binary.view import Malformed
+from gobuild.codesign import certificates, der
+from gobuild.codesign.certificates import common_name, parse_certificate, pinned_name
+from gobuild.codesign.problems import BadSignature
+
+LENGTH = 6
+"""Certificates in a chain; Apple's have three."""
+
+TRIES = 256
+"""Signatures of certificates that are checked in search of one chain."""
+
+RSA_BITS = 2048
+CURVES = ("secp256r1", "secp384r1", "secp521r1")
+
+MARKER = "1.2.840.113635.100.6."
+"""Apple's arc of certificate extensions. Each says what Apple issued the certificate for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purpose:
+    """What a signer's certificate must be good for.
+
+    Attributes:
+        name: in words.
+        usage: the extended key usage, which must stand alone.
+        word: that usage, as `openssl` writes it.
+        critical: whether the usage must be critical: RFC 3161 says so of timestamping. Under Apple's root it always is.
+        leaf, issuer: Apple's extension that the signer's certificate, and its issuer's, must have under Apple's root.
+    """
+
+    name: str
+    usage: x509.ObjectIdentifier
+    word: str
+    critical: bool = False
+    leaf: str = ""
+    issuer: str
+
+
+DEVELOPER_ID = Purpose(
+    name="Developer ID Application",
+    usage=ExtendedKeyUsageOID.CODE_SIGNING,
+    word="codeSigning",
+    leaf=f"{MARKER}1.13",
+    issuer=f"{MARKER}2.6",
+)
+TIMESTAMP = Purpose(
+    name="timestamping",
+    usage=ExtendedKeyUsageOID.TIME_STAMPING,
+    word="timeStamping",
+    critical=True,
+    issuer=f"{MARKER}2.9",
+)
+
+_Type = TypeVar("_Type", bound=x509.ExtensionType)
+
+_KNOWN_CRITICAL = frozenset(
+    {
+        *(ExtensionOID.BASIC_CONSTRAINTS, ExtensionOID.KEY_USAGE, ExtensionOID.EXTENDED_KEY_USAGE),
+        x509.ObjectIdentifier(f"{MARKER}1.13"),  # Developer ID Application
+        x509.ObjectIdentifier(f"{MARKER}1.18"),  # Developer ID Application, for kernel extensions
+        x509.ObjectIdentifier(f"{MARKER}2.6"),  # Developer ID Certification Authority
+    }
+)
+"""The critical extensions understood here. RFC 5280 wants a certificate with any other one refused."""
+
+_CONSTRAINTS = {
+    ExtensionOID.NAME_CONSTRAINTS: "name constraints",
+    ExtensionOID.POLICY_CONSTRAINTS: "policy constraints",
+}
+"""Extensions that narrow what an authority may vouch for; not critical ones would be passed over otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """A chain that holds.
+
+    Attributes:
+        certificates: from the signer's to the root's.
+        pinned: the pinned root's name; empty where it ends at a root that only the caller trusts.
+    """
+
+    certificates: tuple[x509.Certificate, ...]
+    pinned: str
+
+    @property
+    def leaf(self) -> x509.Certificate:
+        """The signer's certificate."""
+        return self.certificates[0]
+
+    @property
+    def root(self) -> x509.Certificate:
+        """The last one."""
+        return self.certificates[-1]
+
+
+@lru_cache(maxsize=128)
+@der.parsing("a certificate")
+def find_chain(
+    data: bytes, others: frozenset[bytes], *, roots: tuple[bytes, ...], at: datetime, purpose: Purpose
+) -> Chain:
+    """Searches a chain from a signer's certificate to a trusted one that holds, the shortest ways first.
+
+    What came along and is in no chain is passed over: timestamp servers send their root as another root signed it too.
+
+    Args:
+        data: the signer's certificate.
+        others: the certificates that came with it.
+        roots: certificates trusted besides the pinned ones.
+        at: when the signature was made; every certificate must have been valid then.
+        purpose: what the signer's must be good for.
+
+    Raises:
+        Malformed: there is no such chain: what is wrong with the first that leads to a root, or where the way ends.
+    """
+    trusted = tuple(dict.fromkeys((*filter(pinned_name, certificates.apple_roots()), *roots)))
+    search = ChainSearch(others=sorted(others.difference(trusted)), trusted=trusted)
+    first: Malformed | None = None
+    for chain in search.chains(data):
+        try:
+            _require_rules(chain, at, purpose)
+        except Malformed as error:
+            first = first or error
+            continue
+        _refuse_damaged_copy(chain, others)
+        return chain
+    raise first or search.failure(data)
+
+
+def _require_rules(chain: Chain, at: datetime, purpose: Purpose) -> None:
+    """Requires that a chain keeps every rule. Of the trusted certificate only name, key and validity count."""
+    anchor = len(chain.certificates) - 1
+    for index, each in enumerate(chain.certificates):
+        _require_valid(each, at)
+        _require_strong_key(each)
+        if index < anchor:
+            _require_known_extensions(each)
+        if 0 < index < anchor:
+            _require_authority(each, below=index - 1)
+    _require_usage(chain, purpose)
+
+
+def _refuse_damaged_copy(chain: Chain, others: Iterable[bytes]) -> None:
+    """Refuses a certificate that passes for one of the chain's: not needed, but a sign that bytes were changed."""
+    for other in map(parse_certificate, others):
+        for each in chain.certificates:
+            named = (other.issuer, other.serial_number) == (each.issuer, each.serial_number)
+            if other != each and (named or other.signature == each.signature):
+                raise BadSignature(
+                    "damaged-certificate", f"a copy of the certificate {common_name(each)} that differs from it"
+                )
+
+
+@dataclass(kw_only=True)
+class ChainSearch:
+    """The search of a chain, and why the first way that led to no root ends.
+
+    Attributes:
+        others: certificates (DER) that a chain may go through.
+        trusted: those that it may end at.
+    """
+
+    others: Sequence[bytes]
+    trusted: Sequence[bytes]
+    ends: str = ""
+    tries: int = 0
+
+    def chains(self, leaf: bytes) -> Iterator[Chain]:
+        """Every chain from a signer's certificate to a trusted one.
+
+        Raises:
+            Malformed: there are too many.
+        """
+        for path in self._paths((leaf,)):
+            yield Chain(certificates=tuple(map(parse_certificate, path)), pinned=pinned_name(path[-1]))
+
+    def failure(self, leaf: bytes) -> Malformed:
+        """Why there is no chain."""
+        return BadSignature("untrusted-chain", f"the chain of {common_name(parse_certificate(leaf))} {self.ends}")
+
+    def _paths(self, path: tuple[bytes, ...]) -> Iterator[tuple[bytes, ...]]:
+        """Every way on to a trusted certificate, those that end at once first."""
+        if path[-1] in self.trusted:
+            yield path
+            return
+        below, reason, found = parse_certificate(path[-1]), "", False
+        for above in (*self.trusted, *self.others) if len(path) < LENGTH else ():
+            if above in path or below.issuer != parse_certificate(above).subject:
+                continue
+            self.tries += 1
+            if self.tries > TRIES:
+                why = f"{TRIES} signatures of certificates were checked, and no chain was found"
+                raise BadSignature("untrusted-chain", why)
+            if why := _unsigned(below, parse_certificate(above)):
+                reason = reason or f"breaks: {why}"
+                continue
+            found = True
+            yield from self._paths((*path, above))
+        if not found:
+            self.ends = self.ends or reason or f"ends at no trusted root, but at {below.issuer.rfc4514_string()}"
+
+
+def _unsigned(below: x509.Certificate, above: x509.Certificate) -> str:
+    """Why one certificate is not signed by the key of the other; empty if it is."""
+    algorithm = below.signature_hash_algorithm
+    if algorithm is None or isinstance(algorithm, (hashes.MD5, hashes.SHA1)):
+        return f"{common_name(below)} is signed with {algorithm.name if algorithm else 'no hash function known'}"
+    try:
+        below.verify_directly_issued_by(above)
+    except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
+        return f"{common_name(below)} is not signed by the key of the {common_name(above)} that is at hand"
+    return ""
+
+
+def _require_valid(each: x509.Certificate, at: datetime) -> None:
+    if not each.not_valid_before_utc <= at <= each.not_valid_after_utc:
+        span = f"{each.not_valid_before_utc:%Y-%m-%d} to {each.not_valid_after_utc:%Y-%m-%d}"
+        why = f"the certificate {common_name(each)} is valid from {span}, not on {at:%Y-%m-%d}"
+        raise BadSignature("certificate-expired", why)
+
+
+def _require_known_extensions(each: x509.Certificate) -> None:
+    """Refuses what the rules here do not cover."""
+    for extension in each.extensions:
+        if extension.oid in _CONSTRAINTS:
+            why = f"{common_name(each)} has {_CONSTRAINTS[extension.oid]}, which are not understood here"
+            raise BadSignature("certificate-extension", why)
+        if extension.critical and extension.oid not in _KNOWN_CRITICAL:
+            why = f"{common_name(each)} has the critical extension {extension.oid.dotted_string}"
+            raise BadSignature("certificate-extension", why)
+
+
+def _require_strong_key(each: x509.Certificate) -> None:
+    key = each.public_key()
+    strong_rsa = isinstance(key, rsa.RSAPublicKey) and key.key_size >= RSA_BITS
+    if not strong_rsa and not (isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in CURVES):
+        raise BadSignature("weak-key", f"{common_name(each)} has a key that is too weak, or of an unknown kind")
+
+
+def _require_authority(each: x509.Certificate, *, below: int) -> None:
+    """Requires that a certificate may sign certificates, with so many authorities below it."""
+    constraints, usage = _extension(each, x509.BasicConstraints), _extension(each, x509.KeyUsage)
+    lacks = ""
+    if constraints is None or not constraints.value.ca:
+        lacks = "its basicConstraints lack CA:TRUE"
+    elif usage and not usage.value.key_cert_sign:
+        lacks = "its keyUsage lacks keyCertSign"
+    if lacks:
+        raise BadSignature("no-authority", f"{common_name(each)} may not sign certificates: {lacks}")
+    limit = constraints.value.path_length if constraints else None
+    if limit is not None and below > limit:
+        why = f"{common_name(each)} allows {limit} authorities below it, and there are {below}"
+        raise BadSignature("no-authority", why)
+
+
+def _require_usage(chain: Chain, purpose: Purpose) -> None:
+    """Requires the signer's usages and, under Apple's root, Apple's markers."""
+    name, word = common_name(chain.leaf), purpose.word
+    usage, extended = _extension(chain.leaf, x509.KeyUsage), _extension(chain.leaf, x509.ExtendedKeyUsage)
+    constraints = _extension(chain.leaf, x509.BasicConstraints)
+    wrong = ""
+    if extended is None:
+        wrong = f"does not say what it may be used for: no extendedKeyUsage {word}"
+    elif list(extended.value) != [purpose.usage]:
+        wrong = f"is not for {word} alone, by its extendedKeyUsage"
+    elif (purpose.critical or chain.pinned) and not extended.critical:
+        wrong = f"has an extendedKeyUsage {word} that is not critical"
+    elif usage is None and chain.pinned:
+        wrong = "has no keyUsage"
+    elif usage and not usage.value.digital_signature:
+        wrong = "may not sign: its keyUsage lacks digitalSignature"
+    elif len(chain.certificates) > 1 and constraints and constraints.value.ca:
+        wrong = "is an authority, and signs itself"
+    if wrong:
+        raise BadSignature("certificate-usage", f"{name} {wrong}")
+    markers = {chain.leaf: purpose.leaf, chain.certificates[:2][-1]: purpose.issuer} if chain.pinned else {}
+    for each, marker in markers.items():
+        if marker and marker not in {extension.oid.dotted_string for extension in each.extensions}:
+            why = f"{common_name(each)} lacks Apple's extension {marker} for {purpose.name}"
+            raise BadSignature("missing-apple-extension", why)
+
+
+def _extension(each: x509.Certificate, kind: type[_Type]) -> x509.Extension[_Type] | None:
+    try:
+        return each.extensions.get_extension_for_class(kind)
+    except x509.ExtensionNotFound:
+        return None
