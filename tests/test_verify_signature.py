@@ -223,6 +223,8 @@ LIES: dict[str, tuple[Lie, str]] = {
     "an unknown requirement": (carrying((2, requiring(struct.pack(">I", 99)))), "has the operation 99"),
     "a requirement with more": (carrying((2, requiring(HELLO + bytes(4)))), "does not fill its blob"),
     "a requirement that is cut off": (carrying((2, requiring(struct.pack(">2I", 2, 500)))), "leaves it"),
+    "no requirement": (carrying((2, put(requiring(HELLO), 20, ">I", 0xFADE0C01))), "begins with 0xfade0c01"),
+    "a requirement of another form": (carrying((2, put(requiring(HELLO), 28, ">I", 2))), "form 2"),
     "requirements with more": (
         carrying((2, struct.pack(">4I", 0xFADE0C01, 16, 0, 0))),
         "bytes behind the requirements",
