@@ -193,8 +193,9 @@ def test_cut_and_lengthened_it_is_refused(google: bytes) -> None:
     content, directory = parts(google)
     for length in range(0, len(content), 97):
         assert refused(content[:length], directory, roots=())
-    for more in (b"\0", b"\0\0", b"\x05\0", bytes(1 << 18)):
-        assert refused(content + more, directory, roots=())
+    for more in (b"\0", b"\0\0", b"\x05\0"):
+        assert "behind the end" in refused(content + more, directory, roots=())
+    assert "a code signature of" in refused(content + bytes(1 << 18), directory, roots=())
 
 
 def test_it_is_of_this_file_alone(google: bytes, darwin_wheel: Path) -> None:
@@ -241,6 +242,13 @@ def test_one_s_own_root_is_trusted_only_if_asked() -> None:
     assert "no timestamp" in found.summary
     for roots in ((), (signers.clock().der(),)):
         assert refused(content, directory, roots=roots).startswith("untrusted-chain")
+
+
+def test_other_lengths_for_the_same_are_refused() -> None:
+    content, directory = signed(signers.signer())
+    assert content[:2] == b"\x30\x82"
+    assert "neither in DER nor" in refused(b"\x30\x83\0" + content[2:], directory)
+    assert "neither in DER nor" in refused(b"\x30\x80" + content[4:] + b"\0\0", directory)
 
 
 def test_ecdsa_holds_too() -> None:
