@@ -109,12 +109,12 @@ def _streamed(info: Value) -> bytes:
     content_type, wrapped = info.members()
     (signed_data,) = wrapped.children
     version, digests, encapsulated, *more = signed_data.members()
-    inner = version.encoded + digests.encoded + _open(encapsulated.tag, encapsulated.content)
+    inner = version.encoded + digests.encoded + _indefinite(encapsulated.tag, encapsulated.content)
     inner += b"".join(each.encoded for each in more)
-    return _open(info.tag, content_type.encoded + _open(wrapped.tag, _open(signed_data.tag, inner)))
+    return _indefinite(info.tag, content_type.encoded + _indefinite(wrapped.tag, _indefinite(signed_data.tag, inner)))
 
 
-def _open(tag: int, content: bytes) -> bytes:
+def _indefinite(tag: int, content: bytes) -> bytes:
     return bytes((tag, der.INDEFINITE)) + content + b"\0\0"
 
 

@@ -53,12 +53,12 @@ class Value:
 
     def members(self, tag: int = SEQUENCE) -> tuple["Value", ...]:
         """The values in a constructed value with this tag."""
-        self.require(tag)
+        self.require_tag(tag)
         return self.children
 
     def octets(self, tag: int = OCTET_STRING) -> bytes:
         """The content of a value with this tag."""
-        self.require(tag)
+        self.require_tag(tag)
         return self.content
 
     def oid(self) -> str:
@@ -72,7 +72,7 @@ class Value:
         text = self.octets(GENERALIZED_TIME).decode()
         return datetime.strptime(text, "%Y%m%d%H%M%S.%fZ" if "." in text else "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
 
-    def require(self, tag: int) -> None:
+    def require_tag(self, tag: int) -> None:
         """Requires that tag."""
         if self.tag != tag:
             raise Malformed(f"ASN.1 tag {self.tag:#x} where {tag:#x} should be")

@@ -66,18 +66,20 @@ _APPLE_ARC = bytes.fromhex("2a864886f7636406")
 def apple_requirement(identifier: str, team: str) -> bytes:
     """The designated requirement that TN3127 asks of Developer ID: Apple's extensions, and the signer's team."""
     return _requirement(
-        _operation(Op.IDENT, identifier.encode()),
+        _text_operation(Op.IDENT, identifier.encode()),
         struct.pack(">I", Op.APPLE_GENERIC_ANCHOR),
-        _about(Op.CERT_GENERIC, ISSUER, _APPLE_ARC + bytes((2, 6))) + struct.pack(">I", EXISTS),
-        _about(Op.CERT_GENERIC, LEAF, _APPLE_ARC + bytes((1, 13))) + struct.pack(">I", EXISTS),
-        _about(Op.CERT_FIELD, LEAF, b"subject.OU") + _operation(EQUAL, team.encode()),
+        _certificate_operation(Op.CERT_GENERIC, ISSUER, _APPLE_ARC + bytes((2, 6))) + struct.pack(">I", EXISTS),
+        _certificate_operation(Op.CERT_GENERIC, LEAF, _APPLE_ARC + bytes((1, 13))) + struct.pack(">I", EXISTS),
+        _certificate_operation(Op.CERT_FIELD, LEAF, b"subject.OU") + _text_operation(EQUAL, team.encode()),
     )
 
 
 def root_requirement(identifier: str, root: bytes) -> bytes:
     """A designated requirement for a chain to a root (DER) of somebody's own."""
     digest = hashlib.sha1(root, usedforsecurity=False).digest()
-    return _requirement(_operation(Op.IDENT, identifier.encode()), _about(Op.ANCHOR_HASH, ROOT, digest))
+    return _requirement(
+        _text_operation(Op.IDENT, identifier.encode()), _certificate_operation(Op.ANCHOR_HASH, ROOT, digest)
+    )
 
 
 def _requirement(*terms: bytes) -> bytes:
@@ -87,12 +89,12 @@ def _requirement(*terms: bytes) -> bytes:
     return struct.pack(">3I", REQUIREMENT, 12 + len(expression), EXPRESSION) + expression
 
 
-def _operation(operation: int, data: bytes) -> bytes:
+def _text_operation(operation: int, data: bytes) -> bytes:
     """An operation with one text, padded to four bytes."""
     return struct.pack(">2I", operation, len(data)) + data + bytes(-len(data) % 4)
 
 
-def _about(operation: Op, certificate: int, data: bytes) -> bytes:
+def _certificate_operation(operation: Op, certificate: int, data: bytes) -> bytes:
     """An operation on a certificate of the chain, with one text."""
     return struct.pack(">IiI", operation, certificate, len(data)) + data + bytes(-len(data) % 4)
 
