@@ -1,6 +1,7 @@
 """The CMS of a signature made by an identity: Google's holds, and nothing of it changes unseen; so do made ones."""
 
 import hashlib
+import plistlib
 import struct
 import subprocess
 from collections.abc import Callable
@@ -17,7 +18,8 @@ import signers
 import small
 from asn1crypto import cms as asn1_cms
 from asn1crypto import core, tsp
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from needs import needs
@@ -242,6 +244,67 @@ def test_one_s_own_root_is_trusted_only_if_asked() -> None:
     assert "no timestamp" in found.summary
     for roots in ((), (signers.clock().der(),)):
         assert refused(content, directory, roots=roots).startswith("untrusted-chain")
+
+
+def altered(content: bytes, change: Callable[[Any, Any], object], by: Signer | None = None) -> bytes:
+    """The same CMS with its SignedData or SignerInfo changed, and signed anew where somebody does."""
+    info = asn1_cms.ContentInfo.load(content)
+    data, signer = info["content"], info["content"]["signer_infos"][0]
+    change(data, signer)
+    if by:
+        assert isinstance(by.key, rsa.RSAPrivateKey)
+        attributes = b"\x31" + signer["signed_attrs"].dump(force=True)[1:]
+        signer["signature"] = by.key.sign(attributes, padding.PKCS1v15(), hashes.SHA256())
+    dumped: bytes = info.dump(force=True)
+    return dumped
+
+
+UNKNOWN = {"type": "1.2.3.4", "values": [core.Null()]}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda data, _: data.__setitem__("version", "v3"), "cms-structure"),
+        (lambda data, _: data.__setitem__("crls", []), "cms-structure"),
+        (lambda data, signer: data["signer_infos"].append(signer.copy()), "cms-structure"),
+        (lambda data, _: data["certificates"].append(data["certificates"][0].copy()), "cms-structure"),
+        (lambda data, _: data["encap_content_info"].__setitem__("content_type", "signed_data"), "cms-content"),
+        (lambda data, _: data["digest_algorithms"].append({"algorithm": "sha512"}), "cms-algorithm"),
+        (lambda _, signer: signer.__setitem__("version", "v3"), "cms-structure"),
+        (lambda _, signer: signer.__setitem__("signature_algorithm", {"algorithm": "sha512_rsa"}), "cms-algorithm"),
+        (lambda _, signer: signer.__setitem__("signature_algorithm", {"algorithm": "sha256_ecdsa"}), "cms-algorithm"),
+        (lambda _, signer: signer.__setitem__("unsigned_attrs", [UNKNOWN]), "cms-attributes"),
+    ],
+)
+def test_what_nobody_signed_follows_from_the_rest(change: Callable[[Any, Any], object], why: str) -> None:
+    content, directory = signed(signers.signer())
+    assert refused(altered(content, change), directory).startswith(why)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda attributes: attributes.append(UNKNOWN), "cms-attributes"),
+        (lambda attributes: attributes.append(attributes[0].copy()), "cms-attributes"),
+        (lambda attributes: _named(attributes, "content_type").__setitem__("values", ["signed_data"]), "cms-content"),
+        (lambda attributes: _named(attributes, apple_cms.CDHASHES).__setitem__("values", [WRONG_LIST]), "wrong-cdhash"),
+        (lambda attributes: _named(attributes, apple_cms.AGILE).__setitem__("values", [WRONG_HASH]), "wrong-cdhash"),
+    ],
+)
+def test_what_was_signed_must_be_of_this_file(change: Callable[[Any], object], why: str) -> None:
+    content, directory = signed(signers.signer())
+    anew = altered(content, lambda _, signer: change(signer["signed_attrs"]), signers.signer())
+    assert refused(anew, directory).startswith(why)
+    assert held(altered(content, lambda _, signer: None, signers.signer()), directory).team == TEAM
+
+
+def _named(attributes: Any, name: str) -> Any:
+    return next(each for each in attributes if name in (each["type"].native, each["type"].dotted))
+
+
+WRONG_LIST = core.OctetString(plistlib.dumps({"cdhashes": [bytes(20)]}))
+WRONG_HASH = core.load(bytes.fromhex("302d 0609608648016503040201 0420") + bytes(32))
 
 
 def test_other_lengths_for_the_same_are_refused() -> None:
