@@ -260,6 +260,8 @@ def altered(content: bytes, change: Callable[[Any, Any], object], by: Signer | N
 
 
 UNKNOWN = {"type": "1.2.3.4", "values": [core.Null()]}
+WRONG_LIST: Any = core.OctetString(plistlib.dumps({"cdhashes": [bytes(20)]}))
+WRONG_HASH: Any = core.load(bytes.fromhex("302d 0609608648016503040201 0420") + bytes(32))
 
 
 @pytest.mark.parametrize(
@@ -301,10 +303,6 @@ def test_what_was_signed_must_be_of_this_file(change: Callable[[Any], object], w
 
 def _named(attributes: Any, name: str) -> Any:
     return next(each for each in attributes if name in (each["type"].native, each["type"].dotted))
-
-
-WRONG_LIST = core.OctetString(plistlib.dumps({"cdhashes": [bytes(20)]}))
-WRONG_HASH = core.load(bytes.fromhex("302d 0609608648016503040201 0420") + bytes(32))
 
 
 def test_other_lengths_for_the_same_are_refused() -> None:
