@@ -98,16 +98,29 @@ def _pem(by: Signer) -> Path:
     return path
 
 
-def stamped(content: bytes, by: Signer, *, of: bytes | None = None, **how: Any) -> bytes:
-    """The same CMS with a timestamp of its signature, or of other bytes."""
+def altered(content: bytes, change: Callable[[Any, Any], object], by: Signer | None = None) -> bytes:
+    """The same CMS with its SignedData or SignerInfo changed, and signed anew where somebody does."""
     info = asn1_cms.ContentInfo.load(content)
-    signer = info["content"]["signer_infos"][0]
-    digest = hashlib.sha256(signer["signature"].native if of is None else of).digest()
-    imprint = tsp.MessageImprint({"hash_algorithm": {"algorithm": "sha256"}, "hashed_message": digest})
-    token = signers.token(imprint, by, **how)
-    signer["unsigned_attrs"] = [{"type": "signature_time_stamp_token", "values": [token]}]
+    data, signer = info["content"], info["content"]["signer_infos"][0]
+    change(data, signer)
+    if by:
+        assert isinstance(by.key, rsa.RSAPrivateKey)
+        attributes = b"\x31" + signer["signed_attrs"].dump(force=True)[1:]
+        signer["signature"] = by.key.sign(attributes, padding.PKCS1v15(), hashes.SHA256())
     dumped: bytes = info.dump(force=True)
     return dumped
+
+
+def stamped(content: bytes, by: Signer, *, of: bytes | None = None, **how: Any) -> bytes:
+    """The same CMS with a timestamp of its signature, or of other bytes."""
+
+    def stamp(_: Any, signer: Any) -> None:
+        digest = hashlib.sha256(signer["signature"].native if of is None else of).digest()
+        imprint = tsp.MessageImprint({"hash_algorithm": {"algorithm": "sha256"}, "hashed_message": digest})
+        token = signers.token(imprint, by, **how)
+        signer["unsigned_attrs"] = [{"type": "signature_time_stamp_token", "values": [token]}]
+
+    return altered(content, stamp)
 
 
 @pytest.fixture(scope="module")
@@ -244,19 +257,6 @@ def test_one_s_own_root_is_trusted_only_if_asked() -> None:
     assert "no timestamp" in found.summary
     for roots in ((), (signers.clock().der(),)):
         assert refused(content, directory, roots=roots).startswith("untrusted-chain")
-
-
-def altered(content: bytes, change: Callable[[Any, Any], object], by: Signer | None = None) -> bytes:
-    """The same CMS with its SignedData or SignerInfo changed, and signed anew where somebody does."""
-    info = asn1_cms.ContentInfo.load(content)
-    data, signer = info["content"], info["content"]["signer_infos"][0]
-    change(data, signer)
-    if by:
-        assert isinstance(by.key, rsa.RSAPrivateKey)
-        attributes = b"\x31" + signer["signed_attrs"].dump(force=True)[1:]
-        signer["signature"] = by.key.sign(attributes, padding.PKCS1v15(), hashes.SHA256())
-    dumped: bytes = info.dump(force=True)
-    return dumped
 
 
 UNKNOWN = {"type": "1.2.3.4", "values": [core.Null()]}
