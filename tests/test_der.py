@@ -23,12 +23,19 @@ VALUE = bytes.fromhex("3009 06032a0304 020201f4")
         "3004 06032a03",
         "308501000000 00",
         "1f01 00",  # a tag in the long form
-        "30820082" * 40,  # nested without end
     ],
 )
 def test_only_der_is_read(data: str) -> None:
     with pytest.raises(Malformed):
         der.parse_der(bytes.fromhex(data))
+
+
+def test_nesting_has_an_end() -> None:
+    value = b"\x05\0"
+    for _ in range(40):
+        value = der.encode(der.SEQUENCE, value)
+    with pytest.raises(Malformed, match="nested too deeply"):
+        der.parse_der(value)
 
 
 def test_ber_is_read_as_the_der_that_it_stands_for() -> None:
