@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import signers
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from e2e.plain_macho import stripped
@@ -160,12 +161,18 @@ def _other_key(at: Path) -> None:
     at.write_bytes(replace(signers.signer(), key=signers.key("ec")).pem())
 
 
+def _edwards_key(at: Path) -> None:
+    key: Any = ed25519.Ed25519PrivateKey.generate()
+    at.write_bytes(replace(signers.signer(), key=key).pem())
+
+
 UNUSABLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a chain with a gap": (
         lambda at: at.write_bytes(signers.signer().pem(above=False)),
         "ends at no trusted root, but at CN=",
     ),
     "another's key": (_other_key, "is of the key in it"),
+    "a key of another kind": (_edwards_key, "holds no RSA or ECDSA key"),
     "no key": (_no_key, "it needs a password"),
     "not there": (lambda at: None, "No such file"),
     "something else": (lambda at: at.write_bytes(b"hello"), "it needs a password"),
