@@ -16,18 +16,12 @@ from gobuild.binary.buildinfo import BuildInfo
 from gobuild.binary.macho_types import ARM64, MachO, Section
 from gobuild.binary.pclntab import Function, Pclntab, read_pclntab
 from gobuild.binary.view import Malformed, View
-from gobuild.verify import expect
 
 FunctionKey = tuple[str, int]
 """A function's name, and how many of the name came before: some names stand there twice."""
 
 MODULE = 0x260
 """Bytes of runtime.firstmoduledata at most: where everything stands and how long it is (src/runtime/symtab.go)."""
-
-TYPES_WORD = 37
-"""Which word of runtime.firstmoduledata is `types`, counted in src/runtime/symtab.go of each line in `COUNTED`."""
-
-COUNTED = tuple(f"1.{minor}" for minor in range(21, 28))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +81,13 @@ class Program:
 
     @cached_property
     def types(self) -> Section | None:
-        """The section with the descriptors of types, by moduledata.types.
+        """The section with the descriptors of types, where moduledata.types points to.
 
-        Up to Go 1.26 other read-only data with pointers in it stands there too.
+        That is __go_type since Go 1.27; before, where there is a __typelink, other read-only data with pointers in it
+        stands there too (cmd/link/internal/ld/data.go).
         """
-        word = self.bytes_at(self.module + 8 * TYPES_WORD, 8) if self.module >= 0 else b""
-        return self.section_at(struct.unpack("<Q", word)[0]) if len(word) == 8 else None
+        before = (each for each in self.sections if (each.segname, each.name) == ("__DATA_CONST", "__rodata"))
+        return self.section("__go_type") or (next(before, None) if self.section("__typelink") else None)
 
     def address(self, function: Function) -> int:
         """Where a function begins in memory."""
@@ -148,7 +143,7 @@ def load_program(path: Path) -> Program:
     """Reads a program.
 
     Raises:
-        Malformed: it is no Go program for arm64, or a damaged one, or of a Go that is not in `COUNTED`.
+        Malformed: it is no Go program for arm64, or a damaged one.
     """
     data = path.read_bytes()
     view = View(data=data, size=len(data))
@@ -160,18 +155,12 @@ def load_program(path: Path) -> Program:
     text, table, info = (image.section(name) for name in ("__text", "__gopclntab", "__go_buildinfo"))
     if not text or not table or not info:
         raise Malformed("no Go program: it lacks code, functions or build information")
-    build = buildinfo.read_buildinfo(view, info.place)
-    release = expect.release_of(build.version.partition(" ")[0])
-    if not release or release.line not in COUNTED:
-        raise Malformed(
-            f"functions are compared for Go {COUNTED[0]} to {COUNTED[-1]}, and this was built by {build.version!r}"
-        )
     return Program(
         data=data,
         sections=tuple(sorted((each for part in image.segments for each in part.sections), key=lambda each: each.addr)),
         text=text,
         table=read_pclntab(view, table.place),
-        info=build,
+        info=buildinfo.read_buildinfo(view, info.place),
         pointers=dyld_info.read_rebases(view, image),
         headers=_headers(image),
     )
