@@ -49,8 +49,8 @@ class DataDifference:
     what: str
 
 
-@dataclass(slots=True)
-class Data:
+@dataclass(slots=True, kw_only=True)
+class DataComparison:
     """The comparison under way.
 
     Attributes:
@@ -63,8 +63,8 @@ class Data:
 
     base: Program
     ours: Program
-    tokens: tuple[Token, ...] = ()
-    marks: tuple[frozenset[int], frozenset[int]] = (frozenset(), frozenset())
+    tokens: tuple[Token, ...]
+    marks: tuple[set[int], set[int]]
     known: set[str] = field(default_factory=set)
     differences: list[DataDifference] = field(default_factory=list)
     _map: dict[int, int] = field(default_factory=dict)

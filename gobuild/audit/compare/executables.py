@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from gobuild.audit.compare import code
-from gobuild.audit.compare.data import CODE, Data, Pair, Token, linker_tables
+from gobuild.audit.compare.data import CODE, DataComparison, Pair, Token, linker_tables
 from gobuild.audit.compare.program import FunctionKey, Program, load_program
 from gobuild.binary.pclntab import Function
 from gobuild.binary.unsigned import unsigned
@@ -88,7 +88,7 @@ def compare_executables(name: str, base: Path, ours: Path, *, applied: Applied) 
         if plain[0] == plain[1]:
             return None
         one, two = load_program(base), load_program(ours)
-        return _ExecutableComparison(one, two, applied).touched(name)
+        return _ExecutableComparison(one, two, applied).run(name)
     except Malformed as error:
         return ChangedExecutable(name=name, differences=(Difference(kind="unreadable", name=name, seen=str(error)),))
 
@@ -98,7 +98,8 @@ class _ExecutableComparison:
 
     def __init__(self, base: Program, ours: Program, applied: Applied) -> None:
         self.base, self.ours, self.applied = base, ours, applied
-        self.tokens = tuple(_tokens(base, ours))
+        self.marks: tuple[set[int], set[int]] = (set(), set())
+        self.data = DataComparison(base=base, ours=ours, tokens=tuple(_tokens(base, ours)), marks=self.marks)
         self.pairs: list[Pair] = []
         self.referrers: dict[int, set[FunctionKey]] = {}
         self.sources = {
@@ -106,8 +107,8 @@ class _ExecutableComparison:
             for patch, changed in applied.patches.items()
         }
 
-    def touched(self, name: str) -> ChangedExecutable:
-        """Compares it."""
+    def run(self, name: str) -> ChangedExecutable:
+        """Compares functions, data, headers and build information, in this order."""
         functions = list(self._functions())
         # Neither the stamp nor the profile brings a type or takes one away.
         causes = tuple(dict.fromkeys(cause for each in functions for cause in each.by if cause in self.applied.patches))
@@ -117,14 +118,15 @@ class _ExecutableComparison:
                 Difference(kind="file", name=name, seen="the bytes differ, but neither code nor data that was compared")
             )
         whole = sum(part.size for part in self.base.sections if not part.zerofill and part.name not in _CODE)
-        compared = (self.data.compared, whole)
         return ChangedExecutable(
-            name=name, functions=len(self.base.functions), data=compared, differences=tuple(differences)
+            name=name,
+            functions=len(self.base.functions),
+            data=(self.data.compared, whole),
+            differences=tuple(differences),
         )
 
     def _functions(self) -> Iterator[Difference]:
-        base, ours = self.base, self.ours
-        marks: tuple[set[int], set[int]] = (set(), set())
+        base, ours, marks = self.base, self.ours, self.marks
         for key, function in base.named.items():
             other = ours.named.get(key)
             if key[0] == "go:buildid" and other:
@@ -149,7 +151,6 @@ class _ExecutableComparison:
             if key not in base.named:
                 marks[1].update(code.references(ours, function))
                 yield self._explained("added", "only in ours", key[0], None, function)
-        self.marks = frozenset(marks[0]), frozenset(marks[1])
 
     def _explained(self, kind: str, seen: str, name: str, one: Function | None, two: Function | None) -> Difference:
         # Ours' own table is believed only of what base does not have: it could name any file.
@@ -180,7 +181,6 @@ class _ExecutableComparison:
 
         A table of addresses that became longer or shorter is of types too: with them entries come and go.
         """
-        self.data = Data(base=self.base, ours=self.ours, tokens=self.tokens, marks=self.marks)
         tables, lengths = linker_tables(self.base, self.ours)
         self.data.run([*self.pairs, *tables])
         for what in sorted(self.data.known - {BUILD_ID}):
@@ -193,14 +193,10 @@ class _ExecutableComparison:
                 continue
             where = f"{part.name.removeprefix('__')}+{each.base - part.addr:#x}" if part else hex(each.base)
             keys = self.referrers.get(each.origin, set())
-            names = sorted({name for name, _ in keys})
+            names = sorted({name for name, _ in keys}) or ["no function"]
             who = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-            yield Difference(
-                kind="data",
-                name=who or "no function",
-                seen=f"{each.what} differs at {where}",
-                by=tuple(self._owners(keys)),
-            )
+            by = tuple(self._owners(keys))
+            yield Difference(kind="data", name=who, seen=f"{each.what} differs at {where}", by=by)
         for name, (one, two) in lengths.items():
             yield Difference(kind="types", name=name, seen=f"{one} entries became {two}", by=causes)
         if section and types:
