@@ -197,6 +197,17 @@ def test_bad_bind_opcodes_are_refused(opcodes: bytes, message: str) -> None:
         image(bound(opcodes))
 
 
+def test_there_is_a_limit_to_opcodes_and_bindings(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = bound(b"\x51\x72\x00\x11\x40_x\0\x90\x90\x90\x90")
+    assert len(image(data).bindings) == 4
+    monkeypatch.setattr(dyld_info, "BINDINGS_LIMIT", 3)
+    with pytest.raises(Malformed, match="more than 3 bindings"):
+        image(data)
+    monkeypatch.setattr(dyld_info, "OPCODES_LIMIT", 15)
+    with pytest.raises(Malformed, match="16 bytes of bind opcodes"):
+        image(data)
+
+
 @pytest.mark.parametrize(
     ("opcodes", "problem"),
     [
@@ -244,6 +255,22 @@ def test_a_damaged_table_of_functions_is_malformed(hello: bytes, at: int, form: 
     assert section
     with pytest.raises(Malformed, match=message):
         functions(put(hello, section.offset + at, form, value))
+
+
+def test_a_function_that_leaves_its_table_is_malformed() -> None:
+    data = small.macho()
+    found, section = functions(data), image(data).section("__gopclntab")
+    assert section
+    with pytest.raises(Malformed, match="has no header"):
+        read_pclntab(view(data), Range(what="", offset=section.offset, size=71))
+    pairs = section.offset + struct.unpack_from("<Q", data, section.offset + 64)[0]
+    for at, value, message in (
+        (pairs + 4, 0xFFFFFFF0, "a function leaves the table"),
+        (found.infos[0], 5, "stands elsewhere by its own word"),
+        (found.infos[0] + 4, 1 << 20, "a name at .* leaves the table"),
+    ):
+        with pytest.raises(Malformed, match=message):
+            list(functions(put(data, at, "<I", value)).functions())
 
 
 def test_hostile_tables_need_little_memory() -> None:

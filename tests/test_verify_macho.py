@@ -160,6 +160,19 @@ def test_what_counts_as_zero_ends_with_the_file() -> None:
     assert buildid.content_hash(view(b"aIII"), "I", linked) == expected
 
 
+def test_a_build_id_that_is_not_as_go_writes_it_is_malformed() -> None:
+    text, note = view(buildid.PREFIX + b"x" * 2000), view(struct.pack("<3I4s", 4, 2, 5, b"Go\0\0") + b"id")
+    with pytest.raises(Malformed, match="has no end"):
+        buildid.at_text(text, 0, text.size)
+    with pytest.raises(Malformed, match="no note with Go's build ID"):
+        buildid.in_note(note, Range(what="note", offset=0, size=note.size))
+
+
+def test_a_name_that_is_no_utf_8_is_malformed() -> None:
+    with pytest.raises(Malformed, match="no UTF-8"):
+        view(b"\xff\0").c_string(0, 2, "a name")
+
+
 def test_reads_elf(linux: bytes) -> None:
     found = elf.read_elf(view(linux))
     assert (found.machine, found.kind, found.interpreter, found.needed) == ("EM_X86_64", "ET_EXEC", False, ())

@@ -112,8 +112,6 @@ class _Bind(_Opcodes):
             elif opcode != 0x90:  # DO_BIND
                 self._set(opcode, low)
                 continue
-            if count > BINDINGS_LIMIT:
-                raise Malformed(f"more than {BINDINGS_LIMIT} bindings")
             for _ in range(count):
                 yield self._binding()
                 self.move(8 + skip)
