@@ -95,10 +95,25 @@ NOT_MACHO: dict[str, tuple[Change, str]] = {
     "symbols outside": (lambda data: put(data, command(data, "LC_SYMTAB") + 12, "<I", 1 << 30), "beyond the file"),
     "names outside": (lambda data: put(data, command(data, "LC_SYMTAB") + 20, "<I", 1 << 31), "beyond the file"),
     "a name outside": (lambda data: put(data, symbols(data), "<I", 1 << 31), "beyond the file"),
+    "a defined name outside": (lambda data: put(data, symbols(data), "<IBB", 1 << 30, 0x0E, 1), "beyond the names"),
+    "a section that is not there": (lambda data: put(data, symbols(data) + 4, "<BB", 0x0E, 200), "in section 200 of"),
+    "no names": (lambda data: put(data, command(data, "LC_SYMTAB") + 20, "<I", 0), "without names"),
+    "symbols divided": (lambda data: put(data, command(data, "LC_DYSYMTAB") + 28, "<I", 1), "divides the symbols"),
+    "a command of another size": (lambda data: put(data, command(data, "LC_LOAD_DYLINKER"), "<I", 0x1B), "not 24"),
+    "tools": (lambda data: put(data, command(data, "LC_BUILD_VERSION") + 20, "<I", 1), "says 1 tools in 24 bytes"),
+    "a short build version": (
+        lambda data: put(put(data, command(data, "LC_BUILD_VERSION"), "<I", 0x7F), signature_command(data), "<I", 0x32),
+        "LC_BUILD_VERSION has 16 bytes",
+    ),
+    "behind a dylib's name": (lambda data: put(data, command(data, "LC_LOAD_DYLIB") + 51, "<B", 65), "more behind its"),
     "bind opcodes outside": (lambda data: put(data, command(data, "LC_DYLD_INFO_ONLY") + 16, "<I", 1 << 31), "beyond"),
     "signature outside": (lambda data: put(data, command(data, "LC_CODE_SIGNATURE") + 8, "<I", 1 << 31), "beyond"),
     "two entry points": (lambda data: put(data, command(data, "LC_BUILD_VERSION"), "<I", 0x80000028), "two LC_MAIN"),
 }
+
+
+def signature_command(data: bytes) -> int:
+    return command(data, "LC_CODE_SIGNATURE")
 
 
 def symbols(data: bytes) -> int:
@@ -110,6 +125,12 @@ def test_what_cannot_be_read_is_malformed(hello: bytes, name: str) -> None:
     change, message = NOT_MACHO[name]
     with pytest.raises(Malformed, match=message):
         image(change(hello))
+
+
+def test_there_is_a_limit_to_imported_symbols(hello: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(macho, "IMPORTS_LIMIT", 1)
+    with pytest.raises(Malformed, match="more than 1 imported symbols"):
+        image(hello)
 
 
 def test_build_information_is_what_go_reads(hello: bytes, linux: bytes, go_wheel: Path, tmp_path: Path) -> None:
