@@ -1,4 +1,4 @@
-"""The pages for people: a catalogue comes in, index.html and releases/STAMP/index.html go out.
+"""The pages for people: index.html, and releases/STAMP/index.html for each release.
 
 No page loads anything: style and script stand in it, and its policy (CSP) forbids all else, by their digests. Every
 value of a manifest is escaped by the template; links are relative, so that a tree can be read from anywhere.
@@ -29,19 +29,11 @@ _KINDS = {"toolchain": "the toolchain for {}", "source": "its source, as patched
 
 
 def write_pages(catalogue: Catalogue, tree: Path, *, database: Verifier | None) -> None:
-    """Writes all pages anew.
-
-    Args:
-        catalogue: what is offered.
-        tree: the staged tree.
-        database: the key of the checksum database, where the tree has one.
-    """
+    """Writes all pages of a staged tree anew. `database` is the key of its checksum database, if it has one."""
     files.write(tree / "index.html", index_page(catalogue, tree, database=database))
     for stamp in catalogue.releases:
-        files.write(
-            attestations.release_folder(tree, stamp) / "index.html",
-            release_page(catalogue, stamp, tree, database=database),
-        )
+        page = attestations.release_folder(tree, stamp) / "index.html"
+        files.write(page, release_page(catalogue, stamp, tree, database=database))
 
 
 def index_page(catalogue: Catalogue, tree: Path, *, database: Verifier | None) -> str:
@@ -52,7 +44,7 @@ def index_page(catalogue: Catalogue, tree: Path, *, database: Verifier | None) -
             "go": str(builds[0].version),
             "targets": [str(build.target) for build in builds],
             "patches": [patch.name for patch, _ in _patches(builds) if patch.state is State.APPLIED],
-            "signature": _signature(tree, stamp, attestations.SUMS),
+            "signature": attestations.signature_of(tree, stamp, attestations.SUMS),
         }
         for stamp, builds in catalogue.releases.items()
     ]
@@ -78,7 +70,7 @@ def release_page(catalogue: Catalogue, stamp: str, tree: Path, *, database: Veri
     builds = catalogue.releases[stamp]
     patches = _patches(builds)
     newer = [build.manifest.source.newer for build in builds]
-    signatures = {each: _signature(tree, stamp, each) for each in attestations.SIGNED}
+    signatures = {each: attestations.signature_of(tree, stamp, each) for each in attestations.SIGNED}
     return render_page(
         "release.html.j2",
         name=catalogue.name,
@@ -88,7 +80,7 @@ def release_page(catalogue: Catalogue, stamp: str, tree: Path, *, database: Veri
         newer=next((str(each) for each in newer if each), ""),
         downloads=_downloads(builds),
         ways=install_instructions(catalogue, stamp, tree, database=database),
-        papers=_papers(builds, signatures),
+        attestations=_attestations(builds, signatures),
         signed=bool(signatures[attestations.SUMS]),
         verify_lines=_verify_lines(catalogue, stamp, signatures[attestations.SUMS]),
         patches=[(patch, ", ".join(targets)) for patch, targets in patches],
@@ -115,12 +107,6 @@ def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _signature(tree: Path, stamp: str, name: str) -> str:
-    """The file name of a paper's signature, "" where it has none."""
-    names = (f"{name}{ending}" for ending in (".minisig", ".asc"))
-    return next((each for each in names if (attestations.release_folder(tree, stamp) / each).is_file()), "")
-
-
 def _downloads(builds: Iterable[Build]) -> list[dict[str, str]]:
     rows = {
         archive.path.name: {
@@ -138,15 +124,13 @@ def _downloads(builds: Iterable[Build]) -> list[dict[str, str]]:
     return sorted(rows.values(), key=lambda row: order.index(row["kind"]))
 
 
-def _papers(builds: Iterable[Build], signatures: Mapping[str, str]) -> list[dict[str, str]]:
-    said = {
+def _attestations(builds: Iterable[Build], signatures: Mapping[str, str]) -> list[dict[str, str]]:
+    words = {
         attestations.SUMS: "the digests of every file of this release",
         attestations.SBOM: "what it is made of: a CycloneDX bill of materials",
         attestations.PROVENANCE: "how it was made: in-toto statements with SLSA provenance",
-    }
-    papers = [{"name": name, "words": words, "signature": signatures[name]} for name, words in said.items()]
-    told = {build.manifest_name: f"the manifest of the build for {build.target}" for build in builds}
-    return papers + [{"name": name, "words": words, "signature": ""} for name, words in told.items()]
+    } | {build.manifest_name: f"the manifest of the build for {build.target}" for build in builds}
+    return [{"name": name, "words": text, "signature": signatures.get(name, "")} for name, text in words.items()]
 
 
 def _verify_lines(catalogue: Catalogue, stamp: str, signature: str) -> list[str]:

@@ -9,7 +9,7 @@ from invoke.context import Context
 
 from gobuild import release
 from gobuild.core.console import Console
-from gobuild.core.errors import ConfigError, os_errors_as_ours
+from gobuild.core.errors import ConfigError
 from gobuild.core.process import run
 from gobuild.publish import homebrew, site
 from gobuild.publish.builds import ENDING
@@ -19,7 +19,7 @@ from gobuild.publish.sumdb.note import NoteSigner
 from gobuild.publish.supply.signing import PASSWORD, choose_signer
 from gobuild.release.trust import load_trust
 from gobuild.tasks import show
-from gobuild.tasks.words import HELP, HELP_DROP, interruptible, settings_of, targets
+from gobuild.tasks.words import HELP, HELP_DROP, settings_of, targets
 
 
 def _path(word: str) -> Path | None:
@@ -63,7 +63,7 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
     drop: str = "",
     no_bottles: bool = False,
 ) -> None:
-    """Adds finished builds to a static tree: tap, GOTOOLCHAIN proxy, download index, pages, signed papers."""
+    """Adds finished builds to a static tree: tap, GOTOOLCHAIN proxy, download index, pages, signed attestations."""
     # Taken away before any child is started: each would have it in its environment, git's and gpg's helpers as well.
     secrets = {PASSWORD: os.environ.pop(PASSWORD, None)}
     settings = settings_of(context, {"base_url": base_url, "name": name})
@@ -74,7 +74,7 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
     # What was not named need not have anything: then pages and routes are written anew.
     standard = [settings.dist] if any(settings.dist.glob(f"*{ENDING}")) else []
     sources = [Path(each).expanduser() for each in from_ or ()] or standard
-    with interruptible(), os_errors_as_ours(f"publishing to {to}"), console.stage("publish") as at:
+    with console.stage("publish") as at:
         refuse_strange_site(Path(to))
         signs = choose_signer(_path(sign_key), _path(sign_password_file), gpg_user, run=run, variable=secrets.get)
         key = NoteSigner.read(Path(sumdb_key).expanduser()) if sumdb_key else None
@@ -122,7 +122,7 @@ def verify_release(
 ) -> None:
     """Checks a published tree from its signature down, as somebody who received it."""
     console = Console(stream=sys.stderr) if json else Console()
-    with interruptible(), os_errors_as_ours("verifying"), console.stage("verify") as at:
+    with console.stage("verify") as at:
         report = release.verify_release(
             where,
             key=_path(key),

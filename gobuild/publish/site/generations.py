@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gobuild.core import files
-from gobuild.core.errors import ConfigError, disk_full_is_ours
+from gobuild.core.errors import ConfigError
 
 KEPT = 2
 """Older generations that stay beside the served one: for a reader who is in one."""
@@ -107,9 +107,8 @@ def next_generation(site: Path, *, waiting: Callable[[str], None]) -> Iterator[G
     """
     place = generations_folder(site)
     served_generation(site)  # refused before anything is made
-    with contextlib.ExitStack() as held, disk_full_is_ours(f"publishing to {site}"):
-        _alone(held, site, waiting)
-        _mode(place, _FOLDER)
+    with files.exclusive_lock(place / files.LOCK, f"publishing to {site}", waiting=waiting):
+        _set_mode(place, _FOLDER)
         before = served_generation(site)
         _clean(site, before)
         whole = _numbered(place)
@@ -122,36 +121,15 @@ def next_generation(site: Path, *, waiting: Callable[[str], None]) -> Iterator[G
             else:
                 made.tree.mkdir()
             yield made
-            repaired = _modes(made.tree)
+            repaired = _set_modes(made.tree)
             made.changed = before is None or repaired or not same_tree(before, made.tree)
             if made.changed:
-                _settle(made)
+                _sync_new(made)
                 _serve(site, made, place / str(number))
                 files.write(place / SERVED, f"{number}\n")
         finally:
             files.remove(place / f"{number}.part")
-            if served_generation(site) is None:
-                _vanish(place)
         _prune(site, before)
-
-
-def _alone(held: contextlib.ExitStack, site: Path, waiting: Callable[[str], None]) -> None:
-    """Holds the lock of a site's generations until the stack ends."""
-    while True:
-        # Who held it before may have been refused, and has taken the folder away: `_vanish`.
-        with contextlib.suppress(FileNotFoundError):
-            held.enter_context(
-                files.exclusive_lock(generations_folder(site) / files.LOCK, f"publishing to {site}", waiting=waiting)
-            )
-            return
-
-
-def _vanish(place: Path) -> None:
-    """Takes the folder of the generations away again, where a first change was refused and there is nothing in it."""
-    if [path.name for path in place.iterdir()] == [files.LOCK]:
-        (place / files.LOCK).unlink()
-        with contextlib.suppress(OSError):  # another gobuild has just come
-            place.rmdir()
 
 
 def link_tree(old: Path, new: Path) -> None:
@@ -175,7 +153,7 @@ def link_or_copy(old: Path, new: Path) -> None:
         shutil.copy2(old, new, follow_symlinks=False)
 
 
-def _modes(tree: Path) -> bool:
+def _set_modes(tree: Path) -> bool:
     """Lets every web server read a tree, whatever umask it was made under.
 
     Returns:
@@ -183,14 +161,13 @@ def _modes(tree: Path) -> bool:
     """
     shared = False
     for folder, _, names in os.walk(tree):
-        _mode(Path(folder), _FOLDER)
+        _set_mode(Path(folder), _FOLDER)
         for path in (Path(folder) / name for name in names):
-            if not path.is_symlink() and _mode(path, _FILE):
-                shared |= path.stat().st_nlink > 1
+            shared |= _set_mode(path, _FILE) and path.stat().st_nlink > 1
     return shared
 
 
-def _mode(path: Path, mode: int) -> bool:
+def _set_mode(path: Path, mode: int) -> bool:
     wrong = stat.S_IMODE(path.stat().st_mode) != mode
     if wrong:
         path.chmod(mode)
@@ -199,29 +176,15 @@ def _mode(path: Path, mode: int) -> bool:
 
 def same_tree(one: Path, other: Path) -> bool:
     """Whether two trees have the same names with the same modes and content; files that are one file are not read."""
-    mine, theirs = _entries(one), _entries(other)
-    if one.stat().st_mode != other.stat().st_mode or mine.keys() != theirs.keys():
+    mine, theirs = ({path.relative_to(tree) for path in (tree, *tree.rglob("*"))} for tree in (one, other))
+    return mine == theirs and all(_same_entry(one / name, other / name) for name in mine)
+
+
+def _same_entry(one: Path, other: Path) -> bool:
+    here, there = one.stat(), other.stat()
+    if here.st_mode != there.st_mode:
         return False
-    for name, here in mine.items():
-        there = theirs[name]
-        kinds = (here.is_symlink(), here.is_dir()), (there.is_symlink(), there.is_dir())
-        if kinds[0] != kinds[1]:
-            return False
-        if here.is_symlink():
-            if os.readlink(here) != os.readlink(there):
-                return False
-        elif here.is_dir():
-            if not same_tree(Path(here), Path(there)):
-                return False
-        elif here.inode() != there.inode() and (
-            here.stat().st_mode != there.stat().st_mode or not filecmp.cmp(here, there, shallow=False)
-        ):
-            return False
-    return True
-
-
-def _entries(folder: Path) -> dict[str, "os.DirEntry[str]"]:
-    return {entry.name: entry for entry in os.scandir(folder)}
+    return one.is_dir() or os.path.samestat(here, there) or filecmp.cmp(one, other, shallow=False)
 
 
 def _numbered(place: Path) -> list[Path]:
@@ -252,15 +215,14 @@ def _clean(site: Path, before: Path | None) -> None:
             path.unlink()
 
 
-def _settle(made: Generation) -> None:
+def _sync_new(made: Generation) -> None:
     """Sees that all of the new tree is on the disk before anybody is shown it: after a power cut, too."""
     for folder, _, names in os.walk(made.tree):
         relative = Path(folder).relative_to(made.tree)
         for name in names:
             path, old = Path(folder) / name, made.before and made.before / relative / name
-            if path.is_symlink() or (old and old.exists() and old.samefile(path)):
-                continue
-            _sync(path)
+            if not (old and old.exists() and old.samefile(path)):
+                _sync(path)
         _sync(Path(folder))
 
 

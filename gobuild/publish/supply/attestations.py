@@ -1,6 +1,6 @@
-"""The papers of a release, in releases/STAMP/: manifests, bill of materials, provenance, digests, signatures.
+"""What is told of a release beside its archives, in releases/STAMP/: manifests, attestations, digests, signatures.
 
-A release's papers are made when a build joins it, and stay as they are from then on.
+They are made when a build joins the release, and stay as they are from then on.
 """
 
 import json
@@ -17,6 +17,7 @@ SUMS = "SHA256SUMS"
 SBOM = "sbom.cdx.json"
 PROVENANCE = "provenance.intoto.jsonl"
 SIGNED = (SUMS, SBOM, PROVENANCE)
+SIGNATURES = (".minisig", ".asc")
 BOTTLES = "bottles"
 _LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9][A-Za-z0-9._@-]{0,200})")
 
@@ -37,7 +38,7 @@ def trusted_comment(stamp: str, name: str) -> str:
 def write_attestations(
     tree: Path, name: str, release: tuple[Build, ...], *, base_url: str, signer: ReleaseSigner | None
 ) -> None:
-    """Writes the papers of one release anew.
+    """Writes all of one release anew.
 
     Args:
         tree: the staged tree; the archives stand in its dl/.
@@ -49,29 +50,25 @@ def write_attestations(
     stamp = release[0].stamp
     place = release_folder(tree, stamp)
     place.mkdir(parents=True, exist_ok=True)
-    for found in release:
-        files.write(place / found.manifest_name, found.text)
-    builds = tuple(found for found in release)
-    bill = sbom.bill_of_materials(name, builds, time=release_time(release[0]), packages=sbom.installed_packages())
+    for build in release:
+        files.write(place / build.manifest_name, build.text)
+    bill = sbom.bill_of_materials(name, release, time=release_time(release[0]), packages=sbom.installed_packages())
     files.write(place / SBOM, json.dumps(bill, indent=2, ensure_ascii=False) + "\n")
     builder = base_url if base_url.startswith("https://") else BUILDER
-    said = (provenance.statement(each, (each.manifest_name, each.text), builder) for each in release)
-    files.write(place / PROVENANCE, provenance.json_lines(said))
-    digests = {archive.path.name: archive.sha256 for build in builds for archive in build.archives}
-    digests |= {
-        path: files.sha256(place / path) for path in (*(each.manifest_name for each in release), SBOM, PROVENANCE)
-    }
-    digests |= {path.name: files.sha256(path) for path in bottles_of(tree, stamp)}
+    files.write(place / PROVENANCE, provenance.json_lines(provenance.statement(build, builder) for build in release))
+    digests = {archive.path.name: archive.sha256 for build in release for archive in build.archives}
+    listed = [place / each for each in (*(build.manifest_name for build in release), SBOM, PROVENANCE)]
+    digests |= {path.name: files.sha256(path) for path in (*listed, *bottles_of(tree, stamp))}
     files.write(place / SUMS, "".join(f"{digests[each]}  {each}\n" for each in sorted(digests)))
     for each in SIGNED:
-        for old in (".minisig", ".asc"):
+        for old in SIGNATURES:
             (place / f"{each}{old}").unlink(missing_ok=True)
         if signer:
             files.write(place / f"{each}{signer.ending}", signer.sign(place / each, trusted_comment(stamp, each)))
 
 
 def parse_sums(content: bytes) -> dict[str, str]:
-    """Reads SHA256SUMS.
+    """The digests of SHA256SUMS, by name.
 
     Raises:
         VerifyError: a line that sha256sum would not have written of a plain name, or a name that stands there twice.
@@ -99,19 +96,24 @@ def lists_all_bottles(tree: Path, stamp: str) -> bool:
     )
 
 
+def signature_of(tree: Path, stamp: str, name: str) -> str:
+    """The file name of the signature of one of a release's files, "" where it has none."""
+    names = (f"{name}{ending}" for ending in SIGNATURES)
+    return next((each for each in names if (release_folder(tree, stamp) / each).is_file()), "")
+
+
 def is_signed(tree: Path, stamp: str) -> bool:
     """Whether a release in the tree has a signature."""
-    place = release_folder(tree, stamp)
-    return any((place / f"{SUMS}{ending}").is_file() for ending in (".minisig", ".asc"))
+    return bool(signature_of(tree, stamp, SUMS))
 
 
-def release_time(found: Build) -> str:
+def release_time(build: Build) -> str:
     """The release's own time: that of its module, which is upstream's in VERSION and every archive entry's.
 
     Raises:
         PublishError: the module's .info has none.
     """
-    (path,) = (archive.path for archive in found.archives if archive.path.suffix == ".info")
+    path = build.archive("module", ".info").path
     try:
         time = str(json.loads(path.read_text(encoding="utf-8"))["Time"])
     except (ValueError, KeyError, TypeError) as error:

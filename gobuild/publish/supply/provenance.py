@@ -1,8 +1,7 @@
-"""How a release was made: its builds come in, in-toto statements with SLSA provenance go out, one a build.
+"""How a release was made: in-toto statements with SLSA provenance, one a build, from what the manifests say.
 
-in-toto Statement v1 (https://in-toto.io/Statement/v1) and SLSA's predicate v1 (https://slsa.dev/provenance/v1). A
-statement says what the manifest says, and no more: who signs it vouches for it. It is no claim to a SLSA level
-above 1, since the machine that builds also writes it.
+in-toto Statement v1 (https://in-toto.io/Statement/v1), SLSA's predicate v1 (https://slsa.dev/provenance/v1). It is
+no claim to a SLSA level above 1, since the machine that builds also writes it.
 """
 
 import base64
@@ -12,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote
 
+from gobuild.core.manifest import Manifest
 from gobuild.publish.builds import Build
 
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -32,18 +32,9 @@ def digest_set(digest: str) -> dict[str, str]:
     return {{"sha256": "sha256", "git": "gitCommit"}[kind]: value}
 
 
-def statement(build: Build, manifest: tuple[str, bytes], builder: str) -> dict[str, Any]:
-    """The provenance of one build.
-
-    Args:
-        build: the build.
-        manifest: its file name and its bytes.
-        builder: who vouches for the machine that built: a URI.
-
-    Returns:
-        An in-toto statement.
-    """
-    told, (name, text) = build.manifest, manifest
+def statement(build: Build, builder: str) -> dict[str, Any]:
+    """The provenance of one build, an in-toto statement. `builder` vouches for the machine that built: a URI."""
+    told, digest = build.manifest, hashlib.sha256(build.text).hexdigest()
     return {
         "_type": STATEMENT,
         "subject": [{"name": each.path.name, "digest": {"sha256": each.sha256}} for each in build.archives],
@@ -59,27 +50,27 @@ def statement(build: Build, manifest: tuple[str, bytes], builder: str) -> dict[s
                     "patches": [patch.name for patch in told.patches],
                 },
                 "internalParameters": {"host": str(told.build.host), "environment": told.build.environment},
-                "resolvedDependencies": list(_dependencies(build)),
+                "resolvedDependencies": list(_dependencies(told)),
             },
             "runDetails": {
                 "builder": {"id": builder, "version": {"gobuild": told.gobuild}},
-                "metadata": {"invocationId": f"urn:sha256:{hashlib.sha256(text).hexdigest()}"},
-                "byproducts": [{"name": name, "digest": {"sha256": hashlib.sha256(text).hexdigest()}}],
+                "metadata": {"invocationId": f"urn:sha256:{digest}"},
+                "byproducts": [{"name": build.manifest_name, "digest": {"sha256": digest}}],
             },
         },
     }
 
 
-def _dependencies(build: Build) -> Iterator[dict[str, Any]]:
-    source, bootstrap = build.manifest.source, build.manifest.bootstrap
+def _dependencies(manifest: Manifest) -> Iterator[dict[str, Any]]:
+    source, bootstrap = manifest.source, manifest.bootstrap
     yield {
         "name": "source",
-        "uri": f"pkg:golang/std@{quote(str(build.version))}",
+        "uri": f"pkg:golang/std@{quote(str(manifest.release))}",
         "digest": digest_set(source.digest),
         "annotations": {"origin": source.origin, "location": source.location},
     }
     yield {"name": "source tree", "digest": digest_set(source.tree)}
-    for patch in build.manifest.patches:
+    for patch in manifest.patches:
         if patch.sha256:
             yield {
                 "name": f"patch {patch.name}",

@@ -1,17 +1,15 @@
-"""What a release is made of, as CycloneDX 1.6 (ECMA-424): its builds come in, a JSON document goes out.
+"""What a release is made of, as CycloneDX 1.6 (ECMA-424), from what its manifests say.
 
 The patched toolchain is the subject, and Go's source its ancestor; each patch stands in the pedigree's notes and as
 a component with its digest; the bootstrap toolchain and gobuild's own Python packages made it and are not in it,
-which "excluded" says. Written here and not by cyclonedx-python-lib: it is one document whose values we have, and the
-tests hold it against that library's strict schema.
+which "excluded" says. The tests hold it against the strict schema of cyclonedx-python-lib.
 """
 
 import hashlib
 import json
 import re
 import uuid
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 from urllib.parse import quote
@@ -19,24 +17,16 @@ from urllib.parse import quote
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from gobuild.core.model import Outcome, State
+from gobuild.core.model import Artifact, Outcome, State
 from gobuild.publish.builds import Build
 
 SPACE = uuid.UUID("6f4d1f0e-54d0-5c86-9d63-9f0f5f2a7c3b")
 """The namespace of our serial numbers: a document of the same content has the same one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PythonPackage:
-    """An installed Python package."""
-
-    name: str
-    version: str
-
-
-def installed_packages(root: str = "gobuild") -> tuple[PythonPackage, ...]:
-    """A Python package and all that it needs, in the versions that are installed here, by name."""
-    found: dict[str, PythonPackage] = {}
+def installed_packages(root: str = "gobuild") -> dict[str, str]:
+    """The versions of a Python package and of all that it needs, as they are installed here, by name."""
+    found: dict[str, str] = {}
     todo = [root]
     while todo:
         name = canonicalize_name(todo.pop())
@@ -46,14 +36,14 @@ def installed_packages(root: str = "gobuild") -> tuple[PythonPackage, ...]:
             package = distribution(name)
         except PackageNotFoundError:  # needed on another platform only
             continue
-        found[name] = PythonPackage(name=name, version=package.version)
+        found[name] = package.version
         needed = [Requirement(text) for text in package.requires or ()]
         todo += [each.name for each in needed if each.marker is None or each.marker.evaluate({"extra": ""})]
-    return tuple(found[name] for name in sorted(found))
+    return dict(sorted(found.items()))
 
 
 def bill_of_materials(
-    name: str, builds: tuple[Build, ...], *, time: str, packages: Iterable[PythonPackage]
+    name: str, builds: tuple[Build, ...], *, time: str, packages: Mapping[str, str]
 ) -> dict[str, Any]:
     """The bill of materials of one release.
 
@@ -68,14 +58,16 @@ def bill_of_materials(
     """
     first = builds[0]
     made_from = {component["bom-ref"]: component for build in builds for component in _inputs(build)}
+    # By name: the targets share the source archive.
+    archives = {each.path.name: _archive(each, first.stamp) for build in builds for each in build.archives}
     body = {
         "metadata": {
             "timestamp": time,
             "lifecycles": [{"phase": "build"}],
-            "tools": {"components": [_python(package) for package in packages]},
+            "tools": {"components": [_python(package, version) for package, version in packages.items()]},
             "component": _subject(name, builds),
         },
-        "components": [*(_archive(build, archive) for build, archive in _archives(builds)), *made_from.values()],
+        "components": [*archives.values(), *made_from.values()],
         "dependencies": [
             {"ref": first.stamp, "dependsOn": sorted(ref for ref in made_from if not ref.startswith("bootstrap:"))}
         ],
@@ -121,22 +113,12 @@ def _subject(name: str, builds: tuple[Build, ...]) -> dict[str, Any]:
     }
 
 
-def _archives(builds: tuple[Build, ...]) -> Iterator[tuple[Build, Any]]:
-    """Each archive once, with the first build that has it: the targets share the source archive."""
-    seen = set()
-    for build in builds:
-        for archive in build.archives:
-            if archive.path.name not in seen:
-                seen.add(archive.path.name)
-                yield build, archive
-
-
-def _archive(build: Build, archive: Any) -> dict[str, Any]:
+def _archive(archive: Artifact, stamp: str) -> dict[str, Any]:
     return {
         "bom-ref": f"file:{archive.path.name}",
         "type": "file",
         "name": archive.path.name,
-        "version": build.stamp.removeprefix("go"),
+        "version": stamp.removeprefix("go"),
         "hashes": [{"alg": "SHA-256", "content": archive.sha256}],
         "properties": [
             {"name": "gobuild:kind", "value": archive.kind},
@@ -191,12 +173,12 @@ def _patch(patch: Outcome) -> dict[str, Any]:
     }
 
 
-def _python(package: PythonPackage) -> dict[str, Any]:
+def _python(name: str, version: str) -> dict[str, Any]:
     return {
-        "type": "application" if package.name == "gobuild" else "library",
-        "name": package.name,
-        "version": package.version,
-        "purl": f"pkg:pypi/{quote(package.name)}@{quote(package.version)}",
+        "type": "application" if name == "gobuild" else "library",
+        "name": name,
+        "version": version,
+        "purl": f"pkg:pypi/{quote(name)}@{quote(version)}",
     }
 
 

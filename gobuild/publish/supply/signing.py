@@ -1,7 +1,7 @@
-"""Who signs, and whose signatures count: a key of the user's comes in by the path of its file, signatures go out.
+"""Who signs releases, and whose signatures count: minisign's format, made in-process, and GnuPG, where it is installed.
 
-Two kinds: minisign's format, made in-process, and GnuPG, where it is installed. No secret is in an argv, in a child's
-environment or in what is printed: a password comes from a file or from the environment, and gpg asks its own agent.
+No secret is in an argv, in a child's environment or in what is printed: a password comes from a file or from the
+environment, and gpg asks its own agent.
 """
 
 import os
@@ -19,7 +19,6 @@ from gobuild.publish.supply import minisign
 
 PASSWORD = "GOBUILD_SIGN_PASSWORD"  # noqa: S105  (the variable's name)
 
-
 _NOT_GOOD = {
     "REVKEYSIG": "the key was revoked",
     "EXPKEYSIG": "the key has expired",
@@ -36,30 +35,39 @@ class Trust(Protocol):
 
     @property
     def ending(self) -> str:
-        """What the signature's name has behind the file's."""
+        """What the signature's name has behind the file's: ".minisig"."""
 
     def check(self, content: bytes, signature: bytes, comment: str) -> str:
-        """Who signed.
-
-        Args:
-            content: what was signed.
-            signature: the signature file.
-            comment: what a signature of gobuild's says of the release and the file.
+        """Who signed. A signature of gobuild's must carry the comment, which names release and file.
 
         Raises:
             ChecksumMismatch: nobody who is trusted.
         """
 
 
+class ReleaseSigner(Protocol):
+    """Makes a detached signature of a file."""
+
+    @property
+    def ending(self) -> str:
+        """As `Trust.ending`."""
+
+    def trust(self) -> Trust:
+        """The public half: what was signed with this key before is known by it."""
+
+    def sign(self, path: Path, comment: str) -> bytes:
+        """The signature of a file's bytes. `comment` is one line that may be signed with it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinisignTrust:
-    """A key of minisign's."""
+    """A `Trust` in a key of minisign's."""
 
     key: PublicKey
     ending: str = ".minisig"
 
     def check(self, content: bytes, signature: bytes, comment: str) -> str:
-        """See `Trust`."""
+        """See the protocol."""
         said = minisign.verify(self.key, content, signature)
         # One made by minisign itself says what its user wanted; one of ours must be of this release and file.
         if said.startswith("release:") and said != comment:
@@ -68,15 +76,31 @@ class MinisignTrust:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MinisignSigner:
+    """A `ReleaseSigner` with a key of minisign's. The same bytes and comment have the same signature."""
+
+    secret: SecretKey
+    ending: str = ".minisig"
+
+    def trust(self) -> Trust:
+        """See the protocol."""
+        return MinisignTrust(key=self.secret.get_public_key())
+
+    def sign(self, path: Path, comment: str) -> bytes:
+        """See the protocol."""
+        return minisign.sign(self.secret, path.read_bytes(), comment)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GnupgTrust:
-    """A key of OpenPGP's, checked by gpg with a key ring of its own that has nothing else in it."""
+    """A `Trust` in a key of OpenPGP's, checked by gpg with a key ring that has nothing else in it."""
 
     armored: str
     run: Runner
     ending: str = ".asc"
 
     def check(self, content: bytes, signature: bytes, comment: str) -> str:  # noqa: ARG002  (gpg signs no comment)
-        """See `Trust`."""
+        """See the protocol."""
         with tempfile.TemporaryDirectory(prefix="gobuild-gpg-") as folder:
             home = Path(folder)
             for name, data in (("key", self.armored.encode()), ("file", content), ("file.asc", signature)):
@@ -100,46 +124,16 @@ class GnupgTrust:
         return f"gpg key {keys[0]}"
 
 
-class ReleaseSigner(Protocol):
-    """Makes a detached signature of a file."""
-
-    @property
-    def ending(self) -> str:
-        """What the signature's name has behind the file's: ".minisig"."""
-
-    def trust(self) -> Trust:
-        """The public half: what was signed with this key before is known by it."""
-
-    def sign(self, path: Path, comment: str) -> bytes:
-        """The signature of a file's bytes. `comment` is one line that may be signed with it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MinisignSigner:
-    """Signs with a key of minisign's. The same bytes and comment have the same signature."""
-
-    secret: SecretKey
-    ending: str = ".minisig"
-
-    def trust(self) -> Trust:
-        """See `ReleaseSigner`."""
-        return MinisignTrust(key=self.secret.get_public_key())
-
-    def sign(self, path: Path, comment: str) -> bytes:
-        """See `ReleaseSigner`."""
-        return minisign.sign(self.secret, path.read_bytes(), comment)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GnupgSigner:
-    """Signs with gpg's key of a user. gpg writes the time into a signature, so no two are the same."""
+    """A `ReleaseSigner` with gpg's key of a user. gpg writes the time into a signature: no two are the same."""
 
     user: str
     run: Runner
     ending: str = ".asc"
 
     def trust(self) -> Trust:
-        """See `ReleaseSigner`."""
+        """See the protocol."""
         words = ["gpg", "--batch", "--armor", "--export", "--", self.user]
         exported = self.run(words, env=gpg_environment(), cwd=Path.cwd()).output
         if "-----BEGIN" not in exported:
@@ -147,7 +141,7 @@ class GnupgSigner:
         return GnupgTrust(armored=exported[exported.index("-----BEGIN") :], run=self.run)
 
     def sign(self, path: Path, comment: str) -> bytes:  # noqa: ARG002  (gpg signs no comment)
-        """See `ReleaseSigner`."""
+        """See the protocol."""
         to = path.with_name(f".{path.name}.asc.part")
         words = ["gpg", "--batch", "--yes", "--armor", "--detach-sign", "--output", str(to), "--local-user", self.user]
         try:
@@ -167,7 +161,7 @@ def gpg_environment(home: Path | None = None) -> dict[str, str]:
 def choose_signer(
     key: Path | None, password_file: Path | None, gpg_user: str, *, run: Runner, variable: Callable[[str], str | None]
 ) -> ReleaseSigner | None:
-    """Chooses who signs.
+    """Who signs; None where no key was named.
 
     Args:
         key: a secret key file of minisign's.
@@ -175,9 +169,6 @@ def choose_signer(
         gpg_user: a key of gpg's, by any name that gpg knows.
         run: starts gpg.
         variable: looks up the environment.
-
-    Returns:
-        None where no key was named.
 
     Raises:
         ConfigError: two kinds of key, or one that cannot be used.
