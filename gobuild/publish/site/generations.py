@@ -107,7 +107,8 @@ def next_generation(site: Path, *, waiting: Callable[[str], None]) -> Iterator[G
     """
     place = generations_folder(site)
     served_generation(site)  # refused before anything is made
-    with files.exclusive_lock(place / files.LOCK, f"publishing to {site}", waiting=waiting):
+    with contextlib.ExitStack() as held:
+        _lock(held, site, waiting)
         _set_mode(place, _FOLDER)
         before = served_generation(site)
         _clean(site, before)
@@ -129,7 +130,27 @@ def next_generation(site: Path, *, waiting: Callable[[str], None]) -> Iterator[G
                 files.write(place / SERVED, f"{number}\n")
         finally:
             files.remove(place / f"{number}.part")
+            if served_generation(site) is None:
+                _remove_empty(place)
         _prune(site, before)
+
+
+def _lock(held: contextlib.ExitStack, site: Path, waiting: Callable[[str], None]) -> None:
+    """Holds the lock of a site's generations until the stack ends."""
+    path = generations_folder(site) / files.LOCK
+    while True:
+        # Who held it before may have been refused, and has taken the folder away: `_remove_empty`.
+        with contextlib.suppress(FileNotFoundError):
+            held.enter_context(files.exclusive_lock(path, f"publishing to {site}", waiting=waiting))
+            return
+
+
+def _remove_empty(place: Path) -> None:
+    """Takes the folder of the generations away again, where a first change was refused and there is nothing in it."""
+    if [path.name for path in place.iterdir()] == [files.LOCK]:
+        (place / files.LOCK).unlink()
+        with contextlib.suppress(OSError):  # another gobuild has just come
+            place.rmdir()
 
 
 def link_tree(old: Path, new: Path) -> None:
