@@ -26,7 +26,7 @@ def _deliver(paths: list[Path], dist: Path, text: str, fail: BaseException | Non
     with delivery(dist, print) as made:
         for path in paths:
             made.add(path, "toolchain")
-        made.write(dist / "m.gobuild.json", text, "manifest")
+        made.add_text(dist / "m.gobuild.json", text, "manifest")
         if fail:
             raise fail
 

@@ -28,7 +28,7 @@ WIDTHS = (1280, 390)
 def _hostile(document: dict[str, Any]) -> None:
     document["patches"][0] |= {"reason": HOSTILE, "evidence": HOSTILE, "files": [HOSTILE]}
     document["profile"]["note"] = HOSTILE
-    document["source"] |= {"location": HOSTILE, "origin": HOSTILE, "newer": HOSTILE}
+    document["source"] |= {"location": HOSTILE, "origin": HOSTILE}
     document["checks"][0]["seen"] = HOSTILE
     document["checks"].append(
         document["checks"][0]

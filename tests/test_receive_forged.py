@@ -146,7 +146,7 @@ def test_a_lookup_with_the_head_of_another_log_is_found(papers: Path) -> None:
     """Its record is the right one, its head is signed: and it is of a log that nobody else sees."""
     (lookup,) = (papers.parents[1] / FOLDER / "lookup" / "golang.org").iterdir()
     frame = lookup.read_bytes().partition(b"\n\n")[0] + b"\n\n"
-    lookup.write_bytes(frame + DATABASE.sign(Head(size=1, root=bytes(32)).text()))
+    lookup.write_bytes(frame + DATABASE.sign(Head(size=1, root=bytes(32)).to_text()))
     (failed,) = (check for check in _verified(papers).failed if check.name == "tree head")
     assert "has the head of another log" in failed.seen
 

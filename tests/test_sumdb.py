@@ -46,13 +46,13 @@ def test_the_documentations_own_note_opens(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_key_is_written_once_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "keys" / "sumdb.key"
     signer = NoteSigner.new("acme.example/sumdb")
-    signer.write(path)
+    signer.write_file(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert NoteSigner.read(path) == signer
+    assert NoteSigner.read_file(path) == signer
     assert Verifier.parse(str(signer.verifier)) == signer.verifier
     with pytest.raises(ConfigError, match="never overwritten"):
-        NoteSigner.new("acme.example/sumdb").write(path)
-    assert NoteSigner.read(path) == signer
+        NoteSigner.new("acme.example/sumdb").write_file(path)
+    assert NoteSigner.read_file(path) == signer
 
 
 def test_no_secret_in_a_repr_or_a_message(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_no_secret_in_a_repr_or_a_message(tmp_path: Path) -> None:
         path = tmp_path / "key"
         path.write_text(broken)
         with pytest.raises(ConfigError) as caught:
-            NoteSigner.read(path)
+            NoteSigner.read_file(path)
         assert secret[:10] not in str(caught.value)
 
 
@@ -89,7 +89,7 @@ def test_the_format_stands_as_go_writes_it(tmp_path: Path) -> None:
     # What Go's own dirhash makes of that go.mod: https://sum.golang.org has it in every record of golang.org/toolchain.
     assert mod_line == f"golang.org/toolchain {version}/go.mod h1:8wlg68NqwW7eMnI1aABk/C2pDYXj8mrMY4TyRfiLeS0="
     assert rest[0] == "" and "\n".join(rest[1:]).encode() == (folder / "latest").read_bytes()
-    assert KEY.verifier.open((folder / "latest").read_bytes()) == head.text()
+    assert KEY.verifier.open((folder / "latest").read_bytes()) == head.to_text()
     assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == {
         "latest",
         "supported",

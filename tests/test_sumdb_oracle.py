@@ -68,7 +68,7 @@ def many(folder: Path, count: int) -> list[Build]:
 
 
 def test_keys_and_signatures_are_the_same(oracle: Oracle) -> None:
-    text = tlog.Log([b"a\n"]).head().text()
+    text = tlog.Log([b"a\n"]).head().to_text()
     assert answered(oracle("sign", KEY.secret(), text)).encode() == KEY.sign(text)
     secret, public = answered(oracle("key", "acme.example")).splitlines()
     signer = NoteSigner.parse(secret)
@@ -78,7 +78,7 @@ def test_keys_and_signatures_are_the_same(oracle: Oracle) -> None:
 
 def test_every_head_up_to_a_thousand_records_is_the_same(oracle: Oracle) -> None:
     log = tlog.Log([f"record {number}\n".encode() for number in range(1000)])
-    heads = "".join(log.head(size).text() for size in range(1, 1001))
+    heads = "".join(log.head(size).to_text() for size in range(1, 1001))
     assert answered(oracle("tree", 1000)) == heads
 
 

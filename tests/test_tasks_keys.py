@@ -25,7 +25,7 @@ def invoke(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
 def test_a_new_key_shows_its_public_half_only(tmp_path: Path) -> None:
     done = invoke(tmp_path, "keys.new", "--to", "k/sumdb.key", "--name", "acme.example/sumdb")
     assert done.returncode == 0, done.stderr
-    signer = NoteSigner.read(tmp_path / "k/sumdb.key")
+    signer = NoteSigner.read_file(tmp_path / "k/sumdb.key")
     assert Verifier.parse(done.stdout.splitlines()[0]) == signer.verifier
     assert signer.secret().rpartition("+")[2] not in done.stdout + done.stderr
     assert invoke(tmp_path, "keys.show", "--key", "k/sumdb.key").stdout == f"{signer.verifier}\n"

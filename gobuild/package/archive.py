@@ -1,6 +1,6 @@
-"""distpack, Go's own packager: a toolchain comes in, archives that were looked into go out, still inside GOROOT.
+"""distpack, Go's own packager: it is run on a toolchain, and its archives are looked into before anybody gets them.
 
-It decides nothing about what stands in an archive: that is distpack's business (src/cmd/distpack/pack.go).
+What stands in an archive is distpack's business (src/cmd/distpack/pack.go).
 """
 
 import tarfile
@@ -16,15 +16,7 @@ from gobuild.core.process import Runner
 
 
 def distpack(toolchain: Toolchain, *, scratch: Path, run: Runner) -> tuple[Path, ...]:
-    """Runs distpack on a toolchain.
-
-    Args:
-        toolchain: what to pack.
-        scratch: a folder for HOME and temporary files.
-        run: starts the process.
-
-    Returns:
-        The files it made, still inside GOROOT, in the order of `archive_names`.
+    """Runs distpack on a toolchain; returns the files it made, still inside GOROOT, in the order of `archive_names`.
 
     Raises:
         PackageError: it failed, made other files than it should, or an archive lacks Go's licence or the stamp.

@@ -1,7 +1,4 @@
-"""What goes to dist/ goes together: files come in one by one, and stand there all at once or not at all.
-
-What stands there already is left as it is. It knows nothing of what the files are.
-"""
+"""What goes to dist/ goes together: all of it stands there at once, or nothing, and what is there already stays."""
 
 import hashlib
 import signal
@@ -17,11 +14,7 @@ from gobuild.core.model import Artifact
 
 @dataclass(slots=True)
 class Delivery:
-    """Files on their way to dist/, under temporary names in it.
-
-    Attributes:
-        dist: the folder.
-    """
+    """Files on their way to dist/, under temporary names in it."""
 
     dist: Path
     _staged: dict[Path, Path] = field(default_factory=dict)
@@ -34,10 +27,10 @@ class Delivery:
             files.remove(temporary)  # a killed run's
             files.clone(path, temporary)
             digest = files.sha256(temporary)
-        self.write(to.with_name(f"{to.name}.sha256"), f"{digest}  {to.name}\n", "digest")
+        self.add_text(to.with_name(f"{to.name}.sha256"), f"{digest}  {to.name}\n", "digest")
         return Artifact(path=to, kind=kind, sha256=digest, size=size)
 
-    def write(self, path: Path, text: str, kind: str) -> Artifact:
+    def add_text(self, path: Path, text: str, kind: str) -> Artifact:
         """Writes a text of our own."""
         content = text.encode()
         digest = hashlib.sha256(content).hexdigest()
@@ -96,9 +89,7 @@ def _undisturbed() -> Iterator[None]:
 def delivery(dist: Path, waiting: Callable[[str], None]) -> Iterator[Delivery]:
     """Holds dist/ for one delivery; what was added in the block arrives when it ends well.
 
-    Args:
-        dist: the folder; made where it is missing.
-        waiting: told when another gobuild delivers there just now.
+    `waiting` is told when another gobuild delivers there just now.
 
     Raises:
         OSError: there is no room, or no right to write; dist/ is as it was.

@@ -1,10 +1,9 @@
-"""New bytes into finished archives, entry by entry: an archive and files come in, an equal archive with them goes out.
+"""New bytes into finished archives, entry by entry: what signing changes in a toolchain's .tar.gz and module .zip.
 
 Go's distpack has decided names, order, modes, times and compression; all of that stays, and so does every byte of an
 entry that is not replaced. A .zip's other entries are copied as they are, compressed; a .tar.gz is one compressed
 stream, which is written anew with Python's zlib: the same input gives the same bytes wherever that is the same zlib.
-Sources: POSIX pax (ustar headers); RFC 1952; PKWARE's APPNOTE, sections 4.3 and 4.4. What it does not do: it adds no
-entry, removes none, and knows nothing of signatures.
+Sources: POSIX pax (ustar headers); RFC 1952; PKWARE's APPNOTE, sections 4.3 and 4.4.
 """
 
 import gzip
@@ -38,13 +37,8 @@ _STREAMED = 1 << 3
 def executables(archive: Path, target: Target, into: Path) -> dict[str, Path]:
     """Unpacks the darwin programs of a toolchain's .tar.gz.
 
-    Args:
-        archive: the toolchain's archive.
-        target: what it is for.
-        into: a folder that is made for them.
-
     Returns:
-        Where each stands, by its name below GOROOT: "bin/go".
+        Where each stands in `into`, by its name below GOROOT: "bin/go".
 
     Raises:
         PackageError: there is none.
@@ -68,12 +62,12 @@ def executables(archive: Path, target: Target, into: Path) -> dict[str, Path]:
 
 
 def replace(archive: Path, new: Mapping[str, Path], to: Path) -> None:
-    """Writes an archive again with other bytes in some entries.
+    """Writes an archive, .tar.gz or .zip, again with other bytes in some entries.
 
     Args:
-        archive: a toolchain's .tar.gz, or its GOTOOLCHAIN module, a .zip.
+        archive: the old one.
         new: the files with the new bytes, by name below the archive's top folder.
-        to: where the new archive goes; it may be the old one's place.
+        to: where the new one goes; it may be the old one's place.
 
     Raises:
         PackageError: the archive lacks one of the entries, or is not as distpack writes them.

@@ -143,8 +143,8 @@ def publish(run: Run, signed: SignedToolchain) -> Built:
             downloads([document, *others], settings.base_url or plan.dist.as_uri()),
             pinned=done.pinned,
         )
-        tap = delivery.write(plan.dist / plan.formula, text, "formula")
+        tap = delivery.add_text(plan.dist / plan.formula, text, "formula")
         # The manifest comes last: where it stands, everything it names stands too.
-        written = delivery.write(plan.manifest, to_json(document), "manifest")
+        written = delivery.add_text(plan.manifest, to_json(document), "manifest")
     delivered = (*archives, tap, written)
     return Built(toolchain=done.toolchain, report=done.report, artifacts=delivered, clock=run.clock, kept=done.kept)

@@ -1,9 +1,9 @@
 """The downloads: archives with digests, and their index as go.dev/dl writes it, for tools that install Go from there.
 
-A catalogue comes in. dl/ holds the archives; dl/index.json lists them, and so does dl/index.html, with the same JSON in
-it: then any static server answers `dl/?mode=json&include=all` as go.dev does. dl/plain/ lists the newest of each
-release under the release's own number, for setup-go's `1.22` (README.md here says why that is another address), and
-dl/versions.git lists the stamps as git tags, where mise looks for versions.
+dl/index.json lists the archives, and so does dl/index.html, with the same JSON in it: then any static server answers
+`dl/?mode=json&include=all` as go.dev does. dl/plain/ lists the newest of each release under the release's own number,
+for setup-go's `1.22` (README.md here says why that is another address), and dl/versions.git lists the stamps as git
+tags, where mise looks for versions.
 """
 
 import json
@@ -29,11 +29,7 @@ Entry = dict[str, Any]
 
 
 def write_downloads(catalogue: Catalogue, tree: Path) -> None:
-    """Writes dl/ of a staged tree.
-
-    Args:
-        catalogue: all that is offered.
-        tree: the staged tree; what stands there is added to, and only the indexes are written anew.
+    """Writes dl/ of a staged tree: archives are added to it, and only the indexes are written anew.
 
     Raises:
         PublishError: a file is not what its name says, or was published before with other bytes.
@@ -73,11 +69,7 @@ def tag_refs(stamps: Iterable[str]) -> list[str]:
 
 
 def index_entry(builds: tuple[Build, ...]) -> Entry:
-    """One release in go.dev's schema (golang.org/x/website/internal/dl).
-
-    Args:
-        builds: those of one stamp.
-    """
+    """The builds of one stamp in go.dev's schema (golang.org/x/website/internal/dl)."""
     stamp = publishable_stamp(builds[0])
     found: dict[str, Entry] = {}
     for build in builds:
@@ -102,10 +94,6 @@ def plain_index(entries: list[Entry], catalogue: Catalogue) -> list[Entry]:
     """The same under upstream's version numbers: for each release and platform, the first in the catalogue's order.
 
     Only the version of an entry is plain. Its files keep their names and their stamps, a folder up.
-
-    Args:
-        entries: of the index, in its order.
-        catalogue: what they were made from.
     """
     tags = {build.stamp: build.version.tag for build in catalogue.builds}
     releases: dict[str, dict[tuple[str, str], Entry]] = {}
@@ -126,12 +114,7 @@ def index_json(entries: list[Entry]) -> str:
 
 
 def version_text(build: Build, info: bytes) -> str:
-    """The newest version as go.dev/VERSION?m=text tells it: a line with the name, and one with its time.
-
-    Args:
-        build: the newest stable one.
-        info: its module's .info, which knows the time.
-    """
+    """A version as go.dev/VERSION?m=text tells it: a line with the name, and one with the time that its .info knows."""
     try:
         time = datetime.fromisoformat(json.loads(info)["Time"])
     except (ValueError, KeyError, TypeError) as error:

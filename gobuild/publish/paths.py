@@ -1,7 +1,7 @@
-"""Where each file of an build stands in the published tree, under which name, and how it gets there.
+"""Where each file of a build stands in the published tree, under which name, and how it is copied there.
 
-It refuses what a manifest must not say: a stamp that claims to be upstream's, a file named for something else, bytes
-that differ from what stands there already. It knows no route.
+What a manifest must not say is refused: a stamp that claims to be upstream's, a file named for something else, bytes
+that differ from what stands there already.
 """
 
 import hashlib
@@ -51,7 +51,7 @@ def publishable_stamp(build: Build) -> str:
 
 
 def module_version(build: Build) -> str:
-    """The version of golang.org/toolchain that an build is: "v0.0.1-go1.22.10-acme1.p3f9c2a1.linux-amd64".
+    """The version of golang.org/toolchain that a build is: "v0.0.1-go1.22.10-acme1.p3f9c2a1.linux-amd64".
 
     Raises:
         PublishError: as `publishable_stamp`.
@@ -60,7 +60,7 @@ def module_version(build: Build) -> str:
 
 
 def path_in_tree(build: Build, archive: Artifact) -> Path:
-    """Where an archive of an build stands, relative to the tree.
+    """Where an archive of a build stands, relative to the tree.
 
     Raises:
         PublishError: its name is not the one that Go's distpack gives to such a file.
@@ -74,16 +74,7 @@ def path_in_tree(build: Build, archive: Artifact) -> Path:
 def copy_to_tree(build: Build, archive: Artifact, tree: Path, note: Callable[[str], None] = lambda _text: None) -> Path:
     """Copies an archive to where it is served from, hashed on its way.
 
-    What is published never changes: the same bytes again are left as they are.
-
-    Args:
-        build: the build.
-        archive: one of its files, wherever it stands; it may stand in the tree already.
-        tree: the staged tree.
-        note: told what is copied.
-
-    Returns:
-        Its path.
+    What is published never changes: the same bytes again are left as they are. It may stand in the tree already.
 
     Raises:
         PublishError: other bytes were published under that name, or the file is not there.

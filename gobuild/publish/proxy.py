@@ -1,8 +1,4 @@
-"""The GOTOOLCHAIN proxy: builds come in, a static module proxy with golang.org/toolchain alone goes out.
-
-The layout is the go command's module proxy protocol (https://go.dev/ref/mod#goproxy-protocol). It signs nothing:
-`gobuild.publish.sumdb.database` vouches for what stands here.
-"""
+"""The GOTOOLCHAIN proxy: a static module proxy with golang.org/toolchain alone (https://go.dev/ref/mod#goproxy-protocol)."""
 
 import base64
 import hashlib
@@ -24,9 +20,7 @@ GO_MOD = f"module {MODULE}\n"
 def write_proxy(catalogue: Catalogue, tree: Path) -> None:
     """Writes proxy/golang.org/toolchain/@v of a staged tree: .zip, .mod and .info of every build, and the list.
 
-    Args:
-        catalogue: all that is offered.
-        tree: the staged tree; what stands there is added to, never changed.
+    What stands there is added to, never changed.
 
     Raises:
         PublishError: a file is not what its name says, or was published before with other bytes.
@@ -57,11 +51,7 @@ def go_mod_hash(content: bytes) -> str:
 
 
 def zip_hash(path: Path, version: str) -> str:
-    """The "h1:" of a module's zip: dirhash.Hash1 over its entries, by the names they have there.
-
-    Args:
-        path: the zip.
-        version: the module's version; every entry's name must begin with it.
+    """The "h1:" of a module's zip: dirhash.Hash1 over its entries, whose names must begin with module and version.
 
     Raises:
         VerifyError: it is no zip, or has entries that the go command would not unpack.

@@ -1,4 +1,4 @@
-"""A GitHub Actions workflow that builds, proves and publishes by itself: a few words come in, YAML goes out.
+"""A GitHub Actions workflow that builds, verifies and publishes by itself.
 
 Actions stand in it by the commit of a release, so that nobody who moves a tag changes what runs. Secrets are in the
 environment of the two steps that use them, and of no other. It was linted, and never run: there is no GitHub here.
@@ -35,7 +35,6 @@ class WorkflowOptions:
 
     Attributes:
         lines: which Go, each a word that `--go` takes: "1.22", "stable".
-        targets: for what.
         cron: when it asks for new releases, five fields.
         branch: the branch that may publish.
         requirement: what pip installs: gobuild, as a requirement or a path.

@@ -22,7 +22,7 @@ def new(_context: Context, to: str = "", name: str = "") -> None:
     if not to or not name:
         raise ConfigError("a new key needs a file and a name", "--to FILE --name acme.example/sumdb")
     signer, path = NoteSigner.new(name), Path(to).expanduser()
-    signer.write(path)
+    signer.write_file(path)
     console = Console()
     console.say(str(signer.verifier))
     console.say(f"the secret half is in {path}: keep it from everybody, and keep a copy; lost, the log ends")
@@ -33,4 +33,4 @@ def show(_context: Context, key: str = "") -> None:
     """Shows the public half of a key: what users set GOSUMDB to."""
     if not key:
         raise ConfigError("which key?", "--key FILE")
-    Console().say(str(NoteSigner.read(Path(key).expanduser()).verifier))
+    Console().say(str(NoteSigner.read_file(Path(key).expanduser()).verifier))

@@ -77,7 +77,7 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
     with console.stage("publish") as at:
         refuse_strange_site(Path(to))
         signs = choose_signer(_path(sign_key), _path(sign_password_file), gpg_user, run=run, variable=secrets.get)
-        key = NoteSigner.read(Path(sumdb_key).expanduser()) if sumdb_key else None
+        key = NoteSigner.read_file(Path(sumdb_key).expanduser()) if sumdb_key else None
         sumdb = str(key.verifier) if key else site.database_key(Path(to).expanduser().absolute())
         made = site.publish(
             sources,

@@ -1,8 +1,8 @@
 """A checksum database of the published toolchains, in Go's own format and all of it static files.
 
-A catalogue and a key come in; under proxy/sumdb/NAME/ stand a signed tree head, the tiles of a transparent log, and one
-lookup a module, as the go command asks for them (https://go.dev/design/25530-sumdb). What was once logged stays: the
-log is appended to, heads that clients have seen remain provable, and a toolchain's hash never changes.
+Under proxy/sumdb/NAME/ stand a signed tree head, the tiles of a transparent log, and one lookup a module, as the go
+command asks for them (https://go.dev/design/25530-sumdb). What was once logged stays: the log is appended to, heads
+that clients have seen remain provable, and a toolchain's hash never changes.
 """
 
 from collections.abc import Callable
@@ -28,12 +28,7 @@ _LEFT = "zips.sha256"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """A database whose signature and hashes were found right.
-
-    Attributes:
-        verifier: who signed it.
-        log: its records.
-    """
+    """A database whose signature and hashes were found right."""
 
     verifier: Verifier
     log: Log
@@ -65,10 +60,6 @@ def database_names(tree: Path) -> tuple[str, ...]:
 
 def read_database(get: Get, verifier: Verifier) -> Database:
     """Reads a database, and checks it from its signature down: the head, and that the records are those it is over.
-
-    Args:
-        get: reads its files.
-        verifier: who must have signed it.
 
     Raises:
         VerifyError: a signature, a record or a tile is not what it should be.
@@ -113,13 +104,7 @@ def check_database(get: Get, verifier: Verifier) -> Database:
 def update_database(catalogue: Catalogue, tree: Path, *, key: NoteSigner) -> Head:
     """Logs every build that is not logged yet, and signs the new tree head. Nothing new: nothing is written.
 
-    Args:
-        catalogue: all that is offered.
-        tree: the staged tree, after `write_proxy`.
-        key: the database's key; its name is where the database stands.
-
-    Returns:
-        The tree head.
+    The staged tree has its proxy already; the key's name is where the database stands.
 
     Raises:
         PublishError: a version was logged with other hashes.
@@ -180,7 +165,7 @@ def _publish(folder: Path, log: Log, old: int, fresh: dict[str, int], key: NoteS
     """Writes tiles, lookups and the head, in that order: what a head speaks of stands before it."""
     for tile in tlog.tiles(old, len(log.records)):
         _once(folder / tile.path, log.tile(tile))
-    head = key.sign(log.head().text())
+    head = key.sign(log.head().to_text())
     for version, number in fresh.items():
         # A lookup keeps the head of its day: it says that the record is in, and later heads are proven to contain it.
         _once(folder / _lookup(version), tlog.framed(number, log.records[number]) + head)

@@ -1,7 +1,6 @@
 """Signed notes, and the keys that sign them: Go's format for texts that a checksum database vouches for.
 
-A name or a key comes in, a note goes out; or a note comes in, and its text goes out if the signature is right. The
-format is golang.org/x/mod/sumdb/note's, signatures are Ed25519. It knows nothing of what a note says.
+The format is golang.org/x/mod/sumdb/note's, signatures are Ed25519.
 """
 
 import base64
@@ -60,12 +59,7 @@ def _decoded(text: str, what: str) -> tuple[str, bytes]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verifier:
-    """The public half of a key: what GOSUMDB is set to.
-
-    Attributes:
-        name: the database's.
-        public: 32 bytes.
-    """
+    """The public half of a key, 32 bytes, under the database's name: what GOSUMDB is set to."""
 
     name: str
     public: bytes
@@ -126,12 +120,7 @@ def _base64(text: str) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoteSigner:
-    """A whole key. Whoever has it can vouch for any bytes as the database.
-
-    Attributes:
-        name: the database's.
-        seed: the secret, 32 bytes; in no repr.
-    """
+    """A whole key, whose secret are 32 bytes. Whoever has it can vouch for any bytes as the database."""
 
     name: str
     seed: bytes = field(repr=False)
@@ -162,8 +151,8 @@ class NoteSigner:
         return signer
 
     @classmethod
-    def read(cls, path: Path) -> "NoteSigner":
-        """Reads the file that `write` wrote.
+    def read_file(cls, path: Path) -> "NoteSigner":
+        """Reads the file that `write_file` wrote.
 
         Raises:
             ConfigError: it cannot be read, or holds no secret key.
@@ -174,7 +163,7 @@ class NoteSigner:
             why = getattr(error, "strerror", None) or "it is no text"
             raise ConfigError(f"the key file {path} cannot be read: {why}", "--sumdb-key FILE") from error
 
-    def write(self, path: Path) -> None:
+    def write_file(self, path: Path) -> None:
         """Writes the key to a file that only its owner can read.
 
         Raises:
@@ -208,10 +197,6 @@ class NoteSigner:
         return Ed25519PrivateKey.from_private_bytes(self.seed)
 
     def sign(self, text: str) -> bytes:
-        """A note: the text, a blank line, and a line with the signature.
-
-        Args:
-            text: ends with a newline.
-        """
+        """A note: the text, which ends with a newline, a blank line, and a line with the signature."""
         signature = base64.b64encode(self.verifier.id + self._private.sign(text.encode())).decode()
         return f"{text}\n— {self.name} {signature}\n".encode()

@@ -1,4 +1,4 @@
-"""A transparent log: records come in, hashes, tiles and tree heads go out. Nothing here reads a file.
+"""A transparent log in memory: its records, hashes, tiles and tree heads.
 
 The format is golang.org/x/mod/sumdb/tlog's (https://go.dev/design/25530-sumdb, https://research.swtch.com/tlog), and
 the hashes are RFC 6962's. A log only grows: the tree of N records is a part of every later one, and a client that saw
@@ -32,23 +32,18 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """What is signed: how many records there are, and the hash over all of them.
-
-    Attributes:
-        size: the number of records.
-        root: 32 bytes.
-    """
+    """What is signed: how many records there are, and the hash over all of them, 32 bytes."""
 
     size: int
     root: bytes
 
-    def text(self) -> str:
+    def to_text(self) -> str:
         """As it is signed."""
         return f"{FIRST_LINE}{self.size}\n{base64.b64encode(self.root).decode()}\n"
 
     @classmethod
     def parse(cls, text: str) -> "Head":
-        """Reads what `text` wrote. Lines behind it are for later versions of the format, and passed over.
+        """Reads what `to_text` wrote. Lines behind it are for later versions of the format, and passed over.
 
         Raises:
             VerifyError: it is no tree head.
@@ -58,7 +53,7 @@ class Head:
             head = cls(size=int(lines[0]), root=base64.b64decode(lines[1], validate=True))
         except (IndexError, ValueError) as error:
             raise VerifyError("a signed note is no tree head", "publish again from an intact tree") from error
-        if f"{first}\n" != FIRST_LINE or len(head.root) != 32 or not text.startswith(head.text()):
+        if f"{first}\n" != FIRST_LINE or len(head.root) != 32 or not text.startswith(head.to_text()):
             raise VerifyError("a signed note is no tree head", "publish again from an intact tree")
         return head
 
@@ -121,11 +116,7 @@ def last_tiles(size: int) -> Iterator[Tile]:
 
 
 class Log:
-    """The records of a log with the hashes above them; it can only be appended to.
-
-    Args:
-        records: their texts, in order.
-    """
+    """The records of a log with the hashes above them; it can only be appended to."""
 
     def __init__(self, records: Sequence[bytes] = ()) -> None:
         self.records: list[bytes] = []
@@ -134,14 +125,7 @@ class Log:
             self.append(record)
 
     def append(self, record: bytes) -> int:
-        """Adds a record.
-
-        Args:
-            record: lines of text, none of them empty, the last one ended.
-
-        Returns:
-            Its number.
-        """
+        """Adds a record, lines of text of which none is empty and the last one ended; returns its number."""
         blank = record.startswith(b"\n") or b"\n\n" in record
         if blank or not record.endswith(b"\n") or any(byte < 32 and byte != 10 for byte in record):
             raise ValueError(f"no record: {record!r}")
@@ -157,11 +141,7 @@ class Log:
             carried, level = node_hash(row[-2], row[-1]), level + 1
 
     def head(self, size: int | None = None) -> Head:
-        """The head of the whole log, or of its first records.
-
-        Args:
-            size: how many of them; by default all.
-        """
+        """The head of the whole log, or of its first `size` records."""
         count = len(self.records) if size is None else size
         if count == 0:
             return Head(size=0, root=bytes(32))
@@ -190,11 +170,7 @@ def framed(number: int, record: bytes) -> bytes:
 
 
 def unframed(content: bytes, start: int) -> list[bytes]:
-    """The records of a data tile.
-
-    Args:
-        content: the tile.
-        start: the number of its first record.
+    """The records of a data tile; `start` is the number of its first one.
 
     Raises:
         VerifyError: it is no data tile, or has other numbers.
