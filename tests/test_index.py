@@ -128,12 +128,6 @@ def test_a_second_release_adds_and_changes_no_archive(offered: Catalogue, tmp_pa
     assert len(json.loads((tmp_path / "tree/dl/index.json").read_text())) == 4
 
 
-def test_other_bytes_under_a_published_name_are_refused(tmp_path: Path) -> None:
-    download_index.write_downloads(catalogue(toy_build(tmp_path / "one")), tmp_path / "tree")
-    with pytest.raises(PublishError, match="published already, with other bytes"):
-        download_index.write_downloads(catalogue(toy_build(tmp_path / "two", word="other")), tmp_path / "tree")
-
-
 def test_a_release_candidate_alone_is_no_newest_version(tmp_path: Path) -> None:
     download_index.write_downloads(catalogue(toy_build(tmp_path / "dist", release="1.28rc1")), tmp_path / "tree")
     assert not (tmp_path / "tree/dl/VERSION").exists()

@@ -219,14 +219,9 @@ def _clean(site: Path, before: Path | None) -> None:
     One that was served is kept, wherever the link points to now: its readers have seen it.
     """
     place = generations_folder(site)
-    whole, record = _numbered(place), place / SERVED
-    now = int(before.name) if before else 0
-    try:
-        last = max(int(record.read_text(encoding="ascii")), now)
-    except FileNotFoundError:  # an older gobuild has kept no record: all may have been served
-        last = int(whole[-1].name) if before else 0
-    if before and not record.exists():
-        files.write(record, f"{last}\n")
+    record, last = place / SERVED, int(before.name) if before else 0
+    if record.exists():
+        last = max(last, int(record.read_text(encoding="ascii")))
     for path in place.iterdir():
         if (path.name.isdecimal() and int(path.name) > last) or re.fullmatch(_PART, path.name):
             files.remove(path)

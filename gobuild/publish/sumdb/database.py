@@ -22,9 +22,6 @@ from gobuild.publish.sumdb.tlog import Head, Log
 Get = Callable[[str], bytes]
 """Reads a file of the database by its path there, "latest" or "tile/8/0/000.p/2": from a folder, or over HTTP."""
 
-_LEFT = "zips.sha256"
-"""What an older gobuild wrote here to spare itself a hash. Nobody signed it, so it says nothing and is removed."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
@@ -114,7 +111,6 @@ def update_database(catalogue: Catalogue, tree: Path, *, key: NoteSigner) -> Hea
     before = existing_database(tree, key.verifier)
     log, known, old = before.log, before.versions, len(before.log.records)
     fresh = dict[str, bytes]()
-    (folder / _LEFT).unlink(missing_ok=True)
     for build in sorted(catalogue.builds, key=lambda build: (build.version.pep440, build.stamp, build.target.dashed)):
         version = module_version(build)
         record = _record(build, version)
