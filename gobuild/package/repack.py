@@ -20,12 +20,13 @@ from gobuild.core import files
 from gobuild.core.errors import PackageError
 from gobuild.core.model import Target
 
-_Source = IO[bytes] | gzip.GzipFile
-
 _BLOCK = 512
 _COPY = 1 << 20
 _LEVEL = 9
 """What distpack compresses with (src/cmd/distpack/archive.go, gzip.BestCompression)."""
+
+_GZIP = b"\x1f\x8b\x08\0\0\0\0\0\x02\xff"
+"""How Go writes a gzip stream's header at that level, and Python's gzip module too."""
 
 _EXECUTABLE = b"\xcf\xfa\xed\xfe"
 """How a thin 64-bit Mach-O file begins."""
@@ -85,7 +86,14 @@ def replace(archive: Path, new: Mapping[str, Path], to: Path) -> None:
 def _tar(archive: Path, new: Mapping[str, Path], to: Path) -> set[str]:
     """Copies headers as they are; of one whose content is replaced, size and checksum change."""
     done: set[str] = set()
-    with gzip.open(archive, "rb") as source, to.open("wb") as raw, _gzip(archive, raw) as target:
+    with archive.open("rb") as file:
+        if file.read(len(_GZIP)) != _GZIP:
+            raise PackageError(f"{archive.name} has another gzip header than distpack's", "an archive by distpack")
+    with (
+        gzip.open(archive, "rb") as source,
+        to.open("wb") as raw,
+        gzip.GzipFile(filename="", mode="wb", compresslevel=_LEVEL, fileobj=raw, mtime=0) as target,
+    ):
         while header := source.read(_BLOCK):
             if len(header) != _BLOCK:
                 raise tarfile.ReadError("a header is cut off")
@@ -102,37 +110,14 @@ def _tar(archive: Path, new: Mapping[str, Path], to: Path) -> set[str]:
                 content = new[name].read_bytes()
                 target.write(_resized(header, len(content)))
                 target.write(content + bytes(-len(content) % _BLOCK))
-                _skip(source, padded)
+                for _ in _parts(source, padded):
+                    pass
                 done.add(name)
             else:
                 target.write(header)
-                _copy(source, target, padded)
+                for part in _parts(source, padded):
+                    target.write(part)
     return done
-
-
-class _gzip:  # noqa: N801  (used as a function)
-    """A gzip stream with the header of another one: Python's own writes its own time, level and system."""
-
-    def __init__(self, like: Path, raw: IO[bytes]) -> None:
-        with like.open("rb") as file:
-            self.header = file.read(10)
-        if self.header[:3] != b"\x1f\x8b\x08" or self.header[3]:
-            raise PackageError(f"{like.name} has a gzip header with a name or more in it", "an archive by distpack")
-        self.raw, self.size, self.crc = raw, 0, 0
-        self.packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-
-    def __enter__(self) -> "_gzip":
-        self.raw.write(self.header)
-        return self
-
-    def write(self, data: bytes) -> None:
-        """Compresses some bytes."""
-        self.crc, self.size = zlib.crc32(data, self.crc), self.size + len(data)
-        self.raw.write(self.packer.compress(data))
-
-    def __exit__(self, kind: object, *_rest: object) -> None:
-        if kind is None:
-            self.raw.write(self.packer.flush() + struct.pack("<2I", self.crc, self.size & 0xFFFFFFFF))
 
 
 def _resized(header: bytes, size: int) -> bytes:
@@ -144,17 +129,7 @@ def _resized(header: bytes, size: int) -> bytes:
     return bytes(changed)
 
 
-def _copy(source: _Source, target: "_gzip", size: int) -> None:
-    for part in _parts(source, size):
-        target.write(part)
-
-
-def _skip(source: _Source, size: int) -> None:
-    for _part in _parts(source, size):
-        pass
-
-
-def _parts(source: _Source, size: int) -> Iterator[bytes]:
+def _parts(source: IO[bytes] | gzip.GzipFile, size: int) -> Iterator[bytes]:
     while size:
         part = source.read(min(size, _COPY))
         if not part:
