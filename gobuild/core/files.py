@@ -46,6 +46,11 @@ def dirhash(root: Path, names: Iterable[str] | None = None) -> str:
         linked = os.path.islink(path)  # noqa: PTH114
         digest = hashlib.sha256(os.fsencode(os.readlink(path))).hexdigest() if linked else _sha256(path)
         lines.append((name, digest))
+    return hash1(lines)
+
+
+def hash1(lines: Iterable[tuple[str, str]]) -> str:
+    """The "h1:" of files by their names and SHA-256, as dirhash.Hash1 makes it."""
     summary = hashlib.sha256(os.fsencode("".join(f"{digest}  {name}\n" for name, digest in sorted(lines))))
     return "h1:" + base64.b64encode(summary.digest()).decode()
 

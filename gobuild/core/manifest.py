@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from types import GenericAlias
 from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
 import cattrs
@@ -221,9 +222,9 @@ def _converter() -> cattrs.Converter:
     for parsed in (GoVersion, Target):
         converter.register_structure_hook(parsed, lambda value, kind: kind.parse(_strict(str)(value, str)))
         converter.register_unstructure_hook(parsed, str)
-    names = {"cgo": override(rename="cgo_enabled"), "says": override(rename="note")}
-    converter.register_structure_hook(Profile, make_dict_structure_fn(Profile, converter, **names))  # type: ignore[arg-type]
-    converter.register_unstructure_hook(Profile, make_dict_unstructure_fn(Profile, converter, **names))  # type: ignore[arg-type]
+    names: Any = {"cgo": override(rename="cgo_enabled"), "says": override(rename="note")}
+    converter.register_structure_hook(Profile, make_dict_structure_fn(Profile, converter, **names))
+    converter.register_unstructure_hook(Profile, make_dict_unstructure_fn(Profile, converter, **names))
     no_conflict = make_dict_unstructure_fn(Outcome, converter, conflict=override(omit=True))
     converter.register_unstructure_hook(Outcome, no_conflict)
     check = make_dict_unstructure_fn(Check, converter)
@@ -258,5 +259,6 @@ def _is_sequence(kind: Any) -> bool:
 def _tuple(converter: cattrs.Converter, value: Any, kind: Any) -> tuple[Any, ...]:
     if not isinstance(value, (list, tuple)):
         raise ValueError("is no list")
-    of_items: Any = list[get_args(kind)[0]]  # type: ignore[misc]  # cattrs tells the place of what is wrong in a list
+    # As a list: of that cattrs tells the place of what is wrong.
+    of_items: Any = GenericAlias(list, get_args(kind)[:1])
     return tuple(converter.structure(value, of_items))

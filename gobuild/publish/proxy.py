@@ -1,6 +1,5 @@
 """The GOTOOLCHAIN proxy: a static module proxy with golang.org/toolchain alone (https://go.dev/ref/mod#goproxy-protocol)."""
 
-import base64
 import hashlib
 import json
 import zipfile
@@ -47,7 +46,7 @@ def _check_small(build: Build) -> None:
 
 def go_mod_hash(content: bytes) -> str:
     """The "h1:" of a go.mod, as x/mod/sumdb/dirhash makes it of a folder with that file alone."""
-    return _h1([("go.mod", hashlib.sha256(content).hexdigest())])
+    return files.hash1([("go.mod", hashlib.sha256(content).hexdigest())])
 
 
 def zip_hash(path: Path, version: str) -> str:
@@ -71,11 +70,4 @@ def zip_hash(path: Path, version: str) -> str:
                 lines[name] = digest.hexdigest()
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise VerifyError(f"{path.name} is no whole zip: {error}", "build it again") from error
-    return _h1(list(lines.items()))
-
-
-def _h1(lines: list[tuple[str, str]]) -> str:
-    # Sorted as Go sorts strings: by their bytes.
-    ordered = sorted(lines, key=lambda line: line[0].encode())
-    summary = "".join(f"{digest}  {name}\n" for name, digest in ordered)
-    return "h1:" + base64.b64encode(hashlib.sha256(summary.encode()).digest()).decode()
+    return files.hash1(lines.items())

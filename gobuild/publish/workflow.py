@@ -63,7 +63,7 @@ class WorkflowOptions:
                 raise ConfigError(f"{value!r} is no {what} that can stand in a workflow", "plain letters and digits")
 
 
-def render_workflow(settings: Settings, job: WorkflowOptions) -> str:
+def render_workflow(settings: Settings, options: WorkflowOptions) -> str:
     """Renders the workflow.
 
     Raises:
@@ -81,7 +81,10 @@ def render_workflow(settings: Settings, job: WorkflowOptions) -> str:
         )
     return render(
         "workflow.yml.j2",
-        filters={"yaml": _yaml, "shell": shlex.quote},
+        filters={
+            "yaml": json.dumps,  # JSON's strings are YAML's
+            "shell": shlex.quote,
+        },
         actions=ACTIONS,
         base_url=settings.base_url.rstrip("/"),
         name=settings.name,
@@ -89,22 +92,12 @@ def render_workflow(settings: Settings, job: WorkflowOptions) -> str:
         # By name: nobody is there at night to read that a second choice was made.
         source="archive" if settings.source == "auto" else settings.source,
         series=settings.series,
-        lines=",".join(job.lines),
-        targets=",".join(job.targets),
-        cron=job.cron,
-        branch=job.branch,
-        requirement=job.requirement,
+        lines=",".join(options.lines),
+        targets=",".join(options.targets),
+        cron=options.cron,
+        branch=options.branch,
+        requirement=options.requirement,
     )
-
-
-def _yaml(text: str) -> str:
-    """A text as a YAML scalar: JSON's strings are YAML's."""
-    return json.dumps(text)
-
-
-def split_words(text: str) -> tuple[str, ...]:
-    """A list with commas in it."""
-    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def github_output(builds: Iterable[dict[str, str]]) -> str:

@@ -12,7 +12,7 @@ from gobuild.core.errors import ConfigError
 from gobuild.matrix import missing
 from gobuild.pipeline.session import Session
 from gobuild.publish import workflow as workflows
-from gobuild.tasks.words import settings_of, with_settings
+from gobuild.tasks.words import settings_of, split_words, with_settings
 
 LINES = "stable,oldstable"
 TARGETS = "darwin/arm64"
@@ -44,8 +44,8 @@ def workflow(
     if not to:
         raise ConfigError("where to?", "--to .github/workflows/gobuild.yml")
     job = workflows.WorkflowOptions(
-        lines=workflows.split_words(lines),
-        targets=workflows.split_words(targets),
+        lines=split_words(lines),
+        targets=split_words(targets),
         cron=cron,
         branch=branch,
         requirement=requirement or f"gobuild=={version('gobuild')}",
@@ -70,5 +70,5 @@ def wanted(
     if not settings.base_url:
         raise ConfigError("which tree?", "--base-url https://...")
     session = Session(settings=settings, console=Console(stream=sys.stderr))
-    builds = missing.missing_builds(session, workflows.split_words(lines), workflows.split_words(targets), force=force)
+    builds = missing.missing_builds(session, split_words(lines), split_words(targets), force=force)
     print(workflows.github_output(builds))

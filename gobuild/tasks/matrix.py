@@ -6,8 +6,7 @@ from gobuild import matrix as matrices
 from gobuild.core.console import Console, clock
 from gobuild.core.errors import ConfigError
 from gobuild.pipeline.session import Session
-from gobuild.publish.workflow import split_words
-from gobuild.tasks.words import settings_of, with_settings
+from gobuild.tasks.words import settings_of, split_words, with_settings
 
 
 @with_settings(

@@ -179,3 +179,8 @@ def interruptible() -> Iterator[None]:
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+def split_words(text: str) -> tuple[str, ...]:
+    """A list with commas in it."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
