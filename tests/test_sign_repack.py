@@ -14,7 +14,7 @@ from needs import needs
 from gobuild.core.errors import PackageError
 from gobuild.core.model import Target
 from gobuild.core.process import run
-from gobuild.package import executables, replace
+from gobuild.package import replace_entries, unpack_executables
 
 TARGET = Target(goos="darwin", goarch="arm64")
 TIME = 1732739240
@@ -103,38 +103,38 @@ def _zip_entries(path: Path) -> list[tuple[Any, ...]]:
 
 
 def test_the_programs_are_found(tar: Path, tmp_path: Path) -> None:
-    found = executables(tar, TARGET, tmp_path / "out")
+    found = unpack_executables(tar, TARGET, tmp_path / "out")
     assert sorted(found) == ["bin/go", "bin/gofmt", "pkg/tool/darwin_arm64/compile"]
     assert all(path.read_bytes() == FILES[name] for name, path in found.items())
     with tarfile.open(tar, "w:gz") as pack:
         pack.addfile(tarfile.TarInfo("go/VERSION"))
     with pytest.raises(PackageError, match="holds no program for darwin/arm64"):
-        executables(tar, TARGET, tmp_path / "nothing")
+        unpack_executables(tar, TARGET, tmp_path / "nothing")
 
 
 def test_a_tarball_keeps_all_but_the_new_bytes(tar: Path, new: dict[str, Path], tmp_path: Path) -> None:
     to = tmp_path / "new.tar.gz"
-    replace(tar, new, to)
+    replace_entries(tar, new, to)
     before, after = _tar_entries(tar), _tar_entries(to)
     assert [each[:-1] for each in before] == [each[:-1] for each in after]
     assert {each[0].removeprefix("go/"): each[-1] for each in after} == FILES | NEW
     assert to.read_bytes()[:10] == tar.read_bytes()[:10]
     first = to.read_bytes()
-    replace(tar, new, to)
+    replace_entries(tar, new, to)
     assert to.read_bytes() == first
     needs("tar")
     run(["tar", "-tzf", to], env={"PATH": "/usr/bin:/bin"}, cwd=tmp_path)
 
 
 def test_the_same_bytes_again_give_the_same_tar(tar: Path, tmp_path: Path) -> None:
-    same = executables(tar, TARGET, tmp_path / "out")
-    replace(tar, same, tmp_path / "same.tar.gz")
+    same = unpack_executables(tar, TARGET, tmp_path / "out")
+    replace_entries(tar, same, tmp_path / "same.tar.gz")
     assert gzip.decompress((tmp_path / "same.tar.gz").read_bytes()) == gzip.decompress(tar.read_bytes())
 
 
 def test_a_module_keeps_all_but_the_new_bytes(module: Path, new: dict[str, Path], tmp_path: Path) -> None:
     to = tmp_path / "new.zip"
-    replace(module, new, to)
+    replace_entries(module, new, to)
     before, after = _zip_entries(module), _zip_entries(to)
     assert [each[:-1] for each in before] == [each[:-1] for each in after]
     assert {each[0].removeprefix(MODULE): each[-1] for each in after} == FILES | NEW
@@ -159,7 +159,7 @@ def test_python_s_zlib_again_gives_the_same_module(module: Path, tmp_path: Path)
         own[name] = tmp_path / name.replace("/", "-")
         own[name].write_bytes(FILES[name])
     for to in ("one.zip", "two.zip"):
-        replace(module, own, tmp_path / to)
+        replace_entries(module, own, tmp_path / to)
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
     assert _zip_entries(tmp_path / "one.zip") == _zip_entries(module)
 
@@ -175,22 +175,22 @@ def test_archives_that_are_not_distpack_s_are_refused(
             pack.addfile(tarfile.TarInfo("go/" + "x" * 300))
         # Python puts the name into gzip's header.
         with pytest.raises(PackageError, match="gzip header"):
-            replace(path, new, to)
+            replace_entries(path, new, to)
         path.write_bytes(as_go(gzip.decompress(path.read_bytes())))
         with pytest.raises(PackageError, match="entry of type b'x'"):
-            replace(path, new, to)
+            replace_entries(path, new, to)
         path.write_bytes(tar.read_bytes()[:-200])
     else:
         path.write_bytes(b"PK\x05\x06" + bytes(18))
         with pytest.raises(PackageError, match="has no entry bin/go"):
-            replace(path, new, to)
+            replace_entries(path, new, to)
         path.write_bytes(b"PK")
     with pytest.raises(PackageError, match="no whole archive"):
-        replace(path, new, to)
+        replace_entries(path, new, to)
     assert list(to.parent.iterdir()) == []
 
 
 def test_an_entry_that_is_not_there(tar: Path, tmp_path: Path) -> None:
     with pytest.raises(PackageError, match="has no entry bin/gopls"):
-        replace(tar, {"bin/gopls": tar}, tmp_path / "to.tar.gz")
+        replace_entries(tar, {"bin/gopls": tar}, tmp_path / "to.tar.gz")
     assert not (tmp_path / "to.tar.gz").exists()

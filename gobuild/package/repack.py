@@ -35,7 +35,7 @@ _LOCAL, _CENTRAL, _END, _DESCRIPTOR = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06
 _STREAMED = 1 << 3
 
 
-def executables(archive: Path, target: Target, into: Path) -> dict[str, Path]:
+def unpack_executables(archive: Path, target: Target, into: Path) -> dict[str, Path]:
     """Unpacks the darwin programs of a toolchain's .tar.gz.
 
     Returns:
@@ -62,7 +62,7 @@ def executables(archive: Path, target: Target, into: Path) -> dict[str, Path]:
     return found
 
 
-def replace(archive: Path, new: Mapping[str, Path], to: Path) -> None:
+def replace_entries(archive: Path, new: Mapping[str, Path], to: Path) -> None:
     """Writes an archive, .tar.gz or .zip, again with other bytes in some entries.
 
     Args:

@@ -88,7 +88,7 @@ def resign(
     """
     assert signing.signer is not None  # noqa: S101  (the pipeline has looked)
     (toolchain,) = (path for path in archives if path.name.endswith(f".{target.dashed}.tar.gz"))
-    programs = package.executables(toolchain, target, scratch / "programs")
+    programs = package.unpack_executables(toolchain, target, scratch / "programs")
     told = signers.sign_programs(programs, signing.signer, prefix=prefix, scratch=scratch, note=note)
     made, reports = [], {}
     for path in archives:
@@ -97,7 +97,7 @@ def resign(
             continue
         note(path.name)
         made.append(scratch / path.name)
-        package.replace(path, programs, made[-1])
+        package.replace_entries(path, programs, made[-1])
         note(f"verify {path.name}")
         reports[path] = verify.verify_path(
             made[-1], run=run, scratch=scratch / "verify", target=target, policy=policy, roots=signing.roots
