@@ -20,7 +20,8 @@ from gobuild.publish.catalogue import Catalogue, newest_first
 from gobuild.publish.site import Published, publish
 from gobuild.publish.site.incoming import NOTHING_MORE, Rules
 from gobuild.publish.site.parts import standard_parts
-from gobuild.publish.supply.signing import MinisignSigner
+from gobuild.publish.sumdb.note import NoteSigner
+from gobuild.publish.supply.signing import MinisignSigner, ReleaseSigner
 
 STAMP = "go1.22.10-acme1.p1"
 NEXT = "go1.27.3-acme1.p2"
@@ -146,7 +147,8 @@ def catalogue(
 def published(
     site: Path,
     *sources: Path,
-    signer: MinisignSigner | None = None,
+    signer: ReleaseSigner | None = None,
+    key: NoteSigner | None = None,
     resign: bool = False,
     base_url: str = "",
     bare: bool = False,
@@ -160,7 +162,8 @@ def published(
         base_url=base_url,
         signer=signer,
         resign=resign,
-        parts=() if bare else standard_parts(key=None, author="A <a@b.example>", note=lambda _: None),
+        parts=() if bare else standard_parts(key=key, author="A <a@b.example>", note=lambda _: None),
+        sumdb=str(key.verifier) if key else "",
         rules=rules,
     )
 

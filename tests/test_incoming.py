@@ -16,9 +16,8 @@ from gobuild.core.process import run
 from gobuild.publish.builds import find_builds
 from gobuild.publish.homebrew.tap import Tap
 from gobuild.publish.paths import path_in_tree
-from gobuild.publish.site import generations, publish
+from gobuild.publish.site import generations
 from gobuild.publish.site.incoming import Rules
-from gobuild.publish.site.parts import standard_parts
 from gobuild.publish.sumdb.note import NoteSigner
 from gobuild.publish.supply.signing import GnupgSigner, MinisignSigner, gpg_environment
 from gobuild.release import verify_release
@@ -32,17 +31,8 @@ EVIL = "go1.27.9-acme1.p9"
 def _next(
     site: Path, *sources: Path, signer: MinisignSigner | GnupgSigner | None = SIGNER, rules: Rules | None = None
 ) -> None:
-    """The publisher's run, with every route and a checksum database."""
-    publish(
-        sources,
-        site,
-        name="go-acme",
-        base_url="",
-        signer=signer,
-        parts=standard_parts(key=KEY, author="A <a@b.example>", note=lambda _: None),
-        sumdb=str(KEY.verifier),
-        rules=rules or Rules(logs=True),
-    )
+    """The publisher's run, with every part and a checksum database."""
+    published(site, *sources, signer=signer, key=KEY, rules=rules or Rules(logs=True))
 
 
 @pytest.fixture

@@ -11,12 +11,9 @@ from axe_playwright_python.sync_playwright import Axe
 from needs import needs
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 from publish_clients import serving
-from publish_toys import STAMP, put_build, secret_key
+from publish_toys import SIGNER, STAMP, published, put_build
 
-from gobuild.publish.site import publish
-from gobuild.publish.site.parts import standard_parts
 from gobuild.publish.sumdb.note import NoteSigner
-from gobuild.publish.supply.signing import MinisignSigner
 
 pytestmark = pytest.mark.slow  # a browser starts
 
@@ -45,16 +42,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     put_build(folder / "dist", edit=_hostile)
     put_build(folder / "dist", stamp=NEXT)
     put_build(folder / "dist", stamp=NEXT, target="darwin/arm64")
-    database = NoteSigner(name="acme.example/sumdb", seed=bytes(32))
-    publish(
-        [folder / "dist"],
-        folder / "site",
-        name="go-acme",
-        base_url="https://go.acme.example",
-        signer=MinisignSigner(secret=secret_key(b"12345678", bytes(32))),
-        parts=standard_parts(key=database, author="A <a@b.example>", note=lambda _: None),
-        sumdb=str(database.verifier),
-    )
+    key = NoteSigner(name="acme.example/sumdb", seed=bytes(32))
+    url = "https://go.acme.example"
+    published(folder / "site", folder / "dist", signer=SIGNER, key=key, base_url=url)
     return folder / "site"
 
 

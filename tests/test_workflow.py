@@ -11,7 +11,7 @@ import npm
 import pytest
 from goserver import serving
 from needs import needs
-from publish_toys import put_build
+from publish_toys import published, put_build
 from ruamel.yaml import YAML
 
 from gobuild.core.console import Console
@@ -20,8 +20,6 @@ from gobuild.core.settings import Settings
 from gobuild.matrix import missing
 from gobuild.pipeline.session import Session
 from gobuild.publish import workflow as workflows
-from gobuild.publish.site import publish
-from gobuild.publish.site.parts import standard_parts
 
 pytestmark = pytest.mark.usefixtures("git")
 
@@ -255,14 +253,7 @@ def test_what_is_not_published_is_wanted(tmp_path: Path) -> None:
         (first,) = missing.missing_builds(session, ["1.22"], ["linux/amd64"])
         assert first["target"] == "linux/amd64" and first["dashed"] == "linux-amd64"
         put_build(tmp_path / "dist", stamp=first["stamp"])
-        note = print
-        publish(
-            [tmp_path / "dist"],
-            site,
-            name="go-acme",
-            base_url="",
-            parts=standard_parts(key=None, author="A <a@b.example>", note=note),
-        )
+        published(site, tmp_path / "dist")
         assert missing.missing_builds(session, ["1.22"], ["linux/amd64"]) == []
         assert missing.missing_builds(session, ["1.22"], ["linux/amd64"], force=True) == [first]
         (other,) = missing.missing_builds(session, ["1.22"], ["linux/amd64", "darwin/arm64"])
