@@ -97,7 +97,7 @@ def check_archive(archive: Artifact) -> None:
     """Makes sure that an archive is what its manifest says.
 
     Raises:
-        PublishError, ChecksumMismatch: as `place`.
+        PublishError, ChecksumMismatch: it is not, or is not there.
     """
     _copy(archive, Path(os.devnull), mode="wb")
 

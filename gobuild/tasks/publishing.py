@@ -71,7 +71,7 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
         raise ConfigError("publish needs a place", "--to DIR")
     left = targets(drop)
     console = Console()
-    # What was not named need not have anything: then pages and routes are written anew.
+    # What was not named need not have anything: then pages and parts are written anew.
     standard = [settings.dist] if any(settings.dist.glob(f"*{ENDING}")) else []
     sources = [Path(each).expanduser() for each in from_ or ()] or standard
     with console.stage("publish") as at:
