@@ -103,7 +103,7 @@ def next_generation(site: Path, *, waiting: Callable[[str], None]) -> Iterator[G
 
     Raises:
         ConfigError: something else stands at `site`.
-        OSError, DiskFull: the tree that was served is served still.
+        OSError: the tree that was served is served still.
     """
     place = generations_folder(site)
     served_generation(site)  # refused before anything is made
