@@ -131,7 +131,7 @@ def parse_build(text: bytes, name: str, *, archives: Path) -> Build:
         if name != build.manifest_name:
             raise ValueError(f"it is of {build.manifest_name}")
         return build
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PublishError(
             f"the manifest {shown(name)} cannot be used: {error}", "the manifest as gobuild wrote it: build again"
         ) from error
