@@ -19,8 +19,7 @@ from gobuild.binary.pclntab import Pclntab, read_pclntab
 from gobuild.binary.view import Malformed, Range
 from gobuild.core.process import run
 from gobuild.verify import imports
-from gobuild.verify.instructions import ENTRY, PROLOGUES
-from gobuild.verify.instructions import problems as code_problems
+from gobuild.verify.golang import ENTRY, PROLOGUES, code_problems
 
 LLD = ("ld64.lld", *(f"ld64.lld-{version}" for version in range(14, 22)))
 MC = ("llvm-mc", *(f"llvm-mc-{version}" for version in range(14, 22)))

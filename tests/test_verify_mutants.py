@@ -9,7 +9,6 @@ import re
 import struct
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,7 +33,7 @@ from gobuild.binary.pclntab import read_pclntab
 from gobuild.core.model import GoVersion
 from gobuild.verify import expect, layout
 from gobuild.verify.expect import Expectation
-from gobuild.verify.golang import code_problems, inspect_program
+from gobuild.verify.golang import inspect_program
 from gobuild.verify.layout import layout_problems, unknown_parts
 
 CORPUS = Path(__file__).parent / "data/corpus.zip"
@@ -338,16 +337,6 @@ OTHERS: tuple[tuple[str, Wrong], ...] = (
 def test_what_is_wrong_has_an_id(hello: bytes, problem: str, change: Wrong) -> None:
     found = verdict(resigned(change(hello)), expected(uuid=True))
     assert problem in {each.id for check in found.checks for each in check.problems}
-
-
-def test_functions_between_instructions_are_told(hello: bytes) -> None:
-    text, place = image(hello).section("__text"), image(hello).section("__gopclntab")
-    assert text and place
-    table = read_pclntab(view(hello), place.place)
-    entry, starts = image(hello).entry or 0, table.starts
-    assert list(code_problems(view(hello), table, text.place, entry, "arm64")) == []
-    moved = replace(table, starts=(*starts[:9], starts[9] + 2, *starts[10:]))
-    assert {each.id for each in code_problems(view(hello), moved, text.place, entry, "arm64")} == {"function-alignment"}
 
 
 def test_a_library_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
