@@ -112,6 +112,7 @@ GOOD = '[[rule]]\ncheck = "LC_UUID"\nseverity = "warn"\nreason = "x"\n'
         (GOOD + "subject = 3\n", "subject is 3", "a text in quotes"),
         ("rules = []\n", "unknown key 'rules'", "did you mean 'rule'"),
         ("rule = [3]\n", "is no table", "[[rule]]"),
+        ('rule = {check = "LC_UUID"}\n', "is no table", "[[rule]]"),
         ('[[require]]\nreason = "x"\n', "asks for nothing", "uuid = true"),
         ('[[require]]\nreason = "x"\nuuid = 1\n', "uuid is 1", "true or false"),
         ('[[require]]\nreason = "x"\ndenied-strings = [""]\n', "denied-strings is ['']", "a list of texts"),
@@ -131,6 +132,10 @@ def test_a_policy_of_another_schema_or_none_at_all_is_refused(tmp_path: Path) ->
     (tmp_path / "p.toml").write_text(GOOD, encoding="utf-8")
     with pytest.raises(ConfigError, match="has the schema None"):
         load_policy(str(tmp_path / "p.toml"))
+    for schema in ("2", "1.0", "true", '"1"'):
+        (tmp_path / "other.toml").write_text(f"schema = {schema}\n{GOOD}", encoding="utf-8")
+        with pytest.raises(ConfigError, match="has the schema"):
+            load_policy(str(tmp_path / "other.toml"))
     with pytest.raises(ConfigError, match="cannot be read"):
         load_policy(str(tmp_path / "none.toml"))
     assert load_policy("") == Policy()

@@ -176,10 +176,7 @@ KINDS: Mapping[Any, tuple[str, Callable[[Any], bool], Callable[[Any], Any]]] = {
 
 
 def load_policy(path: str) -> Policy:
-    """Reads a policy.
-
-    Args:
-        path: a TOML file; empty for no policy.
+    """Reads a policy from a TOML file; no path is no policy.
 
     Raises:
         ConfigError: it cannot be read, or says what no policy can say.
@@ -192,8 +189,9 @@ def load_policy(path: str) -> Policy:
         raise ConfigError(f"the policy {path} cannot be read: {error}", "a TOML file with [[rule]] entries") from error
     for key in document.keys() - {"schema", "rule", "require"}:
         raise _unknown_key(f"the policy {path}", key, ["schema", "rule", "require"])
-    if document.get("schema") != SCHEMA:
-        raise ConfigError(f"the policy {path} has the schema {document.get('schema')!r}", f"schema = {SCHEMA}")
+    schema = document.get("schema")
+    if schema != SCHEMA or not isinstance(schema, int) or isinstance(schema, bool):
+        raise ConfigError(f"the policy {path} has the schema {schema!r}", f"schema = {SCHEMA}")
     rules = _entries(document, "rule", Rule, path)
     requirements = _entries(document, "require", Requirement, path)
     for where, rule in rules.items():

@@ -83,7 +83,9 @@ def run_checks(
         failed = sum(check.verdict is Verdict.FAILED for check in checks)
         if goroot and not no_probe and (built or not failed):
             options.note("probe programs, compiled by the new toolchain")
-            probed = list(run_probes(_probe_job(goroot, options, expected), run=options.run))
+            root, scratch = goroot.root.absolute(), options.scratch
+            job = ProbeJob(goroot=root, host=options.host, expected=expected, cgo=goroot.cgo, scratch=scratch)
+            probed = list(run_probes(job, run=options.run))
             inspected += probed
             checks += (check for each in probed for check in each.checks)
         elif goroot:
@@ -119,16 +121,6 @@ def _expectation(goroot: Goroot, options: VerifyOptions) -> Expectation:
         stripped="-s" in goroot.ldflags.split(),
         paths=options.paths,
         roots=options.roots,
-    )
-
-
-def _probe_job(goroot: Goroot, options: VerifyOptions, expected: Expectation) -> ProbeJob:
-    return ProbeJob(
-        goroot=goroot.root.absolute(),
-        host=options.host,
-        expected=expected,
-        cgo=goroot.cgo,
-        scratch=options.scratch,
     )
 
 
