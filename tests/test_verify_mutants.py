@@ -328,6 +328,7 @@ LAYOUT: tuple[tuple[str, Wrong], ...] = (
 SYSTEM = struct.pack("<6I32s", 0xC, 56, 24, 0, 0, 0, b"/usr/lib/libSystem.B.dylib")
 OTHERS: tuple[tuple[str, Wrong], ...] = (
     ("other-platform", field("LC_BUILD_VERSION", 8, "<I", 2)),
+    ("version-min", lambda data: with_command(data, struct.pack("<4I", 0x25, 16, 0xB0000, 0xB0000))),
     ("zero-uuid", field("LC_UUID", 8, "16s", bytes(16))),
     ("library-twice", lambda data: with_command(data, SYSTEM)),
 )
