@@ -23,20 +23,6 @@ UUID_PATCH = "link-uuid"
 DROPPED = frozenset({"api", "dist", "distpack", "metadata"})
 """What distpack leaves out of pkg/tool (src/cmd/distpack/pack.go): not shipped, hence not checked."""
 
-INSTALL_NAMES = frozenset(
-    {
-        "/usr/lib/libSystem.B.dylib",
-        "/usr/lib/libresolv.9.dylib",
-        "/System/Library/Frameworks/CoreFoundation.framework/Versions/A/CoreFoundation",
-        "/System/Library/Frameworks/Security.framework/Versions/A/Security",
-    }
-)
-"""All that Go's standard library names for darwin (//go:cgo_import_dynamic)."""
-
-FRAMEWORKS = ("CoreFoundation.framework", "Security.framework")
-TRUST = frozenset(name for name in INSTALL_NAMES if any(each in name for each in FRAMEWORKS))
-"""What crypto/x509 asks for the system's roots: linked by the programs that speak TLS."""
-
 
 @cache
 def exports() -> Mapping[str, frozenset[str]]:
@@ -48,6 +34,13 @@ def exports() -> Mapping[str, frozenset[str]]:
     table = json.loads(resource("gobuild.verify").joinpath("exports.json").read_text(encoding="utf-8"))
     return {name: frozenset(symbols) for name, symbols in table.items()}
 
+
+INSTALL_NAMES = frozenset(exports())
+"""All libraries that Go's standard library names for darwin (//go:cgo_import_dynamic)."""
+
+FRAMEWORKS = ("CoreFoundation.framework", "Security.framework")
+TRUST = frozenset(name for name in INSTALL_NAMES if any(each in name for each in FRAMEWORKS))
+"""What crypto/x509 asks for the system's roots: linked by the programs that speak TLS."""
 
 DENIED_SYMBOLS = re.compile(
     r"_MTL"  # Metal
