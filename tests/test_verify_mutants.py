@@ -29,6 +29,7 @@ from verify_fixtures import (
     view,
 )
 
+from gobuild.binary import buildid
 from gobuild.binary.pclntab import read_pclntab
 from gobuild.core.model import GoVersion
 from gobuild.verify import expect, layout
@@ -325,12 +326,21 @@ LAYOUT: tuple[tuple[str, Wrong], ...] = (
 )
 
 
+def moved_build_id(data: bytes) -> bytes:
+    """The first of Go's functions among the others."""
+    at = data.index(buildid.PREFIX)
+    return data[:at] + bytes(112) + data[at + 112 : at + 4096] + data[at : at + 112] + data[at + 4096 + 112 :]
+
+
 SYSTEM = struct.pack("<6I32s", 0xC, 56, 24, 0, 0, 0, b"/usr/lib/libSystem.B.dylib")
 OTHERS: tuple[tuple[str, Wrong], ...] = (
     ("other-platform", field("LC_BUILD_VERSION", 8, "<I", 2)),
     ("version-min", lambda data: with_command(data, struct.pack("<4I", 0x25, 16, 0xB0000, 0xB0000))),
     ("zero-uuid", field("LC_UUID", 8, "16s", bytes(16))),
     ("library-twice", lambda data: with_command(data, SYSTEM)),
+    ("no-build-id", lambda data: put(data, data.index(buildid.PREFIX), "<B", 0)),
+    ("displaced-build-id", moved_build_id),
+    ("no-build-information", lambda data: data.replace(b"__go_buildinfo", b"__go_nothing__")),
 )
 
 
