@@ -138,7 +138,14 @@ class FileReport:
     excused: frozenset[str] = frozenset()
 
     def judge(
-        self, check: CheckId, problems: Iterable[Problem], *, seen: str, expected: str, unknown: Iterable[str] = ()
+        self,
+        check: CheckId,
+        problems: Iterable[Problem],
+        *,
+        seen: str,
+        expected: str,
+        unknown: Iterable[str] = (),
+        of: str = "",
     ) -> None:
         """Adds a check: OK with what was seen, or FAILED with the problems; SKIPPED where each of them is excused.
 
@@ -148,31 +155,38 @@ class FileReport:
             seen: what was seen, where nothing is.
             expected: what should have been seen, where something is.
             unknown: what no table knows, so that nobody can say whether it is wrong: SKIPPED, where nothing else is.
+            of: which one of a family: "nm" of the second opinions.
         """
         found, strange = tuple(problems), list(unknown)
         named = "; ".join(str(each) for each in found[:NAMED])
         if found and all(each.id in self.excused for each in found):
-            self.skip(check, f"{named}: what LLVM's race detector brings")
+            self.skip(check, f"{named}: what LLVM's race detector brings", of=of)
         elif found:
-            self.checks.append(
-                Check(
-                    subject=self.subject,
-                    name=str(check),
-                    verdict=Verdict.FAILED,
-                    seen=named,
-                    expected=expected,
-                    problems=found,
-                )
-            )
+            self._add(check, of, Verdict.FAILED, named, expected=expected, problems=found)
         elif strange:
             more = f"; and {len(strange) - NAMED} more" if len(strange) > NAMED else ""
-            self.skip(check, f"not in gobuild's tables: {'; '.join(strange[:NAMED])}{more}")
+            self.skip(check, f"not in gobuild's tables: {'; '.join(strange[:NAMED])}{more}", of=of)
         else:
-            self.checks.append(Check(subject=self.subject, name=str(check), verdict=Verdict.OK, seen=seen))
+            self._add(check, of, Verdict.OK, seen)
 
-    def skip(self, check: CheckId, reason: str) -> None:
+    def skip(self, check: CheckId, reason: str, *, of: str = "") -> None:
         """Adds a check that was not made."""
-        self.checks.append(Check(subject=self.subject, name=str(check), verdict=Verdict.SKIPPED, seen=reason))
+        self._add(check, of, Verdict.SKIPPED, reason)
+
+    def _add(
+        self,
+        check: CheckId,
+        of: str,
+        verdict: Verdict,
+        seen: str,
+        *,
+        expected: str = "",
+        problems: tuple[Problem, ...] = (),
+    ) -> None:
+        name = f"{check}: {of}" if of else str(check)
+        self.checks.append(
+            Check(subject=self.subject, name=name, verdict=verdict, seen=seen, expected=expected, problems=problems)
+        )
 
     def judge_symbol_table(
         self, *, symbols: str, debugging: list[str], stripped: bool, debugging_allowed: bool

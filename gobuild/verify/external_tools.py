@@ -10,13 +10,14 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from gobuild.binary.elf import Elf
 from gobuild.binary.macho_types import ARM64, DYLIBS, EXECUTE, PIE, X86_64, MachO
 from gobuild.codesign.superblob import AD_HOC
 from gobuild.core.errors import CommandError, ToolMissing
-from gobuild.core.model import Check, Problem, Verdict
+from gobuild.core.model import Check, Problem
 from gobuild.core.process import Result, Runner, Threads, kill_children_on_failure
 from gobuild.verify.checks import CheckId, FileReport
 
@@ -61,39 +62,32 @@ def _ask_about_all(
     tool: ExternalTool, files: list[FileReport], *, path: str, scratch: Path, run: Runner
 ) -> list[Check]:
     """A check for each file that the tool disputes, or one for all of them."""
-    name = f"{CheckId.SECOND_OPINION}: {tool.name}"
-
-    def of_all(verdict: Verdict, seen: str) -> list[Check]:
-        return [Check(subject="all", name=name, verdict=verdict, seen=seen)]
-
+    everything = FileReport(path=scratch, subject="all")
     words = _find(tool, path)
     if not words:
         programs = " or ".join(pattern.partition("(")[0] for pattern, _ in tool.programs)
-        return of_all(Verdict.SKIPPED, f"no {programs} on PATH")
+        everything.skip(CheckId.SECOND_OPINION, f"no {programs} on PATH", of=tool.name)
+        return everything.checks
     env = {"PATH": path, "HOME": str(scratch), "TMPDIR": str(scratch), "LC_ALL": "C"}
 
-    def ask(each: FileReport) -> tuple[str, str]:
-        return _ask(tool, each, words, env=env, cwd=scratch, run=run)
+    def ask(each: FileReport) -> list[Check]:
+        seen, expected = _ask(tool, each, words, env=env, cwd=scratch, run=run)
+        report = FileReport(path=each.path, subject=each.subject)
+        if seen:
+            problem = Problem("second-opinion", seen)
+            report.judge(CheckId.SECOND_OPINION, [problem], seen="", expected=expected, of=tool.name)
+        return report.checks
 
     try:
         # The tools are processes of their own: as many at once as there are processors.
         with Threads(os.cpu_count()) as pool, kill_children_on_failure():
-            answers = list(pool.map(ask, files))
+            disputed = list(chain.from_iterable(pool.map(ask, files)))
     except ToolMissing as error:
-        return of_all(Verdict.SKIPPED, error.reason)
-    disputed = [
-        Check(
-            subject=each.subject,
-            name=name,
-            verdict=Verdict.FAILED,
-            seen=seen,
-            expected=expected,
-            problems=(Problem("second-opinion", seen),),
-        )
-        for each, (seen, expected) in zip(files, answers, strict=True)
-        if seen
-    ]
-    return disputed or of_all(Verdict.OK, f"{Path(words[0]).name} agrees on {len(files)} of {len(files)} files")
+        everything.skip(CheckId.SECOND_OPINION, error.reason, of=tool.name)
+        return everything.checks
+    agrees = f"{Path(words[0]).name} agrees on {len(files)} of {len(files)} files"
+    everything.judge(CheckId.SECOND_OPINION, [], seen=agrees, expected="", of=tool.name)
+    return disputed or everything.checks
 
 
 def _ask(

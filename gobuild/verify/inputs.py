@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gobuild.core import archives, files
 from gobuild.core.errors import ConfigError, disk_full_is_ours
-from gobuild.core.model import Check, Problem, Target, Verdict
+from gobuild.core.model import Check, Problem, Target
 from gobuild.verify import tree
 from gobuild.verify.checks import CheckId, FileReport
 from gobuild.verify.tree import Goroot
@@ -129,15 +129,17 @@ def _programs(path: Path, root: Path | None, *, packed: bool = False) -> tuple[t
     """The executables of a folder that are no part of a toolchain, and a check for each link among them."""
     found = list(tree.other_executables(path, root, packed=packed))
     links = [each for each in found if each.is_symlink()]
-    checks = []
+    checks = list[Check]()
     for each in links:
+        report = FileReport(path=each, subject=str(each.relative_to(path)))
         try:
-            inside = each.resolve(strict=True).is_relative_to(path.resolve())
-            seen = f"to {each.readlink()}" if inside else f"to {each.readlink()}, which is not in this folder"
+            if each.resolve(strict=True).is_relative_to(path.resolve()):
+                report.judge(CheckId.LINK, [], seen=f"to {each.readlink()}", expected="")
+            else:
+                report.skip(CheckId.LINK, f"to {each.readlink()}, which is not in this folder")
         except (OSError, RuntimeError) as error:  # it points nowhere, or in a circle
-            inside, seen = False, f"to {each.readlink()}: {getattr(error, 'strerror', None) or 'a circle'}"
-        verdict = Verdict.OK if inside else Verdict.SKIPPED
-        checks.append(Check(subject=str(each.relative_to(path)), name=str(CheckId.LINK), verdict=verdict, seen=seen))
+            report.skip(CheckId.LINK, f"to {each.readlink()}: {getattr(error, 'strerror', None) or 'a circle'}")
+        checks += report.checks
     return tuple(each for each in found if not each.is_symlink()), tuple(checks)
 
 

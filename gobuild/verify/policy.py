@@ -17,7 +17,7 @@ from gobuild.binary.macho_types import MachO
 from gobuild.binary.view import opened
 from gobuild.codesign.superblob import AD_HOC
 from gobuild.core.errors import ConfigError
-from gobuild.core.model import Check, Severity, Verdict
+from gobuild.core.model import Check, Problem, Severity, Verdict
 from gobuild.verify.checks import CheckId, FileReport
 
 SCHEMA = 1
@@ -246,49 +246,36 @@ def _usable(rule: Rule, where: str) -> None:
         raise ConfigError(f"{where} changes nothing", 'severity = "warn", or skipped = "error"')
 
 
-def _demand(requirement: Requirement, inspected: FileReport) -> Iterator[Check]:
+def _demand(requirement: Requirement, inspected: FileReport) -> list[Check]:
     """One check for each thing that a requirement asks for."""
+    report = FileReport(path=inspected.path, subject=inspected.subject)
+    image, signature = inspected.image, inspected.signature
 
-    def demanded(name: str, wrong: str, *, seen: str, expected: str) -> Check:
-        verdict = Verdict.FAILED if wrong else Verdict.OK
-        return Check(
-            subject=inspected.subject,
-            name=f"policy: {name}",
-            verdict=verdict,
-            seen=wrong or seen,
-            expected=expected if wrong else "",
-        )
+    def demand(of: str, wrong: str, *, seen: str, expected: str) -> None:
+        problems = [Problem(f"policy-{of.replace(' ', '-')}", wrong)] if wrong else []
+        report.judge(CheckId.POLICY, problems, seen=seen, expected=expected, of=of)
 
-    image = inspected.image
     if not isinstance(image, MachO):
-        asked = {"uuid": requirement.uuid, "identity": requirement.identity, "team": requirement.team}
-        for name in (name for name, wanted in asked.items() if wanted):
-            skipped = demanded(name, "", seen="an ELF file has none", expected="")
-            yield replace(skipped, verdict=Verdict.SKIPPED)
+        for of in ("uuid", "identity", "team"):
+            if getattr(requirement, of):
+                report.skip(CheckId.POLICY, "an ELF file has none", of=of)
     else:
-        signature = inspected.signature
         if requirement.uuid:
-            yield demanded("uuid", "" if image.uuid else "none", seen=image.uuid, expected="an LC_UUID")
+            demand("uuid", "" if image.uuid else "none", seen=image.uuid, expected="an LC_UUID")
         if requirement.identity:
             wrong = "no signature" if signature is None else signature.kind if signature.flags & AD_HOC else ""
-            yield demanded(
-                "identity", wrong, seen=signature.kind if signature else "", expected="signed by an identity"
-            )
+            demand("identity", wrong, seen=signature.kind if signature else "", expected="signed by an identity")
         if requirement.team:
             team = signature.team if signature else ""
             wrong = "" if team == requirement.team else team or "no team"
-            yield demanded("team", wrong, seen=team, expected=f"the team {requirement.team}")
-        if requirement.denied_install_names:
+            demand("team", wrong, seen=team, expected=f"the team {requirement.team}")
+        if patterns := requirement.denied_install_names:
             names = [name for _command, name in image.dylibs]
-            denied = [
-                name for name in names if any(fnmatchcase(name, each) for each in requirement.denied_install_names)
-            ]
-            expected = f"none like {', '.join(requirement.denied_install_names)}"
-            yield demanded("denied install names", ", ".join(denied), seen=f"none of {len(names)}", expected=expected)
-    if requirement.denied_strings:
+            denied = ", ".join(name for name in names if any(fnmatchcase(name, each) for each in patterns))
+            expected = f"none like {', '.join(patterns)}"
+            demand("denied install names", denied, seen=f"none of {len(names)}", expected=expected)
+    if strings := requirement.denied_strings:
         with opened(inspected.path) as view:
-            there = [text for text in requirement.denied_strings if view.holds(text.encode())]
-        expected = f"none of {', '.join(requirement.denied_strings)}"
-        yield demanded(
-            "denied strings", ", ".join(there), seen=f"none of {len(requirement.denied_strings)}", expected=expected
-        )
+            there = ", ".join(text for text in strings if view.holds(text.encode()))
+        demand("denied strings", there, seen=f"none of {len(strings)}", expected=f"none of {', '.join(strings)}")
+    return report.checks
