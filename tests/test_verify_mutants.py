@@ -338,6 +338,8 @@ OTHERS: tuple[tuple[str, Wrong], ...] = (
     ("version-min", lambda data: with_command(data, struct.pack("<4I", 0x25, 16, 0xB0000, 0xB0000))),
     ("zero-uuid", field("LC_UUID", 8, "16s", bytes(16))),
     ("library-twice", lambda data: with_command(data, SYSTEM)),
+    ("odd-binding", lambda data: put(data, data.index(b"\x11\x40_") + 1, "<B", 0x41)),
+    ("malformed-pclntab", lambda data: data.replace(b"__gopclntab\0", b"__gonothing\0")),
     ("no-build-id", lambda data: put(data, data.index(buildid.PREFIX), "<B", 0)),
     ("displaced-build-id", moved_build_id),
     ("no-build-information", lambda data: data.replace(b"__go_buildinfo", b"__go_nothing__")),
