@@ -1,6 +1,7 @@
 """tap.check: Ruby's syntax, what a formula of ours installs, and the digests of what is served."""
 
 import functools
+import re
 import shutil
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -69,6 +70,12 @@ def test_what_is_broken_is_found(tap: Tap, check: str, good: str, bad: str) -> N
     assert good in text
     tap.commit({"Formula/go-acme@1.22.rb": text.replace(good, bad, 1)}, "break it")
     assert check in {each.name for each in _failed(tap)}
+
+
+def test_one_file_with_two_digests_is_found(tap: Tap) -> None:
+    other = re.sub('^  sha256 "[0-9a-f]+"', f'  sha256 "{"0" * 64}"', formula_in(tap, "go-acme"), flags=re.MULTILINE)
+    tap.commit({"Formula/go-acme.rb": other}, "another digest")
+    assert any("has another SHA-256 in Formula/go-acme" in check.seen for check in _failed(tap))
 
 
 def test_without_ruby_the_syntax_is_skipped(tap: Tap, monkeypatch: pytest.MonkeyPatch) -> None:
