@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from e2e.builds import program
+from inside import refusals
 from invoke.context import Context
 from needs import needs
 from tap_fixtures import DARWIN, LINUX, built
@@ -70,14 +71,14 @@ def test_what_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: 
     """In-process: that a message of ours is no traceback is shown once, above."""
     monkeypatch.chdir(tmp_path)
     open_bare_tap(tmp_path / "tap.git")
-    with pytest.raises(ConfigError, match=said) as caught:
+    with pytest.raises(ConfigError, match=said) as caught, refusals():
         tasks.update(Context(), **words)
     assert caught.value.hint
 
 
 def test_a_tap_that_is_not_there_cannot_be_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match="no git repository at"):
+    with pytest.raises(ConfigError, match="no git repository at"), refusals():
         tasks.check_tap(Context(), "nowhere")
 
 

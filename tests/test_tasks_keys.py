@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from e2e.builds import program
+from inside import refusals
 from invoke.context import Context
 
 from gobuild.core.errors import ConfigError, Refused
@@ -44,7 +45,7 @@ def test_a_key_that_cannot_be_made_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("there").write_text("mine")
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=message), refusals():
         keys.new(Context(), **words)
     assert [path.name for path in tmp_path.iterdir()] == ["there"] and Path("there").read_text() == "mine"
 
@@ -57,11 +58,11 @@ def test_a_key_that_cannot_be_shown_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("odd").write_text("PRIVATE KEY")
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=message), refusals():
         keys.show(Context(), key=key)
 
 
 def test_a_folder_that_cannot_be_is_said_too(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(Refused, match=r"File exists: .*file"):
+    with pytest.raises(Refused, match=r"File exists: .*file"), refusals():
         keys.new(Context(), to=str(tmp_path / "file/key"), name="acme.example")

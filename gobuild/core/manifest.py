@@ -227,10 +227,11 @@ def _converter() -> cattrs.Converter:
     converter.register_unstructure_hook(Profile, make_dict_unstructure_fn(Profile, converter, **names))
     no_conflict = make_dict_unstructure_fn(Outcome, converter, conflict=override(omit=True))
     converter.register_unstructure_hook(Outcome, no_conflict)
-    check = make_dict_unstructure_fn(Check, converter)
-    loosened = make_dict_unstructure_fn(Check, converter, severity=override(omit=True), reason=override(omit=True))
+    omit = override(omit=True)  # a manifest is of a toolchain that passed: problems stand in reports
+    check = make_dict_unstructure_fn(Check, converter, problems=omit)
+    bare = make_dict_unstructure_fn(Check, converter, severity=omit, reason=omit, problems=omit)
     # Only where a policy decided: a manifest without one stays the same bytes.
-    converter.register_unstructure_hook(Check, lambda each: (check if each.reason else loosened)(each))
+    converter.register_unstructure_hook(Check, lambda each: (check if each.reason else bare)(each))
     signed = make_dict_unstructure_fn(Manifest, converter, signing=override(omit_if_default=True))
     converter.register_unstructure_hook(Manifest, signed)
     return converter
