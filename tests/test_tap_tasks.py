@@ -8,10 +8,10 @@ import pytest
 from e2e.builds import program
 from inside import refusals
 from invoke.context import Context
-from invoke.exceptions import Exit
 from needs import needs
 from tap_fixtures import DARWIN, LINUX, built
 
+from gobuild.core.errors import ConfigError
 from gobuild.publish.homebrew.tap import open_bare_tap
 from gobuild.tasks import tap as tasks
 from gobuild.tasks.tap import finished_builds
@@ -73,15 +73,13 @@ def test_what_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: 
     open_bare_tap(tmp_path / "tap.git")
     with pytest.raises(ConfigError, match=said) as caught, refusals():
         tasks.update(Context(), **words)
-    message = str(caught.value.message)
-    assert said in message and "\n  try: " in message and caught.value.code == 2
+    assert caught.value.hint
 
 
 def test_a_tap_that_is_not_there_cannot_be_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="no git repository at"), refusals():
         tasks.check_tap(Context(), "nowhere")
-    assert "no git repository at" in str(caught.value.message)
 
 
 def test_an_archive_that_is_not_what_its_manifest_says_comes_into_no_tap(tmp_path: Path) -> None:
