@@ -10,12 +10,12 @@ from invoke.context import Context
 
 from gobuild.core.errors import ConfigError, Refused
 from gobuild.publish.sumdb.note import NoteSigner, Verifier
-from gobuild.tasks import keys
+from gobuild.tasks import publishing
 
 
 def invoke(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     (folder / "tasks.py").write_text(
-        "from invoke import Collection\nfrom gobuild.tasks import keys\n"
+        "from invoke import Collection\nfrom gobuild.tasks import publishing\n"
         "ns = Collection(keys=Collection(keys.new, keys.show))\n"
     )
     return subprocess.run(
@@ -46,7 +46,7 @@ def test_a_key_that_cannot_be_made_is_refused(
     monkeypatch.chdir(tmp_path)
     Path("there").write_text("mine")
     with pytest.raises(ConfigError, match=message), refusals():
-        keys.new(Context(), **words)
+        publishing.new_key(Context(), **words)
     assert [path.name for path in tmp_path.iterdir()] == ["there"] and Path("there").read_text() == "mine"
 
 
@@ -59,10 +59,10 @@ def test_a_key_that_cannot_be_shown_is_refused(
     monkeypatch.chdir(tmp_path)
     Path("odd").write_text("PRIVATE KEY")
     with pytest.raises(ConfigError, match=message), refusals():
-        keys.show(Context(), key=key)
+        publishing.show_key(Context(), key=key)
 
 
 def test_a_folder_that_cannot_be_is_said_too(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(Refused, match=r"File exists: .*file"), refusals():
-        keys.new(Context(), to=str(tmp_path / "file/key"), name="acme.example")
+        publishing.new_key(Context(), to=str(tmp_path / "file/key"), name="acme.example")

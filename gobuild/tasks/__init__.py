@@ -15,7 +15,7 @@ from gobuild.core.console import Console
 from gobuild.core.errors import BootstrapError
 from gobuild.core.model import Target
 from gobuild.core.process import run
-from gobuild.tasks import cache, ci, doctor, keys, patches, publishing, show, store, tap
+from gobuild.tasks import cache, ci, doctor, patches, publishing, show, store, tap
 from gobuild.tasks.boundary import guard
 from gobuild.tasks.isolate import gowrap, image, launchd, vm
 from gobuild.tasks.matrix import matrix
@@ -161,7 +161,7 @@ ns.add_collection(
     )
 )
 ns.add_collection(Collection("tap", tap.update, tap.check_tap))
-ns.add_collection(Collection("keys", keys.new, keys.show))
+ns.add_collection(Collection("keys", publishing.new_key, publishing.show_key))
 ns.add_collection(Collection("store", store.listing, store.verify, store.prune))
 ns.add_collection(Collection("cache", cache.listing, cache.prune))
 ns.add_collection(Collection("ci", ci.workflow, ci.wanted))

@@ -9,9 +9,6 @@ from invoke.context import Context
 from gobuild.core import files
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError
-from gobuild.matrix import missing
-from gobuild.pipeline.session import Session
-from gobuild.publish import workflow as workflows
 from gobuild.tasks.words import settings_of, split_words, with_settings
 
 LINES = "stable,oldstable"
@@ -40,6 +37,8 @@ def workflow(
     **words: object,
 ) -> None:
     """Writes a GitHub Actions workflow that builds, verifies and publishes when Go releases."""
+    from gobuild.publish import workflow as workflows
+
     settings = settings_of(context, words)
     if not to:
         raise ConfigError("where to?", "--to .github/workflows/gobuild.yml")
@@ -66,6 +65,10 @@ def wanted(
     context: Context, *, lines: str = LINES, targets: str = TARGETS, force: bool = False, **words: object
 ) -> None:
     """Prints the builds that the tree at base_url lacks, as a line for $GITHUB_OUTPUT."""
+    from gobuild.matrix import missing
+    from gobuild.pipeline.session import Session
+    from gobuild.publish import workflow as workflows
+
     settings = settings_of(context, words)
     if not settings.base_url:
         raise ConfigError("which tree?", "--base-url https://...")

@@ -2,10 +2,8 @@
 
 from invoke.context import Context
 
-from gobuild import matrix as matrices
 from gobuild.core.console import Console, clock
 from gobuild.core.errors import ConfigError
-from gobuild.pipeline.session import Session
 from gobuild.tasks.words import settings_of, split_words, with_settings
 
 
@@ -21,6 +19,9 @@ def matrix(
     context: Context, *, go: str = "", target: str = "", jobs: int = 0, cluster: str = "", **words: object
 ) -> None:
     """Builds every line of Go for every target; goes on past one that fails."""
+    from gobuild import matrix as matrices
+    from gobuild.pipeline.session import Session
+
     settings = settings_of(context, words)
     lines, targets = split_words(go) or (settings.go,), split_words(target) or (settings.target,)
     if jobs < 0:

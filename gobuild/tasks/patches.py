@@ -3,11 +3,14 @@
 Where something is to be written, the folder is one that the user named.
 """
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invoke import task
 from invoke.context import Context
@@ -17,16 +20,13 @@ from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.model import GoVersion
 from gobuild.core.settings import Settings
-from gobuild.patch import Matrix, Series, load_series
-from gobuild.patch.quilt import is_quilt
-from gobuild.patch.series import MANIFEST
-from gobuild.patch.workbench import entries, export, refresh
-from gobuild.patch.workbench.import_record import ImportRecord
-from gobuild.patch.workbench.import_series import Imported, PlainSource, import_series
-from gobuild.pipeline import sources
-from gobuild.pipeline.session import Session
 from gobuild.tasks import show
 from gobuild.tasks.words import settings_of, with_settings
+
+if TYPE_CHECKING:  # a task imports what it runs when it runs
+    from gobuild.patch import Matrix, Series
+    from gobuild.patch.workbench import export
+    from gobuild.patch.workbench.import_series import Imported, PlainSource
 
 NAMED = 6
 """Conflicts that an error names; the matrix has them all."""
@@ -43,6 +43,9 @@ SERIES = "the folder of the patch series"
 )
 def status(context: Context, *, json: bool = False, html: str = "", **words: object) -> None:
     """Shows what would become of every patch on every version of Go, and changes nothing."""
+    from gobuild.pipeline import sources
+    from gobuild.pipeline.session import Session
+
     # What `go` says in a configuration file is what to build; how a series stands is asked of all versions.
     settings = settings_of(context, words | {"go": words.get("go") or sources.ALL})
     console = Console(stream=sys.stderr) if json else Console()
@@ -83,6 +86,9 @@ def require_no_conflict(matrix: Matrix) -> None:
 )
 def import_patches(context: Context, *, to: str = "", from_: str = "", **words: object) -> None:
     """Makes a git repository of a version's source, with one commit a patch; opens a rebase where one conflicts."""
+    from gobuild.patch import load_series
+    from gobuild.patch.workbench.import_series import import_series
+
     settings, console = settings_of(context, words), Console()
     if not to:
         raise ConfigError("import needs a folder", "--to DIR")
@@ -110,6 +116,9 @@ def export_patches(
     _context: Context, from_: str = "", series: str = "", variant: bool = False, add: bool = False
 ) -> None:
     """Makes patch files of a workbench's commits again. Where nothing was changed, nothing is."""
+    from gobuild.patch.workbench import export
+    from gobuild.patch.workbench.import_record import ImportRecord
+
     console = Console()
     if not from_:
         raise ConfigError("export needs a workbench", "--from DIR, the folder that patches.import made")
@@ -124,6 +133,9 @@ def export_patches(
 @with_settings(name="refresh", help={"go": "the version to anchor at: 1.28, 1.28.1", "series": SERIES})
 def refresh_patches(context: Context, **words: object) -> None:
     """Anchors at a version the diffs that apply there with an offset. What applies exactly is not touched."""
+    from gobuild.patch import load_series
+    from gobuild.patch.workbench import refresh
+
     settings, console = settings_of(context, words), Console()
     series = load_series(settings.series)
     with _plain(settings, console) as plain:
@@ -148,6 +160,8 @@ def refresh_patches(context: Context, **words: object) -> None:
 )
 def new_patch(context: Context, name: str, series: str = "", go: str = "") -> None:
     """Begins a patch: a file with a note to be replaced, and an entry in series.toml."""
+    from gobuild.patch.workbench import entries
+
     settings, console = settings_of(context, {"series": series or None}), Console()
     if settings.series in ("stock", "none"):
         raise ConfigError("a new patch needs a series of yours", "--series DIR")
@@ -163,6 +177,10 @@ def new_patch(context: Context, name: str, series: str = "", go: str = "") -> No
 @contextmanager
 def _plain(settings: Settings, console: Console) -> Iterator[PlainSource]:
     """The source of the one version that the settings mean, in the cache."""
+    from gobuild.patch.workbench.import_series import PlainSource
+    from gobuild.pipeline import sources
+    from gobuild.pipeline.session import Session
+
     with sources.unpacked_sources(Session(settings=settings, console=console)) as found:
         if len(found) != 1:
             raise ConfigError(f"{settings.go!r} is {len(found)} versions", "one, such as 1.22.10")
@@ -172,6 +190,10 @@ def _plain(settings: Settings, console: Console) -> Iterator[PlainSource]:
 
 def _series_or_new(name: str) -> Series:
     """The series of a folder; one without patches, where it has none yet."""
+    from gobuild.patch import Series, load_series
+    from gobuild.patch.quilt import is_quilt
+    from gobuild.patch.series import MANIFEST
+
     if name in ("stock", "none"):
         raise ConfigError(f"nothing can be written to the series {name!r}", "--series DIR, a folder")
     folder = Path(name).expanduser().absolute()

@@ -1,4 +1,4 @@
-"""The tasks of both ends of a published tree: `publish` writes it, `verify-release` checks it where it arrives."""
+"""The tasks of both ends of a published tree (`publish`, `verify-release`), and of its checksum database's key."""
 
 import os
 import sys
@@ -7,17 +7,9 @@ from pathlib import Path
 from invoke import task
 from invoke.context import Context
 
-from gobuild import release
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError
 from gobuild.core.process import run
-from gobuild.publish import homebrew, site
-from gobuild.publish.builds import ENDING
-from gobuild.publish.site.incoming import Rules, refuse_strange_site
-from gobuild.publish.site.parts import standard_parts
-from gobuild.publish.sumdb.note import NoteSigner
-from gobuild.publish.supply.signing import PASSWORD, choose_signer
-from gobuild.release.trust import load_trust
 from gobuild.tasks import show
 from gobuild.tasks.words import HELP, HELP_DROP, settings_of, targets
 
@@ -59,11 +51,19 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
     signed_by: str = "",
     sign_unsigned: list[str] | None = None,
     sumdb_key: str = "",
-    author: str = homebrew.AUTHOR,
+    author: str = "",
     drop: str = "",
     no_bottles: bool = False,
 ) -> None:
     """Adds finished builds to a static tree: tap, GOTOOLCHAIN proxy, download index, pages, signed attestations."""
+    from gobuild.publish import homebrew, site
+    from gobuild.publish.builds import ENDING
+    from gobuild.publish.site.incoming import Rules, refuse_strange_site
+    from gobuild.publish.site.parts import standard_parts
+    from gobuild.publish.sumdb.note import NoteSigner
+    from gobuild.publish.supply.signing import PASSWORD, choose_signer
+    from gobuild.release.trust import load_trust
+
     # Taken away before any child is started: each would have it in its environment, git's and gpg's helpers as well.
     secrets = {PASSWORD: os.environ.pop(PASSWORD, None)}
     settings = settings_of(context, {"base_url": base_url, "name": name})
@@ -86,7 +86,9 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
             base_url=settings.base_url,
             signer=signs,
             resign=resign,
-            parts=standard_parts(key=key, author=author, drop=left, bottles=not no_bottles, note=at.note),
+            parts=standard_parts(
+                key=key, author=author or homebrew.AUTHOR, drop=left, bottles=not no_bottles, note=at.note
+            ),
             sumdb=sumdb,
             rules=Rules(
                 signed_by=(load_trust(_path(signed_by), run),) if signed_by else (),
@@ -121,6 +123,8 @@ def verify_release(
     json: bool = False,
 ) -> None:
     """Checks a published tree from its signature down, as somebody who received it."""
+    from gobuild import release
+
     console = Console(stream=sys.stderr) if json else Console()
     with console.stage("verify") as at:
         report = release.verify_release(
@@ -137,3 +141,34 @@ def verify_release(
     else:
         show.each(console, report)
     release.require_pass(report)
+
+
+@task(
+    name="new",
+    help={
+        "to": "the file for the secret key; there must be none yet",
+        "name": "the checksum database's name: a host of yours and perhaps a path, acme.example/sumdb",
+    },
+    auto_shortflags=False,
+)
+def new_key(_context: Context, to: str = "", name: str = "") -> None:
+    """Makes a key for a checksum database of your toolchains, and shows the public half."""
+    from gobuild.publish.sumdb.note import NoteSigner
+
+    if not to or not name:
+        raise ConfigError("a new key needs a file and a name", "--to FILE --name acme.example/sumdb")
+    signer, path = NoteSigner.new(name), Path(to).expanduser()
+    signer.write_file(path)
+    console = Console()
+    console.say(str(signer.verifier))
+    console.say(f"the secret half is in {path}: keep it from everybody, and keep a copy; lost, the log ends")
+
+
+@task(name="show", help={"key": "the file that keys.new made"}, auto_shortflags=False)
+def show_key(_context: Context, key: str = "") -> None:
+    """Shows the public half of a key: what users set GOSUMDB to."""
+    from gobuild.publish.sumdb.note import NoteSigner
+
+    if not key:
+        raise ConfigError("which key?", "--key FILE")
+    Console().say(str(NoteSigner.read_file(Path(key).expanduser()).verifier))

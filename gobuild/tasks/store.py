@@ -1,16 +1,21 @@
 """The tasks around the store: `store.list`, `store.verify`, `store.prune`. They work on the local level."""
 
+from __future__ import annotations
+
 import re
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from gobuild import store as stores
 from gobuild.core.console import Console, amount
 from gobuild.core.errors import ConfigError, VerifyError
 from gobuild.core.printable import printable
 from gobuild.core.settings import Settings
 from gobuild.tasks.words import settings_of, with_settings
+
+if TYPE_CHECKING:  # a task imports what it runs when it runs
+    from gobuild import store as stores
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt]i?)?b?)", re.IGNORECASE)
@@ -24,6 +29,8 @@ NAMED = 6
 @with_settings(name="list")
 def listing(context: Context, **words: object) -> None:
     """Shows what the store holds, the last used first."""
+    from gobuild import store as stores
+
     settings, console = settings_of(context, words), Console()
     folder = _folder(settings, console)
     listed = stores.list_entries(folder)
@@ -34,6 +41,8 @@ def listing(context: Context, **words: object) -> None:
 @with_settings
 def verify(context: Context, **words: object) -> None:
     """Hashes all that the store holds; what is damaged is removed, and the exit code is 8 then."""
+    from gobuild import store as stores
+
     settings, console = settings_of(context, words), Console()
     whole, damaged = stores.verify_store(_folder(settings, console))
     for line in damaged:
@@ -52,6 +61,8 @@ def verify(context: Context, **words: object) -> None:
 @with_settings(help={"keep": "how much may stay: 20GB, 500MB, 0", "dry_run": "only show what would go"})
 def prune(context: Context, *, keep: str = "", dry_run: bool = False, **words: object) -> None:
     """Removes what was not used for the longest time, until no more is left than --keep says."""
+    from gobuild import store as stores
+
     settings, console = settings_of(context, words), Console()
     gone, freed = stores.prune_store(_folder(settings, console), parse_size(keep), dry=dry_run)
     if gone:
@@ -61,6 +72,8 @@ def prune(context: Context, *, keep: str = "", dry_run: bool = False, **words: o
 
 def _folder(settings: Settings, console: Console) -> stores.StoreFolder:
     """The local level; it need not be there yet."""
+    from gobuild import store as stores
+
     folder = stores.open_store(settings, console.warn).folder
     if folder.root.exists() and not folder.root.is_dir():
         raise ConfigError(f"{folder.root} is no folder", "--store with the folder of a store")

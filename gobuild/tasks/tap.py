@@ -1,7 +1,10 @@
 """The tasks around a Homebrew tap: `tap.update` and `tap.check`."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invoke import Collection
 from invoke.context import Context
@@ -9,13 +12,11 @@ from invoke.context import Context
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError, VerifyError
 from gobuild.core.process import run
-from gobuild.fetch import http
-from gobuild.publish import homebrew
-from gobuild.publish.builds import find_builds
-from gobuild.publish.catalogue import Catalogue, newest_first
-from gobuild.publish.paths import check_archive
 from gobuild.tasks import show
 from gobuild.tasks.words import HELP_DROP, settings_of, targets, with_settings
+
+if TYPE_CHECKING:  # a task imports what it runs when it runs
+    from gobuild.publish.catalogue import Catalogue
 
 NAMED = 6
 """Failures that an error names; the table has them all."""
@@ -30,6 +31,10 @@ def finished_builds(
         ConfigError: there is none.
         PublishError, ChecksumMismatch: an archive is missing, or is not what its manifest says.
     """
+    from gobuild.publish.builds import find_builds
+    from gobuild.publish.catalogue import Catalogue, newest_first
+    from gobuild.publish.paths import check_archive
+
     builds = list(find_builds(dist))
     if not builds:
         raise ConfigError(f"there is no finished build in {dist}", "invoke build, or --dist with a folder of builds")
@@ -54,16 +59,18 @@ def update(
     *,
     to: str = "",
     bottles: str = "",
-    author: str = homebrew.AUTHOR,
+    author: str = "",
     drop: str = "",
     **words: object,
 ) -> None:
     """Adds the releases in dist/ to a Homebrew tap, in a commit each; nothing is pushed."""
+    from gobuild.publish import homebrew
+
     settings, console = settings_of(context, words), Console()
     if not to:
         raise ConfigError("which tap?", "--to with a checkout of the tap, or a bare repository")
     left = targets(drop)
-    tap = homebrew.open_tap(Path(to).expanduser(), author=author)
+    tap = homebrew.open_tap(Path(to).expanduser(), author=author or homebrew.AUTHOR)
     base = settings.base_url.rstrip("/") or settings.dist.absolute().as_uri()
     folder = Path(bottles).expanduser() if bottles else None
     remote = homebrew.tap_remote(tap.remote_url())
@@ -80,6 +87,9 @@ def update(
 @with_settings(name="check", help={"offline": "fetch no archive over the network"})
 def check_tap(context: Context, path: str, **words: object) -> None:
     """Checks a Homebrew tap as far as that is possible without brew; what is not, is named."""
+    from gobuild.fetch import http
+    from gobuild.publish import homebrew
+
     settings, console = settings_of(context, words), Console()
     tap = homebrew.open_tap(Path(path).expanduser())
     report = homebrew.check_tap(tap, run=run, blocks=http.stream_bytes, offline=settings.offline, note=console.say)
