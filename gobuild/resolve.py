@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from gobuild.core.errors import ConfigError, ResolveError
-from gobuild.core.model import Catalog, GoVersion, Release
+from gobuild.core.goversion import GoVersion
+from gobuild.core.model import Catalog, Release
 
 FIRST = GoVersion(major=1, minor=21, stage="rc", serial=1)
 """The first Go that can be built: it has distpack and go.env."""

@@ -12,7 +12,7 @@ from needs import needs
 from platformdirs import user_cache_path
 
 from gobuild.core import archives, files
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.core.process import run
 
 for _sign, _handler in (

@@ -11,7 +11,8 @@ from pathlib import Path
 from verify_fixtures import image, view
 
 from gobuild.binary.view import Malformed
-from gobuild.core.model import GoVersion, Problem, Target
+from gobuild.core.goversion import GoVersion, Target
+from gobuild.core.model import Problem
 from gobuild.verify.checks import CheckId, FileReport
 from gobuild.verify.expect import Expectation, expectation
 from gobuild.verify.golang import inspect_bytes

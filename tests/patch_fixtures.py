@@ -6,7 +6,8 @@ import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gobuild.core.model import GoVersion, Outcome, PatchedSource, Release, Source
+from gobuild.core.goversion import GoVersion
+from gobuild.core.model import Outcome, PatchedSource, Release, Source
 from gobuild.patch import Patch, load_folder, patch
 
 HOOK = """

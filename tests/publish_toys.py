@@ -14,7 +14,7 @@ import minisign
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from toy_manifest import as_text, toy_manifest, toy_patch
 
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.publish.builds import Build, read_build
 from gobuild.publish.catalogue import Catalogue, newest_first
 from gobuild.publish.site import Published, publish

@@ -6,7 +6,7 @@ from typing import Any
 
 from publish_toys import MTIME, catalogue, put_build, toolchain_files
 
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.publish.builds import Build, read_build
 from gobuild.publish.catalogue import Catalogue
 from gobuild.publish.homebrew import Tap

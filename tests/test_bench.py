@@ -19,7 +19,7 @@ from toy_manifest import toy_manifest
 
 from gobuild.core import files, resources
 from gobuild.core.errors import CommandError, ConfigError
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.core.process import Result, run
 from gobuild.patch import load_series
 

@@ -11,19 +11,8 @@ import pytest
 from gobuild.build import differing_files, direct
 from gobuild.core import files
 from gobuild.core.errors import BuildError
-from gobuild.core.model import (
-    PROFILES,
-    TARGETS,
-    Bootstrap,
-    GoVersion,
-    Outcome,
-    PatchedSource,
-    Release,
-    Source,
-    State,
-    Target,
-    Toolchain,
-)
+from gobuild.core.goversion import TARGETS, GoVersion, Target
+from gobuild.core.model import PROFILES, Bootstrap, Outcome, PatchedSource, Release, Source, State, Toolchain
 
 HOST = Target.parse("linux/amd64")
 DARWIN = Target.parse("darwin/arm64")

@@ -19,7 +19,7 @@ from inside import gobuild
 from needs import needs
 
 from gobuild import doctor
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.core.settings import Settings
 from gobuild.doctor import (
     Diagnosis,

@@ -9,7 +9,7 @@ import pytest
 from doctor_toys import examined, finding, only, room
 from patch_fixtures import link_tree
 
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.doctor import Diagnosis, Grade, latency
 from gobuild.publish.sumdb.note import NoteSigner
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from gobuild.build.environment import environment, portable
-from gobuild.core.model import PROFILES, Target
+from gobuild.core.goversion import Target
+from gobuild.core.model import PROFILES
 
 PLACES = {"bash": Path("/opt/x/bash"), "home": Path("/w/home"), "temporary": Path("/w/tmp")}
 

@@ -14,7 +14,8 @@ from goserver import GoServer, host_archive, serving, source_archive
 from gobuild.core import resources
 from gobuild.core.console import Console
 from gobuild.core.errors import ChecksumMismatch, ConfigError, FetchError, Unreachable, UnsafeArchive
-from gobuild.core.model import GENERATED, Catalog, GoVersion, Release, Target
+from gobuild.core.goversion import GoVersion, Target
+from gobuild.core.model import GENERATED, Catalog, Release
 from gobuild.core.process import run
 from gobuild.fetch import index
 from gobuild.fetch.archive import ArchiveOrigin, Pins

@@ -10,7 +10,8 @@ import pytest
 
 from gobuild.core.console import Console
 from gobuild.core.errors import BootstrapError, Unreachable
-from gobuild.core.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
+from gobuild.core.goversion import GoVersion, Target
+from gobuild.core.model import Bootstrap, Catalog, Release, Source
 from gobuild.core.process import run
 from gobuild.fetch.bootstrap import ToolchainOrigin, find_bootstrap, minimum_bootstrap, require_bootstrap
 

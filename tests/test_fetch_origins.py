@@ -13,7 +13,8 @@ from goserver import GoServer, secure, serving, source_archive
 from gobuild import fetch
 from gobuild.core.console import Console
 from gobuild.core.errors import BootstrapError, ConfigError, FetchError, NoConnection, ResolveError, ToolMissing
-from gobuild.core.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
+from gobuild.core.goversion import GoVersion, Target
+from gobuild.core.model import Bootstrap, Catalog, Release, Source
 from gobuild.core.process import run
 from gobuild.core.settings import Settings
 from gobuild.fetch import http

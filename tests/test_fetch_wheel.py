@@ -14,7 +14,8 @@ import pytest
 from gobuild.core import files, resources
 from gobuild.core.console import Console
 from gobuild.core.errors import ChecksumMismatch, DiskFull, FetchError, ToolMissing, Unreachable, UnsafeArchive
-from gobuild.core.model import GENERATED, GoVersion, Release, Target
+from gobuild.core.goversion import GoVersion, Target
+from gobuild.core.model import GENERATED, Release
 from gobuild.core.process import Result, Runner, run
 from gobuild.fetch.wheel import PLATFORMS, WheelOrigin
 from gobuild.resolve import resolve

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from gobuild.core import archives, files
-from gobuild.core.errors import Busy, DiskFull, UnsafeArchive, disk_full_is_ours
+from gobuild.core.errors import Busy, DiskFull, Refused, UnsafeArchive, os_errors_as_ours
 
 
 def test_sha256_and_dirhash_are_the_known_ones(tmp_path: Path) -> None:
@@ -89,11 +89,11 @@ def test_room_refuses_what_would_not_fit(tmp_path: Path) -> None:
         files.require_room(tmp_path / "not/there/yet", 1 << 60, "an exabyte")
 
 
-def test_no_space_becomes_disk_full_and_nothing_else_does() -> None:
-    with pytest.raises(DiskFull, match="while testing"), disk_full_is_ours("testing"):
+def test_what_the_system_refuses_is_ours_and_no_space_is_disk_full() -> None:
+    with pytest.raises(DiskFull, match=r"No space left on device: some/file\n.*--work"), os_errors_as_ours("--work"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "some/file")
-    with pytest.raises(PermissionError), disk_full_is_ours("testing"):
-        raise PermissionError(errno.EACCES, "no")
+    with pytest.raises(Refused, match="Permission denied: it"), os_errors_as_ours():
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "it")
 
 
 def _tar(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:

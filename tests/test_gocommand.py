@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gobuild.core import goenv
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 
 
 def test_nothing_of_the_callers_gets_in_and_all_that_is_written_stays_below_the_folder(

@@ -14,8 +14,8 @@ from needs import needs
 from toy_manifest import structured, toy_manifest
 
 from gobuild.core.errors import ConfigError
+from gobuild.core.goversion import TARGETS, GoVersion, Target
 from gobuild.core.manifest import ArtifactRecord, Manifest
-from gobuild.core.model import TARGETS, GoVersion, Target
 from gobuild.publish.homebrew import Download, TapUrls, downloads, formula, formula_name, tap_name, tap_remote
 from gobuild.publish.homebrew.formula import Bottle, Recipe, class_name, render_formula, ruby
 from gobuild.publish.homebrew.formula_spec import parse_formula

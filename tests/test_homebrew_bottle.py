@@ -12,8 +12,8 @@ from toy_manifest import structured, toy_manifest
 
 from gobuild.core import files
 from gobuild.core.errors import PackageError, UnsafeArchive
+from gobuild.core.goversion import TARGETS, Target
 from gobuild.core.manifest import Manifest
-from gobuild.core.model import TARGETS, Target
 from gobuild.publish.builds import Build
 from gobuild.publish.homebrew import Download
 from gobuild.publish.homebrew.bottle import MACS, bottle_tag, make_bottle, pins_toolchain

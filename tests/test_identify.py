@@ -16,7 +16,8 @@ from gobuild.audit.identify import Identity, identify
 from gobuild.binary import elf, macho
 from gobuild.binary.view import opened
 from gobuild.core.errors import ConfigError, UnsafeArchive
-from gobuild.core.model import PROFILES, TARGETS, GoVersion, Target
+from gobuild.core.goversion import TARGETS, GoVersion, Target
+from gobuild.core.model import PROFILES
 from gobuild.patch import Series
 from gobuild.verify import build_information
 

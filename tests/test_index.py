@@ -12,7 +12,7 @@ from publish_clients import serving
 from publish_toys import catalogue, flip, toy_build
 
 from gobuild.core.errors import PublishError
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.fetch import http
 from gobuild.publish import download_index
 from gobuild.publish.catalogue import Catalogue

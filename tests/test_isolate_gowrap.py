@@ -18,7 +18,8 @@ from platformdirs import user_cache_path
 
 from gobuild.core import files
 from gobuild.core.errors import ConfigError, ToolMissing
-from gobuild.core.model import Target, Verdict
+from gobuild.core.goversion import Target
+from gobuild.core.model import Verdict
 from gobuild.core.process import Result, run
 from gobuild.isolate.programs import build_gowrap
 from gobuild.verify import verify_path

@@ -23,7 +23,8 @@ from needs import needs
 from publish_toys import NEXT, STAMP, TIME, put_build
 
 from gobuild.core.errors import ChecksumMismatch, ConfigError, GobuildError, PackageError, UnsafeArchive
-from gobuild.core.model import Artifact, Target
+from gobuild.core.goversion import Target
+from gobuild.core.model import Artifact
 from gobuild.core.process import run
 from gobuild.isolate.image import PLATFORMS, Wanted, dockerfile, layers, oci, parse_label, program, write_layout
 from gobuild.isolate.image.layers import MACHINES, LayerEntry

@@ -17,20 +17,9 @@ from gobuild import fetch, patch, pipeline
 from gobuild.core import archives, files, resources
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError, DiskFull, FetchError, GobuildError, ToolMissing, Unreachable, VerifyError
+from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.manifest import archive_names, to_json
-from gobuild.core.model import (
-    Bootstrap,
-    Catalog,
-    Check,
-    GoVersion,
-    PatchedSource,
-    Release,
-    Report,
-    Source,
-    Target,
-    Toolchain,
-    Verdict,
-)
+from gobuild.core.model import Bootstrap, Catalog, Check, PatchedSource, Release, Report, Source, Toolchain, Verdict
 from gobuild.core.process import Result
 from gobuild.core.settings import Settings
 from gobuild.package import manifest

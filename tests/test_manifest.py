@@ -11,13 +11,13 @@ from toy_manifest import toy_manifest
 
 from gobuild.core import files
 from gobuild.core.errors import PackageError
+from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.manifest import InnerManifest, Manifest, _converter, structure, to_json, unstructure
 from gobuild.core.model import (
     PROFILES,
     Artifact,
     Bootstrap,
     Check,
-    GoVersion,
     Outcome,
     PatchedSource,
     Release,
@@ -25,7 +25,6 @@ from gobuild.core.model import (
     Severity,
     Source,
     State,
-    Target,
     Toolchain,
     Verdict,
 )

@@ -3,7 +3,8 @@
 import pytest
 
 from gobuild.core.errors import ConfigError
-from gobuild.core.model import Check, GoVersion, Report, Target, Verdict
+from gobuild.core.goversion import GoVersion, Target
+from gobuild.core.model import Check, Report, Verdict
 
 
 def test_versions_stand_in_gos_order() -> None:

@@ -11,7 +11,7 @@ from patch_fixtures import HOOK, series_of, snapshot, write
 
 from gobuild import patch
 from gobuild.core.errors import PatchError, ToolMissing
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.core.process import run
 from gobuild.patch import Patch
 from gobuild.patch.edits.remove_hook import RemoveHook

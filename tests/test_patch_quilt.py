@@ -8,7 +8,7 @@ from needs import needs
 from patch_fixtures import apply, write
 
 from gobuild.core.errors import PatchError
-from gobuild.core.model import GoVersion, Target
+from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.process import run
 from gobuild.patch import load_folder
 

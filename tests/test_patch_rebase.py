@@ -21,7 +21,7 @@ from workbench_fixtures import (
 
 from gobuild import patch as patching
 from gobuild.core.errors import PatchError
-from gobuild.core.model import GoVersion, Target
+from gobuild.core.goversion import GoVersion, Target
 from gobuild.patch import Series, load_folder
 from gobuild.patch.diff.unified import Diff
 from gobuild.patch.workbench.canonical import canonical_patch

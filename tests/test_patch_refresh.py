@@ -9,7 +9,7 @@ from patch_fixtures import apply, snapshot, write
 from workbench_fixtures import NUMBERS, bench, changed, commit, diff, export, git_patch, prose, series, tree
 
 from gobuild.core.errors import ConfigError, PatchError
-from gobuild.core.model import GoVersion
+from gobuild.core.goversion import GoVersion
 from gobuild.patch import Series, load_folder
 from gobuild.patch.workbench.entries import new_patch
 from gobuild.patch.workbench.export import write_export

@@ -9,7 +9,8 @@ from patch_fixtures import HOOK, entry, series_of, source, write
 from gobuild import patch
 from gobuild.core import resources
 from gobuild.core.errors import ConfigError, PatchError
-from gobuild.core.model import PROFILES, TARGETS, GoVersion, State, Target
+from gobuild.core.goversion import TARGETS, GoVersion, Target
+from gobuild.core.model import PROFILES, State
 from gobuild.patch import load_folder, stamp
 
 DIFF = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"

@@ -9,7 +9,8 @@ import pytest
 from patch_fixtures import HOOK, apply, entry, snapshot, write
 
 from gobuild.core.errors import ConfigError, PatchError
-from gobuild.core.model import GoVersion, State, Target
+from gobuild.core.goversion import GoVersion, Target
+from gobuild.core.model import State
 from gobuild.patch import Matrix, load_folder, status
 from gobuild.tasks.show import CELLS, matrix_page
 

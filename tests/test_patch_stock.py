@@ -9,7 +9,8 @@ import pytest
 from patch_fixtures import copy_parts, link_tree, source, uuid, write
 
 from gobuild import patch
-from gobuild.core.model import GoVersion, PatchedSource, State, Target
+from gobuild.core.goversion import GoVersion, Target
+from gobuild.core.model import PatchedSource, State
 from gobuild.core.process import Result, run
 
 PARTS = ("src/runtime", "src/cmd/link", "go.env", "VERSION")

@@ -13,8 +13,8 @@ from patch_fixtures import copy_parts, install_names, link_tree, snapshot, sourc
 
 from gobuild import patch
 from gobuild.core import files
-from gobuild.core.goversion import checks_records
-from gobuild.core.model import GoVersion, PatchedSource, State, Target
+from gobuild.core.goversion import GoVersion, Target, checks_records
+from gobuild.core.model import PatchedSource, State
 from gobuild.core.process import Result, run
 from gobuild.patch import Patch
 from gobuild.patch.proof import prove

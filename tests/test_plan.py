@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from gobuild.core.model import GoVersion, Release, ReleaseFile, Target
+from gobuild.core.goversion import GoVersion, Target
+from gobuild.core.model import Release, ReleaseFile
 from gobuild.core.settings import Settings
 from gobuild.pipeline.plan import plan
 

@@ -9,7 +9,8 @@ from publish_toys import catalogue, flip, toy_build
 
 from gobuild.core import archives, files
 from gobuild.core.errors import ChecksumMismatch, PublishError, VerifyError
-from gobuild.core.model import Artifact, Target
+from gobuild.core.goversion import Target
+from gobuild.core.model import Artifact
 from gobuild.publish import proxy
 from gobuild.publish.builds import Build
 from gobuild.publish.paths import path_in_tree

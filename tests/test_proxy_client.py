@@ -12,8 +12,7 @@ import pytest
 from publish_clients import Client, Served, serving
 from publish_toys import catalogue, flip, toy_build
 
-from gobuild.core.goversion import GoVersion, checks_records
-from gobuild.core.model import Target
+from gobuild.core.goversion import GoVersion, Target, checks_records
 from gobuild.publish import proxy
 from gobuild.publish.builds import Build
 from gobuild.publish.sumdb import database

@@ -11,8 +11,7 @@ from publish_clients import Client, serving
 from publish_toys import catalogue, flip, toy_build
 
 from gobuild.core.errors import PublishError
-from gobuild.core.goversion import GoVersion, checks_records
-from gobuild.core.model import Target
+from gobuild.core.goversion import GoVersion, Target, checks_records
 from gobuild.publish import download_index, proxy
 from gobuild.publish.install import Instructions, install_instructions
 from gobuild.publish.sumdb import database

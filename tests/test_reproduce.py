@@ -12,7 +12,7 @@ from toy_manifest import toy_manifest, toy_patch
 
 from gobuild.binary.unsigned import unsigned
 from gobuild.core import files
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.patch import load_folder
 
 TOOLS = "pkg/tool/darwin_arm64"

@@ -3,7 +3,8 @@
 import pytest
 
 from gobuild.core.errors import ConfigError, ResolveError
-from gobuild.core.model import Catalog, GoVersion, Release
+from gobuild.core.goversion import GoVersion
+from gobuild.core.model import Catalog, Release
 from gobuild.resolve import resolve
 
 VERSIONS = "1.20 1.20.14 1.21.13 1.22.2 1.22.10 1.22.9 1.23.9 1.24rc1 1.24.3 1.26rc1"

@@ -27,7 +27,7 @@ from gobuild.codesign.signers.signer import timestamp_server
 from gobuild.codesign.superblob import Signature, parse_signature
 from gobuild.core.console import Console
 from gobuild.core.errors import BuildError, CommandError, ConfigError, SignError, ToolMissing
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.core.process import Result, run
 from gobuild.core.settings import Settings
 from gobuild.pipeline.session import Session

@@ -12,7 +12,7 @@ import pytest
 from needs import needs
 
 from gobuild.core.errors import PackageError
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.core.process import run
 from gobuild.package import replace_entries, unpack_executables
 

@@ -9,7 +9,7 @@ import pytest
 from publish_toys import catalogue, flip, toy_build
 
 from gobuild.core.errors import ConfigError, PublishError, VerifyError
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.publish import proxy
 from gobuild.publish.builds import Build
 from gobuild.publish.sumdb import database, tlog

@@ -11,7 +11,7 @@ import pytest
 from publish_toys import catalogue, flip, toy_build
 from verify_fixtures import compiled
 
-from gobuild.core.model import GoVersion, Target
+from gobuild.core.goversion import GoVersion, Target
 from gobuild.publish import proxy
 from gobuild.publish.builds import Build
 from gobuild.publish.paths import module_version

@@ -16,7 +16,8 @@ from patch_fixtures import snapshot, write
 
 from gobuild.core import files
 from gobuild.core.errors import ConfigError, ResolveError
-from gobuild.core.model import Catalog, GoVersion, Release, Target
+from gobuild.core.goversion import GoVersion, Target
+from gobuild.core.model import Catalog, Release
 from gobuild.pipeline.sources import releases
 
 SEVEN = ("1.21.13", "1.22.10", "1.23.9", "1.24.11", "1.25.5", "1.26.6", "1.27.3")

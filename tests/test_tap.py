@@ -17,7 +17,7 @@ from publish_toys import content_of
 from tap_fixtures import DARWIN, LINUX, built, formula_in, shelf_of
 
 from gobuild.core.errors import ConfigError
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.core.process import run
 from gobuild.fetch import http
 from gobuild.publish.builds import Build

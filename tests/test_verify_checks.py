@@ -29,7 +29,8 @@ from verify_fixtures import (
 )
 
 from gobuild.binary.macho_types import COMMANDS
-from gobuild.core.model import TARGETS, GoVersion, Problem, Target, Verdict
+from gobuild.core.goversion import TARGETS, GoVersion, Target
+from gobuild.core.model import Problem, Verdict
 from gobuild.core.process import run
 from gobuild.verify import expect, external_tools, verify_path
 from gobuild.verify.checks import CheckId, FileReport

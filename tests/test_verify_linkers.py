@@ -6,7 +6,8 @@ import pytest
 from needs import needs
 from verify_fixtures import LINUX, compiled, failed, named
 
-from gobuild.core.model import Report, Target, Verdict
+from gobuild.core.goversion import Target
+from gobuild.core.model import Report, Verdict
 from gobuild.core.process import run
 from gobuild.verify import verify_path
 

@@ -31,7 +31,7 @@ from verify_fixtures import (
 
 from gobuild.binary import buildid
 from gobuild.binary.pclntab import read_pclntab
-from gobuild.core.model import GoVersion
+from gobuild.core.goversion import GoVersion
 from gobuild.verify import expect, layout
 from gobuild.verify.expect import Expectation
 from gobuild.verify.golang import inspect_program

@@ -14,7 +14,8 @@ from verify_fixtures import DARWIN, INTEL, LINUX
 
 from gobuild.binary.macho_types import MachO
 from gobuild.core import archives
-from gobuild.core.model import GoVersion, Target, Verdict
+from gobuild.core.goversion import GoVersion, Target
+from gobuild.core.model import Verdict
 from gobuild.core.process import run
 from gobuild.verify import expect
 from gobuild.verify.checks import FileReport

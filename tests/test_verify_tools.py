@@ -14,7 +14,8 @@ from needs import needs
 from verify_fixtures import DARWIN, LINUX, compiled, expected, judged, put
 
 from gobuild.binary.macho_types import MachO
-from gobuild.core.model import Check, Target, Verdict
+from gobuild.core.goversion import Target
+from gobuild.core.model import Check, Verdict
 from gobuild.core.process import Result, run
 from gobuild.verify import external_tools, require, verify_path
 from gobuild.verify.checks import FileReport

@@ -19,18 +19,17 @@ from verify_fixtures import DARWIN, INTEL, LINUX, METAL, WITH_METAL, compiled, f
 
 from gobuild.core import files
 from gobuild.core.errors import ConfigError, UnsafeArchive, VerifyError
+from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.model import (
     PROFILES,
     Bootstrap,
     Check,
-    GoVersion,
     Outcome,
     PatchedSource,
     Release,
     Report,
     Source,
     State,
-    Target,
     Toolchain,
     Verdict,
 )

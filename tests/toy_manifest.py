@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from gobuild.core.goversion import Target
 from gobuild.core.manifest import Manifest, archive_names, structure, to_json
-from gobuild.core.model import Target
 
 
 def toy_manifest(stamp: str, target: str | Target, contents: Mapping[str, bytes] | None = None) -> dict[str, Any]:

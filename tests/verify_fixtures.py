@@ -12,7 +12,8 @@ from gobuild.binary import macho
 from gobuild.binary.macho_types import MachO
 from gobuild.binary.view import View
 from gobuild.core import files
-from gobuild.core.model import Check, GoVersion, Report, Target, Verdict
+from gobuild.core.goversion import GoVersion, Target
+from gobuild.core.model import Check, Report, Verdict
 from gobuild.core.process import run
 from gobuild.verify import expect
 from gobuild.verify.checks import FileReport

@@ -11,7 +11,7 @@ from pathlib import Path
 from needs import needs
 from patch_fixtures import HOOK, entry, write
 
-from gobuild.core.model import GoVersion, Target
+from gobuild.core.goversion import GoVersion, Target
 from gobuild.patch import Series, load_folder
 from gobuild.patch.diff.unified import blob_name
 from gobuild.patch.workbench.export import Exported, export_series

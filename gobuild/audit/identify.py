@@ -15,9 +15,10 @@ from typing import Any
 
 from gobuild import patch
 from gobuild.core import archives
-from gobuild.core.errors import ConfigError, GobuildError, disk_full_is_ours
+from gobuild.core.errors import ConfigError, GobuildError
+from gobuild.core.goversion import TARGETS, GoVersion
 from gobuild.core.manifest import NAME, InnerManifest, read_manifest
-from gobuild.core.model import PROFILES, TARGETS, GoVersion
+from gobuild.core.model import PROFILES
 from gobuild.patch import Patch, Series
 from gobuild.verify import build_information, expect, tree
 
@@ -142,8 +143,7 @@ def _archive(path: Path, dist: Path, series: Sequence[Series]) -> Identity:
             match = tree.ARCHIVED.fullmatch(name) or BOTTLED.fullmatch(name)
             return match[1] if match and match[1] in _WHOLE else None
 
-        with disk_full_is_ours(f"reading {path.name}"):
-            archives.unpack(path, into, select, links=_no_matter)  # a bottle has some; none is made
+        archives.unpack(path, into, select, links=_no_matter)  # a bottle has some; none is made
         stamp = tree.version(into)
         if not stamp:
             raise ConfigError(

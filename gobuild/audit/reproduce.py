@@ -16,8 +16,8 @@ from gobuild import fetch, patch, pipeline
 from gobuild.audit import claims
 from gobuild.audit.claims import Claims
 from gobuild.audit.compare import Applied, Comparison, Radius, Side, compare, radius, read_side
-from gobuild.core.errors import ConfigError, VerifyError, disk_full_is_ours
-from gobuild.core.model import GoVersion, Target
+from gobuild.core.errors import ConfigError, VerifyError
+from gobuild.core.goversion import GoVersion, Target
 from gobuild.patch import Series
 from gobuild.pipeline.session import Session
 from gobuild.verify import expect
@@ -152,7 +152,7 @@ def _exist(ours: Path | None, against: Path | None) -> None:
 def _read(session: Session, ours: Path, against: Path | None) -> Iterator[_Sides]:
     """Both sides, as long as the block lasts; the official one is fetched where none is given."""
     target = session.settings.for_target
-    with tempfile.TemporaryDirectory(prefix="gobuild-") as place, disk_full_is_ours("comparing"):
+    with tempfile.TemporaryDirectory(prefix="gobuild-") as place:
         scratch = Path(place)
         with session.console.stage("compare") as at:
             at.note(f"reading {ours.name}")

@@ -22,7 +22,8 @@ from gobuild.build.environment import SYSTEM_PATH, portable
 from gobuild.build.make import build_failure
 from gobuild.core import files, goenv
 from gobuild.core.errors import BuildError, CommandError
-from gobuild.core.model import GENERATED, Bootstrap, GoVersion, PatchedSource, Profile, State, Target, Toolchain
+from gobuild.core.goversion import GoVersion, Target
+from gobuild.core.model import GENERATED, Bootstrap, PatchedSource, Profile, State, Toolchain
 from gobuild.core.process import Runner
 
 VERSION = "1"

@@ -8,7 +8,8 @@ twenty of them (x/build gorebuild).
 from collections.abc import Mapping
 from pathlib import Path
 
-from gobuild.core.model import Profile, Target
+from gobuild.core.goversion import Target
+from gobuild.core.model import Profile
 
 SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin")
 """Where sed, and for the upstream profile a C compiler, are looked for before the folder of bash itself."""

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from gobuild.build.environment import environment, portable
 from gobuild.core.errors import BuildError, CommandError, DiskFull, ToolMissing
-from gobuild.core.model import Bootstrap, PatchedSource, Profile, Target, Toolchain
+from gobuild.core.goversion import Target
+from gobuild.core.model import Bootstrap, PatchedSource, Profile, Toolchain
 from gobuild.core.process import Runner
 
 STAGE = re.compile(r"Building (?:Go )?(?P<what>.+?)(?: using .*)?\.?")

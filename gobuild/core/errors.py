@@ -157,28 +157,6 @@ class DoctorError(GobuildError):
 
 
 @contextmanager
-def disk_full_is_ours(doing: str) -> Iterator[None]:
-    """Turns the system's "no space left" (and "quota exceeded") into `DiskFull`, wherever it surfaces.
-
-    Args:
-        doing: what was under way, as in "unpacking go1.22.10".
-
-    Raises:
-        DiskFull: for an ``OSError`` with ``ENOSPC`` or ``EDQUOT``. Every other error passes as it is.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        where = f" ({error.filename})" if error.filename else ""
-        raise DiskFull(
-            f"no space left on the device while {doing}{where}",
-            "free some room, or choose other places by --work, --cache and --dist",
-        ) from error
-
-
-@contextmanager
 def os_errors_as_ours(places: str = "") -> Iterator[None]:
     """Turns whatever the operating system refuses into one of our errors: around a task, or a call of the library.
 

@@ -7,7 +7,7 @@ workspace, no other toolchain by GOTOOLCHAIN, no network. Whoever needs more of 
 import os
 from pathlib import Path
 
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 
 
 def closed(folder: Path, *, goroot: Path, target: Target | None = None, cgo: str | None = "0") -> dict[str, str]:

@@ -18,7 +18,8 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from gobuild.core.errors import GobuildError, PackageError
-from gobuild.core.model import Check, GoVersion, Outcome, Profile, Severity, State, Target, Verdict
+from gobuild.core.goversion import GoVersion, Target
+from gobuild.core.model import Check, Outcome, Profile, Severity, State, Verdict
 
 NAME = "gobuild.json"
 SCHEMA = 1

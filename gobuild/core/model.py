@@ -11,9 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from gobuild.core.goversion import TARGETS as TARGETS
-from gobuild.core.goversion import GoVersion as GoVersion
-from gobuild.core.goversion import Target as Target
+from gobuild.core.goversion import GoVersion, Target
 
 GENERATED = frozenset(
     {

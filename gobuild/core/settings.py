@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 from platformdirs import user_cache_path
 
 from gobuild.core.errors import ConfigError
-from gobuild.core.model import PROFILES, Profile, Target
+from gobuild.core.goversion import Target
+from gobuild.core.model import PROFILES, Profile
 
 SUFFIX = re.compile(r"[a-z0-9]+(\.[a-z0-9]+)*")
 """What may follow the hyphen. With a `+` the go command would take the toolchain for a development build."""

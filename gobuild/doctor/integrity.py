@@ -18,7 +18,8 @@ from typing import Any, cast
 from gobuild.audit.compare import comparison, entries
 from gobuild.core import files
 from gobuild.core.errors import GobuildError, ToolMissing
-from gobuild.core.model import Target, Verdict
+from gobuild.core.goversion import Target
+from gobuild.core.model import Verdict
 from gobuild.core.process import Result, Runner
 from gobuild.doctor.model import BINARY, TOOLCHAIN, Case, Finding
 from gobuild.doctor.toolchain import is_script

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gobuild.core.errors import ConfigError
-from gobuild.core.model import GoVersion
+from gobuild.core.goversion import GoVersion
 from gobuild.doctor.model import ENVIRONMENT, Case, Finding
 
 _LINE = re.compile(r"^(go|toolchain)[ \t]+(\S{1,100})[ \t]*(?://.*)?$", re.MULTILINE)

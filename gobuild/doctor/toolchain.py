@@ -13,7 +13,7 @@ from typing import Any
 from gobuild import fetch, patch
 from gobuild.audit import identify
 from gobuild.core.errors import ConfigError, GobuildError
-from gobuild.core.model import GoVersion
+from gobuild.core.goversion import GoVersion
 from gobuild.doctor.model import TOOLCHAIN, Case, Finding, Grade
 from gobuild.doctor.watch import OutOfTime, within
 from gobuild.fetch import http, index

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 from gobuild.core import files, resources
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError, FetchError, NoConnection, ResolveError, ToolMissing, Unreachable
-from gobuild.core.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
+from gobuild.core.goversion import GoVersion, Target
+from gobuild.core.model import Bootstrap, Catalog, Release, Source
 from gobuild.core.process import Runner
 from gobuild.core.settings import Settings
 from gobuild.fetch import archive, http

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 from gobuild.core import files, resources
 from gobuild.core.console import Console
 from gobuild.core.errors import ChecksumMismatch, ConfigError, FetchError, NoConnection, Unreachable
-from gobuild.core.model import Bootstrap, Catalog, Release, ReleaseFile, Source, Target
+from gobuild.core.goversion import Target
+from gobuild.core.model import Bootstrap, Catalog, Release, ReleaseFile, Source
 from gobuild.fetch import goroot, http, index, toolchains
 
 PINS = "go_release_sha256.json"

@@ -9,7 +9,8 @@ from typing import Protocol
 from gobuild.core import files
 from gobuild.core.console import Console
 from gobuild.core.errors import BootstrapError, CommandError, FetchError, ToolMissing
-from gobuild.core.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
+from gobuild.core.goversion import GoVersion, Target
+from gobuild.core.model import Bootstrap, Catalog, Release, Source
 from gobuild.core.process import Runner
 from gobuild.fetch import goroot
 

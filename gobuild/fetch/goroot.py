@@ -6,7 +6,8 @@ from pathlib import Path
 
 from gobuild.core import archives, files, resources
 from gobuild.core.errors import ConfigError, FetchError, ResolveError
-from gobuild.core.model import GENERATED, GoVersion
+from gobuild.core.goversion import GoVersion
+from gobuild.core.model import GENERATED
 
 LICENCE = ("LICENSE", "PATENTS")
 """What every archive of Go carries, and gobuild's own data holds for trees without it."""

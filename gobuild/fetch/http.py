@@ -3,6 +3,7 @@
 Knows nothing of Go. No credentials of a URL ever reach a message: not the user's, not those of a redirect.
 """
 
+import errno
 import os
 import socket
 import ssl
@@ -21,12 +22,10 @@ from gobuild.core import files
 from gobuild.core.console import Console
 from gobuild.core.errors import (
     ChecksumMismatch,
-    DiskFull,
     FetchError,
     IncompleteDownload,
     NoConnection,
     Unreachable,
-    disk_full_is_ours,
 )
 
 TIMEOUT = (5.0, 60.0)
@@ -117,7 +116,8 @@ def download(url: str, to: Path, *, sha256: str, size: int = 0, console: Console
         NoConnection: nothing is there.
         Unreachable: the server does not answer.
         FetchError: it does not have the file, or sends a web page instead.
-        DiskFull: there is no room; what came is gone again.
+        DiskFull: there is no room for all of it.
+        OSError: there is none any more; what came is gone again.
     """
     to.parent.mkdir(parents=True, exist_ok=True)
     part, doing = to.with_name(f"{to.name}.part"), f"downloading {to.name}"
@@ -127,13 +127,14 @@ def download(url: str, to: Path, *, sha256: str, size: int = 0, console: Console
         begun = _size(part)
         files.require_room(to.parent, size - begun, doing)
         try:
-            with disk_full_is_ours(doing), console.download(to.name, size or None) as came:
+            with console.download(to.name, size or None) as came:
                 got = _complete(url, part, size, came)
                 if got != sha256 and begun:  # the first half may be another file's, or what a crash has left of it
                     part.unlink()
                     got = _complete(url, part, size, came)
-        except DiskFull:
-            part.unlink(missing_ok=True)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                part.unlink(missing_ok=True)
             raise
         if got != sha256:
             part.unlink()

@@ -14,7 +14,8 @@ from typing import Any
 
 from gobuild.core import files
 from gobuild.core.errors import ConfigError, FetchError
-from gobuild.core.model import GoVersion, Release, ReleaseFile
+from gobuild.core.goversion import GoVersion
+from gobuild.core.model import Release, ReleaseFile
 from gobuild.fetch import http
 
 QUERY = "?mode=json&include=all"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from gobuild.core import archives, files
 from gobuild.core.console import Console
-from gobuild.core.model import Bootstrap, GoVersion
+from gobuild.core.goversion import GoVersion
+from gobuild.core.model import Bootstrap
 from gobuild.fetch import goroot
 
 _MARK = "gobuild-toolchain.json"

@@ -20,7 +20,8 @@ from packaging.version import Version
 from gobuild.core import files, resources
 from gobuild.core.console import Console
 from gobuild.core.errors import ChecksumMismatch, DiskFull, FetchError, NoConnection, ToolMissing, Unreachable
-from gobuild.core.model import Bootstrap, Catalog, GoVersion, Release, Source, Target
+from gobuild.core.goversion import GoVersion, Target
+from gobuild.core.model import Bootstrap, Catalog, Release, Source
 from gobuild.core.process import Result, Runner
 from gobuild.fetch import goroot, toolchains
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gobuild.core import files, goenv, resources
 from gobuild.core.errors import BuildError, CommandError, ConfigError, ToolMissing
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.core.process import Runner
 
 STATIC = ("-trimpath", "-buildvcs=false", "-ldflags=-s -w")

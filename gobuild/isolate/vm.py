@@ -18,7 +18,7 @@ from typing import Any
 
 from gobuild.core import archives, files
 from gobuild.core.errors import ChecksumMismatch, ConfigError
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.core.printable import printable
 from gobuild.core.render import render
 from gobuild.verify import tree

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gobuild.core.errors import FetchError
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.pipeline.session import Session, prepare_each
 from gobuild.release.mirror import open_mirror
 

@@ -18,7 +18,7 @@ from typing import IO
 
 from gobuild.core import files
 from gobuild.core.errors import PackageError
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 
 _BLOCK = 512
 _COPY = 1 << 20

@@ -13,7 +13,8 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from gobuild.core import resources
 from gobuild.core.errors import ConfigError, PatchError
-from gobuild.core.model import PROFILES, Target
+from gobuild.core.goversion import Target
+from gobuild.core.model import PROFILES
 from gobuild.patch import quilt
 from gobuild.patch.diff.parse import parse_diff
 from gobuild.patch.edits.add_command import AddCommand

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gobuild.core import files, goenv
 from gobuild.core.errors import PatchError, ToolMissing
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.core.process import Result, Runner
 from gobuild.patch.diff.unified import Diff
 from gobuild.patch.edits.add_command import AddCommand

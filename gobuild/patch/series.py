@@ -11,7 +11,8 @@ from typing import Protocol
 from packaging.specifiers import SpecifierSet
 
 from gobuild.core.errors import ConfigError, PatchError
-from gobuild.core.model import GoVersion, Outcome, State, Target
+from gobuild.core.goversion import GoVersion, Target
+from gobuild.core.model import Outcome, State
 from gobuild.patch.diff.unified import Diff
 from gobuild.patch.tree import Tree, TreeChange
 

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gobuild.core.model import GoVersion, Outcome, State, Target
+from gobuild.core.goversion import GoVersion, Target
+from gobuild.core.model import Outcome, State
 from gobuild.patch.apply import try_patch
 from gobuild.patch.series import Patch, Series
 from gobuild.patch.tree import Tree

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from importlib.metadata import version as installed
 
 from gobuild.core.errors import PatchError
-from gobuild.core.model import GoVersion, Profile
+from gobuild.core.goversion import GoVersion
+from gobuild.core.model import Profile
 from gobuild.patch.series import Patch
 from gobuild.patch.tree import Tree
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from gobuild import package
 from gobuild.core import files
 from gobuild.core.errors import os_errors_as_ours
+from gobuild.core.goversion import TARGETS
 from gobuild.core.manifest import archive_names
-from gobuild.core.model import TARGETS, Toolchain
+from gobuild.core.model import Toolchain
 from gobuild.package import manifest
 from gobuild.pipeline.compilation import Compiled, build_toolchain, fetch_source, patch_source
 from gobuild.pipeline.delivery import Built, publish, sign, verify_and_package

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gobuild.core import files
-from gobuild.core.model import Profile, Release, Target
+from gobuild.core.goversion import Target
+from gobuild.core.model import Profile, Release
 from gobuild.core.settings import Settings
 
 BUILDERS = {

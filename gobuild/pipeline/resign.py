@@ -12,7 +12,8 @@ from pathlib import Path
 from gobuild import package, verify
 from gobuild.codesign import signers
 from gobuild.codesign.signers import Signer
-from gobuild.core.model import Report, Target, Verdict
+from gobuild.core.goversion import Target
+from gobuild.core.model import Report, Verdict
 from gobuild.core.process import Runner
 from gobuild.core.settings import Settings
 from gobuild.verify.policy import NONE, Policy

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from gobuild import fetch, patch, publish, verify
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError, ResolveError
-from gobuild.core.model import Catalog, Outcome, Release, Target
+from gobuild.core.goversion import Target
+from gobuild.core.model import Catalog, Outcome, Release
 from gobuild.core.process import Runner, run
 from gobuild.core.settings import Settings
 from gobuild.pipeline import plan as planning

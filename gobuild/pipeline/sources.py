@@ -15,7 +15,8 @@ from pathlib import Path
 from gobuild import fetch, patch
 from gobuild.core import files
 from gobuild.core.errors import ConfigError, ResolveError
-from gobuild.core.model import Catalog, GoVersion, Release
+from gobuild.core.goversion import GoVersion
+from gobuild.core.model import Catalog, Release
 from gobuild.pipeline.session import OLDEST, Session
 from gobuild.resolve import resolve
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from gobuild.core.errors import ConfigError, PublishError
+from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.manifest import SCHEMA, Manifest, archive_names, load_json, shown, structure
-from gobuild.core.model import Artifact, GoVersion, Report, State, Target
+from gobuild.core.model import Artifact, Report, State
 
 LARGEST = 8 << 20
 """Bytes of a manifest; the largest so far has 50 kB."""

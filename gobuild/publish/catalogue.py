@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from gobuild.core.model import GoVersion
+from gobuild.core.goversion import GoVersion
 from gobuild.publish.builds import Build
 
 _Numbers = tuple[tuple[bool, int, str], ...]

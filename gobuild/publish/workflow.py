@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from gobuild.core.errors import ConfigError
-from gobuild.core.model import GoVersion, Target
+from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.render import render
 from gobuild.core.settings import Settings
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from gobuild.core.errors import CommandError, ConfigError, GobuildError, ToolMissing, VerifyError
-from gobuild.core.model import Check, GoVersion
+from gobuild.core.goversion import GoVersion
+from gobuild.core.model import Check
 from gobuild.core.process import Runner
 from gobuild.publish import homebrew
 from gobuild.publish.homebrew import messages

@@ -13,7 +13,7 @@ from invoke.context import Context
 
 from gobuild.core.console import Console
 from gobuild.core.errors import BootstrapError
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.core.process import run
 from gobuild.tasks import cache, ci, doctor, patches, publishing, show, store, tap
 from gobuild.tasks.boundary import guard

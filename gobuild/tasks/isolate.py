@@ -10,7 +10,7 @@ from invoke.context import Context
 from gobuild.core import files
 from gobuild.core.console import Console, amount
 from gobuild.core.errors import ConfigError
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.core.process import run
 from gobuild.tasks.words import settings_of, targets
 

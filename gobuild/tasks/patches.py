@@ -18,7 +18,7 @@ from invoke.context import Context
 from gobuild.core import files, resources
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError, PatchError
-from gobuild.core.model import GoVersion
+from gobuild.core.goversion import GoVersion
 from gobuild.core.settings import Settings
 from gobuild.tasks import show
 from gobuild.tasks.words import settings_of, with_settings

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gobuild.core.console import Console, amount, clock
-from gobuild.core.model import Check, GoVersion, Outcome, Report, State, Verdict
+from gobuild.core.goversion import GoVersion
+from gobuild.core.model import Check, Outcome, Report, State, Verdict
 from gobuild.core.printable import printable
 
 if TYPE_CHECKING:  # a task imports what it runs when it runs

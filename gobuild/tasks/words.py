@@ -15,7 +15,7 @@ from invoke.context import Context
 from invoke.tasks import Task
 
 from gobuild.core.errors import ConfigError, Interrupted
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.core.settings import NO_HOME, Settings
 
 HELP: dict[str, str] = {entry.name: entry.metadata["help"] for entry in fields(Settings)}

@@ -14,7 +14,8 @@ from gobuild.binary.buildinfo import BuildInfo
 from gobuild.codesign.certificates import load_roots
 from gobuild.core import files
 from gobuild.core.errors import ConfigError, VerifyError
-from gobuild.core.model import Report, State, Target, Toolchain
+from gobuild.core.goversion import Target
+from gobuild.core.model import Report, State, Toolchain
 from gobuild.core.printable import printable
 from gobuild.core.process import Runner
 from gobuild.verify import expect, inputs, runner, tree

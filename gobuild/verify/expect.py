@@ -15,7 +15,7 @@ from typing import Any
 
 from gobuild.binary import macho_types
 from gobuild.core.errors import ConfigError
-from gobuild.core.model import GoVersion, Target
+from gobuild.core.goversion import GoVersion, Target
 
 UUID_PATCH = "link-uuid"
 """The stock patch that makes the linker write LC_UUID for Go before 1.24."""

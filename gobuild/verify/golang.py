@@ -13,7 +13,8 @@ from gobuild.binary import buildid, buildinfo, elf, macho
 from gobuild.binary.buildinfo import BuildInfo
 from gobuild.binary.pclntab import Pclntab, read_pclntab
 from gobuild.binary.view import FRAMEWORKS_LIMIT, Malformed, Range, View, opened
-from gobuild.core.model import Problem, Target
+from gobuild.core.goversion import Target
+from gobuild.core.model import Problem
 from gobuild.verify import darwin, expect, linux, tree
 from gobuild.verify.checks import CheckId, FileReport, GoSections
 from gobuild.verify.expect import Expectation

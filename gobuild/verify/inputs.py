@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gobuild.core import archives, files
-from gobuild.core.errors import ConfigError, disk_full_is_ours
-from gobuild.core.model import Check, Problem, Target
+from gobuild.core.errors import ConfigError
+from gobuild.core.goversion import Target
+from gobuild.core.model import Check, Problem
 from gobuild.verify import tree
 from gobuild.verify.checks import CheckId, FileReport
 from gobuild.verify.tree import Goroot
@@ -99,15 +100,14 @@ def unpack_toolchain(path: Path, into: Path, target: Target | None, *, host: Tar
             "a .tar.gz, .zip or .whl with go/VERSION, or a bottle with libexec/VERSION",
         )
     root, links = into / place["root"], dict[str, str]()
-    with disk_full_is_ours(f"unpacking {path.name}"):
-        files.remove(into)
-        # Nothing but a bottle has links, and what has none must have none.
-        archives.unpack(path, into, str, links=links.__setitem__ if place["keg"] else None, limit=LIMIT)
-        found = tree.open_goroot(root, target, called=path.name, packed=True)
-        if found.target == host:
-            # A module's zip records no modes; the go command sets these as well when it unpacks a toolchain.
-            for each in (*tree.walk(found.bin), *tree.walk(found.tools)):
-                each.chmod(0o755)
+    files.remove(into)
+    # Nothing but a bottle has links, and what has none must have none.
+    archives.unpack(path, into, str, links=links.__setitem__ if place["keg"] else None, limit=LIMIT)
+    found = tree.open_goroot(root, target, called=path.name, packed=True)
+    if found.target == host:
+        # A module's zip records no modes; the go command sets these as well when it unpacks a toolchain.
+        for each in (*tree.walk(found.bin), *tree.walk(found.tools)):
+            each.chmod(0o755)
     programs, checks = _programs(into, root, packed=True)
     bottle = (_bottle(into, place["keg"], links),) if place["keg"] else ()
     return VerifyInput(folder=into, tree=found, programs=programs, checks=(*_name(path, found), *bottle, *checks))

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from gobuild.core import files, goenv
 from gobuild.core.errors import CommandError, ToolMissing
-from gobuild.core.model import Problem, Target
+from gobuild.core.goversion import Target
+from gobuild.core.model import Problem
 from gobuild.core.process import Result, Runner
 from gobuild.verify import expect
 from gobuild.verify.checks import CheckId, FileReport

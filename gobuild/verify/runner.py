@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gobuild.core import files
-from gobuild.core.model import Check, Problem, Report, Target, Verdict
+from gobuild.core.goversion import Target
+from gobuild.core.model import Check, Problem, Report, Verdict
 from gobuild.core.process import Runner
 from gobuild.verify import expect, policy, tree
 from gobuild.verify.checks import CheckId, FileReport

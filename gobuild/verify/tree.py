@@ -17,8 +17,9 @@ from pathlib import Path
 
 from gobuild.binary import macho_types
 from gobuild.core.errors import ConfigError, PackageError, VerifyError
+from gobuild.core.goversion import TARGETS, Target
 from gobuild.core.manifest import InnerManifest, read_manifest
-from gobuild.core.model import TARGETS, State, Target
+from gobuild.core.model import State
 from gobuild.verify import expect
 
 PROGRAMS = ("go", "gofmt")

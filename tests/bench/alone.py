@@ -16,7 +16,7 @@ from gobuild import fetch, package
 from gobuild.core import archives
 from gobuild.core.console import Console
 from gobuild.core.errors import ToolMissing
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.core.process import Result, run
 from gobuild.core.settings import Settings
 from gobuild.package import manifest

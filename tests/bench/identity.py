@@ -25,7 +25,8 @@ from gobuild.build import differing_files
 from gobuild.core import archives, files
 from gobuild.core.console import Console
 from gobuild.core.errors import GobuildError
-from gobuild.core.model import GoVersion, Target, Toolchain
+from gobuild.core.goversion import GoVersion, Target
+from gobuild.core.model import Toolchain
 from gobuild.core.process import Runner
 from gobuild.core.settings import Settings
 from gobuild.pipeline.compilation import build_toolchain, fetch_source, patch_source

@@ -11,7 +11,7 @@ from invoke import task
 from invoke.context import Context
 
 from gobuild.core.errors import ConfigError, ToolMissing
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 
 RELEASES, TARGETS = "1.22.10,1.24.11,1.27.3", "darwin/arm64,linux/amd64"
 """What issue 5 asks of the identity."""

@@ -8,7 +8,7 @@ import pytest
 from e2e.builds import Build, build, once
 from verify_fixtures import WITH_METAL, compiled
 
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 
 ALL_TASKS = "from gobuild.tasks import ns\n"
 

@@ -10,7 +10,7 @@ import pytest
 from e2e.builds import Build, build, environment, processes_in, program
 from needs import needs
 
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 
 pytestmark = pytest.mark.slow
 

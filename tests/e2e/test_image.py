@@ -11,7 +11,7 @@ from e2e.fixtures import ALL_TASKS
 from needs import needs
 from publish_clients import serving
 
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.core.process import run
 from gobuild.isolate.image import program as programs
 from gobuild.isolate.image.wanted import TEST, TOOLCHAIN

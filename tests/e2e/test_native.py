@@ -13,7 +13,7 @@ from e2e.plain_macho import LC_UUID, commands_of
 from e2e.whole import the_runtime_is_sound, unpacked
 from needs import needs
 
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ import pytest
 from e2e.builds import Build
 from e2e.whole import unpacked
 
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 
 pytestmark = pytest.mark.slow
 

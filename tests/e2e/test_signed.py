@@ -12,7 +12,8 @@ from e2e.builds import Build
 from e2e.plain_macho import stripped
 
 from gobuild.core.errors import VerifyError
-from gobuild.core.model import Target, Verdict
+from gobuild.core.goversion import Target
+from gobuild.core.model import Verdict
 from gobuild.core.process import run
 from gobuild.core.settings import Settings
 from gobuild.pipeline import resign

@@ -13,7 +13,8 @@ import pytest
 from e2e.builds import Build as Made
 from needs import needs
 
-from gobuild.core.model import Target, Verdict
+from gobuild.core.goversion import Target
+from gobuild.core.model import Verdict
 from gobuild.core.process import run
 from gobuild.fetch import http
 from gobuild.publish import homebrew

@@ -16,7 +16,7 @@ from e2e.builds import Build
 from e2e.plain_macho import stripped
 from inside import Done, gobuild
 
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 
 pytestmark = pytest.mark.slow
 

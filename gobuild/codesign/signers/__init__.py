@@ -15,7 +15,7 @@ from gobuild.codesign.signers.keychain import KeychainSigner
 from gobuild.codesign.signers.rcodesign import AdHocSigner, CertificateSigner
 from gobuild.codesign.signers.signer import Note, Signer
 from gobuild.core.errors import ConfigError, ToolMissing
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.core.process import Runner
 from gobuild.core.settings import Settings
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gobuild.core import archives, files
 from gobuild.core.errors import ChecksumMismatch, ConfigError, PackageError
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.core.process import Runner
 from gobuild.isolate.image import layers, oci, program
 from gobuild.isolate.image.layers import LayerEntry

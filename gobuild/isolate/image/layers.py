@@ -19,7 +19,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from gobuild.core.errors import ChecksumMismatch, PackageError, UnsafeArchive
-from gobuild.core.model import Artifact, Target
+from gobuild.core.goversion import Target
+from gobuild.core.model import Artifact
 
 _BLOCK = 1 << 20
 

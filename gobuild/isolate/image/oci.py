@@ -16,7 +16,7 @@ from typing import Any
 
 from gobuild.core import files
 from gobuild.core.errors import ConfigError
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 
 _APPLICATION = "application/vnd.oci.image"
 INDEX = f"{_APPLICATION}.index.v1+json"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gobuild.core.errors import ConfigError, PackageError, ToolMissing
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.core.printable import printable
 from gobuild.core.process import Runner
 from gobuild.isolate.programs import LIMIT, STATIC, run_go

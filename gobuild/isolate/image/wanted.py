@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from gobuild.core.errors import ConfigError, PackageError
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.isolate.image.oci import RFC3339
 from gobuild.publish.builds import Build, find_builds
 

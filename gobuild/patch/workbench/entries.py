@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gobuild.core import files
 from gobuild.core.errors import ConfigError, PatchError
-from gobuild.core.model import GoVersion
+from gobuild.core.goversion import GoVersion
 from gobuild.patch import quilt
 from gobuild.patch.diff.parse import parse_diff
 from gobuild.patch.diff.render import ABBREVIATION

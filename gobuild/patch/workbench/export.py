@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gobuild.core import files
 from gobuild.core.errors import PatchError
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.patch import quilt
 from gobuild.patch.diff.parse import parse_diff
 from gobuild.patch.diff.unified import Diff

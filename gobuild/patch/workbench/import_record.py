@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gobuild.core import files
 from gobuild.core.errors import PatchError
-from gobuild.core.model import GoVersion
+from gobuild.core.goversion import GoVersion
 
 RECORD = ".git/gobuild.json"
 """Within .git it belongs to no commit, and every rebase leaves it alone."""

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from gobuild.core import files
 from gobuild.core.errors import ConfigError, PatchError
-from gobuild.core.model import GoVersion, Outcome, State, Target
+from gobuild.core.goversion import GoVersion, Target
+from gobuild.core.model import Outcome, State
 from gobuild.patch.apply import try_patch
 from gobuild.patch.diff.unified import Diff
 from gobuild.patch.series import Patch, Series

@@ -19,8 +19,8 @@ from typing import IO
 
 from gobuild.core import files
 from gobuild.core.errors import PackageError, UnsafeArchive
+from gobuild.core.goversion import Target
 from gobuild.core.manifest import Manifest
-from gobuild.core.model import Target
 from gobuild.publish.homebrew.formula import Bottle, Recipe, render_formula
 from gobuild.publish.homebrew.formula_spec import bottle_file
 

@@ -15,7 +15,7 @@ other way round, the formula's `version_scheme` grows (`update`).
 from collections.abc import Callable, Mapping, Sequence
 
 from gobuild.core.errors import ConfigError
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.publish.catalogue import Catalogue, age
 from gobuild.publish.homebrew.formula import formula_name, formula_path
 from gobuild.publish.homebrew.formula_spec import FormulaSpec, parse_formula

@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 from gobuild.core.errors import ConfigError
+from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.manifest import Manifest
-from gobuild.core.model import GoVersion, Target
 from gobuild.core.render import render
 from gobuild.core.settings import NAME, PATCH, SUFFIX
 from gobuild.publish.homebrew.urls import tap_url

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
 from gobuild.core.errors import ConfigError
-from gobuild.core.model import TARGETS, Target
+from gobuild.core.goversion import TARGETS, Target
 from gobuild.publish.homebrew.formula import OURS, Bottle, Download
 
 BOTTLE_ENDING = ".bottle.tar.gz"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from gobuild.core import files
 from gobuild.core.errors import PackageError
-from gobuild.core.model import GoVersion, State, Target
+from gobuild.core.goversion import GoVersion, Target
+from gobuild.core.model import State
 from gobuild.publish.builds import Build
 from gobuild.publish.catalogue import Catalogue
 from gobuild.publish.homebrew import messages

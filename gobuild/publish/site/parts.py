@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gobuild.core.errors import PublishError
-from gobuild.core.model import Target
+from gobuild.core.goversion import Target
 from gobuild.publish import homebrew
 from gobuild.publish.catalogue import Catalogue
 from gobuild.publish.download_index import write_downloads
