@@ -2,7 +2,7 @@
 
 A program, not a test: `pip install atheris`, then `python tests/fuzz_verify.py FOLDER [runs]`, where FOLDER keeps the
 corpus from one run to the next. libFuzzer stops at 300 MB of memory, at ten seconds for one file, at any exception.
-tests/test_verify_mutants.py replays what it found interesting (tests/data/corpus.zip), which `--keep FOLDER` writes.
+tests/verify/test_mutants.py replays what it found interesting (tests/data/corpus.zip), which `--keep FOLDER` writes.
 """
 
 import random

@@ -1,6 +1,6 @@
 """The `gobuild` program run in this process: what a user types in, what is printed and the exit code out.
 
-tests/test_cli.py starts the real script; this spares the other tests a Python of their own for every question.
+tests/tasks/test_cli.py starts the real script; this spares the other tests a Python of their own for every question.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """Values of Go's own settings that the go command refuses: of most it says so late, in the middle of a build.
 
-Each rule is what cmd/go does with the variable; tests/test_doctor_values.py asks real ones. `go version` passes most of
+Each rule is what cmd/go does with the variable; tests/doctor/test_values.py asks real ones. `go version` passes most of
 them over, so that start latency shows nothing.
 """
 

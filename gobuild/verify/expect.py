@@ -29,7 +29,7 @@ def exports() -> Mapping[str, frozenset[str]]:
     """Which library exports which symbol, as far as Go asks for it: by install name.
 
     exports.json holds what 26 official toolchains of Go 1.21 to 1.27 for darwin bind to which library, and what the
-    //go:cgo_import_dynamic lines in the sources of 1.21.13 to 1.27.3 name. tests/test_verify_official.py compares.
+    //go:cgo_import_dynamic lines in the sources of 1.21.13 to 1.27.3 name. tests/verify/test_official.py compares.
     """
     table = json.loads(resource("gobuild.verify").joinpath("exports.json").read_text(encoding="utf-8"))
     return {name: frozenset(symbols) for name, symbols in table.items()}

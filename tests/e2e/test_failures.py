@@ -55,7 +55,7 @@ def _started(folder: Path, cache: Path) -> "subprocess.Popen[str]":
 
 
 def test_a_second_build_is_refused_and_ctrl_c_ends_the_first(folder: Path, cache: Path) -> None:
-    """Other signals, and each builder alone, are tried on a toy tree: tests/test_pipeline.py."""
+    """Other signals, and each builder alone, are tried on a toy tree: tests/pipeline/test_pipeline.py."""
     first = _started(folder, cache)
     try:
         assert [words for words in processes_in(folder) if "/go/" in words], "it should be at work"

@@ -21,7 +21,7 @@ from gobuild.verify import external_tools, require, verify_path
 from gobuild.verify.checks import FileReport
 
 PATH = os.environ.get("PATH", os.defpath)
-DATA = Path(__file__).parent / "data/tools"
+DATA = Path(__file__).parents[1] / "data/tools"
 
 
 @pytest.fixture(scope="module")

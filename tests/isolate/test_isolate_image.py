@@ -531,6 +531,6 @@ def test_its_shell_checks_the_archive(dist: Path, tmp_path: Path) -> None:
 
 
 def test_the_go_sources_are_formatted(go_wheel: Path) -> None:
-    source = Path(__file__).parents[1] / "templates/testimage"
+    source = Path(__file__).parents[2] / "templates/testimage"
     done = subprocess.run([go_wheel / "bin/gofmt", "-l", source], capture_output=True, text=True, check=True)
     assert done.stdout == ""

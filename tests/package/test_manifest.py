@@ -30,7 +30,7 @@ from gobuild.core.model import (
 )
 from gobuild.package import manifest
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+README = Path(__file__).resolve().parents[2] / "README.md"
 
 
 def _toolchain(root: Path) -> Toolchain:

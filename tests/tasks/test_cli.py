@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 ALL = "from gobuild.tasks import ns\n"
 BESIDE = """\
 from invoke import Collection, task

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from test_verify_whole import by_subject
+from verify.test_verify_whole import by_subject
 from verify_fixtures import DARWIN, LINUX, compiled, failed, named
 
 from gobuild.core import files

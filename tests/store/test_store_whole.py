@@ -54,7 +54,7 @@ def _child(what: str, root: Path, folder: Path, stop: Path, *, seed: int = 1) ->
     """A process that does something to a store again and again, until there is a file `stop`."""
     words = (what, str(root), str(folder), str(seed), str(stop))
     return subprocess.Popen(
-        [sys.executable, "-c", CHILD.format(tests=str(Path(__file__).parent), size=SIZE), *words],
+        [sys.executable, "-c", CHILD.format(tests=str(Path(__file__).parents[1]), size=SIZE), *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -34,7 +34,7 @@ def oracle(go_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Oracle:
     source = here / f"source-{host.dashed}"
     shutil.copytree(go_wheel / "src/cmd/vendor/golang.org/x/mod", source / "mod")
     (source / "mod/go.mod").write_text("module golang.org/x/mod\n\ngo 1.21\n")
-    main = (Path(__file__).parent / "data/sumdb/oracle.go.txt").read_text()
+    main = (Path(__file__).parents[1] / "data/sumdb/oracle.go.txt").read_text()
     needed = "\n\nrequire golang.org/x/mod v0.0.0\n\nreplace golang.org/x/mod => ./mod\n"
     program = compiled(
         go_wheel,

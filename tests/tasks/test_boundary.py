@@ -19,7 +19,7 @@ from needs import needs
 
 from gobuild.tasks import ns
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 CODES = {0, *(int(code) for code in re.findall(r"\| (\d+) \|", (CHECKOUT / "README.md").read_text()))}
 
 SECRET = "secret.tar.gz"

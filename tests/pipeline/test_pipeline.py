@@ -180,7 +180,7 @@ def _stubborn(session: Session, toy_tree: Path) -> "subprocess.Popen[str]":
         "trap '' TERM INT HUP\necho Building Go for ever.\nsleep 321 & wait; sleep 321\n"
     )
     paths = {name: str(getattr(session.settings, name)) for name in ("dist", "work", "cache", "source", "bootstrap")}
-    program = PROGRAM.format(tests=str(Path(__file__).parent), **paths)
+    program = PROGRAM.format(tests=str(Path(__file__).parents[1]), **paths)
     process = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from codesign.test_cms import _FOLDER, held, signed, stamped
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from needs import needs
 from signers import Signer
-from test_verify_cms import _FOLDER, held, signed, stamped
 
 from gobuild.binary.view import Malformed
 from gobuild.codesign import certificates, chains, identity

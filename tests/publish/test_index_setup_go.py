@@ -17,7 +17,7 @@ from publish_toys import catalogue, toy_build
 
 from gobuild.publish import download_index
 
-DATA = Path(__file__).parent / "data" / "setup-go"
+DATA = Path(__file__).parents[1] / "data" / "setup-go"
 
 TREE = (("1.28rc1", "acme1"), ("1.22.10", "acme2.pab12"), ("1.22.10", "acme1.p0f3"), ("1.22.9", "acme1"))
 

@@ -39,7 +39,7 @@ def _child(*words: Path, limit: int = 0) -> "subprocess.Popen[str]":
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     return subprocess.Popen(
-        [sys.executable, "-c", CHILD.format(tests=str(Path(__file__).parent)), *map(str, words)],
+        [sys.executable, "-c", CHILD.format(tests=str(Path(__file__).parents[1])), *map(str, words)],
         preexec_fn=bound,  # noqa: PLW1509  (the child is single-threaded Python)
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

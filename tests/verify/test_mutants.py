@@ -37,7 +37,7 @@ from gobuild.verify.expect import Expectation
 from gobuild.verify.golang import inspect_program
 from gobuild.verify.layout import layout_problems, unknown_parts
 
-CORPUS = Path(__file__).parent / "data/corpus.zip"
+CORPUS = Path(__file__).parents[1] / "data/corpus.zip"
 TOOL = "cmd/pack"
 SIGNED: Expectation = expect.expectation(GoVersion.parse("1.22.10"), DARWIN, stamp="go1.22.10")
 

@@ -169,7 +169,7 @@ def test_the_whole_environment_is_our_own(tmp_path: Path) -> None:
 
 
 def test_only_hosts_and_lines_that_were_found_the_same_are_built_directly_unasked() -> None:
-    entries = json.loads((Path(__file__).parent / "reports" / "identity.json").read_text(encoding="utf-8"))
+    entries = json.loads((Path(__file__).parents[1] / "reports" / "identity.json").read_text(encoding="utf-8"))
     found: dict[tuple[str, str], set[tuple[str, str]]] = {}
     for each in entries:
         if each.get("same"):  # no entry without a host was made anywhere else

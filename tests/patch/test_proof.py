@@ -1,6 +1,6 @@
 """Proving a patch: what counts as passed, what is built again, and that the stock patches' tests are in order.
 
-The go command is a toy here, a shell script; tests/test_patch_versions.py has the real one.
+The go command is a toy here, a shell script; tests/patch/test_versions.py has the real one.
 """
 
 import re

@@ -25,7 +25,7 @@ STAMP = "go1.22.10-acme1.p3f9c2a1"
 
 PORT = "https://git.acme.example:8443/it/homebrew-own.git"
 
-HARNESS = Path(__file__).parent / "e2e/brew.rb"
+HARNESS = Path(__file__).parents[1] / "e2e/brew.rb"
 
 
 def _evaluated(folder: Path, name: str, text: str) -> dict[Target, dict[str, Any]]:
@@ -64,7 +64,7 @@ def test_ruby_finds_each_platforms_own_archive(tmp_path: Path, chosen: tuple[Tar
 
 
 def test_the_golden_formula() -> None:
-    golden = Path(__file__).parent / "golden/go-acme@1.22.rb"
+    golden = Path(__file__).parents[1] / "golden/go-acme@1.22.rb"
     text = formula("go-acme", VERSION, STAMP, [_download(Target.parse("darwin/arm64"))], pinned=True)
     assert text == golden.read_text()
 
@@ -186,7 +186,7 @@ def test_rubocop_finds_nothing(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True)
         path.write_text(render_formula(recipe))
     done = subprocess.run(
-        [needs("rubocop"), "--cache", "false", "--config", Path(__file__).parent / "data/rubocop.yml", tmp_path],
+        [needs("rubocop"), "--cache", "false", "--config", Path(__file__).parents[1] / "data/rubocop.yml", tmp_path],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from inside import gobuild
+from isolate.test_gowrap import wrapper
 from needs import needs
-from test_isolate_gowrap import wrapper
 
 from gobuild.core.errors import ConfigError
 from gobuild.isolate.launchd import OWN, SETTABLE, LaunchdJob, check_program
