@@ -14,10 +14,7 @@ from gobuild.tasks import publishing
 
 
 def invoke(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    (folder / "tasks.py").write_text(
-        "from invoke import Collection\nfrom gobuild.tasks import publishing\n"
-        "ns = Collection(keys=Collection(keys.new, keys.show))\n"
-    )
+    (folder / "tasks.py").write_text("from gobuild.tasks import ns\n")
     return subprocess.run(
         [program("invoke"), *words], cwd=folder, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
     )
