@@ -8,8 +8,8 @@ since Homebrew takes 1.28rc1 for newer than 1.28.0.
 A formula has one version for all platforms. So it moves on only to a release that is there for each platform it
 serves: whoever installed it elsewhere would have it refused by `depends_on` at the next upgrade. It never goes back.
 
-What is newer is the catalogue's to say, for the tap as for every page and index. Where Homebrew would have it the
-other way round, the formula's `version_scheme` grows (`update`).
+What is newer is the catalogue's to say, for the tap as for every page and index. Of two of the same Go, Homebrew is
+told by the formula's `version_scheme` (`update`).
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -18,7 +18,6 @@ from gobuild.publish.homebrew.formula import Bottle, Recipe, downloads, formula_
 from gobuild.publish.homebrew.formula_spec import bottle_file
 from gobuild.publish.homebrew.tap import AUTHOR, Tap, open_bare_tap
 from gobuild.publish.homebrew.urls import download_url, tap_url
-from gobuild.publish.homebrew.version_order import compare_versions
 from gobuild.publish.paths import DOWNLOADS
 from gobuild.publish.supply.attestations import BOTTLES
 
@@ -127,7 +126,7 @@ def update_tap(
         pinned = all(pins_toolchain(build.archive("toolchain").path) for build in builds)
         recipes = []
         for name in names:
-            plain = recipe_of(name, builds, urls, pinned=pinned, scheme=_scheme(tap, name, stamp))
+            plain = recipe_of(name, builds, urls, pinned=pinned, scheme=_scheme(tap, name, builds[0]))
             if bottles and make:
                 for build in builds:
                     tag = bottle_tag(build.target, build.manifest)
@@ -142,16 +141,17 @@ def update_tap(
     return tuple(made)
 
 
-def _scheme(tap: Tap, formula: str, stamp: str) -> int:
+def _scheme(tap: Tap, formula: str, build: Build) -> int:
     """The version_scheme with which brew takes a release for newer than what the tap's formula has.
 
-    Without a higher one Homebrew 6.0.18 upgrades from 1.22.10-gobuild.p36efb16 to 1.22.10-gobuild.p9abcdef never:
-    `brew outdated` is silent.
+    Without a higher one Homebrew 6.0.18 upgrades from 1.22.10-gobuild.p36efb16 to 1.22.10-gobuild.p9abcdef never. What
+    brew makes of two suffixes is brew's; so each toolchain that is of the same Go as the one before has a higher one.
     """
-    now, version = formula_now(tap, formula), stamp.removeprefix("go")
+    now = formula_now(tap, formula)
     if now is None:
         return 0
-    return now.scheme + (now.version != version and compare_versions(version, now.version) <= 0)
+    again = GoVersion.parse(now.version.partition("-")[0]) == build.version and f"go{now.version}" != build.stamp
+    return now.scheme + again
 
 
 def _changes(recipes: Iterable[Recipe], tap: Tap) -> dict[str, str | None]:
