@@ -129,8 +129,7 @@ def update_tap(
             plain = recipe_of(name, builds, urls, pinned=pinned, scheme=_scheme(tap, name, builds[0]))
             if bottles and make:
                 for build in builds:
-                    tag = bottle_tag(build.target, build.manifest)
-                    make_bottle(build.archive("toolchain").path, plain, build.target, tag, bottles)
+                    make_bottle(build, plain, bottles)
             recipes.append(with_bottles(plain, builds, urls, _digests_in(bottles)) if bottles else plain)
         if changes := _changes(recipes, tap):
             note(f"the tap: {', '.join(names)} is of {stamp}")
@@ -201,7 +200,7 @@ def with_bottles(plain: Recipe, builds: Sequence[Build], urls: TapUrls, digest: 
     found = []
     for build in builds:
         with suppress(PackageError):  # without a tag there is none
-            tag = bottle_tag(build.target, build.manifest)
+            tag = bottle_tag(build.manifest)
             if sha256 := digest(bottle_file(plain.formula, plain.pkg_version, tag)):
                 found.append(Bottle(tag=tag, sha256=sha256))
     return replace(plain, bottles=tuple(found), root_url=urls.bottles) if found else plain
