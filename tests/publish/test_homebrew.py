@@ -261,7 +261,6 @@ def test_livecheck_calls_no_formula_outdated_that_waits_for_a_platform() -> None
         {"stamp": 'go1.22.10-a"; `id`'},
         {"stamp": "go1.22.10-#{`id`}"},
         {"stamp": "go1.27.3-acme1"},
-        {"tap": "acme/go; id"},
         {"tap_url": "https://x.example/#{`id`}"},
         {"tap_url": "ssh://git@x.example/a;id"},
         {"patches": ("a] + [`id`",)},

@@ -25,23 +25,12 @@ CPUS = {"arm": "arm64", "intel": "x86_64"}
 SYSTEMS = {"darwin": "macos", "linux": "linux"}
 """Homebrew's word for each GOOS, in the order that `brew style` wants the blocks in."""
 
-HOMEPAGE = "https://go.dev/"
-
-KEG_ONLY = "it stays on one line of Go, beside any other go"
-"""Why a versioned formula is keg-only. Not `:versioned_formula`: for that reason alone brew loads the sibling NAME with
-NAME@1.22 (formula.rb, link_overwrite_formulae_names), and refuses it where its tap is not trusted."""
-
 _STAMP = re.compile(rf"go[0-9]+\.[0-9]+(\.[0-9]+)?((rc|beta)[0-9]+)?(-{SUFFIX.pattern})?")
-_SHA256 = re.compile("[0-9a-f]{64}")
-_BOTTLE_ORDER = ("arm64_", "", "arm64_linux", "x86_64_linux")
-"""The order of a bottle block: Macs with arm64, other Macs, Linux."""
-
-_AS_WRITTEN = "the manifest as gobuild wrote it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
-    """One platform's archive, by the URL that serves it and its SHA-256."""
+    """One platform's archive."""
 
     target: Target
     url: str
@@ -55,7 +44,7 @@ class Download:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bottle:
-    """One platform's bottle: Homebrew's tag of the platform, "arm64_big_sur", and its SHA-256."""
+    """One platform's bottle, by Homebrew's tag of the platform: "arm64_big_sur"."""
 
     tag: str
     sha256: str
@@ -67,18 +56,15 @@ class Recipe:
 
     Attributes:
         formula: its name: "go-acme@1.22", or "go-acme" for the newest release.
-        stamp: what the toolchain calls itself.
-        downloads: one for each platform that was built; at least one.
         pinned: whether the toolchain's go.env says GOTOOLCHAIN=local.
         page: the page that lists the releases; "" where none is served.
         scheme: brew's version_scheme; a higher one is newer, whatever the version.
         tap: what the tap is called, "acme/go-acme"; "" where that is not known.
         tap_url: what `brew tap` needs beside the name, "" for nothing.
         loose: whether it stands in no tap, from where brew installs nothing.
-        patches: the names of the patches that the toolchain's own manifest must tell of; None asks nothing.
+        patches: the names that the toolchain's own manifest must have; None asks nothing.
         uuid: whether its linker writes LC_UUID by default.
         cgo: whether it uses cgo where nothing is said; None where nobody knows.
-        root_url: where the bottles are served.
     """
 
     formula: str
@@ -139,11 +125,7 @@ def tap_name(name: str) -> str:
 
 
 def ruby(text: str) -> str:
-    """A text as a Ruby string literal in which nothing is code: no `#{...}`, `#$x` or `#@x` is left.
-
-    Raises:
-        ConfigError: the text has a control character.
-    """
+    """A text as a Ruby string literal in which nothing is code: no `#{...}`, `#$x` or `#@x` is left."""
     if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", text):
         raise ConfigError(f"{text!r} cannot stand in a formula", "a text of one line")
     return '"' + re.sub(r'([\\"#])', r"\\\1", text) + '"'
@@ -157,16 +139,15 @@ def downloads(manifests: Iterable[Manifest], base_url: str) -> list[Download]:
     """
     found = []
     for manifest in manifests:
-        for artifact in manifest.artifacts:
-            if artifact.kind == "toolchain":
-                file = artifact.file
-                _require(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", file), f"{file!r} is no archive's name")
-                url = f"{base_url.rstrip('/')}/{quote(file)}"
-                found.append(Download(target=manifest.build.target, url=url, sha256=artifact.sha256))
+        for artifact in (each for each in manifest.artifacts if each.kind == "toolchain"):
+            file = artifact.file
+            _require(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", file), f"{file!r} is no archive's name")
+            url = f"{base_url.rstrip('/')}/{quote(file)}"
+            found.append(Download(target=manifest.build.target, url=url, sha256=artifact.sha256))
     return found
 
 
-def _require(good: object, otherwise: str, hint: str = _AS_WRITTEN) -> None:
+def _require(good: object, otherwise: str, hint: str = "the manifest as gobuild wrote it") -> None:
     if not good:
         raise ConfigError(otherwise, hint)
 
@@ -187,10 +168,8 @@ def _require_usable(recipe: Recipe) -> None:
     _require(targets and len(set(targets)) == len(targets), "a formula needs exactly one download for each platform")
     for name in recipe.patches or ():
         _require(PATCH.fullmatch(name), f"{name!r} is no patch's name", "lower-case words with hyphens")
-    for sha256 in [download.sha256 for download in recipe.downloads] + [bottle.sha256 for bottle in recipe.bottles]:
-        _require(_SHA256.fullmatch(sha256), f"{sha256!r} is no SHA-256", "64 hex digits")
-    known = not recipe.tap or re.fullmatch(rf"{NAME.pattern}/{NAME.pattern}", recipe.tap)
-    _require(known, f"{recipe.tap!r} is no tap's name", "USER/NAME, in lower case")
+    for sha256 in (each.sha256 for each in (*recipe.downloads, *recipe.bottles)):
+        _require(re.fullmatch("[0-9a-f]{64}", sha256), f"{sha256!r} is no SHA-256", "64 hex digits")
     if recipe.tap_url:
         tap_url(recipe.tap_url)
     for bottle in recipe.bottles:
@@ -207,22 +186,15 @@ def _system_blocks(ordered: list[Download]) -> list[dict[str, Any]]:
     for goos, word in SYSTEMS.items():
         mine = [download for download in ordered if download.target.goos == goos]
         if mine:
+            overrides = [each for each in mine if each != ordered[0]]
             only_cpu = CPUS[mine[0].cpu] if len(mine) == 1 else ""
-            blocks.append(
-                {"word": word, "only_cpu": only_cpu, "overrides": [each for each in mine if each != ordered[0]]}
-            )
+            blocks.append({"word": word, "only_cpu": only_cpu, "overrides": overrides})
     return blocks
 
 
 def _bottle_lines(bottles: Iterable[Bottle]) -> list[tuple[str, str]]:
-    """The bottle block's lines, "tag: " padded so that the digests stand in one column, as `brew style` wants."""
-
-    def position(bottle: Bottle) -> int:
-        if bottle.tag in _BOTTLE_ORDER:
-            return _BOTTLE_ORDER.index(bottle.tag)
-        return 0 if bottle.tag.startswith("arm64_") else 1
-
-    ordered = sorted(bottles, key=position)
+    """The bottle block's lines in `brew style`'s order: Macs with arm64, other Macs, Linux; the digests in a column."""
+    ordered = sorted(bottles, key=lambda each: ("linux" in each.tag, not each.tag.startswith("arm64")))
     width = max((len(bottle.tag) for bottle in ordered), default=0) + 2
     return [(f"{bottle.tag}: ".ljust(width), bottle.sha256) for bottle in ordered]
 
@@ -241,12 +213,9 @@ def render_formula(recipe: Recipe) -> str:
         recipe=recipe,
         ours=OURS,
         class_name=class_name(recipe.formula),
-        version=recipe.pkg_version,
-        homepage=f"{recipe.page.rstrip('/')}/" if recipe.page else HOMEPAGE,
         default=ordered[0],
         systems=_system_blocks(ordered),
         bottles=_bottle_lines(recipe.bottles),
-        keg_only=KEG_ONLY,
     )
 
 
@@ -256,12 +225,7 @@ def formula(name: str, version: GoVersion, stamp: str, downloads: Iterable[Downl
     Raises:
         ConfigError: as `render_formula`.
     """
-    recipe = Recipe(
-        formula=formula_name(name, version),
-        version=version,
-        stamp=stamp,
-        downloads=tuple(downloads),
-        pinned=pinned,
-        loose=True,
+    named, files = formula_name(name, version), tuple(downloads)
+    return render_formula(
+        Recipe(formula=named, version=version, stamp=stamp, downloads=files, pinned=pinned, loose=True)
     )
-    return render_formula(recipe)
