@@ -135,10 +135,9 @@ def test_what_stands_in_no_tap_says_how_it_is_installed() -> None:
     ],
 )
 def test_what_a_remote_is_called(remote: str, tap: str, url: str) -> None:
-    found = tap_remote(remote)
-    assert (found.tap, found.url) == (tap, url)
-    assert "secret" not in f"{found.tap}{found.url}"
-    assert render_formula(replace(RECIPE, tap=found.tap, tap_url=found.url))
+    assert tap_remote(remote) == (tap, url)
+    assert "secret" not in f"{tap}{url}"
+    assert render_formula(replace(RECIPE, tap=tap, tap_url=url))
 
 
 @pytest.mark.parametrize("text", ['a "b" \\ c', "#{`id`}", "#$0 #@x", "\\#{x}", "it's"])

@@ -31,7 +31,6 @@ from gobuild.publish.homebrew import (
     version_in,
     write_tap,
 )
-from gobuild.publish.homebrew.choice import formulae_by_release
 from gobuild.publish.homebrew.formula_spec import parse_formula
 from gobuild.tasks import tap as tasks
 
@@ -271,12 +270,6 @@ def test_a_hostile_manifest_is_text_or_refused(tmp_path: Path) -> None:
             update_tap(shelf_of(offer, name=name), there, PLACE)
 
 
-def test_which_formulae_are_of_which_release(tmp_path: Path) -> None:
-    dist = tmp_path / "dist"
-    shelf = shelf_of(*(built(dist, stamp, LINUX) for stamp in (OLD, NEW, "go1.22.9-acme9")))
-    assert formulae_by_release(shelf) == {OLD: ["go-acme@1.22"], NEW: ["go-acme@1.27", "go-acme"]}
-
-
 def _receipt(bottle: Path) -> dict[str, Any]:
     with tarfile.open(bottle) as tar:
         name = next(each for each in tar.getnames() if each.endswith("INSTALL_RECEIPT.json"))
@@ -358,7 +351,6 @@ def test_the_newest_of_all_serves_who_had_it(tmp_path: Path) -> None:
     """A new line for Linux alone has its own formula; the one without a version stays."""
     dist, there = tmp_path / "dist", open_bare_tap(tmp_path / "tap.git")
     offers = [built(dist, OLD, DARWIN), built(dist, OLD, LINUX), built(dist, NEW, LINUX)]
-    assert formulae_by_release(shelf_of(*offers)) == {OLD: ["go-acme@1.22", "go-acme"], NEW: ["go-acme@1.27"]}
     update_tap(shelf_of(*offers), there, PLACE)
     assert _serves(there, "go-acme") == (OLD[2:], {"darwin/arm64", "linux/amd64"})
     assert _serves(there, "go-acme@1.27") == (NEW[2:], {"linux/amd64"})

@@ -7,7 +7,6 @@ from gobuild.core.render import render
 from gobuild.publish.homebrew.formula import Recipe, class_name, formula_path
 from gobuild.publish.homebrew.formula_spec import version_in
 from gobuild.publish.homebrew.tap import Tap
-from gobuild.publish.homebrew.urls import UNKNOWN_TAP
 
 README = "README.md"
 
@@ -67,4 +66,4 @@ def render_readme(name: str, formulae: Mapping[str, str], url: str, tap_name: st
         ours = formula_paths(name).fullmatch(path)
         if ours and f"class {class_name(ours[1])} " in formulae[path]:
             rows.append((ours[1], version_in(formulae[path])))
-    return render("tap_readme.md.j2", ours=OURS, name=name, tap=tap_name or UNKNOWN_TAP, url=url, rows=rows)
+    return render("tap_readme.md.j2", ours=OURS, name=name, tap=tap_name or "USER/TAP", url=url, rows=rows)

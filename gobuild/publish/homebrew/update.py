@@ -30,14 +30,9 @@ _UUID_SINCE = GoVersion(major=1, minor=24)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TapUrls:
-    """Where what the formulae name is served.
+    """Where the folders of archives and of bottles, the page that lists the releases, and the tap are served.
 
-    Attributes:
-        archives: the URL of the folder with the archives.
-        bottles: the URL of the folder with the bottles.
-        page: the page that lists the releases, "" for none.
-        tap: the URL to tap, "" where its name is enough, or it is not known.
-        tap_name: "acme/go-acme"; "" where it is not known.
+    `tap` is "" where the tap's name ("acme/go-acme") is enough, both where nobody knows them.
     """
 
     archives: str
@@ -59,11 +54,7 @@ def tap_folder(name: str) -> str:
 
 
 def urls_in_tree(name: str, base_url: str) -> TapUrls:
-    """Where a published tree has what the formulae name.
-
-    Raises:
-        ConfigError: a URL that cannot stand in a formula.
-    """
+    """Where a published tree has what the formulae name."""
     base = base_url.rstrip("/")
     return TapUrls(
         archives=f"{base}/{DOWNLOADS}",
@@ -85,13 +76,11 @@ def write_tap(
 ) -> None:
     """Writes the tap and the bottles of a staged tree, which may share files with the one that is served now.
 
-    Without `bottles` none is made; those that are there are served in any case. Formulae may leave platforms in `drop`
-    behind.
+    Without `bottles` none is made; those that are there are served in any case.
 
     Raises:
         ConfigError: a URL or a name that cannot stand in a formula.
         PackageError, UnsafeArchive: an archive of which no bottle can be made.
-        CommandError, ToolMissing: git failed, or is missing.
     """
     urls = urls_in_tree(catalogue.name, catalogue.base_url)
     if any(build.version.stable for build in catalogue.builds):
@@ -109,13 +98,10 @@ def update_tap(
     drop: frozenset[Target] = frozenset(),
     note: Note = lambda _: None,
 ) -> tuple[str, ...]:
-    """Brings a tap up to date with what is offered: a commit a release, none where nothing is new.
-
-    It returns the first line of each commit, oldest first.
+    """Brings a tap up to date with what is offered: a commit a release, whose first lines it returns, oldest first.
 
     Files of others stay, and so do formulae of releases that are no longer offered. Bottles that are not in the folder
-    `bottles` are made if `make` is set. A formula may leave the platforms in `drop` behind; else it moves on only to
-    what is there for all it serves.
+    `bottles` are made if `make` is set. A formula may leave the platforms in `drop` behind.
 
     Raises:
         ConfigError: a formula of the same name that gobuild did not write, or as `write_tap`.
@@ -167,13 +153,7 @@ def _changes(recipes: Iterable[Recipe], tap: Tap) -> dict[str, str | None]:
 
 
 def recipe_of(formula: str, builds: Sequence[Build], urls: TapUrls, *, pinned: bool, scheme: int = 0) -> Recipe:
-    """What a formula says of the builds of one stamp, without bottles; no archive is read.
-
-    `pinned` is whether the go.env of each says GOTOOLCHAIN=local.
-
-    Raises:
-        ConfigError: a file's name that is no plain name.
-    """
+    """What a formula says of the builds of one stamp, without bottles; no archive is read."""
     first, manifests = builds[0], [build.manifest for build in builds]
     states = [{patch.name: patch.state for patch in manifest.patches} for manifest in manifests]
     # The patches that the manifest inside the toolchain names (`gobuild.core.manifest.InnerManifest`).

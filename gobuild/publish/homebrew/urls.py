@@ -1,13 +1,9 @@
 """URLs of a tap: which may stand in a formula or be tapped, and what brew calls a git remote."""
 
 import re
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from gobuild.core.errors import ConfigError
-
-UNKNOWN_TAP = "USER/TAP"
-"""The name of a tap of which nobody knows where it will be."""
 
 _URL = re.compile(r"(https?://[A-Za-z0-9]|file:///)[A-Za-z0-9._~:/@%+=,\[\]-]*")
 _SSH = re.compile(r"ssh://git@[A-Za-z0-9.-]+(:[0-9]+)?/[A-Za-z0-9._~/+-]+")
@@ -40,34 +36,24 @@ def tap_url(url: str) -> str:
     return url if _SSH.fullmatch(url) else download_url(url)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TapRemote:
-    """How brew taps a git remote.
+def tap_remote(remote: str) -> tuple[str, str]:
+    """How brew taps a git remote, "https://…" or "git@host:path": the tap's name, and the URL that it needs besides.
 
-    Attributes:
-        tap: its name, "acme/tools"; "" where the remote does not say it.
-        url: what `brew tap` needs beside the name; "" where the name is enough, or nothing is known.
+    The name is "" where the remote does not say it, the URL "" where the name is enough; no password is in them.
     """
-
-    tap: str = ""
-    url: str = ""
-
-
-def tap_remote(remote: str) -> TapRemote:
-    """Says how brew taps a remote, "https://…" or "git@host:path"; the password or token in it is left out."""
     scp = _SCP.fullmatch(remote)
     try:
         parts = urlsplit(f"ssh://{scp['host']}/{scp['path']}" if scp else remote)
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
-        return TapRemote()
+        return "", ""
     host, path = (parts.hostname or "").lower(), parts.path.strip("/")
     if parts.scheme not in ("http", "https", "ssh") or not _HOST.fullmatch(host) or not _PATH.fullmatch(path):
-        return TapRemote()
+        return "", ""
     user, _, name = path.removesuffix(".git").lower().rpartition("/")
     tap = f"{user.rpartition('/')[2]}/{name.removeprefix('homebrew-')}"
     tap = tap if all(map(_WORD.fullmatch, tap.split("/"))) else ""
     if host == "github.com" and name.startswith("homebrew-") and path.count("/") == 1:
-        return TapRemote(tap=tap)
+        return tap, ""
     login = "git@" if parts.scheme == "ssh" else ""  # never the remote's own: it may be a token
-    return TapRemote(tap=tap, url=f"{parts.scheme}://{login}{host}{port}/{path}")
+    return tap, f"{parts.scheme}://{login}{host}{port}/{path}"
