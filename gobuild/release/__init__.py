@@ -17,12 +17,12 @@ from gobuild.core.errors import ChecksumMismatch, ConfigError, FetchError, Gobui
 from gobuild.core.model import Check, Report
 from gobuild.core.process import Runner
 from gobuild.publish.builds import STAMP
+from gobuild.publish.findings import failed, passed, skipped
 from gobuild.publish.site import ABOUT
 from gobuild.publish.sumdb.note import Verifier
 from gobuild.publish.supply import attestations
 from gobuild.publish.supply.signing import Trust
 from gobuild.release import indexes, signed_release, tap
-from gobuild.release.findings import failed, passed, skipped
 from gobuild.release.mirror import Mirror, open_mirror
 from gobuild.release.signed_release import SignedRelease
 from gobuild.release.trust import load_trust

@@ -15,8 +15,8 @@ from gobuild.core.errors import FetchError, GobuildError
 from gobuild.core.model import Check
 from gobuild.publish import download_index
 from gobuild.publish.catalogue import Catalogue, newest_first
+from gobuild.publish.findings import failed, judged
 from gobuild.publish.paths import DOWNLOADS, VERSIONS, module_version, path_in_tree
-from gobuild.release.findings import failed, judged
 from gobuild.release.mirror import Mirror
 from gobuild.release.signed_release import SignedRelease
 

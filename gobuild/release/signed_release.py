@@ -15,13 +15,13 @@ from gobuild.core.errors import FetchError, GobuildError, VerifyError
 from gobuild.core.model import Artifact, Check
 from gobuild.publish import proxy
 from gobuild.publish.builds import BIGGEST, ENDING, Build, parse_build
+from gobuild.publish.findings import failed, judged, passed, skipped
 from gobuild.publish.homebrew.bottle import pins_toolchain
 from gobuild.publish.homebrew.formula_spec import BOTTLE_ENDING
 from gobuild.publish.paths import MODULE, module_version, path_in_tree, publishable_stamp
 from gobuild.publish.sumdb import database as databases
 from gobuild.publish.sumdb.note import Verifier
 from gobuild.publish.supply import attestations
-from gobuild.release.findings import failed, judged, passed, skipped
 from gobuild.release.mirror import Mirror
 
 Note = Callable[[str], None]

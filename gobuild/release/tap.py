@@ -20,6 +20,7 @@ from gobuild.core.goversion import GoVersion
 from gobuild.core.model import Check
 from gobuild.core.process import Runner
 from gobuild.publish import homebrew
+from gobuild.publish.findings import failed, judged, passed, skipped
 from gobuild.publish.homebrew import messages
 from gobuild.publish.homebrew.formula import render_formula
 from gobuild.publish.homebrew.formula_spec import FormulaSpec, parse_formula
@@ -27,7 +28,6 @@ from gobuild.publish.homebrew.tap import Tap, clone_tap
 from gobuild.publish.homebrew.update import recipe_of, urls_in_tree, with_bottles
 from gobuild.publish.paths import DOWNLOADS
 from gobuild.publish.site import ABOUT
-from gobuild.release.findings import failed, judged, passed, skipped
 from gobuild.release.mirror import Mirror
 from gobuild.release.signed_release import SignedRelease
 
