@@ -1,9 +1,7 @@
 """What clients act on before they look at any digest of ours: the indexes of a tree, held against the signed files.
 
-From the builds of releases that were checked, and nothing else, each index is made once more as `gobuild.publish`
-makes it, and the tree's must say the same: dl/ in go.dev's schema, under both its names and under plain/; the newest
-version; the tags that mise reads; the proxy's list; and the .sha256 beside each archive. What only people read (the
-pages) is not looked at.
+From the builds of releases that were checked each index is made once more as `gobuild.publish` makes it, and the
+tree's must say the same. What only people read (the pages) is not looked at.
 """
 
 import json
@@ -38,8 +36,6 @@ def check_indexes(mirror: Mirror, releases: Sequence[SignedRelease], *, every: b
     Where these are all that the tree says it has (`every`), an index must have nothing else. Else what it has of these
     is looked at, and of others it may say anything.
     """
-    if not releases:
-        return
     stamps = [release.stamp for release in releases]
     builds = newest_first((build for each in releases for build in each.builds), before=stamps)
     catalogue = Catalogue(name="", base_url="", builds=builds)

@@ -19,32 +19,19 @@ LARGEST_DOCUMENT = 16 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mirror:
-    """A published tree, wherever it stands.
-
-    Attributes:
-        address: its URL, below which git can clone.
-        folder: where it stands on this machine, None where it does not.
-    """
+    """A published tree: its URL, below which git can clone, and where it stands on this machine, if it does."""
 
     address: str
     folder: Path | None = None
 
     def blocks(self, path: str, largest: int) -> Iterator[bytes]:
-        """The bytes of a file by its path in the tree.
-
-        Raises:
-            FetchError: it is not there, or has more than `largest` bytes.
-        """
+        """The bytes of a file; raises FetchError where it is not there, or has more than `largest` bytes."""
         if self.folder:
             return _file_blocks(self.folder, path, largest)
         return http.stream_bytes(f"{self.address}/{quote(path)}", largest)
 
     def read_file(self, path: str) -> bytes:
-        """A whole document.
-
-        Raises:
-            FetchError: it is not there, or too large.
-        """
+        """A whole document; raises FetchError where it is not there, or too large."""
         return b"".join(self.blocks(path, LARGEST_DOCUMENT))
 
     def read_if_present(self, path: str) -> bytes | None:

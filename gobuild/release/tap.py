@@ -42,12 +42,7 @@ _TAP = re.compile(r"homebrew-([a-z0-9-]{1,100})\.git")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TapFormula:
-    """A formula of a tap.
-
-    Attributes:
-        tap: the folder of the tap, "homebrew-go-acme.git".
-        name: its own: "go-acme@1.22".
-    """
+    """A formula of a tap, which is called by its folder: "homebrew-go-acme.git"."""
 
     tap: str
     name: str
@@ -61,7 +56,7 @@ class TapFormula:
 
     @property
     def base_url(self) -> str:
-        """Where the tree is served, by its url; "" where that is no url of a tree."""
+        """Where its url says that the tree is served; "" where that is no url of a tree."""
         base, below, _ = self.spec.downloads[0].url.rpartition(f"/{DOWNLOADS}/")
         return base if below else ""
 
@@ -90,7 +85,12 @@ def open_taps(mirror: Mirror, scratch: Path, run: Runner) -> tuple[dict[str, Tap
             checks.append(failed("tap", "clone", f"{ABOUT} names {name[:80]!a}, which is no tap"))
             continue
         try:
-            found[name] = _open_tap(mirror, name, scratch, run)
+            if mirror.folder is None:
+                found[name] = clone_tap(f"{mirror.address}/{name}", scratch / name, run=run)
+            else:  # read where it stands: git clones from no other user's, whoever that is
+                tap = homebrew.open_tap(mirror.folder / name)
+                tap.refuse_unsafe(published=True)
+                found[name] = tap
         except ToolMissing as error:
             checks.append(skipped(name, "clone", error.reason))
         except VerifyError as error:
@@ -100,15 +100,6 @@ def open_taps(mirror: Mirror, scratch: Path, run: Runner) -> tuple[dict[str, Tap
             why = error.reason.strip().splitlines()[-1].strip()
             checks.append(failed(name, "clone", f"it cannot be cloned: {why[:200]}"))
     return found, checks
-
-
-def _open_tap(mirror: Mirror, name: str, scratch: Path, run: Runner) -> Tap:
-    """A tap of a tree. In a folder it is read where it stands: git clones from no other user's, whoever that is."""
-    if mirror.folder is None:
-        return clone_tap(f"{mirror.address}/{name}", scratch / name, run=run)
-    found = homebrew.open_tap(mirror.folder / name)
-    found.refuse_unsafe(published=True)
-    return found
 
 
 def check_taps(
@@ -139,7 +130,12 @@ def _check_tap(
         for path, (mode, size) in entries.items()
         if (path == messages.README or ours.fullmatch(path)) and mode == "100644" and size >= 0
     }
-    yield from _check_no_more_files(folder, sorted(entries.keys() - good.keys()))
+    # Homebrew runs more of a tap than its formulae: cmd/, Casks/, formulae that stand elsewhere.
+    odd = sorted(entries.keys() - good.keys())
+    for path in odd[:NAMED]:
+        yield failed(f"{folder}/{path[:200]!a}", "file", "no file that gobuild puts into a tap")
+    if len(odd) > NAMED:
+        yield failed(folder, "file", f"{len(odd) - NAMED} more files that gobuild puts into no tap")
     formulae, texts = list[TapFormula](), dict[str, str]()
     for path, size in good.items():
         if size > LARGEST:
@@ -165,14 +161,6 @@ def _check_tap(
         yield _note_release_without_formula(folder, name, stamp, formulae)
 
 
-def _check_no_more_files(folder: str, paths: Sequence[str]) -> Iterator[Check]:
-    """Homebrew runs more of a tap than its formulae: cmd/, Casks/, formulae that stand elsewhere."""
-    for path in paths[:NAMED]:
-        yield failed(f"{folder}/{path[:200]!a}", "file", "no file that gobuild puts into a tap")
-    if len(paths) > NAMED:
-        yield failed(folder, "file", f"{len(paths) - NAMED} more files that gobuild puts into no tap")
-
-
 def _check_formula(
     name: str, formula: TapFormula, signed: Mapping[str, SignedRelease], *, every: bool
 ) -> Iterator[Check]:
@@ -189,9 +177,24 @@ def _check_formula(
         wrong = f"{file[:200]!a} has {sha256}, which was not signed"
         yield judged(formula.subject, "digest", release.sums.get(file) == sha256, f"{file}: {sha256}", wrong)
     try:
-        yield _check_text(formula, _render_again(name, formula, release))
+        made = _render_again(name, formula, release)
     except GobuildError as error:
         yield failed(formula.subject, "text", error.reason)
+        return
+    if made == formula.text:
+        yield passed(formula.subject, "text", "as the signed manifests make it")
+        return
+    lines = zip_longest(formula.text.splitlines(), made.splitlines(), fillvalue="")
+    differing = ((at, one, other) for at, (one, other) in enumerate(lines, start=1) if one != other)
+    at, seen, expected = next(differing, (0, "", ""))
+    where = f"line {at} is {seen[:120]!a}" if at else "its lines end otherwise"
+    yield failed(
+        formula.subject,
+        "text",
+        f"{where}, not what gobuild {version('gobuild')} makes of the signed manifests"
+        " (where another gobuild published last, check with that one)",
+        f"{expected[:120]!a}",
+    )
 
 
 def _render_again(name: str, formula: TapFormula, release: SignedRelease) -> str:
@@ -206,22 +209,6 @@ def _render_again(name: str, formula: TapFormula, release: SignedRelease) -> str
         return render_formula(with_bottles(recipe, builds, urls, lambda file: release.sums.get(file, "")))
     except GobuildError as error:
         raise VerifyError(f"the signed manifests make no formula of it: {error.reason}") from error
-
-
-def _check_text(formula: TapFormula, made: str) -> Check:
-    if made == formula.text:
-        return passed(formula.subject, "text", "as the signed manifests make it")
-    lines = zip_longest(formula.text.splitlines(), made.splitlines(), fillvalue="")
-    differing = ((at, one, other) for at, (one, other) in enumerate(lines, start=1) if one != other)
-    at, seen, expected = next(differing, (0, "", ""))
-    where = f"line {at} is {seen[:120]!a}" if at else "its lines end otherwise"
-    return failed(
-        formula.subject,
-        "text",
-        f"{where}, not what gobuild {version('gobuild')} makes of the signed manifests"
-        " (where another gobuild published last, check with that one)",
-        f"{expected[:120]!a}",
-    )
 
 
 def _check_address(

@@ -10,7 +10,7 @@ from needs import needs
 from gobuild.core.errors import ChecksumMismatch
 from gobuild.core.process import run
 from gobuild.publish.supply.signing import gpg_environment
-from gobuild.release.trust import load_trust
+from gobuild.release import load_trust
 
 CONTENT = b"what is signed\n"
 LONG_AGO = "20200101T000000"
