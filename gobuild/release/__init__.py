@@ -130,10 +130,10 @@ def _listed(mirror: Mirror) -> tuple[str, ...]:
     """
     try:
         stamps = tuple(str(stamp) for stamp in json.loads(mirror.read_file(ABOUT))["stamps"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise FetchError(f"{ABOUT} is not that of a published tree", "--stamp with the release to check") from error
+    except (ValueError, KeyError, TypeError, RecursionError):
+        stamps = ()
     if not stamps:
-        raise FetchError(f"{ABOUT} names no release", "--stamp with the release to check")
+        raise FetchError(f"{ABOUT} names no release of a published tree", "--stamp with the release to check")
     for stamp in stamps:
         if not STAMP.fullmatch(stamp):
             raise FetchError(f"{ABOUT} names {stamp[:80]!a}, which is no stamp of a release", "ask who published it")

@@ -72,11 +72,7 @@ def _file_blocks(folder: Path, name: str, largest: int) -> Iterator[bytes]:
 
 
 def open_mirror(where: str) -> Mirror:
-    """Opens a folder, or a URL of http or https.
-
-    Raises:
-        ConfigError: it is neither.
-    """
+    """Opens a folder, or a URL of http or https."""
     try:
         parts = urlsplit(where)
         web = parts.scheme in ("http", "https")

@@ -77,12 +77,7 @@ def _cpu(target: Target) -> str:
 
 
 def make_bottle(build: Build, recipe: Recipe, folder: Path) -> Path:
-    """Makes the bottle of a recipe that has no bottles yet, or leaves the one that stands there: bytes never change.
-
-    Raises:
-        PackageError: no tag, or the archive is not laid out as Go's are.
-        UnsafeArchive: it is damaged, or has an entry that is no plain file.
-    """
+    """Makes the bottle of a recipe that has no bottles yet, or leaves the one that stands there: bytes never change."""
     archive = build.archive("toolchain").path
     path = folder / bottle_file(recipe.formula, recipe.pkg_version, bottle_tag(build.manifest))
     if not path.is_file():
@@ -92,11 +87,7 @@ def make_bottle(build: Build, recipe: Recipe, folder: Path) -> Path:
 
 
 def pins_toolchain(archive: Path) -> bool:
-    """Says whether a toolchain's go.env has GOTOOLCHAIN=local; the archive is read no farther than to there.
-
-    Raises:
-        UnsafeArchive: it is damaged.
-    """
+    """Says whether a toolchain's go.env has GOTOOLCHAIN=local; the archive is read no farther than to there."""
     with damage_refused(archive), tarfile.open(archive, "r|gz") as tar:
         for member in tar:
             content = tar.extractfile(member) if member.name == f"{TOP}/go.env" else None

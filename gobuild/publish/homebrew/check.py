@@ -39,11 +39,7 @@ Note = Callable[[str], None]
 
 
 def check_tap(tap: Tap, *, run: Runner, blocks: Blocks, offline: bool = False, note: Note = lambda _: None) -> Report:
-    """Checks what the newest commit of a tap holds. Offline, archives at file:// are hashed all the same.
-
-    Raises:
-        VerifyError: the repository has what makes git run or read something else; git was not started.
-    """
+    """Checks what the newest commit of a tap holds. Offline, archives at file:// are hashed all the same."""
     tap.refuse_unsafe()
     specs: dict[str, FormulaSpec] = {}
     found: list[Check] = []

@@ -25,11 +25,7 @@ Note = Callable[[str], None]
 
 
 def formula_now(tap: Tap, formula: str) -> FormulaSpec | None:
-    """What a formula of a tap installs now; None where there is none.
-
-    Raises:
-        ConfigError: gobuild did not write it, or cannot read any more what it installs.
-    """
+    """What a formula of a tap installs now, None where there is none; one that gobuild did not write is refused."""
     path = formula_path(formula)
     text = tap.read_file(path)
     try:

@@ -132,11 +132,7 @@ def ruby(text: str) -> str:
 
 
 def downloads(manifests: Iterable[Manifest], base_url: str) -> list[Download]:
-    """The toolchain archives of outer manifests, as they are served below a URL.
-
-    Raises:
-        ConfigError: a file's name that is no plain name.
-    """
+    """The toolchain archives of outer manifests, as they are served below a URL."""
     found = []
     for manifest in manifests:
         for artifact in (each for each in manifest.artifacts if each.kind == "toolchain"):
@@ -200,11 +196,7 @@ def _bottle_lines(bottles: Iterable[Bottle]) -> list[tuple[str, str]]:
 
 
 def render_formula(recipe: Recipe) -> str:
-    """Makes the text of a formula's .rb file.
-
-    Raises:
-        ConfigError: a name, stamp, digest or platform that cannot be used, a platform twice, or no download.
-    """
+    """Makes the text of a formula's .rb file."""
     _require_usable(recipe)
     ordered = sorted(recipe.downloads, key=lambda download: (download.target.goos, download.cpu))
     return render(
@@ -220,11 +212,7 @@ def render_formula(recipe: Recipe) -> str:
 
 
 def formula(name: str, version: GoVersion, stamp: str, downloads: Iterable[Download], *, pinned: bool) -> str:
-    """Makes the formula of one line that stands beside the archives in dist/, in no tap yet.
-
-    Raises:
-        ConfigError: as `render_formula`.
-    """
+    """Makes the formula of one line that stands beside the archives in dist/, in no tap yet."""
     named, files = formula_name(name, version), tuple(downloads)
     return render_formula(
         Recipe(formula=named, version=version, stamp=stamp, downloads=files, pinned=pinned, loose=True)

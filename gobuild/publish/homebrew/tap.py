@@ -98,12 +98,7 @@ class Tap:
             return str(repository.config("--local", "--get", "remote.origin.url", with_exceptions=False))
 
     def commit(self, changes: Mapping[str, str | None], message: str) -> None:
-        """Makes one commit of files changed, added or (None) removed.
-
-        Raises:
-            ConfigError: no branch is checked out, or the work tree has changes of the user's in these files.
-            CommandError: git failed, or somebody else committed meanwhile.
-        """
+        """Makes one commit of files changed, added or (None) removed."""
         with self._git() as repository, tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
             branch = repository.symbolic_ref("-q", "HEAD", with_exceptions=False)
             if not branch:
@@ -169,11 +164,7 @@ class Tap:
 
 
 def open_tap(path: Path, *, author: str = AUTHOR) -> Tap:
-    """Finds the tap at a path: a checkout or a bare repository.
-
-    Raises:
-        ConfigError: there is none.
-    """
+    """Finds the tap at a path: a checkout or a bare repository."""
     if (path / "HEAD").is_file() and (path / "objects").is_dir():
         return Tap(folder=path.absolute(), work=None, author=author)
     if not (path / ".git").exists():
@@ -185,11 +176,7 @@ def open_tap(path: Path, *, author: str = AUTHOR) -> Tap:
 
 
 def open_bare_tap(folder: Path, *, author: str = AUTHOR) -> Tap:
-    """Opens the bare repository of a published tree; where there is none, makes an empty one.
-
-    Raises:
-        VerifyError: what is there is not as gobuild and git leave it.
-    """
+    """Opens the bare repository of a published tree; where there is none, makes an empty one."""
     tap = Tap(folder=folder.absolute(), work=None, author=author)
     tap.refuse_unsafe(published=True)
     if not (folder / "HEAD").is_file():  # `git init` would heed templates, GIT_DIR and GIT_WORK_TREE

@@ -77,10 +77,6 @@ def write_tap(
     """Writes the tap and the bottles of a staged tree, which may share files with the one that is served now.
 
     Without `bottles` none is made; those that are there are served in any case.
-
-    Raises:
-        ConfigError: a URL or a name that cannot stand in a formula.
-        PackageError, UnsafeArchive: an archive of which no bottle can be made.
     """
     urls = urls_in_tree(catalogue.name, catalogue.base_url)
     if any(build.version.stable for build in catalogue.builds):
@@ -102,9 +98,6 @@ def update_tap(
 
     Files of others stay, and so do formulae of releases that are no longer offered. Bottles that are not in the folder
     `bottles` are made if `make` is set. A formula may leave the platforms in `drop` behind.
-
-    Raises:
-        ConfigError: a formula of the same name that gobuild did not write, or as `write_tap`.
     """
     made = []
     for stamp, names in formulae_by_release(catalogue, tap, drop=drop, note=note).items():

@@ -14,11 +14,7 @@ _WORD = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
 def download_url(url: str) -> str:
-    """Returns a URL that may stand in a formula, a README and a shell's command line as it is.
-
-    Raises:
-        ConfigError: it has a character that one of them would act upon, or names a user.
-    """
+    """A URL that may stand in a formula, a README and a shell's command line as it is; any other is refused."""
     if "@" in urlsplit(url).netloc:
         where = urlsplit(url).hostname or "it"  # never the URL itself: it may hold a password
         raise ConfigError(f"the URL at {where} names a user, and all of it would be published", "one without USER@")
@@ -28,11 +24,7 @@ def download_url(url: str) -> str:
 
 
 def tap_url(url: str) -> str:
-    """Returns a URL that `brew tap` may be given.
-
-    Raises:
-        ConfigError: as `download_url`, but ssh://git@HOST/PATH may stand here too.
-    """
+    """A URL that `brew tap` may be given: as `download_url`, or ssh://git@HOST/PATH."""
     return url if _SSH.fullmatch(url) else download_url(url)
 
 
