@@ -128,7 +128,7 @@ def _check_tap(
     good = {
         path: size
         for path, (mode, size) in entries.items()
-        if (path == messages.README or ours.fullmatch(path)) and mode == "100644" and size >= 0
+        if (path == messages.README or ours.fullmatch(path)) and mode == "100644"
     }
     # Homebrew runs more of a tap than its formulae: cmd/, Casks/, formulae that stand elsewhere.
     odd = sorted(entries.keys() - good.keys())

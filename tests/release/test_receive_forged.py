@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from publish_toys import NEXT, STAMP, put_build
-from receive_fixtures import DATABASE, PUBLISHER, RELEASE, copied, publish_signed, received
+from receive_fixtures import DATABASE, PUBLISHER, RELEASE, publish_signed, received
 
 from gobuild.core.errors import PublishError
 from gobuild.core.model import Report, Verdict
@@ -23,15 +23,10 @@ pytestmark = pytest.mark.usefixtures("git")
 FOLDER = f"proxy/sumdb/{DATABASE.name}"
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return publish_signed(tmp_path_factory.mktemp("made"), STAMP)
-
-
 @pytest.fixture
-def papers(site: Path, tmp_path: Path) -> Path:
+def papers(changed: Path) -> Path:
     """The folder of the release in a copy of the tree."""
-    return copied(site, tmp_path) / RELEASE
+    return changed / RELEASE
 
 
 def _listed(papers: Path) -> dict[str, str]:

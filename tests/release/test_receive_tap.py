@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from publish_clients import serving
 from publish_toys import NEXT, STAMP, flip
-from receive_fixtures import BASE, copied, publish_signed, received
+from receive_fixtures import BASE, publish_signed, received
 
 from gobuild.core import files
 from gobuild.core.errors import GobuildError
@@ -26,18 +26,6 @@ pytestmark = pytest.mark.usefixtures("git")
 TAP = "homebrew-go-acme.git"
 Edit = Callable[[Path], None]
 Change = Callable[[str], str]
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tree with one signed release and a tap; copy what you change."""
-    return publish_signed(tmp_path_factory.mktemp("published"), STAMP, database=None)
-
-
-@pytest.fixture
-def changed(site: Path, tmp_path: Path) -> Path:
-    """A copy of the served tree to change."""
-    return copied(site, tmp_path)
 
 
 def _about(site: Path, **said: object) -> None:
