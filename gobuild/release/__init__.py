@@ -10,7 +10,7 @@ at. It cannot tell whether a newer release is being kept back: for that there is
 
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gobuild.core.errors import ChecksumMismatch, ConfigError, FetchError, GobuildError, VerifyError
@@ -24,11 +24,9 @@ from gobuild.publish.supply import attestations, minisign
 from gobuild.publish.supply.signing import GnupgTrust, MinisignTrust, Trust
 from gobuild.release import indexes, signed_release, tap
 from gobuild.release.mirror import Mirror, open_mirror
-from gobuild.release.signed_release import SignedRelease
+from gobuild.release.signed_release import Note, SignedRelease
 
 __all__ = ["load_trust", "require_pass", "verify_release"]
-
-Note = Callable[[str], None]
 
 
 def verify_release(

@@ -206,7 +206,7 @@ def _render_again(name: str, formula: TapFormula, release: SignedRelease) -> str
     try:
         urls = urls_in_tree(name, formula.base_url)
         recipe = recipe_of(formula.name, builds, urls, pinned=all(pinned), scheme=formula.spec.scheme)
-        return render_formula(with_bottles(recipe, builds, urls, lambda file: release.sums.get(file, "")))
+        return render_formula(with_bottles(recipe, builds, lambda file: release.sums.get(file, "")))
     except GobuildError as error:
         raise VerifyError(f"the signed manifests make no formula of it: {error.reason}") from error
 

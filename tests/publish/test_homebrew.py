@@ -96,7 +96,7 @@ def test_the_caveats_name_the_tap_that_it_came_from(tmp_path: Path, url: str) ->
     By its URL, since Homebrew 6.0.18 and 7.0.0 know a tap with one by that: after `brew trust gobuild/go-gobuild`,
     7.0.0's `brew tap gobuild/go-gobuild URL` says "Error: Cannot tap gobuild/go-gobuild: invalid syntax in tap!".
     """
-    (tmp_path / "f.rb").write_text(render_formula(replace(RECIPE, tap="", tap_url=url)))
+    (tmp_path / "f.rb").write_text(render_formula(replace(RECIPE, urls=TapUrls(tap=url))))
     (tmp_path / "caveats.rb").write_text(CAVEATS)
     argv: list[str | Path] = [needs("ruby"), "-W0", tmp_path / "caveats.rb", tmp_path / "f.rb", "go-acme@1.22"]
     said = subprocess.run([*argv, "GoAcmeAT122"], capture_output=True, text=True, check=True).stdout
@@ -137,7 +137,7 @@ def test_what_stands_in_no_tap_says_how_it_is_installed() -> None:
 def test_what_a_remote_is_called(remote: str, tap: str, url: str) -> None:
     assert tap_remote(remote) == (tap, url)
     assert "secret" not in f"{tap}{url}"
-    assert render_formula(replace(RECIPE, tap=tap, tap_url=url))
+    assert render_formula(replace(RECIPE, urls=TapUrls(tap_name=tap, tap=url)))
 
 
 @pytest.mark.parametrize("text", ['a "b" \\ c', "#{`id`}", "#$0 #@x", "\\#{x}", "it's"])
@@ -158,12 +158,10 @@ RECIPE = Recipe(
     stamp=STAMP,
     downloads=tuple(map(_download, TARGETS)),
     pinned=True,
-    page="https://example.com/go",
-    tap="acme/go-acme",
+    urls=TapUrls(bottles="https://example.com/go/bottles", page="https://example.com/go", tap_name="acme/go-acme"),
     patches=("link-uuid", "goenv-local"),
     uuid=True,
     cgo=False,
-    root_url="https://example.com/go/bottles",
     bottles=tuple(
         Bottle(tag=tag, sha256=f"{at}" * 64)
         for at, tag in enumerate(("x86_64_linux", "arm64_linux", "big_sur", "arm64_big_sur"))
@@ -175,7 +173,9 @@ KINDS = {
     "the newest": replace(RECIPE, formula="go-acme"),
     "two systems": replace(RECIPE, downloads=(_download(TARGETS[0]), _download(TARGETS[2])), bottles=()),
     "three": replace(RECIPE, downloads=tuple(map(_download, TARGETS[:3])), cgo=None, patches=None, uuid=False),
-    "linux": replace(RECIPE, downloads=(_download(TARGETS[3]),), pinned=False, page="", tap="", formula="go-acme"),
+    "linux": replace(
+        RECIPE, downloads=(_download(TARGETS[3]),), pinned=False, urls=TapUrls(), bottles=(), formula="go-acme"
+    ),
 }
 
 
@@ -208,7 +208,7 @@ def test_a_formula_can_be_read_again(kind: str) -> None:
     files = dict(spec.files(recipe.formula))
     assert len(files) == len(recipe.downloads) + len(recipe.bottles)
     name = f"{recipe.formula.replace('@', '%40')}-{STAMP[2:]}.big_sur.bottle.tar.gz"
-    assert not recipe.bottles or files[f"{recipe.root_url}/{name}"] == "2" * 64
+    assert not recipe.bottles or files[f"{recipe.urls.bottles}/{name}"] == "2" * 64
 
 
 @pytest.mark.parametrize(
@@ -250,8 +250,6 @@ def test_bottles_stand_in_brews_order_and_columns() -> None:
         {"stamp": 'go1.22.10-a"; `id`'},
         {"stamp": "go1.22.10-#{`id`}"},
         {"stamp": "go1.27.3-acme1"},
-        {"tap_url": "https://x.example/#{`id`}"},
-        {"tap_url": "ssh://git@x.example/a;id"},
         {"patches": ("a] + [`id`",)},
         {"bottles": (Bottle(tag="x: `id`, y", sha256="0" * 64),)},
         {"bottles": (Bottle(tag="big_sur", sha256="#{`id`}"),)},
@@ -273,6 +271,7 @@ def test_what_is_no_formula_is_refused(change: dict[str, Any]) -> None:
         ("https://x.example/#{`id`}", "no URL for a tap"),
         ("https://x.example/a b", "no URL for a tap"),
         ("https://x.example/$(id)", "no URL for a tap"),
+        ("ssh://git@x.example/a;id", "no URL for a tap"),
         ("ftp://x.example", "no URL for a tap"),
         ("https://x/../y", "no URL for a tap"),
     ],
@@ -285,11 +284,11 @@ def test_a_hostile_url_is_refused_and_a_password_in_it_is_not_printed(url: str, 
 
 
 def test_hostile_urls_are_text(tmp_path: Path) -> None:
-    page, url = 'https://example.com/#{raise}"\\', 'https://example.com/"; raise "#{raise} #$0 #@x'
+    url = 'https://example.com/"; raise "#{raise} #$0 #@x\\'
     download = Download(target=TARGETS[0], url=url, sha256="0" * 64)
-    text = render_formula(replace(RECIPE, page=page, root_url=page, downloads=(download,)))
+    text = render_formula(replace(RECIPE, downloads=(download,)))
     for said in _evaluated(tmp_path, RECIPE.formula, text).values():
-        assert (said["url"], said["homepage"], said["root_url"]) == (url, f"{page}/", page)
+        assert said["url"] == url
 
 
 @pytest.mark.parametrize("name", ["patched-go", "toolchain-of-go", "p", "t", "go-acme"])

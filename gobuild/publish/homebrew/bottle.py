@@ -154,7 +154,7 @@ def _receipt(recipe: Recipe, target: Target, mtime: int) -> bytes:
             "spec": "stable",
             "versions": {"stable": recipe.pkg_version, "head": None, "version_scheme": recipe.scheme},
             "path": None,
-            "tap": recipe.tap or None,
+            "tap": recipe.urls.tap_name or None,
             "tap_git_head": None,
         },
         "arch": _cpu(target),

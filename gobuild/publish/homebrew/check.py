@@ -17,6 +17,7 @@ from gobuild.core.errors import ConfigError, FetchError, Unreachable
 from gobuild.core.model import Check, Report
 from gobuild.core.process import Runner
 from gobuild.publish.findings import failed, passed, skipped
+from gobuild.publish.homebrew.choice import Note
 from gobuild.publish.homebrew.formula import OURS
 from gobuild.publish.homebrew.formula_spec import FormulaSpec, parse_formula
 from gobuild.publish.homebrew.tap import Tap
@@ -34,8 +35,6 @@ LARGEST = 1 << 30
 
 Blocks = Callable[[str, int], Iterator[bytes]]
 """The bytes of a URL as they are served, and never more than so many (`gobuild.fetch.http.stream_bytes`)."""
-
-Note = Callable[[str], None]
 
 
 def check_tap(tap: Tap, *, run: Runner, blocks: Blocks, offline: bool = False, note: Note = lambda _: None) -> Report:

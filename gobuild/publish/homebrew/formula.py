@@ -14,7 +14,7 @@ from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.manifest import Manifest
 from gobuild.core.render import render
 from gobuild.core.settings import NAME, PATCH, SUFFIX
-from gobuild.publish.homebrew.urls import tap_url
+from gobuild.publish.homebrew.urls import TapUrls
 
 OURS = "# Written by gobuild from the manifests of its builds."
 """The line by which a formula of ours is known: no other file of a tap is ever overwritten."""
@@ -57,10 +57,7 @@ class Recipe:
     Attributes:
         formula: its name: "go-acme@1.22", or "go-acme" for the newest release.
         pinned: whether the toolchain's go.env says GOTOOLCHAIN=local.
-        page: the page that lists the releases; "" where none is served.
         scheme: brew's version_scheme; a higher one is newer, whatever the version.
-        tap: what the tap is called, "acme/go-acme"; "" where that is not known.
-        tap_url: what `brew tap` needs beside the name, "" for nothing.
         loose: whether it stands in no tap, from where brew installs nothing.
         patches: the names that the toolchain's own manifest must have; None asks nothing.
         uuid: whether its linker writes LC_UUID by default.
@@ -72,15 +69,12 @@ class Recipe:
     stamp: str
     downloads: tuple[Download, ...]
     pinned: bool
-    page: str = ""
+    urls: TapUrls
     scheme: int = 0
-    tap: str = ""
-    tap_url: str = ""
     loose: bool = False
     patches: tuple[str, ...] | None = None
     uuid: bool = False
     cgo: bool | None = None
-    root_url: str = ""
     bottles: tuple[Bottle, ...] = ()
 
     @property
@@ -164,10 +158,8 @@ def _require_usable(recipe: Recipe) -> None:
     _require(targets and len(set(targets)) == len(targets), "a formula needs exactly one download for each platform")
     for name in recipe.patches or ():
         _require(PATCH.fullmatch(name), f"{name!r} is no patch's name", "lower-case words with hyphens")
-    for sha256 in (each.sha256 for each in (*recipe.downloads, *recipe.bottles)):
+    for sha256 in [each.sha256 for each in recipe.downloads] + [each.sha256 for each in recipe.bottles]:
         _require(re.fullmatch("[0-9a-f]{64}", sha256), f"{sha256!r} is no SHA-256", "64 hex digits")
-    if recipe.tap_url:
-        tap_url(recipe.tap_url)
     for bottle in recipe.bottles:
         _require(re.fullmatch("[a-z0-9_]+", bottle.tag), f"{bottle.tag!r} is no bottle's tag")
 
@@ -213,7 +205,13 @@ def render_formula(recipe: Recipe) -> str:
 
 def formula(name: str, version: GoVersion, stamp: str, downloads: Iterable[Download], *, pinned: bool) -> str:
     """Makes the formula of one line that stands beside the archives in dist/, in no tap yet."""
-    named, files = formula_name(name, version), tuple(downloads)
-    return render_formula(
-        Recipe(formula=named, version=version, stamp=stamp, downloads=files, pinned=pinned, loose=True)
+    recipe = Recipe(
+        formula=formula_name(name, version),
+        version=version,
+        stamp=stamp,
+        downloads=tuple(downloads),
+        pinned=pinned,
+        urls=TapUrls(),
+        loose=True,
     )
+    return render_formula(recipe)

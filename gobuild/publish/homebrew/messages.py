@@ -7,6 +7,7 @@ from gobuild.core.render import render
 from gobuild.publish.homebrew.formula import Recipe, class_name, formula_path
 from gobuild.publish.homebrew.formula_spec import version_in
 from gobuild.publish.homebrew.tap import Tap
+from gobuild.publish.homebrew.urls import TapUrls
 
 README = "README.md"
 
@@ -40,14 +41,14 @@ def commit_message(recipes: Sequence[Recipe], changes: Changes, tap: Tap) -> str
     return "\n".join(lines) + "\n"
 
 
-def readme_change(name: str, changes: Changes, tap: Tap, url: str, tap_name: str) -> dict[str, str | None]:
+def readme_change(name: str, changes: Changes, tap: Tap, urls: TapUrls) -> dict[str, str | None]:
     """The README as one more change to the tap as it is, if it is ours to write and says something new."""
     before = tap.read_file(README)
     if before is not None and not before.startswith(OURS):
         return {}
     paths = (path for path in {*tap.entries(), *changes} if path.startswith("Formula/"))
     texts = {path: changes[path] if path in changes else tap.read_file(path) for path in paths}
-    text = render_readme(name, {path: content for path, content in texts.items() if content}, url, tap_name)
+    text = render_readme(name, {path: content for path, content in texts.items() if content}, urls.tap, urls.tap_name)
     return {} if text == before else {README: text}
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from gobuild.core import files
@@ -17,7 +17,7 @@ from gobuild.publish.homebrew.choice import Note, formula_now, formulae_by_relea
 from gobuild.publish.homebrew.formula import Bottle, Recipe, downloads, formula_path, render_formula, tap_name
 from gobuild.publish.homebrew.formula_spec import bottle_file
 from gobuild.publish.homebrew.tap import AUTHOR, Tap, open_bare_tap
-from gobuild.publish.homebrew.urls import download_url, tap_url
+from gobuild.publish.homebrew.urls import TapUrls
 from gobuild.publish.paths import DOWNLOADS
 from gobuild.publish.supply.attestations import BOTTLES
 
@@ -26,26 +26,6 @@ HAPPENED = (State.APPLIED, State.ALREADY_UPSTREAM)
 
 _UUID_SINCE = GoVersion(major=1, minor=24)
 """The first Go whose linker writes LC_UUID by itself (cmd/link/internal/ld/main.go)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TapUrls:
-    """Where the folders of archives and of bottles, the page that lists the releases, and the tap are served.
-
-    `tap` is "" where the tap's name ("acme/go-acme") is enough, both where nobody knows them.
-    """
-
-    archives: str
-    bottles: str = ""
-    page: str = ""
-    tap: str = ""
-    tap_name: str = ""
-
-    def __post_init__(self) -> None:
-        for url in filter(None, (self.archives, self.bottles, self.page)):
-            download_url(url)
-        if self.tap:
-            tap_url(self.tap)
 
 
 def tap_folder(name: str) -> str:
@@ -109,11 +89,11 @@ def update_tap(
             if bottles and make:
                 for build in builds:
                     make_bottle(build, plain, bottles)
-            recipes.append(with_bottles(plain, builds, urls, _digests_in(bottles)) if bottles else plain)
+            recipes.append(with_bottles(plain, builds, _digests_in(bottles)) if bottles else plain)
         if changes := _changes(recipes, tap):
             note(f"the tap: {', '.join(names)} is of {stamp}")
             message = messages.commit_message(recipes, changes, tap)
-            changes |= messages.readme_change(catalogue.name, changes, tap, urls.tap, urls.tap_name)
+            changes |= messages.readme_change(catalogue.name, changes, tap, urls)
             tap.commit(changes, message)
             made.append(message.splitlines()[0])
     return tuple(made)
@@ -158,9 +138,7 @@ def recipe_of(formula: str, builds: Sequence[Build], urls: TapUrls, *, pinned: b
         downloads=tuple(downloads(manifests, urls.archives)),
         pinned=pinned,
         scheme=scheme,
-        page=urls.page,
-        tap=urls.tap_name,
-        tap_url=urls.tap,
+        urls=urls,
         # Where platforms have different patches, a formula cannot ask all of them for the same.
         patches=inside[0] if len(set(inside)) == 1 and states[0] else None,
         uuid=first.version >= _UUID_SINCE or all(state.get("link-uuid") in HAPPENED for state in states),
@@ -168,7 +146,7 @@ def recipe_of(formula: str, builds: Sequence[Build], urls: TapUrls, *, pinned: b
     )
 
 
-def with_bottles(plain: Recipe, builds: Sequence[Build], urls: TapUrls, digest: Callable[[str], str]) -> Recipe:
+def with_bottles(plain: Recipe, builds: Sequence[Build], digest: Callable[[str], str]) -> Recipe:
     """What a formula says where there are bottles of it; `digest` gives a bottle's SHA-256 by its name, "" for none."""
     found = []
     for build in builds:
@@ -176,7 +154,7 @@ def with_bottles(plain: Recipe, builds: Sequence[Build], urls: TapUrls, digest: 
             tag = bottle_tag(build.manifest)
             if sha256 := digest(bottle_file(plain.formula, plain.pkg_version, tag)):
                 found.append(Bottle(tag=tag, sha256=sha256))
-    return replace(plain, bottles=tuple(found), root_url=urls.bottles) if found else plain
+    return replace(plain, bottles=tuple(found))
 
 
 def _digests_in(folder: Path) -> Callable[[str], str]:

@@ -1,6 +1,7 @@
 """URLs of a tap: which may stand in a formula or be tapped, and what brew calls a git remote."""
 
 import re
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from gobuild.core.errors import ConfigError
@@ -23,9 +24,24 @@ def download_url(url: str) -> str:
     return url
 
 
-def tap_url(url: str) -> str:
-    """A URL that `brew tap` may be given: as `download_url`, or ssh://git@HOST/PATH."""
-    return url if _SSH.fullmatch(url) else download_url(url)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TapUrls:
+    """Where the folders of archives and of bottles, the page that lists the releases, and the tap are served.
+
+    `tap` is "" where the tap's name ("acme/go-acme") is enough, both where nobody knows them.
+    """
+
+    archives: str = ""
+    bottles: str = ""
+    page: str = ""
+    tap: str = ""
+    tap_name: str = ""
+
+    def __post_init__(self) -> None:
+        for url in filter(None, (self.archives, self.bottles, self.page)):
+            download_url(url)
+        if self.tap and not _SSH.fullmatch(self.tap):
+            download_url(self.tap)
 
 
 def tap_remote(remote: str) -> tuple[str, str]:
