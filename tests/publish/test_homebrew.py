@@ -173,9 +173,7 @@ KINDS = {
     "the newest": replace(RECIPE, formula="go-acme"),
     "two systems": replace(RECIPE, downloads=(_download(TARGETS[0]), _download(TARGETS[2])), bottles=()),
     "three": replace(RECIPE, downloads=tuple(map(_download, TARGETS[:3])), cgo=None, patches=None, uuid=False),
-    "linux": replace(
-        RECIPE, downloads=(_download(TARGETS[3]),), pinned=False, urls=TapUrls(), bottles=(), formula="go-acme"
-    ),
+    "linux": replace(RECIPE, downloads=(_download(TARGETS[3]),), pinned=False, urls=TapUrls(), bottles=()),
 }
 
 

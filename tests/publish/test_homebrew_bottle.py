@@ -14,7 +14,7 @@ from gobuild.core.errors import PackageError, UnsafeArchive
 from gobuild.core.goversion import Target
 from gobuild.core.manifest import Manifest
 from gobuild.publish.builds import Build
-from gobuild.publish.homebrew import Download
+from gobuild.publish.homebrew import Download, TapUrls
 from gobuild.publish.homebrew.bottle import bottle_tag, make_bottle, pins_toolchain
 from gobuild.publish.homebrew.formula import Recipe, render_formula
 from gobuild.verify import expect
@@ -25,8 +25,10 @@ KEG = "go-acme@1.22/1.22.10-acme1.p3f9c2a1"
 
 def _recipe(offer: Build, formula: str = "go-acme@1.22") -> Recipe:
     sha256 = offer.archive("toolchain").sha256
-    download = Download(target=offer.target, url="https://dl.example.com/a.tar.gz", sha256=sha256)
-    return Recipe(formula=formula, version=offer.version, stamp=offer.stamp, downloads=(download,), pinned=True)
+    files = (Download(target=offer.target, url="https://dl.example.com/a.tar.gz", sha256=sha256),)
+    return Recipe(
+        formula=formula, version=offer.version, stamp=offer.stamp, downloads=files, pinned=True, urls=TapUrls()
+    )
 
 
 def _make(offer: Build, folder: Path, formula: str = "go-acme@1.22") -> Path:
