@@ -1,6 +1,5 @@
 """A published tree in a folder or behind a URL: the bytes of its files, never too many. It judges nothing of them."""
 
-import contextlib
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,12 +45,11 @@ class Mirror:
     def hash_file(self, path: str, largest: int, keep: IO[bytes] | None = None) -> tuple[str, int]:
         """The SHA-256 and the size of a file, hashed as it comes; `keep` is given its bytes as well."""
         hashed, size = hashlib.sha256(), 0
-        with contextlib.closing(iter(self.blocks(path, largest))) as blocks:  # type: ignore[type-var]
-            for block in blocks:
-                hashed.update(block)
-                size += len(block)
-                if keep:
-                    keep.write(block)
+        for block in self.blocks(path, largest):
+            hashed.update(block)
+            size += len(block)
+            if keep:
+                keep.write(block)
         return hashed.hexdigest(), size
 
 

@@ -1,9 +1,8 @@
 """The taps of a tree: every file in them is held against what the signed releases make of it.
 
-Over HTTP git clones a tap bare, as a user's brew would fetch it; in a folder it is judged, then read where it stands.
-Nothing in it is checked out or run. A formula is a program, so its digests alone say little: its whole text is made
-anew, from the signed manifests and the signed digests of the bottles, and must be the same to the byte. What nobody
-signed is the address that files are served from.
+Over HTTP git clones a tap bare; in a folder it is judged, then read where it stands. Nothing in it is checked out or
+run. A formula is a program, so its digests alone say little: its whole text is made anew, from the signed manifests
+and the signed digests of the bottles, and must be the same to the byte.
 """
 
 import json
@@ -16,7 +15,6 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from gobuild.core.errors import CommandError, ConfigError, GobuildError, ToolMissing, VerifyError
-from gobuild.core.goversion import GoVersion
 from gobuild.core.model import Check
 from gobuild.core.process import Runner
 from gobuild.publish import homebrew
@@ -156,9 +154,7 @@ def _check_tap(
         right = texts[messages.README] == messages.render_readme(name, texts, url, homebrew.tap_name(name))
         wrong = "not what gobuild writes of these formulae"
         yield judged(f"{folder}/{messages.README}", "text", right, "as its formulae make it", wrong)
-    installed = {formula.stamp for formula in formulae}
-    for stamp in (each for each in signed if each not in installed):
-        yield _note_release_without_formula(folder, name, stamp, formulae)
+    yield from _releases_without_formula(folder, name, signed, {formula.name: formula.stamp for formula in formulae})
 
 
 def _check_formula(
@@ -234,11 +230,13 @@ def _same_address(base: str, address: str) -> bool:
     return base == address
 
 
-def _note_release_without_formula(folder: str, name: str, stamp: str, formulae: Sequence[TapFormula]) -> Check:
+def _releases_without_formula(
+    folder: str, name: str, signed: Mapping[str, SignedRelease], installed: Mapping[str, str]
+) -> Iterator[Check]:
     """Why no formula is of a release, as far as the tap says it."""
-    release = GoVersion.parse(stamp.removeprefix("go").partition("-")[0])
-    line = homebrew.formula_name(name, release)
-    beside = next((formula.stamp for formula in formulae if formula.name == line), "")
-    why = f"{line} is of {beside}" if beside else f"there is no {line}"
-    why = why if release.stable else "it is a candidate, which a tap does not have"
-    return skipped(f"{stamp}/{folder}", "formulae", f"no formula is of it: {why}")
+    for stamp in (each for each in signed if each not in installed.values()):
+        release = signed[stamp].builds[0].version
+        line = homebrew.formula_name(name, release)
+        why = f"{line} is of {installed[line]}" if line in installed else f"there is no {line}"
+        why = why if release.stable else "it is a candidate, which a tap does not have"
+        yield skipped(f"{stamp}/{folder}", "formulae", f"no formula is of it: {why}")

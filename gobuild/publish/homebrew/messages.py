@@ -19,10 +19,7 @@ Changes = Mapping[str, str | None]
 
 
 def commit_message(recipes: Sequence[Recipe], changes: Changes, tap: Tap) -> str:
-    """A commit's message, its first line as Homebrew's own are: "go-acme@1.22 1.22.10-acme1.p3f9c2a1 (new formula)".
-
-    The recipes are of one release, and the tap is as it is before the commit.
-    """
+    """A commit's message, its first line as Homebrew's own are: "go-acme@1.22 1.22.10-acme1.p3f9c2a1 (new formula)"."""
     changed = [recipe for recipe in recipes if formula_path(recipe.formula) in changes] or list(recipes)
     version = recipes[0].pkg_version
     before = {recipe.formula: version_in(tap.read_file(formula_path(recipe.formula))) for recipe in changed}
