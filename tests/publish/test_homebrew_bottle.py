@@ -7,7 +7,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from tap_fixtures import DARWIN, LINUX, MTIME, built
+from publish_toys import MTIME
+from tap_fixtures import DARWIN, LINUX, built
 from toy_manifest import structured, toy_manifest
 
 from gobuild.core.errors import PackageError, UnsafeArchive

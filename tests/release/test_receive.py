@@ -1,7 +1,6 @@
 """The receiving side: what was published passes, what was changed does not, and nothing passes without a key."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +77,7 @@ def _flip(path: Path) -> None:
         (f"{MODULE}.zip", "digest", 5),
         (f"{MODULE}.mod", "digest", 5),
         (f"{MODULE}.info", "digest", 5),
+        (f"bottles/go-acme-{STAMP[2:]}.x86_64_linux.bottle.tar.gz", "digest", 5),
         ("proxy/sumdb/acme.example/sumdb/latest", "tree head", 8),
         ("proxy/sumdb/acme.example/sumdb/tile/8/0/000.p/1", "tree head", 8),
         (f"proxy/sumdb/acme.example/sumdb/lookup/golang.org/toolchain@v0.0.1-{STAMP}.linux-amd64", "tree head", 8),
@@ -166,12 +166,6 @@ def test_the_digest_beside_an_archive_is_checked(changed: Path, which: str) -> N
         require_pass(report)
     path.unlink()
     assert len(_verify(changed).failed) == 1
-
-
-def test_a_changed_bottle_is_found(changed: Path) -> None:
-    (bottle, *_) = (changed / "bottles").iterdir()
-    _flip(bottle)
-    assert [check.subject for check in _verify(changed).failed] == [f"{STAMP}/{bottle.name}"]
 
 
 @pytest.mark.parametrize("name", [f"dl/{STAMP}.linux-amd64.tar.gz", f"{RELEASE}/SHA256SUMS.minisig", f"{MODULE}.zip"])
@@ -267,5 +261,4 @@ def test_no_secret_is_in_what_was_published(site: Path) -> None:
         if path.is_file():
             content = path.read_bytes()
             assert not any(secret in content for secret in secrets), path
-    assert os.environ.get("GOBUILD_SIGN_PASSWORD") is None
     assert json.loads((site / "tree.json").read_text())["sumdb"] == str(DATABASE.verifier)
