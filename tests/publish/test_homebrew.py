@@ -17,7 +17,7 @@ from gobuild.core.errors import ConfigError
 from gobuild.core.goversion import TARGETS, GoVersion, Target
 from gobuild.core.manifest import ArtifactRecord, Manifest
 from gobuild.publish.homebrew import Download, TapUrls, downloads, formula, tap_remote
-from gobuild.publish.homebrew.formula import Bottle, Recipe, render_formula, ruby
+from gobuild.publish.homebrew.formula import Recipe, render_formula, ruby
 from gobuild.publish.homebrew.formula_spec import parse_formula
 
 VERSION = GoVersion.parse("1.22.10")
@@ -163,8 +163,7 @@ RECIPE = Recipe(
     uuid=True,
     cgo=False,
     bottles=tuple(
-        Bottle(tag=tag, sha256=f"{at}" * 64)
-        for at, tag in enumerate(("x86_64_linux", "arm64_linux", "big_sur", "arm64_big_sur"))
+        (tag, f"{at}" * 64) for at, tag in enumerate(("x86_64_linux", "arm64_linux", "big_sur", "arm64_big_sur"))
     ),
 )
 KINDS = {
@@ -249,8 +248,8 @@ def test_bottles_stand_in_brews_order_and_columns() -> None:
         {"stamp": "go1.22.10-#{`id`}"},
         {"stamp": "go1.27.3-acme1"},
         {"patches": ("a] + [`id`",)},
-        {"bottles": (Bottle(tag="x: `id`, y", sha256="0" * 64),)},
-        {"bottles": (Bottle(tag="big_sur", sha256="#{`id`}"),)},
+        {"bottles": (("x: `id`, y", "0" * 64),)},
+        {"bottles": (("big_sur", "#{`id`}"),)},
         {"formula": "go-acme", "version": GoVersion.parse("1.28rc1"), "stamp": "go1.28rc1-acme1"},
         {"downloads": ()},
         {"downloads": (_download(TARGETS[0]), _download(TARGETS[0]))},

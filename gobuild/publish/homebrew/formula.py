@@ -42,12 +42,8 @@ class Download:
         return "arm" if self.target.goarch == "arm64" else "intel"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bottle:
-    """One platform's bottle, by Homebrew's tag of the platform: "arm64_big_sur"."""
-
-    tag: str
-    sha256: str
+Bottle = tuple[str, str]
+"""Homebrew's tag of a platform, "arm64_big_sur", and the SHA-256 of its bottle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,10 +154,10 @@ def _require_usable(recipe: Recipe) -> None:
     _require(targets and len(set(targets)) == len(targets), "a formula needs exactly one download for each platform")
     for name in recipe.patches or ():
         _require(PATCH.fullmatch(name), f"{name!r} is no patch's name", "lower-case words with hyphens")
-    for sha256 in [each.sha256 for each in recipe.downloads] + [each.sha256 for each in recipe.bottles]:
+    for sha256 in [each.sha256 for each in recipe.downloads] + [sha256 for _, sha256 in recipe.bottles]:
         _require(re.fullmatch("[0-9a-f]{64}", sha256), f"{sha256!r} is no SHA-256", "64 hex digits")
-    for bottle in recipe.bottles:
-        _require(re.fullmatch("[a-z0-9_]+", bottle.tag), f"{bottle.tag!r} is no bottle's tag")
+    for tag, _ in recipe.bottles:
+        _require(re.fullmatch("[a-z0-9_]+", tag), f"{tag!r} is no bottle's tag")
 
 
 def _system_blocks(ordered: list[Download]) -> list[dict[str, Any]]:
@@ -182,9 +178,9 @@ def _system_blocks(ordered: list[Download]) -> list[dict[str, Any]]:
 
 def _bottle_lines(bottles: Iterable[Bottle]) -> list[tuple[str, str]]:
     """The bottle block's lines in `brew style`'s order: Macs with arm64, other Macs, Linux; the digests in a column."""
-    ordered = sorted(bottles, key=lambda each: ("linux" in each.tag, not each.tag.startswith("arm64")))
-    width = max((len(bottle.tag) for bottle in ordered), default=0) + 2
-    return [(f"{bottle.tag}: ".ljust(width), bottle.sha256) for bottle in ordered]
+    ordered = sorted(bottles, key=lambda bottle: ("linux" in bottle[0], not bottle[0].startswith("arm64")))
+    width = max((len(tag) for tag, _ in ordered), default=0) + 2
+    return [(f"{tag}: ".ljust(width), sha256) for tag, sha256 in ordered]
 
 
 def render_formula(recipe: Recipe) -> str:

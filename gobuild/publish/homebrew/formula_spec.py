@@ -39,9 +39,8 @@ class FormulaSpec:
         """The URL and digest of every file that brew would fetch; `formula` is its name."""
         for download in sorted(self.downloads, key=lambda each: TARGETS.index(each.target)):
             yield download.url, download.sha256
-        for bottle in self.bottles:
-            file = bottle_file(formula, self.version, bottle.tag)
-            yield f"{self.root_url.rstrip('/')}/{quote(file)}", bottle.sha256
+        for tag, sha256 in self.bottles:
+            yield f"{self.root_url.rstrip('/')}/{quote(bottle_file(formula, self.version, tag))}", sha256
 
 
 def bottle_file(formula: str, version: str, tag: str) -> str:
@@ -70,7 +69,7 @@ def parse_formula(text: str) -> FormulaSpec:
         scheme=int(schemes[0]) if schemes else 0,
         downloads=tuple(Download(target=_target(url, versions[0]), url=url, sha256=digest) for url, digest in pairs),
         root_url="".join(root_urls),
-        bottles=tuple(Bottle(tag=tag, sha256=digest) for tag, digest in bottles),
+        bottles=tuple(bottles),
     )
 
 

@@ -14,7 +14,7 @@ from gobuild.publish.catalogue import Catalogue
 from gobuild.publish.homebrew import messages
 from gobuild.publish.homebrew.bottle import bottle_tag, make_bottle, pins_toolchain
 from gobuild.publish.homebrew.choice import Note, formula_now, formulae_by_release
-from gobuild.publish.homebrew.formula import Bottle, Recipe, downloads, formula_path, render_formula, tap_name
+from gobuild.publish.homebrew.formula import Recipe, downloads, formula_path, render_formula, tap_name
 from gobuild.publish.homebrew.formula_spec import bottle_file
 from gobuild.publish.homebrew.tap import AUTHOR, Tap, open_bare_tap
 from gobuild.publish.homebrew.urls import TapUrls
@@ -153,7 +153,7 @@ def with_bottles(plain: Recipe, builds: Sequence[Build], digest: Callable[[str],
         with suppress(PackageError):  # without a tag there is none
             tag = bottle_tag(build.manifest)
             if sha256 := digest(bottle_file(plain.formula, plain.pkg_version, tag)):
-                found.append(Bottle(tag=tag, sha256=sha256))
+                found.append((tag, sha256))
     return replace(plain, bottles=tuple(found))
 
 
