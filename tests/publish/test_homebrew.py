@@ -15,7 +15,7 @@ from toy_manifest import structured, toy_manifest
 
 from gobuild.core.errors import ConfigError
 from gobuild.core.goversion import TARGETS, GoVersion, Target
-from gobuild.core.manifest import ArtifactRecord, Manifest
+from gobuild.core.manifest import ArtifactRecord
 from gobuild.publish.homebrew import Download, TapUrls, downloads, formula, tap_remote
 from gobuild.publish.homebrew.formula import Recipe, render_formula, ruby
 from gobuild.publish.homebrew.formula_spec import parse_formula
@@ -296,19 +296,17 @@ def test_the_description_does_not_begin_with_the_name(name: str) -> None:
         assert desc[0].isupper() and len(f"{named}: {desc}") < 80
 
 
-def _manifest() -> Manifest:
-    contents = {"go1.22.10-x.linux-amd64.tar.gz": b"t", "go1.22.10-x.src.tar.gz": b"s"}
-    return structured(toy_manifest("go1.22.10-x", "linux/amd64", contents))
+MANIFEST = structured(toy_manifest("go1.22.10-x", "linux/amd64", {"go1.22.10-x.linux-amd64.tar.gz": b"t"}))
 
 
 @pytest.mark.parametrize("file", ["../x.tar.gz", "a/b.tar.gz", "a b.tar.gz", "#{x}", ""])
 def test_a_hostile_file_name_is_refused(file: str) -> None:
-    told = replace(_manifest(), artifacts=(ArtifactRecord(file=file, kind="toolchain", sha256="a" * 64, size=1),))
+    told = replace(MANIFEST, artifacts=(ArtifactRecord(file=file, kind="toolchain", sha256="a" * 64, size=1),))
     with pytest.raises(ConfigError):
         downloads([told], "https://example.com")
 
 
 def test_downloads_come_from_manifests() -> None:
-    (one,) = downloads([_manifest()], "https://example.com/dl/")
+    (one,) = downloads([MANIFEST], "https://example.com/dl/")
     url = "https://example.com/dl/go1.22.10-x.linux-amd64.tar.gz"
     assert one == Download(target=Target.parse("linux/amd64"), url=url, sha256=hashlib.sha256(b"t").hexdigest())
