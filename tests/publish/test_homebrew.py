@@ -268,7 +268,7 @@ def test_what_is_no_formula_is_refused(change: dict[str, Any]) -> None:
         ("https://x.example/#{`id`}", "no URL for a tap"),
         ("https://x.example/a b", "no URL for a tap"),
         ("https://x.example/$(id)", "no URL for a tap"),
-        ("ssh://git@x.example/a;id", "no URL for a tap"),
+        ("ssh://git@x.example/a;id", "names a user"),
         ("ftp://x.example", "no URL for a tap"),
         ("https://x/../y", "no URL for a tap"),
     ],
