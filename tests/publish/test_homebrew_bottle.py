@@ -121,7 +121,8 @@ def test_every_macos_that_verify_knows_has_a_tag() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seen", "said"), [("macOS 99.0, SDK 99.0", "needs macOS 99, for which"), ("nothing", "does not say which macOS")]
+    ("seen", "said"),
+    [("macOS 99.0, SDK 99.0", "needs macOS 99, whose name"), ("nothing", "does not say which macOS bin/go")],
 )
 def test_a_macos_without_a_word_is_refused(seen: str, said: str) -> None:
     with pytest.raises(PackageError, match=said):

@@ -57,18 +57,16 @@ def bottle_tag(manifest: Manifest) -> str:
         return f"{cpu}_linux"
     seen = (each.seen for each in manifest.checks if (each.subject, each.name) == ("bin/go", "platform"))
     match = re.match(r"macOS (\d+)\.", next(seen, ""))
-    if not match:
-        raise PackageError(
-            f"the manifest of {manifest.stamp} for {target} does not say which macOS bin/go needs",
-            f"build it with this gobuild, or {_WITHOUT}",
+    word = MACS.get(max(int(match[1]), min(MACS))) if match else None
+    if word is None:
+        newest = f"whose name at Homebrew is not known here: {max(MACS)} is the newest known"
+        says = (
+            f"needs macOS {match[1]}, {newest}"
+            if match
+            else "has a manifest that does not say which macOS bin/go needs"
         )
-    word = MACS.get(max(int(match[1]), min(MACS)), "")
-    if not word:
-        raise PackageError(
-            f"{manifest.stamp} for {target} needs macOS {match[1]}, for which Homebrew's name is not known here:"
-            f" {max(MACS)} is the newest known",
-            f"a newer gobuild, or {_WITHOUT}",
-        )
+        hint = f"build it with this gobuild, a newer gobuild, or {_WITHOUT}"
+        raise PackageError(f"{manifest.stamp} for {target} {says}", hint)
     return word if cpu == "x86_64" else f"{cpu}_{word}"
 
 
