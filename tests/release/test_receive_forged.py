@@ -75,6 +75,13 @@ def _manifest_of_another_stamp(papers: Path) -> None:
     _sign(papers, _listed(papers) | {found.manifest_name: hashlib.sha256(found.text).hexdigest()})
 
 
+def _manifest_of_other_bytes(papers: Path) -> None:
+    (manifest,) = papers.glob("*.gobuild.json")
+    digest = _listed(papers)[f"{STAMP}.src.tar.gz"]
+    manifest.write_text(manifest.read_text().replace(digest, "0" * 64))
+    _sign(papers, _listed(papers) | {manifest.name: hashlib.sha256(manifest.read_bytes()).hexdigest()})
+
+
 def _file_less(papers: Path) -> None:
     _sign(papers, {name: digest for name, digest in _listed(papers).items() if not name.endswith(".src.tar.gz")})
 
@@ -87,6 +94,7 @@ FORGED: dict[str, tuple[Callable[[Path], None], str]] = {
     "no statement": (_no_statement, "subjects"),
     "a component gone": (_component_gone, "components"),
     "another bill than listed": (_other_bill_than_listed, "digest"),
+    "a manifest of other bytes than listed": (_manifest_of_other_bytes, "digest"),
     "a manifest of another stamp": (_manifest_of_another_stamp, "manifest"),
 }
 
