@@ -62,7 +62,7 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
     from gobuild.publish.site.parts import standard_parts
     from gobuild.publish.sumdb.note import NoteSigner
     from gobuild.publish.supply.signing import PASSWORD, choose_signer
-    from gobuild.release.trust import load_trust
+    from gobuild.release import load_trust
 
     # Taken away before any child is started: each would have it in its environment, git's and gpg's helpers as well.
     secrets = {PASSWORD: os.environ.pop(PASSWORD, None)}

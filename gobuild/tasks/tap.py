@@ -73,8 +73,8 @@ def update(
     tap = homebrew.open_tap(Path(to).expanduser(), author=author or homebrew.AUTHOR)
     base = settings.base_url.rstrip("/") or settings.dist.absolute().as_uri()
     folder = Path(bottles).expanduser() if bottles else None
-    remote = homebrew.tap_remote(tap.remote_url())
-    urls = homebrew.TapUrls(archives=base, bottles=base if folder else "", tap=remote.url, tap_name=remote.tap)
+    name, url = homebrew.tap_remote(tap.remote_url())
+    urls = homebrew.TapUrls(archives=base, bottles=base if folder else "", tap=url, tap_name=name)
     if not settings.base_url:
         console.warn(f"the formulae name {base}, which this machine alone can read: give --base-url")
     catalogue = finished_builds(settings.dist, settings.name, base, console.say, before=tap.stamps())
