@@ -24,7 +24,10 @@ C_SECTIONS = frozenset({".init", ".fini", ".init_array", ".fini_array", ".eh_fra
 for -buildmode=pie, which has an interpreter too): src/cmd/link/internal/ld/elf.go, doelf."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+LOAD = ("p_vaddr", "p_memsz", "p_offset", "p_filesz")
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """A PT_LOAD segment."""
 
@@ -44,11 +47,7 @@ class Elf:
         form: "64-bit little-endian".
         machine, kind: as the ELF specification names them: "EM_X86_64", "ET_EXEC".
         entry: the address of the first instruction.
-        interpreter: whether there is a PT_INTERP.
-        needed: the shared libraries of DT_NEEDED.
-        loads: what is loaded.
         executable_stack: whether PT_GNU_STACK asks for one, or is missing.
-        sections: their names.
         places: each section that has bytes in the file.
     """
 
@@ -70,11 +69,7 @@ class Elf:
 
 
 def read_elf(view: View) -> Elf:
-    """Reads a file's headers.
-
-    Raises:
-        Malformed: it is no ELF file, or a damaged one.
-    """
+    """Reads a file's headers."""
     if view.data[:4] != b"\x7fELF":
         raise Malformed(f"no ELF file: it begins with {view.data[:4].hex()}")
     stream: Any = BytesIO(view.data) if isinstance(view.data, bytes) else view.data
@@ -106,19 +101,12 @@ def _read(elf: Any) -> Elf:
         entry=elf["e_entry"],
         interpreter=any(segment["p_type"] == "PT_INTERP" for segment in segments),
         needed=tuple(tag.needed for tag in tags if tag.entry.d_tag == "DT_NEEDED"),
-        loads=tuple(_load(segment) for segment in segments if segment["p_type"] == "PT_LOAD"),
+        loads=tuple(
+            Load(*(each[key] for key in LOAD), bool(each["p_flags"] & 2), bool(each["p_flags"] & 1))
+            for each in segments
+            if each["p_type"] == "PT_LOAD"
+        ),
         executable_stack=stack is None or bool(stack["p_flags"] & 1),
         sections=frozenset(sections),
         places=places,
-    )
-
-
-def _load(segment: Any) -> Load:
-    return Load(
-        vaddr=segment["p_vaddr"],
-        memsz=segment["p_memsz"],
-        offset=segment["p_offset"],
-        filesz=segment["p_filesz"],
-        writable=bool(segment["p_flags"] & 2),
-        executable=bool(segment["p_flags"] & 1),
     )

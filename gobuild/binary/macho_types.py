@@ -73,23 +73,26 @@ LEGACY = frozenset(name for name in COMMANDS.values() if name.startswith("LC_VER
 DYLIBS = frozenset(name for name in COMMANDS.values() if name.endswith("_DYLIB"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Section:
-    """A section. `zerofill` ones (__bss) have no bytes in the file.
+    """A section (section_64).
 
     `reserved1` is where a section of stubs or of symbols' pointers begins in the indirect symbol table, and `reserved2`
     the bytes of each stub.
     """
 
-    segname: str
     name: str
+    segname: str
     addr: int
     size: int
     offset: int
+    align: int
+    reloff: int
     nreloc: int
     flags: int
     reserved1: int
     reserved2: int
+    reserved3: int
 
     @property
     def end(self) -> int:
@@ -108,13 +111,13 @@ class Section:
 
     @property
     def zerofill(self) -> bool:
-        """S_ZEROFILL, S_GB_ZEROFILL or S_THREAD_LOCAL_ZEROFILL."""
+        """S_ZEROFILL, S_GB_ZEROFILL or S_THREAD_LOCAL_ZEROFILL: it has no bytes in the file."""
         return self.section_type in (ZEROFILL, 0xC, 0x12)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment; `command` is where its LC_SEGMENT_64 stands."""
+    """A segment (segment_command_64); `command` is where its load command stands."""
 
     command: int
     name: str
@@ -128,14 +131,13 @@ class Segment:
     sections: tuple[Section, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Binding:
     """A symbol whose address dyld writes into the file's memory.
 
     Attributes:
         table: "bind opcodes", "weak bind opcodes" or "lazy bind opcodes".
         ordinal: which of the file's libraries is asked, from 1; zero and less as in `dyld_info.SPECIAL`.
-        segment, offset: where the address goes.
         flags: 1 for a weak import, which may be missing.
     """
 
@@ -153,19 +155,15 @@ class MachO:
 
     Attributes:
         commands: the load commands' names, in order; "0x..." for one that is not in `COMMANDS`.
-        offsets: where each of them stands; `commands_end` is behind them all.
+        offsets: where each of them stands.
         dylibs: (load command, install name), in order.
         versions: the current and the compatibility version that each of them must have at least, and its timestamp.
-        uuid: LC_UUID's, as 32 hex digits, or empty.
-        platform: LC_BUILD_VERSION's, 0 without one.
+        uuid: 32 hex digits.
         minos, sdk: "11.0".
         entry: the file offset of the first instruction, by LC_MAIN or (Go for darwin/amd64) LC_UNIXTHREAD.
-        stacksize: bytes of stack that LC_MAIN asks for; zero leaves it to the kernel.
         linkedit: everything in __LINKEDIT that a command points to, the signature too.
-        signature: LC_CODE_SIGNATURE's range, or None.
         undefined: by LC_DYSYMTAB, the number of the first undefined symbol, and how many there are.
         imports, n_desc: names of undefined symbols in the symbol table, and their n_desc.
-        bindings: what the bind opcodes tell dyld to look up, and where it writes the address.
         defined: how many symbols the table defines, local and debugging ones included.
     """
 

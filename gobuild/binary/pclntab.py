@@ -32,13 +32,7 @@ _WHAT = "the table of functions"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Function:
-    """A function.
-
-    Attributes:
-        name: as the linker has it: "runtime.mallocgc".
-        start, end: from the text's start; up to `end` there may be padding.
-        info: where its _func stands in the file.
-    """
+    """A function; `start` and `end` count from the text's start, and `info` is where its _func stands in the file."""
 
     name: str
     start: int
@@ -46,18 +40,17 @@ class Function:
     info: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Pclntab:
     """A table of functions, in the order of their addresses.
 
     Attributes:
-        view: the file, which must stay open.
         quantum: bytes of the machine's smallest instruction.
         starts: where each function begins, from the text's start; the last one is the end of them all.
         infos: where the _func of each stands in the file.
         name_offsets: where the name of each stands in `names`.
-        names, units, files, values: the tables of names, of each compilation unit's files, of the files' names, and of
-            the values for each instruction.
+        units: the table of each compilation unit's files.
+        values: the table of values for each instruction.
     """
 
     view: View
@@ -83,11 +76,7 @@ class Pclntab:
         return {wanted[name]: index for index, name in enumerate(self.name_offsets) if name in wanted}
 
     def functions(self) -> Iterator[Function]:
-        """All of them.
-
-        Raises:
-            Malformed: a name leaves its table.
-        """
+        """All of them."""
         for index, (info, name) in enumerate(zip(self.infos, self.name_offsets, strict=True)):
             start, end = self.starts[index : index + 2]
             yield Function(name=self._string(self.names, name), start=start, end=end, info=info)
@@ -96,9 +85,6 @@ class Pclntab:
         """The source files that a function's instructions come from, those of inlined functions too.
 
         With -trimpath a file of Go's own is told without "src/": "runtime/mfinal.go".
-
-        Raises:
-            Malformed: an offset leaves the table.
         """
         fields = self.view.unpack(FUNC.format, function.info, _WHAT)
         at, unit, value = self.values.offset + fields[5], fields[8], -1
@@ -130,11 +116,7 @@ class Pclntab:
 
 
 def read_pclntab(view: View, place: Range) -> Pclntab:
-    """Reads a section __gopclntab or .gopclntab.
-
-    Raises:
-        Malformed: it is of another format, or an offset leaves it.
-    """
+    """Reads a section __gopclntab or .gopclntab."""
     view.require(place.offset, place.size, _WHAT)
     if place.size < HEADER.size:
         raise Malformed("the table of functions has no header")
@@ -159,14 +141,4 @@ def read_pclntab(view: View, place: Range) -> Pclntab:
         if entry != start:
             raise Malformed("a function stands elsewhere by its own word than in the table of functions")
         name_offsets.append(name)
-    return Pclntab(
-        view=view,
-        quantum=quantum,
-        starts=starts,
-        infos=infos,
-        name_offsets=tuple(name_offsets),
-        names=names,
-        units=units,
-        files=files,
-        values=values,
-    )
+    return Pclntab(view, quantum, starts, infos, tuple(name_offsets), names, units, files, values)

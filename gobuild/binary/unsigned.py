@@ -12,11 +12,7 @@ from gobuild.binary.view import Malformed, View
 
 
 def unsigned(data: bytes, *, uuid: bool = True) -> bytes:
-    """A file without its signature; what is no thin 64-bit Mach-O file as it is.
-
-    Args:
-        data: the file.
-        uuid: whether LC_UUID's sixteen bytes stay; else they are zeroed.
+    """A Mach-O file without its signature, and with LC_UUID's sixteen bytes zeroed unless `uuid`; other files as they are.
 
     Raises:
         Malformed: it cannot be read, or the signature is not the last of it.
@@ -37,8 +33,7 @@ def commands_as_signed(view: View, image: MachO, *, end: int, signature: int = 0
     """The header and load commands that a signed file has with another signature, or with none.
 
     Args:
-        view: the file.
-        image: its headers; without a signature they stay as they are.
+        view, image: the file and its headers.
         end: where the file then ends.
         signature: bytes of the signature; 0 takes its load command out.
         uuid: whether LC_UUID's sixteen bytes stay.
