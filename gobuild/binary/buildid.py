@@ -44,7 +44,7 @@ def in_note(view: View, place: Range) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsLinked:
-    """How a file was when the go command wrote the ID into it: its first bytes, as far as they may differ now; its size.
+    """How a file was when the go command wrote the ID into it: its first bytes, where they may differ now; its size.
 
     `zero` counts as zero: a GNU build ID, which is made from Go's; a signature.
     """

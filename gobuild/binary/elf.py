@@ -18,11 +18,9 @@ from gobuild.binary.view import Malformed, Range, View
 HEADERS_LIMIT = 256
 """Program headers, section headers and dynamic tags; Go's binaries have about ten, thirty and none."""
 
-
 C_SECTIONS = frozenset({".init", ".fini", ".init_array", ".fini_array", ".eh_frame", ".comment"})
 """Sections that libc's start-up files and C objects bring into a program, and of which Go's own linker writes none (nor
 for -buildmode=pie, which has an interpreter too): src/cmd/link/internal/ld/elf.go, doelf."""
-
 
 LOAD = ("p_vaddr", "p_memsz", "p_offset", "p_filesz")
 
@@ -31,12 +29,12 @@ LOAD = ("p_vaddr", "p_memsz", "p_offset", "p_filesz")
 class Load:
     """A PT_LOAD segment."""
 
+    writable: bool
+    executable: bool
     vaddr: int
     memsz: int
     offset: int
     filesz: int
-    writable: bool
-    executable: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +100,7 @@ def _read(elf: Any) -> Elf:
         interpreter=any(segment["p_type"] == "PT_INTERP" for segment in segments),
         needed=tuple(tag.needed for tag in tags if tag.entry.d_tag == "DT_NEEDED"),
         loads=tuple(
-            Load(*(each[key] for key in LOAD), bool(each["p_flags"] & 2), bool(each["p_flags"] & 1))
+            Load(bool(each["p_flags"] & 2), bool(each["p_flags"] & 1), *(each[key] for key in LOAD))
             for each in segments
             if each["p_type"] == "PT_LOAD"
         ),

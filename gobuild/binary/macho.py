@@ -123,7 +123,7 @@ def _segment(view: View, offset: int, length: int) -> Segment:
     for at in range(offset + 72, offset + length, 80):
         sectname, segname, *rest = view.unpack("<16s16sQQ8I", at, f"a section of {name}")
         sections.append(Section(_char16(sectname), _char16(segname), *rest))
-    return Segment(offset, name, *fields, flags, tuple(sections))
+    return Segment(offset, name, tuple(sections), flags, *fields)
 
 
 def _char16(raw: bytes) -> str:

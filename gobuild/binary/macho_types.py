@@ -121,14 +121,14 @@ class Segment:
 
     command: int
     name: str
+    sections: tuple[Section, ...]
+    flags: int
     vmaddr: int
     vmsize: int
     fileoff: int
     filesize: int
     maxprot: int
     initprot: int
-    flags: int
-    sections: tuple[Section, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from gobuild.binary.view import Malformed, View
 
 
 def unsigned(data: bytes, *, uuid: bool = True) -> bytes:
-    """A Mach-O file without its signature, and with LC_UUID's sixteen bytes zeroed unless `uuid`; other files as they are.
+    """A Mach-O file without its signature, LC_UUID's sixteen bytes zeroed unless `uuid`; any other file as it is.
 
     Raises:
         Malformed: it cannot be read, or the signature is not the last of it.
@@ -30,13 +30,9 @@ def unsigned(data: bytes, *, uuid: bool = True) -> bytes:
 
 
 def commands_as_signed(view: View, image: MachO, *, end: int, signature: int = 0, uuid: bool = True) -> bytes:
-    """The header and load commands that a signed file has with another signature, or with none.
+    """The header and load commands that a signed file has with another signature of so many bytes; of 0, with none.
 
-    Args:
-        view, image: the file and its headers.
-        end: where the file then ends.
-        signature: bytes of the signature; 0 takes its load command out.
-        uuid: whether LC_UUID's sixteen bytes stay.
+    The file then ends at `end`. LC_UUID's sixteen bytes are zeroed unless `uuid`.
     """
     head = bytearray(view.copy(0, image.commands_end, "the load commands"))
     command, last = image.place("LC_CODE_SIGNATURE"), image.segment("__LINKEDIT")
