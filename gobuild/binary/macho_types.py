@@ -10,15 +10,9 @@ from gobuild.binary.view import Range
 MAGIC = 0xFEEDFACF
 X86_64, ARM64 = 0x01000007, 0x0100000C
 EXECUTE = 2
-PIE, DYLDLINK, TWOLEVEL, STACK_EXECUTION = 0x200000, 0x4, 0x80, 0x20000
-NO_UNDEFINED, WEAK_DEFINED, WEAK_BOUND = 0x1, 0x8000, 0x10000
+PIE, TWOLEVEL = 0x200000, 0x80
 PLATFORM_MACOS = 1
-READ, WRITE, EXEC = 1, 2, 4
-REGULAR, ZEROFILL, POINTERS, STUBS = 0x0, 0x1, 0x6, 0x8
-"""Types of sections: S_REGULAR, S_ZEROFILL, S_NON_LAZY_SYMBOL_POINTERS, S_SYMBOL_STUBS."""
-
-READ_ONLY = 0x10
-"""SG_READ_ONLY: dyld takes the right to write away when it has bound the segment."""
+WRITE = 2
 
 OTHERS = {
     b"\xca\xfe\xba\xbe": "a fat (universal) file or a Java class",
@@ -112,7 +106,7 @@ class Section:
     @property
     def zerofill(self) -> bool:
         """S_ZEROFILL, S_GB_ZEROFILL or S_THREAD_LOCAL_ZEROFILL: it has no bytes in the file."""
-        return self.section_type in (ZEROFILL, 0xC, 0x12)
+        return self.section_type in (0x1, 0xC, 0x12)
 
 
 @dataclass(frozen=True, slots=True)
