@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from gobuild.binary.buildid import AsLinked
 from gobuild.binary.elf import Elf
@@ -78,11 +79,6 @@ class CheckId(StrEnum):
         return str(next(iter(difflib.get_close_matches(name, list(cls), 1, 0.5)), ""))
 
 
-def check_family(name: str) -> str:
-    """The id that a check's name belongs to, or the name itself."""
-    return CheckId.of(name) or name
-
-
 def check_sentence(name: str) -> str:
     """What a check says, without a full stop."""
     known = CheckId.of(name)
@@ -94,11 +90,8 @@ class GoSections:
     """Where the parts are that a Go program has on every target.
 
     Attributes:
-        buildinfo: the section with the build information.
         text: Go's own code: from its first function to the end of the section.
-        pclntab: the table of functions.
         entry: the file offset of the first instruction.
-        buildid: Go's build ID; empty without one.
         first: whether the build ID stands where Go's linker puts it.
         as_linked: what the file may have been like when the build ID was written.
         foreign: why the code is not looked at; empty where it is.
@@ -119,19 +112,15 @@ class FileReport:
     """A file, what was read in it, and its checks in the order they were made.
 
     Attributes:
-        path: where it stands.
         subject: what it is called in the report.
-        size: in bytes.
         version: what its build information calls the toolchain that built it.
         image: what its headers say; None where they could not be read.
-        signature: of a Mach-O file that has one.
-        excused: ids of problems that do not count: the profile's.
+        excused: ids of problems that do not count.
     """
 
-    path: Path
     subject: str
+    path: Path = Path()
     checks: list[Check] = field(default_factory=list)
-    size: int = 0
     version: str = ""
     image: MachO | Elf | None = None
     signature: Signature | None = None
@@ -149,13 +138,8 @@ class FileReport:
     ) -> None:
         """Adds a check: OK with what was seen, or FAILED with the problems; SKIPPED where each of them is excused.
 
-        Args:
-            check: which one.
-            problems: what is wrong.
-            seen: what was seen, where nothing is.
-            expected: what should have been seen, where something is.
-            unknown: what no table knows, so that nobody can say whether it is wrong: SKIPPED, where nothing else is.
-            of: which one of a family: "nm" of the second opinions.
+        SKIPPED too, where nothing is wrong, is what no table knows (`unknown`), so that nobody can say whether it is.
+        `of` says which one of a family: "nm" of the second opinions.
         """
         found, strange = tuple(problems), list(unknown)
         named = "; ".join(str(each) for each in found[:NAMED])
@@ -173,20 +157,9 @@ class FileReport:
         """Adds a check that was not made."""
         self._add(check, of, Verdict.SKIPPED, reason)
 
-    def _add(
-        self,
-        check: CheckId,
-        of: str,
-        verdict: Verdict,
-        seen: str,
-        *,
-        expected: str = "",
-        problems: tuple[Problem, ...] = (),
-    ) -> None:
+    def _add(self, check: CheckId, of: str, verdict: Verdict, seen: str, **failure: Any) -> None:
         name = f"{check}: {of}" if of else str(check)
-        self.checks.append(
-            Check(subject=self.subject, name=name, verdict=verdict, seen=seen, expected=expected, problems=problems)
-        )
+        self.checks.append(Check(subject=self.subject, name=name, verdict=verdict, seen=seen, **failure))
 
     def judge_symbol_table(
         self, *, symbols: str, debugging: list[str], stripped: bool, debugging_allowed: bool

@@ -121,7 +121,7 @@ def inspect_bytes(view: View, report: FileReport, *, program: str, expected: Exp
     Raises:
         Malformed: the file cannot be read on.
     """
-    report.size, report.excused = view.size, expected.profile.excused
+    report.excused = expected.profile.excused
     sections = FORMATS[expected.target.goos](view, report, program, expected)
     absolute = _code(view, report, sections, expected)
     _build_information(view, report, sections, program, expected)

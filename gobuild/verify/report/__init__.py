@@ -12,12 +12,11 @@ from gobuild.core import files
 from gobuild.core.errors import ConfigError
 from gobuild.core.model import Report
 from gobuild.core.printable import printable
-from gobuild.verify.report.document import render_json, report_document
+from gobuild.verify.report.document import render_html, render_json
 from gobuild.verify.report.junit import render_junit
-from gobuild.verify.report.page import render_html
 from gobuild.verify.report.sarif import render_sarif
 
-__all__ = ["KINDS", "kind_of", "printable_report", "render_json", "report_document", "write_reports"]
+__all__ = ["KINDS", "kind_of", "printable_report", "render_json", "write_reports"]
 
 KINDS: dict[str, Callable[[Report, str], str]] = {
     ".json": render_json,
@@ -44,11 +43,7 @@ def kind_of(path: Path) -> str:
 
 
 def write_reports(report: Report, paths: Sequence[Path], *, of: str) -> None:
-    """Writes a report to files, of which the end of each name says what kind it is.
-
-    Raises:
-        ConfigError: a name that asks for no kind of report.
-    """
+    """Writes a report to files, of which the end of each name says what kind it is."""
     harmless = printable_report(report)
     made = [(path, KINDS[kind_of(path)](harmless, printable(of))) for path in paths]
     for path, content in made:

@@ -21,22 +21,21 @@ LEVELS = {Severity.ERROR: "error", Severity.WARN: "warning", Severity.OFF: "note
 def render_sarif(report: Report, of: str) -> str:
     """The report as a log with one run."""
     wrong = [check for check in report.checks if check.verdict is Verdict.FAILED]
-    skipped = [check for check in report.checks if check.verdict is Verdict.SKIPPED]
     rules = list(dict.fromkeys(check.name for check in wrong))
     run = {
         "tool": {
-            "driver": {
-                "name": "gobuild",
-                "version": version("gobuild"),
-                "rules": [_rule(name) for name in rules],
-            }
+            "driver": {"name": "gobuild", "version": version("gobuild"), "rules": [_rule(each) for each in rules]}
         },
         "automationDetails": {"id": "gobuild verify/", "description": {"text": f"gobuild verify {of}"}},
         "invocations": [
             {
                 "executionSuccessful": True,
                 "exitCode": 0 if report.ok else 8,
-                "toolExecutionNotifications": [_skipped(check) for check in skipped],
+                "toolExecutionNotifications": [
+                    {"level": "note", "message": {"text": f"{each.subject}: {each.name}: skipped: {each.seen}"}}
+                    for each in report.checks
+                    if each.verdict is Verdict.SKIPPED
+                ],
             }
         ],
         "results": [_result(check, rules.index(check.name)) for check in wrong],
@@ -51,12 +50,11 @@ def _slug(name: str) -> str:
 
 
 def _rule(name: str) -> dict[str, Any]:
-    said = check_sentence(name)
     return {
         "id": _slug(name),
         "name": name,
         "shortDescription": {"text": name},
-        "fullDescription": {"text": f"{said}."},
+        "fullDescription": {"text": f"{check_sentence(name)}."},
         "defaultConfiguration": {"level": "error"},
     }
 
@@ -84,7 +82,3 @@ def _result(check: Check, index: int) -> dict[str, Any]:
     if check.severity is Severity.OFF:
         result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": check.reason}]
     return result
-
-
-def _skipped(check: Check) -> dict[str, Any]:
-    return {"level": "note", "message": {"text": f"{check.subject}: {check.name}: skipped: {check.seen}"}}
