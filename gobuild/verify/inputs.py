@@ -43,27 +43,18 @@ class VerifyInput:
     """
 
     folder: Path
-    tree: Goroot | None
-    programs: tuple[Path, ...]
+    tree: Goroot | None = None
+    programs: tuple[Path, ...] = ()
     checks: tuple[Check, ...] = ()
 
 
-def built_toolchain(shipped: Goroot) -> VerifyInput:
-    """A toolchain that was just built: only what ships of it."""
-    return VerifyInput(folder=shipped.root, tree=shipped, programs=())
-
-
 def open_executable(path: Path, target: Target | None) -> VerifyInput:
-    """One executable.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    if tree.identify(path) is None and target is None and not tree.executable(path):
+    """One executable; ConfigError where it is none."""
+    if target is None and not tree.executable(path):
         raise ConfigError(
             f"{path} is no executable and no archive", "a GOROOT, a toolchain's archive, or an executable"
         )
-    return VerifyInput(folder=path.parent, tree=None, programs=(path,))
+    return VerifyInput(folder=path.parent, programs=(path,))
 
 
 def open_folder(path: Path, target: Target | None) -> VerifyInput:
@@ -75,13 +66,13 @@ def open_folder(path: Path, target: Target | None) -> VerifyInput:
     keg = not tree.version(path) and bool(tree.version(path / "libexec"))
     root = path / "libexec" if keg else path
     if not tree.version(root):
-        if not any(True for _ in tree.other_executables(path, None)):
+        programs, checks = _programs(path, None)
+        if not programs and not checks:
             raise ConfigError(
                 f"{path} is no GOROOT, and has no executable in it: no readable VERSION",
                 "the folder that holds bin, pkg and VERSION, or one of programs",
             )
-        programs, checks = _programs(path, None)
-        return VerifyInput(folder=path, tree=None, programs=programs, checks=checks)
+        return VerifyInput(folder=path, programs=programs, checks=checks)
     found = tree.open_goroot(root, target, called=str(path), packed=keg)
     programs, checks = _programs(path, root, packed=keg)
     return VerifyInput(folder=path, tree=found, programs=programs, checks=checks)
@@ -119,7 +110,7 @@ def _name(path: Path, found: Goroot) -> tuple[Check, ...]:
     if not named:
         return ()
     holds = f"{found.stamp}.{found.target.dashed}"
-    report = FileReport(path=path, subject=path.name)
+    report = FileReport(subject=path.name)
     wrong = [] if holds == f"{named['stamp']}.{named['target']}" else [Problem("wrong-name", holds)]
     report.judge(CheckId.NAME, wrong, seen=holds, expected="the version and the target that the archive's name says")
     return tuple(report.checks)
@@ -131,7 +122,7 @@ def _programs(path: Path, root: Path | None, *, packed: bool = False) -> tuple[t
     links = [each for each in found if each.is_symlink()]
     checks = list[Check]()
     for each in links:
-        report = FileReport(path=each, subject=str(each.relative_to(path)))
+        report = FileReport(subject=str(each.relative_to(path)))
         try:
             if each.resolve(strict=True).is_relative_to(path.resolve()):
                 report.judge(CheckId.LINK, [], seen=f"to {each.readlink()}", expected="")
@@ -158,11 +149,6 @@ def _bottle(into: Path, keg: str, links: dict[str, str]) -> Check:
             wrong.append(Problem("bad-receipt", f"{RECEIPT} is no JSON object"))
     except (OSError, ValueError) as error:
         wrong.append(Problem("bad-receipt", f"{RECEIPT}: {getattr(error, 'strerror', None) or error}"))
-    report = FileReport(path=receipt, subject=keg)
-    report.judge(
-        CheckId.BOTTLE,
-        wrong,
-        seen=f"{len(links)} links into it, and a receipt",
-        expected="links to files of the bottle, and a receipt",
-    )
+    report, seen = FileReport(subject=keg), f"{len(links)} links into it, and a receipt"
+    report.judge(CheckId.BOTTLE, wrong, seen=seen, expected="links to files of the bottle, and a receipt")
     return report.checks[0]

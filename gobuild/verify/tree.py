@@ -44,13 +44,10 @@ class Goroot:
     """A GOROOT as it will ship.
 
     Attributes:
-        root: its folder.
-        target: what it runs on.
         bin: where go and gofmt stand: bin, or bin/GOOS_GOARCH after a cross build.
         stamp: VERSION's first line.
         uuid: whether gobuild's own patch made the linker write LC_UUID.
-        cgo: the profile's CGO_ENABLED; None for upstream's default.
-        ldflags: the profile's.
+        cgo, ldflags: the profile's.
         packed: whether it is what distpack packed, not a folder that make.bash works in.
     """
 
@@ -102,30 +99,24 @@ def _dropped(tree: Goroot) -> frozenset[str]:
     return frozenset() if tree.packed else expect.DROPPED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Executable:
-    """A file to check: where it stands, what it is called in the archive, and the main package it must be of."""
+def executables(tree: Goroot) -> Iterator[tuple[Path, str, str]]:
+    """Every executable that ships, go and gofmt also where they are missing.
 
-    path: Path
-    subject: str
-    program: str
-
-
-def executables(tree: Goroot) -> Iterator[Executable]:
-    """Every executable that ships, in the order of their names; go and gofmt also where they are missing."""
+    Of each, where it stands, what it is called in the archive, and the main package that it must be of; "" is any.
+    """
     crossed = frozenset() if tree.packed else frozenset({target.underscored for target in TARGETS})
     unshipped = frozenset() if tree.packed else UNSHIPPED | {"tool"}
     for name in PROGRAMS:
-        yield Executable(path=tree.bin / name, subject=f"bin/{name}", program=f"cmd/{name}")
+        yield tree.bin / name, f"bin/{name}", f"cmd/{name}"
     for path in walk(tree.bin, skip=crossed):
         if path not in [tree.bin / name for name in PROGRAMS] and executable(path):
-            yield Executable(path=path, subject=f"bin/{path.relative_to(tree.bin)}", program="")
+            yield path, f"bin/{path.relative_to(tree.bin)}", ""
     for path in walk(tree.root / "pkg", skip=unshipped, never=frozenset({tree.tools})):
         if executable(path):
-            yield Executable(path=path, subject=str(path.relative_to(tree.root)), program="")
+            yield path, str(path.relative_to(tree.root)), ""
     for path in walk(tree.tools):
         if path.name not in _dropped(tree):
-            yield Executable(path=path, subject=str(path.relative_to(tree.root)), program=f"cmd/{path.name}")
+            yield path, str(path.relative_to(tree.root)), f"cmd/{path.name}"
 
 
 def strays(tree: Goroot) -> Iterator[str]:
@@ -134,33 +125,26 @@ def strays(tree: Goroot) -> Iterator[str]:
         for path in walk(tree.root / folder):
             name = path.relative_to(tree.root).as_posix()
             if folder in ("src", "test"):
-                if not DATA.fullmatch(name) and executable(path):
-                    yield name
+                stray = not DATA.fullmatch(name) and executable(path)
             else:
                 place = SHIPPED.fullmatch(name)
-                if not place or (
-                    place["tool"] and (place["folder"] != tree.target.underscored or place["tool"] in expect.DROPPED)
-                ):
-                    yield name
+                target = (None, tree.target.underscored)
+                stray = not place or place["folder"] not in target or place["tool"] in expect.DROPPED
+            if stray:
+                yield name
 
 
 def other_executables(folder: Path, root: Path | None, *, packed: bool = False) -> Iterator[Path]:
     """Executables and links below a folder that are not where the GOROOT `root` has its own, nor in src or test."""
     known = frozenset(root / name for name in ("bin", "pkg", "src", "test")) if root else frozenset()
-    return (
-        path
-        for path in walk(folder, skip=frozenset() if packed else frozenset({".git"}), never=known)
-        if executable(path)
-    )
+    skip = frozenset() if packed else frozenset({".git"})
+    return (path for path in walk(folder, skip=skip, never=known) if executable(path))
 
 
 def walk(folder: Path, skip: frozenset[str] = frozenset(), never: frozenset[Path] = frozenset()) -> Iterator[Path]:
     """The files below a folder, sorted, without the folders `never` and those called `skip` directly in it.
 
-    A link counts as a file, and is not followed.
-
-    Raises:
-        VerifyError: a folder cannot be read.
+    A link counts as a file, and is not followed. VerifyError says which folder cannot be read.
     """
     for place, folders, names in os.walk(folder, onerror=_unreadable):
         links = [name for name in folders if Path(place, name).is_symlink()]
@@ -172,9 +156,8 @@ def walk(folder: Path, skip: frozenset[str] = frozenset(), never: frozenset[Path
 def _unreadable(error: OSError) -> None:
     """What os.walk would pass over; a folder that is not there has no files."""
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
-        raise VerifyError(
-            f"{error.filename} cannot be read: {error.strerror}", "verify as a user who may read all of it"
-        ) from error
+        hint = "verify as a user who may read all of it"
+        raise VerifyError(f"{error.filename} cannot be read: {error.strerror}", hint) from error
 
 
 def _head(path: Path, size: int) -> bytes | None:
@@ -234,14 +217,9 @@ def open_goroot(root: Path, target: Target | None, *, called: str, packed: bool 
     found = target or (crossed[0] if crossed else _of_folder(root))
     if found is None:
         raise VerifyError(f"{called} has no executable to verify", "a built toolchain: sources alone have none")
-    tree = Goroot(
-        root=root,
-        target=found,
-        bin=root / "bin" / (found.underscored if found in crossed else ""),
-        stamp=stamp,
-        packed=packed,
-    )
-    if not any(each.path.is_file() for each in executables(tree)):
+    folder = root / "bin" / (found.underscored if found in crossed else "")
+    tree = Goroot(root=root, target=found, bin=folder, stamp=stamp, packed=packed)
+    if not any(path.is_file() for path, _subject, _program in executables(tree)):
         raise VerifyError(f"{called} has no executable for {found}", "another --target")
     return _by_manifest(tree)
 

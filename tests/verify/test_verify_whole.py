@@ -510,14 +510,14 @@ def test_an_experiment_that_the_toolchain_switches_on_belongs_to_its_version(go_
     (root / "src").unlink()
 
     def seen() -> dict[str, str]:
-        report = runner.run_checks(inputs.built_toolchain(shipped), way, no_probe="a test")
+        report = runner.run_checks(inputs.VerifyInput(folder=shipped.root, tree=shipped), way, no_probe="a test")
         return {each.name: each.seen for each in report.checks if each.subject == "bin/gofmt"}
 
     swapped(root / "bin/gofmt", made.read_bytes())
     shipped = tree.open_goroot(root, HOST, called="go")
     way = runner.VerifyOptions(host=HOST, run=run, scratch=tmp_path / "scratch")
     assert seen()["version"] == "go1.22.10 X:rangefunc"
-    report = runner.run_checks(inputs.built_toolchain(shipped), way, no_probe="a test")
+    report = runner.run_checks(inputs.VerifyInput(folder=shipped.root, tree=shipped), way, no_probe="a test")
     assert ("bin/gofmt", "version") not in by_subject(report)
     assert "GOEXPERIMENT=rangefunc" not in seen()["settings"]  # which is right; path and CGO_ENABLED are not
     # The other binaries of this tree were linked without it.
@@ -528,18 +528,18 @@ def test_an_experiment_that_the_toolchain_switches_on_belongs_to_its_version(go_
     # Where nobody asks for it, or for another, it is no toolchain that its own configuration made.
     files.write(root / "go.env", asked.replace("rangefunc", "arenas"))
     assert ("bin/gofmt", "version") in by_subject(
-        runner.run_checks(inputs.built_toolchain(shipped), way, no_probe="a test")
+        runner.run_checks(inputs.VerifyInput(folder=shipped.root, tree=shipped), way, no_probe="a test")
     )
     (root / "go.env").unlink()
     assert ("bin/gofmt", "version") in by_subject(
-        runner.run_checks(inputs.built_toolchain(shipped), way, no_probe="a test")
+        runner.run_checks(inputs.VerifyInput(folder=shipped.root, tree=shipped), way, no_probe="a test")
     )
     # What make.bash was told stands in buildcfg.
     zbootstrap = "src/internal/buildcfg/zbootstrap.go"
     text = (go_wheel / zbootstrap).read_text(encoding="utf-8")
     files.write(root / zbootstrap, text.replace("GOEXPERIMENT = ``", "GOEXPERIMENT = `rangefunc`"))
     assert ("bin/gofmt", "version") not in by_subject(
-        runner.run_checks(inputs.built_toolchain(shipped), way, no_probe="a test")
+        runner.run_checks(inputs.VerifyInput(folder=shipped.root, tree=shipped), way, no_probe="a test")
     )
 
 
