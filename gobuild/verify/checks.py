@@ -13,6 +13,7 @@ from gobuild.binary.macho_types import MachO
 from gobuild.binary.view import Range
 from gobuild.codesign.superblob import Signature
 from gobuild.core.model import Check, Problem, Verdict
+from gobuild.verify.expect import Expectation
 
 NAMED = 8
 """Problems that one check names."""
@@ -161,18 +162,16 @@ class FileReport:
         name = f"{check}: {of}" if of else str(check)
         self.checks.append(Check(subject=self.subject, name=name, verdict=verdict, seen=seen, **failure))
 
-    def judge_symbol_table(
-        self, *, symbols: str, debugging: list[str], stripped: bool, debugging_allowed: bool
-    ) -> None:
+    def judge_symbol_table(self, symbols: str, debugging: list[str], expected: Expectation) -> None:
         """Adds the check of what the linker's -s and -w leave out."""
         problems = []
-        if debugging and not debugging_allowed:
+        if debugging and not expected.profile.debugging:
             problems.append(Problem("debugging-information", f"debugging information: {', '.join(debugging)}"))
-        if symbols and stripped:
+        if symbols and expected.stripped:
             problems.append(Problem("local-symbols", symbols))
         self.judge(
             CheckId.SYMBOL_TABLE,
             problems,
             seen=f"{'debugging information' if debugging else 'no debugging information'}, {symbols or 'stripped'}",
-            expected="no debugging information" + (", no local symbols" if stripped else ""),
+            expected="no debugging information" + (", no local symbols" if expected.stripped else ""),
         )

@@ -16,11 +16,7 @@ LINKER_SIGNATURE = 12 + 8 + 88 + len(superblob.LINKER_IDENTIFIER) + 1
 
 
 def check_macho(view: View, report: FileReport, program: str, expected: Expectation) -> GoSections:
-    """Makes the checks that only a Mach-O file has; returns where the parts are that every Go program has.
-
-    Raises:
-        Malformed: the file cannot be read on.
-    """
+    """Makes the checks that only a Mach-O file has; returns where the parts are that every Go program has."""
     image = report.image = macho.read_macho(view)
     _format(image, report, expected)
     _layout(view, image, report, expected)
@@ -29,12 +25,8 @@ def check_macho(view: View, report: FileReport, program: str, expected: Expectat
     _symbols(image, report)
     _imports(image, report, expected)
     names = [each.name for segment in image.segments for each in segment.sections]
-    report.judge_symbol_table(
-        stripped=expected.stripped,
-        debugging_allowed=expected.profile.debugging,
-        symbols=f"{image.defined} local symbols" if image.defined else "",
-        debugging=[name for name in names if name.startswith(("__debug_", "__zdebug_"))],
-    )
+    debugging = [name for name in names if name.startswith(("__debug_", "__zdebug_"))]
+    report.judge_symbol_table(f"{image.defined} local symbols" if image.defined else "", debugging, expected)
     _uuid(image, report, expected)
     _signature(view, image, report, expected)
     return _go_sections(view, image)
@@ -77,9 +69,8 @@ def _platform(image: MachO, report: FileReport, expected: Expectation) -> None:
     seen = f"macOS {image.minos}, SDK {image.sdk}"
     problems = []
     if image.platform != PLATFORM_MACOS:
-        problems.append(
-            Problem("other-platform" if image.platform else "no-build-version", f"platform {image.platform}")
-        )
+        problem_id = "other-platform" if image.platform else "no-build-version"
+        problems.append(Problem(problem_id, f"platform {image.platform}"))
     for name in (name for name in image.commands if name in LEGACY):
         problem_id = "version-min-macosx" if name == "LC_VERSION_MIN_MACOSX" else "version-min"
         problems.append(Problem(problem_id, f"{name}, which LC_BUILD_VERSION replaced"))
@@ -99,11 +90,8 @@ def _install_names(image: MachO, report: FileReport, program: str, expected: Exp
     if program.startswith("cmd/") and expected.facts.trusting and program not in expected.facts.trusting:
         allowed -= expect.TRUST
     problems = [Problem("unknown-library", name) for name in names if name not in allowed]
-    problems += [
-        Problem("other-load-command", f"{command} {name}")
-        for command, name in image.dylibs
-        if command != "LC_LOAD_DYLIB"
-    ]
+    others = [f"{command} {name}" for command, name in image.dylibs if command != "LC_LOAD_DYLIB"]
+    problems += [Problem("other-load-command", each) for each in others]
     problems += [Problem("library-twice", f"{name} twice") for name in dict.fromkeys(names) if names.count(name) > 1]
     problems += [Problem("rpath", f"LC_RPATH {path}") for path in image.rpaths]
     report.judge(
@@ -116,13 +104,10 @@ def _install_names(image: MachO, report: FileReport, program: str, expected: Exp
 
 def _symbols(image: MachO, report: FileReport) -> None:
     imported = sorted(image.bound.union(image.imports))
+    denied = [name for name in imported if expect.DENIED_SYMBOLS.match(name)]
     report.judge(
         CheckId.SYMBOLS,
-        [
-            Problem("dlsym" if name == "_dlsym" else "denied-symbol", name)
-            for name in imported
-            if expect.DENIED_SYMBOLS.match(name)
-        ],
+        [Problem("dlsym" if name == "_dlsym" else "denied-symbol", name) for name in denied],
         seen=f"{len(imported)} imported, none of Metal, IOKit or OpenGL",
         expected="no symbol of Metal, IOKit, OpenGL, Objective-C or dlopen",
     )

@@ -45,10 +45,8 @@ def _two_levels(image: MachO) -> Iterator[Problem]:
         bound = claimed.get(name, ordinal)
         absent = len(image.dylibs) < ordinal < DYNAMIC_LOOKUP
         if absent or ordinal != (DYNAMIC_LOOKUP if bound == FLAT else bound):
-            yield Problem(
-                "symbol-table-ordinal",
-                f"{name} is of library {ordinal} by the symbol table, and of library {bound} by its binding",
-            )
+            said = f"of library {ordinal} by the symbol table, and of library {bound} by its binding"
+            yield Problem("symbol-table-ordinal", f"{name} is {said}")
 
 
 def library_problems(image: MachO, expected: Expectation) -> tuple[list[Problem], list[str]]:

@@ -35,7 +35,6 @@ class Rule:
     Attributes:
         check: "imports", "second opinion: nm", "second opinion" for all of them; "imports/wrong-library" for one
             problem.
-        reason: why.
         subject: a pattern as in fnmatch, in which * also stands for slashes.
         severity: what a failure means; None leaves it an error.
         skipped: "error" where a check that was skipped has failed.
@@ -64,17 +63,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirement:
-    """What a policy asks of every file that it speaks of, besides gobuild's own checks.
-
-    Attributes:
-        reason: why.
-        subject: a pattern, as for a rule.
-        uuid: LC_UUID must be there.
-        identity: the signature must be by an identity, not ad hoc.
-        team: the team identifier that the signature must name; empty for any.
-        denied_strings: texts that must stand nowhere in the file.
-        denied_install_names: patterns of install names that must not be loaded.
-    """
+    """What a policy asks of every file that it speaks of, besides gobuild's own checks: see `_demand`."""
 
     reason: str = ""
     subject: str = "*"
@@ -86,11 +75,8 @@ class Requirement:
 
     def made(self, check: Check) -> bool:
         """Whether the check is one of those that the requirement adds."""
-        return (
-            check.name.startswith("policy: ")
-            and check.reason == self.reason
-            and fnmatchcase(check.subject, self.subject)
-        )
+        ours = check.name.startswith("policy: ") and check.reason == self.reason
+        return ours and fnmatchcase(check.subject, self.subject)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,13 +94,8 @@ class Policy:
                     yield replace(check, reason=requirement.reason)
 
     def judge(self, checks: Sequence[Check]) -> tuple[Check, ...]:
-        """Marks the checks that the rules speak of, and tells behind them what of the policy speaks of none.
-
-        Args:
-            checks: all that were made, those of `demands` too.
-        """
-        judged = tuple(self._judged(check) for check in checks)
-        return (*judged, *self._idle(checks))
+        """Marks the checks that the rules speak of, and tells behind them what of the policy speaks of none."""
+        return (*(self._judged(check) for check in checks), *self._idle(checks))
 
     def _idle(self, checks: Sequence[Check]) -> Iterator[Check]:
         """What a policy says of nothing: what it asks for has failed, what it only allows is told."""
@@ -141,12 +122,8 @@ class Policy:
 
     def _judged(self, check: Check) -> Check:
         """A failed check is as severe as the worst of its problems."""
-        decided = {each.id: (check.severity, check.reason) for each in check.problems} or {
-            "": (check.severity, check.reason)
-        }
-        for rule in self.rules:
-            if not rule.speaks_of(check):
-                continue
+        decided = dict.fromkeys([each.id for each in check.problems] or [""], (check.severity, check.reason))
+        for rule in (rule for rule in self.rules if rule.speaks_of(check)):
             if rule.skipped and check.verdict is Verdict.SKIPPED:
                 seen = f"skipped: {check.seen}"
                 check = replace(check, verdict=Verdict.FAILED, seen=seen, expected="the check to be made")
@@ -176,11 +153,7 @@ KINDS: Mapping[Any, tuple[str, Callable[[Any], bool], Callable[[Any], Any]]] = {
 
 
 def load_policy(path: str) -> Policy:
-    """Reads a policy from a TOML file; no path is no policy.
-
-    Raises:
-        ConfigError: it cannot be read, or says what no policy can say.
-    """
+    """Reads a policy from a TOML file; no path is no policy. ConfigError where it says what no policy can say."""
     if not path:
         return NONE
     try:
@@ -190,7 +163,7 @@ def load_policy(path: str) -> Policy:
     for key in document.keys() - {"schema", "rule", "require"}:
         raise _unknown_key(f"the policy {path}", key, ["schema", "rule", "require"])
     schema = document.get("schema")
-    if schema != SCHEMA or not isinstance(schema, int) or isinstance(schema, bool):
+    if schema != SCHEMA or type(schema) is not int:
         raise ConfigError(f"the policy {path} has the schema {schema!r}", f"schema = {SCHEMA}")
     rules = _entries(document, "rule", Rule, path)
     requirements = _entries(document, "require", Requirement, path)
@@ -210,9 +183,9 @@ def _entries(document: Mapping[str, Any], key: str, kind: type[_Entry], path: st
     found = dict[str, _Entry]()
     known = {each.name.replace("_", "-"): each for each in fields(kind)}
     entries = document.get(key, [])
-    for index, entry in enumerate(entries if isinstance(entries, list) else [entries], 1):
+    for index, entry in enumerate(entries if isinstance(entries, list) else [None], 1):
         where, values = f"{path}, {key} {index}", dict[str, Any]()
-        if not isinstance(entries, list) or not isinstance(entry, dict):
+        if not isinstance(entry, dict):
             raise ConfigError(f"{where} is no table", f"[[{key}]] and keys below it")
         for name, value in entry.items():
             if name not in known:
@@ -239,16 +212,15 @@ def _usable(rule: Rule, where: str) -> None:
         hint = f"did you mean {near!r}?" if near else "one of " + ", ".join(CheckId)
         raise ConfigError(f"{where}: no check is called {name!r}", hint)
     if rule.skipped not in ("", "error") or (rule.skipped and rule.problem):
-        raise ConfigError(
-            f"{where}: skipped is {rule.skipped!r}", 'skipped = "error" of a whole check, or leave it out'
-        )
+        hint = 'skipped = "error" of a whole check, or leave it out'
+        raise ConfigError(f"{where}: skipped is {rule.skipped!r}", hint)
     if rule.severity is None and not rule.skipped:
         raise ConfigError(f"{where} changes nothing", 'severity = "warn", or skipped = "error"')
 
 
 def _demand(requirement: Requirement, inspected: FileReport) -> list[Check]:
     """One check for each thing that a requirement asks for."""
-    report = FileReport(path=inspected.path, subject=inspected.subject)
+    report = FileReport(subject=inspected.subject)
     image, signature = inspected.image, inspected.signature
 
     def demand(of: str, wrong: str, *, seen: str, expected: str) -> None:
