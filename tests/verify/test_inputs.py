@@ -8,11 +8,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from verify.test_verify_whole import by_subject
-from verify_fixtures import DARWIN, LINUX, compiled, failed, named
+from verify_fixtures import DARWIN, LINUX, archive, by_subject, compiled, failed, named
 
 from gobuild.core import files
-from gobuild.core.errors import ConfigError, UnsafeArchive, VerifyError
+from gobuild.core.errors import UnsafeArchive, VerifyError
 from gobuild.core.model import Report, Verdict
 from gobuild.core.process import run
 from gobuild.verify import inputs, require, verify_path
@@ -39,7 +38,7 @@ def bottle(
     root: Path,
     path: Path,
     *,
-    links: dict[str, str] | None = None,
+    links: dict[str, str] = LINKS,
     more: dict[str, bytes] | None = None,
     receipt: str = RECEIPT,
     keg: str = KEG,
@@ -51,7 +50,7 @@ def bottle(
         contents[f"{keg}/{inputs.RECEIPT}"] = receipt.encode()
     # By its bytes a reader knows that this one is not compressed; the tests are faster for it.
     with tarfile.open(path, "w") as tar:
-        for name, target in (LINKS if links is None else links).items():
+        for name, target in links.items():
             entry = tarfile.TarInfo(f"{keg}/{name}")
             entry.type, entry.linkname = tarfile.SYMTYPE, target
             tar.addfile(entry)
@@ -141,9 +140,7 @@ def test_what_distpack_does_not_pack_is_told_of_an_archive(darwin_wheel: Path, t
     """Where make.bash works such files lie about; in an archive each of them would ship."""
     script = name.endswith("script")
     content = b"#!/bin/sh\n" if script else (darwin_wheel / "pkg/tool/darwin_arm64/buildid").read_bytes()[:4096]
-    with tarfile.open(tmp_path / "go.tar", "w") as tar:
-        for each in SHIPPED:
-            tar.add(darwin_wheel / each, f"go/{each}")
+    with tarfile.open(archive(darwin_wheel, tmp_path / "go.tar", "go", names=SHIPPED), "a") as tar:
         for each in (name, "src/debug/testdata/data", "src/runtime/race/race_darwin.syso"):
             entry = tarfile.TarInfo(f"go/{each}")
             entry.size = len(content)
@@ -170,13 +167,11 @@ def test_a_folder_that_cannot_be_read_is_an_error(
 
     monkeypatch.setattr(os, "scandir", scandir)
     with pytest.raises(VerifyError, match=r"go/pkg/locked cannot be read: Permission denied"):
-        look_only(tmp_path / "go", tmp_path)
+        look(tmp_path / "go", tmp_path)
 
 
 def test_links_are_refused_where_no_bottle_is(darwin_wheel: Path, tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / "go.tar", "w") as tar:
-        for name in SHIPPED:
-            tar.add(darwin_wheel / name, f"go/{name}")
+    with tarfile.open(archive(darwin_wheel, tmp_path / "go.tar", "go", names=SHIPPED), "a") as tar:
         entry = tarfile.TarInfo("go/bin/link")
         entry.type, entry.linkname = tarfile.SYMTYPE, "go"
         tar.addfile(entry)
@@ -255,25 +250,12 @@ def test_a_program_with_an_archive_behind_it_is_a_program(darwin_wheel: Path, tm
     assert {"layout", "signature"} <= set(failed(look(path, tmp_path)))
 
 
-def test_a_folder_without_programs_or_with_sources_alone_is_refused(tmp_path: Path) -> None:
-    files.write(tmp_path / "empty/README", "hello")
-    with pytest.raises(ConfigError, match="is no GOROOT"):
-        look_only(tmp_path / "empty", tmp_path)
-    files.write(tmp_path / "go/VERSION", "go1.22.10\n")
-    with pytest.raises(VerifyError, match="no executable to verify"):
-        look_only(tmp_path / "go", tmp_path)
-
-
-def look_only(path: Path, folder: Path) -> Report:
-    return verify_path(path, run=run, scratch=folder / "scratch")
-
-
 def test_a_damaged_archive_is_refused(darwin_wheel: Path, tmp_path: Path) -> None:
     path = bottle(darwin_wheel, tmp_path / "b.tar.gz")
     path.write_bytes(path.read_bytes()[:100_000])
     with pytest.raises(UnsafeArchive, match="no whole archive"):
-        look_only(path, tmp_path)
-    assert list((tmp_path / "scratch").iterdir() if (tmp_path / "scratch").is_dir() else []) == []
+        look(path, tmp_path)
+    assert not (tmp_path / "scratch/unpacked").exists()
 
 
 @pytest.mark.parametrize(
@@ -293,15 +275,7 @@ def test_an_archive_holds_what_its_name_says(
 ) -> None:
     path = tmp_path / name
     prefix = "golang.org/toolchain@v0.0.1-go1.22.10.darwin-arm64" if name.endswith(".zip") else "go"
-    inside = SHIPPED
-    if name.endswith(".zip"):
-        with zipfile.ZipFile(path, "w") as pack:
-            for each in inside:
-                pack.write(darwin_wheel / each, f"{prefix}/{each}")
-    else:
-        with tarfile.open(path, "w:gz") as tar:
-            for each in inside:
-                tar.add(darwin_wheel / each, f"{prefix}/{each}")
+    archive(darwin_wheel, path, prefix, names=SHIPPED)
     found = inputs.unpack_toolchain(path, tmp_path / "unpacked", None, host=LINUX)
     assert [(each.verdict, each.seen) for each in found.checks if each.name == "name"] == (
         [(verdict, "go1.22.10.darwin-arm64")] if verdict else []

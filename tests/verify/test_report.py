@@ -53,22 +53,17 @@ def written(folder: Path, report: Report, name: str, of: str = "dist/go.tar.gz")
     return (folder / name).read_text(encoding="utf-8")
 
 
+SCHEMA = json.loads(resource("gobuild.verify.report").joinpath("schema.json").read_text(encoding="utf-8"))
+
+
 def test_the_json_is_as_its_schema_says(tmp_path: Path) -> None:
-    schema = json.loads(resource("gobuild.verify.report").joinpath("schema.json").read_text(encoding="utf-8"))
-    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
     document = json.loads(written(tmp_path, WHOLE, "r.json"))
-    jsonschema.validate(document, schema)
+    jsonschema.validate(document, SCHEMA)
     assert document["ok"] is False
     assert document["counts"] == {"OK": 1, "FAILED": 1, "SKIPPED": 1, "allowed": 2}
-    assert document["checks"][1] == {
-        "subject": "bin/go",
-        "name": "LC_UUID",
-        "verdict": "FAILED",
-        "seen": "none",
-        "expected": "a UUID",
-        "severity": "error",
-        "reason": "",
-    }
+    told = {"subject": "bin/go", "name": "LC_UUID", "verdict": "FAILED", "seen": "none", "expected": "a UUID"}
+    assert document["checks"][1] == told | {"severity": "error", "reason": ""}
     assert [check.get("problems") for check in document["checks"]] == [None, None, None, ["framework-name"], None]
     assert document["says"]["second opinion"].startswith("Another program")
     assert json.loads(written(tmp_path, FINE, "r.json"))["ok"] is True
@@ -86,11 +81,10 @@ def test_the_json_is_as_its_schema_says(tmp_path: Path) -> None:
     ],
 )
 def test_the_schema_refuses_what_is_no_report(tmp_path: Path, change: dict[str, Any]) -> None:
-    schema = json.loads(resource("gobuild.verify.report").joinpath("schema.json").read_text(encoding="utf-8"))
     document = json.loads(written(tmp_path, WHOLE, "r.json"))
     document["checks"][2] |= change
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(document, schema)
+        jsonschema.validate(document, SCHEMA)
 
 
 @pytest.mark.parametrize("name", ["r.sarif", "r.sarif.json"])

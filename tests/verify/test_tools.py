@@ -59,12 +59,10 @@ def test_every_llvm_tool_agrees_by_every_name(program: Path, tmp_path: Path) -> 
     needs("llvm-otool-14", "llvm-objdump", "llvm-nm")
     found = judged(program.read_bytes(), tmp_path)
     for name, asked in {"llvm-otool-14": ["otool"], "llvm-objdump": ["otool"], "llvm-nm": ["nm"]}.items():
-        real = shutil.which(name)
-        if real:
-            place = tmp_path / name
-            place.mkdir()
-            (place / name).symlink_to(real)
-            checks = ask(found, tmp_path, path=str(place))
+        if real := shutil.which(name):
+            (tmp_path / f"only-{name}").mkdir()
+            (tmp_path / f"only-{name}/{name}").symlink_to(real)
+            checks = ask(found, tmp_path, path=str(tmp_path / f"only-{name}"))
             assert [each for each in checks if checks[each].seen == f"{name} agrees on 1 of 1 files"] == asked
 
 
@@ -159,26 +157,13 @@ def recorded(name: str, code: int = 0) -> Result:
 
 
 def test_what_codesign_displays() -> None:
-    assert external_tools.read_codesign_display(recorded("codesign-adhoc.txt")) == {
-        "identifier": "hello",
-        "version": "20400",
-        "flags": "0x2",
-        "hashes": "13",
-        "special slots": "0",
-        "ad hoc": "True",
-        "team": "",
-        "machine": "x86_64",
-        "cdhash": "b6417d252c7f06bd3e7060f41616a965c4f0b8ae",
-    }
-    assert external_tools.read_codesign_display(recorded("codesign-identity.txt")) == {
-        "identifier": "com.google.Chrome",
-        "version": "20500",
-        "flags": "0x12a00",
-        "hashes": "46",
-        "special slots": "7",
-        "ad hoc": "False",
-        "team": "EQHXZ8M8AV",
-    }
+    names = ("identifier", "version", "flags", "hashes", "special slots", "ad hoc", "team", "machine", "cdhash")
+    ad_hoc = ("hello", "20400", "0x2", "13", "0", "True", "", "x86_64", "b6417d252c7f06bd3e7060f41616a965c4f0b8ae")
+    found = external_tools.read_codesign_display(recorded("codesign-adhoc.txt"))
+    assert found == dict(zip(names, ad_hoc, strict=True))
+    identity = ("com.google.Chrome", "20500", "0x12a00", "46", "7", "False", "EQHXZ8M8AV")
+    found = external_tools.read_codesign_display(recorded("codesign-identity.txt"))
+    assert found == dict(zip(names, identity, strict=False))
     assert external_tools.read_codesign_display(recorded("codesign-adhoc.txt", code=1)) == {}
 
 
