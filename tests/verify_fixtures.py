@@ -142,11 +142,8 @@ def put(data: bytes, offset: int, form: str, *values: int | bytes) -> bytes:
 
 def command(data: bytes, name: str, segment: str = "") -> int:
     """The offset of a load command; of a segment's, by its name."""
-    found = image(data)
-    part = found.segment(segment)
-    offset = part.command if part else found.place(name)
-    assert offset is not None
-    return offset
+    part = image(data).segment(segment)
+    return part.command if part else image(data).places[name]
 
 
 def directory(

@@ -66,7 +66,7 @@ def read_macho(view: View) -> MachO:
         if name in image.commands and name not in REPEATED:
             raise Malformed(f"two {name}")
         image.commands.append(name)
-        image.offsets.append(offset)
+        image.places.setdefault(name, offset)
         _command(view, image, name, offset, length)
     _symbols(view, image)
     image.bindings = dyld_info.read_bindings(view, image)

@@ -55,8 +55,8 @@ _COMMANDS = {
     0x80000023: ("LC_LOAD_UPWARD_DYLIB", 0),
     0x80000028: ("LC_MAIN", 24),
 }
-"""The load commands this reader understands, with the bytes of those that have one size only. dyld obeys others too,
-such as chained fixups: a file that has one of those is not vouched for."""
+"""The load commands this reader understands, with the bytes of those that have one size only. A file with others that
+dyld obeys, such as chained fixups, is not vouched for."""
 
 COMMANDS = {number: name for number, (name, _) in _COMMANDS.items()}
 SIZES = {name: size for name, size in _COMMANDS.values() if size}
@@ -130,7 +130,7 @@ class Binding:
     """A symbol whose address dyld writes into the file's memory.
 
     Attributes:
-        table: "bind opcodes", "weak bind opcodes" or "lazy bind opcodes".
+        table: one of `dyld_info.TABLES`.
         ordinal: which of the file's libraries is asked, from 1; zero and less as in `dyld_info.SPECIAL`.
         flags: 1 for a weak import, which may be missing.
     """
@@ -149,7 +149,7 @@ class MachO:
 
     Attributes:
         commands: the load commands' names, in order; "0x..." for one that is not in `COMMANDS`.
-        offsets: where each of them stands.
+        places: where the first of each name stands.
         dylibs: (load command, install name), in order.
         versions: the current and the compatibility version that each of them must have at least, and its timestamp.
         uuid: 32 hex digits.
@@ -167,7 +167,7 @@ class MachO:
     flags: int
     commands_end: int
     commands: list[str] = field(default_factory=list)
-    offsets: list[int] = field(default_factory=list)
+    places: dict[str, int] = field(default_factory=dict)
     segments: list[Segment] = field(default_factory=list)
     dylibs: list[tuple[str, str]] = field(default_factory=list)
     versions: list[tuple[int, int, int]] = field(default_factory=list)
@@ -195,10 +195,6 @@ class MachO:
     def table(self, what: str) -> Range | None:
         """The table in __LINKEDIT of that name."""
         return next((each for each in self.linkedit if each.what == what), None)
-
-    def place(self, command: str) -> int | None:
-        """The offset of the first load command of that name."""
-        return self.offsets[self.commands.index(command)] if command in self.commands else None
 
     def segment(self, name: str) -> Segment | None:
         """The segment of that name."""

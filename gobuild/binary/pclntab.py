@@ -1,8 +1,7 @@
 """Go's table of functions (pclntab), the one symbol table that `-s` leaves: names, addresses and source files.
 
-Format: src/internal/abi/symtab.go, src/runtime/symtab.go (pcHeader, functab) and src/debug/gosym/pclntab.go, as it is
-from Go 1.20 on: little-endian with words of 8 bytes. Addresses are offsets from the text's start (runtime.text), which
-the table does not hold since Go 1.26.
+Format since Go 1.20: src/internal/abi/symtab.go, src/runtime/symtab.go (pcHeader, functab), src/debug/gosym/pclntab.go.
+Addresses are offsets from the text's start (runtime.text), which the table does not hold since Go 1.26.
 """
 
 import struct
@@ -12,8 +11,6 @@ from dataclasses import dataclass
 from gobuild.binary.view import NAME_LIMIT, Malformed, Range, View
 
 MAGIC = 0xFFFFFFF1
-"""Of the format since Go 1.20."""
-
 HEADER = struct.Struct("<IHBB8Q")
 FUNCTIONS_LIMIT = 1 << 20
 """Functions that a program may have; the largest of a Go toolchain has 24,000."""
@@ -21,8 +18,7 @@ FUNCTIONS_LIMIT = 1 << 20
 FUNC = struct.Struct("<IiiIIIIIIiBBBB")
 """runtime._func up to nfuncdata (src/runtime/runtime2.go): [1] is nameOff, [5] pcfile, [8] cuOffset."""
 
-_HEAD = struct.Struct("<Ii")
-"""The first two numbers of a _func: entryOff and nameOff."""
+_HEAD = struct.Struct("<Ii")  # a _func's entryOff and nameOff
 
 NO_UNIT = 0xFFFFFFFF
 """The cuOffset of what the linker itself makes, such as go:buildid, which is of no source file."""

@@ -35,7 +35,7 @@ def commands_as_signed(view: View, image: MachO, *, end: int, signature: int = 0
     The file then ends at `end`. LC_UUID's sixteen bytes are zeroed unless `uuid`.
     """
     head = bytearray(view.copy(0, image.commands_end, "the load commands"))
-    command, last = image.place("LC_CODE_SIGNATURE"), image.segment("__LINKEDIT")
+    command, last = image.places.get("LC_CODE_SIGNATURE"), image.segment("__LINKEDIT")
     if image.signature and command and last:
         if signature:
             struct.pack_into("<I", head, command + 12, signature)
@@ -45,7 +45,7 @@ def commands_as_signed(view: View, image: MachO, *, end: int, signature: int = 0
         size = max(end - last.fileoff, 0)
         struct.pack_into("<Q", head, last.command + 32, size)  # vmsize, which Apple's signer rounds
         struct.pack_into("<Q", head, last.command + 48, size)  # filesize
-    place = image.place("LC_UUID")
+    place = image.places.get("LC_UUID")
     if place and not uuid:
         head[place + 8 : place + 24] = bytes(16)
     return bytes(head)

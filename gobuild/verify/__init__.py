@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from gobuild.binary.buildinfo import BuildInfo
 from gobuild.codesign.certificates import load_roots
 from gobuild.core import files
 from gobuild.core.errors import ConfigError, VerifyError
@@ -24,16 +23,7 @@ from gobuild.verify.policy import NONE, Policy, load_policy
 from gobuild.verify.runner import VerifyOptions
 from gobuild.verify.tree import Goroot
 
-__all__ = [
-    "BuildInfo",
-    "Policy",
-    "build_information",
-    "load_policy",
-    "load_roots",
-    "require",
-    "verify",
-    "verify_path",
-]
+__all__ = ["Policy", "build_information", "load_policy", "load_roots", "require", "verify", "verify_path"]
 
 NAMED = 10
 """Failed checks that an error names; the report has them all."""

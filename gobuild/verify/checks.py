@@ -1,6 +1,5 @@
 """The checks that verify makes, by id, and the report of one file in which they are collected."""
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -74,11 +73,6 @@ class CheckId(StrEnum):
         known = name if name == family or family not in (cls.SECOND_OPINION, cls.POLICY) else family
         return next((each for each in cls if each == known), None)
 
-    @classmethod
-    def nearest(cls, name: str) -> str:
-        """The name that was probably meant; empty where none is like it."""
-        return str(next(iter(difflib.get_close_matches(name, list(cls), 1, 0.5)), ""))
-
 
 def check_sentence(name: str) -> str:
     """What a check says, without a full stop."""
@@ -136,7 +130,7 @@ class FileReport:
         expected: str,
         unknown: Iterable[str] = (),
         of: str = "",
-    ) -> None:
+    ) -> "FileReport":
         """Adds a check: OK with what was seen, or FAILED with the problems; SKIPPED where each of them is excused.
 
         SKIPPED too, where nothing is wrong, is what no table knows (`unknown`), so that nobody can say whether it is.
@@ -145,22 +139,22 @@ class FileReport:
         found, strange = tuple(problems), list(unknown)
         named = "; ".join(str(each) for each in found[:NAMED])
         if found and all(each.id in self.excused for each in found):
-            self.skip(check, f"{named}: what LLVM's race detector brings", of=of)
-        elif found:
-            self._add(check, of, Verdict.FAILED, named, expected=expected, problems=found)
-        elif strange:
+            return self.skip(check, f"{named}: what LLVM's race detector brings", of=of)
+        if found:
+            return self._add(check, of, Verdict.FAILED, named, expected=expected, problems=found)
+        if strange:
             more = f"; and {len(strange) - NAMED} more" if len(strange) > NAMED else ""
-            self.skip(check, f"not in gobuild's tables: {'; '.join(strange[:NAMED])}{more}", of=of)
-        else:
-            self._add(check, of, Verdict.OK, seen)
+            return self.skip(check, f"not in gobuild's tables: {'; '.join(strange[:NAMED])}{more}", of=of)
+        return self._add(check, of, Verdict.OK, seen)
 
-    def skip(self, check: CheckId, reason: str, *, of: str = "") -> None:
+    def skip(self, check: CheckId, reason: str, *, of: str = "") -> "FileReport":
         """Adds a check that was not made."""
-        self._add(check, of, Verdict.SKIPPED, reason)
+        return self._add(check, of, Verdict.SKIPPED, reason)
 
-    def _add(self, check: CheckId, of: str, verdict: Verdict, seen: str, **failure: Any) -> None:
+    def _add(self, check: CheckId, of: str, verdict: Verdict, seen: str, **failure: Any) -> "FileReport":
         name = f"{check}: {of}" if of else str(check)
         self.checks.append(Check(subject=self.subject, name=name, verdict=verdict, seen=seen, **failure))
+        return self
 
     def judge_symbol_table(self, symbols: str, debugging: list[str], expected: Expectation) -> None:
         """Adds the check of what the linker's -s and -w leave out."""

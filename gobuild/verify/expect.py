@@ -155,11 +155,8 @@ class ProgramProfile:
 
 
 TOOLCHAIN = ProgramProfile()
-PROBE = ProgramProfile(static=False)
-PROBE_WITHOUT_CGO = ProgramProfile()
-PROBE_WITH_CGO = ProgramProfile(static=False, debugging=True)
 PROGRAM = ProgramProfile(own=False, debugging=True, static=False, trimmed=False)
-"""Any Go program, however it was built. C's objects bring debugging information of their own into a probe."""
+"""Any Go program, however it was built."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,16 +233,15 @@ def for_probe(expected: Expectation, *, cgo: str | None, flags: tuple[str, ...] 
     settings = {name: value for name, value in expected.settings.items() if cgo == "0" or name != "CGO_ENABLED"}
     settings |= {name: value or "true" for name, _, value in (flag.partition("=") for flag in flags)}
     settings |= {"CGO_ENABLED": cgo} if cgo else {}
-    profile = {"0": PROBE_WITHOUT_CGO, "1": PROBE_WITH_CGO}.get(cgo or "", PROBE)
-    # On linux a position-independent program has an interpreter, and so has one with the race detector.
-    wanted = replace(
-        expected, settings=settings, stripped=False, profile=replace(profile, static=profile.static and not flags)
-    )
+    # C's objects bring debugging information of their own. On linux a position-independent program has an interpreter,
+    # and so has one with the race detector.
+    profile = ProgramProfile(static=cgo == "0" and not flags, debugging=cgo == "1")
+    wanted = replace(expected, settings=settings, stripped=False, profile=profile)
     return with_race_detector(wanted) if "-race" in flags else wanted
 
 
 def for_program(expected: Expectation) -> Expectation:
-    """What any Go program must be like, however it was built."""
+    """What any Go program must be like."""
     settings = {key: expected.settings[key] for key in ("-compiler", "GOOS", "GOARCH")}
     return replace(expected, settings=settings, stripped=False, profile=PROGRAM)
 

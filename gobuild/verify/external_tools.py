@@ -65,40 +65,35 @@ def _ask_about_all(
     words = _find(tool, path)
     if not words:
         programs = " or ".join(name for name, *_ in tool.programs)
-        everything.skip(CheckId.SECOND_OPINION, f"no {programs} on PATH", of=tool.name)
-        return everything.checks
+        return everything.skip(CheckId.SECOND_OPINION, f"no {programs} on PATH", of=tool.name).checks
     env = {"PATH": path, "HOME": str(scratch), "TMPDIR": str(scratch), "LC_ALL": "C"}
 
     def ask(asked: tuple[FileReport, Facts]) -> list[Check]:
         file, ours = asked
-        report = FileReport(subject=file.subject)
         try:
             result = run([*words, file.path.absolute()], env=env, cwd=scratch, timeout=TIME_LIMIT, check=False)
             seen, expected = _dispute(tool, result, ours)
         except CommandError as error:
             seen, expected = error.reason, "an answer"
+        found, problem = FileReport(subject=file.subject), Problem("second-opinion", seen)
         if seen:
-            problem = Problem("second-opinion", seen)
-            report.judge(CheckId.SECOND_OPINION, [problem], seen="", expected=expected, of=tool.name)
-        return report.checks
+            found.judge(CheckId.SECOND_OPINION, [problem], seen="", expected=expected, of=tool.name)
+        return found.checks
 
     try:
         # The tools are processes of their own: as many at once as there are processors.
         with Threads(os.cpu_count()) as pool, kill_children_on_failure():
             disputed = list(chain.from_iterable(pool.map(ask, files)))
     except ToolMissing as error:
-        everything.skip(CheckId.SECOND_OPINION, error.reason, of=tool.name)
-        return everything.checks
+        return everything.skip(CheckId.SECOND_OPINION, error.reason, of=tool.name).checks
     agrees = f"{Path(words[0]).name} agrees on {len(files)} of {len(files)} files"
-    everything.judge(CheckId.SECOND_OPINION, [], seen=agrees, expected="", of=tool.name)
-    return disputed or everything.checks
+    return disputed or everything.judge(CheckId.SECOND_OPINION, [], seen=agrees, expected="", of=tool.name).checks
 
 
 def _dispute(tool: ExternalTool, result: Result, ours: Facts) -> tuple[str, str]:
     """What the tool says where it disagrees, and what our reader says there; two empty strings where they agree.
 
-    Raises:
-        ToolMissing: the program only stands in for one that is not installed.
+    ToolMissing, where the program only stands in for one that is not installed.
     """
     theirs, program = tool.read(result), Path(result.argv[0])
     if not theirs and STUB.search(result.output):

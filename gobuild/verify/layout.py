@@ -58,18 +58,13 @@ ARM64_PAGE_ZERO = 1 << 32
 """Bytes that __PAGEZERO must have at least for arm64 (XNU: 64-bit programs must not map the low 4 GiB)."""
 
 ADDRESSES = 1 << 46
-"""Behind the last byte that a program may ask for; macOS gives it 47 bits of addresses, of which the upper half holds
-what the system maps."""
+"""Behind the last byte that a program may ask for: half of its 47 bits, for the other half holds what macOS maps."""
 
 STACK = 1 << 29
 """Bytes of stack that another linker's LC_MAIN may ask for; Go's asks for none."""
 
-COMPATIBLE = {
-    "libSystem.B.dylib": 1 << 16,
-    "libresolv.9.dylib": 1 << 16,
-    "Security": 1 << 16,
-    "CoreFoundation": 150 << 16,
-}
+_FIRST = dict.fromkeys(("libSystem.B.dylib", "libresolv.9.dylib", "Security"), 1 << 16)
+COMPATIBLE = {**_FIRST, "CoreFoundation": 150 << 16}
 """The compatibility versions (1.0.0, 150.0.0) that macOS' libraries have: dyld refuses whoever asks for more. Go's
 linker asks for 0.0.0, Apple's for just these."""
 
@@ -82,8 +77,7 @@ def layout_problems(view: View, image: MachO, *, page: int, pie: bool = True, ow
     yield from _header(image, pie)
     yield from _commands(image, pie)
     for segment in image.segments:
-        yield from _segment(segment, view.size, page)
-        yield from _protection(segment, own)
+        yield from _segment(segment, view.size, page, own)
         for section in segment.sections:
             yield from _place(section, segment, image.commands_end)
             yield from _kind(section, image, own)
@@ -145,8 +139,8 @@ def _unmapped(segment: Segment) -> bool:
     return segment.name == "__DWARF" and not segment.vmsize
 
 
-def _segment(segment: Segment, size: int, page: int) -> Iterator[Problem]:
-    name = segment.name
+def _segment(segment: Segment, size: int, page: int, own: bool) -> Iterator[Problem]:
+    name, initprot, maxprot = segment.name, segment.initprot, segment.maxprot
     if segment.fileoff + segment.filesize > size:
         yield Problem("segment-beyond-file", f"{name} ends beyond the file")
     if segment.filesize > segment.vmsize and not _unmapped(segment):
@@ -155,10 +149,6 @@ def _segment(segment: Segment, size: int, page: int) -> Iterator[Problem]:
         yield Problem("segment-beyond-memory", f"{name} ends beyond the address space of a program")
     if segment.vmaddr % page or segment.fileoff % page:
         yield Problem("segment-misaligned", f"{name} is not aligned to {page} bytes")
-
-
-def _protection(segment: Segment, own: bool) -> Iterator[Problem]:
-    name, initprot, maxprot = segment.name, segment.initprot, segment.maxprot
     if initprot & WRITE and initprot & EXEC:
         yield Problem("segment-writable-executable", f"{name} is writable and executable")
     if initprot & EXEC and name != "__TEXT":

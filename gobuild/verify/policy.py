@@ -6,7 +6,7 @@ and makes nothing of a file that could not be read.
 """
 
 import tomllib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -161,7 +161,7 @@ def load_policy(path: str) -> Policy:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RuntimeError) as error:
         raise ConfigError(f"the policy {path} cannot be read: {error}", "a TOML file with [[rule]] entries") from error
     for key in document.keys() - {"schema", "rule", "require"}:
-        raise _unknown_key(f"the policy {path}", key, ["schema", "rule", "require"])
+        raise ConfigError(f"the policy {path}: unknown key {key!r}", _likely(key, ["schema", "rule", "require"]))
     schema = document.get("schema")
     if schema != SCHEMA or type(schema) is not int:
         raise ConfigError(f"the policy {path} has the schema {schema!r}", f"schema = {SCHEMA}")
@@ -189,7 +189,7 @@ def _entries(document: Mapping[str, Any], key: str, kind: type[_Entry], path: st
             raise ConfigError(f"{where} is no table", f"[[{key}]] and keys below it")
         for name, value in entry.items():
             if name not in known:
-                raise _unknown_key(where, name, known)
+                raise ConfigError(f"{where}: unknown key {name!r}", _likely(name, known))
             holds, fits, made = KINDS[known[name].type]
             if not fits(value):
                 raise ConfigError(f"{where}: {name} is {value!r}", f"{name} holds {holds}")
@@ -200,17 +200,15 @@ def _entries(document: Mapping[str, Any], key: str, kind: type[_Entry], path: st
     return found
 
 
-def _unknown_key(where: str, key: str, keys: Collection[str]) -> ConfigError:
-    near = get_close_matches(key, keys, 1)
-    return ConfigError(f"{where}: unknown key {key!r}", f"did you mean {near[0]!r}?" if near else ", ".join(keys))
+def _likely(word: str, words: Iterable[str]) -> str:
+    near = get_close_matches(word, words, 1, 0.5)
+    return f"did you mean {near[0]!r}?" if near else "one of " + ", ".join(words)
 
 
 def _usable(rule: Rule, where: str) -> None:
     name = rule.check.partition("/")[0]
     if not CheckId.of(name):
-        near = CheckId.nearest(name)
-        hint = f"did you mean {near!r}?" if near else "one of " + ", ".join(CheckId)
-        raise ConfigError(f"{where}: no check is called {name!r}", hint)
+        raise ConfigError(f"{where}: no check is called {name!r}", _likely(name, [str(each) for each in CheckId]))
     if rule.skipped not in ("", "error") or (rule.skipped and rule.problem):
         hint = 'skipped = "error" of a whole check, or leave it out'
         raise ConfigError(f"{where}: skipped is {rule.skipped!r}", hint)

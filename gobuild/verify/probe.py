@@ -1,8 +1,7 @@
 """The probes: small programs (probes/*.go.txt) that the new toolchain compiles for its target.
 
 They pass the same checks as the toolchain's binaries; where they can run here, they are run, and what they say is
-checked. What cannot be compiled here is skipped with the reason, or, where the go command must refuse it, must be
-refused in the right words.
+checked. What cannot be compiled here is skipped, or must be refused by the go command in the right words.
 """
 
 import os
@@ -44,8 +43,7 @@ C_PROGRAM = "#include <stdlib.h>\n\nint main(void) { return 0; }\n"
 """What a C compiler must be able to compile: macOS has stubs that can nothing, others lack libc's headers."""
 
 NO_CGO = "-race requires cgo"
-"""How the go command refuses -race where it needs a C compiler: everywhere but on darwin
-(src/cmd/go/internal/work/init.go)."""
+"""How the go command refuses -race without a C compiler, but on darwin (src/cmd/go/internal/work/init.go)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +102,7 @@ class ProbeJob:
 
     @property
     def folder(self) -> Path:
-        """The module's folder; its caches stand there too, while the probes are compiled."""
+        """The module's folder, with its caches."""
         return self.scratch / "probe"
 
     @property
@@ -116,10 +114,7 @@ class ProbeJob:
             return ""
 
     def cgo_of(self, probe: Probe) -> str | None:
-        """CGO_ENABLED for a probe: the race detector takes a C compiler where it needs one and there is one.
-
-        Where the go command would take one that does not work, it is kept from it.
-        """
+        """CGO_ENABLED for a probe. The race detector takes a C compiler where it needs one; a dead one nobody takes."""
         if not probe.race:
             return "0" if not (probe.cgo or self.cgo or self.compiler) and self.dead else probe.cgo
         return "1" if self.compiler and self.host.goos != "darwin" else "0"
@@ -135,10 +130,7 @@ class ProbeJob:
 
 
 def run_probes(job: ProbeJob, *, run: Runner) -> Iterator[FileReport]:
-    """Compiles, checks and, where that is possible, runs the probes.
-
-    The programs stay in `ProbeJob.folder`, for second opinions; all else there is gone in the end.
-    """
+    """Compiles, checks and runs the probes; of their folder, the programs stay for second opinions."""
     folder = job.folder
     files.remove(folder)
     (folder / "tmp").mkdir(parents=True)
@@ -152,9 +144,7 @@ def run_probes(job: ProbeJob, *, run: Runner) -> Iterator[FileReport]:
     programs.mkdir()
     try:
         if refused := _refused(job, run=run):
-            inspected = FileReport(subject=SUBJECT)
-            inspected.skip(CheckId.COMPILE, refused)
-            yield inspected
+            yield FileReport(subject=SUBJECT).skip(CheckId.COMPILE, refused)
             return
         job = _with_compiler(job, run=run)
         for each in PROBES:
@@ -199,8 +189,7 @@ def _compiled(job: ProbeJob, each: Probe, program: Path, *, run: Runner) -> File
     """One probe: compiled, checked, run."""
     inspected = FileReport(path=program, subject=each.subject)
     if each.cgo == "1" and not job.compiler:
-        inspected.skip(CheckId.COMPILE, job.dead or f"no C compiler for {job.expected.target} here")
-        return inspected
+        return inspected.skip(CheckId.COMPILE, job.dead or f"no C compiler for {job.expected.target} here")
     folder = each.sources[0]
     words: list[str | Path] = ["build", "-trimpath", *LIGHT, *each.flags, "-o", program, f"./{folder}"]
     result = _run(job, each, [job.goroot / "bin" / "go", *words], run=run)

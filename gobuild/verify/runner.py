@@ -85,9 +85,7 @@ def run_checks(
             checks += (check for each in probed for check in each.checks)
         elif goroot:
             reason = no_probe or f"{failed} failed checks: what failed is not run"
-            unprobed = FileReport(subject=SUBJECT)
-            unprobed.skip(CheckId.COMPILE, reason)
-            checks += unprobed.checks
+            checks += FileReport(subject=SUBJECT).skip(CheckId.COMPILE, reason).checks
         checks += (check for each in inspected for check in options.policy.demands(each))
         path = os.environ.get("PATH", os.defpath)
         checks += second_opinions(inspected, path=path, scratch=options.scratch, run=options.run)

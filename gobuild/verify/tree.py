@@ -2,8 +2,7 @@
 
 What ships is what distpack takes (src/cmd/distpack/pack.go): bin/go and bin/gofmt, and pkg/tool of the target. Where
 make.bash works, much else lies about that never ships; in what is packed (an archive, a bottle, a keg), nothing in bin
-and pkg is passed over, and what distpack would not have taken is told. In src and test stand objects that are data of
-Go's own tests and race detector; in what is packed, other executables there are told too.
+and pkg is passed over, and what distpack would not have taken is told, executables in src and test too.
 """
 
 import os
@@ -32,10 +31,8 @@ SHIPPED = re.compile(r"bin/gofmt|bin/go|pkg/include/[^/]+\.h|pkg/tool/(?P<folder
 DATA = re.compile(r"(?:src|test)/(?:.+/)?(?:testdata/.+|[^/]+\.syso)")
 """Where executables and objects stand in src and test of the official releases from 1.21 to 1.27, and nowhere else."""
 
-EXECUTABLES = tuple(
-    magic for magic, kind in macho_types.OTHERS.items() if "Mach-O" in kind or "fat" in kind or "ELF" in kind
-)
-MAGICS: tuple[bytes, ...] = (*EXECUTABLES, struct.pack("<I", macho_types.MAGIC))
+_OTHERS = (magic for magic, kind in macho_types.OTHERS.items() if re.search("Mach-O|fat|ELF", kind))
+MAGICS = (struct.pack("<I", macho_types.MAGIC), *_OTHERS)
 """How an executable begins; whatever begins so is checked, wherever in bin and pkg it stands."""
 
 
@@ -100,10 +97,7 @@ def _dropped(tree: Goroot) -> frozenset[str]:
 
 
 def executables(tree: Goroot) -> Iterator[tuple[Path, str, str]]:
-    """Every executable that ships, go and gofmt also where they are missing.
-
-    Of each, where it stands, what it is called in the archive, and the main package that it must be of; "" is any.
-    """
+    """Every executable that ships, its name in the archive, and its main package or ""; go and gofmt even if missing."""
     crossed = frozenset() if tree.packed else frozenset({target.underscored for target in TARGETS})
     unshipped = frozenset() if tree.packed else UNSHIPPED | {"tool"}
     for name in PROGRAMS:
@@ -170,10 +164,7 @@ def _head(path: Path, size: int) -> bytes | None:
 
 
 def executable(path: Path) -> bool:
-    """Whether a file begins as executables do, for whatever machine.
-
-    A link counts as one, and a file that cannot be read: whoever inspects it says so, and the others are inspected.
-    """
+    """Whether a file begins as executables do, for whatever machine; so counts a link, or what cannot be read."""
     if not path.is_file():
         return path.is_symlink()
     head = _head(path, 8)
@@ -206,11 +197,9 @@ def open_goroot(root: Path, target: Target | None, *, called: str, packed: bool 
         ConfigError: it is no GOROOT, or holds toolchains for several targets and none was chosen.
         VerifyError: there is no executable in it.
     """
-    stamp = version(root)
-    if not stamp:
-        raise ConfigError(
-            f"{called} is no GOROOT: it has no readable VERSION", "the folder that holds bin, pkg and VERSION"
-        )
+    if not (stamp := version(root)):
+        hint = "the folder that holds bin, pkg and VERSION"
+        raise ConfigError(f"{called} is no GOROOT: it has no readable VERSION", hint)
     crossed = [each for each in TARGETS if not packed and (root / "bin" / each.underscored / "go").is_file()]
     if target is None and len(crossed) > 1:
         raise ConfigError(f"{called} holds toolchains for {', '.join(map(str, crossed))}", "give --target")

@@ -18,7 +18,7 @@ from gobuild.binary.macho_types import MachO
 from gobuild.binary.pclntab import Pclntab, read_pclntab
 from gobuild.binary.view import Malformed, Range
 from gobuild.core.process import run
-from gobuild.verify import imports
+from gobuild.verify.darwin import bind_problems
 from gobuild.verify.golang import ENTRY, PROLOGUES, code_problems
 
 PROGRAM = """\
@@ -66,7 +66,7 @@ def linked(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def told(data: bytes) -> list[str]:
-    return [problem.id for problem in imports.bind_problems(image(data))]
+    return [problem.id for problem in bind_problems(image(data))]
 
 
 def place(found: MachO, what: str) -> int:

@@ -168,7 +168,10 @@ def test_symbols_and_debugging_information_are_seen(go_wheel: Path, tmp_path: Pa
         assert set(seen) == {"symbol table"}
         assert "debugging information" in seen["symbol table"]
         assert "symbol" in seen["symbol table"].partition(";")[2]
-        assert failed(judged(data, tmp_path, replace(expected(target), profile=expect.PROBE_WITH_CGO))) == {}
+        assert (
+            failed(judged(data, tmp_path, replace(expected(target), profile=expect.ProgramProfile(debugging=True))))
+            == {}
+        )
 
 
 def test_paths_of_the_building_machine_are_found(go_wheel: Path, tmp_path: Path) -> None:
@@ -197,7 +200,7 @@ def test_a_linux_program_with_shared_libraries_is_refused(go_wheel: Path, tmp_pa
     data = compiled(go_wheel, tmp_path, LINUX, source=source).read_bytes()
     seen = failed(judged(data, tmp_path, expected(LINUX)))
     assert "needs libc.so.6" in seen["linking"]
-    assert failed(judged(data, tmp_path, replace(expected(LINUX), profile=expect.PROBE))) == {}
+    assert failed(judged(data, tmp_path, replace(expected(LINUX), profile=expect.ProgramProfile(static=False)))) == {}
 
 
 def test_what_is_no_executable_gets_a_verdict(tmp_path: Path) -> None:
@@ -258,7 +261,6 @@ def test_checks_have_names_families_and_sentences() -> None:
     assert {CheckId.of(f"second opinion: {each.name}") for each in external_tools.TOOLS} == {CheckId.SECOND_OPINION}
     assert (CheckId.of("policy: team"), CheckId.of("build ID")) == (CheckId.POLICY, CheckId.BUILD_ID)
     assert (CheckId.of("install name"), CheckId.of("format: x"), CheckId.of("")) == (None, None, None)
-    assert (CheckId.nearest("signatur"), CheckId.nearest("qqqq")) == ("signature", "")
     assert all(each.sentence and not each.sentence.endswith(".") for each in CheckId)
 
 
