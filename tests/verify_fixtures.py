@@ -33,17 +33,17 @@ Signer = Callable[[bytes], bytes]
 
 HELLO = {"main.go": 'package main\n\nfunc main() { println("hello") }\n'}
 
-WITH_METAL = {
-    "main.go": (
-        'package main\n\nimport _ "unsafe"\n\n'
-        f'//go:cgo_import_dynamic libc_MTLCreateSystemDefaultDevice MTLCreateSystemDefaultDevice "{METAL}"\n\n'
-        "func device()\n\nfunc main() { device() }\n"
-    ),
-    "device_arm64.s": (
-        '#include "textflag.h"\n\nTEXT ·device(SB),NOSPLIT,$0\n\tBL libc_MTLCreateSystemDefaultDevice(SB)\n\tRET\n'
-    ),
-}
-"""A program that really links Metal, by the same directive and trampoline that Go's runtime uses for libSystem."""
+
+def asking(symbol: str, library: str) -> dict[str, str]:
+    """A program that asks a library for one more symbol, by the directive and trampoline of Go's own runtime."""
+    directive = f'//go:cgo_import_dynamic libc_more {symbol} "{library}"'
+    return {
+        "main.go": f'package main\n\nimport _ "unsafe"\n\n{directive}\n\nfunc more()\n\nfunc main() {{ more() }}\n',
+        "more_arm64.s": '#include "textflag.h"\n\nTEXT ·more(SB),NOSPLIT,$0\n\tBL libc_more(SB)\n\tRET\n',
+    }
+
+
+WITH_METAL = asking("MTLCreateSystemDefaultDevice", METAL)
 
 
 def compiled(

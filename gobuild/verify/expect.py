@@ -51,15 +51,8 @@ DENIED_SYMBOLS = re.compile(
 )
 """How the names of symbols begin that no Go tool imports, and that GPU libraries are reached by."""
 
-TRACES = (
-    "Metal.framework",
-    "MTLCreateSystemDefaultDevice",
-    "IOKit.framework",
-    "IOAccelerator.framework",
-    "IOSurface.framework",
-    "OpenGL.framework",
-    "OpenCL.framework",
-)
+_GPU = ("Metal", "IOKit", "IOAccelerator", "IOSurface", "OpenGL", "OpenCL")
+TRACES = (*(f"{name}.framework" for name in _GPU), "MTLCreateSystemDefaultDevice")
 """Names that, anywhere in a file's bytes, tell of a GPU library loaded by another way than a load command."""
 
 MACHINES: Mapping[Target, tuple[int, int, int]] = {
@@ -154,7 +147,6 @@ class ProgramProfile:
     excused: frozenset[str] = frozenset()
 
 
-TOOLCHAIN = ProgramProfile()
 PROGRAM = ProgramProfile(own=False, debugging=True, static=False, trimmed=False)
 """Any Go program, however it was built."""
 
@@ -175,7 +167,7 @@ class Expectation:
     target: Target
     stamp: str
     settings: Mapping[str, str]
-    profile: ProgramProfile = TOOLCHAIN
+    profile: ProgramProfile = ProgramProfile()
     facts: VersionFacts = VersionFacts()
     uuid: bool = False
     stripped: bool = False

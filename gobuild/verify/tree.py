@@ -97,7 +97,7 @@ def _dropped(tree: Goroot) -> frozenset[str]:
 
 
 def executables(tree: Goroot) -> Iterator[tuple[Path, str, str]]:
-    """Every executable that ships, its name in the archive, and its main package or ""; go and gofmt even if missing."""
+    """Every executable that ships, its name in the archive, its main package or ""; go and gofmt also if missing."""
     crossed = frozenset() if tree.packed else frozenset({target.underscored for target in TARGETS})
     unshipped = frozenset() if tree.packed else UNSHIPPED | {"tool"}
     for name in PROGRAMS:
