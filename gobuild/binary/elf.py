@@ -60,11 +60,6 @@ class Elf:
     sections: frozenset[str]
     places: Mapping[str, Range]
 
-    @property
-    def c_linked(self) -> bool:
-        """Whether a C linker made the file, of Go's code and others'."""
-        return bool(self.sections & C_SECTIONS)
-
 
 def read_elf(view: View) -> Elf:
     """Reads a file's headers."""

@@ -105,8 +105,10 @@ def _name(path: Path, found: Goroot) -> tuple[Check, ...]:
 
 
 def _programs(path: Path, root: Path | None, *, packed: bool = False) -> tuple[tuple[Path, ...], tuple[Check, ...]]:
-    """The executables of a folder that are no part of a toolchain, and a check for each link among them."""
-    found = list(tree.other_executables(path, root, packed=packed))
+    """The executables of a folder that are not where the GOROOT `root` has its own, and a check for each link there."""
+    known = frozenset(root / name for name in ("bin", "pkg", "src", "test")) if root else frozenset()
+    skip = frozenset() if packed else frozenset({".git"})
+    found = [each for each in tree.walk(path, skip=skip, never=known) if tree.executable(each)]
     links = [each for each in found if each.is_symlink()]
     checks = list[Check]()
     for each in links:

@@ -83,5 +83,5 @@ def _go_sections(view: View, image: Elf, *, own: bool = False) -> GoSections:
         # It counts as zero since Go 1.24, but not where a C linker made one of its own.
         as_linked=tuple(buildid.AsLinked(head=b"", zero=each, end=view.size) for each in dict.fromkeys((zero, ()))),
         # A toolchain's own programs are looked at all the same, but for those that may have libc's code before Go's.
-        foreign=FOREIGN if image.c_linked and (image.interpreter or not own) else "",
+        foreign=FOREIGN if image.sections & elf.C_SECTIONS and (image.interpreter or not own) else "",
     )

@@ -122,9 +122,8 @@ def _expectation(goroot: Goroot, options: VerifyOptions) -> Expectation:
 def _goroot_checks(goroot: Goroot, expected: Expectation) -> list[Check]:
     """VERSION, what an archive holds besides, and which tools there are."""
     version = tree.version(goroot.root)
-    stamp = FileReport(subject="VERSION")
     wrong = [] if version == goroot.stamp else [Problem("wrong-version", version or "none")]
-    stamp.judge(CheckId.VERSION, wrong, seen=version, expected=goroot.stamp)
+    stamp = FileReport(subject="VERSION").judge(CheckId.VERSION, wrong, seen=version, expected=goroot.stamp)
     contents = FileReport(subject="bin, pkg, src, test")
     if goroot.packed:
         contents.judge(
@@ -134,7 +133,7 @@ def _goroot_checks(goroot: Goroot, expected: Expectation) -> list[Check]:
             expected="go, gofmt, pkg/include and the tools; in src and test executables as test data and .syso only",
         )
     tools = FileReport(subject=f"pkg/tool/{goroot.target.underscored}")
-    present, wanted = tree.tools(goroot), expected.facts.tools
+    present, wanted = {path.name for path in tree.walk(goroot.tools)} - tree.dropped(goroot), expected.facts.tools
     if wanted:
         missing = [Problem("missing-tool", f"no {name}") for name in sorted(wanted - present)]
         seen = f"all {len(wanted)}, and {len(present - wanted)} more"

@@ -87,12 +87,8 @@ def experiments(root: Path) -> tuple[str, str]:
     )
 
 
-def tools(tree: Goroot) -> set[str]:
-    """The names of the tools that ship."""
-    return {path.name for path in walk(tree.tools)} - _dropped(tree)
-
-
-def _dropped(tree: Goroot) -> frozenset[str]:
+def dropped(tree: Goroot) -> frozenset[str]:
+    """The tools that do not ship."""
     return frozenset() if tree.packed else expect.DROPPED
 
 
@@ -109,7 +105,7 @@ def executables(tree: Goroot) -> Iterator[tuple[Path, str, str]]:
         if executable(path):
             yield path, str(path.relative_to(tree.root)), ""
     for path in walk(tree.tools):
-        if path.name not in _dropped(tree):
+        if path.name not in dropped(tree):
             yield path, str(path.relative_to(tree.root)), f"cmd/{path.name}"
 
 
@@ -126,13 +122,6 @@ def strays(tree: Goroot) -> Iterator[str]:
                 stray = not place or place["folder"] not in target or place["tool"] in expect.DROPPED
             if stray:
                 yield name
-
-
-def other_executables(folder: Path, root: Path | None, *, packed: bool = False) -> Iterator[Path]:
-    """Executables and links below a folder that are not where the GOROOT `root` has its own, nor in src or test."""
-    known = frozenset(root / name for name in ("bin", "pkg", "src", "test")) if root else frozenset()
-    skip = frozenset() if packed else frozenset({".git"})
-    return (path for path in walk(folder, skip=skip, never=known) if executable(path))
 
 
 def walk(folder: Path, skip: frozenset[str] = frozenset(), never: frozenset[Path] = frozenset()) -> Iterator[Path]:

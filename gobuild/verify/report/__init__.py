@@ -4,7 +4,7 @@ All say the same: what failed, what a policy lets fail, what was skipped and why
 is no time in any of them. `of` is what was verified, as the user named it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,21 +18,12 @@ from gobuild.verify.report.sarif import render_sarif
 
 __all__ = ["KINDS", "kind_of", "printable_report", "render_json", "write_reports"]
 
-KINDS: dict[str, Callable[[Report, str], str]] = {
-    ".json": render_json,
-    ".sarif": render_sarif,
-    ".xml": render_junit,
-    ".html": render_html,
-}
+KINDS = {".json": render_json, ".sarif": render_sarif, ".xml": render_junit, ".html": render_html}
 """The kinds of report by the end of the file's name."""
 
 
 def kind_of(path: Path) -> str:
-    """The kind of report that a file's name asks for; "x.sarif.json" is SARIF, as code scanning names it.
-
-    Raises:
-        ConfigError: none does.
-    """
+    """The kind of report that a file's name asks for; "x.sarif.json" is SARIF, as code scanning names it."""
     if path.name.endswith(".sarif.json"):
         return ".sarif"
     if path.suffix not in KINDS or path.name == path.suffix:

@@ -22,10 +22,9 @@ def render_sarif(report: Report, of: str) -> str:
     """The report as a log with one run."""
     wrong = [check for check in report.checks if check.verdict is Verdict.FAILED]
     rules = list(dict.fromkeys(check.name for check in wrong))
+    driver = {"name": "gobuild", "version": version("gobuild"), "rules": [_rule(each) for each in rules]}
     run = {
-        "tool": {
-            "driver": {"name": "gobuild", "version": version("gobuild"), "rules": [_rule(each) for each in rules]}
-        },
+        "tool": {"driver": driver},
         "automationDetails": {"id": "gobuild verify/", "description": {"text": f"gobuild verify {of}"}},
         "invocations": [
             {
