@@ -97,8 +97,8 @@ class GoSections:
     pclntab: Range | None
     entry: int
     buildid: str
-    first: bool
     as_linked: tuple[AsLinked, ...]
+    first: bool = True
     foreign: str = ""
 
 

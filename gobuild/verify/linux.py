@@ -79,7 +79,6 @@ def _go_sections(view: View, image: Elf, *, own: bool = False) -> GoSections:
         pclntab=image.places.get(".gopclntab") or image.places.get(".data.rel.ro.gopclntab"),
         entry=entry,
         buildid=buildid.in_note(view, note) if note else "",
-        first=True,
         # It counts as zero since Go 1.24, but not where a C linker made one of its own.
         as_linked=tuple(buildid.AsLinked(head=b"", zero=each, end=view.size) for each in dict.fromkeys((zero, ()))),
         # A toolchain's own programs are looked at all the same, but for those that may have libc's code before Go's.

@@ -25,8 +25,6 @@ SCHEMA = 1
 SUBJECT = "policy: subject"
 """The check that a requirement's subject is there."""
 
-STRICTEST = (Severity.ERROR, Severity.WARN, Severity.OFF)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
@@ -121,7 +119,7 @@ class Policy:
                 )
 
     def _judged(self, check: Check) -> Check:
-        """A failed check is as severe as the worst of its problems."""
+        """A failed check is as severe as the worst of its problems, by the order of `Severity`."""
         decided = dict.fromkeys([each.id for each in check.problems] or [""], (check.severity, check.reason))
         for rule in (rule for rule in self.rules if rule.speaks_of(check)):
             if rule.skipped and check.verdict is Verdict.SKIPPED:
@@ -131,7 +129,7 @@ class Policy:
             elif check.verdict is Verdict.FAILED:
                 ids = [rule.problem] if rule.problem else list(decided)
                 decided |= dict.fromkeys(ids, (rule.severity or Severity.ERROR, rule.reason))
-        severity, reason = min(decided.values(), key=lambda each: STRICTEST.index(each[0]))
+        severity, reason = min(decided.values(), key=lambda each: list(Severity).index(each[0]))
         return replace(check, severity=severity, reason=reason)
 
 

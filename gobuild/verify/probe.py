@@ -130,7 +130,7 @@ class ProbeJob:
 
 
 def run_probes(job: ProbeJob, *, run: Runner) -> Iterator[FileReport]:
-    """Compiles, checks and runs the probes; of their folder, the programs stay for second opinions."""
+    """Compiles, checks and runs the probes; their folder stays, for second opinions on the programs."""
     folder = job.folder
     files.remove(folder)
     (folder / "tmp").mkdir(parents=True)
@@ -142,21 +142,16 @@ def run_probes(job: ProbeJob, *, run: Runner) -> Iterator[FileReport]:
             files.write(folder / each.sources[0] / f"{name}.go", source)
     programs = folder / "programs"
     programs.mkdir()
-    try:
-        if refused := _refused(job, run=run):
-            yield FileReport(subject=SUBJECT).skip(CheckId.COMPILE, refused)
+    if refused := _refused(job, run=run):
+        yield FileReport(subject=SUBJECT).skip(CheckId.COMPILE, refused)
+        return
+    job = _with_compiler(job, run=run)
+    for each in PROBES:
+        inspected = _compiled(job, each, programs / each.subject.replace(", ", "-").replace(" ", "-"), run=run)
+        yield inspected
+        if inspected.subject == SUBJECT and not inspected.image:
+            # A toolchain that compiles nothing need not say so five times.
             return
-        job = _with_compiler(job, run=run)
-        for each in PROBES:
-            inspected = _compiled(job, each, programs / each.subject.replace(", ", "-").replace(" ", "-"), run=run)
-            yield inspected
-            if inspected.subject == SUBJECT and not inspected.image:
-                # A toolchain that compiles nothing need not say so five times.
-                return
-    finally:
-        for path in folder.iterdir():
-            if path != programs:
-                files.remove(path)
 
 
 def _refused(job: ProbeJob, *, run: Runner) -> str:

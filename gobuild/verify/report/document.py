@@ -10,6 +10,8 @@ from gobuild.verify.checks import CheckId, check_sentence
 SCHEMA = 1
 """It changes when a key changes its meaning, or goes."""
 
+KEYS = ("subject", "name", "verdict", "seen", "expected", "severity", "reason")
+
 
 def render_json(report: Report, of: str) -> str:
     """The report as gobuild's own JSON."""
@@ -20,15 +22,7 @@ def render_json(report: Report, of: str) -> str:
         "ok": report.ok,
         "counts": _counts(report),
         "checks": [
-            {
-                "subject": check.subject,
-                "name": check.name,
-                "verdict": str(check.verdict),
-                "seen": check.seen,
-                "expected": check.expected,
-                "severity": str(check.severity),
-                "reason": check.reason,
-            }
+            {key: str(getattr(check, key)) for key in KEYS}
             | ({"problems": [each.id for each in check.problems]} if check.problems else {})
             for check in report.checks
         ],

@@ -61,21 +61,16 @@ def _rule(name: str) -> dict[str, Any]:
 def _result(check: Check, index: int) -> dict[str, Any]:
     expected = f"; expected: {check.expected}" if check.expected else ""
     allowed = f" (allowed by policy: {check.reason})" if check.allowed else ""
+    # A binary has no lines; viewers that sort alerts by place want one.
+    file = {"uri": quote(check.subject), "uriBaseId": "VERIFIED"}
+    place = {"artifactLocation": file, "region": {"startLine": 1}}
     result = {
         "ruleId": _slug(check.name),
         "ruleIndex": index,
         "kind": "fail",
         "level": LEVELS[check.severity],
         "message": {"text": f"{check.subject}: {check.name}: {check.seen}{expected}{allowed}"},
-        "locations": [
-            {
-                "physicalLocation": {
-                    # A binary has no lines; viewers that sort alerts by place want one.
-                    "artifactLocation": {"uri": quote(check.subject), "uriBaseId": "VERIFIED"},
-                    "region": {"startLine": 1},
-                }
-            }
-        ],
+        "locations": [{"physicalLocation": place}],
         "partialFingerprints": {"gobuild/v1": hashlib.sha256(f"{check.subject}\n{check.name}".encode()).hexdigest()},
     }
     if check.severity is Severity.OFF:
