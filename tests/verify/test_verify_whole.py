@@ -501,12 +501,17 @@ for each in probe.run_probes(job, run=run):
 """Some of the probes, in a process that is given another machine."""
 
 
+def elsewhere(argv: list[str], *, path: str) -> "subprocess.CompletedProcess[str]":
+    """Runs it; where that is in another namespace and this machine has none, the test is skipped."""
+    done = subprocess.run(argv, env={"PATH": path}, capture_output=True, text=True, check=False, timeout=600)
+    if "unshare" in argv[0] and "Operation not permitted" in done.stderr:
+        pytest.skip("no user namespaces here")
+    return done
+
+
 def probed(words: list[str], goroot: Path, scratch: Path, *subjects: str, path: str = PATH) -> dict[str, str]:
     """The probes' verdicts and what was seen, by subject and check; a second verdict has its own line."""
-    argv = [*words, sys.executable, "-c", PROBING, str(goroot), str(scratch), *subjects]
-    done = subprocess.run(argv, env={"PATH": path}, capture_output=True, text=True, check=False, timeout=600)
-    if words and "Operation not permitted" in done.stderr:
-        pytest.skip("no user namespaces here")
+    done = elsewhere([*words, sys.executable, "-c", PROBING, str(goroot), str(scratch), *subjects], path=path)
     assert done.returncode == 0, done.stderr
     found: dict[str, str] = {}
     for line in done.stdout.splitlines():
@@ -587,8 +592,5 @@ def test_a_file_that_cannot_be_read_is_a_failed_check_and_the_others_are_made(
         ("programs/shut", "cannot be read: Permission denied"),
     ):
         argv = [*words, sys.executable, "-c", script, str(tmp_path / name), str(tmp_path / "s")]
-        env = {"PATH": str(tmp_path)}
-        done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=60)
-        if words and "Operation not permitted" in done.stderr:
-            pytest.skip("no user namespaces here")
+        done = elsewhere(argv, path=str(tmp_path))
         assert expected in done.stdout + done.stderr
