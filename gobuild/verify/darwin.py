@@ -159,19 +159,18 @@ def _signature(view: View, image: MachO, report: FileReport, expected: Expectati
 
 
 def _go_sections(view: View, image: MachO) -> GoSections:
-    info, text, table = (image.section(name) for name in ("__go_buildinfo", "__text", "__gopclntab"))
-    at = view.data.find(buildid.PREFIX, text.offset, text.offset + text.size) if text else -1
-    if text:
-        # The build ID is the first of Go's functions; a C linker may put others in front of it. Without one, Go's own
-        # linker begins __text with them.
-        start = max(at, text.offset)
-        code = Range(what="__text", offset=start, size=text.place.end - start)
+    sections = (image.section(name) for name in ("__go_buildinfo", "__text", "__gopclntab"))
+    info, text, table = (section.place if section else None for section in sections)
+    at = view.data.find(buildid.PREFIX, text.offset, text.end) if text else -1
+    # The build ID is the first of Go's functions; a C linker may put others in front of it. Without one, Go's own
+    # linker begins __text with them.
+    start = max(at, text.offset if text else 0)
     return GoSections(
-        buildinfo=info.place if info else None,
-        text=code if text else None,
-        pclntab=table.place if table else None,
+        buildinfo=info,
+        text=Range(what="__text", offset=start, size=text.end - start) if text else None,
+        pclntab=table,
         entry=image.entry or 0,
-        buildid=buildid.at_text(view, at, text.offset + text.size - at) if text and at >= 0 else "",
+        buildid=buildid.at_text(view, at, text.end - at) if text and at >= 0 else "",
         first=bool(text and at == text.offset),
         as_linked=_as_linked(view, image),
     )

@@ -214,19 +214,15 @@ def read_codesign_display(result: Result) -> Facts:
     """Reads `codesign --display --verbose=4`: lines of KEY=VALUE, and one with the CodeDirectory's fields."""
     said = dict(re.findall(r"^([A-Za-z][A-Za-z. ]*?)=(.*?)\s*$", result.output, re.MULTILINE))
     directory = re.search(
-        r"^CodeDirectory v=([0-9a-f]+) size=(\d+) flags=(0x[0-9a-f]+)\S* hashes=(\d+)\+(\d+) location=embedded",
+        r"^CodeDirectory v=([0-9a-f]+) size=\d+ flags=(0x[0-9a-f]+)\S* hashes=(\d+)\+(\d+) location=embedded",
         result.output,
         re.MULTILINE,
     )
     if result.code or not directory:
         return {}
     thin = re.search(r"Mach-O thin \((\S+?)\)", said.get("Format", ""))
-    facts = {
+    facts = dict(zip(("version", "flags", "hashes", "special slots"), directory.groups(), strict=True)) | {
         "identifier": said.get("Identifier", ""),
-        "version": directory[1],
-        "flags": directory[3],
-        "hashes": directory[4],
-        "special slots": directory[5],
         "ad hoc": str(said.get("Signature") == "adhoc"),
         "team": said.get("TeamIdentifier", "not set").replace("not set", ""),
     }
