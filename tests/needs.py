@@ -11,3 +11,8 @@ def needs(*programs: str) -> str:
         if found := shutil.which(program):
             return found
     pytest.skip(f"there is no {' or '.join(programs)} on PATH")
+
+
+def needs_llvm(name: str) -> str:
+    """One of LLVM's programs, which distributions number: llvm-nm-14."""
+    return needs(name, *(f"{name}-{version}" for version in range(14, 22)))

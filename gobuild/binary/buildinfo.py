@@ -26,8 +26,8 @@ class BuildInfo:
     Attributes:
         version: of the toolchain that built it, as VERSION's first line.
         path: the main package: "cmd/go".
-        settings: the build settings by name: "GOOS", "-trimpath".
-        other: all other lines, of modules: "mod", "dep", "=>".
+        settings: by name: "GOOS", "-trimpath".
+        other: the lines of modules: "mod", "dep", "=>".
     """
 
     version: str
@@ -37,11 +37,7 @@ class BuildInfo:
 
 
 def read_buildinfo(view: View, place: Range) -> BuildInfo:
-    """Reads a section __go_buildinfo or .go.buildinfo.
-
-    Raises:
-        Malformed: there is no such information, or not in this format.
-    """
+    """Reads a section __go_buildinfo or .go.buildinfo."""
     view.require(place.offset, place.size, "the build information")
     if place.size < HEADER or view.copy(place.offset, len(MAGIC), "the build information") != MAGIC:
         raise Malformed("no Go build information where its section is")
