@@ -177,7 +177,6 @@ UNUSABLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "not there": (lambda at: None, "No such file"),
     "something else": (lambda at: at.write_bytes(b"hello"), "it needs a password"),
     "a folder": (lambda at: at.mkdir(), "Is a directory"),
-    "far too large": (lambda at: at.write_bytes(bytes(1 << 21)), "no file with a certificate"),
 }
 
 
