@@ -1,9 +1,7 @@
 """The CMS of a code signature made by an identity: whether it is of these CodeDirectories, and who signed.
 
 Sources: Apple's Security framework (signer.cpp and StaticCode.cpp: what is signed, and the two attributes that name
-the CodeDirectories), TN3126 and TN3127; measured on the binaries of Go's own releases. Every byte of the CMS is covered
-by a signature, by a certificate's, or by a rule here; the certificates must lead to Apple's pinned root, or to one that
-the caller trusts, and are judged at the time that a timestamp proves. Nobody is asked about revocation or notarization.
+the CodeDirectories), TN3126 and TN3127. Every byte of the CMS is covered by a signature or by a rule here.
 """
 
 import plistlib
@@ -28,7 +26,7 @@ LIMIT = 1 << 17
 """Bytes of a CMS; Google's have about 9,000."""
 
 SKEW = timedelta(hours=1)
-"""How far the signer's clock may be from the timestamp server's. In Go's releases they differ by up to a second."""
+"""How far the signer's clock may be from the timestamp server's; in Go's releases they differ by up to a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +34,9 @@ class CodeSigner:
     """Who signed, when, and by whose word.
 
     Attributes:
-        name: the common name of the signer's certificate.
-        team: the team identifier in it (its OU); empty where it has none.
-        at: when, in UTC: the timestamp's time, or, without one, the signer's own claim.
+        team: the team identifier in the signer's certificate (its OU); empty where it has none.
+        at: in UTC: the timestamp's time, or, without one, the signer's own claim.
         stamped_by: the timestamp server's name; empty without a timestamp.
-        root: the name of the root that the chain ends at.
-        chain: the certificates, from the signer's on.
     """
 
     name: str
@@ -66,15 +61,9 @@ class CodeSigner:
 
 @der.parsing("the code signature")
 def verify_cms(data: bytes, directory: CodeDirectory, *, roots: tuple[bytes, ...] = ()) -> CodeSigner:
-    """Checks the content of a signature's CMS blob to its last byte.
+    """Checks the content of a signature's CMS blob to its last byte; raises Malformed.
 
-    Args:
-        data: what stands in the blob behind its header.
-        directory: the CodeDirectory that it should be a signature of.
-        roots: certificates (DER) trusted besides the pinned ones.
-
-    Raises:
-        Malformed: it does not hold.
+    `roots` are certificates (DER) trusted besides the pinned ones.
     """
     if len(data) > LIMIT:
         raise Malformed(f"a code signature of {len(data)} bytes")
@@ -119,7 +108,7 @@ def _indefinite(tag: int, content: bytes) -> bytes:
 
 
 def _timestamped(found: SignedData, claimed: datetime, roots: tuple[bytes, ...]) -> tuple[datetime, Chain | None]:
-    """When it was signed, by the timestamp; by the signer's own word where there is none."""
+    """When it was signed, by the timestamp's chain; by the signer's own word where there is none."""
     if not found.unsigned:
         return claimed, None
     if found.unsigned.keys() != {TOKEN} or len(found.unsigned[TOKEN]) != 1:

@@ -1,8 +1,4 @@
-"""Signing what is packed: the programs in finished archives are signed, and the archives verified again.
-
-distpack has run: its archives are taken apart and put together again entry by entry, so that nothing but the programs
-changes; then verify sees the result as whoever downloads it will.
-"""
+"""Signing what distpack packed: the programs in the archives are signed, and the archives verified again."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -21,12 +17,7 @@ from gobuild.verify.policy import NONE, Policy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signing:
-    """How a build is signed.
-
-    Attributes:
-        signer: who signs; None where the linker's own signatures stay.
-        roots: certificates (DER) that a signature may lead to, besides Apple's.
-    """
+    """Who signs, None where the linker's own signatures stay; and the roots (DER) trusted besides Apple's."""
 
     signer: Signer | None
     roots: tuple[bytes, ...]
@@ -34,13 +25,7 @@ class Signing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resigned:
-    """Archives with signed programs.
-
-    Attributes:
-        archives: all that came in, in their order; those with programs in them stand elsewhere now.
-        report: the checks of the toolchain's archive.
-        told: what the manifest says of the signing.
-    """
+    """All archives in their order, the checks of the toolchain's, and what the manifest says of the signing."""
 
     archives: tuple[Path, ...]
     report: Report
@@ -73,15 +58,8 @@ def resign(
 ) -> Resigned:
     """Signs the programs in a toolchain's archive and its GOTOOLCHAIN module, and verifies both.
 
-    Args:
-        archives: what distpack made; they stay as they are.
-        signing: who signs, and whom verify trusts for it.
-        target: what the toolchain runs on.
-        prefix: what the programs' identifiers begin with.
-        scratch: a folder for the new archives, and what is in between.
-        run: starts the tools that verify asks.
-        note: told what is being done.
-        policy: somebody's own rules for verify.
+    The archives stay as they are; what is made of them, entry by entry, stands in `scratch`. The programs' identifiers
+    begin with `prefix`.
 
     Raises:
         SignError: a program could not be signed.
@@ -108,10 +86,7 @@ def resign(
 
 
 def with_probes(signed: Report, built: Report) -> Report:
-    """The signed archive's checks, and what only the tree that was built could show: its programs' probes.
-
-    The probes ran in the tree, once: of the archive, nothing is run.
-    """
+    """The signed archive's checks, and those of the probes, which ran in the tree that was built and nowhere else."""
     seen = {each.subject for each in signed.checks if each.verdict is not Verdict.SKIPPED}
     more = tuple(each for each in built.checks if each.subject not in seen)
     added = {each.subject for each in more}

@@ -1,8 +1,6 @@
-"""Signs programs that the linker signed ad hoc: who signs them, and the loop over them.
+"""Who signs programs that the linker signed ad hoc: apple-platform-py on any machine, or Apple's `codesign` on a Mac.
 
-Ad hoc and by a certificate, apple-platform-py (rcodesign as a library) signs on any machine; by an identity in the
-keychain, Apple's `codesign` does on a Mac. With "linker", the default, Go's linker has signed. No archive is known
-here, and what was made is not checked; verify does both.
+What was made is not checked here; verify does that.
 """
 
 import shutil
@@ -27,17 +25,7 @@ LINKER, AD_HOC, IDENTITY = "linker", "ad-hoc", "identity:"
 def choose_signer(
     settings: Settings, *, host: Target, run: Runner, environ: Mapping[str, str], path: str
 ) -> Signer | None:
-    """Finds out who signs, and whether that can work here, before any work begins.
-
-    Args:
-        settings: what was asked for.
-        host: this machine.
-        run: starts codesign and notarytool.
-        environ: this process's environment, for the password alone.
-        path: where programs are looked for.
-
-    Returns:
-        The signer; None where the linker's own signature stays.
+    """Finds out who signs, and whether that can work here; None where the linker's own signature stays.
 
     Raises:
         ConfigError: it cannot be used, or not for this target, or not on this machine.
@@ -50,10 +38,8 @@ def choose_signer(
         raise ConfigError(f"there is no {entitlements}", "--entitlements FILE, an XML property list")
     if settings.sign.startswith(IDENTITY):
         if host.goos != "darwin":
-            raise ConfigError(
-                "an identity in the keychain can sign on a Mac only",
-                "--sign FILE.p12, with the certificate and its key",
-            )
+            hint = "--sign FILE.p12, with the certificate and its key"
+            raise ConfigError("an identity in the keychain can sign on a Mac only", hint)
         for tool in ("codesign", *(("xcrun",) if settings.notarize else ())):
             if shutil.which(tool, path=path) is None:
                 raise ToolMissing(f"there is no {tool} on PATH", "xcode-select --install")
@@ -79,14 +65,7 @@ def choose_signer(
 def sign_programs(
     programs: Mapping[str, Path], by: Signer, *, prefix: str, scratch: Path, note: Note
 ) -> dict[str, str]:
-    """Signs programs in their places, which are copies of our own.
-
-    Args:
-        programs: where each stands, by its name below GOROOT.
-        by: who signs.
-        prefix: what their identifiers begin with: "go-acme" makes "go-acme.compile".
-        scratch: a folder for what is in between.
-        note: told what is being done.
+    """Signs programs, named below GOROOT, in their places, by identifiers like "go-acme.compile".
 
     Returns:
         What the manifest says of it.

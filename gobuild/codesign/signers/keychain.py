@@ -1,9 +1,7 @@
-"""Signing and notarizing on a Mac, by Apple's own `codesign` and `notarytool`.
+"""Signing and notarizing on a Mac, by Apple's own `codesign` and `notarytool`; credentials stay in the keychain.
 
-Credentials stay in the keychain: a notarytool profile (``xcrun notarytool store-credentials``) is named, and never
-opened. No ticket is stapled, because a plain executable has no place for one; macOS asks Apple's service when such a
-program is first run. Sources: codesign(1), notarytool(1), TN3147. Nothing here was tried on a Mac: the tests look at
-the words that the tools would be started with.
+No ticket is stapled: a plain executable has no place for one. Sources: codesign(1), notarytool(1), TN3147. Nothing here
+was tried on a Mac: the tests look at the words that the tools would be started with.
 """
 
 import json
@@ -24,15 +22,9 @@ SIGNING, NOTARIZING = 300.0, 3600.0
 class KeychainSigner(Signer):
     """Signs with an identity in the keychain, for the hardened runtime.
 
-    One that does not lead to Apple's root needs the setting `trust`.
-
     Attributes:
         identity: its name or SHA-1, as `security find-identity -v -p codesigning` lists it.
-        entitlements: an XML property list, or None.
-        timestamp_url: an RFC 3161 server's; "apple" for Apple's own; empty for no timestamp.
-        profile: the keychain profile to notarize with; empty for no notarization.
-        environment: codesign's whole environment.
-        run: starts it.
+        profile: the keychain profile to notarize with (`notarytool store-credentials`); empty for no notarization.
     """
 
     identity: str

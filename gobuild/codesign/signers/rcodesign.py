@@ -1,8 +1,4 @@
-"""Signing away from macOS: by apple-platform-py, rcodesign as a library, in this very process.
-
-The library is optional (``gobuild[sign]``) and imported when first needed. Its own verdict on a signature is not asked
-for: it was measured to be no judge.
-"""
+"""Signing on any machine: by apple-platform-py, rcodesign as a library, in this very process."""
 
 import os
 import tempfile
@@ -25,11 +21,7 @@ PACKAGE = "apple-platform-py"
 
 
 def library() -> Any:
-    """apple-platform-py's module, imported when it is needed.
-
-    Raises:
-        ToolMissing: it is not installed.
-    """
+    """apple-platform-py's module (``gobuild[sign]``); raises ToolMissing where it is not installed."""
     try:
         return import_module("apple_platform")
     except ImportError as error:
@@ -48,7 +40,7 @@ def _sign_in_place(path: Path, **how: Any) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdHocSigner(Signer):
-    """Signs by nobody: hashes, an identifier, entitlements (an XML property list). The same bytes every time."""
+    """Signs by nobody: the same bytes every time."""
 
     entitlements: Path | None = None
 
@@ -64,13 +56,7 @@ class AdHocSigner(Signer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateSigner(Signer):
-    """Signs with a certificate and its key, for the hardened runtime.
-
-    Attributes:
-        identity: both.
-        entitlements: an XML property list, or None.
-        timestamp_url: an RFC 3161 server's; "apple" for Apple's own; empty for no timestamp.
-    """
+    """Signs with a certificate and its key, for the hardened runtime."""
 
     identity: SigningIdentity
     entitlements: Path | None = None
@@ -89,7 +75,7 @@ class CertificateSigner(Signer):
 
     @property
     def roots(self) -> tuple[bytes, ...]:
-        """The chain's own root: whoever signs with it trusts it. Apple's is pinned in verify."""
+        """The chain's own root: whoever signs with it trusts it."""
         return () if self.identity.chain.pinned else (to_der(self.identity.chain.root),)
 
     def sign(self, path: Path, identifier: str) -> None:

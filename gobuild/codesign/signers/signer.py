@@ -12,14 +12,14 @@ Note = Callable[[str], None]
 
 
 class Signer(ABC):
-    """Signs programs, one after the other."""
+    """Signs programs."""
 
     __slots__ = ()
 
     @property
     @abstractmethod
     def facts(self) -> dict[str, str]:
-        """What the manifest says of it: `by`, `tool`, and more where there is more. Never a secret."""
+        """What the manifest says of it: `by`, `tool`, and more. Never a secret."""
 
     @property
     def roots(self) -> tuple[bytes, ...]:
@@ -28,14 +28,10 @@ class Signer(ABC):
 
     @abstractmethod
     def sign(self, path: Path, identifier: str) -> None:
-        """Signs a program in its place.
-
-        Raises:
-            SignError: it could not be signed.
-        """
+        """Signs a program in its place; raises SignError."""
 
     def finish(self, _paths: Iterable[Path], _scratch: Path, _note: Note) -> dict[str, str]:
-        """What follows when all are signed: notarization, where it was asked for. Returns more for the manifest."""
+        """Notarizes what is signed, where that was asked for; returns more for the manifest."""
         return {}
 
 
