@@ -1,8 +1,4 @@
-"""The blast radius of a patched toolchain: what differs from another one, down to functions, and what explains it.
-
-What may explain a difference is what is said to have been done to ours: patches, a stamp, a profile. One that nothing
-explains is a failure.
-"""
+"""The blast radius of a patched toolchain: what differs from another, and which patch, stamp or profile explains it."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -34,7 +30,6 @@ class Radius:
     Attributes:
         stamps: base's and ours.
         same: how many executables are the same but for signature and LC_UUID; `programs` are those that are not.
-        files: the other files that differ.
     """
 
     ours: str

@@ -77,7 +77,7 @@ def _branch(word: int, at: int) -> int:
 
 
 def _address(words: "array[int]", index: int, start: int) -> tuple[int, int | None]:
-    """The address of ADR, or of ADRP and what follows; and what follows without its immediate, if it belongs."""
+    """The address of ADR, or of ADRP and what follows; and what follows, if it belongs, without its immediate."""
     word = words[index]
     high = (word >> 5) & 0x7FFFF
     value = (high - ((high & 0x40000) << 1)) << 2 | (word >> 29) & 3
