@@ -47,15 +47,10 @@ class CodeSigner:
     chain: Chain
 
     @property
-    def pinned(self) -> bool:
-        """Whether the root is Apple's, pinned here, and not one that only the caller trusts."""
-        return bool(self.chain.pinned)
-
-    @property
     def summary(self) -> str:
         """Who and when, in words."""
         when = f"{self.at:%Y-%m-%d %H:%M:%S} UTC"
-        by = self.name if self.pinned else f"{self.name} (root: {self.root}, trusted by the caller)"
+        by = self.name if self.chain.pinned else f"{self.name} (root: {self.root}, trusted by the caller)"
         return f"{by}, {'timestamped' if self.stamped_by else 'no timestamp, by its own word signed'} {when}"
 
 

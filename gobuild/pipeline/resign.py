@@ -39,8 +39,7 @@ def choose_signer(settings: Settings, *, run: Runner) -> Signing:
         ConfigError: it cannot be used.
         ToolMissing: what it needs is not installed.
     """
-    path = os.environ.get("PATH", os.defpath)
-    signer = signers.choose_signer(settings, host=Target.host(), run=run, environ=os.environ, path=path)
+    signer = signers.choose_signer(settings, host=Target.host(), run=run, environ=os.environ)
     trusted = verify.load_roots(Path(settings.trust).expanduser()) if settings.trust else ()
     return Signing(signer=signer, roots=(*trusted, *(signer.roots if signer else ())))
 

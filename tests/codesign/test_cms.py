@@ -137,7 +137,7 @@ def test_all_of_google_s_signatures_lead_to_apple_s_root(darwin_wheel: Path) -> 
     for path in programs:
         found = held(*parts(path.read_bytes()), roots=())
         assert (found.name, found.team) == ("Developer ID Application: Google LLC (EQHXZ8M8AV)", GOOGLE)
-        assert (found.root, found.pinned) == ("Apple Root CA", True)
+        assert (found.root, found.chain.pinned) == ("Apple Root CA", "Apple Root CA")
         assert found.stamped_by.startswith("Timestamp Signer MA")
         # The VERSION file says when the release was cut: it was signed within the hour.
         assert timedelta(0) < found.at - datetime(2024, 11, 27, 20, 27, 20, tzinfo=UTC) < timedelta(hours=1)
@@ -252,7 +252,7 @@ def test_the_pinned_root_is_the_one_that_ships() -> None:
 def test_one_s_own_root_is_trusted_only_if_asked() -> None:
     content, directory = signed(signers.signer())
     found = held(content, directory)
-    assert (found.pinned, found.team, found.stamped_by) == (False, TEAM, "")
+    assert (found.chain.pinned, found.team, found.stamped_by) == ("", TEAM, "")
     assert "trusted by the caller" in found.summary
     assert "no timestamp" in found.summary
     for roots in ((), (signers.clock().der(),)):
@@ -402,7 +402,7 @@ def test_under_apple_s_root_apple_s_rules_hold_as_well(monkeypatch: pytest.Monke
     chains.find_chain.cache_clear()
     try:
         content, directory = signed(signers.signer())
-        assert held(stamped(content, signers.clock()), directory, roots=()).pinned
+        assert held(stamped(content, signers.clock()), directory, roots=()).chain.pinned
         assert refused(content, directory, roots=()).startswith("missing-timestamp")
         assert refused(stamped(content, _clock()), directory, roots=()).startswith("missing-apple-extension")
         for by, marker in (

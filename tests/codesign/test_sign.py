@@ -52,8 +52,8 @@ def p12(tmp_path: Path) -> Path:
     return path
 
 
-def chosen(settings: Settings, *, host: Target = LINUX, path: str = "", runner: Any = run, **environ: str) -> Signer:
-    found = choose_signer(settings, host=host, run=runner, environ=environ, path=path)
+def chosen(settings: Settings, *, host: Target = LINUX, runner: Any = run, **environ: str) -> Signer:
+    found = choose_signer(settings, host=host, run=runner, environ=environ)
     assert found
     return found
 
@@ -79,7 +79,7 @@ def read(data: bytes, roots: tuple[bytes, ...] = ()) -> Signature:
 
 
 def test_the_linker_s_signature_stays_by_default() -> None:
-    assert choose_signer(Settings(), host=LINUX, run=run, environ={}, path="") is None
+    assert choose_signer(Settings(), host=LINUX, run=run, environ={}) is None
 
 
 def test_ad_hoc_is_the_same_every_time(hello: bytes, tmp_path: Path) -> None:
@@ -296,8 +296,8 @@ def test_codesign_s_words(tmp_path: Path, tools: str) -> None:
         how = chosen(
             Settings.of({"sign": f"identity:{NAME}"} | more),
             host=MAC,
-            path=tools,
             runner=recorder,
+            PATH=tools,
             HOME="/h",
             SECRET="s",
         )
@@ -318,7 +318,7 @@ def test_codesign_s_words(tmp_path: Path, tools: str) -> None:
 def test_notarization(tmp_path: Path, tools: str, answer: str, says: str) -> None:
     recorder = Recorder(answer)
     settings = Settings(sign=f"identity:{NAME}", timestamp_url="apple", notarize="acme-profile")
-    how = chosen(settings, host=MAC, path=tools, runner=recorder)
+    how = chosen(settings, host=MAC, PATH=tools, runner=recorder)
     if says:
         with pytest.raises(SignError, match=says):
             signed(b"program", how, tmp_path)
@@ -331,16 +331,16 @@ def test_notarization(tmp_path: Path, tools: str, answer: str, says: str) -> Non
 
 
 def test_codesign_failing(tmp_path: Path, tools: str) -> None:
-    how = chosen(Settings(sign=f"identity:{NAME}"), host=MAC, path=tools, runner=Recorder(code=1))
+    how = chosen(Settings(sign=f"identity:{NAME}"), host=MAC, PATH=tools, runner=Recorder(code=1))
     with pytest.raises(SignError, match="codesign could not sign hello"):
         signed(b"program", how, tmp_path)
 
 
 def test_what_needs_a_mac_is_refused_elsewhere(tools: str) -> None:
     with pytest.raises(ConfigError, match="on a Mac only"):
-        chosen(Settings(sign=f"identity:{NAME}"), host=LINUX, path=tools)
+        chosen(Settings(sign=f"identity:{NAME}"), host=LINUX, PATH=tools)
     with pytest.raises(ToolMissing, match="codesign"):
-        chosen(Settings(sign=f"identity:{NAME}"), host=MAC, path="/nonexistent")
+        chosen(Settings(sign=f"identity:{NAME}"), host=MAC, PATH="/nonexistent")
 
 
 @pytest.mark.parametrize(

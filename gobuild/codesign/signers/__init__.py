@@ -3,6 +3,7 @@
 What was made is not checked here; verify does that.
 """
 
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,9 +23,7 @@ __all__ = ["Signer", "choose_signer", "sign_programs"]
 LINKER, AD_HOC, IDENTITY = "linker", "ad-hoc", "identity:"
 
 
-def choose_signer(
-    settings: Settings, *, host: Target, run: Runner, environ: Mapping[str, str], path: str
-) -> Signer | None:
+def choose_signer(settings: Settings, *, host: Target, run: Runner, environ: Mapping[str, str]) -> Signer | None:
     """Finds out who signs, and whether that can work here; None where the linker's own signature stays.
 
     Raises:
@@ -40,6 +39,7 @@ def choose_signer(
         if host.goos != "darwin":
             hint = "--sign FILE.p12, with the certificate and its key"
             raise ConfigError("an identity in the keychain can sign on a Mac only", hint)
+        path = environ.get("PATH", os.defpath)
         for tool in ("codesign", *(("xcrun",) if settings.notarize else ())):
             if shutil.which(tool, path=path) is None:
                 raise ToolMissing(f"there is no {tool} on PATH", "xcode-select --install")
