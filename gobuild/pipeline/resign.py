@@ -1,26 +1,16 @@
 """Signing what distpack packed: the programs in the archives are signed, and the archives verified again."""
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from gobuild import package, verify
 from gobuild.codesign import signers
-from gobuild.codesign.signers import Signer
+from gobuild.codesign.signers import Signing
 from gobuild.core.goversion import Target
 from gobuild.core.model import Report, Verdict
 from gobuild.core.process import Runner
-from gobuild.core.settings import Settings
 from gobuild.verify.policy import NONE, Policy
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signing:
-    """Who signs, None where the linker's own signatures stay; and the roots (DER) trusted besides Apple's."""
-
-    signer: Signer | None
-    roots: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,18 +20,6 @@ class Resigned:
     archives: tuple[Path, ...]
     report: Report
     told: Mapping[str, str]
-
-
-def choose_signer(settings: Settings, *, run: Runner) -> Signing:
-    """Finds out who signs, and opens what is needed for it, before any work begins.
-
-    Raises:
-        ConfigError: it cannot be used.
-        ToolMissing: what it needs is not installed.
-    """
-    signer = signers.choose_signer(settings, host=Target.host(), run=run, environ=os.environ)
-    trusted = verify.load_roots(Path(settings.trust).expanduser()) if settings.trust else ()
-    return Signing(signer=signer, roots=(*trusted, *(signer.roots if signer else ())))
 
 
 def resign(

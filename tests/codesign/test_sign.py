@@ -53,7 +53,7 @@ def p12(tmp_path: Path) -> Path:
 
 
 def chosen(settings: Settings, *, host: Target = LINUX, runner: Any = run, **environ: str) -> Signer:
-    found = choose_signer(settings, host=host, run=runner, environ=environ)
+    found = choose_signer(settings, host=host, run=runner, environ=environ).signer
     assert found
     return found
 
@@ -79,7 +79,7 @@ def read(data: bytes, roots: tuple[bytes, ...] = ()) -> Signature:
 
 
 def test_the_linker_s_signature_stays_by_default() -> None:
-    assert choose_signer(Settings(), host=LINUX, run=run, environ={}) is None
+    assert choose_signer(Settings(), host=LINUX, run=run, environ={}).signer is None
 
 
 def test_ad_hoc_is_the_same_every_time_and_changes_nothing_else(hello: bytes, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gobuild.audit.compare.comparison import Comparison, Ending, metadata_differences
-from gobuild.audit.compare.entries import Side
+from gobuild.audit.compare.entries import TEXTS, Side
 from gobuild.audit.compare.executables import (
     PROFILE,
     STAMP,
@@ -80,7 +80,6 @@ class Radius:
 def radius(comparison: Comparison, ours: Side, base: Side, applied: Applied) -> Radius:
     """Explains every difference of a patched toolchain from the official one, or another that it should resemble."""
     programs, files, same = [], [], 0
-    executables = ours.executables & base.executables
     for each in comparison.compared:
         one, two = base.entries.get(each.name), ours.entries.get(each.name)
         if one and two and (seen := "; ".join(metadata_differences(two, one))):
@@ -89,7 +88,7 @@ def radius(comparison: Comparison, ours: Side, base: Side, applied: Applied) -> 
             same += each.executable
         elif each.ending is Ending.SKIP:
             continue
-        elif each.name in executables and one and two and one.path and two.path:
+        elif each.name not in TEXTS and one and two and one.path and two.path:
             changed = compare_executables(each.name, one.path, two.path, applied=applied)
             same += changed is None
             programs += [changed] if changed else []

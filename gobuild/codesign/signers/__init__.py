@@ -6,9 +6,10 @@ What was made is not checked here; verify does that.
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from gobuild.codesign import identity
+from gobuild.codesign import certificates, identity
 from gobuild.codesign.signers import rcodesign
 from gobuild.codesign.signers.keychain import KeychainSigner
 from gobuild.codesign.signers.rcodesign import AdHocSigner, CertificateSigner
@@ -18,18 +19,34 @@ from gobuild.core.goversion import Target
 from gobuild.core.process import Runner
 from gobuild.core.settings import Settings
 
-__all__ = ["Signer", "choose_signer", "sign_programs"]
+__all__ = ["Signer", "Signing", "choose_signer", "sign_programs"]
 
 LINKER, AD_HOC, IDENTITY = "linker", "ad-hoc", "identity:"
 
 
-def choose_signer(settings: Settings, *, host: Target, run: Runner, environ: Mapping[str, str]) -> Signer | None:
-    """Finds out who signs, and whether that can work here; None where the linker's own signature stays.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signing:
+    """Who signs, None where the linker's own signatures stay; and the roots (DER) trusted besides Apple's."""
+
+    signer: Signer | None
+    roots: tuple[bytes, ...]
+
+
+def choose_signer(
+    settings: Settings, *, run: Runner, host: Target | None = None, environ: Mapping[str, str] = os.environ
+) -> Signing:
+    """Finds out who signs, and opens what is needed for it, before any work begins.
 
     Raises:
-        ConfigError: it cannot be used, or not for this target, or not on this machine.
+        ConfigError: it cannot be used, or not on this machine.
         ToolMissing: what it needs is not installed.
     """
+    signer = _signer(settings, run, host or Target.host(), environ)
+    trusted = certificates.load_roots(Path(settings.trust).expanduser()) if settings.trust else ()
+    return Signing(signer=signer, roots=(*trusted, *(signer.roots if signer else ())))
+
+
+def _signer(settings: Settings, run: Runner, host: Target, environ: Mapping[str, str]) -> Signer | None:
     if settings.sign == LINKER:
         return None
     entitlements = Path(settings.entitlements).expanduser().absolute() if settings.entitlements else None
