@@ -8,8 +8,6 @@ import plistlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from cryptography.x509.oid import NameOID
-
 from gobuild.binary.view import Malformed
 from gobuild.codesign import certificates, chains, cms, der, timestamp
 from gobuild.codesign.chains import DEVELOPER_ID, Chain
@@ -34,23 +32,20 @@ class CodeSigner:
     """Who signed, when, and by whose word.
 
     Attributes:
-        team: the team identifier in the signer's certificate (its OU); empty where it has none.
         at: in UTC: the timestamp's time, or, without one, the signer's own claim.
         stamped_by: the timestamp server's name; empty without a timestamp.
     """
 
-    name: str
-    team: str
+    chain: Chain
     at: datetime
     stamped_by: str
-    root: str
-    chain: Chain
 
     @property
     def summary(self) -> str:
         """Who and when, in words."""
         when = f"{self.at:%Y-%m-%d %H:%M:%S} UTC"
-        by = self.name if self.chain.pinned else f"{self.name} (root: {self.root}, trusted by the caller)"
+        root = certificates.common_name(self.chain.root)
+        by = self.chain.name + ("" if self.chain.pinned else f" (root: {root}, trusted by the caller)")
         return f"{by}, {'timestamped' if self.stamped_by else 'no timestamp, by its own word signed'} {when}"
 
 
@@ -74,18 +69,10 @@ def verify_cms(data: bytes, directory: CodeDirectory, *, roots: tuple[bytes, ...
     chain = chains.find_chain(found.signer, found.others, roots=roots, at=at, purpose=DEVELOPER_ID)
     if server is None and chain.pinned:
         raise BadSignature("missing-timestamp", "signed under Apple's root, but without a timestamp: nothing says when")
-    unit = certificates.subject_attribute(chain.leaf, NameOID.ORGANIZATIONAL_UNIT_NAME)
-    if (chain.pinned or directory.team) and (not directory.team or unit != directory.team):
-        named = directory.team or "not named"
-        raise BadSignature("wrong-team", f"the team is {named}, and the signer's certificate is of {unit or 'none'}")
-    return CodeSigner(
-        name=certificates.common_name(chain.leaf),
-        team=unit,
-        at=at,
-        stamped_by=certificates.common_name(server.leaf) if server else "",
-        root=chain.pinned or certificates.common_name(chain.root),
-        chain=chain,
-    )
+    if (chain.pinned or directory.team) and (not directory.team or chain.team != directory.team):
+        named, unit = directory.team or "not named", chain.team or "none"
+        raise BadSignature("wrong-team", f"the team is {named}, and the signer's certificate is of {unit}")
+    return CodeSigner(chain=chain, at=at, stamped_by=server.name if server else "")
 
 
 def _streamed(info: Value) -> bytes:

@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from gobuild.binary.view import Malformed
 from gobuild.codesign import certificates, der
@@ -98,6 +98,16 @@ class Chain:
     def leaf(self) -> x509.Certificate:
         """The signer's certificate."""
         return self.certificates[0]
+
+    @property
+    def name(self) -> str:
+        """The signer's, by its certificate."""
+        return common_name(self.leaf)
+
+    @property
+    def team(self) -> str:
+        """The team identifier in the signer's certificate (its OU); empty where it has none."""
+        return certificates.subject_attribute(self.leaf, NameOID.ORGANIZATIONAL_UNIT_NAME)
 
     @property
     def root(self) -> x509.Certificate:
@@ -240,7 +250,7 @@ def _require_authority(each: x509.Certificate, *, below: int) -> None:
 
 def _require_usage(chain: Chain, purpose: Purpose) -> None:
     """Requires the signer's usages and, under Apple's root, Apple's markers."""
-    name, word = common_name(chain.leaf), purpose.word
+    word = purpose.word
     usage, extended = _extension(chain.leaf, x509.KeyUsage), _extension(chain.leaf, x509.ExtendedKeyUsage)
     constraints = _extension(chain.leaf, x509.BasicConstraints)
     wrong = ""
@@ -257,7 +267,7 @@ def _require_usage(chain: Chain, purpose: Purpose) -> None:
     elif len(chain.certificates) > 1 and constraints and constraints.value.ca:
         wrong = "is an authority, and signs itself"
     if wrong:
-        raise BadSignature("certificate-usage", f"{name} {wrong}")
+        raise BadSignature("certificate-usage", f"{chain.name} {wrong}")
     markers = {chain.leaf: purpose.leaf, chain.certificates[:2][-1]: purpose.issuer} if chain.pinned else {}
     for each, marker in markers.items():
         if marker and marker not in {extension.oid.dotted_string for extension in each.extensions}:

@@ -3,7 +3,6 @@
 What would make the signature useless is found here, before any work; validity and trust are for verify, on the result.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,6 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     pkcs12,
 )
-from cryptography.x509.oid import NameOID
 
 from gobuild.binary.view import Malformed
 from gobuild.codesign import certificates, requirements
@@ -37,26 +35,11 @@ class SigningIdentity:
     chain: Chain
     pem: bytes = field(repr=False)
 
-    @property
-    def name(self) -> str:
-        """The certificate's common name."""
-        return certificates.common_name(self.chain.leaf)
-
-    @property
-    def team(self) -> str:
-        """The certificate's team identifier (its OU); empty where it has none."""
-        return certificates.subject_attribute(self.chain.leaf, NameOID.ORGANIZATIONAL_UNIT_NAME)
-
-    @property
-    def sha256(self) -> str:
-        """Of the certificate, hex."""
-        return hashlib.sha256(to_der(self.chain.leaf)).hexdigest()
-
     def requirement(self, identifier: str) -> bytes:
         """The designated requirement for a program of that identifier."""
         # apple-platform-py 0.1.0 would write one, but for a root other than Apple's names the leaf as the root.
         if self.chain.pinned:
-            return requirements.apple_requirement(identifier, self.team)
+            return requirements.apple_requirement(identifier, self.chain.team)
         return requirements.root_requirement(identifier, to_der(self.chain.root))
 
 

@@ -123,7 +123,7 @@ def test_all_of_google_s_signatures_hold(darwin_wheel: Path) -> None:
         assert whole.requirement.startswith(f'identifier "{identifier}" and anchor apple generic and ')
         found = whole.signer
         assert found
-        assert (found.name, found.team, found.chain.pinned) == (by, GOOGLE, "Apple Root CA")
+        assert (found.chain.name, found.chain.team, found.chain.pinned) == (by, GOOGLE, "Apple Root CA")
         assert found.stamped_by.startswith("Timestamp Signer MA")
         # The VERSION file says when the release was cut: it was signed within the hour.
         assert timedelta(0) < found.at - datetime(2024, 11, 27, 20, 27, 20, tzinfo=UTC) < timedelta(hours=1)
@@ -226,7 +226,7 @@ def test_the_pinned_root_is_the_one_that_ships() -> None:
 def test_one_s_own_root_is_trusted_only_if_asked() -> None:
     content, directory = signed(signers.signer())
     found = held(content, directory)
-    assert (found.chain.pinned, found.team, found.stamped_by) == ("", TEAM, "")
+    assert (found.chain.pinned, found.chain.team, found.stamped_by) == ("", TEAM, "")
     assert "trusted by the caller" in found.summary
     assert "no timestamp" in found.summary
     for roots in ((), (signers.clock().der(),)):
@@ -272,7 +272,7 @@ def test_what_was_signed_must_be_of_this_file(change: Callable[[Any], object], w
     content, directory = signed(signers.signer())
     anew = altered(content, lambda _, signer: change(signer["signed_attrs"]), signers.signer())
     assert refused(anew, directory).startswith(why)
-    assert held(altered(content, lambda _, signer: None, signers.signer()), directory).team == TEAM
+    assert held(altered(content, lambda _, signer: None, signers.signer()), directory).chain.team == TEAM
 
 
 def _named(attributes: Any, name: str) -> Any:
@@ -389,5 +389,5 @@ def test_under_apple_s_root_apple_s_rules_hold_as_well(monkeypatch: pytest.Monke
 def test_flips_in_a_made_cms_are_found() -> None:
     """Another shape than Apple's: all DER, ECDSA, no timestamp."""
     content, directory = signed(signers.developer(signers.authority(), own=signers.key("ec")))
-    assert held(content, directory).name == "Developer ID Application: Test (ABCDE12345)"
+    assert held(content, directory).chain.name == "Developer ID Application: Test (ABCDE12345)"
     assert mutants.unseen(content, range(0, len(content), 7), finder(directory)) == []

@@ -100,7 +100,7 @@ def test_a_certificate_of_one_s_own(hello: bytes, p12: Path, tmp_path: Path) -> 
     found = read(made, how.roots)
     assert found.problems == ()
     assert found.signer
-    assert (found.team, found.signer.name) == (TEAM, "Developer ID Application: Test (ABCDE12345)")
+    assert (found.team, found.signer.chain.name) == (TEAM, "Developer ID Application: Test (ABCDE12345)")
     assert found.requirement.startswith('identifier "go-acme.hello" and certificate root = H"')
     assert "ends at no trusted root" in "; ".join(map(str, read(made).problems))
     assert failed(judged(made, tmp_path)).keys() == {"signature"}

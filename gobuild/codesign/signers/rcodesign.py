@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -66,9 +67,9 @@ class CertificateSigner(Signer):
     def facts(self) -> dict[str, str]:
         """See `Signer.facts`."""
         return {
-            "by": self.identity.name,
-            "team": self.identity.team,
-            "certificate": f"sha256:{self.identity.sha256}",
+            "by": self.identity.chain.name,
+            "team": self.identity.chain.team,
+            "certificate": f"sha256:{sha256(to_der(self.identity.chain.leaf)).hexdigest()}",
             "timestamp": timestamp_server(self.timestamp_url),
             "tool": f"{PACKAGE} {version(PACKAGE)}",
         }
@@ -95,7 +96,7 @@ class CertificateSigner(Signer):
                 path,
                 signer=module.Signer(pem=module.PemKey(files=[pem])),
                 paths={"@main": settings},
-                team_name=self.identity.team or None,
+                team_name=self.identity.chain.team or None,
                 timestamp_url=None if self.timestamp_url == APPLE else self.timestamp_url or "none",
             )
 
