@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from gobuild.binary.view import Malformed
-from gobuild.codesign import certificates, requirements
+from gobuild.codesign import certificates
 from gobuild.codesign.certificates import to_der
 from gobuild.codesign.chains import Chain, search_chains
 from gobuild.core.errors import ConfigError
@@ -35,13 +35,6 @@ class SigningIdentity:
     chain: Chain
     pem: bytes = field(repr=False)
 
-    def requirement(self, identifier: str) -> bytes:
-        """The designated requirement for a program of that identifier."""
-        # apple-platform-py 0.1.0 would write one, but for a root other than Apple's names the leaf as the root.
-        if self.chain.pinned:
-            return requirements.apple_requirement(identifier, self.chain.team)
-        return requirements.root_requirement(identifier, to_der(self.chain.root))
-
 
 def load_identity(path: Path, password: bytes | None) -> SigningIdentity:
     """Reads a PKCS#12 or PEM file with a key, its certificate, and the certificates above it.
@@ -51,7 +44,7 @@ def load_identity(path: Path, password: bytes | None) -> SigningIdentity:
     """
     data = _read_file(path, "", "--sign FILE.p12, or FILE.pem")
     try:
-        key, found = _parse_pem(data, password) if PEM in data else _parse_p12(data, password)
+        key, found = _key_and_certificates(data, password)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         reason = "it needs a password" if password is None else "the password is wrong, or the file is damaged"
         raise ConfigError(
@@ -77,12 +70,10 @@ def load_identity(path: Path, password: bytes | None) -> SigningIdentity:
     return SigningIdentity(chain=chain, pem=secret + public)
 
 
-def _parse_p12(data: bytes, password: bytes | None) -> tuple[object, list[x509.Certificate]]:
-    key, own, others = pkcs12.load_key_and_certificates(data, password)
-    return key, [own, *others] if own else others
-
-
-def _parse_pem(data: bytes, password: bytes | None) -> tuple[object, list[x509.Certificate]]:
+def _key_and_certificates(data: bytes, password: bytes | None) -> tuple[object, list[x509.Certificate]]:
+    if PEM not in data:
+        key, own, others = pkcs12.load_key_and_certificates(data, password)
+        return key, [own, *others] if own else others
     # A password that is not asked for is an error to cryptography; here it may be meant for a file that was replaced.
     encrypted = b"ENCRYPTED" in data
     return load_pem_private_key(data, password if encrypted else None), x509.load_pem_x509_certificates(data)

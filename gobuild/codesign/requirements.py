@@ -4,16 +4,16 @@ Sources: Apple's Security framework, requirement.h and reqinterp.cpp; TN3127. On
 write is evaluated: an expression that asks for more (an Info.plist, entitlements, trust settings) is refused.
 """
 
-import hashlib
 import struct
 from collections.abc import Mapping
 from enum import IntEnum
 
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.x509.oid import NameOID
 
 from gobuild.binary.view import Malformed
-from gobuild.codesign import certificates, der
+from gobuild.codesign import der
 from gobuild.codesign.chains import Chain
 from gobuild.codesign.codedirectory import CodeDirectory
 from gobuild.codesign.problems import BadSignature
@@ -61,22 +61,22 @@ _APPLE_ARC = bytes.fromhex("2a864886f7636406")
 """`chains.MARKER` as the content of an object identifier."""
 
 
-def apple_requirement(identifier: str, team: str) -> bytes:
-    """The designated requirement that TN3127 asks of Developer ID: Apple's extensions, and the signer's team."""
+def designated_requirement(identifier: str, chain: Chain) -> bytes:
+    """What TN3127 asks of Developer ID, Apple's extensions and the signer's team; for another root, that root.
+
+    apple-platform-py 0.1.0 would write one, but for a root other than Apple's names the signer as the root.
+    """
+    named = _operation(Op.IDENT, data=identifier.encode())
+    if not chain.pinned:
+        return _requirement(named, _operation(Op.ANCHOR_HASH, ROOT, data=chain.root.fingerprint(SHA1())))
     exists = struct.pack(">I", EXISTS)
     return _requirement(
-        _operation(Op.IDENT, data=identifier.encode()),
+        named,
         struct.pack(">I", Op.APPLE_GENERIC_ANCHOR),
         _operation(Op.CERT_GENERIC, ISSUER, data=_APPLE_ARC + bytes((2, 6))) + exists,
         _operation(Op.CERT_GENERIC, LEAF, data=_APPLE_ARC + bytes((1, 13))) + exists,
-        _operation(Op.CERT_FIELD, LEAF, data=b"subject.OU") + _operation(EQUAL, data=team.encode()),
+        _operation(Op.CERT_FIELD, LEAF, data=b"subject.OU") + _operation(EQUAL, data=chain.team.encode()),
     )
-
-
-def root_requirement(identifier: str, root: bytes) -> bytes:
-    """A designated requirement for a chain to a root (DER) of somebody's own."""
-    digest = hashlib.sha1(root, usedforsecurity=False).digest()
-    return _requirement(_operation(Op.IDENT, data=identifier.encode()), _operation(Op.ANCHOR_HASH, ROOT, data=digest))
 
 
 def _requirement(*terms: bytes) -> bytes:
@@ -178,8 +178,7 @@ class _Reader:
         where = {LEAF: "certificate leaf", ROOT: "certificate root"}.get(index, f"certificate {index}")
         data = self._bytes()
         if operation == Op.ANCHOR_HASH:
-            own = hashlib.sha1(certificates.to_der(each), usedforsecurity=False).digest() if each else b""
-            return data == own, f'{where} = H"{data.hex()}"'
+            return each is not None and data == each.fingerprint(SHA1()), f'{where} = H"{data.hex()}"'
         if operation == Op.CERT_GENERIC:
             field = f"field.{der.dotted(data)}"
             values = [f"field.{one.oid.dotted_string}" for one in each.extensions] if each else []

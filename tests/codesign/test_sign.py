@@ -223,8 +223,9 @@ def test_without_the_library_it_is_said_what_to_install(monkeypatch: pytest.Monk
 def test_apple_s_designated_requirement_is_apple_s(darwin_wheel: Path) -> None:
     """For a certificate under Apple's root it is, byte for byte, the one in Google's binaries."""
     data = (darwin_wheel / "bin/gofmt").read_bytes()
-    found = read(data)
-    ours = requirements.apple_requirement("org.golang.gofmt", found.team)
+    signer = read(data).signer
+    assert signer
+    ours = requirements.designated_requirement("org.golang.gofmt", signer.chain)
     assert data.count(ours) == 1
     place = image(data).signature
     assert place

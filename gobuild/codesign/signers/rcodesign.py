@@ -6,14 +6,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from hashlib import sha256
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.hashes import SHA256
+
 from gobuild.codesign.certificates import to_der
 from gobuild.codesign.identity import SigningIdentity
+from gobuild.codesign.requirements import designated_requirement
 from gobuild.codesign.signers.signer import APPLE, Signer, timestamp_server
 from gobuild.core import files
 from gobuild.core.errors import SignError, ToolMissing
@@ -69,7 +71,7 @@ class CertificateSigner(Signer):
         return {
             "by": self.identity.chain.name,
             "team": self.identity.chain.team,
-            "certificate": f"sha256:{sha256(to_der(self.identity.chain.leaf)).hexdigest()}",
+            "certificate": f"sha256:{self.identity.chain.leaf.fingerprint(SHA256()).hex()}",
             "timestamp": timestamp_server(self.timestamp_url),
             "tool": f"{PACKAGE} {version(PACKAGE)}",
         }
@@ -83,7 +85,7 @@ class CertificateSigner(Signer):
         """See `Signer.sign`."""
         module = library()
         with tempfile.NamedTemporaryFile() as requirement, _pipe(self.identity.pem) as pem:
-            requirement.write(self.identity.requirement(identifier))
+            requirement.write(designated_requirement(identifier, self.identity.chain))
             requirement.flush()
             settings = module.PathSettings(
                 binary_identifier=identifier,
