@@ -4,16 +4,16 @@ Sources: Apple's Security framework, requirement.h and reqinterp.cpp; TN3127. On
 write is evaluated: an expression that asks for more (an Info.plist, entitlements, trust settings) is refused.
 """
 
+import hashlib
 import struct
 from collections.abc import Mapping
 from enum import IntEnum
 
 from cryptography import x509
-from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.x509.oid import NameOID
 
 from gobuild.binary.view import Malformed
-from gobuild.codesign import der
+from gobuild.codesign import certificates, der
 from gobuild.codesign.chains import Chain
 from gobuild.codesign.codedirectory import CodeDirectory
 from gobuild.codesign.problems import BadSignature
@@ -68,7 +68,7 @@ def designated_requirement(identifier: str, chain: Chain) -> bytes:
     """
     named = _operation(Op.IDENT, data=identifier.encode())
     if not chain.pinned:
-        return _requirement(named, _operation(Op.ANCHOR_HASH, ROOT, data=chain.root.fingerprint(SHA1())))
+        return _requirement(named, _operation(Op.ANCHOR_HASH, ROOT, data=_sha1(chain.root)))
     exists = struct.pack(">I", EXISTS)
     return _requirement(
         named,
@@ -89,6 +89,10 @@ def _requirement(*terms: bytes) -> bytes:
 def _operation(*numbers: int, data: bytes) -> bytes:
     """An operation, perhaps on a certificate of that number, and its text, padded to four bytes."""
     return struct.pack(f">{len(numbers)}iI", *numbers, len(data)) + data + bytes(-len(data) % 4)
+
+
+def _sha1(certificate: x509.Certificate) -> bytes:
+    return hashlib.sha1(certificates.to_der(certificate), usedforsecurity=False).digest()
 
 
 @der.parsing("the requirements")
@@ -178,7 +182,7 @@ class _Reader:
         where = {LEAF: "certificate leaf", ROOT: "certificate root"}.get(index, f"certificate {index}")
         data = self._bytes()
         if operation == Op.ANCHOR_HASH:
-            return each is not None and data == each.fingerprint(SHA1()), f'{where} = H"{data.hex()}"'
+            return each is not None and data == _sha1(each), f'{where} = H"{data.hex()}"'
         if operation == Op.CERT_GENERIC:
             field = f"field.{der.dotted(data)}"
             values = [f"field.{one.oid.dotted_string}" for one in each.extensions] if each else []
