@@ -217,12 +217,11 @@ def _require_valid(each: x509.Certificate, at: datetime) -> None:
 
 def _require_known_extensions(each: x509.Certificate) -> None:
     for extension in each.extensions:
-        if extension.oid in _CONSTRAINTS:
-            why = f"{common_name(each)} has {_CONSTRAINTS[extension.oid]}, which are not understood here"
-            raise BadSignature("certificate-extension", why)
-        if extension.critical and extension.oid not in _KNOWN_CRITICAL:
-            why = f"{common_name(each)} has the critical extension {extension.oid.dotted_string}"
-            raise BadSignature("certificate-extension", why)
+        what = _CONSTRAINTS.get(extension.oid, "")
+        if not what and extension.critical and extension.oid not in _KNOWN_CRITICAL:
+            what = f"the critical extension {extension.oid.dotted_string}"
+        if what:
+            raise BadSignature("certificate-extension", f"{common_name(each)} has {what}, not understood here")
 
 
 def _require_strong_key(each: x509.Certificate) -> None:
@@ -235,17 +234,15 @@ def _require_strong_key(each: x509.Certificate) -> None:
 def _require_authority(each: x509.Certificate, *, below: int) -> None:
     """Requires that a certificate may sign certificates, with so many authorities below it."""
     constraints, usage = _extension(each, x509.BasicConstraints), _extension(each, x509.KeyUsage)
-    lacks = ""
+    wrong, limit = "", constraints.value.path_length if constraints else None
     if constraints is None or not constraints.value.ca:
-        lacks = "its basicConstraints lack CA:TRUE"
+        wrong = "may not sign certificates: its basicConstraints lack CA:TRUE"
     elif usage and not usage.value.key_cert_sign:
-        lacks = "its keyUsage lacks keyCertSign"
-    if lacks:
-        raise BadSignature("no-authority", f"{common_name(each)} may not sign certificates: {lacks}")
-    limit = constraints.value.path_length if constraints else None
-    if limit is not None and below > limit:
-        why = f"{common_name(each)} allows {limit} authorities below it, and there are {below}"
-        raise BadSignature("no-authority", why)
+        wrong = "may not sign certificates: its keyUsage lacks keyCertSign"
+    elif limit is not None and below > limit:
+        wrong = f"allows {limit} authorities below it, and there are {below}"
+    if wrong:
+        raise BadSignature("no-authority", f"{common_name(each)} {wrong}")
 
 
 def _require_usage(chain: Chain, purpose: Purpose) -> None:

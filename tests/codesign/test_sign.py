@@ -20,10 +20,8 @@ from verify_fixtures import compiled, failed, image, judged, view
 
 from gobuild import pipeline
 from gobuild.codesign import identity, requirements
-from gobuild.codesign.signers import Signer, choose_signer, sign_programs
-from gobuild.codesign.signers import rcodesign as adapter
-from gobuild.codesign.signers.keychain import KeychainSigner
-from gobuild.codesign.signers.signer import timestamp_server
+from gobuild.codesign import signers as signing
+from gobuild.codesign.signers import KeychainSigner, Signer, choose_signer, sign_programs, timestamp_server
 from gobuild.codesign.superblob import Signature, parse_signature
 from gobuild.core.console import Console
 from gobuild.core.errors import BuildError, CommandError, ConfigError, SignError, ToolMissing
@@ -194,7 +192,7 @@ def test_secrets_show_nowhere(p12: Path, hello: bytes, tmp_path: Path, monkeypat
     how = chosen(by(p12), P12=PASSWORD)
     made, told = signed(hello, how, tmp_path)
     key = identity.load_identity(p12, PASSWORD.encode()).pem.split(b"\n")[2].decode()
-    assert isinstance(how, adapter.CertificateSigner)
+    assert isinstance(how, signing.CertificateSigner)
     for shown in (repr(how), repr(how.identity), json.dumps(told), json.dumps(dict(os.environ))):
         assert PASSWORD not in shown
         assert key not in shown
@@ -205,9 +203,9 @@ def test_secrets_show_nowhere(p12: Path, hello: bytes, tmp_path: Path, monkeypat
 
 def test_the_key_passes_through_a_pipe_alone(p12: Path, hello: bytes, tmp_path: Path) -> None:
     secret = b"x" * (1 << 20)
-    with adapter._pipe(secret) as path:
+    with signing._pipe(secret) as path:
         assert Path(path).read_bytes() == secret
-    with adapter._pipe(secret) as path:  # not read to its end: nothing hangs
+    with signing._pipe(secret) as path:  # not read to its end: nothing hangs
         assert path.startswith("/dev/fd/")
 
 
@@ -215,7 +213,7 @@ def test_without_the_library_it_is_said_what_to_install(monkeypatch: pytest.Monk
     def gone(_name: str) -> Any:
         raise ImportError
 
-    monkeypatch.setattr(adapter, "import_module", gone)
+    monkeypatch.setattr(signing, "import_module", gone)
     with pytest.raises(ToolMissing, match=r"gobuild\[sign\]"):
         chosen(Settings(sign="ad-hoc"))
 
