@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from verify_fixtures import compiled, directory, failed, image, judged, put, resigned, superblob, view
 
+from gobuild.binary.unsigned import unsigned
 from gobuild.binary.view import Malformed
 from gobuild.codesign.superblob import CMS_SLOT, Signature, parse_signature
 
@@ -290,13 +291,4 @@ def test_bytes_around_the_blobs_are_refused(hello: bytes) -> None:
 
 
 def test_no_signature_is_refused_on_arm64(hello: bytes, tmp_path: Path) -> None:
-    headers = image(hello)
-    last, place = headers.segment("__LINKEDIT"), headers.signature
-    assert last
-    assert place
-    unsigned = hello[: place.offset]
-    unsigned = put(unsigned, 16, "<2I", len(headers.commands) - 1, headers.commands_end - 32 - 16)
-    at = unsigned.index(b"__LINKEDIT\0\0\0\0\0\0") - 8
-    unsigned = put(unsigned, at + 32, "<Q", place.offset - last.fileoff)
-    unsigned = put(unsigned, at + 48, "<Q", place.offset - last.fileoff)
-    assert failed(judged(unsigned, tmp_path))["signature"] == "none"
+    assert failed(judged(unsigned(hello), tmp_path))["signature"] == "none"
