@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from gobuild.audit.compare.program import MODULE, Program
+from gobuild.audit.compare.program import MODULE, Pair, Program
 from gobuild.binary.macho_types import Section
 
 UNCOMPARED = frozenset(
@@ -19,7 +19,6 @@ UNCOMPARED = frozenset(
 )
 """What these sections say is compared otherwise, or is a digest or a record of where all else stands."""
 
-Pair = tuple[int, int]
 Token = tuple[str, bytes, bytes]
 
 CODE = "a pointer to code"

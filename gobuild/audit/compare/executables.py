@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from gobuild.audit.compare import code
-from gobuild.audit.compare.data import CODE, DataComparison, Pair, Token, linker_tables
-from gobuild.audit.compare.program import FunctionKey, Program, load_program
+from gobuild.audit.compare.data import CODE, DataComparison, Token, linker_tables
+from gobuild.audit.compare.program import FunctionKey, Pair, Program, load_program
 from gobuild.binary.unsigned import unsigned
 from gobuild.binary.view import Malformed
 
@@ -130,18 +130,14 @@ class _ExecutableComparison:
                 marks[0].update(code.references(base, function))
                 yield self._explained("removed", "only in base", key[0], base.table.source_files(function))
                 continue
-            found = code.compare_code(base, function, ours, other)
-            if found.differs_at is None:
-                self.pairs += found.references
-                for one, _ in found.references:
-                    self.referrers.setdefault(one, set()).add(key)
-            else:
+            how, pairs = code.compare_code(base, function, ours, other)
+            self.pairs += pairs
+            for one, _ in pairs:
+                self.referrers.setdefault(one, set()).add(key)
+            if how:
                 marks[0].update(code.references(base, function))
                 marks[1].update(code.references(ours, other))
-                lengths = len(base.code(function)), len(ours.code(other))
-                seen = f"{lengths[0]} instructions in base, {lengths[1]} in ours" if lengths[0] != lengths[1] else ""
-                seen = seen or f"{lengths[0]} instructions, the first that differs at {found.differs_at:#x}"
-                yield self._explained("code", seen, key[0], base.table.source_files(function))
+                yield self._explained("code", how, key[0], base.table.source_files(function))
         # Ours' own table of files is believed only of what base does not have: it could name any file.
         for key, function in ours.named.items():
             if key not in base.named:

@@ -20,6 +20,9 @@ from gobuild.binary.view import Malformed, View
 FunctionKey = tuple[str, int]
 """A function's name, and how many of the name came before: some names stand there twice."""
 
+Pair = tuple[int, int]
+"""An address in base, and the one that corresponds to it in ours."""
+
 MODULE = 0x260
 """Bytes of runtime.firstmoduledata at most: where everything stands and how long it is (src/runtime/symtab.go)."""
 
