@@ -126,18 +126,15 @@ class _ExecutableComparison:
             other = ours.named.get(key)
             if key[0] == "go:buildid" and other:
                 continue
-            if other is None:
-                marks[0].update(code.references(base, function))
-                yield self._explained("removed", "only in base", key[0], base.table.source_files(function))
-                continue
-            how, pairs = code.compare_code(base, function, ours, other)
+            how, pairs = code.compare_code(base, function, ours, other) if other else ("only in base", [])
             self.pairs += pairs
             for one, _ in pairs:
                 self.referrers.setdefault(one, set()).add(key)
             if how:
                 marks[0].update(code.references(base, function))
-                marks[1].update(code.references(ours, other))
-                yield self._explained("code", how, key[0], base.table.source_files(function))
+                marks[1].update(code.references(ours, other) if other else ())
+                kind = "code" if other else "removed"
+                yield self._explained(kind, how, key[0], base.table.source_files(function))
         # Ours' own table of files is believed only of what base does not have: it could name any file.
         for key, function in ours.named.items():
             if key not in base.named:
