@@ -4,10 +4,11 @@ import io
 import json
 import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import signers
@@ -63,9 +64,7 @@ def by(path: Path, **more: Any) -> Settings:
 def signed(data: bytes, how: Signer, folder: Path) -> tuple[bytes, dict[str, str]]:
     path = folder / "hello"
     path.write_bytes(data)
-    told = sign_programs(
-        {"bin/hello": path}, how, prefix="go-acme", scratch=folder / "scratch", note=lambda _text: None
-    )
+    told = sign_programs({"bin/hello": path}, how, prefix="go-acme", scratch=folder / "scratch", note=Mock())
     assert [each.name for each in folder.iterdir() if each.name.startswith(".")] == []
     return path.read_bytes(), told
 
@@ -234,20 +233,13 @@ def test_apple_s_designated_requirement_is_apple_s(darwin_wheel: Path) -> None:
 # --- on a Mac: what the tools would be started with. Nothing of it was tried on one. ---------------------------------
 
 
-class Recorder:
-    """A runner that starts nothing, and answers as it is told."""
+def answering(output: str = "") -> Mock:
+    """A runner that starts nothing."""
+    return Mock(return_value=Result(argv=(), code=0, output=output))
 
-    def __init__(self, answer: str = "", code: int = 0) -> None:
-        self.answer, self.code = answer, code
-        self.words: list[list[str]] = []
-        self.environments: list[dict[str, str]] = []
 
-    def __call__(self, argv: Sequence[str | Path], **how: Any) -> Result:
-        self.words.append([str(each) for each in argv])
-        self.environments.append(dict(how["env"]))
-        if self.code:
-            raise CommandError(f"{argv[0]}: exit code {self.code}")
-        return Result(argv=tuple(map(str, argv)), code=0, output=self.answer)
+def words(call: Any) -> list[str]:
+    return [str(each) for each in call.args[0]]
 
 
 @pytest.fixture
@@ -266,29 +258,20 @@ NAME = "Developer ID Application: Acme (ABCDE12345)"
 
 def test_codesign_s_words(tmp_path: Path, tools: str) -> None:
     (tmp_path / "asked.plist").write_text(ENTITLEMENTS)
-    cases: list[tuple[dict[str, str], list[str]]] = [
+    asked = str(tmp_path / "asked.plist")
+    for more, expected in (
         ({}, ["--timestamp=none"]),
         ({"timestamp_url": "apple"}, ["--timestamp"]),
         ({"timestamp_url": "https://tsa.example/"}, ["--timestamp=https://tsa.example/"]),
-        (
-            {"entitlements": str(tmp_path / "asked.plist")},
-            ["--timestamp=none", "--entitlements", str(tmp_path / "asked.plist")],
-        ),
-    ]
-    for more, expected in cases:
-        recorder = Recorder()
-        how = chosen(
-            Settings.of({"sign": f"identity:{NAME}"} | more),
-            host=MAC,
-            runner=recorder,
-            PATH=tools,
-            HOME="/h",
-            SECRET="s",
-        )
-        signed(b"program", how, tmp_path)
+        ({"entitlements": asked}, ["--timestamp=none", "--entitlements", asked]),
+    ):
+        runner = answering()
+        settings = Settings.of({"sign": f"identity:{NAME}", **more})
+        signed(b"program", chosen(settings, host=MAC, runner=runner, PATH=tools, HOME="/h", SECRET="s"), tmp_path)
         start = ["codesign", "--force", "--sign", NAME, "--identifier", "go-acme.hello", "--options", "runtime"]
-        assert recorder.words == [[*start, *expected, str(tmp_path / "hello")]]
-        assert recorder.environments == [{"PATH": tools, "HOME": "/h"}]
+        (call,) = runner.call_args_list
+        assert words(call) == [*start, *expected, str(tmp_path / "hello")]
+        assert call.kwargs["env"] == {"PATH": tools, "HOME": "/h"}
 
 
 @pytest.mark.parametrize(
@@ -300,9 +283,9 @@ def test_codesign_s_words(tmp_path: Path, tools: str) -> None:
     ],
 )
 def test_notarization(tmp_path: Path, tools: str, answer: str, says: str) -> None:
-    recorder = Recorder(answer)
+    runner = answering(answer)
     settings = Settings(sign=f"identity:{NAME}", timestamp_url="apple", notarize="acme-profile")
-    how = chosen(settings, host=MAC, PATH=tools, runner=recorder)
+    how = chosen(settings, host=MAC, PATH=tools, runner=runner)
     if says:
         with pytest.raises(SignError, match=says):
             signed(b"program", how, tmp_path)
@@ -310,12 +293,13 @@ def test_notarization(tmp_path: Path, tools: str, answer: str, says: str) -> Non
         assert signed(b"program", how, tmp_path)[1]["notarization"] == "2f-1"
     pack = tmp_path / "scratch/notarize.zip"
     start = ["xcrun", "notarytool", "submit", str(pack), "--keychain-profile", "acme-profile", "--wait"]
-    assert recorder.words[1] == [*start, "--output-format", "json", "--no-progress"]
+    assert words(runner.call_args_list[1]) == [*start, "--output-format", "json", "--no-progress"]
     assert not pack.exists()
 
 
 def test_codesign_failing(tmp_path: Path, tools: str) -> None:
-    how = chosen(Settings(sign=f"identity:{NAME}"), host=MAC, PATH=tools, runner=Recorder(code=1))
+    runner = Mock(side_effect=CommandError("codesign: exit code 1"))
+    how = chosen(Settings(sign=f"identity:{NAME}"), host=MAC, PATH=tools, runner=runner)
     with pytest.raises(SignError, match="codesign could not sign hello"):
         signed(b"program", how, tmp_path)
 
@@ -328,7 +312,7 @@ def test_what_needs_a_mac_is_refused_elsewhere(tools: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("asked", "says"),
     [
         ({"sign": "adhoc"}, "one of linker, ad-hoc, FILE.p12"),
         ({"sign": "identity:"}, "names no identity"),
@@ -346,9 +330,9 @@ def test_what_needs_a_mac_is_refused_elsewhere(tools: str) -> None:
         ({"sign": "identity:x", "notarize": "x"}, "only what has a timestamp"),
     ],
 )
-def test_settings_that_cannot_be(words: dict[str, str], says: str) -> None:
+def test_settings_that_cannot_be(asked: dict[str, str], says: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        Settings.of(words)
+        Settings.of(asked)
     assert says in str(caught.value)
     assert "hunter" not in str(caught.value)
 
@@ -367,8 +351,8 @@ def test_the_password_reaches_no_child(
     (toy_tree / "src/make.bash").write_text("env; ps -ef 2>/dev/null; exit 2\n")
     monkeypatch.setenv("P12", PASSWORD)
     places = {"dist": tmp_path / "dist", "work": tmp_path / "work", "cache": tmp_path / "cache"}
-    words = {"go": "1.22.10", "source": str(toy_tree), "series": "none", "suffix": "toy", "bootstrap": str(bootstrap)}
-    session = Session(settings=by(p12, **words, **places), console=Console(stream=io.StringIO()))
+    toy = {"go": "1.22.10", "source": str(toy_tree), "series": "none", "suffix": "toy", "bootstrap": str(bootstrap)}
+    session = Session(settings=by(p12, **toy, **places), console=Console(stream=io.StringIO()))
     with pytest.raises(BuildError):
         pipeline.build(session)
     log = (tmp_path / "work/go1.22.10-toy.darwin-arm64/make.log").read_text()
