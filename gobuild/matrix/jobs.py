@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from gobuild.codesign.signers import choose_signer
 from gobuild.core.console import clock
 from gobuild.core.errors import MatrixError
 from gobuild.core.settings import Settings
-from gobuild.pipeline.resign import choose_signer
 from gobuild.pipeline.session import Session, prepare_each
 
 BUILDING = re.compile(r"^\[ *[\d.]+ s\] build ", re.MULTILINE)

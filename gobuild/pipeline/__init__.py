@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gobuild import package
+from gobuild.codesign.signers import Signing, choose_signer
 from gobuild.core import files
 from gobuild.core.errors import os_errors_as_ours
 from gobuild.core.goversion import TARGETS
@@ -19,7 +20,6 @@ from gobuild.package import manifest
 from gobuild.pipeline.compilation import Compiled, build_toolchain, fetch_source, patch_source
 from gobuild.pipeline.delivery import Built, publish, sign, verify_and_package
 from gobuild.pipeline.plan import Plan
-from gobuild.pipeline.resign import Signing, choose_signer
 from gobuild.pipeline.session import Run, Session, prepare
 from gobuild.pipeline.timing import Clock
 from gobuild.pipeline.toolchain_cache import reuse, store

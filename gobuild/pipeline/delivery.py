@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gobuild import package, verify
 from gobuild.build import differing_files
+from gobuild.codesign.signers import Signing
 from gobuild.core import files
 from gobuild.core.errors import VerifyError
 from gobuild.core.manifest import archive_names, to_json
@@ -13,7 +14,7 @@ from gobuild.core.model import Artifact, Report, Toolchain
 from gobuild.core.process import Threads, kill_children_on_failure
 from gobuild.package import manifest
 from gobuild.pipeline.compilation import Compiled
-from gobuild.pipeline.resign import Signing, resign, with_probes
+from gobuild.pipeline.resign import resign, with_probes
 from gobuild.pipeline.session import Run
 from gobuild.pipeline.timing import Clock
 from gobuild.pipeline.toolchain_cache import VerifiedToolchain

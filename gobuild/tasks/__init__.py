@@ -35,7 +35,7 @@ def _session(context: Context, words: dict[str, object]) -> "Session":
 @with_settings
 def plan(context: Context, **words: object) -> None:
     """Shows what build would do. Asks the release index; touches nothing but the cache."""
-    from gobuild.pipeline.resign import choose_signer
+    from gobuild.codesign.signers import choose_signer
     from gobuild.pipeline.session import prepare
 
     session = _session(context, words)

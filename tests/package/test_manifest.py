@@ -55,7 +55,7 @@ def _outer(toolchain: Toolchain) -> dict[str, Any]:
     allowed = Check(
         subject="bin/go", name="LC_UUID", verdict=Verdict.FAILED, seen="none", severity=Severity.WARN, reason="old Macs"
     )
-    # All that signers say (gobuild/codesign/signers): each says some of it.
+    # All that signers say (gobuild/codesign/signers.py): each says some of it.
     signing = dict.fromkeys(("by", "team", "certificate", "timestamp", "tool", "notarization"), "x")
     artifact = Artifact(path=Path("/d/a.tar.gz"), kind="toolchain", sha256="ab", size=1)
     run = {"seconds": {"build": 1.0}, "cpu_seconds": {}, "around_share": 0.01, "peak_memory_mib": 50}
