@@ -1,7 +1,7 @@
 """Writes launchd jobs that run a program through gowrap; the keys and their types are those of launchd.plist(5).
 
-launchd hands a job more environment than its plist says (HOME,
-PATH, and all that `launchctl setenv` ever set); gowrap lets through what is allowed here. Nothing here loads a job.
+launchd hands a job more environment than its plist says (HOME, PATH, and all that `launchctl setenv` ever set); gowrap
+lets through what is allowed here.
 """
 
 import difflib
@@ -48,12 +48,6 @@ SETTABLE: Mapping[str, type] = {
 """The other keys of launchd.plist(5) that a word can set, and their types; Umask as a text is octal."""
 
 PROCESS_TYPES = ("Background", "Standard", "Adaptive", "Interactive")
-OWN = (
-    *("Label", "Program", "ProgramArguments", "EnvironmentVariables", "KeepAlive", "ThrottleInterval", "ExitTimeOut"),
-    *("RunAtLoad", "WorkingDirectory", "StandardOutPath", "StandardErrorPath"),
-    *("AbandonProcessGroup", "EnableGlobbing"),
-)
-"""Keys that a `LaunchdJob` decides, and two that would undo what it does: `more` may not name them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +55,13 @@ class LaunchdJob:
     """A program that launchd keeps running through gowrap.
 
     Attributes:
-        label: the job's name: "com.example.service".
         program, gowrap, output, directory, ready_file: absolute paths on the Mac; the last three may be empty.
         allow: what gowrap lets through of what launchd hands it: "HOME", "LC_*".
         environment: variables that are set. They stand in the plist, which every user of the Mac can read.
         keep: one of `KEEP`.
         throttle, start_limit, stop_limit: seconds; a start_limit of 0 is none.
         ignore: signals that the program is started ignoring: "HUP,PIPE".
-        more: other keys of launchd.plist(5), as texts: {"Nice": "5"}.
+        more: other keys of launchd.plist(5) that are in `SETTABLE`, as texts: {"Nice": "5"}.
 
     Raises:
         ConfigError: a value that launchd or gowrap could not use as it is meant.
@@ -103,11 +96,9 @@ class LaunchdJob:
                 raise ConfigError(f"{what} is {getattr(self, what)}", f"seconds, from {least} to {most}")
         if self.ready_file and not self.start_limit:
             raise ConfigError("a ready file means nothing without a limit for the start-up", "--start-limit 30")
-        if taken := sorted(set(OWN) & set(self.more)):
-            raise ConfigError(f"the key {taken[0]} is decided by gobuild", "the flag for it; without --set")
-        self._check_words()
+        self._require_words()
 
-    def _check_words(self) -> None:
+    def _require_words(self) -> None:
         for text in (*self.arguments, *self.environment.values()):
             _require_plain(text)
         for word in self.allow:
@@ -152,8 +143,9 @@ def _typed(key: str, value: str) -> str | bool | int:
     _require_plain(value)
     if key not in SETTABLE:
         near = difflib.get_close_matches(key, SETTABLE, 1)
-        hint = f"did you mean {near[0]}?" if near else "add it to the plist by hand, then plutil -lint"
-        raise ConfigError(f"{printable(key)!r} is no key of launchd.plist(5) that a word can set", hint)
+        hint = f"did you mean {near[0]}? " if near else ""
+        hint += "a flag of its own where gobuild decides it; else add it to the plist by hand, then plutil -lint"
+        raise ConfigError(f"{printable(key)!r} is no key of launchd.plist(5) that a word can set here", hint)
     kind = SETTABLE[key]
     if kind is bool and value in ("true", "false"):
         return value == "true"
@@ -169,25 +161,20 @@ def _typed(key: str, value: str) -> str | bool | int:
 def _require_plain(text: str) -> None:
     """XML 1.0 cannot carry control characters, and no program's argument a NUL."""
     if printable(text, lines=True) != text:
-        raise ConfigError(
-            f"{printable(text)!r} holds what no property list can carry", "text without control characters"
-        )
+        said = f"{printable(text)!r} holds what no property list can carry"
+        raise ConfigError(said, "text without control characters")
 
 
 def _require_absolute(what: str, path: str) -> None:
     _require_plain(path)
     pure = PurePosixPath(path)
     if not pure.is_absolute() or ".." in pure.parts or path.endswith("/"):
-        raise ConfigError(
-            f"{what} is {path!r}", "a whole path on the Mac; launchd knows neither ~ nor a current folder"
-        )
+        hint = "a whole path on the Mac; launchd knows neither ~ nor a current folder"
+        raise ConfigError(f"{what} is {path!r}", hint)
 
 
 def check_program(path: str) -> str:
-    """Looks at a program of a job, where this machine has it.
-
-    Returns:
-        "" where it is fit to be started by launchd; otherwise why that could not be seen here.
+    """Why it could not be seen here whether launchd may start a program; "" where this machine has a fit one.
 
     Raises:
         ConfigError: it is no program for a Mac, or anybody may replace it.
