@@ -1,6 +1,5 @@
 """The environment: what the go command is told, by whom, and whether it understands that.
 
-Read, never written: the user's variables, the file of ``go env -w`` and GOROOT/go.env; asked is the toolchain itself.
 GOTOOLCHAIN and go.mod are `switching`'s, values that go refuses `values`', preloaded libraries `preload`'s.
 """
 
@@ -16,7 +15,7 @@ from gobuild.core.errors import CommandError, GobuildError
 from gobuild.core.model import State
 from gobuild.doctor import preload, redact, switching, values
 from gobuild.doctor.latency import CLEAN, EXPERIMENT_CURE, error_line, own_environment
-from gobuild.doctor.model import ENVIRONMENT, Case, Finding, Grade
+from gobuild.doctor.model import BROKEN, ENVIRONMENT, Case, Finding, Grade
 from gobuild.doctor.switching import read_text
 from gobuild.verify import build_information
 
@@ -27,7 +26,7 @@ ASK = ("GOROOT", "GOVERSION", "GOENV", "GOCACHE", "GOFLAGS", "GOEXPERIMENT", "GO
 """What ``go env`` is asked for. Without names it would run a C compiler as well (cmd/go/internal/envcmd)."""
 
 ASKED = 3.0
-"""Seconds that a go command may take here; those that hang were found before."""
+"""Seconds for each question."""
 
 FLAGS = {
     "-toolexec": "every compiler and linker is started through that program",
@@ -53,27 +52,27 @@ def collect(case: Case) -> dict[str, Any]:
     told: Any = {} if asks else _go_env(case, own_environment(case))
     file = _user_file(case, told)
     lines = _assignments(file)
-    wanted = {
-        name: case.environment.get(name) or lines.get(name, "") for name in ("GOEXPERIMENT", "GOFLAGS", "GODEBUG")
-    }
+    heard = {name: value for name, value in (*lines.items(), *case.environment.items()) if value}
+    wanted = {name: heard.get(name, "") for name in ("GOEXPERIMENT", "GOFLAGS", "GODEBUG")}
     root = Path(str(clean.get("GOROOT") or case.root or "/nowhere"))
+    shown, goroot = redact.shown_variables(case.environment), case.environment.get("GOROOT", "")
     return {
-        "shown": redact.shown_variables(case.environment),
-        "hidden": len(case.environment) - len(redact.shown_variables(case.environment)),
+        "shown": shown,
+        "hidden": len(case.environment) - len(shown),
         "not asked": asks,
         "clean": clean,
         "own": told,
         "file": {"path": str(file) if file else "", "values": redact.shown_variables(lines)},
-        "from file": sorted(name for name in wanted if not case.environment.get(name) and lines.get(name)),
+        "from file": sorted(name for name in wanted if name in heard and not case.environment.get(name)),
         "wanted": wanted,
         "experiments": [] if asks else _experiments(case, wanted["GOEXPERIMENT"]),
         "flags": "" if asks or not wanted["GOFLAGS"] else _go_error(case, {"GOFLAGS": wanted["GOFLAGS"]}),
         "debug": _debug_settings(root),
-        "goroot": _version(Path(case.environment["GOROOT"])) if case.environment.get("GOROOT") else "",
-        "own goroot": _same_folder(case.environment.get("GOROOT", ""), clean.get("GOROOT", "")),
+        "goroot": _version(Path(goroot)) if goroot else "",
+        "own goroot": _same_folder(goroot, clean.get("GOROOT", "")),
         "patches": _patch_names(root),
-        "values": values.read_values(case, root=root, lines=lines),
-        "switching": switching.read_switching(case, root=root, lines=lines),
+        "values": values.read_values(heard, root=root),
+        "switching": switching.read_switching(case, heard, root=root, in_file=lines.get("GOTOOLCHAIN", "")),
         "preloaded": preload.read_preloaded(case.environment),
         "others": _go_commands(case),
     }
@@ -107,11 +106,8 @@ def _experiments(case: Case, value: str) -> list[dict[str, str]]:
 
 def _user_file(case: Case, told: Mapping[str, str]) -> Path | None:
     """The file of ``go env -w``: where go says it is, else where it would be (os.UserConfigDir)."""
-    named = case.environment.get("GOENV") or str(told.get("GOENV") or "")
-    if named == "off":
-        return None
-    if named:
-        return Path(named)
+    if named := case.environment.get("GOENV") or str(told.get("GOENV") or ""):
+        return None if named == "off" else Path(named)
     home = case.environment.get("HOME", "")
     config = case.environment.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else "")
     return Path(config) / "go" / "env" if config else None
@@ -124,7 +120,6 @@ def _assignments(path: Path | None) -> dict[str, str]:
 
 
 def _version(root: Path) -> str:
-    """What stands in a GOROOT's VERSION, one line; or why there is none."""
     return read_text(root / "VERSION").split("\n", 1)[0].strip()[:100] or "no VERSION there"
 
 
@@ -134,7 +129,7 @@ def _patch_names(root: Path) -> list[str]:
         told = json.loads(read_text(root / "gobuild.json"))
         mine = told["stamp"] == _version(root)  # else it was left over by another
         return [str(each["name"]) for each in told["patches"] if mine and each["state"] in _PRESENT]
-    except (ValueError, LookupError, TypeError, RecursionError):
+    except BROKEN:
         return []
 
 
@@ -211,19 +206,13 @@ def _experiment_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _flag_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
     value = part["wanted"]["GOFLAGS"]
-    words = [word.lstrip("'\"") for word in value.split()]
-    risky = [
-        f"{flag}: {why}"
-        for flag, why in FLAGS.items()
-        if any(word.replace("--", "-", 1).split("=", 1)[0] == flag for word in words)
-    ]
-    place = f"{value!r}, {_where_set(part, 'GOFLAGS')}"
+    words = {word.lstrip("'\"").replace("--", "-", 1).split("=", 1)[0] for word in value.split()}
+    risky = "; ".join(f"{flag}: {why}" for flag, why in FLAGS.items() if flag in words)
+    place, unset = f"{value!r}, {_where_set(part, 'GOFLAGS')}", _how_to_unset(part, "GOFLAGS")
     if part["flags"]:
-        advice = f"take that flag out of GOFLAGS, or {_how_to_unset(part, 'GOFLAGS')}"
-        yield ENVIRONMENT.fail("GOFLAGS", f"{place}: {part['flags']}", advice)
+        yield ENVIRONMENT.fail("GOFLAGS", f"{place}: {part['flags']}", f"take that flag out of GOFLAGS, or {unset}")
     elif risky:
-        advice = f"{_how_to_unset(part, 'GOFLAGS')}, unless you put it there and trust it"
-        yield ENVIRONMENT.warn("GOFLAGS", f"{place}: {'; '.join(risky)}", advice)
+        yield ENVIRONMENT.warn("GOFLAGS", f"{place}: {risky}", f"{unset}, unless you put it there and trust it")
     else:
         yield ENVIRONMENT.ok("GOFLAGS", f"{place}: nothing that changes the toolchain" if value else "not set")
 
@@ -256,9 +245,7 @@ def _root_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
     else:
         grade = Grade.WARN if part["goroot"] == version else Grade.FAIL
         seen = f"set to {said} ({part['goroot']}), and this go's own is {real} ({version})"
-        advice = (
-            "unset GOROOT: the go command finds its own, and with another's files it fails or builds something else"
-        )
+        advice = "unset GOROOT: go finds its own, and with another's files it fails or builds something else"
         yield ENVIRONMENT.finding("GOROOT", grade, seen, advice)
 
 
@@ -271,10 +258,8 @@ def _cache_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
     twins = [each for each in others if each["version"] == this["version"] and each["compiler"] != this["compiler"]]
     cache = str(part["own"].get("GOCACHE") or part["clean"].get("GOCACHE") or "the build cache")
     if twins:
-        paths = ", ".join(each["path"] for each in twins)
-        seen = (
-            f"{paths} says {this['version']} as well, with another compiler: both take the other's results from {cache}"
-        )
+        seen = f"{', '.join(each['path'] for each in twins)} says {this['version']} as well, with another compiler: "
+        seen += f"both take the other's results from {cache}"
         advice = "give each a GOCACHE of its own, or build the patched one with a suffix (--suffix)"
         yield ENVIRONMENT.warn("GOCACHE", seen, advice)
     else:

@@ -20,7 +20,7 @@ from gobuild.core.errors import ConfigError, GobuildError
 from gobuild.core.settings import Settings
 from gobuild.doctor import environment, integrity, latency, redact, toolchain, watch
 from gobuild.doctor.macos import hang, ioreg, killed, rosetta, signing
-from gobuild.doctor.model import MACOS, Case, Diagnosis, Finding, Group
+from gobuild.doctor.model import BROKEN, MACOS, Case, Diagnosis, Finding, Group
 from gobuild.doctor.watch import OutOfTime, within
 from gobuild.verify import tree
 
@@ -28,14 +28,10 @@ TOTAL = 27.0
 """Seconds for all topics together, without captures."""
 
 SLACK = 2.5
-"""Seconds in which a topic that has used up its time may still end what it watches, on a busy machine: what it has
-measured by then is not lost."""
+"""Seconds in which a topic that has used up its time may still end what it watches, so that nothing is lost."""
 
 CAPTURING = 120.0
 """Seconds more for a topic where captures were asked for."""
-
-BROKEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
-"""What judging raises for evidence of the wrong form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +39,7 @@ class Topic:
     """One thing that is looked at: evidence is collected here, and judged here or on another machine.
 
     Attributes:
-        name: the key of its part in the evidence.
-        collect: the half that touches the machine. Returns plain data that JSON can hold: texts of tools' output,
-            times, digests; or {"skipped": the reason}.
+        collect: the half that touches the machine. Returns plain data that JSON can hold, or {"skipped": the reason}.
         diagnose: judges what `collect` returned; pure.
         seconds: how much of the whole time it may have, without captures.
         macos: what its finding is called where this is no Mac; "" for a topic of every system.
@@ -64,7 +58,7 @@ class Topic:
         return MACOS.skipped(self.macos, reason) if self.macos else Group(self.name).skipped("all of it", reason)
 
 
-TOPICS: tuple[Topic, ...] = (
+TOPICS = (
     Topic(name="start latency", collect=latency.collect, diagnose=latency.diagnose, seconds=12),
     Topic(name="environment", collect=environment.collect, diagnose=environment.diagnose, seconds=5),
     Topic(name="toolchain", collect=toolchain.collect, diagnose=toolchain.diagnose, seconds=5),
@@ -72,7 +66,7 @@ TOPICS: tuple[Topic, ...] = (
     Topic(name="binary", collect=integrity.collect_checks, diagnose=integrity.diagnose_checks, seconds=8),
     Topic(name="files", collect=integrity.collect_files, diagnose=integrity.diagnose_files, seconds=15),
     Topic(
-        name=ioreg.TOPIC, collect=ioreg.collect, diagnose=ioreg.diagnose, seconds=4, macos="accelerators", first=True
+        name=ioreg.TOPIC, collect=ioreg.snapshot, diagnose=ioreg.diagnose, seconds=4, macos="accelerators", first=True
     ),
     Topic(name="macOS hang", collect=hang.collect, diagnose=hang.diagnose, seconds=1, macos="hang"),
     Topic(name="macOS signature", collect=signing.collect, diagnose=signing.diagnose, seconds=5, macos="signature"),
@@ -113,7 +107,6 @@ def examine(
             settings=settings,
             against=against,
             capture=capture,
-            offline=settings.offline,
         )
         try:
             evidence = collect_evidence(case)
@@ -134,46 +127,45 @@ def examine(
 def _command(go: Path | None, environment: Mapping[str, str]) -> Path:
     if go is None:
         found = shutil.which("go", path=environment.get("PATH", ""))
-        if not found:
-            raise ConfigError("there is no go on PATH", "--path with a go command, or the GOROOT it stands in")
-        return Path(os.path.abspath(found))  # noqa: PTH100  (links stay: what the user calls is what is looked at)
-    path = Path(os.path.abspath(go / "bin" / "go" if go.is_dir() else go))  # noqa: PTH100
-    if not path.is_file():
-        raise ConfigError(f"there is no go command {path}", "--path with a go command, or the GOROOT it stands in")
+    else:
+        found = str(go / "bin/go" if go.is_dir() else go)
+    path = found and Path(os.path.abspath(found))  # noqa: PTH100  (links stay: what the user calls is looked at)
+    if not path or not path.is_file():
+        hint = "--path with a go command, or the GOROOT it stands in"
+        raise ConfigError(f"there is no go command {path or 'on PATH'}", hint)
     return path
 
 
 def _root(command: Path) -> Path | None:
     """The GOROOT of a command: it stands in bin, or in bin/GOOS_GOARCH where it was cross-built."""
+
+    def find() -> Path | None:
+        return next((each for each in command.resolve().parents[1:3] if tree.version(each).startswith("go")), None)
+
     try:
-        above = within(2.0, lambda: command.resolve().parents[1:3])
-        return within(2.0, lambda: next((each for each in above if tree.version(each).startswith("go")), None))
+        return within(2.0, find)
     except (OutOfTime, OSError, RuntimeError):
         return None
 
 
 def _clean(scratch: Path) -> dict[str, str]:
     """What a go command needs, and nothing that could change what it does; all it may write is below `scratch`."""
-    telemetry = scratch / "telemetry"
     for each in ("home", "tmp", "telemetry"):
         (scratch / each).mkdir()
-    (telemetry / "mode").write_text("off 2024-01-01")
-    return {
-        "PATH": os.defpath,
-        "HOME": str(scratch / "home"),
-        "TMPDIR": str(scratch / "tmp"),
-        "LC_ALL": "C",
-        "GOENV": "off",
-        "GOTOOLCHAIN": "local",
-        "GOPROXY": "off",
-        "GOCACHE": str(scratch / "cache"),
-        "GOPATH": str(scratch / "gopath"),
-        "TEST_TELEMETRY_DIR": str(telemetry),
+    (scratch / "telemetry/mode").write_text("off 2024-01-01")
+    places = {
+        "HOME": "home",
+        "TMPDIR": "tmp",
+        "GOCACHE": "cache",
+        "GOPATH": "gopath",
+        "TEST_TELEMETRY_DIR": "telemetry",
     }
+    words = {"PATH": os.defpath, "LC_ALL": "C", "GOENV": "off", "GOTOOLCHAIN": "local", "GOPROXY": "off"}
+    return words | {name: str(scratch / place) for name, place in places.items()}
 
 
 def collect_evidence(case: Case) -> dict[str, Any]:
-    """The evidence, by topic. What fails or takes too long says so in its place."""
+    """Collects each topic; what fails or takes too long says so in its place."""
     for topic in sorted(TOPICS, key=lambda each: not each.first):
         case.evidence[topic.name] = _part(topic, case)
     return case.evidence

@@ -1,16 +1,19 @@
 """The doctor's types: what one check found, the whole diagnosis, and the case that is examined."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from gobuild.core.errors import CommandError
 from gobuild.core.process import Result
 from gobuild.core.settings import Settings
 from gobuild.doctor import watch
+
+BROKEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
+"""What is raised where data are not of the form that is expected."""
 
 
 class Grade(StrEnum):
@@ -77,13 +80,7 @@ MACOS = Group("macOS")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """All that the doctor says of one go.
-
-    Attributes:
-        subject: the go that was looked at, the home folder written as ~.
-        when, host: of the evidence: RFC 3339, UTC; "Linux 6.1.0 x86_64".
-        evidence: what the topics collected, secrets redacted: plain data, by topic.
-    """
+    """All that the doctor says of one go, secrets redacted; when and where (`host`) its evidence was collected."""
 
     subject: str
     when: str
@@ -98,20 +95,12 @@ class Diagnosis:
         return max(judged, key=list(Grade).index, default=Grade.OK)
 
 
-class Start(Protocol):
-    """Starts a tool: `watch.run`, or what a test puts in its place."""
-
-    def __call__(self, argv: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, limit: float) -> Result:
-        """See `watch.run`."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """The go command that is examined, where and within what bounds.
 
     Attributes:
-        root: the GOROOT above the go command.
-        environment: the user's own environment, whole. Only `gobuild.doctor.redact` decides what of it is told.
+        environment: the user's own, whole. Only `gobuild.doctor.redact` decides what of it is told.
         clean: an environment with nothing in it but what a go command needs, its caches below `scratch`.
         cwd: the user's current folder: read, never written.
         scratch: a temporary folder, the only place where anything is written.
@@ -121,6 +110,7 @@ class Case:
         captured: what was captured of each hang, in order, and under "environment" in which one it hung. Not empty
             where anything hung.
         evidence: what the topics before this one collected.
+        start: `watch.run`, or what a test puts in its place.
     """
 
     go: Path
@@ -133,10 +123,9 @@ class Case:
     settings: Settings = field(repr=False)
     against: Path | None = None
     capture: bool = False
-    offline: bool = False
     captured: list[dict[str, Any]] = field(default_factory=list)
     evidence: dict[str, Any] = field(default_factory=dict)
-    start: Start = watch.run
+    start: Callable[..., Result] = watch.run
 
     @property
     def left(self) -> float:

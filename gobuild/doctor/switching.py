@@ -18,24 +18,23 @@ _LIMIT = 1 << 20
 """Bytes of a text file that are read."""
 
 
-def read_switching(case: Case, *, root: Path, lines: Mapping[str, str]) -> dict[str, Any]:
+def read_switching(case: Case, heard: Mapping[str, str], *, root: Path, in_file: str) -> dict[str, Any]:
     """Reads the three places that GOTOOLCHAIN may stand in, and the go.work and go.mod that count in a folder.
 
-    `lines` is what the file of ``go env -w`` sets.
+    `heard` is what environment and ``go env -w`` set together, `in_file` what the latter says of GOTOOLCHAIN.
     """
     in_root = re.search(r"^GOTOOLCHAIN=(\S*)", read_text(root / "go.env"), re.MULTILINE)
     places = (
         ("the environment", case.environment.get("GOTOOLCHAIN", "")),
-        ("go env -w", lines.get("GOTOOLCHAIN", "")),
+        ("go env -w", in_file),
         ("GOROOT/go.env", in_root[1] if in_root else ""),
     )
-    work, modules = (case.environment.get(name) or lines.get(name, "") for name in ("GOWORK", "GO111MODULE"))
-    found = []
-    if work in ("", "auto"):
+    work, found = heard.get("GOWORK", "auto"), []
+    if work == "auto":
         found.append(_above(case.cwd, "go.work"))
     elif work.startswith("/") and Path(work).is_file():  # any other but "off" is refused: `values` says so
         found.append(Path(work))
-    if modules != "off":
+    if heard.get("GO111MODULE") != "off":
         found.append(_above(case.cwd, "go.mod"))
     return {
         "places": [{"place": place, "value": value} for place, value in places],
@@ -93,11 +92,8 @@ def judge_switching(part: Mapping[str, Any], stamp: str, patches: Collection[str
 def _taken(value: str) -> bool:
     """Whether go takes a value (cmd/go/internal/toolchain, Select)."""
     named, plus, mode = value.partition("+")
-    if value in ("", "auto", "path"):
-        return True
-    return (not plus or mode in ("auto", "path")) and (
-        named == "local" or (named.startswith("go1") and parse_version(named) is not None)
-    )
+    toolchain = named == "local" or (named.startswith("go1") and parse_version(named) is not None)
+    return value in ("", "auto", "path") or (toolchain and (not plus or mode in ("auto", "path")))
 
 
 def _cure(place: str) -> str:

@@ -217,7 +217,7 @@ def captured(
     work = case(folder, capture=capture, start=run)
     if capture:
         before = replace(work, start=Recorded({"ioreg": sample("ioreg-m1pro.plist")}))
-        work.evidence[ioreg.TOPIC] = ioreg.collect(before)
+        work.evidence[ioreg.TOPIC] = ioreg.snapshot(before)
     work.captured.append(hang.capture(4711, work))
     return hang.collect(work), run
 

@@ -372,7 +372,7 @@ def test_a_snapshot_that_is_none_is_refused(tmp_path: Path, data: bytes, says: s
 
 
 def test_a_snapshot_that_is_not_there_or_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match="cannot read"):
+    with pytest.raises(ConfigError, match="No such file"):
         ioreg.compare(tmp_path / "none", tmp_path / "none")
     monkeypatch.setattr(ioreg, "LARGEST", 10)
     with pytest.raises(ConfigError, match="MiB"):
@@ -380,7 +380,7 @@ def test_a_snapshot_that_is_not_there_or_too_large(tmp_path: Path, monkeypatch: 
 
 
 def accelerators(folder: Path, said: Said) -> tuple[dict[str, Finding], str]:
-    evidence = json.dumps({ioreg.TOPIC: ioreg.collect(case(folder, start=Recorded({"ioreg": said})))})
+    evidence = json.dumps({ioreg.TOPIC: ioreg.snapshot(case(folder, start=Recorded({"ioreg": said})))})
     found = diagnose(json.loads(evidence))
     return by_name(each for each in found if each.name.startswith("accelerator")), evidence
 

@@ -351,7 +351,7 @@ def test_a_twin_on_path_is_found_and_not_run(go_wheel: Path, tmp_path: Path) -> 
 
 def test_mixed_architectures_are_told() -> None:
     mixed = {"linux/amd64": ["bin/go", "pkg/tool/linux_amd64/asm"], "darwin/arm64": ["pkg/tool/linux_amd64/link"]}
-    (verdict,) = toolchain._machine_findings(mixed)
+    verdict = toolchain._machine_finding(mixed)
     assert (verdict.grade, "in a folder of another machine: pkg/tool/linux_amd64/link" in verdict.seen) == (
         Grade.FAIL,
         True,

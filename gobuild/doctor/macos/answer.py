@@ -5,7 +5,7 @@ in which trap. On arm64 the tools often see no Go frame but ``runtime.asmcgocall
 system on a stack of its own; the trampoline's name then says what Go was doing (runtime/sys_darwin.go).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gobuild.doctor.macos.stacks import Frame, Stacks, Thread
@@ -38,12 +38,12 @@ PLUMBING = (
 """What every program calls the kernel through: no framework."""
 
 GPU = ("Metal", "MTL", "AGX", "IOGPU", "IOAccelerator", "OpenGL")
-FRAMEWORKS = {
+FRAMEWORKS: Mapping[str, str | tuple[str, ...]] = {
     "the GPU": GPU,
-    "a driver": ("IOKit",),
-    "certificates and keys": ("Security",),
+    "a driver": "IOKit",
+    "certificates and keys": "Security",
     "the resolver of names": ("libsystem_info", "libsystem_dnssd"),
-    "Apple's networking": ("Network",),
+    "Apple's networking": "Network",
 }
 """What frameworks are for, and how the names of their images begin."""
 
@@ -77,10 +77,9 @@ class Answer:
     Attributes:
         kind: one of `CURES`.
         samples: in how many samples it was seen so, and of how many.
-        go: Go's frames above the trap, the innermost first.
+        go: Go's frames above the trap, the innermost first; `kernel` is sorted so, too.
         frameworks: the images between Go and the trap, the one that Go called first.
         trap: the innermost user frame of the system's.
-        kernel: the kernel's frames, the innermost first.
         entered: how many traps and system calls the thread entered while dtrace looked; None where it did not.
         tools: which tools saw the thread.
     """
@@ -147,11 +146,11 @@ def foreign_libraries(tools: Iterable[Stacks]) -> tuple[str, ...]:
     """The loaded files that upstream Go never loads: GPU code of the system's, and whatever is not the system's."""
     found: list[str] = []
     for each in tools:
-        for image in each.images:
-            name = image.path.rpartition("/")[2]
-            systems = image.path.startswith(("/usr/lib/", "/System/"))
+        for path, uuid in each.images:
+            name = path.rpartition("/")[2]
+            systems = path.startswith(("/usr/lib/", "/System/"))
             if name.startswith(GPU) or not (systems or name == each.process):
-                found.append(f"{image.path} (LC_UUID {image.uuid or 'none'})")
+                found.append(f"{path} (LC_UUID {uuid or 'none'})")
     return tuple(dict.fromkeys(found))
 
 

@@ -25,7 +25,7 @@ SECONDS = 5.0
 
 AGREED = 0x40
 NOT_AN_APP = "does not seem to be an app"
-"""What spctl says of every valid program that is no app bundle (keybase/client#2706, agent-launch/agent-launcher#5)."""
+"""What spctl says of every valid program that is no app bundle (keybase/client#2706)."""
 
 
 def collect(case: Case) -> dict[str, Any]:
@@ -65,10 +65,8 @@ def _signer(part: Mapping[str, Any]) -> Finding:
     text = output_of(part, "codesign")
     fields = codesign_fields(text)
     if "not signed at all" in text:
-        advice = (
-            "codesign --force --sign - FILE, or gobuild sign: Apple silicon kills what is not signed, Intel does not"
-        )
-        return MACOS.warn("signer", "not signed", advice)
+        kills = "Apple silicon kills what is not signed, Intel does not"
+        return MACOS.warn("signer", "not signed", f"codesign --force --sign - FILE, or gobuild sign: {kills}")
     if fields.get("Signature") == "adhoc":
         return MACOS.ok("signer", f"nobody: ad hoc ({fields.get('flags', 'no flags told')})")
     if "Authority" in fields:
@@ -88,24 +86,22 @@ def _valid(part: Mapping[str, Any]) -> Finding | None:
 def _gatekeeper(part: Mapping[str, Any]) -> Finding:
     """What spctl says counts for quarantined files alone; and it takes no program for an app."""
     text = output_of(part, "assess")
-    lines = [line.partition(": ")[2] if ": " in line else line for line in text.strip().splitlines()]
+    lines = [line.partition(": ")[2] or line for line in text.strip().splitlines()]
     seen = "; ".join(lines[:4])[:1000] or "spctl said nothing"
-    taken = "accepted" in text or NOT_AN_APP in text
-    quarantined = QUARANTINE.match(output_of(part, "quarantine").strip())
     if "assessments disabled" in output_of(part, "status"):
         return MACOS.warn("Gatekeeper", f"off on this Mac ({seen})", "sudo spctl --global-enable")
-    if taken or not quarantined:
-        says = "" if taken else ": which counts only for quarantined files, and this is none"
-        return MACOS.ok("Gatekeeper", seen + says)
-    return MACOS.fail("Gatekeeper", f"{seen}, and the file is quarantined", NOTARIZE)
+    if "accepted" in text or NOT_AN_APP in text:
+        return MACOS.ok("Gatekeeper", seen)
+    if QUARANTINE.match(output_of(part, "quarantine").strip()):
+        return MACOS.fail("Gatekeeper", f"{seen}, and the file is quarantined", NOTARIZE)
+    return MACOS.ok("Gatekeeper", f"{seen}: which counts only for quarantined files, and this is none")
 
 
 def _quarantine(part: Mapping[str, Any]) -> Finding:
     text = output_of(part, "quarantine").strip()
-    match = QUARANTINE.match(text)
     if "No such xattr" in text:
         return MACOS.ok("quarantine", "none")
-    if match is None:
+    if not (match := QUARANTINE.match(text)):
         return MACOS.skipped("quarantine", f"not read: {text[:200]!r}")
     agent = match["agent"].replace("\\x20", " ") or "a program without a name"
     seen = f"set by {agent}, flags {match['flags']}"
