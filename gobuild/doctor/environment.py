@@ -19,7 +19,7 @@ from gobuild.doctor.model import BROKEN, ENVIRONMENT, Case, Finding, Grade
 from gobuild.doctor.switching import read_text
 from gobuild.verify import build_information
 
-WORDS = 16
+MOST = 16
 """Values of GOEXPERIMENT that are asked about, and other go commands that are looked at."""
 
 ASK = ("GOROOT", "GOVERSION", "GOENV", "GOCACHE", "GOFLAGS", "GOEXPERIMENT", "GOTOOLCHAIN")
@@ -37,7 +37,6 @@ FLAGS = {
 """Flags in GOFLAGS that change which program, or which source, is used."""
 
 _SETTINGS = re.compile(r"\{\s*(?:[Nn]ame:\s*)?\"([a-z0-9]+)\"\s*,")
-_PRESENT = (State.APPLIED, State.ALREADY_UPSTREAM)
 _TABLES = ("src/internal/godebugs/table.go", "src/runtime/runtime1.go")
 """Where a toolchain's source lists the settings of GODEBUG."""
 
@@ -46,14 +45,13 @@ def collect(case: Case) -> dict[str, Any]:
     """Reads what is set, and asks the toolchain what it makes of that."""
     hangs = any(each["environment"] == CLEAN for each in case.captured)
     clean: Any = {"error": "go hangs"} if hangs else _go_env(case, dict(case.clean))
-    asks = (
-        f"go env fails in a clean environment ({clean['error']}), so that nothing was asked" if "error" in clean else ""
-    )
+    asks = f"go env fails in a clean environment ({clean['error']})" if "error" in clean else ""
     told: Any = {} if asks else _go_env(case, own_environment(case))
     file = _user_file(case, told)
     lines = _assignments(file)
     heard = {name: value for name, value in (*lines.items(), *case.environment.items()) if value}
     wanted = {name: heard.get(name, "") for name in ("GOEXPERIMENT", "GOFLAGS", "GODEBUG")}
+    words = [word for word in dict.fromkeys(wanted["GOEXPERIMENT"].split(",")) if word][:MOST]
     root = Path(str(clean.get("GOROOT") or case.root or "/nowhere"))
     shown, goroot = redact.shown_variables(case.environment), case.environment.get("GOROOT", "")
     return {
@@ -65,9 +63,9 @@ def collect(case: Case) -> dict[str, Any]:
         "file": {"path": str(file) if file else "", "values": redact.shown_variables(lines)},
         "from file": sorted(name for name in wanted if name in heard and not case.environment.get(name)),
         "wanted": wanted,
-        "experiments": [] if asks else _experiments(case, wanted["GOEXPERIMENT"]),
-        "flags": "" if asks or not wanted["GOFLAGS"] else _go_error(case, {"GOFLAGS": wanted["GOFLAGS"]}),
-        "debug": _debug_settings(root),
+        "experiments": [{"value": each, "says": _go_error(case, "GOEXPERIMENT", each)} for each in words if not asks],
+        "flags": "" if asks else _go_error(case, "GOFLAGS", wanted["GOFLAGS"]),
+        "debug": sorted({name for table in _TABLES for name in _SETTINGS.findall(read_text(root / table))}),
         "goroot": _version(Path(goroot)) if goroot else "",
         "own goroot": _same_folder(goroot, clean.get("GOROOT", "")),
         "patches": _patch_names(root),
@@ -90,18 +88,15 @@ def _go_env(case: Case, env: Mapping[str, str]) -> dict[str, Any]:
         return {"error": "its answer to go env -json is no JSON"}
 
 
-def _go_error(case: Case, extra: Mapping[str, str]) -> str:
+def _go_error(case: Case, name: str, value: str) -> str:
     """What go says of a setting that makes ``go version`` fail; empty where it does not."""
+    if not value:
+        return ""
     try:
-        answer = case.run([case.go, "version"], env={**case.clean, **extra}, seconds=ASKED)
+        answer = case.run([case.go, "version"], env={**case.clean, name: value}, seconds=ASKED)
     except CommandError as error:
         return error.reason
     return error_line(answer.output) or f"exit code {answer.code}" if answer.code else ""
-
-
-def _experiments(case: Case, value: str) -> list[dict[str, str]]:
-    words = [word for word in dict.fromkeys(value.split(",")) if word]
-    return [{"value": word, "says": _go_error(case, {"GOEXPERIMENT": word})} for word in words[:WORDS]]
 
 
 def _user_file(case: Case, told: Mapping[str, str]) -> Path | None:
@@ -128,7 +123,8 @@ def _patch_names(root: Path) -> list[str]:
     try:
         told = json.loads(read_text(root / "gobuild.json"))
         mine = told["stamp"] == _version(root)  # else it was left over by another
-        return [str(each["name"]) for each in told["patches"] if mine and each["state"] in _PRESENT]
+        present = (State.APPLIED, State.ALREADY_UPSTREAM)
+        return [str(each["name"]) for each in told["patches"] if mine and each["state"] in present]
     except BROKEN:
         return []
 
@@ -141,11 +137,6 @@ def _same_folder(one: str, other: str) -> bool:
         return False
 
 
-def _debug_settings(root: Path) -> list[str]:
-    """The settings of GODEBUG that a toolchain's own source lists; none where it has no source."""
-    return sorted({name for table in _TABLES for name in _SETTINGS.findall(read_text(root / table))})
-
-
 def _go_commands(case: Case) -> list[dict[str, str]]:
     """The go and every other one on PATH: what its file says of itself, its compiler's digest. None is run."""
     folders = [Path(each) for each in case.environment.get("PATH", "").split(os.pathsep) if each.startswith("/")]
@@ -153,7 +144,7 @@ def _go_commands(case: Case) -> list[dict[str, str]]:
     for path in [case.go, *(folder / "go" for folder in folders)]:
         try:
             real = path.resolve(strict=True)
-            if real in found or len(found) >= WORDS or not real.is_file():
+            if real in found or len(found) >= MOST or not real.is_file():
                 continue
             info = build_information(real)
             tools = sorted(real.parent.parent.glob("pkg/tool/*/compile"))

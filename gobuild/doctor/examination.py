@@ -43,7 +43,6 @@ class Topic:
         diagnose: judges what `collect` returned; pure.
         seconds: how much of the whole time it may have, without captures.
         macos: what its finding is called where this is no Mac; "" for a topic of every system.
-        first: whether it is looked at before any go runs.
     """
 
     name: str
@@ -51,7 +50,6 @@ class Topic:
     diagnose: Callable[[Mapping[str, Any]], Iterator[Finding]]
     seconds: float
     macos: str = ""
-    first: bool = False
 
     def skipped(self, reason: str) -> Finding:
         """The one finding of a topic that was not looked at."""
@@ -65,9 +63,7 @@ TOPICS = (
     Topic(name="releases", collect=toolchain.collect_releases, diagnose=toolchain.diagnose_releases, seconds=4),
     Topic(name="binary", collect=integrity.collect_checks, diagnose=integrity.diagnose_checks, seconds=8),
     Topic(name="files", collect=integrity.collect_files, diagnose=integrity.diagnose_files, seconds=15),
-    Topic(
-        name=ioreg.TOPIC, collect=ioreg.snapshot, diagnose=ioreg.diagnose, seconds=4, macos="accelerators", first=True
-    ),
+    Topic(name=ioreg.TOPIC, collect=ioreg.snapshot, diagnose=ioreg.diagnose, seconds=4, macos="accelerators"),
     Topic(name="macOS hang", collect=hang.collect, diagnose=hang.diagnose, seconds=1, macos="hang"),
     Topic(name="macOS signature", collect=signing.collect, diagnose=signing.diagnose, seconds=5, macos="signature"),
     Topic(name="macOS killed", collect=killed.collect, diagnose=killed.diagnose, seconds=8, macos="killed"),
@@ -166,7 +162,7 @@ def _clean(scratch: Path) -> dict[str, str]:
 
 def collect_evidence(case: Case) -> dict[str, Any]:
     """Collects each topic; what fails or takes too long says so in its place."""
-    for topic in sorted(TOPICS, key=lambda each: not each.first):
+    for topic in sorted(TOPICS, key=lambda each: each.name != ioreg.TOPIC):  # that one before any go runs
         case.evidence[topic.name] = _part(topic, case)
     return case.evidence
 

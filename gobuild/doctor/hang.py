@@ -18,9 +18,6 @@ from gobuild.doctor.switching import read_text
 MOST = 64
 """Processes of a group, and threads of a process, that are looked at."""
 
-DUMP = 8
-"""Frames of a goroutine that are told."""
-
 GOROUTINE = re.compile(
     r"^goroutine [1-9]\d*(?: gp=\S+ m=\S+(?: mp=\S+)?)? \[(?P<state>[^\]\n]{1,80})\]:$", re.MULTILINE
 )
@@ -76,7 +73,7 @@ def describe(captured: Mapping[str, Any], dump: str) -> str:
         threads = ", ".join(f"{each['state']} in {each['wchan'] or 'user code'}" for each in process["threads"][:8])
         told.append(f"process {process['name']} ({len(process['threads'])} threads: {threads})")
     if goroutine := GOROUTINE.search(dump):
-        frames = FRAME.findall(dump, goroutine.end(), goroutine.end() + 8000)[:DUMP]
+        frames = FRAME.findall(dump, goroutine.end(), goroutine.end() + 8000)[:8]
         told.append(f"its first goroutine waits in [{goroutine['state']}]: {' < '.join(frames)}")
     elif dump:
         told.append("it answered SIGQUIT, and not as Go programs do: the file is a wrapper, or no Go program")

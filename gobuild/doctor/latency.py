@@ -1,17 +1,18 @@
 """Start latency: how long ``go version`` takes, and which setting changes that.
 
 It is run in an empty folder: under a clean environment, under the user's own, and under each suspicious variable that
-the user has set, alone on top of the clean one. Two things differ from the user's own environment, so that measuring
-changes nothing: GOTOOLCHAIN=local (no other go is started or downloaded), and Go's telemetry counts into a temporary
-folder (TEST_TELEMETRY_DIR, src/cmd/internal/telemetry/counter). Wall time includes starting the process.
+the user has set, alone on top of the clean one. So that measuring changes nothing, GOTOOLCHAIN=local starts or fetches
+no other go, and Go's telemetry counts into a temporary folder (src/cmd/internal/telemetry/counter).
 """
 
 import re
 import statistics
 import time
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 from gobuild.doctor import hang
@@ -30,33 +31,16 @@ SLOW = 1.0
 CHANGES = (3.0, 0.25)
 """A variable changes the time if the median is that many times the clean one's, and that many seconds more."""
 
-_LOADER = "the loader loads other or further libraries, or writes down what it does"
-
-SUSPICIOUS = {
-    "DYLD_*": _LOADER,
-    "LD_*": _LOADER,
-    "Malloc*": "macOS's allocator logs or checks every allocation",
-    "MALLOC_*": "glibc's allocator checks every allocation",
-    "OBJC_*": "the Objective-C runtime logs or checks at start",
-    "__CF_USER_TEXT_ENCODING": "CoreFoundation reads it in a fork, where programs hung on macOS (golang/go#52086)",
-    "NSZombieEnabled": "no Objective-C object is ever freed",
-    "GOEXPERIMENT": "a value this toolchain does not know makes every go command exit 2",
-    "GODEBUG": "settings of the Go runtime, some of which slow it down or change how it starts",
-    "GOFLAGS": "a flag that no go command knows makes all of them fail",
-    "GOPATH": "a relative folder makes every go command fail",
-    "GOWORK": "a relative path makes newer go commands fail",
-    "GOROOT": "the go command then takes another toolchain's files for its own",
-    "GOENV": "the go command reads that file at start",
-    "GOGC": "with a small value the go command collects garbage all the time",
-    "GOMEMLIMIT": "with a small value the go command collects garbage all the time",
-    "GOMAXPROCS": "how many threads run Go code at once",
-    "GOTMPDIR": "a folder that may be slow or missing",
-}
+SUSPICIOUS: dict[str, str] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 """Variables that can change how a Go program starts, by shell pattern, and why each is looked at."""
 
 ANSWER = re.compile(r"go version (?P<stamp>\S.*?) (?P<target>[a-z0-9]+/[a-z0-9]+)\n?")
 
 UNKNOWN_EXPERIMENT = re.compile(r"go: (unknown GOEXPERIMENT \S+)")
+EXPERIMENT_CURE = (
+    "unset GOEXPERIMENT (go env -u GOEXPERIMENT where go env -w has set it); no GOEXPERIMENT turns a GPU off, "
+    "for Go uses none"
+)
 
 
 def own_environment(case: Case) -> dict[str, str]:
@@ -118,7 +102,8 @@ def _is_sound(entry: Mapping[str, Any]) -> bool:
 def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
     """Judges every environment by itself, then each variable against the clean one."""
     measured = {entry["environment"]: entry for entry in part["measured"]}
-    clean = _median(measured[CLEAN]) if CLEAN in measured else None
+    times = [each["seconds"] for each in measured.get(CLEAN, {}).get("runs", ()) if each["ended"] == "exit"]
+    clean = statistics.median(times) if times else None
     sound = {name for name, entry in measured.items() if _is_sound(entry)}
     blamed = any(each["variable"] and each["runs"] and not _is_sound(each) for each in measured.values())
     for entry in measured.values():
@@ -131,11 +116,6 @@ def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
             seen = hang.describe(each, str(runs[-1]["dump"]) if runs else "")
             advice = "send the bundle (--bundle FILE) to whoever maintains this toolchain: it holds the whole capture"
             yield LATENCY.warn(f"hang, {name}", seen, advice)
-
-
-def _median(entry: Mapping[str, Any]) -> float | None:
-    times = [each["seconds"] for each in entry["runs"] if each["ended"] == "exit"]
-    return statistics.median(times) if times else None
 
 
 def _finding(entry: Mapping[str, Any], clean: float | None, sound: set[str], *, blamed: bool) -> Finding:
@@ -192,11 +172,6 @@ def _fault(found: Mapping[str, Any]) -> tuple[str, str] | None:
         return seen, "this is no go command, or a wrapper that prints by itself: look at the file, or use --path"
     return None
 
-
-EXPERIMENT_CURE = (
-    "unset GOEXPERIMENT (go env -u GOEXPERIMENT where go env -w has set it); no GOEXPERIMENT turns a GPU off, "
-    "for Go uses none"
-)
 
 _SIGNALS = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM", 31: "SIGSYS"}
 

@@ -19,7 +19,7 @@ VARIABLES = {"LD_PRELOAD": r"[:\s]+", "LD_AUDIT": ":", "DYLD_INSERT_LIBRARIES": 
 """Variables that make the loader load a library into every program, and what stands between two names."""
 
 MOST = 8
-"""Libraries that are read; and architectures of a universal file."""
+"""Libraries, and architectures of a universal file, that are read."""
 
 _FAT = {b"\xca\xfe\xba\xbe": (">5I", 20), b"\xca\xfe\xba\xbf": (">2I2Q2I", 32)}
 """A universal file's magic: the form and the bytes of an entry (<mach-o/fat.h>)."""

@@ -23,9 +23,6 @@ from gobuild.verify import build_information, expect, tree
 ASK = 3.0
 """Seconds for the index."""
 
-SERVED = 2
-"""Newest lines that get fixes."""
-
 
 def collect(case: Case) -> dict[str, Any]:
     """Identifies the toolchain, and the machines that its programs are for."""
@@ -155,9 +152,9 @@ def diagnose_releases(part: Mapping[str, Any]) -> Iterator[Finding]:
         behind = f"{count} patch release{'s' * (count > 1)} behind" if mine.stable else "older than"
         seen = f"{mine} is {behind} {of_line}, {source}"
         yield TOOLCHAIN.warn("patch release", seen, f"build {of_line}: --go {of_line}")
-    served = [each.line for each in newest[:SERVED]]
+    served = [each.line for each in newest[:2]]
     if mine.line in served or mine > newest[0]:
-        yield TOOLCHAIN.ok("gets fixes", f"{mine.line} is one of the {SERVED} newest lines, {source}")
+        yield TOOLCHAIN.ok("gets fixes", f"{mine.line} is one of the 2 newest lines, {source}")
     else:
         seen = f"{mine.line} gets no fixes any more: Go serves {' and '.join(served)}, {source}"
         yield TOOLCHAIN.warn("gets fixes", seen, f"move to {served[0]}, or port security fixes as patches yourself")

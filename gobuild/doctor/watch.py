@@ -34,9 +34,6 @@ MARK = "GOBUILD_DOCTOR"
 SETTLE = 1.0
 """Seconds for a dump after SIGQUIT, and for killed processes to be gone."""
 
-PAUSE = 0.01
-"""Seconds between two looks for processes that were left behind."""
-
 _alive: dict[int, str] = {}
 """The process groups under watch, with their marks, in any thread."""
 
@@ -208,7 +205,7 @@ def _end(process: "subprocess.Popen[bytes]", mark: str) -> int:
         _send(os.killpg, process.pid)
         for pid in living:
             _send(os.kill, pid)
-        time.sleep(PAUSE if sys.platform == "linux" and quiet < 2 else 0)
+        time.sleep(0.01 if sys.platform == "linux" and quiet < 2 else 0)
     if process.poll() is None and not found:
         found.add(process.pid)  # where no mark can be seen
     with contextlib.suppress(subprocess.TimeoutExpired):  # one that sleeps in the kernel cannot be ended

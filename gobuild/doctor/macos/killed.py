@@ -21,9 +21,6 @@ PREDICATE = (
     'OR (process == "syspolicyd" AND eventMessage CONTAINS "blocked")'
 )
 REPORTS = "Library/Logs/DiagnosticReports"
-RECENT = 600.0
-"""Seconds: older crash reports are not of this run."""
-
 SECONDS = 10.0
 """For ``log show``, which reads the log from the disk: it runs only where go was killed, or captures are asked for."""
 
@@ -65,7 +62,7 @@ def _reports(case: Case) -> Iterator[dict[str, Any]]:
             paths += [(each.stat().st_mtime, each) for each in found]
     for changed, path in sorted(set(paths), reverse=True)[:3]:
         with contextlib.suppress(OSError, ValueError), path.open(encoding="utf-8", errors="replace") as file:
-            if time.time() - changed < RECENT:
+            if time.time() - changed < 600:  # older ones are not of this run
                 yield crash(file.read(LIMIT))
 
 

@@ -23,10 +23,6 @@ QUARANTINE = re.compile(r"(?P<flags>[0-9a-f]{4});[0-9a-f]{0,16};(?P<agent>[^;\n]
 SECONDS = 5.0
 """For each tool; spctl may ask Apple's servers."""
 
-AGREED = 0x40
-NOT_AN_APP = "does not seem to be an app"
-"""What spctl says of every valid program that is no app bundle (keybase/client#2706)."""
-
 
 def collect(case: Case) -> dict[str, Any]:
     """Asks Apple's tools about the go command."""
@@ -84,13 +80,13 @@ def _valid(part: Mapping[str, Any]) -> Finding | None:
 
 
 def _gatekeeper(part: Mapping[str, Any]) -> Finding:
-    """What spctl says counts for quarantined files alone; and it takes no program for an app."""
     text = output_of(part, "assess")
     lines = [line.partition(": ")[2] or line for line in text.strip().splitlines()]
     seen = "; ".join(lines[:4])[:1000] or "spctl said nothing"
     if "assessments disabled" in output_of(part, "status"):
         return MACOS.warn("Gatekeeper", f"off on this Mac ({seen})", "sudo spctl --global-enable")
-    if "accepted" in text or NOT_AN_APP in text:
+    # The second is said of every valid program that is no app bundle (keybase/client#2706).
+    if "accepted" in text or "does not seem to be an app" in text:
         return MACOS.ok("Gatekeeper", seen)
     if QUARANTINE.match(output_of(part, "quarantine").strip()):
         return MACOS.fail("Gatekeeper", f"{seen}, and the file is quarantined", NOTARIZE)
@@ -105,7 +101,7 @@ def _quarantine(part: Mapping[str, Any]) -> Finding:
         return MACOS.skipped("quarantine", f"not read: {text[:200]!r}")
     agent = match["agent"].replace("\\x20", " ") or "a program without a name"
     seen = f"set by {agent}, flags {match['flags']}"
-    if int(match["flags"], 16) & AGREED:
+    if int(match["flags"], 16) & 0x40:
         return MACOS.ok("quarantine", f"{seen}: the user has agreed to run it")
     return MACOS.warn("quarantine", f"{seen}: nobody has agreed yet, so macOS may block its first run", NOTARIZE)
 
