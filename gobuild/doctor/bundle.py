@@ -83,11 +83,7 @@ def save(found: Diagnosis, path: Path) -> None:
 
 
 def load(path: Path) -> Diagnosis:
-    """Reads a bundle, or the document that ``--json`` prints, and judges its evidence again.
-
-    Raises:
-        ConfigError: it is neither, or damaged, or not of the form that this version writes.
-    """
+    """Reads a bundle, or the document that ``--json`` prints, and judges its evidence again."""
     try:
         told = load_json(_document_bytes(path))
         if not isinstance(told, dict) or told.get("schema") != SCHEMA:

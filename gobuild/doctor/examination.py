@@ -81,11 +81,7 @@ def examine(
     against: Path | None = None,
     capture: bool = False,
 ) -> Diagnosis:
-    """Collects the evidence on a go command, or a GOROOT's, or the one on the environment's PATH, and judges it.
-
-    Raises:
-        ConfigError: there is no such go, or no such archive.
-    """
+    """Collects the evidence on a go command, or a GOROOT's, or the one on the environment's PATH, and judges it."""
     command = _command(go, environment)
     if against and not against.is_file():
         raise ConfigError(f"there is no file {against}", "--against with the toolchain's archive")
@@ -187,11 +183,7 @@ def _part(topic: Topic, case: Case) -> dict[str, Any]:
 
 
 def diagnose(evidence: Mapping[str, Any]) -> tuple[Finding, ...]:
-    """Judges evidence, which may be from another machine; runs and reads nothing.
-
-    Raises:
-        ConfigError: it is not of the doctor's form.
-    """
+    """Judges evidence, which may be from another machine; runs and reads nothing."""
     found: list[Finding] = []
     for topic in TOPICS:
         part = evidence.get(topic.name, {"skipped": "there is no evidence of it"})

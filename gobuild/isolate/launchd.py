@@ -34,20 +34,24 @@ SECONDS = {"throttle": (1, 86400), "start_limit": (0, 3600), "stop_limit": (1, 3
 GRACE = 5
 """Seconds between gowrap's -stop-limit and launchd's own ExitTimeOut, after which launchd kills gowrap itself."""
 
-SETTABLE: Mapping[str, type] = {
-    name: kind
-    for kind, names in {
-        str: "UserName GroupName RootDirectory StandardInPath ProcessType LimitLoadToSessionType Umask "
-        "AssociatedBundleIdentifiers",
-        bool: "Disabled EnableTransactions EnablePressuredExit InitGroups StartOnMount Debug WaitForDebugger "
-        "LowPriorityIO LowPriorityBackgroundIO MaterializeDatalessFiles LaunchOnlyOnce SessionCreate LegacyTimers",
-        int: "TimeOut StartInterval Nice",
-    }.items()
+_SWITCHES = (
+    "Disabled EnableTransactions EnablePressuredExit InitGroups StartOnMount Debug WaitForDebugger LowPriorityIO "
+    "LowPriorityBackgroundIO MaterializeDatalessFiles LaunchOnlyOnce SessionCreate LegacyTimers"
+)
+_TEXTS = "UserName GroupName RootDirectory StandardInPath LimitLoadToSessionType Umask AssociatedBundleIdentifiers"
+
+SETTABLE: Mapping[str, tuple[type, str, str]] = {
+    name: (kind, pattern, says)
+    for kind, pattern, says, names in (
+        (str, "Background|Standard|Adaptive|Interactive", "Background, Standard, Adaptive, Interactive", "ProcessType"),
+        (str, r"[\s\S]+", "a text", _TEXTS),
+        (bool, "true|false", "true or false", _SWITCHES),
+        (int, "-?(1?[0-9]|20)", "a number from -20 to 20", "Nice"),
+        (int, "-?[0-9]{1,9}", "a whole number", "TimeOut StartInterval"),
+    )
     for name in names.split()
 }
-"""The other keys of launchd.plist(5) that a word can set, and their types; Umask as a text is octal."""
-
-PROCESS_TYPES = ("Background", "Standard", "Adaptive", "Interactive")
+"""The other keys of launchd.plist(5) that a word can set, and how; Umask as a text is octal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +66,6 @@ class LaunchdJob:
         throttle, start_limit, stop_limit: seconds; a start_limit of 0 is none.
         ignore: signals that the program is started ignoring: "HUP,PIPE".
         more: other keys of launchd.plist(5) that are in `SETTABLE`, as texts: {"Nice": "5"}.
-
-    Raises:
-        ConfigError: a value that launchd or gowrap could not use as it is meant.
     """
 
     label: str
@@ -146,16 +147,10 @@ def _typed(key: str, value: str) -> str | bool | int:
         hint = f"did you mean {near[0]}? " if near else ""
         hint += "a flag of its own where gobuild decides it; else add it to the plist by hand, then plutil -lint"
         raise ConfigError(f"{printable(key)!r} is no key of launchd.plist(5) that a word can set here", hint)
-    kind = SETTABLE[key]
-    if kind is bool and value in ("true", "false"):
-        return value == "true"
-    if kind is int and re.fullmatch(r"-?[0-9]{1,9}", value) and (key != "Nice" or -20 <= int(value) <= 20):
-        return int(value)
-    if kind is str and value and (key != "ProcessType" or value in PROCESS_TYPES):
-        return value
-    says = {bool: "true or false", int: "a whole number", str: "a text"}[kind]
-    says = {"Nice": "a number from -20 to 20", "ProcessType": "one of " + ", ".join(PROCESS_TYPES)}.get(key, says)
-    raise ConfigError(f"the key {key} is {value!r}", says)
+    kind, pattern, says = SETTABLE[key]
+    if not re.fullmatch(pattern, value):
+        raise ConfigError(f"the key {key} is {value!r}", says)
+    return value == "true" if kind is bool else int(value) if kind is int else value
 
 
 def _require_plain(text: str) -> None:
@@ -174,11 +169,7 @@ def _require_absolute(what: str, path: str) -> None:
 
 
 def check_program(path: str) -> str:
-    """Why it could not be seen here whether launchd may start a program; "" where this machine has a fit one.
-
-    Raises:
-        ConfigError: it is no program for a Mac, or anybody may replace it.
-    """
+    """Refuses a program that launchd should not start; where it is not on this machine, says so."""
     file = Path(path)
     if not file.exists():
         return f"{path} is not on this machine: who may write to it, and whether it is a program, was not looked at"

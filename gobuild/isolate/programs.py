@@ -22,10 +22,6 @@ def run_go(goroot: Path, module: str, *words: str | Path, target: Target, scratc
     """Runs a toolchain's go command, without cgo, in a copy of a module of templates/.
 
     `scratch` is an existing folder for the copy and the build cache; the caller removes it.
-
-    Raises:
-        ToolMissing: the go command does not run here.
-        BuildError: it failed.
     """
     work = scratch.absolute()
     source = work / "source"
@@ -42,12 +38,7 @@ def run_go(goroot: Path, module: str, *words: str | Path, target: Target, scratc
 
 
 def build_gowrap(goroot: Path, target: Target, to: Path, *, scratch: Path, run: Runner) -> None:
-    """Compiles gowrap, the launch wrapper, by a toolchain from Go 1.21 on.
-
-    Raises:
-        ConfigError: there is no go command in the folder.
-        ToolMissing, BuildError: it does not run here, or failed.
-    """
+    """Compiles gowrap, the launch wrapper, by a toolchain from Go 1.21 on."""
     if not (goroot / "bin" / "go").is_file():
         raise ConfigError(f"there is no go command in {goroot / 'bin'}", "--goroot: the folder that holds bin and src")
     with files.atomic_write(to.absolute()) as temporary:

@@ -48,9 +48,6 @@ class Machine:
         disk: the whole path, on the Mac, of a raw disk image with an arm64 Linux and cloud-init.
         memory: in MiB.
         key: a line of an OpenSSH public key file, which may log in by the network; empty for no network.
-
-    Raises:
-        ConfigError: a value that vfkit or cloud-init could not use as it is meant.
     """
 
     disk: str
@@ -75,11 +72,7 @@ class Machine:
 
 
 def read_key(path: Path) -> str:
-    """Reads a public key. A message never repeats what stands in the file: it may be the other half.
-
-    Raises:
-        ConfigError: there is none in it.
-    """
+    """Reads a public key. A message never repeats what stands in the file: it may be the other half."""
     with contextlib.suppress(OSError, UnicodeDecodeError):
         text = path.expanduser().read_bytes()[: 1 << 14].decode("ascii").strip()
         if KEY.fullmatch(text):
@@ -88,13 +81,7 @@ def read_key(path: Path) -> str:
 
 
 def write_folder(machine: Machine, archive: Path, to: Path) -> str:
-    """Writes the folder, which must not exist. Returns what the toolchain calls itself.
-
-    Raises:
-        ConfigError: the archive is none of linux/arm64, or the folder exists.
-        ChecksumMismatch: the archive is not what the .sha256 beside it says.
-        UnsafeArchive: it is damaged.
-    """
+    """Writes the folder, which must not exist. Returns what the toolchain calls itself."""
     if to.exists():
         raise ConfigError(f"{to} exists", "another --to; the machine's own state may be in it")
     if not archive.is_file() or not ARCHIVE.fullmatch(archive.name):

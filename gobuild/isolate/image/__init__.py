@@ -47,13 +47,7 @@ Note = Callable[[str], None]
 
 
 def write_layout(to: Path, wanted: Wanted, *, run: Runner, note: Note) -> tuple[Reference, ...]:
-    """Writes an image layout. One of ours that stands there is replaced when the new one is whole.
-
-    Raises:
-        ConfigError: a word that cannot be used, or something else stands there.
-        PackageError: dist has no such build, or another one than its manifest says.
-        GobuildError: as reading, unpacking and compiling do.
-    """
+    """Writes an image layout. One of ours that stands there is replaced when the new one is whole."""
     to = to.expanduser().absolute()
     oci.require_replaceable(to)
     roots = _roots(wanted.certificates)

@@ -13,12 +13,7 @@ from gobuild.isolate.image.wanted import PATH, PLATFORMS, TOOLCHAIN, USER, Wante
 
 
 def write_context(to: Path, wanted: Wanted) -> None:
-    """Writes a build context without the archives: a Dockerfile and the test program's source.
-
-    Raises:
-        ConfigError: something else stands there.
-        PackageError: dist has no such build.
-    """
+    """Writes a build context without the archives: a Dockerfile and the test program's source."""
     to = to.expanduser().absolute()
     if to.exists() and (not to.is_dir() or {path.name for path in to.iterdir()} - {"Dockerfile", program.NAME}):
         raise ConfigError(f"what stands in {to} is not gobuild's, and is not replaced", "a folder that does not exist")

@@ -73,12 +73,7 @@ def gzip_stored(content: bytes) -> bytes:
 
 
 def take(archive: Artifact, to: Path) -> None:
-    """Copies an archive out of dist.
-
-    Raises:
-        PackageError: it is not there.
-        ChecksumMismatch: it is not what the manifest says.
-    """
+    """Copies an archive out of dist."""
     if not archive.path.is_file():
         raise PackageError(f"there is no {archive.path}", "the folder as invoke build left it")
     shutil.copyfile(archive.path, to)
@@ -90,11 +85,6 @@ def adopt(archive: Artifact, to: Path, *, stamp: str, target: Target) -> tuple[s
     """Copies a toolchain's archive, which is a layer already, and looks at every entry.
 
     Returns the digest and the size of the tar in it, and the time in VERSION.
-
-    Raises:
-        ChecksumMismatch: it is not what the manifest says.
-        UnsafeArchive: an entry that distpack would not have written, or it is damaged.
-        PackageError: it is not there, or another toolchain's.
     """
     name = archive.path.name
     take(archive, to)
@@ -110,11 +100,7 @@ def adopt(archive: Artifact, to: Path, *, stamp: str, target: Target) -> tuple[s
 
 
 def time_in(version: str) -> datetime:
-    """The time that a VERSION file says, in UTC; 1970 where it says none.
-
-    Raises:
-        PackageError: it says a time that there is not.
-    """
+    """The time that a VERSION file says, in UTC; 1970 where it says none."""
     found = TIME.search(version)
     try:
         return datetime.fromisoformat(found[1]) if found else datetime.fromtimestamp(0, UTC)

@@ -83,11 +83,7 @@ class Reference:
 
 
 def parse_label(text: str) -> tuple[str, str]:
-    """A label that a user gives as KEY=VALUE.
-
-    Raises:
-        ConfigError: the key is none, or not the user's to say; the value cannot be seen, or holds credentials.
-    """
+    """A label that a user gives as KEY=VALUE."""
     key, equals, value = text.partition("=")
     if not equals or not KEY.fullmatch(key) or len(key) > 255:
         raise ConfigError(f"a label is {ascii(key)[:80]}", "KEY=VALUE, with a key such as com.example.team")
@@ -101,11 +97,7 @@ def parse_label(text: str) -> tuple[str, str]:
 
 
 def require_replaceable(folder: Path) -> None:
-    """Refuses a place where something stands that is no layout of ours.
-
-    Raises:
-        ConfigError: a file, or a folder with other things in it.
-    """
+    """Refuses a place where something stands that is no layout of ours."""
     plain = folder.is_dir() and not folder.is_symlink()
     found = {path.name for path in folder.iterdir()} if plain else set()
     ours = found == {"oci-layout", "index.json", "blobs"} and _is_ours(folder / "index.json")

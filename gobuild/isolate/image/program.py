@@ -31,12 +31,7 @@ class Compiler:
     run: Runner
 
     def program(self, target: Target) -> Path:
-        """Compiles the test program, and verifies it.
-
-        Raises:
-            BuildError: it does not compile.
-            VerifyError: it is not what it must be.
-        """
+        """Compiles the test program, and verifies it."""
         made = self.scratch / f"{NAME}-{target.dashed}"
         self.go("build", *FLAGS, "-o", made, ".", target=target)
         require(verify_path(made, run=self.run, scratch=self.scratch / "verify", target=target))
@@ -56,13 +51,7 @@ class Compiler:
 
 
 def find_compiler(goroot: Path, *, scratch: Path, run: Runner) -> Compiler:
-    """Looks at a GOROOT whose go command shall compile.
-
-    Raises:
-        ConfigError: it is no GOROOT.
-        ToolMissing: its go command does not run on this machine.
-        PackageError: the go command is another than VERSION says.
-    """
+    """Looks at a GOROOT whose go command shall compile."""
     goroot = goroot.expanduser().absolute()
     try:
         version = (goroot / "VERSION").read_text(encoding="utf-8", errors="replace")[:4096]

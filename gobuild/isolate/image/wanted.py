@@ -58,11 +58,7 @@ class Wanted:
 
 
 def choose_builds(wanted: Wanted, *, needed: Iterable[str]) -> dict[Target, Build]:
-    """The builds of one stamp that stand in dist, by their targets; none where only a GOROOT is needed.
-
-    Raises:
-        PackageError: there is none, more than one stamp and nobody says which, or not for a platform that is wanted.
-    """
+    """The builds of one stamp that stand in dist, by their targets; none where only a GOROOT is needed."""
     if wanted.goroot and TOOLCHAIN not in needed:
         return {}
     if not wanted.dist.is_dir():
