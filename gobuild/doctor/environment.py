@@ -172,23 +172,23 @@ def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _cache_findings(part)
 
 
-def _where_set(part: Mapping[str, Any], name: str) -> str:
-    return f"set in {part['file']['path']} by go env -w" if name in part["from file"] else "set in the environment"
-
-
-def _how_to_unset(part: Mapping[str, Any], name: str) -> str:
-    return f"go env -u {name}" if name in part["from file"] else f"unset {name}"
+def _wanted(part: Mapping[str, Any], name: str) -> tuple[str, str, str]:
+    """A variable's value, the same with its place, and what unsets it."""
+    value = part["wanted"][name]
+    if name in part["from file"]:
+        return value, f"{value!r}, set in {part['file']['path']} by go env -w", f"go env -u {name}"
+    return value, f"{value!r}, set in the environment", f"unset {name}"
 
 
 def _experiment_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
-    value, name = part["wanted"]["GOEXPERIMENT"], "GOEXPERIMENT"
-    refused = [each for each in part["experiments"] if each["says"]]
+    name = "GOEXPERIMENT"
+    value, place, unset = _wanted(part, name)
+    refused = "; ".join(f"{each['value']}: {each['says']}" for each in part["experiments"] if each["says"])
     if refused:
-        said = "; ".join(f"{each['value']}: {each['says']}" for each in refused)
-        yield ENVIRONMENT.fail(name, f"{value!r}, {_where_set(part, name)}: {said}", EXPERIMENT_CURE)
+        yield ENVIRONMENT.fail(name, f"{place}: {refused}", EXPERIMENT_CURE)
     elif value and part["experiments"]:
-        advice = f"{_how_to_unset(part, name)}, unless you mean to build with that experiment: it changes every build"
-        yield ENVIRONMENT.warn(name, f"{value!r}, {_where_set(part, name)}: this toolchain knows it", advice)
+        advice = f"{unset}, unless you mean to build with that experiment: it changes every build"
+        yield ENVIRONMENT.warn(name, f"{place}: this toolchain knows it", advice)
     elif value:
         yield ENVIRONMENT.skipped(name, f"{value!r} is set, and go was not asked about it")
     else:
@@ -196,10 +196,9 @@ def _experiment_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _flag_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
-    value = part["wanted"]["GOFLAGS"]
+    value, place, unset = _wanted(part, "GOFLAGS")
     words = {word.lstrip("'\"").replace("--", "-", 1).split("=", 1)[0] for word in value.split()}
     risky = "; ".join(f"{flag}: {why}" for flag, why in FLAGS.items() if flag in words)
-    place, unset = f"{value!r}, {_where_set(part, 'GOFLAGS')}", _how_to_unset(part, "GOFLAGS")
     if part["flags"]:
         yield ENVIRONMENT.fail("GOFLAGS", f"{place}: {part['flags']}", f"take that flag out of GOFLAGS, or {unset}")
     elif risky:
@@ -209,19 +208,18 @@ def _flag_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _debug_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
-    value = part["wanted"]["GODEBUG"]
+    value, place, unset = _wanted(part, "GODEBUG")
     names = [each.partition("=")[0].strip() for each in value.split(",") if each.strip()]
     unknown = [name for name in names if name not in part["debug"] and not name.startswith("cpu.")]
     if not value:
         yield ENVIRONMENT.ok("GODEBUG", "not set")
     elif not part["debug"]:
-        seen = f"{value!r} is set; the source that lists the settings is not in this GOROOT"
-        yield ENVIRONMENT.skipped("GODEBUG", seen)
+        yield ENVIRONMENT.skipped("GODEBUG", f"{place}; the source that lists the settings is not in this GOROOT")
     elif unknown:
-        seen = f"{value!r}: this toolchain's source knows no {', '.join(unknown)}, and such settings are passed over"
-        yield ENVIRONMENT.warn("GODEBUG", seen, f"{_how_to_unset(part, 'GODEBUG')}, or correct the name")
+        seen = f"{place}: this toolchain's source knows no {', '.join(unknown)}, and passes such settings over"
+        yield ENVIRONMENT.warn("GODEBUG", seen, f"{unset}, or correct the name")
     else:
-        yield ENVIRONMENT.ok("GODEBUG", f"{value!r}: settings this toolchain knows")
+        yield ENVIRONMENT.ok("GODEBUG", f"{place}: settings this toolchain knows")
 
 
 def _root_findings(part: Mapping[str, Any]) -> Iterator[Finding]:

@@ -1,7 +1,6 @@
 """Examines a go command: collects all evidence, topic by topic, and then judges it.
 
-Nothing is written but below a temporary folder, no program is started but the go named and, on macOS, Apple's tools
-that `macos` lists; and all of it ends within `TOTAL` seconds unless captures were asked for.
+Nothing is written but below a temporary folder, and no program is started but the go named and Apple's tools.
 """
 
 import os
@@ -39,7 +38,7 @@ class Topic:
     """One thing that is looked at: evidence is collected here, and judged here or on another machine.
 
     Attributes:
-        collect: the half that touches the machine. Returns plain data that JSON can hold, or {"skipped": the reason}.
+        collect: touches the machine. Returns plain data that JSON can hold, or {"skipped": the reason}.
         diagnose: judges what `collect` returned; pure.
         seconds: how much of the whole time it may have, without captures.
         macos: what its finding is called where this is no Mac; "" for a topic of every system.

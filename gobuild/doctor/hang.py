@@ -47,18 +47,11 @@ def _process(path: Path) -> dict[str, Any]:
         "state": status.get("State", "?"),
         "memory": status.get("VmRSS", "?"),
         "command": read_text(path / "cmdline").replace("\0", " ").strip(),
-        "threads": [_thread(each) for each in threads],
-    }
-
-
-def _thread(path: Path) -> dict[str, str]:
-    wchan = read_text(path / "wchan").strip()
-    return {
-        "id": path.name,
-        "state": (_stat(path) or ["?"])[0],
-        "wchan": "" if wchan == "0" else wchan,
-        "syscall": read_text(path / "syscall").strip(),
-        "stack": read_text(path / "stack").strip(),
+        "threads": [
+            {"id": each.name, "state": (_stat(each) or ["?"])[0]}
+            | {name: read_text(each / name).strip() for name in ("wchan", "syscall", "stack")}
+            for each in threads
+        ],
     }
 
 
@@ -70,7 +63,9 @@ def describe(captured: Mapping[str, Any], dump: str) -> str:
     """What was seen of a hang, for people; captures of macOS have a topic of their own."""
     told = []
     for process in captured.get("processes", ()):
-        threads = ", ".join(f"{each['state']} in {each['wchan'] or 'user code'}" for each in process["threads"][:8])
+        threads = ", ".join(
+            f"{each['state']} in {each['wchan'].removeprefix('0') or 'user code'}" for each in process["threads"][:8]
+        )
         told.append(f"process {process['name']} ({len(process['threads'])} threads: {threads})")
     if goroutine := GOROUTINE.search(dump):
         frames = FRAME.findall(dump, goroutine.end(), goroutine.end() + 8000)[:8]

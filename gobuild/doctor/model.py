@@ -27,11 +27,7 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What one check found; `seen` is for SKIPPED the reason.
-
-    Raises:
-        ValueError: nothing was seen, or a WARN or FAIL advises nothing.
-    """
+    """What one check found, for SKIPPED the reason; a WARN or FAIL without advice is a ValueError."""
 
     group: str
     name: str
@@ -105,10 +101,7 @@ class Case:
         cwd: the user's current folder: read, never written.
         scratch: a temporary folder, the only place where anything is written.
         deadline: of `time.monotonic`; no process may go on after it, unless `capture` is set.
-        against: the archive that the toolchain came from, where the user named it.
-        capture: whether the user asked for captures, which may need root and may take longer.
-        captured: what was captured of each hang, in order, and under "environment" in which one it hung. Not empty
-            where anything hung.
+        captured: what was captured of each hang, in order, and under "environment" in which one it hung.
         evidence: what the topics before this one collected.
         start: `watch.run`, or what a test puts in its place.
     """
@@ -133,12 +126,7 @@ class Case:
         return max(0.0, self.deadline - time.monotonic())
 
     def run(self, argv: Sequence[str | Path], *, env: Mapping[str, str], seconds: float) -> Result:
-        """Runs a tool in the scratch folder, for at most so many seconds and not beyond the deadline.
-
-        Raises:
-            ToolMissing: there is no such tool.
-            CommandError: it ran out of time.
-        """
+        """Runs a tool in the scratch folder; a CommandError where it ran out of its seconds or the case of its time."""
         limit = seconds if self.capture else min(seconds, self.left)
         if limit <= 0:
             raise CommandError("the doctor's time was up")

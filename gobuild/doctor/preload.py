@@ -1,7 +1,6 @@
 """Preloaded libraries: which ones the loader is told to load, whether they are signed, and what they run at start.
 
-Sources: ld.so(8), dyld(1); in ELF the array .init_array (System V gABI), in Mach-O the sections __mod_init_func and
-__init_offsets (<mach-o/loader.h>). Files are read, never loaded. Whether a signature is valid is not asked here.
+Sources: ld.so(8), dyld(1), System V gABI (.init_array), <mach-o/loader.h>. Files are read, never loaded.
 """
 
 import re
@@ -48,12 +47,7 @@ def _library(name: str) -> dict[str, Any]:
 
 
 def read_parts(path: Path) -> Iterator[dict[str, Any]]:
-    """Each architecture of a file: its name, whether it is signed (None where such never are), its constructors.
-
-    Raises:
-        Malformed: it is damaged, or neither ELF nor Mach-O.
-        OSError: it cannot be read.
-    """
+    """Each architecture of an ELF or Mach-O file: its name, whether it is signed (None: never), its constructors."""
     with opened(path) as view:
         if view.data[:4] == b"\x7fELF":
             image = elf.read_elf(view)

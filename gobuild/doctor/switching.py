@@ -1,7 +1,6 @@
 """Which toolchain really runs: who sets GOTOOLCHAIN, who wins, and whether a go.mod or go.work asks for another.
 
-Source: https://go.dev/doc/toolchain and cmd/go/internal/toolchain/select.go: the environment wins over the file of
-``go env -w``, and that over GOROOT/go.env; unset everywhere means the local toolchain.
+Source: https://go.dev/doc/toolchain and cmd/go/internal/toolchain/select.go.
 """
 
 import re
@@ -19,10 +18,7 @@ _LIMIT = 1 << 20
 
 
 def read_switching(case: Case, heard: Mapping[str, str], *, root: Path, in_file: str) -> dict[str, Any]:
-    """Reads the three places that GOTOOLCHAIN may stand in, and the go.work and go.mod that count in a folder.
-
-    `heard` is what environment and ``go env -w`` set together, `in_file` what the latter says of GOTOOLCHAIN.
-    """
+    """Reads the three places that GOTOOLCHAIN may stand in, and the go.work and go.mod that count in a folder."""
     in_root = re.search(r"^GOTOOLCHAIN=(\S*)", read_text(root / "go.env"), re.MULTILINE)
     places = (
         ("the environment", case.environment.get("GOTOOLCHAIN", "")),

@@ -3,6 +3,7 @@
 Each rule is what cmd/go does with the variable; tests/doctor/test_values.py asks real ones.
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,17 +26,10 @@ def read_values(heard: Mapping[str, str], *, root: Path) -> dict[str, Any]:
     pairs = re.findall(r'\{"(\w{1,20})", "(\w{1,20})"\}', read_text(root / "src/internal/platform/zosarch.go"))
     return {
         "set": values,
-        "gone": [name for name in ("GOTMPDIR", "GOWORK") if not _exists(values.get(name, "/"))],
+        "gone": [name for name in ("GOTMPDIR", "GOWORK") if not os.path.exists(values.get(name, "/"))],  # noqa: PTH110  (a name may be too long)
         "GOOS": sorted({goos for goos, _ in pairs}),
         "GOARCH": sorted({goarch for _, goarch in pairs}),
     }
-
-
-def _exists(value: str) -> bool:
-    try:
-        return Path(value).exists()
-    except (OSError, ValueError):
-        return False
 
 
 def judge_values(part: Mapping[str, Any], *, stamp: str, patches: list[str]) -> Iterator[Finding]:

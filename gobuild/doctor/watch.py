@@ -1,8 +1,8 @@
 """Work that may never end, under a time limit: a process that hangs, dies or talks without end, or a call in a thread.
 
 `gobuild.core.process.run` waits for the end of the output, which a child in a session of its own may hold open for
-ever. Here nothing is waited for beyond the limit, and what the command left behind is ended too: its process group
-everywhere; on Linux also what has left that group, found by a mark in its environment.
+ever. Here nothing is waited for beyond the limit, and what the command left behind is ended: its process group, and on
+Linux what has left that, found by a mark in its environment.
 """
 
 import contextlib
@@ -46,7 +46,7 @@ class Watched:
         ended: "exit", "signal", "hang" (it ran into the limit), or "not started".
         code: its exit code, or the signal's number; None for the other two.
         output: both outputs as one text; for "not started" the system's reason.
-        dump: what it wrote after SIGQUIT; a Go program writes the stacks of its goroutines.
+        dump: what it wrote after SIGQUIT.
         left: how many processes it had left behind, which were ended.
     """
 
@@ -107,12 +107,7 @@ def watch(
 
 
 def run(argv: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, limit: float) -> Result:
-    """`watch` with the result and the errors of `gobuild.core.process.run`; any exit code is fine.
-
-    Raises:
-        ToolMissing: it cannot be started.
-        CommandError: it ran into the limit.
-    """
+    """`watch` with the result and the errors of `gobuild.core.process.run`; any exit code is fine."""
     words = tuple(map(str, argv))
     found = watch(words, env=env, cwd=cwd, limit=limit)
     if found.ended == "hang":
@@ -127,12 +122,7 @@ class OutOfTime(Exception):
 
 
 def within(seconds: float, work: Callable[[], _T]) -> _T:
-    """Does work that nobody can interrupt, such as reading from a dead network folder, in another thread.
-
-    Raises:
-        OutOfTime: it has not ended by then.
-        Exception: whatever the work raises.
-    """
+    """Does work that nobody can interrupt in another thread; OutOfTime where it has not ended by then."""
     future: Future[_T] = Future()
 
     def body() -> None:

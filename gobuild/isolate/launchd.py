@@ -56,14 +56,11 @@ SETTABLE: Mapping[str, tuple[type, str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchdJob:
-    """A program that launchd keeps running through gowrap.
+    """A program that launchd keeps running through gowrap; all paths are whole ones on the Mac, all times seconds.
 
     Attributes:
-        program, gowrap, output, directory, ready_file: absolute paths on the Mac; the last three may be empty.
         allow: what gowrap lets through of what launchd hands it: "HOME", "LC_*".
         environment: variables that are set. They stand in the plist, which every user of the Mac can read.
-        keep: one of `KEEP`.
-        throttle, start_limit, stop_limit: seconds; a start_limit of 0 is none.
         ignore: signals that the program is started ignoring: "HUP,PIPE".
         more: other keys of launchd.plist(5) that are in `SETTABLE`, as texts: {"Nice": "5"}.
     """

@@ -19,10 +19,7 @@ LIMIT = 900.0
 
 
 def run_go(goroot: Path, module: str, *words: str | Path, target: Target, scratch: Path, run: Runner) -> None:
-    """Runs a toolchain's go command, without cgo, in a copy of a module of templates/.
-
-    `scratch` is an existing folder for the copy and the build cache; the caller removes it.
-    """
+    """Runs a toolchain's go command, without cgo, in a copy of a module of templates/ below the folder `scratch`."""
     work = scratch.absolute()
     source = work / "source"
     if not source.exists():

@@ -1,7 +1,6 @@
 """Writes the folder that starts a linux/arm64 toolchain in a virtual machine without a GPU, on a Mac, by vfkit.
 
-It holds a script that starts the machine, cloud-init's two files, and a copy of the archive to share: the machine may
-write to what is shared, so it is never the file in dist/.
+It holds a copy of the archive to share: the machine may write to what is shared, so it is never the file in dist/.
 """
 
 import contextlib
@@ -47,7 +46,7 @@ class Machine:
     Attributes:
         disk: the whole path, on the Mac, of a raw disk image with an arm64 Linux and cloud-init.
         memory: in MiB.
-        key: a line of an OpenSSH public key file, which may log in by the network; empty for no network.
+        key: a line of an OpenSSH public key file; empty for no network.
     """
 
     disk: str

@@ -1,8 +1,7 @@
 """Which frame hangs: what sample, spindump and dtrace saw of one process, joined into one `Answer`. Pure.
 
-Go's frames stand above the trap, the system's below them: which thread, what Go was doing, through which framework,
-in which trap. On arm64 the tools often see no Go frame but ``runtime.asmcgocall`` and a trampoline, for Go calls the
-system on a stack of its own; the trampoline's name then says what Go was doing (runtime/sys_darwin.go).
+Go's frames stand above the trap, the system's below them. On arm64 the tools often see no Go frame but
+``runtime.asmcgocall`` and a trampoline, whose name then says what Go was doing (runtime/sys_darwin.go).
 """
 
 import tomllib
@@ -29,9 +28,7 @@ class Answer:
         samples: in how many samples it was seen so, and of how many.
         go: Go's frames above the trap, the innermost first; `kernel` is sorted so, too.
         frameworks: the images between Go and the trap, the one that Go called first.
-        trap: the innermost user frame of the system's.
         entered: how many traps and system calls the thread entered while dtrace looked; None where it did not.
-        tools: which tools saw the thread.
     """
 
     thread: str
@@ -72,8 +69,7 @@ class Answer:
 def find_hang(tools: Sequence[Stacks], *, traced: bool = False) -> Answer | None:
     """Joins what the tools saw of one process, by the numbers of the threads, and picks the thread that matters.
 
-    `traced` says that dtrace saw all that was entered while it looked: then a thread that it did not see entered
-    nothing. None where no tool but dtrace saw a thread.
+    `traced` says that dtrace saw all that was entered: then a thread that it did not see entered nothing.
     """
     process = next((each.process for each in tools if each.process), "")
     seen = [_look_at(thread, each.tool, process) for each in tools if each.tool != "dtrace" for thread in each.threads]

@@ -30,11 +30,7 @@ Snapshot = Mapping[str, Mapping[str, Any]]
 
 
 def read_ioreg(data: bytes, *, clients: str = "pid ") -> Snapshot:
-    """Reads the XML that ``ioreg -a`` prints; of clients ("pid 390, WindowServer") those that begin so.
-
-    Raises:
-        ValueError: it is none, or damaged.
-    """
+    """Reads what ``ioreg -a`` prints, or ValueError; of clients ("pid 390, WindowServer") those that begin so."""
     try:
         top = plistlib.loads(data, fmt=plistlib.FMT_XML) if data.strip() else []
         found: dict[str, dict[str, str | int]] = {}
@@ -88,11 +84,7 @@ def changes(before: Snapshot, after: Snapshot) -> list[tuple[str, str, str, str]
 
 
 def compare(before: Path, after: Path) -> list[tuple[str, str, str, str]]:
-    """Compares two files with the output of ``ioreg -a -r -l -c IOAccelerator``.
-
-    Raises:
-        ConfigError: a file is not there, too large, no such output, or holds no accelerator.
-    """
+    """Compares two files with the output of ``ioreg -a -r -l -c IOAccelerator``."""
     return changes(_saved(before), _saved(after))
 
 

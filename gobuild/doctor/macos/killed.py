@@ -67,11 +67,7 @@ def _reports(case: Case) -> Iterator[dict[str, Any]]:
 
 
 def crash(text: str) -> dict[str, Any]:
-    """Reads a crash report (.ips): a line of JSON, then JSON; and keeps what says why the process ended.
-
-    Raises:
-        ValueError: it is none.
-    """
+    """Keeps of a crash report (a line of JSON, then JSON) why the process ended; ValueError where it is none."""
     try:
         body = json.loads(text.partition("\n")[2])
         ended, exception = body.get("termination") or {}, body.get("exception") or {}

@@ -1,7 +1,6 @@
 """Who signed the go command, and whether this Mac lets it run: codesign, spctl, the quarantine attribute, SIP.
 
-Formats: codesign(1), spctl(8) and csrutil(8) document none; they are read as real output shows them
-(tests/data/doctor). The quarantine's flags are those of libquarantine (qtn.h): 0x40 is "the user has agreed".
+The quarantine's flags are those of libquarantine (qtn.h): 0x40 is "the user has agreed".
 """
 
 import re

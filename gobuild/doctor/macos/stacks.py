@@ -1,7 +1,7 @@
 """Threads and their call trees, and the readers of the three tools that print them: sample, spindump and dtrace.
 
-None of the formats is a contract of Apple's: they are read as real reports show them (tests/data/doctor), and what is
-no part of one is passed over. The patterns are bounded, so that no text makes them slow.
+None of the formats is a contract of Apple's: what is unlike the real reports in tests/data/doctor is passed over. The
+patterns are bounded, so that no text makes them slow.
 """
 
 import re
@@ -23,12 +23,11 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thread:
-    """A thread as a tool saw it.
+    """A thread as a tool saw it, its frames in the order of the lines: each below its caller.
 
     Attributes:
         tid: its system-wide number, by which the tools' answers are joined; 0 where it is unknown.
         count: its samples, or for dtrace the entries that were seen.
-        frames: its tree in the order of the lines: each frame below its caller.
     """
 
     tid: int
@@ -62,7 +61,7 @@ class Stacks:
     Attributes:
         process: its name; frames of this image are the program's own.
         code: the code type: "ARM64", "X86-64 (Translated)"; empty where the tool does not say.
-        images: the files that are loaded, each with its LC_UUID, which is "" where it has none.
+        images: path and LC_UUID of each file that is loaded.
     """
 
     tool: str

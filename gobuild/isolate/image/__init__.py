@@ -145,7 +145,7 @@ def _certificates(roots: bytes) -> list[LayerEntry]:
 def _roots(path: Path | None) -> bytes:
     """The certificates of a PEM file and nothing else of it: a key that stands there too goes into no image.
 
-    They are read by OpenSSL, as systems' collections hold old ones that gobuild's own, strict reader refuses.
+    OpenSSL reads them, as systems' collections hold old ones that gobuild's own, strict reader refuses.
     """
     if path is None:
         return b""

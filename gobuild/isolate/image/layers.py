@@ -36,10 +36,7 @@ TIME = re.compile(r"^time ((?:19[7-9]\d|20\d\d|21\d\d)-\d\d-\d\dT\d\d:\d\d:\d\dZ
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerEntry:
-    """One entry of a layer, owned by root: a folder, or a file with a content, or a symbolic link.
-
-    A mode of 0 stands for what such entries have: 0644 for a file, 0755 for a folder.
-    """
+    """A folder, file or symbolic link, owned by root; a mode of 0 is 0644 for a file, 0755 for a folder."""
 
     name: str
     content: bytes | None = None
@@ -82,10 +79,7 @@ def take(archive: Artifact, to: Path) -> None:
 
 
 def adopt(archive: Artifact, to: Path, *, stamp: str, target: Target) -> tuple[str, int, datetime]:
-    """Copies a toolchain's archive, which is a layer already, and looks at every entry.
-
-    Returns the digest and the size of the tar in it, and the time in VERSION.
-    """
+    """Copies a toolchain's archive, if it may be a layer; returns its tar's digest and size, and VERSION's time."""
     name = archive.path.name
     take(archive, to)
     try:

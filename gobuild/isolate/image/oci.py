@@ -68,12 +68,7 @@ class OciImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """A name in the layout: "test-amd64", or "toolchain" for all platforms.
-
-    Attributes:
-        digest: of its manifest or index.
-        packed, unpacked: bytes of the layers of all its platforms, as they are pulled; and as tar files.
-    """
+    """A name in the layout: "test-amd64", or "toolchain" for all platforms; with the bytes of its layers."""
 
     name: str
     platforms: tuple[str, ...]
@@ -165,10 +160,7 @@ class Layout:
         return {**manifest, "platform": platform}
 
     def finish(self, images: Mapping[str, Sequence[OciImage]]) -> tuple[Reference, ...]:
-        """Writes the images, and what makes the folder a layout.
-
-        Each name refers to an index of its platforms, and NAME-GOARCH to the image of one of them.
-        """
+        """Writes the images, and what makes the folder a layout: NAME is an index of the platforms of NAME-GOARCH."""
         named: list[tuple[str, Descriptor, Sequence[OciImage]]] = []
         for name, group in images.items():
             manifests = [self.add_image(each) for each in group]

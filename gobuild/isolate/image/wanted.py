@@ -32,7 +32,6 @@ class Wanted:
         stamp: which of the builds in `dist`; empty where there is only one.
         platforms: exactly these; empty for both test images, and for the toolchains that dist has.
         goroot: a toolchain that runs here, to compile the test program; None takes this machine's from dist.
-        preemption: False sets `NO_PREEMPTION` in the test image.
         certificates: a PEM file with the TLS roots of the images.
     """
 
