@@ -48,7 +48,7 @@ def room(folder: Path, **variables: str) -> dict[str, str]:
 
 
 def examined(
-    go: Path, folder: Path, environment: Mapping[str, str], cwd: Path | None = None, against: Path | None = None
+    go: Path | None, folder: Path, environment: Mapping[str, str], cwd: Path | None = None, against: Path | None = None
 ) -> Diagnosis:
     """An examination that leaves the network and this machine's caches alone."""
     settings = Settings(offline=True, cache=folder / "no-cache", dist=folder / "no-dist")

@@ -64,18 +64,16 @@ def told(root: Path, module: Path, folder: Path, patch: pytest.MonkeyPatch, **en
     return examined(root, folder, room(folder, **env), cwd=module)
 
 
-@pytest.mark.parametrize(("name", "value", "words", "says"), VALUES)
+@pytest.mark.parametrize("row", VALUES, ids=lambda row: f"{row[0]}={row[1]}")
 def test_the_doctor_says_what_go_says(
     go_wheel: Path,
     module: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    value: str,
-    words: tuple[str, ...],
-    says: str,
+    row: tuple[str, str, tuple[str, ...], str],
 ) -> None:
-    refused = (name, value, words, says) in REFUSED
+    name, value, words, says = row
+    refused = row in REFUSED
     if words:
         served = {"GOPROXY": module.parent.as_uri()} if name == "GOSUMDB" else {}
         if served:
@@ -119,8 +117,7 @@ def test_by_go_env_w_it_counts_as_well(
 
 
 @pytest.mark.parametrize(
-    ("release", "grade"),
-    [("1.22.10", Grade.WARN), pytest.param("1.26.3", Grade.OK, marks=pytest.mark.slow)],
+    ("release", "grade"), [("1.22.10", Grade.WARN), pytest.param("1.26.3", Grade.OK, marks=pytest.mark.slow)]
 )
 def test_a_database_of_ones_own_and_a_go_that_believes_any_record(
     get_goroot: Callable[[str, Target], Path],
