@@ -77,14 +77,6 @@ def test_a_hang_is_captured_judged_bundled_and_judged_again(tmp_path: Path, monk
     assert load(tmp_path / "bundle.zip").findings == found.findings
 
 
-@pytest.mark.usefixtures("mac")
-def test_a_killed_go_is_told_the_kernels_words(tmp_path: Path) -> None:
-    findings = by_name(examined(fake(tmp_path, "is killed"), tmp_path, capture=False).findings)
-    assert findings["killed: invalid page"].grade is Grade.FAIL
-    assert "denying page sending SIGKILL" in findings["killed: invalid page"].seen
-    assert findings["hang"].grade is Grade.OK
-
-
 def test_tools_that_hang_or_are_gone_hold_nothing_up(
     tmp_path: Path, mac: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

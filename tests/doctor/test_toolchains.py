@@ -21,7 +21,7 @@ from needs import needs
 from gobuild import doctor
 from gobuild.core.goversion import Target
 from gobuild.core.settings import Settings
-from gobuild.doctor import Diagnosis, Grade, environment, examine, integrity, latency, preload, switching, toolchain
+from gobuild.doctor import Diagnosis, Grade, examine, integrity, latency, preload, switching, toolchain
 from gobuild.doctor.model import BINARY
 from gobuild.fetch import index
 
@@ -317,14 +317,6 @@ def test_gotoolchain_is_taken_where_go_takes_it(go_wheel: Path, tmp_path: Path, 
     done = subprocess.run([go_wheel / "bin/go", "version"], env=env, capture_output=True, text=True, check=False)
     refused = "invalid GOTOOLCHAIN" in done.stderr
     assert (_switching("go1.22.10", env=value)["GOTOOLCHAIN"] is Grade.FAIL) is refused, done.stderr
-
-
-def test_two_toolchains_of_one_version_share_a_cache() -> None:
-    this, twin = ({"path": f"/{each}/go", "version": "go1.22.10", "compiler": each} for each in "ab")
-    part = {"own": {}, "clean": {}, "others": [this, this | {"path": "/c/go"}]}
-    assert [each.grade for each in environment._cache_findings(part)] == [Grade.OK]
-    (verdict,) = environment._cache_findings({**part, "others": [this, twin]})
-    assert (verdict.grade, "/b/go says go1.22.10 as well" in verdict.seen) == (Grade.WARN, True)
 
 
 def test_a_twin_on_path_is_found_and_not_run(go_wheel: Path, tmp_path: Path) -> None:

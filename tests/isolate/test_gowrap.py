@@ -1,5 +1,6 @@
 """gowrap for real: environment, every signal, exit codes, limits, orphans, a terminal; and the darwin/arm64 build."""
 
+import contextlib
 import os
 import pty
 import re
@@ -333,14 +334,15 @@ class Terminal:
             os.environ |= {"PS1": "", "PS2": "", "TERM": "dumb"}
             os.execv("/bin/bash", ["bash", "--norc", "--noprofile", "--noediting", "-i"])
         self.seen = ""
-        self.type("stty -echo; bind 'set enable-bracketed-paste off' 2>/dev/null; echo be''gin\n")
-        self.read("begin")
+        self.ask("stty -echo; bind 'set enable-bracketed-paste off' 2>/dev/null; echo be''gin\n", "begin")
 
     def type(self, text: str) -> None:
         os.write(self.fd, text.encode())
 
-    def read(self, wanted: str, seconds: float = 10) -> str:
-        end = time.monotonic() + seconds
+    def ask(self, text: str, wanted: str) -> str:
+        """Types a text, and reads until the other comes; what came before that."""
+        self.type(text)
+        end = time.monotonic() + 10
         while wanted not in self.seen:
             assert time.monotonic() < end, self.seen
             if select.select([self.fd], [], [], 0.1)[0]:
@@ -363,60 +365,40 @@ def test_on_a_terminal_it_is_as_if_it_were_not_there(wrapper: Path, tmp_path: Pa
         "for line in sys.stdin:\n    print('got', line, end='', flush=True)\n"
         "    if line.strip() == 'end': sys.exit(7)\n"
     )
-    shell = Terminal()
-    try:
-        shell.type(f"{wrapper} {sys.executable} -S {script}\n")
-        shell.read("up")
-        shell.type("\x03")
-        shell.read("interrupt")
-        shell.type("one\n")
-        assert "interrupt" not in shell.read("got one")  # once: not from the terminal and from gowrap
-        shell.type("\x1a")
-        shell.read("Stopped")
-        shell.type("echo shell again; fg\n")
-        shell.read("shell again")
+    with contextlib.closing(Terminal()) as shell:
+        shell.ask(f"{wrapper} {sys.executable} -S {script}\n", "up")
+        shell.ask("\x03", "interrupt")
+        assert "interrupt" not in shell.ask("one\n", "got one")  # once: not from the terminal and from gowrap
+        shell.ask("\x1a", "Stopped")
+        shell.ask("echo shell again; fg\n", "shell again")
         time.sleep(0.3)
-        shell.type("two\n")
-        shell.read("got two")
-        shell.type("end\n")
-        shell.read("got end")
-        shell.type("echo code $?; cat <<< terminal-is-back\n")
-        shell.read("code 7")
-        shell.read("terminal-is-back")
-        shell.type(f"{wrapper} {sys.executable} -S {script} &\n")
-        shell.read("up")
+        shell.ask("two\n", "got two")
+        shell.ask("end\n", "got end")
+        shell.ask("echo code $?; cat <<< terminal-is-back\n", "code 7")
+        shell.ask("", "terminal-is-back")
+        shell.ask(f"{wrapper} {sys.executable} -S {script} &\n", "up")
         shell.type("\n")
         time.sleep(0.3)
-        shell.type("\n")
-        shell.read("Stopped")  # it reads from a terminal that it has not
+        shell.ask("\n", "Stopped")  # it reads from a terminal that it has not
         shell.type("fg\n")
         time.sleep(0.3)
-        shell.type("end\n")
-        shell.read("got end")
-    finally:
-        shell.close()
+        shell.ask("end\n", "got end")
 
 
 def test_the_rest_of_a_pipeline_keeps_the_terminal(wrapper: Path, tmp_path: Path) -> None:
     """As `gowrap service | less` needs it; a command that reads from the terminal has it as soon as it does."""
     reader = tmp_path / "reader"
     reader.write_text("read line </dev/tty\necho got $line\n")
-    shell = Terminal()
-    try:
+    with contextlib.closing(Terminal()) as shell:
         shell.type(f"{wrapper} /bin/sleep 300 | sh {reader}\n")
         time.sleep(0.5)
-        shell.type("one\n")
-        shell.read("got one")
+        shell.ask("one\n", "got one")
         shell.type("\x03\n")
-        shell.type("echo code ${PIPESTATUS[0]}\n")
-        shell.read("code 130")
+        shell.ask("echo code ${PIPESTATUS[0]}\n", "code 130")
         shell.type(f"{wrapper} /bin/sh {reader} | cat; echo a''gain\n")
         time.sleep(0.5)
-        shell.type("two\n")
-        shell.read("got two")
-        shell.read("again")
-    finally:
-        shell.close()
+        shell.ask("two\n", "got two")
+        shell.ask("", "again")
 
 
 def test_for_the_mac_it_verifies_and_is_the_same_from_anywhere(go_wheel: Path, tmp_path: Path) -> None:

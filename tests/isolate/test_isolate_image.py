@@ -1,6 +1,5 @@
 """`invoke image` without a compiler: toy builds, read by real clients; hostile archives, words and places."""
 
-import contextlib
 import gzip
 import hashlib
 import io
@@ -19,6 +18,7 @@ from typing import Any
 import pytest
 from inside import gobuild, refusals
 from invoke.context import Context
+from isolate.test_gowrap import until
 from needs import needs
 from publish_toys import NEXT, STAMP, TIME, put_build
 
@@ -119,37 +119,16 @@ def test_the_toolchain_image_of_two_platforms(dist: Path, tmp_path: Path) -> Non
     assert len(every) == 1 + 2 + 2 + 2 + 1  # an index; of each platform manifest, configuration, archive; the system
 
 
-def test_a_real_client_unpacks_it(dist: Path, tmp_path: Path) -> None:
-    umoci, layout = needs("umoci"), tmp_path / "layout"
-    _written(layout, _toolchains(dist))
-    for name in ("toolchain-amd64", "toolchain-arm64"):
-        bundle = tmp_path / name
-        words = [umoci, "unpack", "--rootless", "--image", f"{layout}:{name}", str(bundle)]
-        subprocess.run(words, check=True, capture_output=True)
-        root = bundle / "rootfs"
-        assert (root / "go/VERSION").read_text().startswith(STAMP)
-        assert os.readlink(root / "usr/local/go") == "../../go"
-        assert (root / "tmp").stat().st_mode & 0o7777 == 0o1777
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-def _wait_for(port: int) -> None:
-    give_up = time.monotonic() + 30
-    while time.monotonic() < give_up:
-        with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
-            return
-        time.sleep(0.05)
-    pytest.fail("the registry does not answer")
+def _answers(port: int) -> bool:
+    with socket.socket() as asked:
+        return asked.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_a_registry_keeps_the_digests(dist: Path, tmp_path: Path) -> None:
     """A client compresses what is not compressed when it pushes; there is nothing of that here."""
-    skopeo, registry, port = needs("skopeo"), needs("docker-registry"), _free_port()
+    skopeo, registry, umoci = needs("skopeo"), needs("docker-registry"), needs("umoci")
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
     made = _written(tmp_path / "layout", _toolchains(dist))
     storage = {"filesystem": {"rootdirectory": str(tmp_path / "registry")}}
     # JSON is YAML.
@@ -159,7 +138,7 @@ def test_a_registry_keeps_the_digests(dist: Path, tmp_path: Path) -> None:
     with (tmp_path / "log").open("w") as log:
         served = subprocess.Popen([registry, "serve", tmp_path / "config.yml"], stdout=log, stderr=log)
     try:
-        _wait_for(port)
+        until(lambda: _answers(port), seconds=30)
         words = [skopeo, "--insecure-policy", "copy", "--all", "--dest-tls-verify=false"]
         done = subprocess.run(
             [*words, f"oci:{tmp_path / 'layout'}:toolchain", place], check=False, capture_output=True, text=True
@@ -172,6 +151,13 @@ def test_a_registry_keeps_the_digests(dist: Path, tmp_path: Path) -> None:
     finally:
         served.terminate()
         served.wait()
+    for name in ("toolchain-amd64", "toolchain-arm64"):
+        words = [umoci, "unpack", "--rootless", "--image", f"{tmp_path / 'layout'}:{name}", str(tmp_path / name)]
+        subprocess.run(words, check=True, capture_output=True)
+        root = tmp_path / name / "rootfs"
+        assert (root / "go/VERSION").read_text().startswith(STAMP)
+        assert os.readlink(root / "usr/local/go") == "../../go"
+        assert (root / "tmp").stat().st_mode & 0o7777 == 0o1777
 
 
 def test_the_task(dist: Path, tmp_path: Path) -> None:
