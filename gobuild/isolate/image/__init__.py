@@ -43,10 +43,8 @@ needs /dev/null and /proc/self/exe, which whoever runs a container mounts."""
 
 PEM = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
-Note = Callable[[str], None]
 
-
-def write_layout(to: Path, wanted: Wanted, *, run: Runner, note: Note) -> tuple[Reference, ...]:
+def write_layout(to: Path, wanted: Wanted, *, run: Runner, note: Callable[[str], None]) -> tuple[Reference, ...]:
     """Writes an image layout. One of ours that stands there is replaced when the new one is whole."""
     to = to.expanduser().absolute()
     oci.require_replaceable(to)
@@ -71,7 +69,7 @@ class _Maker:
     roots: bytes
     scratch: Path
     run: Runner
-    note: Note
+    note: Callable[[str], None]
 
     def toolchains(self) -> list[OciImage]:
         """The toolchain's images: the archives of dist, above what Go looks for."""

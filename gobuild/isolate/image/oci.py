@@ -3,7 +3,6 @@
 Every document has sorted keys, no space and no time but the one it is given: equal images have equal digests.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -117,23 +116,18 @@ class Layout:
 
     folder: Path
 
-    def path(self, digest: str) -> Path:
-        """Where the blob of a digest ("sha256:HEX") stands."""
-        return self.folder / "blobs" / digest.replace(":", "/")
-
     def add_file(self, path: Path, media_type: str) -> Descriptor:
         """Moves a finished file among the blobs."""
-        digest, size = f"sha256:{files.sha256(path)}", path.stat().st_size
-        self.path(digest).parent.mkdir(parents=True, exist_ok=True)
-        path.replace(self.path(digest))
-        return {"mediaType": media_type, "digest": digest, "size": size}
+        digest, size = files.sha256(path), path.stat().st_size
+        blobs = self.folder / "blobs" / "sha256"
+        blobs.mkdir(parents=True, exist_ok=True)
+        path.replace(blobs / digest)
+        return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": size}
 
     def add_json(self, media_type: str, **document: object) -> Descriptor:
         """Writes a JSON document as a blob."""
-        content = _json(document)
-        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-        files.write(self.path(digest), content)
-        return {"mediaType": media_type, "digest": digest, "size": len(content)}
+        (self.folder / "new").write_bytes(_json(document))
+        return self.add_file(self.folder / "new", media_type)
 
     def add_image(self, image: OciImage) -> Descriptor:
         """Writes an image's configuration and manifest; the descriptor has its platform."""
