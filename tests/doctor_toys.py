@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gobuild.core.settings import Settings
-from gobuild.doctor import Diagnosis, Finding, examine
+from gobuild.doctor import Diagnosis, Finding, Grade, examine
 from gobuild.doctor.examination import TOPICS
 
 VERSION = "go version go1.22.10 linux/amd64"
@@ -58,6 +58,12 @@ def examined(
 def only(patch: pytest.MonkeyPatch, *names: str) -> None:
     """Leaves all topics out but these."""
     patch.setattr("gobuild.doctor.examination.TOPICS", [each for each in TOPICS if each.name in names])
+
+
+def says(found: Finding, grade: Grade, *words: str) -> None:
+    """It has this grade, and says all of these, as what was seen or as advice."""
+    told = f"{found.seen} -> {found.advice}"
+    assert (found.grade, [each for each in words if each not in told]) == (grade, []), found
 
 
 def finding(found: Diagnosis, name: str, group: str = "") -> Finding:

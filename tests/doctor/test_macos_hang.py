@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from doctor_macos import HANGS, MISSING, Recorded, Said, by_name, case, sample
+from doctor_toys import says
 
 from gobuild.core.render import render
 from gobuild.doctor.macos import hang, ioreg, stacks, tools
@@ -44,9 +45,8 @@ def test_libraries_that_go_never_loads_are_named(captured: Captured) -> None:
         "       0x10a000000 -        0x10a001fff +inject.dylib (0) <> /opt/with blank/inject.dylib\n"
     )
     part, _ = captured({"sample": text})
-    finding = by_name(hang.diagnose(part))["hang: libraries"]
     told = "A/Metal (LC_UUID 5B424D44-FED2-3361-8D75-41795DA0FEF6); /opt/with blank/inject.dylib (LC_UUID none)"
-    assert (finding.grade, told in finding.seen) == (Grade.WARN, True), finding
+    says(by_name(hang.diagnose(part))["hang: libraries"], Grade.WARN, told)
 
 
 def test_sample_takes_the_heavier_branch() -> None:
@@ -225,13 +225,10 @@ def test_a_capture_as_root(tmp_path: Path, captured: Captured) -> None:
     structured = json.loads(json.dumps(part))["captures"][0]["answer"]
     assert (structured["kind"], structured["frameworks"], structured["entered"]) == ("framework", ["Metal", "IOKit"], 2)
     findings = by_name(hang.diagnose(part))
-    assert findings["hang"].grade is Grade.FAIL
-    assert "below Metal and IOKit" in findings["hang"].seen
+    says(findings["hang"], Grade.FAIL, "below Metal and IOKit")
     assert findings["hang: GPU"].grade is Grade.FAIL
-    differences = findings["hang: accelerators"].seen
-    assert "busy count 0 -> 1" in differences
-    assert "Device Utilization % 2 -> 34" in differences
-    assert "opened by — -> pid 4711, go" in differences
+    differences = ("busy count 0 -> 1", "Device Utilization % 2 -> 34", "opened by — -> pid 4711, go")
+    says(findings["hang: accelerators"], Grade.OK, *differences)
     assert "WindowServer" not in str(part)  # who else uses the GPU is nobody's business
     assert set(findings) == {"hang", "hang: GPU", "hang: accelerators"}
 
@@ -246,7 +243,7 @@ def test_what_needs_root_or_a_flag_says_so(tmp_path: Path, captured: Captured) -
         assert max(run.limits) <= limit
         findings = by_name(hang.diagnose(part))
         for name in ("hang: dtrace", "hang: spindump"):
-            assert (findings[name].grade, reason in findings[name].seen) == (Grade.SKIPPED, True)
+            says(findings[name], Grade.SKIPPED, reason)
         words = next(each for each in run.asked if each[0].endswith("sample"))
         assert Path(words[words.index("-file") + 1]).parent == tmp_path  # else it leaves its report in /tmp
 
@@ -276,8 +273,7 @@ def test_a_tool_that_tells_nothing_is_skipped_with_its_reason(
     captured: Captured, tool: str, said: Said, reason: str
 ) -> None:
     part, _ = captured({tool: said}, root=True, capture=True)
-    found = by_name(hang.diagnose(part))[f"hang: {tool}"]
-    assert (found.grade, reason in found.seen) == (Grade.SKIPPED, True)
+    says(by_name(hang.diagnose(part))[f"hang: {tool}"], Grade.SKIPPED, reason)
 
 
 @pytest.mark.parametrize("flags", ["20024006\n", "sample"])

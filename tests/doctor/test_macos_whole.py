@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from doctor_macos import DATA, by_name
-from doctor_toys import fake, room
+from doctor_toys import fake, room, says
 
 from gobuild.core.settings import Settings
 from gobuild.doctor import Diagnosis, Grade, diagnosis_document, examine, latency, load, save
@@ -63,8 +63,7 @@ def test_a_hang_is_captured_judged_bundled_and_judged_again(tmp_path: Path, monk
     found = examined(fake(tmp_path, "hangs"), tmp_path)
     assert [each.seen for each in found.findings if each.name == "all of it"] == []
     findings = by_name(found.findings)
-    assert findings["hang"].grade is Grade.FAIL
-    assert "below Metal and IOKit" in findings["hang"].seen
+    says(findings["hang"], Grade.FAIL, "below Metal and IOKit")
     assert "Device Utilization % 2 -> 34" in findings["hang: accelerators"].seen
     assert findings["signer"].seen.startswith("nobody: ad hoc")
     assert (findings["SIP"].grade, findings["quarantine"].grade) == (Grade.OK, Grade.OK)

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -467,11 +468,7 @@ def test_its_shell_checks_the_archive(dist: Path, tmp_path: Path) -> None:
         root.mkdir()
         content = (dist / f"{STAMP}.linux-arm64.tar.gz") if spoil else (dist / f"{STAMP}.linux-amd64.tar.gz")
         (root / "archive.tar.gz").write_bytes(content.read_bytes() + spoil)
-        sums = dict(
-            line.removeprefix("ARG ").replace('"', "").split("=")
-            for line in text.splitlines()
-            if line.startswith("ARG SHA256_")
-        )
+        sums = dict(re.findall(r'^ARG (SHA256_\w+)="(\w+)"$', text, re.MULTILINE))
         done = subprocess.run(
             ["sh", "-c", script.replace("/archive", f"{root}/archive").replace("/image", f"{root}/image")],
             env={"PATH": os.defpath, "TARGETARCH": architecture} | sums,
