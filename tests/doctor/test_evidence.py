@@ -12,7 +12,6 @@ from doctor_toys import examined, fake, finding, only, room
 from gobuild import doctor
 from gobuild.core.errors import ConfigError
 from gobuild.doctor import Diagnosis, latency, redact
-from gobuild.doctor.examination import TOPICS
 
 SECRET = "s3cr3t-Kx9"  # no password of anybody's
 PLANTED = {
@@ -182,7 +181,3 @@ def test_the_home_folder_is_hidden_and_other_paths_stay() -> None:
     assert redact.redact_text("/srv/root/x -I/home/me/x", home="/home/me") == "/srv/root/x -I~/x"
     assert redact.redact_text("/srv/root/x /root/x /roots", home="/root") == "/srv/root/x ~/x /roots"
 
-
-def test_every_topic_has_time_and_a_name_of_its_own() -> None:
-    assert len({topic.name for topic in TOPICS}) == len(TOPICS)
-    assert all(0 < topic.seconds <= 15 for topic in TOPICS)

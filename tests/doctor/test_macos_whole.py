@@ -75,17 +75,3 @@ def test_a_hang_is_captured_judged_bundled_and_judged_again(tmp_path: Path, monk
     monkeypatch.setattr(sys, "platform", "linux")
     assert load(tmp_path / "bundle.zip").findings == found.findings
 
-
-def test_tools_that_hang_or_are_gone_hold_nothing_up(
-    tmp_path: Path, mac: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(signing, "SECONDS", 0.3)
-    monkeypatch.setattr(killed, "SECONDS", 0.3)
-    for name in ("sample", "codesign", "log"):
-        put(mac / name, "sleep 1000")
-    for name in ("spctl", "uname", "ioreg"):
-        (mac / name).unlink()
-    findings = by_name(examined(fake(tmp_path, "is killed"), tmp_path, capture=False).findings)
-    skipped = {name for name, each in findings.items() if each.grade is Grade.SKIPPED}
-    assert {"signer", "signature", "accelerators", "killed: log", "Rosetta"} <= skipped
-    assert "cannot run" in findings["accelerators"].seen

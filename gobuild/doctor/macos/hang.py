@@ -98,7 +98,9 @@ def _one(captured: Mapping[str, Any]) -> Iterator[Finding]:
         yield MACOS.fail("hang", where + joined.sentence, joined.advice)
     for name in READERS:
         said = output_of(captured, name)
-        reason = why_skipped(captured, name) or (stacks.dtrace_refusal(said) if name == "dtrace" else "")
+        reason = why_skipped(captured, name) or next(
+            (why for words, why in stacks.REFUSALS.items() if words in said), ""
+        )
         saw_threads = any(each.tool == name and each.threads for each in tools)
         saw_none = name == "dtrace" and stacks.dtrace_told_all(said)
         if not saw_none and (reason or not saw_threads):

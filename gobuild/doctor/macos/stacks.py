@@ -202,11 +202,6 @@ REFUSALS = {
 """What dtrace says where it may not look; sources in tests/data/doctor/README.md."""
 
 
-def dtrace_refusal(text: str) -> str:
-    """Why dtrace looked at nothing, as far as it says so; "" where it looked."""
-    return next((means for words, means in REFUSALS.items() if words in text), "")
-
-
 def dtrace_told_all(text: str) -> bool:
     """Whether the script ran to its end and told all: only then does a thread that entered nothing say something."""
     lines = text.splitlines()
