@@ -14,7 +14,7 @@ from doctor_macos import DATA, MISSING, Recorded, Said, by_name, case, sample
 from doctor_toys import says
 
 from gobuild.core.errors import ConfigError
-from gobuild.doctor.examination import TOPICS, Topic, collect_evidence, diagnose
+from gobuild.doctor.examination import TOPICS, collect_evidence, diagnose
 from gobuild.doctor.macos import ioreg, killed, reasons, rosetta, signing
 from gobuild.doctor.model import Finding, Grade
 
@@ -350,31 +350,3 @@ def test_elsewhere_and_out_of_time_nothing_runs(
     found = diagnose(collect_evidence(case(tmp_path, start=run, deadline=time.monotonic() + left)))
     assert {(each.grade, each.seen) for each in found} == {(Grade.SKIPPED, reason)}
     assert ({each.name for each in found}, run.asked) == ({each.macos for each in MACOS}, [])
-
-
-WRONG = {"text": ["x"], "code": "x", "nodes": [{"name": 1}, 3], "log": [], "go": [{}], "reports": {"x": 1}, "path": 3}
-CAPTURES: tuple[Any, ...] = (
-    "no list",
-    [None, 7, {}],
-    [{"sample": 3}],
-    [{"sample": {"text": 4}, "pid": "x", "accelerators": {"during": 1}}],
-    [{"accelerators": {"before": {"nodes": 3}, "during": {"nodes": [{"name": {}}, None]}}}],
-    [{"flags": {"text": "zz"}, "dtrace": {"text": "gobuild 1 syscall:x\n y`\n"}}],
-)
-
-
-PARTS: tuple[Any, ...] = (
-    *(None, [], "x", {}, {"skipped": 3}, WRONG, {**WRONG, "go": {"code": -9}, "log": 1}),
-    *({"captures": each} for each in CAPTURES),
-)
-
-
-@pytest.mark.parametrize("topic", MACOS, ids=lambda each: each.name)
-def test_evidence_of_the_wrong_form_is_judged_or_refused(topic: Topic) -> None:
-    refused = 0
-    for part in PARTS:
-        try:
-            diagnose({topic.name: part})
-        except ConfigError:
-            refused += 1
-    assert 3 <= refused < len(PARTS)

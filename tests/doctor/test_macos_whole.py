@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from doctor_macos import DATA, by_name
-from doctor_toys import fake, room, says
+from doctor_toys import fake, fuzzed, room, says
 
 from gobuild.core.settings import Settings
 from gobuild.doctor import Diagnosis, Grade, diagnosis_document, examine, latency, load, save
@@ -74,4 +74,5 @@ def test_a_hang_is_captured_judged_bundled_and_judged_again(tmp_path: Path, monk
     save(found, tmp_path / "bundle.zip")
     monkeypatch.setattr(sys, "platform", "linux")
     assert load(tmp_path / "bundle.zip").findings == found.findings
-
+    # Evidence of the wrong form is judged or refused.
+    assert 20 < fuzzed(found, tmp_path / "b.json", 300) < 300
