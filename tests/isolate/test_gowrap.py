@@ -284,19 +284,10 @@ def test_the_stop_limit_ends_what_will_not(wrapper: Path, tmp_path: Path) -> Non
     until(lambda: not group_lives(int((tmp_path / "pid").read_text())))
 
 
-def state(entry: Path) -> tuple[str, int]:
-    """A process's state and its parent; gone is "gone"."""
-    try:
-        fields = (entry / "stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return "gone", 0
-    return fields[0], int(fields[1])
-
-
-def children(pid: int) -> list[str]:
-    """The states of a process's children."""
-    states = [state(entry) for entry in Path("/proc").glob("[0-9]*")]
-    return [each for each, parent in states if parent == pid]
+def states(*which: str) -> list[str]:
+    """The states of some processes."""
+    found = subprocess.run(["ps", "-o", "stat=", *which], capture_output=True, text=True, check=False)
+    return [each[0] for each in found.stdout.split()]
 
 
 def test_orphans_are_reaped_and_the_command_dies_with_a_killed_gowrap(wrapper: Path) -> None:
@@ -305,12 +296,12 @@ def test_orphans_are_reaped_and_the_command_dies_with_a_killed_gowrap(wrapper: P
     orphans += "print(os.getpid(), flush=True)\ntime.sleep(300)"
     with subprocess.Popen([wrapper, *python(orphans)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        command = int(process.stdout.readline())
-        assert len(children(process.pid)) == 21  # it has adopted them
-        until(lambda: len(children(process.pid)) == 1)  # the command is left, and no zombie
-        assert children(process.pid)[0] in "SR"
+        command = process.stdout.readline().strip()
+        assert len(states("--ppid", str(process.pid))) == 21  # it has adopted them
+        until(lambda: len(states("--ppid", str(process.pid))) == 1)  # the command is left, and no zombie
+        assert states("--ppid", str(process.pid))[0] in "SR"
         process.kill()
-        until(lambda: state(Path(f"/proc/{command}"))[0] in ("gone", "Z"))
+        until(lambda: states("-p", command) in ([], ["Z"]))
 
 
 def test_as_a_containers_first_process(wrapper: Path) -> None:
