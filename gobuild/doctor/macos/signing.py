@@ -14,7 +14,7 @@ from gobuild.doctor.model import MACOS, Case, Finding
 
 CODESIGN, SPCTL, CSRUTIL, XATTR = "/usr/bin/codesign", "/usr/sbin/spctl", "/usr/bin/csrutil", "/usr/bin/xattr"
 
-FIELD = re.compile(r"([A-Za-z][A-Za-z. ]{1,40})=(.{0,500})")
+FIELD = re.compile(r"^([A-Za-z][A-Za-z. ]{1,40})=(.{0,500})$", re.MULTILINE)
 FLAGS = re.compile(r"\bflags=0x[0-9a-f]{1,8}\(([a-z0-9,-]{1,200})\)")
 QUARANTINE = re.compile(r"(?P<flags>[0-9a-f]{4});[0-9a-f]{0,16};(?P<agent>[^;\n]{0,200})")
 """The attribute's flags, a time, the program that set it, and a UUID."""
@@ -36,17 +36,6 @@ def collect(case: Case) -> dict[str, Any]:
     return {name: ask(argv, case=case, seconds=SECONDS) for name, argv in questions.items()}
 
 
-def codesign_fields(text: str) -> dict[str, str]:
-    """The fields of ``codesign -dvvv``; of several Authority lines the first, which names the signer."""
-    found: dict[str, str] = {}
-    for line in text.splitlines():
-        if match := FIELD.fullmatch(line):
-            found.setdefault(match[1], match[2])
-        if match := FLAGS.search(line[:1000]):
-            found.setdefault("flags", match[1])
-    return found
-
-
 def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
     """Says who signed it, whether that is valid, and what Gatekeeper, quarantine and SIP make of it."""
     for tool, (name, judge) in JUDGES.items():
@@ -58,12 +47,13 @@ def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _signer(part: Mapping[str, Any]) -> Finding:
     text = output_of(part, "codesign")
-    fields = codesign_fields(text)
+    fields = dict(reversed(FIELD.findall(text)))  # of several Authority lines the first names the signer
     if "not signed at all" in text:
         kills = "Apple silicon kills what is not signed, Intel does not"
         return MACOS.warn("signer", "not signed", f"codesign --force --sign - FILE, or gobuild sign: {kills}")
     if fields.get("Signature") == "adhoc":
-        return MACOS.ok("signer", f"nobody: ad hoc ({fields.get('flags', 'no flags told')})")
+        flags = FLAGS.search(text)
+        return MACOS.ok("signer", f"nobody: ad hoc ({flags[1] if flags else 'no flags told'})")
     if "Authority" in fields:
         return MACOS.ok("signer", f"{fields['Authority']}, team {fields.get('TeamIdentifier', 'not told')}")
     return MACOS.skipped("signer", f"codesign said nothing that is known: {text[:200] or 'nothing'}")
