@@ -298,11 +298,11 @@ def test_gotoolchain_is_taken_where_go_takes_it(go_wheel: Path, tmp_path: Path, 
 
 
 def test_a_twin_on_path_is_found_and_not_run(go_wheel: Path, tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        for file, content in (("bin/go", (go_wheel / "bin/go").read_bytes()), ("pkg/tool/x/compile", name.encode())):
+    for name, compiler in (("one", b"1"), ("two", b"2"), ("same", b"1")):
+        for file, content in (("bin/go", (go_wheel / "bin/go").read_bytes()), ("pkg/tool/x/compile", compiler)):
             (tmp_path / name / file).parent.mkdir(parents=True)
             (tmp_path / name / file).write_bytes(content)  # nobody may execute it
-    env = room(tmp_path, PATH=f"{tmp_path}/one/bin:{tmp_path}/two/bin")
+    env = room(tmp_path, PATH=f"{tmp_path}/one/bin:{tmp_path}/two/bin:{tmp_path}/same/bin")
     found = examined(tmp_path / "one/bin/go", tmp_path, env)
     says(finding(found, "GOCACHE"), Grade.WARN, f"{tmp_path}/two/bin/go says go1.22.10 as well")
 
