@@ -37,9 +37,9 @@ class Thread:
     frames: list[Frame] = field(default_factory=list)
 
     def add(self, *, symbol: str, image: str, count: int, depth: int, kernel: bool = False) -> None:
-        """Adds the next frame; none stands deeper than one level below the one before."""
-        deepest = self.frames[-1].depth + 1 if self.frames else 0
-        depth = max(0, min(depth, deepest))
+        """Adds the next frame; none stands deeper than one level below the one before. "<" begins no image's name."""
+        depth = max(0, min(depth, self.frames[-1].depth + 1 if self.frames else 0))
+        image = "" if image.startswith("<") else image
         self.frames.append(Frame(symbol=symbol, image=image, count=count, depth=depth, kernel=kernel))
 
     @property
@@ -125,8 +125,7 @@ def _add_sample(threads: list[Thread], match: re.Match[str]) -> None:
     elif threads:
         # "symbol  (in image) + 8  [0x1]  file.go:1", "???  (in <unknown binary>)  [0x1]", or an address alone
         symbol, _, where = rest.partition("  (in ")
-        image = where.partition(")")[0]
-        threads[-1].add(symbol=symbol, image="" if image.startswith("<") else image, count=count, depth=depth - 1)
+        threads[-1].add(symbol=symbol, image=where.partition(")")[0], count=count, depth=depth - 1)
 
 
 # spindump: every process of the machine; two columns a level, counted where the number begins, the kernel's frames
@@ -174,8 +173,7 @@ def _add_spindump(thread: Thread, match: re.Match[str]) -> None:
         symbol, _, image = symbol.rpartition(" (")
     thread.add(
         symbol=symbol.rpartition(" + ")[0] or symbol,
-        # An image without a name is told by its UUID.
-        image="" if image.startswith("<") else image.partition(" + ")[0].partition(")")[0],
+        image=image.partition(" + ")[0].partition(")")[0],
         count=int(match["count"]),
         depth=(len(match["lead"]) + len(match["star"]) - 2) // 2,
         kernel=bool(match["star"]),
