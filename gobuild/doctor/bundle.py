@@ -38,10 +38,8 @@ COLUMNS = ("check", "grade", "seen, and what to do")
 
 def groups(found: Diagnosis) -> dict[str, list[Finding]]:
     """The findings by group, in order."""
-    sorted_by: dict[str, list[Finding]] = {}
-    for each in found.findings:
-        sorted_by.setdefault(each.group, []).append(each)
-    return sorted_by
+    names = dict.fromkeys(each.group for each in found.findings)
+    return {name: [each for each in found.findings if each.group == name] for name in names}
 
 
 def row(finding: Finding) -> tuple[str, str, str]:

@@ -96,10 +96,10 @@ def _checks_finding(name: str, checks: list[Mapping[str, Any]], *, others: bool)
         told = "; ".join(f"{each['subject']}: {each['seen']}" for each in checks[:MOST])
         told += f"; and {len(checks) - MOST} more" if len(checks) > MOST else ""
         if others and (name in RECIPE or all(each["seen"] == "no plain file" for each in checks)):
-            trust = "no harm where you trust who built it, a distribution perhaps"
-            return BINARY.warn(
-                name, told, f"it was not built as Go's releases are, which gobuild verify wants: {trust}"
+            advice = (
+                "it was not built as Go's releases are: no harm where you trust who built it, a distribution perhaps"
             )
+            return BINARY.warn(name, told, advice)
         wanted = first.get("expected") or "a sound file"
         return BINARY.fail(name, told, f"expected: {wanted}; do not use it: unpack its archive anew, or build again")
     if first["verdict"] == Verdict.SKIPPED:
