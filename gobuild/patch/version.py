@@ -31,12 +31,7 @@ def stamp(version: GoVersion, *, suffix: str, identity: str, patches: Sequence[P
     compilers of one name would hand each other their objects. The digest has a "p" in front of it because a semantic
     version's identifier of digits alone must not begin with 0 (semver.org, item 9), and 7 hex digits may be that.
 
-    Args:
-        version: the release.
-        suffix: what follows the hyphen; "{id}" becomes the digest. Empty: no suffix at all.
-        identity: what tells this source from Go's official archive of the version; `Catalog.identity`.
-        patches: the patches that will be applied, in order.
-        profile: how it will be built.
+    In `suffix`, which follows the hyphen, "{id}" becomes the digest; `identity` is the `Catalog`'s.
     """
     if not suffix:
         return version.tag
@@ -48,11 +43,7 @@ def stamp(version: GoVersion, *, suffix: str, identity: str, patches: Sequence[P
 
 
 def write_version(tree: Tree, stamp: str) -> None:
-    """Notes the new VERSION: the stamp, and the time that upstream's has; cmd/dist and distpack allow nothing else.
-
-    Raises:
-        PatchError: the stamp is no version, or the time in VERSION no time.
-    """
+    """Notes the new VERSION: the stamp, and the time that upstream's has; cmd/dist and distpack allow nothing else."""
     if not _STAMP.fullmatch(stamp):
         raise PatchError(
             f"{stamp!r} cannot be a toolchain's version",

@@ -6,7 +6,6 @@ source, and hunks that hold more lines than they say.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from unidiff.errors import UnidiffParseError
 from unidiff.patch import Hunk as RawHunk
@@ -42,9 +41,7 @@ _STARTS = re.compile(r"^(?:diff --git |--- [^\n]*\n\+\+\+ )", re.MULTILINE)
 def parse_diff(content: bytes, *, strip: int | None = None) -> Diff:
     """Reads a .patch file.
 
-    Args:
-        content: its bytes.
-        strip: patch(1)'s -p; None takes a/ and b/ alone, and /dev/null alone for a file that is not there.
+    `strip` is patch(1)'s -p; None takes a/ and b/ alone, and /dev/null alone for a file that is not there.
 
     Raises:
         PatchError: it is no unified diff, or asks for something that is refused. Its reason goes on from the .patch
@@ -60,25 +57,27 @@ def parse_diff(content: bytes, *, strip: int | None = None) -> Diff:
     if not start:
         raise PatchError("holds no unified diff", "make it by git format-patch, or by diff -u with a/ and b/ in front")
     prose, body = text[: start.start()], text[start.start() :]
-    before = prose.count("\n")
     if body.split("\n", 1)[0].endswith("\r"):
         raise PatchError("has CRLF line ends in the diff itself", "keep .patch files as they are in git: *.patch -text")
     if not body.endswith("\n"):
         # The end of a line may be lost with it, and nothing else would show that.
         line = text.count("\n") + 1
         raise PatchError(f"line {line} has no newline: the file may be cut off", "make it again by git format-patch")
+    numbered = "\n" * prose.count("\n") + body  # so that unidiff counts lines as the .patch file has them
+    lines = numbered.split("\n")
     try:
-        raw = PatchSet.from_string(body)
+        raw = PatchSet.from_string(numbered)
     except UnidiffParseError as error:
-        raise _broken(error, body, before) from error
-    diff = _Lines(lines=body.split("\n"), before=before, strip=strip)
+        raise _broken(error, lines) from error
     files = []
     for entry in raw:
         try:
-            files.append(_file_diff(entry, diff))
+            files.append(_file_diff(entry, lines, strip))
         except PatchError as error:
-            raise PatchError(f"line {before + (entry.diff_line_no or 1)}: {error.reason}", error.hint) from error
-    return Diff(description=_said(prose, strip), files=tuple(files), content=content)
+            raise PatchError(f"line {entry.diff_line_no or 1}: {error.reason}", error.hint) from error
+    if strip is not None:  # quilt and Subversion put a line "Index: FILE" and a rule below it
+        prose = re.sub(r"^Index: .*\n=*\n?", "", prose, flags=re.MULTILINE)
+    return Diff(description=prose.strip(), files=tuple(files), content=content)
 
 
 def prose_of(content: bytes) -> str:
@@ -88,38 +87,23 @@ def prose_of(content: bytes) -> str:
     return text[: start.start()] if start else text
 
 
-def _broken(error: UnidiffParseError, body: str, before: int) -> PatchError:
+def _broken(error: UnidiffParseError, lines: Sequence[str]) -> PatchError:
     """What is wrong with a diff that cannot be read, with the line of a hunk that lost a blank."""
     said = str(error).strip()
     lost = said.removeprefix("Hunk diff line expected: ").rstrip("\n")
-    lines = body.split("\n")
     if lost != said and lost in lines:
         return PatchError(
-            f"line {before + lines.index(lost) + 1} is no line of a diff: {lost!r}: has it lost the blank in front?",
+            f"line {lines.index(lost) + 1} is no line of a diff: {lost!r}: has it lost the blank in front?",
             "a line of context begins with a blank: make it again by git format-patch",
         )
     return PatchError(f"is no whole unified diff: {said}", "make it again by git format-patch")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Lines:
-    """The text that is being read: the diff's lines, how many stand before them, and patch(1)'s -p."""
-
-    lines: Sequence[str]
-    before: int
-    strip: int | None
-
-
-def _said(prose: str, strip: int | None) -> str:
-    """The prose in front of a diff; quilt and Subversion put a line "Index: FILE" and a rule below it."""
-    return (prose if strip is None else re.sub(r"^Index: .*\n=*\n?", "", prose, flags=re.MULTILINE)).strip()
-
-
-def _file_diff(raw: PatchedFile, diff: _Lines) -> FileDiff:
+def _file_diff(raw: PatchedFile, lines: Sequence[str], strip: int | None) -> FileDiff:
     info = [line.rstrip("\n") for line in raw.patch_info or ()]
     named = next((name for name in (raw.target_file, raw.source_file) if name != NOWHERE), NOWHERE)
     modes = _modes(raw, info, named)
-    old, new = file_names(raw, diff.strip)
+    old, new = file_names(raw, strip)
     path = new or old
     if not path:
         raise PatchError("changes a file that has no name", "make it again by git format-patch")
@@ -129,7 +113,7 @@ def _file_diff(raw: PatchedFile, diff: _Lines) -> FileDiff:
                 f"names one file {old} and {new}", "make both names as deep: git diff, or diff -ur a b with two folders"
             )
         raise PatchError(f"renames {old} to {new}", _NO_RENAMES)
-    hunks = tuple(_hunk(entry, number, path, diff) for number, entry in enumerate(raw, 1))
+    hunks = tuple(_hunk(entry, number, path, lines) for number, entry in enumerate(raw, 1))
     for hunk in hunks:
         bare = hunk.old_line > 1 and not hunk.leading and not hunk.trailing
         if old and new and (bare or not (hunk.old and hunk.new)):
@@ -157,7 +141,7 @@ def _modes(raw: PatchedFile, info: Sequence[str], named: str) -> list[str]:
     return modes
 
 
-def _hunk(raw: RawHunk, number: int, path: str, diff: _Lines) -> Hunk:
+def _hunk(raw: RawHunk, number: int, path: str, lines: Sequence[str]) -> Hunk:
     entries: list[tuple[str, bytes]] = []
     last = 0
     for line in raw:
@@ -174,10 +158,10 @@ def _hunk(raw: RawHunk, number: int, path: str, diff: _Lines) -> Hunk:
     ).strip()
     where = f"{path}: hunk {number} ({header})"
     # unidiff stops at the stated count and takes what follows for prose: lines would be lost without a word.
-    after = diff.lines[last] if last < len(diff.lines) else ""
+    after = lines[last] if last < len(lines) else ""
     if after.startswith(("+", "-", " ")) and not after.startswith(("--- ", "-- ")) and after != "--":
         raise PatchError(
-            f"{where} goes on at line {diff.before + last + 1}, behind what its header counts",
+            f"{where} goes on at line {last + 1}, behind what its header counts",
             "make the diff again by git format-patch; a hunk edited by hand needs its counts corrected",
         )
     if old == new:

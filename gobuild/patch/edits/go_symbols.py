@@ -40,7 +40,6 @@ class Declaration:
     """One declaration of a symbol. A symbol may have several: a Go prototype, and a TEXT block for each GOARCH.
 
     Attributes:
-        name: the symbol.
         what: for people: "func initMetal".
         spans: the text that goes if the declaration goes: itself, and the comments that belong to it.
         refs: the symbols it uses.
@@ -58,7 +57,7 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFile:
-    """One file; its path is relative to GOROOT.
+    """One file, by its path relative to GOROOT.
 
     Attributes:
         declarations: of symbols that could be removed; constants and fields are not among them.
@@ -88,10 +87,11 @@ class GoPackage:
     @classmethod
     def load(cls, tree: Tree, folder: str) -> "GoPackage":
         """The package in a folder, its tests left out."""
-        texts = {}
-        for path in tree.list_files(folder):
-            if path.endswith((".go", ".s", ".h")) and not path.endswith("_test.go"):
-                texts[path] = (tree.read_file(path) or b"").decode(errors="replace")
+        texts = {
+            path: (tree.read_file(path) or b"").decode(errors="replace")
+            for path in tree.list_files(folder)
+            if path.endswith((".go", ".s", ".h")) and not path.endswith("_test.go")
+        }
         if not texts:
             raise PatchError(f"there is no Go package at {folder}", "look at `dir` in series.toml, and at the source")
         return cls(folder, texts, tree)
@@ -101,7 +101,7 @@ class GoPackage:
         for path, text in self.texts.items():
             if word in text and (among is None or path in among):
                 if path not in self._parsed:
-                    self._parsed[path] = parse_source(path, text)
+                    self._parsed[path] = _parse(path, text)
                 yield self._parsed[path]
 
     def declared(self, symbol: str) -> list[tuple[SourceFile, Declaration]]:
@@ -110,13 +110,9 @@ class GoPackage:
             for path, text in self.texts.items():
                 for word in _FIRST_WORD.findall(text):
                     self._first_words.setdefault(word, set()).add(path)
-        places = self._first_words.get(word_of(symbol), ())
-        return [
-            (file, found)
-            for file in self.files(word_of(symbol), places)
-            for found in file.declarations
-            if found.name == symbol
-        ]
+        word = word_of(symbol)
+        files = self.files(word, self._first_words.get(word, ()))
+        return [(file, found) for file in files for found in file.declarations if found.name == symbol]
 
     def elsewhere(self) -> frozenset[str]:
         """The symbols that other packages, and the compiler, ask for by name."""
@@ -138,13 +134,13 @@ def word_of(symbol: str) -> str:
     return symbol.removeprefix("·")
 
 
-def parse_source(path: str, text: str) -> SourceFile:
+def _parse(path: str, text: str) -> SourceFile:
     """Reads a .go, .s or .h file of a package whose import path ends like its folder's name."""
     package = PurePosixPath(path).parent.name
     return _parse_go(path, text, package) if path.endswith(".go") else _parse_asm(path, text, package)
 
 
-def symbol_of(name: str, package: str, dot: str) -> str:
+def _symbol(name: str, package: str, dot: str) -> str:
     """A name as source spells it, as a symbol: "runtime·x", "·x" and linkname's "runtime.x" are all "·x"."""
     home, found, rest = name.partition(dot)
     return f"·{rest}" if found and home in ("", package) else name
@@ -248,7 +244,7 @@ def _directive(text: str, span: Span, package: str) -> Iterable[Declaration]:
         what = f"the import of {remote if remote != '_' else 'nothing'} from {library}"
         yield Declaration(name=local, what=what, spans=(span,), library=library)
     elif match := _LINKNAME.match(text):
-        local, remote = match[1], symbol_of(match[2] or "", package, ".")
+        local, remote = match[1], _symbol(match[2] or "", package, ".")
         # With a name in another package, it is handed out to that package, which nobody here can see.
         fixed = f"linkname hands it to {remote}" if "." in remote else ""
         refs = frozenset({remote} if remote and not fixed and remote != f"·{local}" else ())
@@ -259,7 +255,7 @@ def _parse_asm(path: str, text: str, package: str) -> SourceFile:
     bare = _ASM_COMMENT.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
     uses = []
     for match in _ASM_SYMBOL.finditer(bare):
-        name = symbol_of(match[1], package, "·") + (f"<>{path}" if match[2] == "<>" else "")
+        name = _symbol(match[1], package, "·") + (f"<>{path}" if match[2] == "<>" else "")
         if not _ASM_TEXT.match(bare[bare.rfind("\n", 0, match.start()) + 1 : match.end()]):
             uses.append((name, match.start()))
     # go_asm.h's names for a type's size and fields: T__size, T_field (cmd/compile, "-asmhdr").
@@ -269,7 +265,7 @@ def _parse_asm(path: str, text: str, package: str) -> SourceFile:
     declarations = []
     for name, start, end, fixed in _asm_blocks(bare, text):
         refs = frozenset(used for used, at in uses if start <= at < end)
-        own = symbol_of(name, package, "·")
+        own = _symbol(name, package, "·")
         declarations.append(
             Declaration(name=own, what=f"TEXT {own}", spans=((start, end),), refs=refs - {own}, fixed=fixed)
         )

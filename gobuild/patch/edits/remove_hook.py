@@ -24,15 +24,7 @@ REVISION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveHook:
-    """An operation on a tree.
-
-    Attributes:
-        what: what the hook is, for people: "Metal initialisation".
-        once, init: the names in `ONCE.Do(INIT)`.
-        functions: where that call is looked for; at least one of them must be in the package.
-        frameworks: which must not be linked: "Metal".
-        dir: the package's folder, relative to GOROOT.
-    """
+    """An operation on a tree, with the keys of series.toml's table (patches/README.md)."""
 
     what: str
     once: tuple[str, ...]

@@ -6,7 +6,7 @@ twelve digits, files in git's order.
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gobuild.core.errors import PatchError
@@ -27,22 +27,12 @@ _SECTION = re.compile(rb"^diff --git ", re.MULTILINE)
 def does_same(repository: Repository, commit: Commit, patch: Patch) -> bool:
     """Whether a patch does to a commit's parent what the commit does, no more and no less."""
     changes = repository.changes(commit)
-    diff = patch.operation
-    if not isinstance(diff, Diff):
+    if not isinstance(patch.operation, Diff):
         return _edit_does_same(repository, commit, patch, changes)
-    if {file.path for file in diff.files} != set(changes):
-        return False
-    made = {path: repository.blob(change.before) for path, change in changes.items()}
-    try:
-        for file in diff.files:
-            made[file.path], _ = file.apply_to(made[file.path])
-    except PatchError:
-        return False
-    return all(
-        made[path] == repository.blob(change.after)
-        and (not change.after or diff.modes.get(path, change.executable) == change.executable)
-        for path, change in changes.items()
-    )
+    files: dict[str, list[FileDiff]] = {}
+    for file in patch.operation.files:
+        files.setdefault(file.path, []).append(file)
+    return set(files) == set(changes) and all(_makes(repository, files[path], changes[path]) for path in changes)
 
 
 def canonical_patch(repository: Repository, commit: Commit, name: str, said: PatchMessage, old: Diff | None) -> bytes:
@@ -61,8 +51,9 @@ def canonical_patch(repository: Repository, commit: Commit, name: str, said: Pat
     if odd := sorted(set(changes) - set(sections)):
         raise PatchError(f"{commit.short} has a file that no patch can name: {odd[0]!r}", "a name without quotes")
     for file in old.files if old else ():
-        if file.path in changes and (kept := _kept(repository, file, changes[file.path])):
-            sections[file.path] = kept
+        change = changes.get(file.path)
+        if change and _makes(repository, [file], change):
+            sections[file.path] = render_file(file, repository.blob(change.before), executable=change.executable)
     content = message.patch_heading(said, repository.diffstat(commit)).encode() + b"".join(sections.values())
     try:
         operation = parse_diff(content)
@@ -99,7 +90,7 @@ def _edit_does_same(repository: Repository, commit: Commit, patch: Patch, change
         root = Path(scratch) / "tree"
         repository.lay_out(commit.parent, root)
         tree = Tree(root)
-        outcome = try_patch(patch, tree, keep=True)
+        outcome = try_patch(patch, tree)
         return (
             outcome.state is State.APPLIED
             and set(outcome.files) == set(changes)
@@ -107,15 +98,16 @@ def _edit_does_same(repository: Repository, commit: Commit, patch: Patch, change
         )
 
 
-def _kept(repository: Repository, file: FileDiff, change: FileChange) -> bytes | None:
-    """A file's part of the patch as it was, where it belongs now; None where it does not do what the commit does."""
-    before = repository.blob(change.before)
+def _makes(repository: Repository, files: Sequence[FileDiff], change: FileChange) -> bool:
+    """Whether a file's parts of a patch, one after the other, do to it what a commit does."""
+    content = repository.blob(change.before)
     try:
-        same = file.apply_to(before)[0] == repository.blob(change.after)
+        for file in files:
+            content, _ = file.apply_to(content)
     except PatchError:
-        return None
-    same = same and (not change.after or file.executable in (None, change.executable))
-    return render_file(file, before, executable=change.executable) if same else None
+        return False
+    modes = {file.executable for file in files} - {None}
+    return content == repository.blob(change.after) and (not change.after or modes <= {change.executable})
 
 
 def _sections(diff: bytes) -> Iterator[tuple[str, bytes]]:

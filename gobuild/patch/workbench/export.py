@@ -3,12 +3,12 @@
 What series.toml says (order, versions, reasons) is a person's word and stays; what it lacks is proposed.
 """
 
+import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gobuild.core import files
 from gobuild.core.errors import PatchError
-from gobuild.core.goversion import Target
 from gobuild.patch import quilt
 from gobuild.patch.diff.parse import parse_diff
 from gobuild.patch.diff.unified import Diff
@@ -27,17 +27,15 @@ class Exported:
     """What an export found.
 
     Attributes:
-        texts: the files to write: name and content; nothing of what is unchanged.
+        texts: the files to write, by name; nothing of what is unchanged.
         unchanged: the patches whose commits say what their files or entries say.
-        dropped: the patches that were imported, and have no commit any more. Their files and entries stay.
         entries: what series.toml (or quilt's series) lacks, a proposal a patch.
         notes: what a person should know, a sentence each.
     """
 
     folder: Path
-    texts: tuple[tuple[str, bytes], ...]
+    texts: dict[str, bytes]
     unchanged: tuple[str, ...]
-    dropped: tuple[str, ...]
     entries: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -73,7 +71,7 @@ def export_series(folder: Path, series: Series, *, variant: bool = False) -> Exp
 
 def write_export(exported: Exported, *, add: bool = False) -> None:
     """Writes what an export found, each file whole; with `add`, its entries at the end of series.toml as well."""
-    for name, content in exported.texts:
+    for name, content in exported.texts.items():
         files.write(exported.folder / name, content)
     if add and exported.entries:
         add_entries(exported.folder, exported.entries)
@@ -84,7 +82,7 @@ class _Export:
 
     def __init__(self, repository: Repository, record: ImportRecord, series: Series, *, variant: bool) -> None:
         self.repository, self.record, self.series, self.variant = repository, record, series, variant
-        fitting = series.candidates(record.version, Target.parse(record.target), record.profile)
+        fitting = series.candidates(record.go, record.target, record.profile)
         self.known = {patch.name: patch for patch in fitting}
         self.seen: dict[str, Commit] = {}
         self.texts: dict[str, bytes] = {}
@@ -129,37 +127,35 @@ class _Export:
 
     def _new_name(self, said: PatchMessage) -> str:
         """A name for a commit without one: the same each time, and nobody else's."""
-        first, number = message.name_from_subject(said.subject), 1
-        while True:
-            name = first if number == 1 else f"{first}-{number}"
-            prose = self._prose(name)
-            free = name not in self.seen and name not in self.record.patches
-            if free and (prose is None or message.parse_prose(prose, name).subject == said.subject):
-                return name
-            number += 1
+        first = message.name_from_subject(said.subject)
+        names = itertools.chain([first], (f"{first}-{number}" for number in itertools.count(2)))
+        taken = {*self.seen, *self.record.patches}
+        return next(name for name in names if name not in taken and self._subject(name) in (None, said.subject))
 
-    def _prose(self, name: str) -> str | None:
-        """What the patch of this name says, which an earlier export may have made; None where there is none."""
+    def _subject(self, name: str) -> str | None:
+        """The subject of the patch of this name, which an earlier export may have made; None where there is none."""
         variants = [patch for patch in self.series.patches if patch.name == name]
         if variants:
-            return self.known.get(name, variants[0]).description
-        if not (self.series.folder / f"{name}.patch").exists():
+            prose = self.known.get(name, variants[0]).description
+        elif (self.series.folder / f"{name}.patch").exists():
+            try:
+                prose = parse_diff(safe_read(self.series.folder, f"{name}.patch")).description
+            except PatchError:
+                prose = ""
+        else:
             return None
-        try:
-            return parse_diff(safe_read(self.series.folder, f"{name}.patch")).description
-        except PatchError:
-            return ""
+        return message.parse_prose(prose, name).subject
 
     def _edit(self, commit: Commit, name: str, patch: Patch | None) -> None:
         """An edit is an entry in series.toml; its commit is only looked at."""
         if patch and patch.kind == "edit" and does_same(self.repository, commit, patch):
             self.unchanged.append(name)
-            return
-        self.notes.append(
-            f"the commit of {name}, a structural edit, is not what its entry in {MANIFEST} does: left out. Change the "
-            f"entry; or make a patch of it: git commit --amend, without the lines {message.NAME_TRAILER} and "
-            f"{message.KIND_TRAILER}"
-        )
+        else:
+            self.notes.append(
+                f"the commit of {name}, a structural edit, is not what its entry in {MANIFEST} does: left out. Change "
+                f"the entry; or make a patch of it: git commit --amend, without the lines {message.NAME_TRAILER} and "
+                f"{message.KIND_TRAILER}"
+            )
 
     def _anew(self, commit: Commit, name: str, patch: Patch | None, said: PatchMessage) -> None:
         """Makes the file of a commit, and sees that it does what the commit does before anything is written."""
@@ -186,8 +182,8 @@ class _Export:
 
     def _new_file(self, name: str) -> str:
         """A new patch's file: not that of a variant for other versions."""
-        variants = any(patch.name == name for patch in self.series.patches)
-        return f"{name}-{self.record.go}.patch" if variants else f"{name}.patch"
+        variant = any(patch.name == name for patch in self.series.patches)
+        return f"{name}-{self.record.go}.patch" if variant else f"{name}.patch"
 
     def _propose(self, name: str, file: str, said: PatchMessage) -> None:
         """What is to be added to series.toml, or to quilt's series."""
@@ -200,7 +196,7 @@ class _Export:
             )
         if any(patch.name == name and patch.folder != self.series.folder for patch in self.series.patches):
             self.notes.append(f"{name} replaces the stock series' patch of that name, in all of its variants")
-        self.entries.append(entry(name, made_on=self.record.version, file=file, reason=said.subject))
+        self.entries.append(entry(name, made_on=self.record.go, file=file, reason=said.subject))
 
     def result(self, unknown: list[str]) -> Exported:
         """All that was found."""
@@ -211,13 +207,17 @@ class _Export:
                 f"the commits stand in the order {', '.join(order)}, the series in the order {', '.join(listed)}, in "
                 "which patches apply: move the series' entries"
             )
+        self.notes += [
+            f"no commit is the patch {name} any more: its file and its entry stay; take them out if it may go"
+            for name in self.record.patches
+            if name not in self.seen
+        ]
         if unknown:
             self.notes.append(f"not in any commit, and so in no patch: {', '.join(unknown)}")
         return Exported(
             folder=self.series.folder,
-            texts=tuple(self.texts.items()),
+            texts=self.texts,
             unchanged=tuple(self.unchanged),
-            dropped=tuple(name for name in self.record.patches if name not in self.seen),
             entries=tuple(self.entries),
             notes=tuple(self.notes),
         )

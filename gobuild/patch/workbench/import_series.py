@@ -12,7 +12,6 @@ from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.model import Outcome, State
 from gobuild.patch.apply import try_patch
-from gobuild.patch.diff.unified import Diff
 from gobuild.patch.series import Patch, Series
 from gobuild.patch.tree import Tree
 from gobuild.patch.workbench import message
@@ -81,8 +80,8 @@ def import_series(
             draft.add(patch)
         draft.finish()
         record = ImportRecord(
-            go=str(plain.version),
-            target=str(target),
+            go=plain.version,
+            target=target,
             profile=profile,
             series=str(series.folder.absolute()) if series.patches else str(series.folder),
             patches=tuple(step.name for step in draft.steps if step.commits),
@@ -140,27 +139,22 @@ class CommitChain:
 
     def apply(self, patch: Patch) -> Outcome:
         """Applies a patch, and commits what it changed; on a conflict nothing is changed."""
-        outcome = try_patch(patch, self.tree, keep=True)
+        outcome = try_patch(patch, self.tree)
         if outcome.state is State.APPLIED:
             self._commit(patch, outcome)
         return outcome
 
     def _commit(self, patch: Patch, outcome: Outcome) -> None:
-        diff = patch.operation if isinstance(patch.operation, Diff) else None
-        modes = diff.modes if diff else {}
         for path in outcome.files:
-            self.repository.stage(path, self.tree.read_file(path), executable=modes.get(path))
-        said = message.parse_prose(patch.description, patch.name) if diff else _edit_message(patch, outcome.evidence)
-        self.head = self.repository.commit(
-            message.commit_message(said, patch.name, "" if diff else "edit"),
-            self.head,
-            author=(said.author, said.email),
-            date=said.git_date,
-        )
-
-
-def _edit_message(patch: Patch, evidence: str) -> message.PatchMessage:
-    return message.PatchMessage(subject=f"{patch.name}: a structural edit", body=f"{patch.reason}\n\n{evidence}")
+            self.repository.stage(path, self.tree.read_file(path), executable=self.tree.is_executable(path))
+        if patch.kind == "edit":
+            body = f"{patch.reason}\n\n{outcome.evidence}"
+            said = message.PatchMessage(subject=f"{patch.name}: a structural edit", body=body)
+        else:
+            said = message.parse_prose(patch.description, patch.name)
+        text = message.commit_message(said, patch.name, patch.kind)
+        author = (said.author, said.email)
+        self.head = self.repository.commit(text, self.head, author=author, date=said.git_date)
 
 
 class _Draft:

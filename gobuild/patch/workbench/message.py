@@ -92,9 +92,9 @@ def parse_prose(prose: str, name: str) -> PatchMessage:
     )
 
 
-def commit_message(said: PatchMessage, name: str, kind: str = "") -> str:
+def commit_message(said: PatchMessage, name: str, kind: str) -> str:
     """A commit's message, its trailers at the end."""
-    trailers = f"{NAME_TRAILER}: {name}\n" + (f"{KIND_TRAILER}: {kind}\n" if kind else "")
+    trailers = f"{NAME_TRAILER}: {name}\n" + (f"{KIND_TRAILER}: {kind}\n" if kind == "edit" else "")
     return "\n\n".join(part for part in (said.subject, said.body, trailers) if part)
 
 

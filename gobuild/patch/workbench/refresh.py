@@ -21,16 +21,9 @@ from gobuild.patch.workbench.canonical import require_p1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refreshed:
-    """One patch that was looked at.
+    """One patch that was looked at: what was found, and its file's new content, None where that stays as it is."""
 
-    Attributes:
-        path: its file; None for a structural edit, which has no lines to be anchored at.
-        said: what was found, a few words.
-        content: the file's new content; None where it stays as it is.
-    """
-
-    name: str
-    path: Path | None
+    patch: Patch
     said: str
     content: bytes | None = None
 
@@ -48,8 +41,8 @@ def refresh_patches(patches: Sequence[Patch], source: Path) -> tuple[Refreshed, 
 def write_refreshed(refreshed: Sequence[Refreshed]) -> None:
     """Writes what has moved, each file whole."""
     for one in refreshed:
-        if one.path and one.content is not None:
-            files.write(one.path, one.content)
+        if one.content is not None:
+            files.write(one.patch.folder / one.patch.file, one.content)
 
 
 def _refreshed(patch: Patch, tree: Tree) -> Refreshed:
@@ -61,20 +54,19 @@ def _refreshed(patch: Patch, tree: Tree) -> Refreshed:
         hint = "patches.import --from VERSION, one it applies to; then patches.export"
         raise PatchError(error.reason, hint) from error
     if not isinstance(diff, Diff):
-        return Refreshed(name=patch.name, path=None, said=f"{outcome.state}; an edit has no lines to be anchored at")
-    path = patch.folder / patch.file
+        return Refreshed(patch=patch, said=f"{outcome.state}; an edit has no lines to be anchored at")
     if outcome.state is not State.APPLIED:
-        return Refreshed(name=patch.name, path=path, said=str(outcome.state))
+        return Refreshed(patch=patch, said=str(outcome.state))
     if len(before) < len(diff.files):
         said = "changes a file more than once: export it from a workbench to have it anchored anew"
-        return Refreshed(name=patch.name, path=path, said=said)
+        return Refreshed(patch=patch, said=said)
     moved = [file.path for file in diff.files if file.apply_to(before[file.path])[1]]
     if not moved:
-        return Refreshed(name=patch.name, path=path, said="applies where it says")
+        return Refreshed(patch=patch, said="applies where it says")
     require_p1(patch, diff)
     parts = [
-        render_file(file, before[file.path], executable=tree.is_executable(file.path) or bool(file.executable))
+        render_file(file, before[file.path], executable=tree.is_executable(file.path))
         for file in diff.files
     ]
     content = prose_of(diff.content).encode() + b"".join(parts)
-    return Refreshed(name=patch.name, path=path, said=f"re-anchored in {', '.join(moved)}", content=content)
+    return Refreshed(patch=patch, said=f"re-anchored in {', '.join(moved)}", content=content)

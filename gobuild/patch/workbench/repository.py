@@ -7,6 +7,7 @@ user's own git commands in the folder are the user's. Every commit made here is 
 
 import re
 import shlex
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,16 +45,11 @@ class Commit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileChange:
-    """What a commit does to a file: its mode, and the blobs before and after; "" where it is not there."""
+    """What a commit does to a file, by the blobs before and after; "" where it is not there."""
 
-    mode: str
+    executable: bool
     before: str
     after: str
-
-    @property
-    def executable(self) -> bool:
-        """Whether it can be run."""
-        return self.mode == "100755"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,61 +88,52 @@ class Repository:
         """The same repository with an index of its own, over files that stand elsewhere and are only read."""
         return replace(self, index=self.folder / ".git" / name, source=source.absolute())
 
-    def git(self, *words: str, env: Mapping[str, str] | None = None) -> bytes:
+    def git(self, *words: str, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> bytes:
         """Runs git; its standard output. What fails is a `PatchError`, `ToolMissing` or `DiskFull`."""
         import git  # noqa: PLC0415
 
         options = [word for option in OPTIONS for word in ("-c", option)]
         command = [git.Git.GIT_PYTHON_GIT_EXECUTABLE or "git", *options, *words]
         try:
-            output = self.git_python.execute(
-                command,
-                env={**environment(self.folder / ".git", self.source, self.index), **(env or {})},
-                stdout_as_string=False,
-                strip_newline_in_stdout=False,
-            )
+            with tempfile.TemporaryFile(dir=self.folder / ".git") as file:
+                file.write(stdin)
+                file.seek(0)
+                output = self.git_python.execute(
+                    command,
+                    istream=file,
+                    env={**environment(self.folder / ".git", self.source, self.index), **(env or {})},
+                    stdout_as_string=False,
+                    strip_newline_in_stdout=False,
+                )
         except git.GitCommandNotFound as error:
             raise ToolMissing("cannot run git", "install git, or put it on PATH") from error
         except git.GitCommandError as error:
             raise _failure(words, str(error.stderr)) from None
         return output if isinstance(output, bytes) else str(output).encode()
 
-    def git_text(self, *words: str) -> str:
+    def git_text(self, *words: str, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> str:
         """Runs git; its output as a text without the last line end."""
-        return self.git(*words).decode(errors="replace").rstrip("\n")
+        return self.git(*words, env=env, stdin=stdin).decode(errors="replace").rstrip("\n")
 
     def add_all(self) -> None:
         """Puts every file of `source` into the index, those that its .gitignore names too."""
         # A threshold of one byte puts all contents into one pack, instead of ten thousand files of their own.
         self.git("-c", "core.bigFileThreshold=1", "-c", "core.compression=1", "add", "--all", "--force")
 
-    def stage(self, path: str, content: bytes | None, *, executable: bool | None) -> None:
+    def stage(self, path: str, content: bytes | None, *, executable: bool) -> None:
         """Puts a file's content into the index, or takes the file out of it."""
         if content is None:
             self.git("update-index", "--force-remove", "--", path)
             return
-        listed = self.git_text("ls-files", "--stage", "--", f":(literal){path}")
-        mode = listed.split(" ", 1)[0] or "100644"
-        if executable is not None:
-            mode = "100755" if executable else "100644"
-        blob = self._beside_git("blob", content, "hash-object", "-w", "--no-filters", "--")
-        self.git("update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}")
+        blob = self.git_text("hash-object", "-w", "--no-filters", "--stdin", stdin=content)
+        self.git("update-index", "--add", "--cacheinfo", f"{'100755' if executable else '100644'},{blob},{path}")
 
     def commit(self, message: str, parent: str, *, author: tuple[str, str] = AUTHOR, date: str = DATE) -> str:
         """Makes a commit of the index, and gives its 40 digits. No branch moves."""
         tree = self.git_text("write-tree")
         who = {"GIT_AUTHOR_NAME": author[0], "GIT_AUTHOR_EMAIL": author[1], "GIT_AUTHOR_DATE": date}
         parents = ("-p", parent) if parent else ()
-        return self._beside_git("message", message.encode(), "commit-tree", tree, *parents, "-F", env=who)
-
-    def _beside_git(self, name: str, content: bytes, *words: str, env: Mapping[str, str] | None = None) -> str:
-        """Runs git on a passing file within .git, whose path is the last word."""
-        place = self.folder / ".git" / f"gobuild-{name}"
-        try:
-            place.write_bytes(content)
-            return self.git(*words, str(place), env=env).decode().strip()
-        finally:
-            place.unlink(missing_ok=True)
+        return self.git_text("commit-tree", tree, *parents, "-F", "-", env=who, stdin=message.encode())
 
     def rebase_onto_branch(self, commits: tuple[str, ...]) -> bool:
         """Rebases commits onto the branch by git's three-way merge; False where it stands at a conflict (`stopped`)."""
@@ -204,8 +191,9 @@ class Repository:
                     f"{commit.short} changes the mode of {path} from {old} to {new}",
                     "a patch changes a file's lines; a mode only where the file is new",
                 )
-            mode = old if new == "000000" else new
-            found[path] = FileChange(mode=mode, before=before.strip("0") and before, after=after.strip("0") and after)
+            found[path] = FileChange(
+                executable="100755" in (old, new), before=before.strip("0") and before, after=after.strip("0") and after
+            )
         return found
 
     def blob(self, name: str) -> bytes | None:
@@ -223,18 +211,11 @@ class Repository:
 
     def diff_of(self, commit: Commit) -> bytes:
         """A commit's diff in the canonical form, the same wherever and by whichever git it is made."""
-        raw = self.git("diff-tree", "-r", "-p", "--full-index", *DIFF, commit.parent, commit.id)
-        return re.sub(
-            rb"^index ([0-9a-f]{40})\.\.([0-9a-f]{40})",
-            lambda match: b"index " + match[1][:ABBREVIATION] + b".." + match[2][:ABBREVIATION],
-            raw,
-            flags=re.MULTILINE,
-        )
+        return self.git("diff-tree", "-r", "-p", f"--abbrev={ABBREVIATION}", *DIFF, commit.parent, commit.id)
 
     def diffstat(self, commit: Commit) -> str:
         """A commit's diffstat, 80 columns wide."""
-        said = self.git("diff-tree", "-r", "--stat=80", *DIFF[:4], commit.parent, commit.id)
-        return said.decode(errors="replace")
+        return self.git_text("diff-tree", "-r", "--stat=80", *DIFF[:4], commit.parent, commit.id) + "\n"
 
     def uncommitted(self) -> tuple[list[str], list[str]]:
         """The tracked files that are not as HEAD has them, and the files that git does not track."""

@@ -18,12 +18,8 @@ from gobuild.core.errors import PatchError, ToolMissing
 from gobuild.core.goversion import Target
 from gobuild.core.process import Result, Runner
 from gobuild.patch.diff.unified import Diff
-from gobuild.patch.edits.add_command import AddCommand
 from gobuild.patch.edits.remove_hook import RemoveHook
 from gobuild.patch.series import Patch
-
-COMMANDS = ("go", "gofmt")
-"""What stands in GOROOT/bin; every other program of Go's is a tool, in GOROOT/pkg/tool."""
 
 SHARED = ("go", "asm", "compile", "link")
 """What is built again where a patch changes a package below src/cmd/internal or src/cmd/vendor, which many share."""
@@ -54,7 +50,7 @@ def prove(goroot: Path, patch: Patch, *, scratch: Path, run: Runner) -> Proof:
     In `scratch` only the build cache stays, which makes the next proof of the same release faster.
 
     Raises:
-        PatchError: the patch has no test, or it cannot be read.
+        PatchError: the patch has no test.
         ToolMissing: the GOROOT has no go command.
     """
     test = patch.test_file
@@ -73,10 +69,7 @@ def prove(goroot: Path, patch: Patch, *, scratch: Path, run: Runner) -> Proof:
         module.mkdir(parents=True)
         (work / "tmp").mkdir()
         (module / "go.mod").write_text("module proof\n\ngo 1.21\n", encoding="utf-8")
-        try:
-            shutil.copyfile(test, module / test.name)
-        except OSError as error:
-            raise PatchError(f"{test}: {error.strerror}", "look at the key test in the manifest") from error
+        shutil.copyfile(test, module / test.name)
         result = _test(goroot.resolve(), rebuilt(patch), work, run)
     finally:
         files.remove(work)
@@ -85,16 +78,12 @@ def prove(goroot: Path, patch: Patch, *, scratch: Path, run: Runner) -> Proof:
 
 
 def rebuilt(patch: Patch) -> tuple[str, ...]:
-    """The go command and the tools that have to be built again before a patch takes effect in them, sorted.
-
-    What it changes below src/cmd counts; tests do not.
-    """
-    paths: list[str] = []
+    """The programs that have to be built again before a patch takes effect in them, sorted; tests do not count."""
     if isinstance(patch.operation, Diff):
         paths = [file.path for file in patch.operation.files if not file.path.endswith("_test.go")]
     elif isinstance(patch.operation, RemoveHook):
         paths = [f"{patch.operation.dir}/"]
-    elif isinstance(patch.operation, AddCommand):
+    else:
         paths = [f"{patch.operation.folder}/"]
     names: set[str] = set()
     for path in paths:
@@ -115,7 +104,7 @@ def _test(goroot: Path, programs: Sequence[str], work: Path, run: Runner) -> Res
             return result
         tools = goroot / "pkg/tool" / Target.host().underscored
         for name in programs:
-            place = (goroot / "bin" if name in COMMANDS else tools) / name
+            place = (goroot / "bin" if name in ("go", "gofmt") else tools) / name
             place.unlink(missing_ok=True)  # never written to: it is a link to the one in the real GOROOT
             (made / name).rename(place)
     return _go(goroot, ["test", "-count=1", "-v", "."], work, run)
