@@ -6,9 +6,11 @@ import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gobuild.core.goversion import GoVersion
+from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.model import Outcome, PatchedSource, Release, Source
 from gobuild.patch import Patch, load_folder, patch
+
+MAC = Target(goos="darwin", goarch="arm64")
 
 HOOK = """
 [[patch]]

@@ -1,129 +1,71 @@
-"""The proof that a patch works: its own Go test, run by the toolchain that it was applied to.
+"""The proof that a patch works: its own Go test, run by the toolchain that it was applied to; without it, it fails.
 
-A test that passes with the patch is worth something only if it fails without it: prove both trees. What a patch changes
-in the runtime takes effect in the next program that is built. What it changes in the go command or in a tool does not,
-so these are built from the source first, with the tools that are there, and stand in a copy of the tree. The GOROOT
-itself is not changed.
+What a patch changes in the runtime takes effect in the next program that is built. What it changes in the go command or
+in a tool does not, so these are built from the source first, and stand in a copy of the tree.
 """
 
 import os
 import re
-import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from patch_fixtures import link_tree, write
+
 from gobuild.core import files, goenv
-from gobuild.core.errors import PatchError, ToolMissing
 from gobuild.core.goversion import Target
-from gobuild.core.process import Result, Runner
+from gobuild.core.process import Result, run
+from gobuild.patch import Patch
 from gobuild.patch.diff.unified import Diff
 from gobuild.patch.edits.remove_hook import RemoveHook
-from gobuild.patch.series import Patch
 
 SHARED = ("go", "asm", "compile", "link")
 """What is built again where a patch changes a package below src/cmd/internal or src/cmd/vendor, which many share."""
 
-LIMIT = 1200.0
-"""Seconds after which a build or a test is ended. On two cores a test takes less than one minute with a new cache."""
 
-_OF_A_COMMAND = re.compile(r"src/cmd/([^/]+)/")
-_PASSED = re.compile(r"^--- PASS: ", re.MULTILINE)
-_SKIPPED = re.compile(r"^\s*--- SKIP: ", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
-    """What came of a patch's test, with the last lines that `go` wrote.
-
-    It has passed if it ran, and passed: one that was skipped, or was not there, proves nothing.
-    """
-
-    name: str
-    passed: bool
-    output: str
-
-
-def prove(goroot: Path, patch: Patch, *, scratch: Path, run: Runner) -> Proof:
-    """Runs a patch's test with the toolchain in a GOROOT, which must run on this machine.
-
-    In `scratch` only the build cache stays, which makes the next proof of the same release faster.
-
-    Raises:
-        PatchError: the patch has no test.
-        ToolMissing: the GOROOT has no go command.
-    """
-    test = patch.test_file
-    if test is None:
-        raise PatchError(
-            f"the patch {patch.name} names no test", 'add a key such as test = "tests/x_test.go" to its entry'
-        )
-    if not (goroot / "bin/go").is_file():
-        raise ToolMissing(
-            f"there is no go command in {goroot}/bin", "build the toolchain for this machine, or put upstream's there"
-        )
+def prove(goroot: Path, patch: Patch, scratch: Path) -> tuple[bool, str]:
+    """Whether a patch's test passes in a GOROOT that is left as it is, and what go wrote; a build cache stays."""
+    assert patch.test_file
     work = scratch.resolve() / patch.name
+    test = {"go.mod": "module proof\n\ngo 1.21\n", patch.test_file.name: patch.test_file.read_bytes()}
     files.remove(work)
+    write(work / "proof", test)
+    (work / "tmp").mkdir()
     try:
-        module = work / "proof"
-        module.mkdir(parents=True)
-        (work / "tmp").mkdir()
-        (module / "go.mod").write_text("module proof\n\ngo 1.21\n", encoding="utf-8")
-        shutil.copyfile(test, module / test.name)
-        result = _test(goroot.resolve(), rebuilt(patch), work, run)
+        result = _test(goroot.resolve(), _rebuilt(patch), work)
     finally:
         files.remove(work)
-    passed = result.code == 0 and bool(_PASSED.search(result.output)) and not _SKIPPED.search(result.output)
-    return Proof(name=patch.name, passed=passed, output=result.tail(40))
+    return has_passed(result.code, result.output), result.tail(40)
 
 
-def rebuilt(patch: Patch) -> tuple[str, ...]:
-    """The programs that have to be built again before a patch takes effect in them, sorted; tests do not count."""
+def has_passed(code: int, output: str) -> bool:
+    """Whether a test ran, and passed: one that was skipped, or was not there, proves nothing."""
+    ran = re.search(r"^--- PASS: ", output, re.MULTILINE)
+    return code == 0 and bool(ran) and not re.search(r"^\s*--- SKIP: ", output, re.MULTILINE)
+
+
+def _rebuilt(patch: Patch) -> list[str]:
     if isinstance(patch.operation, Diff):
         paths = [file.path for file in patch.operation.files if not file.path.endswith("_test.go")]
-    elif isinstance(patch.operation, RemoveHook):
-        paths = [f"{patch.operation.dir}/"]
     else:
-        paths = [f"{patch.operation.folder}/"]
-    names: set[str] = set()
-    for path in paths:
-        if match := _OF_A_COMMAND.match(path):
-            names.update(SHARED if match[1] in ("internal", "vendor") else (match[1],))
-    return tuple(sorted(names))
+        paths = [f"{patch.operation.dir if isinstance(patch.operation, RemoveHook) else patch.operation.folder}/"]
+    names = {match[1] for path in paths if (match := re.match(r"src/cmd/([^/]+)/", path))}
+    shared = SHARED if names & {"internal", "vendor"} else ()
+    return sorted(names - {"internal", "vendor"} | {*shared})
 
 
-def _test(goroot: Path, programs: Sequence[str], work: Path, run: Runner) -> Result:
-    """Builds what has to be built, and runs go test; the result of whatever failed first."""
+def _test(goroot: Path, programs: list[str], work: Path) -> Result:
     if programs:
-        goroot = _copied(goroot, work / "goroot")
-        made = work / "made"
-        made.mkdir()
-        packages = [f"cmd/{name}" for name in programs]
-        result = _go(goroot, ["build", "-o", f"{made}{os.sep}", *packages], work, run)
-        if result.code != 0:
-            return result
-        tools = goroot / "pkg/tool" / Target.host().underscored
+        goroot = link_tree(goroot, work / "goroot")
+        (work / "made").mkdir()
+        built = _go(goroot, work, "build", "-o", f"{work}/made{os.sep}", *(f"cmd/{name}" for name in programs))
+        if built.code:
+            return built
         for name in programs:
-            place = (goroot / "bin" if name in ("go", "gofmt") else tools) / name
-            place.unlink(missing_ok=True)  # never written to: it is a link to the one in the real GOROOT
-            (made / name).rename(place)
-    return _go(goroot, ["test", "-count=1", "-v", "."], work, run)
+            place = goroot / ("bin" if name in ("go", "gofmt") else f"pkg/tool/{Target.host().underscored}") / name
+            place.unlink(missing_ok=True)  # a link to the one in the real GOROOT
+            (work / "made" / name).rename(place)
+    return _go(goroot, work, "test", "-count=1", "-v", ".")
 
 
-def _go(goroot: Path, words: Sequence[str], work: Path, run: Runner) -> Result:
-    """Runs the go command of a GOROOT in the test's module, with nothing of the user's in its environment."""
-    environment = goenv.closed(work, goroot=goroot) | {"GOCACHE": str(work.parent / "cache")}
-    return run([str(goroot / "bin/go"), *words], env=environment, cwd=work / "proof", timeout=LIMIT, check=False)
-
-
-def _copied(goroot: Path, into: Path) -> Path:
-    """A GOROOT by hard links where the file system can: no file of it may be written to, only replaced."""
-
-    def link_or_copy(old: str, new: str) -> None:
-        try:
-            os.link(old, new, follow_symlinks=False)
-        except OSError:
-            shutil.copy2(old, new, follow_symlinks=False)
-
-    shutil.copytree(goroot, into, symlinks=True, copy_function=link_or_copy, ignore=shutil.ignore_patterns(".git"))
-    return into
+def _go(goroot: Path, work: Path, *words: str) -> Result:
+    env = goenv.closed(work, goroot=goroot) | {"GOCACHE": str(work.parent / "cache")}
+    return run([goroot / "bin/go", *words], env=env, cwd=work / "proof", timeout=1200, check=False)

@@ -25,12 +25,7 @@ from gobuild.patch.tree import Tree
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """What a manifest says.
-
-    Attributes:
-        patches: the digest of each patch that was applied, by its name, in their order.
-        cgo: the profile's CGO_ENABLED; None for upstream's default.
-    """
+    """What a manifest says: the digest of each patch that was applied, by its name, in their order, and more."""
 
     patches: dict[str, str]
     cgo: str | None = None
@@ -53,11 +48,7 @@ class Claims:
 
 
 def read_claims(side: Side) -> Claims:
-    """Reads a side's manifest; a side without one claims nothing.
-
-    Raises:
-        VerifyError: it is no manifest of gobuild's.
-    """
+    """Reads a side's manifest; a side without one claims nothing."""
     text = side.text_of("gobuild.json")
     if not text:
         return Claims(patches={})

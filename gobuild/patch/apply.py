@@ -38,7 +38,9 @@ def try_patch(patch: Patch, tree: Tree, *, keep: bool = True) -> Outcome:
 def _apply(patch: Patch, tree: Tree, *, keep: bool) -> Outcome:
     with tree.trial(keep=keep) as before:
         change = patch.operation.apply(tree)
-        if change.state is State.APPLIED and all(tree.read_file(path) == before.read_file(path) for path in change.files):
+        if change.state is State.APPLIED and all(
+            tree.read_file(path) == before.read_file(path) for path in change.files
+        ):
             raise PatchError(
                 "it applies, and changes nothing", "take it out of the series, or look at what it should do"
             )

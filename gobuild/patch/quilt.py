@@ -27,11 +27,7 @@ def is_quilt(folder: Path) -> bool:
 
 
 def load_quilt(folder: Path) -> Series:
-    """Reads a quilt series.
-
-    Raises:
-        PatchError: the file `series`, or a patch it names, cannot be used; with the line.
-    """
+    """Reads a quilt series; an error tells the line of the file `series`."""
     try:
         text = safe_read(folder, SERIES).decode()
     except UnicodeDecodeError as error:

@@ -89,12 +89,7 @@ class Series:
     patches: tuple[Patch, ...]
 
     def select(self, version: GoVersion, target: Target, profile: str, extra: Sequence[str] = ()) -> tuple[Patch, ...]:
-        """The patches for a build, in order, one variant each; of the optional ones those that `extra` names.
-
-        Raises:
-            ConfigError: one of `extra` is no optional patch of this series.
-            PatchError: one of `extra` is not for this build; or two variants of one patch are.
-        """
+        """The patches for a build, in order, one variant each; of the optional ones those that `extra` names."""
         self.require_optional(extra)
         chosen = self.candidates(version, target, profile)
         names = {patch.name for patch in chosen}
@@ -107,11 +102,7 @@ class Series:
         return tuple(patch for patch in chosen if not patch.optional or patch.name in extra)
 
     def candidates(self, version: GoVersion, target: Target, profile: str) -> tuple[Patch, ...]:
-        """The patches that fit a build, the optional ones too, in order.
-
-        Raises:
-            PatchError: two variants of one patch do.
-        """
+        """The patches that fit a build, the optional ones too, in order; two variants of one patch are refused."""
         chosen: dict[str, Patch] = {}
         for patch in self.patches:
             if not (patch.for_version(version) and patch.for_build(target, profile)):

@@ -18,6 +18,7 @@ from gobuild.patch.tree import Tree
 KEYS = ("state", "evidence", "files", "sha256", "conflict")
 """What the matrix's JSON has of an outcome."""
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatchRow:
     """One patch over all versions, an outcome each; of variants it is the last one."""
@@ -81,10 +82,6 @@ def status(
     """What would become of every patch of a series on every version's source; nothing is changed in these folders.
 
     The optional patches that `extra` names stay applied for those behind them.
-
-    Raises:
-        ConfigError: one of `extra` is no optional patch of the series.
-        PatchError: two variants of one patch are for one version.
     """
     series.require_optional(extra)
     names = {patch.name: patch for patch in series.patches if patch.for_build(target, profile)}

@@ -113,7 +113,7 @@ class Tree:
                         yield path, content
 
     def commit(self) -> None:
-        """Writes every noted change, each file by a rename: what a hard link elsewhere holds (a cache) stays as it is."""
+        """Writes every noted change, each file by a rename: what a hard link elsewhere holds stays as it is."""
         for path, pending in self._pending.items():
             place = self._resolve(path)
             if pending.content is None:

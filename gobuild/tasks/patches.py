@@ -129,7 +129,7 @@ def export_patches(
         raise ConfigError(f"nothing can be written to the series {name!r}", "--series DIR, a folder")
     found = export.export_series(folder, load_or_new(Path(name).expanduser().absolute()), variant=variant)
     if found.texts or (add and found.entries):
-        _require_own(found.folder, named=bool(series))
+        _require_own(found.series.folder, named=bool(series))
         export.write_export(found, add=add)
     _show_export(console, found, add=add)
 
@@ -215,10 +215,10 @@ def _show_import(console: Console, imported: Imported) -> None:
     )
 
 
-def _show_export(console: Console, found: export.Exported, *, add: bool) -> None:
+def _show_export(console: Console, found: export.Export, *, add: bool) -> None:
     console.say(f"{len(found.unchanged)} unchanged: {', '.join(found.unchanged) or 'none'}")
     for name in found.texts:
-        console.say(f"wrote {found.folder / name}", style="green")
+        console.say(f"wrote {found.series.folder / name}", style="green")
     for note in found.notes:
         console.warn(note)
     if found.entries and add:

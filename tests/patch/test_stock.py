@@ -6,15 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from patch_fixtures import copy_parts, link_tree, source, uuid, write
+from patch_fixtures import MAC, copy_parts, link_tree, source, uuid, write
+from patch_proof import has_passed
 
 from gobuild import patch
 from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.model import PatchedSource, State
 from gobuild.core.process import Result, run
+from gobuild.patch.edits.remove_hook import RemoveHook
 
 PARTS = ("src/runtime", "src/cmd/link", "go.env", "VERSION")
-MAC = Target(goos="darwin", goarch="arm64")
 UUID = "00112233445566778899aabbccddeeff"
 
 
@@ -60,6 +61,42 @@ def test_a_second_time_it_is_there_already(tmp_path: Path, go_wheel: Path) -> No
     again = stocked(root, "1.22.10", "go1.22.10-t2")
     states = [outcome.state for outcome in again.outcomes]
     assert states == [State.NOTHING_TO_DO, *[State.ALREADY_UPSTREAM] * 3]
+
+
+def test_every_stock_patch_has_a_test_and_its_variants_share_it(go_wheel: Path) -> None:
+    tests: dict[str, set[Path | None]] = {}
+    for each in patch.load_series("stock").patches:
+        tests.setdefault(each.name, set()).add(each.test_file)
+    files = [file for variants in tests.values() for file in variants if file]
+    assert len(files) == len(tests) == len(set(files))
+    assert {file.name for file in files} == {file.name for file in files[0].parent.iterdir()}
+    found = run([go_wheel / "bin/gofmt", "-l", *files], env={"HOME": "/nonexistent"}, cwd=go_wheel)
+    assert found.output == ""
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "testing: warning: no tests to run\nPASS\nok  \tproof\t0.001s [no tests to run]\n",
+        "=== RUN   TestX\n--- SKIP: TestX (0.00s)\nPASS\nok  \tproof\t0.001s\n",
+        "=== RUN   TestX\n    --- SKIP: TestX/a (0.00s)\n--- PASS: TestX (0.00s)\nPASS\n",
+    ],
+)
+def test_a_test_that_did_not_run_is_no_proof(output: str) -> None:
+    assert has_passed(0, "--- PASS: TestX (0.00s)\nPASS\n")
+    assert not has_passed(0, output)
+
+
+def test_the_frameworks_are_the_same_wherever_they_are_listed() -> None:
+    series = {each.name: each for each in patch.load_series("stock").patches}
+    hook = series["mfinal-metal-init"].operation
+    assert isinstance(hook, RemoveHook)
+    guard = re.findall(r'^\+\t"(\w+)": +true,$', series["runtime-gpu-guard"].operation.content.decode(), re.MULTILINE)
+    file = series["mfinal-metal-init"].test_file
+    assert file
+    tested = re.search(r"`/\(([\w|]+)\)\\\.framework/`", file.read_text(encoding="utf-8"))
+    assert tested
+    assert sorted(hook.frameworks) == sorted(guard) == sorted(tested[1].split("|"))
 
 
 @pytest.mark.slow

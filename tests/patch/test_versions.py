@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from patch_fixtures import copy_parts, install_names, link_tree, snapshot, source, taint, write
+from patch_fixtures import MAC, copy_parts, install_names, link_tree, snapshot, source, taint, write
+from patch_proof import prove
 
 from gobuild import patch
 from gobuild.core import files
@@ -17,11 +18,9 @@ from gobuild.core.goversion import GoVersion, Target, checks_records
 from gobuild.core.model import PatchedSource, State
 from gobuild.core.process import Result, run
 from gobuild.patch import Patch
-from gobuild.patch.proof import prove
 
 pytestmark = pytest.mark.slow
 
-MAC = Target(goos="darwin", goarch="arm64")
 RELEASES = ("1.21.13", "1.22.10", "1.23.9", "1.24.11", "1.25.5", "1.26.6", "1.27.3")
 WHOLE = ("1.22.10", "1.27.3")
 """The releases on which every patch's own test, and the runtime's, are run; the others compile a program."""
@@ -122,11 +121,11 @@ def test_each_patch_s_own_test_passes_with_it_and_fails_without(bench: Bench) ->
     for each in bench.patches:
         if each.name == "mfinal-metal-init":
             continue  # upstream's source has nothing that it removes; below
-        proof = prove(bench.root, each, scratch=bench.scratch, run=run)
-        assert proof.passed, f"{each.name} on {bench.release}, patched\n{proof.output}"
-        proof = prove(bench.clean, each, scratch=bench.scratch, run=run)
-        assert not proof.passed, f"{each.name} on {bench.release}, unpatched\n{proof.output}"
-        assert UNPATCHED[each.name] in proof.output
+        passed, output = prove(bench.root, each, bench.scratch)
+        assert passed, f"{each.name} on {bench.release}, patched\n{output}"
+        passed, output = prove(bench.clean, each, bench.scratch)
+        assert not passed, f"{each.name} on {bench.release}, unpatched\n{output}"
+        assert UNPATCHED[each.name] in output
 
 
 @whole
@@ -137,14 +136,14 @@ def test_the_metal_hook_is_found_and_gone(bench: Bench, tmp_path: Path) -> None:
     # The test itself has to compile for this machine, where there is no Metal.
     other = "//go:build !darwin\n\npackage runtime\n\nfunc initMetal() {}\n"
     write(root, {"src/runtime/metal_other.go": other})
-    proof = prove(root, hook, scratch=bench.scratch, run=run)
-    assert not proof.passed
-    assert UNPATCHED[hook.name] in proof.output
+    passed, output = prove(root, hook, bench.scratch)
+    assert not passed
+    assert UNPATCHED[hook.name] in output
 
     (outcome,) = applied(root, bench.release, (hook,)).outcomes
     assert outcome.state == State.APPLIED
-    proof = prove(root, hook, scratch=bench.scratch, run=run)
-    assert proof.passed, proof.output
+    passed, output = prove(root, hook, bench.scratch)
+    assert passed, output
     clean = copy_parts(bench.clean, tmp_path / "clean", "src/runtime")
     assert snapshot(root / "src/runtime") == snapshot(clean / "src/runtime")
     files.remove(root)

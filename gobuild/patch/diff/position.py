@@ -24,9 +24,7 @@ _NEAR = 8
 
 
 def hunk_positions(text: SourceText, hunks: Sequence[Hunk], *, anchored: bool = True) -> list[int]:
-    """The lines where the hunks' old texts stand.
-
-    With `anchored` a hunk without context belongs to the file's start or end.
+    """The lines where the hunks' old texts stand; with `anchored`, one without context at the file's start or end.
 
     Raises:
         Misfit: a hunk stands nowhere, or in several places, or where it does not belong; or it is there already.

@@ -98,9 +98,6 @@ class Diff:
         """Notes the diff's changes in a tree, all of them or none.
 
         `State.ALREADY_UPSTREAM` where every file stands as the diff would leave it.
-
-        Raises:
-            PatchError: a file or a hunk does not fit.
         """
         try:
             with tree.trial():

@@ -57,12 +57,7 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFile:
-    """One file, by its path relative to GOROOT.
-
-    Attributes:
-        declarations: of symbols that could be removed; constants and fields are not among them.
-        uses: every mention of a symbol in code, and where.
-    """
+    """One file: what it declares, as far as that could be removed, and every mention of a symbol in code, and where."""
 
     path: str
     text: str

@@ -39,12 +39,7 @@ class RemoveHook:
         return json.dumps({"remove-hook": REVISION, **asdict(self)}, sort_keys=True).encode()
 
     def apply(self, tree: Tree) -> TreeChange:
-        """Notes the removal in a tree; `State.NOTHING_TO_DO` where the source has no such hook.
-
-        Raises:
-            PatchError: there is none of the functions; a denied framework would stay; or the hook's names are used in
-                a way that is not understood.
-        """
+        """Notes the removal in a tree; `State.NOTHING_TO_DO` where the source has no such hook."""
         package = GoPackage.load(tree, self.dir)
         anchors = self._anchors(package)
         removal = _Removal(package=package, hook=self)

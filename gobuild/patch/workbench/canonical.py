@@ -6,7 +6,7 @@ twelve digits, files in git's order.
 
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from gobuild.core.errors import PatchError
@@ -20,8 +20,6 @@ from gobuild.patch.tree import Tree
 from gobuild.patch.workbench import message
 from gobuild.patch.workbench.message import PatchMessage
 from gobuild.patch.workbench.repository import Commit, FileChange, Repository
-
-_SECTION = re.compile(rb"^diff --git ", re.MULTILINE)
 
 
 def does_same(repository: Repository, commit: Commit, patch: Patch) -> bool:
@@ -47,14 +45,15 @@ def canonical_patch(repository: Repository, commit: Commit, name: str, said: Pat
     changes = repository.changes(commit)
     if not changes:
         raise PatchError(f"{commit.short} changes nothing", "git rebase --interactive, and drop it")
-    sections = dict(_sections(repository.diff_of(commit)))
-    if odd := sorted(set(changes) - set(sections)):
-        raise PatchError(f"{commit.short} has a file that no patch can name: {odd[0]!r}", "a name without quotes")
+    if odd := next((path for path in changes if re.search(r'["\\\x00-\x1f\x7f]', path)), None):
+        raise PatchError(f"{commit.short} has a file that no patch can name: {odd!r}", "a name without quotes")
+    kept = {}
     for file in old.files if old else ():
         change = changes.get(file.path)
         if change and _makes(repository, [file], change):
-            sections[file.path] = render_file(file, repository.blob(change.before), executable=change.executable)
-    content = message.patch_heading(said, repository.diffstat(commit)).encode() + b"".join(sections.values())
+            kept[file.path] = render_file(file, repository.blob(change.before), executable=change.executable)
+    sections = [kept.get(path) or repository.diff_of(commit, path) for path in changes]
+    content = message.patch_heading(said, repository.diffstat(commit)).encode() + b"".join(sections)
     try:
         operation = parse_diff(content)
     except PatchError as error:
@@ -108,13 +107,3 @@ def _makes(repository: Repository, files: Sequence[FileDiff], change: FileChange
         return False
     modes = {file.executable for file in files} - {None}
     return content == repository.blob(change.after) and (not change.after or modes <= {change.executable})
-
-
-def _sections(diff: bytes) -> Iterator[tuple[str, bytes]]:
-    """The parts of git's diff, by the path each is on; none on a path that git quotes."""
-    starts = [match.start() for match in _SECTION.finditer(diff)]
-    for start, end in zip(starts, [*starts[1:], len(diff)], strict=True):
-        names = diff[start:end].split(b"\n", 1)[0].removeprefix(b"diff --git ").decode(errors="replace")
-        path = names[2 : 2 + (len(names) - 5) // 2]
-        if names == f"a/{path} b/{path}":
-            yield path, diff[start:end]

@@ -4,7 +4,7 @@ What series.toml says (order, versions, reasons) is a person's word and stays; w
 """
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from gobuild.core import files
@@ -18,13 +18,12 @@ from gobuild.patch.workbench import message
 from gobuild.patch.workbench.canonical import canonical_patch, does_same, require_p1
 from gobuild.patch.workbench.entries import add_entries, entry
 from gobuild.patch.workbench.import_record import ImportRecord
-from gobuild.patch.workbench.message import PatchMessage, Trailers
+from gobuild.patch.workbench.message import PatchMessage
 from gobuild.patch.workbench.repository import Commit, Repository
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exported:
-    """What an export found.
+class Export:
+    """What an export finds, commit by commit.
 
     Attributes:
         texts: the files to write, by name; nothing of what is unchanged.
@@ -32,53 +31,6 @@ class Exported:
         entries: what series.toml (or quilt's series) lacks, a proposal a patch.
         notes: what a person should know, a sentence each.
     """
-
-    folder: Path
-    texts: dict[str, bytes]
-    unchanged: tuple[str, ...]
-    entries: tuple[str, ...]
-    notes: tuple[str, ...]
-
-
-def export_series(folder: Path, series: Series, *, variant: bool = False) -> Exported:
-    """Makes patch files of a workbench's commits, to replace those of a series; writes nothing.
-
-    With `variant` a patch that was changed becomes a variant for this version, in a file of its own, and the one that
-    is there stays for the others.
-
-    Raises:
-        PatchError: the folder is no workbench; a rebase is under way; changes are not committed; two commits are the
-            same patch, or one is two; a commit holds what no patch can do.
-        ToolMissing: there is no git.
-    """
-    record = ImportRecord.load(folder)
-    repository = Repository.at(folder)
-    if repository.rebasing:
-        raise PatchError(
-            f"a rebase is under way in {folder}", "git status there; git rebase --continue, or git rebase --abort"
-        )
-    changed, unknown = repository.uncommitted()
-    if changed:
-        raise PatchError(
-            f"{folder} has changes that are not committed: {', '.join(changed)}",
-            "git commit (--amend, or --fixup and git rebase --interactive --autosquash); or git stash",
-        )
-    export = _Export(repository, record, series, variant=variant)
-    for commit in repository.commits_above_base():
-        export.take(commit)
-    return export.result(unknown)
-
-
-def write_export(exported: Exported, *, add: bool = False) -> None:
-    """Writes what an export found, each file whole; with `add`, its entries at the end of series.toml as well."""
-    for name, content in exported.texts.items():
-        files.write(exported.folder / name, content)
-    if add and exported.entries:
-        add_entries(exported.folder, exported.entries)
-
-
-class _Export:
-    """An export under way."""
 
     def __init__(self, repository: Repository, record: ImportRecord, series: Series, *, variant: bool) -> None:
         self.repository, self.record, self.series, self.variant = repository, record, series, variant
@@ -92,11 +44,11 @@ class _Export:
 
     def take(self, commit: Commit) -> None:
         """Compares one commit with the patch that it is, or makes a patch of it."""
-        said, trailers = message.parse_commit_message(commit.message, author=commit.author, email=commit.email)
-        name = self._name(commit, said, trailers)
+        said = commit.message
+        name = self._name(commit, said)
         self.seen[name] = commit
         patch = self.known.get(name)
-        if trailers.kind == "edit" or (patch and patch.kind == "edit"):
+        if said.kind == "edit" or (patch and patch.kind == "edit"):
             self._edit(commit, name, patch)
         elif (
             patch
@@ -107,13 +59,13 @@ class _Export:
         else:
             self._anew(commit, name, patch, said)
 
-    def _name(self, commit: Commit, said: PatchMessage, trailers: Trailers) -> str:
-        if len(trailers.names) > 1:
+    def _name(self, commit: Commit, said: PatchMessage) -> str:
+        if len(said.names) > 1:
             raise PatchError(
-                f"{commit.short} is two patches: {' and '.join(trailers.names)}",
+                f"{commit.short} is two patches: {' and '.join(said.names)}",
                 f"git commit --amend: leave one line {message.NAME_TRAILER}",
             )
-        name = trailers.names[0] if trailers.names else self._new_name(said)
+        name = said.names[0] if said.names else self._new_name(said)
         if not NAME.fullmatch(name):
             raise PatchError(
                 f"{commit.short} names the patch {name!r}", f"{message.NAME_TRAILER}: lower-case words with hyphens"
@@ -198,8 +150,8 @@ class _Export:
             self.notes.append(f"{name} replaces the stock series' patch of that name, in all of its variants")
         self.entries.append(entry(name, made_on=self.record.go, file=file, reason=said.subject))
 
-    def result(self, unknown: list[str]) -> Exported:
-        """All that was found."""
+    def finish(self, untracked: list[str]) -> None:
+        """Notes what only all commits together show."""
         order = [name for name in self.seen if name in self.known]
         listed = [name for name in self.known if name in self.seen]
         if order != listed:
@@ -212,12 +164,42 @@ class _Export:
             for name in self.record.patches
             if name not in self.seen
         ]
-        if unknown:
-            self.notes.append(f"not in any commit, and so in no patch: {', '.join(unknown)}")
-        return Exported(
-            folder=self.series.folder,
-            texts=self.texts,
-            unchanged=tuple(self.unchanged),
-            entries=tuple(self.entries),
-            notes=tuple(self.notes),
+        if untracked:
+            self.notes.append(f"not in any commit, and so in no patch: {', '.join(untracked)}")
+
+
+def export_series(folder: Path, series: Series, *, variant: bool = False) -> Export:
+    """Makes patch files of a workbench's commits, to replace those of a series; writes nothing.
+
+    With `variant` a patch that was changed becomes a variant for this version, in a file of its own, and the one that
+    is there stays for the others.
+
+    Raises:
+        PatchError: the folder is no workbench; a rebase is under way; changes are not committed; two commits are the
+            same patch, or one is two; a commit holds what no patch can do.
+    """
+    record = ImportRecord.load(folder)
+    repository = Repository.at(folder)
+    if repository.rebasing:
+        raise PatchError(
+            f"a rebase is under way in {folder}", "git status there; git rebase --continue, or git rebase --abort"
         )
+    changed, untracked = repository.uncommitted()
+    if changed:
+        raise PatchError(
+            f"{folder} has changes that are not committed: {', '.join(changed)}",
+            "git commit (--amend, or --fixup and git rebase --interactive --autosquash); or git stash",
+        )
+    export = Export(repository, record, series, variant=variant)
+    for commit in repository.commits_above_base():
+        export.take(commit)
+    export.finish(untracked)
+    return export
+
+
+def write_export(exported: Export, *, add: bool = False) -> None:
+    """Writes what an export found, each file whole; with `add`, its entries at the end of series.toml as well."""
+    for name, content in exported.texts.items():
+        files.write(exported.series.folder / name, content)
+    if add and exported.entries:
+        add_entries(exported.series.folder, exported.entries)

@@ -30,11 +30,7 @@ class ImportRecord:
 
     @classmethod
     def load(cls, folder: Path) -> "ImportRecord":
-        """Reads it from a workbench.
-
-        Raises:
-            PatchError: the folder is none.
-        """
+        """Reads it from a workbench; a folder that is none is a `PatchError`."""
         if not (folder / RECORD).is_file():
             raise PatchError(f"{folder} is no workbench: it has no {RECORD}", "the folder that patches.import made")
         try:

@@ -31,8 +31,7 @@ class Refreshed:
 def refresh_patches(patches: Sequence[Patch], source: Path) -> tuple[Refreshed, ...]:
     """Looks at each patch on a version's plain source, in order, as they would be applied; writes nothing.
 
-    Raises:
-        PatchError: one of them does not apply: where it belongs, only a merge can tell.
+    One that does not apply is an error: where it belongs, only a merge can tell.
     """
     tree = Tree(source)
     return tuple(_refreshed(patch, tree) for patch in patches)
@@ -64,9 +63,6 @@ def _refreshed(patch: Patch, tree: Tree) -> Refreshed:
     if not moved:
         return Refreshed(patch=patch, said="applies where it says")
     require_p1(patch, diff)
-    parts = [
-        render_file(file, before[file.path], executable=tree.is_executable(file.path))
-        for file in diff.files
-    ]
+    parts = [render_file(file, before[file.path], executable=tree.is_executable(file.path)) for file in diff.files]
     content = prose_of(diff.content).encode() + b"".join(parts)
     return Refreshed(patch=patch, said=f"re-anchored in {', '.join(moved)}", content=content)

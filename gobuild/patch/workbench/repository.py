@@ -1,4 +1,4 @@
-"""A scratch git repository: commits made and read, trees laid out, diffs written. It knows no series and no patch.
+"""A scratch git repository: commits made and read, trees laid out, diffs written. It knows no series.
 
 Everything goes through GitPython, imported when it is first needed: gobuild runs without git. Whatever the user's
 machine has in the way of hooks, templates, aliases, attributes and configuration is off for what is done here; the
@@ -17,7 +17,7 @@ from gobuild.core import archives, files
 from gobuild.core.errors import DiskFull, PatchError, ToolMissing
 from gobuild.patch.diff.render import ABBREVIATION
 from gobuild.patch.workbench.git_config import ATTRIBUTES, DIFF, OPTIONS, SETTINGS, environment
-from gobuild.patch.workbench.message import AUTHOR, DATE
+from gobuild.patch.workbench.message import AUTHOR, DATE, PatchMessage, parse_commit_message
 
 if TYPE_CHECKING:
     import git
@@ -33,14 +33,12 @@ class Commit:
 
     id: str
     parent: str
-    author: str
-    email: str
-    message: str
+    message: PatchMessage
 
     @property
     def short(self) -> str:
         """The commit for people."""
-        return f"{self.id[:10]} ({self.message.split(chr(10), 1)[0]})"
+        return f"{self.id[:10]} ({self.message.subject})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,10 +161,10 @@ class Repository:
     def read_commit(self, name: str) -> Commit:
         """Reads a commit; a merge, which is no patch, is refused."""
         said = self.git_text("show", "--no-patch", "--no-color", "--format=%H%n%P%n%an%n%ae%n%B", name)
-        digits, parents, author, email, message = said.split("\n", 4)
+        digits, parents, author, email, text = said.split("\n", 4)
         if " " in parents:
             raise PatchError(f"{digits[:10]} is a merge, which is no patch", "git rebase, so that all is in one line")
-        return Commit(id=digits, parent=parents, author=author, email=email, message=message)
+        return Commit(id=digits, parent=parents, message=parse_commit_message(text, author=author, email=email))
 
     def commits_above_base(self) -> list[Commit]:
         """The commits above the base, the oldest first; the base has to be below them, and none may be a merge."""
@@ -209,9 +207,10 @@ class Repository:
         finally:
             tar.unlink(missing_ok=True)
 
-    def diff_of(self, commit: Commit) -> bytes:
-        """A commit's diff in the canonical form, the same wherever and by whichever git it is made."""
-        return self.git("diff-tree", "-r", "-p", f"--abbrev={ABBREVIATION}", *DIFF, commit.parent, commit.id)
+    def diff_of(self, commit: Commit, path: str) -> bytes:
+        """A commit's diff of one file in the canonical form, the same wherever and by whichever git it is made."""
+        words = ("diff-tree", "-r", "-p", f"--abbrev={ABBREVIATION}", *DIFF, commit.parent, commit.id)
+        return self.git(*words, "--", f":(literal){path}")
 
     def diffstat(self, commit: Commit) -> str:
         """A commit's diffstat, 80 columns wide."""
