@@ -4,15 +4,14 @@ What a patch changes in the runtime takes effect in the next program that is bui
 in a tool does not, so these are built from the source first, and stand in a copy of the tree.
 """
 
-import os
 import re
 from pathlib import Path
 
-from patch_fixtures import link_tree, write
+from patch_fixtures import go, link_tree, write
 
-from gobuild.core import files, goenv
+from gobuild.core import files
 from gobuild.core.goversion import Target
-from gobuild.core.process import Result, run
+from gobuild.core.process import Result
 from gobuild.patch import Patch
 from gobuild.patch.diff.unified import Diff
 from gobuild.patch.edits.remove_hook import RemoveHook
@@ -25,14 +24,10 @@ def prove(goroot: Path, patch: Patch, scratch: Path) -> tuple[bool, str]:
     """Whether a patch's test passes in a GOROOT that is left as it is, and what go wrote; a build cache stays."""
     assert patch.test_file
     work = scratch.resolve() / patch.name
-    test = {"go.mod": "module proof\n\ngo 1.21\n", patch.test_file.name: patch.test_file.read_bytes()}
+    test = patch.test_file.read_text(encoding="utf-8")
+    write(work / "proof", {"go.mod": "module proof\n\ngo 1.21\n", patch.test_file.name: test})
+    result = _test(goroot, _rebuilt(patch), work)
     files.remove(work)
-    write(work / "proof", test)
-    (work / "tmp").mkdir()
-    try:
-        result = _test(goroot.resolve(), _rebuilt(patch), work)
-    finally:
-        files.remove(work)
     return has_passed(result.code, result.output), result.tail(40)
 
 
@@ -56,16 +51,11 @@ def _test(goroot: Path, programs: list[str], work: Path) -> Result:
     if programs:
         goroot = link_tree(goroot, work / "goroot")
         (work / "made").mkdir()
-        built = _go(goroot, work, "build", "-o", f"{work}/made{os.sep}", *(f"cmd/{name}" for name in programs))
+        words = ("build", "-o", f"{work}/made/", *(f"cmd/{name}" for name in programs))
+        built = go(goroot, work.parent, *words, cwd=work / "proof", check=False)
         if built.code:
             return built
         for name in programs:
             place = goroot / ("bin" if name in ("go", "gofmt") else f"pkg/tool/{Target.host().underscored}") / name
-            place.unlink(missing_ok=True)  # a link to the one in the real GOROOT
-            (work / "made" / name).rename(place)
-    return _go(goroot, work, "test", "-count=1", "-v", ".")
-
-
-def _go(goroot: Path, work: Path, *words: str) -> Result:
-    env = goenv.closed(work, goroot=goroot) | {"GOCACHE": str(work.parent / "cache")}
-    return run([goroot / "bin/go", *words], env=env, cwd=work / "proof", timeout=1200, check=False)
+            (work / "made" / name).replace(place)
+    return go(goroot, work.parent, "test", "-count=1", "-v", ".", cwd=work / "proof", check=False)

@@ -1,6 +1,5 @@
 """remove-hook: the hook goes wherever it stands, with all that only it needed, and nothing else goes."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -8,11 +7,13 @@ from patch_fixtures import (
     CALL,
     HOOK,
     INIT,
+    MAC,
     METAL,
     ONCE,
     START,
     TRAMPOLINE,
     copy_parts,
+    go,
     install_names,
     link_tree,
     remove_hook,
@@ -22,6 +23,7 @@ from patch_fixtures import (
 )
 
 from gobuild.core.errors import PatchError
+from gobuild.core.goversion import Target
 from gobuild.core.model import Outcome, State
 from gobuild.core.process import run
 
@@ -301,22 +303,18 @@ def test_a_program_links_metal_before_and_no_longer_after(tmp_path: Path, go_whe
         tmp_path / "x", {"go.mod": "module x\n\ngo 1.22\n", "x.go": 'package main\n\nfunc main() { println("hi") }\n'}
     )
 
-    def build(name: str, **target: str) -> Path:
-        env = {"HOME": str(tmp_path), "GOROOT": str(root), "GOCACHE": str(tmp_path / "cache"), "GOENV": "off"}
-        env |= {"GOTOOLCHAIN": "local", "CGO_ENABLED": "0", "PATH": os.defpath, **target}
-        run([root / "bin/go", "build", "-p", "2", "-o", tmp_path / name, "."], env=env, cwd=program)
+    def build(name: str, target: Target | None = MAC) -> Path:
+        go(root, tmp_path, "build", "-p", "2", "-o", f"{tmp_path}/{name}", ".", cwd=program, target=target)
         return tmp_path / name
 
-    darwin = {"GOOS": "darwin", "GOARCH": "arm64"}
-    assert METAL in install_names(build("before", **darwin))
+    assert METAL in install_names(build("before"))
     kept = {name: (go_wheel / "src/runtime" / name).read_bytes() for name in ("mfinal.go", "sys_darwin.go")}
     remove_hook(root, tmp_path / "s")
-    after = install_names(build("after", **darwin))
+    after = install_names(build("after"))
     assert after
     assert after <= {"/usr/lib/libSystem.B.dylib", "/usr/lib/libresolv.9.dylib"}
     assert b"Metal" not in (tmp_path / "after").read_bytes()
     assert kept == {
         name: (go_wheel / "src/runtime" / name).read_bytes() for name in kept
     }  # the links were not followed
-    here = build("here")
-    assert run([here], env={}, cwd=tmp_path).output == "hi\n"
+    assert run([build("here", None)], env={}, cwd=tmp_path).output == "hi\n"

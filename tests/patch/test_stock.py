@@ -1,18 +1,18 @@
 """The stock series on real Go source."""
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from patch_fixtures import MAC, copy_parts, link_tree, source, uuid, write
+from patch_fixtures import MAC, copy_parts, go, headers, link_tree, source, write
 from patch_proof import has_passed
 
 from gobuild import patch
+from gobuild.core.errors import CommandError
 from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.model import PatchedSource, State
-from gobuild.core.process import Result, run
+from gobuild.core.process import run
 from gobuild.patch.edits.remove_hook import RemoveHook
 
 PARTS = ("src/runtime", "src/cmd/link", "go.env", "VERSION")
@@ -106,36 +106,22 @@ def test_the_patched_linker_writes_lc_uuid(
 ) -> None:
     root = link_tree(get_goroot(release, Target.host()), tmp_path / "go")
     program = write(tmp_path / "x", {"go.mod": "module x\n\ngo 1.20\n", "x.go": "package main\n\nfunc main() {}\n"})
-    tools = root / "pkg/tool" / Target.host().underscored
-    env = {"HOME": str(tmp_path), "GOROOT": str(root), "GOCACHE": str(tmp_path / "cache"), "GOENV": "off"}
-    env |= {"GOTOOLCHAIN": "local", "CGO_ENABLED": "0", "PATH": os.defpath}
+    words = ("build", "-p", "2", "-trimpath", "-o")
 
-    darwin = {"GOOS": "darwin", "GOARCH": "arm64"}
+    def uuid(*flags: str, target: Target = MAC) -> str:
+        go(root, tmp_path, *words, f"{tmp_path}/made", *flags, ".", cwd=program, target=target)
+        return headers(tmp_path / "made").uuid
 
-    def build(name: str, *words: str, target: dict[str, str] = darwin, check: bool = True) -> Result:
-        argv = [str(root / "bin/go"), "build", "-p", "2", "-trimpath", "-o", str(tmp_path / name), *words]
-        return run(argv, env=env | target, cwd=program, check=check)
-
-    build("upstream", ".")
-    assert uuid(tmp_path / "upstream") is None
+    assert uuid() == ""
     stocked(root, release, f"go{release}-t1")
-    build("link", "cmd/link", target={})
-    (tools / "link").unlink()
-    (tmp_path / "link").rename(tools / "link")
-
-    build("one", ".")
-    build("two", ".")
-    made = uuid(tmp_path / "one")
-    assert made
-    assert made[6] >> 4 == 3, "the version of a UUID that is a hash (RFC 4122, 4.1.3)"
-    assert made == uuid(tmp_path / "two")
-    for name, words, wanted in (("given", f"-B=0x{UUID}", bytes.fromhex(UUID)), ("none", "-B=none", None)):
-        build(name, f"-ldflags={words}", ".")
-        assert uuid(tmp_path / name) == wanted
-    build("asked", "-ldflags=-B=gobuildid", ".")
-    assert uuid(tmp_path / "asked")
-    refused = build("long", f"-ldflags=-B=0x{UUID}00", ".", check=False)
-    assert refused.code != 0
-    assert "too long" in refused.output
-    build("intel", ".", target={"GOOS": "darwin", "GOARCH": "amd64"})
-    assert uuid(tmp_path / "intel")
+    go(root, tmp_path, *words, f"{tmp_path}/link", "cmd/link", cwd=program)
+    (tmp_path / "link").replace(root / "pkg/tool" / Target.host().underscored / "link")
+    made = uuid()
+    assert made[12] == "3", "the version of a UUID that is a hash (RFC 4122, 4.1.3)"
+    assert uuid() == made
+    assert uuid(f"-ldflags=-B=0x{UUID}") == UUID
+    assert uuid("-ldflags=-B=none") == ""
+    assert uuid("-ldflags=-B=gobuildid")
+    assert uuid(target=Target.parse("darwin/amd64"))
+    with pytest.raises(CommandError, match="too long"):
+        uuid(f"-ldflags=-B=0x{UUID}00")

@@ -3,20 +3,19 @@
 One release at a time, and its trees go again: two copies by hard links and a build cache.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from patch_fixtures import MAC, copy_parts, install_names, link_tree, snapshot, source, taint, write
+from patch_fixtures import MAC, copy_parts, go, install_names, link_tree, snapshot, source, taint, write
 from patch_proof import prove
 
 from gobuild import patch
 from gobuild.core import files
 from gobuild.core.goversion import GoVersion, Target, checks_records
 from gobuild.core.model import PatchedSource, State
-from gobuild.core.process import Result, run
+from gobuild.core.process import run
 from gobuild.patch import Patch
 
 pytestmark = pytest.mark.slow
@@ -51,10 +50,8 @@ class Bench:
     patches: tuple[Patch, ...]
     done: PatchedSource
 
-    def go(self, *words: str, cwd: Path, **env: str) -> Result:
-        whole = {"PATH": os.defpath, "HOME": str(self.scratch), "GOROOT": str(self.root), "GOENV": "off"}
-        whole |= {"GOCACHE": str(self.scratch / "cache"), "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
-        return run([self.root / "bin/go", *words], env=whole | env, cwd=cwd)
+    def go(self, *words: str, cwd: Path, target: Target | None = None) -> str:
+        return go(self.root, self.scratch, *words, cwd=cwd, target=target).output
 
 
 def applied(root: Path, release: str, patches: tuple[Patch, ...]) -> PatchedSource:
@@ -101,7 +98,7 @@ def test_every_patch_applies_and_a_program_for_the_mac_compiles(bench: Bench, tm
     assert unformatted(bench.root, changed) <= unformatted(bench.clean, changed)  # upstream's own are not all clean
 
     write(tmp_path, HELLO)
-    bench.go("build", "-o", "hello", ".", cwd=tmp_path, GOOS=MAC.goos, GOARCH=MAC.goarch)
+    bench.go("build", "-o", "hello", ".", cwd=tmp_path, target=MAC)
     assert "/usr/lib/libSystem.B.dylib" in install_names(tmp_path / "hello")
     assert b"gobuild-trace: " in (tmp_path / "hello").read_bytes()
 
@@ -109,8 +106,8 @@ def test_every_patch_applies_and_a_program_for_the_mac_compiles(bench: Bench, tm
 @whole
 def test_the_runtime_passes_vet_and_its_tests_of_finalizers(bench: Bench) -> None:
     src = bench.root / "src"
-    assert bench.go("vet", "runtime", cwd=src).output == ""
-    tested = bench.go("test", "-count=1", "-v", "-run=Finalizer|Cleanup|GPU", "runtime", cwd=src).output
+    assert bench.go("vet", "runtime", cwd=src) == ""
+    tested = bench.go("test", "-count=1", "-v", "-run=Finalizer|Cleanup|GPU", "runtime", cwd=src)
     assert "--- PASS: TestNoGPUFrameworkImports" in tested
     assert "--- PASS: TestFinalizerType" in tested
     assert "--- FAIL" not in tested

@@ -215,7 +215,9 @@ def test_another_order_is_said(tmp_path: Path, folder: Path, patches: Series) ->
         ("more\n\nGobuild-Patch: third\n\ndiff --git a/x b/x", r"cannot be a patch"),
     ],
 )
-def test_a_message_that_cannot_be_a_patchs(tmp_path: Path, folder: Path, patches: Series, message: str, words: str) -> None:
+def test_a_message_that_cannot_be_a_patchs(
+    tmp_path: Path, folder: Path, patches: Series, message: str, words: str
+) -> None:
     write(folder, {"src/one.txt": changed(5, 30)})
     commit(folder, message)
     with pytest.raises(PatchError, match=words):

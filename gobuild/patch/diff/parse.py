@@ -75,16 +75,7 @@ def parse_diff(content: bytes, *, strip: int | None = None) -> Diff:
             files.append(_file_diff(entry, lines, strip))
         except PatchError as error:
             raise PatchError(f"line {entry.diff_line_no or 1}: {error.reason}", error.hint) from error
-    if strip is not None:  # quilt and Subversion put a line "Index: FILE" and a rule below it
-        prose = re.sub(r"^Index: .*\n=*\n?", "", prose, flags=re.MULTILINE)
-    return Diff(description=prose.strip(), files=tuple(files), content=content)
-
-
-def prose_of(content: bytes) -> str:
-    """What stands in front of the diff of a .patch file, every byte of it."""
-    text = content.decode()
-    start = _STARTS.search(text)
-    return text[: start.start()] if start else text
+    return Diff(prose=prose, files=tuple(files), content=content, strip=strip)
 
 
 def _broken(error: UnidiffParseError, lines: Sequence[str]) -> PatchError:

@@ -5,6 +5,7 @@ A hunk may have moved, under the rules of `gobuild.patch.diff.position`.
 """
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
 
 from gobuild.core.errors import PatchError
@@ -85,14 +86,25 @@ class FileDiff:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diff:
-    """A unified diff: an operation on a tree. A file may come again in it.
+    """A unified diff: an operation on a tree.
 
-    `description` is the prose that stands before it, `content` all bytes of the .patch file.
+    Attributes:
+        prose: what stands before it in its file, every byte.
+        files: in order; a file may come again.
+        content: the bytes of its file; their digest is the patch's.
+        strip: patch(1)'s -p; None where the names have a/ and b/.
     """
 
-    description: str
+    prose: str
     files: tuple[FileDiff, ...]
     content: bytes
+    strip: int | None
+
+    @property
+    def description(self) -> str:
+        """The prose, without the line "Index: FILE" and the rule below it that quilt and Subversion put there."""
+        index = r"^Index: .*\n=*\n?"
+        return (self.prose if self.strip is None else re.sub(index, "", self.prose, flags=re.MULTILINE)).strip()
 
     def apply(self, tree: Tree) -> TreeChange:
         """Notes the diff's changes in a tree, all of them or none.

@@ -73,11 +73,7 @@ def canonical_patch(repository: Repository, commit: Commit, name: str, said: Pat
 
 def require_p1(patch: Patch, diff: Diff) -> None:
     """Refuses to write a -p0 patch anew: only -p1 diffs are written, and the file `series` would go on saying -p0."""
-    try:
-        same = [file.path for file in parse_diff(diff.content, strip=1).files] == [file.path for file in diff.files]
-    except PatchError:
-        same = False
-    if not same:
+    if diff.strip == 0:
         raise PatchError(
             f"{patch.folder / patch.file} is a -p0 patch, and would be written as a -p1 one",
             "make it one first, and take -p0 out of the file series",

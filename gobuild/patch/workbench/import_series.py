@@ -81,8 +81,8 @@ def import_series(
 
 def _merge(repository: Repository, draft: "_Draft") -> Imported:
     """Rebases what did not apply. Where git stops, the workbench is left as it stands."""
-    if draft.waiting and not repository.rebase_onto_branch(tuple(draft.waiting)):
-        commit, conflicts = repository.stopped()
+    if draft.waiting and (stop := repository.rebase_onto_branch(draft.waiting)):
+        commit, conflicts = stop
         (stopped,) = commit.message.names
         at = [step.name for step in draft.steps].index(stopped)
         behind = (

@@ -11,7 +11,6 @@ from gobuild.core import files
 from gobuild.core.errors import PatchError
 from gobuild.core.model import State
 from gobuild.patch.apply import apply_patch
-from gobuild.patch.diff.parse import prose_of
 from gobuild.patch.diff.render import render_file
 from gobuild.patch.diff.unified import Diff
 from gobuild.patch.series import Patch
@@ -64,5 +63,5 @@ def _refreshed(patch: Patch, tree: Tree) -> Refreshed:
         return Refreshed(patch=patch, said="applies where it says")
     require_p1(patch, diff)
     parts = [render_file(file, before[file.path], executable=tree.is_executable(file.path)) for file in diff.files]
-    content = prose_of(diff.content).encode() + b"".join(parts)
+    content = diff.prose.encode() + b"".join(parts)
     return Refreshed(patch=patch, said=f"re-anchored in {', '.join(moved)}", content=content)

@@ -133,8 +133,8 @@ class Repository:
         parents = ("-p", parent) if parent else ()
         return self.git_text("commit-tree", tree, *parents, "-F", "-", env=who, stdin=message.encode())
 
-    def rebase_onto_branch(self, commits: tuple[str, ...]) -> bool:
-        """Rebases commits onto the branch by git's three-way merge; False where it stands at a conflict (`stopped`)."""
+    def rebase_onto_branch(self, commits: Sequence[str]) -> tuple[Commit, tuple[str, ...]] | None:
+        """Rebases commits onto the branch by three-way merges; where that stops, the commit and the files in conflict."""
         todo = self.folder / ".git/gobuild-todo"
         files.write(todo, "".join(f"pick {commit}\n" for commit in commits))
         editor = {"GIT_SEQUENCE_EDITOR": f"cp -- {shlex.quote(str(todo))}"}
@@ -143,20 +143,16 @@ class Repository:
         except PatchError:
             if not self.rebasing:
                 raise
-            return False
+            names = self.git_text("diff", "--name-only", "--diff-filter=U", "-z").split("\0")
+            return self.read_commit("REBASE_HEAD"), tuple(name for name in names if name)
         finally:
             todo.unlink(missing_ok=True)
-        return True
+        return None
 
     @property
     def rebasing(self) -> bool:
         """Whether a rebase is under way."""
         return any((self.folder / ".git" / name).exists() for name in ("rebase-merge", "rebase-apply"))
-
-    def stopped(self) -> tuple[Commit, tuple[str, ...]]:
-        """Where the rebase stands: the commit, and the files in conflict."""
-        files_ = self.git_text("diff", "--name-only", "--diff-filter=U", "-z").split("\0")
-        return self.read_commit("REBASE_HEAD"), tuple(name for name in files_ if name)
 
     def read_commit(self, name: str) -> Commit:
         """Reads a commit; a merge, which is no patch, is refused."""
