@@ -41,9 +41,7 @@ def _apply(patch: Patch, tree: Tree, *, keep: bool) -> Outcome:
         if change.state is State.APPLIED and all(
             tree.read_file(path) == before.read_file(path) for path in change.files
         ):
-            raise PatchError(
-                "it applies, and changes nothing", "take it out of the series, or look at what it should do"
-            )
+            raise PatchError("it applies, and changes nothing", "take it out of the series")
     return Outcome(
         name=patch.name,
         reason=patch.reason,

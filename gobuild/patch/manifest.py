@@ -72,9 +72,7 @@ def load_folder(folder: Path) -> Series:
             "a folder with a series.toml, or with quilt's series; `--series none` builds unpatched",
         ) from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PatchError(
-            f"{manifest} is no TOML: {error}", "https://toml.io; patches/README.md has an example"
-        ) from error
+        raise PatchError(f"{manifest} is no TOML: {error}", "patches/README.md has an example") from error
     base = _extended(manifest, text, content)
     entries = content.get("patch", [])
     if not isinstance(entries, list) or not (entries or base) or not all(isinstance(each, dict) for each in entries):

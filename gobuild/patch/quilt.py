@@ -58,9 +58,7 @@ def _patch(folder: Path, line: str) -> Patch | None:
     if not words:
         return None
     if words[0][0] in "+-":
-        raise PatchError(
-            f"{words[0]!r} is a guard, and these are not supported", "a series.toml, with `go` and `targets`"
-        )
+        raise PatchError(f"{words[0]!r} is a guard, which is not supported", "a series.toml has `go` and `targets`")
     file, *options = words
     if unknown := [option for option in options if option not in STRIPS]:
         raise PatchError(f"{unknown[0]!r} is not supported", "FILE, FILE -p1 or FILE -p0")

@@ -103,9 +103,8 @@ class Tree:
 
     def walk_files(self, folder: str, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
         """Every file below a folder whose name ends so, with its content as it stands now; links are passed over."""
-        for here, folders, found in os.walk(self.root / folder):
-            folders.sort()
-            for name in sorted(found):
+        for here, _, found in os.walk(self.root / folder):
+            for name in found:
                 place = Path(here) / name
                 if name.endswith(suffixes) and not place.is_symlink():
                     path = place.relative_to(self.root).as_posix()

@@ -55,9 +55,7 @@ def _lines(item: str, catalog: Catalog) -> list[str]:
         stable = {each.version.line: each.version for each in catalog.releases if each.version.stable}
         lines = [line for line, version in stable.items() if version >= OLDEST]
         if not lines:
-            raise ResolveError(
-                f"{catalog.origin} has no release from Go {OLDEST.line} on", "the version itself, by --go"
-            )
+            raise ResolveError(f"{catalog.origin} has no release from Go {OLDEST.line} on", "the version, by --go")
         return lines
     first, dots, last = item.partition("..")
     if not dots:

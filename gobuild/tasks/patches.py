@@ -24,7 +24,6 @@ from gobuild.tasks import show
 from gobuild.tasks.words import settings_of, with_settings
 
 if TYPE_CHECKING:  # a task imports what it runs when it runs
-    from gobuild.patch import Matrix
     from gobuild.patch.workbench import export
     from gobuild.patch.workbench.import_series import Imported, PlainSource
 
@@ -60,11 +59,6 @@ def status(context: Context, *, json: bool = False, html: str = "", **words: obj
         show.document(matrix.to_json())
     else:
         show.matrix(console, matrix)
-    require_no_conflict(matrix)
-
-
-def require_no_conflict(matrix: Matrix) -> None:
-    """Raises a `PatchError` that names the conflicts of a matrix, at most `NAMED`."""
     if conflicts := [f"{outcome.name} on {version}" for version, outcome in matrix.conflicts]:
         more = [f"{len(conflicts) - NAMED} more"] if len(conflicts) > NAMED else []
         raise PatchError(
@@ -173,9 +167,7 @@ def new_patch(context: Context, name: str, series: str = "", go: str = "") -> No
     made = entries.new_patch(folder, name, version=GoVersion.parse(go) if go else None)
     for path in made:
         console.say(f"wrote {path}")
-    console.say(
-        f"next: its reason in {made[1].name}; patches.import --series {folder} --to DIR; change the commit there"
-    )
+    console.say(f"next: its reason in {made[1].name}; patches.import --series {folder} --to DIR; the commit there")
 
 
 @contextmanager
@@ -195,9 +187,7 @@ def _plain(settings: Settings, console: Console) -> Iterator[PlainSource]:
 def _require_own(folder: Path, *, named: bool) -> None:
     """Leaves gobuild's own series alone, unless it was named by its path."""
     if not named and folder.resolve() == resources.folder("patches").resolve():
-        raise ConfigError(
-            f"the stock series, {folder}, would be changed", "--series DIR: a folder of yours, or that one itself"
-        )
+        raise ConfigError(f"the stock series, {folder}, would be changed", "--series DIR, yours or that one")
 
 
 def _show_import(console: Console, imported: Imported) -> None:
@@ -210,9 +200,7 @@ def _show_import(console: Console, imported: Imported) -> None:
             f"there: git status; edit the files; git add FILE; git rebase --continue; "
             f"then patches.export --from {imported.folder}",
         )
-    console.say(
-        f"a commit a patch above the tag base: git log base..HEAD. Then: patches.export --from {imported.folder}"
-    )
+    console.say(f"each patch is a commit: git log base..HEAD; then patches.export --from {imported.folder}")
 
 
 def _show_export(console: Console, found: export.Export, *, add: bool) -> None:

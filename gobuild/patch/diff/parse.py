@@ -100,9 +100,7 @@ def _file_diff(raw: PatchedFile, lines: Sequence[str], strip: int | None) -> Fil
         raise PatchError("changes a file that has no name", "make it again by git format-patch")
     if old and new and old != new:
         if old.endswith(f"/{new}") or new.endswith(f"/{old}"):
-            raise PatchError(
-                f"names one file {old} and {new}", "make both names as deep: git diff, or diff -ur a b with two folders"
-            )
+            raise PatchError(f"names one file {old} and {new}", "git diff, or diff -ur a b with two folders")
         raise PatchError(f"renames {old} to {new}", _NO_RENAMES)
     hunks = tuple(_hunk(entry, number, path, lines) for number, entry in enumerate(raw, 1))
     for hunk in hunks:

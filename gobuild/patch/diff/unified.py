@@ -62,9 +62,7 @@ class FileDiff:
             Misfit: it does not fit.
         """
         if self.creates and current is not None:
-            raise self.misfit(
-                f"adds {self.path}, which is there already", "look at the source: has it the patch already?"
-            )
+            raise self.misfit(f"adds {self.path}, which is there already", "has the source this patch already?")
         lines = lines_of(current or b"")
         result: list[bytes] = []
         end = moved = 0

@@ -65,9 +65,7 @@ def canonical_patch(repository: Repository, commit: Commit, name: str, said: Pat
             "git commit --amend: no line of it is --- alone, or begins with diff --git",
         )
     if not does_same(repository, commit, patch):
-        raise PatchError(
-            f"{commit.short} as a patch would not apply to its own parent", "lines of context that stand there once"
-        )
+        raise PatchError(f"{commit.short} as a patch would not apply to its own parent", "more lines of context")
     return content
 
 

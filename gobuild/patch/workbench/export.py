@@ -18,7 +18,6 @@ from gobuild.patch.workbench import message
 from gobuild.patch.workbench.canonical import canonical_patch, does_same, require_p1
 from gobuild.patch.workbench.entries import add_entries, entry
 from gobuild.patch.workbench.import_record import ImportRecord
-from gobuild.patch.workbench.message import PatchMessage
 from gobuild.patch.workbench.repository import Commit, Repository
 
 
@@ -44,45 +43,41 @@ class Export:
 
     def take(self, commit: Commit) -> None:
         """Compares one commit with the patch that it is, or makes a patch of it."""
-        said = commit.message
-        name = self._name(commit, said)
+        name = self._name(commit)
         self.seen[name] = commit
         patch = self.known.get(name)
-        if said.kind == "edit" or (patch and patch.kind == "edit"):
+        if commit.message.kind == "edit" or (patch and patch.kind == "edit"):
             self._edit(commit, name, patch)
         elif (
             patch
-            and message.parse_prose(patch.description, name).kept == said.kept
+            and message.parse_prose(patch.description, name).kept == commit.message.kept
             and does_same(self.repository, commit, patch)
         ):
             self.unchanged.append(name)
         else:
-            self._anew(commit, name, patch, said)
+            self._anew(commit, name, patch)
 
-    def _name(self, commit: Commit, said: PatchMessage) -> str:
-        if len(said.names) > 1:
+    def _name(self, commit: Commit) -> str:
+        names = commit.message.names
+        if len(names) > 1:
             raise PatchError(
-                f"{commit.short} is two patches: {' and '.join(said.names)}",
-                f"git commit --amend: leave one line {message.NAME_TRAILER}",
+                f"{commit.short} is two patches: {' and '.join(names)}", f"leave one line {message.NAME_TRAILER}"
             )
-        name = said.names[0] if said.names else self._new_name(said)
+        name = names[0] if names else self._new_name(commit.message.subject)
         if not NAME.fullmatch(name):
-            raise PatchError(
-                f"{commit.short} names the patch {name!r}", f"{message.NAME_TRAILER}: lower-case words with hyphens"
-            )
+            raise PatchError(f"{commit.short} names the patch {name!r}", "lower-case words with hyphens")
         if other := self.seen.get(name):
             raise PatchError(
-                f"{other.short} and {commit.short} are both the patch {name}",
-                f"squash them, or change one's line {message.NAME_TRAILER}",
+                f"{other.short} and {commit.short} are both the patch {name}", "squash them, or rename one"
             )
         return name
 
-    def _new_name(self, said: PatchMessage) -> str:
+    def _new_name(self, subject: str) -> str:
         """A name for a commit without one: the same each time, and nobody else's."""
-        first = message.name_from_subject(said.subject)
+        first = message.name_from_subject(subject)
         names = itertools.chain([first], (f"{first}-{number}" for number in itertools.count(2)))
         taken = {*self.seen, *self.record.patches}
-        return next(name for name in names if name not in taken and self._subject(name) in (None, said.subject))
+        return next(name for name in names if name not in taken and self._subject(name) in (None, subject))
 
     def _subject(self, name: str) -> str | None:
         """The subject of the patch of this name, which an earlier export may have made; None where there is none."""
@@ -109,8 +104,9 @@ class Export:
                 f"{message.KIND_TRAILER}"
             )
 
-    def _anew(self, commit: Commit, name: str, patch: Patch | None, said: PatchMessage) -> None:
+    def _anew(self, commit: Commit, name: str, patch: Patch | None) -> None:
         """Makes the file of a commit, and sees that it does what the commit does before anything is written."""
+        said = commit.message
         if not said.subject:
             raise PatchError(f"the commit {commit.id[:10]} has no message", "git commit --amend")
         own = patch if patch and patch.folder == self.series.folder and not self.variant else None
@@ -130,14 +126,14 @@ class Export:
                     "patches.status, and where it conflicts export with --variant"
                 )
         if own is None:
-            self._propose(name, file, said)
+            self._propose(name, file, said.subject)
 
     def _new_file(self, name: str) -> str:
         """A new patch's file: not that of a variant for other versions."""
         variant = any(patch.name == name for patch in self.series.patches)
         return f"{name}-{self.record.go}.patch" if variant else f"{name}.patch"
 
-    def _propose(self, name: str, file: str, said: PatchMessage) -> None:
+    def _propose(self, name: str, file: str, reason: str) -> None:
         """What is to be added to series.toml, or to quilt's series."""
         if quilt.is_quilt(self.series.folder):
             self.entries.append(file)
@@ -148,7 +144,7 @@ class Export:
             )
         if any(patch.name == name and patch.folder != self.series.folder for patch in self.series.patches):
             self.notes.append(f"{name} replaces the stock series' patch of that name, in all of its variants")
-        self.entries.append(entry(name, made_on=self.record.go, file=file, reason=said.subject))
+        self.entries.append(entry(name, made_on=self.record.go, file=file, reason=reason))
 
     def finish(self, untracked: list[str]) -> None:
         """Notes what only all commits together show."""
@@ -181,9 +177,7 @@ def export_series(folder: Path, series: Series, *, variant: bool = False) -> Exp
     record = ImportRecord.load(folder)
     repository = Repository.at(folder)
     if repository.rebasing:
-        raise PatchError(
-            f"a rebase is under way in {folder}", "git status there; git rebase --continue, or git rebase --abort"
-        )
+        raise PatchError(f"a rebase is under way in {folder}", "git rebase --continue there, or --abort")
     changed, untracked = repository.uncommitted()
     if changed:
         raise PatchError(

@@ -81,25 +81,22 @@ def import_series(
 
 def _merge(repository: Repository, draft: "_Draft") -> Imported:
     """Rebases what did not apply. Where git stops, the workbench is left as it stands."""
-    if draft.waiting and (stop := repository.rebase_onto_branch(draft.waiting)):
-        commit, conflicts = stop
-        (stopped,) = commit.message.names
-        at = [step.name for step in draft.steps].index(stopped)
-        behind = (
-            replace(step, state=State.CONFLICT if step.name == stopped else WAITING) if step.state == MERGED else step
-            for step in draft.steps[at:]
-        )
-        steps = (*draft.steps[:at], *behind)
-        return Imported(folder=repository.folder, steps=steps, stopped=stopped, conflicts=conflicts)
-    there = {name for commit in repository.commits_above_base() for name in commit.message.names}
-    gone = "by git's three-way merge nothing of it is left to do"
-    merged = (
-        replace(step, state=State.ALREADY_UPSTREAM, evidence=gone)
-        if step.state == MERGED and step.name not in there
-        else step
-        for step in draft.steps
-    )
-    return Imported(folder=repository.folder, steps=tuple(merged))
+    stop = repository.rebase_onto_branch(draft.waiting) if draft.waiting else None
+    commit, conflicts = stop or (None, ())
+    stopped = commit.message.names[0] if commit else ""
+    there = {name for each in repository.commits_above_base() for name in each.message.names}
+    steps: list[ImportStep] = []
+    behind = False
+    for step in draft.steps:
+        if step.state != MERGED or step.name in there:
+            steps.append(step)
+        elif behind or step.name == stopped:
+            steps.append(replace(step, state=WAITING if behind else State.CONFLICT))
+            behind = True
+        else:
+            gone = "by git's three-way merge nothing of it is left to do"
+            steps.append(replace(step, state=State.ALREADY_UPSTREAM, evidence=gone))
+    return Imported(folder=repository.folder, steps=tuple(steps), stopped=stopped, conflicts=conflicts)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -134,7 +134,7 @@ class Repository:
         return self.git_text("commit-tree", tree, *parents, "-F", "-", env=who, stdin=message.encode())
 
     def rebase_onto_branch(self, commits: Sequence[str]) -> tuple[Commit, tuple[str, ...]] | None:
-        """Rebases commits onto the branch by three-way merges; where that stops, the commit and the files in conflict."""
+        """Rebases commits onto the branch by three-way merges; where that stops, its commit and files in conflict."""
         todo = self.folder / ".git/gobuild-todo"
         files.write(todo, "".join(f"pick {commit}\n" for commit in commits))
         editor = {"GIT_SEQUENCE_EDITOR": f"cp -- {shlex.quote(str(todo))}"}
@@ -166,9 +166,7 @@ class Repository:
         """The commits above the base, the oldest first; the base has to be below them, and none may be a merge."""
         base = self.git_text("rev-parse", f"refs/tags/{BASE}^{{commit}}")
         if self.git_text("merge-base", base, "HEAD") != base:
-            raise PatchError(
-                f"HEAD does not stand on the tag {BASE}", f"git checkout {BRANCH}, or git rebase onto {BASE}"
-            )
+            raise PatchError(f"HEAD does not stand on the tag {BASE}", f"git checkout {BRANCH}, or rebase onto {BASE}")
         found = self.git_text("rev-list", "--reverse", "--topo-order", f"{base}..HEAD").split()
         return [self.read_commit(name) for name in found]
 
