@@ -7,15 +7,11 @@ from patch_fixtures import (
     CALL,
     HOOK,
     INIT,
-    MAC,
     METAL,
     ONCE,
     START,
     TRAMPOLINE,
     copy_parts,
-    go,
-    install_names,
-    link_tree,
     remove_hook,
     snapshot,
     taint,
@@ -23,7 +19,6 @@ from patch_fixtures import (
 )
 
 from gobuild.core.errors import PatchError
-from gobuild.core.goversion import Target
 from gobuild.core.model import Outcome, State
 from gobuild.core.process import run
 
@@ -293,28 +288,3 @@ def test_a_real_runtime_is_as_before_when_the_hook_is_put_in_and_taken_out(tmp_p
     outcome = remove_hook(root, tmp_path / "s")
     assert snapshot(root / "src") == before
     assert len(outcome.files) == 3
-
-
-@pytest.mark.slow
-def test_a_program_links_metal_before_and_no_longer_after(tmp_path: Path, go_wheel: Path) -> None:
-    root = link_tree(go_wheel, tmp_path / "go")
-    taint(root)
-    program = write(
-        tmp_path / "x", {"go.mod": "module x\n\ngo 1.22\n", "x.go": 'package main\n\nfunc main() { println("hi") }\n'}
-    )
-
-    def build(name: str, target: Target | None = MAC) -> Path:
-        go(root, tmp_path, "build", "-p", "2", "-o", f"{tmp_path}/{name}", ".", cwd=program, target=target)
-        return tmp_path / name
-
-    assert METAL in install_names(build("before"))
-    kept = {name: (go_wheel / "src/runtime" / name).read_bytes() for name in ("mfinal.go", "sys_darwin.go")}
-    remove_hook(root, tmp_path / "s")
-    after = install_names(build("after"))
-    assert after
-    assert after <= {"/usr/lib/libSystem.B.dylib", "/usr/lib/libresolv.9.dylib"}
-    assert b"Metal" not in (tmp_path / "after").read_bytes()
-    assert kept == {
-        name: (go_wheel / "src/runtime" / name).read_bytes() for name in kept
-    }  # the links were not followed
-    assert run([build("here", None)], env={}, cwd=tmp_path).output == "hi\n"

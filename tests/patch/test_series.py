@@ -15,6 +15,7 @@ from gobuild.patch import Patch, Series, load_folder, stamp
 
 DIFF = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"
 ENTRY = entry("p")
+EDIT = ENTRY.replace('"diff"', '"edit"').replace('file = "p.patch"\n', "")
 LINUX = Target(goos="linux", goarch="amd64")
 OPTIONAL = ("osinit-trace", "toolchain-guard", "gowrap")
 """The stock series' optional patches."""
@@ -72,6 +73,9 @@ def stamped(patches: tuple[Patch, ...], identity: str = "", profile: str = "stat
         (ENTRY.replace("p.patch", "/etc/passwd"), "outside of the series", "own folder"),
         (ENTRY.replace("p.patch", "link.patch"), "leads outside of the series", "own folder"),
         (ENTRY + ENTRY, "line 8, patch 'p': has the patch 'p' twice, both for go '>=1.21': also at line 2", "variants"),
+        (EDIT, "'edit' needs the key 'remove-hook'", "README"),
+        (EDIT + 'add-command = "../x"\n', "no program '../x'", "gowrap"),
+        (EDIT + 'add-command = "gowrap"\n[patch.remove-hook]\n', "'edit' needs the key", "README"),
         (HOOK.replace("frameworks", "framework"), "unknown key 'framework'", "did you mean 'frameworks'?"),
         (HOOK.replace('dir = "src/runtime"\n', ""), "the key 'dir' is missing", "README"),
         (HOOK.replace("src/runtime", "src/../../x"), "dir = 'src/../../x'", "src/runtime"),

@@ -24,7 +24,7 @@ def stocked(root: Path, release: str, stamp: str) -> PatchedSource:
     return patch.patch(source(root, release), patches, stamp=stamp)
 
 
-def test_the_stock_series_on_1_22_10(tmp_path: Path, go_wheel: Path) -> None:
+def test_the_stock_series_on_1_22_10_once_and_again(tmp_path: Path, go_wheel: Path) -> None:
     root = copy_parts(go_wheel, tmp_path / "go", *PARTS)
     done = stocked(root, "1.22.10", "go1.22.10-t1")
     assert [(outcome.name, outcome.state) for outcome in done.outcomes] == [
@@ -42,24 +42,12 @@ def test_the_stock_series_on_1_22_10(tmp_path: Path, go_wheel: Path) -> None:
     for file in link.files:
         found = run([go_wheel / "bin/gofmt", "-l", root / file], env={"HOME": str(tmp_path)}, cwd=tmp_path)
         assert found.output == ""
-
-
-def test_goenv_local(tmp_path: Path, go_wheel: Path) -> None:
-    root = copy_parts(go_wheel, tmp_path / "go", *PARTS)
-    before = (root / "go.env").read_text()
-    stocked(root, "1.22.10", "go1.22.10-t1")
-    after = (root / "go.env").read_text()
+    before, after = ((each / "go.env").read_text() for each in (go_wheel, root))
     assert re.findall(r"^GOTOOLCHAIN=.*", after, re.MULTILINE) == ["GOTOOLCHAIN=local"]
     assert "Automatically download" not in after
     rest = [line for line in after.splitlines() if "GOTOOLCHAIN" not in line and "patched" not in line]
     assert all(line in before.splitlines() for line in rest)
-
-
-def test_a_second_time_it_is_there_already(tmp_path: Path, go_wheel: Path) -> None:
-    root = copy_parts(go_wheel, tmp_path / "go", *PARTS)
-    stocked(root, "1.22.10", "go1.22.10-t1")
-    again = stocked(root, "1.22.10", "go1.22.10-t2")
-    states = [outcome.state for outcome in again.outcomes]
+    states = [outcome.state for outcome in stocked(root, "1.22.10", "go1.22.10-t2").outcomes]
     assert states == [State.NOTHING_TO_DO, *[State.ALREADY_UPSTREAM] * 3]
 
 
