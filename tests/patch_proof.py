@@ -22,10 +22,9 @@ SHARED = ("go", "asm", "compile", "link")
 
 def prove(goroot: Path, patch: Patch, scratch: Path) -> tuple[bool, str]:
     """Whether a patch's test passes in a GOROOT that is left as it is, and what go wrote; a build cache stays."""
-    assert patch.test_file
     work = scratch.resolve() / patch.name
-    test = patch.test_file.read_text(encoding="utf-8")
-    write(work / "proof", {"go.mod": "module proof\n\ngo 1.21\n", patch.test_file.name: test})
+    test = patch.folder / patch.test
+    write(work / "proof", {"go.mod": "module proof\n\ngo 1.21\n", test.name: test.read_bytes()})
     result = _test(goroot, _rebuilt(patch), work)
     files.remove(work)
     return has_passed(result.code, result.output), result.tail(40)

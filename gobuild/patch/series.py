@@ -63,11 +63,6 @@ class Patch:
         return "diff" if isinstance(self.operation, Diff) else "edit"
 
     @property
-    def test_file(self) -> Path | None:
-        """Where its test stands."""
-        return self.folder / self.test if self.test else None
-
-    @property
     def description(self) -> str:
         """The prose in front of its diff."""
         return self.operation.description if isinstance(self.operation, Diff) else ""

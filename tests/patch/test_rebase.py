@@ -1,7 +1,6 @@
 """The three-way merge: a conflict that opens a rebase; and the stock series on real Go, there and back (slow)."""
 
 import os
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +13,8 @@ from gobuild import patch as patching
 from gobuild.core.errors import PatchError
 from gobuild.core.goversion import GoVersion, Target
 from gobuild.patch import Series, load_folder
-from gobuild.patch.diff.unified import Diff
-from gobuild.patch.workbench.canonical import canonical_patch
 from gobuild.patch.workbench.export import export_series, write_export
 from gobuild.patch.workbench.import_series import PlainSource
-from gobuild.patch.workbench.message import parse_prose
-from gobuild.patch.workbench.repository import Repository
 
 
 @pytest.fixture
@@ -144,30 +139,6 @@ def test_the_stock_series_and_back(
     assert (found.texts, found.unchanged, found.notes) == ({}, made, [])
     write_export(found)
     assert snapshot(tmp_path / "p") == before
-
-
-def unnumbered(patch: bytes) -> bytes:
-    """A patch without what says on which version it was made: lines' numbers, and contents' names."""
-    return re.sub(rb"^(?:@@ -[^@]*@@|index [0-9a-f.]+)", b"", patch, flags=re.MULTILINE)
-
-
-@pytest.mark.slow
-def test_the_canonical_form_is_that_of_the_stock_files(tmp_path: Path, folder: Path, go_wheel: Path) -> None:
-    """Not kept, but made anew: the bytes of a stock file are what export writes for its commit."""
-    patches = stock(tmp_path / "p")
-    bench(PlainSource(version=GoVersion.parse("1.22.10"), root=source_of(go_wheel, tmp_path / "go")), patches, folder)
-    repository = Repository.at(folder)
-    files = {patch.name: patch for patch in patches.candidates(GoVersion.parse("1.22.10"), MAC, "static")}
-    same = []
-    for one in repository.commits_above_base():
-        patch = files[one.message.names[0]]
-        if not isinstance(patch.operation, Diff):
-            continue
-        said = parse_prose(patch.description, patch.name)
-        content = canonical_patch(repository, one, patch.name, said, patch.operation)
-        assert unnumbered(content) == unnumbered(patch.operation.content), patch.file
-        same.append(patch.file)
-    assert {"runtime-gpu-guard.patch", "link-uuid-1.22.9.patch", "goenv-local.patch"} <= set(same)
 
 
 @pytest.mark.slow

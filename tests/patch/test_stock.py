@@ -52,11 +52,9 @@ def test_the_stock_series_on_1_22_10_once_and_again(tmp_path: Path, go_wheel: Pa
 
 
 def test_every_stock_patch_has_a_test_and_its_variants_share_it(go_wheel: Path) -> None:
-    tests: dict[str, set[Path | None]] = {}
-    for each in patch.load_series("stock").patches:
-        tests.setdefault(each.name, set()).add(each.test_file)
-    files = [file for variants in tests.values() for file in variants if file]
-    assert len(files) == len(tests) == len(set(files))
+    patches = patch.load_series("stock").patches
+    files = sorted({each.folder / each.test for each in patches if each.test})
+    assert len(files) == len({each.name for each in patches}) == len({(each.name, each.test) for each in patches})
     assert {file.name for file in files} == {file.name for file in files[0].parent.iterdir()}
     found = run([go_wheel / "bin/gofmt", "-l", *files], env={"HOME": "/nonexistent"}, cwd=go_wheel)
     assert found.output == ""
@@ -80,9 +78,8 @@ def test_the_frameworks_are_the_same_wherever_they_are_listed() -> None:
     hook = series["mfinal-metal-init"].operation
     assert isinstance(hook, RemoveHook)
     guard = re.findall(r'^\+\t"(\w+)": +true,$', series["runtime-gpu-guard"].operation.content.decode(), re.MULTILINE)
-    file = series["mfinal-metal-init"].test_file
-    assert file
-    tested = re.search(r"`/\(([\w|]+)\)\\\.framework/`", file.read_text(encoding="utf-8"))
+    test = (series["mfinal-metal-init"].folder / series["mfinal-metal-init"].test).read_text(encoding="utf-8")
+    tested = re.search(r"`/\(([\w|]+)\)\\\.framework/`", test)
     assert tested
     assert sorted(hook.frameworks) == sorted(guard) == sorted(tested[1].split("|"))
 
