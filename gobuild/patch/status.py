@@ -83,7 +83,6 @@ def status(
 
     The optional patches that `extra` names stay applied for those behind them.
     """
-    series.require_optional(extra)
     names = {patch.name: patch for patch in series.patches if patch.for_build(target, profile)}
     versions = tuple(sorted(sources))
     columns = []
