@@ -44,7 +44,7 @@ HOOK_KEYS: Mapping[str, type] = {**dict.fromkeys(("what", "dir"), str), **dict.f
 TOP = ("extends", "patch")
 """The keys at the top of the file."""
 
-_WORDS = {"str": "a text, not empty", "list": "a list of texts, not empty", "dict": "a table", "bool": "true or false"}
+_WORDS = {str: "a text, not empty", list: "a list of texts, not empty", dict: "a table", bool: "true or false"}
 _GO_NAME = re.compile(r"[^\W\d]\w*")
 
 
@@ -216,7 +216,7 @@ class _Entry:
                 raise self.error(key, f"unknown key {key!r}", hint)
             words = isinstance(value, list) and all(isinstance(word, str) and word for word in value)
             if not isinstance(value, kinds[key]) or (kinds[key] is list and not words) or value == "":
-                raise self.error(key, f"{key} = {value!r}", _WORDS[kinds[key].__name__])
+                raise self.error(key, f"{key} = {value!r}", _WORDS[kinds[key]])
         for key in required:
             if key not in keys:
                 raise self.error("", f"the key {key!r} is missing", "look at patches/README.md")

@@ -16,16 +16,13 @@ from gobuild.patch.diff.file_names import file_names
 from gobuild.patch.diff.hunk import Hunk
 from gobuild.patch.diff.unified import NOWHERE, Diff, FileDiff
 
-REFUSED = (
-    ("rename ", "renames a file"),
-    ("copy ", "copies a file"),
-    ("similarity index", "renames or copies a file"),
-    ("old mode", "changes a file's mode"),
-    ("new mode", "changes a file's mode"),
-    ("Binary files", "changes a binary file"),
-    ("GIT binary patch", "changes a binary file"),
-    ("Subproject commit", "changes a submodule"),
-)
+REFUSED = {
+    "rename ": "renames a file",
+    "copy ": "copies a file",
+    "similarity index": "renames or copies a file",
+    "old mode": "changes a file's mode",
+    "new mode": "changes a file's mode",
+}
 """Lines of git's extended header (git-diff(1), "generating patch text with -p") that ask for more than lines."""
 
 _NO_RENAMES = "make it by git format-patch --no-renames, which deletes the one and adds the other"
@@ -33,7 +30,6 @@ _NO_RENAMES = "make it by git format-patch --no-renames, which deletes the one a
 MODES = {"100644": False, "100755": True}
 """The modes a file may have, and whether it can be run. All others are links and submodules."""
 
-_MODE = re.compile(r"(?:new file mode|deleted file mode|index [0-9a-f]+\.\.[0-9a-f]+) (\d{6})$")
 _BLOBS = re.compile(r"index ([0-9a-f]{7,40})\.\.([0-9a-f]{7,40})(?: |$)")
 _STARTS = re.compile(r"^(?:diff --git |--- [^\n]*\n\+\+\+ )", re.MULTILINE)
 
@@ -93,7 +89,7 @@ def _broken(error: UnidiffParseError, lines: Sequence[str]) -> PatchError:
 def _file_diff(raw: PatchedFile, lines: Sequence[str], strip: int | None) -> FileDiff:
     info = [line.rstrip("\n") for line in raw.patch_info or ()]
     named = next((name for name in (raw.target_file, raw.source_file) if name != NOWHERE), NOWHERE)
-    modes = _modes(raw, info, named)
+    _require_plain(raw, info, named)
     old, new = file_names(raw, strip)
     path = new or old
     if not path:
@@ -113,21 +109,22 @@ def _file_diff(raw: PatchedFile, lines: Sequence[str], strip: int | None) -> Fil
             )
     if old and new and not hunks:
         raise PatchError(f"changes nothing in {path}", "take that file out of the diff")
-    executable = MODES[modes[0]] if modes and not old else None
+    executable = MODES.get(raw.target_mode) if not old else None
     blobs = next(((match[1], match[2]) for line in info if (match := _BLOBS.match(line))), ("", ""))
     return FileDiff(path=path, hunks=hunks, creates=not old, deletes=not new, executable=executable, blobs=blobs)
 
 
-def _modes(raw: PatchedFile, info: Sequence[str], named: str) -> list[str]:
-    """The modes that git's extended header gives a file; refuses what asks for more than lines."""
-    for start, does in REFUSED:
-        if any(line.startswith(start) for line in info) or (raw.is_binary_file and "binary" in does):
-            whole = "a patch may change, add and delete text files, nothing else"
-            raise PatchError(f"{does}: {named}", _NO_RENAMES if does.startswith(("renames", "copies")) else whole)
-    modes = [match[1] for line in info if (match := _MODE.match(line))]
-    if strange := next((mode for mode in modes if mode not in MODES), None):
-        raise PatchError(f"makes {named} a file of mode {strange}", "no links and no submodules: plain files only")
-    return modes
+def _require_plain(raw: PatchedFile, info: Sequence[str], named: str) -> None:
+    """Refuses what git's extended header asks for beyond lines of a plain file."""
+    asked = [does for start, does in REFUSED.items() if any(line.startswith(start) for line in info)]
+    if raw.is_binary_file:
+        asked.append("changes a binary file")
+    if asked:
+        renames = asked[0].startswith(("renames", "copies"))
+        hint = _NO_RENAMES if renames else "a patch may change, add and delete text files, nothing else"
+        raise PatchError(f"{asked[0]}: {named}", hint)
+    if strange := {raw.source_mode, raw.target_mode} - {None, *MODES}:
+        raise PatchError(f"makes {named} a file of mode {min(strange)}", "no links and no submodules: plain files only")
 
 
 def _hunk(raw: RawHunk, number: int, path: str, lines: Sequence[str]) -> Hunk:
