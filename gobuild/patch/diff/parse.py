@@ -109,7 +109,7 @@ def _file_diff(raw: PatchedFile, lines: Sequence[str], strip: int | None) -> Fil
             )
     if old and new and not hunks:
         raise PatchError(f"changes nothing in {path}", "take that file out of the diff")
-    executable = MODES.get(raw.target_mode) if not old else None
+    executable = None if old else MODES.get(raw.target_mode or "")
     blobs = next(((match[1], match[2]) for line in info if (match := _BLOBS.match(line))), ("", ""))
     return FileDiff(path=path, hunks=hunks, creates=not old, deletes=not new, executable=executable, blobs=blobs)
 
@@ -123,7 +123,7 @@ def _require_plain(raw: PatchedFile, info: Sequence[str], named: str) -> None:
         renames = asked[0].startswith(("renames", "copies"))
         hint = _NO_RENAMES if renames else "a patch may change, add and delete text files, nothing else"
         raise PatchError(f"{asked[0]}: {named}", hint)
-    if strange := {raw.source_mode, raw.target_mode} - {None, *MODES}:
+    if strange := {raw.source_mode or "", raw.target_mode or ""} - {"", *MODES}:
         raise PatchError(f"makes {named} a file of mode {min(strange)}", "no links and no submodules: plain files only")
 
 
