@@ -86,8 +86,6 @@ def prove_claims(claims: Claims, *, ours: Side, base: Side, sources: Path, serie
 
 def _made_by_patches(file: str, content: bytes | None, ours: Side, base: Side) -> bool:
     """Whether a file of ours is not base's, and is what the patches make of that."""
-    one, two = base.entries.get(file), ours.entries.get(file)
-    if content is None or two is None:
-        return content is None and two is None and one is not None
-    digest = hashlib.sha256(content).hexdigest()
-    return two.sha256 == digest and (one is None or one.sha256 != digest)
+    made = None if content is None else hashlib.sha256(content).hexdigest()
+    ours_has, base_has = (entry and entry.sha256 for entry in (ours.entries.get(file), base.entries.get(file)))
+    return made == ours_has != base_has

@@ -46,9 +46,8 @@ def write_version(tree: Tree, stamp: str) -> None:
     """Notes the new VERSION: the stamp, and the time that upstream's has; cmd/dist and distpack allow nothing else."""
     if not _STAMP.fullmatch(stamp):
         raise PatchError(f"{stamp!r} cannot be a toolchain's version", "such as go1.22.10-acme1.p3f9c2a1")
-    lines = (tree.read_file("VERSION") or b"").decode(errors="replace").split("\n")[1:]
-    times = [line.split()[1:] for line in lines if line.split()[:1] == ["time"]]
-    time = times[-1] if times else [EARLIEST]
-    if len(time) != 1 or not _TIME.fullmatch(time[0]):
-        raise PatchError(f"VERSION has the time {' '.join(time)!r}, which is none", "such as 2024-11-27T20:27:20Z")
-    tree.write_file("VERSION", f"{stamp}\ntime {time[0]}\n".encode())
+    there = (tree.read_file("VERSION") or b"").decode(errors="replace").partition("\n")[2]
+    time = [EARLIEST, *re.findall(r"^time\b[ \t]*(.*?)\s*$", there, re.MULTILINE)][-1]
+    if not _TIME.fullmatch(time):
+        raise PatchError(f"VERSION has the time {time!r}, which is none", "such as 2024-11-27T20:27:20Z")
+    tree.write_file("VERSION", f"{stamp}\ntime {time}\n".encode())
