@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gobuild.core import archives, files
+from gobuild.core import files
 from gobuild.core.errors import DiskFull, PatchError, ToolMissing
 from gobuild.patch.diff.render import ABBREVIATION
 from gobuild.patch.workbench.git_config import ATTRIBUTES, DIFF, OPTIONS, SETTINGS, environment
@@ -193,13 +193,10 @@ class Repository:
         return self.git("cat-file", "blob", name) if name else None
 
     def lay_out(self, commit: str, into: Path) -> None:
-        """Writes a commit's tree below a folder."""
-        tar = into.with_name(f"{into.name}.tar")
-        try:
-            self.git("archive", "--format=tar", f"--output={tar}", commit)
-            archives.unpack(tar, into, lambda name: name)
-        finally:
-            tar.unlink(missing_ok=True)
+        """Writes a commit's tree below a folder, and an index beside that."""
+        beside = replace(self, index=into.with_name("index"))
+        beside.git("read-tree", commit)
+        beside.git("checkout-index", "--all", f"--prefix={into}/")
 
     def diff_of(self, commit: Commit, path: str) -> bytes:
         """A commit's diff of one file in the canonical form, the same wherever and by whichever git it is made."""
