@@ -24,7 +24,6 @@ from gobuild.tasks import show
 from gobuild.tasks.words import settings_of, with_settings
 
 if TYPE_CHECKING:  # a task imports what it runs when it runs
-    from gobuild.patch import Matrix, Series
     from gobuild.patch.workbench import export
     from gobuild.patch.workbench.import_series import Imported, PlainSource
 
@@ -49,30 +48,21 @@ def status(context: Context, *, json: bool = False, html: str = "", **words: obj
     # What `go` says in a configuration file is what to build; how a series stands is asked of all versions.
     settings = settings_of(context, words | {"go": words.get("go") or sources.ALL})
     console = Console(stream=sys.stderr) if json else Console()
-    page = Path(html).expanduser() if html else None
-    if page and page.is_dir():
+    page = Path(html).expanduser()
+    if html and page.is_dir():
         raise ConfigError(f"{page} is a folder", "--html with the name of a file")
     matrix = sources.series_status(Session(settings=settings, console=console))
-    if page:
+    if html:
         files.write(page, show.matrix_page(matrix))
         console.say(f"wrote {page}")
     if json:
         show.document(matrix.to_json())
     else:
         show.matrix(console, matrix)
-    require_no_conflict(matrix)
-
-
-def require_no_conflict(matrix: Matrix) -> None:
-    """Raises a `PatchError` that names the conflicts of a matrix, at most `NAMED`."""
-    conflicts = matrix.conflicts
-    if conflicts:
-        named = [f"{outcome.name} on {version}" for version, outcome in conflicts[:NAMED]]
-        if len(conflicts) > NAMED:
-            named.append(f"{len(conflicts) - NAMED} more")
-        count = "1 conflict" if len(conflicts) == 1 else f"{len(conflicts)} conflicts"
+    if conflicts := [f"{outcome.name} on {version}" for version, outcome in matrix.conflicts]:
+        more = [f"{len(conflicts) - NAMED} more"] if len(conflicts) > NAMED else []
         raise PatchError(
-            f"{count}: {', '.join(named)}",
+            f"{len(conflicts)} conflict{'s' * (len(conflicts) > 1)}: {', '.join([*conflicts[:NAMED], *more])}",
             "invoke patches.import opens the conflict in git; or narrow the patch's `go` in series.toml",
         )
 
@@ -92,13 +82,17 @@ def import_patches(context: Context, *, to: str = "", from_: str = "", **words: 
     settings, console = settings_of(context, words), Console()
     if not to:
         raise ConfigError("import needs a folder", "--to DIR")
-    folder = Path(to).expanduser().absolute()
     series = load_series(settings.series)
     with ExitStack() as stack:
         plain = stack.enter_context(_plain(settings, console))
-        known = stack.enter_context(_plain(replace(settings, go=from_), console)) if from_ else None
-        target, profile = settings.for_target, settings.profile
-        imported = import_series(series, plain, folder, target=target, profile=profile, known=known)
+        imported = import_series(
+            series,
+            plain,
+            Path(to).expanduser().absolute(),
+            target=settings.for_target,
+            profile=settings.profile,
+            known=stack.enter_context(_plain(replace(settings, go=from_), console)) if from_ else None,
+        )
     _show_import(console, imported)
 
 
@@ -116,6 +110,7 @@ def export_patches(
     _context: Context, from_: str = "", series: str = "", variant: bool = False, add: bool = False
 ) -> None:
     """Makes patch files of a workbench's commits again. Where nothing was changed, nothing is."""
+    from gobuild.patch.manifest import load_or_new
     from gobuild.patch.workbench import export
     from gobuild.patch.workbench.import_record import ImportRecord
 
@@ -123,9 +118,12 @@ def export_patches(
     if not from_:
         raise ConfigError("export needs a workbench", "--from DIR, the folder that patches.import made")
     folder = Path(from_).expanduser().absolute()
-    found = export.export_series(folder, _series_or_new(series or ImportRecord.load(folder).series), variant=variant)
+    name = series or ImportRecord.load(folder).series
+    if name in ("stock", "none"):
+        raise ConfigError(f"nothing can be written to the series {name!r}", "--series DIR, a folder")
+    found = export.export_series(folder, load_or_new(Path(name).expanduser().absolute()), variant=variant)
     if found.texts or (add and found.entries):
-        _require_own(found.folder, named=bool(series))
+        _require_own(found.series.folder, named=bool(series))
         export.write_export(found, add=add)
     _show_export(console, found, add=add)
 
@@ -141,10 +139,10 @@ def refresh_patches(context: Context, **words: object) -> None:
     with _plain(settings, console) as plain:
         chosen = series.candidates(plain.version, settings.for_target, settings.profile)
         found = refresh.refresh_patches(chosen, plain.root)
-        for folder in {one.path.parent for one in found if one.path and one.content is not None}:
+        for folder in {one.patch.folder for one in found if one.content is not None}:
             _require_own(folder, named=bool(words.get("series")) and settings.series != "stock")
         refresh.write_refreshed(found)
-        rows = [(one.name, one.path.name if one.path else "", one.said) for one in found]
+        rows = [(one.patch.name, Path(one.patch.file).name, one.said) for one in found]
         console.table(f"{settings.series} on {plain.version}", ("patch", "file", "what"), rows)
 
 
@@ -169,9 +167,7 @@ def new_patch(context: Context, name: str, series: str = "", go: str = "") -> No
     made = entries.new_patch(folder, name, version=GoVersion.parse(go) if go else None)
     for path in made:
         console.say(f"wrote {path}")
-    console.say(
-        f"next: its reason in {made[1].name}; patches.import --series {folder} --to DIR; change the commit there"
-    )
+    console.say(f"next: its reason in {made[1].name}; patches.import --series {folder} --to DIR; the commit there")
 
 
 @contextmanager
@@ -188,26 +184,10 @@ def _plain(settings: Settings, console: Console) -> Iterator[PlainSource]:
         yield PlainSource(version=version, root=root)
 
 
-def _series_or_new(name: str) -> Series:
-    """The series of a folder; one without patches, where it has none yet."""
-    from gobuild.patch import Series, load_series
-    from gobuild.patch.quilt import is_quilt
-    from gobuild.patch.series import MANIFEST
-
-    if name in ("stock", "none"):
-        raise ConfigError(f"nothing can be written to the series {name!r}", "--series DIR, a folder")
-    folder = Path(name).expanduser().absolute()
-    if not folder.exists() or (folder.is_dir() and not (folder / MANIFEST).exists() and not is_quilt(folder)):
-        return Series(folder=folder, patches=())
-    return load_series(str(folder))
-
-
 def _require_own(folder: Path, *, named: bool) -> None:
     """Leaves gobuild's own series alone, unless it was named by its path."""
     if not named and folder.resolve() == resources.folder("patches").resolve():
-        raise ConfigError(
-            f"the stock series, {folder}, would be changed", "--series DIR: a folder of yours, or that one itself"
-        )
+        raise ConfigError(f"the stock series, {folder}, would be changed", "--series DIR, yours or that one")
 
 
 def _show_import(console: Console, imported: Imported) -> None:
@@ -220,18 +200,13 @@ def _show_import(console: Console, imported: Imported) -> None:
             f"there: git status; edit the files; git add FILE; git rebase --continue; "
             f"then patches.export --from {imported.folder}",
         )
-    console.say(
-        f"a commit a patch above the tag base: git log base..HEAD. Then: patches.export --from {imported.folder}"
-    )
+    console.say(f"each patch is a commit: git log base..HEAD; then patches.export --from {imported.folder}")
 
 
-def _show_export(console: Console, found: export.Exported, *, add: bool) -> None:
-    written = [name for name, _ in found.texts]
+def _show_export(console: Console, found: export.Export, *, add: bool) -> None:
     console.say(f"{len(found.unchanged)} unchanged: {', '.join(found.unchanged) or 'none'}")
-    for name in written:
-        console.say(f"wrote {found.folder / name}", style="green")
-    for name in found.dropped:
-        console.warn(f"no commit is the patch {name} any more: its file and its entry stay; take them out if it may go")
+    for name in found.texts:
+        console.say(f"wrote {found.series.folder / name}", style="green")
     for note in found.notes:
         console.warn(note)
     if found.entries and add:

@@ -103,7 +103,7 @@ def test_a_conflict(project: Path) -> None:
 
 
 def test_an_import_that_stopped_ends_with_code_6_and_what_to_do(tmp_path: Path) -> None:
-    steps = (ImportStep(name="first", kind="diff", state="conflict", evidence="e", commits=True),)
+    steps = (ImportStep(name="first", state="conflict", evidence="e"),)
     stopped = Imported(folder=tmp_path, steps=steps, stopped="first", conflicts=("src/one.txt",))
     console = Console(stream=io.StringIO())
     with pytest.raises(PatchError, match=r"in conflict: src/one\.txt\n.*git rebase --continue; then patches\.export"):
