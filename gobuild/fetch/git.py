@@ -37,15 +37,9 @@ _CONFIG = ("core.hooksPath=/dev/null", "http.lowSpeedLimit=1000", "http.lowSpeed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GitOrigin:
-    """One commit of a repository.
+    """One commit of a repository: what a branch, a tag, 40 digits or "HEAD" stands for; offline, stood for last.
 
-    Attributes:
-        url: the repository.
-        ref: a branch, a tag, a commit's 40 digits, or "HEAD".
-        request: the version asked for, which counts where the tree does not tell its own.
-        cache: the cache's folder: git/.
-        console: told what is fetched.
-        offline: take the commit that was fetched last.
+    The version asked for, `request`, counts where the tree does not tell its own.
     """
 
     url: str
@@ -99,12 +93,7 @@ class GitOrigin:
         return Catalog(origin=self.name, releases=(release,), identity=f"git:{commit}")
 
     def source(self, release: Release, into: Path) -> Source:
-        """Writes the commit's tree to `into`.
-
-        Raises:
-            GobuildError: as `catalog`, and UnsafeArchive where the commit holds links; what stood at `into` before
-                stands there still.
-        """
+        """Writes the commit's tree to `into`. Raises as `catalog`, and UnsafeArchive where the commit holds links."""
         with self._repository() as repository, files.atomic_write(into) as root:
             commit = self._kept(repository) or self._commit(repository)
             with tempfile.TemporaryDirectory(dir=self._folder.parent, prefix=".tar-") as scratch:
@@ -127,14 +116,12 @@ class GitOrigin:
 
     def _commit(self, repository: "git.Git") -> str:
         """Fetches the commit that the ref stands for now; offline, finds the one fetched last."""
-        kept = self._kept(repository)
-        if self.offline or (kept and kept == self.ref):
-            if not kept:
-                raise Unreachable(
-                    f"the cache holds no {self.ref} of {http.redact_url(self.url)}", "once without --offline"
-                )
+        kept, what = self._kept(repository), f"{self.ref} of {http.redact_url(self.url)}"
+        if kept and (self.offline or kept == self.ref):
             return kept
-        self.console.say(f"fetching {self.ref} of {http.redact_url(self.url)}")
+        if self.offline:
+            raise Unreachable(f"the cache holds no {what}", "once without --offline")
+        self.console.say(f"fetching {what}")
         ssh = os.environ.get("GIT_SSH_COMMAND") or repository.config("--default", "ssh", "--get", "core.sshCommand")
         repository.update_environment(GIT_SSH_COMMAND=f"{ssh} -oBatchMode=yes -oConnectTimeout=10")
         wanted = f"+{self.ref}:{self._mine}"

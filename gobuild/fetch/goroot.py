@@ -17,11 +17,7 @@ _LINE = re.compile(r"^const Version = (\d+)", re.MULTILINE)
 
 
 def is_source(name: str) -> bool:
-    """Whether a file of a GOROOT is source: neither made by make.bash, nor Git's, nor a Python wheel's own.
-
-    Args:
-        name: relative to GOROOT, with slashes.
-    """
+    """Whether a file of a GOROOT, by its path in it, is source: not made by make.bash, nor Git's, nor a wheel's own."""
     top, slash, _ = name.partition("/")
     if slash:
         return top not in ("bin", "pkg", ".git") and name not in GENERATED
@@ -51,12 +47,10 @@ def below(top: str, keep: Callable[[str], bool]) -> archives.Select:
 
 
 def version_of(read: Callable[[str], str], request: str) -> GoVersion:
-    """The version of a tree.
+    """The version of a tree, whose files `read` gives by their names in GOROOT, "" where there is none.
 
-    Args:
-        read: gives the text of a file by its name in GOROOT, "" where there is none.
-        request: what the user asked for. It decides where the tree does not: a development branch has no VERSION,
-            and src/internal/goversion tells its line only.
+    What the user asked for decides where the tree does not: a development branch has no VERSION, and
+    src/internal/goversion tells its line only.
 
     Raises:
         FetchError: this is not Go's source.
