@@ -11,8 +11,7 @@ from dataclasses import replace
 from gobuild.core.console import Console
 from gobuild.matrix.capacity import measure_capacity
 from gobuild.matrix.cluster import require_usable, run_there
-from gobuild.matrix.jobs import FAILED, STORED, JobResult, MatrixJob, plan_jobs, require_done
-from gobuild.matrix.local import run_here
+from gobuild.matrix.jobs import FAILED, STORED, JobResult, MatrixJob, plan_jobs, require_done, run_here
 
 __all__ = ["measure_capacity", "plan_jobs", "require_done", "require_usable", "run_matrix"]
 

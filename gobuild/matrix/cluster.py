@@ -123,11 +123,7 @@ def _key(job: MatrixJob, expected: Mapping[str, str]) -> str:
 def _require_alike(
     client: "Client", address: str, paths: Mapping[str, str], expected: Mapping[str, str], console: Console
 ) -> None:
-    """Refuses a cluster of which one worker would build something else.
-
-    Raises:
-        MatrixError: there is no worker, or not all are alike.
-    """
+    """Raises MatrixError where there is no worker, or one that would build something else."""
     from importlib.metadata import version  # noqa: PLC0415
 
     from gobuild.matrix import worker  # noqa: PLC0415

@@ -30,13 +30,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store:
-    """Both levels.
-
-    Attributes:
-        folder: the local level.
-        shared: the second, or None.
-        say: told of what is damaged, and what could not be stored.
-    """
+    """Both levels; `say` is told of what is damaged, and what could not be stored."""
 
     folder: StoreFolder
     shared: SharedStore | None

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from gobuild.core import files
 from gobuild.core.errors import ConfigError
 from gobuild.store.entry import ENTRY, LARGEST_JSON, Damaged, StoreEntry, parse_entry
-from gobuild.store.folder import Level, StoreFolder, copy_checked
+from gobuild.store.folder import StoreFolder, copy_checked
 
 PATIENCE = 20.0
 """Seconds that any request may take."""
@@ -34,14 +34,9 @@ T = TypeVar("T")
 
 @dataclass(slots=True, kw_only=True)
 class SharedStore:
-    """A second level, asked with patience and distrust.
+    """A second level, known by its address, asked with patience and distrust; `say` is told what it does not do."""
 
-    Attributes:
-        name: its address, for messages.
-        say: told when it does not do what it should.
-    """
-
-    level: Level
+    level: "StoreFolder | Bucket"
     name: str
     say: Callable[[str], None]
     _off: set[str] = field(default_factory=set)
@@ -73,7 +68,7 @@ class SharedStore:
             if entry:
                 with files.atomic_write(into) as temporary:
                     temporary.mkdir()
-                    within(PATIENCE + entry.size / SLOWEST, lambda: copy_checked(self.level, entry, temporary))
+                    within(PATIENCE + entry.size / SLOWEST, lambda: copy_checked(self.level.copy, entry, temporary))
             return entry
         return None
 
