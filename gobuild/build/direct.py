@@ -236,11 +236,7 @@ def _go(argv: list[str | Path], variables: dict[str, str], log: Path, run: Runne
 
 
 def first_programs(goroot: Path) -> list[str]:
-    """What make.bash builds first, as the source itself lists it: "cmd/asm" and so on.
-
-    Raises:
-        BuildError: it does not.
-    """
+    """What make.bash builds first, as the source itself lists it: "cmd/asm" and so on."""
     found = TOOLCHAIN.search((goroot / "src/cmd/dist/build.go").read_text(encoding="utf-8"))
     if not found:
         raise BuildError("src/cmd/dist/build.go lists no toolchain", "--builder make.bash")

@@ -40,9 +40,7 @@ def make(
     `scratch`, a folder of this build's own.
 
     Raises:
-        ToolMissing: there is no bash.
-        BuildError: make.bash failed; the message has its last 20 lines and the log's path.
-        DiskFull: it failed because there was no room.
+        BuildError: make.bash failed, or (DiskFull) had no room; the message has its last 20 lines and the log's path.
     """
     found = shutil.which("bash")
     if not found:

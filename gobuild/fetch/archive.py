@@ -49,16 +49,11 @@ class ArchiveOrigin:
         return urlsplit(self.index_url).hostname or ""
 
     def catalog(self) -> Catalog:
-        """The releases whose source it has; offline, those whose source archive the cache holds.
-
-        Raises:
-            NoConnection: nothing is there, or the cache holds nothing.
-            FetchError: it does not answer as it should.
-        """
+        """The releases whose source it has; offline, those whose source archive the cache holds."""
         return self.toolchains(None)
 
     def toolchains(self, host: Target | None) -> Catalog:
-        """The releases whose toolchain for `host` it has; offline, those that the cache holds. Raises as `catalog`."""
+        """The releases whose toolchain for `host` it has; offline, those that the cache holds."""
         ask = index.cached_index if self.offline else index.fetch_index
         held = tuple(
             release
@@ -74,11 +69,7 @@ class ArchiveOrigin:
         return Catalog(origin=name, releases=held)
 
     def source(self, release: Release, into: Path) -> Source:
-        """Lays out the release's source at `into`.
-
-        Raises:
-            GobuildError: there is no source; what stood at `into` before stands there still.
-        """
+        """Lays out the release's source at `into`."""
         archive, digest = self.file(release, None)
         return Source(
             release=release,
@@ -90,7 +81,7 @@ class ArchiveOrigin:
         )
 
     def toolchain(self, release: Release, host: Target) -> Bootstrap:
-        """The official toolchain for `host`, unpacked in the cache. Raises as `source`."""
+        """The official toolchain for `host`, unpacked in the cache."""
         file = self._checked(release, host)
         digest = f"sha256:{file.sha256}"
         return toolchains.unpacked(
@@ -103,7 +94,7 @@ class ArchiveOrigin:
         )
 
     def file(self, release: Release, host: Target | None) -> tuple[Path, str]:
-        """The archive as it is, in the cache; and its digest, "sha256:HEX". Raises as `source`."""
+        """The archive as it is, in the cache; and its digest, "sha256:HEX"."""
         file = self._checked(release, host)
         return self._download(file), f"sha256:{file.sha256}"
 

@@ -47,11 +47,7 @@ def minimum_bootstrap(version: GoVersion, source: Path | None = None) -> GoVersi
 
 
 def require_bootstrap(bootstrap: Bootstrap, source: Source) -> None:
-    """Asks the source itself whether the toolchain will do: a fork's make.bash may want a newer one than upstream's.
-
-    Raises:
-        BootstrapError: it will not.
-    """
+    """Asks the source itself whether the toolchain will do: a fork's make.bash may want a newer one than upstream's."""
     least = minimum_bootstrap(source.release.version, source.root)
     if bootstrap.version < least:
         raise BootstrapError(
@@ -63,12 +59,7 @@ def require_bootstrap(bootstrap: Bootstrap, source: Source) -> None:
 def find_bootstrap(
     release: Release, *, host: Target, explicit: str, origins: Sequence[ToolchainOrigin], run: Runner, console: Console
 ) -> Bootstrap:
-    """Finds the toolchain to start from: the folder `explicit`, else a `go` on PATH, else the official one.
-
-    Raises:
-        BootstrapError: the one named will not do, or none is to be had.
-        GobuildError: the official one could not be fetched.
-    """
+    """Finds the toolchain to start from: the folder `explicit`, else a `go` on PATH, else the official one."""
     least = minimum_bootstrap(release.version)
     if explicit:
         return _explicit(Path(explicit).expanduser().absolute(), release, least, run)

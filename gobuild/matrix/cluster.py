@@ -44,12 +44,7 @@ MISSING = "pip install 'gobuild[cluster]'"
 
 
 def require_usable(address: str, settings: Settings) -> None:
-    """Refuses what no cluster could do.
-
-    Raises:
-        ConfigError: no scheduler's address, no shared store, or a password that would travel.
-        ToolMissing: distributed is not installed.
-    """
+    """Refuses what no cluster could do."""
     if not ADDRESS.fullmatch(address):
         raise ConfigError("--cluster is no scheduler's address", "tcp://HOST:8786, or tls://HOST:8786")
     if not settings.shared_store:
@@ -65,9 +60,7 @@ def require_usable(address: str, settings: Settings) -> None:
 def run_there(address: str, jobs: Sequence[MatrixJob], *, console: Console, note: Note) -> tuple[JobResult, ...]:
     """Runs jobs, which differ in release and target alone, on a cluster; what they make is in the shared store then.
 
-    Raises:
-        MatrixError: no scheduler or no worker there, or a worker that has another gobuild or other files.
-        KeyboardInterrupt: the user ended the run; the jobs are cancelled, and their workers end what they were at.
+    Where the user ends the run, the jobs are cancelled, and their workers end what they were at.
     """
     from distributed import Client  # noqa: PLC0415
 

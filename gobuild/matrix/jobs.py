@@ -75,8 +75,7 @@ class JobResult:
 def plan_jobs(session: Session, lines: Iterable[str], targets: Iterable[str]) -> tuple[MatrixJob, ...]:
     """All jobs of a matrix, each once, in the order of the words, which are those of the settings go and target.
 
-    Raises:
-        GobuildError: as `prepare`, for the first that could never be built: nothing has begun then.
+    The first that could never be built is refused as `prepare` does: nothing has begun then.
     """
     jobs: dict[str, MatrixJob] = {}
     for settings, prepared in prepare_each(session, lines, targets):
@@ -126,8 +125,7 @@ def require_done(results: Sequence[JobResult]) -> None:
 def run_here(jobs: Sequence[MatrixJob], *, at_once: int, note: Note) -> tuple[JobResult, ...]:
     """Runs jobs, a few at a time, to the last one; how each ended, in their order.
 
-    Raises:
-        KeyboardInterrupt: the user ended the run; by then every child has ended and cleaned up.
+    Where the user ends the run, every child has ended and cleaned up before KeyboardInterrupt passes.
     """
     stop = threading.Event()
     with ThreadPoolExecutor(at_once) as pool:

@@ -89,11 +89,7 @@ def entry_key(**parts: Any) -> str:
 
 
 def parse_entry(text: bytes, kind: str, key: str) -> StoreEntry:
-    """Reads an entry.json, which must say itself under which kind and key it stands.
-
-    Raises:
-        Damaged: it is no entry, or another's.
-    """
+    """Reads an entry.json, which must say itself under which kind and key it stands; else it is `Damaged`."""
     try:
         document = json.loads(text)
         if document.pop("schema") != SCHEMA:

@@ -30,11 +30,7 @@ _IN_THE_WAY = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 
 
 def copy_checked(copy: Callable[[StoreEntry, str, Path], None], entry: StoreEntry, into: Path) -> None:
-    """Copies an entry's files into a folder, and checks the copies.
-
-    Raises:
-        Damaged: one is missing, or has other bytes.
-    """
+    """Copies an entry's files into a folder. Raises Damaged where one is missing, or its copy has other bytes."""
     for name, file in entry.files.items():
         try:
             copy(entry, name, into / name)
@@ -52,11 +48,7 @@ class StoreFolder:
     root: Path
 
     def entry(self, kind: str, key: str, *, hashed: bool = False) -> StoreEntry | None:
-        """An entry, its files hashed or not looked at.
-
-        Raises:
-            Damaged: it is none, or a file is not what it must be.
-        """
+        """An entry, its files hashed or not looked at. Raises Damaged where it is not what it must be."""
         with self._reading(kind, key) as entry:
             if entry and hashed:
                 for name, file in entry.files.items():
@@ -66,11 +58,7 @@ class StoreFolder:
         return None
 
     def get(self, kind: str, key: str, into: Path) -> StoreEntry | None:
-        """An entry, its files copied to a new folder `into`, which is there only if all of them are as they must be.
-
-        Raises:
-            Damaged: they are not.
-        """
+        """An entry, its files copied to a new folder `into`, which is there only if all of them are as they must be."""
         with self._reading(kind, key) as entry:
             if entry:
                 with files.atomic_write(into) as temporary:
@@ -86,11 +74,7 @@ class StoreFolder:
         files.clone(self._file(entry, name), to)
 
     def add(self, entry: StoreEntry, sources: Mapping[str, Path]) -> None:
-        """Takes an entry; what stood under its key is replaced.
-
-        Raises:
-            OSError: it cannot be written; what stood there stands there still.
-        """
+        """Takes an entry; what stood under its key is replaced, or stays where this one cannot be written."""
         at = self._path(entry.kind, entry.key)
         with self._scratch() as made:
             made.mkdir()

@@ -43,11 +43,7 @@ class SharedStore:
 
     @classmethod
     def at(cls, where: str, say: Callable[[str], None]) -> "SharedStore":
-        """The level at an address. Connects to nothing yet.
-
-        Raises:
-            ConfigError: the address holds credentials, or nothing here can read it.
-        """
+        """The level at an address. Connects to nothing yet."""
         if "://" not in where:
             return cls(level=StoreFolder(Path(where).expanduser().absolute()), name=where, say=say)
         parts = urlsplit(where)
@@ -110,11 +106,7 @@ class Bucket:
 
     @classmethod
     def at(cls, url: str) -> "Bucket":
-        """The place that a URL names.
-
-        Raises:
-            ConfigError: fsspec, or its backend for such a URL, is not installed; or there is none.
-        """
+        """The place that a URL names."""
         scheme = urlsplit(url).scheme
         try:
             import fsspec  # noqa: PLC0415  (an extra: whoever shares nothing does without)
@@ -131,7 +123,7 @@ class Bucket:
         return cls(system, str(root).rstrip("/"))
 
     def entry(self, kind: str, key: str) -> StoreEntry | None:
-        """An entry, its files not looked at. Raises Damaged."""
+        """As `StoreFolder.entry`."""
         at = f"{self.root}/{kind}/{key}/{ENTRY}"
         try:
             if not 0 < self._size(at) <= LARGEST_JSON:
@@ -141,13 +133,13 @@ class Bucket:
             return None
 
     def copy(self, entry: StoreEntry, name: str, to: Path) -> None:
-        """Copies a file of the right size out. Raises FileNotFoundError, Damaged."""
+        """As `StoreFolder.copy`."""
         if self._size(self._file(entry, name)) != entry.files[name].size:
             raise Damaged(f"{name} has another size")
         self.system.get_file(self._file(entry, name), str(to))
 
     def add(self, entry: StoreEntry, sources: Mapping[str, Path]) -> None:
-        """Takes an entry."""
+        """As `StoreFolder.add`."""
         for name, source in sources.items():
             self.system.put_file(str(source), self._file(entry, name))
         # From a file: fsspec's put_file makes the folders above where a backend has such; pipe_file does not.
@@ -179,11 +171,7 @@ def reason_of(error: Exception) -> str:
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:
-    """What a function returns, if it does in time; else it is left to itself, in a thread that holds nobody up.
-
-    Raises:
-        TimeoutError: it does not. Whatever else it raises passes.
-    """
+    """What a function returns or raises in time; else TimeoutError, and it is left to itself, in a daemon thread."""
     future: Future[T] = Future()
 
     def run() -> None:
