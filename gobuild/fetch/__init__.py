@@ -20,7 +20,7 @@ from gobuild.core.process import Runner
 from gobuild.core.settings import Settings
 from gobuild.fetch import archive, http
 from gobuild.fetch.archive import ArchiveOrigin
-from gobuild.fetch.bootstrap import find_bootstrap, require_bootstrap
+from gobuild.fetch.bootstrap import OfficialOrigin, find_bootstrap, require_bootstrap
 from gobuild.fetch.git import GitOrigin
 from gobuild.fetch.local import LocalOrigin
 from gobuild.fetch.wheel import WheelOrigin
@@ -240,13 +240,11 @@ def known_versions() -> tuple[GoVersion, ...]:
     return tuple(map(GoVersion.parse, resources.table(archive.PINS)))
 
 
-def _official(
-    settings: Settings, word: str = "", *, run: Runner, console: Console
-) -> list[ArchiveOrigin | WheelOrigin]:
+def _official(settings: Settings, word: str = "", *, run: Runner, console: Console) -> list[OfficialOrigin]:
     """Where toolchains come from: as the source does, and from both where that is neither archive nor wheel."""
     word = word or (settings.source if settings.source in WORDS else "auto")
     cache, offline = settings.cache.absolute(), settings.offline
-    found: list[ArchiveOrigin | WheelOrigin] = []
+    found: list[OfficialOrigin] = []
     if word in ("auto", "archive"):
         found.append(ArchiveOrigin(index_url=settings.index_url, cache=cache, console=console, offline=offline))
     if word in ("auto", "wheel"):

@@ -4,32 +4,21 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from gobuild.core import files
 from gobuild.core.console import Console
 from gobuild.core.errors import BootstrapError, CommandError, FetchError, ToolMissing
 from gobuild.core.goversion import GoVersion, Target
-from gobuild.core.model import Bootstrap, Catalog, Release, Source
+from gobuild.core.model import Bootstrap, Release, Source
 from gobuild.core.process import Runner
 from gobuild.fetch import goroot
+from gobuild.fetch.archive import ArchiveOrigin
+from gobuild.fetch.wheel import WheelOrigin
+
+OfficialOrigin = ArchiveOrigin | WheelOrigin
 
 _BOOTGO = re.compile(r"^bootgo=(\d+\.\d+(?:\.\d+)?)$", re.MULTILINE)
 _SAYS = re.compile(r"go version (?:devel )?go(\d+\.\d+(?:\.\d+)?(?:(?:beta|rc)\d+)?)")
-
-
-class ToolchainOrigin(Protocol):
-    """An origin that has toolchains for this host."""
-
-    @property
-    def name(self) -> str:
-        """What the manifest calls it."""
-
-    def toolchains(self, host: Target) -> Catalog:
-        """The releases whose toolchain it has."""
-
-    def toolchain(self, release: Release, host: Target) -> Bootstrap:
-        """One of them, in the cache."""
 
 
 def minimum_bootstrap(version: GoVersion, source: Path | None = None) -> GoVersion:
@@ -57,7 +46,7 @@ def require_bootstrap(bootstrap: Bootstrap, source: Source) -> None:
 
 
 def find_bootstrap(
-    release: Release, *, host: Target, explicit: str, origins: Sequence[ToolchainOrigin], run: Runner, console: Console
+    release: Release, *, host: Target, explicit: str, origins: Sequence[OfficialOrigin], run: Runner, console: Console
 ) -> Bootstrap:
     """Finds the toolchain to start from: the folder `explicit`, else a `go` on PATH, else the official one."""
     least = minimum_bootstrap(release.version)
@@ -126,7 +115,7 @@ def _ask(run: Runner, go: Path, *words: str) -> str:
     return run([go, *words], env=clean, cwd=Path("/"), timeout=30).output
 
 
-def _official(release: Release, least: GoVersion, host: Target, origins: Sequence[ToolchainOrigin]) -> Bootstrap:
+def _official(release: Release, least: GoVersion, host: Target, origins: Sequence[OfficialOrigin]) -> Bootstrap:
     tried = []
     for origin in origins:
         try:

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -135,15 +134,6 @@ def test_no_tar_entry_leaves_its_folder(tmp_path: Path, entry: tarfile.TarInfo) 
     assert [each.name for each in tmp_path.iterdir()] == ["bad.tar.gz"]
 
 
-def test_a_link_first_and_a_file_through_it_second(tmp_path: Path) -> None:
-    (tmp_path / "outside").mkdir()
-    link = _entry("go", tarfile.SYMTYPE, str(tmp_path / "outside"))
-    archive = _tar(tmp_path / "bad.tar.gz", (link, b""), (_entry("go/evil"), b"evil"))
-    with pytest.raises(UnsafeArchive):
-        archives.unpack(archive, tmp_path / "into")
-    assert list((tmp_path / "outside").iterdir()) == []
-
-
 def test_a_file_twice_or_under_a_file(tmp_path: Path) -> None:
     for second in ("go/a", "go/a/b"):
         archive = _tar(tmp_path / "bad.tar.gz", (_entry("go/a"), b"1"), (_entry(second), b"2"))
@@ -188,17 +178,7 @@ def test_an_archive_that_was_cut_anywhere_is_seen(tmp_path: Path) -> None:
         cut.write_bytes(whole[:size])
         with pytest.raises(UnsafeArchive, match="fetch it again"):
             archives.unpack(cut, tmp_path / "into")
-
-
-@pytest.mark.parametrize(
-    "damage", [lambda data: data[: len(data) // 2], lambda data: b"not an archive", lambda data: b""]
-)
-def test_a_damaged_archive_leaves_nothing(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
-    archive = _tar(tmp_path / "a.tar.gz", (_entry("go/a"), os.urandom(1 << 16)), (_entry("go/b"), os.urandom(1 << 16)))
-    archive.write_bytes(damage(archive.read_bytes()))
-    with pytest.raises(UnsafeArchive, match="fetch it again"):
-        archives.unpack(archive, tmp_path / "into")
-    assert [each.name for each in tmp_path.iterdir()] == ["a.tar.gz"]
+    assert {each.name for each in tmp_path.iterdir()} == {"a.tar.gz", "cut.tar.gz"}
 
 
 def _zeros(path: Path, *, inside: bool) -> Path:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,7 +60,7 @@ def look(console: Console, monkeypatch: pytest.MonkeyPatch) -> FIND:
     for key in ("GOFLAGS", "GOROOT", "GOTOOLCHAIN"):
         monkeypatch.setenv(key, "the caller's")
 
-    def look(version: str, *path: Path, explicit: Path | str = "", origins: tuple[Shelf, ...] = ()) -> Bootstrap:
+    def look(version: str, *path: Path, explicit: Path | str = "", origins: Any = ()) -> Bootstrap:
         monkeypatch.setenv("PATH", os.pathsep.join([*map(str, path), "/usr/bin", "/bin"]))
         return find_bootstrap(
             release(version), host=HOST, explicit=str(explicit), origins=origins, run=run, console=console

@@ -147,15 +147,6 @@ def test_what_stands_in_an_entrys_place_is_a_miss_and_makes_way(
     assert Path("/etc/passwd").exists()
 
 
-def test_an_old_stores_folders_are_nobodys(machine: Machine, tmp_path: Path) -> None:
-    """0.1.0's development had blobs/ and entries/KIND/KEY.json: neither read nor in the way."""
-    old = machine.root / f"entries/toolchain/{KEY}.json"
-    files.write(old, "{}")
-    files.write(machine.root / "blobs/sha256/00/x", "x")
-    assert machine.get() is None and store.list_entries(machine.open().folder) == [] and machine.said == []
-    assert machine.put(some_files(tmp_path / "in")) and machine.get() and machine.said == []
-
-
 @pytest.mark.parametrize(
     ("kind", "key", "name"),
     [
