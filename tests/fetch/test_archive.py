@@ -113,19 +113,6 @@ def test_another_digest_in_the_index_than_the_pinned_one(
     assert open_archive(pins=right).source(release, tmp_path / "go").root.is_dir()
 
 
-def test_another_file_than_the_index_says(server: GoServer, open_archive: OPEN, toy_tree: Path, tmp_path: Path) -> None:
-    toy(server, toy_tree, tmp_path)
-    server.files["go1.22.10.src.tar.gz"] += b"\0"
-    into = tmp_path / "go"
-    into.mkdir()
-    (into / "mine").write_text("the user's")
-    archive = open_archive()
-    with pytest.raises(ChecksumMismatch):
-        archive.source(one(archive.catalog()), into)
-    assert [path.name for path in into.iterdir()] == ["mine"]
-    assert [path.name for path in (tmp_path / "cache/downloads").glob("[!.]*")] == []
-
-
 @pytest.mark.parametrize(
     ("body", "why"),
     [

@@ -167,12 +167,6 @@ def test_a_development_branch_has_no_version(repository: Path, open_git: OPEN, t
         assert origin.source(release, tmp_path / "go").release == release
 
 
-def test_another_version_than_the_tree_has(open_git: OPEN) -> None:
-    with pytest.raises(ResolveError, match=r"git has no Go 1\.22\.9") as caught:
-        release_of(open_git(request="1.22.9"))
-    assert caught.value.hint == "the nearest it has: 1.22.10"
-
-
 def test_a_forks_own_suffix(repository: Path, open_git: OPEN) -> None:
     (repository / "VERSION").write_text("go1.22.10-acme1\n")
     commit(repository)

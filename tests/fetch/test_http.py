@@ -4,12 +4,12 @@ import hashlib
 import io
 import multiprocessing
 import random
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 from goserver import SECRET, GoServer, secure, serving
+from needs import small_disk
 
 from gobuild.core import files
 from gobuild.core.console import Console
@@ -222,12 +222,17 @@ def test_the_redirects_token_is_never_seen(
         assert SECRET.encode() not in path.read_bytes()
 
 
+@pytest.fixture
+def no_bundles(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*http.BUNDLES, "SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
+@pytest.mark.usefixtures("no_bundles")
 def test_a_companys_certificate_counts_where_it_is_named(
     variable: str, server: GoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
-        monkeypatch.delenv(name, raising=False)
     with secure(server, tmp_path) as url:
         monkeypatch.setattr(http, "PAUSE", 60)  # which would be waited, were it asked for again
         with pytest.raises(FetchError, match="its certificate is not trusted") as caught:
@@ -240,9 +245,8 @@ def test_a_companys_certificate_counts_where_it_is_named(
 
 
 @pytest.mark.parametrize("variable", http.BUNDLES)
+@pytest.mark.usefixtures("no_bundles")
 def test_a_file_of_certificates_that_is_not_there(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in http.BUNDLES:
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(variable, "/nonexistent/company.pem")
     with pytest.raises(FetchError, match=f"{variable} names /nonexistent/company.pem, which is not there") as caught:
         http.fetch_document("https://127.0.0.1:9/dl/")
@@ -287,18 +291,11 @@ def test_two_processes_download_a_file_once(server: GoServer, tmp_path: Path) ->
 
 
 def test_a_full_disk_is_said_and_freed(server: GoServer, tmp_path: Path, console: Console) -> None:
-    small = tmp_path / "small"
-    small.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(small)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("this machine lets nobody mount a small file system")
-    try:
-        to = small / "file.tar.gz"
+    to = tmp_path / "small/file.tar.gz"
+    with small_disk(to.parent, "-o", "size=1m"):
         with pytest.raises(DiskFull, match=r"downloading file.tar.gz needs about 2 MiB"):
             get(server, to, console)
         assert server.asked == []
         with pytest.raises(OSError, match="No space left on device"):
             get(server, to, console, size=0)
         assert left(to) == set()
-    finally:
-        subprocess.run(["umount", small], check=True)
