@@ -81,15 +81,10 @@ def unpack(archive: Path, into: Path, select: Select = str, *, links: Linked | N
     """Unpacks a tar, plain or compressed, or a zip, whatever it is called, so that no entry can leave its folder.
 
     Only plain files and folders are taken; a link, a device, an absolute path or one with ".." is refused before
-    anything outside `into` could be touched. Modes are kept as far as "executable or not".
-
-    Args:
-        archive: the file.
-        into: a folder, which must not exist; it appears when all of it is there.
-        select: which entries to take, and where to; by default all, as named.
-        links: told of every symbolic link of a tar in place of refusing it; the link itself is never made.
-        limit: the bytes that may come out, what stands between and behind the files in a tar included but for `SLACK`;
-            0 for no limit but the disk's.
+    anything outside `into` could be touched. Modes are kept as far as "executable or not". The folder `into` must not
+    exist; it appears when all of it is there. `links` is told of every symbolic link of a tar in place of refusing it;
+    the link itself is never made. `limit` bytes may come out, what stands between and behind the files in a tar
+    included but for `SLACK`; 0 is no limit but the disk's.
 
     Raises:
         UnsafeArchive: an entry that is no plain file or folder below the root, or stands there twice; the file is no

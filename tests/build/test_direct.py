@@ -65,9 +65,7 @@ def test_which_series_may_be_built_directly(tmp_path: Path, outcome: Outcome, sa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", ["1.24.11", "1.27.3"])
-def test_of_the_runtime_the_compiler_takes_nothing_that_is_not_known(
-    version: str, get_goroot: Callable[[str, Target], Path]
-) -> None:
+def test_the_compiler_takes_only_what_is_known(version: str, get_goroot: Callable[[str, Target], Path]) -> None:
     """What the tools import of the runtime's packages is in `EMITS`: a patch of it is never passed over."""
     goroot, imported = get_goroot(version, HOST), set[str]()
     for tool in (*direct.first_programs(goroot), "cmd/internal", "cmd/go", "cmd/distpack"):

@@ -27,9 +27,7 @@ def test_output_lines_log_and_code(tmp_path: Path) -> None:
     assert log.read_text() == "one\ntwo\n"
 
 
-def test_the_environment_is_whole_and_a_word_with_quotes_is_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_is_whole_and_a_quoted_word_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOFLAGS", "-mod=mod")
     assert "GOFLAGS" not in run(["env"], env=ENV, cwd=tmp_path).output
     word = """it's a "$(word)" ; rm -rf"""

@@ -11,7 +11,7 @@ from goserver import GoServer, host_archive, source_archive
 
 from gobuild.core import resources
 from gobuild.core.console import Console
-from gobuild.core.errors import ChecksumMismatch, ConfigError, FetchError, Unreachable
+from gobuild.core.errors import ChecksumMismatch, FetchError, Unreachable
 from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.model import GENERATED, Catalog, Release
 from gobuild.core.process import run
@@ -45,9 +45,7 @@ def one(catalog: Catalog) -> Release:
 
 
 @pytest.mark.slow
-def test_the_real_source_and_a_toolchain_that_runs(
-    server: GoServer, open_archive: OPEN, go_wheel: Path, tmp_path: Path
-) -> None:
+def test_the_real_source_and_toolchain(server: GoServer, open_archive: OPEN, go_wheel: Path, tmp_path: Path) -> None:
     content = toy(server, go_wheel, tmp_path)
     toolchain(server, go_wheel, tmp_path)
     archive = open_archive()
@@ -75,9 +73,7 @@ def toolchain(server: GoServer, root: Path, tmp_path: Path) -> str:
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
-def test_a_toolchain_is_unpacked_once_and_again_when_damaged(
-    server: GoServer, open_archive: OPEN, toy_tree: Path, tmp_path: Path
-) -> None:
+def test_a_toolchain_is_kept_while_whole(server: GoServer, open_archive: OPEN, toy_tree: Path, tmp_path: Path) -> None:
     run(["bash", "make.bash"], env={"PATH": os.environ["PATH"]}, cwd=toy_tree / "src")
     digest = toolchain(server, toy_tree, tmp_path)
     archive = open_archive()
@@ -97,9 +93,7 @@ def test_a_toolchain_is_unpacked_once_and_again_when_damaged(
     assert server.asked == [], "nothing was asked offline"
 
 
-def test_another_digest_in_the_index_than_the_pinned_one(
-    server: GoServer, open_archive: OPEN, toy_tree: Path, tmp_path: Path
-) -> None:
+def test_the_index_has_another_digest(server: GoServer, open_archive: OPEN, toy_tree: Path, tmp_path: Path) -> None:
     content = toy(server, toy_tree, tmp_path)
     archive = open_archive(pins=resources.table("go_release_sha256.json"))
     release = one(archive.catalog())
@@ -116,10 +110,8 @@ def test_another_digest_in_the_index_than_the_pinned_one(
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        (b"<!DOCTYPE html><title>Welcome to Hotel WiFi</title>", "sign in"),
         (b"go1.22.10", "no JSON"),
         (b"{}", "not go.dev's index"),
-        (b"[]", "not go.dev's index"),
         (
             b'[1, null, {"version": 3}, {"version": "go1.22.10"}, {"version": "acme", "files": []}]',
             "not go.dev's index",
@@ -166,9 +158,7 @@ def test_offline_has_what_the_cache_holds(server: GoServer, open_archive: OPEN, 
         offline.source(release, tmp_path / "third")
 
 
-def test_the_kept_index_tells_when_and_where_without_credentials(
-    server: GoServer, open_archive: OPEN, toy_tree: Path, tmp_path: Path
-) -> None:
+def test_the_kept_index_has_no_password(server: GoServer, open_archive: OPEN, toy_tree: Path, tmp_path: Path) -> None:
     toy(server, toy_tree, tmp_path)
     url = server.url.replace("http://", "http://me:secret@")
     catalog = open_archive(url=url).catalog()
@@ -178,9 +168,3 @@ def test_the_kept_index_tells_when_and_where_without_credentials(
     assert index.cached_index(url, origin="127.0.0.1", cache=tmp_path / "cache") == catalog.releases
     (tmp_path / "cache/index.json").write_text(kept[:-20])
     assert index.cached_index(url, origin="127.0.0.1", cache=tmp_path / "cache") == ()
-
-
-def test_an_address_that_is_none(open_archive: OPEN) -> None:
-    for url in ("file:///srv/dl", "go.dev/dl"):
-        with pytest.raises(ConfigError, match="index_url must be"):
-            open_archive(url=url)

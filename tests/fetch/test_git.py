@@ -229,9 +229,7 @@ def test_a_url_with_a_user_and_a_ref(tmp_path: Path) -> None:
         assert (origin.url, origin.ref) == (url, ref)
 
 
-def test_a_repository_that_does_not_answer_and_its_credentials(
-    open_git: OPEN, tmp_path: Path, stream: io.StringIO
-) -> None:
+def test_a_repository_that_does_not_answer(open_git: OPEN, tmp_path: Path, stream: io.StringIO) -> None:
     for url in ("http://me:s3cr3t@127.0.0.1:9/go", "https://s3cr3t@127.0.0.1:9/go", f"file://{tmp_path}/none"):
         with pytest.raises(Unreachable) as caught:
             open_git(url=url).catalog()
@@ -261,9 +259,7 @@ def test_a_machine_without_git(repository: Path, tmp_path: Path) -> None:
     assert "error: cannot run git\n  try: install git" in done.stdout
 
 
-def test_gits_own_remedy_for_somebody_elses_repository_is_kept(
-    repository: Path, open_git: OPEN, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gits_remedy_for_anothers_repository(repository: Path, open_git: OPEN, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own tests' way to another owner
     with pytest.raises(FetchError, match="dubious ownership") as caught:
         open_git("main").catalog()

@@ -67,9 +67,7 @@ def test_a_download_follows_redirects_and_is_kept(server: GoServer, get: GET, to
     ("able", "times", "asked"),
     [(True, 2, ["", "bytes=1000000-", "bytes=2000000-"]), (False, 1, ["", "bytes=1000000-"])],
 )
-def test_a_broken_connection_is_resumed_at_once_where_the_server_can(
-    able: bool, times: int, asked: list[str], server: GoServer, get: GET
-) -> None:
+def test_a_broken_connection_is_resumed(able: bool, times: int, asked: list[str], server: GoServer, get: GET) -> None:
     server.ranges, server.truncate, server.times = able, 1_000_000, times
     assert get().read_bytes() == CONTENT
     assert ranges(server) == asked

@@ -59,8 +59,9 @@ def test_a_setting_means_origins(tmp_path: Path, toy_tree: Path, console: Consol
             kinds(source)
     with pytest.raises(ConfigError, match="no folder or archive"):
         kinds(str(tmp_path / "nowhere"))
-    with pytest.raises(ConfigError, match="index_url must be"):
-        fetch.origins(Settings(source=str(toy_tree), index_url="file:///srv/dl"), run=run, console=console)
+    for url in ("file:///srv/dl", "go.dev/dl"):
+        with pytest.raises(ConfigError, match="index_url must be"):
+            fetch.origins(Settings(source=str(toy_tree), index_url=url), run=run, console=console)
 
 
 def test_no_network_at_all(no_network: str, tmp_path: Path, console: Console) -> None:
@@ -120,9 +121,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_hiccup_of_the_index_is_asked_again(
-    server: GoServer, toy_tree: Path, tmp_path: Path, console: Console
-) -> None:
+def test_a_hiccup_is_asked_again(server: GoServer, toy_tree: Path, tmp_path: Path, console: Console) -> None:
     server.add("go1.22.12", "go1.22.12.src.tar.gz", source_archive(toy_tree, tmp_path / "x.tar.gz"))
     server.status, server.times = 503, 1
     reached = _ask(server.url, tmp_path / "cache", console)

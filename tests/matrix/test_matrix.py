@@ -45,9 +45,7 @@ def _before(toy_tree: Path, script: str) -> None:
     make.write_text(make.read_text().replace("set -e\n", f"set -e\n{script}\n", 1))
 
 
-def test_what_was_asked_twice_is_one_job_and_each_ends_in_the_table(
-    tmp_path: Path, variables: Mapping[str, str]
-) -> None:
+def test_what_was_asked_twice_is_one_job(tmp_path: Path, variables: Mapping[str, str]) -> None:
     words = ("matrix", "--go", "1.22,1.22.10", "--target", "darwin/arm64,linux/arm64", "--jobs", "2")
     done = inside.gobuild(tmp_path, *words)
     assert done.code == 0, done.out + done.err
@@ -63,9 +61,7 @@ def test_what_was_asked_twice_is_one_job_and_each_ends_in_the_table(
     assert again.out.count("from the store in") == 2
 
 
-def test_one_that_fails_keeps_none_from_being_done(
-    tmp_path: Path, variables: Mapping[str, str], toy_tree: Path
-) -> None:
+def test_one_that_fails_stops_no_other(tmp_path: Path, variables: Mapping[str, str], toy_tree: Path) -> None:
     _before(toy_tree, '[ $GOOS = linux ] && { echo "the linker is out of sorts"; exit 2; }')
     done = inside.gobuild(
         tmp_path, "matrix", "--go", "1.22", "--target", "darwin/amd64,linux/arm64,darwin/arm64", "--jobs", "1"
@@ -166,9 +162,7 @@ def test_a_password_in_the_source_does_not_travel(variables: Mapping[str, str]) 
     assert "hunter2" not in str(caught.value)
 
 
-def test_without_distributed_a_cluster_is_refused_with_what_to_install(
-    variables: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cluster_needs_distributed(variables: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ToolMissing, match=r"gobuild\[cluster\]"):
         matrix.require_usable("tcp://127.0.0.1:9", replace(_settings(variables), shared_store="/shared"))

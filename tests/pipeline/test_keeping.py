@@ -104,9 +104,7 @@ def test_what_comes_back_is_what_went_in(session: Session, prepared: Prepared, s
     assert replace(again, packed=done.packed, kept="") == replace(done, toolchain=made)
 
 
-def test_no_folder_of_this_machine_gets_into_a_store_that_is_shared(
-    session: Session, prepared: Prepared, tmp_path: Path
-) -> None:
+def test_no_folder_of_this_machine_gets_into_a_store(session: Session, prepared: Prepared, tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     store = Store.open(tmp_path / "store", shared=str(shared), say=print)
     done = _finished(prepared, tmp_path)
@@ -185,9 +183,7 @@ def test_every_folder_is_in_the_key_or_known_to_decide_nothing() -> None:
 
 
 @pytest.mark.parametrize("library", cached.LIBRARIES)
-def test_another_version_of_a_library_that_edits_or_reads_is_another_key(
-    library: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_version_of_a_library_is_another_key(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     first, installed = cached.code_fingerprint.__wrapped__(), importlib.metadata.version
     monkeypatch.setattr(cached, "installed", lambda name: "0" if name == library else installed(name))
     assert cached.code_fingerprint.__wrapped__() != first
@@ -357,9 +353,7 @@ def test_and_by_default_make_bash_builds_it_and_one_line_says_why(session: Sessi
 
 
 @pytest.mark.parametrize(("name", "told"), [("packages.tar", "leaves its folder"), ("other", "")])
-def test_packages_that_somebody_else_wrote_are_compiled_anew(
-    run: Run, said: list[str], tmp_path: Path, name: str, told: str
-) -> None:
+def test_somebody_elses_packages_are_not_used(run: Run, said: list[str], tmp_path: Path, name: str, told: str) -> None:
     of = "a" * 64
     with tarfile.open(tmp_path / "evil", "w") as tar:
         tar.addfile(tarfile.TarInfo("../escaped"))

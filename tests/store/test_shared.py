@@ -217,9 +217,7 @@ def test_one_that_may_only_be_read_is_read(flaky: type[Flaky], tmp_path: Path, m
 
 
 @pytest.mark.parametrize("trouble", ["closed", "no bucket", "no credentials"])
-def test_an_s3_that_does_not_do_it_fails_nothing(
-    s3: str, trouble: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failing_s3_fails_nothing(s3: str, trouble: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     where = s3
     if trouble == "closed":
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
