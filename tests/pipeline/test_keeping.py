@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from gobuild import fetch, patch, pipeline
+from gobuild import patch, pipeline
 from gobuild.core import archives, files, resources
 from gobuild.core.console import Console
-from gobuild.core.errors import ConfigError, DiskFull, FetchError, GobuildError, ToolMissing, Unreachable, VerifyError
+from gobuild.core.errors import ConfigError, DiskFull, VerifyError
 from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.manifest import archive_names, to_json
-from gobuild.core.model import Bootstrap, Catalog, Check, PatchedSource, Release, Report, Source, Toolchain, Verdict
+from gobuild.core.model import Bootstrap, Check, PatchedSource, Report, Source, Toolchain, Verdict
 from gobuild.core.process import Result
 from gobuild.core.settings import Settings
 from gobuild.package import manifest
@@ -227,36 +227,6 @@ def test_nor_is_one_that_tells_of_another_toolchain(
     cached.put(store, prepared, session.settings, replace(done, toolchain=other))
     assert cached.recall(store, prepared, session.settings, tmp_path / "back") is None
     assert said == [f"the store's toolchain {key[:12]} cannot be used: it is another toolchain"]
-
-
-@pytest.mark.parametrize("trouble", [Unreachable, FetchError, ToolMissing])
-def test_where_upstreams_toolchain_is_listed_and_not_had_the_next_origin_is_asked(
-    session: Session, prepared: Prepared, monkeypatch: pytest.MonkeyPatch, bootstrap: Path, trouble: type[GobuildError]
-) -> None:
-    release = Release(version=GoVersion.parse("1.22.10"), origin="somewhere")
-    there = Bootstrap(goroot=bootstrap, version=release.version, origin="other", digest="sha256:0")
-
-    class Lists:
-        name = "lists"
-
-        def toolchains(self, host: Target) -> Catalog:
-            return Catalog(origin=str(host), releases=(release,))
-
-        def toolchain(self, release: Release, host: Target) -> Bootstrap:
-            raise trouble(f"{release} {host}: 403", "another origin")
-
-    class Gives(Lists):
-        name = "gives"
-
-        def toolchain(self, release: Release, host: Target) -> Bootstrap:
-            return there
-
-    asked: list[Lists] = [Lists()]
-    monkeypatch.setattr(fetch, "_official", lambda *_words, **_more: asked)
-    words = {"host": Target.host(), "reached": prepared.reached, "run": session.run, "console": session.console}
-    assert fetch.same_release_toolchain(session.settings, release, **words) is None  # type: ignore[arg-type]
-    asked.append(Gives())
-    assert fetch.same_release_toolchain(session.settings, release, **words) == there  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
