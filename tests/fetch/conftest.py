@@ -7,6 +7,12 @@ import pytest
 from goserver import GoServer, serving
 
 from gobuild.core.console import Console
+from gobuild.fetch import http
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "PAUSE", 0.01)
 
 
 @pytest.fixture

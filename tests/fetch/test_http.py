@@ -30,11 +30,6 @@ def server(server: GoServer) -> GoServer:
     return server
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "PAUSE", 0.01)
-
-
 @pytest.fixture
 def to(tmp_path: Path) -> Path:
     return tmp_path / "downloads/file.tar.gz"

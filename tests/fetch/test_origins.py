@@ -101,12 +101,6 @@ def _ask(url: str, cache: Path, console: Console, *, fallback: bool = True) -> f
     return fetch.first_reachable((archive, ToyOrigin("PyPI")), fallback=fallback)
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "PAUSE", 0.01)
-
-
-@pytest.mark.usefixtures("quick")
 def test_a_hiccup_is_asked_again(server: GoServer, toy_tree: Path, tmp_path: Path, console: Console) -> None:
     server.add("go1.22.12", "go1.22.12.src.tar.gz", source_archive(toy_tree, tmp_path / "x.tar.gz"))
     server.status, server.times = 503, 1
@@ -117,31 +111,25 @@ def test_a_hiccup_is_asked_again(server: GoServer, toy_tree: Path, tmp_path: Pat
     assert len(server.asked) == 2
 
 
-TROUBLES = {
-    "503 always": ("HTTP 503", "again later", 3),
-    "404": ("HTTP 404", "--index-url", 1),
-    "a captive portal": ("a web page .* instead of the index", "sign in", 1),
-    "an empty list": ("not go.dev's index, or an empty one", "--index-url", 1),
-    "a slow answer": ("no answer in time", "again later", 3),
-    "no source archives": ("lists no source archive", "--index-url", 1),
+TROUBLES: dict[str, tuple[dict[str, object], str, str, int]] = {
+    "503 always": ({"status": 503}, "HTTP 503", "again later", 3),
+    "404": ({"status": 404}, "HTTP 404", "--index-url", 1),
+    "a captive portal": ({"page": b"<html>Sign in.</html>"}, "a web page .* instead of the index", "sign in", 1),
+    "an empty list": ({}, "not go.dev's index, or an empty one", "--index-url", 1),
+    "a slow answer": ({"delay": 0.5}, "no answer in time", "again later", 3),
+    "no files": ({"index": [{"version": "go1.22.12", "files": []}]}, "lists no source archive", "--index-url", 1),
 }
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-@pytest.mark.usefixtures("quick")
 def test_an_index_that_is_there_and_answers_wrongly_never_means_an_older_go(
     trouble: str, server: GoServer, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if trouble == "a captive portal":
-        server.page = b"<html>Welcome! Please sign in.</html>"
-    elif trouble == "a slow answer":
+    behaves, why, cure, asked = TROUBLES[trouble]
+    for name, value in behaves.items():
+        setattr(server, name, value)
+    if server.delay:
         monkeypatch.setattr(http, "TIMEOUT", (5.0, 0.1))
-        server.delay = 0.5
-    elif trouble == "no source archives":
-        server.add("go1.22.12", "go1.22.12.windows-386.zip", b"x", kind="archive", os="windows", arch="386")
-    elif trouble != "an empty list":
-        server.status = int(trouble.split(maxsplit=1)[0])
-    why, cure, asked = TROUBLES[trouble]
     with pytest.raises(FetchError, match=why) as caught:
         _ask(server.url, tmp_path / "cache", console)
     assert caught.value.exit_code == 4
@@ -149,7 +137,6 @@ def test_an_index_that_is_there_and_answers_wrongly_never_means_an_older_go(
     assert len(server.asked) == asked
 
 
-@pytest.mark.usefixtures("quick")
 def test_without_fallback_nobody_else_is_asked(tmp_path: Path, console: Console) -> None:
     assert _ask(CLOSED, tmp_path, console).origin.name == "PyPI"
     with pytest.raises(FetchError, match=r"connection refused\n  PyPI: not asked \(--no-fallback\)"):
