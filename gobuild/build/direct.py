@@ -69,12 +69,7 @@ RUNTIME_ONLY = ("src/runtime/", "src/internal/runtime/")
 
 COMMAND = re.compile(r"src/cmd/([^/]+)/")
 
-VARIANTS = {
-    "GO386": "sse2",
-    "GOAMD64": "v1",
-    "GOARM64": "v8.0",
-    "GOFIPS140": "off",
-}
+VARIANTS = {"GO386": "sse2", "GOAMD64": "v1", "GOARM64": "v8.0", "GOFIPS140": "off"}
 """What cmd/dist sets (xinit in src/cmd/dist/build.go) so that no line of a patched go.env gets into the toolchain."""
 
 PACKER = "distpack"

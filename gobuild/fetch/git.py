@@ -78,7 +78,12 @@ class GitOrigin:
         """The one release that the commit is. Fetches it."""
         with self._repository() as repository:
             commit = self._commit(repository)
-            version = goroot.version_of(lambda name: _text(repository, commit, name), self.request)
+
+            def read(name: str) -> str:
+                listed = repository.ls_tree("--name-only", commit, name)
+                return repository.cat_file("blob", f"{commit}:{name}") if listed else ""
+
+            version = goroot.version_of(read, self.request)
         release = Release(version=version, origin=self.name)
         return Catalog(origin=self.name, releases=(release,), identity=f"git:{commit}")
 
@@ -177,9 +182,3 @@ def _git(repository: "git.Git", folder: Path) -> "git.Git":
     )
     repository.set_persistent_git_options(c=_CONFIG)
     return repository
-
-
-def _text(repository: "git.Git", commit: str, name: str) -> str:
-    """A file of the commit, "" where there is none."""
-    listed = repository.ls_tree("--name-only", commit, name)
-    return repository.cat_file("blob", f"{commit}:{name}") if listed else ""
