@@ -61,7 +61,7 @@ def test_a_setting_means_origins(tmp_path: Path, toy_tree: Path, console: Consol
             kinds(source)
     with pytest.raises(ConfigError, match="no folder or archive"):
         kinds(str(tmp_path / "nowhere"))
-    for url in ("file:///srv/dl", "go.dev/dl"):
+    for url in ("file:///srv/dl", "https:///dl"):
         with pytest.raises(ConfigError, match="index_url must be"):
             fetch.origins(Settings(source=str(toy_tree), index_url=url), run=run, console=console)
 
