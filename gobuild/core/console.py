@@ -148,7 +148,7 @@ class Console:
             total: how many bytes, None where nobody knows.
 
         Yields:
-            A function to call with the number of bytes that came.
+            A function to call with the number of bytes that are there.
         """
         if not self.live:
             size = f" ({amount(total)})" if total else ""
@@ -164,7 +164,7 @@ class Console:
         )
         with Progress(*columns, console=self.rich, transient=True) as progress:
             bar = progress.add_task(escape(description), total=total)
-            yield lambda count: progress.update(bar, advance=count)
+            yield lambda count: progress.update(bar, completed=count)
 
     @contextmanager
     def board(self, names: Sequence[str]) -> Iterator["Note"]:
