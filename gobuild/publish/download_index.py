@@ -9,15 +9,14 @@ tags, where mise looks for versions.
 import json
 import zlib
 from collections.abc import Iterable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from gobuild.core import files
-from gobuild.core.errors import PublishError
 from gobuild.publish.builds import Build
 from gobuild.publish.catalogue import Catalogue
 from gobuild.publish.paths import DOWNLOADS, copy_to_tree, publishable_stamp
+from gobuild.publish.proxy import parse_info
 
 PLAIN = DOWNLOADS / "plain"
 TAGS = DOWNLOADS / "versions.git"
@@ -114,9 +113,9 @@ def index_json(entries: list[Entry]) -> str:
 
 
 def version_text(build: Build, info: bytes) -> str:
-    """A version as go.dev/VERSION?m=text tells it: a line with the name, and one with the time that its .info knows."""
-    try:
-        time = datetime.fromisoformat(json.loads(info)["Time"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise PublishError(f"the .info of {build.stamp} is damaged", "build it again") from error
-    return f"{publishable_stamp(build)}\ntime {time:%Y-%m-%dT%H:%M:%SZ}\n"
+    """A version as go.dev/VERSION?m=text tells it: a line with the name, and one with the time that its .info knows.
+
+    Raises:
+        PublishError: the .info is not that of the build.
+    """
+    return f"{build.stamp}\ntime {parse_info(build, info)}\n"

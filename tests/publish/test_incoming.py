@@ -17,9 +17,8 @@ from gobuild.publish.builds import find_builds
 from gobuild.publish.homebrew.tap import Tap
 from gobuild.publish.paths import path_in_tree
 from gobuild.publish.site import generations
-from gobuild.publish.site.incoming import Rules
 from gobuild.publish.sumdb.note import NoteSigner
-from gobuild.publish.supply.signing import GnupgSigner, MinisignSigner, gpg_environment
+from gobuild.publish.supply.signing import GnupgSigner, MinisignSigner, ReleaseSigner, gpg_environment
 from gobuild.release import verify_release
 
 pytestmark = pytest.mark.usefixtures("git")
@@ -28,11 +27,9 @@ KEY = NoteSigner(name="acme.example/sumdb", seed=bytes(32))
 EVIL = "go1.27.9-acme1.p9"
 
 
-def _next(
-    site: Path, *sources: Path, signer: MinisignSigner | GnupgSigner | None = SIGNER, rules: Rules | None = None
-) -> None:
-    """The publisher's run, with every part and a checksum database."""
-    published(site, *sources, signer=signer, key=KEY, rules=rules or Rules(logs=True))
+def _next(site: Path, *sources: Path, signer: ReleaseSigner | None = SIGNER, named: tuple[str, ...] = ()) -> None:
+    """The publisher's run, with a checksum database."""
+    published(site, *sources, signer=signer, key=KEY, named=named)
 
 
 @pytest.fixture
@@ -181,13 +178,13 @@ def test_what_is_named_is_signed_and_its_bottles_are_made_anew(site: Path, tmp_p
     with pytest.raises(PublishError, match="nobody signed") as caught:
         _next(site)
     assert f"--sign-unsigned {STAMP}" in caught.value.hint
-    _next(site, rules=Rules(named=(STAMP,), logs=True))
+    _next(site, named=(STAMP,))
     assert content_of(site)[f"bottles/{bottle}"] == good[f"bottles/{bottle}"]
     (tmp_path / "pub").write_bytes(bytes(SIGNER.secret.get_public_key()) + b"\n")
     report = verify_release(str(site), key=tmp_path / "pub", sumdb=str(KEY.verifier), run=run, note=lambda _text: None)
     assert report.ok
     with pytest.raises(ConfigError, match=f"no release {EVIL} in the tree"):
-        _next(site, rules=Rules(named=(EVIL,), logs=True))
+        _next(site, named=(EVIL,))
 
 
 def test_a_database_alone_vouches_for_no_stranger_either(site: Path, tmp_path: Path) -> None:
@@ -197,7 +194,7 @@ def test_a_database_alone_vouches_for_no_stranger_either(site: Path, tmp_path: P
     _listed(other, EVIL)
     with pytest.raises(PublishError, match=f"{EVIL} for linux/amd64 stands in the tree, neither signed nor logged"):
         _next(other, signer=None)
-    _next(other, signer=None, rules=Rules(named=(EVIL,), logs=True))
+    _next(other, signer=None, named=(EVIL,))
     _next(other, tmp_path / "two", signer=None)
 
 
@@ -236,10 +233,10 @@ def test_a_generation_that_was_served_is_kept_and_its_number_is_not_given_twice(
     site, home = tmp_path / "site", tmp_path / ".site-generations"
     put_build(tmp_path / "dist")
     for number in (1, 2, 3):
-        published(site, tmp_path / "dist", bare=True, base_url=f"https://go{number}.example")
+        published(site, tmp_path / "dist", base_url=f"https://go{number}.example")
     site.unlink()
     site.symlink_to(f"{home.name}/1")
-    published(site, tmp_path / "dist", bare=True, base_url="https://go4.example")
+    published(site, tmp_path / "dist", base_url="https://go4.example")
     assert sorted(path.name for path in home.iterdir() if path.name.isdecimal()) == ["1", "2", "3", "4"]
     assert site.resolve().name == "4"
 

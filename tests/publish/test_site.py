@@ -156,7 +156,7 @@ def test_old_generations_go_but_not_the_last_two(tmp_path: Path) -> None:
     site = tmp_path / "site"
     put_build(tmp_path / "dist")
     for number in range(1, 6):
-        published(site, tmp_path / "dist", base_url=f"https://go{number}.acme.example", bare=True)
+        published(site, tmp_path / "dist", base_url=f"https://go{number}.acme.example")
     kept = sorted(path.name for path in generations.generations_folder(site).iterdir() if path.name.isdecimal())
     assert kept == ["3", "4", "5"]
 
@@ -192,13 +192,13 @@ def test_what_a_killed_run_has_left_is_removed(tmp_path: Path) -> None:
     """A part, a whole generation that no link came to point to, and a link that was not yet renamed."""
     site, home = tmp_path / "site", tmp_path / ".site-generations"
     put_build(tmp_path / "dist")
-    published(site, tmp_path / "dist", bare=True)
+    published(site, tmp_path / "dist")
     for left in ("2", "3.part"):
         (home / left / "dl").mkdir(parents=True)
     (tmp_path / ".site.0badcafe.part").symlink_to(".site-generations/2")
     (home / ".served.0badcafe.part").touch()
     (home / "mine.txt").write_text("not gobuild's")
-    published(site, tmp_path / "dist", bare=True, base_url="https://go.acme.example")
+    published(site, tmp_path / "dist", base_url="https://go.acme.example")
     assert sorted(path.name for path in home.iterdir()) == [".gobuild.lock", "1", "2", "mine.txt", "served"]
     assert (site / "releases" / STAMP / "SHA256SUMS").is_file()
     assert not list(tmp_path.glob(".site.*"))

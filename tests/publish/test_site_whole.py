@@ -102,7 +102,7 @@ def test_a_reader_never_sees_half_a_tree(tmp_path: Path) -> None:
     site, stop = tmp_path / "site", threading.Event()
     bad: list[object] = []
     put_build(tmp_path / "dist")
-    published(site, tmp_path / "dist", bare=True)
+    published(site, tmp_path / "dist")
 
     def read() -> None:
         while not stop.is_set():
@@ -119,7 +119,7 @@ def test_a_reader_never_sees_half_a_tree(tmp_path: Path) -> None:
     try:
         for number in range(3):
             put_build(tmp_path / str(number), stamp=f"go1.27.{number}-acme1")
-            published(site, tmp_path / str(number), bare=True)
+            published(site, tmp_path / str(number))
     finally:
         stop.set()
         reader.join()

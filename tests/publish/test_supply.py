@@ -10,12 +10,11 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from needs import needs
-from publish_toys import STAMP, TIME, put_build, secret_key
+from publish_toys import STAMP, TIME, published, put_build, secret_key
 
 from gobuild.core import files
 from gobuild.core.errors import ConfigError
 from gobuild.core.process import run
-from gobuild.publish.site import publish
 from gobuild.publish.supply import provenance, sbom
 from gobuild.publish.supply.signing import MinisignSigner, choose_signer
 
@@ -33,7 +32,7 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("papers")
     put_build(folder / "dist")
     put_build(folder / "dist", target="darwin/arm64", edit=_hostile)
-    publish([folder / "dist"], folder / "site", name="go-acme", base_url="", signer=MinisignSigner(secret=SECRET))
+    published(folder / "site", folder / "dist", signer=MinisignSigner(secret=SECRET))
     return folder / "site/releases" / STAMP
 
 
@@ -104,14 +103,14 @@ def test_debians_programs_accept_the_papers(papers: Path, tmp_path: Path) -> Non
     assert summed.returncode == 0, summed.stdout
     assert f"{STAMP}.linux-amd64.tar.gz: OK" in summed.stdout
     listed = {line.split("  ")[1] for line in (papers / "SHA256SUMS").read_text().splitlines()}
-    assert len(listed) == 9 + 2 + 2  # archives (the source is shared), manifests, bill and provenance
+    assert len(listed) == 9 + 2 + 2 + 4  # archives (the source is shared), manifests, bill and provenance, bottles
 
 
 def test_who_signs_is_said_once(tmp_path: Path) -> None:
-    assert choose_signer(None, None, "", run=run, variable=lambda _: None) is None
+    assert choose_signer(None, None, "", run=run, password=None) is None
     with pytest.raises(ConfigError, match="both given"):
-        choose_signer(tmp_path / "key", None, "me", run=run, variable=lambda _: None)
+        choose_signer(tmp_path / "key", None, "me", run=run, password=None)
     with pytest.raises(ConfigError, match="no key of gpg's"):
-        choose_signer(None, None, "--output=/etc/passwd", run=run, variable=lambda _: None)
+        choose_signer(None, None, "--output=/etc/passwd", run=run, password=None)
     with pytest.raises(ConfigError, match="no password can be read"):
-        choose_signer(tmp_path / "key", tmp_path / "nowhere", "", run=run, variable=lambda _: None)
+        choose_signer(tmp_path / "key", tmp_path / "nowhere", "", run=run, password=None)

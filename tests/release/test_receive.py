@@ -9,15 +9,13 @@ from pathlib import Path
 import pytest
 from needs import needs
 from publish_clients import serving
-from publish_toys import STAMP, flip, put_build, secret_key
+from publish_toys import STAMP, flip, published, put_build, secret_key
 from receive_fixtures import DATABASE, PUBLISHER, RELEASE, copied, publish_signed, received
 
 from gobuild.core import files
 from gobuild.core.errors import ChecksumMismatch, ConfigError, FetchError, GobuildError, VerifyError
 from gobuild.core.model import Report, Verdict
 from gobuild.core.process import run
-from gobuild.publish.site import publish
-from gobuild.publish.site.parts import standard_parts
 from gobuild.publish.supply import minisign
 from gobuild.publish.supply.signing import GnupgSigner, gpg_environment
 from gobuild.release import require_pass, verify_release
@@ -289,14 +287,7 @@ def test_gpg_signs_and_verifies_as_well(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "publisher.asc").write_bytes(public)
     put_build(tmp_path / "dist")
     signer = GnupgSigner(user="a@b.example", run=run)
-    publish(
-        [tmp_path / "dist"],
-        tmp_path / "site",
-        name="go-acme",
-        base_url="",
-        signer=signer,
-        parts=standard_parts(key=None, author="A <a@b.example>", note=lambda _: None),
-    )
+    published(tmp_path / "site", tmp_path / "dist", signer=signer)
     report = received(tmp_path / "site", key=tmp_path / "publisher.asc")
     require_pass(report)
     assert report.checks[0].seen.startswith("gpg key ")

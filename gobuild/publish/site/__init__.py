@@ -1,6 +1,6 @@
 """Publishing: finished builds join those that a static tree offers already, and every part of the tree is written anew.
 
-    archives -> dl/, proxy/    parts -> tap, proxy, checksum database, index    attestations -> releases/STAMP/    pages
+    archives -> dl/, proxy/    index, proxy, checksum database, tap    attestations -> releases/STAMP/    pages
 
 All of it happens in a generation of its own (`site.generations`), which is served at once or not at all. No manifest
 is trusted: `gobuild.publish.builds` reads them, and every byte is hashed on its way.
@@ -10,21 +10,27 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from gobuild.core import files
 from gobuild.core.errors import ConfigError, PublishError
+from gobuild.core.goversion import Target
+from gobuild.publish import homebrew
 from gobuild.publish.builds import ENDING, Build, find_builds
 from gobuild.publish.catalogue import Catalogue, newest_first
+from gobuild.publish.download_index import write_downloads
 from gobuild.publish.homebrew.urls import download_url
 from gobuild.publish.pages import write_pages
-from gobuild.publish.paths import copy_to_tree
+from gobuild.publish.paths import copy_to_tree, module_version
+from gobuild.publish.proxy import write_proxy
 from gobuild.publish.site import incoming
 from gobuild.publish.site.generations import next_generation, served_generation
-from gobuild.publish.site.incoming import NOTHING_MORE, Rules, place_in
-from gobuild.publish.site.parts import TreePart
-from gobuild.publish.sumdb.note import Verifier
+from gobuild.publish.site.incoming import UNSIGNED, Signing, place_in
+from gobuild.publish.sumdb.database import database_folder, database_names, update_database
+from gobuild.publish.sumdb.note import NoteSigner, Verifier
 from gobuild.publish.supply import attestations
-from gobuild.publish.supply.signing import ReleaseSigner
+
+__all__ = ["ABOUT", "Published", "Signing", "publish", "refuse_strange_site"]
 
 ROOM = 16 << 20
 """Bytes that a generation may take beside archives: pages, attestations, and folders, which hard links do not share."""
@@ -54,31 +60,42 @@ class Published:
     changed: bool
 
 
+def refuse_strange_site(site: Path) -> None:
+    """Refuses a served tree by what stands in it, before a key is read.
+
+    Raises:
+        ConfigError, PublishError, VerifyError: there is no place for a tree; as `incoming.refuse_strange_files`.
+    """
+    tree = served_generation(site.expanduser().absolute())
+    if tree is not None:
+        incoming.refuse_strange_files(tree)
+
+
 def publish(
     sources: Sequence[Path],
     site: Path,
     *,
     name: str,
     base_url: str,
-    signer: ReleaseSigner | None = None,
-    resign: bool = False,
-    parts: Sequence[TreePart] = (),
-    sumdb: str = "",
-    rules: Rules = NOTHING_MORE,
+    signing: Signing = UNSIGNED,
+    sumdb_key: NoteSigner | None = None,
+    author: str = homebrew.AUTHOR,
+    bottles: bool = True,
+    drop: frozenset[Target] = frozenset(),
     note: Callable[[str], None] = lambda _text: None,
 ) -> Published:
     """Adds finished builds to a tree, and writes everything that tells of them.
 
     Args:
-        sources: folders, each with a finished build or more. None are needed to write a tree's pages and parts anew.
+        sources: folders, each with a finished build or more. None are needed to write a tree anew.
         site: where the tree is served from; made where there is none.
         name: what the distribution is called.
         base_url: where the tree will be served; "" for the tree's own file:// address.
-        signer: who signs the releases that change, and those that are not signed yet.
-        resign: whether to sign all the others anew as well: a new key takes an old one's place.
-        parts: what else to write, in order.
-        sumdb: the public key of the checksum database that a part writes, "" for none.
-        rules: what the tree may have beside what `signer` signed.
+        signing: who signs the releases that change, and those that are not signed yet.
+        sumdb_key: the checksum database's; None where no build is to be logged.
+        author: who commits to the tap, "NAME <MAIL>".
+        bottles: whether to make bottles.
+        drop: platforms that formulae may leave behind.
         note: told what is under way.
 
     Raises:
@@ -93,32 +110,40 @@ def publish(
     site = site.expanduser().absolute()
     base_url = base_url.rstrip("/") or site.as_uri()
     download_url(base_url)
-    if resign and signer is None:
+    signer = signing.signer
+    if signing.resign and signer is None:
         raise ConfigError("nobody can sign the releases anew", "--sign-key, or --gpg-user, beside --resign")
-    database = Verifier.parse(sumdb) if sumdb else None
     offered = _unique(build for source in sources for build in _builds_in(source))
     with next_generation(site, waiting=note) as made:
         tree = made.tree
+        incoming.refuse_strange_files(tree)
         incoming.refuse_fork(tree, made.others)
+        about = _read_about(tree)
+        sumdb = str(sumdb_key.verifier) if sumdb_key else str(about.get("sumdb", ""))
         note("what the tree has")
-        there = {build.key: build for build in incoming.verified_builds(tree, signer, rules, database)}
+        verified = incoming.verified_builds(tree, signing, sumdb_key.verifier if sumdb_key else None)
+        there = {build.key: build for build in verified}
         if not offered and not there:
             raise ConfigError("there is no finished build to publish", _FROM)
         joined = _join(offered, there, tree, signed=signer is not None, note=note)
-        builds = newest_first((*there.values(), *joined), before=_stamps_before(tree))
+        builds = newest_first((*there.values(), *joined), before=about.get("stamps", ()))
         catalogue = Catalogue(name=name, base_url=base_url, builds=builds)
-        for part in parts:
-            part(catalogue, tree)
-        # After the parts: what they have made of a release is in its digests.
+        write_downloads(catalogue, tree)
+        note("the proxy")
+        write_proxy(catalogue, tree)
+        _continue_log(catalogue, tree, sumdb_key, note)
+        note(f"the tap {homebrew.tap_folder(name)}{', and bottles' if bottles else ''}")
+        homebrew.write_tap(catalogue, tree, author=author, bottles=bottles, drop=drop, note=note)
+        # After the tap: its bottles are in a release's digests.
         changed = {build.stamp for build in joined}
         for stamp, release in catalogue.releases.items():
             if stamp not in changed:
-                if not _needs_attestations(tree, stamp, signer, resign=resign):
+                if not _needs_attestations(tree, stamp, signing):
                     continue
                 note(f"the attestations of {stamp}, which was published before")
             attestations.write_attestations(tree, name, release, base_url=base_url, signer=signer)
         note("the pages")
-        write_pages(catalogue, tree, database=database)
+        write_pages(catalogue, tree, database=Verifier.parse(sumdb) if sumdb else None)
         files.write(tree / ABOUT, _about(catalogue, tree, sumdb))
         unsigned = tuple(stamp for stamp in catalogue.releases if not attestations.is_signed(tree, stamp))
     return Published(
@@ -176,7 +201,7 @@ def _join(
                 f"{stamp} is signed, and a build that joins it needs a new signature", "--sign-key, or --gpg-user"
             )
     sizes = sum(archive.size for build in new for archive in build.archives)
-    # The parts make archives of their own, no larger together: bottles.
+    # Twice: the bottles are no larger together.
     files.require_room(tree, 2 * sizes + ROOM, f"publishing to {tree.parent}")
     for build in new:
         for archive in build.archives:
@@ -196,21 +221,40 @@ def _require_shared_sources(builds: Iterable[Build]) -> None:
                 )
 
 
-def _needs_attestations(tree: Path, stamp: str, signer: ReleaseSigner | None, *, resign: bool) -> bool:
+def _needs_attestations(tree: Path, stamp: str, signing: Signing) -> bool:
     """Whether to write them anew though no build joins: for a first signature, another key, new bottles.
 
     Raises:
-        PublishError: the release is signed, a part has made bottles that the signature does not cover, such as those
-            of another --name, and nobody can sign them.
+        PublishError: the release is signed, there are bottles now that the signature does not cover, such as those of
+            another --name, and nobody can sign them.
     """
     signed = attestations.is_signed(tree, stamp)
     if attestations.lists_all_bottles(tree, stamp):
-        return signer is not None and (resign or not signed)
-    if signed and signer is None:
+        return signing.signer is not None and (signing.resign or not signed)
+    if signed and signing.signer is None:
         raise PublishError(
             f"{stamp} is signed, and bottles that join it need a new signature", "--sign-key, or --gpg-user"
         )
     return True
+
+
+def _continue_log(catalogue: Catalogue, tree: Path, key: NoteSigner | None, note: Callable[[str], None]) -> None:
+    """Goes on with the tree's checksum database. One that stops would refuse its users every later release."""
+    there = database_names(tree)
+    if key is not None:
+        if there and key.name not in there:
+            raise PublishError(f"the tree has the checksum database {there[0]}, not {key.name}", "its own --sumdb-key")
+        note(f"the checksum database {key.name}")
+        update_database(catalogue, tree, key=key)
+        return
+    for name in there:
+        logged = tree / database_folder(name) / "lookup" / "golang.org"
+        new = [each for each in map(module_version, catalogue.builds) if not (logged / f"toolchain@{each}").exists()]
+        if new:
+            raise PublishError(
+                f"{new[0]} is not in the tree's checksum database {name}, so nobody could download it",
+                "--sumdb-key with the database's key",
+            )
 
 
 def _about(catalogue: Catalogue, tree: Path, sumdb: str) -> str:
@@ -220,25 +264,16 @@ def _about(catalogue: Catalogue, tree: Path, sumdb: str) -> str:
     return json.dumps(about, indent=2) + "\n"
 
 
-def _stamps_before(tree: Path) -> tuple[str, ...]:
-    """The stamps that a tree offers, newest first, as it says itself; it says more of none than which came later."""
-    try:
-        return tuple(map(str, json.loads((tree / ABOUT).read_text(encoding="utf-8"))["stamps"]))
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return ()
-
-
-def database_key(site: Path) -> str:
-    """The public key of the checksum database that a tree has, "" where it has none.
+def _read_about(tree: Path) -> dict[str, Any]:
+    """What a tree said of itself: its stamps, newest first, and its database's key; {} where nothing was published yet.
 
     Raises:
-        ConfigError: there is no place for a tree (`generations.served_generation`).
-        PublishError: what the tree says of itself is damaged.
+        PublishError: it is damaged.
     """
-    tree = served_generation(site)
-    if tree is None or not any(tree.iterdir()):  # nothing was published yet
-        return ""
+    if not any(tree.iterdir()):
+        return {}
     try:
-        return str(json.loads((tree / ABOUT).read_text(encoding="utf-8"))["sumdb"])
+        about = json.loads((tree / ABOUT).read_text(encoding="utf-8"))
+        return {"stamps": tuple(map(str, about["stamps"])), "sumdb": str(about["sumdb"])}
     except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
-        raise PublishError(f"{site / ABOUT} is damaged", "an older generation of the tree") from error
+        raise PublishError(f"{ABOUT} of the tree is damaged", "an older generation of the tree") from error

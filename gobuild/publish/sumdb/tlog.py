@@ -1,8 +1,7 @@
 """A transparent log in memory: its records, hashes, tiles and tree heads.
 
 The format is golang.org/x/mod/sumdb/tlog's (https://go.dev/design/25530-sumdb, https://research.swtch.com/tlog), and
-the hashes are RFC 6962's. A log only grows: the tree of N records is a part of every later one, and a client that saw
-its head can check that from the tiles.
+the hashes are RFC 6962's: the tree of N records is a part of every later one, as a client can check from the tiles.
 """
 
 import base64
@@ -48,14 +47,14 @@ class Head:
         Raises:
             VerifyError: it is no tree head.
         """
-        first, *lines = text.split("\n", 3)
+        lines = text.split("\n", 3)
         try:
-            head = cls(size=int(lines[0]), root=base64.b64decode(lines[1], validate=True))
-        except (IndexError, ValueError) as error:
-            raise VerifyError("a signed note is no tree head", "publish again from an intact tree") from error
-        if f"{first}\n" != FIRST_LINE or len(head.root) != 32 or not text.startswith(head.to_text()):
-            raise VerifyError("a signed note is no tree head", "publish again from an intact tree")
-        return head
+            head = cls(size=int(lines[1]), root=base64.b64decode(lines[2], validate=True))
+            if len(head.root) == 32 and text.startswith(head.to_text()):
+                return head
+        except (IndexError, ValueError):
+            pass
+        raise VerifyError("a signed note is no tree head", "publish again from an intact tree")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,15 +103,7 @@ def tiles(old: int, new: int) -> Iterator[Tile]:
 
 def last_tiles(size: int) -> Iterator[Tile]:
     """The tiles that hold a whole log of this size, once: full ones, and the widest partial one of each level."""
-    level = 0
-    while size >> (HEIGHT * level):
-        here = size >> (HEIGHT * level)
-        for number in range((here + WIDTH - 1) >> HEIGHT):
-            width = min(WIDTH, here - (number << HEIGHT))
-            yield Tile(level=level, number=number, width=width)
-            if level == 0:
-                yield Tile(level=-1, number=number, width=width)
-        level += 1
+    yield from {(tile.level, tile.number): tile for tile in tiles(0, size)}.values()
 
 
 class Log:
