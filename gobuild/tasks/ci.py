@@ -42,14 +42,14 @@ def workflow(
     settings = settings_of(context, words)
     if not to:
         raise ConfigError("where to?", "--to .github/workflows/gobuild.yml")
-    job = workflows.WorkflowOptions(
+    text = workflows.render_workflow(
+        settings,
         lines=split_words(lines),
         targets=split_words(targets),
         cron=cron,
         branch=branch,
         requirement=requirement or f"gobuild=={version('gobuild')}",
     )
-    text = workflows.render_workflow(settings, job)
     files.write(Path(to).expanduser(), text)
     Console().say(f"wrote {to}; what it needs in the repository's settings stands at its top")
 

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("git")
 SETTINGS = Settings(name="go-acme", base_url="https://go.acme.example", suffix="acme1.{id}")
 
 
-def _job(**more: Any) -> workflows.WorkflowOptions:
+def _rendered(settings: Settings = SETTINGS, **more: Any) -> str:
     words: dict[str, Any] = {
         "lines": ("stable", "1.22"),
         "targets": ("darwin/arm64", "linux/amd64"),
@@ -35,12 +35,12 @@ def _job(**more: Any) -> workflows.WorkflowOptions:
         "branch": "main",
         "requirement": "gobuild==0.1.0",
     }
-    return workflows.WorkflowOptions(**(words | more))
+    return workflows.render_workflow(settings, **(words | more))
 
 
 @pytest.fixture(scope="module")
 def text() -> str:
-    return workflows.render_workflow(SETTINGS, _job())
+    return _rendered()
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_it_fits_githubs_schema(text: str, tmp_path: Path) -> None:
 
 def test_the_source_is_named_and_never_a_second_choice(document: Any) -> None:
     assert document["env"]["INVOKE_GOBUILD_SOURCE"] == "archive"
-    mine = workflows.render_workflow(replace(SETTINGS, source="git+https://go.acme.example/go.git@main"), _job())
+    mine = _rendered(replace(SETTINGS, source="git+https://go.acme.example/go.git@main"))
     assert YAML(typ="safe").load(mine)["env"]["INVOKE_GOBUILD_SOURCE"] == "git+https://go.acme.example/go.git@main"
 
 
@@ -220,24 +220,24 @@ def test_no_expression_stands_in_a_script(document: Any) -> None:
 )
 def test_words_that_cannot_stand_in_it_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
-        _job(**change)
+        _rendered(**change)
 
 
 def test_a_password_is_never_written_into_it() -> None:
     settings = replace(SETTINGS, source="git+https://me:SECRET@git.acme.example/go.git@main")
     with pytest.raises(ConfigError, match="a password in a URL") as caught:
-        workflows.render_workflow(settings, _job())
+        _rendered(settings)
     assert "SECRET" not in f"{caught.value} {caught.value.hint}"
 
 
 def test_it_must_know_where_the_tree_is_served() -> None:
     with pytest.raises(ConfigError, match="where the tree is served"):
-        workflows.render_workflow(Settings(), _job())
+        _rendered(Settings())
 
 
 def test_a_series_of_hostile_name_is_only_text() -> None:
     series = 'a"\n  run: evil\n#'
-    made = workflows.render_workflow(Settings(base_url="https://x.example", series=series), _job())
+    made = _rendered(Settings(base_url="https://x.example", series=series))
     assert YAML(typ="safe").load(made)["env"]["INVOKE_GOBUILD_SERIES"] == series
 
 
