@@ -12,7 +12,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
@@ -21,7 +21,6 @@ from gobuild.core.errors import PackageError
 from gobuild.core.goversion import Target
 
 _BLOCK = 512
-_COPY = 1 << 20
 _LEVEL = 9
 """What distpack compresses with (src/cmd/distpack/archive.go, gzip.BestCompression)."""
 
@@ -36,10 +35,7 @@ _STREAMED = 1 << 3
 
 
 def unpack_executables(archive: Path, target: Target, into: Path) -> dict[str, Path]:
-    """Unpacks the darwin programs of a toolchain's .tar.gz.
-
-    Returns:
-        Where each stands in `into`, by its name below GOROOT: "bin/go".
+    """Unpacks the darwin programs of a toolchain's .tar.gz; returns where, by their names below GOROOT: "bin/go".
 
     Raises:
         PackageError: there is none.
@@ -63,12 +59,7 @@ def unpack_executables(archive: Path, target: Target, into: Path) -> dict[str, P
 
 
 def replace_entries(archive: Path, new: Mapping[str, Path], to: Path) -> None:
-    """Writes an archive, .tar.gz or .zip, again with other bytes in some entries.
-
-    Args:
-        archive: the old one.
-        new: the files with the new bytes, by name below the archive's top folder.
-        to: where the new one goes; it may be the old one's place.
+    """Writes an archive, .tar.gz or .zip, again, with new bytes in some entries: by name below its top folder.
 
     Raises:
         PackageError: the archive lacks one of the entries, or is not as distpack writes them.
@@ -110,13 +101,11 @@ def _tar(archive: Path, new: Mapping[str, Path], to: Path) -> set[str]:
                 content = new[name].read_bytes()
                 target.write(_resized(header, len(content)))
                 target.write(content + bytes(-len(content) % _BLOCK))
-                for _ in _parts(source, padded):
-                    pass
+                _copy(source, padded)
                 done.add(name)
             else:
                 target.write(header)
-                for part in _parts(source, padded):
-                    target.write(part)
+                _copy(source, padded, target)
     return done
 
 
@@ -129,13 +118,15 @@ def _resized(header: bytes, size: int) -> bytes:
     return bytes(changed)
 
 
-def _parts(source: IO[bytes] | gzip.GzipFile, size: int) -> Iterator[bytes]:
+def _copy(source: IO[bytes] | gzip.GzipFile, size: int, target: IO[bytes] | gzip.GzipFile | None = None) -> None:
+    """Copies so many bytes; without a target, passes over them."""
     while size:
-        part = source.read(min(size, _COPY))
+        part = source.read(min(size, 1 << 20))
         if not part:
             raise EOFError("it ends within an entry")
         size -= len(part)
-        yield part
+        if target:
+            target.write(part)
 
 
 def _zip(archive: Path, new: Mapping[str, Path], to: Path) -> set[str]:
@@ -156,8 +147,7 @@ def _zip(archive: Path, new: Mapping[str, Path], to: Path) -> set[str]:
                 done.add(name)
             else:
                 moved[entry.filename] = (at, b"")
-                for part in _parts(source, end - entry.header_offset):
-                    target.write(part)
+                _copy(source, end - entry.header_offset, target)
         source.seek(start)
         directory = target.tell()
         for entry in order:

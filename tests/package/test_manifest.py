@@ -118,7 +118,7 @@ def test_a_copy_of_a_work_folder_is_read_where_it_stands_and_one_that_leads_out_
         state = json.loads(copy.read_text())
         state["toolchain"]["source"]["source"]["root"] = elsewhere
         copy.write_text(json.dumps(state))
-        with pytest.raises(PackageError, match="damaged"):
+        with pytest.raises(PackageError, match="leads out of its folder"):
             manifest.read_toolchain(copy)
 
 
