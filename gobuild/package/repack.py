@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from gobuild.core import files
+from gobuild.core import archives, files
 from gobuild.core.errors import PackageError
 from gobuild.core.goversion import Target
 
@@ -41,21 +41,22 @@ def unpack_executables(archive: Path, target: Target, into: Path) -> dict[str, P
         PackageError: there is none.
     """
     places = ("bin/", f"pkg/tool/{target.underscored}/")
-    found = {}
-    with tarfile.open(archive, "r|gz") as tar:
-        for member in tar:
-            name = member.name.partition("/")[2]
-            content = tar.extractfile(member) if member.isreg() and name.startswith(places) else None
-            if content is None or ".." in name.split("/"):
-                continue
-            data = content.read()
-            if data.startswith(_EXECUTABLE):
-                found[name] = into / name
-                files.write(found[name], data)
-                found[name].chmod(0o755)
+
+    def below_top(name: str) -> str | None:
+        inner = name.partition("/")[2]
+        return inner if inner.startswith(places) else None
+
+    archives.unpack(archive, into, below_top)
+    unpacked = {path.relative_to(into).as_posix(): path for path in sorted(into.rglob("*")) if path.is_file()}
+    found = {name: path for name, path in unpacked.items() if _first_bytes(path) == _EXECUTABLE}
     if not found:
         raise PackageError(f"{archive.name} holds no program for {target}", "build again")
     return found
+
+
+def _first_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(_EXECUTABLE))
 
 
 def replace_entries(archive: Path, new: Mapping[str, Path], to: Path) -> None:

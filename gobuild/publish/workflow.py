@@ -7,7 +7,7 @@ GitHub here.
 import json
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from gobuild.core.errors import ConfigError
@@ -23,15 +23,7 @@ _REQUIREMENT = re.compile(r"[A-Za-z0-9.][A-Za-z0-9._/@+:=<>~,\[\]-]{0,200}")
 def render_workflow(
     settings: Settings, *, lines: Sequence[str], targets: Sequence[str], cron: str, branch: str, requirement: str
 ) -> str:
-    """Renders the workflow.
-
-    Args:
-        settings: what its builds are to be.
-        lines: which Go, each a word that `--go` takes: "1.22", "stable".
-        targets: for what, each as "darwin/arm64".
-        cron: when it asks for new releases, five fields.
-        branch: the branch that may publish.
-        requirement: what pip installs: gobuild, as a requirement or a path.
+    """Renders the workflow; the words are those of the flags of `ci.workflow`.
 
     Raises:
         ConfigError: no base_url, by which it finds out what is published; or a word that may not stand in it.
@@ -75,8 +67,3 @@ def render_workflow(
         branch=branch,
         requirement=requirement,
     )
-
-
-def github_output(builds: Iterable[dict[str, str]]) -> str:
-    """What a step writes to $GITHUB_OUTPUT: one line, whatever stands in it."""
-    return f"builds={json.dumps(list(builds))}"

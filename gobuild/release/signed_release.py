@@ -97,12 +97,7 @@ def check_database(mirror: Mirror, verifier: Verifier | None) -> LoggedHashes:
         check = failed(subject, "tree head", reason)
         return LoggedHashes(h1=lambda _: None, absent="its database failed", checks=(check,))
     check = passed(subject, "tree head", f"signed, over {len(found.log.records)} records; every tile and lookup agrees")
-
-    def h1(version: str) -> str | None:
-        hashes = found.hashes(version)
-        return hashes[0] if hashes else None
-
-    return LoggedHashes(h1=h1, absent="it was never logged", checks=(check,))
+    return LoggedHashes(h1=found.h1, absent="it was never logged", checks=(check,))
 
 
 def check_release(

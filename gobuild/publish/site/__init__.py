@@ -43,15 +43,7 @@ _FROM = f"--from with a folder that holds *{ENDING}: dist"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """What came of it.
-
-    Attributes:
-        site: where the tree is served from.
-        catalogue: all that it offers now.
-        added: the builds that joined.
-        unsigned: the stamps without a signature.
-        changed: whether anything is different.
-    """
+    """What came of it: all that the tree offers now, the builds that joined, and the stamps that nobody has signed."""
 
     site: Path
     catalogue: Catalogue
@@ -86,23 +78,12 @@ def publish(
 ) -> Published:
     """Adds finished builds to a tree, and writes everything that tells of them.
 
-    Args:
-        sources: folders, each with a finished build or more. None are needed to write a tree anew.
-        site: where the tree is served from; made where there is none.
-        name: what the distribution is called.
-        base_url: where the tree will be served; "" for the tree's own file:// address.
-        signing: who signs the releases that change, and those that are not signed yet.
-        sumdb_key: the checksum database's; None where no build is to be logged.
-        author: who commits to the tap, "NAME <MAIL>".
-        bottles: whether to make bottles.
-        drop: platforms that formulae may leave behind.
-        note: told what is under way.
+    Without `sources` a tree is written anew; with `base_url` "" it will be served from its own file:// address; without
+    `sumdb_key` no build may be logged. `author`, `bottles` and `drop` are as for `homebrew.write_tap`.
 
     Raises:
         ConfigError: a folder or a setting that cannot be used.
-        PublishError: the tree has what nobody signed, and somebody would sign it now; its checksum database would
-            fork; a manifest that cannot be used; a stamp that is offered already, with other bytes; a release
-            that was signed, and nobody to sign it now that a build joins it.
+        PublishError: a build or the tree is refused: what nobody signed, a fork of the log, other bytes under a name.
         ChecksumMismatch: an archive is not what its manifest says; a file of the tree is not what was signed.
         VerifyError: a tap or a database of the tree has what it must not have.
         DiskFull, OSError: the tree is as it was.

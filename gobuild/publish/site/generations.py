@@ -39,13 +39,11 @@ class Generation:
 
     Attributes:
         tree: where it is made; it begins as the served one.
-        before: the served one, None where there is none yet.
         others: the other generations that are kept, oldest first.
         changed: whether it came to be served; False where it was the same as the one before.
     """
 
     tree: Path
-    before: Path | None
     others: tuple[Path, ...] = ()
     changed: bool = False
 
@@ -107,7 +105,7 @@ def next_generation(site: Path, *, waiting: Callable[[str], None]) -> Iterator[G
         whole = _numbered(place)
         number = max((int(path.name) for path in whole), default=0) + 1
         others = tuple(path for path in whole if path != before)
-        made = Generation(tree=place / f"{number}.part", before=before, others=others)
+        made = Generation(tree=place / f"{number}.part", others=others)
         try:
             if before:
                 _link_tree(before, made.tree)
@@ -117,7 +115,7 @@ def next_generation(site: Path, *, waiting: Callable[[str], None]) -> Iterator[G
             _set_modes(made.tree)
             made.changed = before is None or not _same_tree(before, made.tree)
             if made.changed:
-                _sync_new(made)
+                _sync_new(made.tree)
                 _serve(site, made, place / str(number))
                 files.write(place / SERVED, f"{number}\n")
         finally:
@@ -212,13 +210,11 @@ def _clean(site: Path, before: Path | None) -> None:
             path.unlink()
 
 
-def _sync_new(made: Generation) -> None:
-    """Sees that all of the new tree is on the disk before anybody is shown it: after a power cut, too."""
-    for folder, _, names in os.walk(made.tree):
-        relative = Path(folder).relative_to(made.tree)
-        for name in names:
-            path, old = Path(folder) / name, made.before and made.before / relative / name
-            if not (old and old.exists() and old.samefile(path)):
+def _sync_new(tree: Path) -> None:
+    """Sees that all of a new tree is on the disk before anybody is shown it: after a power cut, too."""
+    for folder, _, names in os.walk(tree):
+        for path in (Path(folder) / name for name in names):
+            if path.stat().st_nlink == 1:  # the others stand in an older generation as well
                 _sync(path)
         _sync(Path(folder))
 

@@ -33,13 +33,10 @@ class Database:
         """The record of each version of golang.org/toolchain."""
         return {record.split(b" ", 2)[1].decode(): record for record in self.log.records}
 
-    def hashes(self, version: str) -> tuple[str, str] | None:
-        """The "h1:" of a version's zip and of its go.mod; None where it was never logged."""
+    def h1(self, version: str) -> str | None:
+        """The "h1:" of a version's zip; None where it was never logged."""
         record = self.versions.get(version)
-        if record is None:
-            return None
-        zip_line, mod_line = record.decode().splitlines()
-        return zip_line.split(" ")[2], mod_line.split(" ")[2]
+        return record.decode().splitlines()[0].split(" ")[2] if record else None
 
 
 def database_folder(name: str) -> Path:
