@@ -97,7 +97,7 @@ def test_two_targets_of_a_stamp_must_share_their_source(tmp_path: Path) -> None:
     told = json.loads(manifest.read_text())
     told["artifacts"][1] |= {"sha256": files.sha256(source), "size": source.stat().st_size}
     manifest.write_text(json.dumps(told))
-    with pytest.raises(PublishError, match="by another target"):
+    with pytest.raises(PublishError, match="shares its source with"):
         published(tmp_path / "good", tmp_path / "three")
 
 

@@ -94,7 +94,7 @@ def publish(
     signer = signing.signer
     if signing.resign and signer is None:
         raise ConfigError("nobody can sign the releases anew", "--sign-key, or --gpg-user, beside --resign")
-    offered = _unique(build for source in sources for build in _builds_in(source))
+    offered = _builds_in(sources)
     with next_generation(site, waiting=note) as made:
         tree = made.tree
         incoming.refuse_strange_files(tree)
@@ -136,30 +136,15 @@ def publish(
     )
 
 
-def _builds_in(source: Path) -> tuple[Build, ...]:
-    """The builds of a folder that somebody named: there must be one."""
-    found = tuple(find_builds(source))
-    if not found:
-        raise ConfigError(f"there is no finished build in {source}", _FROM)
-    return found
-
-
-def _unique(found: Iterable[Build]) -> tuple[Build, ...]:
-    """Each build once: the same one may stand in two folders."""
-    kept: dict[tuple[str, str], Build] = {}
-    for build in found:
-        _require_same(build, kept.setdefault(build.key, build), "stands in two of the folders")
-    return tuple(kept.values())
-
-
-def _require_same(one: Build, other: Build, where: str) -> None:
-    digests = {archive.path.name: archive.sha256 for archive in other.archives}
-    for archive in one.archives:
-        if digests[archive.path.name] != archive.sha256:
-            raise PublishError(
-                f"{one.stamp} for {one.target} {where}, with other bytes in {archive.path.name}",
-                "what was published never changes: build with another suffix, or one with {id}",
-            )
+def _builds_in(sources: Sequence[Path]) -> tuple[Build, ...]:
+    """The builds of the folders that somebody named, each of which must have one; the same one may stand in two."""
+    found: list[Build] = []
+    for source in sources:
+        here = tuple(find_builds(source))
+        if not here:
+            raise ConfigError(f"there is no finished build in {source}", _FROM)
+        found += here
+    return tuple(found)
 
 
 def _join(
@@ -171,15 +156,12 @@ def _join(
     note: Callable[[str], None],
 ) -> tuple[Build, ...]:
     """Refuses all that must not join before a byte is copied; then places the archives of what does."""
-    for build in offered:
-        if build.key in there:
-            _require_same(build, there[build.key], "is published already")
-    new = [build for build in offered if build.key not in there]
-    _require_shared_sources((*there.values(), *new))
-    for stamp in dict.fromkeys(build.stamp for build in new):
-        if not signed and attestations.is_signed(tree, stamp):
+    _refuse_other_bytes(there, offered)
+    new = {build.key: build for build in offered if build.key not in there}.values()
+    for build in new:
+        if not signed and attestations.is_signed(tree, build.stamp):
             raise PublishError(
-                f"{stamp} is signed, and a build that joins it needs a new signature", "--sign-key, or --gpg-user"
+                f"{build.stamp} is signed, and a build that joins it needs a new signature", "--sign-key, or --gpg-user"
             )
     sizes = sum(archive.size for build in new for archive in build.archives)
     # Twice: the bottles are no larger together.
@@ -190,15 +172,19 @@ def _join(
     return tuple(place_in(tree, build) for build in new)
 
 
-def _require_shared_sources(builds: Iterable[Build]) -> None:
-    """One name, one content: the targets of a stamp share its source archive, or cannot stand in one dl/."""
-    digests: dict[str, str] = {}
-    for build in builds:
+def _refuse_other_bytes(there: Mapping[tuple[str, str], Build], offered: Sequence[Build]) -> None:
+    """One name, one content: of the same build, and of the source archive that the targets of a stamp share."""
+    known: dict[str, tuple[Build, str]] = {}
+    for build in (*there.values(), *offered):
         for archive in build.archives:
-            if digests.setdefault(archive.path.name, archive.sha256) != archive.sha256:
+            other, digest = known.setdefault(archive.path.name, (build, archive.sha256))
+            if digest != archive.sha256:
+                where = "is published already" if build.key in there else "stands in two of the folders"
+                if build.key != other.key:
+                    where = f"shares its source with {other.target}"
                 raise PublishError(
-                    f"{archive.path.name} is offered with other bytes by another target of {build.stamp}",
-                    "a suffix with {id}, which tells the two apart",
+                    f"{build.stamp} for {build.target} {where}, with other bytes in {archive.path.name}",
+                    "what was published never changes: build with another suffix, or one with {id}",
                 )
 
 
