@@ -19,10 +19,8 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 def write_proxy(catalogue: Catalogue, tree: Path) -> None:
     """Writes proxy/golang.org/toolchain/@v of a staged tree: .zip, .mod and .info of every build, and the list.
 
-    What stands there is added to, never changed.
-
     Raises:
-        PublishError: a file is not what its name says, or was published before with other bytes.
+        PublishError: a .mod or .info is not what its name says; or as `copy_to_tree`.
     """
     for build in catalogue.builds:
         version = module_version(build)

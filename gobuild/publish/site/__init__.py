@@ -7,7 +7,7 @@ is trusted: `gobuild.publish.builds` reads them, and every byte is hashed on its
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any

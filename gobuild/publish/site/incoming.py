@@ -43,10 +43,10 @@ _HINT = "find out who put it there; nothing was signed"
 
 
 def refuse_strange_files(tree: Path) -> None:
-    """Refuses what gobuild puts into no tree: links that lead elsewhere, devices, and what git would obey in a tap.
+    """Refuses what gobuild puts into no tree.
 
     Raises:
-        PublishError: there is a link, or something that is no file.
+        PublishError: there is a link, which may lead elsewhere, or a device.
         VerifyError: a tap has what would make git run or read something else.
     """
     for folder, folders, names in os.walk(tree):
@@ -61,9 +61,6 @@ def refuse_fork(tree: Path, others: Iterable[Path]) -> None:
     """Refuses to go on from a tree whose checksum database another generation has continued: the log would fork.
 
     A go command that has seen the longer log calls the shorter one's continuation misbehaviour, for ever.
-
-    Raises:
-        PublishError: there is such a generation.
     """
     for other in others:
         for name in database.database_names(other):

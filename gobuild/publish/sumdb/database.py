@@ -19,7 +19,7 @@ from gobuild.publish.sumdb.note import NoteSigner, Verifier
 from gobuild.publish.sumdb.tlog import Head, Log
 
 Get = Callable[[str], bytes]
-"""Reads a file of the database by its path there, "latest" or "tile/8/0/000.p/2": from a folder, or over HTTP."""
+"""Reads a file of the database by its path there, such as "tile/8/0/000.p/2"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +81,7 @@ def check_database(get: Get, verifier: Verifier) -> Database:
 
 
 def update_database(catalogue: Catalogue, tree: Path, *, key: NoteSigner) -> Head:
-    """Logs every build that is not logged yet, and signs the new tree head. Nothing new: nothing is written.
-
-    The staged tree has its proxy already; the key's name is where the database stands.
+    """Logs every build that is not logged yet and stands in the proxy, and signs the new tree head, if there is any.
 
     Raises:
         PublishError: a version was logged with other hashes.
@@ -109,11 +107,7 @@ def update_database(catalogue: Catalogue, tree: Path, *, key: NoteSigner) -> Hea
 
 
 def existing_database(tree: Path, verifier: Verifier) -> Database:
-    """The database of a tree, checked whole; an empty one where there is none yet.
-
-    Raises:
-        VerifyError: as `check_database`; or a file of it is gone.
-    """
+    """The database of a tree, checked by `check_database`; an empty one where there is none yet."""
     folder = tree / database_folder(verifier.name)
     if not (folder / "latest").exists():
         return Database(log=Log())

@@ -1,7 +1,4 @@
-"""Signed notes, and the keys that sign them: Go's format for texts that a checksum database vouches for.
-
-The format is golang.org/x/mod/sumdb/note's, signatures are Ed25519.
-"""
+"""Signed notes, and the keys that sign them, in the format of golang.org/x/mod/sumdb/note: Ed25519 alone."""
 
 import base64
 import hashlib
@@ -19,18 +16,14 @@ NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])
 """A database's name is a host and perhaps a path, `cmd/go/internal/modfetch/sumdb.go`; here it becomes a folder too."""
 
 ED25519 = b"\x01"
-"""The only algorithm of x/mod's note: the first byte of every encoded key."""
+"""The algorithm: the first byte of every encoded key."""
 
 TAKEN = ("sum.golang.org", "sum.golang.google.cn")
 """Names for which the go command has a key, or an address, of its own."""
 
 
 def check_name(name: str) -> str:
-    """A name that a database can have.
-
-    Raises:
-        ConfigError: the go command would refuse it, or take it for another database.
-    """
+    """Returns a name, unless the go command would refuse it or take it for another database."""
     if not NAME.fullmatch(name) or name in TAKEN:
         raise ConfigError(
             f"{name!r} cannot be a checksum database's name",
@@ -76,7 +69,7 @@ class Verifier:
         """Reads "NAME+HASH+KEY".
 
         Raises:
-            ConfigError: it is no such key, or its parts do not belong together.
+            ConfigError: it is no such key.
         """
         name, public = _decoded(text.strip(), "the text")
         verifier = cls(name=name, public=public)
@@ -125,11 +118,7 @@ class NoteSigner:
 
     @classmethod
     def parse(cls, text: str) -> "NoteSigner":
-        """Reads "PRIVATE+KEY+NAME+HASH+KEY".
-
-        Raises:
-            ConfigError: it is no such key.
-        """
+        """Reads "PRIVATE+KEY+NAME+HASH+KEY"."""
         prefix = "PRIVATE+KEY+"
         if not text.startswith(prefix):
             raise ConfigError("the file holds no secret key of Go's note format", "a file that `invoke keys.new` made")

@@ -16,8 +16,6 @@ HEIGHT = 8
 
 WIDTH = 1 << HEIGHT
 
-FIRST_LINE = "go.sum database tree\n"
-
 
 def record_hash(text: bytes) -> bytes:
     """The hash of a record: RFC 6962, section 2.1, a leaf."""
@@ -38,15 +36,11 @@ class Head:
 
     def to_text(self) -> str:
         """As it is signed."""
-        return f"{FIRST_LINE}{self.size}\n{base64.b64encode(self.root).decode()}\n"
+        return f"go.sum database tree\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
 
     @classmethod
     def parse(cls, text: str) -> "Head":
-        """Reads what `to_text` wrote. Lines behind it are for later versions of the format, and passed over.
-
-        Raises:
-            VerifyError: it is no tree head.
-        """
+        """Reads what `to_text` wrote. Lines behind it are for later versions of the format, and passed over."""
         lines = text.split("\n", 3)
         try:
             head = cls(size=int(lines[1]), root=base64.b64decode(lines[2], validate=True))
@@ -84,10 +78,7 @@ class Tile:
 
 
 def tiles(old: int, new: int) -> Iterator[Tile]:
-    """The tiles to publish when a log grows from one size to another, as tlog.NewTiles: every width on the way too.
-
-    Those of the records themselves (level -1) are among them.
-    """
+    """The tiles to publish when a log grows from one size to another, as tlog.NewTiles: every width on the way too."""
     level = 0
     while new >> (HEIGHT * level):
         was, now = old >> (HEIGHT * level), new >> (HEIGHT * level)

@@ -65,7 +65,7 @@ def parse_sums(content: bytes) -> dict[str, str]:
     """The digests of SHA256SUMS, by name.
 
     Raises:
-        VerifyError: a line that sha256sum would not have written of a plain name, or a name that stands there twice.
+        VerifyError: a line that sha256sum would not have written of a plain name, or a name twice.
     """
     found: dict[str, str] = {}
     for line in content.decode(errors="replace").splitlines():

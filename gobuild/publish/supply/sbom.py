@@ -43,13 +43,9 @@ def installed_packages(root: str = "gobuild") -> dict[str, str]:
 def bill_of_materials(
     name: str, builds: tuple[Build, ...], *, time: str, packages: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The bill of materials of one release, a CycloneDX document; of the same words it is the same bytes.
+    """The bill of materials of one release, of the distribution `name`, whose own time is `time` (RFC 3339).
 
-    Args:
-        name: the distribution's name.
-        builds: its builds, all of one stamp.
-        time: the release's own time, RFC 3339.
-        packages: the Python packages of the environment that publishes, gobuild among them.
+    `packages` are the Python packages of the environment that publishes. Of the same words it is the same document.
     """
     first = builds[0]
     made_from = {component["bom-ref"]: component for build in builds for component in _inputs(build)}

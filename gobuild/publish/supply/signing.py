@@ -138,14 +138,9 @@ def gpg_environment(home: Path | None = None) -> dict[str, str]:
 def choose_signer(
     key: Path | None, password_file: Path | None, gpg_user: str, *, run: Runner, password: str | None
 ) -> ReleaseSigner | None:
-    """Who signs; None where no key was named.
+    """Who signs: a secret key file of minisign's, or a key that gpg knows by that name; None where no key was named.
 
-    Args:
-        key: a secret key file of minisign's.
-        password_file: the file whose first line unlocks it, in the password's place.
-        gpg_user: a key of gpg's, by any name that gpg knows.
-        run: starts gpg.
-        password: what unlocks the key, from the environment.
+    The first line of `password_file` unlocks the former, else `password` does.
 
     Raises:
         ConfigError: two kinds of key, or one that cannot be used.
