@@ -40,6 +40,9 @@ def secret_key(number: bytes, seed: bytes) -> minisign.SecretKey:
 
 
 SIGNER = MinisignSigner(secret=secret_key(b"12345678", bytes(32)))
+KEY = NoteSigner(name="acme.example/sumdb", seed=bytes(range(32)))
+DATABASE = "proxy/sumdb/acme.example/sumdb"
+"""The checksum database of this key, in a tree."""
 
 Edit = Callable[[dict[str, Any]], None]
 
@@ -94,18 +97,9 @@ def put_build(
     patches: Sequence[str] = ("goenv-local",),
     edit: Edit | None = None,
 ) -> Path:
-    """Puts a finished build into a folder.
+    """Puts a finished build into a folder, and returns its manifest, which `edit` may change before it is written.
 
-    Args:
-        dist: the folder.
-        stamp, target: what it is.
-        content: changes the toolchain's bytes.
-        pinned: whether its go.env keeps newer toolchains out.
-        patches: the names of those that were applied.
-        edit: changes the manifest before it is written.
-
-    Returns:
-        The manifest.
+    `content` changes the toolchain's bytes, and `pinned` says whether its go.env keeps newer toolchains out.
     """
     dist.mkdir(parents=True, exist_ok=True)
     tree = toolchain_files(stamp, target, word=content, pinned=pinned, patches=patches)
