@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from needs import needs
-from publish_toys import NEXT, SIGNER, STAMP, content_of, published, put_build, secret_key
+from publish_toys import KEY, NEXT, SIGNER, STAMP, content_of, published, put_build, secret_key
 
 from gobuild.core.errors import ChecksumMismatch, ConfigError, GobuildError, PublishError
 from gobuild.core.process import run
@@ -23,7 +23,6 @@ from gobuild.release import verify_release
 
 pytestmark = pytest.mark.usefixtures("git")
 
-KEY = NoteSigner(name="acme.example/sumdb", seed=bytes(32))
 EVIL = "go1.27.9-acme1.p9"
 
 
