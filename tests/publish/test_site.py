@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from publish_toys import NEXT, SIGNER, STAMP, content_of, published, put_build
 
-from gobuild.core import files
 from gobuild.core.errors import ChecksumMismatch, ConfigError, PublishError
 from gobuild.publish.site import generations
 from gobuild.publish.supply import minisign
@@ -34,16 +33,7 @@ def test_a_release_joins_and_the_old_one_stays(tmp_path: Path) -> None:
     assert all(after[name] == before[name] for name in assets)
     for name in (f"dl/{NEXT}.linux-amd64.tar.gz", f"releases/{NEXT}/SHA256SUMS", f"releases/{NEXT}/index.html"):
         assert name in after
-
-
-def test_an_unchanged_asset_is_one_file_in_both_generations(tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    put_build(tmp_path / "one")
-    published(site, tmp_path / "one")
-    put_build(tmp_path / "two", stamp=NEXT)
-    published(site, tmp_path / "two")
-    name = f"dl/{STAMP}.linux-amd64.tar.gz"
-    home = generations.generations_folder(site)
+    name, home = f"dl/{STAMP}.linux-amd64.tar.gz", generations.generations_folder(site)
     assert (home / "1" / name).samefile(home / "2" / name)
     assert os.readlink(site) == ".site-generations/2"
 
@@ -78,11 +68,7 @@ def test_other_bytes_under_a_published_stamp_are_refused(tmp_path: Path) -> None
         published(site, tmp_path / "other")
     assert caught.value.exit_code == 9
     assert content_of(site) == before
-    assert sorted(path.name for path in generations.generations_folder(site).iterdir()) == [
-        ".gobuild.lock",
-        "1",
-        "served",
-    ]
+    assert {path.name for path in generations.generations_folder(site).iterdir()} == {".gobuild.lock", "1", "served"}
 
 
 def test_two_targets_of_a_stamp_must_share_their_source(tmp_path: Path) -> None:
@@ -90,13 +76,7 @@ def test_two_targets_of_a_stamp_must_share_their_source(tmp_path: Path) -> None:
     put_build(tmp_path / "two", target="darwin/arm64")
     made = published(tmp_path / "good", tmp_path / "one", tmp_path / "two")
     assert len(made.catalogue.releases[STAMP]) == 2
-    put_build(tmp_path / "three", target="linux/arm64")
-    source = tmp_path / "three" / f"{STAMP}.src.tar.gz"
-    source.write_bytes(source.read_bytes() + b"x")
-    manifest = tmp_path / "three" / f"{STAMP}.linux-arm64.gobuild.json"
-    told = json.loads(manifest.read_text())
-    told["artifacts"][1] |= {"sha256": files.sha256(source), "size": source.stat().st_size}
-    manifest.write_text(json.dumps(told))
+    put_build(tmp_path / "three", target="linux/arm64", edit=lambda told: told["artifacts"][1].update(sha256="0" * 64))
     with pytest.raises(PublishError, match="shares its source with"):
         published(tmp_path / "good", tmp_path / "three")
 
@@ -144,12 +124,6 @@ def test_an_empty_folder_becomes_the_link(tmp_path: Path) -> None:
     put_build(tmp_path / "dist")
     assert published(tmp_path / "site", tmp_path / "dist").changed
     assert (tmp_path / "site").is_symlink()
-
-
-def test_nothing_to_publish_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "dist").mkdir()
-    with pytest.raises(ConfigError, match="no finished build"):
-        published(tmp_path / "site", tmp_path / "dist")
 
 
 def test_old_generations_go_but_not_the_last_two(tmp_path: Path) -> None:
@@ -219,17 +193,11 @@ def test_hostile_words_in_a_manifest_change_nothing_but_text(tmp_path: Path) -> 
     put_build(tmp_path / "bad", edit=edit)
     for name in ("plain", "bad"):
         published(tmp_path / f"{name}-site", tmp_path / name)
-    names = [
-        {path for path in content_of(tmp_path / f"{name}-site") if ".git/" not in path} for name in ("plain", "bad")
-    ]
-    assert names[0] == names[1]
-    formula = subprocess.run(
-        ["git", "show", "HEAD:Formula/go-acme.rb"],
-        cwd=tmp_path / "bad-site/homebrew-go-acme.git",
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    sites = (content_of(tmp_path / f"{name}-site") for name in ("plain", "bad"))
+    plain, bad = ({path for path in site if ".git/" not in path} for site in sites)
+    assert plain == bad
+    words = ["git", "-C", str(tmp_path / "bad-site/homebrew-go-acme.git"), "show", "HEAD:Formula/go-acme.rb"]
+    formula = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     assert "touch /tmp/owned" not in formula.replace("\\#{`touch", "")
     for paper in ("sbom.cdx.json", f"{STAMP}.linux-amd64.gobuild.json"):
         json.loads((tmp_path / "bad-site/releases" / STAMP / paper).read_text())

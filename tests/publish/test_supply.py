@@ -15,7 +15,7 @@ from publish_toys import STAMP, TIME, published, put_build, secret_key
 from gobuild.core import files
 from gobuild.core.errors import ConfigError
 from gobuild.core.process import run
-from gobuild.publish.supply import provenance, sbom
+from gobuild.publish.supply import provenance
 from gobuild.publish.supply.signing import MinisignSigner, choose_signer
 
 SECRET = secret_key(b"12345678", bytes(range(32)))
@@ -48,20 +48,10 @@ def test_the_bill_of_materials_is_valid_and_complete(papers: Path) -> None:
     assert components["patch:goenv-local:282828282828"]["hashes"][0]["content"] == "28" * 32
     assert components[f"bootstrap:sha256:{'5' * 64}"]["scope"] == "excluded"
     tools = {each["name"]: each["version"] for each in bill["metadata"]["tools"]["components"]}
-    assert {"gobuild", "invoke", "jinja2", "cryptography", "cffi"} <= tools.keys()
+    assert {"gobuild", "invoke", "jinja2", "markupsafe", "cryptography", "cffi"} <= tools.keys()
     assert "pytest" not in tools
-
-
-def test_the_schema_would_refuse_another_bill(papers: Path) -> None:
-    bill = json.loads((papers / "sbom.cdx.json").read_text())
     bill["components"][0]["hashes"][0]["content"] = "no digest"
-    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(bill)) is not None
-
-
-def test_what_is_installed_is_found_through_what_needs_it() -> None:
-    found = sbom.installed_packages()
-    assert found["gobuild"] and found["urllib3"] and found["markupsafe"]
-    assert sbom.installed_packages("no-such-package") == {}
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(bill)) is not None  # it can refuse one
 
 
 def test_the_provenance_is_over_the_archives_of_each_build(papers: Path) -> None:
@@ -108,9 +98,10 @@ def test_debians_programs_accept_the_papers(papers: Path, tmp_path: Path) -> Non
 
 def test_who_signs_is_said_once(tmp_path: Path) -> None:
     assert choose_signer(None, None, "", run=run, password=None) is None
-    with pytest.raises(ConfigError, match="both given"):
-        choose_signer(tmp_path / "key", None, "me", run=run, password=None)
-    with pytest.raises(ConfigError, match="no key of gpg's"):
-        choose_signer(None, None, "--output=/etc/passwd", run=run, password=None)
-    with pytest.raises(ConfigError, match="no password can be read"):
-        choose_signer(tmp_path / "key", tmp_path / "nowhere", "", run=run, password=None)
+    for key, password_file, user, says in (
+        (tmp_path / "key", None, "me", "both given"),
+        (None, None, "--output=/etc/passwd", "no key of gpg's"),
+        (tmp_path / "key", tmp_path / "nowhere", "", "no password can be read"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            choose_signer(key, password_file, user, run=run, password=None)

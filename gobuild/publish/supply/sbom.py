@@ -22,17 +22,17 @@ SPACE = uuid.UUID("6f4d1f0e-54d0-5c86-9d63-9f0f5f2a7c3b")
 """The namespace of our serial numbers: a document of the same content has the same one."""
 
 
-def installed_packages(root: str = "gobuild") -> dict[str, str]:
-    """The versions of a Python package and of all that it needs, as they are installed here, by name."""
+def installed_packages() -> dict[str, str]:
+    """The versions of gobuild and of all Python packages that it needs, as they are installed here, by name."""
     found: dict[str, str] = {}
-    todo = [root]
+    todo = ["gobuild"]
     while todo:
         name = canonicalize_name(todo.pop())
         if name in found:
             continue
         try:
             package = distribution(name)
-        except PackageNotFoundError:  # needed on another platform only
+        except PackageNotFoundError:  # a distributor may leave one out
             continue
         found[name] = package.version
         needed = [Requirement(text) for text in package.requires or ()]
