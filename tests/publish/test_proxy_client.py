@@ -12,6 +12,7 @@ import pytest
 from publish_clients import Client, Served, serving
 from publish_toys import DATABASE, KEY, catalogue, flip, toy_build
 
+from gobuild.core import files
 from gobuild.core.goversion import GoVersion, Target, checks_records
 from gobuild.publish import proxy
 from gobuild.publish.builds import Build
@@ -77,24 +78,6 @@ def test_over_http_nothing_is_taken_without_a_database(client: Client, served: S
         assert "checksum database disabled by GOSUMDB=off" in done.stdout
 
 
-def test_the_database_s_address_may_stand_in_gosumdb(client: Client, served: Served) -> None:
-    """Then no proxy is asked whether it has the database."""
-    words = over_http(served) | {"GOSUMDB": f"{KEY.verifier} {served.url}/{DATABASE}"}
-    assert client.go("version", **words).returncode == 0
-    assert not any(path.endswith("/supported") for path in served.asked)
-    assert any("/lookup/" in path for path in served.asked)
-
-
-def test_a_file_proxy_is_checked_too_or_not_as_one_says(client: Client, tree: Path, tmp_path: Path) -> None:
-    words = {"GOTOOLCHAIN": STAMP, "GOPROXY": (tree / "proxy").as_uri()}
-    assert client.go("version", **words, GOSUMDB=str(KEY.verifier)).returncode == 0
-    other = Client(goroot=client.goroot, home=tmp_path / "other")
-    shutil.rmtree(tree / "proxy/sumdb")
-    assert other.go("version", **words, GOSUMDB=str(KEY.verifier)).returncode != 0
-    done = other.go("version", **words, GOSUMDB=str(KEY.verifier), GONOSUMDB="golang.org/toolchain")
-    assert done.returncode == 0, done.stdout
-
-
 def _another_zip(tree: Path) -> None:
     """Other bytes in a good zip, so that only the hash can tell."""
     path = only(tree, f"proxy/golang.org/toolchain/@v/*{STAMP}*.zip")
@@ -146,13 +129,10 @@ def test_one_changed_byte_is_refused_by_the_go_command(
     assert f"go version {STAMP}" not in done.stdout
 
 
-@pytest.mark.parametrize(
-    "release",
-    [
-        "1.22.10",
-        *(pytest.param(each, marks=pytest.mark.slow) for each in ("1.21.13", "1.25.5", "1.26.2", "1.26.3", "1.27.2")),
-    ],
-)
+SLOW = (pytest.param(each, marks=pytest.mark.slow) for each in ("1.21.13", "1.25.5", "1.26.2", "1.26.3", "1.27.2"))
+
+
+@pytest.mark.parametrize("release", ["1.22.10", *SLOW])
 def test_another_build_s_signed_record_is_refused_by_those_that_are_said_to(
     tmp_path: Path, get_goroot: Callable[[str, Target], Path], release: str
 ) -> None:
@@ -207,14 +187,11 @@ def test_a_client_goes_along_with_a_growing_log_and_not_with_a_forked_one(client
 
 def test_under_these_settings_other_modules_are_asked_for_in_the_database_too(client: Client, served: Served) -> None:
     """Why the settings stand before one command only."""
-    folder = client.home.parent / "module"
-    versions = Path(client.home.parent, "tree/proxy/example.com/other/@v")
-    versions.mkdir(parents=True)
-    (versions / "list").write_text("v1.0.0\n")
-    (versions / "v1.0.0.info").write_text('{"Version": "v1.0.0"}')
-    (versions / "v1.0.0.mod").write_text("module example.com/other\n")
-    folder.mkdir()
-    (folder / "go.mod").write_text("module example.com/mine\n\ngo 1.21\n\nrequire example.com/other v1.0.0\n")
+    folder, versions = client.home.parent / "module", client.home.parent / "tree/proxy/example.com/other/@v"
+    files.write(versions / "list", "v1.0.0\n")
+    files.write(versions / "v1.0.0.info", '{"Version": "v1.0.0"}')
+    files.write(versions / "v1.0.0.mod", "module example.com/other\n")
+    files.write(folder / "go.mod", "module example.com/mine\n\ngo 1.21\n\nrequire example.com/other v1.0.0\n")
     done = client.go("mod", "download", cwd=folder, **over_http(served) | {"GOTOOLCHAIN": "local"})
     assert done.returncode != 0 and "verifying go.mod" in done.stdout, done.stdout
     assert f"/{DATABASE}/lookup/example.com/other@v1.0.0" in served.asked
