@@ -101,17 +101,6 @@ def test_tags_are_what_git_lists_and_clones(offered: Catalogue, tmp_path: Path) 
     assert listed == [f"refs/tags/{tag}" for tag in tags]
 
 
-def test_a_second_release_adds_and_changes_no_archive(offered: Catalogue, tmp_path: Path) -> None:
-    download_index.write_downloads(catalogue(*offered.builds[2:]), tmp_path / "tree")
-    archives = [path for path in (tmp_path / "tree/dl").iterdir() if ".tar.gz" in path.name]
-    before = {path: path.stat().st_ino for path in archives}
-    old = (tmp_path / "tree/dl/index.json").stat()
-    download_index.write_downloads(offered, tmp_path / "tree")
-    assert {path: path.stat().st_ino for path in archives} == before
-    assert (tmp_path / "tree/dl/index.json").stat().st_ino != old.st_ino  # written anew, not into a shared file
-    assert len(json.loads((tmp_path / "tree/dl/index.json").read_text())) == 4
-
-
 def test_a_release_candidate_alone_is_no_newest_version(tmp_path: Path) -> None:
     download_index.write_downloads(catalogue(toy_build(tmp_path / "dist", release="1.28rc1")), tmp_path / "tree")
     assert not (tmp_path / "tree/dl/VERSION").exists()

@@ -1,7 +1,7 @@
 """Which version words of actions/setup-go find a toolchain in the published index: its own matching, run by Node.
 
 setup-go is no package; `data/setup-go/find.mjs` makes the calls that it makes, to the packages that it makes them to.
-(setup-go's own dist/setup/index.js was run once, by hand, against such a tree: README.md of gobuild/publish says so.)
+(setup-go's own dist/setup/index.js was run once, by hand, against such a tree.)
 """
 
 import json
@@ -82,12 +82,3 @@ def test_what_is_found_comes_and_is_the_patched_one(
     """The download goes through @actions/tool-cache: its URL has a `..` in it under dl/plain."""
     (found,) = find(setup_go, f"{served.url}/{folder}", word, download="download", scratch=tmp_path)
     assert (Path(found["root"]) / "go/VERSION").read_text().startswith("go1.22.10-acme2.pab12\n")
-
-
-def test_one_suffix_that_is_no_semver_would_hide_the_whole_index(setup_go: Path, tmp_path: Path) -> None:
-    """Why `paths.publishable_stamp` refuses acme.01."""
-    folder = tmp_path / "dl"
-    folder.mkdir()
-    (folder / "index.html").write_text(json.dumps([{"version": "go1.22.10-acme.01", "stable": True, "files": []}]))
-    with serving(tmp_path) as served, pytest.raises(AssertionError, match="is not semver"):
-        find(setup_go, f"{served.url}/dl", "1.22", scratch=tmp_path)

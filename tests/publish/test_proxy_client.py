@@ -12,7 +12,6 @@ import pytest
 from publish_clients import Client, Served, serving
 from publish_toys import DATABASE, KEY, catalogue, flip, toy_build
 
-from gobuild.core import files
 from gobuild.core.goversion import GoVersion, Target, checks_records
 from gobuild.publish import proxy
 from gobuild.publish.builds import Build
@@ -183,15 +182,3 @@ def test_a_client_goes_along_with_a_growing_log_and_not_with_a_forked_one(client
         # Who saw nothing before cannot know.
         naive = Client(goroot=client.goroot, home=tmp_path / "naive")
         assert naive.go("version", **over_http(served, third.stamp)).returncode == 0
-
-
-def test_under_these_settings_other_modules_are_asked_for_in_the_database_too(client: Client, served: Served) -> None:
-    """Why the settings stand before one command only."""
-    folder, versions = client.home.parent / "module", client.home.parent / "tree/proxy/example.com/other/@v"
-    files.write(versions / "list", "v1.0.0\n")
-    files.write(versions / "v1.0.0.info", '{"Version": "v1.0.0"}')
-    files.write(versions / "v1.0.0.mod", "module example.com/other\n")
-    files.write(folder / "go.mod", "module example.com/mine\n\ngo 1.21\n\nrequire example.com/other v1.0.0\n")
-    done = client.go("mod", "download", cwd=folder, **over_http(served) | {"GOTOOLCHAIN": "local"})
-    assert done.returncode != 0 and "verifying go.mod" in done.stdout, done.stdout
-    assert f"/{DATABASE}/lookup/example.com/other@v1.0.0" in served.asked

@@ -38,6 +38,7 @@ def test_a_release_joins_and_the_old_one_stays(site: Path, tmp_path: Path) -> No
     for name in (f"dl/{NEXT}.linux-amd64.tar.gz", f"releases/{NEXT}/SHA256SUMS", f"releases/{NEXT}/index.html"):
         assert name in after
     name, home = f"dl/{STAMP}.linux-amd64.tar.gz", generations.generations_folder(site)
+    assert content_of(home / "1") == before
     assert (home / "1" / name).samefile(home / "2" / name)
     assert os.readlink(site) == ".site-generations/2"
 

@@ -16,28 +16,10 @@ from gobuild.publish.sumdb import database, tlog
 from gobuild.publish.sumdb.note import NoteSigner, Verifier
 from gobuild.publish.sumdb.tlog import Head, Log, Tile
 
-PETER = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
-"""The key of the example in x/mod/sumdb/note, and the note that it signed."""
-
-PETERS_NOTE = """If you think cryptography is the answer to your problem,
-then you don't know what your problem is.
-
-— PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=
-"""
-
 
 def published(tree: Path, *offers: Build, key: NoteSigner = KEY) -> Head:
     proxy.write_proxy(catalogue(*offers), tree)
     return database.update_database(catalogue(*offers), tree, key=key)
-
-
-def test_the_documentations_own_note_opens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gobuild.publish.sumdb.note.check_name", lambda name: name)  # a database's name is a host
-    verifier = Verifier.parse(PETER)
-    assert str(verifier) == PETER
-    assert verifier.open(PETERS_NOTE.encode()).endswith("what your problem is.\n")
-    with pytest.raises(VerifyError, match="wrong signature"):
-        verifier.open(PETERS_NOTE.replace("answer", "Answer").encode())
 
 
 def test_a_key_is_written_once_for_its_owner_alone(tmp_path: Path) -> None:

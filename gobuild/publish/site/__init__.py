@@ -15,6 +15,7 @@ from typing import Any
 from gobuild.core import files
 from gobuild.core.errors import ConfigError, PublishError
 from gobuild.core.goversion import Target
+from gobuild.core.manifest import load_json
 from gobuild.publish import homebrew
 from gobuild.publish.builds import ENDING, Build, find_builds
 from gobuild.publish.catalogue import Catalogue, newest_first
@@ -240,7 +241,7 @@ def _read_about(tree: Path) -> dict[str, Any]:
     if not any(tree.iterdir()):
         return {}
     try:
-        about = json.loads((tree / ABOUT).read_text(encoding="utf-8"))
+        about = load_json((tree / ABOUT).read_bytes())
         return {"stamps": tuple(map(str, about["stamps"])), "sumdb": str(about["sumdb"])}
     except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
         raise PublishError(f"{ABOUT} of the tree is damaged", "an older generation of the tree") from error
