@@ -91,7 +91,7 @@ def check_database(mirror: Mirror, verifier: Verifier | None) -> LoggedHashes:
         return LoggedHashes(absent="its database failed", checks=(failed(subject, "tree head", reason),))
     seen = f"signed, over {len(found.log.records)} records; every tile and lookup agrees"
     check = passed(subject, "tree head", seen)
-    return LoggedHashes(hashes=found.hashes, absent="it was never logged", checks=(check,))
+    return LoggedHashes(hashes=found.h1, absent="it was never logged", checks=(check,))
 
 
 def check_release(

@@ -1,5 +1,6 @@
 """The tasks for CI: a workflow is written, and the workflow asks what there is to build."""
 
+import json
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -42,14 +43,14 @@ def workflow(
     settings = settings_of(context, words)
     if not to:
         raise ConfigError("where to?", "--to .github/workflows/gobuild.yml")
-    job = workflows.WorkflowOptions(
+    text = workflows.render_workflow(
+        settings,
         lines=split_words(lines),
         targets=split_words(targets),
         cron=cron,
         branch=branch,
         requirement=requirement or f"gobuild=={version('gobuild')}",
     )
-    text = workflows.render_workflow(settings, job)
     files.write(Path(to).expanduser(), text)
     Console().say(f"wrote {to}; what it needs in the repository's settings stands at its top")
 
@@ -67,11 +68,10 @@ def wanted(
     """Prints the builds that the tree at base_url lacks, as a line for $GITHUB_OUTPUT."""
     from gobuild.matrix import missing
     from gobuild.pipeline.session import Session
-    from gobuild.publish import workflow as workflows
 
     settings = settings_of(context, words)
     if not settings.base_url:
         raise ConfigError("which tree?", "--base-url https://...")
     session = Session(settings=settings, console=Console(stream=sys.stderr))
     builds = missing.missing_builds(session, split_words(lines), split_words(targets), force=force)
-    print(workflows.github_output(builds))
+    print(f"builds={json.dumps(builds)}")

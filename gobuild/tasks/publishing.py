@@ -58,14 +58,12 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
     """Adds finished builds to a static tree: tap, GOTOOLCHAIN proxy, download index, pages, signed attestations."""
     from gobuild.publish import homebrew, site
     from gobuild.publish.builds import ENDING
-    from gobuild.publish.site.incoming import Rules, refuse_strange_site
-    from gobuild.publish.site.parts import standard_parts
     from gobuild.publish.sumdb.note import NoteSigner
     from gobuild.publish.supply.signing import PASSWORD, choose_signer
     from gobuild.release import load_trust
 
     # Taken away before any child is started: each would have it in its environment, git's and gpg's helpers as well.
-    secrets = {PASSWORD: os.environ.pop(PASSWORD, None)}
+    password = os.environ.pop(PASSWORD, None)
     settings = settings_of(context, {"base_url": base_url, "name": name})
     if not to:
         raise ConfigError("publish needs a place", "--to DIR")
@@ -75,26 +73,23 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
     standard = [settings.dist] if any(settings.dist.glob(f"*{ENDING}")) else []
     sources = [Path(each).expanduser() for each in from_ or ()] or standard
     with console.stage("publish") as at:
-        refuse_strange_site(Path(to))
-        signs = choose_signer(_path(sign_key), _path(sign_password_file), gpg_user, run=run, variable=secrets.get)
-        key = NoteSigner.read_file(Path(sumdb_key).expanduser()) if sumdb_key else None
-        sumdb = str(key.verifier) if key else site.database_key(Path(to).expanduser().absolute())
+        site.refuse_strange_site(Path(to))
+        signing = site.Signing(
+            signer=choose_signer(_path(sign_key), _path(sign_password_file), gpg_user, run=run, password=password),
+            resign=resign,
+            signed_by=(load_trust(_path(signed_by), run),) if signed_by else (),
+            named=tuple(sign_unsigned or ()),
+        )
         made = site.publish(
             sources,
             Path(to),
             name=settings.name,
             base_url=settings.base_url,
-            signer=signs,
-            resign=resign,
-            parts=standard_parts(
-                key=key, author=author or homebrew.AUTHOR, drop=left, bottles=not no_bottles, note=at.note
-            ),
-            sumdb=sumdb,
-            rules=Rules(
-                signed_by=(load_trust(_path(signed_by), run),) if signed_by else (),
-                named=tuple(sign_unsigned or ()),
-                logs=key is not None,
-            ),
+            signing=signing,
+            sumdb_key=NoteSigner.read_file(Path(sumdb_key).expanduser()) if sumdb_key else None,
+            author=author or homebrew.AUTHOR,
+            bottles=not no_bottles,
+            drop=left,
             note=at.note,
         )
     show.published(console, made)
