@@ -24,7 +24,6 @@ Select = Callable[[str], str | None]
 Linked = Callable[[str, str], None]
 """Who is told of a symbolic link in an archive: its name, and what it points to."""
 
-
 SLACK = 1 << 26
 """Bytes of a tar besides its files' content, headers and padding, that a limit allows for."""
 
@@ -39,13 +38,7 @@ Members = Iterator[tuple[str, bool, IO[bytes]]]
 
 
 def list_names(archive: Path, *, limit: int = 0) -> Iterator[str]:
-    """The names of an archive's files, links included, as they stand there: for a look before `unpack`.
-
-    The limit is as for `unpack`: a compressed tar has to be decompressed to be looked at.
-
-    Raises:
-        UnsafeArchive: as `unpack`, but for links.
-    """
+    """The names of an archive's files and links, for a look before `unpack`, whose limit and errors it has."""
     with damage_refused(archive):
         for name, _, _ in _members(archive, lambda _name, _target: None, limit):
             yield _safe(name, archive)
@@ -58,7 +51,6 @@ def is_zip(path: Path) -> bool:
 
 
 def _members(archive: Path, links: Linked | None, limit: int) -> Members:
-    """By its content, whatever it is called."""
     return _zip_members(archive) if is_zip(archive) else _tar_members(archive, links, limit)
 
 
@@ -71,7 +63,7 @@ _READERS_ERRORS = (
 
 @contextmanager
 def damage_refused(archive: Path) -> Iterator[None]:
-    """What the readers say of a damaged archive, as one error of ours."""
+    """Makes an `UnsafeArchive` of what the readers say of a damaged archive."""
     try:
         yield
     except _READERS_ERRORS as error:
@@ -83,22 +75,19 @@ def damage_refused(archive: Path) -> Iterator[None]:
 def unpack(archive: Path, into: Path, select: Select = str, *, links: Linked | None = None, limit: int = 0) -> None:
     """Unpacks a tar, plain or compressed, or a zip, whatever it is called, so that no entry can leave its folder.
 
-    Only plain files and folders are taken; a link, a device, an absolute path or one with ".." is refused before
-    anything outside `into` could be touched. Modes are kept as far as "executable or not".
+    Modes are kept as far as "executable or not".
 
     Args:
         archive: the file.
         into: a folder, which must not exist; it appears when all of it is there.
         select: which entries to take, and where to; by default all, as named.
-        links: told of every symbolic link of a tar, by its name and what it points to, in place of refusing it; the
-            link itself is never made.
+        links: told of every symbolic link of a tar, in place of refusing it; the link itself is never made.
         limit: the bytes that may come out, what stands between and behind the files in a tar included but for `SLACK`;
             0 for no limit but the disk's.
 
     Raises:
         UnsafeArchive: an entry that is no plain file or folder below the root, or stands there twice; the file is no
             archive, or a damaged one.
-        DiskFull: there is no room.
     """
     taken = 0
     with atomic_write(into) as temporary, damage_refused(archive):
@@ -114,7 +103,7 @@ def pack(folder: Path, to: Path) -> None:
     """A folder's plain files as a tar that depends on their names, bytes and executable bits alone.
 
     Raises:
-        OSError: something that `unpack` would refuse is in it, or there is no room.
+        OSError: something that `unpack` would refuse is in it.
     """
     with tarfile.open(to, "w:", format=tarfile.PAX_FORMAT) as tar:
         for path in sorted(folder.rglob("*")):
@@ -166,17 +155,17 @@ class _Bounded:
         self.file, self.archive, self.last = file, archive, limit + SLACK if limit else 0
 
     def read(self, size: int = -1) -> bytes:
-        """As any file does."""
+        """Reads what the limit allows."""
         self._allow(self.tell() + max(size, 0))
         return self.file.read(size)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """As any file does; forward it is decompressed."""
+        """Passes over bytes, which are decompressed all the same."""
         self._allow(offset)
         return self.file.seek(offset, whence)
 
     def tell(self) -> int:
-        """As any file does."""
+        """Where the file stands."""
         return self.file.tell()
 
     def _allow(self, end: int) -> None:
@@ -186,11 +175,7 @@ class _Bounded:
 
 @contextmanager
 def open_tar(archive: Path, limit: int) -> Iterator[tuple[tarfile.TarFile, _Bounded]]:
-    """A tar, plain or compressed, and the file of its bytes, of which no more than a limit and `SLACK` are read.
-
-    Raises:
-        UnsafeArchive: it is no tar, or has more bytes.
-    """
+    """A tar, plain or compressed, and the file of its bytes, of which no more than a limit and `SLACK` are read."""
     with archive.open("rb") as raw:
         head = raw.peek(6)
         opener = next((each for magic, each in _OPENERS.items() if head.startswith(magic)), None)

