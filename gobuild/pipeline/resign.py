@@ -24,7 +24,7 @@ class Signing:
     """How a build is signed.
 
     Attributes:
-        signer: who signs; None where the linker's own signatures stay.
+        signer: None where the linker's own signatures stay.
         roots: certificates (DER) that a signature may lead to, besides Apple's.
     """
 
@@ -48,12 +48,7 @@ class Resigned:
 
 
 def choose_signer(settings: Settings, *, run: Runner) -> Signing:
-    """Finds out who signs, and opens what is needed for it, before any work begins.
-
-    Raises:
-        ConfigError: it cannot be used.
-        ToolMissing: what it needs is not installed.
-    """
+    """Finds out who signs, and opens what is needed for it, before any work begins."""
     path = os.environ.get("PATH", os.defpath)
     signer = signers.choose_signer(settings, host=Target.host(), run=run, environ=os.environ, path=path)
     trusted = verify.load_roots(Path(settings.trust).expanduser()) if settings.trust else ()
@@ -73,19 +68,8 @@ def resign(
 ) -> Resigned:
     """Signs the programs in a toolchain's archive and its GOTOOLCHAIN module, and verifies both.
 
-    Args:
-        archives: what distpack made; they stay as they are.
-        signing: who signs, and whom verify trusts for it.
-        target: what the toolchain runs on.
-        prefix: what the programs' identifiers begin with.
-        scratch: a folder for the new archives, and what is in between.
-        run: starts the tools that verify asks.
-        note: told what is being done.
-        policy: somebody's own rules for verify.
-
-    Raises:
-        SignError: a program could not be signed.
-        VerifyError: the result does not hold.
+    The archives that distpack made stay as they are; the new ones stand in `scratch`. The programs' identifiers begin
+    with `prefix`.
     """
     assert signing.signer is not None  # noqa: S101  (the pipeline has looked)
     (toolchain,) = (path for path in archives if path.name.endswith(f".{target.dashed}.tar.gz"))

@@ -17,8 +17,8 @@ from gobuild.core import files
 from gobuild.core.errors import ConfigError, ResolveError
 from gobuild.core.goversion import GoVersion
 from gobuild.core.model import Catalog, Release
-from gobuild.pipeline.session import OLDEST, Session
-from gobuild.resolve import resolve
+from gobuild.pipeline.session import Session
+from gobuild.resolve import FIRST, resolve
 
 ALL = "all"
 """The request for the newest release of every line that gobuild builds."""
@@ -43,10 +43,6 @@ def releases(request: str, catalog: Catalog) -> tuple[Release, ...]:
 
     It is what `resolve` takes, several with commas between them; "1.21..1.27" for the newest release of each of these
     lines; or "all".
-
-    Raises:
-        ConfigError: the request is none of those.
-        ResolveError: the catalog lacks one of them.
     """
     words = [word for item in request.split(",") for word in _lines(item.strip(), catalog)]
     found = [resolve(word, catalog, known=fetch.known_versions()) for word in words]
@@ -57,10 +53,10 @@ def _lines(item: str, catalog: Catalog) -> list[str]:
     """The lines of a range, or the word itself."""
     if item == ALL:
         stable = {each.version.line: each.version for each in catalog.releases if each.version.stable}
-        lines = [line for line, version in stable.items() if version >= OLDEST]
+        lines = [line for line, version in stable.items() if version >= FIRST]
         if not lines:
             raise ResolveError(
-                f"{catalog.origin} has no release from Go {OLDEST.line} on", "the version itself, by --go"
+                f"{catalog.origin} has no release from Go {FIRST.line} on", "the version itself, by --go"
             )
         return lines
     first, dots, last = item.partition("..")

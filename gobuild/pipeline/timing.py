@@ -17,7 +17,6 @@ class Clock:
     """Times stages, and within them the programs that do the real work.
 
     Attributes:
-        console: where stages show.
         stages: wall seconds of each stage, in order.
         programs: wall seconds of the builder and of distpack.
         cpu: CPU seconds of the builder, its children included. distpack's are not told apart from those of verify's
@@ -37,13 +36,7 @@ class Clock:
         self.stages[name] = self.stages.get(name, 0.0) + stage.seconds
 
     def timed(self, program: str, run: Runner, *, alone: bool = True) -> Runner:
-        """A runner whose time counts as that program's.
-
-        Args:
-            program: what it is called.
-            run: starts processes.
-            alone: whether no other process of ours runs meanwhile, so that the children's CPU time is its own.
-        """
+        """A runner whose time counts as that program's; `alone`, the CPU time of all children meanwhile is its own."""
 
         def call(*words: Any, **how: Any) -> Result:
             began, used = time.monotonic(), _children()

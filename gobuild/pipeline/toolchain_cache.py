@@ -1,12 +1,8 @@
-"""Finished toolchains in the store: under which key, what is kept of them, and what comes back.
+"""Finished toolchains in the store: under which key, and what is kept of them: the archives, and all for a manifest."""
 
-A toolchain that was verified and packed goes in; its archives, byte for byte, and all that its manifest says come out.
-It neither builds nor delivers.
-"""
-
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -36,11 +32,11 @@ class VerifiedToolchain:
     Attributes:
         toolchain: the toolchain; from the store, its folder is gone.
         tree: the dirhash of its source before it was patched.
-        report: its checks, all passed.
         packed: its archives.
         pinned: whether its go.env keeps newer toolchains out.
         run: what the run that built it measured of itself.
         kept: when it was stored; empty where it was built just now.
+        signature: what the manifest says of the signing; empty where nobody signed.
     """
 
     toolchain: Toolchain
@@ -50,6 +46,7 @@ class VerifiedToolchain:
     pinned: bool
     run: dict[str, Any]
     kept: str = ""
+    signature: Mapping[str, str] = field(default_factory=dict)
 
 
 def keys(prepared: Prepared, settings: Settings) -> dict[str, str]:
@@ -111,11 +108,7 @@ def _names(root: Path, parts: Iterable[Path]) -> list[str]:
 
 
 def reuse(run: Run) -> VerifiedToolchain | None:
-    """The finished toolchain that the store has for this build; None where it has none, or a fresh one is wanted.
-
-    Raises:
-        ConfigError: another build calls itself the same.
-    """
+    """The finished toolchain that the store has for this build; None where it has none, or a fresh one is wanted."""
     settings = run.session.settings
     refuse_another(run.store, run.prepared, settings)
     if settings.fresh:
@@ -160,9 +153,6 @@ def refuse_another(kept: Store, prepared: Prepared, settings: Settings) -> None:
     """Refuses a build whose version another one has already: go's build cache would take one compiler for the other.
 
     With {id} in the suffix no two have the same.
-
-    Raises:
-        ConfigError: dist/, the work folder or the store know another.
     """
     plan, identity = prepared.plan, prepared.reached.catalog.identity
     if not settings.suffix or "{id}" in settings.suffix:
@@ -200,14 +190,7 @@ def _manifest(toolchain: Toolchain, tree: str) -> Manifest:
 
 
 def recall(kept: Store, prepared: Prepared, settings: Settings, into: Path) -> VerifiedToolchain | None:
-    """What the store has for a build, its archives placed in a folder; None where it has nothing.
-
-    Args:
-        kept: the store. Every digest is checked before anything is believed.
-        prepared: the build.
-        settings: says which builder will do.
-        into: gets the archives.
-    """
+    """What the store has for a build, if anything: its archives in `into`, every digest checked."""
     of, builders = keys(prepared, settings), BUILDERS[settings.builder]
     if settings.bootstrap and settings.builder == "auto":
         builders = BUILDERS["make.bash"]  # as in `Compilation`: the word says what to start from
