@@ -1,4 +1,4 @@
-"""The invoke tasks: words come in, `Settings` go to one library call, what it returned is shown.
+"""The invoke tasks: words become `Settings`, these go to one library call, what it returned is shown.
 
 Use them as they are (``from gobuild.tasks import ns`` is a whole tasks.py), or beside your own
 (``Collection(my_task, gobuild.tasks)``).
@@ -32,7 +32,7 @@ def _session(context: Context, words: dict[str, object]) -> "Session":
     return Session(settings=settings_of(context, words), console=Console())
 
 
-@with_settings
+@with_settings()
 def plan(context: Context, **words: object) -> None:
     """Shows what build would do. Asks the release index; touches nothing but the cache."""
     from gobuild.pipeline.resign import choose_signer
@@ -48,7 +48,7 @@ def plan(context: Context, **words: object) -> None:
     show.plan(session.console, prepared.plan)
 
 
-@with_settings
+@with_settings()
 def build(context: Context, **words: object) -> None:
     """Builds, verifies and packages a patched Go toolchain: the main job."""
     from gobuild import pipeline
@@ -57,7 +57,7 @@ def build(context: Context, **words: object) -> None:
     show.built(session.console, pipeline.build(session))
 
 
-@with_settings
+@with_settings()
 def package(context: Context, **words: object) -> None:
     """Verifies and packages again what build has built, without building it again."""
     from gobuild import pipeline
@@ -137,7 +137,7 @@ def identify(
         show.identity(Console(), found)
 
 
-@with_settings
+@with_settings()
 def clean(context: Context, **words: object) -> None:
     """Removes what was built in the work folder. Downloads and dist/ stay."""
     from gobuild import pipeline
@@ -150,21 +150,15 @@ def clean(context: Context, **words: object) -> None:
 ns = Collection("gobuild", plan, build, verify, package, publishing.publish, publishing.verify_release)
 for each in (matrix, identify, reproduce, blast_radius, gowrap, launchd, image, vm, clean):
     ns.add_task(each)
-ns.add_collection(
-    Collection(
-        "patches",
-        patches.status,
-        patches.import_patches,
-        patches.export_patches,
-        patches.refresh_patches,
-        patches.new_patch,
-    )
-)
-ns.add_collection(Collection("tap", tap.update, tap.check_tap))
-ns.add_collection(Collection("keys", publishing.new_key, publishing.show_key))
-ns.add_collection(Collection("store", store.listing, store.verify, store.prune))
-ns.add_collection(Collection("cache", cache.listing, cache.prune))
-ns.add_collection(Collection("ci", ci.workflow, ci.wanted))
-ns.add_collection(doctor.ns)
+for group in (
+    patches.ns,
+    tap.ns,
+    Collection("keys", publishing.new_key, publishing.show_key),
+    Collection("store", store.listing, store.verify, store.prune),
+    Collection("cache", cache.listing, cache.prune),
+    Collection("ci", ci.workflow, ci.wanted),
+    doctor.ns,
+):
+    ns.add_collection(group)
 guard(ns)
 ns.configure(CONFIGURATION)

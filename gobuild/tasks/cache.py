@@ -27,15 +27,7 @@ DAY = 24 * 60 * 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachedThing:
-    """A thing in the cache.
-
-    Attributes:
-        kind: one of `KINDS`.
-        path: a file or a folder.
-        beside: the files that say something of it: its digest, its tag.
-        size: bytes on the disk, of all of them.
-        used: when it was last used, as far as the file system knows.
-    """
+    """A file or folder in the cache, with the files beside it that say something of it: its digest, its tag."""
 
     kind: str
     path: Path

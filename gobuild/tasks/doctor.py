@@ -13,7 +13,7 @@ from gobuild.core import files
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError, DoctorError
 from gobuild.core.printable import printable
-from gobuild.tasks.words import settings_of
+from gobuild.tasks.words import path_of, settings_of
 
 if TYPE_CHECKING:  # the doctor is imported by who asks for it: other tasks do not wait for its many modules
     from gobuild.doctor import Diagnosis
@@ -55,24 +55,23 @@ def run(  # noqa: PLR0913, PLR0917  (each is a flag)
     """Finds out why a go command hangs, is killed, or is not the one you patched."""
     from gobuild import doctor
 
-    page, pack = _file(html, "--html"), _file(bundle, "--bundle")
-    if page and page.absolute() in [each and each.absolute() for each in (pack, Path(from_).expanduser())]:
+    page, pack, given = _file(html, "--html"), _file(bundle, "--bundle"), path_of(from_)
+    if page and page.absolute() in [each.absolute() for each in (pack, given) if each]:
         raise ConfigError(f"{page} is named twice", "--html with a file of its own")
-    if from_ and (path or against or capture or bundle):
+    if given and (path or against or capture or bundle):
         raise ConfigError("--from judges a bundle, and looks at nothing here", "--from FILE, with --json or --html")
     settings = settings_of(context, {"dist": dist, "offline": offline})
-    found = (
-        doctor.load(Path(from_).expanduser())
-        if from_
-        else doctor.examine(
-            Path(path).expanduser() if path else None,
+    if given:
+        found = doctor.load(given)
+    else:
+        found = doctor.examine(
+            path_of(path),
             settings=settings,
             environment=dict(os.environ),
             cwd=Path.cwd(),
-            against=Path(against).expanduser() if against else None,
+            against=path_of(against),
             capture=capture,
         )
-    )
     _show(found, json)
     if pack:
         doctor.save(found, pack)
@@ -84,7 +83,7 @@ def run(  # noqa: PLR0913, PLR0917  (each is a flag)
 
 
 def _file(word: str, flag: str) -> Path | None:
-    path = Path(word).expanduser() if word else None
+    path = path_of(word)
     if path and (path.is_dir() or not os.access(path.absolute().parent, os.W_OK)):
         raise ConfigError(
             f"{path} cannot be written: it is a folder, or in none that takes files", f"{flag} with the name of a file"
@@ -105,11 +104,7 @@ def _show(found: "Diagnosis", json: bool) -> None:
 
 
 def _require(found: "Diagnosis", strict: bool) -> None:
-    """Fails for the worst grade.
-
-    Raises:
-        DoctorError: a FAIL, or with `strict` a WARN.
-    """
+    """Fails for a FAIL, or with `strict` a WARN."""
     bad = ("FAIL", "WARN") if strict else ("FAIL",)
     wrong = [each for each in found.findings if each.grade in bad]
     if wrong:

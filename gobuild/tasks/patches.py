@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from invoke import task
+from invoke import Collection, task
 from invoke.context import Context
 
 from gobuild.core import files, resources
@@ -21,7 +21,7 @@ from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.goversion import GoVersion
 from gobuild.core.settings import Settings
 from gobuild.tasks import show
-from gobuild.tasks.words import settings_of, with_settings
+from gobuild.tasks.words import file_to_write, settings_of, with_settings
 
 if TYPE_CHECKING:  # a task imports what it runs when it runs
     from gobuild.patch import Matrix, Series
@@ -49,9 +49,7 @@ def status(context: Context, *, json: bool = False, html: str = "", **words: obj
     # What `go` says in a configuration file is what to build; how a series stands is asked of all versions.
     settings = settings_of(context, words | {"go": words.get("go") or sources.ALL})
     console = Console(stream=sys.stderr) if json else Console()
-    page = Path(html).expanduser() if html else None
-    if page and page.is_dir():
-        raise ConfigError(f"{page} is a folder", "--html with the name of a file")
+    page = file_to_write(html, "--html")
     matrix = sources.series_status(Session(settings=settings, console=console))
     if page:
         files.write(page, show.matrix_page(matrix))
@@ -240,3 +238,6 @@ def _show_export(console: Console, found: export.Exported, *, add: bool) -> None
         console.warn("the series does not list these yet (--add does it, at its end):")
         for each in found.entries:
             console.say(f"\n{each.rstrip()}")
+
+
+ns = Collection("patches", status, import_patches, export_patches, refresh_patches, new_patch)

@@ -11,11 +11,7 @@ from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError
 from gobuild.core.process import run
 from gobuild.tasks import show
-from gobuild.tasks.words import HELP, HELP_DROP, settings_of, targets
-
-
-def _path(word: str) -> Path | None:
-    return Path(word).expanduser() if word else None
+from gobuild.tasks.words import HELP, HELP_DROP, path_of, settings_of, targets
 
 
 @task(
@@ -76,7 +72,7 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
     sources = [Path(each).expanduser() for each in from_ or ()] or standard
     with console.stage("publish") as at:
         refuse_strange_site(Path(to))
-        signs = choose_signer(_path(sign_key), _path(sign_password_file), gpg_user, run=run, variable=secrets.get)
+        signs = choose_signer(path_of(sign_key), path_of(sign_password_file), gpg_user, run=run, variable=secrets.get)
         key = NoteSigner.read_file(Path(sumdb_key).expanduser()) if sumdb_key else None
         sumdb = str(key.verifier) if key else site.database_key(Path(to).expanduser().absolute())
         made = site.publish(
@@ -91,7 +87,7 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
             ),
             sumdb=sumdb,
             rules=Rules(
-                signed_by=(load_trust(_path(signed_by), run),) if signed_by else (),
+                signed_by=(load_trust(path_of(signed_by), run),) if signed_by else (),
                 named=tuple(sign_unsigned or ()),
                 logs=key is not None,
             ),
@@ -129,7 +125,7 @@ def verify_release(
     with console.stage("verify") as at:
         report = release.verify_release(
             where,
-            key=_path(key),
+            key=path_of(key),
             sumdb=sumdb,
             stamps=stamp or (),
             signed_only=signed_only,

@@ -38,7 +38,7 @@ def listing(context: Context, **words: object) -> None:
     console.say(f"{len(listed)} entries, {amount(sum(entry.size for entry, _ in listed))}")
 
 
-@with_settings
+@with_settings()
 def verify(context: Context, **words: object) -> None:
     """Hashes all that the store holds; what is damaged is removed, and the exit code is 8 then."""
     from gobuild import store as stores
@@ -81,11 +81,7 @@ def _folder(settings: Settings, console: Console) -> stores.StoreFolder:
 
 
 def parse_size(size: str) -> int:
-    """Bytes: "20GB" (10^9 each), "1.5 GiB" (2^30 each), "500M", "0".
-
-    Raises:
-        ConfigError: it is no size.
-    """
+    """Bytes: "20GB" (10^9 each), "1.5 GiB" (2^30 each), "500M", "0"."""
     match = _SIZE.fullmatch(size.strip())
     if not match:
         raise ConfigError(f"--keep is {size!r}" if size else "how much may stay?", "--keep 20GB, 500MB, or 0")

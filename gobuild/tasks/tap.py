@@ -13,7 +13,7 @@ from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError, VerifyError
 from gobuild.core.process import run
 from gobuild.tasks import show
-from gobuild.tasks.words import HELP_DROP, settings_of, targets, with_settings
+from gobuild.tasks.words import HELP_DROP, path_of, settings_of, targets, with_settings
 
 if TYPE_CHECKING:  # a task imports what it runs when it runs
     from gobuild.publish.catalogue import Catalogue
@@ -25,12 +25,7 @@ NAMED = 6
 def finished_builds(
     dist: Path, name: str, base_url: str, note: Callable[[str], None], *, before: Sequence[str] = ()
 ) -> Catalogue:
-    """The finished builds in a folder; each toolchain is what its manifest says.
-
-    Raises:
-        ConfigError: there is none.
-        PublishError, ChecksumMismatch: an archive is missing, or is not what its manifest says.
-    """
+    """The finished builds in a folder; each toolchain is held to its manifest."""
     from gobuild.publish.builds import find_builds
     from gobuild.publish.catalogue import Catalogue, newest_first
     from gobuild.publish.paths import check_archive
@@ -55,13 +50,7 @@ def finished_builds(
     },
 )
 def update(
-    context: Context,
-    *,
-    to: str = "",
-    bottles: str = "",
-    author: str = "",
-    drop: str = "",
-    **words: object,
+    context: Context, *, to: str = "", bottles: str = "", author: str = "", drop: str = "", **words: object
 ) -> None:
     """Adds the releases in dist/ to a Homebrew tap, in a commit each; nothing is pushed."""
     from gobuild.publish import homebrew
@@ -72,7 +61,7 @@ def update(
     left = targets(drop)
     tap = homebrew.open_tap(Path(to).expanduser(), author=author or homebrew.AUTHOR)
     base = settings.base_url.rstrip("/") or settings.dist.absolute().as_uri()
-    folder = Path(bottles).expanduser() if bottles else None
+    folder = path_of(bottles)
     remote = homebrew.tap_remote(tap.remote_url())
     urls = homebrew.TapUrls(archives=base, bottles=base if folder else "", tap=remote.url, tap_name=remote.tap)
     if not settings.base_url:

@@ -7,8 +7,9 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields
+from pathlib import Path
 from types import FrameType
-from typing import Any, cast, overload
+from typing import Any, cast
 
 from invoke import task
 from invoke.context import Context
@@ -28,7 +29,6 @@ HELP_DROP = "a platform that formulae may leave behind, such as darwin/amd64; mo
 CONFIGURATION: dict[str, dict[str, None]] = {"gobuild": {entry.name: None for entry in fields(Settings)}}
 """The keys invoke looks for in the environment (INVOKE_GOBUILD_KEY); None is "not said"."""
 
-
 VARIABLES = "INVOKE_GOBUILD_"
 """What the name of a setting's variable begins with."""
 
@@ -42,36 +42,17 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SettingsTask = Task[Callable[..., None]]
 
 
-@overload
-def with_settings(body: Callable[..., None], /) -> SettingsTask: ...
-
-
-@overload
 def with_settings(
     *, help: Mapping[str, str] | None = None, name: str | None = None
-) -> Callable[[Callable[..., None]], SettingsTask]: ...
-
-
-def with_settings(
-    body: Callable[..., None] | None = None, /, *, help: Mapping[str, str] | None = None, name: str | None = None
-) -> SettingsTask | Callable[[Callable[..., None]], SettingsTask]:
+) -> Callable[[Callable[..., None]], SettingsTask]:
     """Makes a task of a function that takes a context and any words.
 
     invoke reads flags from a function's signature: this one is written from the fields of `Settings`, so that a
     new setting becomes a flag of every task at once. What the function names itself, between the context and its
-    **words, are flags of this task alone; one without a default is a positional argument, as in `patches.new NAME`.
-
-    Args:
-        body: the function.
-        help: what the task's own flags mean, by name. One of the same name as a setting has this help there.
-        name: what the task is called, where Python does not allow it as a function's name.
-
-    Returns:
-        The task; without a body, the decorator that makes one.
+    **words, are flags of this task alone; one without a default is a positional argument, as in `tap.check PATH`. Their
+    `help` goes before that of a setting of the same name.
     """
-    if body is None:
-        return lambda function: _task(function, help or {}, name)
-    return _task(body, help or {}, name)
+    return lambda function: _task(function, help or {}, name)
 
 
 def _task(body: Callable[..., None], help: Mapping[str, str], name: str | None) -> SettingsTask:
@@ -105,11 +86,7 @@ def _task(body: Callable[..., None], help: Mapping[str, str], name: str | None) 
 
 
 def settings_of(context: Context, words: dict[str, Any]) -> Settings:
-    """Lays the flags over the environment over the config files over the defaults.
-
-    Raises:
-        ConfigError: a value that cannot be used.
-    """
+    """Lays the flags over the environment over the config files over the defaults."""
     _known_variables()
     configured = context.config.get("gobuild") or {}
     if not hasattr(configured, "items"):
@@ -127,11 +104,7 @@ def settings_of(context: Context, words: dict[str, Any]) -> Settings:
 
 
 def _known_variables() -> None:
-    """Refuses a variable that means a setting and misses it: invoke passes it over.
-
-    Raises:
-        ConfigError: there is one.
-    """
+    """Refuses a variable that means a setting and misses it: invoke passes it over."""
     known = {f"{VARIABLES}{key.upper()}": key for key in CONFIGURATION["gobuild"]}
     for name in sorted(os.environ):
         if name.startswith(VARIABLES) and name not in known:
@@ -143,12 +116,26 @@ def _known_variables() -> None:
 
 
 def targets(words: str) -> frozenset[Target]:
-    """Targets with commas between them.
+    """Targets with commas between them."""
+    return frozenset(map(Target.parse, split_words(words)))
 
-    Raises:
-        ConfigError: a word is none.
-    """
-    return frozenset(Target.parse(word.strip()) for word in words.split(",") if word.strip())
+
+def split_words(text: str) -> tuple[str, ...]:
+    """A list with commas in it."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def path_of(word: str) -> Path | None:
+    """The path that a flag names; None where it was not said."""
+    return Path(word).expanduser() if word else None
+
+
+def file_to_write(word: str, flag: str) -> Path | None:
+    """The same of a file that a task will make when its work is done: refused now where it cannot be one."""
+    path = path_of(word)
+    if path and path.is_dir():
+        raise ConfigError(f"{path} is a folder", f"{flag} with the name of a file")
+    return path
 
 
 @contextmanager
@@ -156,9 +143,6 @@ def interruptible() -> Iterator[None]:
     """Turns Ctrl-C, SIGTERM and a closed terminal into one message and exit code 130, after a clean-up.
 
     Once one of them has come, further ones are not heard: the clean-up takes seconds and must not be cut short.
-
-    Raises:
-        Interrupted: for any of them.
     """
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
@@ -179,8 +163,3 @@ def interruptible() -> Iterator[None]:
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
-
-
-def split_words(text: str) -> tuple[str, ...]:
-    """A list with commas in it."""
-    return tuple(word.strip() for word in text.split(",") if word.strip())
