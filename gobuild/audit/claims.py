@@ -53,11 +53,7 @@ class Claims:
 
 
 def read_claims(side: Side) -> Claims:
-    """Reads a side's manifest; a side without one claims nothing.
-
-    Raises:
-        VerifyError: it is no manifest of gobuild's.
-    """
+    """Reads a side's manifest; a side without one claims nothing."""
     text = side.text_of("gobuild.json")
     if not text:
         return Claims(patches={})
@@ -72,12 +68,7 @@ def read_claims(side: Side) -> Claims:
 def prove_claims(claims: Claims, *, ours: Side, base: Side, sources: Path, series: Series) -> Applied:
     """Applies what ours claims to base's files, and says which patches made ours'.
 
-    Args:
-        claims: of ours.
-        ours: what they are of.
-        base: what ours is said to be made of.
-        sources: a folder with base's files that `Claims.needed_files` names. It is not changed.
-        series: where the patches are.
+    `sources` is a folder with base's files that `Claims.needed_files` names. It is not changed.
     """
     tree, made, unproven = Tree(sources), dict[str, tuple[str, ...]](), dict[str, str]()
     hand = claims.at_hand(series)
