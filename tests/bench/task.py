@@ -1,8 +1,4 @@
-"""`invoke bench`: words to one call.
-
-Every task of the repository loads this module, the build on a machine without the test tools too: what needs them is
-imported when somebody measures.
-"""
+"""`invoke bench`. Every task of the repository loads this: what needs the test tools is imported when it measures."""
 
 import tempfile
 from pathlib import Path
