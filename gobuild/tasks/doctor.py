@@ -4,16 +4,16 @@ import json as codec
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from invoke import Collection, task
+from invoke import Collection
 from invoke.context import Context
 
 from gobuild.core import files
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError, DoctorError
 from gobuild.core.printable import printable
-from gobuild.tasks.words import path_of, settings_of
+from gobuild.tasks.words import flagged, path_of, settings_of
 
 if TYPE_CHECKING:  # the doctor is imported by who asks for it: other tasks do not wait for its many modules
     from gobuild.doctor import Diagnosis
@@ -22,35 +22,19 @@ NAMED = 5
 """Findings that the error names; the table has them all."""
 
 
-@task(
-    default=True,
-    name="run",
-    help={
-        "path": "the go command to look at, or its GOROOT; by default the go on PATH",
-        "against": "the archive it came from: every file is compared with it",
-        "json": "print the diagnosis as JSON",
-        "html": "write it as a page to this file as well",
-        "bundle": "save all evidence, secrets hidden, to this file, for somebody else",
-        "from_": "judge the evidence of this bundle, whichever machine it is from, instead of collecting any",
-        "capture": "capture hangs with tools that take longer and may need root (macOS)",
-        "offline": "ask no release index",
-        "dist": "a folder with manifests and archives of toolchains",
-        "strict": "exit with an error for a WARN as well",
-    },
-    auto_shortflags=False,
-)
+@flagged(default=True, name="run")
 def run(  # noqa: PLR0913, PLR0917  (each is a flag)
     context: Context,
-    path: str = "",
-    against: str = "",
-    json: bool = False,
-    html: str = "",
-    bundle: str = "",
-    from_: str = "",
-    capture: bool = False,
-    offline: bool = False,
-    dist: str | None = None,
-    strict: bool = False,
+    path: Annotated[str, "the go command to look at, or its GOROOT; by default the go on PATH"] = "",
+    against: Annotated[str, "the archive it came from: every file is compared with it"] = "",
+    json: Annotated[bool, "print the diagnosis as JSON"] = False,
+    html: Annotated[str, "write it as a page to this file as well"] = "",
+    bundle: Annotated[str, "save all evidence, secrets hidden, to this file, for somebody else"] = "",
+    from_: Annotated[str, "judge the evidence of this bundle, from whichever machine, instead of collecting any"] = "",
+    capture: Annotated[bool, "capture hangs with tools that take longer and may need root (macOS)"] = False,
+    offline: Annotated[bool, "ask no release index"] = False,
+    dist: Annotated[str | None, "a folder with manifests and archives of toolchains"] = None,
+    strict: Annotated[bool, "exit with an error for a WARN as well"] = False,
 ) -> None:
     """Finds out why a go command hangs, is killed, or is not the one you patched."""
     from gobuild import doctor
@@ -113,11 +97,12 @@ def _require(found: "Diagnosis", strict: bool) -> None:
         raise DoctorError(f"{len(wrong)} of {len(found.findings)} checks are bad: {names}{more}", wrong[0].advice)
 
 
-@task(
-    help={"before": "a file with the output of ioreg -a -r -l -c IOAccelerator", "after": "another"},
-    auto_shortflags=False,
-)
-def compare(_context: Context, before: str, after: str) -> None:
+@flagged()
+def compare(
+    _context: Context,
+    before: Annotated[str, "a file with the output of ioreg -a -r -l -c IOAccelerator"],
+    after: Annotated[str, "another"],
+) -> None:
     """Says what differs between two snapshots of a Mac's graphics accelerators."""
     from gobuild.doctor.macos import ioreg
 

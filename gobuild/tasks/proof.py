@@ -3,7 +3,7 @@
 import json as codec
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from invoke.context import Context
 
@@ -26,16 +26,15 @@ def _write(document: dict[str, object], path: Path | None, json: bool, console: 
         show.document(document)
 
 
-@with_settings(
-    help={
-        "ours": "compare this archive or GOROOT, which was built before, instead of building",
-        "against": "the official archive, wheel or GOROOT, instead of fetching it",
-        "report": "write the report as JSON to this file",
-        "json": "print the report as JSON",
-    }
-)
+@with_settings()
 def reproduce(
-    context: Context, *, ours: str = "", against: str = "", report: str = "", json: bool = False, **words: object
+    context: Context,
+    *,
+    ours: Annotated[str, "compare this archive or GOROOT, which was built before, instead of building"] = "",
+    against: Annotated[str, "the official archive, wheel or GOROOT, instead of fetching it"] = "",
+    report: Annotated[str, "write the report as JSON to this file"] = "",
+    json: Annotated[bool, "print the report as JSON"] = False,
+    **words: object,
 ) -> None:
     """Rebuilds a release unpatched, and compares it with the official one entry by entry."""
     from gobuild.audit import compare
@@ -59,17 +58,15 @@ def reproduce(
     proving.require(found)
 
 
-@with_settings(
-    help={
-        "ours": "the patched toolchain: its archive, or a GOROOT as it unpacks",
-        "against": "the archive, wheel or GOROOT to compare with, instead of fetching the official release",
-        "report": "write the report as JSON to this file",
-        "json": "print the report as JSON",
-    },
-    name="blast-radius",
-)
+@with_settings(name="blast-radius")
 def blast_radius(
-    context: Context, *, ours: str = "", against: str = "", report: str = "", json: bool = False, **words: object
+    context: Context,
+    *,
+    ours: Annotated[str, "the patched toolchain: its archive, or a GOROOT as it unpacks"] = "",
+    against: Annotated[str, "what to compare with, instead of the official release: an archive, wheel or GOROOT"] = "",
+    report: Annotated[str, "write the report as JSON to this file"] = "",
+    json: Annotated[bool, "print the report as JSON"] = False,
+    **words: object,
 ) -> None:
     """Says what a patched toolchain changes, down to functions, and which patch explains it."""
     from gobuild.audit import reproduce as proving

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from invoke.context import Context
 
@@ -58,8 +58,14 @@ def verify(context: Context, **words: object) -> None:
     console.say(f"{summary}: all whole")
 
 
-@with_settings(help={"keep": "how much may stay: 20GB, 500MB, 0", "dry_run": "only show what would go"})
-def prune(context: Context, *, keep: str = "", dry_run: bool = False, **words: object) -> None:
+@with_settings()
+def prune(
+    context: Context,
+    *,
+    keep: Annotated[str, "how much may stay: 20GB, 500MB, 0"] = "",
+    dry_run: Annotated[bool, "only show what would go"] = False,
+    **words: object,
+) -> None:
     """Removes what was not used for the longest time, until no more is left than --keep says."""
     from gobuild import store as stores
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from invoke import Collection
 from invoke.context import Context
@@ -40,17 +40,15 @@ def finished_builds(
     return Catalogue(name=name, base_url=base_url, builds=newest_first(builds, before=before))
 
 
-@with_settings(
-    help={
-        "to": "the tap: a checkout of it, or a bare repository",
-        "base_url": "where the archives (and bottles) are served from",
-        "bottles": "make bottles into this folder, to be served beside the archives",
-        "author": "who commits: NAME <MAIL>",
-        "drop": HELP_DROP,
-    },
-)
+@with_settings(help={"base_url": "where the archives (and bottles) are served from"})
 def update(
-    context: Context, *, to: str = "", bottles: str = "", author: str = "", drop: str = "", **words: object
+    context: Context,
+    *,
+    to: Annotated[str, "the tap: a checkout of it, or a bare repository"] = "",
+    bottles: Annotated[str, "make bottles into this folder, to be served beside the archives"] = "",
+    author: Annotated[str, "who commits: NAME <MAIL>"] = "",
+    drop: Annotated[str, HELP_DROP] = "",
+    **words: object,
 ) -> None:
     """Adds the releases in dist/ to a Homebrew tap, in a commit each; nothing is pushed."""
     from gobuild.publish import homebrew

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from types import FrameType
-from typing import Any, cast
+from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
 
 from invoke import task
 from invoke.context import Context
@@ -42,47 +42,50 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SettingsTask = Task[Callable[..., None]]
 
 
+def flagged(*, name: str | None = None, default: bool = False) -> Callable[[Callable[..., None]], SettingsTask]:
+    """Makes a task of a function, whose parameters are `Annotated` with their flags' help; lists may be repeated."""
+
+    def make(body: Callable[..., None]) -> SettingsTask:
+        hints = get_type_hints(body)
+        lists = [word for word, kind in hints.items() if list[str] in get_args(kind)]
+        made = task(body, name=name, default=default, help=_help_of(body), iterable=lists, auto_shortflags=False)
+        return cast(SettingsTask, made)
+
+    return make
+
+
+def _help_of(body: Callable[..., None]) -> dict[str, str]:
+    kinds = get_type_hints(body, include_extras=True)
+    return {name: kind.__metadata__[0] for name, kind in kinds.items() if get_origin(kind) is Annotated}
+
+
 def with_settings(
     *, help: Mapping[str, str] | None = None, name: str | None = None
 ) -> Callable[[Callable[..., None]], SettingsTask]:
-    """Makes a task of a function that takes a context and any words.
+    """Makes a task as `flagged` does, of a function that takes any words besides: every setting is a flag of it.
 
-    invoke reads flags from a function's signature: this one is written from the fields of `Settings`, so that a
-    new setting becomes a flag of every task at once. What the function names itself, between the context and its
-    **words, are flags of this task alone; one without a default is a positional argument, as in `tap.check PATH`. Their
-    `help` goes before that of a setting of the same name.
+    invoke reads flags from a function's signature: this one is written from the fields of `Settings`. What the function
+    names itself, between the context and its **words, are flags of this task alone; one without a default is a
+    positional argument, as in `tap.check PATH`. `help` is for settings that mean something else here.
     """
-    return lambda function: _task(function, help or {}, name)
 
+    def make(body: Callable[..., None]) -> SettingsTask:
+        first, *rest = inspect.signature(body).parameters.values()
+        own = [each.replace(kind=_PLAIN) for each in rest if each.kind is not inspect.Parameter.VAR_KEYWORD]
+        own.sort(key=lambda each: each.default is not inspect.Parameter.empty)
+        taken = {each.name for each in own}
+        settings = [
+            inspect.Parameter(entry.name, _PLAIN, default=False if entry.type is bool else None)
+            for entry in fields(Settings)
+            if entry.name not in taken
+        ]
+        back = [each.replace(name=NOT + each.name) for each in settings if each.default is False]
+        body.__signature__ = inspect.Signature([first, *own, *settings, *back])  # type: ignore[attr-defined]
+        helps = HELP | {each.name: f"not {each.name.removeprefix(NOT)}, whatever a file says" for each in back}
+        made = task(body, name=name, help=helps | _help_of(body) | dict(help or {}), auto_shortflags=False)
+        return cast(SettingsTask, made)
 
-def _task(body: Callable[..., None], help: Mapping[str, str], name: str | None) -> SettingsTask:
-    first, *rest = inspect.signature(body).parameters.values()
-    own = [each.replace(kind=_PLAIN) for each in rest if each.kind is not inspect.Parameter.VAR_KEYWORD]
-    taken = {each.name for each in own}
-    settings = [
-        inspect.Parameter(entry.name, _PLAIN, default=False if entry.type is bool else None)
-        for entry in fields(Settings)
-        if entry.name not in taken
-    ]
-    positional = [each for each in own if each.default is inspect.Parameter.empty]
-    flags = [each for each in own if each.default is not inspect.Parameter.empty]
-    back = [each.replace(name=NOT + each.name) for each in settings if each.default is False]
-    parameters = [first.replace(kind=_PLAIN), *positional, *flags, *settings, *back]
-    body.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    return cast(
-        SettingsTask,
-        task(
-            body,
-            name=name,
-            help={
-                **HELP,
-                **{each.name: f"not {each.name.removeprefix(NOT)}, whatever a file says" for each in back},
-                **help,
-            },
-            auto_shortflags=False,
-            positional=[each.name for each in positional],
-        ),
-    )
+    return make
 
 
 def settings_of(context: Context, words: dict[str, Any]) -> Settings:
