@@ -25,17 +25,11 @@ from gobuild.patch.tree import Tree
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """What a manifest says.
+    """What a manifest says."""
 
-    Attributes:
-        patches: the digest of each patch that was applied, by its name, in their order.
-        cgo: the profile's CGO_ENABLED; None for upstream's default.
-        wheel: whether the source came from a wheel.
-    """
-
-    patches: dict[str, str]
-    cgo: str | None = None
-    wheel: bool = False
+    patches: dict[str, str]  # the digest of each patch that was applied, by its name, in their order
+    cgo: str | None = None  # the profile's CGO_ENABLED; None for upstream's default
+    wheel: bool = False  # whether the source came from a wheel
 
     def at_hand(self, series: Series) -> dict[str, Patch]:
         """The patches of a series that are the claimed ones, by name and content."""

@@ -50,28 +50,17 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What is known of a toolchain, or of a program that it built.
-
-    Attributes:
-        program: its main package, where it is an executable.
-        stamp: the toolchain's version, as it says itself.
-        release: the Go release; empty for a development version.
-        suffix: what the stamp has behind the hyphen.
-        digest: the part of the suffix that stands for the series: "p3f9c2a1"; empty where there is none.
-        known_by: who told of the patches; empty where nobody could.
-        patches: None where they are not known.
-        says: what follows from all this, one sentence.
-    """
+    """What is known of a toolchain, or of a program that it built."""
 
     subject: str
-    program: str = ""
-    stamp: str
-    release: str
-    suffix: str
-    digest: str
-    known_by: str
-    patches: tuple[Known, ...] | None
-    says: str
+    program: str = ""  # its main package, where it is an executable
+    stamp: str  # the toolchain's version, as it says itself
+    release: str  # the Go release; empty for a development version
+    suffix: str  # what the stamp has behind the hyphen
+    digest: str  # the part of the suffix that stands for the series: "p3f9c2a1"; empty where there is none
+    known_by: str  # who told of the patches; empty where nobody could
+    patches: tuple[Known, ...] | None  # None where they are not known
+    says: str  # what follows from all this, one sentence
 
     def document(self) -> dict[str, Any]:
         """The same for machines."""

@@ -30,21 +30,14 @@ NAMED = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reproduction:
-    """A comparison with the official release, and where both sides came from.
-
-    Attributes:
-        source: where ours came from: kind, origin, digest; bootstrap and host of the build.
-        official: the official side: origin and digest.
-        comparison: entry by entry.
-        radius: what differs in executables, if one does.
-    """
+    """A comparison with the official release, and where both sides came from."""
 
     release: str
     target: str
-    source: dict[str, str]
-    official: dict[str, str]
+    source: dict[str, str]  # where ours came from: kind, origin, digest; bootstrap and host of the build
+    official: dict[str, str]  # the official side: origin and digest
     comparison: Comparison
-    radius: Radius | None
+    radius: Radius | None  # what differs in executables, if one does
 
     def as_dict(self) -> dict[str, Any]:
         """The same for machines: the same bytes for the same run, and no folder of this machine."""

@@ -89,20 +89,16 @@ class InnerManifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest(InnerManifest):
-    """What stands beside the archives.
-
-    Attributes:
-        signing: who signed the programs, and how; empty where they are as Go's linker made them.
-        run: what the run measured of itself.
-    """
+    """What stands beside the archives."""
 
     source: SourceOrigin
+    # Who signed the programs, and how; empty where they are as Go's linker made them
     signing: dict[str, str] = field(default_factory=dict)
     bootstrap: BootstrapOrigin
     build: BuildRecord
     checks: tuple[Check, ...]
     artifacts: tuple[ArtifactRecord, ...]
-    run: dict[str, Any]
+    run: dict[str, Any]  # what the run measured of itself
 
 
 def archive_names(stamp: str, target: Target) -> dict[str, str]:

@@ -24,18 +24,12 @@ PACKAGES = "packages.tar"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """Source laid out, and Go to build it with.
+    """Source laid out, and Go to build it with."""
 
-    Attributes:
-        sources: one, or with `--builder both` one for each builder.
-        tree: the dirhash of the source.
-        bootstrap: what make.bash starts from.
-        upstream: upstream's toolchain of the same release, for the direct builder; None where make.bash is to build.
-    """
-
-    sources: tuple[Source, ...]
-    tree: str
-    bootstrap: Bootstrap
+    sources: tuple[Source, ...]  # one, or with `--builder both` one for each builder
+    tree: str  # the dirhash of the source
+    bootstrap: Bootstrap  # what make.bash starts from
+    # Upstream's toolchain of the same release, for the direct builder; None where make.bash is to build
     upstream: Bootstrap | None
 
 
@@ -48,16 +42,11 @@ class Patched(Fetched):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compiled:
-    """A toolchain in the work folder.
-
-    Attributes:
-        tree: the dirhash of its source before it was patched.
-        twin: the same, by the other builder; None unless both were asked for.
-    """
+    """A toolchain in the work folder."""
 
     toolchain: Toolchain
-    tree: str
-    twin: Toolchain | None = None
+    tree: str  # the dirhash of its source before it was patched
+    twin: Toolchain | None = None  # the same, by the other builder; None unless both were asked for
 
 
 def fetch_source(run: Run) -> Fetched:

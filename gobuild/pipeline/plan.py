@@ -19,24 +19,17 @@ BUILDERS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything that is decided before work begins.
-
-    Attributes:
-        stamp: what the toolchain will call itself.
-        patches: the names of the patches that will be tried, in order.
-        job: the folder of this build alone.
-        formula: the file name of the Homebrew formula.
-    """
+    """Everything that is decided before work begins."""
 
     release: Release
-    stamp: str
+    stamp: str  # what the toolchain will call itself
     target: Target
     host: Target
     profile: Profile
-    patches: tuple[str, ...]
-    job: Path
+    patches: tuple[str, ...]  # the names of the patches that will be tried, in order
+    job: Path  # the folder of this build alone
     dist: Path
-    formula: str
+    formula: str  # the file name of the Homebrew formula
     sign: str = "linker"
     builder: str = "auto"
 

@@ -21,30 +21,19 @@ from gobuild.verify.policy import NONE, Policy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signing:
-    """How a build is signed.
+    """How a build is signed."""
 
-    Attributes:
-        signer: None where the linker's own signatures stay.
-        roots: certificates (DER) that a signature may lead to, besides Apple's.
-    """
-
-    signer: Signer | None
-    roots: tuple[bytes, ...]
+    signer: Signer | None  # None where the linker's own signatures stay
+    roots: tuple[bytes, ...]  # certificates (DER) that a signature may lead to, besides Apple's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resigned:
-    """Archives with signed programs.
+    """Archives with signed programs."""
 
-    Attributes:
-        archives: all that came in, in their order; those with programs in them stand elsewhere now.
-        report: the checks of the toolchain's archive.
-        told: what the manifest says of the signing.
-    """
-
-    archives: tuple[Path, ...]
-    report: Report
-    told: Mapping[str, str]
+    archives: tuple[Path, ...]  # all that came in, in their order; those with programs in them stand elsewhere now
+    report: Report  # the checks of the toolchain's archive
+    told: Mapping[str, str]  # what the manifest says of the signing
 
 
 def choose_signer(settings: Settings, *, run: Runner) -> Signing:

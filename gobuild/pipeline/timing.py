@@ -14,18 +14,13 @@ from gobuild.core.process import Result, Runner
 
 @dataclass(slots=True)
 class Clock:
-    """Times stages, and within them the programs that do the real work.
-
-    Attributes:
-        stages: wall seconds of each stage, in order.
-        programs: wall seconds of the builder and of distpack.
-        cpu: CPU seconds of the builder, its children included. distpack's are not told apart from those of verify's
-            probes, which run beside it.
-    """
+    """Times stages, and within them the programs that do the real work."""
 
     console: Console
-    stages: dict[str, float] = field(default_factory=dict)
-    programs: dict[str, float] = field(default_factory=dict)
+    stages: dict[str, float] = field(default_factory=dict)  # wall seconds of each stage, in order
+    programs: dict[str, float] = field(default_factory=dict)  # wall seconds of the builder and of distpack
+    # CPU seconds of the builder, its children included. distpack's are not told apart from those of verify's probes,
+    # which run beside it
     cpu: dict[str, float] = field(default_factory=dict)
 
     @contextmanager

@@ -27,25 +27,16 @@ BUILDERS = {"auto": ("direct", "make.bash"), "make.bash": ("make.bash",), "direc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedToolchain:
-    """A toolchain ready to be delivered.
+    """A toolchain ready to be delivered."""
 
-    Attributes:
-        toolchain: the toolchain; from the store, its folder is gone.
-        tree: the dirhash of its source before it was patched.
-        packed: its archives.
-        pinned: whether its go.env keeps newer toolchains out.
-        run: what the run that built it measured of itself.
-        kept: when it was stored; empty where it was built just now.
-        signature: what the manifest says of the signing; empty where nobody signed.
-    """
-
-    toolchain: Toolchain
-    tree: str
+    toolchain: Toolchain  # the toolchain; from the store, its folder is gone
+    tree: str  # the dirhash of its source before it was patched
     report: Report
-    packed: tuple[Path, ...]
-    pinned: bool
-    run: dict[str, Any]
-    kept: str = ""
+    packed: tuple[Path, ...]  # its archives
+    pinned: bool  # whether its go.env keeps newer toolchains out
+    run: dict[str, Any]  # what the run that built it measured of itself
+    kept: str = ""  # when it was stored; empty where it was built just now
+    # What the manifest says of the signing; empty where nobody signed
     signature: Mapping[str, str] = field(default_factory=dict)
 
 
