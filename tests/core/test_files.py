@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -135,15 +134,6 @@ def test_no_tar_entry_leaves_its_folder(tmp_path: Path, entry: tarfile.TarInfo) 
     assert [each.name for each in tmp_path.iterdir()] == ["bad.tar.gz"]
 
 
-def test_a_link_first_and_a_file_through_it_second(tmp_path: Path) -> None:
-    (tmp_path / "outside").mkdir()
-    link = _entry("go", tarfile.SYMTYPE, str(tmp_path / "outside"))
-    archive = _tar(tmp_path / "bad.tar.gz", (link, b""), (_entry("go/evil"), b"evil"))
-    with pytest.raises(UnsafeArchive):
-        archives.unpack(archive, tmp_path / "into")
-    assert list((tmp_path / "outside").iterdir()) == []
-
-
 def test_a_file_twice_or_under_a_file(tmp_path: Path) -> None:
     for second in ("go/a", "go/a/b"):
         archive = _tar(tmp_path / "bad.tar.gz", (_entry("go/a"), b"1"), (_entry(second), b"2"))
@@ -151,19 +141,14 @@ def test_a_file_twice_or_under_a_file(tmp_path: Path) -> None:
             archives.unpack(archive, tmp_path / "into")
 
 
-def _zip(path: Path, name: str, mode: int = 0o100644) -> Path:
-    with zipfile.ZipFile(path, "w") as pack:
-        info = zipfile.ZipInfo(name)
-        info.external_attr = mode << 16
-        pack.writestr(info, "content")
-    return path
-
-
 @pytest.mark.parametrize(("name", "mode"), [("../evil", 0o100644), ("/evil", 0o100644), ("go/link", 0o120777)])
 def test_no_zip_entry_leaves_its_folder(tmp_path: Path, name: str, mode: int) -> None:
-    archive = _zip(tmp_path / "bad.whl", name, mode)
+    info = zipfile.ZipInfo(name)
+    info.external_attr = mode << 16
+    with zipfile.ZipFile(tmp_path / "bad.whl", "w") as pack:
+        pack.writestr(info, "content")
     with pytest.raises(UnsafeArchive):
-        archives.unpack(archive, tmp_path / "into")
+        archives.unpack(tmp_path / "bad.whl", tmp_path / "into")
     assert [each.name for each in tmp_path.iterdir()] == ["bad.whl"]
 
 
@@ -180,7 +165,7 @@ def test_unpack_keeps_modes_and_selects(tmp_path: Path) -> None:
     assert (tmp_path / "into/src/x.go").stat().st_mode & 0o777 == 0o644
 
 
-def test_an_archive_that_was_cut_anywhere_is_seen(tmp_path: Path) -> None:
+def test_an_archive_that_was_cut_anywhere_is_seen_and_leaves_nothing(tmp_path: Path) -> None:
     entries = [(_entry(f"go/{name}"), os.urandom(1 << 10)) for name in "abc"]
     whole = _tar(tmp_path / "a.tar.gz", *entries).read_bytes()
     cut = tmp_path / "cut.tar.gz"
@@ -188,34 +173,19 @@ def test_an_archive_that_was_cut_anywhere_is_seen(tmp_path: Path) -> None:
         cut.write_bytes(whole[:size])
         with pytest.raises(UnsafeArchive, match="fetch it again"):
             archives.unpack(cut, tmp_path / "into")
-
-
-@pytest.mark.parametrize(
-    "damage", [lambda data: data[: len(data) // 2], lambda data: b"not an archive", lambda data: b""]
-)
-def test_a_damaged_archive_leaves_nothing(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
-    archive = _tar(tmp_path / "a.tar.gz", (_entry("go/a"), os.urandom(1 << 16)), (_entry("go/b"), os.urandom(1 << 16)))
-    archive.write_bytes(damage(archive.read_bytes()))
-    with pytest.raises(UnsafeArchive, match="fetch it again"):
-        archives.unpack(archive, tmp_path / "into")
-    assert [each.name for each in tmp_path.iterdir()] == ["a.tar.gz"]
-
-
-def _zeros(path: Path, *, inside: bool) -> Path:
-    """80 MiB of zeros in 80 kB: in a file before go/VERSION, or behind the tar's own end."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w") as tar:
-        member = tarfile.TarInfo("go/big")
-        member.size = (80 << 20) if inside else 1
-        tar.addfile(member, io.BytesIO(bytes(member.size)))
-        tar.addfile(tarfile.TarInfo("go/VERSION"))
-    path.write_bytes(gzip.compress(made.getvalue() + bytes(0 if inside else 80 << 20), 1))
-    return path
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.tar.gz", "cut.tar.gz"]
 
 
 @pytest.mark.parametrize("inside", [True, False])
 def test_a_look_and_what_stands_behind_the_end_have_the_limit_too(tmp_path: Path, inside: bool) -> None:
-    path = _zeros(tmp_path / "a.tar.gz", inside=inside)
+    """80 MiB of zeros in 80 kB: in a file before go/VERSION, or behind the tar's own end."""
+    path, made, zeros = tmp_path / "a.tar.gz", io.BytesIO(), bytes(80 << 20)
+    with tarfile.open(fileobj=made, mode="w") as tar:
+        member = tarfile.TarInfo("go/big")
+        member.size = len(zeros) if inside else 1
+        tar.addfile(member, io.BytesIO(zeros))
+        tar.addfile(tarfile.TarInfo("go/VERSION"))
+    path.write_bytes(gzip.compress(made.getvalue() + (b"" if inside else zeros), 1))
     with pytest.raises(UnsafeArchive, match="unpacks to more than it may"):
         list(archives.list_names(path, limit=1 << 20))
     with pytest.raises(UnsafeArchive, match="unpacks to more than it may"):

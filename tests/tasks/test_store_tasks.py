@@ -1,13 +1,11 @@
 """The store as a user meets it: its tasks."""
 
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from e2e.builds import program
 from store_fixtures import FACTS, KEY, Machine, some_files
 
 from gobuild import cli
@@ -61,12 +59,6 @@ def test_list_verify_and_prune(gobuild: Callable[..., Said], tmp_path: Path) -> 
         assert code == 2 and "file is no folder" in error
     code, said, error = gobuild("store.list", "--shared-store", "s3://name:hunter2@bucket")
     assert code == 2 and "hunter2" not in said + error
-
-
-def test_the_tasks_are_there_in_every_door(tmp_path: Path) -> None:
-    (tmp_path / "tasks.py").write_text("from gobuild.tasks import ns\n")
-    done = subprocess.run([program("invoke"), "--list"], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert all(f"store.{name}" in done.stdout for name in ("list", "verify", "prune"))
 
 
 def test_sizes() -> None:
