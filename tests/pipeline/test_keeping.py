@@ -308,7 +308,7 @@ def test_nothing_is_left_in_the_work_folder_by_a_store_that_has_no_room_to_answe
     assert copied and not prepared.plan.scratch.exists() and not list(session.settings.dist.glob("go*"))
 
 
-def _run(session: Session, prepared: Prepared, folder: Path, say: Callable[[str], object] = print) -> Run:
+def _run(session: Session, prepared: Prepared, folder: Path, say: Callable[[str], None] = print) -> Run:
     store = Store.open(folder / "store", say=say)
     return Run(session=session, prepared=prepared, clock=Clock(session.console), store=store)
 

@@ -1,14 +1,13 @@
 """The store as a user meets it: its tasks."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import inside
 import pytest
 from store_fixtures import FACTS, KEY, Machine, some_files
 
-from gobuild import cli
 from gobuild.core.errors import ConfigError
 from gobuild.core.settings import Settings
 from gobuild.store import open_store
@@ -18,17 +17,13 @@ Said = tuple[int, str, str]
 
 
 @pytest.fixture
-def gobuild(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+def gobuild(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
     """The gobuild program, in this process: its exit code, its output, and its errors."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("INVOKE_GOBUILD_CACHE", str(tmp_path))
 
     def call(*words: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["gobuild", *words])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-            sys.exit(0)
-        return int(ended.value.code or 0), *capsys.readouterr()
+        done = inside.gobuild(tmp_path, *words)
+        return done.code, done.out, done.err
 
     return call
 
