@@ -118,12 +118,7 @@ class DoctorError(GobuildError, code=20):
 def os_errors_as_ours(places: str = "") -> Iterator[None]:
     """Turns whatever the operating system refuses into one of our errors: around a task, or a call of the library.
 
-    Args:
-        places: flags that choose another place, for the hint: "--work or --dist".
-
-    Raises:
-        DiskFull: there is no room, or a quota is used up.
-        Refused: any other ``OSError``: no right, a read-only file system, a file for a folder.
+    The hint names `places`, the flags that choose another place: "--work or --dist".
     """
     try:
         yield

@@ -85,7 +85,7 @@ def run(
     Whatever interrupts the wait (Ctrl-C, an error in `on_line`, the time limit) ends the whole group first.
 
     Args:
-        argv: the program and its arguments; never a shell string.
+        argv: the program and its arguments.
         env: the whole environment.
         cwd: the folder to run in.
         log: a file that the output is appended to, as it comes.
@@ -125,7 +125,7 @@ def run(
 
     def expire() -> None:
         expired.set()
-        _end_group(process.pid, signal.SIGKILL)
+        _signal_group(process.pid, signal.SIGKILL)
 
     alarm = threading.Timer(timeout, expire) if timeout else None
     try:
@@ -168,7 +168,7 @@ def kill_children_on_failure() -> Iterator[None]:
         with _starting:
             started = [process for process, blocks in _alive.items() if block in blocks]
         for process in started:
-            _end_group(process.pid, signal.SIGKILL)
+            _signal_group(process.pid, signal.SIGKILL)
         raise
     finally:
         _within.reset(token)
@@ -189,7 +189,7 @@ def _heed(process: "subprocess.Popen[str]", stop: threading.Event) -> None:
         if process.poll() is not None:
             return
     if process.poll() is None:
-        _end_group(process.pid, signal.SIGTERM)
+        _signal_group(process.pid, signal.SIGTERM)
 
 
 def _pump(
@@ -211,28 +211,24 @@ def _pump(
 
 def _end(process: "subprocess.Popen[str]") -> None:
     """Ends the process and all it started: politely first, then not."""
-    _end_group(process.pid, signal.SIGTERM)
+    _signal_group(process.pid, signal.SIGTERM)
     try:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE)
     finally:  # also when a second Ctrl-C cuts the grace short
-        _end_group(process.pid, signal.SIGKILL)
+        _signal_group(process.pid, signal.SIGKILL)
     # The leader may be gone while its children, in the same group, are not; and a killed one takes a moment to go,
     # in which it still writes to the folder that is about to be removed.
     process.wait()
     give_up = time.monotonic() + GONE
-    while _group_lives(process.pid) and time.monotonic() < give_up:
+    while _signal_group(process.pid, 0) and time.monotonic() < give_up:
         time.sleep(0.02)
 
 
-def _group_lives(pid: int) -> bool:
+def _signal_group(pid: int, sign: int) -> bool:
+    """Sends a signal to a process group; false where there is none any more."""
     try:
-        os.killpg(pid, 0)
+        os.killpg(pid, sign)
     except (ProcessLookupError, PermissionError):
         return False
     return True
-
-
-def _end_group(pid: int, sign: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, sign)

@@ -54,26 +54,29 @@ class Run:
         return self.prepared.plan
 
 
+def reached_origin(session: Session) -> fetch.SelectedOrigin:
+    """The first origin that answers."""
+    settings = session.settings
+    asked = fetch.origins(settings, run=session.run, console=session.console)
+    return fetch.first_reachable(asked, fallback=not settings.no_fallback)
+
+
 def prepare(session: Session, *, delivered: bool = True, reached: fetch.SelectedOrigin | None = None) -> Prepared:
     """Resolves the release and lays out the build. Asks the release index, changes nothing.
 
-    Args:
-        session: what was asked for.
-        delivered: whether anybody will get the toolchain: if so, it must not call itself what it is not.
-        reached: which origin has answered for the same source and the same word for Go, where one was asked already.
+    What is to be delivered must not call itself what it is not. `reached` is the origin that has answered for the same
+    source and the same word for Go, where one was asked already.
     """
-    settings, console = session.settings, session.console
+    settings = session.settings
     verify.load_policy(settings.policy)  # one that cannot be used is refused before any work
     series = patch.load_series(settings.series)
-    reached = reached or fetch.first_reachable(
-        fetch.origins(settings, run=session.run, console=console), fallback=not settings.no_fallback
-    )
+    reached = reached or reached_origin(session)
     try:
         release = resolve(settings.go, reached.catalog, known=fetch.known_versions())
     except ResolveError as error:
         raise reached.explain(error) from None
     if announcement := reached.announce(release):
-        console.warn(announcement)
+        session.console.warn(announcement)
     _refuse(settings, release, reached.catalog, delivered=delivered)
     patches = series.select(release.version, settings.for_target, settings.profile, settings.extras)
     stamp = patch.stamp(

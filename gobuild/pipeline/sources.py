@@ -17,7 +17,7 @@ from gobuild.core import files
 from gobuild.core.errors import ConfigError, ResolveError
 from gobuild.core.goversion import GoVersion
 from gobuild.core.model import Catalog, Release
-from gobuild.pipeline.session import Session
+from gobuild.pipeline.session import Session, reached_origin
 from gobuild.resolve import FIRST, resolve
 
 ALL = "all"
@@ -71,16 +71,13 @@ def _lines(item: str, catalog: Catalog) -> list[str]:
 @contextmanager
 def unpacked_sources(session: Session) -> Iterator[Mapping[GoVersion, Path]]:
     """The folder of each version asked for. They are the cache's: whoever wants to change one copies it."""
-    settings, console = session.settings, session.console
-    reached = fetch.first_reachable(
-        fetch.origins(settings, run=session.run, console=console), fallback=not settings.no_fallback
-    )
+    settings, reached = session.settings, reached_origin(session)
     try:
         wanted = releases(settings.go, reached.catalog)
     except ResolveError as error:
         raise reached.explain(error) from None
     if announcement := _announcement(reached, wanted):
-        console.warn(announcement)
+        session.console.warn(announcement)
     with tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
         found = {}
         for release in wanted:
@@ -133,14 +130,8 @@ def _intact(place: Path) -> bool:
 def _fingerprint(root: Path) -> str:
     """A digest of every file's name, size and time: an edit shows in it, and it costs no reading."""
     lines = []
-    folders = [str(root)]
-    while folders:
-        with os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                else:
-                    facts = entry.stat(follow_symlinks=False)
-                    name = entry.path[len(str(root)) :]
-                    lines.append(f"{name} {facts.st_mode} {facts.st_size} {facts.st_mtime_ns}\n")
+    for folder, _, names in os.walk(root):
+        for name in names:
+            facts, below = os.lstat(f"{folder}/{name}"), folder[len(str(root)) :]
+            lines.append(f"{below}/{name} {facts.st_mode} {facts.st_size} {facts.st_mtime_ns}\n")
     return hashlib.sha256("".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()

@@ -13,7 +13,7 @@ from gobuild.core import files
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError, DoctorError
 from gobuild.core.printable import printable
-from gobuild.tasks.words import flagged, path_of, settings_of
+from gobuild.tasks.words import file_to_write, flagged, path_of, settings_of
 
 if TYPE_CHECKING:  # the doctor is imported by who asks for it: other tasks do not wait for its many modules
     from gobuild.doctor import Diagnosis
@@ -39,7 +39,7 @@ def run(  # noqa: PLR0913, PLR0917  (each is a flag)
     """Finds out why a go command hangs, is killed, or is not the one you patched."""
     from gobuild import doctor
 
-    page, pack, given = _file(html, "--html"), _file(bundle, "--bundle"), path_of(from_)
+    page, pack, given = file_to_write(html, "--html"), file_to_write(bundle, "--bundle"), path_of(from_)
     if page and page.absolute() in [each.absolute() for each in (pack, given) if each]:
         raise ConfigError(f"{page} is named twice", "--html with a file of its own")
     if given and (path or against or capture or bundle):
@@ -64,15 +64,6 @@ def run(  # noqa: PLR0913, PLR0917  (each is a flag)
     for place in filter(None, (pack, page)):
         Console(stream=sys.stderr if json else sys.stdout).say(f"wrote {printable(str(place))}")
     _require(found, strict)
-
-
-def _file(word: str, flag: str) -> Path | None:
-    path = path_of(word)
-    if path and (path.is_dir() or not os.access(path.absolute().parent, os.W_OK)):
-        raise ConfigError(
-            f"{path} cannot be written: it is a folder, or in none that takes files", f"{flag} with the name of a file"
-        )
-    return path
 
 
 def _show(found: "Diagnosis", json: bool) -> None:

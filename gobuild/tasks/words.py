@@ -136,8 +136,10 @@ def path_of(word: str) -> Path | None:
 def file_to_write(word: str, flag: str) -> Path | None:
     """The same of a file that a task will make when its work is done: refused now where it cannot be one."""
     path = path_of(word)
-    if path and path.is_dir():
-        raise ConfigError(f"{path} is a folder", f"{flag} with the name of a file")
+    if path:
+        above = next(each for each in path.absolute().parents if each.exists())
+        if path.is_dir() or not os.access(above, os.W_OK):
+            raise ConfigError(f"{path} is a folder, or in one that takes no files", f"{flag} with the name of a file")
     return path
 
 
