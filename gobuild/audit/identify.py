@@ -10,8 +10,9 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from gobuild import patch
 from gobuild.core import archives
@@ -60,6 +61,10 @@ class Identity:
     known_by: str  # who told of the patches; empty where nobody could
     patches: tuple[Known, ...] | None  # None where they are not known
     says: str  # what follows from all this, one sentence
+
+    def document(self) -> dict[str, Any]:
+        """The same for machines."""
+        return asdict(self)
 
 
 def identify(path: Path, *, dist: Path, series: Sequence[Series]) -> Identity:

@@ -33,6 +33,7 @@ class Session:
 class Prepared:
     """What is known once the release is resolved, before anything is fetched."""
 
+    settings: Settings
     plan: Plan
     reached: fetch.SelectedOrigin
     patches: tuple[patch.Patch, ...]
@@ -94,7 +95,8 @@ def prepare(session: Session, *, delivered: bool = True, reached: fetch.Selected
         patches=tuple(each.name for each in patches),
         formula=f"{publish.formula_name(settings.name, release.version)}.rb",
     )
-    return Prepared(plan=plan, reached=reached, patches=patches, absent=series.absent(release.version))
+    absent = series.absent(release.version)
+    return Prepared(settings=settings, plan=plan, reached=reached, patches=patches, absent=absent)
 
 
 def prepare_each(session: Session, lines: Iterable[str], targets: Iterable[str]) -> Iterator[tuple[Settings, Prepared]]:

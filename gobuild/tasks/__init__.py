@@ -5,7 +5,6 @@ Use them as they are (``from gobuild.tasks import ns`` is a whole tasks.py), or 
 """
 
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -121,7 +120,7 @@ def identify(
     likely = [load_series(name) for name in dict.fromkeys((settings.series, "stock"))]
     found = identify(Path(path), dist=settings.dist, series=likely)
     if json:
-        show.document(asdict(found))
+        show.document(found.document())
     else:
         show.identity(Console(), found)
 

@@ -10,6 +10,7 @@ import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,10 +69,10 @@ def _finished(prepared: Prepared, folder: Path, builder: str = "make.bash") -> V
 
 def test_what_comes_back_is_what_went_in(session: Session, tmp_path: Path) -> None:
     prepared, store = prepare(session), Store.open(tmp_path / "store", say=print)
-    assert cached.recall(store, prepared, session.settings, tmp_path / "none") is None
+    assert cached.recall(store, prepared, tmp_path / "none") is None
     done = _finished(prepared, tmp_path)
-    cached.put(store, prepared, session.settings, done)
-    again = cached.recall(Store.open(tmp_path / "store", say=print), prepared, session.settings, tmp_path / "back")
+    cached.put(store, prepared, done)
+    again = cached.recall(Store.open(tmp_path / "store", say=print), prepared, tmp_path / "back")
     assert again is not None
     assert again.kept
     assert [path.read_bytes() for path in again.packed] == [path.read_bytes() for path in done.packed]
@@ -89,13 +90,13 @@ def test_no_folder_of_this_machine_gets_into_a_store_that_is_shared(session: Ses
     made = replace(
         done.toolchain, source=replace(done.toolchain.source, source=source), packer=prepared.plan.tools / "distpack"
     )
-    cached.put(store, prepared, session.settings, replace(done, toolchain=made))
+    cached.put(store, prepared, replace(done, toolchain=made))
     stored = [path for path in (*shared.rglob("*"), *(tmp_path / "store").rglob("*")) if path.is_file()]
     assert len(stored) > len(done.packed)
     for path in stored:
         assert str(tmp_path).encode() not in path.read_bytes(), path
     other = replace(prepared, plan=replace(prepared.plan, job=tmp_path / "elsewhere/job"))
-    again = cached.recall(store, other, session.settings, tmp_path / "back")
+    again = cached.recall(store, other, tmp_path / "back")
     assert again is not None
     assert again.toolchain.goroot == tmp_path / "elsewhere/job/go"
     assert again.toolchain.packer == tmp_path / "elsewhere/job/host/distpack"
@@ -115,15 +116,18 @@ def test_a_stamp_that_another_build_has_is_refused_before_any_work(
     elif place == "work":
         manifest.write_toolchain(done.toolchain, "h1:x", plan.state)
     else:
-        cached.put(store, prepared, session.settings, done)
-    cached.refuse_another(store, prepared, session.settings)  # the same build may be made again
+        cached.put(store, prepared, done)
+    cached.refuse_another(store, prepared)  # the same build may be made again
     (toy_tree / "src/new.go").write_text("package new\n")
     with pytest.raises(ConfigError, match=r"another build that calls itself go1\.22\.10-toy") as caught:
         pipeline.build(session)
     assert "--suffix toy.{id}" in caught.value.hint
     assert not plan.tree.exists()
-    by_id = replace(session.settings, suffix="toy.{id}")
-    cached.refuse_another(store, prepare(replace(session, settings=by_id)), by_id)
+    cached.refuse_another(store, _other(prepared, suffix="toy.{id}"))
+
+
+def _other(prepared: Prepared, **words: Any) -> Prepared:
+    return replace(prepared, settings=replace(prepared.settings, **words))
 
 
 def test_the_key_changes_with_what_decides_bytes_or_the_report_and_with_nothing_else(tmp_path: Path) -> None:
@@ -168,9 +172,9 @@ def test_another_version_of_a_library_that_edits_or_reads_is_another_key(
 
 def test_who_names_a_builder_gets_its_work(session: Session, tmp_path: Path) -> None:
     prepared, store = prepare(session), Store.open(tmp_path / "store", say=print)
-    cached.put(store, prepared, session.settings, _finished(prepared, tmp_path, "make.bash"))
+    cached.put(store, prepared, _finished(prepared, tmp_path, "make.bash"))
     found = {
-        builder: cached.recall(store, prepared, replace(session.settings, builder=builder), tmp_path / f"b-{builder}")
+        builder: cached.recall(store, _other(prepared, builder=builder), tmp_path / f"b-{builder}")
         for builder in ("auto", "make.bash", "direct", "both")
     }
     assert [name for name, each in found.items() if each] == ["auto", "make.bash"]
@@ -178,25 +182,25 @@ def test_who_names_a_builder_gets_its_work(session: Session, tmp_path: Path) -> 
 
 def test_who_says_what_to_start_from_does_not_get_what_was_built_directly(session: Session, tmp_path: Path) -> None:
     prepared, store = prepare(session), Store.open(tmp_path / "store", say=print)
-    cached.put(store, prepared, session.settings, _finished(prepared, tmp_path, "direct"))
-    assert cached.recall(store, prepared, session.settings, tmp_path / "named") is None
+    cached.put(store, prepared, _finished(prepared, tmp_path, "direct"))
+    assert cached.recall(store, prepared, tmp_path / "named") is None
     # The key has the toolchain named in it, so a settings without one must ask under its own.
-    free = replace(session.settings, bootstrap="")
-    cached.put(store, prepared, free, _finished(prepared, tmp_path, "direct"))
-    assert cached.recall(store, prepared, free, tmp_path / "free")
+    free = _other(prepared, bootstrap="")
+    cached.put(store, free, _finished(prepared, tmp_path, "direct"))
+    assert cached.recall(store, free, tmp_path / "free")
 
 
 def test_what_is_damaged_is_dropped_and_told(session: Session, tmp_path: Path) -> None:
     prepared, said = prepare(session), list[str]()
     done = _finished(prepared, tmp_path)
-    cached.put(Store.open(tmp_path / "store", say=said.append), prepared, session.settings, done)
+    cached.put(Store.open(tmp_path / "store", say=said.append), prepared, done)
     victim = next((tmp_path / "store/toolchain").glob("*/*.tar.gz"))
     victim.write_bytes(victim.read_bytes()[:-1] + b"!")
     store = Store.open(tmp_path / "store", say=said.append)
-    assert cached.recall(store, prepared, session.settings, tmp_path / "back") is None
+    assert cached.recall(store, prepared, tmp_path / "back") is None
     assert "damaged" in said[0]
-    cached.put(store, prepared, session.settings, done)
-    assert cached.recall(store, prepared, session.settings, tmp_path / "back")
+    cached.put(store, prepared, done)
+    assert cached.recall(store, prepared, tmp_path / "back")
 
 
 @pytest.mark.parametrize("facts", [None, {}, {"state": {}}, {"state": [], "checks": 1, "pinned": 0, "run": 0}])
@@ -205,13 +209,13 @@ def test_an_entry_that_somebody_else_wrote_or_that_tells_of_another_toolchain_is
 ) -> None:
     prepared, said = prepare(session), list[str]()
     store, done = Store.open(tmp_path / "store", say=said.append), _finished(prepared, tmp_path)
-    key = cached.keys(prepared, session.settings)["make.bash"]
+    key = cached.keys(prepared)["make.bash"]
     if facts is None:
         other = replace(done.toolchain, target=Target.parse("linux/arm64"))
-        cached.put(store, prepared, session.settings, replace(done, toolchain=other))
+        cached.put(store, prepared, replace(done, toolchain=other))
     else:
         store.put(cached.KIND, key, {path.name: path for path in done.packed}, facts)
-    assert cached.recall(store, prepared, session.settings, tmp_path / "back") is None
+    assert cached.recall(store, prepared, tmp_path / "back") is None
     assert said[0].startswith(f"the store's toolchain {key[:12]} cannot be used: ")
     assert facts is not None or said[0].endswith("it is another toolchain")
 
@@ -252,47 +256,46 @@ def test_where_upstreams_toolchain_is_listed_and_not_had_the_next_origin_is_aske
 )
 def test_another_build_is_another_key(session: Session, other: dict[str, str]) -> None:
     changed = replace(session, settings=replace(session.settings, **other))  # type: ignore[arg-type]
-    first = cached.keys(prepare(session), session.settings)
-    again = cached.keys(prepare(changed), changed.settings)
+    first = cached.keys(prepare(session))
+    again = cached.keys(prepare(changed))
     assert (first == again) == (changed.settings == session.settings)
     assert first["direct"] != first["make.bash"]
 
 
 def test_another_source_and_another_policy_are_other_keys(session: Session, toy_tree: Path, tmp_path: Path) -> None:
-    first = cached.keys(prepare(session), session.settings)
+    first = cached.keys(prepare(session))
     policy = tmp_path / "policy.toml"
     policy.write_text("")
-    assert cached.keys(prepare(session), replace(session.settings, policy=str(policy))) == first
+    assert cached.keys(_other(prepare(session), policy=str(policy))) == first
     policy.write_text("# ours\n")
-    assert cached.keys(prepare(session), replace(session.settings, policy=str(policy))) != first
-    home = replace(session.settings, policy="~/policy.toml")
+    assert cached.keys(_other(prepare(session), policy=str(policy))) != first
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("HOME", str(tmp_path))
-        assert cached.keys(prepare(session), home) != first
+        assert cached.keys(_other(prepare(session), policy="~/policy.toml")) != first
     (toy_tree / "src/new.go").write_text("package new\n")
-    assert cached.keys(prepare(session), session.settings) != first
+    assert cached.keys(prepare(session)) != first
 
 
 def test_another_gobuild_another_start_and_a_patch_that_may_no_longer_be_built_directly_are_other_keys(
     session: Session, bootstrap: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared = prepare(session)
-    first = cached.keys(prepared, session.settings)
-    assert cached.keys(prepared, replace(session.settings, bootstrap="")) != first
-    assert cached.keys(prepared, replace(session.settings, bootstrap=str(bootstrap))) == first
+    first = cached.keys(prepared)
+    assert cached.keys(_other(prepared, bootstrap="")) != first
+    assert cached.keys(_other(prepared, bootstrap=str(bootstrap))) == first
     mine = patch.load_series("stock").patches[0]
     marked, unmarked = (replace(prepared, patches=(replace(mine, direct=each),)) for each in (True, False))
-    assert cached.keys(marked, session.settings) != cached.keys(unmarked, session.settings)
+    assert cached.keys(marked) != cached.keys(unmarked)
     # A commit without another version number.
     monkeypatch.setattr(cached, "code_fingerprint", lambda: "h1:other")
-    assert cached.keys(prepared, session.settings) != first
+    assert cached.keys(prepared) != first
 
 
 def test_nothing_is_left_in_the_work_folder_by_a_store_that_has_no_room_to_answer(
     session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared, store = prepare(session), open_store(session.settings, session.console.warn)
-    cached.put(store, prepared, session.settings, _finished(prepared, tmp_path))
+    cached.put(store, prepared, _finished(prepared, tmp_path))
     clone, copied = files.clone, list[Path]()
 
     def second_fails(source: Path, at: Path) -> None:
