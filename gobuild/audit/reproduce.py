@@ -14,7 +14,7 @@ from gobuild import fetch, patch, pipeline
 from gobuild.audit import claims
 from gobuild.audit.claims import Claims
 from gobuild.audit.compare import Applied, Comparison, Radius, Side, compare, radius, read_side
-from gobuild.core.errors import ConfigError, VerifyError
+from gobuild.core.errors import ConfigError, VerifyError, first_few
 from gobuild.core.goversion import GoVersion, Target
 from gobuild.patch import Series
 from gobuild.pipeline.session import Session
@@ -23,9 +23,6 @@ from gobuild.verify.tree import identify
 
 COMPARED = Target(goos="darwin", goarch="arm64")
 """What functions are compared for."""
-
-NAMED = 10
-"""Differences that an error names; the report has them all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +179,7 @@ def require(reproduction: Reproduction) -> None:
         lines = [*entries, *(summary(reproduction.radius) if reproduction.radius else ())]
         count = "1 entry is" if len(failed) == 1 else f"{len(failed)} entries are"
         raise VerifyError(
-            "\n  ".join([f"{what} is not reproduced: {count} not the official one's", *_few(lines)]),
+            "\n  ".join([f"{what} is not reproduced: {count} not the official one's", *first_few(lines, 10)]),
             "the source: is it the release's own? --report FILE has every difference",
         )
     if not reproduction.comparison.ok:
@@ -196,7 +193,7 @@ def require_explained(found: Radius) -> None:
         unproven = [f"the patch {name} is not proven: {why}" for name, why in found.applied.unproven.items()]
         count = "1 difference" if len(found.unexplained) == 1 else f"{len(found.unexplained)} differences"
         raise VerifyError(
-            "\n  ".join([f"{count} that no patch explains", *_few([*unproven, *files, *summary(found)])]),
+            "\n  ".join([f"{count} that no patch explains", *first_few([*unproven, *files, *summary(found)], 10)]),
             "do not ship this toolchain before it is known why; --report FILE has every difference",
         )
     if not found.ok:
@@ -218,7 +215,3 @@ def summary(found: Radius) -> list[str]:
 
 _ORDER = {kind: index for index, kind in enumerate(("code", "added", "removed", "data"))}
 """What is told first: a function says most."""
-
-
-def _few(lines: list[str]) -> list[str]:
-    return lines if len(lines) <= NAMED else [*lines[:NAMED], f"and {len(lines) - NAMED} more"]

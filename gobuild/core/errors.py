@@ -1,7 +1,7 @@
 """The failures a user can cause: one class, one exit code, one message that says what to do next."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 
@@ -112,6 +112,12 @@ class MatrixError(GobuildError, code=19):
 
 class DoctorError(GobuildError, code=20):
     """The doctor found something that must be cured (or, where that was asked for, something to look at)."""
+
+
+def first_few(lines: Iterable[str], most: int = 6) -> list[str]:
+    """What an error names of many things that a report has all of."""
+    told = list(lines)
+    return told if len(told) <= most else [*told[:most], f"and {len(told) - most} more"]
 
 
 @contextmanager

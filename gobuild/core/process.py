@@ -185,11 +185,10 @@ class Threads(ThreadPoolExecutor):
 
 def _heed(process: "subprocess.Popen[str]", stop: threading.Event) -> None:
     """Tells the group to end when that is asked for while its leader lives."""
-    while not stop.wait(0.2):
-        if process.poll() is not None:
+    while process.poll() is None:
+        if stop.wait(0.2) and process.poll() is None:
+            _signal_group(process.pid, signal.SIGTERM)
             return
-    if process.poll() is None:
-        _signal_group(process.pid, signal.SIGTERM)
 
 
 def _pump(
@@ -198,8 +197,7 @@ def _pump(
     log: Path | None,
     on_line: Callable[[str], None] | None,
 ) -> None:
-    with contextlib.ExitStack() as stack:
-        file = stack.enter_context(log.open("a", encoding="utf-8")) if log else None
+    with log.open("a", encoding="utf-8") if log else contextlib.nullcontext() as file:
         for line in process.stdout or ():
             lines.append(line)
             if file:

@@ -11,15 +11,12 @@ from invoke.context import Context
 
 from gobuild.core import files
 from gobuild.core.console import Console
-from gobuild.core.errors import ConfigError, DoctorError
+from gobuild.core.errors import ConfigError, DoctorError, first_few
 from gobuild.core.printable import printable
 from gobuild.tasks.words import file_to_write, flagged, path_of, settings_of
 
 if TYPE_CHECKING:  # the doctor is imported by who asks for it: other tasks do not wait for its many modules
     from gobuild.doctor import Diagnosis
-
-NAMED = 5
-"""Findings that the error names; the table has them all."""
 
 
 @flagged(default=True, name="run")
@@ -83,9 +80,8 @@ def _require(found: "Diagnosis", strict: bool) -> None:
     bad = ("FAIL", "WARN") if strict else ("FAIL",)
     wrong = [each for each in found.findings if each.grade in bad]
     if wrong:
-        names = ", ".join(f"{each.group}: {each.name}" for each in wrong[:NAMED])
-        more = f" and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
-        raise DoctorError(f"{len(wrong)} of {len(found.findings)} checks are bad: {names}{more}", wrong[0].advice)
+        names = ", ".join(first_few(f"{each.group}: {each.name}" for each in wrong))
+        raise DoctorError(f"{len(wrong)} of {len(found.findings)} checks are bad: {names}", wrong[0].advice)
 
 
 @flagged()

@@ -17,7 +17,7 @@ from invoke.context import Context
 
 from gobuild.core import files, resources
 from gobuild.core.console import Console
-from gobuild.core.errors import ConfigError, PatchError
+from gobuild.core.errors import ConfigError, PatchError, first_few
 from gobuild.core.goversion import GoVersion
 from gobuild.core.settings import Settings
 from gobuild.tasks import show
@@ -27,9 +27,6 @@ if TYPE_CHECKING:  # a task imports what it runs when it runs
     from gobuild.patch import Matrix, Series
     from gobuild.patch.workbench import export
     from gobuild.patch.workbench.import_series import Imported, PlainSource
-
-NAMED = 6
-"""Conflicts that an error names; the matrix has them all."""
 
 SERIES = "the folder of the patch series"
 
@@ -62,15 +59,12 @@ def status(
 
 
 def require_no_conflict(matrix: Matrix) -> None:
-    """Raises a `PatchError` that names the conflicts of a matrix, at most `NAMED`."""
-    conflicts = matrix.conflicts
+    """Raises a `PatchError` that names the conflicts of a matrix."""
+    conflicts = [f"{outcome.name} on {version}" for version, outcome in matrix.conflicts]
     if conflicts:
-        named = [f"{outcome.name} on {version}" for version, outcome in conflicts[:NAMED]]
-        if len(conflicts) > NAMED:
-            named.append(f"{len(conflicts) - NAMED} more")
         count = "1 conflict" if len(conflicts) == 1 else f"{len(conflicts)} conflicts"
         raise PatchError(
-            f"{count}: {', '.join(named)}",
+            f"{count}: {', '.join(first_few(conflicts))}",
             "invoke patches.import opens the conflict in git; or narrow the patch's `go` in series.toml",
         )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from invoke.context import Context
 
 from gobuild.core.console import Console, amount
-from gobuild.core.errors import ConfigError, VerifyError
+from gobuild.core.errors import ConfigError, VerifyError, first_few
 from gobuild.core.printable import printable
 from gobuild.core.settings import Settings
 from gobuild.tasks.words import settings_of, with_settings
@@ -21,9 +21,6 @@ UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "m
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt]i?)?b?)", re.IGNORECASE)
 
 COLUMNS = ("kind", "key", "what", "size", "made", "used")
-
-NAMED = 6
-"""What an error names; the lines above it have all."""
 
 
 @with_settings(name="list")
@@ -50,11 +47,9 @@ def verify(context: Context, **words: object) -> None:
     files = sum(len(entry.files) for entry in whole)
     summary = f"{len(whole)} entries, {files} files, {amount(sum(entry.size for entry in whole))}"
     if damaged:
-        shown = "\n  ".join(damaged[:NAMED])
-        raise VerifyError(
-            f"the store had {len(damaged)} damaged entries, which are removed now (left: {summary})\n  {shown}",
-            "build again what was in them; damage that comes back is the disk's",
-        )
+        said = f"the store had {len(damaged)} damaged entries, which are removed now (left: {summary})"
+        hint = "build again what was in them; damage that comes back is the disk's"
+        raise VerifyError("\n  ".join([said, *first_few(damaged)]), hint)
     console.say(f"{summary}: all whole")
 
 

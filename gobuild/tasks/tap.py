@@ -10,16 +10,13 @@ from invoke import Collection
 from invoke.context import Context
 
 from gobuild.core.console import Console
-from gobuild.core.errors import ConfigError, VerifyError
+from gobuild.core.errors import ConfigError, VerifyError, first_few
 from gobuild.core.process import run
 from gobuild.tasks import show
 from gobuild.tasks.words import HELP_DROP, path_of, settings_of, targets, with_settings
 
 if TYPE_CHECKING:  # a task imports what it runs when it runs
     from gobuild.publish.catalogue import Catalogue
-
-NAMED = 6
-"""Failures that an error names; the table has them all."""
 
 
 def finished_builds(
@@ -82,7 +79,7 @@ def check_tap(context: Context, path: str, **words: object) -> None:
     report = homebrew.check_tap(tap, run=run, blocks=http.stream_bytes, offline=settings.offline, note=console.say)
     show.report(console, report)
     if report.failed:
-        lines = [f"{each.subject}: {each.name}: {each.seen}" for each in report.failed[:NAMED]]
+        lines = first_few(f"{each.subject}: {each.name}: {each.seen}" for each in report.failed)
         raise VerifyError("\n  ".join([f"{len(report.failed)} of the tap's checks failed", *lines]), "do not push it")
 
 
