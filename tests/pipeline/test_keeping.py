@@ -8,7 +8,7 @@ import os
 import shutil
 import tarfile
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -227,28 +227,26 @@ def test_where_upstreams_toolchain_is_listed_and_not_had_the_next_origin_is_aske
     release = Release(version=GoVersion.parse("1.22.10"), origin="somewhere")
     there = Bootstrap(goroot=bootstrap, version=release.version, origin="other", digest="sha256:0")
 
-    class Lists:
-        name = "lists"
+    @dataclass
+    class Asked:
+        name: str
+        gives: bool
 
         def toolchains(self, host: Target) -> Catalog:
             return Catalog(origin=str(host), releases=(release,))
 
         def toolchain(self, release: Release, host: Target) -> Bootstrap:
-            raise trouble(f"{release} {host}: 403", "another origin")
-
-    class Gives(Lists):
-        name = "gives"
-
-        def toolchain(self, release: Release, host: Target) -> Bootstrap:
+            if not self.gives:
+                raise trouble(f"{release} {host}: 403", "another origin")
             return there
 
-    asked: list[Lists] = [Lists()]
+    asked = [Asked("lists", False)]
     monkeypatch.setattr(fetch, "_official", lambda *_words, **_more: asked)
-    prepared = prepare(session)
-    words = {"host": Target.host(), "reached": prepared.reached, "run": session.run, "console": session.console}
-    assert fetch.same_release_toolchain(session.settings, release, **words) is None  # type: ignore[arg-type]
-    asked.append(Gives())
-    assert fetch.same_release_toolchain(session.settings, release, **words) == there  # type: ignore[arg-type]
+    words: dict[str, Any] = {"host": Target.host(), "reached": prepare(session).reached, "run": session.run}
+    words |= {"console": session.console}
+    assert fetch.same_release_toolchain(session.settings, release, **words) is None
+    asked.append(Asked("gives", True))
+    assert fetch.same_release_toolchain(session.settings, release, **words) == there
 
 
 @pytest.mark.parametrize(
