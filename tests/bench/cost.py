@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from gobuild.core.process import Result, Runner
+from gobuild.core.process import Result, Runner, run
 
 PASSED = {f"INVOKE_GOBUILD_{key.upper()}": key for key in ("cache", "index_url", "offline")}
 """What a measured process hears of the caller's settings: where inputs come from, which decides no time here."""
@@ -23,7 +23,7 @@ PACE = 0.5
 
 
 def timed(
-    argv: Sequence[str | Path], *, folder: Path, run: Runner, log: Path | None = None
+    argv: Sequence[str | Path], *, folder: Path, run: Runner = run, log: Path | None = None
 ) -> tuple[dict[str, Any], Result]:
     """Runs a process to its end, and nothing beside it.
 
@@ -87,3 +87,10 @@ def machine() -> dict[str, Any]:
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "python": platform.python_version(),
     }
+
+
+def commit() -> str:
+    """This checkout's commit, with "-dirty" where files are changed."""
+    words = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    done = run(words, env=dict(os.environ), cwd=Path(__file__).parent, check=False)
+    return done.output.strip() if done.code == 0 else "an unknown commit"

@@ -7,8 +7,21 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from bench.rounds import CHANGED, COLD, MAKE, PACKAGE, PATCH, SAME, STARTUP, TOOLS, VERIFY, Round
 from gobuild.core.console import Console
+
+MAKE, COLD, TOOLS = "make.bash", "direct, cold", "direct, tools stored"
+CHANGED, SAME = "one line changed", "nothing changed"
+"""The cases: make.bash, and direct with an empty store; direct again, the store holding the tools (and the toolchain,
+which --fresh passes over); one line of a patch changed; the words of `TOOLS` again."""
+
+VERIFY, PACKAGE, STARTUP = "verify", "package", "start-up"
+"""What is timed alone: two stages, on the toolchain that make.bash built, and the slowest of what only starts."""
+
+PATCH = "osinit-trace"
+"""Applied in all cases: of the stock patches, the one that changes what is compiled into every program's runtime."""
+
+Round = dict[str, Any]
+"""For each case what `Bench.build` returns, and what `bench.alone` said, by the names above."""
 
 BUILDS = ("make.bash", "direct tools", "direct")
 """The programs of a manifest's `run` that build; distpack does not."""

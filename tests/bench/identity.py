@@ -8,8 +8,10 @@
 That the archives are the same too is shown by `--builder both` and by tests/e2e.
 """
 
+import io
 import itertools
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,15 +20,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench.cost import commit
 from gobuild import fetch, pipeline
 from gobuild.binary.unsigned import unsigned
 from gobuild.build import differing_files
 from gobuild.core import archives, files
 from gobuild.core.console import Console
-from gobuild.core.errors import GobuildError
+from gobuild.core.errors import CommandError, GobuildError
 from gobuild.core.goversion import Target
 from gobuild.core.model import Toolchain
-from gobuild.core.process import Runner
+from gobuild.core.process import Runner, run
 from gobuild.core.settings import Settings
 from gobuild.pipeline.compilation import build_toolchain, fetch_source, patch_source
 from gobuild.pipeline.session import Run, Session, prepare
@@ -34,6 +37,8 @@ from gobuild.pipeline.timing import Clock
 from gobuild.store import open_store
 
 UNPATCHED, PATCHED = "unpatched", "patched"
+REPORT = Path(__file__).parents[1] / "reports/identity.json"
+
 AGAINST = {UNPATCHED: "upstream's own", PATCHED: "make.bash"}
 
 Entry = dict[str, Any]
@@ -84,10 +89,10 @@ class Prover:
             settings = replace(settings, series="none", suffix="", profile="upstream")
         session = Session(settings=settings, console=self.console, run=self.run)
         prepared, clock = prepare(session, delivered=False), Clock(self.console)
-        run = Run(session=session, prepared=prepared, clock=clock, store=open_store(settings, self.console.warn))
+        under_way = Run(session=session, prepared=prepared, clock=clock, store=open_store(settings, self.console.warn))
         try:
             with pipeline.cleanup_on_failure(prepared.plan, pipeline.ROOM):
-                made = build_toolchain(run, patch_source(run, fetch_source(run)))
+                made = build_toolchain(under_way, patch_source(under_way, fetch_source(under_way)))
             yield made.toolchain, sum(clock.programs.values())
         finally:
             files.remove(folder)
@@ -117,13 +122,25 @@ def _programs(bin: Path, tools: Path) -> dict[str, Path]:
     return {f"{where}/{path.name}": path for where, at in named.items() for path in at.iterdir() if path.is_file()}
 
 
-def prove(
+def prove(releases: Sequence[str], targets: Sequence[str], scratch: Path, to: str, *, resume: bool) -> None:
+    """Compares both builders' bytes; where they differ or a build fails, the record has all that was found."""
+    console, record = Console(), Path(to or REPORT)
+    names = {key: f"INVOKE_GOBUILD_{key.upper()}" for key in ("index_url", "cache", "source")}
+    base = Settings.of({"store": str(scratch / "store")}, {key: os.environ.get(name) for key, name in names.items()})
+    prover = Prover(scratch, base, run=run, console=Console(stream=io.StringIO()))
+    entries = compare_all(releases, targets, prover.compare, record=record, resume=resume, note=console.say)
+    console.table("make.bash and direct, byte for byte", COLUMNS, rows(entries))
+    console.say(f"wrote {record}")
+    if wrong := [entry for entry in entries if not entry.get("same")]:
+        raise CommandError(f"{len(wrong)} of {len(entries)} comparisons are not the same bytes, or could not be made")
+
+
+def compare_all(
     releases: Sequence[str],
     targets: Sequence[str],
     compare: Callable[[str, str, str], Entry],
     *,
     record: Path,
-    commit: str,
     resume: bool,
     note: Callable[[str], None],
 ) -> list[Entry]:
@@ -140,7 +157,7 @@ def prove(
             continue
         note(f"{go} for {target}, {patches}")
         began = time.monotonic()
-        about = {"go": go, "target": target, "patches": patches, "date": f"{datetime.now(UTC):%F}", "commit": commit}
+        about = {"go": go, "target": target, "patches": patches, "date": f"{datetime.now(UTC):%F}", "commit": commit()}
         try:
             entries[go, target, patches] = about | compare(go, target, patches)
         except GobuildError as error:

@@ -10,34 +10,28 @@ has ended, make.bash, which removes most itself, comes last in a round, and the 
 """
 
 import json
+import os
 import re
 import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.cost import timed
+from bench import figures
+from bench.cost import commit, machine, timed
+from bench.figures import CHANGED, COLD, MAKE, PACKAGE, PATCH, SAME, STARTUP, TOOLS, VERIFY, Round
 from gobuild.core import files, resources
+from gobuild.core.console import Console
 from gobuild.core.errors import CommandError
 from gobuild.core.manifest import NAME, Manifest, read_manifest
-from gobuild.core.process import Runner
+from gobuild.core.process import Runner, run
 from gobuild.patch import load_series
-
-MAKE, COLD, TOOLS = "make.bash", "direct, cold", "direct, tools stored"
-CHANGED, SAME = "one line changed", "nothing changed"
-"""The cases: make.bash, and direct with an empty store; direct again, the store holding the tools (and the toolchain,
-which --fresh passes over); one line of a patch changed; the words of `TOOLS` again."""
-
-VERIFY, PACKAGE, STARTUP = "verify", "package", "start-up"
-"""What is timed alone: two stages, on the toolchain that make.bash built, and the slowest of `QUICK`."""
 
 QUICK = ("--version", "--help", "--list")
 """What does nothing but start."""
-
-PATCH = "osinit-trace"
-"""Applied in all cases: of the stock patches, the one that changes what is compiled into every program's runtime."""
 
 LINE = re.compile(r'^(\+.*copy\(line\[:\], )"gobuild-trace: unix="\)$', re.MULTILINE)
 """The one line of it that is changed: a text that the runtime writes. Each of the patch's variants has it once."""
@@ -47,9 +41,6 @@ ROOM = 5 << 30
 
 FORGOTTEN = 370.0
 """Seconds after which ext4 takes a removed file's inode again (RECENTCY_MIN and RECENTCY_DIRTY in fs/ext4/ialloc.c)."""
-
-Round = dict[str, Any]
-"""For each case what `Bench.build` returns, and what `bench.alone` said, by the names above."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,3 +144,27 @@ def changed_series(to: Path) -> None:
                 raise CommandError(f"{path.name} has {count} lines to change and not 1")
         files.write(to / path.relative_to(stock), text)
     load_series(str(to))
+
+
+def measure(go: str, target: str, scratch: Path, rounds: int, to: str) -> None:
+    """Runs the rounds. After each, the figures so far are shown, and written to a JSON file with a .md beside it."""
+    console = Console()
+    bench = Bench(go=go, target=target, folder=scratch, run=run, note=console.say)
+    document: dict[str, Any] = {
+        "schema": 1,
+        "go": go,
+        "target": target,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": f"invoke bench --go {go} --target {target} --rounds {rounds}",
+        "commit": commit(),
+        "machine": machine(),
+        "load_before": os.getloadavg(),
+        "rounds": [],
+    }
+    bench.prepare()
+    for number in range(1, rounds + 1):
+        document["rounds"].append(bench.round(number))
+        figures.table(console, document)
+        if to:
+            files.write(Path(to), json.dumps(document, indent=1) + "\n")
+            files.write(Path(to).with_suffix(".md"), figures.markdown(document))

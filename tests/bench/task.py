@@ -49,13 +49,14 @@ def bench(
     if json and (Path(json).suffix != ".json" or Path(json).is_dir()):
         raise ConfigError(f"--json {json} is no name of a .json file", "bench.json")
     try:
-        from bench import main
+        from bench import identity as proving
+        from bench import rounds as measuring
     except ModuleNotFoundError as error:
         raise ToolMissing(f"the benchmark needs {error.name}", "pip install -e '.[test]'") from error
     place = Path(to).absolute()
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=place) as scratch:
         if identity:
-            main.prove(releases, targets, Path(scratch), json, resume=resume)
+            proving.prove(releases, targets, Path(scratch), json, resume=resume)
         else:
-            main.measure(releases[0], targets[0], Path(scratch), int(rounds), json)
+            measuring.measure(releases[0], targets[0], Path(scratch), int(rounds), json)
