@@ -16,8 +16,8 @@ from gobuild.core import files
 from gobuild.core.errors import ConfigError, ResolveError
 from gobuild.core.goversion import GoVersion
 from gobuild.core.model import Catalog, Release
-from gobuild.pipeline.session import OLDEST, Session
-from gobuild.resolve import resolve
+from gobuild.pipeline.session import Session, reached_origin
+from gobuild.resolve import FIRST, resolve
 
 ALL = "all"
 """The request for the newest release of every line that gobuild builds."""
@@ -53,9 +53,9 @@ def _lines(item: str, catalog: Catalog) -> list[str]:
     """The lines of a range, or the word itself."""
     if item == ALL:
         stable = {each.version.line: each.version for each in catalog.releases if each.version.stable}
-        lines = [line for line, version in stable.items() if version >= OLDEST]
+        lines = [line for line, version in stable.items() if version >= FIRST]
         if not lines:
-            raise ResolveError(f"{catalog.origin} has no release from Go {OLDEST.line} on", "the version, by --go")
+            raise ResolveError(f"{catalog.origin} has no release from Go {FIRST.line} on", "the version, by --go")
         return lines
     first, dots, last = item.partition("..")
     if not dots:
@@ -69,16 +69,13 @@ def _lines(item: str, catalog: Catalog) -> list[str]:
 @contextmanager
 def unpacked_sources(session: Session) -> Iterator[Mapping[GoVersion, Path]]:
     """The folder of each version asked for. They are the cache's: whoever wants to change one copies it."""
-    settings, console = session.settings, session.console
-    reached = fetch.first_reachable(
-        fetch.origins(settings, run=session.run, console=console), fallback=not settings.no_fallback
-    )
+    settings, reached = session.settings, reached_origin(session)
     try:
         wanted = releases(settings.go, reached.catalog)
     except ResolveError as error:
         raise reached.explain(error) from None
     if announcement := _announcement(reached, wanted):
-        console.warn(announcement)
+        session.console.warn(announcement)
     with tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
         found = {}
         for release in wanted:

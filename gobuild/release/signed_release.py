@@ -69,12 +69,12 @@ class LoggedHashes:
     """What a checksum database says of modules.
 
     Attributes:
-        hashes: the "h1:" of a version's zip and go.mod, None where nothing is said.
+        h1: the "h1:" of a version's zip, None where nothing is said.
         absent: why there is nothing to compare with, where there is nothing.
         checks: what was checked of the database itself.
     """
 
-    hashes: Callable[[str], tuple[str, str] | None] = lambda _: None
+    h1: Callable[[str], str | None] = lambda _: None
     absent: str
     checks: tuple[Check, ...] = ()
 
@@ -91,7 +91,7 @@ def check_database(mirror: Mirror, verifier: Verifier | None) -> LoggedHashes:
         return LoggedHashes(absent="its database failed", checks=(failed(subject, "tree head", reason),))
     seen = f"signed, over {len(found.log.records)} records; every tile and lookup agrees"
     check = passed(subject, "tree head", seen)
-    return LoggedHashes(hashes=found.h1, absent="it was never logged", checks=(check,))
+    return LoggedHashes(h1=found.h1, absent="it was never logged", checks=(check,))
 
 
 def check_release(
@@ -183,7 +183,7 @@ def _check_opened(
             yield failed(f"{release.stamp}/{archive.path.name}", "archive", error.reason)
         return
     version = module_version(found)
-    subject, expected = f"{release.stamp}/{MODULE}@{version}", logged.hashes(version)
+    subject, expected = f"{release.stamp}/{MODULE}@{version}", logged.h1(version)
     if expected is None:
         verdict = skipped if logged.absent == NO_SUMDB else failed
         yield verdict(subject, "h1", logged.absent)
@@ -193,7 +193,7 @@ def _check_opened(
     except VerifyError as error:
         yield failed(subject, "h1", error.reason)
     else:
-        yield passed(subject, "h1", h1) if h1 == expected[0] else failed(subject, "h1", h1, expected[0])
+        yield passed(subject, "h1", h1) if h1 == expected else failed(subject, "h1", h1, expected)
 
 
 def _check_coverage(release: SignedRelease) -> Check:

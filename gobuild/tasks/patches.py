@@ -10,37 +10,34 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from invoke import task
+from invoke import Collection
 from invoke.context import Context
 
 from gobuild.core import files, resources
 from gobuild.core.console import Console
-from gobuild.core.errors import ConfigError, PatchError
+from gobuild.core.errors import ConfigError, PatchError, first_few
 from gobuild.core.goversion import GoVersion
 from gobuild.core.settings import Settings
 from gobuild.tasks import show
-from gobuild.tasks.words import settings_of, with_settings
+from gobuild.tasks.words import file_to_write, flagged, settings_of, with_settings
 
 if TYPE_CHECKING:  # a task imports what it runs when it runs
     from gobuild.patch.workbench import export
     from gobuild.patch.workbench.import_series import Imported, PlainSource
 
-NAMED = 6
-"""Conflicts that an error names; the matrix has them all."""
-
 SERIES = "the folder of the patch series"
 
 
-@with_settings(
-    help={
-        "go": "which versions: 1.21..1.27 (each line's newest), 1.22,1.24, 1.22.10, or all (the default)",
-        "json": "print the matrix as JSON",
-        "html": "write the matrix as a web page to this file",
-    }
-)
-def status(context: Context, *, json: bool = False, html: str = "", **words: object) -> None:
+@with_settings(help={"go": "which versions: 1.21..1.27 (each line's newest), 1.22,1.24, 1.22.10, or all (the default)"})
+def status(
+    context: Context,
+    *,
+    json: Annotated[bool, "print the matrix as JSON"] = False,
+    html: Annotated[str, "write the matrix as a web page to this file"] = "",
+    **words: object,
+) -> None:
     """Shows what would become of every patch on every version of Go, and changes nothing."""
     from gobuild.pipeline import sources
     from gobuild.pipeline.session import Session
@@ -48,11 +45,9 @@ def status(context: Context, *, json: bool = False, html: str = "", **words: obj
     # What `go` says in a configuration file is what to build; how a series stands is asked of all versions.
     settings = settings_of(context, words | {"go": words.get("go") or sources.ALL})
     console = Console(stream=sys.stderr) if json else Console()
-    page = Path(html).expanduser()
-    if html and page.is_dir():
-        raise ConfigError(f"{page} is a folder", "--html with the name of a file")
+    page = file_to_write(html, "--html")
     matrix = sources.series_status(Session(settings=settings, console=console))
-    if html:
+    if page:
         files.write(page, show.matrix_page(matrix))
         console.say(f"wrote {page}")
     if json:
@@ -60,21 +55,20 @@ def status(context: Context, *, json: bool = False, html: str = "", **words: obj
     else:
         show.matrix(console, matrix)
     if conflicts := [f"{outcome.name} on {version}" for version, outcome in matrix.conflicts]:
-        more = [f"{len(conflicts) - NAMED} more"] if len(conflicts) > NAMED else []
         raise PatchError(
-            f"{len(conflicts)} conflict{'s' * (len(conflicts) > 1)}: {', '.join([*conflicts[:NAMED], *more])}",
+            f"{len(conflicts)} conflict{'s' * (len(conflicts) > 1)}: {', '.join(first_few(conflicts))}",
             "invoke patches.import opens the conflict in git; or narrow the patch's `go` in series.toml",
         )
 
 
-@with_settings(
-    name="import",
-    help={
-        "to": "the folder of the workbench; it must not exist, or be empty",
-        "from_": "a version that the patches do apply to, for git's three-way merge where they do not",
-    },
-)
-def import_patches(context: Context, *, to: str = "", from_: str = "", **words: object) -> None:
+@with_settings(name="import")
+def import_patches(
+    context: Context,
+    *,
+    to: Annotated[str, "the folder of the workbench; it must not exist, or be empty"] = "",
+    from_: Annotated[str, "a version that the patches do apply to, for git's three-way merge where they do not"] = "",
+    **words: object,
+) -> None:
     """Makes a git repository of a version's source, with one commit a patch; opens a rebase where one conflicts."""
     from gobuild.patch import load_series
     from gobuild.patch.workbench.import_series import import_series
@@ -96,18 +90,13 @@ def import_patches(context: Context, *, to: str = "", from_: str = "", **words: 
     _show_import(console, imported)
 
 
-@task(
-    name="export",
-    help={
-        "from_": "the folder of the workbench, as patches.import made it",
-        "series": f"{SERIES} to write to; by default the one that was imported",
-        "variant": "leave the file of a patch that was changed, and write a variant for this version beside it",
-        "add": "add the entries that series.toml lacks, at its end",
-    },
-    auto_shortflags=False,
-)
+@flagged(name="export")
 def export_patches(
-    _context: Context, from_: str = "", series: str = "", variant: bool = False, add: bool = False
+    _context: Context,
+    from_: Annotated[str, "the folder of the workbench, as patches.import made it"] = "",
+    series: Annotated[str, f"{SERIES} to write to; by default the one that was imported"] = "",
+    variant: Annotated[bool, "leave a changed patch's file, and write a variant for this version beside it"] = False,
+    add: Annotated[bool, "add the entries that series.toml lacks, at its end"] = False,
 ) -> None:
     """Makes patch files of a workbench's commits again. Where nothing was changed, nothing is."""
     from gobuild.patch.manifest import load_or_new
@@ -146,17 +135,13 @@ def refresh_patches(context: Context, **words: object) -> None:
         console.table(f"{settings.series} on {plain.version}", ("patch", "file", "what"), rows)
 
 
-@task(
-    name="new",
-    help={
-        "name": "what the patch is called: lower-case words with hyphens",
-        "series": f"{SERIES}, yours; it is made where it is missing",
-        "go": "the version it begins on: 1.22.10; by default it is for all",
-    },
-    auto_shortflags=False,
-    positional=["name"],
-)
-def new_patch(context: Context, name: str, series: str = "", go: str = "") -> None:
+@flagged(name="new")
+def new_patch(
+    context: Context,
+    name: Annotated[str, "what the patch is called: lower-case words with hyphens"],
+    series: Annotated[str, f"{SERIES}, yours; it is made where it is missing"] = "",
+    go: Annotated[str, "the version it begins on: 1.22.10; by default it is for all"] = "",
+) -> None:
     """Begins a patch: a file with a note to be replaced, and an entry in series.toml."""
     from gobuild.patch.workbench import entries
 
@@ -215,3 +200,6 @@ def _show_export(console: Console, found: export.Export, *, add: bool) -> None:
         console.warn("the series does not list these yet (--add does it, at its end):")
         for each in found.entries:
             console.say(f"\n{each.rstrip()}")
+
+
+ns = Collection("patches", status, import_patches, export_patches, refresh_patches, new_patch)
