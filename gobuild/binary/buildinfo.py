@@ -21,19 +21,12 @@ LIMIT = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildInfo:
-    """What a Go binary says of itself.
+    """What a Go binary says of itself."""
 
-    Attributes:
-        version: of the toolchain that built it, as VERSION's first line.
-        path: the main package: "cmd/go".
-        settings: by name: "GOOS", "-trimpath".
-        other: the lines of modules: "mod", "dep", "=>".
-    """
-
-    version: str
-    path: str
-    settings: Mapping[str, str]
-    other: tuple[str, ...] = ()
+    version: str  # of the toolchain that built it, as VERSION's first line
+    path: str  # the main package: "cmd/go"
+    settings: Mapping[str, str]  # by name: "GOOS", "-trimpath"
+    other: tuple[str, ...] = ()  # the lines of modules: "mod", "dep", "=>"
 
 
 def read_buildinfo(view: View, place: Range) -> BuildInfo:

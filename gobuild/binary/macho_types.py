@@ -127,20 +127,14 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A symbol whose address dyld writes into the file's memory.
+    """A symbol whose address dyld writes into the file's memory."""
 
-    Attributes:
-        table: one of `dyld_info.TABLES`.
-        ordinal: which of the file's libraries is asked, from 1; zero and less as in `dyld_info.SPECIAL`.
-        flags: 1 for a weak import, which may be missing.
-    """
-
-    table: str
+    table: str  # one of `dyld_info.TABLES`
     name: str
-    ordinal: int
+    ordinal: int  # which of the file's libraries is asked, from 1; zero and less as in `dyld_info.SPECIAL`
     segment: int
     offset: int
-    flags: int
+    flags: int  # 1 for a weak import, which may be missing
 
 
 @dataclass(slots=True, kw_only=True)

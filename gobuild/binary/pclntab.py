@@ -38,26 +38,17 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Pclntab:
-    """A table of functions, in the order of their addresses.
-
-    Attributes:
-        quantum: bytes of the machine's smallest instruction.
-        starts: where each function begins, from the text's start; the last one is the end of them all.
-        infos: where the _func of each stands in the file.
-        name_offsets: where the name of each stands in `names`.
-        units: the table of each compilation unit's files.
-        values: the table of values for each instruction.
-    """
+    """A table of functions, in the order of their addresses."""
 
     view: View
-    quantum: int
-    starts: tuple[int, ...]
-    infos: tuple[int, ...]
-    name_offsets: tuple[int, ...]
+    quantum: int  # bytes of the machine's smallest instruction
+    starts: tuple[int, ...]  # where each function begins, from the text's start; the last one is the end of them all
+    infos: tuple[int, ...]  # where the _func of each stands in the file
+    name_offsets: tuple[int, ...]  # where the name of each stands in `names`
     names: Range
-    units: Range
+    units: Range  # the table of each compilation unit's files
     files: Range
-    values: Range
+    values: Range  # the table of values for each instruction
 
     @property
     def count(self) -> int:

@@ -29,16 +29,11 @@ SKEW = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeSigner:
-    """Who signed, when, and by whose word.
-
-    Attributes:
-        at: in UTC: the timestamp's time, or, without one, the signer's own claim.
-        stamped_by: the timestamp server's name; empty without a timestamp.
-    """
+    """Who signed, when, and by whose word."""
 
     chain: Chain
-    at: datetime
-    stamped_by: str
+    at: datetime  # in UTC: the timestamp's time, or, without one, the signer's own claim
+    stamped_by: str  # the timestamp server's name; empty without a timestamp
 
     @property
     def summary(self) -> str:

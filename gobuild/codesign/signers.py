@@ -132,16 +132,12 @@ class CertificateSigner(Signer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeychainSigner(Signer):
-    """Signs with an identity in the keychain, for the hardened runtime.
+    """Signs with an identity in the keychain, for the hardened runtime."""
 
-    Attributes:
-        identity: its name or SHA-1, as `security find-identity -v -p codesigning` lists it.
-        profile: the keychain profile to notarize with (`notarytool store-credentials`); empty for no notarization.
-    """
-
-    identity: str
+    identity: str  # its name or SHA-1, as `security find-identity -v -p codesigning` lists it
     entitlements: Path | None = None
     timestamp_url: str = ""
+    # The keychain profile to notarize with (`notarytool store-credentials`); empty for no notarization
     profile: str = ""
     environment: Mapping[str, str]
     run: Runner

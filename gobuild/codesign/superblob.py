@@ -50,19 +50,12 @@ SLACK_LIMIT = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """What a signature says, and what is wrong with it.
+    """What a signature says, and what is wrong with it."""
 
-    Attributes:
-        directory: None where it cannot be read.
-        signer: None for a signature made ad hoc, or one that does not hold.
-        requirement: the designated requirement, in Apple's language; empty where there is none.
-        entitlements: the names of what the file asks the system for.
-    """
-
-    directory: CodeDirectory | None = None
-    signer: CodeSigner | None = None
-    requirement: str = ""
-    entitlements: tuple[str, ...] = ()
+    directory: CodeDirectory | None = None  # None where it cannot be read
+    signer: CodeSigner | None = None  # None for a signature made ad hoc, or one that does not hold
+    requirement: str = ""  # the designated requirement, in Apple's language; empty where there is none
+    entitlements: tuple[str, ...] = ()  # the names of what the file asks the system for
     problems: tuple[Problem, ...]
 
     @property

@@ -35,20 +35,14 @@ CAPTURING = 120.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
-    """One thing that is looked at: evidence is collected here, and judged here or on another machine.
-
-    Attributes:
-        collect: touches the machine. Returns plain data that JSON can hold, or {"skipped": the reason}.
-        diagnose: judges what `collect` returned; pure.
-        seconds: how much of the whole time it may have, without captures.
-        macos: what its finding is called where this is no Mac; "" for a topic of every system.
-    """
+    """One thing that is looked at: evidence is collected here, and judged here or on another machine."""
 
     name: str
+    # Touches the machine. Returns plain data that JSON can hold, or {"skipped": the reason}
     collect: Callable[[Case], dict[str, Any]]
-    diagnose: Callable[[Mapping[str, Any]], Iterator[Finding]]
-    seconds: float
-    macos: str = ""
+    diagnose: Callable[[Mapping[str, Any]], Iterator[Finding]]  # judges what `collect` returned; pure
+    seconds: float  # how much of the whole time it may have, without captures
+    macos: str = ""  # what its finding is called where this is no Mac; "" for a topic of every system
 
     def skipped(self, reason: str) -> Finding:
         """The one finding of a topic that was not looked at."""

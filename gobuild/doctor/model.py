@@ -93,32 +93,24 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """The go command that is examined, where and within what bounds.
-
-    Attributes:
-        environment: the user's own, whole. Only `gobuild.doctor.redact` decides what of it is told.
-        clean: an environment with nothing in it but what a go command needs, its caches below `scratch`.
-        cwd: the user's current folder: read, never written.
-        scratch: a temporary folder, the only place where anything is written.
-        deadline: of `time.monotonic`; no process may go on after it, unless `capture` is set.
-        captured: what was captured of each hang, in order, and under "environment" in which one it hung.
-        evidence: what the topics before this one collected.
-        start: `watch.run`, or what a test puts in its place.
-    """
+    """The go command that is examined, where and within what bounds."""
 
     go: Path
     root: Path | None
+    # The user's own, whole. Only `gobuild.doctor.redact` decides what of it is told
     environment: Mapping[str, str] = field(repr=False)
+    # An environment with nothing in it but what a go command needs, its caches below `scratch`
     clean: Mapping[str, str]
-    cwd: Path
-    scratch: Path
-    deadline: float
+    cwd: Path  # the user's current folder: read, never written
+    scratch: Path  # a temporary folder, the only place where anything is written
+    deadline: float  # of `time.monotonic`; no process may go on after it, unless `capture` is set
     settings: Settings = field(repr=False)
     against: Path | None = None
     capture: bool = False
+    # What was captured of each hang, in order, and under "environment" in which one it hung
     captured: list[dict[str, Any]] = field(default_factory=list)
-    evidence: dict[str, Any] = field(default_factory=dict)
-    start: Callable[..., Result] = watch.run
+    evidence: dict[str, Any] = field(default_factory=dict)  # what the topics before this one collected
+    start: Callable[..., Result] = watch.run  # `watch.run`, or what a test puts in its place
 
     @property
     def left(self) -> float:

@@ -40,22 +40,14 @@ _alive: dict[int, str] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """What became of a command.
+    """What became of a command."""
 
-    Attributes:
-        ended: "exit", "signal", "hang" (it ran into the limit), or "not started".
-        code: its exit code, or the signal's number; None for the other two.
-        output: both outputs as one text; for "not started" the system's reason.
-        dump: what it wrote after SIGQUIT.
-        left: how many processes it had left behind, which were ended.
-    """
-
-    ended: str
-    code: int | None
+    ended: str  # "exit", "signal", "hang" (it ran into the limit), or "not started"
+    code: int | None  # its exit code, or the signal's number; None for the other two
     seconds: float
-    output: str
-    dump: str = ""
-    left: int = 0
+    output: str  # both outputs as one text; for "not started" the system's reason
+    dump: str = ""  # what it wrote after SIGQUIT
+    left: int = 0  # how many processes it had left behind, which were ended
 
 
 def watch(

@@ -19,19 +19,15 @@ from gobuild.fetch import goroot
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalOrigin:
-    """A folder or an archive of this machine.
-
-    Attributes:
-        request: the version asked for, which counts where the tree does not tell its own.
-        outside: folders that are no source wherever they stand: gobuild's own work and dist, which by default stand
-            in the current folder, and that may be the source's.
-        warn: told once of what an editor has left behind in it, which ships with it.
-    """
+    """A folder or an archive of this machine."""
 
     path: Path
-    request: str
+    request: str  # the version asked for, which counts where the tree does not tell its own
     cache: Path
+    # Folders that are no source wherever they stand: gobuild's own work and dist, which by default stand in the current
+    # folder, and that may be the source's
     outside: tuple[Path, ...] = ()
+    # Told once of what an editor has left behind in it, which ships with it
     warn: Callable[[str], None] = lambda _text: None
 
     def __post_init__(self) -> None:

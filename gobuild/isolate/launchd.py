@@ -56,20 +56,14 @@ SETTABLE: Mapping[str, tuple[type, str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchdJob:
-    """A program that launchd keeps running through gowrap; all paths are whole ones on the Mac, all times seconds.
-
-    Attributes:
-        allow: what gowrap lets through of what launchd hands it: "HOME", "LC_*".
-        environment: variables that are set. They stand in the plist, which every user of the Mac can read.
-        ignore: signals that the program is started ignoring: "HUP,PIPE".
-        more: other keys of launchd.plist(5) that are in `SETTABLE`, as texts: {"Nice": "5"}.
-    """
+    """A program that launchd keeps running through gowrap; all paths are whole ones on the Mac, all times seconds."""
 
     label: str
     program: str
     gowrap: str
     arguments: tuple[str, ...] = ()
-    allow: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()  # what gowrap lets through of what launchd hands it: "HOME", "LC_*"
+    # Variables that are set. They stand in the plist, which every user of the Mac can read
     environment: Mapping[str, str] = field(default_factory=dict)
     output: str = ""
     directory: str = ""
@@ -78,7 +72,8 @@ class LaunchdJob:
     start_limit: int = 0
     ready_file: str = ""
     stop_limit: int = 15
-    ignore: str = ""
+    ignore: str = ""  # signals that the program is started ignoring: "HUP,PIPE"
+    # Other keys of launchd.plist(5) that are in `SETTABLE`, as texts: {"Nice": "5"}
     more: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -41,19 +41,13 @@ ARCHIVE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.tar\.gz")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """What the machine has. There is no GPU, no display, no keyboard, and without a key no network.
+    """What the machine has. There is no GPU, no display, no keyboard, and without a key no network."""
 
-    Attributes:
-        disk: the whole path, on the Mac, of a raw disk image with an arm64 Linux and cloud-init.
-        memory: in MiB.
-        key: a line of an OpenSSH public key file; empty for no network.
-    """
-
-    disk: str
+    disk: str  # the whole path, on the Mac, of a raw disk image with an arm64 Linux and cloud-init
     name: str = "gobuild"
     cpus: int = 2
-    memory: int = 2048
-    key: str = ""
+    memory: int = 2048  # in MiB
+    key: str = ""  # a line of an OpenSSH public key file; empty for no network
 
     def __post_init__(self) -> None:
         disk = PurePosixPath(self.disk)

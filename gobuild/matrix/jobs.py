@@ -49,21 +49,14 @@ class MatrixJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
-    """How a job ended.
-
-    Attributes:
-        ended: `BUILT`, `STORED` or `FAILED`.
-        seconds: wall time, without the time it waited for its turn.
-        reason: why it failed: what `gobuild build` said.
-        worker: which worker of a cluster did it; empty for this machine.
-    """
+    """How a job ended."""
 
     name: str
-    ended: str
-    seconds: float
+    ended: str  # `BUILT`, `STORED` or `FAILED`
+    seconds: float  # wall time, without the time it waited for its turn
     log: Path
-    reason: str = ""
-    worker: str = ""
+    reason: str = ""  # why it failed: what `gobuild build` said
+    worker: str = ""  # which worker of a cluster did it; empty for this machine
 
     @property
     def summary(self) -> str:

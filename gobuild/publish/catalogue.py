@@ -18,17 +18,11 @@ _ID = re.compile(r"(^|\.)p[0-9a-f]{7}(?![a-z0-9])")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalogue:
-    """All that is offered.
+    """All that is offered."""
 
-    Attributes:
-        name: what the distribution is called, and its formulae: "go-acme".
-        base_url: where the tree will be served, without a slash at the end.
-        builds: in the order of `newest_first`; one for each stamp and target.
-    """
-
-    name: str
-    base_url: str
-    builds: tuple[Build, ...]
+    name: str  # what the distribution is called, and its formulae: "go-acme"
+    base_url: str  # where the tree will be served, without a slash at the end
+    builds: tuple[Build, ...]  # in the order of `newest_first`; one for each stamp and target
 
     @property
     def releases(self) -> dict[str, tuple[Build, ...]]:

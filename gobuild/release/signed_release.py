@@ -36,18 +36,13 @@ _UNREADABLE = (ValueError, KeyError, TypeError, IndexError, RecursionError)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedRelease:
-    """What is known of a release so far; each check adds what it found to be what was signed.
-
-    Attributes:
-        files: SHA256SUMS, bill and provenance by their names.
-        sums: the SHA-256 of each file by its name, by SHA256SUMS.
-        pinned: whether the go.env of each toolchain says GOTOOLCHAIN=local, by the name of its archive.
-    """
+    """What is known of a release so far; each check adds what it found to be what was signed."""
 
     stamp: str
-    files: dict[str, bytes] = field(default_factory=dict)
-    sums: dict[str, str] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)  # SHA256SUMS, bill and provenance by their names
+    sums: dict[str, str] = field(default_factory=dict)  # the SHA-256 of each file by its name, by SHA256SUMS
     builds: list[Build] = field(default_factory=list)
+    # Whether the go.env of each toolchain says GOTOOLCHAIN=local, by the name of its archive
     pinned: dict[str, bool] = field(default_factory=dict)
 
     def statements(self) -> list[Mapping[str, Any]]:
@@ -66,17 +61,11 @@ class SignedRelease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedHashes:
-    """What a checksum database says of modules.
+    """What a checksum database says of modules."""
 
-    Attributes:
-        h1: the "h1:" of a version's zip, None where nothing is said.
-        absent: why there is nothing to compare with, where there is nothing.
-        checks: what was checked of the database itself.
-    """
-
-    h1: Callable[[str], str | None] = lambda _: None
-    absent: str
-    checks: tuple[Check, ...] = ()
+    h1: Callable[[str], str | None] = lambda _: None  # the "h1:" of a version's zip, None where nothing is said
+    absent: str  # why there is nothing to compare with, where there is nothing
+    checks: tuple[Check, ...] = ()  # what was checked of the database itself
 
 
 def check_database(mirror: Mirror, verifier: Verifier | None) -> LoggedHashes:

@@ -82,44 +82,29 @@ def check_sentence(name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoSections:
-    """Where the parts are that a Go program has on every target.
-
-    Attributes:
-        text: Go's own code: from its first function to the end of the section.
-        entry: the file offset of the first instruction.
-        first: whether the build ID stands where Go's linker puts it.
-        as_linked: what the file may have been like when the build ID was written.
-        foreign: why the code is not looked at; empty where it is.
-    """
+    """Where the parts are that a Go program has on every target."""
 
     buildinfo: Range | None
-    text: Range | None
+    text: Range | None  # Go's own code: from its first function to the end of the section
     pclntab: Range | None
-    entry: int
+    entry: int  # the file offset of the first instruction
     buildid: str
-    as_linked: tuple[AsLinked, ...]
-    first: bool = True
-    foreign: str = ""
+    as_linked: tuple[AsLinked, ...]  # what the file may have been like when the build ID was written
+    first: bool = True  # whether the build ID stands where Go's linker puts it
+    foreign: str = ""  # why the code is not looked at; empty where it is
 
 
 @dataclass(slots=True, kw_only=True)
 class FileReport:
-    """A file, what was read in it, and its checks in the order they were made.
+    """A file, what was read in it, and its checks in the order they were made."""
 
-    Attributes:
-        subject: what it is called in the report.
-        version: what its build information calls the toolchain that built it.
-        image: what its headers say; None where they could not be read.
-        excused: ids of problems that do not count.
-    """
-
-    subject: str
+    subject: str  # what it is called in the report
     path: Path = Path()
     checks: list[Check] = field(default_factory=list)
-    version: str = ""
-    image: MachO | Elf | None = None
+    version: str = ""  # what its build information calls the toolchain that built it
+    image: MachO | Elf | None = None  # what its headers say; None where they could not be read
     signature: Signature | None = None
-    excused: frozenset[str] = frozenset()
+    excused: frozenset[str] = frozenset()  # ids of problems that do not count
 
     def judge(
         self,

@@ -82,22 +82,15 @@ LIBRARIES = frozenset({"c-archive", "c-shared", "plugin", "shared"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionFacts:
-    """What holds for the programs of one line of Go, on one target; empty where nobody has measured.
-
-    Attributes:
-        uuid: whether the linker writes LC_UUID.
-        tools: what pkg/tool holds in an archive.
-        trusting: the programs that may link the libraries of `TRUST`.
-        measured: whether the tables know this line: a load command, segment or section that they do not know is wrong
-            only then.
-    """
+    """What holds for the programs of one line of Go, on one target; empty where nobody has measured."""
 
     minos: str = ""
     sdk: str = ""
-    uuid: bool = False
-    tools: frozenset[str] = frozenset()
+    uuid: bool = False  # whether the linker writes LC_UUID
+    tools: frozenset[str] = frozenset()  # what pkg/tool holds in an archive
     pie: bool = True
-    trusting: frozenset[str] = frozenset()
+    trusting: frozenset[str] = frozenset()  # the programs that may link the libraries of `TRUST`
+    # Whether the tables know this line: a load command, segment or section that they do not know is wrong only then
     measured: bool = False
 
 
@@ -129,22 +122,15 @@ and the checks that need the rest are skipped."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgramProfile:
-    """How a program was made, and so what may be in it.
+    """How a program was made, and so what may be in it."""
 
-    Attributes:
-        own: it is a toolchain's own or a probe, made by the go command and not changed since but by signing; imports
-            are then only what the standard library asks for.
-        debugging: DWARF may be there.
-        static: an ELF file must do without an interpreter and shared libraries.
-        trimmed: file names must be without folders, as -trimpath makes them.
-        excused: ids of problems that do not count.
-    """
-
+    # It is a toolchain's own or a probe, made by the go command and not changed since but by signing; imports are then
+    # only what the standard library asks for
     own: bool = True
-    debugging: bool = False
-    static: bool = True
-    trimmed: bool = True
-    excused: frozenset[str] = frozenset()
+    debugging: bool = False  # DWARF may be there
+    static: bool = True  # an ELF file must do without an interpreter and shared libraries
+    trimmed: bool = True  # file names must be without folders, as -trimpath makes them
+    excused: frozenset[str] = frozenset()  # ids of problems that do not count
 
 
 PROGRAM = ProgramProfile(own=False, debugging=True, static=False, trimmed=False)

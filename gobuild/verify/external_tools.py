@@ -34,19 +34,13 @@ TIME_LIMIT = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExternalTool:
-    """A tool, and how to hold it against our reader.
+    """A tool, and how to hold it against our reader."""
 
-    Attributes:
-        name: what the report calls it.
-        programs: the best first, each with the words before the path; LLVM's may have a number behind their names.
-        about: a fact that our reader must know of a file, or the tool is not asked about it.
-        read: from a run to the tool's facts; only those it has.
-    """
-
-    name: str
+    name: str  # what the report calls it
+    # The best first, each with the words before the path; LLVM's may have a number behind their names
     programs: tuple[tuple[str, ...], ...]
-    about: str
-    read: Callable[[Result], Facts]
+    about: str  # a fact that our reader must know of a file, or the tool is not asked about it
+    read: Callable[[Result], Facts]  # from a run to the tool's facts; only those it has
 
 
 def second_opinions(files: Sequence[FileReport], *, path: str, scratch: Path, run: Runner) -> Iterator[Check]:

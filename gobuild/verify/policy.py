@@ -28,21 +28,14 @@ SUBJECT = "policy: subject"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What a policy says about checks that gobuild makes anyway.
+    """What a policy says about checks that gobuild makes anyway."""
 
-    Attributes:
-        check: "imports", "second opinion: nm", "second opinion" for all of them; "imports/wrong-library" for one
-            problem.
-        subject: a pattern as in fnmatch, in which * also stands for slashes.
-        severity: what a failure means; None leaves it an error.
-        skipped: "error" where a check that was skipped has failed.
-    """
-
+    # "imports", "second opinion: nm", "second opinion" for all of them; "imports/wrong-library" for one problem
     check: str = ""
     reason: str = ""
-    subject: str = "*"
-    severity: Severity | None = None
-    skipped: str = ""
+    subject: str = "*"  # a pattern as in fnmatch, in which * also stands for slashes
+    severity: Severity | None = None  # what a failure means; None leaves it an error
+    skipped: str = ""  # "error" where a check that was skipped has failed
 
     @property
     def problem(self) -> str:

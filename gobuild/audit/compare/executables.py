@@ -31,47 +31,32 @@ _BUILD_ID = re.compile(rb'\xff Go build ID: "([^"\n]+)"')
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """What is said to have been done to ours.
+    """What is said to have been done to ours."""
 
-    Attributes:
-        patches: the files, relative to GOROOT, that each patch is proven to have changed, by its name.
-        cgo: the profile's CGO_ENABLED; None for upstream's default.
-        unproven: why a claimed patch explains nothing, or not all that it claims, by name.
-    """
-
+    # The files, relative to GOROOT, that each patch is proven to have changed, by its name
     patches: Mapping[str, tuple[str, ...]]
-    cgo: str | None = None
+    cgo: str | None = None  # the profile's CGO_ENABLED; None for upstream's default
+    # Why a claimed patch explains nothing, or not all that it claims, by name
     unproven: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """Something that differs.
+    """Something that differs."""
 
-    Attributes:
-        kind: "file", "code", "added", "removed", "data", "types", "header", "build information" or "unreadable".
-        name: the file, the function, or for data the functions that refer to it.
-        by: what explains it; empty where nothing does.
-    """
-
-    kind: str
-    name: str
+    kind: str  # "file", "code", "added", "removed", "data", "types", "header", "build information" or "unreadable"
+    name: str  # the file, the function, or for data the functions that refer to it
     seen: str
-    by: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()  # what explains it; empty where nothing does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedExecutable:
-    """An executable that is not the same.
-
-    Attributes:
-        functions: how many were compared.
-        data: bytes of data that were compared, and how many there are.
-    """
+    """An executable that is not the same."""
 
     name: str
-    functions: int = 0
-    data: tuple[int, int] = (0, 0)
+    functions: int = 0  # how many were compared
+    data: tuple[int, int] = (0, 0)  # bytes of data that were compared, and how many there are
     differences: tuple[Difference, ...]
 
 

@@ -29,19 +29,14 @@ MODULE = 0x260
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """A program; `data` is the whole file.
-
-    Attributes:
-        sections: by address.
-        pointers: the addresses of the words that dyld rebases: all pointers in data, and nothing else.
-    """
+    """A program; `data` is the whole file."""
 
     data: bytes
-    sections: tuple[Section, ...]
+    sections: tuple[Section, ...]  # by address
     text: Section
     table: Pclntab
     info: BuildInfo
-    pointers: frozenset[int]
+    pointers: frozenset[int]  # the addresses of the words that dyld rebases: all pointers in data, and nothing else
     headers: dict[str, tuple[str, ...]]
 
     @cached_property

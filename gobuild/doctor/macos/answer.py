@@ -21,25 +21,18 @@ GPU = {"the GPU", "a driver"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """Where a thread is, and where a process hangs.
-
-    Attributes:
-        kind: one of `CURES`.
-        samples: in how many samples it was seen so, and of how many.
-        go: Go's frames above the trap, the innermost first; `kernel` is sorted so, too.
-        frameworks: the images between Go and the trap, the one that Go called first.
-        entered: how many traps and system calls the thread entered while dtrace looked; None where it did not.
-    """
+    """Where a thread is, and where a process hangs."""
 
     thread: str
     tid: int
     main: bool
-    kind: str
-    samples: tuple[int, int]
-    go: tuple[str, ...]
-    frameworks: tuple[str, ...]
+    kind: str  # one of `CURES`
+    samples: tuple[int, int]  # in how many samples it was seen so, and of how many
+    go: tuple[str, ...]  # Go's frames above the trap, the innermost first; `kernel` is sorted so, too
+    frameworks: tuple[str, ...]  # the images between Go and the trap, the one that Go called first
     trap: str
     kernel: tuple[str, ...]
+    # How many traps and system calls the thread entered while dtrace looked; None where it did not
     entered: int | None = None
     tools: tuple[str, ...]
 

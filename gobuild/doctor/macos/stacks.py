@@ -23,17 +23,12 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thread:
-    """A thread as a tool saw it, its frames in the order of the lines: each below its caller.
+    """A thread as a tool saw it, its frames in the order of the lines: each below its caller."""
 
-    Attributes:
-        tid: its system-wide number, by which the tools' answers are joined; 0 where it is unknown.
-        count: its samples, or for dtrace the entries that were seen.
-    """
-
-    tid: int
+    tid: int  # its system-wide number, by which the tools' answers are joined; 0 where it is unknown
     name: str
     main: bool = False
-    count: int
+    count: int  # its samples, or for dtrace the entries that were seen
     frames: list[Frame] = field(default_factory=list)
 
     def add(self, *, symbol: str, image: str, count: int, depth: int, kernel: bool = False) -> None:
@@ -56,19 +51,13 @@ class Thread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stacks:
-    """What one tool said of one process.
-
-    Attributes:
-        process: its name; frames of this image are the program's own.
-        code: the code type: "ARM64", "X86-64 (Translated)"; empty where the tool does not say.
-        images: path and LC_UUID of each file that is loaded.
-    """
+    """What one tool said of one process."""
 
     tool: str
-    process: str = ""
-    code: str = ""
+    process: str = ""  # its name; frames of this image are the program's own
+    code: str = ""  # the code type: "ARM64", "X86-64 (Translated)"; empty where the tool does not say
     threads: tuple[Thread, ...] = ()
-    images: tuple[tuple[str, str], ...] = ()
+    images: tuple[tuple[str, str], ...] = ()  # path and LC_UUID of each file that is loaded
 
 
 def _binary_images(lines: Iterable[str]) -> tuple[tuple[str, str], ...]:

@@ -26,22 +26,17 @@ PATH = "PATH=/usr/local/go/bin:/root/go/bin:/usr/local/bin:/usr/bin:/bin"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What shall be written.
-
-    Attributes:
-        stamp: which of the builds in `dist`; empty where there is only one.
-        platforms: exactly these; empty for both test images, and for the toolchains that dist has.
-        goroot: a toolchain that runs here, to compile the test program; None takes this machine's from dist.
-        certificates: a PEM file with the TLS roots of the images.
-    """
+    """What shall be written."""
 
     dist: Path
-    stamp: str = ""
+    stamp: str = ""  # which of the builds in `dist`; empty where there is only one
     images: tuple[str, ...] = IMAGES
+    # Exactly these; empty for both test images, and for the toolchains that dist has
     platforms: tuple[Target, ...] = ()
+    # A toolchain that runs here, to compile the test program; None takes this machine's from dist
     goroot: Path | None = None
     preemption: bool = True
-    certificates: Path | None = None
+    certificates: Path | None = None  # a PEM file with the TLS roots of the images
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -22,18 +22,14 @@ NOWHERE = "/dev/null"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileDiff:
-    """What a diff does to one file, whose path is relative to GOROOT.
-
-    Attributes:
-        executable: for a new file; None where the diff does not say.
-        blobs: git's names of the file before and after, shortened; empty where the diff does not give them.
-    """
+    """What a diff does to one file, whose path is relative to GOROOT."""
 
     path: str
     hunks: tuple[Hunk, ...]
     creates: bool = False
     deletes: bool = False
-    executable: bool | None = None
+    executable: bool | None = None  # for a new file; None where the diff does not say
+    # Git's names of the file before and after, shortened; empty where the diff does not give them
     blobs: tuple[str, str] = ("", "")
 
     def reversed(self) -> "FileDiff":
@@ -84,19 +80,12 @@ class FileDiff:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diff:
-    """A unified diff: an operation on a tree.
+    """A unified diff: an operation on a tree."""
 
-    Attributes:
-        prose: what stands before it in its file, every byte.
-        files: in order; a file may come again.
-        content: the bytes of its file; their digest is the patch's.
-        strip: patch(1)'s -p; None where the names have a/ and b/.
-    """
-
-    prose: str
-    files: tuple[FileDiff, ...]
-    content: bytes
-    strip: int | None
+    prose: str  # what stands before it in its file, every byte
+    files: tuple[FileDiff, ...]  # in order; a file may come again
+    content: bytes  # the bytes of its file; their digest is the patch's
+    strip: int | None  # patch(1)'s -p; None where the names have a/ and b/
 
     @property
     def description(self) -> str:

@@ -38,22 +38,14 @@ _FIRST_WORD = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
-    """One declaration of a symbol. A symbol may have several: a Go prototype, and a TEXT block for each GOARCH.
-
-    Attributes:
-        what: for people: "func initMetal".
-        spans: the text that goes if the declaration goes: itself, and the comments that belong to it.
-        refs: the symbols it uses.
-        library: of a cgo_import_dynamic line: the library's path.
-        fixed: why it cannot be removed, where it cannot.
-    """
+    """One declaration of a symbol. A symbol may have several: a Go prototype, and a TEXT block for each GOARCH."""
 
     name: str
-    what: str
-    spans: tuple[Span, ...]
-    refs: frozenset[str] = frozenset()
-    library: str = ""
-    fixed: str = ""
+    what: str  # for people: "func initMetal"
+    spans: tuple[Span, ...]  # the text that goes if the declaration goes: itself, and the comments that belong to it
+    refs: frozenset[str] = frozenset()  # the symbols it uses
+    library: str = ""  # of a cgo_import_dynamic line: the library's path
+    fixed: str = ""  # why it cannot be removed, where it cannot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,21 +32,15 @@ _CRUD = "".join(map(chr, range(33))) + ".,:;<>\"\\'"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatchMessage:
-    """What a patch says besides its diff, or a commit.
-
-    Attributes:
-        date: the Date line as it stands in a patch file.
-        names: of a commit: the patches it is, by its trailers; several after a squash.
-        kind: of a commit: "edit" for what a structural edit made.
-    """
+    """What a patch says besides its diff, or a commit."""
 
     author: str = AUTHOR[0]
     email: str = AUTHOR[1]
-    date: str = ""
+    date: str = ""  # the Date line as it stands in a patch file
     subject: str
     body: str = ""
-    names: tuple[str, ...] = ()
-    kind: str = ""
+    names: tuple[str, ...] = ()  # of a commit: the patches it is, by its trailers; several after a squash
+    kind: str = ""  # of a commit: "edit" for what a structural edit made
 
     @property
     def kept(self) -> tuple[str, str, str, str]:

@@ -48,29 +48,19 @@ Bottle = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """All that a formula says.
+    """All that a formula says."""
 
-    Attributes:
-        formula: its name: "go-acme@1.22", or "go-acme" for the newest release.
-        pinned: whether the toolchain's go.env says GOTOOLCHAIN=local.
-        scheme: brew's version_scheme; a higher one is newer, whatever the version.
-        loose: whether it stands in no tap, from where brew installs nothing.
-        patches: the names that the toolchain's own manifest must have; None asks nothing.
-        uuid: whether its linker writes LC_UUID by default.
-        cgo: whether it uses cgo where nothing is said; None where nobody knows.
-    """
-
-    formula: str
+    formula: str  # its name: "go-acme@1.22", or "go-acme" for the newest release
     version: GoVersion
     stamp: str
     downloads: tuple[Download, ...]
-    pinned: bool
+    pinned: bool  # whether the toolchain's go.env says GOTOOLCHAIN=local
     urls: TapUrls
-    scheme: int = 0
-    loose: bool = False
-    patches: tuple[str, ...] | None = None
-    uuid: bool = False
-    cgo: bool | None = None
+    scheme: int = 0  # brew's version_scheme; a higher one is newer, whatever the version
+    loose: bool = False  # whether it stands in no tap, from where brew installs nothing
+    patches: tuple[str, ...] | None = None  # the names that the toolchain's own manifest must have; None asks nothing
+    uuid: bool = False  # whether its linker writes LC_UUID by default
+    cgo: bool | None = None  # whether it uses cgo where nothing is said; None where nobody knows
     bottles: tuple[Bottle, ...] = ()
 
     @property

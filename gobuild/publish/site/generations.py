@@ -35,17 +35,11 @@ SERVED = "served"
 
 @dataclass(slots=True, kw_only=True)
 class Generation:
-    """A tree on its way to be served.
+    """A tree on its way to be served."""
 
-    Attributes:
-        tree: where it is made; it begins as the served one.
-        others: the other generations that are kept, oldest first.
-        changed: whether it came to be served; False where it was the same as the one before.
-    """
-
-    tree: Path
-    others: tuple[Path, ...] = ()
-    changed: bool = False
+    tree: Path  # where it is made; it begins as the served one
+    others: tuple[Path, ...] = ()  # the other generations that are kept, oldest first
+    changed: bool = False  # whether it came to be served; False where it was the same as the one before
 
 
 def generations_folder(site: Path) -> Path:

@@ -23,19 +23,12 @@ from gobuild.publish.supply.signing import ReleaseSigner, Trust
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signing:
-    """Who signs next, and what the tree may have beside what that one has signed.
+    """Who signs next, and what the tree may have beside what that one has signed."""
 
-    Attributes:
-        signer: None: nothing will be signed.
-        resign: whether to sign all other releases anew as well: a new key takes an old one's place.
-        signed_by: whose signatures count as well.
-        named: the stamps that may be signed, or logged, though nobody has signed them yet.
-    """
-
-    signer: ReleaseSigner | None = None
-    resign: bool = False
-    signed_by: tuple[Trust, ...] = ()
-    named: tuple[str, ...] = ()
+    signer: ReleaseSigner | None = None  # None: nothing will be signed
+    resign: bool = False  # whether to sign all other releases anew as well: a new key takes an old one's place
+    signed_by: tuple[Trust, ...] = ()  # whose signatures count as well
+    named: tuple[str, ...] = ()  # the stamps that may be signed, or logged, though nobody has signed them yet
 
 
 UNSIGNED = Signing()

@@ -53,17 +53,12 @@ class Head:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
-    """Consecutive hashes of one level, stored as one file.
+    """Consecutive hashes of one level, stored as one file."""
 
-    Attributes:
-        level: counted in tiles: the hashes are of `level * HEIGHT` above the records; -1 holds the records themselves.
-        number: which one of its level.
-        width: how many hashes; fewer than `WIDTH` in the last one of a level.
-    """
-
+    # Counted in tiles: the hashes are of `level * HEIGHT` above the records; -1 holds the records themselves
     level: int
-    number: int
-    width: int
+    number: int  # which one of its level
+    width: int  # how many hashes; fewer than `WIDTH` in the last one of a level
 
     @property
     def path(self) -> str:
