@@ -44,8 +44,7 @@ class GobuildConfig(Config):
 def _checked(load: Callable[[PathLike[Any]], object], path: PathLike[Any]) -> dict[str, object]:
     """A configuration file's keys; those below gobuild: may all be commented out.
 
-    Raises:
-        ConfigError: it is no such file. Merging it would end in a traceback.
+    What is no such file is refused: merging it would end in a traceback.
     """
     hint = "keys and values below gobuild:, such as target: linux/amd64; no tabs"
     try:

@@ -1,7 +1,4 @@
-"""Which release a request means: the user's word and an origin's catalog in, a `Release` out.
-
-Nothing here reads a file or asks the network; the catalog comes from `gobuild.fetch`.
-"""
+"""Which release of an origin's catalog a request means."""
 
 import difflib
 import re
@@ -20,21 +17,15 @@ WORDS = ("stable", "oldstable")
 
 _FOREIGN = re.compile(r"[vV]?(?:go)?(\d+\.\d+)(?:\.(\d+|[xX*]))?(?:[-.]?(rc|beta)[-.]?(\d+))?")
 
-_NAMED = 4
-"""How many near versions an error names."""
-
 
 def resolve(request: str, catalog: Catalog, *, known: Iterable[GoVersion] = ()) -> Release:
-    """Chooses the release that a request means.
+    """Chooses the release that a request means; its `newer` tells of a known one of its line that the catalog lacks.
 
     Args:
         request: "1.22" (the newest patch release of the line), "1.22.10", "go1.22.10", "1.28rc1", "stable" (the
             newest release of the newest line) or "oldstable" (of the second newest line).
         catalog: what the origin has.
         known: versions that exist, whether or not the origin has them.
-
-    Returns:
-        The catalog's release; `newer` tells of a known patch release of its line that the catalog lacks.
 
     Raises:
         ConfigError: the request is neither a word nor a version.
@@ -85,10 +76,10 @@ def _by_version(wanted: GoVersion, catalog: Catalog) -> Release:
         found = [release for release in line if release.version == wanted]
     if found:
         return found[0]
-    near = sorted(line, key=lambda release: _apart(release.version, wanted))
-    near += sorted((release for release in newest if release not in line), key=lambda each: _lines_apart(each, wanted))
-    if wanted.pep440 < FIRST.pep440:
-        fit = [release for release in near if release.version.pep440 >= FIRST.pep440]
+    others = [release for release in newest if release not in line]
+    near = sorted([*line, *others], key=lambda release: _apart(release.version, wanted))
+    if wanted < FIRST:
+        fit = [release for release in near if release.version >= FIRST]
         raise ResolveError(f"{catalog.origin} has no Go {wanted}", f"{FIRST.line} or later; {_offer(fit)}")
     raise ResolveError(f"{catalog.origin} has no Go {wanted}", _offer(near))
 
@@ -102,15 +93,11 @@ def _newest(catalog: Catalog) -> list[Release]:
     return sorted(lines.values(), key=lambda release: release.version, reverse=True)
 
 
-def _apart(version: GoVersion, wanted: GoVersion) -> tuple[int, int]:
-    return abs((version.patch or 0) - (wanted.patch or 0)), abs(version.serial - wanted.serial)
-
-
-def _lines_apart(release: Release, wanted: GoVersion) -> int:
-    version = release.version
-    return abs((version.major - wanted.major) * 1000 + version.minor - wanted.minor)
+def _apart(one: GoVersion, two: GoVersion) -> tuple[int, int, int]:
+    lines = (one.major - two.major) * 1000 + one.minor - two.minor
+    return abs(lines), abs((one.patch or 0) - (two.patch or 0)), abs(one.serial - two.serial)
 
 
 def _offer(near: list[Release]) -> str:
-    names = ", ".join(str(release.version) for release in near[:_NAMED])
+    names = ", ".join(str(release.version) for release in near[:4])
     return f"the nearest it has: {names}" if names else "another --source: this one has no release at all"

@@ -9,6 +9,7 @@ from pathlib import Path
 from filelock import FileLock
 from platformdirs import user_cache_path
 
+from gobuild.audit.compare.executables import Applied, Difference, compare_executables
 from gobuild.core.process import run
 
 MTIME = 1732739240
@@ -58,15 +59,17 @@ def toolchain(goroot: Path, *programs: str) -> Files:
     }
 
 
-def overlaid(goroot: Path, into: Path, package: str, changed: dict[str, tuple[str, str]], *, flags: str = "-w") -> Path:
-    """A program of Go's own, compiled for darwin/arm64 by a real Go from its source with some words changed.
+def differences(base: Path, ours: Path, applied: Applied | None = None) -> tuple[Difference, ...]:
+    """The differences of two executables, which are not the same."""
+    found = compare_executables("hello", base, ours, applied=applied or Applied(patches={}))
+    assert found
+    return found.differences
 
-    Args:
-        goroot: the toolchain; its files stay as they are (`go build -overlay`).
-        into: a folder for the program and the changed files.
-        package: "cmd/gofmt".
-        changed: by a file's name in GOROOT the words to find there, exactly once, and those to put in their place.
-        flags: the linker's.
+
+def overlaid(goroot: Path, into: Path, package: str, changed: dict[str, tuple[str, str]], *, flags: str = "-w") -> Path:
+    """A program of Go's own, compiled for darwin/arm64 by a real Go (`go build -overlay`) with some words changed.
+
+    `changed` are by a file's name in GOROOT the words to find there, exactly once, and those to put in their place.
     """
     into.mkdir(parents=True, exist_ok=True)
     replace = {}

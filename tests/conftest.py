@@ -138,6 +138,22 @@ def darwin_wheel() -> Path:
 
 
 @pytest.fixture(scope="session")
+def hello(go_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A program for darwin/arm64, signed by Go's linker."""
+    from verify_fixtures import compiled
+
+    return compiled(go_wheel, tmp_path_factory.mktemp("hello")).read_bytes()
+
+
+@pytest.fixture(scope="session")
+def linux(go_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The same for linux/amd64."""
+    from verify_fixtures import LINUX, compiled
+
+    return compiled(go_wheel, tmp_path_factory.mktemp("linux"), LINUX).read_bytes()
+
+
+@pytest.fixture(scope="session")
 def git() -> str:
     """The git program, for the tests that publish: a tap is a git repository."""
     return needs("git")

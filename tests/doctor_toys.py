@@ -1,14 +1,17 @@
 """What the doctor's tests share: programs that stand in for a broken go, and an examination in a bare room."""
 
+import json
 import os
+import random
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from gobuild.core.errors import ConfigError
 from gobuild.core.settings import Settings
-from gobuild.doctor import Diagnosis, Finding, examine
+from gobuild.doctor import Diagnosis, Finding, Grade, diagnosis_document, examine, load
 from gobuild.doctor.examination import TOPICS
 
 VERSION = "go version go1.22.10 linux/amd64"
@@ -48,7 +51,7 @@ def room(folder: Path, **variables: str) -> dict[str, str]:
 
 
 def examined(
-    go: Path, folder: Path, environment: Mapping[str, str], cwd: Path | None = None, against: Path | None = None
+    go: Path | None, folder: Path, environment: Mapping[str, str], cwd: Path | None = None, against: Path | None = None
 ) -> Diagnosis:
     """An examination that leaves the network and this machine's caches alone."""
     settings = Settings(offline=True, cache=folder / "no-cache", dist=folder / "no-dist")
@@ -58,6 +61,33 @@ def examined(
 def only(patch: pytest.MonkeyPatch, *names: str) -> None:
     """Leaves all topics out but these."""
     patch.setattr("gobuild.doctor.examination.TOPICS", [each for each in TOPICS if each.name in names])
+
+
+def fuzzed(found: Diagnosis, path: Path, rounds: int = 150) -> int:
+    """Loads as many documents, each with one value replaced by one of another kind; how many were refused."""
+    source, refused = random.Random(6), 0
+    for _ in range(rounds):
+        told = json.loads(json.dumps(diagnosis_document(found)))
+        node, key = told, "evidence"
+        for _ in range(source.randrange(1, 8)):
+            below = node[key]
+            keys = list(below) if isinstance(below, dict) else range(len(below)) if isinstance(below, list) else ()
+            if not keys:
+                break
+            node, key = below, source.choice(list(keys))
+        node[key] = source.choice([None, 3, -1.5, "x", [], {}, ["x"], {"x": 1}, [[]], True, 10**400])
+        path.write_text(json.dumps(told))
+        try:
+            load(path)
+        except ConfigError:
+            refused += 1
+    return refused
+
+
+def says(found: Finding, grade: Grade, *words: str) -> None:
+    """It has this grade, and says all of these, as what was seen or as advice."""
+    told = f"{found.seen} -> {found.advice}"
+    assert (found.grade, [each for each in words if each not in told]) == (grade, []), found
 
 
 def finding(found: Diagnosis, name: str, group: str = "") -> Finding:

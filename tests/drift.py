@@ -76,13 +76,9 @@ class Case:
 
 
 def cases(goroot: Path, seed: int, many: int, headings: str = "git") -> Iterator[Case]:
-    """Cases, always the same ones of a seed and a source.
+    """Cases, always the same ones of a seed and a GOROOT's source.
 
-    Args:
-        goroot: a Go with its source.
-        seed: of the random numbers.
-        many: how many.
-        headings: "git": as git writes a diff; "diff -p", "none": as diff does, with headings cut off and without.
+    The headings are as git writes them, or as "diff -p" does, cut off; or "none".
     """
     chance = random.Random(seed)
     files = sorted(path for package in PACKAGES for path in (goroot / "src" / package).glob("*.go"))
@@ -98,20 +94,16 @@ def cases(goroot: Path, seed: int, many: int, headings: str = "git") -> Iterator
 
 def _case(chance: random.Random, name: str, text: list[bytes], drift: str, headings: str) -> Case | None:
     context = chance.choice((0, 1, 1, 1, 3, 3, 3))
-    at = (
-        chance.choice((0, 1, len(text) - 2, len(text) - 1))
-        if "start or end" in drift
-        else _place(chance, text, context)
-    )
+    ends = (0, 1, len(text) - 2, len(text) - 1)
+    at = chance.choice(ends) if "start or end" in drift else _place(chance, text, context)
     span = _function(text, at)
     if ("function" in drift) and not span:
         return None
     if "twin" in drift and span:
         twin = _twin(text[slice(*span)])
         before = chance.random() < 0.5
-        text = (
-            text[: span[0]] + (twin if before else []) + text[slice(*span)] + ([] if before else twin) + text[span[1] :]
-        )
+        beside = span[0] if before else span[1]
+        text = text[:beside] + twin + text[beside:]
         at += len(twin) if before else 0
         span = _function(text, at)
     edits = [_edit(chance, text, at)]
@@ -245,7 +237,8 @@ def _right(lines: Sequence[Line], edits: Sequence[Edit]) -> bytes | None:
 
 
 def _patch(path: str, text: Sequence[bytes], edits: Sequence[Edit], context: int, headings: str) -> bytes:
-    names = [blob_name(b"".join(line for line, _ in side))[:12] for side in _sides(text, edits)]
+    lines = [(line, number) for number, line in enumerate(text)]
+    names = [blob_name(b"".join(line for line, _ in side))[:12] for side in (lines, _applied(lines, edits))]
     head = f"index {names[0]}..{names[1]} 100644\n" if headings == "git" else ""
     result = [f"diff --git a/{path} b/{path}\n{head}--- a/{path}\n+++ b/{path}\n".encode()]
     grown = 0
@@ -262,12 +255,6 @@ def _patch(path: str, text: Sequence[bytes], edits: Sequence[Edit], context: int
         result += [b" " + line for line in text[one.at + one.count : end]]
         grown += new - old
     return b"".join(result)
-
-
-def _sides(text: Sequence[bytes], edits: Sequence[Edit]) -> tuple[list[Line], list[Line]]:
-    """The file that the patch was made for, before and after."""
-    lines = [(line, number) for number, line in enumerate(text)]
-    return lines, _applied(lines, edits)
 
 
 def ours(case: Case, folder: Path) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from cryptography import x509
@@ -41,32 +42,19 @@ class _Quiet(ThreadingHTTPServer):
 
 @dataclass
 class GoServer:
-    """What the server has, how it behaves, and what it was asked.
+    """What the server has, how it behaves, and what it was asked."""
 
-    Attributes:
-        files: what it serves below /dl/.
-        index: the entries of the index.
-        ranges: whether it can go on from the middle.
-        elsewhere: where its files redirect to, instead of below /files/.
-        retry_after: what it asks to wait for, with a status.
-        truncate: bytes of a body after which the connection breaks, for the next `times` answers.
-        delay: seconds before each answer.
-        status: answers everything with this status, for the next `times` answers.
-        page: answers everything with this web page.
-        asked: the paths asked for, each with its Range header.
-    """
-
-    files: dict[str, bytes] = field(default_factory=dict)
-    index: list[dict[str, object]] = field(default_factory=list)
-    ranges: bool = True
-    elsewhere: str = ""
-    retry_after: str = ""
-    truncate: int | None = None
+    files: dict[str, bytes] = field(default_factory=dict)  # what it serves below /dl/
+    index: list[dict[str, Any]] = field(default_factory=list)  # the entries of the index
+    ranges: bool = True  # whether it can go on from the middle
+    elsewhere: str = ""  # where its files redirect to, instead of below /files/
+    retry_after: str = ""  # what it asks to wait for, with a status
+    truncate: int | None = None  # bytes of a body after which the connection breaks, for the next `times` answers
     times: int = 1_000
-    delay: float = 0.0
-    status: int = 0
-    page: bytes = b""
-    asked: list[tuple[str, str]] = field(default_factory=list)
+    delay: float = 0.0  # seconds before each answer
+    status: int = 0  # answers everything with this status, for the next `times` answers
+    page: bytes = b""  # answers everything with this web page
+    asked: list[tuple[str, str]] = field(default_factory=list)  # the paths asked for, each with its Range header
 
     @cached_property
     def http(self) -> ThreadingHTTPServer:
@@ -83,22 +71,13 @@ class GoServer:
     ) -> None:
         """Lists a file under a release and serves it."""
         self.files[filename] = content
-        entry = {
-            "filename": filename,
-            "os": os,
-            "arch": arch,
-            "version": version,
-            "sha256": hashlib.sha256(content).hexdigest(),
-            "size": len(content),
-            "kind": kind,
-        }
-        for release in self.index:
-            if release["version"] == version:
-                listed = release["files"]
-                assert isinstance(listed, list)
-                listed.append(entry)
-                return
-        self.index.append({"version": version, "stable": "rc" not in version, "files": [entry]})
+        entry: dict[str, object] = {"filename": filename, "os": os, "arch": arch, "version": version, "kind": kind}
+        entry |= {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+        listed = next((each["files"] for each in self.index if each["version"] == version), None)
+        if listed is None:
+            listed = []
+            self.index.append({"version": version, "stable": "rc" not in version, "files": listed})
+        listed.append(entry)
 
 
 @contextmanager
@@ -177,25 +156,24 @@ def _handler(server: GoServer) -> type[BaseHTTPRequestHandler]:
             path = urlsplit(self.path).path
             if server.status and server.times > 0:
                 server.times -= 1
-                self.send_response(server.status)
-                if server.retry_after:
-                    self.send_header("Retry-After", server.retry_after)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+                self._head(server.status, {"Retry-After": server.retry_after} if server.retry_after else {})
             elif server.page:
                 self._body(server.page, "text/html")
             elif path == "/dl/":
                 self._body(json.dumps(server.index).encode(), "application/json")
             elif path.startswith("/dl/") and path.removeprefix("/dl/") in server.files:
-                self.send_response(302)
                 to = server.elsewhere or f"/files/{path.removeprefix('/dl/')}"
-                self.send_header("Location", f"{to}?token={SECRET}")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+                self._head(302, {"Location": f"{to}?token={SECRET}"})
             elif path.startswith("/files/") and SECRET in self.path:
                 self._body(server.files[path.removeprefix("/files/")], "application/octet-stream")
             else:
                 self.send_error(404)
+
+        def _head(self, code: int, headers: dict[str, str], length: int = 0) -> None:
+            self.send_response(code)
+            for name, value in (headers | {"Content-Length": str(length)}).items():
+                self.send_header(name, value)
+            self.end_headers()
 
         def _body(self, content: bytes, kind: str) -> None:
             wanted = self.headers.get("Range", "")
@@ -203,12 +181,8 @@ def _handler(server: GoServer) -> type[BaseHTTPRequestHandler]:
             if start >= len(content) > 0:
                 self.send_error(416)
                 return
-            self.send_response(206 if start else 200)
-            if start:
-                self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(content) - start))
-            self.end_headers()
+            partly = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if start else {}
+            self._head(206 if start else 200, {"Content-Type": kind, **partly}, len(content) - start)
             rest = content[start:]
             if server.truncate is not None and server.times > 0 and kind == "application/octet-stream":
                 server.times -= 1

@@ -5,6 +5,8 @@ of those fail, and a policy that gives its reason lets them.
 """
 
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 DISTPACK = f"""#!{sys.executable}
@@ -30,27 +32,23 @@ for end in ("mod", "info"):
     (made / f"{{module}}.{{end}}").write_text("toy")
 """
 
+PACKS = "install -m 755 distpack.py ../pkg/tool/$host/distpack\n"
+
 POLICY = "schema = 1\n" + "".join(
     f'[[rule]]\ncheck = "{name}"\nseverity = "off"\nreason = "a toy has no executables"\n'
     for name in ("tools", "format", "run")
 )
 
-PACKS = """
-install -m 755 distpack.py ../pkg/tool/$host/distpack
-"""
-
 
 def whole(toy_tree: Path, before: str = "") -> Path:
-    """Makes the toy tree one that can be packed as well.
-
-    Args:
-        toy_tree: conftest's; changed in place.
-        before: what its make.bash does first, in bash; the target is "$GOOS/$GOARCH".
-    """
+    """Makes conftest's toy tree, in place, one that can be packed; its make.bash begins with `before`, in bash."""
     (toy_tree / "LICENSE").write_text("Copyright 2009 The Go Authors.\n")
     (toy_tree / "src/distpack.py").write_text(DISTPACK)
     make = toy_tree / "src/make.bash"
-    make.write_text(make.read_text().replace("set -e\n", f"set -e\n{before}\n") + PACKS)
+    make.write_text(
+        make.read_text().replace("set -e\n", f"set -e\n{before}\n")
+        + "install -m 755 distpack.py ../pkg/tool/$host/distpack\n"
+    )
     return toy_tree
 
 
@@ -68,3 +66,11 @@ def words(folder: Path, toy_tree: Path, bootstrap: Path) -> dict[str, str]:
         **{name: folder / name for name in ("dist", "work", "cache", "store")},
     }
     return {f"INVOKE_GOBUILD_{name.upper()}": str(value) for name, value in said.items()}
+
+
+def until(done: Callable[[], object], seconds: float = 60) -> None:
+    """Waits for something."""
+    give_up = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < give_up
+        time.sleep(0.1)

@@ -1,20 +1,24 @@
 """Changed files, and whether their change is found: for the proofs that no byte of a binary changes unseen.
 
-The whole of verify looks at every mutant, in memory; nothing is left out because it was right before.
+The whole of verify looks at every mutant, in memory; nothing is left out because it was right before. As a program it
+flips bytes of a real binary: `python tests/mutants.py STAMP FILE MAIN-PACKAGE COUNT`, as in `go1.22.10 pack cmd/pack
+1600`, all of the load commands and COUNT positions each of the code and every table; it names what was not found.
 """
 
 import random
 import struct
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from verify_fixtures import image, view
+from verify_fixtures import DARWIN, image, view
 
 from gobuild.binary.view import Malformed
 from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.model import Problem
 from gobuild.verify.checks import CheckId, FileReport
-from gobuild.verify.expect import Expectation, expectation
+from gobuild.verify.expect import Expectation, expectation, release_of
 from gobuild.verify.golang import inspect_bytes
 
 Look = Callable[[bytes], bool]
@@ -132,3 +136,21 @@ def _filled(data: bytearray, chosen: random.Random) -> int:
         if data[at]:
             return at
     return 0
+
+
+def main(stamp: str, file: str, program: str, count: str) -> None:
+    """Flips, counts, and names what was not found."""
+    data = Path(file).read_bytes()
+    expected = expectation(release_of(stamp), DARWIN, stamp=stamp)
+    if wrong := failing(data, expected, program):
+        sys.exit(f"{file} as it is fails {', '.join(sorted(wrong))}")
+    positions = [*range(image(data).commands_end), *spread(places(data)[1:], int(count), seed=int(count))]
+    begun = time.process_time()
+    missed = unseen(data, positions, lambda mutant: bool(failing(mutant, expected, program)))
+    found, seconds = len(positions) - len(missed), time.process_time() - begun
+    print(f"{file} of {stamp}, {len(data)} bytes: {found} of {len(positions)} found, {seconds:.0f} CPU seconds")
+    sys.exit("\n".join(f"not found: {position:#x}" for position in missed) or None)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -2,13 +2,19 @@
 
 import os
 import shutil
-import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from gobuild.core.goversion import GoVersion
+from gobuild.binary.macho import read_macho
+from gobuild.binary.macho_types import MachO
+from gobuild.binary.view import View
+from gobuild.core import goenv
+from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.model import Outcome, PatchedSource, Release, Source
+from gobuild.core.process import Result, run
 from gobuild.patch import Patch, load_folder, patch
+
+MAC = Target(goos="darwin", goarch="arm64")
 
 HOOK = """
 [[patch]]
@@ -149,27 +155,19 @@ def taint(root: Path) -> None:
     add("sys_darwin_arm64.s", TRAMPOLINE)
 
 
-def install_names(binary: Path) -> set[str]:
-    """The LC_LOAD_DYLIB names of a thin 64-bit Mach-O file."""
-    names = set()
-    for command in _load_commands(binary, 0xC):
-        (offset,) = struct.unpack_from("<I", command, 8)
-        names.add(command[offset:].rstrip(b"\0").decode())
-    return names
+def go(goroot: Path, folder: Path, *words: str, cwd: Path, target: Target | None = None, check: bool = True) -> Result:
+    """Runs the go command of a GOROOT, its cache and all that it writes in a folder."""
+    (folder / "tmp").mkdir(parents=True, exist_ok=True)
+    env = goenv.closed(folder, goroot=goroot, target=target)
+    return run([goroot / "bin/go", *words], env=env, cwd=cwd, timeout=1200, check=check)
 
 
-def uuid(binary: Path) -> bytes | None:
-    """The LC_UUID of a thin 64-bit Mach-O file."""
-    return next((command[8:24] for command in _load_commands(binary, 0x1B)), None)
-
-
-def _load_commands(binary: Path, kind: int) -> Iterator[bytes]:
+def headers(binary: Path) -> MachO:
+    """A Mach-O file's headers."""
     data = binary.read_bytes()
-    magic, count = struct.unpack_from("<I12xI", data)
-    assert magic == 0xFEEDFACF
-    at = 32
-    for _ in range(count):
-        command, size = struct.unpack_from("<II", data, at)
-        if command == kind:
-            yield data[at : at + size]
-        at += size
+    return read_macho(View(data=data, size=len(data)))
+
+
+def install_names(binary: Path) -> set[str]:
+    """The libraries that a Mach-O file names."""
+    return {name for _, name in headers(binary).dylibs}

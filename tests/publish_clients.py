@@ -3,7 +3,7 @@
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,46 +11,30 @@ from pathlib import Path
 from goserver import answering
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    """Serves a folder as any static server does, and keeps what it was asked for."""
-
-    def log_message(self, format: str, *_args: object) -> None:
-        asked = getattr(self.server, "asked", None)
-        if isinstance(asked, list):
-            asked.append(self.path)
-
-
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A folder under an address.
-
-    Attributes:
-        url: without a slash at the end.
-        asked: the paths that were asked for, in order; errors are there twice.
-    """
+    """A folder under an address without a slash at the end, and what was asked for, in order; errors twice."""
 
     url: str
-    asked: list[str] = field(default_factory=list)
+    asked: list[str]
 
 
 @contextmanager
 def serving(folder: Path) -> Iterator[Served]:
-    """Serves a folder by plain HTTP on this machine alone."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
-    with answering(server) as url:
-        served = Served(url=url)
-        server.asked = served.asked  # type: ignore[attr-defined]
-        yield served
+    """Serves a folder by plain HTTP on this machine alone, as any static server does."""
+    asked: list[str] = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *_args: object) -> None:
+            asked.append(self.path)
+
+    with answering(ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))) as url:
+        yield Served(url, asked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """A go command with a home of its own, as on a user's machine.
-
-    Attributes:
-        goroot: the toolchain it belongs to.
-        home: its home; the module cache is there.
-    """
+    """A go command with a home of its own, as on a user's machine; the module cache is there."""
 
     goroot: Path
     home: Path

@@ -17,11 +17,9 @@ from toy_manifest import as_text, toy_manifest, toy_patch
 from gobuild.core.goversion import Target
 from gobuild.publish.builds import Build, read_build
 from gobuild.publish.catalogue import Catalogue, newest_first
-from gobuild.publish.site import Published, publish
-from gobuild.publish.site.incoming import NOTHING_MORE, Rules
-from gobuild.publish.site.parts import standard_parts
+from gobuild.publish.site import Published, Signing, publish
 from gobuild.publish.sumdb.note import NoteSigner
-from gobuild.publish.supply.signing import MinisignSigner, ReleaseSigner
+from gobuild.publish.supply.signing import MinisignSigner, ReleaseSigner, Trust
 
 STAMP = "go1.22.10-acme1.p1"
 NEXT = "go1.27.3-acme1.p2"
@@ -42,6 +40,9 @@ def secret_key(number: bytes, seed: bytes) -> minisign.SecretKey:
 
 
 SIGNER = MinisignSigner(secret=secret_key(b"12345678", bytes(32)))
+KEY = NoteSigner(name="acme.example/sumdb", seed=bytes(range(32)))
+DATABASE = "proxy/sumdb/acme.example/sumdb"
+"""The checksum database of this key, in a tree."""
 
 Edit = Callable[[dict[str, Any]], None]
 
@@ -96,18 +97,9 @@ def put_build(
     patches: Sequence[str] = ("goenv-local",),
     edit: Edit | None = None,
 ) -> Path:
-    """Puts a finished build into a folder.
+    """Puts a finished build into a folder, and returns its manifest, which `edit` may change before it is written.
 
-    Args:
-        dist: the folder.
-        stamp, target: what it is.
-        content: changes the toolchain's bytes.
-        pinned: whether its go.env keeps newer toolchains out.
-        patches: the names of those that were applied.
-        edit: changes the manifest before it is written.
-
-    Returns:
-        The manifest.
+    `content` changes the toolchain's bytes, and `pinned` says whether its go.env keeps newer toolchains out.
     """
     dist.mkdir(parents=True, exist_ok=True)
     tree = toolchain_files(stamp, target, word=content, pinned=pinned, patches=patches)
@@ -151,21 +143,12 @@ def published(
     key: NoteSigner | None = None,
     resign: bool = False,
     base_url: str = "",
-    bare: bool = False,
-    rules: Rules = NOTHING_MORE,
+    signed_by: tuple[Trust, ...] = (),
+    named: tuple[str, ...] = (),
 ) -> Published:
-    """As the task does, with every part; or, `bare`, with none."""
-    return publish(
-        sources,
-        site,
-        name="go-acme",
-        base_url=base_url,
-        signer=signer,
-        resign=resign,
-        parts=() if bare else standard_parts(key=key, author="A <a@b.example>", note=lambda _: None),
-        sumdb=str(key.verifier) if key else "",
-        rules=rules,
-    )
+    """As the task does."""
+    signing = Signing(signer=signer, resign=resign, signed_by=signed_by, named=named)
+    return publish(sources, site, name="go-acme", base_url=base_url, signing=signing, sumdb_key=key)
 
 
 def content_of(site: Path) -> dict[str, bytes]:

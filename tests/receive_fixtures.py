@@ -1,14 +1,11 @@
 """A signed tree as its publisher makes it, and what somebody says who received it."""
 
-import shutil
 from pathlib import Path
 
-from publish_toys import STAMP, put_build, secret_key
+from publish_toys import STAMP, published, put_build, secret_key
 
 from gobuild.core.model import Report
 from gobuild.core.process import run
-from gobuild.publish.site import publish
-from gobuild.publish.site.parts import standard_parts
 from gobuild.publish.sumdb.note import NoteSigner
 from gobuild.publish.supply.signing import MinisignSigner
 from gobuild.release import verify_release
@@ -23,24 +20,8 @@ def publish_signed(folder: Path, *stamps: str, database: NoteSigner | None = DAT
     """Adds releases to the site in a folder, beside which its public key stands."""
     for stamp in stamps:
         put_build(folder / "dist", stamp=stamp)
-    verifier = database.verifier if database else None
-    publish(
-        [folder / "dist"],
-        folder / "site",
-        name="go-acme",
-        base_url=BASE,
-        signer=PUBLISHER,
-        parts=standard_parts(key=database, author="A <a@b.example>", note=lambda _: None),
-        sumdb=str(verifier or ""),
-    )
+    published(folder / "site", folder / "dist", signer=PUBLISHER, key=database, base_url=BASE)
     (folder / "minisign.pub").write_text((bytes(PUBLISHER.secret.get_public_key()) + b"\n").decode())
-    return folder / "site"
-
-
-def copied(site: Path, folder: Path) -> Path:
-    """A copy of a site, as it is served, and of its key."""
-    shutil.copytree(site.resolve(), folder / "site")
-    shutil.copy(site.parent / "minisign.pub", folder)
     return folder / "site"
 
 

@@ -4,7 +4,7 @@ Every key is made anew for a session, nothing of it is secret, and nobody but a 
 """
 
 import hashlib
-import threading
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from goserver import answering
 
 TEAM = "ABCDE12345"
 APPLE = "1.2.840.113635.100.6."
@@ -43,8 +44,8 @@ class Signer:
     above: tuple[x509.Certificate, ...] = ()
 
     @property
-    def root(self) -> x509.Certificate:
-        return (self.certificate, *self.above)[-1]
+    def chain(self) -> tuple[x509.Certificate, ...]:
+        return (self.certificate, *self.above)
 
     def der(self) -> bytes:
         return self.certificate.public_bytes(Encoding.DER)
@@ -52,7 +53,7 @@ class Signer:
     def pem(self, *, password: bytes | None = None, above: bool = True) -> bytes:
         encryption = BestAvailableEncryption(password) if password else NoEncryption()
         key = self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
-        chain = (self.certificate, *(self.above if above else ()))
+        chain = self.chain if above else self.chain[:1]
         return key + b"".join(each.public_bytes(Encoding.PEM) for each in chain)
 
     def p12(self, password: bytes) -> bytes:
@@ -89,6 +90,8 @@ def issue(
     own = own or key()
     subject = name(common, unit)
     now = datetime.now(UTC)
+    uses = dict.fromkeys(inspect.signature(x509.KeyUsage).parameters, False)
+    uses |= {"digital_signature": not ca, "key_cert_sign": ca, "crl_sign": ca}
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -98,19 +101,7 @@ def issue(
         .not_valid_before(now + timedelta(days=days[0]))
         .not_valid_after(now + timedelta(days=days[1]))
         .add_extension(x509.BasicConstraints(ca=ca, path_length=path_length if ca else None), critical=critical)
-        .add_extension(
-            x509.KeyUsage(
-                digital_signature=not ca,
-                key_cert_sign=ca,
-                crl_sign=ca,
-                **dict.fromkeys(
-                    ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement"), False
-                ),
-                encipher_only=False,
-                decipher_only=False,
-            ),
-            critical=True,
-        )
+        .add_extension(x509.KeyUsage(**uses), critical=True)
     )
     if usage:
         builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=critical)
@@ -123,12 +114,8 @@ def issue(
 
 def developer(by: Signer, *, team: str = TEAM, **how: Any) -> Signer:
     """A certificate like Developer ID Application's."""
-    words: dict[str, Any] = {
-        "unit": team,
-        "usage": ExtendedKeyUsageOID.CODE_SIGNING,
-        "markers": {DEVELOPER_ID: True},
-    } | how
-    return issue(f"Developer ID Application: Test ({team})", by, **words)
+    words: dict[str, Any] = {"usage": ExtendedKeyUsageOID.CODE_SIGNING, "markers": {DEVELOPER_ID: True}}
+    return issue(f"Developer ID Application: Test ({team})", by, unit=team, **(words | how))
 
 
 @cache
@@ -167,15 +154,9 @@ def token(
 ) -> cms.ContentInfo:
     """A TimeStampToken, signed with SHA-256; `more` are fields of its TSTInfo."""
     at = (at or datetime.now(UTC)).replace(microsecond=0)
-    fields = {
-        "version": "v1",
-        "policy": "1.2.3.4.5.6",
-        "message_imprint": imprint,
-        "serial_number": 7,
-        "gen_time": at,
-        "accuracy": {"seconds": 1},
-    }
-    info = tsp.TSTInfo(fields | ({"nonce": nonce} if nonce is not None else {}) | dict(more or {})).dump()
+    fields = {"version": "v1", "policy": "1.2.3.4.5.6", "message_imprint": imprint, "serial_number": 7, "gen_time": at}
+    fields |= {"accuracy": {"seconds": 1}} | ({"nonce": nonce} if nonce is not None else {}) | dict(more or {})
+    info = tsp.TSTInfo(fields).dump()
     digest = algos.DigestAlgorithm({"algorithm": "sha256"})
     named = (names or by).der()
     ess = tsp.SigningCertificate({"certs": [{"cert_hash": hashlib.sha1(named, usedforsecurity=False).digest()}]})
@@ -186,7 +167,7 @@ def token(
             *([] if nameless else [{"type": "1.2.840.113549.1.9.16.2.12", "values": [ess]}]),
         ]
     )
-    certificates = [asn1_x509.Certificate.load(each.public_bytes(Encoding.DER)) for each in chain or _chain(by)]
+    certificates = [asn1_x509.Certificate.load(each.public_bytes(Encoding.DER)) for each in chain or by.chain]
     assert isinstance(by.key, rsa.RSAPrivateKey)
     signature = by.key.sign(attributes.dump(), padding.PKCS1v15(), hashes.SHA256())
     own = certificates[0]
@@ -214,10 +195,6 @@ def token(
     )
 
 
-def _chain(by: Signer) -> tuple[x509.Certificate, ...]:
-    return (by.certificate, *by.above)
-
-
 @contextmanager
 def timestamp_server(by: Signer) -> Iterator[str]:
     """An RFC 3161 server on this machine; yields its URL."""
@@ -236,12 +213,5 @@ def timestamp_server(by: Signer) -> Iterator[str]:
         def log_message(self, *_words: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with answering(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as url:
+        yield f"{url}/"

@@ -11,7 +11,9 @@ from verify_fixtures import resigned, view
 from gobuild.binary import buildid, elf
 from gobuild.binary.buildid import END, PREFIX
 from gobuild.binary.macho import read_macho
+from gobuild.binary.view import View
 from gobuild.verify import darwin, linux
+from gobuild.verify.checks import GoSections
 from gobuild.verify.golang import ENTRY, PROLOGUES
 
 ARM64, AMD64 = "arm64", "amd64"
@@ -120,15 +122,14 @@ def macho(goarch: str = ARM64) -> bytes:
     for offset, part in ((0, head), (start, text), (start + 256, table), (page + 64, info), (at, linkedit)):
         assert not any(data[offset : offset + len(part)])
         data[offset : offset + len(part)] = part
-    return _named(resigned(bytes(data) + bytes(16)))
+    signed = view(resigned(bytes(data) + bytes(16)))
+    return resigned(_named(signed, darwin._go_sections(signed, read_macho(signed))))
 
 
-def _named(data: bytes) -> bytes:
-    """Writes the content's hash into the build ID, as the go command does after linking, and signs again."""
-    parts = darwin._go_sections(view(data), read_macho(view(data)))
-    content = buildid.content_hash(view(data), IDS, parts.as_linked[0])
-    changed = data.replace(IDS.encode(), f"{IDS[:63]}{content}".encode())
-    return resigned(changed)
+def _named(seed: View, parts: GoSections) -> bytes:
+    """Writes the content's hash into the build ID, as the go command does after linking."""
+    content = buildid.content_hash(seed, IDS, parts.as_linked[0])
+    return bytes(seed.data).replace(IDS.encode(), f"{IDS[:63]}{content}".encode())
 
 
 def linux_elf() -> bytes:
@@ -157,10 +158,8 @@ def linux_elf() -> bytes:
             "<2I4Q2I2Q", names.index(name.encode()), kind, 2, address, offset, len(content), 0, 0, 4, 0
         )
         data[0x1300 + 64 * index : 0x1300 + 64 * index + 64] = header
-    seed = bytes(data)
-    found = linux._go_sections(view(seed), elf.read_elf(view(seed)))
-    last = buildid.content_hash(view(seed), IDS, found.as_linked[0])
-    return seed.replace(IDS.encode(), f"{IDS[:63]}{last}".encode())
+    seed = view(bytes(data))
+    return _named(seed, linux._go_sections(seed, elf.read_elf(seed)))
 
 
 def seeds() -> dict[str, bytes]:

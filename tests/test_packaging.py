@@ -39,23 +39,16 @@ def test_the_wheel_holds_exactly_what_the_checkout_has(wheel: Path) -> None:
 def test_it_works_away_from_the_checkout(wheel: Path, toy_tree: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as pack:
         pack.extractall(tmp_path / "site")
-    done = subprocess.run(
-        [sys.executable, "-m", "gobuild", "plan", "--go", "1.22.10", "--source", toy_tree],
-        cwd=tmp_path,
-        env=dict(os.environ) | {"PYTHONPATH": str(tmp_path / "site"), "COLUMNS": "160"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "mfinal-metal-init, runtime-gpu-guard, link-uuid, goenv-local; stamped go1.22.10-gobuild.p" in done.stdout
-    where = "import gobuild.core.resources as r; print(r.folder('patches'))"
-    found = subprocess.run(
-        [sys.executable, "-c", where],
-        cwd=tmp_path,
-        env=dict(os.environ) | {"PYTHONPATH": str(tmp_path / "site")},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert found.stdout.strip() == str(tmp_path / "site/gobuild/_data/patches")
+
+    def python(*words: str | Path) -> str:
+        env = dict(os.environ) | {"PYTHONPATH": str(tmp_path / "site"), "COLUMNS": "160"}
+        done = subprocess.run(
+            [sys.executable, *words], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    planned = python("-m", "gobuild", "plan", "--go", "1.22.10", "--source", toy_tree)
+    assert "mfinal-metal-init, runtime-gpu-guard, link-uuid, goenv-local; stamped go1.22.10-gobuild.p" in planned
+    where = python("-c", "import gobuild.core.resources as r; print(r.folder('patches'))")
+    assert where.strip() == str(tmp_path / "site/gobuild/_data/patches")

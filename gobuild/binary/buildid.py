@@ -24,11 +24,7 @@ FORM = re.compile(r"[A-Za-z0-9_-]{20}(?:/[A-Za-z0-9_-]{20}){3}")
 
 
 def at_text(view: View, offset: int, size: int) -> str:
-    """The ID at the start of a Mach-O file's __text; empty where it does not begin with one.
-
-    Raises:
-        Malformed: it begins, and does not end.
-    """
+    """The ID at the start of a Mach-O file's __text; empty where it does not begin with one."""
     head = view.copy(offset, min(size, LIMIT), "__text")
     if not head.startswith(PREFIX):
         return ""
@@ -39,11 +35,7 @@ def at_text(view: View, offset: int, size: int) -> str:
 
 
 def in_note(view: View, place: Range) -> str:
-    """The ID of an ELF file's note of type 4 by "Go" (.note.go.buildid).
-
-    Raises:
-        Malformed: the section holds another note, or a longer one.
-    """
+    """The ID of an ELF file's note of type 4 by "Go" (.note.go.buildid)."""
     name, length, kind, owner = view.unpack(NOTE.format, place.offset, "the build ID's note")
     if (name, kind, owner) != (4, 4, b"Go\0\0") or length > min(LIMIT, place.size - NOTE.size):
         raise Malformed("no note with Go's build ID where its section is")
@@ -52,12 +44,9 @@ def in_note(view: View, place: Range) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsLinked:
-    """How a file was when the go command wrote the ID into it.
+    """How a file was when the go command wrote the ID into it: its first bytes, where they may differ now; its size.
 
-    Attributes:
-        head: what stood at the beginning of the file then, as far as it may differ now.
-        zero: what counts as zero: a GNU build ID, which is made from Go's; a signature.
-        end: how many bytes there were.
+    `zero` counts as zero: a GNU build ID, which is made from Go's; a signature.
     """
 
     head: bytes
@@ -66,14 +55,12 @@ class AsLinked:
 
 
 def content_hash(view: View, build_id: str, linked: AsLinked) -> str:
-    """The last part that a file's build ID must have: its hash, as FindAndHash and HashToString make it.
-
-    The ID itself counts as zero, wherever it stands.
-    """
+    """The last part that a file's build ID must have: its hash, as FindAndHash and HashToString make it."""
     needle, digest, at = build_id.encode(), hashlib.sha256(), 0
     end = linked.end
     zeros = sorted((min(each.offset, end), min(each.end, end)) for each in linked.zero)
     with memoryview(linked.head) as head, memoryview(view.data) as data:
+        # The ID itself counts as zero, wherever it stands.
         for start, stop in heapq.merge(zeros, _occurrences(view, needle, end), [(end, end)]):
             for part in (head[at:start], data[max(at, len(head)) : start]):
                 with part:

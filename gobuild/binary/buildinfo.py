@@ -21,27 +21,16 @@ LIMIT = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildInfo:
-    """What a Go binary says of itself.
+    """What a Go binary says of itself."""
 
-    Attributes:
-        version: of the toolchain that built it, as VERSION's first line.
-        path: the main package: "cmd/go".
-        settings: the build settings by name: "GOOS", "-trimpath".
-        other: all other lines, of modules: "mod", "dep", "=>".
-    """
-
-    version: str
-    path: str
-    settings: Mapping[str, str]
-    other: tuple[str, ...] = ()
+    version: str  # of the toolchain that built it, as VERSION's first line
+    path: str  # the main package: "cmd/go"
+    settings: Mapping[str, str]  # by name: "GOOS", "-trimpath"
+    other: tuple[str, ...] = ()  # the lines of modules: "mod", "dep", "=>"
 
 
 def read_buildinfo(view: View, place: Range) -> BuildInfo:
-    """Reads a section __go_buildinfo or .go.buildinfo.
-
-    Raises:
-        Malformed: there is no such information, or not in this format.
-    """
+    """Reads a section __go_buildinfo or .go.buildinfo."""
     view.require(place.offset, place.size, "the build information")
     if place.size < HEADER or view.copy(place.offset, len(MAGIC), "the build information") != MAGIC:
         raise Malformed("no Go build information where its section is")

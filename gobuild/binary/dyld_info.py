@@ -15,7 +15,7 @@ OPCODES_LIMIT = 1 << 24
 
 BINDINGS_LIMIT = 1 << 17
 REBASES_LIMIT = 1 << 20
-"""Pointers to rebase, each of which costs memory; one opcode can mean any number. A Go program of 60 MB has 500,000."""
+"""One opcode can mean any number of pointers, each of which costs memory. A Go program of 60 MB has 500,000."""
 
 POINTER = 1
 """BIND_TYPE_POINTER and REBASE_TYPE_POINTER: the only kind there is in 64-bit files."""
@@ -28,11 +28,7 @@ SPECIAL = {SELF: "the program itself", MAIN: "the main program", FLAT: "any libr
 
 
 def read_bindings(view: View, image: MachO) -> tuple[Binding, ...]:
-    """Every symbol that dyld binds, in order.
-
-    Raises:
-        Malformed: an opcode that dyld does not know, or one that leaves its bounds.
-    """
+    """Every symbol that dyld binds, in order."""
     found: list[Binding] = []
     for table in image.linkedit:
         if table.what in TABLES:
@@ -44,11 +40,7 @@ def read_bindings(view: View, image: MachO) -> tuple[Binding, ...]:
 
 
 def read_rebases(view: View, image: MachO) -> frozenset[int]:
-    """The addresses of all pointers that dyld moves with the image.
-
-    Raises:
-        Malformed: an opcode is not for pointers, or leaves its segment.
-    """
+    """The addresses of all pointers that dyld moves with the image."""
     table = image.table("rebase opcodes")
     return frozenset(_Rebase(view, table).run(image)) if table else frozenset()
 
@@ -77,7 +69,7 @@ class _Opcodes:
                 return
 
     def number(self) -> int:
-        """The next operand."""
+        """Reads an operand."""
         value, self.at = self.view.uleb128(self.at, self.table.end, self.table.what)
         return value
 
@@ -86,7 +78,7 @@ class _Opcodes:
         self.offset = (self.offset + distance) & MEMORY
 
     def unknown(self, opcode: int, low: int) -> Malformed:
-        """What to raise for an opcode."""
+        """What to raise for an opcode that is none of these."""
         return Malformed(f"{self.table.what} hold {opcode | low:#x}, which Go's linker does not write")
 
 
@@ -143,14 +135,7 @@ class _Bind(_Opcodes):
             raise Malformed(f"{what} bind before they say what, where or from which library")
         if self.kind != POINTER and not what.startswith("lazy"):
             raise Malformed(f"{what} of type {self.kind}, not pointers")
-        return Binding(
-            table=what,
-            name=self.name,
-            ordinal=self.ordinal,
-            segment=self.segment,
-            offset=self.offset,
-            flags=self.flags,
-        )
+        return Binding(what, self.name, self.ordinal, self.segment, self.offset, self.flags)
 
 
 class _Rebase(_Opcodes):

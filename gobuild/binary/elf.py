@@ -18,22 +18,23 @@ from gobuild.binary.view import Malformed, Range, View
 HEADERS_LIMIT = 256
 """Program headers, section headers and dynamic tags; Go's binaries have about ten, thirty and none."""
 
-
 C_SECTIONS = frozenset({".init", ".fini", ".init_array", ".fini_array", ".eh_frame", ".comment"})
 """Sections that libc's start-up files and C objects bring into a program, and of which Go's own linker writes none (nor
 for -buildmode=pie, which has an interpreter too): src/cmd/link/internal/ld/elf.go, doelf."""
 
+LOAD = ("p_vaddr", "p_memsz", "p_offset", "p_filesz")
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """A PT_LOAD segment."""
 
+    writable: bool
+    executable: bool
     vaddr: int
     memsz: int
     offset: int
     filesz: int
-    writable: bool
-    executable: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +45,7 @@ class Elf:
         form: "64-bit little-endian".
         machine, kind: as the ELF specification names them: "EM_X86_64", "ET_EXEC".
         entry: the address of the first instruction.
-        interpreter: whether there is a PT_INTERP.
-        needed: the shared libraries of DT_NEEDED.
-        loads: what is loaded.
         executable_stack: whether PT_GNU_STACK asks for one, or is missing.
-        sections: their names.
         places: each section that has bytes in the file.
     """
 
@@ -63,18 +60,9 @@ class Elf:
     sections: frozenset[str]
     places: Mapping[str, Range]
 
-    @property
-    def c_linked(self) -> bool:
-        """Whether a C linker made the file, of Go's code and others'."""
-        return bool(self.sections & C_SECTIONS)
-
 
 def read_elf(view: View) -> Elf:
-    """Reads a file's headers.
-
-    Raises:
-        Malformed: it is no ELF file, or a damaged one.
-    """
+    """Reads a file's headers."""
     if view.data[:4] != b"\x7fELF":
         raise Malformed(f"no ELF file: it begins with {view.data[:4].hex()}")
     stream: Any = BytesIO(view.data) if isinstance(view.data, bytes) else view.data
@@ -106,19 +94,12 @@ def _read(elf: Any) -> Elf:
         entry=elf["e_entry"],
         interpreter=any(segment["p_type"] == "PT_INTERP" for segment in segments),
         needed=tuple(tag.needed for tag in tags if tag.entry.d_tag == "DT_NEEDED"),
-        loads=tuple(_load(segment) for segment in segments if segment["p_type"] == "PT_LOAD"),
+        loads=tuple(
+            Load(bool(each["p_flags"] & 2), bool(each["p_flags"] & 1), *(each[key] for key in LOAD))
+            for each in segments
+            if each["p_type"] == "PT_LOAD"
+        ),
         executable_stack=stack is None or bool(stack["p_flags"] & 1),
         sections=frozenset(sections),
         places=places,
-    )
-
-
-def _load(segment: Any) -> Load:
-    return Load(
-        vaddr=segment["p_vaddr"],
-        memsz=segment["p_memsz"],
-        offset=segment["p_offset"],
-        filesz=segment["p_filesz"],
-        writable=bool(segment["p_flags"] & 2),
-        executable=bool(segment["p_flags"] & 1),
     )

@@ -48,11 +48,7 @@ RANGES["LC_DYLD_INFO_ONLY"] = RANGES["LC_DYLD_INFO"]
 
 
 def read_macho(view: View) -> MachO:
-    """Reads a file's headers, symbol table and bind opcodes.
-
-    Raises:
-        Malformed: it is no thin 64-bit Mach-O file, or a command, a count or a name leaves its bounds.
-    """
+    """Reads the headers, symbol table and bind opcodes of a thin 64-bit Mach-O file."""
     start = view.data[:8]
     for magic, kind in OTHERS.items():
         if start.startswith(magic):
@@ -70,7 +66,7 @@ def read_macho(view: View) -> MachO:
         if name in image.commands and name not in REPEATED:
             raise Malformed(f"two {name}")
         image.commands.append(name)
-        image.offsets.append(offset)
+        image.places.setdefault(name, offset)
         _command(view, image, name, offset, length)
     _symbols(view, image)
     image.bindings = dyld_info.read_bindings(view, image)
@@ -119,40 +115,15 @@ def _command(view: View, image: MachO, name: str, offset: int, length: int) -> N
 
 
 def _segment(view: View, offset: int, length: int) -> Segment:
-    raw, vmaddr, vmsize, fileoff, filesize, maxprot, initprot, count, flags = view.unpack(
-        "<16s4Q4I", offset + 8, "LC_SEGMENT_64"
-    )
+    raw, *fields, count, flags = view.unpack("<16s4Q4I", offset + 8, "LC_SEGMENT_64")
     name = _char16(raw)
     if 72 + 80 * count != length:
         raise Malformed(f"segment {name} says {count} sections in {length} bytes")
     sections = []
-    for index in range(count):
-        fields = view.unpack("<16s16sQQ8I", offset + 72 + 80 * index, f"a section of {name}")
-        sections.append(
-            Section(
-                name=_char16(fields[0]),
-                segname=_char16(fields[1]),
-                addr=fields[2],
-                size=fields[3],
-                offset=fields[4],
-                nreloc=fields[7],
-                flags=fields[8],
-                reserved1=fields[9],
-                reserved2=fields[10],
-            )
-        )
-    return Segment(
-        command=offset,
-        name=name,
-        vmaddr=vmaddr,
-        vmsize=vmsize,
-        fileoff=fileoff,
-        filesize=filesize,
-        maxprot=maxprot,
-        initprot=initprot,
-        flags=flags,
-        sections=tuple(sections),
-    )
+    for at in range(offset + 72, offset + length, 80):
+        sectname, segname, *rest = view.unpack("<16s16sQQ8I", at, f"a section of {name}")
+        sections.append(Section(_char16(sectname), _char16(segname), *rest))
+    return Segment(offset, name, tuple(sections), flags, *fields)
 
 
 def _char16(raw: bytes) -> str:

@@ -10,15 +10,9 @@ from gobuild.binary.view import Range
 MAGIC = 0xFEEDFACF
 X86_64, ARM64 = 0x01000007, 0x0100000C
 EXECUTE = 2
-PIE, DYLDLINK, TWOLEVEL, STACK_EXECUTION = 0x200000, 0x4, 0x80, 0x20000
-NO_UNDEFINED, WEAK_DEFINED, WEAK_BOUND = 0x1, 0x8000, 0x10000
+PIE, TWOLEVEL = 0x200000, 0x80
 PLATFORM_MACOS = 1
-READ, WRITE, EXEC = 1, 2, 4
-REGULAR, ZEROFILL, POINTERS, STUBS = 0x0, 0x1, 0x6, 0x8
-"""Types of sections: S_REGULAR, S_ZEROFILL, S_NON_LAZY_SYMBOL_POINTERS, S_SYMBOL_STUBS."""
-
-READ_ONLY = 0x10
-"""SG_READ_ONLY: dyld takes the right to write away when it has bound the segment."""
+WRITE = 2
 
 OTHERS = {
     b"\xca\xfe\xba\xbe": "a fat (universal) file or a Java class",
@@ -61,8 +55,8 @@ _COMMANDS = {
     0x80000023: ("LC_LOAD_UPWARD_DYLIB", 0),
     0x80000028: ("LC_MAIN", 24),
 }
-"""The load commands this reader understands, with the bytes of those that have one size only. dyld obeys others too,
-such as chained fixups: a file that has one of those is not vouched for."""
+"""The load commands this reader understands, with the bytes of those that have one size only. A file with others that
+dyld obeys, such as chained fixups, is not vouched for."""
 
 COMMANDS = {number: name for number, (name, _) in _COMMANDS.items()}
 SIZES = {name: size for name, size in _COMMANDS.values() if size}
@@ -73,23 +67,26 @@ LEGACY = frozenset(name for name in COMMANDS.values() if name.startswith("LC_VER
 DYLIBS = frozenset(name for name in COMMANDS.values() if name.endswith("_DYLIB"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Section:
-    """A section. `zerofill` ones (__bss) have no bytes in the file.
+    """A section (section_64).
 
     `reserved1` is where a section of stubs or of symbols' pointers begins in the indirect symbol table, and `reserved2`
     the bytes of each stub.
     """
 
-    segname: str
     name: str
+    segname: str
     addr: int
     size: int
     offset: int
+    align: int
+    reloff: int
     nreloc: int
     flags: int
     reserved1: int
     reserved2: int
+    reserved3: int
 
     @property
     def end(self) -> int:
@@ -108,43 +105,36 @@ class Section:
 
     @property
     def zerofill(self) -> bool:
-        """S_ZEROFILL, S_GB_ZEROFILL or S_THREAD_LOCAL_ZEROFILL."""
-        return self.section_type in (ZEROFILL, 0xC, 0x12)
+        """S_ZEROFILL, S_GB_ZEROFILL or S_THREAD_LOCAL_ZEROFILL: it has no bytes in the file."""
+        return self.section_type in (0x1, 0xC, 0x12)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment; `command` is where its LC_SEGMENT_64 stands."""
+    """A segment (segment_command_64); `command` is where its load command stands."""
 
     command: int
     name: str
+    sections: tuple[Section, ...]
+    flags: int
     vmaddr: int
     vmsize: int
     fileoff: int
     filesize: int
     maxprot: int
     initprot: int
-    flags: int
-    sections: tuple[Section, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Binding:
-    """A symbol whose address dyld writes into the file's memory.
+    """A symbol whose address dyld writes into the file's memory."""
 
-    Attributes:
-        table: "bind opcodes", "weak bind opcodes" or "lazy bind opcodes".
-        ordinal: which of the file's libraries is asked, from 1; zero and less as in `dyld_info.SPECIAL`.
-        segment, offset: where the address goes.
-        flags: 1 for a weak import, which may be missing.
-    """
-
-    table: str
+    table: str  # one of `dyld_info.TABLES`
     name: str
-    ordinal: int
+    ordinal: int  # which of the file's libraries is asked, from 1; zero and less as in `dyld_info.SPECIAL`
     segment: int
     offset: int
-    flags: int
+    flags: int  # 1 for a weak import, which may be missing
 
 
 @dataclass(slots=True, kw_only=True)
@@ -153,19 +143,15 @@ class MachO:
 
     Attributes:
         commands: the load commands' names, in order; "0x..." for one that is not in `COMMANDS`.
-        offsets: where each of them stands; `commands_end` is behind them all.
+        places: where the first of each name stands.
         dylibs: (load command, install name), in order.
         versions: the current and the compatibility version that each of them must have at least, and its timestamp.
-        uuid: LC_UUID's, as 32 hex digits, or empty.
-        platform: LC_BUILD_VERSION's, 0 without one.
+        uuid: 32 hex digits.
         minos, sdk: "11.0".
         entry: the file offset of the first instruction, by LC_MAIN or (Go for darwin/amd64) LC_UNIXTHREAD.
-        stacksize: bytes of stack that LC_MAIN asks for; zero leaves it to the kernel.
         linkedit: everything in __LINKEDIT that a command points to, the signature too.
-        signature: LC_CODE_SIGNATURE's range, or None.
         undefined: by LC_DYSYMTAB, the number of the first undefined symbol, and how many there are.
         imports, n_desc: names of undefined symbols in the symbol table, and their n_desc.
-        bindings: what the bind opcodes tell dyld to look up, and where it writes the address.
         defined: how many symbols the table defines, local and debugging ones included.
     """
 
@@ -175,7 +161,7 @@ class MachO:
     flags: int
     commands_end: int
     commands: list[str] = field(default_factory=list)
-    offsets: list[int] = field(default_factory=list)
+    places: dict[str, int] = field(default_factory=dict)
     segments: list[Segment] = field(default_factory=list)
     dylibs: list[tuple[str, str]] = field(default_factory=list)
     versions: list[tuple[int, int, int]] = field(default_factory=list)
@@ -203,10 +189,6 @@ class MachO:
     def table(self, what: str) -> Range | None:
         """The table in __LINKEDIT of that name."""
         return next((each for each in self.linkedit if each.what == what), None)
-
-    def place(self, command: str) -> int | None:
-        """The offset of the first load command of that name."""
-        return self.offsets[self.commands.index(command)] if command in self.commands else None
 
     def segment(self, name: str) -> Segment | None:
         """The segment of that name."""

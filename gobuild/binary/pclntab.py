@@ -1,8 +1,7 @@
 """Go's table of functions (pclntab), the one symbol table that `-s` leaves: names, addresses and source files.
 
-Format: src/internal/abi/symtab.go, src/runtime/symtab.go (pcHeader, functab) and src/debug/gosym/pclntab.go, as it is
-from Go 1.20 on: little-endian with words of 8 bytes. Addresses are offsets from the text's start (runtime.text), which
-the table does not hold since Go 1.26.
+Format since Go 1.20: src/internal/abi/symtab.go, src/runtime/symtab.go (pcHeader, functab), src/debug/gosym/pclntab.go.
+Addresses are offsets from the text's start (runtime.text), which the table does not hold since Go 1.26.
 """
 
 import struct
@@ -12,8 +11,6 @@ from dataclasses import dataclass
 from gobuild.binary.view import NAME_LIMIT, Malformed, Range, View
 
 MAGIC = 0xFFFFFFF1
-"""Of the format since Go 1.20."""
-
 HEADER = struct.Struct("<IHBB8Q")
 FUNCTIONS_LIMIT = 1 << 20
 """Functions that a program may have; the largest of a Go toolchain has 24,000."""
@@ -21,8 +18,7 @@ FUNCTIONS_LIMIT = 1 << 20
 FUNC = struct.Struct("<IiiIIIIIIiBBBB")
 """runtime._func up to nfuncdata (src/runtime/runtime2.go): [1] is nameOff, [5] pcfile, [8] cuOffset."""
 
-_HEAD = struct.Struct("<Ii")
-"""The first two numbers of a _func: entryOff and nameOff."""
+_HEAD = struct.Struct("<Ii")  # a _func's entryOff and nameOff
 
 NO_UNIT = 0xFFFFFFFF
 """The cuOffset of what the linker itself makes, such as go:buildid, which is of no source file."""
@@ -32,13 +28,7 @@ _WHAT = "the table of functions"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Function:
-    """A function.
-
-    Attributes:
-        name: as the linker has it: "runtime.mallocgc".
-        start, end: from the text's start; up to `end` there may be padding.
-        info: where its _func stands in the file.
-    """
+    """A function; `start` and `end` count from the text's start, and `info` is where its _func stands in the file."""
 
     name: str
     start: int
@@ -46,29 +36,19 @@ class Function:
     info: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Pclntab:
-    """A table of functions, in the order of their addresses.
-
-    Attributes:
-        view: the file, which must stay open.
-        quantum: bytes of the machine's smallest instruction.
-        starts: where each function begins, from the text's start; the last one is the end of them all.
-        infos: where the _func of each stands in the file.
-        name_offsets: where the name of each stands in `names`.
-        names, units, files, values: the tables of names, of each compilation unit's files, of the files' names, and of
-            the values for each instruction.
-    """
+    """A table of functions, in the order of their addresses."""
 
     view: View
-    quantum: int
-    starts: tuple[int, ...]
-    infos: tuple[int, ...]
-    name_offsets: tuple[int, ...]
+    quantum: int  # bytes of the machine's smallest instruction
+    starts: tuple[int, ...]  # where each function begins, from the text's start; the last one is the end of them all
+    infos: tuple[int, ...]  # where the _func of each stands in the file
+    name_offsets: tuple[int, ...]  # where the name of each stands in `names`
     names: Range
-    units: Range
+    units: Range  # the table of each compilation unit's files
     files: Range
-    values: Range
+    values: Range  # the table of values for each instruction
 
     @property
     def count(self) -> int:
@@ -83,11 +63,7 @@ class Pclntab:
         return {wanted[name]: index for index, name in enumerate(self.name_offsets) if name in wanted}
 
     def functions(self) -> Iterator[Function]:
-        """All of them.
-
-        Raises:
-            Malformed: a name leaves its table.
-        """
+        """All of them."""
         for index, (info, name) in enumerate(zip(self.infos, self.name_offsets, strict=True)):
             start, end = self.starts[index : index + 2]
             yield Function(name=self._string(self.names, name), start=start, end=end, info=info)
@@ -96,9 +72,6 @@ class Pclntab:
         """The source files that a function's instructions come from, those of inlined functions too.
 
         With -trimpath a file of Go's own is told without "src/": "runtime/mfinal.go".
-
-        Raises:
-            Malformed: an offset leaves the table.
         """
         fields = self.view.unpack(FUNC.format, function.info, _WHAT)
         at, unit, value = self.values.offset + fields[5], fields[8], -1
@@ -130,11 +103,7 @@ class Pclntab:
 
 
 def read_pclntab(view: View, place: Range) -> Pclntab:
-    """Reads a section __gopclntab or .gopclntab.
-
-    Raises:
-        Malformed: it is of another format, or an offset leaves it.
-    """
+    """Reads a section __gopclntab or .gopclntab."""
     view.require(place.offset, place.size, _WHAT)
     if place.size < HEADER.size:
         raise Malformed("the table of functions has no header")
@@ -159,14 +128,4 @@ def read_pclntab(view: View, place: Range) -> Pclntab:
         if entry != start:
             raise Malformed("a function stands elsewhere by its own word than in the table of functions")
         name_offsets.append(name)
-    return Pclntab(
-        view=view,
-        quantum=quantum,
-        starts=starts,
-        infos=infos,
-        name_offsets=tuple(name_offsets),
-        names=names,
-        units=units,
-        files=files,
-        values=values,
-    )
+    return Pclntab(view, quantum, starts, infos, tuple(name_offsets), names, units, files, values)

@@ -12,11 +12,7 @@ from gobuild.binary.view import Malformed, View
 
 
 def unsigned(data: bytes, *, uuid: bool = True) -> bytes:
-    """A file without its signature; what is no thin 64-bit Mach-O file as it is.
-
-    Args:
-        data: the file.
-        uuid: whether LC_UUID's sixteen bytes stay; else they are zeroed.
+    """A Mach-O file without its signature, LC_UUID's sixteen bytes zeroed unless `uuid`; any other file as it is.
 
     Raises:
         Malformed: it cannot be read, or the signature is not the last of it.
@@ -34,17 +30,12 @@ def unsigned(data: bytes, *, uuid: bool = True) -> bytes:
 
 
 def commands_as_signed(view: View, image: MachO, *, end: int, signature: int = 0, uuid: bool = True) -> bytes:
-    """The header and load commands that a signed file has with another signature, or with none.
+    """The header and load commands that a signed file has with another signature of so many bytes; of 0, with none.
 
-    Args:
-        view: the file.
-        image: its headers; without a signature they stay as they are.
-        end: where the file then ends.
-        signature: bytes of the signature; 0 takes its load command out.
-        uuid: whether LC_UUID's sixteen bytes stay.
+    The file then ends at `end`. LC_UUID's sixteen bytes are zeroed unless `uuid`.
     """
     head = bytearray(view.copy(0, image.commands_end, "the load commands"))
-    command, last = image.place("LC_CODE_SIGNATURE"), image.segment("__LINKEDIT")
+    command, last = image.places.get("LC_CODE_SIGNATURE"), image.segment("__LINKEDIT")
     if image.signature and command and last:
         if signature:
             struct.pack_into("<I", head, command + 12, signature)
@@ -54,7 +45,7 @@ def commands_as_signed(view: View, image: MachO, *, end: int, signature: int = 0
         size = max(end - last.fileoff, 0)
         struct.pack_into("<Q", head, last.command + 32, size)  # vmsize, which Apple's signer rounds
         struct.pack_into("<Q", head, last.command + 48, size)  # filesize
-    place = image.place("LC_UUID")
+    place = image.places.get("LC_UUID")
     if place and not uuid:
         head[place + 8 : place + 24] = bytes(16)
     return bytes(head)

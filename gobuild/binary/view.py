@@ -20,7 +20,7 @@ FRAMEWORKS_LIMIT = 64
 
 
 class Malformed(Exception):
-    """The file breaks a rule of its format in a way that makes reading on pointless."""
+    """The file breaks a rule of its format in a way that makes reading on pointless. Every reader may raise it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +45,7 @@ class View:
     size: int
 
     def require(self, offset: int, size: int, what: str) -> None:
-        """Requires that a range lies in the file.
-
-        Raises:
-            Malformed: it does not.
-        """
+        """Raises Malformed for a range that does not lie in the file."""
         if offset < 0 or size < 0 or offset + size > self.size:
             raise Malformed(f"{what} at {offset:#x}, {size:#x} bytes long, ends beyond the file of {self.size:#x}")
 
@@ -64,11 +60,7 @@ class View:
         return self.data[offset : offset + size]
 
     def c_string(self, offset: int, end: int, what: str) -> str:
-        """A NUL-terminated name that ends before `end`.
-
-        Raises:
-            Malformed: it does not end there, is longer than `NAME_LIMIT`, or is no UTF-8.
-        """
+        """A NUL-terminated name in UTF-8 that ends before `end`, of no more than `NAME_LIMIT` bytes."""
         self.require(offset, end - offset, what)
         stop = self.data.find(b"\0", offset, min(end, offset + NAME_LIMIT + 1))
         if stop < 0:
@@ -79,11 +71,7 @@ class View:
             raise Malformed(f"{what} at {offset:#x} is no UTF-8") from error
 
     def uleb128(self, offset: int, end: int, what: str, *, bits: int = 64) -> tuple[int, int]:
-        """An unsigned LEB128 number that ends before `end`, and the offset behind it.
-
-        Raises:
-            Malformed: it does not end there, or has more bits.
-        """
+        """An unsigned LEB128 number of so many bits that ends before `end`, and the offset behind it."""
         self.require(offset, end - offset, what)
         value = 0
         for at, shift in zip(range(offset, end), range(0, bits, 7), strict=False):

@@ -1,8 +1,6 @@
 """Two builds of one source, compared file by file."""
 
 import filecmp
-from collections.abc import Iterator
-from pathlib import Path
 
 from gobuild.core.model import Toolchain
 
@@ -16,29 +14,13 @@ def differing_files(one: Toolchain, other: Toolchain) -> tuple[str, ...]:
     Of the tools, those that both have: make.bash makes some that distpack leaves out (cmd/dist, cmd/distpack), and the
     direct builder does not.
     """
-    return tuple(sorted({*_shipped(one, other), *_trees(one.goroot, other.goroot)}))
-
-
-def _shipped(one: Toolchain, other: Toolchain) -> Iterator[str]:
+    roots = (one.goroot, other.goroot)
+    below = [(root, path) for root in roots for top in PACKED for path in (root / top).rglob("*") if path.is_file()]
+    names = {path.relative_to(root).as_posix() for root, path in below}
+    names |= {path.name for path in one.goroot.iterdir() if path.is_file()}
+    _, differ, missing = filecmp.cmpfiles(*roots, names, shallow=False)
     for ours, theirs in ((one.bin, other.bin), (one.tools, other.tools)):
+        both = [path.name for path in ours.iterdir() if path.is_file() and (theirs / path.name).is_file()]
         where = ours.relative_to(one.goroot)
-        both = sorted(path.name for path in ours.iterdir() if path.is_file() and (theirs / path.name).is_file())
-        yield from (f"{where}/{name}" for name in both if not _same(ours / name, theirs / name))
-
-
-def _trees(one: Path, other: Path) -> Iterator[str]:
-    tops = [path.name for path in one.iterdir() if path.is_file()]
-    names = {name for root in (one, other) for top in PACKED for name in _below(root, root / top)} | set(tops)
-    for name in names:
-        if not (one / name).is_file() or not (other / name).is_file():
-            yield f"{name} (missing)"
-        elif not _same(one / name, other / name):
-            yield name
-
-
-def _below(root: Path, folder: Path) -> Iterator[str]:
-    return (str(path.relative_to(root)) for path in folder.rglob("*") if path.is_file())
-
-
-def _same(one: Path, other: Path) -> bool:
-    return filecmp.cmp(one, other, shallow=False)
+        differ += [f"{where}/{name}" for name in filecmp.cmpfiles(ours, theirs, both, shallow=False)[1]]
+    return tuple(sorted([*differ, *(f"{name} (missing)" for name in missing)]))

@@ -18,8 +18,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from gobuild.build.environment import SYSTEM_PATH, portable
-from gobuild.build.make import build_failure
+from gobuild.build.make import SYSTEM_PATH, build_failure, portable
 from gobuild.core import files, goenv
 from gobuild.core.errors import BuildError, CommandError
 from gobuild.core.goversion import GoVersion, Target
@@ -70,12 +69,7 @@ RUNTIME_ONLY = ("src/runtime/", "src/internal/runtime/")
 
 COMMAND = re.compile(r"src/cmd/([^/]+)/")
 
-VARIANTS = {
-    "GO386": "sse2",
-    "GOAMD64": "v1",
-    "GOARM64": "v8.0",
-    "GOFIPS140": "off",
-}
+VARIANTS = {"GO386": "sse2", "GOAMD64": "v1", "GOARM64": "v8.0", "GOFIPS140": "off"}
 """What cmd/dist sets (xinit in src/cmd/dist/build.go) so that no line of a patched go.env gets into the toolchain."""
 
 PACKER = "distpack"
@@ -98,10 +92,8 @@ def why_uncompared(host: Target, version: GoVersion) -> str:
 def why_not_direct(patched: PatchedSource, proven: Iterable[str], upstream: Path) -> str:
     """Why a series cannot be built directly; empty where it can.
 
-    Args:
-        patched: the source, with what became of each patch.
-        proven: the names of patches that say of themselves (`direct = true`) that they may be.
-        upstream: GOROOT of upstream's toolchain.
+    `proven` are the names of patches that say of themselves (`direct = true`) that they may be; `upstream` is the
+    GOROOT of upstream's toolchain.
     """
     allowed = set(proven)
     for outcome in patched.outcomes:
@@ -142,11 +134,7 @@ def build_tools(
     """Builds the host's tools, which carry the stamp: compile, link and so on, the go command, and distpack.
 
     Of the source, what `overlay` names is used. The cache is Go's build cache, empty or as an earlier call for this
-    release left it.
-
-    Raises:
-        BuildError: it failed; the message has its last 20 lines and the log's path.
-        DiskFull: it failed because there was no room.
+    release left it. Raises as `make`.
     """
     into.mkdir(parents=True, exist_ok=True)
     scratch.mkdir(parents=True, exist_ok=True)
@@ -160,16 +148,10 @@ def build_tools(
     stamped = " ".join(f"-X={name}={patched.stamp}" for name in names)
     common = ["-trimpath", "-pgo=off", f"-overlay={over}", "-gcflags=all=-dwarf=false", f"-ldflags=-s -w {stamped}"]
     note(f"tools for {host}")
-    go = start / "bin" / "go"
-    _go(
-        [go, "build", "-o", f"{into.absolute()}/", *common, *first_programs(start), f"cmd/{PACKER}"],
-        variables,
-        log,
-        run,
-    )
+    build: list[str | Path] = [start / "bin" / "go", "build", *common, "-o"]
+    _go([*build, f"{into.absolute()}/", *first_programs(start), f"cmd/{PACKER}"], variables, log, run)
     # As cmd/dist's own go_bootstrap: without the network, which these builds have no use for.
-    target = into.absolute() / "go_bootstrap"
-    _go([go, "build", "-o", target, "-tags=cmd_go_bootstrap", *common, "cmd/go"], variables, log, run)
+    _go([*build, into.absolute() / "go_bootstrap", "-tags=cmd_go_bootstrap", "cmd/go"], variables, log, run)
 
 
 def build_directly(
@@ -188,9 +170,7 @@ def build_directly(
     """Builds the toolchain by the host's tools, which `build_tools` has made, in the source's folder, now GOROOT.
 
     In a cross build bin/ and pkg/tool/HOST hold the host's tools, the go command among them, as after make.bash.
-
-    Raises:
-        BuildError, DiskFull: as `build_tools`.
+    Raises as `make`.
     """
     root = patched.source.root.absolute()
     host_tools = root / "pkg" / "tool" / host.underscored
@@ -251,11 +231,7 @@ def _go(argv: list[str | Path], variables: dict[str, str], log: Path, run: Runne
 
 
 def first_programs(goroot: Path) -> list[str]:
-    """What make.bash builds first, as the source itself lists it: "cmd/asm" and so on.
-
-    Raises:
-        BuildError: it does not.
-    """
+    """What make.bash builds first, as the source itself lists it: "cmd/asm" and so on."""
     found = TOOLCHAIN.search((goroot / "src/cmd/dist/build.go").read_text(encoding="utf-8"))
     if not found:
         raise BuildError("src/cmd/dist/build.go lists no toolchain", "--builder make.bash")
@@ -276,10 +252,8 @@ def generate_files(patched: PatchedSource, upstream: Path, profile: Profile) -> 
         text = (upstream / name).read_text(encoding="utf-8")
         if name.endswith("buildcfg/zbootstrap.go"):
             text = _replaced(text, r"^(const version = )`[^`]*`$", rf"\g<1>`{patched.stamp}`", name)
-            if "DefaultCGO_ENABLED" in text:
-                text = _replaced(text, r'^(const DefaultCGO_ENABLED = )"[01]?"$', rf'\g<1>"{profile.cgo or ""}"', name)
-        if name.endswith("go/build/zcgo.go"):
-            text = _replaced(text, r'^(const defaultCGO_ENABLED = )"[01]?"$', rf'\g<1>"{profile.cgo or ""}"', name)
+        if name.endswith("go/build/zcgo.go") or "DefaultCGO_ENABLED" in text:
+            text = _replaced(text, r'^(const [Dd]efaultCGO_ENABLED = )"[01]?"$', rf'\g<1>"{profile.cgo or ""}"', name)
         files.write(patched.source.root / name, text)
 
 

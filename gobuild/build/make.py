@@ -3,15 +3,17 @@
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from gobuild.build.environment import environment, portable
 from gobuild.core.errors import BuildError, CommandError, DiskFull, ToolMissing
 from gobuild.core.goversion import Target
 from gobuild.core.model import Bootstrap, PatchedSource, Profile, Toolchain
 from gobuild.core.process import Runner
+
+SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin")
+"""Where sed, and for the upstream profile a C compiler, are looked for before the folder of bash itself."""
 
 STAGE = re.compile(r"Building (?:Go )?(?P<what>.+?)(?: using .*)?\.?")
 """How cmd/dist announces its stages (cmdbootstrap in src/cmd/dist/build.go)."""
@@ -38,9 +40,7 @@ def make(
     `scratch`, a folder of this build's own.
 
     Raises:
-        ToolMissing: there is no bash.
-        BuildError: make.bash failed; the message has its last 20 lines and the log's path.
-        DiskFull: it failed because there was no room.
+        BuildError: make.bash failed, or (DiskFull) had no room; the message has its last 20 lines and the log's path.
     """
     found = shutil.which("bash")
     if not found:
@@ -80,6 +80,47 @@ def make(
     if not (toolchain.bin / "go").is_file():
         raise BuildError(f"make.bash ended well but made no {toolchain.bin / 'go'}", f"read {log}")
     return toolchain
+
+
+def environment(
+    target: Target, *, profile: Profile, bootstrap: Path, bash: Path, home: Path, temporary: Path
+) -> dict[str, str]:
+    """make.bash's whole environment, made from nothing.
+
+    make.bash and cmd/dist obey some forty variables (the header of src/make.bash lists most). A toolchain must not
+    depend on which of them a caller happened to set, so none is inherited: golang.org's release pipeline clears about
+    twenty of them (x/build gorebuild). The folder of bash, Homebrew's perhaps with a clang in it, comes last on PATH.
+    HOME is an empty folder, so that no `go env -w` and no telemetry setting of the user's is read.
+    """
+    variables = {
+        "PATH": ":".join(dict.fromkeys([*SYSTEM_PATH, str(bash.parent)])),
+        "HOME": str(home),
+        "TMPDIR": str(temporary),
+        "LC_ALL": "C",
+        "TZ": "UTC",
+        "GOOS": target.goos,
+        "GOARCH": target.goarch,
+        "GOROOT_BOOTSTRAP": str(bootstrap),
+        # The bootstrap toolchain may neither replace itself by a download nor read the user's go/env file,
+        # and nothing that make.bash builds is fetched: cmd's dependencies are vendored.
+        "GOTOOLCHAIN": "local",
+        "GOENV": "off",
+        "GOPROXY": "off",
+    }
+    if profile.cgo is not None:
+        variables["CGO_ENABLED"] = profile.cgo
+    if profile.ldflags:
+        # cmd/dist makes "-ldflags=all=..." of it, which replaces the -w it uses for releases: hence one string.
+        variables["GO_LDFLAGS"] = profile.ldflags
+    return variables
+
+
+def portable(variables: Mapping[str, str], places: Mapping[str, Path]) -> dict[str, str]:
+    """The same for a manifest: each of this machine's folders written as $NAME, the longest path first."""
+    written = dict(variables)
+    for name, place in sorted(places.items(), key=lambda item: -len(str(item[1]))):
+        written = {key: value.replace(str(place), f"${name}") for key, value in written.items()}
+    return written
 
 
 @contextmanager

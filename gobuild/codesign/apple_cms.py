@@ -1,16 +1,12 @@
 """The CMS of a code signature made by an identity: whether it is of these CodeDirectories, and who signed.
 
 Sources: Apple's Security framework (signer.cpp and StaticCode.cpp: what is signed, and the two attributes that name
-the CodeDirectories), TN3126 and TN3127; measured on the binaries of Go's own releases. Every byte of the CMS is covered
-by a signature, by a certificate's, or by a rule here; the certificates must lead to Apple's pinned root, or to one that
-the caller trusts, and are judged at the time that a timestamp proves. Nobody is asked about revocation or notarization.
+the CodeDirectories), TN3126 and TN3127. Every byte of the CMS is covered by a signature or by a rule here.
 """
 
 import plistlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-
-from cryptography.x509.oid import NameOID
 
 from gobuild.binary.view import Malformed
 from gobuild.codesign import certificates, chains, cms, der, timestamp
@@ -28,53 +24,31 @@ LIMIT = 1 << 17
 """Bytes of a CMS; Google's have about 9,000."""
 
 SKEW = timedelta(hours=1)
-"""How far the signer's clock may be from the timestamp server's. In Go's releases they differ by up to a second."""
+"""How far the signer's clock may be from the timestamp server's; in Go's releases they differ by up to a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeSigner:
-    """Who signed, when, and by whose word.
+    """Who signed, when, and by whose word."""
 
-    Attributes:
-        name: the common name of the signer's certificate.
-        team: the team identifier in it (its OU); empty where it has none.
-        at: when, in UTC: the timestamp's time, or, without one, the signer's own claim.
-        stamped_by: the timestamp server's name; empty without a timestamp.
-        root: the name of the root that the chain ends at.
-        chain: the certificates, from the signer's on.
-    """
-
-    name: str
-    team: str
-    at: datetime
-    stamped_by: str
-    root: str
     chain: Chain
-
-    @property
-    def pinned(self) -> bool:
-        """Whether the root is Apple's, pinned here, and not one that only the caller trusts."""
-        return bool(self.chain.pinned)
+    at: datetime  # in UTC: the timestamp's time, or, without one, the signer's own claim
+    stamped_by: str  # the timestamp server's name; empty without a timestamp
 
     @property
     def summary(self) -> str:
         """Who and when, in words."""
         when = f"{self.at:%Y-%m-%d %H:%M:%S} UTC"
-        by = self.name if self.pinned else f"{self.name} (root: {self.root}, trusted by the caller)"
+        root = certificates.common_name(self.chain.root)
+        by = self.chain.name + ("" if self.chain.pinned else f" (root: {root}, trusted by the caller)")
         return f"{by}, {'timestamped' if self.stamped_by else 'no timestamp, by its own word signed'} {when}"
 
 
 @der.parsing("the code signature")
 def verify_cms(data: bytes, directory: CodeDirectory, *, roots: tuple[bytes, ...] = ()) -> CodeSigner:
-    """Checks the content of a signature's CMS blob to its last byte.
+    """Checks the content of a signature's CMS blob to its last byte; raises Malformed.
 
-    Args:
-        data: what stands in the blob behind its header.
-        directory: the CodeDirectory that it should be a signature of.
-        roots: certificates (DER) trusted besides the pinned ones.
-
-    Raises:
-        Malformed: it does not hold.
+    `roots` are certificates (DER) trusted besides the pinned ones.
     """
     if len(data) > LIMIT:
         raise Malformed(f"a code signature of {len(data)} bytes")
@@ -90,18 +64,10 @@ def verify_cms(data: bytes, directory: CodeDirectory, *, roots: tuple[bytes, ...
     chain = chains.find_chain(found.signer, found.others, roots=roots, at=at, purpose=DEVELOPER_ID)
     if server is None and chain.pinned:
         raise BadSignature("missing-timestamp", "signed under Apple's root, but without a timestamp: nothing says when")
-    unit = certificates.subject_attribute(chain.leaf, NameOID.ORGANIZATIONAL_UNIT_NAME)
-    if (chain.pinned or directory.team) and (not directory.team or unit != directory.team):
-        named = directory.team or "not named"
-        raise BadSignature("wrong-team", f"the team is {named}, and the signer's certificate is of {unit or 'none'}")
-    return CodeSigner(
-        name=certificates.common_name(chain.leaf),
-        team=unit,
-        at=at,
-        stamped_by=certificates.common_name(server.leaf) if server else "",
-        root=chain.pinned or certificates.common_name(chain.root),
-        chain=chain,
-    )
+    if (chain.pinned or directory.team) and (not directory.team or chain.team != directory.team):
+        named, unit = directory.team or "not named", chain.team or "none"
+        raise BadSignature("wrong-team", f"the team is {named}, and the signer's certificate is of {unit}")
+    return CodeSigner(chain=chain, at=at, stamped_by=server.name if server else "")
 
 
 def _streamed(info: Value) -> bytes:
@@ -119,7 +85,7 @@ def _indefinite(tag: int, content: bytes) -> bytes:
 
 
 def _timestamped(found: SignedData, claimed: datetime, roots: tuple[bytes, ...]) -> tuple[datetime, Chain | None]:
-    """When it was signed, by the timestamp; by the signer's own word where there is none."""
+    """When it was signed, by the timestamp's chain; by the signer's own word where there is none."""
     if not found.unsigned:
         return claimed, None
     if found.unsigned.keys() != {TOKEN} or len(found.unsigned[TOKEN]) != 1:

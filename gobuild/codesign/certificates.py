@@ -1,7 +1,4 @@
-"""X.509 certificates: Apple's pinned root, roots of somebody's own, and the strict reading of one.
-
-Certificates are read by `cryptography`; what it is lenient about, and what no signature covers, is refused here.
-"""
+"""X.509 certificates: Apple's pinned root, roots of somebody's own, and a stricter reading than `cryptography`'s."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -19,17 +16,15 @@ from gobuild.core import resources
 from gobuild.core.errors import ConfigError
 
 PINNED: Mapping[str, str] = {"b0b1730ecbc7ff4505142c49f1295e6eda6bcaed7e2c68c5be91b5a11001f024": "Apple Root CA"}
-"""The roots that are trusted without anybody's word, by their SHA-256. Every release of Go from 1.21 to 1.27 leads to
-this one, code and timestamp alike."""
+"""The roots trusted without anybody's word, by SHA-256. Code and timestamps of every Go from 1.21 to 1.27 lead here."""
 
 _VERSION_3 = bytes.fromhex("a003020102")
 
 
 @lru_cache(maxsize=1)
 def apple_roots() -> tuple[bytes, ...]:
-    """The pinned roots themselves, for signatures that leave them out; taken from Go's own releases."""
-    found = x509.load_pem_x509_certificates(resources.text("apple_roots.pem").encode())
-    return tuple(to_der(each) for each in found)
+    """The pinned roots themselves, for signatures that leave them out."""
+    return tuple(map(to_der, x509.load_pem_x509_certificates(resources.text("apple_roots.pem").encode())))
 
 
 def load_roots(path: Path) -> tuple[bytes, ...]:
@@ -39,14 +34,13 @@ def load_roots(path: Path) -> tuple[bytes, ...]:
         ConfigError: it cannot be read, or holds no certificate, or one that RFC 5280 does not allow.
     """
     try:
-        found = [to_der(each) for each in x509.load_pem_x509_certificates(path.read_bytes())]
+        found = tuple(map(to_der, x509.load_pem_x509_certificates(path.read_bytes())))
         for each in found:
             parse_certificate(each)
     except (OSError, ValueError, Malformed) as error:
-        reason = str(error) if isinstance(error, Malformed) else "it holds no certificate in PEM"
-        reason = error.strerror or "" if isinstance(error, OSError) else reason
+        reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(f"no trusted roots in {path}: {reason}", "a PEM file of CERTIFICATE blocks") from error
-    return tuple(found)
+    return found
 
 
 def to_der(certificate: x509.Certificate) -> bytes:
@@ -62,8 +56,7 @@ def parse_certificate(data: bytes) -> x509.Certificate:
     version, serial, *_ = body.members()
     number = serial.octets(der.INTEGER)
     if version.encoded != _VERSION_3 or not any(number) or number[0] >= 0x80:
-        why = "is not of version 3, or whose serial number is not positive"
-        raise BadSignature("malformed-certificate", f"a certificate that {why}")
+        raise BadSignature("malformed-certificate", "a certificate not of version 3, or of no positive serial number")
     if signature.octets(der.BIT_STRING)[0] != 0:
         # The signature covers no byte of its own, and cryptography passes over this one.
         raise BadSignature("malformed-certificate", "a certificate whose signature is no whole number of bytes")

@@ -1,11 +1,10 @@
 """Chains from a signer's certificate to a trusted root, judged at a given time.
 
-Sources: RFC 5280, section 6 (as far as Apple's chains use it: name and policy constraints are refused); Apple's
-certificate policies for the marker extensions; measured on the chains in Go's own releases and on what `openssl` makes
-by default. cryptography's own verifier is not used, since it refuses Apple's critical extensions. Nobody is asked
-whether a certificate was revoked, and the clock is never looked at.
+Sources: RFC 5280, section 6 (as far as Apple's chains use it: name and policy constraints are refused), and Apple's
+certificate policies for the marker extensions. cryptography's own verifier refuses Apple's critical extensions.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +15,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from gobuild.binary.view import Malformed
 from gobuild.codesign import certificates, der
@@ -33,7 +32,7 @@ RSA_BITS = 2048
 CURVES = ("secp256r1", "secp384r1", "secp521r1")
 
 MARKER = "1.2.840.113635.100.6."
-"""Apple's arc of certificate extensions. Each says what Apple issued the certificate for."""
+"""Apple's arc of certificate extensions, each of which says what Apple issued the certificate for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +40,8 @@ class Purpose:
     """What a signer's certificate must be good for.
 
     Attributes:
-        name: in words.
-        usage: the extended key usage, which must stand alone.
-        word: that usage, as `openssl` writes it.
-        critical: whether the usage must be critical: RFC 3161 says so of timestamping. Under Apple's root it always is.
+        usage: the extended key usage, which must stand alone; `word` is as `openssl` writes it.
+        critical: whether the usage must be critical, as RFC 3161 says of timestamping and Apple of both.
         leaf, issuer: Apple's extension that the signer's certificate, and its issuer's, must have under Apple's root.
     """
 
@@ -87,17 +84,12 @@ _CONSTRAINTS = {
     ExtensionOID.NAME_CONSTRAINTS: "name constraints",
     ExtensionOID.POLICY_CONSTRAINTS: "policy constraints",
 }
-"""Extensions that narrow what an authority may vouch for; not critical ones would be passed over otherwise."""
+"""Extensions that narrow what an authority may vouch for, refused also where they are not critical."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """A chain that holds.
-
-    Attributes:
-        certificates: from the signer's to the root's.
-        pinned: the pinned root's name; empty where it ends at a root that only the caller trusts.
-    """
+    """Certificates from the signer's to a root's; `pinned` names that root, if it is not one only the caller trusts."""
 
     certificates: tuple[x509.Certificate, ...]
     pinned: str
@@ -108,8 +100,18 @@ class Chain:
         return self.certificates[0]
 
     @property
+    def name(self) -> str:
+        """The signer's, by its certificate."""
+        return common_name(self.leaf)
+
+    @property
+    def team(self) -> str:
+        """The team identifier in the signer's certificate (its OU); empty where it has none."""
+        return certificates.subject_attribute(self.leaf, NameOID.ORGANIZATIONAL_UNIT_NAME)
+
+    @property
     def root(self) -> x509.Certificate:
-        """The last one."""
+        """The root's certificate."""
         return self.certificates[-1]
 
 
@@ -118,32 +120,24 @@ class Chain:
 def find_chain(
     data: bytes, others: frozenset[bytes], *, roots: tuple[bytes, ...], at: datetime, purpose: Purpose
 ) -> Chain:
-    """Searches a chain from a signer's certificate to a trusted one that holds, the shortest ways first.
+    """Searches a chain that held at that time, from a signer's certificate through others to a root, shortest first.
 
     What came along and is in no chain is passed over: timestamp servers send their root as another root signed it too.
 
-    Args:
-        data: the signer's certificate.
-        others: the certificates that came with it.
-        roots: certificates trusted besides the pinned ones.
-        at: when the signature was made; every certificate must have been valid then.
-        purpose: what the signer's must be good for.
-
     Raises:
-        Malformed: there is no such chain: what is wrong with the first that leads to a root, or where the way ends.
+        Malformed: there is none: what is wrong with the first that leads to a root, or where the first way ends.
     """
     trusted = tuple(dict.fromkeys((*filter(pinned_name, certificates.apple_roots()), *roots)))
-    search = ChainSearch(others=sorted(others.difference(trusted)), trusted=trusted)
-    first: Malformed | None = None
-    for chain in search.chains(data):
+    errors = []
+    for chain in search_chains(data, sorted(others.difference(trusted)), trusted):
         try:
             _require_rules(chain, at, purpose)
         except Malformed as error:
-            first = first or error
+            errors.append(error)
             continue
         _refuse_damaged_copy(chain, others)
         return chain
-    raise first or search.failure(data)
+    raise errors[0]
 
 
 def _require_rules(chain: Chain, at: datetime, purpose: Purpose) -> None:
@@ -165,58 +159,41 @@ def _refuse_damaged_copy(chain: Chain, others: Iterable[bytes]) -> None:
         for each in chain.certificates:
             named = (other.issuer, other.serial_number) == (each.issuer, each.serial_number)
             if other != each and (named or other.signature == each.signature):
-                raise BadSignature(
-                    "damaged-certificate", f"a copy of the certificate {common_name(each)} that differs from it"
-                )
+                why = f"a copy of the certificate {common_name(each)} that differs from it"
+                raise BadSignature("damaged-certificate", why)
 
 
-@dataclass(kw_only=True)
-class ChainSearch:
-    """The search of a chain, and why the first way that led to no root ends.
+def search_chains(leaf: bytes, others: Sequence[bytes], trusted: Sequence[bytes]) -> Iterator[Chain]:
+    """Every chain of signatures from a certificate (DER) through others to a trusted one, the shortest first.
 
-    Attributes:
-        others: certificates (DER) that a chain may go through.
-        trusted: those that it may end at.
+    Raises:
+        Malformed: there is none, or too many signatures would have to be checked to find them all.
     """
-
-    others: Sequence[bytes]
-    trusted: Sequence[bytes]
-    ends: str = ""
-    tries: int = 0
-
-    def chains(self, leaf: bytes) -> Iterator[Chain]:
-        """Every chain from a signer's certificate to a trusted one.
-
-        Raises:
-            Malformed: there are too many.
-        """
-        for path in self._paths((leaf,)):
+    waiting, tries, ends, found = deque[tuple[bytes, ...]]([(leaf,)]), 0, "", False
+    while waiting:
+        path = waiting.popleft()
+        below = parse_certificate(path[-1])
+        if path[-1] in trusted:
+            found = True
             yield Chain(certificates=tuple(map(parse_certificate, path)), pinned=pinned_name(path[-1]))
-
-    def failure(self, leaf: bytes) -> Malformed:
-        """Why there is no chain."""
-        return BadSignature("untrusted-chain", f"the chain of {common_name(parse_certificate(leaf))} {self.ends}")
-
-    def _paths(self, path: tuple[bytes, ...]) -> Iterator[tuple[bytes, ...]]:
-        """Every way on to a trusted certificate, those that end at once first."""
-        if path[-1] in self.trusted:
-            yield path
-            return
-        below, reason, found = parse_certificate(path[-1]), "", False
-        for above in (*self.trusted, *self.others) if len(path) < LENGTH else ():
+            continue
+        broken, longer = "", []
+        for above in (*trusted, *others) if len(path) < LENGTH else ():
             if above in path or below.issuer != parse_certificate(above).subject:
                 continue
-            self.tries += 1
-            if self.tries > TRIES:
+            tries += 1
+            if tries > TRIES:
                 why = f"{TRIES} signatures of certificates were checked, and no chain was found"
                 raise BadSignature("untrusted-chain", why)
             if why := _unsigned(below, parse_certificate(above)):
-                reason = reason or f"breaks: {why}"
-                continue
-            found = True
-            yield from self._paths((*path, above))
-        if not found:
-            self.ends = self.ends or reason or f"ends at no trusted root, but at {below.issuer.rfc4514_string()}"
+                broken = broken or f"breaks: {why}"
+            else:
+                longer.append((*path, above))
+        waiting += longer
+        if not longer:
+            ends = ends or broken or f"ends at no trusted root, but at {below.issuer.rfc4514_string()}"
+    if not found:
+        raise BadSignature("untrusted-chain", f"the chain of {common_name(parse_certificate(leaf))} {ends}")
 
 
 def _unsigned(below: x509.Certificate, above: x509.Certificate) -> str:
@@ -239,14 +216,12 @@ def _require_valid(each: x509.Certificate, at: datetime) -> None:
 
 
 def _require_known_extensions(each: x509.Certificate) -> None:
-    """Refuses what the rules here do not cover."""
     for extension in each.extensions:
-        if extension.oid in _CONSTRAINTS:
-            why = f"{common_name(each)} has {_CONSTRAINTS[extension.oid]}, which are not understood here"
-            raise BadSignature("certificate-extension", why)
-        if extension.critical and extension.oid not in _KNOWN_CRITICAL:
-            why = f"{common_name(each)} has the critical extension {extension.oid.dotted_string}"
-            raise BadSignature("certificate-extension", why)
+        what = _CONSTRAINTS.get(extension.oid, "")
+        if not what and extension.critical and extension.oid not in _KNOWN_CRITICAL:
+            what = f"the critical extension {extension.oid.dotted_string}"
+        if what:
+            raise BadSignature("certificate-extension", f"{common_name(each)} has {what}, not understood here")
 
 
 def _require_strong_key(each: x509.Certificate) -> None:
@@ -259,22 +234,20 @@ def _require_strong_key(each: x509.Certificate) -> None:
 def _require_authority(each: x509.Certificate, *, below: int) -> None:
     """Requires that a certificate may sign certificates, with so many authorities below it."""
     constraints, usage = _extension(each, x509.BasicConstraints), _extension(each, x509.KeyUsage)
-    lacks = ""
+    wrong, limit = "", constraints.value.path_length if constraints else None
     if constraints is None or not constraints.value.ca:
-        lacks = "its basicConstraints lack CA:TRUE"
+        wrong = "may not sign certificates: its basicConstraints lack CA:TRUE"
     elif usage and not usage.value.key_cert_sign:
-        lacks = "its keyUsage lacks keyCertSign"
-    if lacks:
-        raise BadSignature("no-authority", f"{common_name(each)} may not sign certificates: {lacks}")
-    limit = constraints.value.path_length if constraints else None
-    if limit is not None and below > limit:
-        why = f"{common_name(each)} allows {limit} authorities below it, and there are {below}"
-        raise BadSignature("no-authority", why)
+        wrong = "may not sign certificates: its keyUsage lacks keyCertSign"
+    elif limit is not None and below > limit:
+        wrong = f"allows {limit} authorities below it, and there are {below}"
+    if wrong:
+        raise BadSignature("no-authority", f"{common_name(each)} {wrong}")
 
 
 def _require_usage(chain: Chain, purpose: Purpose) -> None:
     """Requires the signer's usages and, under Apple's root, Apple's markers."""
-    name, word = common_name(chain.leaf), purpose.word
+    word = purpose.word
     usage, extended = _extension(chain.leaf, x509.KeyUsage), _extension(chain.leaf, x509.ExtendedKeyUsage)
     constraints = _extension(chain.leaf, x509.BasicConstraints)
     wrong = ""
@@ -291,7 +264,7 @@ def _require_usage(chain: Chain, purpose: Purpose) -> None:
     elif len(chain.certificates) > 1 and constraints and constraints.value.ca:
         wrong = "is an authority, and signs itself"
     if wrong:
-        raise BadSignature("certificate-usage", f"{name} {wrong}")
+        raise BadSignature("certificate-usage", f"{chain.name} {wrong}")
     markers = {chain.leaf: purpose.leaf, chain.certificates[:2][-1]: purpose.issuer} if chain.pinned else {}
     for each, marker in markers.items():
         if marker and marker not in {extension.oid.dotted_string for extension in each.extensions}:

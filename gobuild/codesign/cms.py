@@ -1,7 +1,6 @@
 """CMS SignedData with one signer (RFC 5652, sections 5.1 to 5.6 and 11), of which no byte may be another.
 
-Most of a SignedData is covered by no signature (versions, algorithms, who signed, the certificates' order), so each
-such byte must be the one that follows from the rest. Certificates are not judged here, only the signature made by one.
+Most of it is covered by no signature (versions, algorithms, who signed), so each such byte must follow from the rest.
 """
 
 import hashlib
@@ -26,8 +25,6 @@ DIGESTS: Mapping[str, str] = {
     "2.16.840.1.101.3.4.2.2": "sha384",
     "2.16.840.1.101.3.4.2.3": "sha512",
 }
-"""The hash functions known, by their object identifiers."""
-
 RSA_ENCRYPTION = "1.2.840.113549.1.1.1"
 SIGNATURES: Mapping[str, tuple[str, str]] = {
     "1.2.840.113549.1.1.11": ("rsa", "sha256"),
@@ -37,26 +34,19 @@ SIGNATURES: Mapping[str, tuple[str, str]] = {
     "1.2.840.10045.4.3.3": ("ecdsa", "sha384"),
     "1.2.840.10045.4.3.4": ("ecdsa", "sha512"),
 }
-"""The signature algorithms that name their hash function: the kind of key, and that function."""
+"""The kind of key and the hash function of each signature algorithm that names both."""
 
 _NULL = b"\x05\x00"
 _VERSION_1 = b"\x02\x01\x01"
 _TAG_0, _TAG_1 = 0xA0, 0xA1
 
 Attributes = Mapping[str, tuple[Value, ...]]
-"""Attributes by their object identifiers: the values of each."""
+"""The values of each attribute, by its object identifier."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CmsProfile:
-    """What a SignedData must be.
-
-    Attributes:
-        name: in words.
-        version: SignedData's version, DER; it follows from what it holds (RFC 5652, section 5.1).
-        content: the content's type.
-        legacy: whether SHA-1 is taken, and plain rsaEncryption, which names no hash function.
-    """
+    """What a SignedData must be; `legacy`: whether SHA-1 and plain rsaEncryption, which names no hash, are taken."""
 
     name: str
     version: bytes
@@ -82,9 +72,10 @@ class SignedData:
 
 
 def parse_signed_data(info: Value, profile: CmsProfile, *, detached: bytes | None = None) -> SignedData:
-    """Reads a ContentInfo with SignedData, and checks its signature; raises Malformed.
+    """Reads a ContentInfo with SignedData, and checks its signature over its content or the detached one.
 
-    `detached` is what was signed, where that does not stand in the structure itself.
+    Raises:
+        Malformed: it does not hold, or is not as the profile wants it.
     """
     content_type, wrapped = info.members()
     (signed_data,) = wrapped.members(_TAG_0)
@@ -101,7 +92,6 @@ def parse_signed_data(info: Value, profile: CmsProfile, *, detached: bytes | Non
 
 
 def _content(encapsulated: Value, profile: CmsProfile, detached: bytes | None) -> bytes:
-    """What was signed: from inside the structure, or given."""
     content_type, *inside = encapsulated.members()
     if content_type.oid() != profile.content or len(inside) != (detached is None):
         raise BadSignature("cms-content", f"{profile.name} has content of another type")
@@ -112,26 +102,22 @@ def _content(encapsulated: Value, profile: CmsProfile, detached: bytes | None) -
 
 
 def _signer_info(info: Value, profile: CmsProfile, content: bytes, found: list[bytes], digests: Value) -> SignedData:
-    """Checks SignerInfo, down to the signature itself."""
     version, issuer_and_serial, digest_algorithm, signed, signature_algorithm, value, *more = info.members()
     if version.encoded != _VERSION_1 or len(more) > 1:
         raise BadSignature("cms-structure", f"{profile.name} has a SignerInfo of another version")
-    digest = hash_function(digest_algorithm, profile)
+    digest = algorithm(digest_algorithm, DIGESTS, profile)
     if (digest == "sha1" and not profile.legacy) or digests.encoded != der.encode(der.SET, digest_algorithm.encoded):
-        raise BadSignature(
-            "cms-algorithm", f"{profile.name} is made with {digest}, or names other hash functions besides"
-        )
+        raise BadSignature("cms-algorithm", f"{profile.name} is made with {digest}, or names further hash functions")
     attributes = _attributes(signed, _TAG_0, profile)
     if [each.oid() for each in attributes.get(CONTENT_TYPE, ())] != [profile.content]:
         raise BadSignature("cms-content", f"{profile.name} vouches for content of another type")
     hashed = hashlib.new(digest, content, usedforsecurity=False).digest()
     if [each.octets() for each in attributes.get(MESSAGE_DIGEST, ())] != [hashed]:
-        why = "its message digest is not that of what it signs"
-        raise BadSignature("cms-content", f"{profile.name} is of other content: {why}")
+        raise BadSignature("cms-content", f"{profile.name} is of other content, by its message digest")
     own = certificates.signer_certificate(found, issuer_and_serial.encoded)
     plain = {RSA_ENCRYPTION: "rsa"} if profile.legacy else {}
     known = plain | {oid: kind for oid, (kind, function) in SIGNATURES.items() if function == digest}
-    kind = _algorithm(signature_algorithm, known, profile)
+    kind = algorithm(signature_algorithm, known, profile)
     signature = value.octets()
     _verify(certificates.parse_certificate(own), kind, signature, der.encode(der.SET, signed.content), digest)
     return SignedData(
@@ -154,21 +140,15 @@ def _attributes(attributes: Value, tag: int, profile: CmsProfile) -> dict[str, t
     return found
 
 
-def _algorithm(identifier: Value, known: Mapping[str, str], profile: CmsProfile) -> str:
-    """An AlgorithmIdentifier of the table, with NULL or nothing for parameters."""
+def algorithm(identifier: Value, known: Mapping[str, str], profile: CmsProfile) -> str:
+    """What the table says of an AlgorithmIdentifier, whose parameters must be NULL or left out; raises Malformed."""
     name, *parameters = identifier.members()
     if name.oid() not in known or [each.encoded for each in parameters] not in ([], [_NULL]):
         raise BadSignature("cms-algorithm", f"{profile.name} has the algorithm {name.oid()}, or parameters to it")
     return known[name.oid()]
 
 
-def hash_function(identifier: Value, profile: CmsProfile) -> str:
-    """The hash function that an AlgorithmIdentifier names."""
-    return _algorithm(identifier, DIGESTS, profile)
-
-
 def _verify(signer: x509.Certificate, kind: str, signature: bytes, content: bytes, digest: str) -> None:
-    """Checks a signature: PKCS#1 v1.5 of an RSA key, a DER sequence of r and s of an ECDSA key."""
     key, name = signer.public_key(), signer.subject.rfc4514_string()
     function = getattr(hashes, digest.upper())()
     try:

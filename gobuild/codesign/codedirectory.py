@@ -1,7 +1,6 @@
 """CodeDirectories: the part of a signature that holds the hashes, read and checked to its last byte.
 
-Sources: XNU's osfmk/kern/cs_blobs.h (struct __CodeDirectory), Apple's Security framework (codedirectory.h), and Go's
-own writer, src/cmd/internal/codesign/codesign.go. A page hash covers every byte in front of the signature.
+Sources: XNU's osfmk/kern/cs_blobs.h, Apple's codedirectory.h, Go's src/cmd/internal/codesign/codesign.go.
 """
 
 import hashlib
@@ -14,22 +13,19 @@ from gobuild.binary.view import Malformed, View
 from gobuild.core.model import Problem
 
 SHA256 = (2, 32)
-"""The hash type taken and the bytes of a hash; every signature of a Go toolchain has this one alone."""
+"""The hash type taken and the bytes of a hash."""
 
 PAGE_SIZES = {12: 4096, 14: 16384}
 VERSIONS = {0x20400: 88, 0x20500: 96}
 """The CodeDirectory versions taken, and the bytes of their fixed part. Older ones lack execSeg, which XNU uses."""
 
 SPECIAL_LIMIT = 7
-MAIN_BINARY = 1
-"""CS_EXECSEG_MAIN_BINARY."""
-
-CDHASH = 20
-"""Bytes of a CodeDirectory's hash that macOS names code by (CS_CDHASH_LEN)."""
+CS_EXECSEG_MAIN_BINARY = 1
+CS_CDHASH_LEN = 20
 
 
 class Header(NamedTuple):
-    """The fixed part of a CodeDirectory, in the order it is written (cs_blobs.h); `page_size` is a power of two."""
+    """The fixed part of a CodeDirectory, in the order it is written; `page_size` is an exponent of two."""
 
     magic: int
     length: int
@@ -59,14 +55,7 @@ _HEADER = ">9I4B4I4Q"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeDirectory:
-    """A CodeDirectory.
-
-    Attributes:
-        content: all of its bytes.
-        header: its fixed part.
-        identifier: what the program is called.
-        team: whose it is; empty where it names none.
-    """
+    """A CodeDirectory; `team` is empty where it names none."""
 
     content: bytes
     header: Header
@@ -75,13 +64,13 @@ class CodeDirectory:
 
     @property
     def digest(self) -> bytes:
-        """Its own hash."""
+        """The SHA-256 of all of it."""
         return hashlib.sha256(self.content).digest()
 
     @property
     def cdhash(self) -> bytes:
-        """Its hash as macOS names code by it."""
-        return self.digest[:CDHASH]
+        """The hash that macOS names code by."""
+        return self.digest[:CS_CDHASH_LEN]
 
     def slot(self, index: int) -> bytes:
         """The hash of a page; of a blob, for a negative number."""
@@ -90,11 +79,7 @@ class CodeDirectory:
 
 
 def parse_code_directory(content: bytes) -> CodeDirectory:
-    """Reads a CodeDirectory, which its texts and hashes must fill to the last byte.
-
-    Raises:
-        Malformed: it is of a kind that is not taken, or not filled.
-    """
+    """Reads a CodeDirectory, which its texts and hashes must fill to the last byte; raises Malformed."""
     view = View(data=content, size=len(content))
     header = Header(*view.unpack(_HEADER, 0, "a CodeDirectory"))
     if header.version not in VERSIONS:
@@ -126,20 +111,20 @@ def _text(view: View, offset: int, expected: int) -> tuple[str, int]:
 
 
 def code_directory_problems(
-    view: View, image: MachO, directory: CodeDirectory, blobs: Mapping[int, bytes]
+    view: View, image: MachO, directory: CodeDirectory, blobs: Mapping[int, bytes], *, limit: int
 ) -> Iterator[Problem]:
-    """Checks a CodeDirectory against the file: its fields, the hash of every page, and those of the other blobs."""
+    """Checks a CodeDirectory against the file, whose signature begins at `limit`, and against the other blobs."""
     header, text = directory.header, image.segment("__TEXT")
     if text and (header.exec_seg_base, header.exec_seg_limit) != (text.fileoff, text.filesize):
         yield Problem("exec-segment", "the executable segment is not __TEXT")
-    if header.exec_seg_flags != MAIN_BINARY:
+    if header.exec_seg_flags != CS_EXECSEG_MAIN_BINARY:
         flags = f"executable segment flags {header.exec_seg_flags:#x}, not those of a main binary"
         yield Problem("exec-segment-flags", flags)
     if header.scatter_offset:
         yield Problem("scatter-vector", "a scatter vector, which hides pages")
     if header.platform or header.spare2 or header.spare3:
         yield Problem("code-directory-spare", "fields that should be zero are not")
-    yield from _page_problems(view, image, directory)
+    yield from _page_problems(view, directory, limit)
     for slot in range(1, max([header.n_special_slots, *(each for each in blobs if each <= SPECIAL_LIMIT)]) + 1):
         expected = hashlib.sha256(blobs[slot]).digest() if slot in blobs else bytes(header.hash_size)
         seen = directory.slot(-slot) if slot <= header.n_special_slots else bytes(header.hash_size)
@@ -147,12 +132,10 @@ def code_directory_problems(
             yield Problem("special-slot", f"special slot -{slot} does not fit its blob")
 
 
-def _page_problems(view: View, image: MachO, directory: CodeDirectory) -> Iterator[Problem]:
+def _page_problems(view: View, directory: CodeDirectory, limit: int) -> Iterator[Problem]:
     """Hashes the file page by page, without copying it."""
     header, page = directory.header, PAGE_SIZES[directory.header.page_size]
-    assert image.signature is not None  # noqa: S101  (the signature was read where it says)
     # Counted by the file, not by what the directory says: a lie about the size must not decide what is hashed.
-    limit = image.signature.offset
     count = -(-limit // page)
     if (header.code_limit, header.code_limit64) != (limit, 0):
         yield Problem("code-limit", f"the CodeDirectory covers {header.code_limit:#x} bytes of {limit:#x}")

@@ -1,7 +1,6 @@
-"""ASN.1 (X.690): bytes become a tree of values, each of which knows its own DER.
+"""ASN.1 (X.690) as a tree of values, each of which knows its own DER.
 
-Lengths may be written in many ways, and DER is one of them: whoever compares a value's `encoded` with the bytes it was
-read from has refused all the others. No schema is known here, and no OCTET STRING is looked into.
+Lengths may be written in many ways: whoever compares `encoded` with the bytes read has refused all but DER's.
 """
 
 from collections.abc import Iterator
@@ -14,18 +13,15 @@ from gobuild.binary.view import Malformed
 DEPTH = 32
 """Levels of nesting; a CMS with a timestamp in it has 19."""
 
-BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, OID, UTF8_STRING = 0x01, 0x02, 0x03, 0x04, 0x06, 0x0C
+BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, OID = 0x01, 0x02, 0x03, 0x04, 0x06
 UTC_TIME, GENERALIZED_TIME, SEQUENCE, SET = 0x17, 0x18, 0x30, 0x31
 CONSTRUCTED, LONG_FORM, INDEFINITE = 0x20, 0x1F, 0x80
 
 
 @contextmanager
 def parsing(what: str) -> Iterator[None]:
-    """Turns whatever a library says of hostile bytes into `Malformed`; a decorator as well.
-
-    cryptography documents ValueError; flipping single bits brought forth a dozen other classes without a common base,
-    and a file must get a verdict whatever it holds.
-    """
+    """Turns whatever a library says of hostile bytes into `Malformed`; a decorator as well."""
+    # cryptography documents ValueError; flipping single bits brought forth a dozen other classes without a common base.
     try:
         yield
     except Malformed:
@@ -37,10 +33,7 @@ def parsing(what: str) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Value:
-    """One ASN.1 value: its content in DER, and, if it is constructed, the values in it.
-
-    What asks for a value of another kind raises Malformed.
-    """
+    """One ASN.1 value, its content in DER; what asks for one of another tag raises Malformed."""
 
     tag: int
     content: bytes
@@ -53,12 +46,12 @@ class Value:
 
     def members(self, tag: int = SEQUENCE) -> tuple["Value", ...]:
         """The values in a constructed value with this tag."""
-        self.require_tag(tag)
+        self._require_tag(tag)
         return self.children
 
     def octets(self, tag: int = OCTET_STRING) -> bytes:
         """The content of a value with this tag."""
-        self.require_tag(tag)
+        self._require_tag(tag)
         return self.content
 
     def oid(self) -> str:
@@ -72,8 +65,7 @@ class Value:
         text = self.octets(GENERALIZED_TIME).decode()
         return datetime.strptime(text, "%Y%m%d%H%M%S.%fZ" if "." in text else "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
 
-    def require_tag(self, tag: int) -> None:
-        """Requires that tag."""
+    def _require_tag(self, tag: int) -> None:
         if self.tag != tag:
             raise Malformed(f"ASN.1 tag {self.tag:#x} where {tag:#x} should be")
 
@@ -121,7 +113,6 @@ def parse_ber(data: bytes) -> Value:
 
 
 def _parse(data: bytes, at: int, end: int, depth: int) -> tuple[Value, int]:
-    """The value at an offset, and where it ends."""
     if depth > DEPTH:
         raise Malformed("ASN.1 nested too deeply")
     if at + 2 > end or data[at] & LONG_FORM == LONG_FORM:

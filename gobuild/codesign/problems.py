@@ -1,4 +1,4 @@
-"""What is wrong with a signature, as a value with an id: raised where reading on is pointless."""
+"""What is wrong with a signature, raised where reading on is pointless."""
 
 from gobuild.binary.view import Malformed
 from gobuild.core.model import Problem

@@ -1,9 +1,7 @@
-"""Code requirements, read and written: the rule by which macOS knows a program again, in its binary form.
+"""Code requirements: the rule by which macOS knows a program again, in its binary form, evaluated and written.
 
-The designated requirement is what must stay true of a program after an update, in the keychain, in privacy settings;
-one that its own file does not fulfil is refused by codesign. Sources: Apple's Security framework, requirement.h and
-reqinterp.cpp; TN3127. Only what signers of single executables write is evaluated: an expression that asks for more (an
-Info.plist, entitlements, the system's own trust settings) is refused.
+Sources: Apple's Security framework, requirement.h and reqinterp.cpp; TN3127. Only what signers of single executables
+write is evaluated: an expression that asks for more (an Info.plist, entitlements, trust settings) is refused.
 """
 
 import hashlib
@@ -26,13 +24,13 @@ TYPES = range(1, 6)
 """host, guest, designated, library, plug-in."""
 
 EXPRESSION = 1
-"""The form of a requirement: its binary expression follows (exprForm)."""
+"""exprForm: a binary expression follows."""
 
 DEPTH = 32
 
 
 class Op(IntEnum):
-    """The operations that signers of single executables write, numbered in requirement.h (ExprOp)."""
+    """Operations, as numbered in requirement.h (ExprOp)."""
 
     IDENT = 2
     ANCHOR_HASH = 4
@@ -63,53 +61,45 @@ _APPLE_ARC = bytes.fromhex("2a864886f7636406")
 """`chains.MARKER` as the content of an object identifier."""
 
 
-def apple_requirement(identifier: str, team: str) -> bytes:
-    """The designated requirement that TN3127 asks of Developer ID: Apple's extensions, and the signer's team."""
+def designated_requirement(identifier: str, chain: Chain) -> bytes:
+    """What TN3127 asks of Developer ID, Apple's extensions and the signer's team; for another root, that root.
+
+    apple-platform-py 0.1.0 would write one, but for a root other than Apple's names the signer as the root.
+    """
+    named = _operation(Op.IDENT, data=identifier.encode())
+    if not chain.pinned:
+        return _requirement(named, _operation(Op.ANCHOR_HASH, ROOT, data=_sha1(chain.root)))
+    exists = struct.pack(">I", EXISTS)
     return _requirement(
-        _text_operation(Op.IDENT, identifier.encode()),
+        named,
         struct.pack(">I", Op.APPLE_GENERIC_ANCHOR),
-        _certificate_operation(Op.CERT_GENERIC, ISSUER, _APPLE_ARC + bytes((2, 6))) + struct.pack(">I", EXISTS),
-        _certificate_operation(Op.CERT_GENERIC, LEAF, _APPLE_ARC + bytes((1, 13))) + struct.pack(">I", EXISTS),
-        _certificate_operation(Op.CERT_FIELD, LEAF, b"subject.OU") + _text_operation(EQUAL, team.encode()),
-    )
-
-
-def root_requirement(identifier: str, root: bytes) -> bytes:
-    """A designated requirement for a chain to a root (DER) of somebody's own."""
-    digest = hashlib.sha1(root, usedforsecurity=False).digest()
-    return _requirement(
-        _text_operation(Op.IDENT, identifier.encode()), _certificate_operation(Op.ANCHOR_HASH, ROOT, digest)
+        _operation(Op.CERT_GENERIC, ISSUER, data=_APPLE_ARC + bytes((2, 6))) + exists,
+        _operation(Op.CERT_GENERIC, LEAF, data=_APPLE_ARC + bytes((1, 13))) + exists,
+        _operation(Op.CERT_FIELD, LEAF, data=b"subject.OU") + _operation(EQUAL, data=chain.team.encode()),
     )
 
 
 def _requirement(*terms: bytes) -> bytes:
-    """A requirement, as a blob, that is fulfilled if all of its terms are."""
+    """The blob of a requirement that is fulfilled if all of its terms are."""
     both = struct.pack(">I", Op.AND)
     expression = b"".join(both + each for each in terms[:-1]) + terms[-1]
     return struct.pack(">3I", REQUIREMENT, 12 + len(expression), EXPRESSION) + expression
 
 
-def _text_operation(operation: int, data: bytes) -> bytes:
-    """An operation with one text, padded to four bytes."""
-    return struct.pack(">2I", operation, len(data)) + data + bytes(-len(data) % 4)
+def _operation(*numbers: int, data: bytes) -> bytes:
+    """An operation, perhaps on a certificate of that number, and its text, padded to four bytes."""
+    return struct.pack(f">{len(numbers)}iI", *numbers, len(data)) + data + bytes(-len(data) % 4)
 
 
-def _certificate_operation(operation: Op, certificate: int, data: bytes) -> bytes:
-    """An operation on a certificate of the chain, with one text."""
-    return struct.pack(">IiI", operation, certificate, len(data)) + data + bytes(-len(data) % 4)
+def _sha1(certificate: x509.Certificate) -> bytes:
+    return hashlib.sha1(certificates.to_der(certificate), usedforsecurity=False).digest()
 
 
 @der.parsing("the requirements")
 def require_fulfilled(data: bytes, directory: CodeDirectory, chain: Chain | None) -> str:
-    """Reads a requirements blob to its last byte, and requires that the file fulfils its designated one.
+    """Requires that a file fulfils its designated requirement; returns it in Apple's language, empty if it has none.
 
-    Args:
-        data: the whole blob, whose magic and length have been looked at.
-        directory: the file's CodeDirectory.
-        chain: the signer's; None for a file signed ad hoc.
-
-    Returns:
-        The designated requirement in Apple's language; empty where there is none.
+    The blob, whose magic and length are right, is read to its last byte; a file signed ad hoc has no chain.
 
     Raises:
         Malformed: it is not well-formed, or not fulfilled.
@@ -152,7 +142,6 @@ class _Reader:
         return self.data[start : start + size]
 
     def requirement(self) -> tuple[bool, str]:
-        """Reads the requirement's header and its one expression."""
         begin = self.at
         magic, size, form = struct.unpack_from(">3I", self.data, begin)
         if magic != REQUIREMENT or form != EXPRESSION or begin + size > len(self.data):
@@ -193,8 +182,7 @@ class _Reader:
         where = {LEAF: "certificate leaf", ROOT: "certificate root"}.get(index, f"certificate {index}")
         data = self._bytes()
         if operation == Op.ANCHOR_HASH:
-            own = hashlib.sha1(certificates.to_der(each), usedforsecurity=False).digest() if each else b""
-            return data == own, f'{where} = H"{data.hex()}"'
+            return each is not None and data == _sha1(each), f'{where} = H"{data.hex()}"'
         if operation == Op.CERT_GENERIC:
             field = f"field.{der.dotted(data)}"
             values = [f"field.{one.oid.dotted_string}" for one in each.extensions] if each else []

@@ -1,9 +1,7 @@
 """Code signatures: the SuperBlob at the end of a Mach-O file, checked so that no byte of the file changes unseen.
 
-Sources: XNU's osfmk/kern/cs_blobs.h, Apple's Security framework (codedirectory.h), and Go's own writer,
-src/cmd/internal/codesign/codesign.go. There is a page hash over every byte in front of the signature, and a rule for
-every byte of the signature itself; where an identity signed, its CMS and its certificates are checked too. Nobody is
-asked whether a certificate was revoked or the file notarized.
+Sources: XNU's osfmk/kern/cs_blobs.h and Go's own writer, src/cmd/internal/codesign/codesign.go. A page hash covers
+every byte in front of the signature, a rule every byte of the signature itself.
 """
 
 import plistlib
@@ -11,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gobuild.binary.macho_types import MachO
-from gobuild.binary.view import Malformed, View
+from gobuild.binary.view import Malformed, Range, View
 from gobuild.codesign import apple_cms, codedirectory, der, requirements
 from gobuild.codesign.apple_cms import CodeSigner
 from gobuild.codesign.codedirectory import CodeDirectory
@@ -31,10 +29,8 @@ MAGICS = {
     ENTITLEMENTS_DER_SLOT: ENTITLEMENTS_DER,
     CMS_SLOT: CMS,
 }
-"""The blobs that may stand in a signature, by slot. A special slot -N of the CodeDirectory is the hash of blob N.
-
-Alternate CodeDirectories (0x1000 and on) are for systems older than any that Go's programs run on.
-"""
+"""The blobs that may stand in a signature, by slot; the CodeDirectory's special slot -N is the hash of blob N.
+Alternate CodeDirectories (0x1000 and on) are for systems older than any that Go's programs run on."""
 
 AD_HOC, RUNTIME, LINKER_SIGNED = 0x2, 0x10000, 0x20000
 KINDS = {
@@ -54,20 +50,12 @@ SLACK_LIMIT = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """What a signature says, and what is wrong with it.
+    """What a signature says, and what is wrong with it."""
 
-    Attributes:
-        directory: its CodeDirectory; None where it cannot be read.
-        signer: who signed, where an identity did and its signature holds; None for a signature made ad hoc.
-        requirement: the designated requirement, in Apple's language; empty where there is none.
-        entitlements: the names of what the file asks the system for.
-        problems: none means that the signature holds.
-    """
-
-    directory: CodeDirectory | None = None
-    signer: CodeSigner | None = None
-    requirement: str = ""
-    entitlements: tuple[str, ...] = ()
+    directory: CodeDirectory | None = None  # None where it cannot be read
+    signer: CodeSigner | None = None  # None for a signature made ad hoc, or one that does not hold
+    requirement: str = ""  # the designated requirement, in Apple's language; empty where there is none
+    entitlements: tuple[str, ...] = ()  # the names of what the file asks the system for
     problems: tuple[Problem, ...]
 
     @property
@@ -77,12 +65,12 @@ class Signature:
 
     @property
     def identifier(self) -> str:
-        """What the CodeDirectory calls the program."""
+        """The CodeDirectory's."""
         return self.directory.identifier if self.directory else ""
 
     @property
     def team(self) -> str:
-        """The team identifier in the CodeDirectory; empty where there is none."""
+        """The CodeDirectory's; empty where it names none."""
         return self.directory.team if self.directory else ""
 
     @property
@@ -99,32 +87,26 @@ class Signature:
 
 
 def parse_signature(view: View, image: MachO, *, roots: tuple[bytes, ...] = ()) -> Signature | None:
-    """Reads a file's signature and checks all of it.
+    """Reads a file's signature, if it has one, and checks all of it.
 
-    Args:
-        view: the file.
-        image: its headers.
-        roots: certificates (DER) that an identity's chain may end at, besides Apple's pinned root.
-
-    Returns:
-        The signature; None where the file has none.
+    `roots` are certificates (DER) that an identity's chain may end at, besides Apple's pinned root.
     """
-    if not image.signature:
+    place = image.signature
+    if not place:
         return None
     problems: list[Problem] = []
-    directory = None
+    directory, signer, requirement = None, None, ""
     try:
-        blobs, problems = _parse_superblob(view, image)
+        blobs, problems = _parse_superblob(view, place)
         if next(iter(blobs)) != 0:
             raise Malformed("the first blob is no CodeDirectory")
         directory = codedirectory.parse_code_directory(blobs[0])
-        problems += codedirectory.code_directory_problems(view, image, directory, blobs)
+        problems += codedirectory.code_directory_problems(view, image, directory, blobs, limit=place.offset)
         problems += _kind_problems(directory, blobs)
-        signer, content = None, blobs.get(CMS_SLOT, b"")[HEADER:]
+        content = blobs.get(CMS_SLOT, b"")[HEADER:]
         if content and not directory.header.flags & AD_HOC:
             signer = apple_cms.verify_cms(content, directory, roots=roots)
         entitlements = _entitlement_names(blobs)
-        requirement = ""
         if REQUIREMENTS_SLOT in blobs:
             chain = signer.chain if signer else None
             requirement = requirements.require_fulfilled(blobs[REQUIREMENTS_SLOT], directory, chain)
@@ -139,10 +121,8 @@ def parse_signature(view: View, image: MachO, *, roots: tuple[bytes, ...] = ()) 
     )
 
 
-def _parse_superblob(view: View, image: MachO) -> tuple[dict[int, bytes], list[Problem]]:
-    """The SuperBlob's parts by their slots, and what is wrong with their order and the bytes between them."""
-    place = image.signature
-    assert place is not None  # noqa: S101  (parse_signature has looked)
+def _parse_superblob(view: View, place: Range) -> tuple[dict[int, bytes], list[Problem]]:
+    """The SuperBlob's blobs by slot, and what is wrong with the bytes between and behind them."""
     magic, length, count = view.unpack(">3I", place.offset, "the signature")
     if magic != SUPERBLOB:
         raise Malformed(f"the signature begins with {magic:#x}, which is no SuperBlob")
@@ -198,10 +178,7 @@ def _kind_problems(directory: CodeDirectory, blobs: Mapping[int, bytes]) -> Iter
 
 @der.parsing("the entitlements")
 def _entitlement_names(blobs: Mapping[int, bytes]) -> tuple[str, ...]:
-    """What the file asks the system for, by name; its two forms, XML and DER, must name the same (TN3125).
-
-    Whether the values are the same too is for Apple's codesign to say: no Go toolchain asks for anything.
-    """
+    """What the file asks the system for, by name; its two forms, XML and DER, must name the same (TN3125)."""
     names: set[str] = set()
     if ENTITLEMENTS_SLOT in blobs:
         names = set(plistlib.loads(blobs[ENTITLEMENTS_SLOT][HEADER:], fmt=plistlib.FMT_XML).keys())

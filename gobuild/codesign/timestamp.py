@@ -1,7 +1,6 @@
 """RFC 3161 timestamps: whether a token is of a signature, and when it was made.
 
 Sources: RFC 3161, sections 2.3 and 2.4; RFC 2634 and RFC 5816 for the attribute that names the signer's certificate.
-The token is trusted by its own chain, judged at its own time. No server is asked.
 """
 
 import hashlib
@@ -20,15 +19,7 @@ _OPTIONAL = frozenset({der.SEQUENCE, der.BOOLEAN, der.INTEGER, 0xA0})
 
 @der.parsing("the timestamp")
 def verify_timestamp(token: Value, signature: bytes, *, roots: tuple[bytes, ...]) -> tuple[datetime, Chain]:
-    """Checks a TimeStampToken to its last byte.
-
-    Args:
-        token: the token.
-        signature: the value that it is a timestamp of.
-        roots: certificates (DER) trusted besides the pinned ones.
-
-    Returns:
-        When the signature was there at the latest, in UTC; and who says so.
+    """Checks a signature's TimeStampToken to its last byte: its time in UTC, and the chain, judged at that time.
 
     Raises:
         Malformed: it is not whole, or not of this signature, or nobody trusted made it.
@@ -38,15 +29,14 @@ def verify_timestamp(token: Value, signature: bytes, *, roots: tuple[bytes, ...]
     if version.octets(der.INTEGER) != b"\x01" or not _OPTIONAL.issuperset(each.tag for each in more):
         raise BadSignature("timestamp-structure", "the timestamp has another version, or extensions")
     algorithm, hashed = imprint.members()
-    function = cms.hash_function(algorithm, cms.TOKEN)
+    function = cms.algorithm(algorithm, cms.DIGESTS, cms.TOKEN)
     if function == "sha1" or hashed.octets() != hashlib.new(function, signature).digest():
         raise BadSignature("timestamp-mismatch", "the timestamp is of another signature")
     if found.unsigned:
         raise BadSignature("timestamp-structure", "the timestamp has attributes that nobody signed")
     _require_signer_named(found)
     at = time.time()
-    chain = chains.find_chain(found.signer, found.others, roots=roots, at=at, purpose=chains.TIMESTAMP)
-    return at, chain
+    return at, chains.find_chain(found.signer, found.others, roots=roots, at=at, purpose=chains.TIMESTAMP)
 
 
 def _require_signer_named(token: cms.SignedData) -> None:
@@ -58,6 +48,6 @@ def _require_signer_named(token: cms.SignedData) -> None:
     for value, default in named:
         function, hashed = default, value.members()[0].members()[0].members()
         if hashed[0].tag == der.SEQUENCE:  # ESSCertIDv2 may name another hash function
-            function, hashed = cms.hash_function(hashed[0], cms.TOKEN), hashed[1:]
+            function, hashed = cms.algorithm(hashed[0], cms.DIGESTS, cms.TOKEN), hashed[1:]
         if hashed[0].octets() != hashlib.new(function, token.signer, usedforsecurity=False).digest():
             raise BadSignature("timestamp-signer", "the timestamp names another signer's certificate")

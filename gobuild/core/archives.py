@@ -42,9 +42,6 @@ def list_names(archive: Path, *, limit: int = 0) -> Iterator[str]:
     """The names of an archive's files, links included, as they stand there: for a look before `unpack`.
 
     The limit is as for `unpack`: a compressed tar has to be decompressed to be looked at.
-
-    Raises:
-        UnsafeArchive: as `unpack`, but for links.
     """
     with damage_refused(archive):
         for name, _, _ in _members(archive, lambda _name, _target: None, limit):
@@ -84,21 +81,14 @@ def unpack(archive: Path, into: Path, select: Select = str, *, links: Linked | N
     """Unpacks a tar, plain or compressed, or a zip, whatever it is called, so that no entry can leave its folder.
 
     Only plain files and folders are taken; a link, a device, an absolute path or one with ".." is refused before
-    anything outside `into` could be touched. Modes are kept as far as "executable or not".
-
-    Args:
-        archive: the file.
-        into: a folder, which must not exist; it appears when all of it is there.
-        select: which entries to take, and where to; by default all, as named.
-        links: told of every symbolic link of a tar, by its name and what it points to, in place of refusing it; the
-            link itself is never made.
-        limit: the bytes that may come out, what stands between and behind the files in a tar included but for `SLACK`;
-            0 for no limit but the disk's.
+    anything outside `into` could be touched. Modes are kept as far as "executable or not". The folder `into` must not
+    exist; it appears when all of it is there. `links` is told of every symbolic link of a tar in place of refusing it;
+    the link itself is never made. `limit` bytes may come out, what stands between and behind the files in a tar
+    included but for `SLACK`; 0 is no limit but the disk's.
 
     Raises:
         UnsafeArchive: an entry that is no plain file or folder below the root, or stands there twice; the file is no
             archive, or a damaged one.
-        DiskFull: there is no room.
     """
     taken = 0
     with atomic_write(into) as temporary, damage_refused(archive):
@@ -113,8 +103,7 @@ def unpack(archive: Path, into: Path, select: Select = str, *, links: Linked | N
 def pack(folder: Path, to: Path) -> None:
     """A folder's plain files as a tar that depends on their names, bytes and executable bits alone.
 
-    Raises:
-        OSError: something that `unpack` would refuse is in it, or there is no room.
+    Something that `unpack` would refuse is an OSError.
     """
     with tarfile.open(to, "w:", format=tarfile.PAX_FORMAT) as tar:
         for path in sorted(folder.rglob("*")):
@@ -186,11 +175,7 @@ class _Bounded:
 
 @contextmanager
 def open_tar(archive: Path, limit: int) -> Iterator[tuple[tarfile.TarFile, _Bounded]]:
-    """A tar, plain or compressed, and the file of its bytes, of which no more than a limit and `SLACK` are read.
-
-    Raises:
-        UnsafeArchive: it is no tar, or has more bytes.
-    """
+    """A tar, plain or compressed, and the file of its bytes, of which no more than a limit and `SLACK` are read."""
     with archive.open("rb") as raw:
         head = raw.peek(6)
         opener = next((each for magic, each in _OPENERS.items() if head.startswith(magic)), None)

@@ -1,7 +1,6 @@
-"""What a person sees: stages with elapsed time, progress, tables. Plain lines where nobody watches.
+"""What a person sees: stages with elapsed time, progress, tables. Plain lines where nobody watches (a pipe, CI's log).
 
-On a terminal a stage shows a line that lives; elsewhere (a pipe, CI's log) each event is one plain line with its
-time. Colour respects NO_COLOR; `rich` sees to that.
+`rich` sees to NO_COLOR.
 """
 
 import sys
@@ -28,24 +27,16 @@ from rich.text import Text
 
 from gobuild.core.printable import printable
 
-STYLES = {
-    "OK": "green",
-    "applied": "green",
-    "FAILED": "bold red",
-    "SKIPPED": "yellow",
-    "PASS": "green",
-    "FAIL": "bold red",
-    "SKIP": "yellow",
-    "WARN": "yellow",
-    "nothing to do": "cyan",
-    "already upstream": "cyan",
-    "nothing": "cyan",
-    "upstream": "cyan",
-    "conflict": "bold red",
-    "not for this version": "dim",
-    "—": "dim",
+COLOURS = {
+    "green": ("OK", "PASS", "applied"),
+    "yellow": ("SKIPPED", "SKIP", "WARN"),
+    "bold red": ("FAILED", "FAIL", "conflict"),
+    "cyan": ("nothing to do", "nothing", "already upstream", "upstream"),
+    "dim": ("not for this version", "—"),
 }
 """Words that mean something get a colour in every table."""
+
+_STYLES = {word: colour for colour, words in COLOURS.items() for word in words}
 
 
 class Note(Protocol):
@@ -66,12 +57,7 @@ class Stage:
 
 @dataclass(slots=True)
 class Console:
-    """Where gobuild speaks.
-
-    Args:
-        stream: the text stream; standard error where a result goes to standard output, else standard output.
-        width: columns to draw for; None asks the terminal.
-    """
+    """Where gobuild speaks: standard error where a result goes to standard output, else standard output."""
 
     stream: TextIO = field(default_factory=lambda: sys.stdout)
     width: int | None = None
@@ -98,11 +84,10 @@ class Console:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Stage]:
-        """A stage of the pipeline: says that it began, what it is at, and how long it took.
+        """A stage of the pipeline: what it is at, and how long it took.
 
-        Yields:
-            A `Stage`; its `note(text)` changes the living line, or adds a line to a log. What a living line said for
-            more than two seconds stays above it with its time. When the block ends, `seconds` holds the wall time.
+        What its living line said for more than two seconds stays above it with its time. When the block ends, `seconds`
+        holds the wall time.
         """
         began = time.monotonic()
         progress = _living_line(self.rich) if self.live else None
@@ -141,40 +126,21 @@ class Console:
 
     @contextmanager
     def download(self, description: str, total: int | None) -> Iterator[Callable[[int], None]]:
-        """A progress bar over bytes.
-
-        Args:
-            description: what is coming.
-            total: how many bytes, None where nobody knows.
-
-        Yields:
-            A function to call with the number of bytes that came.
-        """
+        """A progress bar over bytes; yields a function to call with the number of bytes that are there."""
         if not self.live:
-            size = f" ({amount(total)})" if total else ""
-            self._log("fetch", f"{description}{size}")
+            self._log("fetch", f"{description} ({amount(total)})" if total else description)
             yield lambda _count: None
             return
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=self.rich, transient=True) as progress:
+        shown = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        with Progress(TextColumn("{task.description}"), *shown, console=self.rich, transient=True) as progress:
             bar = progress.add_task(escape(description), total=total)
-            yield lambda count: progress.update(bar, advance=count)
+            yield lambda count: progress.update(bar, completed=count)
 
     @contextmanager
     def board(self, names: Sequence[str]) -> Iterator["Note"]:
         """Many things at once, by their names: on a terminal a living line each, elsewhere every word as a plain line.
 
-        Args:
-            names: what will run; the lines stand in this order.
-
-        Yields:
-            A function for any thread, from a name and a text. With `ended` the name's clock stops.
+        Yields a function for any thread; with `ended` the name's clock stops.
         """
         if not self.live:
 
@@ -197,17 +163,16 @@ class Console:
             yield note
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A table; a cell that is one of `STYLES` gets its colour."""
+        """A table; a cell that is a word of `COLOURS` gets its colour."""
         table = Table(title=Text(title), title_justify="left", title_style="bold", header_style="bold")
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
+            table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
         self.rich.print(table)
 
 
 def _living_line(console: RichConsole, width: int = 8, *, transient: bool = True) -> Progress:
-    """A line with a spinner, the stage, the time it has taken so far, and what it is at."""
     # The widths hold where what it is at has no room; that is cut.
     name = TextColumn(f"[bold]{{task.fields[name]:<{width}}}[/]", table_column=Column(min_width=width))
     elapsed = TimeElapsedColumn(table_column=Column(min_width=len("0:00:00")))

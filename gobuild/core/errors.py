@@ -1,19 +1,17 @@
 """The failures a user can cause: one class, one exit code, one message that says what to do next."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 
 class GobuildError(Exception):
-    """The base of all of them.
-
-    Args:
-        message: what went wrong, a sentence with the names and values that matter.
-        hint: what the user can do about it; printed on a line of its own.
-    """
+    """The base of all of them: what went wrong, with the names and values that matter, and what to do about it."""
 
     exit_code = 1
+
+    def __init_subclass__(cls, code: int | None = None) -> None:
+        cls.exit_code = code or cls.exit_code
 
     def __init__(self, message: str, hint: str = "") -> None:
         self.reason = message
@@ -24,22 +22,16 @@ class GobuildError(Exception):
         return f"error: {self.reason}" + (f"\n  try: {self.hint}" if self.hint else "")
 
 
-class ConfigError(GobuildError):
+class ConfigError(GobuildError, code=2):
     """A setting or a word on the command line that cannot be used."""
 
-    exit_code = 2
 
-
-class ResolveError(GobuildError):
+class ResolveError(GobuildError, code=3):
     """No release answers to the version asked for."""
 
-    exit_code = 3
 
-
-class FetchError(GobuildError):
+class FetchError(GobuildError, code=4):
     """An input could not be had."""
-
-    exit_code = 4
 
 
 class Unreachable(FetchError):
@@ -50,122 +42,89 @@ class NoConnection(Unreachable):
     """Nothing is there to answer: no such host, no connection, or nothing in the cache. Another place may."""
 
 
-class ChecksumMismatch(GobuildError):
+class ChecksumMismatch(GobuildError, code=5):
     """A download's digest is not the one it must have."""
 
-    exit_code = 5
 
-
-class PatchError(GobuildError):
+class PatchError(GobuildError, code=6):
     """A patch, or the series it stands in, cannot be used on this source."""
 
-    exit_code = 6
 
-
-class BuildError(GobuildError):
+class BuildError(GobuildError, code=7):
     """make.bash failed."""
 
-    exit_code = 7
 
-
-class VerifyError(GobuildError):
+class VerifyError(GobuildError, code=8):
     """At least one check of the report failed."""
 
-    exit_code = 8
 
-
-class PackageError(GobuildError):
+class PackageError(GobuildError, code=9):
     """The toolchain could not be packaged."""
-
-    exit_code = 9
 
 
 class PublishError(PackageError):
     """A build cannot be published, or not there: a damaged manifest, or other bytes under a name that is taken."""
 
 
-class ToolMissing(GobuildError):
+class ToolMissing(GobuildError, code=10):
     """A program that this step cannot do without is not on PATH."""
 
-    exit_code = 10
 
-
-class CommandError(GobuildError):
+class CommandError(GobuildError, code=11):
     """A program that gobuild ran failed, where no class above says more."""
 
-    exit_code = 11
 
-
-class UnsafeArchive(GobuildError):
+class UnsafeArchive(GobuildError, code=12):
     """An archive has an entry that is no plain file or folder below its root."""
 
-    exit_code = 12
 
-
-class IncompleteDownload(GobuildError):
+class IncompleteDownload(GobuildError, code=13):
     """A download ended before all its bytes were there."""
 
-    exit_code = 13
 
-
-class BootstrapError(GobuildError):
+class BootstrapError(GobuildError, code=14):
     """No Go toolchain that can build this release."""
 
-    exit_code = 14
 
-
-class DiskFull(GobuildError):
+class DiskFull(GobuildError, code=15):
     """There is no room for the next step."""
 
-    exit_code = 15
 
-
-class Busy(GobuildError):
+class Busy(GobuildError, code=16):
     """Another gobuild is at work in the same place."""
 
-    exit_code = 16
 
-
-class Interrupted(GobuildError):
+class Interrupted(GobuildError, code=130):
     """The user ended the run (Ctrl-C, or SIGTERM)."""
 
-    exit_code = 130
 
-
-class Refused(GobuildError):
+class Refused(GobuildError, code=17):
     """The system does not let us read or write where we must."""
 
-    exit_code = 17
 
-
-class SignError(GobuildError):
+class SignError(GobuildError, code=18):
     """A program could not be signed, or Apple did not notarize it."""
 
-    exit_code = 18
 
-
-class MatrixError(GobuildError):
+class MatrixError(GobuildError, code=19):
     """A job of a matrix failed, or the cluster could not run it."""
 
-    exit_code = 19
 
-
-class DoctorError(GobuildError):
+class DoctorError(GobuildError, code=20):
     """The doctor found something that must be cured (or, where that was asked for, something to look at)."""
 
-    exit_code = 20
+
+def first_few(lines: Iterable[str], most: int = 6) -> list[str]:
+    """What an error names of many things that a report has all of."""
+    told = list(lines)
+    return told if len(told) <= most else [*told[:most], f"and {len(told) - most} more"]
 
 
 @contextmanager
 def os_errors_as_ours(places: str = "") -> Iterator[None]:
     """Turns whatever the operating system refuses into one of our errors: around a task, or a call of the library.
 
-    Args:
-        places: flags that choose another place, for the hint: "--work or --dist".
-
-    Raises:
-        DiskFull: there is no room, or a quota is used up.
-        Refused: any other ``OSError``: no right, a read-only file system, a file for a folder.
+    The hint names `places`, the flags that choose another place: "--work or --dist".
     """
     try:
         yield

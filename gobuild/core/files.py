@@ -67,10 +67,8 @@ def _names(root: Path) -> Iterator[str]:
 def atomic_write(path: Path) -> Iterator[Path]:
     """A file or folder made under a temporary name beside `path`, and renamed to it when the block ends well.
 
-    What stood at `path` stays until then, and stays if the block fails; what was half made is removed.
-
-    Yields:
-        The temporary path. It does not exist yet; its folder does.
+    What stood at `path` stays until then, and stays if the block fails; what was half made is removed. The temporary
+    path does not exist yet; its folder does.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
@@ -161,12 +159,7 @@ def exclusive_lock(path: Path, doing: str, *, waiting: Callable[[str], None] | N
 
 
 def ensure_writable(folder: Path, need: int, doing: str) -> None:
-    """Makes a folder, sees that a file can be made in it, and that there is room for so many bytes.
-
-    Raises:
-        OSError: it cannot be made or written to.
-        DiskFull: fewer bytes are free.
-    """
+    """Makes a folder, sees that a file can be made in it, and that there is room for so many bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(folder / ".probe") as temporary:
         temporary.touch()
@@ -175,11 +168,7 @@ def ensure_writable(folder: Path, need: int, doing: str) -> None:
 
 
 def require_room(folder: Path, need: int, doing: str) -> None:
-    """Refuses before work begins what would not fit; the folder need not exist yet.
-
-    Raises:
-        DiskFull: fewer are free.
-    """
+    """Refuses before work begins what would not fit; the folder need not exist yet."""
     if free(folder) < need:
         raise DiskFull(
             f"{doing} needs about {need >> 20} MiB in {folder}, and {free(folder) >> 20} MiB are free",

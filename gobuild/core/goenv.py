@@ -1,8 +1,4 @@
-"""The go command apart from everything around it: folders come in, its whole environment goes out; nothing is read.
-
-What a go command makes must not depend on who called it. So nothing is inherited: no GOFLAGS, no `go env -w`, no
-workspace, no other toolchain by GOTOOLCHAIN, no network. Whoever needs more of it adds that in sight.
-"""
+"""The go command's whole environment, of which nothing is inherited: what it makes must not depend on who called it."""
 
 import os
 from pathlib import Path
@@ -11,7 +7,7 @@ from gobuild.core.goversion import Target
 
 
 def closed(folder: Path, *, goroot: Path, target: Target | None = None, cgo: str | None = "0") -> dict[str, str]:
-    """A closed environment, which writes nowhere but below one folder.
+    """A closed environment (`go help environment`), which writes nowhere but below one folder.
 
     Args:
         folder: a folder for HOME, caches and temporary files; ``tmp`` in it is the caller's to make. The go command
@@ -19,9 +15,6 @@ def closed(folder: Path, *, goroot: Path, target: Target | None = None, cgo: str
         goroot: GOROOT.
         target: what is compiled for; None where that is the go command's own machine.
         cgo: CGO_ENABLED; None leaves it to the toolchain's own default.
-
-    Returns:
-        Every variable that it will see (`go help environment`).
     """
     here = folder.absolute()
     return {

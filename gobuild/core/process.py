@@ -82,47 +82,16 @@ def run(
 ) -> Result:
     """Runs a program to its end, in a process group of its own, with nothing on its standard input.
 
-    Whatever interrupts the wait (Ctrl-C, an error in `on_line`, the time limit) ends the whole group first.
-
-    Args:
-        argv: the program and its arguments; never a shell string.
-        env: the whole environment.
-        cwd: the folder to run in.
-        log: a file that the output is appended to, as it comes.
-        on_line: called with each line of output, without its newline.
-        timeout: seconds until the group is ended.
-        check: whether a non-zero exit code is an error.
-        stop: once another thread sets it, the group is told to end (SIGTERM) and given the time it takes.
-
-    Returns:
-        The exit code and the output.
+    The output is appended to the file `log` as it comes, and `on_line` gets each line, without its newline. Whatever
+    interrupts the wait (Ctrl-C, an error in `on_line`, the `timeout` in seconds) ends the whole group first. Once
+    another thread sets `stop`, the group is told to end (SIGTERM) and given the time it takes.
 
     Raises:
         ToolMissing: there is no such program.
         CommandError: it failed and `check` is set, or it ran into the time limit.
     """
     words = tuple(str(word) for word in argv)
-    try:
-        with _starting:
-            process = subprocess.Popen(
-                words,
-                env=dict(env),
-                cwd=cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                text=True,
-                encoding="utf-8",
-                errors="replace",
-            )
-            _alive[process] = _within.get()
-    except OSError as error:  # not there, not executable, or a program for another machine (ENOEXEC)
-        if not Path(cwd).is_dir():
-            raise CommandError(f"cannot run {words[0]} in {cwd}: no such folder") from error
-        raise ToolMissing(
-            f"cannot run {words[0]}: {error.strerror}", f"install {Path(words[0]).name}, or put it on PATH"
-        ) from error
+    process = _start(words, env, cwd)
     lines: deque[str] = deque(maxlen=KEPT)
     expired = threading.Event()
 
@@ -137,7 +106,14 @@ def run(
             alarm.start()
         if stop:
             threading.Thread(target=_heed, args=(process, stop), daemon=True).start()
-        _pump(process, lines, log, on_line)
+        with log.open("a", encoding="utf-8") if log else contextlib.nullcontext() as file:
+            for line in process.stdout or ():
+                lines.append(line)
+                if file:
+                    file.write(line)
+                    file.flush()
+                if on_line:
+                    on_line(line.rstrip("\n"))
         code = process.wait()
     except BaseException:
         _end(process)
@@ -156,12 +132,36 @@ def run(
     return result
 
 
+def _start(words: tuple[str, ...], env: Mapping[str, str], cwd: Path) -> "subprocess.Popen[str]":
+    try:
+        with _starting:
+            process = subprocess.Popen(
+                words,
+                env=dict(env),
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                encoding="utf-8",
+                errors="replace",
+            )
+            _alive[process] = _within.get()
+            return process
+    except OSError as error:  # not there, not executable, or a program for another machine (ENOEXEC)
+        if not cwd.is_dir():
+            raise CommandError(f"cannot run {words[0]} in {cwd}: no such folder") from error
+        raise ToolMissing(
+            f"cannot run {words[0]}: {error.strerror}", f"install {Path(words[0]).name}, or put it on PATH"
+        ) from error
+
+
 @contextmanager
 def kill_children_on_failure() -> Iterator[None]:
     """Ends every process that was started in the block, also by its `Threads`, if the block fails or is interrupted.
 
     An interrupt reaches the main thread alone; what another thread waits for would go on. What a thread outside of the
-    block has started, such as another build of the same program, is left alone.
+    block has started is left alone.
     """
     block = object()
     token = _within.set((*_within.get(), block))
@@ -193,24 +193,6 @@ def _heed(process: "subprocess.Popen[str]", stop: threading.Event) -> None:
             return
     if process.poll() is None:
         _end_group(process.pid, signal.SIGTERM)
-
-
-def _pump(
-    process: "subprocess.Popen[str]",
-    lines: deque[str],
-    log: Path | None,
-    on_line: Callable[[str], None] | None,
-) -> None:
-    """Hands every line of output to whoever wants it, until the process closes its end."""
-    with contextlib.ExitStack() as stack:
-        file = stack.enter_context(log.open("a", encoding="utf-8")) if log else None
-        for line in process.stdout or ():
-            lines.append(line)
-            if file:
-                file.write(line)
-                file.flush()
-            if on_line:
-                on_line(line.rstrip("\n"))
 
 
 def _end(process: "subprocess.Popen[str]") -> None:

@@ -1,8 +1,4 @@
-"""Templates: values come in, a text goes out in which no value is more than text.
-
-jinja2 has its home here. A page escapes every value by itself; for another language the caller names the filter
-through which each value must go in the template.
-"""
+"""Templates (jinja2), in which no value is more than text."""
 
 from collections.abc import Callable, Mapping
 
@@ -20,17 +16,7 @@ def render(
 ) -> str:
     """Renders a template of the folder templates/. A value that the template names and nobody gave is an error.
 
-    Args:
-        template: the file's name there.
-        html: whether every value is escaped for HTML.
-        filters: functions that the template uses by these names, such as one that quotes for Ruby.
-        **values: what the template speaks of.
-
-    Returns:
-        The text.
-
-    Raises:
-        jinja2.TemplateError: the template and the values do not fit, which is a mistake of ours.
+    With `html` every value is escaped for HTML; in another language each goes through one of the `filters`.
     """
     environment = Environment(
         loader=FileSystemLoader(resources.folder("templates")),

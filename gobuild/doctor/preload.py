@@ -1,7 +1,6 @@
 """Preloaded libraries: which ones the loader is told to load, whether they are signed, and what they run at start.
 
-Sources: ld.so(8), dyld(1); in ELF the array .init_array (System V gABI), in Mach-O the sections __mod_init_func and
-__init_offsets (<mach-o/loader.h>). Files are read, never loaded. Whether a signature is valid is not asked here.
+Sources: ld.so(8), dyld(1), System V gABI (.init_array), <mach-o/loader.h>. Files are read, never loaded.
 """
 
 import re
@@ -19,7 +18,7 @@ VARIABLES = {"LD_PRELOAD": r"[:\s]+", "LD_AUDIT": ":", "DYLD_INSERT_LIBRARIES": 
 """Variables that make the loader load a library into every program, and what stands between two names."""
 
 MOST = 8
-"""Libraries that are read; and architectures of a universal file."""
+"""Libraries, and architectures of a universal file, that are read."""
 
 _FAT = {b"\xca\xfe\xba\xbe": (">5I", 20), b"\xca\xfe\xba\xbf": (">2I2Q2I", 32)}
 """A universal file's magic: the form and the bytes of an entry (<mach-o/fat.h>)."""
@@ -33,48 +32,37 @@ def read_preloaded(environment: Mapping[str, str]) -> list[dict[str, Any]]:
         for name in re.split(between, environment.get(variable, ""))
         if name
     ]
-    return [{"variable": variable, "path": name, **_library(Path(name))} for variable, name in named[:MOST]]
+    return [{"variable": variable, "path": name, **_library(name)} for variable, name in named[:MOST]]
 
 
-def _library(path: Path) -> dict[str, Any]:
-    if "/" not in str(path) or "$" in str(path):
+def _library(name: str) -> dict[str, Any]:
+    if "/" not in name or "$" in name:
         return {"problem": "the loader looks for it in folders of its own, so it was not read"}
     try:
-        with opened(path) as view:
-            return {"problem": "", "parts": list(_parts(view))}
+        return {"problem": "", "parts": list(read_parts(Path(name)))}
     except OSError as error:
         return {"problem": error.strerror or str(error)}
     except Malformed as error:
         return {"problem": f"it cannot be read: {error}"}
 
 
-def _parts(view: View) -> Iterator[dict[str, Any]]:
-    """Each architecture: its name, whether it is signed (None where such files never are), its constructors."""
-    if view.data[:4] == b"\x7fELF":
-        image = elf.read_elf(view)
-        size = sum(each.size for name, each in image.places.items() if name in (".init_array", ".ctors"))
-        yield {"machine": image.machine, "signed": None, "constructors": size // 8}
-        return
-    for each in thin_files(view):
-        yield _thin(each)
-
-
-def thin_files(view: View) -> Iterator[View]:
-    """The files of a universal file, one for each architecture; any other file itself.
-
-    Raises:
-        Malformed: one lies outside the file, or there are too many: a Java class has the same magic.
-    """
-    form, length = _FAT.get(view.data[:4], ("", 0))
-    if not form:
-        yield view
-        return
-    (count,) = view.unpack(">I", 4, "the number of architectures")
-    if count > MOST:
-        raise Malformed(f"{count} architectures")
-    for index in range(count):
-        _, _, offset, size, *_ = view.unpack(form, 8 + index * length, "an architecture")
-        yield View(data=view.copy(offset, size, "an architecture"), size=size)
+def read_parts(path: Path) -> Iterator[dict[str, Any]]:
+    """Each architecture of an ELF or Mach-O file: its name, whether it is signed (None: never), its constructors."""
+    with opened(path) as view:
+        if view.data[:4] == b"\x7fELF":
+            image = elf.read_elf(view)
+            size = sum(each.size for name, each in image.places.items() if name in (".init_array", ".ctors"))
+            yield {"machine": image.machine, "signed": None, "constructors": size // 8}
+        elif view.data[:4] in _FAT:
+            form, length = _FAT[view.data[:4]]
+            (count,) = view.unpack(">I", 4, "the number of architectures")
+            if count > MOST:  # a Java class has the same magic
+                raise Malformed(f"{count} architectures")
+            for index in range(count):
+                _, _, offset, size, *_ = view.unpack(form, 8 + index * length, "an architecture")
+                yield _thin(View(data=view.copy(offset, size, "an architecture"), size=size))
+        else:
+            yield _thin(view)
 
 
 def _thin(view: View) -> dict[str, Any]:
@@ -83,14 +71,12 @@ def _thin(view: View) -> dict[str, Any]:
     except struct.error as error:
         raise Malformed(str(error)) from error
     sizes = {"__mod_init_func": 8, "__init_offsets": 4}
-    found = sum(
-        section.size // sizes[section.name]
-        for segment in image.segments
-        for section in segment.sections
-        if section.name in sizes
-    )
-    machine = MACHINE_NAMES.get(image.cputype, f"{image.cputype:#x}")
-    return {"machine": machine, "signed": "LC_CODE_SIGNATURE" in image.commands, "constructors": found}
+    sections = [section for segment in image.segments for section in segment.sections if section.name in sizes]
+    return {
+        "machine": MACHINE_NAMES.get(image.cputype, f"CPU type {image.cputype:#x}"),
+        "signed": "LC_CODE_SIGNATURE" in image.commands,
+        "constructors": sum(each.size // sizes[each.name] for each in sections),
+    }
 
 
 def judge_preloaded(part: list[Mapping[str, Any]]) -> Iterator[Finding]:

@@ -1,14 +1,12 @@
 """Secrets: decides what of an environment, and of all that was collected under it, may be shown to others.
 
 Values are shown of the variables in `SHOWN` and `LOADER` alone. The values of all others are hidden wherever they turn
-up in any text (a broken go may print its environment), as are credentials and queries in URLs, what GOFLAGS and
--ldflags set by -X, and the home folder, which is written ~. What it cannot do: know a secret that is in no variable
-and in no URL.
+up in any text (a broken go may print its environment). A secret that is in no variable and in no URL is not known.
 """
 
+import os
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from gobuild.core.printable import printable
@@ -27,9 +25,7 @@ SHOWN = frozenset(
     """.split()  # noqa: SIM905  (a table)
 )
 LOADER = ("DYLD_", "LD_", "METAL_", "MTL_", "Malloc", "MALLOC_", "OBJC_")
-"""Variables whose values are shown: by name, and by what the name of one begins with that the loader, the system's
-allocator or the graphics stack listens to.
-"""
+"""Variables whose values are shown: by name, and by how those of loader, allocator and graphics stack begin."""
 
 HARMLESS = frozenset(("HOME", "LOGNAME", "OLDPWD", "PWD", "SHELL", "SHLVL", "TERM", "USER", "USERNAME", "_"))
 """Variables whose values are no secret, and too common to be hidden in every text."""
@@ -42,9 +38,8 @@ PUBLIC = re.compile(
     r"|(aix|android|darwin|dragonfly|freebsd|ios|js|linux|netbsd|openbsd|plan9|solaris|wasip1|windows)([/_-]\w{2,10}){0,2}"
     r"|amd64|arm64|x86_64|auto|direct|false|local|none|path|true|version"
 )
-"""Values that are no secret whatever their names: versions, targets, Go's words. Where GO_VERSION=go1.22.10 or
-DOCKER_DEFAULT_PLATFORM=linux/amd64 is set, a go that says the same must not look broken.
-"""
+"""Values that are no secret whatever their names: where GO_VERSION=go1.22.10 is set, a go that says the same must not
+look broken."""
 
 OURS = frozenset(("by", "ended", "environment", "place", "variable", "verdict", "why"))
 """Keys of the evidence whose values are the doctor's own words, by which it judges: nothing in them is hidden."""
@@ -56,7 +51,8 @@ RULES = (
     # The words of the program that GOFLAGS starts every tool through.
     (re.compile(r"(['\"]--?toolexec=[^\s'\"]{1,500}\s)[^'\"\n]+"), rf"\1{HIDDEN}"),
     (re.compile(r"(?i)\b(bearer|basic) [a-z0-9+/._=-]{8,}"), rf"\1 {HIDDEN}"),
-    (re.compile(r"(?<!\S)\S+"), lambda word: _no_query(word[0])),
+    # What follows the question mark of a URL.
+    (re.compile(r"(?<!\S)(?=[^\s?]*://)([^\s?]*+)\?\S*"), rf"\1?{HIDDEN}"),
 )
 """What is rewritten in every text. Bounded, so that no text makes them slow."""
 
@@ -85,18 +81,12 @@ def secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 def _paths(value: str) -> bool:
     """Whether it is a list of folders and files that are there: told all the same, by what is shown of PATH."""
-    try:
-        return all(part.startswith("/") and Path(part).exists() for part in value.split(":") if part) and "/" in value
-    except (OSError, ValueError):
-        return False
+    parts = [part for part in value.split(":") if part]
+    return bool(parts) and all(each.startswith("/") and os.path.exists(each) for each in parts)  # noqa: PTH110  (any text)
 
 
 def redact_all(data: Any, *, hidden: Iterable[str], home: str) -> Any:
-    """Plain data with every text of it cleaned and without control characters.
-
-    Keys are the doctor's own, or names of public things: in them only control characters are looked for. `hidden` is
-    what `secrets` returns; `home` is "" or "/" for none.
-    """
+    """Plain data with every text of it cleaned; `hidden` is what `secrets` returns. Keys are public."""
     if isinstance(data, str):
         return redact_text(data, hidden=hidden, home=home)
     if isinstance(data, Mapping):
@@ -109,12 +99,6 @@ def redact_all(data: Any, *, hidden: Iterable[str], home: str) -> Any:
     if isinstance(data, list | tuple):
         return [redact_all(each, hidden=hidden, home=home) for each in data]
     return data
-
-
-def _no_query(word: str) -> str:
-    """A word without what follows the question mark of a URL in it."""
-    head, mark, _ = word.partition("?")
-    return f"{head}?{HIDDEN}" if mark and "://" in head else word
 
 
 def redact_text(words: str, *, hidden: Iterable[str] = (), home: str = "") -> str:

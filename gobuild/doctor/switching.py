@@ -1,7 +1,6 @@
 """Which toolchain really runs: who sets GOTOOLCHAIN, who wins, and whether a go.mod or go.work asks for another.
 
-Source: https://go.dev/doc/toolchain and cmd/go/internal/toolchain/select.go: the environment wins over the file of
-``go env -w``, and that over GOROOT/go.env; unset everywhere means the local toolchain.
+Source: https://go.dev/doc/toolchain and cmd/go/internal/toolchain/select.go.
 """
 
 import re
@@ -11,31 +10,34 @@ from typing import Any
 
 from gobuild.core.errors import ConfigError
 from gobuild.core.goversion import GoVersion
-from gobuild.doctor.model import ENVIRONMENT, Case, Finding
+from gobuild.doctor.model import ENVIRONMENT, Case, Finding, Grade
 
 _LINE = re.compile(r"^(go|toolchain)[ \t]+(\S{1,100})[ \t]*(?://.*)?$", re.MULTILINE)
 _LIMIT = 1 << 20
 """Bytes of a text file that are read."""
 
 
-def read_switching(case: Case, *, root: Path, lines: Mapping[str, str]) -> dict[str, Any]:
-    """Reads the three places that GOTOOLCHAIN may stand in, and the go.work and go.mod that count in a folder.
+CURES = {
+    "": "unset GOTOOLCHAIN, or export GOTOOLCHAIN=local",
+    "go env -w": "go env -u GOTOOLCHAIN, or go env -w GOTOOLCHAIN=local",
+    "GOROOT/go.env": "export GOTOOLCHAIN=local",
+}
 
-    `lines` is what the file of ``go env -w`` sets.
-    """
+
+def read_switching(case: Case, heard: Mapping[str, str], *, root: Path, in_file: str) -> dict[str, Any]:
+    """Reads the three places that GOTOOLCHAIN may stand in, and the go.work and go.mod that count in a folder."""
     in_root = re.search(r"^GOTOOLCHAIN=(\S*)", read_text(root / "go.env"), re.MULTILINE)
     places = (
         ("the environment", case.environment.get("GOTOOLCHAIN", "")),
-        ("go env -w", lines.get("GOTOOLCHAIN", "")),
+        ("go env -w", in_file),
         ("GOROOT/go.env", in_root[1] if in_root else ""),
     )
-    work, modules = (case.environment.get(name) or lines.get(name, "") for name in ("GOWORK", "GO111MODULE"))
-    found = []
-    if work in ("", "auto"):
+    work, found = heard.get("GOWORK", "auto"), []
+    if work == "auto":
         found.append(_above(case.cwd, "go.work"))
     elif work.startswith("/") and Path(work).is_file():  # any other but "off" is refused: `values` says so
         found.append(Path(work))
-    if modules != "off":
+    if heard.get("GO111MODULE") != "off":
         found.append(_above(case.cwd, "go.mod"))
     return {
         "places": [{"place": place, "value": value} for place, value in places],
@@ -60,52 +62,44 @@ def read_text(path: Path) -> str:
 def judge_switching(part: Mapping[str, Any], stamp: str, patches: Collection[str] = ()) -> Iterator[Finding]:
     """Says which toolchain is used; `stamp` is "" where go was not asked, `patches` are those in its gobuild.json."""
     set_in = [each for each in part["places"] if each["value"]]
-    value = set_in[0]["value"] if set_in else ""
+    place, value = (set_in[0]["place"], set_in[0]["value"]) if set_in else ("", "")
     told = ", ".join(f"{each['place']}: {each['value']}" for each in set_in) or "set nowhere"
-    wins = f"{told}; {set_in[0]['place']} wins" if len(set_in) > 1 else told
+    wins = f"{told}; {place} wins" if len(set_in) > 1 else told
     named, _, mode = value.partition("+")
-    advice = _cure(set_in[0]["place"]) if set_in else ""
     other = named not in ("auto", "path", "local", stamp)
     guarded = "toolchain-guard" in patches and not part["allowed"]
-    if not _taken(value):
-        seen = f"{wins}: go takes no such value, and every go command ends with invalid GOTOOLCHAIN"
-        yield ENVIRONMENT.fail("GOTOOLCHAIN", seen, advice)
-        return  # no go command comes as far as go.mod
-    if value in ("", "local") or (named == "local" and not mode) or (value == stamp and stamp):
-        yield ENVIRONMENT.ok("GOTOOLCHAIN", f"{wins}: this toolchain is used")
-    elif guarded and other:
-        seen = f"{wins}: this toolchain's guard refuses to switch to {named}, so that every build ends with an error"
-        yield ENVIRONMENT.fail("GOTOOLCHAIN", seen, advice)
-    elif guarded:
-        yield ENVIRONMENT.ok("GOTOOLCHAIN", f"{wins}: this toolchain's guard refuses to switch, whatever asks for it")
-    elif other:
-        seen = f"{wins}: {named} is used in place of {stamp or 'this toolchain'}"
-        yield ENVIRONMENT.warn("GOTOOLCHAIN", seen, advice)
-    elif "-" in stamp:
-        seen = f"{wins}: a go.mod that asks for a newer Go silently replaces the patched toolchain by upstream's"
-        yield ENVIRONMENT.warn("GOTOOLCHAIN", seen, advice)
-    else:
-        yield ENVIRONMENT.ok("GOTOOLCHAIN", f"{wins}: a go.mod may ask for a newer Go; this one is not patched")
-    switches = not guarded and value not in ("", "local") and (named in ("auto", "path") or bool(mode))
-    yield from _files(part["files"], stamp, switches=switches)
+    local = value in ("", "local") or (named == "local" and not mode) or value == stamp
+    guard = "this toolchain's guard refuses to switch"
+    silently = "a go.mod that asks for a newer Go silently replaces the patched toolchain by upstream's"
+    grade, said = next(
+        (grade, said)
+        for holds, grade, said in (
+            (
+                not _taken(value),
+                Grade.FAIL,
+                "go takes no such value, and every go command ends with invalid GOTOOLCHAIN",
+            ),
+            (local, Grade.OK, "this toolchain is used"),
+            (guarded and other, Grade.FAIL, f"{guard} to {named}, so that every build ends with an error"),
+            (guarded, Grade.OK, f"{guard}, whatever asks for it"),
+            (other, Grade.WARN, f"{named} is used in place of {stamp or 'this toolchain'}"),
+            ("-" in stamp, Grade.WARN, silently),
+            (True, Grade.OK, "a go.mod may ask for a newer Go; this one is not patched"),
+        )
+        if holds
+    )
+    cure = CURES.get(place, CURES[""]) + ": then the toolchain you call is used"
+    yield ENVIRONMENT.finding("GOTOOLCHAIN", grade, f"{wins}: {said}", "" if grade is Grade.OK else cure)
+    if _taken(value):  # else no go command comes as far as go.mod
+        switches = not guarded and value not in ("", "local") and (named in ("auto", "path") or bool(mode))
+        yield from _files(part["files"], stamp, switches=switches)
 
 
 def _taken(value: str) -> bool:
     """Whether go takes a value (cmd/go/internal/toolchain, Select)."""
     named, plus, mode = value.partition("+")
-    if value in ("", "auto", "path"):
-        return True
-    return (not plus or mode in ("auto", "path")) and (
-        named == "local" or (named.startswith("go1") and parse_version(named) is not None)
-    )
-
-
-def _cure(place: str) -> str:
-    unset = {
-        "go env -w": "go env -u GOTOOLCHAIN, or go env -w GOTOOLCHAIN=local",
-        "GOROOT/go.env": "export GOTOOLCHAIN=local",
-    }
-    return unset.get(place, "unset GOTOOLCHAIN, or export GOTOOLCHAIN=local") + ": then the toolchain you call is used"
+    toolchain = named == "local" or (named.startswith("go1") and parse_version(named) is not None)
+    return value in ("", "auto", "path") or (toolchain and (not plus or mode in ("auto", "path")))
 
 
 def _files(found: list[Mapping[str, Any]], stamp: str, *, switches: bool) -> Iterator[Finding]:

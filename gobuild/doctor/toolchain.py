@@ -4,6 +4,7 @@ Go's own rule (https://go.dev/doc/devel/release#policy): a release gets fixes un
 1.22 until 1.24. The index is asked, or the cache's copy is read, or gobuild's own table; whichever it is, is told.
 """
 
+import functools
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,9 +23,6 @@ from gobuild.verify import build_information, expect, tree
 ASK = 3.0
 """Seconds for the index."""
 
-SERVED = 2
-"""Newest lines that get fixes."""
-
 
 def collect(case: Case) -> dict[str, Any]:
     """Identifies the toolchain, and the machines that its programs are for."""
@@ -32,16 +30,11 @@ def collect(case: Case) -> dict[str, Any]:
     if found["script"]:
         return found
     try:
-        identity = identify.identify(
-            case.root or case.go.resolve(), dist=case.settings.dist, series=[patch.load_series(case.settings.series)]
-        )
-        found["identity"] = identity.document()
+        series = [patch.load_series(case.settings.series)]
+        identity = identify.identify(case.root or case.go.resolve(), dist=case.settings.dist, series=series)
     except (GobuildError, OSError, RuntimeError) as error:
-        found["problem"] = getattr(error, "reason", None) or str(error)
-        return found
-    if case.root:
-        found["machines"] = _machines(case.root)
-    return found
+        return found | {"problem": getattr(error, "reason", None) or str(error)}
+    return found | {"identity": identity.document(), "machines": _machines(case.root) if case.root else {}}
 
 
 def is_script(case: Case) -> bool:
@@ -58,64 +51,53 @@ def _machines(root: Path) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for path in [*(root / "bin").glob("*"), *(root / "pkg/tool").glob("*/*")]:
         if path.is_file() and tree.executable(path):
-            machine = tree.identify(path)
-            name = path.relative_to(root).as_posix()
-            found.setdefault(str(machine or "another machine"), []).append(name)
+            machine = str(tree.identify(path) or "another machine")
+            found.setdefault(machine, []).append(path.relative_to(root).as_posix())
     return found
 
 
 def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
     """Says which toolchain it is, and whether its programs are for one machine."""
-    identity = part["identity"]
-    if not identity:
-        advice = 'where this is a wrapper, name the go behind it: --path "$(go env GOROOT)"'
-        if part.get("script"):
-            yield TOOLCHAIN.warn("identity", "a script, which may start any go", advice)
-        else:
-            yield TOOLCHAIN.fail("identity", part["problem"] or "not known", advice)
+    if part["identity"]:
+        yield _identity_finding(part["identity"])
+        yield _machine_finding(part["machines"])
         return
-    yield from _identity(identity)
-    yield from _machine_findings(part["machines"])
+    advice = 'where this is a wrapper, name the go behind it: --path "$(go env GOROOT)"'
+    if part.get("script"):
+        yield TOOLCHAIN.warn("identity", "a script, which may start any go", advice)
+    else:
+        yield TOOLCHAIN.fail("identity", part["problem"] or "not known", advice)
 
 
-def _identity(identity: Mapping[str, Any]) -> Iterator[Finding]:
-    told = f"{identity['stamp']}: {identity['says']}"
-    patches = identity["patches"]
+def _identity_finding(identity: Mapping[str, Any]) -> Finding:
+    told, patches = f"{identity['stamp']}: {identity['says']}", identity["patches"]
     if identity["release"] and patches is not None:
         names = Counter(each["state"] or "in the series" for each in patches)
         counts = ", ".join(f"{count} {state}" for state, count in names.items()) or "none"
-        yield TOOLCHAIN.ok("identity", f"{told}; patches: {counts}")
-    elif identity["release"] and not identity["suffix"]:
-        yield TOOLCHAIN.ok("identity", told)
-    else:
-        advice = "give --dist with its manifest, or ask whoever built it for gobuild.json: its patches are not known"
-        yield TOOLCHAIN.warn("identity", told, advice)
+        return TOOLCHAIN.ok("identity", f"{told}; patches: {counts}")
+    if identity["release"] and not identity["suffix"]:
+        return TOOLCHAIN.ok("identity", told)
+    advice = "give --dist with its manifest, or ask whoever built it for gobuild.json: its patches are not known"
+    return TOOLCHAIN.warn("identity", told, advice)
 
 
-def _machine_findings(machines: Mapping[str, list[str]]) -> Iterator[Finding]:
-    tools = {machine: [name for name in names if name.startswith("pkg/tool/")] for machine, names in machines.items()}
+def _machine_finding(machines: Mapping[str, list[str]]) -> Finding:
     if not machines:
-        yield TOOLCHAIN.skipped("one architecture", "no GOROOT with programs")
-    elif len(machines) == 1:
-        machine, names = next(iter(machines.items()))
-        yield TOOLCHAIN.ok("one architecture", f"{len(names)} programs, all for {machine}")
-    else:
-        seen = "; ".join(
-            f"{len(names)} for {machine} ({', '.join(names[:3])} ...)" for machine, names in machines.items()
-        )
+        return TOOLCHAIN.skipped("one architecture", "no GOROOT with programs")
+    if len(machines) == 1:
+        ((machine, names),) = machines.items()
+        return TOOLCHAIN.ok("one architecture", f"{len(names)} programs, all for {machine}")
+    seen, wrong = [], []
+    for machine, names in machines.items():
+        seen.append(f"{len(names)} for {machine} ({', '.join(names[:3])} ...)")
         # A cross-built tree has the tools of both, each in the folder named for it.
-        wrong = [
-            name
-            for machine, names in tools.items()
-            for name in names
-            if name.split("/")[2] != machine.replace("/", "_")
-        ]
-        advice = (
-            "unpack the archive into an empty folder: another toolchain's programs are mixed in (only a tree in which "
-            "make.bash cross-built may look so)"
-        )
-        seen += f"; in a folder of another machine: {', '.join(wrong[:3])}" if wrong else ""
-        yield TOOLCHAIN.finding("one architecture", Grade.FAIL if wrong else Grade.WARN, seen, advice)
+        folder = f"pkg/tool/{machine.replace('/', '_')}/"
+        wrong += [each for each in names if each.startswith("pkg/tool/") and not each.startswith(folder)]
+    if wrong:
+        seen.append(f"in a folder of another machine: {', '.join(wrong[:3])}")
+    advice = "unpack the archive into an empty folder: another toolchain's programs are mixed in (only a tree in which "
+    advice += "make.bash cross-built may look so)"
+    return TOOLCHAIN.finding("one architecture", Grade.FAIL if wrong else Grade.WARN, "; ".join(seen), advice)
 
 
 def collect_releases(case: Case) -> dict[str, Any]:
@@ -124,22 +106,20 @@ def collect_releases(case: Case) -> dict[str, Any]:
     if not stamp:
         info = build_information(case.go) if case.go.is_file() else None
         stamp = info.version if info else ""
-    settings, missed = case.settings, "offline, as asked" if case.offline else ""
-    if not case.offline:
-        try:
-            found = within(
-                min(ASK, case.left - 0.5),
-                lambda: index.fetch_index(settings.index_url, origin="go.dev", cache=case.scratch / "index"),
-            )
-            return _newest(stamp, f"{http.redact_url(settings.index_url)}, asked now", (each.version for each in found))
-        except OutOfTime:
-            missed = f"no answer within {ASK:g} s"
-        except GobuildError as error:
-            missed = error.reason
-        except OSError as error:  # requests' own, for a REQUESTS_CA_BUNDLE that names no file
-            missed = str(error)
-    kept = index.cached_index(settings.index_url, origin="go.dev", cache=settings.cache)
-    if kept:
+    settings, url = case.settings, case.settings.index_url
+    try:
+        if settings.offline:
+            raise ConfigError("offline, as asked")
+        ask = functools.partial(index.fetch_index, url, origin="go.dev", cache=case.scratch / "index")
+        found = within(min(ASK, case.left - 0.5), ask)
+        return _newest(stamp, f"{http.redact_url(url)}, asked now", (each.version for each in found))
+    except OutOfTime:
+        missed = f"no answer within {ASK:g} s"
+    except GobuildError as error:
+        missed = error.reason
+    except OSError as error:  # requests' own, for a REQUESTS_CA_BUNDLE that names no file
+        missed = str(error)
+    if kept := index.cached_index(url, origin="go.dev", cache=settings.cache):
         asked = str(json.loads((settings.cache / "index.json").read_bytes()).get("asked", "a time not recorded"))
         return _newest(stamp, f"the cache's copy of the index, of {asked} ({missed})", (each.version for each in kept))
     where = f"gobuild's own table, which does not know what came out since gobuild did ({missed})"
@@ -147,10 +127,7 @@ def collect_releases(case: Case) -> dict[str, Any]:
 
 
 def _newest(stamp: str, source: str, versions: Iterable[GoVersion]) -> dict[str, Any]:
-    newest: dict[str, GoVersion] = {}
-    for version in versions:
-        if version.stable and version > newest.get(version.line, GoVersion(major=0, minor=0)):
-            newest[version.line] = version
+    newest = {each.line: each for each in sorted(versions) if each.stable}
     ordered = sorted(newest.values(), reverse=True)
     return {"stamp": stamp, "source": source, "newest": [str(version) for version in ordered]}
 
@@ -175,9 +152,9 @@ def diagnose_releases(part: Mapping[str, Any]) -> Iterator[Finding]:
         behind = f"{count} patch release{'s' * (count > 1)} behind" if mine.stable else "older than"
         seen = f"{mine} is {behind} {of_line}, {source}"
         yield TOOLCHAIN.warn("patch release", seen, f"build {of_line}: --go {of_line}")
-    served = [each.line for each in newest[:SERVED]]
+    served = [each.line for each in newest[:2]]
     if mine.line in served or mine > newest[0]:
-        yield TOOLCHAIN.ok("gets fixes", f"{mine.line} is one of the {SERVED} newest lines, {source}")
+        yield TOOLCHAIN.ok("gets fixes", f"{mine.line} is one of the 2 newest lines, {source}")
     else:
         seen = f"{mine.line} gets no fixes any more: Go serves {' and '.join(served)}, {source}"
         yield TOOLCHAIN.warn("gets fixes", seen, f"move to {served[0]}, or port security fixes as patches yourself")

@@ -1,45 +1,35 @@
-"""Values of Go's own settings that the go command refuses: of most it says so late, in the middle of a build.
+"""Values of Go's own settings that the go command refuses, of most of them late, in the middle of a build.
 
-Each rule is what cmd/go does with the variable; tests/doctor/test_values.py asks real ones. `go version` passes most of
-them over, so that start latency shows nothing.
+Each rule is what cmd/go does with the variable; tests/doctor/test_values.py asks real ones.
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from gobuild.core.goversion import RECORDS_CHECKED, checks_records
-from gobuild.doctor.model import ENVIRONMENT, Case, Finding
+from gobuild.doctor.model import ENVIRONMENT, Finding
 from gobuild.doctor.switching import parse_version, read_text
 
 NAMES = ("GO111MODULE", "GOARCH", "GOBIN", "GOCACHE", "GOOS", "GOPROXY", "GOSUMDB", "GOTMPDIR", "GOWORK")
-
-_PAIRS = "src/internal/platform/zosarch.go"
-"""Where a toolchain's source lists what it compiles for."""
 
 _KEY = re.compile(r"[^+\s]{1,300}\+[0-9a-fA-F]{8}\+[A-Za-z0-9+/]{20,}={0,2}")
 _KNOWN_DATABASES = ("sum.golang.org", "sum.golang.google.cn")
 
 
-def read_values(case: Case, *, root: Path, lines: Mapping[str, str]) -> dict[str, Any]:
-    """What is set, by the environment or by ``go env -w`` (`lines`); which of it names what is not there."""
-    found = {name: case.environment.get(name) or lines.get(name, "") for name in NAMES}
-    values = {name: value for name, value in found.items() if value}
-    pairs = re.findall(r'\{"(\w{1,20})", "(\w{1,20})"\}', read_text(root / _PAIRS))
+def read_values(heard: Mapping[str, str], *, root: Path) -> dict[str, Any]:
+    """What of `NAMES` the environment or ``go env -w`` sets; which of it names what is not there."""
+    values = {name: heard[name] for name in NAMES if heard.get(name)}
+    # What the toolchain's own source says that it compiles for.
+    pairs = re.findall(r'\{"(\w{1,20})", "(\w{1,20})"\}', read_text(root / "src/internal/platform/zosarch.go"))
     return {
         "set": values,
-        "gone": [name for name in ("GOTMPDIR", "GOWORK") if not _exists(values.get(name, "/"))],
+        "gone": [name for name in ("GOTMPDIR", "GOWORK") if not os.path.exists(values.get(name, "/"))],  # noqa: PTH110  (a name may be too long)
         "GOOS": sorted({goos for goos, _ in pairs}),
         "GOARCH": sorted({goarch for _, goarch in pairs}),
     }
-
-
-def _exists(value: str) -> bool:
-    try:
-        return Path(value).exists()
-    except (OSError, ValueError):
-        return False
 
 
 def judge_values(part: Mapping[str, Any], *, stamp: str, patches: list[str]) -> Iterator[Finding]:
@@ -52,8 +42,7 @@ def judge_values(part: Mapping[str, Any], *, stamp: str, patches: list[str]) -> 
     implied = [each for each in _proxies(values.get("GOPROXY", "")) if "://" not in each and re.search("[.:]", each)]
     if implied and "GOPROXY" not in wrong:
         seen = f"{implied[0]} has no scheme, and go asks https://{implied[0]}"
-        advice = "write the whole address: http:// or https://"
-        yield ENVIRONMENT.warn("value of GOPROXY", seen, advice)
+        yield ENVIRONMENT.warn("value of GOPROXY", seen, "write the whole address: http:// or https://")
     elif not wrong:
         seen = ", ".join(values) + ": nothing that go refuses" if values else f"none set of {', '.join(NAMES)}"
         yield ENVIRONMENT.ok("other settings", seen)
@@ -63,8 +52,9 @@ def judge_values(part: Mapping[str, Any], *, stamp: str, patches: list[str]) -> 
 
 def _refusal(name: str, value: str, part: Mapping[str, Any]) -> str:
     """Why go refuses a value; "" where it does not."""
-    relative, gone = not value.startswith("/"), name in part["gone"]
+    relative, gone, known = not value.startswith("/"), name in part["gone"], part.get(name, ())
     bad = [each for each in _proxies(value) if not re.match(r"(https?|file)://", each) and not _implied(each)]
+    other = bool(known) and value not in known, f"this toolchain compiles for {', '.join(known)}"
     rules = {
         "GO111MODULE": (value not in ("on", "off", "auto"), "go knows on, off and auto, and refuses every other word"),
         "GOBIN": (relative, "go install needs an absolute path"),
@@ -74,11 +64,7 @@ def _refusal(name: str, value: str, part: Mapping[str, Any]) -> str:
         "GOTMPDIR": (gone, "no such folder, and go makes none: no build goes on"),
         "GOWORK": (value not in ("off", "auto") and (relative or gone), "neither off, nor the whole path of a file"),
     }
-    if name in rules:
-        wrong, said = rules[name]
-    else:
-        known = part[name]
-        wrong, said = bool(known) and value not in known, f"this toolchain compiles for {', '.join(known)}"
+    wrong, said = rules.get(name, other)
     return said if wrong else ""
 
 
@@ -102,16 +88,13 @@ def _judge_database(value: str, stamp: str, patches: list[str]) -> Iterator[Find
     if not value or value.split(maxsplit=1)[0] in ("off", *_KNOWN_DATABASES):
         return
     version = parse_version(stamp)
-    if version is None:
-        return
-    if checks_records(version) or "sumdb-check" in patches:
-        seen = f"a database of your own, and {stamp} checks whose record it is given"
-        yield ENVIRONMENT.ok("GOSUMDB", seen)
-        return
-    yield ENVIRONMENT.warn(
-        "GOSUMDB",
-        f"a database of your own, and {stamp} believes any record that it signed, another module's too: whoever "
-        "controls the proxy can hand out other bytes (golang/go#79070, CVE-2026-42501)",
-        f"a go from {RECORDS_CHECKED} on, or one built with --extra sumdb-check; until then hold what you "
-        "download against the release's signed SHA256SUMS",
-    )
+    if version and (checks_records(version) or "sumdb-check" in patches):
+        yield ENVIRONMENT.ok("GOSUMDB", f"a database of your own, and {stamp} checks whose record it is given")
+    elif version:
+        yield ENVIRONMENT.warn(
+            "GOSUMDB",
+            f"a database of your own, and {stamp} believes any record that it signed, another module's too: whoever "
+            "controls the proxy can hand out other bytes (golang/go#79070, CVE-2026-42501)",
+            f"a go from {RECORDS_CHECKED} on, or one built with --extra sumdb-check; until then hold what you "
+            "download against the release's signed SHA256SUMS",
+        )

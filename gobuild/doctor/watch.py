@@ -1,10 +1,8 @@
 """Work that may never end, under a time limit: a process that hangs, dies or talks without end, or a call in a thread.
 
-`gobuild.core.process.run` waits for the end of the output; a child of the command that took a session of its own and
-kept the pipe would make that for ever. Here nothing is waited for beyond the limit, at most `KEPT` bytes of output
-are kept, a hang can be looked at before it is ended, and what the command left behind is ended too: its process group
-everywhere; on Linux also what has left that group, found by a mark in its environment. On macOS such a process, and
-anywhere one that gave itself another environment, cannot be found.
+`gobuild.core.process.run` waits for the end of the output, which a child in a session of its own may hold open for
+ever. Here nothing is waited for beyond the limit, and what the command left behind is ended: its process group, and on
+Linux what has left that, found by a mark in its environment.
 """
 
 import contextlib
@@ -17,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -35,31 +34,20 @@ MARK = "GOBUILD_DOCTOR"
 SETTLE = 1.0
 """Seconds for a dump after SIGQUIT, and for killed processes to be gone."""
 
-PAUSE = 0.01
-"""Seconds between two looks for processes that were left behind."""
-
 _alive: dict[int, str] = {}
 """The process groups under watch, with their marks, in any thread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """What became of a command.
+    """What became of a command."""
 
-    Attributes:
-        ended: "exit", "signal", "hang" (it ran into the limit), or "not started".
-        code: its exit code, or the signal's number; None for the other two.
-        output: standard output and standard error as one text; for "not started" the system's reason.
-        dump: what it wrote after SIGQUIT; a Go program writes the stacks of its goroutines.
-        left: how many processes it had left behind, which were ended.
-    """
-
-    ended: str
-    code: int | None
+    ended: str  # "exit", "signal", "hang" (it ran into the limit), or "not started"
+    code: int | None  # its exit code, or the signal's number; None for the other two
     seconds: float
-    output: str
-    dump: str = ""
-    left: int = 0
+    output: str  # both outputs as one text; for "not started" the system's reason
+    dump: str = ""  # what it wrote after SIGQUIT
+    left: int = 0  # how many processes it had left behind, which were ended
 
 
 def watch(
@@ -70,10 +58,7 @@ def watch(
     limit: float,
     on_hang: Callable[[int], None] | None = None,
 ) -> Watched:
-    """Runs a command with nothing on its standard input, in a session of its own, for at most `limit` seconds.
-
-    `on_hang` is told the process, which is also its group, before that is ended; then SIGQUIT asks for a dump.
-    """
+    """Runs a command for at most `limit` seconds; one that hangs is shown to `on_hang`, then asked for a dump."""
     mark = secrets.token_hex(16)
     began = time.monotonic()
     try:
@@ -97,7 +82,7 @@ def watch(
         seconds = time.monotonic() - began
         if hangs and on_hang:
             on_hang(process.pid)
-            _signal(process.pid, signal.SIGQUIT)
+            _send(os.killpg, process.pid, signal.SIGQUIT)
             _ended(process, dumped, time.monotonic() + SETTLE)
     finally:
         left = _end(process, mark)
@@ -114,12 +99,7 @@ def watch(
 
 
 def run(argv: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, limit: float) -> Result:
-    """`watch` with the result and the errors of `gobuild.core.process.run`; any exit code is fine.
-
-    Raises:
-        ToolMissing: it cannot be started.
-        CommandError: it ran into the limit.
-    """
+    """`watch` with the result and the errors of `gobuild.core.process.run`; any exit code is fine."""
     words = tuple(map(str, argv))
     found = watch(words, env=env, cwd=cwd, limit=limit)
     if found.ended == "hang":
@@ -134,39 +114,27 @@ class OutOfTime(Exception):
 
 
 def within(seconds: float, work: Callable[[], _T]) -> _T:
-    """Does some work in another thread, and waits for it no longer than that.
-
-    Nobody can interrupt reading from a dead network folder, or a server that never ends.
-
-    Raises:
-        OutOfTime: it has not ended.
-        Exception: whatever the work raises.
-    """
-    done: list[_T] = []
-    failed: list[BaseException] = []
+    """Does work that nobody can interrupt in another thread; OutOfTime where it has not ended by then."""
+    future: Future[_T] = Future()
 
     def body() -> None:
         try:
-            done.append(work())
+            future.set_result(work())
         except BaseException as error:
-            failed.append(error)
+            future.set_exception(error)
 
-    thread = threading.Thread(target=body, daemon=True)
-    thread.start()
-    thread.join(max(0.0, seconds))
-    if failed:
-        raise failed[0]
-    if not done:
+    threading.Thread(target=body, daemon=True).start()
+    if not wait([future], max(0.0, seconds)).done:
         raise OutOfTime
-    return done[0]
+    return future.result()
 
 
 def end_all() -> None:
     """Ends whatever is still under watch: for an interrupt, which reaches the main thread alone."""
     for pid, mark in list(_alive.items()):
-        _signal(pid, signal.SIGKILL)
+        _send(os.killpg, pid)
         for stray in _strays(mark):
-            _kill(stray)
+            _send(os.kill, stray)
 
 
 class _Kept:
@@ -184,7 +152,7 @@ class _Kept:
     def joined(self) -> str:
         head, tail = self.head, self.tail
         if (gone := self.size - len(head) - len(tail)) > 0:
-            # At a line's end: half a line could be half a secret, which redaction would not know.
+            # At a line's end: redaction would not know half a secret.
             head, tail = head[: head.rfind(b"\n") + 1], tail[tail.find(b"\n") + 1 or len(tail) :]
             head += f"[{gone} bytes and the lines they cut are left out]\n".encode()
         return (head + tail).decode(errors="backslashreplace")
@@ -213,14 +181,13 @@ def _end(process: "subprocess.Popen[bytes]", mark: str) -> int:
     give_up, quiet = time.monotonic() + SETTLE, 0
     # Twice nobody: one look may miss a process that is being forked, or shows no environment while it execs.
     while quiet < 2 and time.monotonic() < give_up:
-        living = {pid for pid in _strays(mark) if pid not in found}
+        living = set(_strays(mark)) - found
         quiet = 0 if living else quiet + 1
         found |= living
-        _signal(process.pid, signal.SIGKILL)
+        _send(os.killpg, process.pid)
         for pid in living:
-            _kill(pid)
-        if quiet < 2:
-            time.sleep(PAUSE if sys.platform == "linux" else 0)
+            _send(os.kill, pid)
+        time.sleep(0.01 if sys.platform == "linux" and quiet < 2 else 0)
     if process.poll() is None and not found:
         found.add(process.pid)  # where no mark can be seen
     with contextlib.suppress(subprocess.TimeoutExpired):  # one that sleeps in the kernel cannot be ended
@@ -241,7 +208,7 @@ def _strays(mark: str) -> list[int]:
 
 
 def _no_core(pid: int) -> None:
-    """Lets no core file come of it. One byte, not none: core(5) heeds no limit for a pipe, the kernel this one."""
+    """Lets no core file come of it. One byte, not none: for a pipe core(5) heeds no other limit."""
     if sys.platform == "linux":
         import resource  # noqa: PLC0415  (not everywhere)
 
@@ -249,11 +216,6 @@ def _no_core(pid: int) -> None:
             resource.prlimit(pid, resource.RLIMIT_CORE, (1, 1))
 
 
-def _signal(group: int, sign: signal.Signals) -> None:
+def _send(send: Callable[[int, int], None], pid: int, sign: signal.Signals = signal.SIGKILL) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, sign)
-
-
-def _kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, signal.SIGKILL)
+        send(pid, sign)

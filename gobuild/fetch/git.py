@@ -37,15 +37,9 @@ _CONFIG = ("core.hooksPath=/dev/null", "http.lowSpeedLimit=1000", "http.lowSpeed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GitOrigin:
-    """One commit of a repository.
+    """One commit of a repository: what a branch, a tag, 40 digits or "HEAD" stands for; offline, stood for last.
 
-    Attributes:
-        url: the repository.
-        ref: a branch, a tag, a commit's 40 digits, or "HEAD".
-        request: the version asked for, which counts where the tree does not tell its own.
-        cache: the cache's folder: git/.
-        console: told what is fetched.
-        offline: take the commit that was fetched last.
+    The version asked for, `request`, counts where the tree does not tell its own.
     """
 
     url: str
@@ -57,11 +51,7 @@ class GitOrigin:
 
     @classmethod
     def parse(cls, text: str, *, request: str, cache: Path, console: Console, offline: bool) -> "GitOrigin":
-        """Reads "git+URL" or "git+URL@REF".
-
-        Raises:
-            ConfigError: the URL or the ref is none that can be fetched.
-        """
+        """Reads "git+URL" or "git+URL@REF"."""
         whole = text.removeprefix("git+")
         try:
             parts = urlsplit(whole)
@@ -85,26 +75,20 @@ class GitOrigin:
         return "git"
 
     def catalog(self) -> Catalog:
-        """The one release that the commit is. Fetches it.
-
-        Raises:
-            Unreachable: the repository does not answer; FetchError: it has no such ref, or no Go in it.
-            ResolveError: its version is not known, nor asked for.
-            ToolMissing: there is no git.
-        """
+        """The one release that the commit is. Fetches it."""
         with self._repository() as repository:
             commit = self._commit(repository)
-            version = goroot.version_of(lambda name: _text(repository, commit, name), self.request)
+
+            def read(name: str) -> str:
+                listed = repository.ls_tree("--name-only", commit, name)
+                return repository.cat_file("blob", f"{commit}:{name}") if listed else ""
+
+            version = goroot.version_of(read, self.request)
         release = Release(version=version, origin=self.name)
         return Catalog(origin=self.name, releases=(release,), identity=f"git:{commit}")
 
     def source(self, release: Release, into: Path) -> Source:
-        """Writes the commit's tree to `into`.
-
-        Raises:
-            GobuildError: as `catalog`, and UnsafeArchive where the commit holds links; what stood at `into` before
-                stands there still.
-        """
+        """Writes the commit's tree to `into`."""
         with self._repository() as repository, files.atomic_write(into) as root:
             commit = self._kept(repository) or self._commit(repository)
             with tempfile.TemporaryDirectory(dir=self._folder.parent, prefix=".tar-") as scratch:
@@ -127,14 +111,12 @@ class GitOrigin:
 
     def _commit(self, repository: "git.Git") -> str:
         """Fetches the commit that the ref stands for now; offline, finds the one fetched last."""
-        kept = self._kept(repository)
-        if self.offline or (kept and kept == self.ref):
-            if not kept:
-                raise Unreachable(
-                    f"the cache holds no {self.ref} of {http.redact_url(self.url)}", "once without --offline"
-                )
+        kept, what = self._kept(repository), f"{self.ref} of {http.redact_url(self.url)}"
+        if kept and (self.offline or kept == self.ref):
             return kept
-        self.console.say(f"fetching {self.ref} of {http.redact_url(self.url)}")
+        if self.offline:
+            raise Unreachable(f"the cache holds no {what}", "once without --offline")
+        self.console.say(f"fetching {what}")
         ssh = os.environ.get("GIT_SSH_COMMAND") or repository.config("--default", "ssh", "--get", "core.sshCommand")
         repository.update_environment(GIT_SSH_COMMAND=f"{ssh} -oBatchMode=yes -oConnectTimeout=10")
         wanted = f"+{self.ref}:{self._mine}"
@@ -200,9 +182,3 @@ def _git(repository: "git.Git", folder: Path) -> "git.Git":
     )
     repository.set_persistent_git_options(c=_CONFIG)
     return repository
-
-
-def _text(repository: "git.Git", commit: str, name: str) -> str:
-    """A file of the commit, "" where there is none."""
-    listed = repository.ls_tree("--name-only", commit, name)
-    return repository.cat_file("blob", f"{commit}:{name}") if listed else ""

@@ -17,11 +17,7 @@ _LINE = re.compile(r"^const Version = (\d+)", re.MULTILINE)
 
 
 def is_source(name: str) -> bool:
-    """Whether a file of a GOROOT is source: neither made by make.bash, nor Git's, nor a Python wheel's own.
-
-    Args:
-        name: relative to GOROOT, with slashes.
-    """
+    """Whether a file of a GOROOT, by its path in it, is source: not made by make.bash, nor Git's, nor a wheel's own."""
     top, slash, _ = name.partition("/")
     if slash:
         return top not in ("bin", "pkg", ".git") and name not in GENERATED
@@ -29,11 +25,7 @@ def is_source(name: str) -> bool:
 
 
 def unpack_source(archive: Path, into: Path, version: GoVersion) -> tuple[str, ...]:
-    """Lays out the source in an archive's folder "go", whole or not at all; returns what `complete_source` does.
-
-    Raises:
-        FetchError, UnsafeArchive: it is no source of that version.
-    """
+    """Lays out the source in an archive's folder "go", whole or not at all; returns what `complete_source` does."""
     with files.atomic_write(into) as root:
         archives.unpack(archive, root, below("go", is_source))
         return complete_source(root, version)
@@ -51,16 +43,10 @@ def below(top: str, keep: Callable[[str], bool]) -> archives.Select:
 
 
 def version_of(read: Callable[[str], str], request: str) -> GoVersion:
-    """The version of a tree.
+    """The version of a tree, whose files `read` gives by their names in GOROOT, "" where there is none.
 
-    Args:
-        read: gives the text of a file by its name in GOROOT, "" where there is none.
-        request: what the user asked for. It decides where the tree does not: a development branch has no VERSION,
-            and src/internal/goversion tells its line only.
-
-    Raises:
-        FetchError: this is not Go's source.
-        ResolveError: the tree does not tell, and neither does the request.
+    What the user asked for decides where the tree does not: a development branch has no VERSION, and
+    src/internal/goversion tells its line only.
     """
     # Behind the release a fork may have a suffix of its own: "go1.22.10-acme1".
     release = _RELEASE.match(read("VERSION"))
@@ -86,11 +72,7 @@ def version_of(read: Callable[[str], str], request: str) -> GoVersion:
 
 
 def complete_source(root: Path, version: GoVersion) -> tuple[str, ...]:
-    """Checks a tree and adds Go's licence where it is missing; returns the names of the files added.
-
-    Raises:
-        FetchError: it is another version, or no source at all.
-    """
+    """Checks a tree and adds Go's licence where it is missing; returns the names of the files added."""
     if not (root / "src/make.bash").is_file():
         raise FetchError("this is not Go's source: it has no src/make.bash", "another --source")
     require_version(root, version)
@@ -101,11 +83,7 @@ def complete_source(root: Path, version: GoVersion) -> tuple[str, ...]:
 
 
 def require_version(root: Path, version: GoVersion) -> None:
-    """Makes sure that a tree is what it is called.
-
-    Raises:
-        FetchError: it is another version.
-    """
+    """Makes sure that a tree is what it is called."""
     found = version_of(lambda name: read_text(root / name), str(version))
     if found != version:
         raise FetchError(f"what is called Go {version} is Go {found} by its own VERSION", "another --source")

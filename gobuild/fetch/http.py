@@ -20,13 +20,7 @@ from requests.adapters import HTTPAdapter
 
 from gobuild.core import files
 from gobuild.core.console import Console
-from gobuild.core.errors import (
-    ChecksumMismatch,
-    FetchError,
-    IncompleteDownload,
-    NoConnection,
-    Unreachable,
-)
+from gobuild.core.errors import ChecksumMismatch, FetchError, IncompleteDownload, NoConnection, Unreachable
 
 TIMEOUT = (5.0, 60.0)
 """Seconds to connect, and seconds without a byte."""
@@ -51,8 +45,10 @@ CERTIFICATES = (
 
 _TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
 
+_UNCODED = {"Accept-Encoding": "identity"}
 
 T = TypeVar("T")
+_Blocks = Callable[[requests.Response], Iterator[bytes]]
 
 
 class _BrokenBody(Unreachable):
@@ -69,22 +65,10 @@ def fetch_document(url: str) -> bytes:
     """A document, at most 32 MiB of it.
 
     Raises:
-        NoConnection: nothing is there.
-        Unreachable: it is not to be had just now.
+        Unreachable: it is not to be had just now, is larger, or (NoConnection) nothing is there.
         FetchError: the answer is another, and would be so again.
     """
-
-    def document() -> bytes:
-        content = b""
-        with _answer(url, {}) as response:
-            _require(url, response)
-            for block in response.iter_content(_BLOCK):
-                content += block
-                if len(content) > _LARGEST:
-                    raise FetchError(f"{redact_url(url)}: more than {_LARGEST >> 20} MiB", "another --index-url")
-        return content
-
-    return _tried(document)
+    return _tried(lambda: b"".join(_limited(url, {}, lambda answer: answer.iter_content(_BLOCK), _LARGEST)))
 
 
 def stream_bytes(url: str, largest: int) -> Iterator[bytes]:
@@ -94,10 +78,14 @@ def stream_bytes(url: str, largest: int) -> Iterator[bytes]:
         FetchError: the server does not have it.
         Unreachable: it is not to be had, or is larger.
     """
-    with _answer(url, {"Accept-Encoding": "identity"}) as response:
+    return _limited(url, _UNCODED, _blocks, largest)
+
+
+def _limited(url: str, headers: Mapping[str, str], blocks: _Blocks, largest: int) -> Iterator[bytes]:
+    with _answer(url, headers) as response:
         _require(url, response)
         size = 0
-        for block in _blocks(response):
+        for block in blocks(response):
             size += len(block)
             if size > largest:
                 raise Unreachable(f"{redact_url(url)}: more than {largest} bytes")
@@ -113,11 +101,9 @@ def download(url: str, to: Path, *, sha256: str, size: int = 0, console: Console
     Raises:
         ChecksumMismatch: what came is not what was asked for; it is gone again.
         IncompleteDownload: three tries have not brought all of it; what came is kept for the next run.
-        NoConnection: nothing is there.
-        Unreachable: the server does not answer.
+        Unreachable: the server does not answer, or (NoConnection) nothing is there.
         FetchError: it does not have the file, or sends a web page instead.
-        DiskFull: there is no room for all of it.
-        OSError: there is none any more; what came is gone again.
+        DiskFull: there is no room for all of it. OSError: there is none any more; what came is gone again.
     """
     to.parent.mkdir(parents=True, exist_ok=True)
     part, doing = to.with_name(f"{to.name}.part"), f"downloading {to.name}"
@@ -148,15 +134,8 @@ def download(url: str, to: Path, *, sha256: str, size: int = 0, console: Console
 
 def _complete(url: str, part: Path, size: int, came: Callable[[int], None]) -> str:
     """Brings what a part still lacks, in a few tries; returns its digest."""
-    shown = 0
-
-    def at(position: int) -> None:
-        nonlocal shown
-        came(position - shown)
-        shown = position
-
     try:
-        _tried(lambda: _append(url, part, size, at))
+        _tried(lambda: _append(url, part, size, came))
     except Unreachable as error:
         if not _size(part):
             raise
@@ -175,13 +154,13 @@ def _tried(work: Callable[[], T]) -> T:
     return work()
 
 
-def _append(url: str, part: Path, size: int, at: Callable[[int], None]) -> None:
+def _append(url: str, part: Path, size: int, came: Callable[[int], None]) -> None:
     """One request: for the rest, or for all where nothing is there. Whether both are one file's, the digest says."""
     have = _size(part)
     if size and have == size:
         return
     ask = {"Range": f"bytes={have}-"} if have else {}
-    with _answer(url, {"Accept-Encoding": "identity", **ask}) as response:
+    with _answer(url, {**_UNCODED, **ask}) as response:
         partial = response.status_code == 206
         if response.status_code == 416 or (
             partial and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
@@ -195,11 +174,10 @@ def _append(url: str, part: Path, size: int, at: Callable[[int], None]) -> None:
                 "in a browser: sign in, then again; or another --source",
             )
         have = have if partial else 0
-        at(have)
         with part.open("ab" if partial else "wb") as file:
             for block in _blocks(response):
                 have += file.write(block)
-                at(have)
+                came(have)
                 if size and have > size:
                     return  # no file of ours; its digest will say so
     if have < size:
@@ -218,12 +196,7 @@ def _blocks(response: requests.Response) -> Iterator[bytes]:
 
 
 def _require(url: str, response: requests.Response) -> None:
-    """Refuses an answer that is none.
-
-    Raises:
-        Unreachable: the server is in trouble, and may be out of it soon.
-        FetchError: it would answer the same again.
-    """
+    """Refuses an answer that is none: Unreachable where the server is in trouble for now, else FetchError."""
     if response.status_code in _TRY_AGAIN:
         raise Unreachable(f"{redact_url(url)}: HTTP {response.status_code}", "again later")
     if not response.ok:
@@ -263,7 +236,7 @@ class _Adapter(HTTPAdapter):
 
 @contextmanager
 def _answer(url: str, headers: Mapping[str, str]) -> Iterator[requests.Response]:
-    """An answer, whatever its status; what fails is asked for again as `_Retry` says, and then one of our errors."""
+    """An answer, whatever its status; what fails is asked for again as `_Retry` says, and is one of our errors then."""
     named = next((key for key in BUNDLES if os.environ.get(key)), "")
     if named and urlsplit(url).scheme == "https" and not Path(os.environ[named]).exists():
         raise FetchError(
@@ -290,20 +263,16 @@ _PROXY = "the proxy's settings (HTTPS_PROXY, NO_PROXY), if this network has one"
 
 _WHY: tuple[tuple[type[BaseException], type[FetchError], str, str], ...] = (
     (ssl.SSLCertVerificationError, FetchError, "its certificate is not trusted", CERTIFICATES),
-    (requests.exceptions.ProxyError, NoConnection, "the proxy does not let it through", _PROXY),
     (urllib3.exceptions.ProxyError, NoConnection, "the proxy does not let it through", _PROXY),
     (socket.gaierror, NoConnection, "the name is not known", _PROXY),
-    (urllib3.exceptions.NameResolutionError, NoConnection, "the name is not known", _PROXY),
     (requests.exceptions.SSLError, FetchError, "no TLS connection", CERTIFICATES),
     (ConnectionRefusedError, NoConnection, "connection refused", _PROXY),
     (requests.exceptions.ConnectTimeout, NoConnection, "no connection in time", _PROXY),
-    (requests.exceptions.Timeout, Unreachable, "no answer in time", "again later"),
     (urllib3.exceptions.TimeoutError, Unreachable, "no answer in time", "again later"),
     (TimeoutError, Unreachable, "no answer in time", "again later"),
     (requests.exceptions.TooManyRedirects, FetchError, "too many redirects", "another address"),
-    (ConnectionResetError, Unreachable, "the connection broke", "again later"),
-    (urllib3.exceptions.NewConnectionError, NoConnection, "no connection", _PROXY),
     (urllib3.exceptions.ProtocolError, Unreachable, "the connection broke", "again later"),
+    (urllib3.exceptions.NewConnectionError, NoConnection, "no connection", _PROXY),
 )
 
 

@@ -7,7 +7,6 @@ form, or of no use here, is passed over: a mirror may list more than Go.
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from gobuild.core.model import Release, ReleaseFile
 from gobuild.fetch import http
 
 QUERY = "?mode=json&include=all"
+NAME = "index.json"
 
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -26,11 +26,7 @@ _KINDS = ("source", "archive")
 
 
 def fetch_index(url: str, *, origin: str, cache: Path) -> tuple[Release, ...]:
-    """Asks the index at a URL that ends in a slash, and keeps its answer in the cache.
-
-    Raises:
-        Unreachable: no answer; FetchError: another answer than an index.
-    """
+    """Asks the index at a URL that ends in a slash, and keeps its answer in the cache."""
     answer = http.fetch_document(url + QUERY)
     try:
         entries = json.loads(answer)
@@ -45,28 +41,19 @@ def fetch_index(url: str, *, origin: str, cache: Path) -> tuple[Release, ...]:
             f"{http.redact_url(url)}: this is not go.dev's index, or an empty one",
             "another --index-url, or --source wheel",
         )
-    document = {
-        "url": http.redact_url(url),
-        "asked": datetime.now(UTC).isoformat(timespec="seconds"),
-        "releases": [
-            {"version": release.version.tag, "files": [_entry(file) for file in release.files]} for release in releases
-        ],
-    }
-    files.write(_path(cache), json.dumps(document, indent=1) + "\n")
+    asked = datetime.now(UTC).isoformat(timespec="seconds")
+    document = {"url": http.redact_url(url), "asked": asked, "releases": entries}
+    files.write(cache / NAME, json.dumps(document, indent=1) + "\n")
     return releases
 
 
 def cached_index(url: str, *, origin: str, cache: Path) -> tuple[Release, ...]:
     """What the index said when it was last asked; nothing if it never was, or another one was."""
     try:
-        document = json.loads(_path(cache).read_bytes())
+        document = json.loads((cache / NAME).read_bytes())
         return tuple(_releases(document["releases"], origin)) if document["url"] == http.redact_url(url) else ()
     except (OSError, ValueError, KeyError, TypeError):
         return ()
-
-
-def _path(cache: Path) -> Path:
-    return cache / "index.json"
 
 
 def _releases(entries: Any, origin: str) -> Iterator[Release]:
@@ -91,8 +78,3 @@ def _file(entry: Any) -> ReleaseFile:
         sha256=entry["sha256"],
         size=max(0, int(entry.get("size", 0))),
     )
-
-
-def _entry(file: ReleaseFile) -> dict[str, Any]:
-    entry = asdict(file)
-    return {**entry, "os": entry.pop("goos"), "arch": entry.pop("goarch")}

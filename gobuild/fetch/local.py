@@ -19,21 +19,15 @@ from gobuild.fetch import goroot
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalOrigin:
-    """A folder or an archive of this machine.
-
-    Attributes:
-        path: the folder or the archive.
-        request: the version asked for, which counts where the tree does not tell its own.
-        cache: the cache's folder: local/.
-        outside: folders that are no source wherever they stand: gobuild's own work and dist, which by default stand
-            in the current folder, and that may be the source's.
-        warn: told once of what an editor has left behind in it, which ships with it.
-    """
+    """A folder or an archive of this machine."""
 
     path: Path
-    request: str
+    request: str  # the version asked for, which counts where the tree does not tell its own
     cache: Path
+    # Folders that are no source wherever they stand: gobuild's own work and dist, which by default stand in the current
+    # folder, and that may be the source's
     outside: tuple[Path, ...] = ()
+    # Told once of what an editor has left behind in it, which ships with it
     warn: Callable[[str], None] = lambda _text: None
 
     def __post_init__(self) -> None:
@@ -48,12 +42,7 @@ class LocalOrigin:
         return "local"
 
     def catalog(self) -> Catalog:
-        """The one release that it is.
-
-        Raises:
-            FetchError, UnsafeArchive: it is no source of Go.
-            ResolveError: its version is not known, nor asked for.
-        """
+        """The one release that it is."""
         root = self._folder()
         version = goroot.version_of(lambda name: goroot.read_text(root / name), self.request)
         names = _names(root, self.outside)
@@ -64,16 +53,14 @@ class LocalOrigin:
         return Catalog(origin=self.name, releases=(Release(version=version, origin=self.name),), identity=identity)
 
     def source(self, release: Release, into: Path) -> Source:
-        """Copies it to `into`.
-
-        Raises:
-            FetchError, UnsafeArchive, DiskFull: as `catalog`; what stood at `into` before stands there still.
-        """
+        """Copies it to `into`."""
         root = self._folder()
         with files.atomic_write(into) as copy:
             copy.mkdir()
             for name in _names(root, self.outside):
-                _copy(root / name, copy / name)
+                (copy / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(root / name, copy / name)
+                (copy / name).chmod(0o755 if (root / name).stat().st_mode & stat.S_IXUSR else 0o644)
             digest = files.dirhash(copy)
             added = goroot.complete_source(copy, release.version)
         return Source(release=release, root=into, kind="local", location=str(self.path), digest=digest, added=added)
@@ -84,39 +71,35 @@ class LocalOrigin:
         place = self.cache / "local" / files.sha256(self.path)
         lock = place.with_name(f".{place.name}.lock")
         with files.exclusive_lock(lock, f"unpacking {self.path}", waiting=lambda _said: None):
-            self._unpack(place)
+            if not place.is_dir():
+                self._unpack(place)
         return place
 
     def _unpack(self, place: Path) -> None:
-        if not place.is_dir():
-            no_source = FetchError(
-                f"{self.path} is no archive of Go's source: it has not one top folder with src/make.bash in it",
-                "an archive such as go1.22.10.src.tar.gz",
-            )
-            tops: set[str] = set()
+        no_source = FetchError(
+            f"{self.path} is no archive of Go's source: it has not one top folder with src/make.bash in it",
+            "an archive such as go1.22.10.src.tar.gz",
+        )
+        tops: set[str] = set()
 
-            def inner(name: str) -> str | None:
-                base = PurePosixPath(name).name
-                if base == ".DS_Store" or base.startswith("._"):
-                    return None  # what Finder leaves, and AppleDouble: attributes that macOS's tar adds
-                top, _, rest = name.partition("/")
-                tops.add(top)
-                if len(tops) > 1:
-                    raise no_source
-                return rest or None
+        def inner(name: str) -> str | None:
+            base = PurePosixPath(name).name
+            if base == ".DS_Store" or base.startswith("._"):
+                return None  # what Finder leaves, and AppleDouble: attributes that macOS's tar adds
+            top, _, rest = name.partition("/")
+            tops.add(top)
+            if len(tops) > 1:
+                raise no_source
+            return rest or None
 
-            with files.atomic_write(place) as temporary:
-                archives.unpack(self.path, temporary, inner)
-                if not (temporary / "src/make.bash").is_file():
-                    raise no_source
+        with files.atomic_write(place) as temporary:
+            archives.unpack(self.path, temporary, inner)
+            if not (temporary / "src/make.bash").is_file():
+                raise no_source
 
 
 def _names(root: Path, outside: tuple[Path, ...]) -> list[str]:
-    """The files of a tree that are source, in order; none of the folders `outside`.
-
-    Raises:
-        FetchError: one of them is no plain file.
-    """
+    """The files of a tree that are source, in order; none of the folders `outside`."""
     names = []
     for folder, folders, found in os.walk(root):
         inner = Path(folder).relative_to(root)
@@ -146,9 +129,3 @@ def _litter(name: str) -> bool:
     """Whether a file is what an editor, patch(1) or macOS leaves behind. Go's own tree has none such (1.21 to 1.27)."""
     base = PurePosixPath(name).name
     return base.endswith((".orig", ".rej", "~", ".swp")) or base.startswith("._")
-
-
-def _copy(path: Path, to: Path) -> None:
-    to.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(path, to)
-    to.chmod(0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644)

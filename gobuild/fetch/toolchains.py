@@ -27,16 +27,8 @@ def unpacked(
 ) -> Bootstrap:
     """A toolchain in the cache, unpacked unless it is there and whole.
 
-    Args:
-        place: its folder in the cache.
-        get: fetches the archive when it is needed; gives it with its digest, "sha256:HEX".
-        version: what it must be.
-        origin: the name for `Bootstrap.origin`.
-        digest: what its archive's digest must be, where that is known.
-        console: told of a damaged one.
-
-    Raises:
-        GobuildError: it cannot be fetched or unpacked, or it is another version.
+    `get` fetches the archive when it is needed, and gives it with its digest, "sha256:HEX"; `digest` is what that must
+    be, where it is known.
     """
     doing = f"unpacking Go {version}"
     with files.exclusive_lock(place.with_name(f".{place.name}.lock"), doing, waiting=console.say):

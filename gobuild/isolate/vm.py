@@ -1,17 +1,15 @@
-"""Writes the folder that starts a linux/arm64 toolchain in a virtual machine without a GPU, on a Mac.
+"""Writes the folder that starts a linux/arm64 toolchain in a virtual machine without a GPU, on a Mac, by vfkit.
 
-The launcher is vfkit (Apple's Virtualization.framework); its options are those of its doc/usage.md. The folder holds a
-script that starts the machine, cloud-init's two files, and a copy of the archive to share: the machine may write to
-what is shared, so it is never the file in dist/. Nothing here runs on macOS, or fetches a disk image.
+It holds a copy of the archive to share: the machine may write to what is shared, so it is never the file in dist/.
 """
 
+import contextlib
 import hashlib
 import json
 import re
 import shlex
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -40,28 +38,16 @@ LARGEST = 1 << 28
 
 ARCHIVE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.tar\.gz")
 
-QCOW2 = b"QFI\xfb"
-"""How a disk image begins that the framework cannot read; vfkit looks for it as well."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """What the machine has. There is no GPU, no display, no keyboard, and without a key no network.
+    """What the machine has. There is no GPU, no display, no keyboard, and without a key no network."""
 
-    Attributes:
-        disk: the whole path, on the Mac, of a raw disk image with an arm64 Linux and cloud-init.
-        memory: in MiB.
-        key: an OpenSSH public key that may log in by the network; empty for no network.
-
-    Raises:
-        ConfigError: a value that vfkit or cloud-init could not use as it is meant.
-    """
-
-    disk: str
+    disk: str  # the whole path, on the Mac, of a raw disk image with an arm64 Linux and cloud-init
     name: str = "gobuild"
     cpus: int = 2
-    memory: int = 2048
-    key: str = ""
+    memory: int = 2048  # in MiB
+    key: str = ""  # a line of an OpenSSH public key file; empty for no network
 
     def __post_init__(self) -> None:
         disk = PurePosixPath(self.disk)
@@ -72,38 +58,23 @@ class Machine:
         for what, least, most in (("cpus", 1, 64), ("memory", 512, 1 << 20)):
             if not least <= getattr(self, what) <= most:
                 raise ConfigError(f"{what} is {getattr(self, what)}", f"a number from {least} to {most}")
-        if self.key and not KEY.fullmatch(self.key):
-            raise ConfigError("that is no OpenSSH public key of one line", "--ssh-key ~/.ssh/id_ed25519.pub")
-        image = Path(self.disk)
-        if image.is_file():
-            with image.open("rb") as file:
-                if file.read(4) == QCOW2:
-                    raise ConfigError(f"{image} is a qcow2 image", "a raw one: qemu-img convert -O raw")
+        if Path(self.disk).is_file():
+            with Path(self.disk).open("rb") as file:
+                if file.read(4) == b"QFI\xfb":  # which the framework cannot read
+                    raise ConfigError(f"{self.disk} is a qcow2 image", "a raw one: qemu-img convert -O raw")
 
 
 def read_key(path: Path) -> str:
-    """Reads a public key. A message never repeats what stands in the file: it may be the other half.
-
-    Raises:
-        ConfigError: there is none in it.
-    """
-    try:
+    """Reads a public key. A message never repeats what stands in the file: it may be the other half."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
         text = path.expanduser().read_bytes()[: 1 << 14].decode("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read as a public key", "--ssh-key ~/.ssh/id_ed25519.pub") from error
-    if not KEY.fullmatch(text):
-        raise ConfigError(f"{path} is no OpenSSH public key of one line", "--ssh-key ~/.ssh/id_ed25519.pub")
-    return text
+        if KEY.fullmatch(text):
+            return text
+    raise ConfigError(f"{path} cannot be read as an OpenSSH public key of one line", "--ssh-key ~/.ssh/id_ed25519.pub")
 
 
 def write_folder(machine: Machine, archive: Path, to: Path) -> str:
-    """Writes the folder, which must not exist. Returns what the toolchain calls itself.
-
-    Raises:
-        ConfigError: the archive is none of linux/arm64, or the folder exists.
-        ChecksumMismatch: the archive is not what the .sha256 beside it says.
-        UnsafeArchive: it is damaged.
-    """
+    """Writes the folder, which must not exist. Returns what the toolchain calls itself."""
     if to.exists():
         raise ConfigError(f"{to} exists", "another --to; the machine's own state may be in it")
     if not archive.is_file() or not ARCHIVE.fullmatch(archive.name):
@@ -112,29 +83,19 @@ def write_folder(machine: Machine, archive: Path, to: Path) -> str:
         (folder / "share").mkdir(parents=True)
         copy = folder / "share" / archive.name
         shutil.copyfile(archive, copy)
-        digest = files.sha256(copy)
-        _require_digest(archive, digest)
+        digest, beside = files.sha256(copy), archive.with_name(f"{archive.name}.sha256")
+        if beside.is_file() and beside.read_text(encoding="utf-8", errors="replace").split()[:1] != [digest]:
+            raise ChecksumMismatch(f"{archive} is not what {beside.name} says", "fetch both again")
         stamp = _require_toolchain(copy)
-        install = render("vm/install.sh.j2", archive=archive.name, sha256=digest, tag=TAG)
-        instance = hashlib.sha256(f"{digest} {machine.key}".encode()).hexdigest()[:16]
-        filters: Mapping[str, Callable[..., str]] = {"shell": shlex.quote, "yaml": json.dumps}
-        values: dict[str, Any] = {
-            **{"disk": machine.disk, "cpus": machine.cpus, "memory": machine.memory, "network": bool(machine.key)},
-            **{"tag": TAG, "stamp": stamp, "key": machine.key, "install": install.rstrip("\n")},
-            **{"instance": f"{machine.name}-{instance}", "name": machine.name},
-        }
+        install = render("vm/install.sh.j2", archive=archive.name, sha256=digest, tag=TAG).rstrip("\n")
+        # cloud-init does its work once for an instance: another key or toolchain is another one.
+        instance = f"{machine.name}-{hashlib.sha256(f'{digest} {machine.key}'.encode()).hexdigest()[:16]}"
+        values: Any = {"machine": machine, "tag": TAG, "stamp": stamp, "install": install, "instance": instance}
         for name in ("run.sh", "user-data", "meta-data"):
-            text = render(f"vm/{name}.j2", filters=filters, **values)
+            text = render(f"vm/{name}.j2", filters={"shell": shlex.quote, "yaml": json.dumps}, **values)
             (folder / name).write_text(text, encoding="utf-8")
         (folder / "run.sh").chmod(0o755)
     return stamp
-
-
-def _require_digest(archive: Path, digest: str) -> None:
-    """Holds an archive to the .sha256 beside it, where there is one."""
-    beside = archive.with_name(f"{archive.name}.sha256")
-    if beside.is_file() and beside.read_text(encoding="utf-8", errors="replace").split()[:1] != [digest]:
-        raise ChecksumMismatch(f"{archive} is not what {beside.name} says", "fetch both again")
 
 
 def _require_toolchain(archive: Path) -> str:

@@ -11,8 +11,7 @@ from dataclasses import replace
 from gobuild.core.console import Console
 from gobuild.matrix.capacity import measure_capacity
 from gobuild.matrix.cluster import require_usable, run_there
-from gobuild.matrix.jobs import FAILED, STORED, JobResult, MatrixJob, plan_jobs, require_done
-from gobuild.matrix.local import run_here
+from gobuild.matrix.jobs import FAILED, STORED, JobResult, MatrixJob, plan_jobs, require_done, run_here
 
 __all__ = ["measure_capacity", "plan_jobs", "require_done", "require_usable", "run_matrix"]
 
@@ -20,11 +19,7 @@ __all__ = ["measure_capacity", "plan_jobs", "require_done", "require_usable", "r
 def run_matrix(
     jobs: Sequence[MatrixJob], *, at_once: int, cluster: str = "", console: Console
 ) -> tuple[JobResult, ...]:
-    """Runs the jobs of a plan here, or on the cluster whose scheduler is named; what was built stands in dist/ then.
-
-    Raises:
-        MatrixError: the cluster cannot be used.
-    """
+    """Runs the jobs of a plan here, or on the cluster whose scheduler is named; what was built stands in dist/ then."""
     with console.board([job.name for job in jobs]) as note:
         if not cluster:
             return run_here(jobs, at_once=at_once, note=note)

@@ -31,13 +31,7 @@ LIMITS = {"": ("memory.max", "cpu.max"), "memory": ("memory.limit_in_bytes",), "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """What builds may use.
-
-    Attributes:
-        cores: whole cores, at least one.
-        memory: bytes.
-        disk: bytes free where the trees will stand.
-    """
+    """What builds may use: whole cores, at least one; bytes of memory; bytes free where the trees will stand."""
 
     cores: int
     memory: int
@@ -93,11 +87,7 @@ def _limits() -> Iterator[tuple[str, float]]:
 
 
 def _limit(path: Path) -> float:
-    """Bytes, or cores. "max", and -1 in version 1, are no limit.
-
-    Raises:
-        OSError, ValueError: there is none.
-    """
+    """Bytes, or cores; OSError or ValueError where there is no limit, as "max" says, and -1 in version 1."""
     first, *rest = path.read_text().split()
     if path.name.startswith("memory"):
         return int(first)

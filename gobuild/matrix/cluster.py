@@ -6,10 +6,9 @@ Dask's own configuration.
 """
 
 import contextlib
-import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from gobuild.core.console import Console, Note
 from gobuild.core.errors import ConfigError, MatrixError, ToolMissing
 from gobuild.core.settings import Settings
 from gobuild.matrix.jobs import FAILED, VARIABLES, JobResult, MatrixJob, to_environment
+from gobuild.store import entry_key
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -44,12 +44,7 @@ MISSING = "pip install 'gobuild[cluster]'"
 
 
 def require_usable(address: str, settings: Settings) -> None:
-    """Refuses what no cluster could do.
-
-    Raises:
-        ConfigError: no scheduler's address, no shared store, or a password that would travel.
-        ToolMissing: distributed is not installed.
-    """
+    """Refuses what no cluster could do."""
     if not ADDRESS.fullmatch(address):
         raise ConfigError("--cluster is no scheduler's address", "tcp://HOST:8786, or tls://HOST:8786")
     if not settings.shared_store:
@@ -65,9 +60,7 @@ def require_usable(address: str, settings: Settings) -> None:
 def run_there(address: str, jobs: Sequence[MatrixJob], *, console: Console, note: Note) -> tuple[JobResult, ...]:
     """Runs jobs, which differ in release and target alone, on a cluster; what they make is in the shared store then.
 
-    Raises:
-        MatrixError: no scheduler or no worker there, or a worker that has another gobuild or other files.
-        KeyboardInterrupt: the user ended the run; the jobs are cancelled, and their workers end what they were at.
+    Where the user ends the run, the jobs are cancelled, and their workers end what they were at.
     """
     from distributed import Client  # noqa: PLC0415
 
@@ -116,20 +109,13 @@ def _sent(settings: Settings) -> dict[str, str]:
 
 def _key(job: MatrixJob, expected: Mapping[str, str]) -> str:
     """What the scheduler knows the job by: two that would do the very same are one, whoever asks."""
-    same = json.dumps([_sent(job.settings), dict(expected)], sort_keys=True)
-    return f"gobuild-{job.name}-{hashlib.sha256(same.encode()).hexdigest()[:16]}"
+    return f"gobuild-{job.name}-{entry_key(settings=_sent(job.settings), expected=dict(expected))[:16]}"
 
 
 def _require_alike(
     client: "Client", address: str, paths: Mapping[str, str], expected: Mapping[str, str], console: Console
 ) -> None:
-    """Refuses a cluster of which one worker would build something else.
-
-    Raises:
-        MatrixError: there is no worker, or not all are alike.
-    """
-    from importlib.metadata import version  # noqa: PLC0415
-
+    """Raises MatrixError where there is no worker, or one that would build something else."""
     from gobuild.matrix import worker  # noqa: PLC0415
 
     # First what every Python can answer: a worker without gobuild cannot even read the second question.

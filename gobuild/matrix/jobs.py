@@ -1,16 +1,22 @@
-"""One build of many: what it is, the command and environment of its child, and how it ended."""
+"""One build of many: what it is, the command and environment of its child, and how it ended; and many, run here."""
 
+import functools
 import os
 import re
 import sys
+import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from gobuild.core.console import clock
-from gobuild.core.errors import MatrixError
+from gobuild.codesign.signers import choose_signer
+from gobuild.core import files
+from gobuild.core.console import Note, clock
+from gobuild.core.errors import GobuildError, MatrixError
+from gobuild.core.process import run
 from gobuild.core.settings import Settings
-from gobuild.pipeline.resign import choose_signer
 from gobuild.pipeline.session import Session, prepare_each
 
 BUILDING = re.compile(r"^\[ *[\d.]+ s\] build ", re.MULTILINE)
@@ -31,12 +37,9 @@ LIVELY = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatrixJob:
-    """A build to be done, known by its stamp and its target: two words for the same release are one job.
+    """A build to be done, by the name "go1.22.10-acme1.darwin-arm64": two words for the same release are one job.
 
-    Attributes:
-        name: the stamp and the target, "go1.22.10-acme1.darwin-arm64".
-        settings: what `gobuild build` is told; the release is an exact one.
-        log: where all of its output goes.
+    `settings` is what `gobuild build` is told, of an exact release; `log` gets all of its output.
     """
 
     name: str
@@ -46,23 +49,14 @@ class MatrixJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
-    """How a job ended.
-
-    Attributes:
-        name: the job's.
-        ended: `BUILT`, `STORED` or `FAILED`.
-        seconds: wall time, without the time it waited for its turn.
-        log: the file with its output.
-        reason: why it failed: what `gobuild build` said.
-        worker: which worker of a cluster did it; empty for this machine.
-    """
+    """How a job ended."""
 
     name: str
-    ended: str
-    seconds: float
+    ended: str  # `BUILT`, `STORED` or `FAILED`
+    seconds: float  # wall time, without the time it waited for its turn
     log: Path
-    reason: str = ""
-    worker: str = ""
+    reason: str = ""  # why it failed: what `gobuild build` said
+    worker: str = ""  # which worker of a cluster did it; empty for this machine
 
     @property
     def summary(self) -> str:
@@ -74,8 +68,7 @@ class JobResult:
 def plan_jobs(session: Session, lines: Iterable[str], targets: Iterable[str]) -> tuple[MatrixJob, ...]:
     """All jobs of a matrix, each once, in the order of the words, which are those of the settings go and target.
 
-    Raises:
-        GobuildError: as `prepare`, for the first that could never be built: nothing has begun then.
+    The first that could never be built is refused as `prepare` does: nothing has begun then.
     """
     jobs: dict[str, MatrixJob] = {}
     for settings, prepared in prepare_each(session, lines, targets):
@@ -114,13 +107,41 @@ def parse_result(code: int, output: str) -> tuple[str, str]:
 
 
 def require_done(results: Sequence[JobResult]) -> None:
-    """Refuses a matrix of which a job failed.
-
-    Raises:
-        MatrixError: one did.
-    """
+    """Raises MatrixError where a job failed."""
     failed = [each for each in results if each.ended == FAILED]
     if failed:
         logs = "".join(f"\n  {each.name}: {each.reason}" for each in failed)
         hint = "read " + ", ".join(str(each.log) for each in failed)
         raise MatrixError(f"{len(failed)} of {len(results)} jobs failed:{logs}", hint)
+
+
+def run_here(jobs: Sequence[MatrixJob], *, at_once: int, note: Note) -> tuple[JobResult, ...]:
+    """Runs jobs, a few at a time, to the last one; how each ended, in their order.
+
+    Where the user ends the run, every child has ended and cleaned up before KeyboardInterrupt passes.
+    """
+    stop = threading.Event()
+    with ThreadPoolExecutor(at_once) as pool:
+        running = [pool.submit(_run_job, job, note, stop) for job in jobs]
+        try:
+            return tuple(each.result() for each in running)
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _run_job(job: MatrixJob, note: Note, stop: threading.Event) -> JobResult:
+    began = time.monotonic()
+    try:
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+        files.remove(job.log)
+        words, environment = child_command(to_environment(job.settings), os.environ)
+        tell = functools.partial(note, job.name)
+        result = run(words, env=environment, check=False, cwd=Path.cwd(), log=job.log, on_line=tell, stop=stop)
+        ended, reason = parse_result(result.code, result.output)
+    except (GobuildError, OSError) as error:
+        ended, reason = FAILED, str(error)
+    made = JobResult(name=job.name, ended=ended, reason=reason, seconds=time.monotonic() - began, log=job.log)
+    note(job.name, made.summary, ended=True)
+    return made

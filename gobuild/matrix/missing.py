@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable
-from typing import Any
 
 from gobuild.core.errors import FetchError
 from gobuild.core.goversion import Target
@@ -17,11 +16,8 @@ def missing_builds(
 ) -> list[dict[str, str]]:
     """The builds that a published tree (the setting base_url) lacks, or all of them if `force`.
 
-    Each is "go", the release; "target"; "dashed", the target for a file name; "stamp".
-
-    Raises:
-        FetchError: the tree does not answer. That it has nothing yet is no error.
-        GobuildError: as `prepare`.
+    Each is "go", the release; "target"; "dashed", the target for a file name; "stamp". A tree that has nothing yet is
+    no error, one that does not answer is.
     """
     published = set() if force else _published(session.settings.base_url)
     builds = []
@@ -41,11 +37,8 @@ def _published(base_url: str) -> set[tuple[str, Target]]:
         return {
             (str(entry["version"]), Target(goos=file["os"], goarch=file["arch"]))
             for entry in json.loads(listed)
-            for file in _archives(entry)
+            for file in entry["files"]
+            if file["kind"] == "archive"
         }
     except (ValueError, KeyError, TypeError) as error:
         raise FetchError(f"{base_url}/{INDEX} is no index of Go's downloads", "another --base-url") from error
-
-
-def _archives(entry: dict[str, Any]) -> list[dict[str, Any]]:
-    return [file for file in entry["files"] if file["kind"] == "archive"]

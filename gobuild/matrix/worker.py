@@ -28,7 +28,6 @@ OWN = ("CACHE", "STORE", "BOOTSTRAP", "INDEX_URL")
 _running: dict[Key, threading.Event] = {}
 """The jobs under way in this process, and how each is told to end."""
 
-
 _first = threading.Lock()
 """Lets the threads of a worker make one semaphore for all of them."""
 
@@ -72,16 +71,10 @@ def worker_facts(paths: Mapping[str, str]) -> dict[str, str]:
 def work_on_job(
     name: str, variables: dict[str, str], paths: dict[str, str], expected: dict[str, str]
 ) -> dict[str, Any]:
-    """Does one job, if this worker is like the client.
+    """Does one job, if this worker is like the client: it may have come after the others were asked.
 
-    Args:
-        name: the job's.
-        variables: the settings, as `to_environment` makes them, without places and secrets.
-        paths: as `worker_facts` takes them.
-        expected: what it said on the client. A worker may have come after the others were asked.
-
-    Returns:
-        What a `JobResult` is made of: "ended", "reason", "seconds", "worker".
+    `variables` are the settings as `to_environment` makes them, without places and secrets; `expected` is what
+    `worker_facts` said on the client. Returns the fields of a `JobResult` that are known here.
 
     Raises:
         distributed.Reschedule: the build was told to end. Whoever still wants it gets it from another worker.

@@ -5,7 +5,6 @@ What stands in an archive is distpack's business (src/cmd/distpack/pack.go).
 
 import tarfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from gobuild.core import files, goenv
@@ -23,9 +22,10 @@ def distpack(toolchain: Toolchain, *, scratch: Path, run: Runner) -> tuple[Path,
     """
     made = toolchain.goroot / "pkg" / "distpack"
     files.remove(made)
-    variables = _environment(toolchain, scratch)
+    (scratch / "tmp").mkdir(parents=True, exist_ok=True)
     try:
         tool = _tool(toolchain, scratch, run)
+        variables = goenv.closed(scratch, goroot=toolchain.goroot, target=toolchain.target)
         run([tool], env=variables, cwd=toolchain.goroot)
     except CommandError as error:
         raise PackageError(f"distpack failed: {error.reason}", "build again") from error
@@ -37,19 +37,6 @@ def distpack(toolchain: Toolchain, *, scratch: Path, run: Runner) -> tuple[Path,
         if not name.endswith((".mod", ".info")):
             _inspect(made / name, kind, toolchain.source.stamp)
     return tuple(made / name for name in expected)
-
-
-def _environment(toolchain: Toolchain, scratch: Path) -> dict[str, str]:
-    for folder in (scratch / "home", scratch / "tmp"):
-        folder.mkdir(parents=True, exist_ok=True)
-    return {
-        "PATH": "/usr/bin:/bin",
-        "HOME": str(scratch.absolute() / "home"),
-        "TMPDIR": str(scratch.absolute() / "tmp"),
-        "GOROOT": str(toolchain.goroot.absolute()),
-        "GOOS": toolchain.target.goos,
-        "GOARCH": toolchain.target.goarch,
-    }
 
 
 def _tool(toolchain: Toolchain, scratch: Path, run: Runner) -> Path:
@@ -71,29 +58,28 @@ def _tool(toolchain: Toolchain, scratch: Path, run: Runner) -> Path:
 
 def _inspect(archive: Path, kind: str, stamp: str) -> None:
     """Looks into an archive before anybody gets it: Go's licence and the stamp must be there."""
-    texts = dict(_heads(archive, {"LICENSE", "VERSION"}))
+    texts = _heads(archive)
     if b"The Go Authors" not in texts.get("LICENSE", b""):
         raise PackageError(f"{archive.name} lacks Go's licence", "put Go's LICENSE into the source's top folder")
     if texts.get("VERSION", b"").split(b"\n")[0].decode() != stamp:
         raise PackageError(f"the {kind} archive {archive.name} does not carry the stamp {stamp}", "build again")
 
 
-def _heads(archive: Path, wanted: set[str]) -> Iterator[tuple[str, bytes]]:
-    """The files of that name in an archive's top folder. Go's archives are sorted, upper case first."""
-    left = set(wanted)
+def _heads(archive: Path) -> dict[str, bytes]:
+    """LICENSE and VERSION in an archive's top folder. Go's archives are sorted, upper case first."""
+    wanted, found = {"LICENSE", "VERSION"}, dict[str, bytes]()
     if archive.suffix == ".zip":
         with zipfile.ZipFile(archive) as pack:
             for name in pack.namelist():
-                base = name.rpartition("/")[2]
-                # The module's top folder is golang.org/toolchain@VERSION.
-                if base in wanted and name.count("/") == 2:
-                    yield base, pack.read(name)
-        return
+                *folders, base = name.split("/")
+                if len(folders) == 2 and base in wanted:  # the module's top folder is golang.org/toolchain@VERSION
+                    found[base] = pack.read(name)
+        return found
     with tarfile.open(archive, "r|gz") as tar:
         for member in tar:
             top, _, base = member.name.partition("/")
-            if top == "go" and base in left and (content := tar.extractfile(member)):
-                yield base, content.read()
-                left.discard(base)
-            if not left:
-                return
+            if top == "go" and base in wanted and (content := tar.extractfile(member)):
+                found[base] = content.read()
+            if found.keys() == wanted:
+                break
+    return found

@@ -87,12 +87,9 @@ def _undisturbed() -> Iterator[None]:
 
 @contextmanager
 def delivery(dist: Path, waiting: Callable[[str], None]) -> Iterator[Delivery]:
-    """Holds dist/ for one delivery; what was added in the block arrives when it ends well.
+    """Holds dist/ for one delivery; what was added in the block arrives when it ends well, and else dist/ is as it was.
 
     `waiting` is told when another gobuild delivers there just now.
-
-    Raises:
-        OSError: there is no room, or no right to write; dist/ is as it was.
     """
     with files.exclusive_lock(dist / files.LOCK, f"delivering to {dist}", waiting=waiting):
         made = Delivery(dist)

@@ -27,13 +27,7 @@ from gobuild.core.model import Artifact, PatchedSource, Profile, Report, State, 
 
 
 def inner_manifest(patched: PatchedSource, profile: Profile, *, tree: str) -> InnerManifest:
-    """The manifest that stands inside the toolchain.
-
-    Args:
-        patched: the source that will be built.
-        profile: how it will be built.
-        tree: the dirhash of the source before it was patched.
-    """
+    """The manifest that stands inside the toolchain. `tree` is the dirhash of the source before it was patched."""
     return InnerManifest(
         stamp=patched.stamp,
         gobuild=installed("gobuild"),
@@ -54,16 +48,7 @@ def outer_manifest(
     run: dict[str, Any],
     signing: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """The manifest that stands beside the archives.
-
-    Args:
-        toolchain: what was packaged.
-        report: how it was checked.
-        artifacts: the archives.
-        tree: the dirhash of the source before it was patched.
-        run: what the run measured of itself.
-        signing: who signed the programs, and how; empty where they are as Go's linker made them.
-    """
+    """The manifest that stands beside the archives; its fields say what `tree`, `run` and `signing` are."""
     source, bootstrap = toolchain.source.source, toolchain.bootstrap
     return Manifest(
         stamp=toolchain.source.stamp,
@@ -133,11 +118,7 @@ def decisive_parts(manifest: Manifest) -> tuple[Any, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishedToolchain:
-    """A toolchain written down; its own folders are told as they lie in the job's.
-
-    Attributes:
-        tree: the dirhash of its source before it was patched.
-    """
+    """A toolchain written down, its own folders as they lie in the job's; and its source's dirhash before patching."""
 
     schema: int = SCHEMA
     tree: str
@@ -167,14 +148,14 @@ def load_toolchain(document: object, job: Path) -> tuple[Toolchain, str]:
     try:
         return _placed(structure(document, FinishedToolchain), job)
     except ValueError as error:
-        raise PackageError("this is no finished toolchain of gobuild's", "build again") from error
+        raise PackageError(f"this is no finished toolchain of gobuild's: {error}", "build again") from error
 
 
 def _placed(finished: FinishedToolchain, job: Path) -> tuple[Toolchain, str]:
     toolchain = finished.toolchain
     for path in (toolchain.goroot, toolchain.packer or toolchain.goroot):
         if path.is_absolute() or ".." in path.parts:
-            raise ValueError("it leads out of its folder")
+            raise PackageError(f"a toolchain that leads out of its folder {job}", "build again")
     return _moved(toolchain, job.joinpath), finished.tree
 
 
@@ -184,10 +165,7 @@ def write_toolchain(toolchain: Toolchain, tree: str, path: Path) -> None:
 
 
 def read_toolchain(path: Path) -> tuple[Toolchain, str]:
-    """Reads what `write_toolchain` wrote.
-
-    Returns:
-        The toolchain, and the dirhash of its source before it was patched.
+    """Reads what `write_toolchain` wrote; returns what `load_toolchain` does.
 
     Raises:
         PackageError: there is none, or it is damaged.
@@ -197,7 +175,4 @@ def read_toolchain(path: Path) -> tuple[Toolchain, str]:
             f"no finished toolchain in {path.parent}",
             "run invoke build with the same words first; with --fresh, if the store answered it",
         )
-    try:
-        return _placed(read_manifest(path, FinishedToolchain), path.parent)
-    except ValueError as error:
-        raise PackageError(f"{path} is damaged", "build again") from error
+    return _placed(read_manifest(path, FinishedToolchain), path.parent)

@@ -12,16 +12,15 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from gobuild.core import files
+from gobuild.core import archives, files
 from gobuild.core.errors import PackageError
 from gobuild.core.goversion import Target
 
 _BLOCK = 512
-_COPY = 1 << 20
 _LEVEL = 9
 """What distpack compresses with (src/cmd/distpack/archive.go, gzip.BestCompression)."""
 
@@ -36,39 +35,32 @@ _STREAMED = 1 << 3
 
 
 def unpack_executables(archive: Path, target: Target, into: Path) -> dict[str, Path]:
-    """Unpacks the darwin programs of a toolchain's .tar.gz.
-
-    Returns:
-        Where each stands in `into`, by its name below GOROOT: "bin/go".
+    """Unpacks the darwin programs of a toolchain's .tar.gz; returns where, by their names below GOROOT: "bin/go".
 
     Raises:
         PackageError: there is none.
     """
     places = ("bin/", f"pkg/tool/{target.underscored}/")
-    found = {}
-    with tarfile.open(archive, "r|gz") as tar:
-        for member in tar:
-            name = member.name.partition("/")[2]
-            content = tar.extractfile(member) if member.isreg() and name.startswith(places) else None
-            if content is None or ".." in name.split("/"):
-                continue
-            data = content.read()
-            if data.startswith(_EXECUTABLE):
-                found[name] = into / name
-                files.write(found[name], data)
-                found[name].chmod(0o755)
+
+    def below_top(name: str) -> str | None:
+        inner = name.partition("/")[2]
+        return inner if inner.startswith(places) else None
+
+    archives.unpack(archive, into, below_top)
+    unpacked = {path.relative_to(into).as_posix(): path for path in sorted(into.rglob("*")) if path.is_file()}
+    found = {name: path for name, path in unpacked.items() if _first_bytes(path) == _EXECUTABLE}
     if not found:
         raise PackageError(f"{archive.name} holds no program for {target}", "build again")
     return found
 
 
-def replace_entries(archive: Path, new: Mapping[str, Path], to: Path) -> None:
-    """Writes an archive, .tar.gz or .zip, again with other bytes in some entries.
+def _first_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(_EXECUTABLE))
 
-    Args:
-        archive: the old one.
-        new: the files with the new bytes, by name below the archive's top folder.
-        to: where the new one goes; it may be the old one's place.
+
+def replace_entries(archive: Path, new: Mapping[str, Path], to: Path) -> None:
+    """Writes an archive, .tar.gz or .zip, again, with new bytes in some entries: by name below its top folder.
 
     Raises:
         PackageError: the archive lacks one of the entries, or is not as distpack writes them.
@@ -110,13 +102,11 @@ def _tar(archive: Path, new: Mapping[str, Path], to: Path) -> set[str]:
                 content = new[name].read_bytes()
                 target.write(_resized(header, len(content)))
                 target.write(content + bytes(-len(content) % _BLOCK))
-                for _ in _parts(source, padded):
-                    pass
+                _copy(source, padded)
                 done.add(name)
             else:
                 target.write(header)
-                for part in _parts(source, padded):
-                    target.write(part)
+                _copy(source, padded, target)
     return done
 
 
@@ -129,13 +119,15 @@ def _resized(header: bytes, size: int) -> bytes:
     return bytes(changed)
 
 
-def _parts(source: IO[bytes] | gzip.GzipFile, size: int) -> Iterator[bytes]:
+def _copy(source: IO[bytes] | gzip.GzipFile, size: int, target: IO[bytes] | gzip.GzipFile | None = None) -> None:
+    """Copies so many bytes; without a target, passes over them."""
     while size:
-        part = source.read(min(size, _COPY))
+        part = source.read(min(size, 1 << 20))
         if not part:
             raise EOFError("it ends within an entry")
         size -= len(part)
-        yield part
+        if target:
+            target.write(part)
 
 
 def _zip(archive: Path, new: Mapping[str, Path], to: Path) -> set[str]:
@@ -156,8 +148,7 @@ def _zip(archive: Path, new: Mapping[str, Path], to: Path) -> set[str]:
                 done.add(name)
             else:
                 moved[entry.filename] = (at, b"")
-                for part in _parts(source, end - entry.header_offset):
-                    target.write(part)
+                _copy(source, end - entry.header_offset, target)
         source.seek(start)
         directory = target.tell()
         for entry in order:

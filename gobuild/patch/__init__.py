@@ -27,13 +27,9 @@ def load_series(name: str) -> Series:
 
 
 def patch(source: Source, patches: Sequence[Patch], *, stamp: str, absent: Sequence[Outcome] = ()) -> PatchedSource:
-    """Applies patches to a source, in place and in order, and stamps its VERSION.
+    """Applies patches to a source, a private copy, in place and in order, and stamps its VERSION.
 
-    Args:
-        source: a private copy.
-        patches: as `Series.select` gives them.
-        stamp: the first line of VERSION, as `gobuild.patch.stamp` makes it.
-        absent: what is to be said of patches that have no variant for this version, as `Series.absent` gives it.
+    `patches` are as `Series.select` gives them; `absent`, said of those without a variant, as `Series.absent` does.
 
     Raises:
         PatchError: a patch does not fit; it names the patch, the file and the hunk, and nothing is changed.

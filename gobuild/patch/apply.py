@@ -14,21 +14,16 @@ def apply_patch(patch: Patch, tree: Tree) -> Outcome:
         PatchError: it does not fit, or changes nothing; the tree is then as it was.
     """
     try:
-        with tree.trial():
-            return _apply(patch, tree)
+        return _apply(patch, tree, keep=True)
     except PatchError as error:
         file = f" ({patch.file})" if patch.file else ""
         raise PatchError(f"the patch {patch.name}{file} cannot be applied: {error.reason}", error.hint) from error
 
 
-def try_patch(patch: Patch, tree: Tree, *, keep: bool) -> Outcome:
-    """What `apply_patch` would say, as an outcome too where it would raise.
-
-    With `keep` its changes stay in the tree, for the patches behind it.
-    """
+def try_patch(patch: Patch, tree: Tree, *, keep: bool = True) -> Outcome:
+    """What `apply_patch` would say, as an outcome too where it would raise; its changes are taken back on request."""
     try:
-        with tree.trial(keep=keep):
-            return _apply(patch, tree)
+        return _apply(patch, tree, keep=keep)
     except PatchError as error:
         return Outcome(
             name=patch.name,
@@ -40,12 +35,13 @@ def try_patch(patch: Patch, tree: Tree, *, keep: bool) -> Outcome:
         )
 
 
-def _apply(patch: Patch, tree: Tree) -> Outcome:
-    before = tree.snapshot()
-    change = patch.operation.apply(tree)
-    unchanged = (tree.read_file(path) == tree.read_file(path, before) for path in change.files)
-    if change.state is State.APPLIED and all(unchanged):
-        raise PatchError("it applies, and changes nothing", "take it out of the series, or look at what it should do")
+def _apply(patch: Patch, tree: Tree, *, keep: bool) -> Outcome:
+    with tree.trial(keep=keep) as before:
+        change = patch.operation.apply(tree)
+        if change.state is State.APPLIED and all(
+            tree.read_file(path) == before.read_file(path) for path in change.files
+        ):
+            raise PatchError("it applies, and changes nothing", "take it out of the series")
     return Outcome(
         name=patch.name,
         reason=patch.reason,

@@ -22,20 +22,12 @@ from gobuild.patch.edits.remove_hook import RemoveHook
 from gobuild.patch.safe_read import safe_read
 from gobuild.patch.series import MANIFEST, NAME, Operation, Patch, Series
 
+TEXTS = ("name", "go", "kind", "reason", "until", "file", "test", "add-command")
 KEYS: Mapping[str, type] = {
-    "name": str,
-    "go": str,
-    "kind": str,
-    "reason": str,
-    "until": str,
-    "file": str,
-    "test": str,
-    "optional": bool,
-    "direct": bool,
-    "targets": list,
-    "profiles": list,
+    **dict.fromkeys(TEXTS, str),
+    **dict.fromkeys(("optional", "direct"), bool),
+    **dict.fromkeys(("targets", "profiles"), list),
     "remove-hook": dict,
-    "add-command": str,
 }
 AS_THEY_ARE = ("name", "go", "reason", "until", "file", "test", "optional", "direct")
 """The keys that a `Patch` has as they stand in the file."""
@@ -46,22 +38,20 @@ KINDS: Mapping[str, tuple[str, ...]] = {"diff": ("file",), "edit": ("remove-hook
 COMMANDS = ("gowrap",)
 """The programs below templates/ that can be added to a toolchain."""
 
-HOOK_KEYS: Mapping[str, type] = {
-    "what": str,
-    "once": list,
-    "init": list,
-    "functions": list,
-    "frameworks": list,
-    "dir": str,
-}
+HOOK_LISTS = ("once", "init", "functions", "frameworks")
+HOOK_KEYS: Mapping[str, type] = {**dict.fromkeys(("what", "dir"), str), **dict.fromkeys(HOOK_LISTS, list)}
 
 TOP = ("extends", "patch")
 """The keys at the top of the file."""
 
-STOCK = "stock"
-
-_WORDS = {"str": "a text, not empty", "list": "a list of texts, not empty", "dict": "a table", "bool": "true or false"}
+_WORDS = {str: "a text, not empty", list: "a list of texts, not empty", dict: "a table", bool: "true or false"}
 _GO_NAME = re.compile(r"[^\W\d]\w*")
+
+
+def load_or_new(folder: Path) -> Series:
+    """The series of a folder; one without patches, where it has none yet."""
+    there = (folder / MANIFEST).exists() or quilt.is_quilt(folder)
+    return load_folder(folder) if there else Series(folder=folder, patches=())
 
 
 def load_folder(folder: Path) -> Series:
@@ -82,36 +72,32 @@ def load_folder(folder: Path) -> Series:
             "a folder with a series.toml, or with quilt's series; `--series none` builds unpatched",
         ) from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PatchError(
-            f"{manifest} is no TOML: {error}", "https://toml.io; patches/README.md has an example"
-        ) from error
+        raise PatchError(f"{manifest} is no TOML: {error}", "patches/README.md has an example") from error
     base = _extended(manifest, text, content)
     entries = content.get("patch", [])
     if not isinstance(entries, list) or not (entries or base) or not all(isinstance(each, dict) for each in entries):
         raise PatchError(f"{manifest} names no patch", "every patch is a table of its own: [[patch]]")
     tables = [_Entry(folder=folder, text=text, number=at, keys=entry) for at, entry in enumerate(entries)]
-    own = [(entry, entry.patch()) for entry in tables]
-    for at, (entry, patch) in enumerate(own):
-        for earlier, other in own[:at]:
-            _require_compatible(entry, patch, earlier, other)
-    names = {patch.name for _, patch in own}
-    kept = tuple(patch for patch in base if patch.name not in names)
-    return Series(folder=folder, patches=(*kept, *(patch for _, patch in own)))
+    own = [entry.patch() for entry in tables]
+    for at, entry in enumerate(tables):
+        for other, earlier in enumerate(tables[:at]):
+            _require_compatible(entry, own[at], earlier, own[other])
+    names = {patch.name for patch in own}
+    return Series(folder=folder, patches=(*(patch for patch in base if patch.name not in names), *own))
 
 
 def _extended(manifest: Path, text: str, content: Mapping[str, Any]) -> tuple[Patch, ...]:
     """The patches of the series that this one extends; also refuses what may not stand at the top of the file."""
     for key in content:
         if key not in TOP:
-            line = _line_of(text, rf"\s*(?:\[+\s*)?\"?{re.escape(key)}\b")
             raise PatchError(
-                f"{manifest} line {line}: unknown key {key!r}",
+                f"{manifest} line {_line_of(text, key)}: unknown key {key!r}",
                 'every patch is a table of its own: [[patch]]; above them, extends = "stock" keeps the stock ones',
             )
     if "extends" not in content:
         return ()
-    if content["extends"] != STOCK:
-        line = _line_of(text, r"\s*extends\b")
+    if content["extends"] != "stock":
+        line = _line_of(text, "extends")
         raise PatchError(f"{manifest} line {line}: extends = {content['extends']!r}", 'extends = "stock"')
     stock = resources.folder("patches")
     if stock.resolve() == manifest.parent.resolve():
@@ -119,9 +105,10 @@ def _extended(manifest: Path, text: str, content: Mapping[str, Any]) -> tuple[Pa
     return load_folder(stock).patches
 
 
-def _line_of(text: str, pattern: str) -> int:
-    lines = text.split("\n")
-    return next((at for at, line in enumerate(lines, 1) if re.match(pattern, line)), 1)
+def _line_of(text: str, key: str) -> int:
+    """The line, from 1, of a key or table at the top of the file."""
+    found = re.search(rf"^\s*(?:\[+\s*)?\"?{re.escape(key)}\b", text, re.MULTILINE)
+    return text.count("\n", 0, found.end()) + 1 if found else 1
 
 
 def _require_compatible(entry: "_Entry", patch: Patch, earlier: "_Entry", other: Patch) -> None:
@@ -131,13 +118,13 @@ def _require_compatible(entry: "_Entry", patch: Patch, earlier: "_Entry", other:
     if (patch.go, patch.targets, patch.profiles) == (other.go, other.targets, other.profiles):
         raise entry.error(
             "name",
-            f"has the patch {patch.name!r} twice, both for go {patch.go!r}: also at line {earlier.line('name') + 1}",
+            f"has the patch {patch.name!r} twice, both for go {patch.go!r}: also at line {earlier.line('name')}",
             "take one out, or make them variants for different versions or targets",
         )
     if patch.optional != other.optional:
         raise entry.error(
             "optional" if "optional" in entry.keys else "name",
-            f"one variant is optional, and the one at line {earlier.line('name') + 1} is not",
+            f"one variant is optional, and the one at line {earlier.line('name')} is not",
             "optional = true in all variants of a patch, or in none",
         )
 
@@ -206,19 +193,18 @@ class _Entry:
     def error(self, key: str, message: str, hint: str) -> PatchError:
         """The error, with the manifest's line and the patch's name in front."""
         name = self.keys.get("name", f"number {self.number + 1}")
-        return PatchError(f"{self.folder / MANIFEST} line {self.line(key) + 1}, patch {name!r}: {message}", hint)
+        return PatchError(f"{self.folder / MANIFEST} line {self.line(key)}, patch {name!r}: {message}", hint)
 
     def line(self, key: str) -> int:
-        """The line, from 0, where a key of this table stands; the table's own where the key does not."""
-        lines = self.text.split("\n")
-        starts = [at for at, line in enumerate(lines) if re.match(r"\s*\[\[\s*patch\s*\]\]", line)]
-        line = starts[self.number] if self.number < len(starts) else 0
-        for at in range(line + 1, len(lines)):
-            if at in starts:
-                break
-            if re.match(rf"\s*(?:\[patch\.)?\"?{re.escape(key)}\"?\s*[=\]]", lines[at]):
+        """The line, from 1, where a key of this table stands; the table's own where the key does not."""
+        table, first = -1, 1
+        for at, line in enumerate(self.text.split("\n"), 1):
+            if re.match(r"\s*\[\[\s*patch\s*\]\]", line):
+                table += 1
+                first = at if table == self.number else first
+            elif table == self.number and re.match(rf"\s*(?:\[patch\.)?\"?{re.escape(key)}\"?\s*[=\]]", line):
                 return at
-        return line
+        return first
 
     def _require_keys(self, keys: Mapping[str, Any], kinds: Mapping[str, type], required: Iterable[str]) -> None:
         for key, value in keys.items():
@@ -230,7 +216,7 @@ class _Entry:
                 raise self.error(key, f"unknown key {key!r}", hint)
             words = isinstance(value, list) and all(isinstance(word, str) and word for word in value)
             if not isinstance(value, kinds[key]) or (kinds[key] is list and not words) or value == "":
-                raise self.error(key, f"{key} = {value!r}", _WORDS[kinds[key].__name__])
+                raise self.error(key, f"{key} = {value!r}", _WORDS[kinds[key]])
         for key in required:
             if key not in keys:
                 raise self.error("", f"the key {key!r} is missing", "look at patches/README.md")
@@ -254,5 +240,4 @@ class _Entry:
         folder = PurePosixPath(table["dir"])
         if folder.is_absolute() or ".." in folder.parts or folder.parts[:1] != ("src",):
             raise self.error("dir", f"dir = {table['dir']!r}", 'a folder below GOROOT\'s src, such as "src/runtime"')
-        lists = {key: tuple(table[key]) for key, kind in HOOK_KEYS.items() if kind is list}
-        return RemoveHook(what=table["what"], dir=str(folder), **lists)
+        return RemoveHook(what=table["what"], dir=str(folder), **{key: tuple(table[key]) for key in HOOK_LISTS})

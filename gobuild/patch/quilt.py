@@ -14,10 +14,6 @@ from gobuild.patch.safe_read import safe_read
 from gobuild.patch.series import MANIFEST, Patch, Series
 
 SERIES = "series"
-EVERY = ">=1"
-"""The specifier of a patch for every version of Go."""
-
-NO_REASON = "from a quilt series"
 STRIPS = {"-p0": 0, "-p1": 1}
 """How many leading folders of a diff's paths go. With more, it could not be seen where a file belongs."""
 
@@ -31,28 +27,27 @@ def is_quilt(folder: Path) -> bool:
 
 
 def load_quilt(folder: Path) -> Series:
-    """Reads a quilt series.
-
-    Raises:
-        PatchError: the file `series`, or a patch it names, cannot be used; with the line.
-    """
+    """Reads a quilt series; an error tells the line of the file `series`."""
     try:
         text = safe_read(folder, SERIES).decode()
     except UnicodeDecodeError as error:
         raise PatchError(f"{folder / SERIES} is not UTF-8 (byte {error.start})", "one file name a line") from error
-    patches: dict[str, tuple[int, Patch]] = {}
+    patches: list[Patch] = []
+    lines: dict[str, int] = {}
     for number, line in enumerate(text.split("\n"), 1):
         try:
             patch = _patch(folder, line)
-            if patch and (other := patches.get(patch.name)):
-                raise PatchError(f"the patch {patch.name!r} twice: also at line {other[0]}", "each under its own name")
+            if not patch:
+                continue
+            if other := lines.get(patch.name):
+                raise PatchError(f"the patch {patch.name!r} twice: also at line {other}", "each under its own name")
         except PatchError as error:
             raise PatchError(f"{folder / SERIES} line {number}: {error.reason}", error.hint) from error
-        if patch:
-            patches[patch.name] = (number, patch)
+        patches.append(patch)
+        lines[patch.name] = number
     if not patches:
         raise PatchError(f"{folder / SERIES} names no patch", "one file name a line; `--series none` builds unpatched")
-    return Series(folder=folder, patches=tuple(patch for _, patch in patches.values()))
+    return Series(folder=folder, patches=tuple(patches))
 
 
 def _patch(folder: Path, line: str) -> Patch | None:
@@ -63,13 +58,10 @@ def _patch(folder: Path, line: str) -> Patch | None:
     if not words:
         return None
     if words[0][0] in "+-":
-        raise PatchError(
-            f"{words[0]!r} is a guard, and these are not supported", "a series.toml, with `go` and `targets`"
-        )
+        raise PatchError(f"{words[0]!r} is a guard, which is not supported", "a series.toml has `go` and `targets`")
     file, *options = words
-    for option in options:
-        if option not in STRIPS:
-            raise PatchError(f"{option!r} is not supported", "FILE, FILE -p1 or FILE -p0")
+    if unknown := [option for option in options if option not in STRIPS]:
+        raise PatchError(f"{unknown[0]!r} is not supported", "FILE, FILE -p1 or FILE -p0")
     if len(options) > 1:
         raise PatchError(f"{file} has {' and '.join(options)}", "FILE, FILE -p1 or FILE -p0")
     content = safe_read(folder, file)
@@ -77,7 +69,7 @@ def _patch(folder: Path, line: str) -> Patch | None:
         diff = parse_diff(content, strip=STRIPS[options[0]] if options else 1)
     except PatchError as error:
         raise PatchError(f"{file} {error.reason}", error.hint) from error
-    return Patch(folder=folder, name=_name(file), go=EVERY, reason=_reason(diff), file=file, operation=diff)
+    return Patch(folder=folder, name=_name(file), go=">=1", reason=_reason(diff), file=file, operation=diff)
 
 
 def _name(file: str) -> str:
@@ -97,4 +89,4 @@ def _reason(diff: Diff) -> str:
         if said := re.sub(r"^\[PATCH[^\]]*\]", "", " ".join(folded.split())).strip():
             return said
     lines = (line.strip() for line in diff.description.split("\n"))
-    return next((line for line in lines if line and not _HEADER.match(line)), NO_REASON)
+    return next((line for line in lines if line and not _HEADER.match(line)), "from a quilt series")

@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from packaging.specifiers import SpecifierSet
 
@@ -14,7 +13,8 @@ from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.model import Outcome, State
 from gobuild.patch.diff.unified import Diff
-from gobuild.patch.tree import Tree, TreeChange
+from gobuild.patch.edits.add_command import AddCommand
+from gobuild.patch.edits.remove_hook import RemoveHook
 
 MANIFEST = "series.toml"
 
@@ -22,15 +22,8 @@ NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 """A patch's name: lower-case words with hyphens."""
 
 
-class Operation(Protocol):
-    """What a patch does to a tree: a `Diff`, a `RemoveHook`, an `AddCommand`."""
-
-    @property
-    def content(self) -> bytes:
-        """What the patch's digest is made of."""
-
-    def apply(self, tree: Tree) -> TreeChange:
-        """Notes its changes in a tree, or raises `PatchError`."""
+Operation = Diff | RemoveHook | AddCommand
+"""What a patch does to a tree: `apply` notes its changes there, and `content` is what the patch's digest is made of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +31,10 @@ class Patch:
     """One patch of a series, with the keys of series.toml (patches/README.md).
 
     Attributes:
-        folder: the series' folder that it is from.
+        folder: the series' folder that it is from; `file` and `test`, where it has them, are relative to it.
         name: variants of one patch share it.
         go: the versions it is for, a PEP 440 specifier: ">=1.21,<1.24".
         targets, profiles: what it is for; empty: all.
-        file, test: relative to the folder; empty where there is none.
         direct: whether it may touch the compiler, the assembler or the linker and be built directly all the same: its
             author has compared both builders (`--builder both`).
     """
@@ -71,31 +63,17 @@ class Patch:
         return "diff" if isinstance(self.operation, Diff) else "edit"
 
     @property
-    def specifier(self) -> SpecifierSet:
-        """`go`, parsed."""
-        return SpecifierSet(self.go)
-
-    @property
-    def test_file(self) -> Path | None:
-        """Where its test stands."""
-        return self.folder / self.test if self.test else None
-
-    @property
     def description(self) -> str:
         """The prose in front of its diff."""
         return self.operation.description if isinstance(self.operation, Diff) else ""
 
     def for_version(self, version: GoVersion) -> bool:
         """Whether it is for this version, release candidates included."""
-        return self.specifier.contains(version.pep440, prereleases=True)
+        return SpecifierSet(self.go).contains(version.pep440, prereleases=True)
 
     def for_build(self, target: Target, profile: str) -> bool:
         """Whether it is for this target and profile."""
         return (not self.targets or target in self.targets) and (not self.profiles or profile in self.profiles)
-
-    def fits(self, version: GoVersion, target: Target, profile: str) -> bool:
-        """Whether it is for this version, target and profile."""
-        return self.for_version(version) and self.for_build(target, profile)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +84,7 @@ class Series:
     patches: tuple[Patch, ...]
 
     def select(self, version: GoVersion, target: Target, profile: str, extra: Sequence[str] = ()) -> tuple[Patch, ...]:
-        """The patches for a build, in order, one variant each; of the optional ones those that `extra` names.
-
-        Raises:
-            ConfigError: one of `extra` is no optional patch of this series.
-            PatchError: one of `extra` is not for this build; or two variants of one patch are.
-        """
+        """The patches for a build, in order, one variant each; of the optional ones those that `extra` names."""
         self.require_optional(extra)
         chosen = self.candidates(version, target, profile)
         names = {patch.name for patch in chosen}
@@ -124,14 +97,10 @@ class Series:
         return tuple(patch for patch in chosen if not patch.optional or patch.name in extra)
 
     def candidates(self, version: GoVersion, target: Target, profile: str) -> tuple[Patch, ...]:
-        """The patches that fit a build, the optional ones too, in order.
-
-        Raises:
-            PatchError: two variants of one patch do.
-        """
+        """The patches that fit a build, the optional ones too, in order; two variants of one patch are refused."""
         chosen: dict[str, Patch] = {}
         for patch in self.patches:
-            if not patch.fits(version, target, profile):
+            if not (patch.for_version(version) and patch.for_build(target, profile)):
                 continue
             if other := chosen.get(patch.name):
                 raise PatchError(
@@ -173,11 +142,7 @@ class Series:
         return " or ".join(dict.fromkeys(said))
 
     def require_optional(self, extra: Sequence[str]) -> None:
-        """Refuses names that cannot be asked for.
-
-        Raises:
-            ConfigError: a name is unknown, or that of a patch in every build.
-        """
+        """Refuses a name that is unknown, or that of a patch in every build."""
         optional = list(dict.fromkeys(patch.name for patch in self.patches if patch.optional))
         for name in extra:
             if name in optional:

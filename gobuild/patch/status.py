@@ -15,7 +15,8 @@ from gobuild.patch.apply import try_patch
 from gobuild.patch.series import Patch, Series
 from gobuild.patch.tree import Tree
 
-DEFAULT_TARGET = Target(goos="darwin", goarch="arm64")
+KEYS = ("state", "evidence", "files", "sha256", "conflict")
+"""What the matrix's JSON has of an outcome."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +29,7 @@ class PatchRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matrix:
-    """Patches, in the order of the series, by versions.
-
-    `left_out` names the patches that are for no build of this target and profile.
-    """
+    """Patches, in the order of the series, by versions; without those `left_out`, which are for other builds."""
 
     series: str
     target: Target
@@ -63,7 +61,7 @@ class Matrix:
                 {
                     **{key: getattr(row.patch, key) for key in ("name", "kind", "optional", "reason", "until")},
                     "versions": {
-                        str(version): _outcome_to_json(outcome)
+                        str(version): {key: value for key, value in asdict(outcome).items() if key in KEYS}
                         for version, outcome in zip(self.versions, row.outcomes, strict=True)
                     },
                 }
@@ -77,22 +75,21 @@ def status(
     series: Series,
     sources: Mapping[GoVersion, Path],
     *,
-    target: Target = DEFAULT_TARGET,
-    profile: str = "static",
+    target: Target,
+    profile: str,
     extra: Sequence[str] = (),
 ) -> Matrix:
     """What would become of every patch of a series on every version's source; nothing is changed in these folders.
 
     The optional patches that `extra` names stay applied for those behind them.
-
-    Raises:
-        ConfigError: one of `extra` is no optional patch of the series.
-        PatchError: there is no source at one of the folders; or two variants of one patch are for one version.
     """
-    series.require_optional(extra)
     names = {patch.name: patch for patch in series.patches if patch.for_build(target, profile)}
     versions = tuple(sorted(sources))
-    columns = [_column(series, version, sources[version], target, profile, extra) for version in versions]
+    columns = []
+    for version in versions:
+        tree = Tree(sources[version])
+        patches = series.candidates(version, target, profile)
+        columns.append({one.name: try_patch(one, tree, keep=not one.optional or one.name in extra) for one in patches})
     return Matrix(
         series=str(series.folder),
         target=target,
@@ -104,22 +101,3 @@ def status(
         ),
         left_out=tuple(dict.fromkeys(patch.name for patch in series.patches if patch.name not in names)),
     )
-
-
-def _column(
-    series: Series, version: GoVersion, root: Path, target: Target, profile: str, extra: Sequence[str]
-) -> dict[str, Outcome]:
-    """What becomes of the patches that fit one version, by name."""
-    tree = Tree(root)
-    patches: tuple[Patch, ...] = series.candidates(version, target, profile)
-    return {patch.name: try_patch(patch, tree, keep=not patch.optional or patch.name in extra) for patch in patches}
-
-
-def _outcome_to_json(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "state": str(outcome.state),
-        "evidence": outcome.evidence,
-        "files": list(outcome.files),
-        "sha256": outcome.sha256,
-        "conflict": asdict(outcome.conflict) if outcome.conflict else None,
-    }

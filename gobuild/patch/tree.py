@@ -6,7 +6,7 @@ Nothing outside the root is read or written, and no symbolic link below it is fo
 import contextlib
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -30,10 +30,6 @@ class _Pending:
     executable: bool | None
 
 
-Snapshot = Mapping[str, _Pending]
-"""The changes noted up to some time."""
-
-
 @dataclass(slots=True)
 class Tree:
     """A folder of files, seen through the changes that wait to be written. Paths in it are relative, with slashes."""
@@ -47,24 +43,22 @@ class Tree:
         if not self.root.is_dir():
             raise PatchError(f"there is no source at {self.root}", "fetch it first")
 
-    def read_file(self, path: str, at: "Snapshot | None" = None) -> bytes | None:
-        """A file's content as it stands now, or stood at an earlier `snapshot`; None where there is no such file.
+    def read_file(self, path: str) -> bytes | None:
+        """A file's content as it stands now; None where there is no such file.
 
         Raises:
             PatchError: the path leaves the root, passes a symbolic link, or is no plain file.
         """
-        noted = self._pending if at is None else at
-        if path in noted:
-            return noted[path].content
+        if path in self._pending:
+            return self._pending[path].content
         place = self._resolve(path)
-        try:
-            return place.read_bytes() if place.is_file() else None
-        except OSError as error:
-            raise PatchError(f"{path} cannot be read: {error.strerror}", "make the source's files readable") from error
+        return place.read_bytes() if place.is_file() else None
 
     def write_file(self, path: str, content: bytes, *, executable: bool | None = None) -> None:
         """Notes a file's new content, and whether it can be run; None keeps what it is."""
         self._resolve(path)
+        if executable is None and path in self._pending:
+            executable = self._pending[path].executable
         self._pending[path] = _Pending(content, executable)
 
     def delete_file(self, path: str) -> None:
@@ -78,24 +72,23 @@ class Tree:
         place = self._resolve(path)
         if noted and noted.executable is not None:
             return noted.executable
-        return place.is_file() and os.access(place, os.X_OK)
-
-    def snapshot(self) -> Snapshot:
-        """The tree as it stands now, to `read_file` from later."""
-        return dict(self._pending)
+        return place.is_file() and bool(place.stat().st_mode & stat.S_IXUSR)
 
     @contextlib.contextmanager
-    def trial(self, *, keep: bool = True) -> Iterator[None]:
-        """A block whose noted changes are taken back if it fails, or unless they are to be kept."""
-        before = dict(self._pending)
+    def trial(self, *, keep: bool = True) -> Iterator["Tree"]:
+        """A block whose noted changes are taken back if it fails, or unless they are to be kept.
+
+        It is given the tree as it was before.
+        """
+        before = Tree(self.root, dict(self._pending))
         try:
-            yield
+            yield before
         except BaseException:
             keep = False
             raise
         finally:
             if not keep:
-                self._pending = before
+                self._pending = before._pending
 
     def list_files(self, folder: str) -> tuple[str, ...]:
         """The plain files directly in a folder, sorted, as paths relative to the root."""
@@ -110,22 +103,16 @@ class Tree:
 
     def walk_files(self, folder: str, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
         """Every file below a folder whose name ends so, with its content as it stands now; links are passed over."""
-        for here, folders, found in os.walk(self.root / folder):
-            folders.sort()
-            for name in sorted(found):
+        for here, _, found in os.walk(self.root / folder):
+            for name in found:
                 place = Path(here) / name
                 if name.endswith(suffixes) and not place.is_symlink():
                     path = place.relative_to(self.root).as_posix()
-                    content = self.read_file(path)
-                    if content is not None:
+                    if (content := self.read_file(path)) is not None:
                         yield path, content
 
     def commit(self) -> None:
-        """Writes every noted change, each file by a rename: what a hard link elsewhere holds (a cache) stays as it is.
-
-        Raises:
-            OSError: there is no room, or no right to write. What was written until then stays.
-        """
+        """Writes every noted change, each file by a rename: what a hard link elsewhere holds stays as it is."""
         for path, pending in self._pending.items():
             place = self._resolve(path)
             if pending.content is None:

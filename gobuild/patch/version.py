@@ -31,12 +31,7 @@ def stamp(version: GoVersion, *, suffix: str, identity: str, patches: Sequence[P
     compilers of one name would hand each other their objects. The digest has a "p" in front of it because a semantic
     version's identifier of digits alone must not begin with 0 (semver.org, item 9), and 7 hex digits may be that.
 
-    Args:
-        version: the release.
-        suffix: what follows the hyphen; "{id}" becomes the digest. Empty: no suffix at all.
-        identity: what tells this source from Go's official archive of the version; `Catalog.identity`.
-        patches: the patches that will be applied, in order.
-        profile: how it will be built.
+    In `suffix`, which follows the hyphen, "{id}" becomes the digest; `identity` is the `Catalog`'s.
     """
     if not suffix:
         return version.tag
@@ -48,21 +43,11 @@ def stamp(version: GoVersion, *, suffix: str, identity: str, patches: Sequence[P
 
 
 def write_version(tree: Tree, stamp: str) -> None:
-    """Notes the new VERSION: the stamp, and the time that upstream's has; cmd/dist and distpack allow nothing else.
-
-    Raises:
-        PatchError: the stamp is no version, or the time in VERSION no time.
-    """
+    """Notes the new VERSION: the stamp, and the time that upstream's has; cmd/dist and distpack allow nothing else."""
     if not _STAMP.fullmatch(stamp):
-        raise PatchError(
-            f"{stamp!r} cannot be a toolchain's version",
-            "go1.22.10-acme1.p3f9c2a1: small letters, digits and dots",
-        )
-    lines = (tree.read_file("VERSION") or b"").decode(errors="replace").split("\n")[1:]
-    times = [line.split()[1:] for line in lines if line.split()[:1] == ["time"]]
-    time = times[-1] if times else [EARLIEST]
-    if len(time) != 1 or not _TIME.fullmatch(time[0]):
-        raise PatchError(
-            f"VERSION has the time {' '.join(time)!r}, which is none", "a line such as: time 2024-11-27T20:27:20Z"
-        )
-    tree.write_file("VERSION", f"{stamp}\ntime {time[0]}\n".encode())
+        raise PatchError(f"{stamp!r} cannot be a toolchain's version", "such as go1.22.10-acme1.p3f9c2a1")
+    there = (tree.read_file("VERSION") or b"").decode(errors="replace").partition("\n")[2]
+    time = [EARLIEST, *re.findall(r"^time\b[ \t]*(.*?)\s*$", there, re.MULTILINE)][-1]
+    if not _TIME.fullmatch(time):
+        raise PatchError(f"VERSION has the time {time!r}, which is none", "such as 2024-11-27T20:27:20Z")
+    tree.write_file("VERSION", f"{stamp}\ntime {time}\n".encode())

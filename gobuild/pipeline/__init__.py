@@ -1,15 +1,15 @@
 """The page: resolve, reuse, fetch, patch, build, verify, package, sign, publish, in that order.
 
-Each stage turns one frozen type into the next and knows no other; this package alone knows them all, times them, and
-cleans up behind the one that failed.
+Each stage turns one frozen type into the next and knows no other; this package alone knows them all.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from gobuild import package
+from gobuild.codesign.signers import Signing, choose_signer
 from gobuild.core import files
 from gobuild.core.errors import os_errors_as_ours
 from gobuild.core.goversion import TARGETS
@@ -19,7 +19,6 @@ from gobuild.package import manifest
 from gobuild.pipeline.compilation import Compiled, build_toolchain, fetch_source, patch_source
 from gobuild.pipeline.delivery import Built, publish, sign, verify_and_package
 from gobuild.pipeline.plan import Plan
-from gobuild.pipeline.resign import Signing, choose_signer
 from gobuild.pipeline.session import Run, Session, prepare
 from gobuild.pipeline.timing import Clock
 from gobuild.pipeline.toolchain_cache import reuse, store
@@ -28,33 +27,18 @@ from gobuild.store import open_store
 ROOM = 1600 << 20
 """Bytes a build needs in its work folder: measured 1.22.10, a tree of 0.5 GB and make.bash's cache of 1 GB."""
 
-
 DIST_ROOM = 400 << 20
 """Bytes that a delivery needs in dist/: measured for 1.22.10, 160 MB, and as much again while the old ones stand."""
 
 PLACES = "--work, --cache and --dist"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rebuilt:
-    """A release built once more, as upstream builds it.
-
-    Attributes:
-        toolchain: the toolchain in its folder.
-        archive: the archive that distpack made of it, still inside GOROOT.
-    """
-
-    toolchain: Toolchain
-    archive: Path
-
-
 @os_errors_as_ours(PLACES)
 def build(session: Session) -> Built:
     """The main job, from a version to dist/.
 
-    Raises:
-        GobuildError: a stage failed. What stood in dist/ before is as it was; a half-made tree is gone, make.bash's
-            log stays. A toolchain that failed its checks stays in the work folder to be looked at.
+    Where a stage fails, dist/ is as it was; a half-made tree is gone, make.bash's log stays, and so does a toolchain
+    that failed its checks.
     """
     run, signing = resolve(session)
     plan = run.plan
@@ -75,12 +59,7 @@ def build(session: Session) -> Built:
 
 @os_errors_as_ours(PLACES)
 def repackage(session: Session) -> Built:
-    """Verifies and packages a toolchain that `build` has finished, without building it again.
-
-    Raises:
-        PackageError: there is none.
-        GobuildError: as `build` does.
-    """
+    """Verifies and packages a toolchain that `build` has finished, without building it again."""
     run, signing = resolve(session)
     with alone(run.plan):
         made, tree = manifest.read_toolchain(run.plan.state)
@@ -90,14 +69,11 @@ def repackage(session: Session) -> Built:
 
 
 @os_errors_as_ours(PLACES)
-def rebuild(session: Session) -> Rebuilt:
-    """Builds and packs a release in the work folder as upstream does: no patch, no stamp, no setting of ours.
+def rebuild(session: Session) -> tuple[Toolchain, Path]:
+    """Builds and packs a release in the work folder as upstream does; returns also its archive, still inside GOROOT.
 
     Nothing goes to dist/, and `repackage` does not find it: a source of somebody's own may call itself as upstream's
     here, to be compared, and nowhere else.
-
-    Raises:
-        GobuildError: as `build` does.
     """
     as_upstream = replace(session.settings, profile="upstream", series="none", extra="", suffix="", builder="make.bash")
     run, _ = resolve(replace(session, settings=as_upstream), delivered=False)
@@ -110,16 +86,11 @@ def rebuild(session: Session) -> Rebuilt:
             at.note("distpack")
             packed = package.distpack(toolchain, scratch=plan.scratch, run=session.run)
     kinds = archive_names(plan.stamp, plan.target)
-    return Rebuilt(toolchain=toolchain, archive=next(path for path in packed if kinds[path.name] == "toolchain"))
+    return toolchain, next(path for path in packed if kinds[path.name] == "toolchain")
 
 
 def resolve(session: Session, *, delivered: bool = True) -> tuple[Run, Signing]:
-    """What will be built, and who signs it. Nothing is changed.
-
-    Args:
-        session: what was asked for.
-        delivered: as for `prepare`; what is not delivered is not signed.
-    """
+    """What will be built, and who signs it; what is not delivered is not signed. Nothing is changed."""
     clock, store = Clock(session.console), open_store(session.settings, session.console.warn)
     with clock.stage("resolve"):
         signing = choose_signer(session.settings, run=session.run) if delivered else Signing(signer=None, roots=())
@@ -141,13 +112,7 @@ def alone(plan: Plan) -> Iterator[None]:
 def cleanup_on_failure(plan: Plan, need: int) -> Iterator[None]:
     """Starts from an empty job folder, and leaves no half-made tree if the block fails or is interrupted.
 
-    Args:
-        plan: whose job folder.
-        need: how many bytes the block makes there. What stands there goes first and makes room for them, but where
-            even that is too little, it stays.
-
-    Raises:
-        DiskFull: they would not fit.
+    What stands there makes room for the bytes that the block needs, but where even that is too little, it stays.
     """
     # ".part": what a killed run was making.
     trees = (plan.tree, plan.job / "direct", plan.tools, plan.scratch)
@@ -164,14 +129,7 @@ def cleanup_on_failure(plan: Plan, need: int) -> Iterator[None]:
 
 
 def clean(work: Path) -> list[Path]:
-    """Removes the builds in a work folder; whatever else lies there stays.
-
-    Returns:
-        What was removed.
-
-    Raises:
-        Busy: somebody builds there. What stood before it in the alphabet is removed by then.
-    """
+    """Removes the builds in a work folder, up to one that somebody is at (`Busy`); whatever else lies there stays."""
     removed = []
     # A build of ours is named as one, and holds the lock that we put there.
     for lock in sorted(work.absolute().glob(f"go*/{files.LOCK}")):

@@ -24,53 +24,33 @@ PACKAGES = "packages.tar"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """Source laid out, and Go to build it with.
+    """Source laid out, and Go to build it with."""
 
-    Attributes:
-        sources: one, or with `--builder both` one for each builder.
-        tree: the dirhash of the source.
-        bootstrap: what make.bash starts from.
-        upstream: upstream's toolchain of the same release, for the direct builder; None where make.bash is to build.
-    """
-
-    sources: tuple[Source, ...]
-    tree: str
-    bootstrap: Bootstrap
+    sources: tuple[Source, ...]  # one, or with `--builder both` one for each builder
+    tree: str  # the dirhash of the source
+    bootstrap: Bootstrap  # what make.bash starts from
+    # Upstream's toolchain of the same release, for the direct builder; None where make.bash is to build
     upstream: Bootstrap | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patched:
+class Patched(Fetched):
     """As `Fetched`, once the series is applied."""
 
-    sources: tuple[PatchedSource, ...]
-    tree: str
-    bootstrap: Bootstrap
-    upstream: Bootstrap | None
+    patched: tuple[PatchedSource, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compiled:
-    """A toolchain in the work folder.
-
-    Attributes:
-        toolchain: the toolchain.
-        tree: the dirhash of its source before it was patched.
-        twin: the same, by the other builder; None unless both were asked for.
-    """
+    """A toolchain in the work folder."""
 
     toolchain: Toolchain
-    tree: str
-    twin: Toolchain | None = None
+    tree: str  # the dirhash of its source before it was patched
+    twin: Toolchain | None = None  # the same, by the other builder; None unless both were asked for
 
 
 def fetch_source(run: Run) -> Fetched:
-    """Lays out the source, and finds a toolchain that can build it: first that one, for it may be refused.
-
-    Raises:
-        ConfigError: the direct builder was asked for by name, and cannot do this.
-        GobuildError: as `fetch` does.
-    """
+    """Lays out the source, and finds a toolchain that can build it: first that one, for it may be refused."""
     note_rosetta(run)
     plan = run.plan
     with run.clock.stage("fetch") as at:
@@ -94,12 +74,7 @@ def fetch_source(run: Run) -> Fetched:
 
 
 def patch_source(run: Run, fetched: Fetched) -> Patched:
-    """Applies the series, and puts gobuild.json into the tree.
-
-    Raises:
-        ConfigError: the direct builder was asked for by name, and the series does not let itself be built directly.
-        PatchError: as `patch` does.
-    """
+    """Applies the series, and puts gobuild.json into the tree."""
     with run.clock.stage("patch") as at:
         patched = tuple(_patch(run, source, fetched.tree) for source in fetched.sources)
         for outcome in patched[0].outcomes:
@@ -110,22 +85,18 @@ def patch_source(run: Run, fetched: Fetched) -> Patched:
             if reason := direct.why_not_direct(patched[0], marked, upstream.goroot):
                 _without_direct(run, reason)
                 upstream = None
-    return Patched(sources=patched, tree=fetched.tree, bootstrap=fetched.bootstrap, upstream=upstream)
+    return Patched(
+        sources=fetched.sources, tree=fetched.tree, bootstrap=fetched.bootstrap, upstream=upstream, patched=patched
+    )
 
 
 def build_toolchain(run: Run, patched: Patched) -> Compiled:
-    """Builds by make.bash, directly, or both ways.
-
-    Raises:
-        BuildError: as the builders do.
-    """
+    """Builds by make.bash, directly, or both ways."""
     with run.clock.stage("build") as at:
-        if not patched.upstream:
-            return Compiled(toolchain=_by_make(run, patched.sources[0], patched.bootstrap, at), tree=patched.tree)
-        directly = _directly(run, patched.sources[-1], patched.upstream, at)
-        if run.session.settings.builder != "both":
+        directly = _directly(run, patched.patched[-1], patched.upstream, at) if patched.upstream else None
+        if directly and run.session.settings.builder != "both":
             return Compiled(toolchain=directly, tree=patched.tree)
-        made = _by_make(run, patched.sources[0], patched.bootstrap, at)
+        made = _by_make(run, patched.patched[0], patched.bootstrap, at)
         return Compiled(toolchain=made, tree=patched.tree, twin=directly)
 
 
@@ -171,11 +142,7 @@ def _upstream(run: Run, at: Stage) -> Bootstrap | None:
 
 
 def _without_direct(run: Run, reason: str) -> None:
-    """Goes on with make.bash, and says why.
-
-    Raises:
-        ConfigError: the direct builder was asked for by name.
-    """
+    """Goes on with make.bash, and says why; a `ConfigError` where the direct builder was asked for by name."""
     if run.session.settings.builder != "auto":
         raise ConfigError(f"this cannot be built directly: {reason}", "--builder make.bash")
     run.session.console.say(f"built by make.bash: {reason}")

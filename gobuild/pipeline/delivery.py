@@ -1,11 +1,11 @@
 """verify, package, sign and publish: a compiled toolchain becomes what stands in dist/."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gobuild import package, verify
 from gobuild.build import differing_files
+from gobuild.codesign.signers import Signing
 from gobuild.core import files
 from gobuild.core.errors import VerifyError
 from gobuild.core.manifest import archive_names, to_json
@@ -13,7 +13,7 @@ from gobuild.core.model import Artifact, Report, Toolchain
 from gobuild.core.process import Threads, kill_children_on_failure
 from gobuild.package import manifest
 from gobuild.pipeline.compilation import Compiled
-from gobuild.pipeline.resign import Signing, resign, with_probes
+from gobuild.pipeline.resign import resign, with_probes
 from gobuild.pipeline.session import Run
 from gobuild.pipeline.timing import Clock
 from gobuild.pipeline.toolchain_cache import VerifiedToolchain
@@ -22,15 +22,7 @@ from gobuild.publish import downloads, formula
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """What a run made.
-
-    Attributes:
-        toolchain: the toolchain in its folder.
-        report: its checks, all passed.
-        artifacts: what stands in dist/.
-        clock: where the time went.
-        kept: since when the store has had it; empty where it was built just now.
-    """
+    """What a run made; `kept` says since when the store has had it, and is empty where it was built just now."""
 
     toolchain: Toolchain
     report: Report
@@ -39,25 +31,8 @@ class Built:
     kept: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedToolchain:
-    """A toolchain whose archives are signed, or are left as they are.
-
-    Attributes:
-        toolchain: the toolchain, with the archives and the report that will be published.
-        signature: what the manifest says of the signing; empty where nobody signed.
-    """
-
-    toolchain: VerifiedToolchain
-    signature: Mapping[str, str]
-
-
 def verify_and_package(run: Run, compiled: Compiled) -> VerifiedToolchain:
-    """Checks every executable while distpack, which uses one thread for most of its time, packs them.
-
-    Raises:
-        VerifyError: a check failed, or the two builders made different bytes.
-    """
+    """Checks every executable while distpack, which uses one thread for most of its time, packs them."""
     session, plan, toolchain = run.session, run.plan, compiled.toolchain
     timed, policy = run.clock.timed("distpack", session.run, alone=False), verify.load_policy(session.settings.policy)
     with Threads(2) as beside, kill_children_on_failure():
@@ -86,11 +61,7 @@ def verify_and_package(run: Run, compiled: Compiled) -> VerifiedToolchain:
 
 
 def _require_same(one: Toolchain, twin: Toolchain, packed: tuple[Path, ...], again: tuple[Path, ...]) -> None:
-    """Makes sure that both builders made the same bytes, of files and of archives.
-
-    Raises:
-        VerifyError: they did not.
-    """
+    """Makes sure that both builders made the same bytes, of files and of archives."""
     wrong = differing_files(one, twin) or tuple(
         ours.name for ours, theirs in zip(packed, again, strict=True) if files.sha256(ours) != files.sha256(theirs)
     )
@@ -101,14 +72,10 @@ def _require_same(one: Toolchain, twin: Toolchain, packed: tuple[Path, ...], aga
         )
 
 
-def sign(run: Run, toolchain: VerifiedToolchain, signing: Signing) -> SignedToolchain:
-    """Signs the programs in the archives and verifies the result; without a signer everything stays as it is.
-
-    Raises:
-        SignError, VerifyError: as `resign` does.
-    """
+def sign(run: Run, toolchain: VerifiedToolchain, signing: Signing) -> VerifiedToolchain:
+    """Signs the programs in the archives and verifies the result; without a signer everything stays as it is."""
     if signing.signer is None:
-        return SignedToolchain(toolchain=toolchain, signature={})
+        return toolchain
     with run.clock.stage("sign") as at:
         done = resign(
             toolchain.packed,
@@ -121,17 +88,17 @@ def sign(run: Run, toolchain: VerifiedToolchain, signing: Signing) -> SignedTool
             policy=verify.load_policy(run.session.settings.policy),
         )
     report = with_probes(done.report, toolchain.report)
-    return SignedToolchain(toolchain=replace(toolchain, report=report, packed=done.archives), signature=done.told)
+    return replace(toolchain, report=report, packed=done.archives, signature=done.told)
 
 
-def publish(run: Run, signed: SignedToolchain) -> Built:
+def publish(run: Run, done: VerifiedToolchain) -> Built:
     """Puts the archives, the manifest and the formula into dist/, all at once."""
-    plan, settings, done = run.plan, run.session.settings, signed.toolchain
+    plan, settings = run.plan, run.session.settings
     kinds = archive_names(plan.stamp, plan.target)
     with run.clock.stage("publish"), package.delivery(plan.dist, run.session.console.say) as delivery:
         archives = tuple(delivery.add(path, kinds[path.name]) for path in done.packed)
         document = manifest.outer_manifest(
-            done.toolchain, done.report, archives, tree=done.tree, run=done.run, signing=signed.signature
+            done.toolchain, done.report, archives, tree=done.tree, run=done.run, signing=done.signature
         )
         others = manifest.other_targets(plan.manifest, plan.stamp)
         manifest.require_same_archives(document, others)

@@ -1,7 +1,4 @@
-"""What a build would do: settings, a release and a series come in, names and places go out. Pure.
-
-Nothing here reads a file or asks a server, so a plan can be tested with nothing installed.
-"""
+"""What a build would do: its names and places. Nothing here reads a file or asks a server."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,30 +19,17 @@ BUILDERS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything that is decided before work begins.
-
-    Attributes:
-        release: what will be built.
-        stamp: what the toolchain will call itself.
-        target, host: what it will run on; where it is built.
-        profile: how.
-        patches: the names of the patches that will be tried, in order.
-        job: the folder of this build alone.
-        dist: where the archives will go.
-        formula: the file name of the Homebrew formula.
-        sign: who signs the programs.
-        builder: "auto", "make.bash", "direct" or "both".
-    """
+    """Everything that is decided before work begins."""
 
     release: Release
-    stamp: str
+    stamp: str  # what the toolchain will call itself
     target: Target
     host: Target
     profile: Profile
-    patches: tuple[str, ...]
-    job: Path
+    patches: tuple[str, ...]  # the names of the patches that will be tried, in order
+    job: Path  # the folder of this build alone
     dist: Path
-    formula: str
+    formula: str  # the file name of the Homebrew formula
     sign: str = "linker"
     builder: str = "auto"
 
@@ -120,19 +104,7 @@ class Plan:
 def plan(
     settings: Settings, release: Release, *, host: Target, stamp: str, patches: tuple[str, ...], formula: str
 ) -> Plan:
-    """Lays out a build.
-
-    Args:
-        settings: what was asked for.
-        release: what answers to it.
-        host: this machine.
-        stamp: what the toolchain will call itself.
-        patches: the names of the patches chosen.
-        formula: the formula's file name.
-
-    Returns:
-        The plan; its paths are absolute.
-    """
+    """Lays out a build; all paths are absolute."""
     target = settings.for_target
     return Plan(
         release=release,

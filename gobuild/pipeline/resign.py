@@ -1,63 +1,25 @@
-"""Signing what is packed: the programs in finished archives are signed, and the archives verified again.
+"""Signing what distpack packed: the programs in the archives are signed, and the archives verified again."""
 
-distpack has run: its archives are taken apart and put together again entry by entry, so that nothing but the programs
-changes; then verify sees the result as whoever downloads it will.
-"""
-
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from gobuild import package, verify
 from gobuild.codesign import signers
-from gobuild.codesign.signers import Signer
+from gobuild.codesign.signers import Signing
 from gobuild.core.goversion import Target
 from gobuild.core.model import Report, Verdict
 from gobuild.core.process import Runner
-from gobuild.core.settings import Settings
 from gobuild.verify.policy import NONE, Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signing:
-    """How a build is signed.
-
-    Attributes:
-        signer: who signs; None where the linker's own signatures stay.
-        roots: certificates (DER) that a signature may lead to, besides Apple's.
-    """
-
-    signer: Signer | None
-    roots: tuple[bytes, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Resigned:
-    """Archives with signed programs.
-
-    Attributes:
-        archives: all that came in, in their order; those with programs in them stand elsewhere now.
-        report: the checks of the toolchain's archive.
-        told: what the manifest says of the signing.
-    """
+    """All archives in their order, the checks of the toolchain's, and what the manifest says of the signing."""
 
     archives: tuple[Path, ...]
     report: Report
     told: Mapping[str, str]
-
-
-def choose_signer(settings: Settings, *, run: Runner) -> Signing:
-    """Finds out who signs, and opens what is needed for it, before any work begins.
-
-    Raises:
-        ConfigError: it cannot be used.
-        ToolMissing: what it needs is not installed.
-    """
-    path = os.environ.get("PATH", os.defpath)
-    signer = signers.choose_signer(settings, host=Target.host(), run=run, environ=os.environ, path=path)
-    trusted = verify.load_roots(Path(settings.trust).expanduser()) if settings.trust else ()
-    return Signing(signer=signer, roots=(*trusted, *(signer.roots if signer else ())))
 
 
 def resign(
@@ -73,15 +35,8 @@ def resign(
 ) -> Resigned:
     """Signs the programs in a toolchain's archive and its GOTOOLCHAIN module, and verifies both.
 
-    Args:
-        archives: what distpack made; they stay as they are.
-        signing: who signs, and whom verify trusts for it.
-        target: what the toolchain runs on.
-        prefix: what the programs' identifiers begin with.
-        scratch: a folder for the new archives, and what is in between.
-        run: starts the tools that verify asks.
-        note: told what is being done.
-        policy: somebody's own rules for verify.
+    The archives stay as they are; what is made of them, entry by entry, stands in `scratch`. The programs' identifiers
+    begin with `prefix`.
 
     Raises:
         SignError: a program could not be signed.
@@ -108,10 +63,7 @@ def resign(
 
 
 def with_probes(signed: Report, built: Report) -> Report:
-    """The signed archive's checks, and what only the tree that was built could show: its programs' probes.
-
-    The probes ran in the tree, once: of the archive, nothing is run.
-    """
+    """The signed archive's checks, and those of the probes, which ran in the tree that was built and nowhere else."""
     seen = {each.subject for each in signed.checks if each.verdict is not Verdict.SKIPPED}
     more = tuple(each for each in built.checks if each.subject not in seen)
     added = {each.subject for each in more}

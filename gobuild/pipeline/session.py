@@ -19,18 +19,10 @@ from gobuild.pipeline.timing import Clock
 from gobuild.resolve import FIRST, resolve
 from gobuild.store import Store
 
-OLDEST = FIRST
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """What every run has.
-
-    Attributes:
-        settings: what was asked for.
-        console: where to speak.
-        run: starts processes.
-    """
+    """What every run has: what was asked for, where to speak, and what starts processes."""
 
     settings: Settings
     console: Console = field(default_factory=Console)
@@ -41,6 +33,7 @@ class Session:
 class Prepared:
     """What is known once the release is resolved, before anything is fetched."""
 
+    settings: Settings
     plan: Plan
     reached: fetch.SelectedOrigin
     patches: tuple[patch.Patch, ...]
@@ -49,14 +42,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A build under way: what every stage is given.
-
-    Attributes:
-        session: what was asked for.
-        prepared: what was resolved.
-        clock: times the stages.
-        store: keeps finished toolchains and the direct builder's packages.
-    """
+    """A build under way: what every stage is given."""
 
     session: Session
     prepared: Prepared
@@ -69,29 +55,29 @@ class Run:
         return self.prepared.plan
 
 
+def reached_origin(session: Session) -> fetch.SelectedOrigin:
+    """The first origin that answers."""
+    settings = session.settings
+    asked = fetch.origins(settings, run=session.run, console=session.console)
+    return fetch.first_reachable(asked, fallback=not settings.no_fallback)
+
+
 def prepare(session: Session, *, delivered: bool = True, reached: fetch.SelectedOrigin | None = None) -> Prepared:
     """Resolves the release and lays out the build. Asks the release index, changes nothing.
 
-    Args:
-        session: what was asked for.
-        delivered: whether anybody will get the toolchain: if so, it must not call itself what it is not.
-        reached: which origin has answered for the same source and the same word for Go, where one was asked already.
-
-    Raises:
-        ConfigError, ResolveError, FetchError, PatchError: as the stages do.
+    What is to be delivered must not call itself what it is not. `reached` is the origin that has answered for the same
+    source and the same word for Go, where one was asked already.
     """
-    settings, console = session.settings, session.console
+    settings = session.settings
     verify.load_policy(settings.policy)  # one that cannot be used is refused before any work
     series = patch.load_series(settings.series)
-    reached = reached or fetch.first_reachable(
-        fetch.origins(settings, run=session.run, console=console), fallback=not settings.no_fallback
-    )
+    reached = reached or reached_origin(session)
     try:
         release = resolve(settings.go, reached.catalog, known=fetch.known_versions())
     except ResolveError as error:
         raise reached.explain(error) from None
     if announcement := reached.announce(release):
-        console.warn(announcement)
+        session.console.warn(announcement)
     _refuse(settings, release, reached.catalog, delivered=delivered)
     patches = series.select(release.version, settings.for_target, settings.profile, settings.extras)
     stamp = patch.stamp(
@@ -109,22 +95,14 @@ def prepare(session: Session, *, delivered: bool = True, reached: fetch.Selected
         patches=tuple(each.name for each in patches),
         formula=f"{publish.formula_name(settings.name, release.version)}.rb",
     )
-    return Prepared(plan=plan, reached=reached, patches=patches, absent=series.absent(release.version))
+    absent = series.absent(release.version)
+    return Prepared(settings=settings, plan=plan, reached=reached, patches=patches, absent=absent)
 
 
 def prepare_each(session: Session, lines: Iterable[str], targets: Iterable[str]) -> Iterator[tuple[Settings, Prepared]]:
-    """What would be done for each of some lines of Go and each of some targets, a line after the other.
+    """What would be done for each of some lines of Go and each of some targets; the index is asked once a line.
 
-    Args:
-        session: says everything else; the index is asked once a line.
-        lines: words that the setting go takes.
-        targets: words that the setting target takes.
-
-    Yields:
-        The settings that ask for this very release and target, and what they come to.
-
-    Raises:
-        GobuildError: as `prepare`, at the first that cannot be built.
+    Yields the settings that ask for this very release and target, and what they come to.
     """
     targets = tuple(targets)
     for line in lines:
@@ -137,21 +115,16 @@ def prepare_each(session: Session, lines: Iterable[str], targets: Iterable[str])
 
 
 def _refuse(settings: Settings, release: Release, catalog: Catalog, *, delivered: bool) -> None:
-    """Refuses what could only fail later, or deceive.
-
-    Raises:
-        ConfigError: a Go too old, a source of somebody's own that would call itself as upstream's, or a folder whose
-            path would end up in every program.
-    """
+    """Refuses what could only fail later, or deceive."""
     for folder in (settings.work.absolute(), settings.cache.absolute()):
         # -trimpath is a list "FROM=>TO;FROM=>TO" (cmd/internal/objabi's ApplyRewrites), and nothing is quoted in it.
         if ";" in str(folder) or "=>" in str(folder):
             raise ConfigError(f"Go's -trimpath cannot cope with the path {folder}", "folders without ; and => in them")
         if ":" in str(folder):  # GOPATH is a list; Finder shows such a name with a slash
             raise ConfigError(f"Go takes the path {folder} for several", "--work and --cache without : in them")
-    if release.version.pep440 < OLDEST.pep440:
+    if release.version < FIRST:
         raise ConfigError(
-            f"{release.version.tag} is older than {OLDEST}, which first had distpack and go.env", "a newer --go"
+            f"{release.version.tag} is older than {FIRST}, which first had distpack and go.env", "a newer --go"
         )
     if delivered and not settings.suffix and catalog.identity not in ("", "wheel"):
         raise ConfigError(

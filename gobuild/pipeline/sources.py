@@ -5,7 +5,6 @@ aside for the time it is looked at. Nothing is written into any of them.
 """
 
 import hashlib
-import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -17,8 +16,8 @@ from gobuild.core import files
 from gobuild.core.errors import ConfigError, ResolveError
 from gobuild.core.goversion import GoVersion
 from gobuild.core.model import Catalog, Release
-from gobuild.pipeline.session import OLDEST, Session
-from gobuild.resolve import resolve
+from gobuild.pipeline.session import Session, reached_origin
+from gobuild.resolve import FIRST, resolve
 
 ALL = "all"
 """The request for the newest release of every line that gobuild builds."""
@@ -26,7 +25,8 @@ ALL = "all"
 ROOM = 200 << 20
 """Bytes that one unpacked source needs; measured: 1.22.10 has 130 MB."""
 
-_MARK = "source.json"
+_MARK = "files"
+"""The file beside an unpacked source that holds its fingerprint."""
 
 
 def series_status(session: Session) -> patch.Matrix:
@@ -43,10 +43,6 @@ def releases(request: str, catalog: Catalog) -> tuple[Release, ...]:
 
     It is what `resolve` takes, several with commas between them; "1.21..1.27" for the newest release of each of these
     lines; or "all".
-
-    Raises:
-        ConfigError: the request is none of those.
-        ResolveError: the catalog lacks one of them.
     """
     words = [word for item in request.split(",") for word in _lines(item.strip(), catalog)]
     found = [resolve(word, catalog, known=fetch.known_versions()) for word in words]
@@ -57,11 +53,9 @@ def _lines(item: str, catalog: Catalog) -> list[str]:
     """The lines of a range, or the word itself."""
     if item == ALL:
         stable = {each.version.line: each.version for each in catalog.releases if each.version.stable}
-        lines = [line for line, version in stable.items() if version >= OLDEST]
+        lines = [line for line, version in stable.items() if version >= FIRST]
         if not lines:
-            raise ResolveError(
-                f"{catalog.origin} has no release from Go {OLDEST.line} on", "the version itself, by --go"
-            )
+            raise ResolveError(f"{catalog.origin} has no release from Go {FIRST.line} on", "the version, by --go")
         return lines
     first, dots, last = item.partition("..")
     if not dots:
@@ -75,16 +69,13 @@ def _lines(item: str, catalog: Catalog) -> list[str]:
 @contextmanager
 def unpacked_sources(session: Session) -> Iterator[Mapping[GoVersion, Path]]:
     """The folder of each version asked for. They are the cache's: whoever wants to change one copies it."""
-    settings, console = session.settings, session.console
-    reached = fetch.first_reachable(
-        fetch.origins(settings, run=session.run, console=console), fallback=not settings.no_fallback
-    )
+    settings, reached = session.settings, reached_origin(session)
     try:
         wanted = releases(settings.go, reached.catalog)
     except ResolveError as error:
         raise reached.explain(error) from None
     if announcement := _announcement(reached, wanted):
-        console.warn(announcement)
+        session.console.warn(announcement)
     with tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
         found = {}
         for release in wanted:
@@ -114,7 +105,6 @@ def _cache_name(release: Release, identity: str) -> str:
 def _source(session: Session, reached: fetch.SelectedOrigin, release: Release, place: Path) -> Path:
     """An unpacked source in the cache, fetched where it is not there or was changed."""
     console, doing = session.console, f"unpacking the source of {release.version.tag}"
-    root = place / "go"
     with files.exclusive_lock(place.with_name(f".{place.name}.lock"), doing, waiting=console.say):
         if not _intact(place):
             if place.exists():
@@ -123,28 +113,23 @@ def _source(session: Session, reached: fetch.SelectedOrigin, release: Release, p
             console.say(doing, style="dim")
             with files.atomic_write(place) as temporary:
                 reached.source(release, temporary / "go")
-                files.write(temporary / _MARK, json.dumps({"files": _fingerprint(temporary / "go")}))
-    return root
+                files.write(temporary / _MARK, _fingerprint(temporary / "go"))
+    return place / "go"
 
 
 def _intact(place: Path) -> bool:
     try:
-        return bool(json.loads((place / _MARK).read_bytes())["files"] == _fingerprint(place / "go"))
-    except (OSError, ValueError, KeyError, TypeError):
+        return (place / _MARK).read_bytes() == _fingerprint(place / "go").encode()
+    except OSError:
         return False
 
 
 def _fingerprint(root: Path) -> str:
     """A digest of every file's name, size and time: an edit shows in it, and it costs no reading."""
     lines = []
-    folders = [str(root)]
-    while folders:
-        with os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                else:
-                    facts = entry.stat(follow_symlinks=False)
-                    name = entry.path[len(str(root)) :]
-                    lines.append(f"{name} {facts.st_mode} {facts.st_size} {facts.st_mtime_ns}\n")
+    for folder, _, names in os.walk(root):
+        for name in names:
+            facts = Path(folder, name).lstat()
+            path = f"{folder}/{name}".removeprefix(str(root))
+            lines.append(f"{path} {facts.st_mode} {facts.st_size} {facts.st_mtime_ns}\n")
     return hashlib.sha256("".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()

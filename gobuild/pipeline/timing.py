@@ -14,19 +14,13 @@ from gobuild.core.process import Result, Runner
 
 @dataclass(slots=True)
 class Clock:
-    """Times stages, and within them the programs that do the real work.
-
-    Attributes:
-        console: where stages show.
-        stages: wall seconds of each stage, in order.
-        programs: wall seconds of the builder and of distpack.
-        cpu: CPU seconds of the builder, its children included. distpack's are not told apart from those of verify's
-            probes, which run beside it.
-    """
+    """Times stages, and within them the programs that do the real work."""
 
     console: Console
-    stages: dict[str, float] = field(default_factory=dict)
-    programs: dict[str, float] = field(default_factory=dict)
+    stages: dict[str, float] = field(default_factory=dict)  # wall seconds of each stage, in order
+    programs: dict[str, float] = field(default_factory=dict)  # wall seconds of the builder and of distpack
+    # CPU seconds of the builder, its children included. distpack's are not told apart from those of verify's probes,
+    # which run beside it
     cpu: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
@@ -37,13 +31,7 @@ class Clock:
         self.stages[name] = self.stages.get(name, 0.0) + stage.seconds
 
     def timed(self, program: str, run: Runner, *, alone: bool = True) -> Runner:
-        """A runner whose time counts as that program's.
-
-        Args:
-            program: what it is called.
-            run: starts processes.
-            alone: whether no other process of ours runs meanwhile, so that the children's CPU time is its own.
-        """
+        """A runner whose time counts as that program's; `alone`, the CPU time of all children meanwhile is its own."""
 
         def call(*words: Any, **how: Any) -> Result:
             began, used = time.monotonic(), _children()

@@ -1,12 +1,8 @@
-"""Finished toolchains in the store: under which key, what is kept of them, and what comes back.
+"""Finished toolchains in the store: under which key, and what is kept of them: the archives, and all for a manifest."""
 
-A toolchain that was verified and packed goes in; its archives, byte for byte, and all that its manifest says come out.
-It neither builds nor delivers.
-"""
-
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -17,7 +13,6 @@ from gobuild.core import files, resources
 from gobuild.core.errors import ConfigError, PackageError
 from gobuild.core.manifest import Manifest, archive_names, read_manifest, structure, unstructure
 from gobuild.core.model import Report, Toolchain
-from gobuild.core.settings import Settings
 from gobuild.package import manifest
 from gobuild.pipeline.plan import Plan
 from gobuild.pipeline.session import Prepared, Run
@@ -31,28 +26,20 @@ BUILDERS = {"auto": ("direct", "make.bash"), "make.bash": ("make.bash",), "direc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedToolchain:
-    """A toolchain ready to be delivered.
+    """A toolchain ready to be delivered."""
 
-    Attributes:
-        toolchain: the toolchain; from the store, its folder is gone.
-        tree: the dirhash of its source before it was patched.
-        report: its checks, all passed.
-        packed: its archives.
-        pinned: whether its go.env keeps newer toolchains out.
-        run: what the run that built it measured of itself.
-        kept: when it was stored; empty where it was built just now.
-    """
-
-    toolchain: Toolchain
-    tree: str
+    toolchain: Toolchain  # the toolchain; from the store, its folder is gone
+    tree: str  # the dirhash of its source before it was patched
     report: Report
-    packed: tuple[Path, ...]
-    pinned: bool
-    run: dict[str, Any]
-    kept: str = ""
+    packed: tuple[Path, ...]  # its archives
+    pinned: bool  # whether its go.env keeps newer toolchains out
+    run: dict[str, Any]  # what the run that built it measured of itself
+    kept: str = ""  # when it was stored; empty where it was built just now
+    # What the manifest says of the signing; empty where nobody signed
+    signature: Mapping[str, str] = field(default_factory=dict)
 
 
-def keys(prepared: Prepared, settings: Settings) -> dict[str, str]:
+def keys(prepared: Prepared) -> dict[str, str]:
     """The keys of a build, by the builder.
 
     Everything that decides a byte of the archives is in them, and what the user says of the report: the source by its
@@ -60,7 +47,7 @@ def keys(prepared: Prepared, settings: Settings) -> dict[str, str]:
     toolchain that --bootstrap names, gobuild's own code. The machine is not: it decides no byte, and the manifest says
     which one it was. Of wheels whose digest gobuild does not know beforehand the release stands for the file.
     """
-    plan = prepared.plan
+    plan, settings = prepared.plan, prepared.settings
     start = Path(settings.bootstrap).expanduser() / "bin/go" if settings.bootstrap else None
     source = [file.sha256 for file in plan.release.files if file.kind == "source"]
     parts = {
@@ -111,26 +98,21 @@ def _names(root: Path, parts: Iterable[Path]) -> list[str]:
 
 
 def reuse(run: Run) -> VerifiedToolchain | None:
-    """The finished toolchain that the store has for this build; None where it has none, or a fresh one is wanted.
-
-    Raises:
-        ConfigError: another build calls itself the same.
-    """
-    settings = run.session.settings
-    refuse_another(run.store, run.prepared, settings)
-    if settings.fresh:
+    """The finished toolchain that the store has for this build; None where it has none, or a fresh one is wanted."""
+    refuse_another(run.store, run.prepared)
+    if run.prepared.settings.fresh:
         return None
     with run.clock.stage("store"):
-        return recall(run.store, run.prepared, settings, run.plan.scratch / "kept")
+        return recall(run.store, run.prepared, run.plan.scratch / "kept")
 
 
 def store(run: Run, toolchain: VerifiedToolchain) -> None:
     """Stores a toolchain for the next build of it."""
     with run.clock.stage("store"):
-        put(run.store, run.prepared, run.session.settings, toolchain)
+        put(run.store, run.prepared, toolchain)
 
 
-def put(kept: Store, prepared: Prepared, settings: Settings, done: VerifiedToolchain) -> None:
+def put(kept: Store, prepared: Prepared, done: VerifiedToolchain) -> None:
     """Stores a toolchain. That it cannot be stored is told, and no reason to fail."""
     facts = {
         "stamp": prepared.plan.stamp,
@@ -141,7 +123,7 @@ def put(kept: Store, prepared: Prepared, settings: Settings, done: VerifiedToolc
         "run": done.run,
     }
     packed = {path.name: path for path in done.packed}
-    kept.put(KIND, keys(prepared, settings)[done.toolchain.builder], packed, facts)
+    kept.put(KIND, keys(prepared)[done.toolchain.builder], packed, facts)
 
 
 def _nowhere(toolchain: Toolchain) -> Toolchain:
@@ -156,16 +138,13 @@ def _from(toolchain: Toolchain, location: str) -> Toolchain:
     return replace(toolchain, source=replace(toolchain.source, source=source))
 
 
-def refuse_another(kept: Store, prepared: Prepared, settings: Settings) -> None:
+def refuse_another(kept: Store, prepared: Prepared) -> None:
     """Refuses a build whose version another one has already: go's build cache would take one compiler for the other.
 
     With {id} in the suffix no two have the same.
-
-    Raises:
-        ConfigError: dist/, the work folder or the store know another.
     """
-    plan, identity = prepared.plan, prepared.reached.catalog.identity
-    if not settings.suffix or "{id}" in settings.suffix:
+    plan, identity, suffix = prepared.plan, prepared.reached.catalog.identity, prepared.settings.suffix
+    if not suffix or "{id}" in suffix:
         return
     kind = {"": "archive", "wheel": "wheel"}.get(identity) or ("git" if identity.startswith("git:") else "local")
     ours = (
@@ -178,7 +157,7 @@ def refuse_another(kept: Store, prepared: Prepared, settings: Settings) -> None:
         if manifest.decisive_parts(other) != ours:
             raise ConfigError(
                 f"{place} has another build that calls itself {plan.stamp}",
-                f"--suffix {settings.suffix}.{{id}}, which changes with what is built; or remove the other one",
+                f"--suffix {suffix}.{{id}}, which changes with what is built; or remove the other one",
             )
 
 
@@ -199,26 +178,18 @@ def _manifest(toolchain: Toolchain, tree: str) -> Manifest:
     return manifest.outer_manifest(toolchain, Report(checks=()), (), tree=tree, run={})
 
 
-def recall(kept: Store, prepared: Prepared, settings: Settings, into: Path) -> VerifiedToolchain | None:
-    """What the store has for a build, its archives placed in a folder; None where it has nothing.
-
-    Args:
-        kept: the store. Every digest is checked before anything is believed.
-        prepared: the build.
-        settings: says which builder will do.
-        into: gets the archives.
-    """
-    of, builders = keys(prepared, settings), BUILDERS[settings.builder]
+def recall(kept: Store, prepared: Prepared, into: Path) -> VerifiedToolchain | None:
+    """What the store has for a build, if anything: its archives in `into`, every digest checked."""
+    of, settings = keys(prepared), prepared.settings
+    builders = BUILDERS[settings.builder]
     if settings.bootstrap and settings.builder == "auto":
         builders = BUILDERS["make.bash"]  # as in `Compilation`: the word says what to start from
     found = (kept.get(KIND, of[builder], into) for builder in builders)
     entry = next((each for each in found if each), None)
-    return _finished(kept, entry, prepared, settings, into) if entry else None
+    return _finished(kept, entry, prepared, into) if entry else None
 
 
-def _finished(
-    kept: Store, entry: StoreEntry, prepared: Prepared, settings: Settings, into: Path
-) -> VerifiedToolchain | None:
+def _finished(kept: Store, entry: StoreEntry, prepared: Prepared, into: Path) -> VerifiedToolchain | None:
     plan, facts = prepared.plan, entry.facts
     names = archive_names(plan.stamp, plan.target)
     try:
@@ -233,7 +204,7 @@ def _finished(
         files.remove(into)
         return None
     if toolchain.source.source.kind == "local":
-        toolchain = _from(toolchain, str(Path(settings.source).expanduser().resolve()))
+        toolchain = _from(toolchain, str(Path(prepared.settings.source).expanduser().resolve()))
     return VerifiedToolchain(
         toolchain=toolchain,
         tree=tree,

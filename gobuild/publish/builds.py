@@ -1,9 +1,7 @@
 """Finished builds by their manifests, from dist/ or a tree; what gobuild would not have written is refused.
 
-A manifest is somebody's text: it may be damaged, or made to do harm. So it is read as a whole before anything is
-done: shapes, names, digests and numbers are checked against what gobuild writes, and a text that would not be seen
-as it stands (control characters, bidirectional overrides) is refused. Titles and reasons may say anything else:
-whoever renders them escapes them.
+A manifest is somebody's text, and may be made to do harm. So all of it is checked before anything is done, and a text
+that would not be seen as it stands is refused. Titles and reasons may say anything else: whoever renders them escapes.
 """
 
 import re
@@ -40,13 +38,7 @@ _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
-    """A finished build: one stamp for one target.
-
-    Attributes:
-        manifest: what it was made from, and how.
-        text: the manifest's bytes, as they were read.
-        archives: its files, as the manifest names them, by the paths where they stand now.
-    """
+    """A finished build, one stamp for one target: its manifest, the bytes of that, and its files where they stand."""
 
     manifest: Manifest
     text: bytes
@@ -98,11 +90,7 @@ def find_builds(folder: Path) -> Iterator[Build]:
 
 
 def read_build(path: Path, *, archives: Path) -> Build:
-    """Reads one outer manifest.
-
-    Args:
-        path: the manifest.
-        archives: the folder of the files that it names.
+    """Reads an outer manifest, whose archives stand in a folder.
 
     Raises:
         PublishError: it is none of gobuild's, or says what no manifest of gobuild's says.
@@ -127,7 +115,8 @@ def parse_build(text: bytes, name: str, *, archives: Path) -> Build:
             if len(each) > LONGEST or _UNSEEN.search(each):
                 raise ValueError(f"a text in it is too long, or has characters that nobody sees: {shown(each)}")
         manifest = structure(document, Manifest)
-        _check(manifest)
+        if wrong := next(_oddities(manifest), ""):
+            raise ValueError(wrong)
         build = Build(manifest=manifest, text=text, archives=tuple(_archives(manifest, archives)))
         if name != build.manifest_name:
             raise ValueError(f"it is of {build.manifest_name}")
@@ -138,37 +127,32 @@ def parse_build(text: bytes, name: str, *, archives: Path) -> Build:
         ) from error
 
 
-def _check(manifest: Manifest) -> None:
-    """Raises ValueError for whatever has the form of a manifest, and gobuild would not have written."""
+def _oddities(manifest: Manifest) -> Iterator[str]:
+    """Whatever has the form of a manifest, and gobuild would not have written."""
     if manifest.schema != SCHEMA:
-        raise ValueError(f"it has schema {manifest.schema}, and this gobuild knows {SCHEMA}")
-    stamp, release = manifest.stamp, manifest.release
+        yield f"it has schema {manifest.schema}, and this gobuild knows {SCHEMA}"
+    stamp, release, source = manifest.stamp, manifest.release, manifest.source
     if not STAMP.fullmatch(stamp) or (stamp != release.tag and not stamp.startswith(f"{release.tag}-")):
-        raise ValueError(f"the stamp {shown(stamp)} is none of Go {release}")
-    for key, value in (("source", manifest.source.digest), ("bootstrap", manifest.bootstrap.digest)):
+        yield f"the stamp {shown(stamp)} is none of Go {release}"
+    digests = {"source": source.digest, "source's tree": source.tree, "bootstrap": manifest.bootstrap.digest}
+    for key, value in digests.items():
         if not _DIGEST.fullmatch(value):
-            raise ValueError(f"the digest of the {key} is {shown(value)}")
-    if not _DIGEST.fullmatch(manifest.source.tree):
-        raise ValueError("the source's tree hash is none")
-    _check_patches(manifest)
-    unexplained = any(each.allowed and not each.reason for each in manifest.checks)
-    if unexplained or not Report(checks=manifest.checks).ok:
-        raise ValueError("it does not say that the toolchain passed its checks")
-    for artifact in manifest.artifacts:
-        if not 0 < artifact.size < BIGGEST:
-            raise ValueError(f"an archive has {artifact.size} bytes")
-        if not _SHA256.fullmatch(artifact.sha256):
-            raise ValueError(f"{shown(artifact.sha256)} is no SHA-256")
-
-
-def _check_patches(manifest: Manifest) -> None:
+            yield f"the digest of the {key} is {shown(value)}"
     for patch in manifest.patches:
         if not _NAME.fullmatch(patch.name):
-            raise ValueError(f"{shown(patch.name)} is no patch's name")
+            yield f"{shown(patch.name)} is no patch's name"
         if patch.state is State.CONFLICT:
-            raise ValueError(f"the patch {patch.name} is in the state {patch.state}")
+            yield f"the patch {patch.name} is in the state {patch.state}"
         if patch.sha256 and not _SHA256.fullmatch(patch.sha256):
-            raise ValueError(f"the digest of the patch {patch.name} is {shown(patch.sha256)}")
+            yield f"the digest of the patch {patch.name} is {shown(patch.sha256)}"
+    unexplained = any(each.allowed and not each.reason for each in manifest.checks)
+    if unexplained or not Report(checks=manifest.checks).ok:
+        yield "it does not say that the toolchain passed its checks"
+    for artifact in manifest.artifacts:
+        if not 0 < artifact.size < BIGGEST:
+            yield f"an archive has {artifact.size} bytes"
+        if not _SHA256.fullmatch(artifact.sha256):
+            yield f"{shown(artifact.sha256)} is no SHA-256"
 
 
 def _texts(value: Any) -> Iterator[str]:

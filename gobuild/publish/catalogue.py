@@ -18,18 +18,11 @@ _ID = re.compile(r"(^|\.)p[0-9a-f]{7}(?![a-z0-9])")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalogue:
-    """All that is offered.
+    """All that is offered."""
 
-    Attributes:
-        name: what the distribution is called, and its formulae: "go-acme".
-        base_url: where the tree will be served, without a slash at the end.
-        builds: newest Go first, of one Go the highest suffix first (numbers in it as numbers, digests left out), of
-            those that differ in the digest alone the latest first; then by target. One for each stamp and target.
-    """
-
-    name: str
-    base_url: str
-    builds: tuple[Build, ...]
+    name: str  # what the distribution is called, and its formulae: "go-acme"
+    base_url: str  # where the tree will be served, without a slash at the end
+    builds: tuple[Build, ...]  # in the order of `newest_first`; one for each stamp and target
 
     @property
     def releases(self) -> dict[str, tuple[Build, ...]]:
@@ -37,9 +30,14 @@ class Catalogue:
         stamps = dict.fromkeys(build.stamp for build in self.builds)
         return {stamp: tuple(build for build in self.builds if build.stamp == stamp) for stamp in stamps}
 
+    @property
+    def oldest_first(self) -> list[Build]:
+        """The builds by release, stamp and target: an order that does not depend on what was offered before."""
+        return sorted(self.builds, key=lambda build: (build.version, build.stamp, build.target.dashed))
+
 
 def newest_first(builds: Iterable[Build], *, before: Sequence[str] = ()) -> tuple[Build, ...]:
-    """The order that `Catalogue` promises. `before` are the stamps that were offered before, newest first."""
+    """Newest Go first, then as `age` says, then by target. `before` are the stamps offered before, newest first."""
     by_target = sorted(builds, key=lambda build: str(build.target))
     return tuple(sorted(by_target, key=lambda build: age(build.stamp, before), reverse=True))
 
@@ -47,10 +45,7 @@ def newest_first(builds: Iterable[Build], *, before: Sequence[str] = ()) -> tupl
 def age(stamp: str, before: Sequence[str] = ()) -> tuple[GoVersion, _Numbers, int, _Numbers]:
     """A key by which the newest stamp is the highest: its Go, the suffix without its digest, when it came.
 
-    Args:
-        stamp: a release.
-        before: the stamps that were offered before, newest first: of two that differ in the digest alone, what is not
-            among them came later.
+    Of two that differ in the digest alone, what is not among those offered `before`, newest first, came later.
     """
     tag, _, suffix = stamp.partition("-")
     came = -before.index(stamp) if stamp in before else 1

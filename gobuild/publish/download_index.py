@@ -1,23 +1,22 @@
 """The downloads: archives with digests, and their index as go.dev/dl writes it, for tools that install Go from there.
 
-dl/index.json lists the archives, and so does dl/index.html, with the same JSON in it: then any static server answers
-`dl/?mode=json&include=all` as go.dev does. dl/plain/ lists the newest of each release under the release's own number,
-for setup-go's `1.22` (README.md here says why that is another address), and dl/versions.git lists the stamps as git
-tags, where mise looks for versions.
+dl/index.html has the same JSON as dl/index.json: then any static server answers `dl/?mode=json&include=all` as go.dev
+does. dl/plain/ lists the newest of each release under the release's own number, for setup-go's `1.22`, and
+dl/versions.git the stamps as git tags, where mise looks for versions.
 """
 
 import json
 import zlib
 from collections.abc import Iterable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from gobuild.core import files
-from gobuild.core.errors import PublishError
+from gobuild.core.goversion import GoVersion
 from gobuild.publish.builds import Build
 from gobuild.publish.catalogue import Catalogue
 from gobuild.publish.paths import DOWNLOADS, copy_to_tree, publishable_stamp
+from gobuild.publish.proxy import parse_info
 
 PLAIN = DOWNLOADS / "plain"
 TAGS = DOWNLOADS / "versions.git"
@@ -29,11 +28,7 @@ Entry = dict[str, Any]
 
 
 def write_downloads(catalogue: Catalogue, tree: Path) -> None:
-    """Writes dl/ of a staged tree: archives are added to it, and only the indexes are written anew.
-
-    Raises:
-        PublishError: a file is not what its name says, or was published before with other bytes.
-    """
+    """Writes dl/ of a staged tree: archives are added to it as by `copy_to_tree`, and only the indexes written anew."""
     for build in catalogue.builds:
         for archive in build.archives:
             if archive.kind in ("toolchain", "source"):
@@ -95,14 +90,16 @@ def plain_index(entries: list[Entry], catalogue: Catalogue) -> list[Entry]:
 
     Only the version of an entry is plain. Its files keep their names and their stamps, a folder up.
     """
-    tags = {build.stamp: build.version.tag for build in catalogue.builds}
-    releases: dict[str, dict[tuple[str, str], Entry]] = {}
+    versions = {build.stamp: build.version for build in catalogue.builds}
+    releases: dict[GoVersion, dict[tuple[str, str], Entry]] = {}
     for each in entries:
-        chosen = releases.setdefault(tags[each["version"]], {})
+        chosen = releases.setdefault(versions[each["version"]], {})
         for file in each["files"]:
             chosen.setdefault((file["os"], file["arch"]), file | {"filename": f"../{file['filename']}"})
-    stable = {each.version.tag: each.version.stable for each in catalogue.builds}
-    return [{"version": tag, "stable": stable[tag], "files": list(chosen.values())} for tag, chosen in releases.items()]
+    return [
+        {"version": version.tag, "stable": version.stable, "files": list(chosen.values())}
+        for version, chosen in releases.items()
+    ]
 
 
 def index_json(entries: list[Entry]) -> str:
@@ -114,9 +111,5 @@ def index_json(entries: list[Entry]) -> str:
 
 
 def version_text(build: Build, info: bytes) -> str:
-    """A version as go.dev/VERSION?m=text tells it: a line with the name, and one with the time that its .info knows."""
-    try:
-        time = datetime.fromisoformat(json.loads(info)["Time"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise PublishError(f"the .info of {build.stamp} is damaged", "build it again") from error
-    return f"{publishable_stamp(build)}\ntime {time:%Y-%m-%dT%H:%M:%SZ}\n"
+    """A version as go.dev/VERSION?m=text tells it: a line with the name, and one with the time by `parse_info`."""
+    return f"{build.stamp}\ntime {parse_info(build, info)}\n"

@@ -8,7 +8,7 @@ import base64
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +30,6 @@ _KINDS = {"toolchain": "the toolchain for {}", "source": "its source, as patched
 
 def write_pages(catalogue: Catalogue, tree: Path, *, database: Verifier | None) -> None:
     """Writes all pages of a staged tree anew. `database` is the key of its checksum database, if it has one."""
-    files.write(tree / "index.html", index_page(catalogue, tree, database=database))
-    for stamp in catalogue.releases:
-        page = attestations.release_folder(tree, stamp) / "index.html"
-        files.write(page, release_page(catalogue, stamp, tree, database=database))
-
-
-def index_page(catalogue: Catalogue, tree: Path, *, database: Verifier | None) -> str:
-    """The page of all releases."""
     rows = [
         {
             "stamp": stamp,
@@ -48,50 +40,39 @@ def index_page(catalogue: Catalogue, tree: Path, *, database: Verifier | None) -
         }
         for stamp, builds in catalogue.releases.items()
     ]
-    links = [{"href": href, "text": href, "words": words} for href, words in _LINKS if (tree / href).exists()]
     newest = next(iter(catalogue.releases))
-    return render_page(
-        "index.html.j2",
-        name=catalogue.name,
-        releases=rows,
-        links=links,
-        ways=install_instructions(catalogue, newest, tree, database=database),
-    )
+    ways = install_instructions(catalogue, newest, tree, database=database)
+    files.write(tree / "index.html", _render("index.html.j2", name=catalogue.name, releases=rows, ways=ways))
+    for stamp in catalogue.releases:
+        page = attestations.release_folder(tree, stamp) / "index.html"
+        files.write(page, _release_page(catalogue, stamp, tree, database=database))
 
 
-_LINKS = (
-    ("dl/index.json", "all releases in the schema of go.dev/dl/?mode=json&include=all"),
-    ("dl/index.html", "the same, under the address that actions/setup-go asks"),
-)
-
-
-def release_page(catalogue: Catalogue, stamp: str, tree: Path, *, database: Verifier | None) -> str:
-    """The page of one release."""
+def _release_page(catalogue: Catalogue, stamp: str, tree: Path, *, database: Verifier | None) -> str:
     builds = catalogue.releases[stamp]
     patches = _patches(builds)
     newer = [build.manifest.source.newer for build in builds]
     signatures = {each: attestations.signature_of(tree, stamp, each) for each in attestations.SIGNED}
-    return render_page(
+    return _render(
         "release.html.j2",
         name=catalogue.name,
+        base_url=catalogue.base_url,
         stamp=stamp,
         go=str(builds[0].version),
-        targets=[str(build.target) for build in builds],
+        builds=builds,
         newer=next((str(each) for each in newer if each), ""),
         downloads=_downloads(builds),
         ways=install_instructions(catalogue, stamp, tree, database=database),
-        attestations=_attestations(builds, signatures),
-        signed=bool(signatures[attestations.SUMS]),
-        verify_lines=_verify_lines(catalogue, stamp, signatures[attestations.SUMS]),
+        signatures=signatures,
+        signature=signatures[attestations.SUMS],
         patches=[(patch, ", ".join(targets)) for patch, targets in patches],
         patches_applied=len({patch.name for patch, _ in patches if patch.state is State.APPLIED}),
         differs=_differs(builds),
         verified=[_verified(build) for build in builds],
-        made=[_made(build) for build in builds],
     )
 
 
-def render_page(template: str, **values: Any) -> str:
+def _render(template: str, **values: Any) -> str:
     """Renders a page under a policy that lets only its own style and script in, by their digests (CSP 3)."""
     script = Markup("\n" + (resources.folder("templates") / "copy.js").read_text(encoding="utf-8"))  # noqa: S704  (ours)
     plain = render(template, html=True, script=script, policy="", **values)
@@ -111,43 +92,17 @@ def _downloads(builds: Iterable[Build]) -> list[dict[str, str]]:
     rows = {
         archive.path.name: {
             "name": archive.path.name,
-            "kind": archive.kind,
             "href": f"../../{path_in_tree(build, archive)}",
-            "what": _KINDS[archive.kind].format(build.target),
+            "what": words.format(build.target),
             "size": amount(archive.size),
             "sha256": archive.sha256,
         }
+        for kind, words in _KINDS.items()
         for build in builds
         for archive in build.archives
+        if archive.kind == kind
     }
-    order = list(_KINDS)
-    return sorted(rows.values(), key=lambda row: order.index(row["kind"]))
-
-
-def _attestations(builds: Iterable[Build], signatures: Mapping[str, str]) -> list[dict[str, str]]:
-    words = {
-        attestations.SUMS: "the digests of every file of this release",
-        attestations.SBOM: "what it is made of: a CycloneDX bill of materials",
-        attestations.PROVENANCE: "how it was made: in-toto statements with SLSA provenance",
-    } | {build.manifest_name: f"the manifest of the build for {build.target}" for build in builds}
-    return [{"name": name, "words": text, "signature": signatures.get(name, "")} for name, text in words.items()]
-
-
-def _verify_lines(catalogue: Catalogue, stamp: str, signature: str) -> list[str]:
-    place = f"{catalogue.base_url}/releases/{stamp}"
-    if not signature:
-        return [f"curl -fLO {place}/{attestations.SUMS}", f"shasum -a 256 --ignore-missing -c {attestations.SUMS}"]
-    checks = {
-        ".minisig": f"minisign -Vm {attestations.SUMS} -p minisign.pub",
-        ".asc": f"gpg --verify {signature} {attestations.SUMS}",
-    }
-    key = "minisign.pub" if signature.endswith(".minisig") else "publisher.asc"
-    return [
-        f"curl -fLO {place}/{attestations.SUMS} -fLO {place}/{signature}",
-        checks[Path(signature).suffix],
-        f"shasum -a 256 --ignore-missing -c {attestations.SUMS}",
-        f"gobuild verify-release {catalogue.base_url} --stamp {stamp} --key {key}",
-    ]
+    return list(rows.values())
 
 
 def _patches(builds: Iterable[Build]) -> list[tuple[Outcome, list[str]]]:
@@ -192,20 +147,3 @@ def _verified(build: Build) -> dict[str, Any]:
     if counts["SKIPPED"]:
         summary += f", {counts['SKIPPED']} skipped, each with its reason"
     return {"name": str(build.target), "checks": rows, "summary": summary}
-
-
-def _made(build: Build) -> str:
-    told, source, bootstrap = build.manifest, build.manifest.source, build.manifest.bootstrap
-    return (
-        f"{build.target}: gobuild {told.gobuild} on {told.build.host}, from {source.location} "
-        f"({source.origin}, {source.digest}), bootstrapped by Go {bootstrap.version} "
-        f"({bootstrap.origin}); {_signing(told.signing)}"
-    )
-
-
-def _signing(told: Mapping[str, str]) -> str:
-    """Who signed the programs: what the manifest says of it, in its own words."""
-    if not told:
-        return "its programs are as Go's linker made them, signed by nobody"
-    more = ", ".join(f"{key} {value}" for key, value in told.items() if key != "by")
-    return f"its programs signed by {told.get('by', 'somebody')}" + (f" ({more})" if more else "")

@@ -1,7 +1,6 @@
 """Where each file of a build stands in the published tree, under which name, and how it is copied there.
 
-What a manifest must not say is refused: a stamp that claims to be upstream's, a file named for something else, bytes
-that differ from what stands there already.
+A stamp that claims to be upstream's is refused, and so are bytes that differ from what stands there already.
 """
 
 import hashlib
@@ -12,15 +11,12 @@ from pathlib import Path
 
 from gobuild.core import files
 from gobuild.core.errors import ChecksumMismatch, PublishError
-from gobuild.core.manifest import archive_names
 from gobuild.core.model import Artifact
 from gobuild.core.settings import SUFFIX
 from gobuild.publish.builds import Build
 
 MODULE = "golang.org/toolchain"
 """What the go command asks a proxy for when it looks for a toolchain (cmd/go/internal/toolchain/select.go)."""
-
-_BLOCK = 1 << 20
 
 DOWNLOADS = Path("dl")
 PROXY = Path("proxy")
@@ -51,30 +47,22 @@ def publishable_stamp(build: Build) -> str:
 
 
 def module_version(build: Build) -> str:
-    """The version of golang.org/toolchain that a build is: "v0.0.1-go1.22.10-acme1.p3f9c2a1.linux-amd64".
-
-    Raises:
-        PublishError: as `publishable_stamp`.
-    """
+    """The version of golang.org/toolchain that a build is: "v0.0.1-go1.22.10-acme1.p3f9c2a1.linux-amd64"."""
     return f"v0.0.1-{publishable_stamp(build)}.{build.target.dashed}"
 
 
 def path_in_tree(build: Build, archive: Artifact) -> Path:
-    """Where an archive of a build stands, relative to the tree.
+    """Where an archive of a build stands, relative to the tree. Its name is distpack's, as `builds` has checked.
 
     Raises:
-        PublishError: its name is not the one that Go's distpack gives to such a file.
+        PublishError: as `publishable_stamp`.
     """
-    stamp, name = publishable_stamp(build), archive.path.name
-    if archive_names(stamp, build.target).get(name) != archive.kind:
-        raise PublishError(f"{name!r} is no file of {stamp} for {build.target}", "the files that gobuild built")
-    return (VERSIONS if archive.kind == "module" else DOWNLOADS) / name
+    publishable_stamp(build)
+    return (VERSIONS if archive.kind == "module" else DOWNLOADS) / archive.path.name
 
 
 def copy_to_tree(build: Build, archive: Artifact, tree: Path, note: Callable[[str], None] = lambda _text: None) -> Path:
-    """Copies an archive to where it is served from, hashed on its way.
-
-    What is published never changes: the same bytes again are left as they are. It may stand in the tree already.
+    """Copies an archive to where it is served from, hashed on its way; what stands there already is never changed.
 
     Raises:
         PublishError: other bytes were published under that name, or the file is not there.
@@ -94,22 +82,18 @@ def copy_to_tree(build: Build, archive: Artifact, tree: Path, note: Callable[[st
 
 
 def check_archive(archive: Artifact) -> None:
-    """Makes sure that an archive is what its manifest says.
-
-    Raises:
-        PublishError, ChecksumMismatch: it is not, or is not there.
-    """
-    _copy(archive, Path(os.devnull), mode="wb")
+    """Refuses an archive that is not what its manifest says, as `copy_to_tree` does."""
+    _copy(archive, Path(os.devnull))
 
 
-def _copy(archive: Artifact, to: Path, mode: str = "xb") -> None:
+def _copy(archive: Artifact, to: Path) -> None:
     digest, size = hashlib.sha256(), 0
     try:
         source = archive.path.open("rb")
     except FileNotFoundError as error:
         raise PublishError(f"{archive.path.name} is not beside its manifest", "build again") from error
-    with source, to.open(mode) as file:
-        while (block := source.read(_BLOCK)) and size <= archive.size:
+    with source, to.open("wb") as file:
+        while (block := source.read(1 << 20)) and size <= archive.size:
             digest.update(block)
             size += len(block)
             file.write(block)

@@ -1,52 +1,52 @@
 """The GOTOOLCHAIN proxy: a static module proxy with golang.org/toolchain alone (https://go.dev/ref/mod#goproxy-protocol)."""
 
 import hashlib
-import json
+import re
 import zipfile
 import zlib
 from pathlib import Path
 
 from gobuild.core import files
 from gobuild.core.errors import PublishError, VerifyError
+from gobuild.core.manifest import load_json
 from gobuild.publish.builds import Build
 from gobuild.publish.catalogue import Catalogue
 from gobuild.publish.paths import MODULE, VERSIONS, copy_to_tree, module_version
 
-GO_MOD = f"module {MODULE}\n"
-"""All that the module's go.mod says; distpack writes it."""
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 def write_proxy(catalogue: Catalogue, tree: Path) -> None:
     """Writes proxy/golang.org/toolchain/@v of a staged tree: .zip, .mod and .info of every build, and the list.
 
-    What stands there is added to, never changed.
-
     Raises:
-        PublishError: a file is not what its name says, or was published before with other bytes.
+        PublishError: a .mod or .info is not what its name says; or as `copy_to_tree`.
     """
     for build in catalogue.builds:
-        _check_small(build)
+        version = module_version(build)
+        parse_info(build, build.archive("module", ".info").path.read_bytes())
+        if build.archive("module", ".mod").path.read_bytes() != f"module {MODULE}\n".encode():  # as distpack writes it
+            raise PublishError(f"the .mod of {version} is damaged", "build it again")
         for suffix in (".mod", ".info", ".zip"):
             copy_to_tree(build, build.archive("module", suffix), tree)
     # Go sorts for itself; the order here is only for people, and the same in every run.
-    ordered = sorted(catalogue.builds, key=lambda build: (build.version.pep440, build.stamp, build.target.dashed))
-    files.write(tree / VERSIONS / "list", "".join(f"{module_version(build)}\n" for build in ordered))
+    files.write(tree / VERSIONS / "list", "".join(f"{module_version(build)}\n" for build in catalogue.oldest_first))
 
 
-def _check_small(build: Build) -> None:
+def parse_info(build: Build, content: bytes) -> str:
+    """The time of a module by its .info, RFC 3339: upstream's in VERSION, and that of every archive entry.
+
+    Raises:
+        PublishError: it is not the .info of that build.
+    """
     version = module_version(build)
-    said = build.archive("module", ".info").path.read_bytes()
     try:
-        right = json.loads(said)["Version"] == version
+        info = load_json(content)
+        if info["Version"] == version and _TIME.fullmatch(info["Time"]):
+            return str(info["Time"])
     except (ValueError, KeyError, TypeError):
-        right = False
-    if not right or build.archive("module", ".mod").path.read_bytes() != GO_MOD.encode():
-        raise PublishError(f"the .info or .mod of {version} is not of that version", "build it again")
-
-
-def go_mod_hash(content: bytes) -> str:
-    """The "h1:" of a go.mod, as x/mod/sumdb/dirhash makes it of a folder with that file alone."""
-    return files.hash1([("go.mod", hashlib.sha256(content).hexdigest())])
+        pass
+    raise PublishError(f"the .info of {version} is damaged", "build it again")
 
 
 def zip_hash(path: Path, version: str) -> str:
@@ -63,8 +63,8 @@ def zip_hash(path: Path, version: str) -> str:
                 name = info.filename
                 if not name.startswith(prefix) or name.endswith("/") or "\n" in name or name in lines:
                     raise VerifyError(f"{path.name} is not the module of that version: {name!r}", "build it again")
+                digest = hashlib.sha256()
                 with pack.open(info) as content:
-                    digest = hashlib.sha256()
                     while block := content.read(1 << 20):
                         digest.update(block)
                 lines[name] = digest.hexdigest()

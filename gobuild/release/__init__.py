@@ -10,26 +10,23 @@ at. It cannot tell whether a newer release is being kept back: for that there is
 
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gobuild.core.errors import ChecksumMismatch, ConfigError, FetchError, GobuildError, VerifyError
 from gobuild.core.model import Check, Report
 from gobuild.core.process import Runner
 from gobuild.publish.builds import STAMP
+from gobuild.publish.findings import failed, passed, skipped
 from gobuild.publish.site import ABOUT
 from gobuild.publish.sumdb.note import Verifier
-from gobuild.publish.supply import attestations
-from gobuild.publish.supply.signing import Trust
+from gobuild.publish.supply import attestations, minisign
+from gobuild.publish.supply.signing import GnupgTrust, MinisignTrust, Trust
 from gobuild.release import indexes, signed_release, tap
-from gobuild.release.findings import failed, passed, skipped
 from gobuild.release.mirror import Mirror, open_mirror
-from gobuild.release.signed_release import SignedRelease
-from gobuild.release.trust import load_trust
+from gobuild.release.signed_release import Note, SignedRelease
 
-__all__ = ["require_pass", "verify_release"]
-
-Note = Callable[[str], None]
+__all__ = ["load_trust", "require_pass", "verify_release"]
 
 
 def verify_release(
@@ -42,17 +39,12 @@ def verify_release(
     run: Runner,
     note: Note,
 ) -> Report:
-    """Checks a published tree.
+    """Checks a published tree in a folder or behind a URL.
 
-    Args:
-        where: its folder or URL.
-        key: the publisher's public key, of minisign's or OpenPGP's kind.
-        sumdb: the checksum database's key, "NAME+HASH+KEY"; its tree head is not checked without it.
-        stamps: the releases to check; by default all that the tree says it has.
-        signed_only: whether to hold no formula and no index against what this gobuild would write: one that publishes
-            to the tree next writes them anew, and another gobuild may have written these.
-        run: starts git and gpg.
-        note: told what is under way.
+    The key is the publisher's, of minisign's or OpenPGP's kind; `sumdb` is the checksum database's, "NAME+HASH+KEY",
+    without which its tree head is not checked. Without stamps all releases are checked that the tree says it has.
+    `signed_only` holds no formula and no index against what this gobuild would write: whoever publishes to the tree
+    next writes them anew, and another gobuild may have written these.
 
     Raises:
         ConfigError: no key, or one that cannot be used; no such tree; a stamp that is none.
@@ -89,12 +81,7 @@ def verify_release(
 
 
 def require_pass(report: Report) -> None:
-    """Lets a report pass only if something was checked and nothing failed.
-
-    Raises:
-        ChecksumMismatch: a signature or a digest is wrong.
-        VerifyError: anything else is.
-    """
+    """Raises ChecksumMismatch for a wrong signature or digest, VerifyError for anything else, and for no check."""
     if report.ok:
         return
     words = "; ".join(f"{check.subject}: {check.name}: {check.seen}" for check in report.failed[:3])
@@ -103,6 +90,25 @@ def require_pass(report: Report) -> None:
     if any(check.name in ("signature", "digest") for check in report.failed):
         raise ChecksumMismatch(message, hint)
     raise VerifyError(message, hint)
+
+
+def load_trust(key: Path | None, run: Runner) -> Trust:
+    """Reads a public key of minisign's or OpenPGP's kind.
+
+    Raises:
+        ConfigError: there is none, or it is of no kind that gobuild knows: without a key nothing can be trusted.
+    """
+    if key is None:
+        raise ConfigError(
+            "nothing is verified without the publisher's public key",
+            "--key minisign.pub, from somewhere else than the tree itself",
+        )
+    try:
+        text = key.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the public key {key} cannot be read", "a file such as minisign.pub") from error
+    armored = "-----BEGIN PGP PUBLIC KEY BLOCK-----" in text
+    return GnupgTrust(armored=text, run=run) if armored else MinisignTrust(key=minisign.public_key(text))
 
 
 def _in_order(mirror: Mirror, asked: tuple[str, ...]) -> list[str]:
@@ -122,10 +128,10 @@ def _listed(mirror: Mirror) -> tuple[str, ...]:
     """
     try:
         stamps = tuple(str(stamp) for stamp in json.loads(mirror.read_file(ABOUT))["stamps"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise FetchError(f"{ABOUT} is not that of a published tree", "--stamp with the release to check") from error
+    except (ValueError, KeyError, TypeError, RecursionError):
+        stamps = ()
     if not stamps:
-        raise FetchError(f"{ABOUT} names no release", "--stamp with the release to check")
+        raise FetchError(f"{ABOUT} names no release of a published tree", "--stamp with the release to check")
     for stamp in stamps:
         if not STAMP.fullmatch(stamp):
             raise FetchError(f"{ABOUT} names {stamp[:80]!a}, which is no stamp of a release", "ask who published it")
@@ -142,14 +148,11 @@ def _check_signatures(mirror: Mirror, release: SignedRelease, trusted: Trust) ->
             yield failed(subject, "signature", f"there is no {missing}")
             continue
         try:
-            yield passed(
-                subject,
-                "signature",
-                trusted.check(content, signature, attestations.trusted_comment(release.stamp, name)),
-            )
+            signed_by = trusted.check(content, signature, attestations.trusted_comment(release.stamp, name))
         except ChecksumMismatch as error:
             yield failed(subject, "signature", error.reason)
         else:
+            yield passed(subject, "signature", signed_by)
             release.files[name] = content
     if attestations.SUMS in release.files:
         try:

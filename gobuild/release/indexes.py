@@ -1,9 +1,7 @@
 """What clients act on before they look at any digest of ours: the indexes of a tree, held against the signed files.
 
-From the builds of releases that were checked, and nothing else, each index is made once more as `gobuild.publish`
-makes it, and the tree's must say the same: dl/ in go.dev's schema, under both its names and under plain/; the newest
-version; the tags that mise reads; the proxy's list; and the .sha256 beside each archive. What only people read (the
-pages) is not looked at.
+From the builds of releases that were checked each index is made once more as `gobuild.publish` makes it, and the
+tree's must say the same. What only people read (the pages) is not looked at.
 """
 
 import json
@@ -11,16 +9,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from gobuild.core.errors import FetchError, GobuildError
+from gobuild.core.errors import GobuildError
 from gobuild.core.model import Check
 from gobuild.publish import download_index
 from gobuild.publish.catalogue import Catalogue, newest_first
+from gobuild.publish.findings import judged
 from gobuild.publish.paths import DOWNLOADS, VERSIONS, module_version, path_in_tree
-from gobuild.release.findings import failed, judged
 from gobuild.release.mirror import Mirror
 from gobuild.release.signed_release import SignedRelease
-
-_AS_SIGNED = "what was signed, and nothing else"
 
 
 def check_digest_files(mirror: Mirror, release: SignedRelease) -> Iterator[Check]:
@@ -38,8 +34,6 @@ def check_indexes(mirror: Mirror, releases: Sequence[SignedRelease], *, every: b
     Where these are all that the tree says it has (`every`), an index must have nothing else. Else what it has of these
     is looked at, and of others it may say anything.
     """
-    if not releases:
-        return
     stamps = [release.stamp for release in releases]
     builds = newest_first((build for each in releases for build in each.builds), before=stamps)
     catalogue = Catalogue(name="", base_url="", builds=builds)
@@ -55,14 +49,12 @@ def check_indexes(mirror: Mirror, releases: Sequence[SignedRelease], *, every: b
         yield _check_file(mirror, path, partial(_compare_lines, right=lines, stamps=stamps, every=every))
     newest = next((each[0] for each in catalogue.releases.values() if each[0].version.stable), None)
     if every and newest:
-        path = DOWNLOADS / "VERSION"
-        try:
-            info = mirror.read_file((VERSIONS / newest.archive("module", ".info").path.name).as_posix())
-            text = download_index.version_text(newest, info)
-        except GobuildError as error:
-            yield failed(path.as_posix(), "index", error.reason)
-        else:
-            yield _check_file(mirror, path, partial(_compare_text, right=text))
+        info = (VERSIONS / newest.archive("module", ".info").path.name).as_posix()
+
+        def right_version(text: str) -> str:
+            return _compare_text(text, download_index.version_text(newest, mirror.read_file(info)))
+
+        yield _check_file(mirror, DOWNLOADS / "VERSION", right_version)
 
 
 def _check_file(
@@ -72,9 +64,9 @@ def _check_file(
     name = Path(path).as_posix()
     try:
         wrong = compare(mirror.read_file(name).decode(errors="replace"))
-    except FetchError as error:
+    except GobuildError as error:
         wrong = error.reason
-    return judged(subject or name, check, not wrong, _AS_SIGNED, wrong)
+    return judged(subject or name, check, not wrong, "what was signed, and nothing else", wrong)
 
 
 def _compare_text(text: str, right: str) -> str:

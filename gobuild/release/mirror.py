@@ -1,6 +1,5 @@
 """A published tree in a folder or behind a URL: the bytes of its files, never too many. It judges nothing of them."""
 
-import contextlib
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,32 +18,19 @@ LARGEST_DOCUMENT = 16 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mirror:
-    """A published tree, wherever it stands.
-
-    Attributes:
-        address: its URL, below which git can clone.
-        folder: where it stands on this machine, None where it does not.
-    """
+    """A published tree: its URL, below which git can clone, and where it stands on this machine, if it does."""
 
     address: str
     folder: Path | None = None
 
     def blocks(self, path: str, largest: int) -> Iterator[bytes]:
-        """The bytes of a file by its path in the tree.
-
-        Raises:
-            FetchError: it is not there, or has more than `largest` bytes.
-        """
+        """The bytes of a file; raises FetchError where it is not there, or has more than `largest` bytes."""
         if self.folder:
             return _file_blocks(self.folder, path, largest)
         return http.stream_bytes(f"{self.address}/{quote(path)}", largest)
 
     def read_file(self, path: str) -> bytes:
-        """A whole document.
-
-        Raises:
-            FetchError: it is not there, or too large.
-        """
+        """A whole document; raises FetchError where it is not there, or too large."""
         return b"".join(self.blocks(path, LARGEST_DOCUMENT))
 
     def read_if_present(self, path: str) -> bytes | None:
@@ -59,12 +45,11 @@ class Mirror:
     def hash_file(self, path: str, largest: int, keep: IO[bytes] | None = None) -> tuple[str, int]:
         """The SHA-256 and the size of a file, hashed as it comes; `keep` is given its bytes as well."""
         hashed, size = hashlib.sha256(), 0
-        with contextlib.closing(iter(self.blocks(path, largest))) as blocks:  # type: ignore[type-var]
-            for block in blocks:
-                hashed.update(block)
-                size += len(block)
-                if keep:
-                    keep.write(block)
+        for block in self.blocks(path, largest):
+            hashed.update(block)
+            size += len(block)
+            if keep:
+                keep.write(block)
         return hashed.hexdigest(), size
 
 
@@ -85,11 +70,7 @@ def _file_blocks(folder: Path, name: str, largest: int) -> Iterator[bytes]:
 
 
 def open_mirror(where: str) -> Mirror:
-    """Opens a folder, or a URL of http or https.
-
-    Raises:
-        ConfigError: it is neither.
-    """
+    """Opens a folder, or a URL of http or https."""
     try:
         parts = urlsplit(where)
         web = parts.scheme in ("http", "https")

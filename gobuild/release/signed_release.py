@@ -9,19 +9,19 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from gobuild.core.errors import FetchError, GobuildError, VerifyError
-from gobuild.core.model import Artifact, Check
+from gobuild.core.model import Artifact, Check, Verdict
 from gobuild.publish import proxy
 from gobuild.publish.builds import BIGGEST, ENDING, Build, parse_build
+from gobuild.publish.findings import failed, judged, passed, skipped
 from gobuild.publish.homebrew.bottle import pins_toolchain
 from gobuild.publish.homebrew.formula_spec import BOTTLE_ENDING
 from gobuild.publish.paths import MODULE, module_version, path_in_tree, publishable_stamp
 from gobuild.publish.sumdb import database as databases
 from gobuild.publish.sumdb.note import Verifier
 from gobuild.publish.supply import attestations
-from gobuild.release.findings import failed, judged, passed, skipped
 from gobuild.release.mirror import Mirror
 
 Note = Callable[[str], None]
@@ -36,28 +36,17 @@ _UNREADABLE = (ValueError, KeyError, TypeError, IndexError, RecursionError)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedRelease:
-    """What is known of a release so far; each check adds what it found to be right.
-
-    Attributes:
-        files: SHA256SUMS, bill and provenance by their names, as far as the signature was right.
-        sums: the SHA-256 of each file by its name, by SHA256SUMS.
-        builds: by their manifests, as far as these are what was signed.
-        pinned: whether the go.env of each toolchain says GOTOOLCHAIN=local, by the name of its archive, as far as that
-            is what was signed.
-    """
+    """What is known of a release so far; each check adds what it found to be what was signed."""
 
     stamp: str
-    files: dict[str, bytes] = field(default_factory=dict)
-    sums: dict[str, str] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)  # SHA256SUMS, bill and provenance by their names
+    sums: dict[str, str] = field(default_factory=dict)  # the SHA-256 of each file by its name, by SHA256SUMS
     builds: list[Build] = field(default_factory=list)
+    # Whether the go.env of each toolchain says GOTOOLCHAIN=local, by the name of its archive
     pinned: dict[str, bool] = field(default_factory=dict)
 
     def statements(self) -> list[Mapping[str, Any]]:
-        """The provenance's in-toto statements.
-
-        Raises:
-            ValueError: a line is no JSON.
-        """
+        """The provenance's in-toto statements, or a ValueError where a line is no JSON."""
         return [json.loads(line) for line in self.files.get(attestations.PROVENANCE, b"").decode().splitlines()]
 
     @property
@@ -72,37 +61,26 @@ class SignedRelease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedHashes:
-    """What a checksum database says of modules.
+    """What a checksum database says of modules."""
 
-    Attributes:
-        h1: from a module's version to the "h1:" of its zip, None where nothing is said.
-        absent: why there is nothing to compare with, where there is nothing.
-        checks: what was checked of the database itself.
-    """
-
-    h1: Callable[[str], str | None]
-    absent: str
-    checks: tuple[Check, ...] = ()
+    h1: Callable[[str], str | None] = lambda _: None  # the "h1:" of a version's zip, None where nothing is said
+    absent: str  # why there is nothing to compare with, where there is nothing
+    checks: tuple[Check, ...] = ()  # what was checked of the database itself
 
 
 def check_database(mirror: Mirror, verifier: Verifier | None) -> LoggedHashes:
     """Checks the tree's checksum database: head, records, tiles and lookups."""
     if verifier is None:
-        return LoggedHashes(h1=lambda _: None, absent=NO_SUMDB)
+        return LoggedHashes(absent=NO_SUMDB)
     folder, subject = databases.database_folder(verifier.name).as_posix(), f"sumdb/{verifier.name}"
     try:
         found = databases.check_database(lambda path: mirror.read_file(f"{folder}/{path}"), verifier)
     except (VerifyError, FetchError, ValueError) as error:
         reason = error.reason if isinstance(error, GobuildError) else str(error)
-        check = failed(subject, "tree head", reason)
-        return LoggedHashes(h1=lambda _: None, absent="its database failed", checks=(check,))
-    check = passed(subject, "tree head", f"signed, over {len(found.log.records)} records; every tile and lookup agrees")
-
-    def h1(version: str) -> str | None:
-        hashes = found.hashes(version)
-        return hashes[0] if hashes else None
-
-    return LoggedHashes(h1=h1, absent="it was never logged", checks=(check,))
+        return LoggedHashes(absent="its database failed", checks=(failed(subject, "tree head", reason),))
+    seen = f"signed, over {len(found.log.records)} records; every tile and lookup agrees"
+    check = passed(subject, "tree head", seen)
+    return LoggedHashes(h1=found.h1, absent="it was never logged", checks=(check,))
 
 
 def check_release(
@@ -119,7 +97,9 @@ def check_release(
         yield failed(f"{release.stamp}/{attestations.SUMS}", "manifests", "it names no manifest that can be used")
         return
     yield from _check_archives(mirror, release, scratch, logged, note)
-    yield from _check_bottles(mirror, release, note)
+    for name in filter(lambda each: each.endswith(BOTTLE_ENDING), release.sums):
+        note(name)
+        yield _check_digest(mirror, release, f"{attestations.BOTTLES}/{name}")
     yield _check_coverage(release)
     if attestations.PROVENANCE in release.files:
         yield _check_provenance(release)
@@ -160,17 +140,25 @@ def _check_archives(
         note(f"{name}, {archive.size} bytes")
         with tempfile.NamedTemporaryFile(dir=scratch) as kept:
             opened = archive.kind == "toolchain" or archive.path.suffix == ".zip"
-            try:
-                path = path_in_tree(found, archive).as_posix()
-                got, size = mirror.hash_file(path, min(archive.size + 1, BIGGEST), kept if opened else None)
-            except GobuildError as error:
-                yield failed(f"{release.stamp}/{name}", "digest", error.reason)
-                continue
-            right = got == archive.sha256 == release.sums.get(name) and size == archive.size
-            yield judged(f"{release.stamp}/{name}", "digest", right, got, f"{got}, {size} bytes: not what was signed")
-            if opened and right:
+            path = path_in_tree(found, archive).as_posix()
+            check = _check_digest(mirror, release, path, archive, kept if opened else None)
+            yield check
+            if opened and check.verdict is Verdict.OK:
                 kept.flush()
                 yield from _check_opened(release, found, archive, Path(kept.name), logged)
+
+
+def _check_digest(
+    mirror: Mirror, release: SignedRelease, path: str, archive: Artifact | None = None, keep: IO[bytes] | None = None
+) -> Check:
+    """A file has the digest that SHA256SUMS says; an archive also the digest and size that its manifest says."""
+    name = path.rpartition("/")[2]
+    try:
+        got, size = mirror.hash_file(path, min(archive.size + 1, BIGGEST) if archive else BIGGEST, keep)
+    except FetchError as error:
+        return failed(f"{release.stamp}/{name}", "digest", error.reason)
+    right = got == release.sums.get(name) and (archive is None or (archive.sha256, archive.size) == (got, size))
+    return judged(f"{release.stamp}/{name}", "digest", right, got, f"{got}, {size} bytes: not what was signed")
 
 
 def _check_opened(
@@ -197,19 +185,6 @@ def _check_opened(
         yield passed(subject, "h1", h1) if h1 == expected else failed(subject, "h1", h1, expected)
 
 
-def _check_bottles(mirror: Mirror, release: SignedRelease, note: Note) -> Iterator[Check]:
-    for name, expected in release.sums.items():
-        if name.endswith(BOTTLE_ENDING):
-            note(name)
-            try:
-                got, _ = mirror.hash_file(f"{attestations.BOTTLES}/{name}", BIGGEST)
-            except FetchError as error:
-                yield failed(f"{release.stamp}/{name}", "digest", error.reason)
-            else:
-                wrong = f"{got}: not what was signed"
-                yield judged(f"{release.stamp}/{name}", "digest", got == expected, got, wrong)
-
-
 def _check_coverage(release: SignedRelease) -> Check:
     """The signed list and the manifests speak of the same files."""
     named = {archive.path.name for found in release.builds for archive in found.archives}
@@ -232,10 +207,8 @@ def _check_provenance(release: SignedRelease) -> Check:
     except _UNREADABLE as error:
         return failed(subject, "subjects", f"it cannot be read: {type(error).__name__}")
     expected = {
-        (found.manifest_name, release.sums[found.manifest_name]): {
-            each.path.name: each.sha256 for each in found.archives
-        }
-        for found in release.builds
+        (each.manifest_name, release.sums[each.manifest_name]): {file.path.name: file.sha256 for file in each.archives}
+        for each in release.builds
     }
     seen = f"{len(stated)} builds, over {sum(map(len, stated.values()))} files"
     return judged(subject, "subjects", stated == expected, seen, "not those of the manifests")

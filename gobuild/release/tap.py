@@ -1,9 +1,8 @@
 """The taps of a tree: every file in them is held against what the signed releases make of it.
 
-Over HTTP git clones a tap bare, as a user's brew would fetch it; in a folder it is judged, then read where it stands.
-Nothing in it is checked out or run. A formula is a program, so its digests alone say little: its whole text is made
-anew, from the signed manifests and the signed digests of the bottles, and must be the same to the byte. What nobody
-signed is the address that files are served from.
+Over HTTP git clones a tap bare; in a folder it is judged, then read where it stands. Nothing in it is checked out or
+run. A formula is a program, so its digests alone say little: its whole text is made anew, from the signed manifests
+and the signed digests of the bottles, and must be the same to the byte.
 """
 
 import json
@@ -16,10 +15,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from gobuild.core.errors import CommandError, ConfigError, GobuildError, ToolMissing, VerifyError
-from gobuild.core.goversion import GoVersion
 from gobuild.core.model import Check
 from gobuild.core.process import Runner
 from gobuild.publish import homebrew
+from gobuild.publish.findings import failed, judged, passed, skipped
 from gobuild.publish.homebrew import messages
 from gobuild.publish.homebrew.formula import render_formula
 from gobuild.publish.homebrew.formula_spec import FormulaSpec, parse_formula
@@ -27,7 +26,6 @@ from gobuild.publish.homebrew.tap import Tap, clone_tap
 from gobuild.publish.homebrew.update import recipe_of, urls_in_tree, with_bottles
 from gobuild.publish.paths import DOWNLOADS
 from gobuild.publish.site import ABOUT
-from gobuild.release.findings import failed, judged, passed, skipped
 from gobuild.release.mirror import Mirror
 from gobuild.release.signed_release import SignedRelease
 
@@ -42,12 +40,7 @@ _TAP = re.compile(r"homebrew-([a-z0-9-]{1,100})\.git")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TapFormula:
-    """A formula of a tap.
-
-    Attributes:
-        tap: the folder of the tap, "homebrew-go-acme.git".
-        name: its own: "go-acme@1.22".
-    """
+    """A formula of a tap, which is called by its folder: "homebrew-go-acme.git"."""
 
     tap: str
     name: str
@@ -61,7 +54,7 @@ class TapFormula:
 
     @property
     def base_url(self) -> str:
-        """Where the tree is served, by its url; "" where that is no url of a tree."""
+        """Where its url says that the tree is served; "" where that is no url of a tree."""
         base, below, _ = self.spec.downloads[0].url.rpartition(f"/{DOWNLOADS}/")
         return base if below else ""
 
@@ -90,7 +83,12 @@ def open_taps(mirror: Mirror, scratch: Path, run: Runner) -> tuple[dict[str, Tap
             checks.append(failed("tap", "clone", f"{ABOUT} names {name[:80]!a}, which is no tap"))
             continue
         try:
-            found[name] = _open_tap(mirror, name, scratch, run)
+            if mirror.folder is None:
+                found[name] = clone_tap(f"{mirror.address}/{name}", scratch / name, run=run)
+            else:  # read where it stands: git clones from no other user's, whoever that is
+                tap = homebrew.open_tap(mirror.folder / name)
+                tap.refuse_unsafe(published=True)
+                found[name] = tap
         except ToolMissing as error:
             checks.append(skipped(name, "clone", error.reason))
         except VerifyError as error:
@@ -100,15 +98,6 @@ def open_taps(mirror: Mirror, scratch: Path, run: Runner) -> tuple[dict[str, Tap
             why = error.reason.strip().splitlines()[-1].strip()
             checks.append(failed(name, "clone", f"it cannot be cloned: {why[:200]}"))
     return found, checks
-
-
-def _open_tap(mirror: Mirror, name: str, scratch: Path, run: Runner) -> Tap:
-    """A tap of a tree. In a folder it is read where it stands: git clones from no other user's, whoever that is."""
-    if mirror.folder is None:
-        return clone_tap(f"{mirror.address}/{name}", scratch / name, run=run)
-    found = homebrew.open_tap(mirror.folder / name)
-    found.refuse_unsafe(published=True)
-    return found
 
 
 def check_taps(
@@ -137,9 +126,14 @@ def _check_tap(
     good = {
         path: size
         for path, (mode, size) in entries.items()
-        if (path == messages.README or ours.fullmatch(path)) and mode == "100644" and size >= 0
+        if (path == messages.README or ours.fullmatch(path)) and mode == "100644"
     }
-    yield from _check_no_more_files(folder, sorted(entries.keys() - good.keys()))
+    # Homebrew runs more of a tap than its formulae: cmd/, Casks/, formulae that stand elsewhere.
+    odd = sorted(entries.keys() - good.keys())
+    for path in odd[:NAMED]:
+        yield failed(f"{folder}/{path[:200]!a}", "file", "no file that gobuild puts into a tap")
+    if len(odd) > NAMED:
+        yield failed(folder, "file", f"{len(odd) - NAMED} more files that gobuild puts into no tap")
     formulae, texts = list[TapFormula](), dict[str, str]()
     for path, size in good.items():
         if size > LARGEST:
@@ -160,17 +154,7 @@ def _check_tap(
         right = texts[messages.README] == messages.render_readme(name, texts, url, homebrew.tap_name(name))
         wrong = "not what gobuild writes of these formulae"
         yield judged(f"{folder}/{messages.README}", "text", right, "as its formulae make it", wrong)
-    installed = {formula.stamp for formula in formulae}
-    for stamp in (each for each in signed if each not in installed):
-        yield _note_release_without_formula(folder, name, stamp, formulae)
-
-
-def _check_no_more_files(folder: str, paths: Sequence[str]) -> Iterator[Check]:
-    """Homebrew runs more of a tap than its formulae: cmd/, Casks/, formulae that stand elsewhere."""
-    for path in paths[:NAMED]:
-        yield failed(f"{folder}/{path[:200]!a}", "file", "no file that gobuild puts into a tap")
-    if len(paths) > NAMED:
-        yield failed(folder, "file", f"{len(paths) - NAMED} more files that gobuild puts into no tap")
+    yield from _releases_without_formula(folder, name, signed, {formula.name: formula.stamp for formula in formulae})
 
 
 def _check_formula(
@@ -189,9 +173,24 @@ def _check_formula(
         wrong = f"{file[:200]!a} has {sha256}, which was not signed"
         yield judged(formula.subject, "digest", release.sums.get(file) == sha256, f"{file}: {sha256}", wrong)
     try:
-        yield _check_text(formula, _render_again(name, formula, release))
+        made = _render_again(name, formula, release)
     except GobuildError as error:
         yield failed(formula.subject, "text", error.reason)
+        return
+    if made == formula.text:
+        yield passed(formula.subject, "text", "as the signed manifests make it")
+        return
+    lines = zip_longest(formula.text.splitlines(), made.splitlines(), fillvalue="")
+    differing = ((at, one, other) for at, (one, other) in enumerate(lines, start=1) if one != other)
+    at, seen, expected = next(differing, (0, "", ""))
+    where = f"line {at} is {seen[:120]!a}" if at else "its lines end otherwise"
+    yield failed(
+        formula.subject,
+        "text",
+        f"{where}, not what gobuild {version('gobuild')} makes of the signed manifests"
+        " (where another gobuild published last, check with that one)",
+        f"{expected[:120]!a}",
+    )
 
 
 def _render_again(name: str, formula: TapFormula, release: SignedRelease) -> str:
@@ -203,25 +202,9 @@ def _render_again(name: str, formula: TapFormula, release: SignedRelease) -> str
     try:
         urls = urls_in_tree(name, formula.base_url)
         recipe = recipe_of(formula.name, builds, urls, pinned=all(pinned), scheme=formula.spec.scheme)
-        return render_formula(with_bottles(recipe, builds, urls, lambda file: release.sums.get(file, "")))
+        return render_formula(with_bottles(recipe, builds, lambda file: release.sums.get(file, "")))
     except GobuildError as error:
         raise VerifyError(f"the signed manifests make no formula of it: {error.reason}") from error
-
-
-def _check_text(formula: TapFormula, made: str) -> Check:
-    if made == formula.text:
-        return passed(formula.subject, "text", "as the signed manifests make it")
-    lines = zip_longest(formula.text.splitlines(), made.splitlines(), fillvalue="")
-    differing = ((at, one, other) for at, (one, other) in enumerate(lines, start=1) if one != other)
-    at, seen, expected = next(differing, (0, "", ""))
-    where = f"line {at} is {seen[:120]!a}" if at else "its lines end otherwise"
-    return failed(
-        formula.subject,
-        "text",
-        f"{where}, not what gobuild {version('gobuild')} makes of the signed manifests"
-        " (where another gobuild published last, check with that one)",
-        f"{expected[:120]!a}",
-    )
 
 
 def _check_address(
@@ -247,11 +230,13 @@ def _same_address(base: str, address: str) -> bool:
     return base == address
 
 
-def _note_release_without_formula(folder: str, name: str, stamp: str, formulae: Sequence[TapFormula]) -> Check:
+def _releases_without_formula(
+    folder: str, name: str, signed: Mapping[str, SignedRelease], installed: Mapping[str, str]
+) -> Iterator[Check]:
     """Why no formula is of a release, as far as the tap says it."""
-    release = GoVersion.parse(stamp.removeprefix("go").partition("-")[0])
-    line = homebrew.formula_name(name, release)
-    beside = next((formula.stamp for formula in formulae if formula.name == line), "")
-    why = f"{line} is of {beside}" if beside else f"there is no {line}"
-    why = why if release.stable else "it is a candidate, which a tap does not have"
-    return skipped(f"{stamp}/{folder}", "formulae", f"no formula is of it: {why}")
+    for stamp in (each for each in signed if each not in installed.values()):
+        release = signed[stamp].builds[0].version
+        line = homebrew.formula_name(name, release)
+        why = f"{line} is of {installed[line]}" if line in installed else f"there is no {line}"
+        why = why if release.stable else "it is a candidate, which a tap does not have"
+        yield skipped(f"{stamp}/{folder}", "formulae", f"no formula is of it: {why}")

@@ -30,13 +30,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store:
-    """Both levels.
-
-    Attributes:
-        folder: the local level.
-        shared: the second, or None.
-        say: told of what is damaged, and what could not be stored.
-    """
+    """Both levels; `say` is told of what is damaged, and what could not be stored."""
 
     folder: StoreFolder
     shared: SharedStore | None
@@ -44,11 +38,7 @@ class Store:
 
     @classmethod
     def open(cls, root: Path, *, shared: str = "", say: Callable[[str], None]) -> "Store":
-        """A store by its folder and the address of its second level. Touches nothing yet.
-
-        Raises:
-            ConfigError: the address holds credentials, or nothing here can read it.
-        """
+        """A store by its folder and the address of its second level. Touches nothing yet."""
         second = SharedStore.at(shared, say) if shared else None
         return cls(folder=StoreFolder(root.absolute()), shared=second, say=say)
 
@@ -71,16 +61,11 @@ class Store:
         Returns None where they could not be stored, which was told: no reason for a build to fail.
         """
         with self._going_on("not stored"):
-            entry = StoreEntry(
-                kind=kind,
-                key=key,
-                files={
-                    name: StoredFile(sha256=files.sha256(path), size=path.stat().st_size)
-                    for name, path in sources.items()
-                },
-                facts=facts,
-                made=datetime.now(UTC).isoformat(timespec="seconds"),
-            )
+            stored = {
+                name: StoredFile(sha256=files.sha256(path), size=path.stat().st_size) for name, path in sources.items()
+            }
+            made = datetime.now(UTC).isoformat(timespec="seconds")
+            entry = StoreEntry(kind=kind, key=key, files=stored, facts=facts, made=made)
             self.folder.add(entry, sources)
             if self.shared:
                 self.shared.add(entry, sources)
@@ -107,10 +92,6 @@ class Store:
 
 
 def open_store(settings: Settings, say: Callable[[str], None]) -> Store:
-    """The store that the settings mean, with its second level unless nothing may be asked. Touches nothing yet.
-
-    Raises:
-        ConfigError: what reads the second level is not installed, or its URL holds credentials.
-    """
+    """The store that the settings mean, with its second level unless nothing may be asked. Touches nothing yet."""
     root = Path(settings.store).expanduser() if settings.store else settings.cache / "store"
     return Store.open(root, shared="" if settings.offline else settings.shared_store, say=say)

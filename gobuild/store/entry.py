@@ -42,15 +42,9 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreEntry:
-    """What stands in the store under a kind and a key.
+    """What stands in the store under a kind and a key: files by their names, and facts as JSON has them.
 
-    Attributes:
-        files: by their names.
-        facts: what else is kept, as JSON has it.
-        made: when it was put in, RFC 3339.
-
-    Raises:
-        ValueError: a part is not what it must be.
+    `made` is when it was put in (RFC 3339). A part that is not what it must be is a ValueError.
     """
 
     kind: str
@@ -95,11 +89,7 @@ def entry_key(**parts: Any) -> str:
 
 
 def parse_entry(text: bytes, kind: str, key: str) -> StoreEntry:
-    """Reads an entry.json, which must say itself under which kind and key it stands.
-
-    Raises:
-        Damaged: it is no entry, or another's.
-    """
+    """Reads an entry.json, which must say itself under which kind and key it stands; else it is `Damaged`."""
     try:
         document = json.loads(text)
         if document.pop("schema") != SCHEMA:

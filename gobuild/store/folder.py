@@ -10,11 +10,11 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from gobuild.core import files
 from gobuild.store.entry import DIGEST, ENTRY, KINDS, LARGEST_JSON, Damaged, StoreEntry, parse_entry
@@ -29,28 +29,11 @@ _IN_THE_WAY = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 """What rename(2) says of a folder that is to replace one with files, or a file."""
 
 
-class Level(Protocol):
-    """Where entries stand: a `StoreFolder`, or a `Bucket`."""
-
-    def entry(self, kind: str, key: str) -> StoreEntry | None:
-        """An entry, its files not looked at. Raises Damaged."""
-
-    def copy(self, entry: StoreEntry, name: str, to: Path) -> None:
-        """Copies a file of the right size out. Raises FileNotFoundError, Damaged."""
-
-    def add(self, entry: StoreEntry, sources: Mapping[str, Path]) -> None:
-        """Takes an entry; what stood under its key is replaced."""
-
-
-def copy_checked(level: Level, entry: StoreEntry, into: Path) -> None:
-    """Copies an entry's files into a folder, and checks the copies.
-
-    Raises:
-        Damaged: one is missing, or has other bytes.
-    """
+def copy_checked(copy: Callable[[StoreEntry, str, Path], None], entry: StoreEntry, into: Path) -> None:
+    """Copies an entry's files into a folder. Raises Damaged where one is missing, or its copy has other bytes."""
     for name, file in entry.files.items():
         try:
-            level.copy(entry, name, into / name)
+            copy(entry, name, into / name)
         except FileNotFoundError as error:
             raise Damaged(f"{name} is gone") from error
         if files.sha256(into / name) != file.sha256:
@@ -64,59 +47,34 @@ class StoreFolder:
 
     root: Path
 
-    def entry(self, kind: str, key: str) -> StoreEntry | None:
-        """An entry, its files not looked at.
-
-        Raises:
-            Damaged: it is none.
-        """
+    def entry(self, kind: str, key: str, *, hashed: bool = False) -> StoreEntry | None:
+        """An entry, its files hashed or not looked at. Raises Damaged where it is not what it must be."""
         with self._reading(kind, key) as entry:
+            if entry and hashed:
+                for name, file in entry.files.items():
+                    if files.sha256(self._file(entry, name)) != file.sha256:
+                        raise Damaged(f"{name} has other bytes")
             return entry
         return None
 
     def get(self, kind: str, key: str, into: Path) -> StoreEntry | None:
-        """An entry, its files copied to a new folder `into`, which is there only if all of them are as they must be.
-
-        Raises:
-            Damaged: they are not.
-        """
+        """An entry, its files copied to a new folder `into`, which is there only if all of them are as they must be."""
         with self._reading(kind, key) as entry:
             if entry:
                 with files.atomic_write(into) as temporary:
                     temporary.mkdir()
-                    copy_checked(self, entry, temporary)
+                    copy_checked(self.copy, entry, temporary)
                 with contextlib.suppress(OSError):  # who may only read does not note the use
                     os.utime(self._path(kind, key) / ENTRY)
             return entry
         return None
 
-    def hashed_entry(self, kind: str, key: str) -> StoreEntry | None:
-        """An entry whose files were hashed now.
-
-        Raises:
-            Damaged: it is not what it must be.
-        """
-        with self._reading(kind, key) as entry:
-            for name, file in entry.files.items() if entry else ():
-                if entry and files.sha256(self._file(entry, name)) != file.sha256:
-                    raise Damaged(f"{name} has other bytes")
-            return entry
-        return None
-
     def copy(self, entry: StoreEntry, name: str, to: Path) -> None:
-        """Copies a file of the right size out.
-
-        Raises:
-            Damaged: it is no plain file, or has another size.
-        """
+        """Copies a file of the right size out. Raises Damaged where it is no plain file, or has another size."""
         files.clone(self._file(entry, name), to)
 
     def add(self, entry: StoreEntry, sources: Mapping[str, Path]) -> None:
-        """Takes an entry; what stood under its key is replaced.
-
-        Raises:
-            OSError: it cannot be written; what stood there stands there still.
-        """
+        """Takes an entry; what stood under its key is replaced, or stays where this one cannot be written."""
         at = self._path(entry.kind, entry.key)
         with self._scratch() as made:
             made.mkdir()
@@ -170,11 +128,7 @@ class StoreFolder:
 
     @contextmanager
     def _reading(self, kind: str, key: str) -> Iterator[StoreEntry | None]:
-        """An entry, or None, while its files are read; a block that it was pruned or replaced under is left quietly.
-
-        Raises:
-            Damaged: it is none, or the block found it so.
-        """
+        """An entry, or None, while its files are read; a block that it was pruned or replaced under is left quietly."""
         at = self._path(kind, key) / ENTRY
         try:
             if _plain_size(at) > LARGEST_JSON:
@@ -212,10 +166,9 @@ def _plain_size(path: Path) -> int:
 
 
 def _still_there(file: BinaryIO, at: Path) -> bool:
-    try:
+    with contextlib.suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(file.fileno()), at.lstat())
-    except FileNotFoundError:
-        return False
+    return False
 
 
 def list_entries(folder: StoreFolder) -> list[tuple[StoreEntry, float]]:
@@ -233,7 +186,7 @@ def verify_store(folder: StoreFolder) -> tuple[list[StoreEntry], list[str]]:
     whole, damaged = list[StoreEntry](), list[str]()
     for kind, key in folder.list_keys():
         try:
-            if entry := folder.hashed_entry(kind, key):
+            if entry := folder.entry(kind, key, hashed=True):
                 whole.append(entry)
         except Damaged as damage:
             damaged.append(f"{kind} {key[:12]}: {damage}")

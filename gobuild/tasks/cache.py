@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
 from invoke.context import Context
 
@@ -27,15 +28,7 @@ DAY = 24 * 60 * 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachedThing:
-    """A thing in the cache.
-
-    Attributes:
-        kind: one of `KINDS`.
-        path: a file or a folder.
-        beside: the files that say something of it: its digest, its tag.
-        size: bytes on the disk, of all of them.
-        used: when it was last used, as far as the file system knows.
-    """
+    """A file or folder in the cache, with the files beside it that say something of it: its digest, its tag."""
 
     kind: str
     path: Path
@@ -59,8 +52,14 @@ def listing(context: Context, **words: object) -> None:
     console.say(f"{len(held)} entries, {amount(sum(each.size for each in held))}; store.list shows the store")
 
 
-@with_settings(help={"keep": "how much may stay: 20GB, 500MB, 0", "dry_run": "only show what would go"})
-def prune(context: Context, *, keep: str = "", dry_run: bool = False, **words: object) -> None:
+@with_settings()
+def prune(
+    context: Context,
+    *,
+    keep: Annotated[str, "how much may stay: 20GB, 500MB, 0"] = "",
+    dry_run: Annotated[bool, "only show what would go"] = False,
+    **words: object,
+) -> None:
     """Removes from the cache what was not used for the longest time, until no more is left than --keep says."""
     settings, console = settings_of(context, words), Console()
     limit, left = parse_size(keep), 0

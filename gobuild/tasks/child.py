@@ -1,9 +1,7 @@
 """The `gobuild` program as another process's child: `python -m gobuild.tasks.child PID WORDS`. It never outlives PID.
 
-A process that is killed takes none of its children along; and a build nobody waits for would go on for minutes, in a
-folder that somebody else may want. So the child looks, twice a second, whether its parent is still the same, and ends
-as if by SIGTERM, with all the clean-up, once it is not. PR_SET_PDEATHSIG does that too, but on Linux alone, and it
-takes the end of the *thread* that made the child for the end of the parent.
+A build nobody waits for would go on for minutes, in a folder that somebody else may want. PR_SET_PDEATHSIG ends it too,
+but on Linux alone, and it takes the end of the *thread* that made the child for the end of the parent.
 """
 
 import os
@@ -19,7 +17,7 @@ EVERY = 0.5
 
 
 def watch(parent: int) -> None:
-    """Ends this process once its parent is another one than it was."""
+    """Ends this process as if by SIGTERM, with all the clean-up, once its parent is another one than it was."""
     while os.getppid() == parent:
         time.sleep(EVERY)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,8 +1,10 @@
 """The tasks for CI: a workflow is written, and the workflow asks what there is to build."""
 
+import json
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated
 
 from invoke.context import Context
 
@@ -15,25 +17,16 @@ LINES = "stable,oldstable"
 TARGETS = "darwin/arm64"
 
 
-@with_settings(
-    help={
-        "to": "the file to write: .github/workflows/gobuild.yml",
-        "lines": "which Go, with commas: stable,oldstable or 1.22,1.27",
-        "targets": "for what, with commas",
-        "cron": "when to ask for new releases",
-        "branch": "the branch that may publish",
-        "requirement": "what pip installs: gobuild, as a requirement or a path in the repository",
-    }
-)
+@with_settings()
 def workflow(
     context: Context,
     *,
-    to: str = "",
-    lines: str = LINES,
-    targets: str = TARGETS,
-    cron: str = "23 5 * * *",
-    branch: str = "main",
-    requirement: str = "",
+    to: Annotated[str, "the file to write: .github/workflows/gobuild.yml"] = "",
+    lines: Annotated[str, "which Go, with commas: stable,oldstable or 1.22,1.27"] = LINES,
+    targets: Annotated[str, "for what, with commas"] = TARGETS,
+    cron: Annotated[str, "when to ask for new releases"] = "23 5 * * *",
+    branch: Annotated[str, "the branch that may publish"] = "main",
+    requirement: Annotated[str, "what pip installs: gobuild, as a requirement or a path in the repository"] = "",
     **words: object,
 ) -> None:
     """Writes a GitHub Actions workflow that builds, verifies and publishes when Go releases."""
@@ -42,36 +35,34 @@ def workflow(
     settings = settings_of(context, words)
     if not to:
         raise ConfigError("where to?", "--to .github/workflows/gobuild.yml")
-    job = workflows.WorkflowOptions(
+    text = workflows.render_workflow(
+        settings,
         lines=split_words(lines),
         targets=split_words(targets),
         cron=cron,
         branch=branch,
         requirement=requirement or f"gobuild=={version('gobuild')}",
     )
-    text = workflows.render_workflow(settings, job)
     files.write(Path(to).expanduser(), text)
     Console().say(f"wrote {to}; what it needs in the repository's settings stands at its top")
 
 
-@with_settings(
-    help={
-        "lines": "which Go, with commas",
-        "targets": "for what, with commas",
-        "force": "name also what is published",
-    }
-)
+@with_settings()
 def wanted(
-    context: Context, *, lines: str = LINES, targets: str = TARGETS, force: bool = False, **words: object
+    context: Context,
+    *,
+    lines: Annotated[str, "which Go, with commas"] = LINES,
+    targets: Annotated[str, "for what, with commas"] = TARGETS,
+    force: Annotated[bool, "name also what is published"] = False,
+    **words: object,
 ) -> None:
     """Prints the builds that the tree at base_url lacks, as a line for $GITHUB_OUTPUT."""
     from gobuild.matrix import missing
     from gobuild.pipeline.session import Session
-    from gobuild.publish import workflow as workflows
 
     settings = settings_of(context, words)
     if not settings.base_url:
         raise ConfigError("which tree?", "--base-url https://...")
     session = Session(settings=settings, console=Console(stream=sys.stderr))
     builds = missing.missing_builds(session, split_words(lines), split_words(targets), force=force)
-    print(workflows.github_output(builds))
+    print(f"builds={json.dumps(builds)}")

@@ -4,75 +4,55 @@ import json as codec
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from invoke import Collection, task
+from invoke import Collection
 from invoke.context import Context
 
 from gobuild.core import files
 from gobuild.core.console import Console
-from gobuild.core.errors import ConfigError, DoctorError
+from gobuild.core.errors import ConfigError, DoctorError, first_few
 from gobuild.core.printable import printable
-from gobuild.tasks.words import settings_of
+from gobuild.tasks.words import file_to_write, flagged, path_of, settings_of
 
 if TYPE_CHECKING:  # the doctor is imported by who asks for it: other tasks do not wait for its many modules
     from gobuild.doctor import Diagnosis
 
-NAMED = 5
-"""Findings that the error names; the table has them all."""
 
-
-@task(
-    default=True,
-    name="run",
-    help={
-        "path": "the go command to look at, or its GOROOT; by default the go on PATH",
-        "against": "the archive it came from: every file is compared with it",
-        "json": "print the diagnosis as JSON",
-        "html": "write it as a page to this file as well",
-        "bundle": "save all evidence, secrets hidden, to this file, for somebody else",
-        "from_": "judge the evidence of this bundle, whichever machine it is from, instead of collecting any",
-        "capture": "capture hangs with tools that take longer and may need root (macOS)",
-        "offline": "ask no release index",
-        "dist": "a folder with manifests and archives of toolchains",
-        "strict": "exit with an error for a WARN as well",
-    },
-    auto_shortflags=False,
-)
+@flagged(default=True, name="run")
 def run(  # noqa: PLR0913, PLR0917  (each is a flag)
     context: Context,
-    path: str = "",
-    against: str = "",
-    json: bool = False,
-    html: str = "",
-    bundle: str = "",
-    from_: str = "",
-    capture: bool = False,
-    offline: bool = False,
-    dist: str | None = None,
-    strict: bool = False,
+    path: Annotated[str, "the go command to look at, or its GOROOT; by default the go on PATH"] = "",
+    against: Annotated[str, "the archive it came from: every file is compared with it"] = "",
+    json: Annotated[bool, "print the diagnosis as JSON"] = False,
+    html: Annotated[str, "write it as a page to this file as well"] = "",
+    bundle: Annotated[str, "save all evidence, secrets hidden, to this file, for somebody else"] = "",
+    from_: Annotated[str, "judge the evidence of this bundle, from whichever machine, instead of collecting any"] = "",
+    capture: Annotated[bool, "capture hangs with tools that take longer and may need root (macOS)"] = False,
+    offline: Annotated[bool, "ask no release index"] = False,
+    dist: Annotated[str | None, "a folder with manifests and archives of toolchains"] = None,
+    strict: Annotated[bool, "exit with an error for a WARN as well"] = False,
 ) -> None:
     """Finds out why a go command hangs, is killed, or is not the one you patched."""
     from gobuild import doctor
 
-    page, pack = _file(html, "--html"), _file(bundle, "--bundle")
-    if page and page.absolute() in [each and each.absolute() for each in (pack, Path(from_).expanduser())]:
+    page, pack, given = file_to_write(html, "--html"), file_to_write(bundle, "--bundle"), path_of(from_)
+    if page and page.absolute() in [each.absolute() for each in (pack, given) if each]:
         raise ConfigError(f"{page} is named twice", "--html with a file of its own")
-    if from_ and (path or against or capture or bundle):
+    if given and (path or against or capture or bundle):
         raise ConfigError("--from judges a bundle, and looks at nothing here", "--from FILE, with --json or --html")
     settings = settings_of(context, {"dist": dist, "offline": offline})
-    found = (
-        doctor.load(Path(from_).expanduser())
-        if from_
-        else doctor.examine(
-            Path(path).expanduser() if path else None,
+    if given:
+        found = doctor.load(given)
+    else:
+        found = doctor.examine(
+            path_of(path),
             settings=settings,
             environment=dict(os.environ),
             cwd=Path.cwd(),
-            against=Path(against).expanduser() if against else None,
+            against=path_of(against),
             capture=capture,
         )
-    )
     _show(found, json)
     if pack:
         doctor.save(found, pack)
@@ -81,15 +61,6 @@ def run(  # noqa: PLR0913, PLR0917  (each is a flag)
     for place in filter(None, (pack, page)):
         Console(stream=sys.stderr if json else sys.stdout).say(f"wrote {printable(str(place))}")
     _require(found, strict)
-
-
-def _file(word: str, flag: str) -> Path | None:
-    path = Path(word).expanduser() if word else None
-    if path and (path.is_dir() or not os.access(path.absolute().parent, os.W_OK)):
-        raise ConfigError(
-            f"{path} cannot be written: it is a folder, or in none that takes files", f"{flag} with the name of a file"
-        )
-    return path
 
 
 def _show(found: "Diagnosis", json: bool) -> None:
@@ -105,24 +76,20 @@ def _show(found: "Diagnosis", json: bool) -> None:
 
 
 def _require(found: "Diagnosis", strict: bool) -> None:
-    """Fails for the worst grade.
-
-    Raises:
-        DoctorError: a FAIL, or with `strict` a WARN.
-    """
+    """Fails for a FAIL, or with `strict` a WARN."""
     bad = ("FAIL", "WARN") if strict else ("FAIL",)
     wrong = [each for each in found.findings if each.grade in bad]
     if wrong:
-        names = ", ".join(f"{each.group}: {each.name}" for each in wrong[:NAMED])
-        more = f" and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
-        raise DoctorError(f"{len(wrong)} of {len(found.findings)} checks are bad: {names}{more}", wrong[0].advice)
+        names = ", ".join(first_few(f"{each.group}: {each.name}" for each in wrong))
+        raise DoctorError(f"{len(wrong)} of {len(found.findings)} checks are bad: {names}", wrong[0].advice)
 
 
-@task(
-    help={"before": "a file with the output of ioreg -a -r -l -c IOAccelerator", "after": "another"},
-    auto_shortflags=False,
-)
-def compare(_context: Context, before: str, after: str) -> None:
+@flagged()
+def compare(
+    _context: Context,
+    before: Annotated[str, "a file with the output of ioreg -a -r -l -c IOAccelerator"],
+    after: Annotated[str, "another"],
+) -> None:
     """Says what differs between two snapshots of a Mac's graphics accelerators."""
     from gobuild.doctor.macos import ioreg
 

@@ -3,8 +3,8 @@
 import re
 import tempfile
 from pathlib import Path
+from typing import Annotated
 
-from invoke import task
 from invoke.context import Context
 
 from gobuild.core import files
@@ -12,7 +12,7 @@ from gobuild.core.console import Console, amount
 from gobuild.core.errors import ConfigError
 from gobuild.core.goversion import Target
 from gobuild.core.process import run
-from gobuild.tasks.words import settings_of, targets
+from gobuild.tasks.words import flagged, settings_of, targets
 
 
 def _number(what: str, text: str) -> int:
@@ -22,15 +22,13 @@ def _number(what: str, text: str) -> int:
     return int(text)
 
 
-@task(
-    help={
-        "goroot": "the folder of a Go toolchain that runs here",
-        "target": "the GOOS/GOARCH that gowrap is for; by default this machine's",
-        "to": "the file to write",
-    },
-    auto_shortflags=False,
-)
-def gowrap(_context: Context, goroot: str = "", target: str = "", to: str = "gowrap") -> None:
+@flagged()
+def gowrap(
+    _context: Context,
+    goroot: Annotated[str, "the folder of a Go toolchain that runs here"] = "",
+    target: Annotated[str, "the GOOS/GOARCH that gowrap is for; by default this machine's"] = "",
+    to: Annotated[str, "the file to write"] = "gowrap",
+) -> None:
     """Compiles gowrap, the launch wrapper, by any toolchain from Go 1.21 on."""
     from gobuild.isolate import programs
 
@@ -45,44 +43,24 @@ def gowrap(_context: Context, goroot: str = "", target: str = "", to: str = "gow
     Console().say(f"wrote {made} for {chosen}, sha256 {files.sha256(made)}")
 
 
-@task(
-    help={
-        "label": "the job's name: com.example.service",
-        "program": "the program's whole path on the Mac",
-        "gowrap": "gowrap's whole path on the Mac",
-        "argument": "an argument of the program's; may be repeated",
-        "env": "NAME or PREFIX_* to let through, NAME=value to set; may be repeated",
-        "output": "the file on the Mac for what the program writes",
-        "directory": "where it is started; / if not said",
-        "keep": "when it is started again: always, crash (unless it ended with code 0) or never",
-        "throttle": "the fewest seconds between two starts",
-        "start_limit": "seconds until its first output, or its ready file; 0 for no limit",
-        "ready_file": "a file that it makes when it is ready",
-        "stop_limit": "seconds to end in when launchd asks",
-        "ignore": "signals that it is started ignoring: HUP,PIPE",
-        "set": "another key of launchd.plist(5), KEY=VALUE; may be repeated",
-        "to": "the folder to write LABEL.plist to",
-    },
-    iterable=["argument", "env", "set"],
-    auto_shortflags=False,
-)
+@flagged()
 def launchd(  # noqa: PLR0913, PLR0917  (invoke makes a flag of each)
     _context: Context,
-    label: str = "",
-    program: str = "",
-    gowrap: str = "",
-    argument: list[str] | None = None,
-    env: list[str] | None = None,
-    output: str = "",
-    directory: str = "",
-    keep: str = "crash",
-    throttle: str = "10",
-    start_limit: str = "0",
-    ready_file: str = "",
-    stop_limit: str = "15",
-    ignore: str = "",
-    set: list[str] | None = None,
-    to: str = ".",
+    label: Annotated[str, "the job's name: com.example.service"] = "",
+    program: Annotated[str, "the program's whole path on the Mac"] = "",
+    gowrap: Annotated[str, "gowrap's whole path on the Mac"] = "",
+    argument: Annotated[list[str] | None, "an argument of the program's; may be repeated"] = None,
+    env: Annotated[list[str] | None, "NAME or PREFIX_* to let through, NAME=value to set; may be repeated"] = None,
+    output: Annotated[str, "the file on the Mac for what the program writes"] = "",
+    directory: Annotated[str, "where it is started; / if not said"] = "",
+    keep: Annotated[str, "when it is started again: always, crash (unless it ended with code 0) or never"] = "crash",
+    throttle: Annotated[str, "the fewest seconds between two starts"] = "10",
+    start_limit: Annotated[str, "seconds until its first output, or its ready file; 0 for no limit"] = "0",
+    ready_file: Annotated[str, "a file that it makes when it is ready"] = "",
+    stop_limit: Annotated[str, "seconds to end in when launchd asks"] = "15",
+    ignore: Annotated[str, "signals that it is started ignoring: HUP,PIPE"] = "",
+    set: Annotated[list[str] | None, "another key of launchd.plist(5), KEY=VALUE; may be repeated"] = None,
+    to: Annotated[str, "the folder to write LABEL.plist to"] = ".",
 ) -> None:
     """Writes a launchd job that runs a program through gowrap, held to launchd.plist(5)."""
     from gobuild.isolate import launchd as jobs
@@ -119,27 +97,16 @@ def launchd(  # noqa: PLR0913, PLR0917  (invoke makes a flag of each)
     console.say(f"wrote {path}; on the Mac: plutil -lint it, then launchctl bootstrap gui/$UID (or system) with it")
 
 
-@task(
-    help={
-        "archive": "the .tar.gz of a toolchain for linux/arm64",
-        "disk": "the whole path, on the Mac, of a raw arm64 cloud image",
-        "to": "the folder to make",
-        "name": "the machine's name",
-        "cpus": "how many CPUs it has",
-        "memory": "how much memory, in MiB",
-        "ssh_key": "a public key file: the machine gets a network, and this key may log in",
-    },
-    auto_shortflags=False,
-)
+@flagged()
 def vm(
     _context: Context,
-    archive: str = "",
-    disk: str = "",
-    to: str = "",
-    name: str = "gobuild",
-    cpus: str = "2",
-    memory: str = "2048",
-    ssh_key: str = "",
+    archive: Annotated[str, "the .tar.gz of a toolchain for linux/arm64"] = "",
+    disk: Annotated[str, "the whole path, on the Mac, of a raw arm64 cloud image"] = "",
+    to: Annotated[str, "the folder to make"] = "",
+    name: Annotated[str, "the machine's name"] = "gobuild",
+    cpus: Annotated[str, "how many CPUs it has"] = "2",
+    memory: Annotated[str, "how much memory, in MiB"] = "2048",
+    ssh_key: Annotated[str, "a public key file: the machine gets a network, and this key may log in"] = "",
 ) -> None:
     """Writes what vfkit needs to run a linux/arm64 toolchain on a Mac, in a machine without a GPU."""
     from gobuild.isolate import vm as machines
@@ -160,34 +127,19 @@ def vm(
     Console().say(f"wrote {folder} for {stamp}; take it to the Mac, and there: {folder.name}/run.sh")
 
 
-@task(
-    help={
-        "to": "the image layout's folder; an earlier one of gobuild's there is replaced",
-        "dist": "the folder of finished builds",
-        "stamp": "which of them, where it holds several",
-        "image": "test or toolchain; by default both",
-        "platform": "linux/amd64, linux/arm64, or both with a comma; by default all that are to be had",
-        "goroot": "a toolchain of that stamp which runs here, for the test program; by default dist's for this machine",
-        "asyncpreemptoff": "set GODEBUG=asyncpreemptoff=1 in the test image",
-        "certificates": "a PEM file of TLS roots to put into the images; without it they trust nobody",
-        "label": "KEY=VALUE, such as org.opencontainers.image.source=URL; may be repeated",
-        "dockerfile": "a folder to write a Dockerfile and the test program's source to, in place of a layout",
-    },
-    iterable=["label"],
-    auto_shortflags=False,
-)
+@flagged()
 def image(  # noqa: PLR0913, PLR0917  (one for each flag)
     context: Context,
-    to: str = "",
-    dist: str | None = None,
-    stamp: str = "",
-    image: str = "",
-    platform: str = "",
-    goroot: str = "",
-    asyncpreemptoff: bool = False,
-    certificates: str = "",
-    label: list[str] | None = None,
-    dockerfile: str = "",
+    to: Annotated[str, "the image layout's folder; an earlier one of gobuild's there is replaced"] = "",
+    dist: Annotated[str | None, "the folder of finished builds"] = None,
+    stamp: Annotated[str, "which of them, where it holds several"] = "",
+    image: Annotated[str, "test or toolchain; by default both"] = "",
+    platform: Annotated[str, "linux/amd64, linux/arm64, or both with a comma; by default all that are to be had"] = "",
+    goroot: Annotated[str, "a toolchain of that stamp that runs here, for the test program; by default dist's"] = "",
+    asyncpreemptoff: Annotated[bool, "set GODEBUG=asyncpreemptoff=1 in the test image"] = False,
+    certificates: Annotated[str, "a PEM file of TLS roots to put into the images; without it they trust nobody"] = "",
+    label: Annotated[list[str] | None, "KEY=VALUE, as org.opencontainers.image.source=URL; may be repeated"] = None,
+    dockerfile: Annotated[str, "a folder for a Dockerfile and the test program's source, in place of a layout"] = "",
 ) -> None:
     """Writes an OCI image layout: a minimal test image, and an image of the patched toolchain. Needs no daemon."""
     from gobuild.isolate import image as images

@@ -1,5 +1,7 @@
 """The task for many builds: lines of Go and targets, here or on a cluster."""
 
+from typing import Annotated
+
 from invoke.context import Context
 
 from gobuild.core.console import Console, clock
@@ -7,16 +9,15 @@ from gobuild.core.errors import ConfigError
 from gobuild.tasks.words import settings_of, split_words, with_settings
 
 
-@with_settings(
-    help={
-        "go": "which Go, with commas: 1.22,1.26,1.27",
-        "target": "for what, with commas: darwin/arm64,linux/amd64",
-        "jobs": "how many builds at a time; by default as many as cores, memory and disk allow",
-        "cluster": "a Dask scheduler's address, tcp://HOST:8786: build on its workers (needs --shared-store)",
-    }
-)
+@with_settings()
 def matrix(
-    context: Context, *, go: str = "", target: str = "", jobs: int = 0, cluster: str = "", **words: object
+    context: Context,
+    *,
+    go: Annotated[str, "which Go, with commas: 1.22,1.26,1.27"] = "",
+    target: Annotated[str, "for what, with commas: darwin/arm64,linux/amd64"] = "",
+    jobs: Annotated[int, "how many builds at a time; by default as many as cores, memory and disk allow"] = 0,
+    cluster: Annotated[str, "a Dask scheduler, tcp://HOST:8786: build on its workers (needs --shared-store)"] = "",
+    **words: object,
 ) -> None:
     """Builds every line of Go for every target; goes on past one that fails."""
     from gobuild import matrix as matrices

@@ -10,38 +10,34 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from invoke import task
+from invoke import Collection
 from invoke.context import Context
 
 from gobuild.core import files, resources
 from gobuild.core.console import Console
-from gobuild.core.errors import ConfigError, PatchError
+from gobuild.core.errors import ConfigError, PatchError, first_few
 from gobuild.core.goversion import GoVersion
 from gobuild.core.settings import Settings
 from gobuild.tasks import show
-from gobuild.tasks.words import settings_of, with_settings
+from gobuild.tasks.words import file_to_write, flagged, settings_of, with_settings
 
 if TYPE_CHECKING:  # a task imports what it runs when it runs
-    from gobuild.patch import Matrix, Series
     from gobuild.patch.workbench import export
     from gobuild.patch.workbench.import_series import Imported, PlainSource
-
-NAMED = 6
-"""Conflicts that an error names; the matrix has them all."""
 
 SERIES = "the folder of the patch series"
 
 
-@with_settings(
-    help={
-        "go": "which versions: 1.21..1.27 (each line's newest), 1.22,1.24, 1.22.10, or all (the default)",
-        "json": "print the matrix as JSON",
-        "html": "write the matrix as a web page to this file",
-    }
-)
-def status(context: Context, *, json: bool = False, html: str = "", **words: object) -> None:
+@with_settings(help={"go": "which versions: 1.21..1.27 (each line's newest), 1.22,1.24, 1.22.10, or all (the default)"})
+def status(
+    context: Context,
+    *,
+    json: Annotated[bool, "print the matrix as JSON"] = False,
+    html: Annotated[str, "write the matrix as a web page to this file"] = "",
+    **words: object,
+) -> None:
     """Shows what would become of every patch on every version of Go, and changes nothing."""
     from gobuild.pipeline import sources
     from gobuild.pipeline.session import Session
@@ -49,9 +45,7 @@ def status(context: Context, *, json: bool = False, html: str = "", **words: obj
     # What `go` says in a configuration file is what to build; how a series stands is asked of all versions.
     settings = settings_of(context, words | {"go": words.get("go") or sources.ALL})
     console = Console(stream=sys.stderr) if json else Console()
-    page = Path(html).expanduser() if html else None
-    if page and page.is_dir():
-        raise ConfigError(f"{page} is a folder", "--html with the name of a file")
+    page = file_to_write(html, "--html")
     matrix = sources.series_status(Session(settings=settings, console=console))
     if page:
         files.write(page, show.matrix_page(matrix))
@@ -60,31 +54,21 @@ def status(context: Context, *, json: bool = False, html: str = "", **words: obj
         show.document(matrix.to_json())
     else:
         show.matrix(console, matrix)
-    require_no_conflict(matrix)
-
-
-def require_no_conflict(matrix: Matrix) -> None:
-    """Raises a `PatchError` that names the conflicts of a matrix, at most `NAMED`."""
-    conflicts = matrix.conflicts
-    if conflicts:
-        named = [f"{outcome.name} on {version}" for version, outcome in conflicts[:NAMED]]
-        if len(conflicts) > NAMED:
-            named.append(f"{len(conflicts) - NAMED} more")
-        count = "1 conflict" if len(conflicts) == 1 else f"{len(conflicts)} conflicts"
+    if conflicts := [f"{outcome.name} on {version}" for version, outcome in matrix.conflicts]:
         raise PatchError(
-            f"{count}: {', '.join(named)}",
+            f"{len(conflicts)} conflict{'s' * (len(conflicts) > 1)}: {', '.join(first_few(conflicts))}",
             "invoke patches.import opens the conflict in git; or narrow the patch's `go` in series.toml",
         )
 
 
-@with_settings(
-    name="import",
-    help={
-        "to": "the folder of the workbench; it must not exist, or be empty",
-        "from_": "a version that the patches do apply to, for git's three-way merge where they do not",
-    },
-)
-def import_patches(context: Context, *, to: str = "", from_: str = "", **words: object) -> None:
+@with_settings(name="import")
+def import_patches(
+    context: Context,
+    *,
+    to: Annotated[str, "the folder of the workbench; it must not exist, or be empty"] = "",
+    from_: Annotated[str, "a version that the patches do apply to, for git's three-way merge where they do not"] = "",
+    **words: object,
+) -> None:
     """Makes a git repository of a version's source, with one commit a patch; opens a rebase where one conflicts."""
     from gobuild.patch import load_series
     from gobuild.patch.workbench.import_series import import_series
@@ -92,30 +76,30 @@ def import_patches(context: Context, *, to: str = "", from_: str = "", **words: 
     settings, console = settings_of(context, words), Console()
     if not to:
         raise ConfigError("import needs a folder", "--to DIR")
-    folder = Path(to).expanduser().absolute()
     series = load_series(settings.series)
     with ExitStack() as stack:
         plain = stack.enter_context(_plain(settings, console))
-        known = stack.enter_context(_plain(replace(settings, go=from_), console)) if from_ else None
-        target, profile = settings.for_target, settings.profile
-        imported = import_series(series, plain, folder, target=target, profile=profile, known=known)
+        imported = import_series(
+            series,
+            plain,
+            Path(to).expanduser().absolute(),
+            target=settings.for_target,
+            profile=settings.profile,
+            known=stack.enter_context(_plain(replace(settings, go=from_), console)) if from_ else None,
+        )
     _show_import(console, imported)
 
 
-@task(
-    name="export",
-    help={
-        "from_": "the folder of the workbench, as patches.import made it",
-        "series": f"{SERIES} to write to; by default the one that was imported",
-        "variant": "leave the file of a patch that was changed, and write a variant for this version beside it",
-        "add": "add the entries that series.toml lacks, at its end",
-    },
-    auto_shortflags=False,
-)
+@flagged(name="export")
 def export_patches(
-    _context: Context, from_: str = "", series: str = "", variant: bool = False, add: bool = False
+    _context: Context,
+    from_: Annotated[str, "the folder of the workbench, as patches.import made it"] = "",
+    series: Annotated[str, f"{SERIES} to write to; by default the one that was imported"] = "",
+    variant: Annotated[bool, "leave a changed patch's file, and write a variant for this version beside it"] = False,
+    add: Annotated[bool, "add the entries that series.toml lacks, at its end"] = False,
 ) -> None:
     """Makes patch files of a workbench's commits again. Where nothing was changed, nothing is."""
+    from gobuild.patch.manifest import load_or_new
     from gobuild.patch.workbench import export
     from gobuild.patch.workbench.import_record import ImportRecord
 
@@ -123,9 +107,12 @@ def export_patches(
     if not from_:
         raise ConfigError("export needs a workbench", "--from DIR, the folder that patches.import made")
     folder = Path(from_).expanduser().absolute()
-    found = export.export_series(folder, _series_or_new(series or ImportRecord.load(folder).series), variant=variant)
+    name = series or ImportRecord.load(folder).series
+    if name in ("stock", "none"):
+        raise ConfigError(f"nothing can be written to the series {name!r}", "--series DIR, a folder")
+    found = export.export_series(folder, load_or_new(Path(name).expanduser().absolute()), variant=variant)
     if found.texts or (add and found.entries):
-        _require_own(found.folder, named=bool(series))
+        _require_own(found.series.folder, named=bool(series))
         export.write_export(found, add=add)
     _show_export(console, found, add=add)
 
@@ -141,24 +128,20 @@ def refresh_patches(context: Context, **words: object) -> None:
     with _plain(settings, console) as plain:
         chosen = series.candidates(plain.version, settings.for_target, settings.profile)
         found = refresh.refresh_patches(chosen, plain.root)
-        for folder in {one.path.parent for one in found if one.path and one.content is not None}:
+        for folder in {one.patch.folder for one in found if one.content is not None}:
             _require_own(folder, named=bool(words.get("series")) and settings.series != "stock")
         refresh.write_refreshed(found)
-        rows = [(one.name, one.path.name if one.path else "", one.said) for one in found]
+        rows = [(one.patch.name, Path(one.patch.file).name, one.said) for one in found]
         console.table(f"{settings.series} on {plain.version}", ("patch", "file", "what"), rows)
 
 
-@task(
-    name="new",
-    help={
-        "name": "what the patch is called: lower-case words with hyphens",
-        "series": f"{SERIES}, yours; it is made where it is missing",
-        "go": "the version it begins on: 1.22.10; by default it is for all",
-    },
-    auto_shortflags=False,
-    positional=["name"],
-)
-def new_patch(context: Context, name: str, series: str = "", go: str = "") -> None:
+@flagged(name="new")
+def new_patch(
+    context: Context,
+    name: Annotated[str, "what the patch is called: lower-case words with hyphens"],
+    series: Annotated[str, f"{SERIES}, yours; it is made where it is missing"] = "",
+    go: Annotated[str, "the version it begins on: 1.22.10; by default it is for all"] = "",
+) -> None:
     """Begins a patch: a file with a note to be replaced, and an entry in series.toml."""
     from gobuild.patch.workbench import entries
 
@@ -169,9 +152,7 @@ def new_patch(context: Context, name: str, series: str = "", go: str = "") -> No
     made = entries.new_patch(folder, name, version=GoVersion.parse(go) if go else None)
     for path in made:
         console.say(f"wrote {path}")
-    console.say(
-        f"next: its reason in {made[1].name}; patches.import --series {folder} --to DIR; change the commit there"
-    )
+    console.say(f"next: its reason in {made[1].name}; patches.import --series {folder} --to DIR; the commit there")
 
 
 @contextmanager
@@ -188,26 +169,10 @@ def _plain(settings: Settings, console: Console) -> Iterator[PlainSource]:
         yield PlainSource(version=version, root=root)
 
 
-def _series_or_new(name: str) -> Series:
-    """The series of a folder; one without patches, where it has none yet."""
-    from gobuild.patch import Series, load_series
-    from gobuild.patch.quilt import is_quilt
-    from gobuild.patch.series import MANIFEST
-
-    if name in ("stock", "none"):
-        raise ConfigError(f"nothing can be written to the series {name!r}", "--series DIR, a folder")
-    folder = Path(name).expanduser().absolute()
-    if not folder.exists() or (folder.is_dir() and not (folder / MANIFEST).exists() and not is_quilt(folder)):
-        return Series(folder=folder, patches=())
-    return load_series(str(folder))
-
-
 def _require_own(folder: Path, *, named: bool) -> None:
     """Leaves gobuild's own series alone, unless it was named by its path."""
     if not named and folder.resolve() == resources.folder("patches").resolve():
-        raise ConfigError(
-            f"the stock series, {folder}, would be changed", "--series DIR: a folder of yours, or that one itself"
-        )
+        raise ConfigError(f"the stock series, {folder}, would be changed", "--series DIR, yours or that one")
 
 
 def _show_import(console: Console, imported: Imported) -> None:
@@ -220,18 +185,13 @@ def _show_import(console: Console, imported: Imported) -> None:
             f"there: git status; edit the files; git add FILE; git rebase --continue; "
             f"then patches.export --from {imported.folder}",
         )
-    console.say(
-        f"a commit a patch above the tag base: git log base..HEAD. Then: patches.export --from {imported.folder}"
-    )
+    console.say(f"each patch is a commit: git log base..HEAD; then patches.export --from {imported.folder}")
 
 
-def _show_export(console: Console, found: export.Exported, *, add: bool) -> None:
-    written = [name for name, _ in found.texts]
+def _show_export(console: Console, found: export.Export, *, add: bool) -> None:
     console.say(f"{len(found.unchanged)} unchanged: {', '.join(found.unchanged) or 'none'}")
-    for name in written:
-        console.say(f"wrote {found.folder / name}", style="green")
-    for name in found.dropped:
-        console.warn(f"no commit is the patch {name} any more: its file and its entry stay; take them out if it may go")
+    for name in found.texts:
+        console.say(f"wrote {found.series.folder / name}", style="green")
     for note in found.notes:
         console.warn(note)
     if found.entries and add:
@@ -240,3 +200,6 @@ def _show_export(console: Console, found: export.Exported, *, add: bool) -> None
         console.warn("the series does not list these yet (--add does it, at its end):")
         for each in found.entries:
             console.say(f"\n{each.rstrip()}")
+
+
+ns = Collection("patches", status, import_patches, export_patches, refresh_patches, new_patch)

@@ -3,7 +3,7 @@
 import json as codec
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from invoke.context import Context
 
@@ -11,39 +11,30 @@ from gobuild.core import files
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError
 from gobuild.tasks import show
-from gobuild.tasks.words import settings_of, with_settings
+from gobuild.tasks.words import file_to_write, path_of, settings_of, with_settings
 
 if TYPE_CHECKING:
     from gobuild.audit.compare import Radius
 
 
-def _place(word: str) -> Path | None:
-    return Path(word).expanduser() if word else None
-
-
-def _report(word: str) -> Path | None:
-    path = _place(word)
-    if path and path.is_dir():
-        raise ConfigError(f"{path} is a folder", "--report with the name of a file")
-    return path
-
-
-def _keep(path: Path | None, document: dict[str, object], console: Console) -> None:
+def _write(document: dict[str, object], path: Path | None, json: bool, console: Console) -> None:
+    """Writes a report to its file and, where that is wanted, to standard output."""
     if path:
         files.write(path, codec.dumps(document, indent=1, ensure_ascii=False) + "\n")
         console.say(f"wrote {path}")
+    if json:
+        show.document(document)
 
 
-@with_settings(
-    help={
-        "ours": "compare this archive or GOROOT, which was built before, instead of building",
-        "against": "the official archive, wheel or GOROOT, instead of fetching it",
-        "report": "write the report as JSON to this file",
-        "json": "print the report as JSON",
-    }
-)
+@with_settings()
 def reproduce(
-    context: Context, *, ours: str = "", against: str = "", report: str = "", json: bool = False, **words: object
+    context: Context,
+    *,
+    ours: Annotated[str, "compare this archive or GOROOT, which was built before, instead of building"] = "",
+    against: Annotated[str, "the official archive, wheel or GOROOT, instead of fetching it"] = "",
+    report: Annotated[str, "write the report as JSON to this file"] = "",
+    json: Annotated[bool, "print the report as JSON"] = False,
+    **words: object,
 ) -> None:
     """Rebuilds a release unpatched, and compares it with the official one entry by entry."""
     from gobuild.audit import compare
@@ -52,12 +43,10 @@ def reproduce(
 
     settings = settings_of(context, words)
     console = Console(stream=sys.stderr) if json else Console()
-    path = _report(report)
-    found = proving.reproduce(Session(settings=settings, console=console), ours=_place(ours), against=_place(against))
-    _keep(path, found.as_dict(), console)
-    if json:
-        show.document(found.as_dict())
-    else:
+    path, session = file_to_write(report, "--report"), Session(settings=settings, console=console)
+    found = proving.reproduce(session, ours=path_of(ours), against=path_of(against))
+    _write(found.as_dict(), path, json, console)
+    if not json:
         counts = found.comparison.counts()
         console.table(
             f"Go {found.release} for {found.target}: {found.comparison.ours} with {found.comparison.official}",
@@ -69,17 +58,15 @@ def reproduce(
     proving.require(found)
 
 
-@with_settings(
-    help={
-        "ours": "the patched toolchain: its archive, or a GOROOT as it unpacks",
-        "against": "the archive, wheel or GOROOT to compare with, instead of fetching the official release",
-        "report": "write the report as JSON to this file",
-        "json": "print the report as JSON",
-    },
-    name="blast-radius",
-)
+@with_settings(name="blast-radius")
 def blast_radius(
-    context: Context, *, ours: str = "", against: str = "", report: str = "", json: bool = False, **words: object
+    context: Context,
+    *,
+    ours: Annotated[str, "the patched toolchain: its archive, or a GOROOT as it unpacks"] = "",
+    against: Annotated[str, "what to compare with, instead of the official release: an archive, wheel or GOROOT"] = "",
+    report: Annotated[str, "write the report as JSON to this file"] = "",
+    json: Annotated[bool, "print the report as JSON"] = False,
+    **words: object,
 ) -> None:
     """Says what a patched toolchain changes, down to functions, and which patch explains it."""
     from gobuild.audit import reproduce as proving
@@ -87,14 +74,13 @@ def blast_radius(
 
     settings = settings_of(context, words)
     console = Console(stream=sys.stderr) if json else Console()
-    path, patched = _report(report), _place(ours)
+    path, session = file_to_write(report, "--report"), Session(settings=settings, console=console)
+    patched = path_of(ours)
     if patched is None:
         raise ConfigError("blast-radius needs a toolchain to look at", "--ours dist/go….tar.gz")
-    found = proving.blast_radius(Session(settings=settings, console=console), ours=patched, against=_place(against))
-    _keep(path, found.as_dict(), console)
-    if json:
-        show.document(found.as_dict())
-    else:
+    found = proving.blast_radius(session, ours=patched, against=path_of(against))
+    _write(found.as_dict(), path, json, console)
+    if not json:
         console.table(
             f"{found.ours} against {found.base}: {len(found.programs)} executables differ, {found.same} do not",
             ("where", "what", "how", "explained by"),

@@ -3,69 +3,46 @@
 import os
 import sys
 from pathlib import Path
+from typing import Annotated
 
-from invoke import task
 from invoke.context import Context
 
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError
 from gobuild.core.process import run
 from gobuild.tasks import show
-from gobuild.tasks.words import HELP, HELP_DROP, settings_of, targets
+from gobuild.tasks.words import HELP, HELP_DROP, flagged, path_of, settings_of, targets
 
 
-def _path(word: str) -> Path | None:
-    return Path(word).expanduser() if word else None
-
-
-@task(
-    help={
-        "to": "where the tree is served from; a symbolic link to its newest generation",
-        "from_": "a folder of finished builds; may be given again (default: dist)",
-        "base_url": "where the tree will be served",
-        "name": HELP["name"],
-        "sign_key": "a secret key file of minisign's; its password in GOBUILD_SIGN_PASSWORD",
-        "sign_password_file": "a file whose first line is that key's password",
-        "gpg_user": "sign with this key of gpg's instead",
-        "resign": "sign every release anew with it: a new key takes an old one's place",
-        "signed_by": "a public key whose signatures in the tree count beside --sign-key's: an older key of yours",
-        "sign_unsigned": "a release in the tree that nobody has signed, to be signed as it stands; may be given again",
-        "sumdb_key": "the checksum database's key file, as keys.new made it",
-        "author": "who commits to the tap: NAME <MAIL>",
-        "drop": HELP_DROP,
-        "no_bottles": "make no Homebrew bottles: the formulae install from the archives",
-    },
-    iterable=["from_", "sign_unsigned"],
-    auto_shortflags=False,
-)
+@flagged()
 def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
     context: Context,
-    to: str = "",
-    from_: list[str] | None = None,
-    base_url: str | None = None,
-    name: str | None = None,
-    sign_key: str = "",
-    sign_password_file: str = "",
-    gpg_user: str = "",
-    resign: bool = False,
-    signed_by: str = "",
-    sign_unsigned: list[str] | None = None,
-    sumdb_key: str = "",
-    author: str = "",
-    drop: str = "",
-    no_bottles: bool = False,
+    to: Annotated[str, "where the tree is served from; a symbolic link to its newest generation"] = "",
+    from_: Annotated[list[str] | None, "a folder of finished builds; may be given again (default: dist)"] = None,
+    base_url: Annotated[str | None, "where the tree will be served"] = None,
+    name: Annotated[str | None, HELP["name"]] = None,
+    sign_key: Annotated[str, "a secret key file of minisign's; its password in GOBUILD_SIGN_PASSWORD"] = "",
+    sign_password_file: Annotated[str, "a file whose first line is that key's password"] = "",
+    gpg_user: Annotated[str, "sign with this key of gpg's instead"] = "",
+    resign: Annotated[bool, "sign every release anew with it: a new key takes an old one's place"] = False,
+    signed_by: Annotated[str, "a public key whose signatures in the tree count as well: an older key of yours"] = "",
+    sign_unsigned: Annotated[
+        list[str] | None, "an unsigned release, to be signed as it stands; may be given again"
+    ] = None,
+    sumdb_key: Annotated[str, "the checksum database's key file, as keys.new made it"] = "",
+    author: Annotated[str, "who commits to the tap: NAME <MAIL>"] = "",
+    drop: Annotated[str, HELP_DROP] = "",
+    no_bottles: Annotated[bool, "make no Homebrew bottles: the formulae install from the archives"] = False,
 ) -> None:
     """Adds finished builds to a static tree: tap, GOTOOLCHAIN proxy, download index, pages, signed attestations."""
     from gobuild.publish import homebrew, site
     from gobuild.publish.builds import ENDING
-    from gobuild.publish.site.incoming import Rules, refuse_strange_site
-    from gobuild.publish.site.parts import standard_parts
     from gobuild.publish.sumdb.note import NoteSigner
     from gobuild.publish.supply.signing import PASSWORD, choose_signer
-    from gobuild.release.trust import load_trust
+    from gobuild.release import load_trust
 
     # Taken away before any child is started: each would have it in its environment, git's and gpg's helpers as well.
-    secrets = {PASSWORD: os.environ.pop(PASSWORD, None)}
+    password = os.environ.pop(PASSWORD, None)
     settings = settings_of(context, {"base_url": base_url, "name": name})
     if not to:
         raise ConfigError("publish needs a place", "--to DIR")
@@ -75,52 +52,37 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
     standard = [settings.dist] if any(settings.dist.glob(f"*{ENDING}")) else []
     sources = [Path(each).expanduser() for each in from_ or ()] or standard
     with console.stage("publish") as at:
-        refuse_strange_site(Path(to))
-        signs = choose_signer(_path(sign_key), _path(sign_password_file), gpg_user, run=run, variable=secrets.get)
-        key = NoteSigner.read_file(Path(sumdb_key).expanduser()) if sumdb_key else None
-        sumdb = str(key.verifier) if key else site.database_key(Path(to).expanduser().absolute())
+        site.refuse_strange_site(Path(to))
+        signing = site.Signing(
+            signer=choose_signer(path_of(sign_key), path_of(sign_password_file), gpg_user, run=run, password=password),
+            resign=resign,
+            signed_by=(load_trust(path_of(signed_by), run),) if signed_by else (),
+            named=tuple(sign_unsigned or ()),
+        )
         made = site.publish(
             sources,
             Path(to),
             name=settings.name,
             base_url=settings.base_url,
-            signer=signs,
-            resign=resign,
-            parts=standard_parts(
-                key=key, author=author or homebrew.AUTHOR, drop=left, bottles=not no_bottles, note=at.note
-            ),
-            sumdb=sumdb,
-            rules=Rules(
-                signed_by=(load_trust(_path(signed_by), run),) if signed_by else (),
-                named=tuple(sign_unsigned or ()),
-                logs=key is not None,
-            ),
+            signing=signing,
+            sumdb_key=NoteSigner.read_file(Path(sumdb_key).expanduser()) if sumdb_key else None,
+            author=author or homebrew.AUTHOR,
+            bottles=not no_bottles,
+            drop=left,
             note=at.note,
         )
     show.published(console, made)
 
 
-@task(
-    help={
-        "where": "the tree's folder or URL",
-        "key": "the publisher's public key: a file of minisign's or OpenPGP's, from elsewhere than the tree",
-        "sumdb": "the checksum database's public key: NAME+HASH+KEY",
-        "stamp": "a release to check; may be given again (default: all)",
-        "signed_only": "check what is signed, and not the texts that publishing writes anew: tap, indexes",
-        "json": "print the report as JSON",
-    },
-    iterable=["stamp"],
-    auto_shortflags=False,
-    positional=["where"],
-)
+@flagged()
 def verify_release(
     _context: Context,
-    where: str,
-    key: str = "",
-    sumdb: str = "",
-    stamp: list[str] | None = None,
-    signed_only: bool = False,
-    json: bool = False,
+    where: Annotated[str, "the tree's folder or URL"],
+    key: Annotated[str, "the publisher's public key, minisign's or OpenPGP's, from elsewhere than the tree"] = "",
+    sumdb: Annotated[str, "the checksum database's public key: NAME+HASH+KEY"] = "",
+    stamp: Annotated[list[str] | None, "a release to check; may be given again (default: all)"] = None,
+    signed_only: Annotated[bool, "check what is signed, not what publishing writes anew: tap, indexes"] = False,
+    json: Annotated[bool, "print the report as JSON"] = False,
 ) -> None:
     """Checks a published tree from its signature down, as somebody who received it."""
     from gobuild import release
@@ -129,7 +91,7 @@ def verify_release(
     with console.stage("verify") as at:
         report = release.verify_release(
             where,
-            key=_path(key),
+            key=path_of(key),
             sumdb=sumdb,
             stamps=stamp or (),
             signed_only=signed_only,
@@ -143,15 +105,12 @@ def verify_release(
     release.require_pass(report)
 
 
-@task(
-    name="new",
-    help={
-        "to": "the file for the secret key; there must be none yet",
-        "name": "the checksum database's name: a host of yours and perhaps a path, acme.example/sumdb",
-    },
-    auto_shortflags=False,
-)
-def new_key(_context: Context, to: str = "", name: str = "") -> None:
+@flagged(name="new")
+def new_key(
+    _context: Context,
+    to: Annotated[str, "the file for the secret key; there must be none yet"] = "",
+    name: Annotated[str, "the checksum database's name: a host of yours and perhaps a path, acme.example/sumdb"] = "",
+) -> None:
     """Makes a key for a checksum database of your toolchains, and shows the public half."""
     from gobuild.publish.sumdb.note import NoteSigner
 
@@ -164,8 +123,8 @@ def new_key(_context: Context, to: str = "", name: str = "") -> None:
     console.say(f"the secret half is in {path}: keep it from everybody, and keep a copy; lost, the log ends")
 
 
-@task(name="show", help={"key": "the file that keys.new made"}, auto_shortflags=False)
-def show_key(_context: Context, key: str = "") -> None:
+@flagged(name="show")
+def show_key(_context: Context, key: Annotated[str, "the file that keys.new made"] = "") -> None:
     """Shows the public half of a key: what users set GOSUMDB to."""
     from gobuild.publish.sumdb.note import NoteSigner
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from invoke.context import Context
 
 from gobuild.core.console import Console, amount
-from gobuild.core.errors import ConfigError, VerifyError
+from gobuild.core.errors import ConfigError, VerifyError, first_few
 from gobuild.core.printable import printable
 from gobuild.core.settings import Settings
 from gobuild.tasks.words import settings_of, with_settings
@@ -21,9 +21,6 @@ UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "m
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt]i?)?b?)", re.IGNORECASE)
 
 COLUMNS = ("kind", "key", "what", "size", "made", "used")
-
-NAMED = 6
-"""What an error names; the lines above it have all."""
 
 
 @with_settings(name="list")
@@ -38,7 +35,7 @@ def listing(context: Context, **words: object) -> None:
     console.say(f"{len(listed)} entries, {amount(sum(entry.size for entry, _ in listed))}")
 
 
-@with_settings
+@with_settings()
 def verify(context: Context, **words: object) -> None:
     """Hashes all that the store holds; what is damaged is removed, and the exit code is 8 then."""
     from gobuild import store as stores
@@ -50,16 +47,20 @@ def verify(context: Context, **words: object) -> None:
     files = sum(len(entry.files) for entry in whole)
     summary = f"{len(whole)} entries, {files} files, {amount(sum(entry.size for entry in whole))}"
     if damaged:
-        shown = "\n  ".join(damaged[:NAMED])
-        raise VerifyError(
-            f"the store had {len(damaged)} damaged entries, which are removed now (left: {summary})\n  {shown}",
-            "build again what was in them; damage that comes back is the disk's",
-        )
+        said = f"the store had {len(damaged)} damaged entries, which are removed now (left: {summary})"
+        hint = "build again what was in them; damage that comes back is the disk's"
+        raise VerifyError("\n  ".join([said, *first_few(damaged)]), hint)
     console.say(f"{summary}: all whole")
 
 
-@with_settings(help={"keep": "how much may stay: 20GB, 500MB, 0", "dry_run": "only show what would go"})
-def prune(context: Context, *, keep: str = "", dry_run: bool = False, **words: object) -> None:
+@with_settings()
+def prune(
+    context: Context,
+    *,
+    keep: Annotated[str, "how much may stay: 20GB, 500MB, 0"] = "",
+    dry_run: Annotated[bool, "only show what would go"] = False,
+    **words: object,
+) -> None:
     """Removes what was not used for the longest time, until no more is left than --keep says."""
     from gobuild import store as stores
 
@@ -81,11 +82,7 @@ def _folder(settings: Settings, console: Console) -> stores.StoreFolder:
 
 
 def parse_size(size: str) -> int:
-    """Bytes: "20GB" (10^9 each), "1.5 GiB" (2^30 each), "500M", "0".
-
-    Raises:
-        ConfigError: it is no size.
-    """
+    """Bytes: "20GB" (10^9 each), "1.5 GiB" (2^30 each), "500M", "0"."""
     match = _SIZE.fullmatch(size.strip())
     if not match:
         raise ConfigError(f"--keep is {size!r}" if size else "how much may stay?", "--keep 20GB, 500MB, or 0")

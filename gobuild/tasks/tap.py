@@ -4,33 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from invoke import Collection
 from invoke.context import Context
 
 from gobuild.core.console import Console
-from gobuild.core.errors import ConfigError, VerifyError
+from gobuild.core.errors import ConfigError, VerifyError, first_few
 from gobuild.core.process import run
 from gobuild.tasks import show
-from gobuild.tasks.words import HELP_DROP, settings_of, targets, with_settings
+from gobuild.tasks.words import HELP_DROP, path_of, settings_of, targets, with_settings
 
 if TYPE_CHECKING:  # a task imports what it runs when it runs
     from gobuild.publish.catalogue import Catalogue
-
-NAMED = 6
-"""Failures that an error names; the table has them all."""
 
 
 def finished_builds(
     dist: Path, name: str, base_url: str, note: Callable[[str], None], *, before: Sequence[str] = ()
 ) -> Catalogue:
-    """The finished builds in a folder; each toolchain is what its manifest says.
-
-    Raises:
-        ConfigError: there is none.
-        PublishError, ChecksumMismatch: an archive is missing, or is not what its manifest says.
-    """
+    """The finished builds in a folder; each toolchain is held to its manifest."""
     from gobuild.publish.builds import find_builds
     from gobuild.publish.catalogue import Catalogue, newest_first
     from gobuild.publish.paths import check_archive
@@ -45,22 +37,14 @@ def finished_builds(
     return Catalogue(name=name, base_url=base_url, builds=newest_first(builds, before=before))
 
 
-@with_settings(
-    help={
-        "to": "the tap: a checkout of it, or a bare repository",
-        "base_url": "where the archives (and bottles) are served from",
-        "bottles": "make bottles into this folder, to be served beside the archives",
-        "author": "who commits: NAME <MAIL>",
-        "drop": HELP_DROP,
-    },
-)
+@with_settings(help={"base_url": "where the archives (and bottles) are served from"})
 def update(
     context: Context,
     *,
-    to: str = "",
-    bottles: str = "",
-    author: str = "",
-    drop: str = "",
+    to: Annotated[str, "the tap: a checkout of it, or a bare repository"] = "",
+    bottles: Annotated[str, "make bottles into this folder, to be served beside the archives"] = "",
+    author: Annotated[str, "who commits: NAME <MAIL>"] = "",
+    drop: Annotated[str, HELP_DROP] = "",
     **words: object,
 ) -> None:
     """Adds the releases in dist/ to a Homebrew tap, in a commit each; nothing is pushed."""
@@ -72,9 +56,9 @@ def update(
     left = targets(drop)
     tap = homebrew.open_tap(Path(to).expanduser(), author=author or homebrew.AUTHOR)
     base = settings.base_url.rstrip("/") or settings.dist.absolute().as_uri()
-    folder = Path(bottles).expanduser() if bottles else None
-    remote = homebrew.tap_remote(tap.remote_url())
-    urls = homebrew.TapUrls(archives=base, bottles=base if folder else "", tap=remote.url, tap_name=remote.tap)
+    folder = path_of(bottles)
+    name, url = homebrew.tap_remote(tap.remote_url())
+    urls = homebrew.TapUrls(archives=base, bottles=base if folder else "", tap=url, tap_name=name)
     if not settings.base_url:
         console.warn(f"the formulae name {base}, which this machine alone can read: give --base-url")
     catalogue = finished_builds(settings.dist, settings.name, base, console.say, before=tap.stamps())
@@ -95,7 +79,7 @@ def check_tap(context: Context, path: str, **words: object) -> None:
     report = homebrew.check_tap(tap, run=run, blocks=http.stream_bytes, offline=settings.offline, note=console.say)
     show.report(console, report)
     if report.failed:
-        lines = [f"{each.subject}: {each.name}: {each.seen}" for each in report.failed[:NAMED]]
+        lines = first_few(f"{each.subject}: {each.name}: {each.seen}" for each in report.failed)
         raise VerifyError("\n  ".join([f"{len(report.failed)} of the tap's checks failed", *lines]), "do not push it")
 
 

@@ -7,8 +7,9 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields
+from pathlib import Path
 from types import FrameType
-from typing import Any, cast, overload
+from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
 
 from invoke import task
 from invoke.context import Context
@@ -28,7 +29,6 @@ HELP_DROP = "a platform that formulae may leave behind, such as darwin/amd64; mo
 CONFIGURATION: dict[str, dict[str, None]] = {"gobuild": {entry.name: None for entry in fields(Settings)}}
 """The keys invoke looks for in the environment (INVOKE_GOBUILD_KEY); None is "not said"."""
 
-
 VARIABLES = "INVOKE_GOBUILD_"
 """What the name of a setting's variable begins with."""
 
@@ -42,74 +42,54 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SettingsTask = Task[Callable[..., None]]
 
 
-@overload
-def with_settings(body: Callable[..., None], /) -> SettingsTask: ...
+def flagged(*, name: str | None = None, default: bool = False) -> Callable[[Callable[..., None]], SettingsTask]:
+    """Makes a task of a function, whose parameters are `Annotated` with their flags' help; lists may be repeated."""
+
+    def make(body: Callable[..., None]) -> SettingsTask:
+        hints = get_type_hints(body)
+        lists = [word for word, kind in hints.items() if list[str] in get_args(kind)]
+        made = task(body, name=name, default=default, help=_help_of(body), iterable=lists, auto_shortflags=False)
+        return cast(SettingsTask, made)
+
+    return make
 
 
-@overload
+def _help_of(body: Callable[..., None]) -> dict[str, str]:
+    kinds = get_type_hints(body, include_extras=True)
+    return {name: kind.__metadata__[0] for name, kind in kinds.items() if get_origin(kind) is Annotated}
+
+
 def with_settings(
     *, help: Mapping[str, str] | None = None, name: str | None = None
-) -> Callable[[Callable[..., None]], SettingsTask]: ...
+) -> Callable[[Callable[..., None]], SettingsTask]:
+    """Makes a task as `flagged` does, of a function that takes any words besides: every setting is a flag of it.
 
-
-def with_settings(
-    body: Callable[..., None] | None = None, /, *, help: Mapping[str, str] | None = None, name: str | None = None
-) -> SettingsTask | Callable[[Callable[..., None]], SettingsTask]:
-    """Makes a task of a function that takes a context and any words.
-
-    invoke reads flags from a function's signature: this one is written from the fields of `Settings`, so that a
-    new setting becomes a flag of every task at once. What the function names itself, between the context and its
-    **words, are flags of this task alone; one without a default is a positional argument, as in `patches.new NAME`.
-
-    Args:
-        body: the function.
-        help: what the task's own flags mean, by name. One of the same name as a setting has this help there.
-        name: what the task is called, where Python does not allow it as a function's name.
-
-    Returns:
-        The task; without a body, the decorator that makes one.
+    invoke reads flags from a function's signature: this one is written from the fields of `Settings`. What the function
+    names itself, between the context and its **words, are flags of this task alone; one without a default is a
+    positional argument, as in `tap.check PATH`. `help` is for settings that mean something else here.
     """
-    if body is None:
-        return lambda function: _task(function, help or {}, name)
-    return _task(body, help or {}, name)
 
+    def make(body: Callable[..., None]) -> SettingsTask:
+        first, *rest = inspect.signature(body).parameters.values()
+        own = [each.replace(kind=_PLAIN) for each in rest if each.kind is not inspect.Parameter.VAR_KEYWORD]
+        own.sort(key=lambda each: each.default is not inspect.Parameter.empty)
+        taken = {each.name for each in own}
+        settings = [
+            inspect.Parameter(entry.name, _PLAIN, default=False if entry.type is bool else None)
+            for entry in fields(Settings)
+            if entry.name not in taken
+        ]
+        back = [each.replace(name=NOT + each.name) for each in settings if each.default is False]
+        body.__signature__ = inspect.Signature([first, *own, *settings, *back])  # type: ignore[attr-defined]
+        helps = HELP | {each.name: f"not {each.name.removeprefix(NOT)}, whatever a file says" for each in back}
+        made = task(body, name=name, help=helps | _help_of(body) | dict(help or {}), auto_shortflags=False)
+        return cast(SettingsTask, made)
 
-def _task(body: Callable[..., None], help: Mapping[str, str], name: str | None) -> SettingsTask:
-    first, *rest = inspect.signature(body).parameters.values()
-    own = [each.replace(kind=_PLAIN) for each in rest if each.kind is not inspect.Parameter.VAR_KEYWORD]
-    taken = {each.name for each in own}
-    settings = [
-        inspect.Parameter(entry.name, _PLAIN, default=False if entry.type is bool else None)
-        for entry in fields(Settings)
-        if entry.name not in taken
-    ]
-    positional = [each for each in own if each.default is inspect.Parameter.empty]
-    flags = [each for each in own if each.default is not inspect.Parameter.empty]
-    back = [each.replace(name=NOT + each.name) for each in settings if each.default is False]
-    parameters = [first.replace(kind=_PLAIN), *positional, *flags, *settings, *back]
-    body.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    return cast(
-        SettingsTask,
-        task(
-            body,
-            name=name,
-            help={
-                **HELP,
-                **{each.name: f"not {each.name.removeprefix(NOT)}, whatever a file says" for each in back},
-                **help,
-            },
-            auto_shortflags=False,
-            positional=[each.name for each in positional],
-        ),
-    )
+    return make
 
 
 def settings_of(context: Context, words: dict[str, Any]) -> Settings:
-    """Lays the flags over the environment over the config files over the defaults.
-
-    Raises:
-        ConfigError: a value that cannot be used.
-    """
+    """Lays the flags over the environment over the config files over the defaults."""
     _known_variables()
     configured = context.config.get("gobuild") or {}
     if not hasattr(configured, "items"):
@@ -127,11 +107,7 @@ def settings_of(context: Context, words: dict[str, Any]) -> Settings:
 
 
 def _known_variables() -> None:
-    """Refuses a variable that means a setting and misses it: invoke passes it over.
-
-    Raises:
-        ConfigError: there is one.
-    """
+    """Refuses a variable that means a setting and misses it: invoke passes it over."""
     known = {f"{VARIABLES}{key.upper()}": key for key in CONFIGURATION["gobuild"]}
     for name in sorted(os.environ):
         if name.startswith(VARIABLES) and name not in known:
@@ -143,12 +119,28 @@ def _known_variables() -> None:
 
 
 def targets(words: str) -> frozenset[Target]:
-    """Targets with commas between them.
+    """Targets with commas between them."""
+    return frozenset(map(Target.parse, split_words(words)))
 
-    Raises:
-        ConfigError: a word is none.
-    """
-    return frozenset(Target.parse(word.strip()) for word in words.split(",") if word.strip())
+
+def split_words(text: str) -> tuple[str, ...]:
+    """A list with commas in it."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def path_of(word: str) -> Path | None:
+    """The path that a flag names; None where it was not said."""
+    return Path(word).expanduser() if word else None
+
+
+def file_to_write(word: str, flag: str) -> Path | None:
+    """The same of a file that a task will make when its work is done: refused now where it cannot be one."""
+    path = path_of(word)
+    if path:
+        above = next(each for each in path.absolute().parents if each.exists())
+        if path.is_dir() or not os.access(above, os.W_OK):
+            raise ConfigError(f"{path} is a folder, or in one that takes no files", f"{flag} with the name of a file")
+    return path
 
 
 @contextmanager
@@ -156,9 +148,6 @@ def interruptible() -> Iterator[None]:
     """Turns Ctrl-C, SIGTERM and a closed terminal into one message and exit code 130, after a clean-up.
 
     Once one of them has come, further ones are not heard: the clean-up takes seconds and must not be cut short.
-
-    Raises:
-        Interrupted: for any of them.
     """
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
@@ -179,8 +168,3 @@ def interruptible() -> Iterator[None]:
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
-
-
-def split_words(text: str) -> tuple[str, ...]:
-    """A list with commas in it."""
-    return tuple(word.strip() for word in text.split(",") if word.strip())

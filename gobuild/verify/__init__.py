@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from gobuild.binary.buildinfo import BuildInfo
 from gobuild.codesign.certificates import load_roots
 from gobuild.core import files
 from gobuild.core.errors import ConfigError, VerifyError
@@ -24,21 +23,10 @@ from gobuild.verify.policy import NONE, Policy, load_policy
 from gobuild.verify.runner import VerifyOptions
 from gobuild.verify.tree import Goroot
 
-__all__ = [
-    "BuildInfo",
-    "Policy",
-    "build_information",
-    "load_policy",
-    "load_roots",
-    "require",
-    "verify",
-    "verify_path",
-]
+__all__ = ["Policy", "build_information", "load_policy", "load_roots", "require", "verify", "verify_path"]
 
 NAMED = 10
 """Failed checks that an error names; the report has them all."""
-
-Note = Callable[[str], None]
 
 
 def verify(
@@ -46,11 +34,11 @@ def verify(
     *,
     run: Runner,
     scratch: Path,
-    note: Note = runner.silent,
+    note: Callable[[str], None] = runner.silent,
     policy: Policy = NONE,
     roots: tuple[bytes, ...] = (),
 ) -> Report:
-    """Checks a toolchain that was just built; arguments besides it as for `VerifyOptions`.
+    """Checks a toolchain that was just built, only what ships of it; arguments besides it as for `VerifyOptions`.
 
     Subjects of the checks are paths as they will stand in the archive, and the probes' names.
     """
@@ -68,16 +56,11 @@ def verify(
     # such as /tmp, tells nothing: Go's own texts name it.
     forms = {form for place in (toolchain.goroot, scratch) for form in (place.absolute(), place.resolve())}
     places = sorted(str(form) for form in forms if len(form.parts) > 2)
+    scratch, host = scratch.absolute(), toolchain.host
     options = VerifyOptions(
-        host=toolchain.host,
-        run=run,
-        scratch=scratch.absolute(),
-        note=note,
-        policy=policy,
-        roots=roots,
-        paths=tuple(places),
+        host=host, run=run, scratch=scratch, note=note, policy=policy, roots=roots, paths=tuple(places)
     )
-    return runner.run_checks(inputs.built_toolchain(shipped), options, built=True)
+    return runner.run_checks(inputs.VerifyInput(folder=shipped.root, tree=shipped), options, built=True)
 
 
 def verify_path(
@@ -100,7 +83,7 @@ def verify_path(
     Raises:
         ConfigError: the path is none of those.
         VerifyError: there is nothing to check in it.
-        UnsafeArchive, DiskFull: the archive could not be unpacked.
+        UnsafeArchive: the archive could not be unpacked.
     """
     options = VerifyOptions(host=Target.host(), run=run, scratch=scratch.absolute(), policy=policy, roots=roots)
     unpacked = options.scratch / "unpacked"
@@ -122,22 +105,15 @@ def verify_path(
 
 
 def require(report: Report) -> None:
-    """Lets a report pass only if something was checked and nothing failed but what its policy allows.
-
-    Raises:
-        VerifyError: it names the failed checks, at most `NAMED`.
-    """
+    """Raises VerifyError unless something was checked and nothing failed but what its policy allows."""
     failed = report.failed
     if failed:
+        lines = ["1 check failed" if len(failed) == 1 else f"{len(failed)} checks failed"]
         # What a check has seen may be a compiler's output, in lines; a file's name never is.
-        lines = [
-            f"{printable(each.subject)}: {each.name}: {each.seen} (expected: {each.expected})"
-            for each in failed[:NAMED]
-        ]
+        lines += (f"{printable(each.subject)}: {each.name}: {each.seen} (expected: {each.expected})" for each in failed)
         if len(failed) > NAMED:
-            lines.append(f"and {len(failed) - NAMED} more")
-        count = "1 check failed" if len(failed) == 1 else f"{len(failed)} checks failed"
-        shown = (printable(line, lines=True) for line in [count, *lines])
+            lines[NAMED + 1 :] = [f"and {len(failed) - NAMED} more"]
+        shown = (printable(line, lines=True) for line in lines)
         raise VerifyError("\n  ".join(shown), "do not ship this toolchain; build it again from clean inputs")
     if not report.ok:
         raise VerifyError("nothing was checked", "the folder of a built toolchain, or its archive")

@@ -1,10 +1,10 @@
 """The checks that verify makes, by id, and the report of one file in which they are collected."""
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from gobuild.binary.buildid import AsLinked
 from gobuild.binary.elf import Elf
@@ -12,6 +12,7 @@ from gobuild.binary.macho_types import MachO
 from gobuild.binary.view import Range
 from gobuild.codesign.superblob import Signature
 from gobuild.core.model import Check, Problem, Verdict
+from gobuild.verify.expect import Expectation
 
 NAMED = 8
 """Problems that one check names."""
@@ -72,16 +73,6 @@ class CheckId(StrEnum):
         known = name if name == family or family not in (cls.SECOND_OPINION, cls.POLICY) else family
         return next((each for each in cls if each == known), None)
 
-    @classmethod
-    def nearest(cls, name: str) -> str:
-        """The name that was probably meant; empty where none is like it."""
-        return str(next(iter(difflib.get_close_matches(name, list(cls), 1, 0.5)), ""))
-
-
-def check_family(name: str) -> str:
-    """The id that a check's name belongs to, or the name itself."""
-    return CheckId.of(name) or name
-
 
 def check_sentence(name: str) -> str:
     """What a check says, without a full stop."""
@@ -91,51 +82,29 @@ def check_sentence(name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoSections:
-    """Where the parts are that a Go program has on every target.
-
-    Attributes:
-        buildinfo: the section with the build information.
-        text: Go's own code: from its first function to the end of the section.
-        pclntab: the table of functions.
-        entry: the file offset of the first instruction.
-        buildid: Go's build ID; empty without one.
-        first: whether the build ID stands where Go's linker puts it.
-        as_linked: what the file may have been like when the build ID was written.
-        foreign: why the code is not looked at; empty where it is.
-    """
+    """Where the parts are that a Go program has on every target."""
 
     buildinfo: Range | None
-    text: Range | None
+    text: Range | None  # Go's own code: from its first function to the end of the section
     pclntab: Range | None
-    entry: int
+    entry: int  # the file offset of the first instruction
     buildid: str
-    first: bool
-    as_linked: tuple[AsLinked, ...]
-    foreign: str = ""
+    as_linked: tuple[AsLinked, ...]  # what the file may have been like when the build ID was written
+    first: bool = True  # whether the build ID stands where Go's linker puts it
+    foreign: str = ""  # why the code is not looked at; empty where it is
 
 
 @dataclass(slots=True, kw_only=True)
 class FileReport:
-    """A file, what was read in it, and its checks in the order they were made.
+    """A file, what was read in it, and its checks in the order they were made."""
 
-    Attributes:
-        path: where it stands.
-        subject: what it is called in the report.
-        size: in bytes.
-        version: what its build information calls the toolchain that built it.
-        image: what its headers say; None where they could not be read.
-        signature: of a Mach-O file that has one.
-        excused: ids of problems that do not count: the profile's.
-    """
-
-    path: Path
-    subject: str
+    subject: str  # what it is called in the report
+    path: Path = Path()
     checks: list[Check] = field(default_factory=list)
-    size: int = 0
-    version: str = ""
-    image: MachO | Elf | None = None
+    version: str = ""  # what its build information calls the toolchain that built it
+    image: MachO | Elf | None = None  # what its headers say; None where they could not be read
     signature: Signature | None = None
-    excused: frozenset[str] = frozenset()
+    excused: frozenset[str] = frozenset()  # ids of problems that do not count
 
     def judge(
         self,
@@ -146,60 +115,42 @@ class FileReport:
         expected: str,
         unknown: Iterable[str] = (),
         of: str = "",
-    ) -> None:
+    ) -> "FileReport":
         """Adds a check: OK with what was seen, or FAILED with the problems; SKIPPED where each of them is excused.
 
-        Args:
-            check: which one.
-            problems: what is wrong.
-            seen: what was seen, where nothing is.
-            expected: what should have been seen, where something is.
-            unknown: what no table knows, so that nobody can say whether it is wrong: SKIPPED, where nothing else is.
-            of: which one of a family: "nm" of the second opinions.
+        SKIPPED too, where nothing is wrong, is what no table knows (`unknown`), so that nobody can say whether it is.
+        `of` says which one of a family: "nm" of the second opinions.
         """
         found, strange = tuple(problems), list(unknown)
         named = "; ".join(str(each) for each in found[:NAMED])
         if found and all(each.id in self.excused for each in found):
-            self.skip(check, f"{named}: what LLVM's race detector brings", of=of)
-        elif found:
-            self._add(check, of, Verdict.FAILED, named, expected=expected, problems=found)
-        elif strange:
+            return self.skip(check, f"{named}: what LLVM's race detector brings", of=of)
+        if found:
+            return self._add(check, of, Verdict.FAILED, named, expected=expected, problems=found)
+        if strange:
             more = f"; and {len(strange) - NAMED} more" if len(strange) > NAMED else ""
-            self.skip(check, f"not in gobuild's tables: {'; '.join(strange[:NAMED])}{more}", of=of)
-        else:
-            self._add(check, of, Verdict.OK, seen)
+            return self.skip(check, f"not in gobuild's tables: {'; '.join(strange[:NAMED])}{more}", of=of)
+        return self._add(check, of, Verdict.OK, seen)
 
-    def skip(self, check: CheckId, reason: str, *, of: str = "") -> None:
+    def skip(self, check: CheckId, reason: str, *, of: str = "") -> "FileReport":
         """Adds a check that was not made."""
-        self._add(check, of, Verdict.SKIPPED, reason)
+        return self._add(check, of, Verdict.SKIPPED, reason)
 
-    def _add(
-        self,
-        check: CheckId,
-        of: str,
-        verdict: Verdict,
-        seen: str,
-        *,
-        expected: str = "",
-        problems: tuple[Problem, ...] = (),
-    ) -> None:
+    def _add(self, check: CheckId, of: str, verdict: Verdict, seen: str, **failure: Any) -> "FileReport":
         name = f"{check}: {of}" if of else str(check)
-        self.checks.append(
-            Check(subject=self.subject, name=name, verdict=verdict, seen=seen, expected=expected, problems=problems)
-        )
+        self.checks.append(Check(subject=self.subject, name=name, verdict=verdict, seen=seen, **failure))
+        return self
 
-    def judge_symbol_table(
-        self, *, symbols: str, debugging: list[str], stripped: bool, debugging_allowed: bool
-    ) -> None:
+    def judge_symbol_table(self, symbols: str, debugging: list[str], expected: Expectation) -> None:
         """Adds the check of what the linker's -s and -w leave out."""
         problems = []
-        if debugging and not debugging_allowed:
+        if debugging and not expected.profile.debugging:
             problems.append(Problem("debugging-information", f"debugging information: {', '.join(debugging)}"))
-        if symbols and stripped:
+        if symbols and expected.stripped:
             problems.append(Problem("local-symbols", symbols))
         self.judge(
             CheckId.SYMBOL_TABLE,
             problems,
             seen=f"{'debugging information' if debugging else 'no debugging information'}, {symbols or 'stripped'}",
-            expected="no debugging information" + (", no local symbols" if stripped else ""),
+            expected="no debugging information" + (", no local symbols" if expected.stripped else ""),
         )

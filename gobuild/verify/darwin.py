@@ -1,12 +1,18 @@
-"""The checks that only a Mach-O file has."""
+"""The checks that only a Mach-O file has.
+
+Source of the rules for what dyld binds: dyld's MachOAnalyzer::validBindInfo.
+"""
+
+from collections.abc import Iterator
 
 from gobuild.binary import buildid, macho
-from gobuild.binary.macho_types import ARM64, EXECUTE, LEGACY, PLATFORM_MACOS, MachO
+from gobuild.binary.dyld_info import FLAT, SPECIAL, WEAK
+from gobuild.binary.macho_types import ARM64, EXECUTE, LEGACY, PLATFORM_MACOS, TWOLEVEL, WRITE, MachO
 from gobuild.binary.unsigned import commands_as_signed
 from gobuild.binary.view import Range, View
 from gobuild.codesign import superblob
 from gobuild.core.model import Problem
-from gobuild.verify import expect, imports
+from gobuild.verify import expect
 from gobuild.verify.checks import CheckId, FileReport, GoSections
 from gobuild.verify.expect import Expectation
 from gobuild.verify.layout import layout_problems, unknown_parts
@@ -14,13 +20,12 @@ from gobuild.verify.layout import layout_problems, unknown_parts
 LINKER_SIGNATURE = 12 + 8 + 88 + len(superblob.LINKER_IDENTIFIER) + 1
 """Bytes of the linker's own signature in front of its page hashes (src/cmd/internal/codesign/codesign.go, Size)."""
 
+DYNAMIC_LOOKUP = 0xFE
+"""n_desc's form of FLAT (DYNAMIC_LOOKUP_ORDINAL)."""
+
 
 def check_macho(view: View, report: FileReport, program: str, expected: Expectation) -> GoSections:
-    """Makes the checks that only a Mach-O file has; returns where the parts are that every Go program has.
-
-    Raises:
-        Malformed: the file cannot be read on.
-    """
+    """Makes the checks that only a Mach-O file has; returns where the parts are that every Go program has."""
     image = report.image = macho.read_macho(view)
     _format(image, report, expected)
     _layout(view, image, report, expected)
@@ -29,12 +34,8 @@ def check_macho(view: View, report: FileReport, program: str, expected: Expectat
     _symbols(image, report)
     _imports(image, report, expected)
     names = [each.name for segment in image.segments for each in segment.sections]
-    report.judge_symbol_table(
-        stripped=expected.stripped,
-        debugging_allowed=expected.profile.debugging,
-        symbols=f"{image.defined} local symbols" if image.defined else "",
-        debugging=[name for name in names if name.startswith(("__debug_", "__zdebug_"))],
-    )
+    debugging = [name for name in names if name.startswith(("__debug_", "__zdebug_"))]
+    report.judge_symbol_table(f"{image.defined} local symbols" if image.defined else "", debugging, expected)
     _uuid(image, report, expected)
     _signature(view, image, report, expected)
     return _go_sections(view, image)
@@ -77,9 +78,8 @@ def _platform(image: MachO, report: FileReport, expected: Expectation) -> None:
     seen = f"macOS {image.minos}, SDK {image.sdk}"
     problems = []
     if image.platform != PLATFORM_MACOS:
-        problems.append(
-            Problem("other-platform" if image.platform else "no-build-version", f"platform {image.platform}")
-        )
+        problem_id = "other-platform" if image.platform else "no-build-version"
+        problems.append(Problem(problem_id, f"platform {image.platform}"))
     for name in (name for name in image.commands if name in LEGACY):
         problem_id = "version-min-macosx" if name == "LC_VERSION_MIN_MACOSX" else "version-min"
         problems.append(Problem(problem_id, f"{name}, which LC_BUILD_VERSION replaced"))
@@ -99,11 +99,8 @@ def _install_names(image: MachO, report: FileReport, program: str, expected: Exp
     if program.startswith("cmd/") and expected.facts.trusting and program not in expected.facts.trusting:
         allowed -= expect.TRUST
     problems = [Problem("unknown-library", name) for name in names if name not in allowed]
-    problems += [
-        Problem("other-load-command", f"{command} {name}")
-        for command, name in image.dylibs
-        if command != "LC_LOAD_DYLIB"
-    ]
+    others = [f"{command} {name}" for command, name in image.dylibs if command != "LC_LOAD_DYLIB"]
+    problems += [Problem("other-load-command", each) for each in others]
     problems += [Problem("library-twice", f"{name} twice") for name in dict.fromkeys(names) if names.count(name) > 1]
     problems += [Problem("rpath", f"LC_RPATH {path}") for path in image.rpaths]
     report.judge(
@@ -116,13 +113,10 @@ def _install_names(image: MachO, report: FileReport, program: str, expected: Exp
 
 def _symbols(image: MachO, report: FileReport) -> None:
     imported = sorted(image.bound.union(image.imports))
+    denied = [name for name in imported if expect.DENIED_SYMBOLS.match(name)]
     report.judge(
         CheckId.SYMBOLS,
-        [
-            Problem("dlsym" if name == "_dlsym" else "denied-symbol", name)
-            for name in imported
-            if expect.DENIED_SYMBOLS.match(name)
-        ],
+        [Problem("dlsym" if name == "_dlsym" else "denied-symbol", name) for name in denied],
         seen=f"{len(imported)} imported, none of Metal, IOKit or OpenGL",
         expected="no symbol of Metal, IOKit, OpenGL, Objective-C or dlopen",
     )
@@ -131,10 +125,10 @@ def _symbols(image: MachO, report: FileReport) -> None:
 def _imports(image: MachO, report: FileReport, expected: Expectation) -> None:
     libraries = {name.rsplit("/", 1)[-1] for _command, name in image.dylibs}
     count = len(image.bindings) or len(image.bound.union(image.imports))
-    wrong, unknown = imports.library_problems(image, expected)
+    wrong, unknown = library_problems(image, expected)
     report.judge(
         CheckId.IMPORTS,
-        [*imports.bind_problems(image), *wrong],
+        [*bind_problems(image), *wrong],
         seen=f"{count} resolved in {', '.join(sorted(libraries)) or 'nothing'}",
         expected="every symbol bound to the library that exports it",
         unknown=unknown,
@@ -165,19 +159,18 @@ def _signature(view: View, image: MachO, report: FileReport, expected: Expectati
 
 
 def _go_sections(view: View, image: MachO) -> GoSections:
-    info, text, table = (image.section(name) for name in ("__go_buildinfo", "__text", "__gopclntab"))
-    at = view.data.find(buildid.PREFIX, text.offset, text.offset + text.size) if text else -1
-    if text:
-        # The build ID is the first of Go's functions; a C linker may put others in front of it. Without one, Go's own
-        # linker begins __text with them.
-        start = max(at, text.offset)
-        code = Range(what="__text", offset=start, size=text.place.end - start)
+    sections = (image.section(name) for name in ("__go_buildinfo", "__text", "__gopclntab"))
+    info, text, table = (section.place if section else None for section in sections)
+    at = view.data.find(buildid.PREFIX, text.offset, text.end) if text else -1
+    # The build ID is the first of Go's functions; a C linker may put others in front of it. Without one, Go's own
+    # linker begins __text with them.
+    start = max(at, text.offset if text else 0)
     return GoSections(
-        buildinfo=info.place if info else None,
-        text=code if text else None,
-        pclntab=table.place if table else None,
+        buildinfo=info,
+        text=Range(what="__text", offset=start, size=text.end - start) if text else None,
+        pclntab=table,
         entry=image.entry or 0,
-        buildid=buildid.at_text(view, at, text.offset + text.size - at) if text and at >= 0 else "",
+        buildid=buildid.at_text(view, at, text.end - at) if text and at >= 0 else "",
         first=bool(text and at == text.offset),
         as_linked=_as_linked(view, image),
     )
@@ -199,3 +192,71 @@ def _as_linked(view: View, image: MachO) -> tuple[buildid.AsLinked, ...]:
         end = max((each.end for each in image.linkedit if each.offset < start), default=start)
     heads = [commands_as_signed(view, image, end=end, signature=size, uuid=uuid) for uuid in (False, True)]
     return tuple(buildid.AsLinked(head=head, zero=zero, end=end) for head in dict.fromkeys(heads))
+
+
+def bind_problems(image: MachO) -> Iterator[Problem]:
+    """What is wrong with where dyld would write, and which library it would ask."""
+    writable = {index: segment.vmsize - 8 for index, segment in enumerate(image.segments) if segment.initprot & WRITE}
+    taken: set[tuple[int, int]] = set()
+    for each in image.bindings:
+        place = each.segment, each.offset
+        if each.offset > writable.get(each.segment, -1) or each.offset % 8:
+            yield Problem("bound-outside-data", f"{each.name} is bound outside the writable segments")
+        if place in taken and not each.table.startswith("weak"):
+            yield Problem("bound-twice", f"{each.name} is bound where something else is written")
+        taken.add(place)
+        if each.ordinal > len(image.dylibs) or each.ordinal < WEAK:
+            yield Problem("library-ordinal", f"{each.name} is bound to library {each.ordinal} of {len(image.dylibs)}")
+    yield from _two_levels(image)
+
+
+def _two_levels(image: MachO) -> Iterator[Problem]:
+    """The symbol table's own claim of a library, in n_desc's upper half, against that of the opcodes.
+
+    Go's own linker leaves it zero, and the header's flag MH_TWOLEVEL unset; dyld obeys the opcodes in any case, other
+    tools believe the table.
+    """
+    claimed = {each.name: each.ordinal for each in image.bindings if each.ordinal != WEAK}
+    for name, n_desc in zip(image.imports, image.n_desc, strict=True):
+        ordinal = n_desc >> 8
+        if not image.flags & TWOLEVEL and not ordinal:
+            continue
+        bound = claimed.get(name, ordinal)
+        absent = len(image.dylibs) < ordinal < DYNAMIC_LOOKUP
+        if absent or ordinal != (DYNAMIC_LOOKUP if bound == FLAT else bound):
+            said = f"of library {ordinal} by the symbol table, and of library {bound} by its binding"
+            yield Problem("symbol-table-ordinal", f"{name} is {said}")
+
+
+def library_problems(image: MachO, expected: Expectation) -> tuple[list[Problem], list[str]]:
+    """What is asked of a library that does not export it, and symbols that the table knows of no library.
+
+    The table holds what official Go asks for: a newer line, or a patch, may ask its libraries for more. Of a program
+    that is no toolchain's own, that is expected.
+    """
+    wrong, unknown = list[Problem](), list[str]()
+    own = expected.profile.own
+    names = [name for _command, name in image.dylibs]
+    homes = {symbol: home for home, symbols in expect.exports().items() for symbol in symbols}
+    claims = [
+        (each.name, names[each.ordinal - 1] if 0 < each.ordinal <= len(names) else SPECIAL.get(each.ordinal))
+        for each in image.bindings
+    ]
+    if not expected.facts.pie and not image.bindings:
+        # Go 1.21 for darwin/amd64 leaves it to dyld to look in every library: the one that exports it must be there.
+        claims = [(name, homes[name] if homes.get(name) in names else None) for name in image.imports]
+    elif unbound := sorted(set(image.imports) - image.bound):
+        wrong.append(Problem("unbound-import", f"imported, but never bound: {', '.join(unbound[:5])}"))
+    for each in image.bindings if own else ():
+        if each.flags or each.table != "bind opcodes":
+            wrong.append(Problem("odd-binding", f"{each.name} is bound by {each.table}, flags {each.flags}"))
+    for name, claim in claims:
+        home = homes.get(name)
+        asked = claim.rsplit("/", 1)[-1] if claim else "no library that is linked"
+        if claim not in names or home not in (None, claim) or (own and claim not in expect.INSTALL_NAMES):
+            problem_id = "flat-lookup" if claim == SPECIAL[FLAT] else "wrong-library"
+            also = f", and is in {home.rsplit('/', 1)[-1]}" if home else ""
+            wrong.append(Problem(problem_id, f"{name} is asked of {asked}{also}"))
+        elif home is None and own:
+            unknown.append(f"{name} of {asked}")
+    return wrong, unknown

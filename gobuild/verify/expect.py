@@ -1,8 +1,8 @@
 """What a toolchain's binaries must be like, by Go version and target.
 
-All of it is data. Measured on the official binaries
-of go1.21.13, 1.22.10, 1.23.9, 1.24.11, 1.25.5, 1.26.6 and 1.27.3 for darwin/arm64 and darwin/amd64; and held against
-1.23.1, .2, .3, .4, 1.24.3, 1.25.0, .3, 1.26.0, .3, 1.27.0 and .1 for darwin/arm64, and 1.24.3 for darwin/amd64.
+Measured on the official binaries of go1.21.13, 1.22.10, 1.23.9, 1.24.11, 1.25.5, 1.26.6 and 1.27.3 for darwin/arm64 and
+darwin/amd64; held against 1.23.1, .2, .3, .4, 1.24.3, 1.25.0, .3, 1.26.0, .3, 1.27.0 and .1 for darwin/arm64, and
+1.24.3 for darwin/amd64.
 """
 
 import json
@@ -51,15 +51,8 @@ DENIED_SYMBOLS = re.compile(
 )
 """How the names of symbols begin that no Go tool imports, and that GPU libraries are reached by."""
 
-TRACES = (
-    "Metal.framework",
-    "MTLCreateSystemDefaultDevice",
-    "IOKit.framework",
-    "IOAccelerator.framework",
-    "IOSurface.framework",
-    "OpenGL.framework",
-    "OpenCL.framework",
-)
+_GPU = ("Metal", "IOKit", "IOAccelerator", "IOSurface", "OpenGL", "OpenCL")
+TRACES = (*(f"{name}.framework" for name in _GPU), "MTLCreateSystemDefaultDevice")
 """Names that, anywhere in a file's bytes, tell of a GPU library loaded by another way than a load command."""
 
 MACHINES: Mapping[Target, tuple[int, int, int]] = {
@@ -77,24 +70,11 @@ TOOL_SETTINGS = {"-buildmode": "exe", "-compiler": "gc", "-trimpath": "true", "C
 """What the build information of every binary in a toolchain says; cmd/dist passes -ldflags too, which -trimpath
 keeps from being recorded."""
 
-
-RACE_DETECTOR: Mapping[str, frozenset[str]] = {
-    "linux": frozenset({"function-order"}),
-    "darwin": frozenset(
-        {
-            "function-order",
-            "deployment-target",
-            "no-build-version",
-            "version-min-macosx",
-            "dlsym",
-            "flat-lookup",
-        }
-    ),
-}
+_RACE_BUILD = ("function-order", "deployment-target", "no-build-version", "version-min-macosx", "dlsym", "flat-lookup")
+RACE_DETECTOR = {"linux": frozenset({"function-order"}), "darwin": frozenset(_RACE_BUILD)}
 """By GOOS, the problems that the race detector brings into a program: the functions of LLVM's object in
 src/runtime/race stand among Go's. For darwin that object also has an SDK version of its own (seen: 12.3 in 1.22.10; for
 amd64 the older LC_VERSION_MIN), imports dlsym, and has its symbols looked up in every library."""
-
 
 LIBRARIES = frozenset({"c-archive", "c-shared", "plugin", "shared"})
 """Build modes that make no program: what these are like, nobody has measured, and nothing here was made for them."""
@@ -102,24 +82,15 @@ LIBRARIES = frozenset({"c-archive", "c-shared", "plugin", "shared"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionFacts:
-    """What holds for the programs of one line of Go, on one target; empty where nobody has measured.
-
-    Attributes:
-        minos, sdk: LC_BUILD_VERSION's.
-        uuid: whether the linker writes LC_UUID.
-        tools: what pkg/tool holds in an archive.
-        pie: whether executables are position-independent (Mach-O).
-        trusting: the programs that may link the libraries of `TRUST`.
-        measured: whether the tables know this line: a load command, segment or section that they do not know is wrong
-            only then.
-    """
+    """What holds for the programs of one line of Go, on one target; empty where nobody has measured."""
 
     minos: str = ""
     sdk: str = ""
-    uuid: bool = False
-    tools: frozenset[str] = frozenset()
+    uuid: bool = False  # whether the linker writes LC_UUID
+    tools: frozenset[str] = frozenset()  # what pkg/tool holds in an archive
     pie: bool = True
-    trusting: frozenset[str] = frozenset()
+    trusting: frozenset[str] = frozenset()  # the programs that may link the libraries of `TRUST`
+    # Whether the tables know this line: a load command, segment or section that they do not know is wrong only then
     measured: bool = False
 
 
@@ -151,30 +122,19 @@ and the checks that need the rest are skipped."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgramProfile:
-    """How a program was made, and so what may be in it.
+    """How a program was made, and so what may be in it."""
 
-    Attributes:
-        own: it is a toolchain's own or a probe, made by the go command and not changed since but by signing; imports
-            are then only what the standard library asks for.
-        debugging: DWARF may be there.
-        static: an ELF file must do without an interpreter and shared libraries.
-        trimmed: file names must be without folders, as -trimpath makes them.
-        excused: ids of problems that do not count.
-    """
-
+    # It is a toolchain's own or a probe, made by the go command and not changed since but by signing; imports are then
+    # only what the standard library asks for
     own: bool = True
-    debugging: bool = False
-    static: bool = True
-    trimmed: bool = True
-    excused: frozenset[str] = frozenset()
+    debugging: bool = False  # DWARF may be there
+    static: bool = True  # an ELF file must do without an interpreter and shared libraries
+    trimmed: bool = True  # file names must be without folders, as -trimpath makes them
+    excused: frozenset[str] = frozenset()  # ids of problems that do not count
 
 
-TOOLCHAIN = ProgramProfile()
-PROBE = ProgramProfile(static=False)
-PROBE_WITHOUT_CGO = ProgramProfile()
-PROBE_WITH_CGO = ProgramProfile(static=False, debugging=True)
 PROGRAM = ProgramProfile(own=False, debugging=True, static=False, trimmed=False)
-"""Any Go program, however it was built. C's objects bring debugging information of their own into a probe."""
+"""Any Go program, however it was built."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,11 +142,7 @@ class Expectation:
     """What a binary must be like.
 
     Attributes:
-        target: what it runs on.
-        stamp: the version its build information says.
-        settings: what its build information must hold.
-        profile: how it was made.
-        facts: what holds for its line of Go.
+        stamp, settings: what its build information must say.
         uuid: whether LC_UUID must be there.
         stripped: whether the symbol table may hold imports only.
         paths: folders whose paths must not be in the file.
@@ -197,7 +153,7 @@ class Expectation:
     target: Target
     stamp: str
     settings: Mapping[str, str]
-    profile: ProgramProfile = TOOLCHAIN
+    profile: ProgramProfile = ProgramProfile()
     facts: VersionFacts = VersionFacts()
     uuid: bool = False
     stripped: bool = False
@@ -226,14 +182,7 @@ class Expectation:
 
 
 def expectation(version: GoVersion | None, target: Target, *, stamp: str, uuid: bool = False) -> Expectation:
-    """What a toolchain's own binaries must be like.
-
-    Args:
-        version: the Go release; None where it is not known.
-        target: what they run on.
-        stamp: the first line of VERSION.
-        uuid: LC_UUID must be there even where the release's own linker writes none.
-    """
+    """What a toolchain's own binaries must be like; with `uuid`, though the release's linker may write no LC_UUID."""
     line = (version.major, version.minor) if version else (0, 0)
     facts = VersionFacts(measured=FIRST <= line <= LAST)
     for since, where, changes in ROWS if line >= FIRST else ():
@@ -255,29 +204,22 @@ def release_of(stamp: str) -> GoVersion | None:
 
 
 def for_probe(expected: Expectation, *, cgo: str | None, flags: tuple[str, ...] = ()) -> Expectation:
-    """What a program must be like that the toolchain compiles without debugging information.
+    """What a program must be like that the toolchain compiles without debugging information, by flags of `go build`.
 
-    Args:
-        expected: what the toolchain's own binaries must be like.
-        cgo: CGO_ENABLED; None where it is upstream's default.
-        flags: further ones of `go build`, which the build information records.
+    `expected` is for its own binaries; `cgo` is CGO_ENABLED, or None for upstream's default.
     """
-    settings = dict(expected.settings)
-    if cgo != "0":
-        del settings["CGO_ENABLED"]
+    settings = {name: value for name, value in expected.settings.items() if cgo == "0" or name != "CGO_ENABLED"}
     settings |= {name: value or "true" for name, _, value in (flag.partition("=") for flag in flags)}
-    if cgo == "1":
-        settings["CGO_ENABLED"] = cgo
-    profile = {"0": PROBE_WITHOUT_CGO, "1": PROBE_WITH_CGO}.get(cgo or "", PROBE)
-    # On linux a position-independent program has an interpreter, and so has one with the race detector.
-    wanted = replace(
-        expected, settings=settings, stripped=False, profile=replace(profile, static=profile.static and not flags)
-    )
+    settings |= {"CGO_ENABLED": cgo} if cgo else {}
+    # C's objects bring debugging information of their own. On linux a position-independent program has an interpreter,
+    # and so has one with the race detector.
+    profile = ProgramProfile(static=cgo == "0" and not flags, debugging=cgo == "1")
+    wanted = replace(expected, settings=settings, stripped=False, profile=profile)
     return with_race_detector(wanted) if "-race" in flags else wanted
 
 
 def for_program(expected: Expectation) -> Expectation:
-    """What any Go program must be like, however it was built."""
+    """What any Go program must be like."""
     settings = {key: expected.settings[key] for key in ("-compiler", "GOOS", "GOARCH")}
     return replace(expected, settings=settings, stripped=False, profile=PROGRAM)
 

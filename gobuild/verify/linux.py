@@ -14,16 +14,11 @@ from gobuild.verify.expect import Expectation
 GNU_HEADER = 16
 """Bytes of a note's header with the owner "GNU": what follows is the GNU build ID, which Go makes from its own."""
 
-
 FOREIGN = "linked by a C linker, behind code of its own"
 
 
 def check_elf(view: View, report: FileReport, _program: str, expected: Expectation) -> GoSections:
-    """Makes the checks that only an ELF file has; returns where the parts are that every Go program has.
-
-    Raises:
-        Malformed: the file cannot be read on.
-    """
+    """Makes the checks that only an ELF file has; returns where the parts are that every Go program has."""
     image = report.image = elf.read_elf(view)
     machine = expect.ELF_MACHINES[expected.target.goarch]
     fits = image.machine == machine and image.kind in ("ET_EXEC", "ET_DYN")
@@ -46,12 +41,8 @@ def check_elf(view: View, report: FileReport, _program: str, expected: Expectati
         seen="; ".join(dynamic) or "static",
         expected="no interpreter and no shared library",
     )
-    report.judge_symbol_table(
-        stripped=expected.stripped,
-        debugging_allowed=expected.profile.debugging,
-        symbols="a symbol table" if ".symtab" in image.sections else "",
-        debugging=sorted(name for name in image.sections if name.startswith((".debug_", ".zdebug_"))),
-    )
+    debugging = sorted(name for name in image.sections if name.startswith((".debug_", ".zdebug_")))
+    report.judge_symbol_table("a symbol table" if ".symtab" in image.sections else "", debugging, expected)
     return _go_sections(view, image, own=expected.profile.own)
 
 
@@ -80,19 +71,16 @@ def _go_sections(view: View, image: Elf, *, own: bool = False) -> GoSections:
     note, gnu = image.places.get(".note.go.buildid"), image.places.get(".note.gnu.build-id")
     zero = (Range(what="GNU's build ID", offset=gnu.offset + GNU_HEADER, size=gnu.size - GNU_HEADER),) if gnu else ()
     text = image.places.get(".text")
-    entry = next(
-        (load.offset + image.entry - load.vaddr for load in image.loads if 0 <= image.entry - load.vaddr < load.filesz),
-        0,
-    )
+    loaded = (load for load in image.loads if 0 <= image.entry - load.vaddr < load.filesz)
+    entry = next((load.offset + image.entry - load.vaddr for load in loaded), 0)
     return GoSections(
         buildinfo=image.places.get(".go.buildinfo"),
         text=text,
         pclntab=image.places.get(".gopclntab") or image.places.get(".data.rel.ro.gopclntab"),
         entry=entry,
         buildid=buildid.in_note(view, note) if note else "",
-        first=True,
         # It counts as zero since Go 1.24, but not where a C linker made one of its own.
         as_linked=tuple(buildid.AsLinked(head=b"", zero=each, end=view.size) for each in dict.fromkeys((zero, ()))),
         # A toolchain's own programs are looked at all the same, but for those that may have libc's code before Go's.
-        foreign=FOREIGN if image.c_linked and (image.interpreter or not own) else "",
+        foreign=FOREIGN if image.sections & elf.C_SECTIONS and (image.interpreter or not own) else "",
     )

@@ -6,7 +6,7 @@ and makes nothing of a file that could not be read.
 """
 
 import tomllib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -25,27 +25,17 @@ SCHEMA = 1
 SUBJECT = "policy: subject"
 """The check that a requirement's subject is there."""
 
-STRICTEST = (Severity.ERROR, Severity.WARN, Severity.OFF)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What a policy says about checks that gobuild makes anyway.
+    """What a policy says about checks that gobuild makes anyway."""
 
-    Attributes:
-        check: "imports", "second opinion: nm", "second opinion" for all of them; "imports/wrong-library" for one
-            problem.
-        reason: why.
-        subject: a pattern as in fnmatch, in which * also stands for slashes.
-        severity: what a failure means; None leaves it an error.
-        skipped: "error" where a check that was skipped has failed.
-    """
-
+    # "imports", "second opinion: nm", "second opinion" for all of them; "imports/wrong-library" for one problem
     check: str = ""
     reason: str = ""
-    subject: str = "*"
-    severity: Severity | None = None
-    skipped: str = ""
+    subject: str = "*"  # a pattern as in fnmatch, in which * also stands for slashes
+    severity: Severity | None = None  # what a failure means; None leaves it an error
+    skipped: str = ""  # "error" where a check that was skipped has failed
 
     @property
     def problem(self) -> str:
@@ -64,17 +54,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirement:
-    """What a policy asks of every file that it speaks of, besides gobuild's own checks.
-
-    Attributes:
-        reason: why.
-        subject: a pattern, as for a rule.
-        uuid: LC_UUID must be there.
-        identity: the signature must be by an identity, not ad hoc.
-        team: the team identifier that the signature must name; empty for any.
-        denied_strings: texts that must stand nowhere in the file.
-        denied_install_names: patterns of install names that must not be loaded.
-    """
+    """What a policy asks of every file that it speaks of, besides gobuild's own checks: see `_demand`."""
 
     reason: str = ""
     subject: str = "*"
@@ -86,11 +66,8 @@ class Requirement:
 
     def made(self, check: Check) -> bool:
         """Whether the check is one of those that the requirement adds."""
-        return (
-            check.name.startswith("policy: ")
-            and check.reason == self.reason
-            and fnmatchcase(check.subject, self.subject)
-        )
+        ours = check.name.startswith("policy: ") and check.reason == self.reason
+        return ours and fnmatchcase(check.subject, self.subject)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,13 +85,8 @@ class Policy:
                     yield replace(check, reason=requirement.reason)
 
     def judge(self, checks: Sequence[Check]) -> tuple[Check, ...]:
-        """Marks the checks that the rules speak of, and tells behind them what of the policy speaks of none.
-
-        Args:
-            checks: all that were made, those of `demands` too.
-        """
-        judged = tuple(self._judged(check) for check in checks)
-        return (*judged, *self._idle(checks))
+        """Marks the checks that the rules speak of, and tells behind them what of the policy speaks of none."""
+        return (*(self._judged(check) for check in checks), *self._idle(checks))
 
     def _idle(self, checks: Sequence[Check]) -> Iterator[Check]:
         """What a policy says of nothing: what it asks for has failed, what it only allows is told."""
@@ -140,13 +112,9 @@ class Policy:
                 )
 
     def _judged(self, check: Check) -> Check:
-        """A failed check is as severe as the worst of its problems."""
-        decided = {each.id: (check.severity, check.reason) for each in check.problems} or {
-            "": (check.severity, check.reason)
-        }
-        for rule in self.rules:
-            if not rule.speaks_of(check):
-                continue
+        """A failed check is as severe as the worst of its problems, by the order of `Severity`."""
+        decided = dict.fromkeys([each.id for each in check.problems] or [""], (check.severity, check.reason))
+        for rule in (rule for rule in self.rules if rule.speaks_of(check)):
             if rule.skipped and check.verdict is Verdict.SKIPPED:
                 seen = f"skipped: {check.seen}"
                 check = replace(check, verdict=Verdict.FAILED, seen=seen, expected="the check to be made")
@@ -154,7 +122,7 @@ class Policy:
             elif check.verdict is Verdict.FAILED:
                 ids = [rule.problem] if rule.problem else list(decided)
                 decided |= dict.fromkeys(ids, (rule.severity or Severity.ERROR, rule.reason))
-        severity, reason = min(decided.values(), key=lambda each: STRICTEST.index(each[0]))
+        severity, reason = min(decided.values(), key=lambda each: list(Severity).index(each[0]))
         return replace(check, severity=severity, reason=reason)
 
 
@@ -176,11 +144,7 @@ KINDS: Mapping[Any, tuple[str, Callable[[Any], bool], Callable[[Any], Any]]] = {
 
 
 def load_policy(path: str) -> Policy:
-    """Reads a policy from a TOML file; no path is no policy.
-
-    Raises:
-        ConfigError: it cannot be read, or says what no policy can say.
-    """
+    """Reads a policy from a TOML file; no path is no policy. ConfigError where it says what no policy can say."""
     if not path:
         return NONE
     try:
@@ -188,9 +152,9 @@ def load_policy(path: str) -> Policy:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RuntimeError) as error:
         raise ConfigError(f"the policy {path} cannot be read: {error}", "a TOML file with [[rule]] entries") from error
     for key in document.keys() - {"schema", "rule", "require"}:
-        raise _unknown_key(f"the policy {path}", key, ["schema", "rule", "require"])
+        raise ConfigError(f"the policy {path}: unknown key {key!r}", _likely(key, ["schema", "rule", "require"]))
     schema = document.get("schema")
-    if schema != SCHEMA or not isinstance(schema, int) or isinstance(schema, bool):
+    if schema != SCHEMA or type(schema) is not int:
         raise ConfigError(f"the policy {path} has the schema {schema!r}", f"schema = {SCHEMA}")
     rules = _entries(document, "rule", Rule, path)
     requirements = _entries(document, "require", Requirement, path)
@@ -210,13 +174,13 @@ def _entries(document: Mapping[str, Any], key: str, kind: type[_Entry], path: st
     found = dict[str, _Entry]()
     known = {each.name.replace("_", "-"): each for each in fields(kind)}
     entries = document.get(key, [])
-    for index, entry in enumerate(entries if isinstance(entries, list) else [entries], 1):
+    for index, entry in enumerate(entries if isinstance(entries, list) else [None], 1):
         where, values = f"{path}, {key} {index}", dict[str, Any]()
-        if not isinstance(entries, list) or not isinstance(entry, dict):
+        if not isinstance(entry, dict):
             raise ConfigError(f"{where} is no table", f"[[{key}]] and keys below it")
         for name, value in entry.items():
             if name not in known:
-                raise _unknown_key(where, name, known)
+                raise ConfigError(f"{where}: unknown key {name!r}", _likely(name, known))
             holds, fits, made = KINDS[known[name].type]
             if not fits(value):
                 raise ConfigError(f"{where}: {name} is {value!r}", f"{name} holds {holds}")
@@ -227,28 +191,25 @@ def _entries(document: Mapping[str, Any], key: str, kind: type[_Entry], path: st
     return found
 
 
-def _unknown_key(where: str, key: str, keys: Collection[str]) -> ConfigError:
-    near = get_close_matches(key, keys, 1)
-    return ConfigError(f"{where}: unknown key {key!r}", f"did you mean {near[0]!r}?" if near else ", ".join(keys))
+def _likely(word: str, words: Iterable[str]) -> str:
+    near = get_close_matches(word, words, 1, 0.5)
+    return f"did you mean {near[0]!r}?" if near else "one of " + ", ".join(words)
 
 
 def _usable(rule: Rule, where: str) -> None:
     name = rule.check.partition("/")[0]
     if not CheckId.of(name):
-        near = CheckId.nearest(name)
-        hint = f"did you mean {near!r}?" if near else "one of " + ", ".join(CheckId)
-        raise ConfigError(f"{where}: no check is called {name!r}", hint)
+        raise ConfigError(f"{where}: no check is called {name!r}", _likely(name, [str(each) for each in CheckId]))
     if rule.skipped not in ("", "error") or (rule.skipped and rule.problem):
-        raise ConfigError(
-            f"{where}: skipped is {rule.skipped!r}", 'skipped = "error" of a whole check, or leave it out'
-        )
+        hint = 'skipped = "error" of a whole check, or leave it out'
+        raise ConfigError(f"{where}: skipped is {rule.skipped!r}", hint)
     if rule.severity is None and not rule.skipped:
         raise ConfigError(f"{where} changes nothing", 'severity = "warn", or skipped = "error"')
 
 
 def _demand(requirement: Requirement, inspected: FileReport) -> list[Check]:
     """One check for each thing that a requirement asks for."""
-    report = FileReport(path=inspected.path, subject=inspected.subject)
+    report = FileReport(subject=inspected.subject)
     image, signature = inspected.image, inspected.signature
 
     def demand(of: str, wrong: str, *, seen: str, expected: str) -> None:

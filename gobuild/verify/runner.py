@@ -28,25 +28,15 @@ def silent(_text: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyOptions:
-    """How to verify, whatever it is.
-
-    Attributes:
-        host: what this machine is.
-        run: starts the go command, the probes and other tools.
-        scratch: a folder to work in; what is put there is removed again.
-        note: told what is being done.
-        policy: somebody's own rules.
-        roots: certificates (DER) trusted besides Apple's.
-        paths: folders whose paths must not be in a file.
-    """
+    """How to verify, whatever it is."""
 
     host: Target
-    run: Runner
-    scratch: Path
-    note: Callable[[str], None] = silent
+    run: Runner  # starts the go command, the probes and other tools
+    scratch: Path  # a folder to work in; what is put there is removed again
+    note: Callable[[str], None] = silent  # told what is being done
     policy: Policy = policy.NONE
-    roots: tuple[bytes, ...] = ()
-    paths: tuple[str, ...] = ()
+    roots: tuple[bytes, ...] = ()  # certificates (DER) trusted besides Apple's
+    paths: tuple[str, ...] = ()  # folders whose paths must not be in a file
 
 
 def run_checks(
@@ -54,13 +44,9 @@ def run_checks(
 ) -> Report:
     """Makes every check; the probes come last, for they run what was checked.
 
-    Args:
-        found: what there is to verify.
-        options: how.
-        target: what single programs must run on; by default, what they look like.
-        no_probe: why no probe is compiled; empty where one is.
-        built: whether this machine has just built the toolchain. The probes of any other are compiled and run only
-            where no check failed: a policy that allows a failure does not change that.
+    Single programs must run on `target`; by default, on what they look like. `no_probe` is why no probe is compiled.
+    Unless this machine has just `built` the toolchain, the probes are compiled and run only where no check failed: a
+    policy that allows a failure does not change that.
     """
     options.scratch.mkdir(parents=True, exist_ok=True)
     checks, inspected = list(found.checks), list[FileReport]()
@@ -71,8 +57,8 @@ def run_checks(
             executables = list(tree.executables(goroot))
             options.note(f"{len(executables)} executables for {goroot.target}")
             inspected += (
-                inspect_file(each.path, subject=each.subject, program=each.program, expected=expected)
-                for each in executables
+                inspect_file(path, subject=subject, program=program, expected=expected)
+                for path, subject, program in executables
             )
             checks += _goroot_checks(goroot, expected)
         inspected += (
@@ -84,16 +70,14 @@ def run_checks(
         failed = sum(check.verdict is Verdict.FAILED for check in checks)
         if goroot and not no_probe and (built or not failed):
             options.note("probe programs, compiled by the new toolchain")
-            root, scratch = goroot.root.absolute(), options.scratch
-            job = ProbeJob(goroot=root, host=options.host, expected=expected, cgo=goroot.cgo, scratch=scratch)
+            root, host, scratch = goroot.root.absolute(), options.host, options.scratch
+            job = ProbeJob(goroot=root, host=host, expected=expected, cgo=goroot.cgo, scratch=scratch)
             probed = list(run_probes(job, run=options.run))
             inspected += probed
             checks += (check for each in probed for check in each.checks)
         elif goroot:
             reason = no_probe or f"{failed} failed checks: what failed is not run"
-            unprobed = FileReport(path=goroot.root, subject=SUBJECT)
-            unprobed.skip(CheckId.COMPILE, reason)
-            checks += unprobed.checks
+            checks += FileReport(subject=SUBJECT).skip(CheckId.COMPILE, reason).checks
         checks += (check for each in inspected for check in options.policy.demands(each))
         path = os.environ.get("PATH", os.defpath)
         checks += second_opinions(inspected, path=path, scratch=options.scratch, run=options.run)
@@ -130,11 +114,9 @@ def _expectation(goroot: Goroot, options: VerifyOptions) -> Expectation:
 def _goroot_checks(goroot: Goroot, expected: Expectation) -> list[Check]:
     """VERSION, what an archive holds besides, and which tools there are."""
     version = tree.version(goroot.root)
-    stamp = FileReport(path=goroot.root / "VERSION", subject="VERSION")
     wrong = [] if version == goroot.stamp else [Problem("wrong-version", version or "none")]
-    stamp.judge(CheckId.VERSION, wrong, seen=version, expected=goroot.stamp)
-
-    contents = FileReport(path=goroot.root, subject="bin, pkg, src, test")
+    stamp = FileReport(subject="VERSION").judge(CheckId.VERSION, wrong, seen=version, expected=goroot.stamp)
+    contents = FileReport(subject="bin, pkg, src, test")
     if goroot.packed:
         contents.judge(
             CheckId.CONTENTS,
@@ -142,12 +124,12 @@ def _goroot_checks(goroot: Goroot, expected: Expectation) -> list[Check]:
             seen="nothing that distpack would not have packed",
             expected="go, gofmt, pkg/include and the tools; in src and test executables as test data and .syso only",
         )
-    tools = FileReport(path=goroot.tools, subject=f"pkg/tool/{goroot.target.underscored}")
-    present = tree.tools(goroot)
-    if expected.facts.tools:
-        missing = [Problem("missing-tool", f"no {name}") for name in sorted(expected.facts.tools - present)]
-        seen = f"all {len(expected.facts.tools)}, and {len(present - expected.facts.tools)} more"
-        tools.judge(CheckId.TOOLS, missing, seen=seen, expected=", ".join(sorted(expected.facts.tools)))
+    tools = FileReport(subject=f"pkg/tool/{goroot.target.underscored}")
+    present, wanted = {path.name for path in tree.walk(goroot.tools)} - tree.dropped(goroot), expected.facts.tools
+    if wanted:
+        missing = [Problem("missing-tool", f"no {name}") for name in sorted(wanted - present)]
+        seen = f"all {len(wanted)}, and {len(present - wanted)} more"
+        tools.judge(CheckId.TOOLS, missing, seen=seen, expected=", ".join(sorted(wanted)))
     else:
         tools.skip(CheckId.TOOLS, f"{len(present)} tools; no list known for {goroot.stamp}")
     return [*stamp.checks, *contents.checks, *tools.checks]

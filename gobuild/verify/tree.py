@@ -2,8 +2,7 @@
 
 What ships is what distpack takes (src/cmd/distpack/pack.go): bin/go and bin/gofmt, and pkg/tool of the target. Where
 make.bash works, much else lies about that never ships; in what is packed (an archive, a bottle, a keg), nothing in bin
-and pkg is passed over, and what distpack would not have taken is told. In src and test stand objects that are data of
-Go's own tests and race detector; in what is packed, other executables there are told too.
+and pkg is passed over, and what distpack would not have taken is told, executables in src and test too.
 """
 
 import os
@@ -32,10 +31,8 @@ SHIPPED = re.compile(r"bin/gofmt|bin/go|pkg/include/[^/]+\.h|pkg/tool/(?P<folder
 DATA = re.compile(r"(?:src|test)/(?:.+/)?(?:testdata/.+|[^/]+\.syso)")
 """Where executables and objects stand in src and test of the official releases from 1.21 to 1.27, and nowhere else."""
 
-EXECUTABLES = tuple(
-    magic for magic, kind in macho_types.OTHERS.items() if "Mach-O" in kind or "fat" in kind or "ELF" in kind
-)
-MAGICS: tuple[bytes, ...] = (*EXECUTABLES, struct.pack("<I", macho_types.MAGIC))
+_OTHERS = (magic for magic, kind in macho_types.OTHERS.items() if re.search("Mach-O|fat|ELF", kind))
+MAGICS = (struct.pack("<I", macho_types.MAGIC), *_OTHERS)
 """How an executable begins; whatever begins so is checked, wherever in bin and pkg it stands."""
 
 
@@ -44,13 +41,10 @@ class Goroot:
     """A GOROOT as it will ship.
 
     Attributes:
-        root: its folder.
-        target: what it runs on.
         bin: where go and gofmt stand: bin, or bin/GOOS_GOARCH after a cross build.
         stamp: VERSION's first line.
         uuid: whether gobuild's own patch made the linker write LC_UUID.
-        cgo: the profile's CGO_ENABLED; None for upstream's default.
-        ldflags: the profile's.
+        cgo, ldflags: the profile's.
         packed: whether it is what distpack packed, not a folder that make.bash works in.
     """
 
@@ -93,39 +87,26 @@ def experiments(root: Path) -> tuple[str, str]:
     )
 
 
-def tools(tree: Goroot) -> set[str]:
-    """The names of the tools that ship."""
-    return {path.name for path in walk(tree.tools)} - _dropped(tree)
-
-
-def _dropped(tree: Goroot) -> frozenset[str]:
+def dropped(tree: Goroot) -> frozenset[str]:
+    """The tools that do not ship."""
     return frozenset() if tree.packed else expect.DROPPED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Executable:
-    """A file to check: where it stands, what it is called in the archive, and the main package it must be of."""
-
-    path: Path
-    subject: str
-    program: str
-
-
-def executables(tree: Goroot) -> Iterator[Executable]:
-    """Every executable that ships, in the order of their names; go and gofmt also where they are missing."""
+def executables(tree: Goroot) -> Iterator[tuple[Path, str, str]]:
+    """Every executable that ships, its name in the archive, its main package or ""; go and gofmt also if missing."""
     crossed = frozenset() if tree.packed else frozenset({target.underscored for target in TARGETS})
     unshipped = frozenset() if tree.packed else UNSHIPPED | {"tool"}
     for name in PROGRAMS:
-        yield Executable(path=tree.bin / name, subject=f"bin/{name}", program=f"cmd/{name}")
+        yield tree.bin / name, f"bin/{name}", f"cmd/{name}"
     for path in walk(tree.bin, skip=crossed):
         if path not in [tree.bin / name for name in PROGRAMS] and executable(path):
-            yield Executable(path=path, subject=f"bin/{path.relative_to(tree.bin)}", program="")
+            yield path, f"bin/{path.relative_to(tree.bin)}", ""
     for path in walk(tree.root / "pkg", skip=unshipped, never=frozenset({tree.tools})):
         if executable(path):
-            yield Executable(path=path, subject=str(path.relative_to(tree.root)), program="")
+            yield path, str(path.relative_to(tree.root)), ""
     for path in walk(tree.tools):
-        if path.name not in _dropped(tree):
-            yield Executable(path=path, subject=str(path.relative_to(tree.root)), program=f"cmd/{path.name}")
+        if path.name not in dropped(tree):
+            yield path, str(path.relative_to(tree.root)), f"cmd/{path.name}"
 
 
 def strays(tree: Goroot) -> Iterator[str]:
@@ -134,33 +115,19 @@ def strays(tree: Goroot) -> Iterator[str]:
         for path in walk(tree.root / folder):
             name = path.relative_to(tree.root).as_posix()
             if folder in ("src", "test"):
-                if not DATA.fullmatch(name) and executable(path):
-                    yield name
+                stray = not DATA.fullmatch(name) and executable(path)
             else:
                 place = SHIPPED.fullmatch(name)
-                if not place or (
-                    place["tool"] and (place["folder"] != tree.target.underscored or place["tool"] in expect.DROPPED)
-                ):
-                    yield name
-
-
-def other_executables(folder: Path, root: Path | None, *, packed: bool = False) -> Iterator[Path]:
-    """Executables and links below a folder that are not where the GOROOT `root` has its own, nor in src or test."""
-    known = frozenset(root / name for name in ("bin", "pkg", "src", "test")) if root else frozenset()
-    return (
-        path
-        for path in walk(folder, skip=frozenset() if packed else frozenset({".git"}), never=known)
-        if executable(path)
-    )
+                target = (None, tree.target.underscored)
+                stray = not place or place["folder"] not in target or place["tool"] in expect.DROPPED
+            if stray:
+                yield name
 
 
 def walk(folder: Path, skip: frozenset[str] = frozenset(), never: frozenset[Path] = frozenset()) -> Iterator[Path]:
     """The files below a folder, sorted, without the folders `never` and those called `skip` directly in it.
 
-    A link counts as a file, and is not followed.
-
-    Raises:
-        VerifyError: a folder cannot be read.
+    A link counts as a file, and is not followed. VerifyError says which folder cannot be read.
     """
     for place, folders, names in os.walk(folder, onerror=_unreadable):
         links = [name for name in folders if Path(place, name).is_symlink()]
@@ -172,9 +139,8 @@ def walk(folder: Path, skip: frozenset[str] = frozenset(), never: frozenset[Path
 def _unreadable(error: OSError) -> None:
     """What os.walk would pass over; a folder that is not there has no files."""
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
-        raise VerifyError(
-            f"{error.filename} cannot be read: {error.strerror}", "verify as a user who may read all of it"
-        ) from error
+        hint = "verify as a user who may read all of it"
+        raise VerifyError(f"{error.filename} cannot be read: {error.strerror}", hint) from error
 
 
 def _head(path: Path, size: int) -> bytes | None:
@@ -187,10 +153,7 @@ def _head(path: Path, size: int) -> bytes | None:
 
 
 def executable(path: Path) -> bool:
-    """Whether a file begins as executables do, for whatever machine.
-
-    A link counts as one, and a file that cannot be read: whoever inspects it says so, and the others are inspected.
-    """
+    """Whether a file begins as executables do, for whatever machine; so counts a link, or what cannot be read."""
     if not path.is_file():
         return path.is_symlink()
     head = _head(path, 8)
@@ -223,25 +186,18 @@ def open_goroot(root: Path, target: Target | None, *, called: str, packed: bool 
         ConfigError: it is no GOROOT, or holds toolchains for several targets and none was chosen.
         VerifyError: there is no executable in it.
     """
-    stamp = version(root)
-    if not stamp:
-        raise ConfigError(
-            f"{called} is no GOROOT: it has no readable VERSION", "the folder that holds bin, pkg and VERSION"
-        )
+    if not (stamp := version(root)):
+        hint = "the folder that holds bin, pkg and VERSION"
+        raise ConfigError(f"{called} is no GOROOT: it has no readable VERSION", hint)
     crossed = [each for each in TARGETS if not packed and (root / "bin" / each.underscored / "go").is_file()]
     if target is None and len(crossed) > 1:
         raise ConfigError(f"{called} holds toolchains for {', '.join(map(str, crossed))}", "give --target")
     found = target or (crossed[0] if crossed else _of_folder(root))
     if found is None:
         raise VerifyError(f"{called} has no executable to verify", "a built toolchain: sources alone have none")
-    tree = Goroot(
-        root=root,
-        target=found,
-        bin=root / "bin" / (found.underscored if found in crossed else ""),
-        stamp=stamp,
-        packed=packed,
-    )
-    if not any(each.path.is_file() for each in executables(tree)):
+    folder = root / "bin" / (found.underscored if found in crossed else "")
+    tree = Goroot(root=root, target=found, bin=folder, stamp=stamp, packed=packed)
+    if not any(path.is_file() for path, _subject, _program in executables(tree)):
         raise VerifyError(f"{called} has no executable for {found}", "another --target")
     return _by_manifest(tree)
 

@@ -4,9 +4,10 @@ import struct
 from pathlib import Path
 
 import pytest
+from compare_fixtures import differences
 from verify_fixtures import compiled, view
 
-from gobuild.audit.compare.executables import Applied, ChangedExecutable, compare_executables, package_of
+from gobuild.audit.compare.executables import Applied, Difference, package_of
 from gobuild.audit.compare.program import load_program
 from gobuild.binary.pclntab import read_pclntab
 from gobuild.binary.view import Malformed
@@ -48,10 +49,8 @@ def built(goroot: Path, into: Path, source: dict[str, str]) -> Path:
     return compiled(goroot, into, source=source, flags=("-trimpath", "-ldflags=-w"))
 
 
-def explained(base: Path, ours: Path, file: str) -> ChangedExecutable:
-    found = compare_executables("hello", base, ours, applied=Applied(patches={"patch": (file,)}))
-    assert found
-    return found
+def explained(base: Path, ours: Path, file: str) -> tuple[Difference, ...]:
+    return differences(base, ours, Applied(patches={"patch": (file,)}))
 
 
 def test_what_the_compiler_generates_is_explained_by_its_very_package(go_wheel: Path, tmp_path: Path) -> None:
@@ -67,7 +66,7 @@ def test_what_the_compiler_generates_is_explained_by_its_very_package(go_wheel: 
         ("src/audio/audio.go", ()),
         ("src/hello/hello.go", ()),
     ):
-        assert {each.by for each in explained(base, ours, file).differences if each.name == name} == {by}, file
+        assert {each.by for each in explained(base, ours, file) if each.name == name} == {by}, file
 
 
 def test_of_two_functions_of_one_name_the_one_that_refers_is_looked_up(go_wheel: Path, tmp_path: Path) -> None:
@@ -79,7 +78,7 @@ def test_of_two_functions_of_one_name_the_one_that_refers_is_looked_up(go_wheel:
     )
     assert sorted(Path(each).name for each in (first, second)) == ["one_arm64.s", "two_arm64.s"]
     for file in (first, second):
-        (found,) = (each for each in explained(base, ours, f"src/{file}").differences if each.kind == "data")
+        (found,) = (each for each in explained(base, ours, f"src/{file}") if each.kind == "data")
         assert (found.name, found.by) == ("own", ("patch",) if file.endswith("two_arm64.s") else ())
 
 

@@ -7,10 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from compare_fixtures import overlaid
+from compare_fixtures import differences, overlaid
 from verify_fixtures import compiled, view
 
-from gobuild.audit.compare.executables import Applied, ChangedExecutable, Difference, compare_executables
+from gobuild.audit.compare.executables import Applied, Difference, compare_executables
 from gobuild.audit.compare.program import load_program
 from gobuild.binary.pclntab import read_pclntab
 from gobuild.binary.view import Malformed, Range
@@ -63,12 +63,12 @@ def built(goroot: Path, into: Path, source: str, *, flags: str = "-w") -> Path:
     return compiled(goroot, into, source={"main.go": source}, flags=("-trimpath", f"-ldflags={flags}"))
 
 
-def named(found: ChangedExecutable | None) -> set[tuple[str, str]]:
-    assert found
-    return {(each.kind, each.name) for each in found.differences}
+def named(found: tuple[Difference, ...]) -> set[tuple[str, str]]:
+    return {(each.kind, each.name) for each in found}
 
 
-NOTHING = Applied(patches={})
+def patched(*names: str) -> Applied:
+    return Applied(patches={"ours": names})
 
 
 @pytest.fixture(scope="module")
@@ -81,12 +81,11 @@ def test_what_was_changed_is_named(go_wheel: Path, base: Path, tmp_path: Path, w
     old, new, expected = CHANGES[what]
     assert PROGRAM.count(old) == 1
     ours = built(go_wheel, tmp_path, PROGRAM.replace(old, new))
-    found = compare_executables("hello", base, ours, applied=NOTHING)
-    assert found
+    found = differences(base, ours)
     assert expected <= named(found)
     # What else is told must be main's own: the rest of the program only moved.
     assert {name for kind, name in named(found) if "main." not in name and kind != "types"} == set()
-    assert all(each.by == () for each in found.differences)
+    assert {each.by for each in found} == {()}
 
 
 def test_moved_is_not_changed(go_wheel: Path, base: Path, tmp_path: Path) -> None:
@@ -94,45 +93,33 @@ def test_moved_is_not_changed(go_wheel: Path, base: Path, tmp_path: Path) -> Non
     ours = built(go_wheel, tmp_path, PROGRAM.replace("n*7", "n*7+n/3+n%5"))
     one, two = load_program(base), load_program(ours)
     moved = [key for key, function in one.named.items() if two.named[key].start != function.start]
-    found = compare_executables("hello", base, ours, applied=NOTHING)
     assert len(moved) >= 3
-    assert named(found) == {("code", "main.first")}
+    assert named(differences(base, ours)) == {("code", "main.first")}
 
 
 def test_the_same_program_is_the_same_and_a_stripped_one_too(go_wheel: Path, base: Path, tmp_path: Path) -> None:
-    assert compare_executables("hello", base, base, applied=NOTHING) is None
+    assert compare_executables("hello", base, base, applied=patched()) is None
     ours = built(go_wheel, tmp_path, PROGRAM, flags="-s -w")
-    found = compare_executables("hello", base, ours, applied=NOTHING)
-    assert named(found) == {("file", "hello")}  # neither code nor data: the symbol table, and nothing explains it
+    assert named(differences(base, ours)) == {("file", "hello")}  # the symbol table, which nothing explains
 
 
 def test_a_patch_explains_its_own_files_only(go_wheel: Path, base: Path, tmp_path: Path) -> None:
+    """One of the compiler may, and is said to; nobody can see it in a program."""
     ours = built(go_wheel, tmp_path, PROGRAM.replace("n*7", "n*9"))
-    one = load_program(base)
-    (file,) = one.table.source_files(one.named["main.first", 0])
+    (file,) = load_program(base).table.source_files(load_program(base).named["main.first", 0])
     assert file.endswith("main.go")
-
-    def by(*names: str) -> tuple[str, ...]:
-        found = compare_executables("hello", base, ours, applied=Applied(patches={"ours": names}))
-        assert found
-        return next(each.by for each in found.differences if each.name == "main.first")
-
-    assert by(f"src/{file}") == ("ours",)
-    assert by("src/runtime/proc.go") == ()
-    assert by("src/cmd/link/internal/ld/main.go") == ()
-    # What is no source of the compiler, or is, and what nobody can see in a program: none of them explains.
-    for name in ("src/cmd/compile/internal/ssa/rewrite.go", "src/cmd/compile/README.md", "src/cmd/asm/main.go"):
-        assert by(name) == ()
-
-
-def test_of_a_patch_of_the_compiler_is_said_that_nothing_is_proven(go_wheel: Path, base: Path, tmp_path: Path) -> None:
-    ours = built(go_wheel, tmp_path, PROGRAM.replace("n*7", "n*9"))
-    said = {}
-    for name in ("src/cmd/compile/internal/ssa/rewrite.go", "src/cmd/compile/README.md", "src/cmd/asm/a_test.go"):
-        found = compare_executables("hello", base, ours, applied=Applied(patches={"ours": (name,)}))
-        assert found
-        said[name] = next(each.seen for each in found.differences if each.name == "main.first")
-    assert ["changes the compiler" in seen for seen in said.values()] == [True, False, False]
+    for name, explains, perhaps in (
+        (f"src/{file}", True, False),
+        ("src/runtime/proc.go", False, False),
+        ("src/cmd/link/internal/ld/main.go", False, False),
+        ("src/cmd/compile/internal/ssa/rewrite.go", False, True),
+        ("src/cmd/asm/main.go", False, True),
+        ("src/cmd/asm/a_test.go", False, False),
+        ("src/cmd/compile/README.md", False, False),
+    ):
+        (first,) = (each for each in differences(base, ours, patched(name)) if each.name == "main.first")
+        assert first.by == (("ours",) if explains else ()), name
+        assert ("changes the compiler" in first.seen) == perhaps, name
 
 
 def _put(program: Path, into: Path, at: int, content: bytes) -> Path:
@@ -159,18 +146,12 @@ def test_a_redirected_pointer_is_explained_by_nobody_else(go_wheel: Path, base: 
     (file,) = load_program(base).table.source_files(load_program(base).named["main.first", 0])
     done = Applied(patches={"ours": (f"src/{file}",)}, cgo="0")
     target = struct.pack("<Q", read.address(read.named["main.tell", 0]))
-    before = {each.seen for each in _all(compare_executables("hello", base, ours, applied=done)) if not each.by}
-    assert before == set()
+    assert [each.seen for each in differences(base, ours, done) if not each.by] == []
     places = [at for at, symbol in tables if symbol and not symbol[0][0].startswith("main.")][::60]
     assert len(places) >= 3
     for at in places:
-        found = compare_executables("hello", base, _put(ours, tmp_path / "redirected", at, target), applied=done)
-        assert [each.kind for each in _all(found) if not each.by] == ["data"], hex(at)
-
-
-def _all(found: ChangedExecutable | None) -> tuple[Difference, ...]:
-    assert found
-    return found.differences
+        found = differences(base, _put(ours, tmp_path / "redirected", at, target), done)
+        assert [each.kind for each in found if not each.by] == ["data"], hex(at)
 
 
 @pytest.mark.parametrize("name", ["__typelink", "__itablink"])
@@ -181,8 +162,8 @@ def test_a_table_of_the_linker_s_is_compared(base: Path, tmp_path: Path, name: s
     size = 4 if name == "__typelink" else 8
     entries = load_program(base).bytes_at(section.addr, 2 * size)
     ours = _put(base, tmp_path / "ours", section.addr, entries[size:] + entries[:size])
-    found = compare_executables("hello", base, ours, applied=Applied(patches={}, cgo="0"))
-    assert {each.kind for each in _all(found) if not each.by} & {"types", "data"}
+    found = differences(base, ours, Applied(patches={}, cgo="0"))
+    assert {each.kind for each in found if not each.by} & {"types", "data"}
 
 
 def test_ours_own_table_of_files_is_no_evidence(go_wheel: Path, base: Path, tmp_path: Path) -> None:
@@ -192,8 +173,8 @@ def test_ours_own_table_of_files_is_no_evidence(go_wheel: Path, base: Path, tmp_
     other = "x" * (len(file) - 3) + ".go"
     ours.write_bytes(ours.read_bytes().replace(file.encode() + b"\0", other.encode() + b"\0"))
     assert load_program(ours).table.source_files(load_program(ours).named["main.first", 0]) == (other,)
-    found = compare_executables("hello", base, ours, applied=Applied(patches={"ours": (f"src/{other}",)}))
-    assert next(each.by for each in _all(found) if each.name == "main.first") == ()
+    found = differences(base, ours, patched(f"src/{other}"))
+    assert next(each.by for each in found if each.name == "main.first") == ()
 
 
 def test_the_functions_are_those_that_gos_own_nm_tells(go_wheel: Path, darwin_wheel: Path) -> None:
@@ -235,10 +216,8 @@ def test_other_machines_and_formats_are_said(tmp_path: Path, go_wheel: Path) -> 
         load_program(path)
     other = tmp_path / "other"
     other.write_bytes(path.read_bytes() + b"\0")
-    found = compare_executables("bin/gofmt", path, other, applied=NOTHING)
-    assert named(found) == {("unreadable", "bin/gofmt")}
-    assert found
-    assert found.differences[0].by == ()
+    (found,) = differences(path, other)
+    assert (found.kind, found.by) == ("unreadable", ())
 
 
 def test_flipped_bits_of_code_are_found(base: Path, tmp_path: Path) -> None:
@@ -251,7 +230,7 @@ def test_flipped_bits_of_code_are_found(base: Path, tmp_path: Path) -> None:
         data = bytearray(program.data)
         data[at] ^= 1 << chance.randrange(8)
         ours.write_bytes(data)
-        found = named(compare_executables("hello", base, ours, applied=NOTHING))
+        found = named(differences(base, ours))
         # A flip in an address goes to other data, which is told of that data and of who else refers to it.
         assert ("code", function.name) in found or {kind for kind, _ in found} & {"data", "types"}, function
 
@@ -261,8 +240,5 @@ def test_a_constant_of_the_runtime(go_wheel: Path, tmp_path: Path) -> None:
     constant = ("const forcePreemptNS = 10 * 1000 * 1000", "const forcePreemptNS = 11 * 1000 * 1000")
     one = overlaid(go_wheel, tmp_path / "one", "cmd/gofmt", {})
     two = overlaid(go_wheel, tmp_path / "two", "cmd/gofmt", {"src/runtime/proc.go": constant})
-    found = compare_executables("bin/gofmt", one, two, applied=NOTHING)
-    assert named(found) == {("code", "runtime.retake")}
-    found = compare_executables("bin/gofmt", one, two, applied=Applied(patches={"ours": ("src/runtime/proc.go",)}))
-    assert found
-    assert [each.by for each in found.differences] == [("ours",)]
+    (found,) = differences(one, two, patched("src/runtime/proc.go"))
+    assert (found.kind, found.name, found.by) == ("code", "runtime.retake", ("ours",))

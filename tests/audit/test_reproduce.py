@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from compare_fixtures import Files, tar, toolchain, wheel
 from goserver import serving
-from inside import gobuild
+from inside import Done, gobuild
 from toy_manifest import toy_manifest, toy_patch
 
 from gobuild.binary.unsigned import unsigned
@@ -131,17 +131,8 @@ def test_the_official_archive_is_fetched_and_checked(
     name = "go1.22.10.darwin-arm64.tar.gz"
     with serving() as server:
         server.add("go1.22.10", name, content, kind="archive", os="darwin", arch="arm64")
-        words = (
-            "reproduce",
-            "--ours",
-            "ours.tar",
-            "--cache",
-            "cache",
-            "--source",
-            "archive",
-            "--index-url",
-            server.url,
-        )
+        flags = {"--ours": "ours.tar", "--cache": "cache", "--source": "archive", "--index-url": server.url}
+        words = ("reproduce", *(word for flag in flags.items() for word in flag))
         # The real 1.22.10 is pinned, and this is another.
         done = gobuild(tmp_path, *words)
         assert done.code == 5, done.err
@@ -168,6 +159,13 @@ DIFF = """\
 PATCHED = {"go.env": b"GOTOOLCHAIN=local\n", "src/runtime/mgc.go": b"package runtime\n"}
 
 
+def blast(folder: Path, ours: Files, official: Files, *words: str, modes: dict[str, int] | None = None) -> Done:
+    """blast-radius of one archive against another."""
+    tar(folder / "ours.tar", ours, modes=modes)
+    tar(folder / "official.tar", official)
+    return gobuild(folder, "blast-radius", "--ours", "ours.tar", "--against", "official.tar", *words)
+
+
 def series(folder: Path, diff: str = DIFF) -> str:
     """A series with the patch `ours`; returns the patch's digest."""
     folder.mkdir()
@@ -182,12 +180,10 @@ def series(folder: Path, diff: str = DIFF) -> str:
 def test_blast_radius_explains_by_the_patch(tmp_path: Path, official: Files, rebuilt: Files) -> None:
     official["go.env"] = b"GOTOOLCHAIN=auto\n"
     digest = series(tmp_path / "series")
-    ours = tar(tmp_path / "ours.tar", rebuilt | PATCHED | {"gobuild.json": manifest(digest)})
-    theirs = tar(tmp_path / "official.tar", official)
-    words = ("blast-radius", "--ours", str(ours), "--against", str(theirs), "--series", "series")
-    done = gobuild(tmp_path, *words)
+    ours = rebuilt | PATCHED | {"gobuild.json": manifest(digest)}
+    done = blast(tmp_path, ours, official, "--series", "series")
     assert done.code == 0, done.err
-    told = json.loads(gobuild(tmp_path, *words, "--json").out)
+    told = json.loads(blast(tmp_path, ours, official, "--series", "series", "--json").out)
     by = {each["name"]: each["by"] for each in told["files"]}
     assert by == {"go.env": ["ours"], "gobuild.json": ["gobuild's manifest"], "src/runtime/mgc.go": ["ours"]}
     assert (told["ok"], told["same_executables"], told["not_proven"]) == (True, 3, {})
@@ -211,11 +207,8 @@ def test_a_claim_explains_nothing(
     words: tuple[str, ...] = ("--series", "series") if diff else ()
     if diff:
         series(tmp_path / "series", diff)
-    tar(tmp_path / "ours.tar", rebuilt | PATCHED | changed | {"gobuild.json": manifest(digest)})
-    tar(tmp_path / "official.tar", official)
-    done = gobuild(
-        tmp_path, "blast-radius", "--ours", "ours.tar", "--against", "official.tar", "--report", "r.json", *words
-    )
+    ours = rebuilt | PATCHED | changed | {"gobuild.json": manifest(digest)}
+    done = blast(tmp_path, ours, official, "--report", "r.json", *words)
     assert done.code == 8
     assert f"the patch ours is not proven: {why}" in " ".join(done.err.split())
     told = json.loads((tmp_path / "r.json").read_text())
@@ -230,10 +223,8 @@ def test_a_profile_explains_what_it_writes(tmp_path: Path, official: Files, rebu
     official[name] = b'package build\n\nconst defaultCGO_ENABLED = ""\n'
     static = official[name].replace(b'""', b'"0"')
     profile = manifest(profile={"cgo_enabled": "0"}, patches=[])
-    tar(tmp_path / "official.tar", official)
     for content, code in ((static, 0), (static + b"func init() {}\n", 8)):
-        tar(tmp_path / "ours.tar", rebuilt | {name: content, "gobuild.json": profile})
-        done = gobuild(tmp_path, "blast-radius", "--ours", "ours.tar", "--against", "official.tar")
+        done = blast(tmp_path, rebuilt | {name: content, "gobuild.json": profile}, official)
         assert done.code == code, done.err
 
 
@@ -257,63 +248,54 @@ def test_blast_radius_fails_on_what_nothing_explains(
     tmp_path: Path, official: Files, rebuilt: Files, changed: Files
 ) -> None:
     official["src/runtime/mgc.go"] = rebuilt["src/runtime/mgc.go"] = b"package runtime // ours\n"
-    tar(tmp_path / "ours.tar", rebuilt | {"gobuild.json": manifest()} | changed)
-    tar(tmp_path / "official.tar", official)
-    done = gobuild(tmp_path, "blast-radius", "--ours", "ours.tar", "--against", "official.tar")
+    done = blast(tmp_path, rebuilt | {"gobuild.json": manifest()} | changed, official)
     assert done.code == 8
     assert "1 difference that no patch explains" in done.err
     assert next(iter(changed)) in done.err
 
 
 def test_a_mode_is_explained_by_nothing(tmp_path: Path, official: Files, rebuilt: Files) -> None:
-    tar(tmp_path / "ours.tar", rebuilt | {"gobuild.json": manifest()}, modes={"bin/go": 0o777, "go.env": 0o666})
-    tar(tmp_path / "official.tar", official)
-    done = gobuild(tmp_path, "blast-radius", "--ours", "ours.tar", "--against", "official.tar")
+    modes = {"bin/go": 0o777, "go.env": 0o666}
+    done = blast(tmp_path, rebuilt | {"gobuild.json": manifest()}, official, modes=modes)
     assert done.code == 8
     assert "2 differences that no patch explains" in done.err
     assert "bin/go: mode 0777, official 0755" in done.err
 
 
 def test_a_manifest_that_is_none(tmp_path: Path, rebuilt: Files) -> None:
-    tar(tmp_path / "ours.tar", rebuilt | {"gobuild.json": b"{}"})
-    done = gobuild(tmp_path, "blast-radius", "--ours", "ours.tar", "--against", "ours.tar")
+    done = blast(tmp_path, rebuilt | {"gobuild.json": b"{}"}, rebuilt)
     assert done.code == 8
     assert "no manifest of gobuild's" in done.err
 
 
 PACKING = """\
 mkdir -p ../pkg/tool/$host
-cat >../pkg/tool/$host/distpack <<'END'
-#!/bin/sh
-set -e
-mkdir -p "$GOROOT/pkg/distpack" "$TMPDIR/all"
-exec "{python}" "$GOROOT/pack.py" "$GOROOT" "$GOOS" "$GOARCH"
-END
-chmod 755 ../pkg/tool/$host/distpack
+cp ../pack.py ../pkg/tool/$host/distpack
 for tool in asm compile link; do cp ../program ../pkg/tool/$target/$tool; done
 cp ../program ../bin/$target/go; cp ../program ../bin/$target/gofmt
-chmod 755 ../bin/$target/* ../pkg/tool/$target/*
+chmod 755 ../bin/$target/* ../pkg/tool/$target/* ../pkg/tool/$host/*
 """
 
-PACK = """\
-import pathlib, sys, tarfile, zipfile
-root, goos, goarch = pathlib.Path(sys.argv[1]), *sys.argv[2:]
-stamp = (root / "VERSION").read_text().split()[0]
-made = root / "pkg/distpack"
-names = ["LICENSE", "VERSION", "go.env", "src/runtime/mfinal.go"]
-pairs = {name: name for name in names}
-pairs |= {f"bin/{goos}_{goarch}/{name}": f"bin/{name}" for name in ("go", "gofmt")}
-pairs |= {f"pkg/tool/{goos}_{goarch}/{name}": f"pkg/tool/{goos}_{goarch}/{name}" for name in ("asm", "compile", "link")}
-module = f"v0.0.1-{stamp}.{goos}-{goarch}"
-for name in (f"{stamp}.{goos}-{goarch}.tar.gz", f"{stamp}.src.tar.gz"):
+TEXTS = ("LICENSE", "VERSION", "go.env", "src/runtime/mfinal.go")
+PROGRAMS = ("bin/go", "bin/gofmt", *(f"{TOOLS}/{name}" for name in ("asm", "compile", "link")))
+
+PACK = f"""\
+#!{sys.executable}
+import os, pathlib, tarfile, zipfile
+root, target = pathlib.Path(os.environ["GOROOT"]), "darwin-arm64"
+stamp, made = (root / "VERSION").read_text().split()[0], root / "pkg/distpack"
+made.mkdir(parents=True, exist_ok=True)
+names = {{name: name.replace("bin/", "bin/darwin_arm64/") for name in {sorted((*TEXTS, *PROGRAMS))}}}
+module = f"v0.0.1-{{stamp}}.{{target}}"
+for name in (f"{{stamp}}.{{target}}.tar.gz", f"{{stamp}}.src.tar.gz"):
     with tarfile.open(made / name, "w:gz") as archive:
-        for path, called in sorted(pairs.items(), key=lambda pair: pair[1]):
-            archive.add(root / path, f"go/{called}")
-with zipfile.ZipFile(made / f"{module}.zip", "w") as pack:
-    for path, called in pairs.items():
-        pack.write(root / path, f"golang.org/toolchain@{module}/{called}")
+        for called, path in names.items():
+            archive.add(root / path, f"go/{{called}}")
+with zipfile.ZipFile(made / f"{{module}}.zip", "w") as pack:
+    for called, path in names.items():
+        pack.write(root / path, f"golang.org/toolchain@{{module}}/{{called}}")
 for end in ("mod", "info"):
-    (made / f"{module}.{end}").write_text("")
+    (made / f"{{module}}.{{end}}").write_text("")
 """
 
 
@@ -321,25 +303,19 @@ for end in ("mod", "info"):
 def toy(toy_tree: Path, rebuilt: Files) -> Path:
     """The toy, which "builds" a real executable and packs it as distpack would."""
     make = toy_tree / "src/make.bash"
-    packing = PACKING.replace("{python}", sys.executable)
-    make.write_text(make.read_text() + packing)
+    make.write_text(make.read_text() + PACKING)
     (toy_tree / "program").write_bytes(rebuilt["bin/go"])
     (toy_tree / "pack.py").write_text(PACK)
     (toy_tree / "LICENSE").write_text("Copyright The Go Authors\n")
     return toy_tree
 
 
-def _toys_official(tmp_path: Path, toy: Path, program: bytes) -> Path:
-    texts = {name: (toy / name).read_bytes() for name in ("LICENSE", "VERSION", "go.env", "src/runtime/mfinal.go")}
-    names = ("bin/go", "bin/gofmt", *(f"{TOOLS}/{name}" for name in ("asm", "compile", "link")))
-    return wheel(tmp_path / "official.whl", texts | dict.fromkeys(names, program))
-
-
 @pytest.mark.skipif(Target.parse("darwin/arm64") == HOST, reason="the toy cross-builds")
 @pytest.mark.parametrize("changed", [False, True])
 def test_from_source_to_the_verdict(tmp_path: Path, toy: Path, official: Files, go_wheel: Path, changed: bool) -> None:
     """The whole task, with a source of one's own, which may call itself as upstream's only to be compared."""
-    against = _toys_official(tmp_path, toy, official["bin/go"])
+    texts = {name: (toy / name).read_bytes() for name in TEXTS}
+    against = wheel(tmp_path / "official.whl", texts | dict.fromkeys(PROGRAMS, official["bin/go"]))
     if changed:
         (toy / "src/runtime/mfinal.go").write_text("package runtime // changed\n")
     words = ("--source", str(toy), "--go", "1.22.10", "--bootstrap", str(go_wheel), "--work", "work", "--dist", "dist")

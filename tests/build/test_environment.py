@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gobuild.build.environment import environment, portable
+from gobuild.build.make import environment, portable
 from gobuild.core.goversion import Target
 from gobuild.core.model import PROFILES
 

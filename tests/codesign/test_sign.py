@@ -4,10 +4,11 @@ import io
 import json
 import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import signers
@@ -20,10 +21,8 @@ from verify_fixtures import compiled, failed, image, judged, view
 
 from gobuild import pipeline
 from gobuild.codesign import identity, requirements
-from gobuild.codesign.signers import Signer, choose_signer, sign_programs
-from gobuild.codesign.signers import rcodesign as adapter
-from gobuild.codesign.signers.keychain import KeychainSigner
-from gobuild.codesign.signers.signer import timestamp_server
+from gobuild.codesign import signers as signing
+from gobuild.codesign.signers import KeychainSigner, Signer, choose_signer, sign_programs, timestamp_server
 from gobuild.codesign.superblob import Signature, parse_signature
 from gobuild.core.console import Console
 from gobuild.core.errors import BuildError, CommandError, ConfigError, SignError, ToolMissing
@@ -52,8 +51,8 @@ def p12(tmp_path: Path) -> Path:
     return path
 
 
-def chosen(settings: Settings, *, host: Target = LINUX, path: str = "", runner: Any = run, **environ: str) -> Signer:
-    found = choose_signer(settings, host=host, run=runner, environ=environ, path=path)
+def chosen(settings: Settings, *, host: Target = LINUX, runner: Any = run, **environ: str) -> Signer:
+    found = choose_signer(settings, host=host, run=runner, environ=environ).signer
     assert found
     return found
 
@@ -65,9 +64,7 @@ def by(path: Path, **more: Any) -> Settings:
 def signed(data: bytes, how: Signer, folder: Path) -> tuple[bytes, dict[str, str]]:
     path = folder / "hello"
     path.write_bytes(data)
-    told = sign_programs(
-        {"bin/hello": path}, how, prefix="go-acme", scratch=folder / "scratch", note=lambda _text: None
-    )
+    told = sign_programs({"bin/hello": path}, how, prefix="go-acme", scratch=folder / "scratch", note=Mock())
     assert [each.name for each in folder.iterdir() if each.name.startswith(".")] == []
     return path.read_bytes(), told
 
@@ -79,10 +76,10 @@ def read(data: bytes, roots: tuple[bytes, ...] = ()) -> Signature:
 
 
 def test_the_linker_s_signature_stays_by_default() -> None:
-    assert choose_signer(Settings(), host=LINUX, run=run, environ={}, path="") is None
+    assert choose_signer(Settings(), host=LINUX, run=run, environ={}).signer is None
 
 
-def test_ad_hoc_is_the_same_every_time(hello: bytes, tmp_path: Path) -> None:
+def test_ad_hoc_is_the_same_every_time_and_changes_nothing_else(hello: bytes, tmp_path: Path) -> None:
     how = chosen(Settings(sign="ad-hoc"))
     first, told = signed(hello, how, tmp_path)
     again, _ = signed(hello, how, tmp_path)
@@ -91,10 +88,7 @@ def test_ad_hoc_is_the_same_every_time(hello: bytes, tmp_path: Path) -> None:
     assert (found.problems, found.kind, found.identifier) == ((), "ad hoc", "go-acme.hello")
     assert told["by"] == "ad hoc"
     assert failed(judged(first, tmp_path)) == {}
-
-
-def test_nothing_but_the_signature_changes(hello: bytes, tmp_path: Path) -> None:
-    assert stripped(signed(hello, chosen(Settings(sign="ad-hoc")), tmp_path)[0]) == stripped(hello)
+    assert stripped(first) == stripped(hello)
 
 
 def test_a_certificate_of_one_s_own(hello: bytes, p12: Path, tmp_path: Path) -> None:
@@ -103,7 +97,7 @@ def test_a_certificate_of_one_s_own(hello: bytes, p12: Path, tmp_path: Path) -> 
     found = read(made, how.roots)
     assert found.problems == ()
     assert found.signer
-    assert (found.team, found.signer.name) == (TEAM, "Developer ID Application: Test (ABCDE12345)")
+    assert (found.team, found.signer.chain.name) == (TEAM, "Developer ID Application: Test (ABCDE12345)")
     assert found.requirement.startswith('identifier "go-acme.hello" and certificate root = H"')
     assert "ends at no trusted root" in "; ".join(map(str, read(made).problems))
     assert failed(judged(made, tmp_path)).keys() == {"signature"}
@@ -121,8 +115,7 @@ def test_other_files_with_keys(hello: bytes, tmp_path: Path, kind: str) -> None:
         who = signers.issue("Only Me", None, unit=TEAM, usage=usage)
     secret = PASSWORD.encode() if kind == "encrypted pem" else None
     (tmp_path / "own.pem").write_bytes(who.pem(password=secret))
-    settings = by(tmp_path / "own.pem") if secret else Settings(sign=str(tmp_path / "own.pem"))
-    how = chosen(settings, P12=PASSWORD)
+    how = chosen(Settings(sign=str(tmp_path / "own.pem"), sign_password_env="P12" if secret else ""), P12=PASSWORD)
     assert read(signed(hello, how, tmp_path)[0], how.roots).problems == ()
 
 
@@ -153,40 +146,28 @@ def test_entitlements(hello: bytes, p12: Path, tmp_path: Path) -> None:
         assert (found.problems, found.entitlements) == ((), ("com.apple.security.cs.allow-jit",))
 
 
-def _no_key(at: Path) -> None:
-    at.write_bytes(signers.signer().certificate.public_bytes(Encoding.PEM))
+def _of_another_key(key: Any) -> bytes:
+    return replace(signers.signer(), key=key).pem()
 
 
-def _other_key(at: Path) -> None:
-    at.write_bytes(replace(signers.signer(), key=signers.key("ec")).pem())
-
-
-def _edwards_key(at: Path) -> None:
-    key: Any = ed25519.Ed25519PrivateKey.generate()
-    at.write_bytes(replace(signers.signer(), key=key).pem())
-
-
-UNUSABLE: dict[str, tuple[Callable[[Path], object], str]] = {
-    "a chain with a gap": (
-        lambda at: at.write_bytes(signers.signer().pem(above=False)),
-        "ends at no trusted root, but at CN=",
-    ),
-    "another's key": (_other_key, "is of the key in it"),
-    "a key of another kind": (_edwards_key, "holds no RSA or ECDSA key"),
-    "no key": (_no_key, "it needs a password"),
-    "not there": (lambda at: None, "No such file"),
-    "something else": (lambda at: at.write_bytes(b"hello"), "it needs a password"),
-    "a folder": (lambda at: at.mkdir(), "Is a directory"),
-    "far too large": (lambda at: at.write_bytes(bytes(1 << 21)), "no file with a certificate"),
-}
-
-
-@pytest.mark.parametrize("name", UNUSABLE)
-def test_files_that_cannot_sign_are_refused(tmp_path: Path, name: str) -> None:
-    make, why = UNUSABLE[name]
-    make(tmp_path / "own.pem")
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (lambda: signers.signer().pem(above=False), "ends at no trusted root, but at CN="),
+        (lambda: _of_another_key(signers.key("ec")), "is of the key in it"),
+        (lambda: _of_another_key(ed25519.Ed25519PrivateKey.generate()), "holds no RSA or ECDSA key"),
+        (lambda: signers.signer().certificate.public_bytes(Encoding.PEM), "it needs a password"),
+        (lambda: b"hello", "it needs a password"),
+        (None, "No such file"),
+    ],
+    ids=["a chain with a gap", "another's key", "a key of another kind", "no key", "something else", "not there"],
+)
+def test_files_that_cannot_sign_are_refused(tmp_path: Path, content: Callable[[], bytes] | None, why: str) -> None:
+    path = tmp_path / "own.pem"
+    if content:
+        path.write_bytes(content())
     with pytest.raises(ConfigError) as caught:
-        chosen(Settings(sign=str(tmp_path / "own.pem")))
+        chosen(Settings(sign=str(path)))
     assert why in str(caught.value)
 
 
@@ -210,7 +191,7 @@ def test_secrets_show_nowhere(p12: Path, hello: bytes, tmp_path: Path, monkeypat
     how = chosen(by(p12), P12=PASSWORD)
     made, told = signed(hello, how, tmp_path)
     key = identity.load_identity(p12, PASSWORD.encode()).pem.split(b"\n")[2].decode()
-    assert isinstance(how, adapter.CertificateSigner)
+    assert isinstance(how, signing.CertificateSigner)
     for shown in (repr(how), repr(how.identity), json.dumps(told), json.dumps(dict(os.environ))):
         assert PASSWORD not in shown
         assert key not in shown
@@ -221,9 +202,9 @@ def test_secrets_show_nowhere(p12: Path, hello: bytes, tmp_path: Path, monkeypat
 
 def test_the_key_passes_through_a_pipe_alone(p12: Path, hello: bytes, tmp_path: Path) -> None:
     secret = b"x" * (1 << 20)
-    with adapter._pipe(secret) as path:
+    with signing._pipe(secret) as path:
         assert Path(path).read_bytes() == secret
-    with adapter._pipe(secret) as path:  # not read to its end: nothing hangs
+    with signing._pipe(secret) as path:  # not read to its end: nothing hangs
         assert path.startswith("/dev/fd/")
 
 
@@ -231,7 +212,7 @@ def test_without_the_library_it_is_said_what_to_install(monkeypatch: pytest.Monk
     def gone(_name: str) -> Any:
         raise ImportError
 
-    monkeypatch.setattr(adapter, "import_module", gone)
+    monkeypatch.setattr(signing, "import_module", gone)
     with pytest.raises(ToolMissing, match=r"gobuild\[sign\]"):
         chosen(Settings(sign="ad-hoc"))
 
@@ -239,8 +220,9 @@ def test_without_the_library_it_is_said_what_to_install(monkeypatch: pytest.Monk
 def test_apple_s_designated_requirement_is_apple_s(darwin_wheel: Path) -> None:
     """For a certificate under Apple's root it is, byte for byte, the one in Google's binaries."""
     data = (darwin_wheel / "bin/gofmt").read_bytes()
-    found = read(data)
-    ours = requirements.apple_requirement("org.golang.gofmt", found.team)
+    signer = read(data).signer
+    assert signer
+    ours = requirements.designated_requirement("org.golang.gofmt", signer.chain)
     assert data.count(ours) == 1
     place = image(data).signature
     assert place
@@ -251,20 +233,13 @@ def test_apple_s_designated_requirement_is_apple_s(darwin_wheel: Path) -> None:
 # --- on a Mac: what the tools would be started with. Nothing of it was tried on one. ---------------------------------
 
 
-class Recorder:
-    """A runner that starts nothing, and answers as it is told."""
+def answering(output: str = "") -> Mock:
+    """A runner that starts nothing."""
+    return Mock(return_value=Result(argv=(), code=0, output=output))
 
-    def __init__(self, answer: str = "", code: int = 0) -> None:
-        self.answer, self.code = answer, code
-        self.words: list[list[str]] = []
-        self.environments: list[dict[str, str]] = []
 
-    def __call__(self, argv: Sequence[str | Path], **how: Any) -> Result:
-        self.words.append([str(each) for each in argv])
-        self.environments.append(dict(how["env"]))
-        if self.code:
-            raise CommandError(f"{argv[0]}: exit code {self.code}")
-        return Result(argv=tuple(map(str, argv)), code=0, output=self.answer)
+def words(call: Any) -> list[str]:
+    return [str(each) for each in call.args[0]]
 
 
 @pytest.fixture
@@ -283,29 +258,20 @@ NAME = "Developer ID Application: Acme (ABCDE12345)"
 
 def test_codesign_s_words(tmp_path: Path, tools: str) -> None:
     (tmp_path / "asked.plist").write_text(ENTITLEMENTS)
-    cases: list[tuple[dict[str, str], list[str]]] = [
+    asked = str(tmp_path / "asked.plist")
+    for more, expected in (
         ({}, ["--timestamp=none"]),
         ({"timestamp_url": "apple"}, ["--timestamp"]),
         ({"timestamp_url": "https://tsa.example/"}, ["--timestamp=https://tsa.example/"]),
-        (
-            {"entitlements": str(tmp_path / "asked.plist")},
-            ["--timestamp=none", "--entitlements", str(tmp_path / "asked.plist")],
-        ),
-    ]
-    for more, expected in cases:
-        recorder = Recorder()
-        how = chosen(
-            Settings.of({"sign": f"identity:{NAME}"} | more),
-            host=MAC,
-            path=tools,
-            runner=recorder,
-            HOME="/h",
-            SECRET="s",
-        )
-        signed(b"program", how, tmp_path)
+        ({"entitlements": asked}, ["--timestamp=none", "--entitlements", asked]),
+    ):
+        runner = answering()
+        settings = Settings.of({"sign": f"identity:{NAME}", **more})
+        signed(b"program", chosen(settings, host=MAC, runner=runner, PATH=tools, HOME="/h", SECRET="s"), tmp_path)
         start = ["codesign", "--force", "--sign", NAME, "--identifier", "go-acme.hello", "--options", "runtime"]
-        assert recorder.words == [[*start, *expected, str(tmp_path / "hello")]]
-        assert recorder.environments == [{"PATH": tools, "HOME": "/h"}]
+        (call,) = runner.call_args_list
+        assert words(call) == [*start, *expected, str(tmp_path / "hello")]
+        assert call.kwargs["env"] == {"PATH": tools, "HOME": "/h"}
 
 
 @pytest.mark.parametrize(
@@ -317,9 +283,9 @@ def test_codesign_s_words(tmp_path: Path, tools: str) -> None:
     ],
 )
 def test_notarization(tmp_path: Path, tools: str, answer: str, says: str) -> None:
-    recorder = Recorder(answer)
+    runner = answering(answer)
     settings = Settings(sign=f"identity:{NAME}", timestamp_url="apple", notarize="acme-profile")
-    how = chosen(settings, host=MAC, path=tools, runner=recorder)
+    how = chosen(settings, host=MAC, PATH=tools, runner=runner)
     if says:
         with pytest.raises(SignError, match=says):
             signed(b"program", how, tmp_path)
@@ -327,25 +293,26 @@ def test_notarization(tmp_path: Path, tools: str, answer: str, says: str) -> Non
         assert signed(b"program", how, tmp_path)[1]["notarization"] == "2f-1"
     pack = tmp_path / "scratch/notarize.zip"
     start = ["xcrun", "notarytool", "submit", str(pack), "--keychain-profile", "acme-profile", "--wait"]
-    assert recorder.words[1] == [*start, "--output-format", "json", "--no-progress"]
+    assert words(runner.call_args_list[1]) == [*start, "--output-format", "json", "--no-progress"]
     assert not pack.exists()
 
 
 def test_codesign_failing(tmp_path: Path, tools: str) -> None:
-    how = chosen(Settings(sign=f"identity:{NAME}"), host=MAC, path=tools, runner=Recorder(code=1))
+    runner = Mock(side_effect=CommandError("codesign: exit code 1"))
+    how = chosen(Settings(sign=f"identity:{NAME}"), host=MAC, PATH=tools, runner=runner)
     with pytest.raises(SignError, match="codesign could not sign hello"):
         signed(b"program", how, tmp_path)
 
 
 def test_what_needs_a_mac_is_refused_elsewhere(tools: str) -> None:
     with pytest.raises(ConfigError, match="on a Mac only"):
-        chosen(Settings(sign=f"identity:{NAME}"), host=LINUX, path=tools)
+        chosen(Settings(sign=f"identity:{NAME}"), host=LINUX, PATH=tools)
     with pytest.raises(ToolMissing, match="codesign"):
-        chosen(Settings(sign=f"identity:{NAME}"), host=MAC, path="/nonexistent")
+        chosen(Settings(sign=f"identity:{NAME}"), host=MAC, PATH="/nonexistent")
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("asked", "says"),
     [
         ({"sign": "adhoc"}, "one of linker, ad-hoc, FILE.p12"),
         ({"sign": "identity:"}, "names no identity"),
@@ -363,9 +330,9 @@ def test_what_needs_a_mac_is_refused_elsewhere(tools: str) -> None:
         ({"sign": "identity:x", "notarize": "x"}, "only what has a timestamp"),
     ],
 )
-def test_settings_that_cannot_be(words: dict[str, str], says: str) -> None:
+def test_settings_that_cannot_be(asked: dict[str, str], says: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        Settings.of(words)
+        Settings.of(asked)
     assert says in str(caught.value)
     assert "hunter" not in str(caught.value)
 
@@ -378,27 +345,21 @@ def test_of_a_timestamp_server_the_manifest_names_scheme_and_host() -> None:
 
 
 def test_the_password_reaches_no_child(
-    toy_tree: Path, p12: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    toy_tree: Path, bootstrap: Path, p12: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The pipeline opens the file before any work; make.bash sees neither the variable nor what it holds."""
-    go = tmp_path / "bootstrap/bin/go"
-    go.parent.mkdir(parents=True)
-    root = 'cd "$(dirname "$0")/.." && pwd'
-    go.write_text(f'#!/bin/sh\ncase $1 in env) {root};; *) echo "go version go1.22.10 linux/amd64";; esac\n')
-    go.chmod(0o755)
+    """make.bash sees neither the variable nor what it holds; and a wrong one is refused before any work."""
     (toy_tree / "src/make.bash").write_text("env; ps -ef 2>/dev/null; exit 2\n")
     monkeypatch.setenv("P12", PASSWORD)
     places = {"dist": tmp_path / "dist", "work": tmp_path / "work", "cache": tmp_path / "cache"}
-    built = by(
-        p12, go="1.22.10", source=str(toy_tree), series="none", suffix="toy", bootstrap=str(go.parent.parent), **places
-    )
+    toy = {"go": "1.22.10", "source": str(toy_tree), "series": "none", "suffix": "toy", "bootstrap": str(bootstrap)}
+    session = Session(settings=by(p12, **toy, **places), console=Console(stream=io.StringIO()))
     with pytest.raises(BuildError):
-        pipeline.build(Session(settings=built, console=Console(stream=io.StringIO())))
+        pipeline.build(session)
     log = (tmp_path / "work/go1.22.10-toy.darwin-arm64/make.log").read_text()
     assert "GOROOT_BOOTSTRAP" in log
     assert PASSWORD not in log
     assert "P12" not in log
     monkeypatch.setenv("P12", "wrong")
     with pytest.raises(ConfigError, match="the password is wrong"):
-        pipeline.build(Session(settings=built, console=Console(stream=io.StringIO())))
+        pipeline.build(session)
     assert not places["dist"].exists() or not list(places["dist"].glob("go*"))

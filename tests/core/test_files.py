@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,18 +46,8 @@ def test_whole_leaves_the_old_file_when_the_block_fails(tmp_path: Path) -> None:
     assert path.read_text() == "new"
 
 
-def test_remove_takes_read_only_folders(tmp_path: Path) -> None:
-    folder = tmp_path / "modcache/pkg"
-    folder.mkdir(parents=True)
-    (folder / "file").write_text("")
-    folder.chmod(0o555)
-    files.remove(tmp_path / "modcache")
-    assert not (tmp_path / "modcache").exists()
-
-
 def test_remove_does_not_follow_a_link(tmp_path: Path) -> None:
-    (tmp_path / "precious").mkdir()
-    (tmp_path / "precious/file").write_text("")
+    files.write(tmp_path / "precious/file", "")
     (tmp_path / "link").symlink_to(tmp_path / "precious")
     files.remove(tmp_path / "link")
     assert (tmp_path / "precious/file").exists()
@@ -135,15 +124,6 @@ def test_no_tar_entry_leaves_its_folder(tmp_path: Path, entry: tarfile.TarInfo) 
     assert [each.name for each in tmp_path.iterdir()] == ["bad.tar.gz"]
 
 
-def test_a_link_first_and_a_file_through_it_second(tmp_path: Path) -> None:
-    (tmp_path / "outside").mkdir()
-    link = _entry("go", tarfile.SYMTYPE, str(tmp_path / "outside"))
-    archive = _tar(tmp_path / "bad.tar.gz", (link, b""), (_entry("go/evil"), b"evil"))
-    with pytest.raises(UnsafeArchive):
-        archives.unpack(archive, tmp_path / "into")
-    assert list((tmp_path / "outside").iterdir()) == []
-
-
 def test_a_file_twice_or_under_a_file(tmp_path: Path) -> None:
     for second in ("go/a", "go/a/b"):
         archive = _tar(tmp_path / "bad.tar.gz", (_entry("go/a"), b"1"), (_entry(second), b"2"))
@@ -188,17 +168,7 @@ def test_an_archive_that_was_cut_anywhere_is_seen(tmp_path: Path) -> None:
         cut.write_bytes(whole[:size])
         with pytest.raises(UnsafeArchive, match="fetch it again"):
             archives.unpack(cut, tmp_path / "into")
-
-
-@pytest.mark.parametrize(
-    "damage", [lambda data: data[: len(data) // 2], lambda data: b"not an archive", lambda data: b""]
-)
-def test_a_damaged_archive_leaves_nothing(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
-    archive = _tar(tmp_path / "a.tar.gz", (_entry("go/a"), os.urandom(1 << 16)), (_entry("go/b"), os.urandom(1 << 16)))
-    archive.write_bytes(damage(archive.read_bytes()))
-    with pytest.raises(UnsafeArchive, match="fetch it again"):
-        archives.unpack(archive, tmp_path / "into")
-    assert [each.name for each in tmp_path.iterdir()] == ["a.tar.gz"]
+    assert {each.name for each in tmp_path.iterdir()} == {"a.tar.gz", "cut.tar.gz"}
 
 
 def _zeros(path: Path, *, inside: bool) -> Path:
@@ -224,15 +194,11 @@ def test_a_look_and_what_stands_behind_the_end_have_the_limit_too(tmp_path: Path
 
 
 def test_an_archive_is_what_it_holds_whatever_it_is_called(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "toolchain.bin", "w") as pack:
-        pack.writestr("go/VERSION", "go1.22.10")
-    with tarfile.open(tmp_path / "tar.zip", "w:gz") as tar:  # with a zip behind all else in it
-        member = tarfile.TarInfo("go/VERSION")
-        member.size = 9
-        tar.addfile(member, io.BytesIO(b"go1.22.10"))
+    _zip(tmp_path / "toolchain.bin", "go/VERSION")
+    _tar(tmp_path / "tar.zip", (_entry("go/VERSION"), b"content"))
     for name in ("toolchain.bin", "tar.zip"):
         archives.unpack(tmp_path / name, tmp_path / f"into-{name}")
-        assert (tmp_path / f"into-{name}/go/VERSION").read_text() == "go1.22.10"
+        assert (tmp_path / f"into-{name}/go/VERSION").read_text() == "content"
     for content in (b"", b"hello", b"\x7fELF" * 500):
         (tmp_path / "text.tar.gz").write_bytes(content)
         with pytest.raises(UnsafeArchive) as caught:
@@ -240,11 +206,13 @@ def test_an_archive_is_what_it_holds_whatever_it_is_called(tmp_path: Path) -> No
         assert caught.value.reason == "text.tar.gz is no archive: neither a tar, plain or compressed, nor a zip"
 
 
-def test_remove_takes_a_folder_that_may_not_be_read(tmp_path: Path) -> None:
+def test_remove_takes_a_folder_that_may_not_be_read_or_written(tmp_path: Path) -> None:
     """As root every folder may be: a user of no rights removes it, in a process of its own."""
     place = tmp_path / "shut"
     files.write(place / "inner/file", "x")
+    files.write(place / "modcache/file", "x")
     (place / "inner").chmod(0o300)
+    (place / "modcache").chmod(0o555)
     tmp_path.chmod(0o777)
     code = f"from pathlib import Path; from gobuild.core import files; files.remove(Path({str(place)!r}))"
     me = os.geteuid()

@@ -20,25 +20,16 @@ ENV = {"PATH": "/usr/bin:/bin"}
 def test_output_lines_log_and_code(tmp_path: Path) -> None:
     lines: list[str] = []
     log = tmp_path / "log"
-    result = run(
-        ["sh", "-c", "echo one; echo two >&2; exit 3"],
-        env=ENV,
-        cwd=tmp_path,
-        log=log,
-        on_line=lines.append,
-        check=False,
-    )
+    words = ["sh", "-c", "echo one; echo two >&2; exit 3"]
+    result = run(words, env=ENV, cwd=tmp_path, log=log, on_line=lines.append, check=False)
     assert (result.code, result.output) == (3, "one\ntwo\n")
     assert lines == ["one", "two"]
     assert log.read_text() == "one\ntwo\n"
 
 
-def test_the_environment_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_is_whole_and_a_quoted_word_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOFLAGS", "-mod=mod")
     assert "GOFLAGS" not in run(["env"], env=ENV, cwd=tmp_path).output
-
-
-def test_a_word_with_quotes_is_one_word(tmp_path: Path) -> None:
     word = """it's a "$(word)" ; rm -rf"""
     assert run(["printf", "%s", word], env=ENV, cwd=tmp_path).output == word
 
@@ -51,12 +42,9 @@ def test_failure_shows_the_last_lines(tmp_path: Path) -> None:
     assert "line 30" not in str(caught.value)
 
 
-def test_a_missing_program_says_what_to_do(tmp_path: Path) -> None:
+def test_a_missing_program_says_what_to_do_and_is_not_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(ToolMissing, match=r"install no-such-tool"):
         run(["no-such-tool"], env=ENV, cwd=tmp_path)
-
-
-def test_a_missing_folder_is_not_a_missing_program(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="no such folder"):
         run(["true"], env=ENV, cwd=tmp_path / "nowhere")
 

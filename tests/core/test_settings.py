@@ -52,10 +52,7 @@ def test_what_cannot_be_used_is_refused(key: str, value: object, says: str) -> N
     assert caught.value.exit_code == 2
 
 
-def test_without_patches_the_suffix_may_be_empty() -> None:
+def test_without_patches_the_suffix_may_be_empty_and_extra_is_a_list_with_commas() -> None:
     assert Settings.of({"suffix": "", "series": "none"}).suffix == ""
-
-
-def test_extra_is_a_list_of_names_with_commas() -> None:
     assert Settings().extras == ()
     assert Settings(extra="b, a,b").extras == ("b", "a")

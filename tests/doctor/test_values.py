@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from doctor_toys import examined, finding, only, room
+from doctor_toys import examined, finding, only, room, says
 from patch_fixtures import link_tree
 
 from gobuild.core.goversion import Target
@@ -64,18 +64,16 @@ def told(root: Path, module: Path, folder: Path, patch: pytest.MonkeyPatch, **en
     return examined(root, folder, room(folder, **env), cwd=module)
 
 
-@pytest.mark.parametrize(("name", "value", "words", "says"), VALUES)
+@pytest.mark.parametrize("row", VALUES, ids=lambda row: f"{row[0]}={row[1]}")
 def test_the_doctor_says_what_go_says(
     go_wheel: Path,
     module: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    value: str,
-    words: tuple[str, ...],
-    says: str,
+    row: tuple[str, str, tuple[str, ...], str],
 ) -> None:
-    refused = (name, value, words, says) in REFUSED
+    name, value, words, answer = row
+    refused = row in REFUSED
     if words:
         served = {"GOPROXY": module.parent.as_uri()} if name == "GOSUMDB" else {}
         if served:
@@ -85,13 +83,10 @@ def test_the_doctor_says_what_go_says(
             (versions / "v1.0.0.mod").write_text("module x.example/y\n")
         env = room(tmp_path, GOPATH=str(tmp_path / "gopath"), GOCACHE=str(tmp_path / "cache")) | served | {name: value}
         done = asked(go_wheel, module, env, *words)
-        assert (done.returncode != 0, says in done.stderr) == (refused, True), done
+        assert (done.returncode != 0, answer in done.stderr) == (refused, True), done
     found = told(go_wheel, module, tmp_path, monkeypatch, **{name: value})
     if refused:
-        verdict = finding(found, f"value of {name}")
-        assert verdict.grade is Grade.FAIL, verdict
-        assert repr(value) in verdict.seen
-        assert f"unset {name}" in verdict.advice
+        says(finding(found, f"value of {name}"), Grade.FAIL, repr(value), f"unset {name}")
     else:
         assert finding(found, "other settings").grade is Grade.OK
         assert not [each for each in found.findings if each.grade is Grade.FAIL]
@@ -102,8 +97,8 @@ def test_a_proxy_without_a_scheme_is_https(
 ) -> None:
     done = asked(go_wheel, module, room(tmp_path, GOPATH=str(tmp_path / "g"), GOPROXY="localhost:1"), *GET)
     assert "https://localhost:1/" in done.stderr, done
-    verdict = finding(told(go_wheel, module, tmp_path, monkeypatch, GOPROXY="localhost:1"), "value of GOPROXY")
-    assert (verdict.grade, "go asks https://localhost:1" in verdict.seen) == (Grade.WARN, True)
+    found = told(go_wheel, module, tmp_path, monkeypatch, GOPROXY="localhost:1")
+    says(finding(found, "value of GOPROXY"), Grade.WARN, "go asks https://localhost:1")
 
 
 def test_by_go_env_w_it_counts_as_well(
@@ -112,15 +107,12 @@ def test_by_go_env_w_it_counts_as_well(
     file = tmp_path / "env"
     file.write_text("GOSUMDB=on\nGO111MODULE=of\n")
     found = told(go_wheel, module, tmp_path, monkeypatch, GOENV=str(file))
-    assert {each.name for each in found.findings if each.grade is Grade.FAIL} == {
-        "value of GOSUMDB",
-        "value of GO111MODULE",
-    }
+    failed = {each.name for each in found.findings if each.grade is Grade.FAIL}
+    assert failed == {"value of GOSUMDB", "value of GO111MODULE"}
 
 
 @pytest.mark.parametrize(
-    ("release", "grade"),
-    [("1.22.10", Grade.WARN), pytest.param("1.26.3", Grade.OK, marks=pytest.mark.slow)],
+    ("release", "grade"), [("1.22.10", Grade.WARN), pytest.param("1.26.3", Grade.OK, marks=pytest.mark.slow)]
 )
 def test_a_database_of_ones_own_and_a_go_that_believes_any_record(
     get_goroot: Callable[[str, Target], Path],
@@ -131,11 +123,8 @@ def test_a_database_of_ones_own_and_a_go_that_believes_any_record(
     grade: Grade,
 ) -> None:
     root = get_goroot(release, Target.host())
-    verdict = finding(told(root, module, tmp_path, monkeypatch, GOSUMDB=KEY), "GOSUMDB")
-    assert verdict.grade is grade, verdict
-    if grade is Grade.WARN:
-        assert "CVE-2026-42501" in verdict.seen
-        assert "Go 1.25.10 and 1.26.3" in verdict.advice
+    words = ("CVE-2026-42501", "Go 1.25.10 and 1.26.3") if grade is Grade.WARN else ()
+    says(finding(told(root, module, tmp_path, monkeypatch, GOSUMDB=KEY), "GOSUMDB"), grade, *words)
     for fine in ("sum.golang.org", "off"):
         found = told(root, module, tmp_path, monkeypatch, GOSUMDB=fine)
         assert not [each for each in found.findings if each.name == "GOSUMDB"]
@@ -159,15 +148,13 @@ def test_patches_of_the_toolchain_itself_count(
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "says"),
+    ("name", "value", "words"),
     [("GOPATH", "rel", "go: GOPATH entry is relative"), ("GOMEMLIMIT", "1XB", "fatal error: malformed GOMEMLIMIT")],
 )
 def test_a_message_is_quoted_by_the_line_that_says_it(
-    go_wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str
+    go_wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
 ) -> None:
     only(monkeypatch, "start latency")
     found = examined(go_wheel, tmp_path, room(tmp_path, **{name: value}))
-    verdict = finding(found, latency.OWN)
-    assert says in verdict.seen
-    assert "see the rows of single settings" in verdict.advice
-    assert finding(found, f"{name} alone").grade is Grade.FAIL
+    says(finding(found, latency.OWN), Grade.FAIL, words, "see the rows of single settings")
+    says(finding(found, f"{name} alone"), Grade.FAIL)

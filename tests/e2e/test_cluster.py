@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +33,9 @@ if [ $GOOS = darwin ] && mkdir {tally}.first 2>/dev/null; then
 fi
 """
 """What make.bash does first: it counts, and the first one for darwin never ends by itself."""
+
+
+_until = matrix_fixtures.until
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,13 +138,6 @@ def cluster(toy: Toy) -> Iterator[Cluster]:
             made.add(name)
         _until(lambda: len(made.names()) == 2)
         yield made
-
-
-def _until(done: Callable[[], object], seconds: float = 60) -> None:
-    give_up = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < give_up, f"not within {seconds} s"
-        time.sleep(0.1)
 
 
 def _said_by(process: "subprocess.Popen[str]", words: str) -> list[str]:

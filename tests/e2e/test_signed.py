@@ -11,13 +11,13 @@ import signers
 from e2e.builds import Build
 from e2e.plain_macho import stripped
 
+from gobuild.codesign.signers import choose_signer
 from gobuild.core.errors import VerifyError
 from gobuild.core.goversion import Target
 from gobuild.core.model import Verdict
 from gobuild.core.process import run
 from gobuild.core.settings import Settings
-from gobuild.pipeline import resign
-from gobuild.pipeline.resign import Resigned
+from gobuild.pipeline.resign import Resigned, resign
 from gobuild.verify import require, verify_path
 
 pytestmark = pytest.mark.slow
@@ -26,10 +26,8 @@ TARGET = Target(goos="darwin", goarch="arm64")
 
 
 def _signed(settings: Settings, archives: tuple[Path, ...], scratch: Path) -> Resigned:
-    signing = resign.choose_signer(settings, run=run)
-    return resign.resign(
-        archives, signing, target=TARGET, prefix="go-acme", scratch=scratch, run=run, note=lambda _text: None
-    )
+    signing = choose_signer(settings, run=run)
+    return resign(archives, signing, target=TARGET, prefix="go-acme", scratch=scratch, run=run, note=lambda _text: None)
 
 
 def _contents(path: Path) -> dict[str, tuple[int, float, bytes]]:

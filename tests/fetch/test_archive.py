@@ -1,19 +1,17 @@
 """archive: go.dev's index and archives, from a real server on this machine."""
 
 import hashlib
-import io
 import json
 import os
-import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from goserver import GoServer, host_archive, serving, source_archive
+from goserver import GoServer, host_archive, source_archive
 
 from gobuild.core import resources
 from gobuild.core.console import Console
-from gobuild.core.errors import ChecksumMismatch, ConfigError, FetchError, Unreachable, UnsafeArchive
+from gobuild.core.errors import ChecksumMismatch, FetchError, Unreachable
 from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.model import GENERATED, Catalog, Release
 from gobuild.core.process import run
@@ -22,31 +20,22 @@ from gobuild.fetch.archive import ArchiveOrigin, Pins
 from gobuild.resolve import resolve
 
 HOST = Target.host()
+OPEN = Callable[..., ArchiveOrigin]
 
 
 @pytest.fixture
-def server() -> Iterator[GoServer]:
-    with serving() as server:
-        yield server
-
-
-@pytest.fixture
-def open_archive(server: GoServer, tmp_path: Path) -> Callable[..., ArchiveOrigin]:
+def open_archive(server: GoServer, tmp_path: Path, console: Console) -> OPEN:
     def open_it(*, offline: bool = False, pins: Pins | None = None, url: str = "") -> ArchiveOrigin:
         return ArchiveOrigin(
-            index_url=url or server.url,
-            cache=tmp_path / "cache",
-            console=Console(stream=io.StringIO()),
-            offline=offline,
-            pins=pins or {},
+            index_url=url or server.url, cache=tmp_path / "cache", console=console, offline=offline, pins=pins or {}
         )
 
     return open_it
 
 
-def toy(server: GoServer, root: Path, tmp_path: Path, *, version: str = "go1.22.10") -> bytes:
+def toy(server: GoServer, root: Path, tmp_path: Path) -> bytes:
     content = source_archive(root, tmp_path / "made.tar.gz")
-    server.add(version, f"{version}.src.tar.gz", content)
+    server.add("go1.22.10", "go1.22.10.src.tar.gz", content)
     return content
 
 
@@ -56,11 +45,8 @@ def one(catalog: Catalog) -> Release:
 
 
 @pytest.mark.slow
-def test_the_real_source_and_a_toolchain_that_runs(
-    server: GoServer, open_archive: Callable[..., ArchiveOrigin], go_wheel: Path, tmp_path: Path
-) -> None:
-    content = source_archive(go_wheel, tmp_path / "made.src.tar.gz")
-    server.add("go1.22.10", "go1.22.10.src.tar.gz", content)
+def test_the_real_source_and_toolchain(server: GoServer, open_archive: OPEN, go_wheel: Path, tmp_path: Path) -> None:
+    content = toy(server, go_wheel, tmp_path)
     toolchain(server, go_wheel, tmp_path)
     archive = open_archive()
     release = resolve("1.22", archive.catalog(), known=[GoVersion.parse("1.22.12")])
@@ -87,9 +73,7 @@ def toolchain(server: GoServer, root: Path, tmp_path: Path) -> str:
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
-def test_a_toolchain_is_unpacked_once_and_again_when_damaged(
-    server: GoServer, open_archive: Callable[..., ArchiveOrigin], toy_tree: Path, tmp_path: Path
-) -> None:
+def test_a_toolchain_is_kept_while_whole(server: GoServer, open_archive: OPEN, toy_tree: Path, tmp_path: Path) -> None:
     run(["bash", "make.bash"], env={"PATH": os.environ["PATH"]}, cwd=toy_tree / "src")
     digest = toolchain(server, toy_tree, tmp_path)
     archive = open_archive()
@@ -109,18 +93,7 @@ def test_a_toolchain_is_unpacked_once_and_again_when_damaged(
     assert server.asked == [], "nothing was asked offline"
 
 
-def test_a_licence_that_is_there_stays(
-    server: GoServer, open_archive: Callable[..., ArchiveOrigin], toy_tree: Path, tmp_path: Path
-) -> None:
-    toy(server, toy_tree, tmp_path)
-    source = open_archive().source(one(open_archive().catalog()), tmp_path / "go")
-    assert source.added == ("PATENTS",)
-    assert (source.root / "LICENSE").read_text() == "The toy's licence.\n"
-
-
-def test_another_digest_in_the_index_than_the_pinned_one(
-    server: GoServer, open_archive: Callable[..., ArchiveOrigin], toy_tree: Path, tmp_path: Path
-) -> None:
+def test_the_index_has_another_digest(server: GoServer, open_archive: OPEN, toy_tree: Path, tmp_path: Path) -> None:
     content = toy(server, toy_tree, tmp_path)
     archive = open_archive(pins=resources.table("go_release_sha256.json"))
     release = one(archive.catalog())
@@ -134,88 +107,25 @@ def test_another_digest_in_the_index_than_the_pinned_one(
     assert open_archive(pins=right).source(release, tmp_path / "go").root.is_dir()
 
 
-def test_another_file_than_the_index_says(
-    server: GoServer, open_archive: Callable[..., ArchiveOrigin], toy_tree: Path, tmp_path: Path
-) -> None:
-    toy(server, toy_tree, tmp_path)
-    server.files["go1.22.10.src.tar.gz"] += b"\0"
-    into = tmp_path / "go"
-    into.mkdir()
-    (into / "mine").write_text("the user's")
-    archive = open_archive()
-    with pytest.raises(ChecksumMismatch):
-        archive.source(one(archive.catalog()), into)
-    assert [path.name for path in into.iterdir()] == ["mine"]
-    assert [path.name for path in (tmp_path / "cache/downloads").glob("[!.]*")] == []
-
-
-@pytest.mark.parametrize(
-    "name", ["go/../../evil", "../evil", "/tmp/evil", "go/link", "go/hard", "go/pipe", "go\\..\\evil"]
-)
-def test_an_archive_cannot_leave_its_folder(
-    name: str, server: GoServer, open_archive: Callable[..., ArchiveOrigin], tmp_path: Path
-) -> None:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w:gz") as tar:
-        entry = tarfile.TarInfo("go/VERSION")
-        entry.size = 10
-        tar.addfile(entry, io.BytesIO(b"go1.22.10\n"))
-        entry = tarfile.TarInfo(name)
-        entry.type = {"go/link": tarfile.SYMTYPE, "go/hard": tarfile.LNKTYPE, "go/pipe": tarfile.FIFOTYPE}.get(
-            name, tarfile.REGTYPE
-        )
-        entry.linkname = "../../evil" if entry.type == tarfile.SYMTYPE else "go/VERSION"
-        tar.addfile(entry)
-    server.add("go1.22.10", "go1.22.10.src.tar.gz", file.getvalue())
-    archive = open_archive()
-    with pytest.raises(UnsafeArchive):
-        archive.source(one(archive.catalog()), tmp_path / "work/go")
-    assert list((tmp_path / "work").iterdir()) == []
-    assert not list(tmp_path.rglob("evil"))
-
-
-def test_an_archive_of_another_version_or_of_something_else(
-    server: GoServer, open_archive: Callable[..., ArchiveOrigin], toy_tree: Path, tmp_path: Path
-) -> None:
-    toy(server, toy_tree, tmp_path, version="go1.22.11")
-    archive = open_archive()
-    with pytest.raises(FetchError, match=r"what is called Go 1\.22\.11 is Go 1\.22\.10"):
-        archive.source(one(archive.catalog()), tmp_path / "go")
-    (toy_tree / "src/make.bash").unlink()
-    server.index.clear()
-    toy(server, toy_tree, tmp_path)
-    with pytest.raises(FetchError, match=r"no src/make\.bash"):
-        archive.source(one(archive.catalog()), tmp_path / "go")
-    assert not (tmp_path / "go").exists()
-
-
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        (b"<!DOCTYPE html><title>Welcome to Hotel WiFi</title>", "sign in"),
         (b"go1.22.10", "no JSON"),
         (b"{}", "not go.dev's index"),
-        (b"[]", "not go.dev's index"),
         (
             b'[1, null, {"version": 3}, {"version": "go1.22.10"}, {"version": "acme", "files": []}]',
             "not go.dev's index",
         ),
     ],
 )
-def test_what_is_no_index(body: bytes, why: str, server: GoServer, open_archive: Callable[..., ArchiveOrigin]) -> None:
+def test_what_is_no_index(body: bytes, why: str, server: GoServer, open_archive: OPEN) -> None:
     server.page = body
     with pytest.raises(FetchError, match=why) as caught:
         open_archive().catalog()
     assert not isinstance(caught.value, Unreachable), "no reason to take another origin's release"
 
 
-def test_a_server_in_trouble(server: GoServer, open_archive: Callable[..., ArchiveOrigin]) -> None:
-    server.status = 502
-    with pytest.raises(Unreachable, match="HTTP 502"):
-        open_archive().catalog()
-
-
-def test_an_index_cannot_name_a_file_elsewhere(server: GoServer, open_archive: Callable[..., ArchiveOrigin]) -> None:
+def test_an_index_cannot_name_a_file_elsewhere(server: GoServer, open_archive: OPEN) -> None:
     for version, name in (("go1.22.1", "../x.tar.gz"), ("go1.22.2", ".x.tar.gz"), ("go1.22.3", "a/b.tar.gz")):
         server.add(version, name, b"x")
     server.add("go1.22.4", "x.tar.gz", b"x")
@@ -223,9 +133,7 @@ def test_an_index_cannot_name_a_file_elsewhere(server: GoServer, open_archive: C
     assert [str(release.version) for release in open_archive().catalog().releases] == ["1.22.4"]
 
 
-def test_offline_has_what_the_cache_holds(
-    server: GoServer, open_archive: Callable[..., ArchiveOrigin], toy_tree: Path, tmp_path: Path
-) -> None:
+def test_offline_has_what_the_cache_holds(server: GoServer, open_archive: OPEN, toy_tree: Path, tmp_path: Path) -> None:
     with pytest.raises(Unreachable, match=r"the cache holds no source archive from 127\.0\.0\.1") as caught:
         open_archive(offline=True).catalog()
     assert caught.value.hint == "once without --offline"
@@ -250,9 +158,7 @@ def test_offline_has_what_the_cache_holds(
         offline.source(release, tmp_path / "third")
 
 
-def test_the_kept_index_tells_when_and_where_without_credentials(
-    server: GoServer, open_archive: Callable[..., ArchiveOrigin], toy_tree: Path, tmp_path: Path
-) -> None:
+def test_the_kept_index_has_no_password(server: GoServer, open_archive: OPEN, toy_tree: Path, tmp_path: Path) -> None:
     toy(server, toy_tree, tmp_path)
     url = server.url.replace("http://", "http://me:secret@")
     catalog = open_archive(url=url).catalog()
@@ -262,9 +168,3 @@ def test_the_kept_index_tells_when_and_where_without_credentials(
     assert index.cached_index(url, origin="127.0.0.1", cache=tmp_path / "cache") == catalog.releases
     (tmp_path / "cache/index.json").write_text(kept[:-20])
     assert index.cached_index(url, origin="127.0.0.1", cache=tmp_path / "cache") == ()
-
-
-def test_an_address_that_is_none(open_archive: Callable[..., ArchiveOrigin]) -> None:
-    for url in ("file:///srv/dl", "go.dev/dl"):
-        with pytest.raises(ConfigError, match="index_url must be"):
-            open_archive(url=url)

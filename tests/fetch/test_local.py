@@ -1,7 +1,5 @@
 """local: folders and archives of this machine."""
 
-import base64
-import hashlib
 import os
 import subprocess
 import tarfile
@@ -20,12 +18,6 @@ def local(path: Path, cache: Path, request: str = "1.22") -> LocalOrigin:
     return LocalOrigin(path=path, request=request, cache=cache)
 
 
-def hash1(root: Path, names: list[str]) -> str:
-    """golang.org/x/mod/sumdb/dirhash.Hash1, written again."""
-    lines = [f"{hashlib.sha256((root / name).read_bytes()).hexdigest()}  {name}\n" for name in sorted(names)]
-    return "h1:" + base64.b64encode(hashlib.sha256("".join(lines).encode()).digest()).decode()
-
-
 SOURCES = [
     "LICENSE",
     "VERSION",
@@ -39,14 +31,12 @@ SOURCES = [
 def test_a_built_work_tree_is_copied_without_what_was_built(toy_tree: Path, tmp_path: Path) -> None:
     subprocess.run(["bash", "make.bash"], cwd=toy_tree / "src", check=True, capture_output=True)
     for name in (".git/config", "src/go/build/zcgo.go", "pkg/obj/x", "misc/.git"):
-        path = toy_tree / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("x")
+        files.write(toy_tree / name, "x")
     (toy_tree / "bin/link").symlink_to("go")
     before = files.dirhash(toy_tree)
     origin = local(toy_tree, tmp_path / "cache")
     catalog = origin.catalog()
-    assert catalog.identity == hash1(toy_tree, SOURCES)
+    assert catalog.identity == files.dirhash(toy_tree, SOURCES)
     source = origin.source(resolve("1.22.10", catalog), tmp_path / "go")
     assert (source.kind, source.location, source.digest) == ("local", str(toy_tree), catalog.identity)
     assert source.added == ("PATENTS",)
@@ -76,23 +66,18 @@ def test_an_archive_with_a_top_folder_of_any_name(form: str, toy_tree: Path, tmp
 
 
 def test_an_archive_that_is_none(toy_tree: Path, tmp_path: Path) -> None:
-    two = tmp_path / "two.tar"
-    with tarfile.open(two, "w") as tar:
-        tar.add(toy_tree, "a")
-        tar.add(toy_tree, "b")
-    flat = tmp_path / "flat.tar"
-    with tarfile.open(flat, "w") as tar:
-        tar.add(toy_tree, ".")
-    for archive in (two, flat):
+    def tarred(name: str, *tops: str) -> Path:
+        with tarfile.open(tmp_path / name, "w") as tar:
+            for top in tops:
+                tar.add(toy_tree, top)
+        return tmp_path / name
+
+    for archive in (tarred("two.tar", "a", "b"), tarred("flat.tar", ".")):
         with pytest.raises(FetchError, match="one top folder"):
             local(archive, tmp_path / "cache").catalog()
-    link = tmp_path / "link.tar"
     (toy_tree / "src/link").symlink_to("/etc")
-    with tarfile.open(link, "w") as tar:
-        tar.add(toy_tree, "go")
-    text = tmp_path / "text"
-    text.write_text("no archive")
-    for archive in (link, text):
+    (tmp_path / "text").write_text("no archive")
+    for archive in (tarred("link.tar", "go"), tmp_path / "text"):
         with pytest.raises(UnsafeArchive):
             local(archive, tmp_path / "cache").catalog()
     assert [path for path in (tmp_path / "cache/local").iterdir() if path.suffix != ".lock"] == []
@@ -118,7 +103,6 @@ def test_the_version_asked_for_must_be_the_trees(toy_tree: Path, tmp_path: Path)
     with pytest.raises(ResolveError, match=r"local has no Go 1\.23\.1"):
         resolve("1.23.1", origin.catalog())
     (toy_tree / "VERSION").write_text("devel go1.22-78d89b7\n")
-    assert str(resolve("1.22.3", local(toy_tree, tmp_path / "cache", "1.22.3").catalog()).version) == "1.22.3"
     with pytest.raises(ResolveError, match="has no VERSION"):
         origin.catalog()
 

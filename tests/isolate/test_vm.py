@@ -22,11 +22,6 @@ ELF_ARM64 = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xb7\x00" + bytes(100)
 STAMP = "go1.22.10-acme1"
 GO = f"#!/bin/sh\n# {'x' * 40}\necho go version {STAMP} linux/arm64, GOTOOLCHAIN=$GOTOOLCHAIN\n"
 
-VFKIT = """#!/bin/sh
-for word; do printf '%s\\n' "$word"; done
-"""
-"""In vfkit's place: says how it was called."""
-
 
 def toolchain(folder: Path, go: bytes = ELF_ARM64, stamp: str = STAMP) -> Path:
     path = folder / f"{STAMP}.linux-arm64.tar.gz"
@@ -41,7 +36,7 @@ def toolchain(folder: Path, go: bytes = ELF_ARM64, stamp: str = STAMP) -> Path:
 def words(folder: Path, tmp_path: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Runs run.sh with a vfkit that only says how it was called."""
     (tmp_path / "bin").mkdir(exist_ok=True)
-    (tmp_path / "bin/vfkit").write_text(VFKIT)
+    (tmp_path / "bin/vfkit").write_text("#!/bin/sh\nfor word; do printf '%s\\n' \"$word\"; done\n")
     (tmp_path / "bin/vfkit").chmod(0o755)
     env = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}
     return subprocess.run([folder / "run.sh", *arguments], env=env, capture_output=True, text=True, check=False)
@@ -71,8 +66,7 @@ def test_vfkit_is_asked_for_a_machine_without_a_gpu(tmp_path: Path) -> None:
     assert f"virtio-blk,path={other}\n" in words(moved, tmp_path, str(other)).stdout
     for wrong, said in ((str(tmp_path / "none.raw"), "there is no disk image"), ("disk.raw", "not a whole path")):
         done = words(moved, tmp_path, wrong)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert said in done.stderr
+        assert (done.returncode, done.stdout, said in done.stderr) == (2, "", True)
     done = words(moved.rename(tmp_path / "a,b"), tmp_path)
     assert (done.returncode, "no path with a comma" in done.stderr) == (2, True)
 
@@ -89,7 +83,6 @@ def test_only_a_key_brings_a_network(tmp_path: Path) -> None:
         assert not re.search("gpu|gui|virtio-input|rosetta", (tmp_path / name / "run.sh").read_text().split("exec")[1])
     assert "ssh_authorized_keys" not in yaml(tmp_path / "off/user-data")
     assert yaml(tmp_path / "on/user-data")["ssh_authorized_keys"] == [KEY]
-    # cloud-init does its work once for an instance: another key or toolchain is another one.
     ids = {yaml(tmp_path / name / "meta-data")["instance-id"] for name in ("off", "on")}
     assert len(ids) == 2
 
@@ -155,23 +148,24 @@ def test_the_toolchain_is_checked_then_installed_in_place_of_the_old_one(tmp_pat
         ({"name": "a\nb"}, "is no host's name"),
         ({"cpus": 0}, "cpus is 0"),
         ({"memory": 256}, "memory is 256"),
-        ({"key": KEY + "\nssh-ed25519 AAAA"}, "no OpenSSH public key"),
-        ({"key": "-----BEGIN OPENSSH PRIVATE KEY-----"}, "no OpenSSH public key"),
     ],
 )
-def test_what_cannot_be_a_machine_is_refused(other: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
-        Machine(**({"disk": DISK} | other))
+def test_what_cannot_be_a_machine_is_refused(other: dict[str, Any], said: str, tmp_path: Path) -> None:
+    (tmp_path / "d.img").write_bytes(b"QFI\xfb" + bytes(100))
+    for facts, words in ((other, said), ({"disk": str(tmp_path / "d.img")}, "is a qcow2 image")):
+        with pytest.raises(ConfigError, match=words):
+            Machine(**({"disk": DISK} | facts))
 
 
 def test_a_private_key_is_refused_and_never_shown(tmp_path: Path) -> None:
     key = tmp_path / "id_ed25519"
-    key.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n-----END OPENSSH PRIVATE KEY-----\n")
-    with pytest.raises(ConfigError) as refused:
-        read_key(key)
-    assert "c2Vj" not in str(refused.value)
-    key.with_suffix(".pub").write_text(f"{KEY}\n")
-    assert read_key(key.with_suffix(".pub")) == KEY
+    for text in ("", "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n", f"{KEY}\nssh-ed25519 AAAA"):
+        key.write_text(text)
+        with pytest.raises(ConfigError, match="cannot be read") as refused:
+            read_key(key)
+        assert "c2Vj" not in str(refused.value)
+    key.write_text(f"{KEY}\n")
+    assert read_key(key) == KEY
     with pytest.raises(ConfigError, match="cannot be read"):
         read_key(tmp_path / "none")
 
@@ -201,13 +195,6 @@ def test_an_archive_that_cannot_run_there_is_refused(tmp_path: Path) -> None:
         write_folder(machine, toolchain(tmp_path), to)
     with pytest.raises(ConfigError, match="is no archive"):
         write_folder(machine, tmp_path / "none.tar.gz", tmp_path / "new")
-
-
-def test_a_qcow2_image_is_refused(tmp_path: Path) -> None:
-    disk = tmp_path / "d.img"
-    disk.write_bytes(b"QFI\xfb" + bytes(100))
-    with pytest.raises(ConfigError, match="is a qcow2 image"):
-        Machine(disk=str(disk))
 
 
 def test_the_task(tmp_path: Path) -> None:

@@ -5,8 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +13,10 @@ import inside
 import matrix_fixtures
 import pytest
 from e2e.builds import processes_in, program
+from matrix_fixtures import until
 
 from gobuild import fetch, matrix
+from gobuild.core import files
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError, ResolveError, ToolMissing
 from gobuild.core.settings import Settings
@@ -45,9 +46,7 @@ def _before(toy_tree: Path, script: str) -> None:
     make.write_text(make.read_text().replace("set -e\n", f"set -e\n{script}\n", 1))
 
 
-def test_what_was_asked_twice_is_one_job_and_each_ends_in_the_table(
-    tmp_path: Path, variables: Mapping[str, str]
-) -> None:
+def test_what_was_asked_twice_is_one_job(tmp_path: Path, variables: Mapping[str, str]) -> None:
     words = ("matrix", "--go", "1.22,1.22.10", "--target", "darwin/arm64,linux/arm64", "--jobs", "2")
     done = inside.gobuild(tmp_path, *words)
     assert done.code == 0, done.out + done.err
@@ -63,9 +62,7 @@ def test_what_was_asked_twice_is_one_job_and_each_ends_in_the_table(
     assert again.out.count("from the store in") == 2
 
 
-def test_one_that_fails_keeps_none_from_being_done(
-    tmp_path: Path, variables: Mapping[str, str], toy_tree: Path
-) -> None:
+def test_one_that_fails_stops_no_other(tmp_path: Path, variables: Mapping[str, str], toy_tree: Path) -> None:
     _before(toy_tree, '[ $GOOS = linux ] && { echo "the linker is out of sorts"; exit 2; }')
     done = inside.gobuild(
         tmp_path, "matrix", "--go", "1.22", "--target", "darwin/amd64,linux/arm64,darwin/arm64", "--jobs", "1"
@@ -104,13 +101,6 @@ def test_what_cannot_be_built_is_refused_before_anything_is(
 FOR_EVER = "echo Building Go for ever.; sleep 321"
 
 
-def _until(done: Callable[[], object], seconds: float = 60) -> None:
-    give_up = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < give_up
-        time.sleep(0.1)
-
-
 @pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_however_it_ends_no_build_outlives_it(
     tmp_path: Path, variables: Mapping[str, str], toy_tree: Path, sign: signal.Signals, code: int
@@ -121,14 +111,14 @@ def test_however_it_ends_no_build_outlives_it(
         words, cwd=tmp_path, env=dict(os.environ), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     try:
-        _until(lambda: len([words for words in processes_in(tmp_path / "work") if "sleep" in words]) == 2)
+        until(lambda: len([words for words in processes_in(tmp_path / "work") if "sleep" in words]) == 2)
         process.send_signal(sign)
         assert process.wait(60) == code
     finally:
         process.kill()
         process.communicate()
-    _until(lambda: not processes_in(tmp_path / "work"))
-    _until(lambda: not list((tmp_path / "work").glob("*/go")))
+    until(lambda: not processes_in(tmp_path / "work"))
+    until(lambda: not list((tmp_path / "work").glob("*/go")))
     assert not list((tmp_path / "dist").glob("*.json"))
 
 
@@ -166,9 +156,7 @@ def test_a_password_in_the_source_does_not_travel(variables: Mapping[str, str]) 
     assert "hunter2" not in str(caught.value)
 
 
-def test_without_distributed_a_cluster_is_refused_with_what_to_install(
-    variables: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cluster_needs_distributed(variables: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ToolMissing, match=r"gobuild\[cluster\]"):
         matrix.require_usable("tcp://127.0.0.1:9", replace(_settings(variables), shared_store="/shared"))
@@ -224,19 +212,18 @@ GROUPS = {
 
 @pytest.mark.parametrize("kind", GROUPS)
 def test_a_containers_limits_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    files, memory, cores = GROUPS[kind]
-    for name, text in {"proc/meminfo": "MemTotal: 99 kB\nMemAvailable: 64 kB\n", **files}.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    (tmp_path / "proc/self").mkdir()
-    (tmp_path / "proc/self/cgroup").write_text("5:memory:/a\n4:cpu,cpuacct:/a\n0::/a\n")
+    limits, memory, cores = GROUPS[kind]
+    system = {
+        "meminfo": "MemTotal: 99 kB\nMemAvailable: 64 kB\n",
+        "self/cgroup": "5:memory:/a\n4:cpu,cpuacct:/a\n0::/a\n",
+    }
+    for name, text in {**{f"proc/{name}": text for name, text in system.items()}, **limits}.items():
+        files.write(tmp_path / name, text)
     monkeypatch.setattr(capacity, "PROC", tmp_path / "proc")
     monkeypatch.setattr(capacity, "GROUPS", tmp_path)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
     found = capacity.measure_capacity(tmp_path / "work")
-    assert (found.memory, found.cores) == (memory if files else 64 << 10, cores)
-    assert found.disk > 0
+    assert (found.memory, found.cores) == (memory if limits else 64 << 10, cores) and found.disk > 0
 
 
 def test_a_terminal_has_a_living_line_for_each() -> None:
@@ -247,10 +234,7 @@ def test_a_terminal_has_a_living_line_for_each() -> None:
         note("one", "[bold]build\x1b[2J")
         note("one", "built", ended=True)
     shown = stream.getvalue()
-    assert "one" in shown
-    assert "waits" in shown
-    assert "built" in shown
-    assert "\x1b[2J" not in shown
+    assert all(word in shown for word in ("one", "waits", "built")) and "\x1b[2J" not in shown
 
 
 def test_a_child_imports_nothing_from_the_folder_it_is_started_in(tmp_path: Path) -> None:

@@ -89,15 +89,6 @@ def test_ctrl_c_while_it_arrives_waits_until_all_of_it_has(tmp_path: Path, monke
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_an_archive_that_is_gone_changes_nothing(tmp_path: Path) -> None:
-    _deliver(_files(tmp_path / "one", "1"), tmp_path / "dist", "first")
-    before = _standing(tmp_path / "dist")
-    (tmp_path / "one/b.zip").unlink()
-    with pytest.raises(FileNotFoundError):
-        _deliver([tmp_path / "one/a.tar.gz", tmp_path / "one/b.zip"], tmp_path / "dist", "second")
-    assert _standing(tmp_path / "dist") == before
-
-
 def test_an_archive_that_another_targets_manifest_names_is_not_overwritten() -> None:
     def told(target: str, content: bytes) -> Manifest:
         return structured(toy_manifest("go1.22.10-x", target, {"go1.22.10-x.src.tar.gz": content}))

@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import cattrs
 import pytest
 from toy_manifest import toy_manifest
 
@@ -55,7 +54,7 @@ def _outer(toolchain: Toolchain) -> dict[str, Any]:
     allowed = Check(
         subject="bin/go", name="LC_UUID", verdict=Verdict.FAILED, seen="none", severity=Severity.WARN, reason="old Macs"
     )
-    # All that signers say (gobuild/codesign/signers): each says some of it.
+    # All that signers say (gobuild/codesign/signers.py): each says some of it.
     signing = dict.fromkeys(("by", "team", "certificate", "timestamp", "tool", "notarization"), "x")
     artifact = Artifact(path=Path("/d/a.tar.gz"), kind="toolchain", sha256="ab", size=1)
     run = {"seconds": {"build": 1.0}, "cpu_seconds": {}, "around_share": 0.01, "peak_memory_mib": 50}
@@ -102,23 +101,19 @@ def test_the_inner_manifest_says_nothing_of_machine_target_or_bootstrap(tmp_path
         assert word not in text
 
 
-def test_a_toolchain_is_kept_and_recalled(tmp_path: Path) -> None:
-    toolchain = _toolchain(tmp_path)
-    manifest.write_toolchain(toolchain, "h1:x", tmp_path / "toolchain.json")
-    assert manifest.read_toolchain(tmp_path / "toolchain.json") == (toolchain, "h1:x")
-    assert str(tmp_path) not in (tmp_path / "toolchain.json").read_text()
-
-
-def test_a_copy_of_a_work_folder_is_read_where_it_stands_and_one_that_leads_out_of_it_not(tmp_path: Path) -> None:
-    manifest.write_toolchain(_toolchain(tmp_path), "h1:x", tmp_path / "toolchain.json")
+def test_a_toolchain_is_recalled_where_it_stands_and_one_that_leads_out_of_its_folder_not(tmp_path: Path) -> None:
+    toolchain, state = _toolchain(tmp_path), tmp_path / "toolchain.json"
+    manifest.write_toolchain(toolchain, "h1:x", state)
+    assert manifest.read_toolchain(state) == (toolchain, "h1:x")
+    assert str(tmp_path) not in state.read_text()
     copy = tmp_path / "copy/toolchain.json"
-    files.write(copy, (tmp_path / "toolchain.json").read_text())
+    files.write(copy, state.read_text())
     assert manifest.read_toolchain(copy)[0].goroot == tmp_path / "copy"
     for elsewhere in (str(tmp_path), "../go", "go/../.."):
-        state = json.loads(copy.read_text())
-        state["toolchain"]["source"]["source"]["root"] = elsewhere
-        copy.write_text(json.dumps(state))
-        with pytest.raises(PackageError, match="damaged"):
+        document = json.loads(copy.read_text())
+        document["toolchain"]["source"]["source"]["root"] = elsewhere
+        copy.write_text(json.dumps(document))
+        with pytest.raises(PackageError, match="leads out of its folder"):
             manifest.read_toolchain(copy)
 
 
@@ -142,44 +137,20 @@ def test_a_damaged_state_is_refused(tmp_path: Path, content: str | None, says: s
 
 
 def test_others_are_those_of_the_same_stamp(tmp_path: Path) -> None:
-    for name in (
-        "go1.22.10-x.darwin-arm64",
-        "go1.22.10-x.linux-amd64",
-        "go1.22.10-xy.linux-amd64",
-        "go1.22.9-x.linux-amd64",
-    ):
-        stamp, _, target = name.rpartition(".")
-        (tmp_path / f"{name}.gobuild.json").write_text(json.dumps(toy_manifest(stamp, target.replace("-", "/"))))
+    for name in ("10-x.darwin-arm64", "10-x.linux-amd64", "10-xy.linux-amd64", "9-x.linux-amd64"):
+        stamp, _, target = name.partition(".")
+        document = toy_manifest(f"go1.22.{stamp}", target.replace("-", "/"))
+        (tmp_path / f"go1.22.{name}.gobuild.json").write_text(json.dumps(document))
     (found,) = manifest.other_targets(tmp_path / "go1.22.10-x.darwin-arm64.gobuild.json", "go1.22.10-x")
     assert (found.stamp, str(found.build.target)) == ("go1.22.10-x", "linux/amd64")
 
 
 def test_what_a_policy_allowed_is_told_with_its_reason(tmp_path: Path) -> None:
-    check = Check(
-        subject="bin/go",
-        name="LC_UUID",
-        verdict=Verdict.FAILED,
-        seen="none",
-        expected="a UUID",
-        severity=Severity.WARN,
-        reason="known",
-    )
-    report = Report(checks=(check,))
-    (told,) = unstructure(manifest.outer_manifest(_toolchain(tmp_path), report, [], tree="h1:x", run={}))["checks"]
-    assert (told["verdict"], told["severity"], told["reason"]) == ("FAILED", "warn", "known")
-    assert "severity" not in _outer(_toolchain(tmp_path))["checks"][0]
+    passed, allowed = _outer(_toolchain(tmp_path))["checks"]
+    assert (allowed["verdict"], allowed["severity"], allowed["reason"]) == ("FAILED", "warn", "old Macs")
+    assert "severity" not in passed
 
 
-def test_a_report_of_hundreds_of_checks_is_read_by_one_converter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_of_hundreds_of_checks_is_read_by_one_converter() -> None:
     """One for each check took 0.4 s of the 2 s in which the store is to answer."""
-    report = Report(checks=(Check(subject="bin/go", name="format", verdict=Verdict.OK, seen="arm64"),) * 400)
-    made, kind = list[object](), cattrs.Converter
-
-    def counted(**words: Any) -> object:
-        made.append(words)
-        return kind(**words)
-
-    _converter.cache_clear()
-    monkeypatch.setattr("cattrs.Converter", counted)
-    assert structure({"checks": unstructure(report.checks)}, Report) == report
-    assert len(made) == 1
+    assert _converter() is _converter()

@@ -74,15 +74,3 @@ def test_its_digest_is_of_every_source() -> None:
     assert [name for name, _ in stock.operation.sources] == [
         *("main.go", "options.go", "system.go", "system_darwin.go", "system_linux.go"),
     ]
-
-
-def test_only_programs_of_ours_can_be_named(tmp_path: Path) -> None:
-    entry = '[[patch]]\nname = "p"\ngo = ">=1.21"\nkind = "edit"\nreason = "r"\n'
-    for line, said in (
-        ('add-command = "../x"\n', "no program '../x'"),
-        ("", "'edit' needs the key 'remove-hook'"),
-        ('add-command = "gowrap"\n[patch.remove-hook]\n', "'edit' needs the key"),
-    ):
-        write(tmp_path, {"series.toml": entry + line})
-        with pytest.raises(PatchError, match=said):
-            patch.load_series(str(tmp_path))

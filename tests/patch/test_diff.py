@@ -1,8 +1,7 @@
 """Unified diffs: read strictly, applied exactly, or not at all."""
 
 import difflib
-import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,44 +9,47 @@ from patch_fixtures import apply, series_of, snapshot, source, write
 from workbench_fixtures import git_patch
 
 from gobuild.core.errors import PatchError
-from gobuild.core.model import State
-from gobuild.patch import Patch, patch
+from gobuild.core.model import Outcome, State
+from gobuild.patch import patch
 from gobuild.patch.diff.parse import parse_diff
 from gobuild.patch.diff.render import render_file
 from gobuild.patch.diff.unified import FileDiff
-from gobuild.patch.tree import Tree, TreeChange
 
 GO = "package a\n\nfunc one() {\n\tx()\n}\n\nfunc two() {\n\ty()\n}\n\nfunc three() {\n\tz()\n}\n"
+WHY = GO.replace("y()", "why()")
 VERSION = "go1.22.10\ntime 2024-11-27T20:27:20Z\n"
+SCRIPT = "diff --git a/n.sh b/n.sh\nnew file mode 100755\n--- /dev/null\n+++ b/n.sh\n@@ -0,0 +1 @@\n+#!/bin/sh\n"
 
 
-def tree(root: Path, **files: str | bytes) -> Path:
-    named = {name.replace("__", "/").replace("_", "."): content for name, content in files.items()}
-    return write(root, {"VERSION": VERSION, **named})
+def tree(root: Path, files: Mapping[str, str | bytes]) -> Path:
+    return write(root, {"VERSION": VERSION, **files})
 
 
-def diff(old: str, new: str, path: str = "a.go", context: int = 3) -> str:
-    lines = difflib.unified_diff(
-        old.splitlines(keepends=True), new.splitlines(keepends=True), f"a/{path}", f"b/{path}", n=context
-    )
+def diff(old: str, new: str, path: str = "a.go") -> str:
+    lines = difflib.unified_diff(old.splitlines(keepends=True), new.splitlines(keepends=True), f"a/{path}", f"b/{path}")
     return "".join(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines)
 
 
-def refusal(root: Path, folder: Path, *diffs: str | bytes) -> PatchError:
+def applied(folder: Path, files: Mapping[str, str | bytes], *diffs: str | bytes) -> tuple[Path, tuple[Outcome, ...]]:
+    """A tree of these files with a series of diffs in it, and what became of each."""
+    root = tree(folder / "go", files)
+    return root, apply(root, series_of(folder / "s", *diffs)).outcomes
+
+
+def refusal(folder: Path, files: Mapping[str, str | bytes], *diffs: str | bytes) -> PatchError:
     """The error of a series, and that not a byte was changed."""
+    root = tree(folder / "go", files)
     before = snapshot(root)
     with pytest.raises(PatchError) as caught:
-        apply(root, series_of(folder, *diffs))
+        apply(root, series_of(folder / "s", *diffs))
     assert snapshot(root) == before
     assert caught.value.hint
     return caught.value
 
 
 def test_applies_and_says_what(tmp_path: Path) -> None:
-    root = tree(tmp_path / "go", a_go=GO)
-    done = apply(root, series_of(tmp_path / "s", diff(GO, GO.replace("y()", "why()"))))
-    (outcome,) = done.outcomes
-    assert (root / "a.go").read_text() == GO.replace("y()", "why()")
+    root, (outcome,) = applied(tmp_path, {"a.go": GO}, diff(GO, WHY))
+    assert (root / "a.go").read_text() == WHY
     assert (outcome.state, outcome.evidence, outcome.files) == (State.APPLIED, "1 hunk in a.go", ("a.go",))
     assert len(outcome.sha256) == 64
 
@@ -61,11 +63,10 @@ def test_what_git_writes_is_taken_as_it_is(tmp_path: Path) -> None:
         "src/crlf.txt": b"one\r\n2\r\n",
         "end": b"x\nz",
     }
-    made = git_patch(tmp_path / "git", before, after)
-    root = write(tmp_path / "go", {"VERSION": VERSION, **before})
-    patches = series_of(tmp_path / "s", made)
+    patches = series_of(tmp_path / "s", git_patch(tmp_path / "git", before, after))
     assert "One change" in patches[0].description
     assert "and why." in patches[0].description
+    root = tree(tmp_path / "go", before)
     apply(root, patches)
     found = {name: content for name, (content, _) in snapshot(root).items() if name != "VERSION"}
     assert found == after
@@ -103,52 +104,44 @@ def test_a_scripts_mode_is_written(creates: bool, head: str) -> None:
 
 
 def test_a_new_script_can_be_run_and_an_old_one_stays_so(tmp_path: Path) -> None:
-    root = tree(tmp_path / "go", run_bash="#!/bin/sh\ntrue\n")
+    root = tree(tmp_path / "go", {"run.bash": "#!/bin/sh\ntrue\n"})
     (root / "run.bash").chmod(0o755)
-    new = "diff --git a/n.sh b/n.sh\nnew file mode 100755\n--- /dev/null\n+++ b/n.sh\n@@ -0,0 +1 @@\n+#!/bin/sh\n"
-    apply(root, series_of(tmp_path / "s", diff("#!/bin/sh\ntrue\n", "#!/bin/sh\nfalse\n", "run.bash"), new))
-    assert (root / "n.sh").stat().st_mode & 0o777 == 0o755
-    assert (root / "run.bash").stat().st_mode & 0o777 == 0o755
+    old = diff("#!/bin/sh\ntrue\n", "#!/bin/sh\nfalse\n", "run.bash")
+    apply(root, series_of(tmp_path / "s", old, SCRIPT, diff("#!/bin/sh\n", "#!/bin/sh\ntrue\n", "n.sh")))
+    for name in ("n.sh", "run.bash"):
+        assert (root / name).stat().st_mode & 0o777 == 0o755
 
 
 def test_several_patches_build_on_one_another(tmp_path: Path) -> None:
-    root = tree(tmp_path / "go", a_go=GO)
     second = GO.replace("x()", "ex()")
-    apply(root, series_of(tmp_path / "s", diff(GO, second), diff(second, second.replace("ex()", "axe()"))))
+    root, _ = applied(tmp_path, {"a.go": GO}, diff(GO, second), diff(second, second.replace("ex()", "axe()")))
     assert "axe()" in (root / "a.go").read_text()
 
 
 def test_hard_links_elsewhere_keep_their_content(tmp_path: Path) -> None:
-    root = tree(tmp_path / "go", a_go=GO)
+    root = tree(tmp_path / "go", {"a.go": GO})
     (tmp_path / "store").hardlink_to(root / "a.go")
-    apply(root, series_of(tmp_path / "s", diff(GO, GO.replace("y()", "why()"))))
+    apply(root, series_of(tmp_path / "s", diff(GO, WHY)))
     assert (tmp_path / "store").read_text() == GO
 
 
 def test_a_moved_hunk_is_taken_where_its_text_stands_once(tmp_path: Path) -> None:
-    root = tree(tmp_path / "go", a_go="// more\n// lines\n" + GO)
-    done = apply(root, series_of(tmp_path / "s", diff(GO, GO.replace("y()", "why()"))))
-    assert (root / "a.go").read_text() == "// more\n// lines\n" + GO.replace("y()", "why()")
-    assert "(1 moved)" in done.outcomes[0].evidence
-
-
-TWICE = "a\nb\nc\n" * 2
+    root, (outcome,) = applied(tmp_path, {"a.go": "// more\n// lines\n" + GO}, diff(GO, WHY))
+    assert (root / "a.go").read_text() == "// more\n// lines\n" + WHY
+    assert "(1 moved)" in outcome.evidence
 
 
 def test_a_text_that_stands_twice_is_taken_at_the_stated_line_only(tmp_path: Path) -> None:
-    change = "--- a/t\n+++ b/t\n@@ -4,3 +4,3 @@\n a\n-b\n+B\n c\n"
-    root = tree(tmp_path / "go", t=TWICE)
-    apply(root, series_of(tmp_path / "s", change))
+    change, twice = "--- a/t\n+++ b/t\n@@ -4,3 +4,3 @@\n a\n-b\n+B\n c\n", "a\nb\nc\na\nb\nc\n"
+    root, _ = applied(tmp_path, {"t": twice}, change)
     assert (root / "t").read_text() == "a\nb\nc\na\nB\nc\n"
-    moved = tree(tmp_path / "moved", t="new\n" + TWICE)
-    error = refusal(moved, tmp_path / "s2", change)
+    error = refusal(tmp_path / "2", {"t": "new\n" + twice}, change)
     assert "hunk 1" in error.reason
     assert "2 places (lines 2, 5)" in error.reason
 
 
 def test_no_fuzz(tmp_path: Path) -> None:
-    root = tree(tmp_path / "go", a_go=GO.replace("func two", "func second"))
-    error = refusal(root, tmp_path / "s", diff(GO, GO.replace("y()", "why()")))
+    error = refusal(tmp_path, {"a.go": GO.replace("func two", "func second")}, diff(GO, WHY))
     for word in ("p1", "p1.patch", "a.go", "hunk 1", "@@ -5,7 +5,7 @@", "does not apply"):
         assert word in error.reason
     expected, found = error.reason.split("expected:\n")[1].split("\n    found:\n")
@@ -158,17 +151,14 @@ def test_no_fuzz(tmp_path: Path) -> None:
 
 
 def test_if_the_second_patch_fails_the_first_is_not_written(tmp_path: Path) -> None:
-    root = tree(tmp_path / "go", a_go=GO, b_go=GO)
-    good, bad = diff(GO, GO.replace("y()", "why()")), diff("no\nsuch\n", "no\nother\n", "b.go")
-    assert "p2" in refusal(root, tmp_path / "s", good, bad).reason
+    bad = diff("no\nsuch\n", "no\nother\n", "b.go")
+    assert "p2" in refusal(tmp_path, {"a.go": GO, "b.go": GO}, diff(GO, WHY), bad).reason
 
 
 def test_newline_at_the_end_is_matched_exactly(tmp_path: Path) -> None:
-    change = diff("a\nb", "a\nB")
-    bare = tree(tmp_path / "bare", a_go="a\nb")
-    apply(bare, series_of(tmp_path / "s", change))
-    assert (bare / "a.go").read_bytes() == b"a\nB"
-    assert "'b\\n'" in refusal(tree(tmp_path / "whole", a_go="a\nb\n"), tmp_path / "s2", change).reason
+    root, _ = applied(tmp_path, {"a.go": "a\nb"}, diff("a\nb", "a\nB"))
+    assert (root / "a.go").read_bytes() == b"a\nB"
+    assert "'b\\n'" in refusal(tmp_path / "whole", {"a.go": "a\nb\n"}, diff("a\nb", "a\nB")).reason
 
 
 def test_a_patch_file_without_its_last_newline_may_be_cut_off(tmp_path: Path) -> None:
@@ -180,71 +170,52 @@ def test_a_patch_file_without_its_last_newline_may_be_cut_off(tmp_path: Path) ->
 
 def test_conflicts_show_the_end_of_a_file_and_what_cannot_be_seen(tmp_path: Path) -> None:
     change = "--- a/t\n+++ b/t\n@@ -1,3 +1,3 @@\n a\n b\n-c\n+C\n"
-    ends = refusal(tree(tmp_path / "go", t="a\nb\n"), tmp_path / "s", change).reason
+    ends = refusal(tmp_path, {"t": "a\nb\n"}, change).reason
     assert ends.endswith("    found:\n      1  a\n      2  b\n    > 3  (the end of the file)")
-    blank = refusal(tree(tmp_path / "go2", t="a\nb\nc  \n"), tmp_path / "s", change).reason
+    blank = refusal(tmp_path / "2", {"t": "a\nb\nc  \n"}, change).reason
     assert "> 3  'c\\n'" in blank
     assert "> 3  'c  \\n'" in blank
 
 
 def test_a_hunk_that_moved_and_changed_is_compared_where_most_of_it_stands(tmp_path: Path) -> None:
-    root = tree(tmp_path / "go", a_go="// more\n" * 40 + GO.replace("}\n\nfunc two", "}\n\nfunc second"))
-    error = refusal(root, tmp_path / "s", diff(GO, GO.replace("y()", "why()")))
+    drifted = "// more\n" * 40 + GO.replace("}\n\nfunc two", "}\n\nfunc second")
+    error = refusal(tmp_path, {"a.go": drifted}, diff(GO, WHY))
     assert "> 47  func two() {" in error.reason
     assert "> 47  func second() {" in error.reason
 
 
 def test_a_patch_that_applies_and_changes_nothing_is_an_error(tmp_path: Path) -> None:
-    class Idle:
-        content = b"idle"
-
-        def apply(self, tree: Tree) -> TreeChange:
-            tree.write_file("a.go", GO.encode())
-            return TreeChange(state=State.APPLIED, evidence="done", files=("a.go",))
-
-    root = tree(tmp_path / "go", a_go=GO)
-    before = snapshot(root)
-    idle = Patch(folder=tmp_path, name="idle", go=">=1", reason="r", operation=Idle())
-    with pytest.raises(PatchError, match="the patch idle cannot be applied: it applies, and changes nothing"):
-        apply(root, (idle,))
-    assert snapshot(root) == before
+    error = refusal(tmp_path, {"a.go": GO}, diff(GO, WHY) + diff(WHY, GO))
+    assert error.reason == "the patch p1 (p1.patch) cannot be applied: it applies, and changes nothing"
 
 
 def test_crlf_source_takes_a_crlf_hunk_and_no_other(tmp_path: Path) -> None:
-    lf = diff("a\nb\n", "a\nc\n", "w.txt")
+    lf, there = diff("a\nb\n", "a\nc\n", "w.txt"), {"w.txt": b"a\r\nb\r\n"}
     crlf = "--- a/w.txt\n+++ b/w.txt\n@@ -1,2 +1,2 @@\n a\r\n-b\r\n+c\r\n"
-    assert "'a\\r\\n'" in refusal(tree(tmp_path / "go", w_txt=b"a\r\nb\r\n"), tmp_path / "s", lf).reason
-    root = tree(tmp_path / "go2", w_txt=b"a\r\nb\r\n")
-    apply(root, series_of(tmp_path / "s2", crlf))
+    assert "'a\\r\\n'" in refusal(tmp_path, there, lf).reason
+    root, _ = applied(tmp_path, there, crlf)
     assert (root / "w.txt").read_bytes() == b"a\r\nc\r\n"
 
 
 def test_already_upstream(tmp_path: Path) -> None:
-    new = GO.replace("y()", "why()")
-    root = tree(tmp_path / "go", a_go=new, n_go="package n\n")
     added = "--- /dev/null\n+++ b/n.go\n@@ -0,0 +1 @@\n+package n\n"
-    done = apply(root, series_of(tmp_path / "s", diff(GO, new) + added))
-    assert done.outcomes[0].state == State.ALREADY_UPSTREAM
-    assert done.outcomes[0].files == ()
-    assert (root / "a.go").read_text() == new
+    root, (outcome,) = applied(tmp_path, {"a.go": WHY, "n.go": "package n\n"}, diff(GO, WHY) + added)
+    assert (outcome.state, outcome.files) == (State.ALREADY_UPSTREAM, ())
+    assert (root / "a.go").read_text() == WHY
 
 
 def test_a_file_may_come_again_in_one_patch(tmp_path: Path) -> None:
-    second = GO.replace("y()", "why()")
-    new = "diff --git a/n.sh b/n.sh\nnew file mode 100755\n--- /dev/null\n+++ b/n.sh\n@@ -0,0 +1 @@\n+#!/bin/sh\n"
     words = "From 1234 Mon Sep 17 00:00:00 2001\nSubject: [PATCH 2/2] more\n\n---\n"
-    again = diff(second, second.replace("why()", "wherefore()")) + diff("#!/bin/sh\n", "#!/bin/sh\ntrue\n", "n.sh")
-    patches = series_of(tmp_path / "s", diff(GO, second) + new + "-- \n2.39.5\n\n" + words + again)
-    root = tree(tmp_path / "go", a_go=GO)
-    (outcome,) = apply(root, patches).outcomes
+    again = diff(WHY, WHY.replace("why()", "wherefore()")) + diff("#!/bin/sh\n", "#!/bin/sh\ntrue\n", "n.sh")
+    change = diff(GO, WHY) + SCRIPT + "-- \n2.39.5\n\n" + words + again
+    root, (outcome,) = applied(tmp_path, {"a.go": GO}, change)
     assert outcome.files == ("a.go", "n.sh")
-    assert (root / "a.go").read_text() == GO.replace("y()", "wherefore()")
+    assert (root / "a.go").read_text() == WHY.replace("why()", "wherefore()")
     assert (root / "n.sh").read_text() == "#!/bin/sh\ntrue\n"
     assert (root / "n.sh").stat().st_mode & 0o777 == 0o755
-    (outcome,) = apply(root, patches).outcomes
+    (outcome,) = apply(root, series_of(tmp_path / "s", change)).outcomes
     assert outcome.state is State.ALREADY_UPSTREAM
-    half = tree(tmp_path / "half", a_go=second)
-    refusal(half, tmp_path / "s2", diff(GO, second) + new + again)
+    refusal(tmp_path / "half", {"a.go": WHY}, diff(GO, WHY) + SCRIPT + again)
 
 
 @pytest.mark.parametrize(
@@ -257,33 +228,25 @@ def test_a_file_may_come_again_in_one_patch(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_is_not_there_is_told_with_its_cause(tmp_path: Path, path: str, says: str) -> None:
-    root = tree(tmp_path / "go", src__cmd__a_go=GO)
-    assert says in refusal(root, tmp_path / "s", diff(GO, GO.replace("y()", "why()"), path)).hint
+    assert says in refusal(tmp_path, {"src/cmd/a.go": GO}, diff(GO, WHY, path)).hint
 
 
 def test_half_upstream_is_an_error(tmp_path: Path) -> None:
-    new = GO.replace("y()", "why()")
-    root = tree(tmp_path / "go", a_go=new, b_go=GO)
-    refusal(root, tmp_path / "s", diff(GO, new) + diff(GO, new, "b.go"))
+    refusal(tmp_path, {"a.go": WHY, "b.go": GO}, diff(GO, WHY) + diff(GO, WHY, "b.go"))
 
 
 def test_lines_that_are_there_already_are_not_added_again(tmp_path: Path) -> None:
     # With context on one side only, the old text still stands after the patch has been applied.
-    change = "--- a/t\n+++ b/t\n@@ -3 +3,2 @@\n a\n+b\n"
-    root = tree(tmp_path / "go", t="x\ny\na\n")
-    patches = series_of(tmp_path / "s", change)
+    root = tree(tmp_path / "go", {"t": "x\ny\na\n"})
+    patches = series_of(tmp_path / "s", "--- a/t\n+++ b/t\n@@ -3 +3,2 @@\n a\n+b\n")
     assert [apply(root, patches).outcomes[0].state for _ in range(2)] == [State.APPLIED, State.ALREADY_UPSTREAM]
     assert (root / "t").read_text() == "x\ny\na\nb\n"
 
 
 def test_deleting_needs_the_whole_file(tmp_path: Path) -> None:
     change = "--- a/t\n+++ /dev/null\n@@ -1,2 +0,0 @@\n-a\n-b\n"
-    assert (
-        "lines that the diff does not know"
-        in refusal(tree(tmp_path / "go", t="a\nb\nc\n"), tmp_path / "s", change).reason
-    )
-    root = tree(tmp_path / "go2", t="a\nb\n")
-    apply(root, series_of(tmp_path / "s2", change))
+    assert "lines that the diff does not know" in refusal(tmp_path, {"t": "a\nb\nc\n"}, change).reason
+    root, _ = applied(tmp_path / "2", {"t": "a\nb\n"}, change)
     assert not (root / "t").exists()
 
 
@@ -302,8 +265,7 @@ def test_deleting_needs_the_whole_file(tmp_path: Path) -> None:
     ],
 )
 def test_a_source_that_does_not_fit(tmp_path: Path, files: dict[str, str], change: str, says: str) -> None:
-    root = write(tmp_path / "go", {"VERSION": VERSION, **files})
-    assert says in refusal(root, tmp_path / "s", change).reason
+    assert says in refusal(tmp_path, files, change).reason
 
 
 def named(old: str, new: str) -> str:
@@ -362,16 +324,12 @@ def test_diffs_that_are_refused_when_they_are_read(tmp_path: Path, change: str |
 
 @pytest.mark.parametrize("linked", ["src", "src/a.go"])
 def test_no_link_in_the_source_is_followed(tmp_path: Path, linked: str) -> None:
-    outside = write(tmp_path / "outside", {"a.go": GO})
-    root = tree(tmp_path / "go", src__b_go=GO)
-    if linked == "src":
-        shutil.rmtree(root / "src")
-        (root / "src").symlink_to(outside)
-    else:
-        (root / "src/a.go").symlink_to(outside / "a.go")
-    error = refusal(root, tmp_path / "s", diff(GO, GO.replace("y()", "why()"), "src/a.go"))
+    outside = write(tmp_path / "outside/src", {"a.go": GO}).parent
+    (tmp_path / "go" / linked).parent.mkdir(parents=True)
+    (tmp_path / "go" / linked).symlink_to(outside / linked)
+    error = refusal(tmp_path, {}, diff(GO, WHY, "src/a.go"))
     assert f"{linked} is a symbolic link" in error.reason
-    assert (outside / "a.go").read_text() == GO
+    assert (outside / "src/a.go").read_text() == GO
 
 
 @pytest.mark.parametrize(
@@ -391,25 +349,17 @@ def test_version_is_stamped(tmp_path: Path, old: str | None, new: str) -> None:
 
 @pytest.mark.parametrize("stamp", ["", "go1.22.10-T1", "go1.22.10 t1", "go1.22.10\ntime x", "1.22.10", "go1.22.10+t"])
 def test_a_stamp_that_is_none(tmp_path: Path, stamp: str) -> None:
-    root = tree(tmp_path / "go", a_go=GO)
+    root = tree(tmp_path / "go", {"a.go": GO})
     with pytest.raises(PatchError, match="cannot be a toolchain's version"):
-        patch(source(root), series_of(tmp_path / "s", diff(GO, GO.replace("y()", "why()"))), stamp=stamp)
+        patch(source(root), series_of(tmp_path / "s", diff(GO, WHY)), stamp=stamp)
     assert (root / "a.go").read_text() == GO
 
 
-def test_a_time_that_is_none(tmp_path: Path) -> None:
+def test_a_time_that_is_none_and_no_source(tmp_path: Path) -> None:
     root = write(tmp_path / "go", {"VERSION": "go1.22.10\ntime yesterday\n"})
-    with pytest.raises(PatchError, match="yesterday"):
-        patch(source(root), (), stamp="go1.22.10-t1")
-
-
-def test_no_source(tmp_path: Path) -> None:
-    with pytest.raises(PatchError, match="no source at"):
-        patch(source(tmp_path / "nowhere"), (), stamp="go1.22.10-t1")
-
-
-def named_new(path: str) -> str:
-    return f"--- /dev/null\n+++ b/{path}\n@@ -0,0 +1 @@\n+package n\n"
+    for place, words in ((root, "yesterday"), (tmp_path / "nowhere", "no source at")):
+        with pytest.raises(PatchError, match=words):
+            patch(source(place), (), stamp="go1.22.10-t1")
 
 
 def test_it_needs_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -418,6 +368,5 @@ def test_it_needs_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr("subprocess.Popen", refuse)
     monkeypatch.setenv("PATH", "")
-    root = tree(tmp_path / "go", a_go=GO)
-    apply(root, series_of(tmp_path / "s", diff(GO, GO.replace("y()", "why()"))))
+    root, _ = applied(tmp_path, {"a.go": GO}, diff(GO, WHY))
     assert "why()" in (root / "a.go").read_text()

@@ -8,10 +8,9 @@ from drift import cases, ours
 from patch_fixtures import CALL, apply, series_of, write
 
 from gobuild.core.errors import PatchError
-from gobuild.core.model import State
+from gobuild.core.model import Outcome, State
 
 MANY = 400
-VERSION = "go1.22.10\ntime 2024-11-27T20:27:20Z\n"
 
 RUNTIME = (
     f"package runtime\n\nfunc createfing() {{\n\tone()\n\ttwo()\n\tthree()\n{CALL}\tfour()\n\tfive()\n\tsix()\n}}\n"
@@ -39,12 +38,17 @@ def removal(context: int, text: str = RUNTIME, heading: str = "func createfing()
     return said + "".join(f" {line}" for line in before) + f"-{CALL}" + "".join(f" {line}" for line in behind)
 
 
+def applied(folder: Path, change: str, source: str, name: str = "f.go") -> tuple[str, Outcome]:
+    """A source with a patch in it, and what became of that."""
+    (outcome,) = apply(write(folder / "go", {name: source}), series_of(folder / "s", change)).outcomes
+    return (folder / "go" / name).read_text(), outcome
+
+
 def conflict(folder: Path, change: str, source: str, name: str = "f.go") -> PatchError:
     """The error of a patch on a source, which stays as it is."""
-    root = write(folder / "go", {"VERSION": VERSION, name: source})
     with pytest.raises(PatchError) as caught:
-        apply(root, series_of(folder / "s", change))
-    assert (root / name).read_text() == source
+        applied(folder, change, source, name)
+    assert (folder / "go" / name).read_text() == source
     return caught.value
 
 
@@ -67,17 +71,13 @@ def test_a_removal_beside_which_upstream_put_a_line_is_a_conflict(
 
 
 def test_a_removal_that_upstream_has_is_upstreams_where_it_stood(tmp_path: Path) -> None:
-    root = write(tmp_path / "go", {"VERSION": VERSION, "f.go": RUNTIME.replace(CALL, "")})
-    (outcome,) = apply(root, series_of(tmp_path / "s", removal(1))).outcomes
+    _, outcome = applied(tmp_path, removal(1), RUNTIME.replace(CALL, ""))
     assert outcome.state is State.ALREADY_UPSTREAM
 
 
-def test_a_removal_is_never_upstreams_by_a_move(tmp_path: Path) -> None:
+def test_a_removal_is_not_upstreams_by_a_move_nor_while_its_lines_stand_in_the_function(tmp_path: Path) -> None:
     moved = "// more\n" + RUNTIME.replace(CALL, "")
-    assert "does not apply" in conflict(tmp_path, removal(1), moved).reason
-
-
-def test_a_removal_is_not_upstreams_while_its_lines_stand_in_the_function(tmp_path: Path) -> None:
+    assert "does not apply" in conflict(tmp_path / "moved", removal(1), moved).reason
     lower = RUNTIME.replace(CALL, "").replace("}\n", f"\tx()\n{CALL}\tupstream()\n}}\n")
     for context in (1, 3):
         assert "does not apply" in conflict(tmp_path / str(context), removal(context), lower).reason
@@ -103,9 +103,8 @@ def test_the_twin_at_the_stated_line_is_left_alone(tmp_path: Path) -> None:
     gone = f"package a\n\n{two}"
     assert "belongs under" in conflict(tmp_path, change("func one() {"), gone).reason
     swapped = f"package a\n\n{two.rstrip()}\n\n{one}\n"
-    root = write(tmp_path / "go", {"VERSION": VERSION, "f.go": swapped})
-    apply(root, series_of(tmp_path / "s", change("func one(x int) {")))
-    assert (root / "f.go").read_text() == swapped[:-30] + swapped[-30:].replace("work", "play")
+    made, _ = applied(tmp_path / "2", change("func one(x int) {"), swapped)
+    assert made == swapped[:-30] + swapped[-30:].replace("work", "play")
 
 
 def test_a_place_that_changed_is_a_rival_in_the_same_function(tmp_path: Path) -> None:
@@ -122,9 +121,7 @@ def test_a_hunk_without_context_is_refused(tmp_path: Path, bare: str) -> None:
 
 def test_a_hunk_without_context_behind_it_belongs_to_the_end(tmp_path: Path) -> None:
     added = "--- a/f.go\n+++ b/f.go\n@@ -6,2 +6,3 @@\n \tend()\n }\n+// the end\n"
-    root = write(tmp_path / "go", {"VERSION": VERSION, "f.go": TWINS})
-    apply(root, series_of(tmp_path / "s", added))
-    assert (root / "f.go").read_text() == TWINS + "// the end\n"
+    assert applied(tmp_path, added, TWINS)[0] == TWINS + "// the end\n"
     error = conflict(tmp_path / "2", added, TWINS + "\nvar x int\n")
     assert "belongs to the end of the file" in error.reason
 
@@ -140,9 +137,7 @@ def test_a_hunk_of_the_first_line_belongs_to_the_start(tmp_path: Path) -> None:
 def test_a_backquote_that_begins_no_string_makes_no_heading_vague(tmp_path: Path, odd: str) -> None:
     # A twin elsewhere, so that the heading has to tell the place.
     source = RUNTIME.replace("\n\nfunc", f"\n\n{odd}\nfunc", 1) + "\n" + RUNTIME[17:].replace("createfing", "other")
-    root = write(tmp_path / "go", {"VERSION": VERSION, "f.go": source})
-    apply(root, series_of(tmp_path / "s", removal(3)))
-    assert (root / "f.go").read_text() == source.replace(CALL, "", 1)
+    assert applied(tmp_path, removal(3), source)[0] == source.replace(CALL, "", 1)
 
 
 def test_a_hunk_goes_as_far_as_the_one_in_front_of_it(tmp_path: Path) -> None:
@@ -155,6 +150,4 @@ def test_a_hunk_goes_as_far_as_the_one_in_front_of_it(tmp_path: Path) -> None:
     )
     drifted = source.replace("\n\nfunc", "\n\n// upstream\nfunc", 1)
     drifted = drifted.replace("\t1,\n", "\t5,\n\t0,\n\t7,\n", 1).replace("\t2,\n\t3,\n", "", 1)
-    root = write(tmp_path / "go", {"VERSION": VERSION, "f.go": drifted})
-    apply(root, series_of(tmp_path / "s", change))
-    assert (root / "f.go").read_text() == drifted.replace("\ttwo()\n", "").replace("\t6,\n", "")
+    assert applied(tmp_path, change, drifted)[0] == drifted.replace("\ttwo()\n", "").replace("\t6,\n", "")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from needs import needs
-from patch_fixtures import apply, write
+from patch_fixtures import apply, entry, write
 
 from gobuild.core.errors import PatchError
 from gobuild.core.goversion import GoVersion, Target
@@ -52,13 +52,13 @@ def folder(root: Path, series: str = SERIES, **more: str) -> Path:
 
 def test_a_quilt_series_is_for_every_version(tmp_path: Path) -> None:
     series = load_folder(folder(tmp_path / "s"))
-    told = [(one.name, one.file, one.kind, one.reason) for one in series.patches]
+    told = [(one.name, one.file, one.reason) for one in series.patches]
     assert told == [
-        ("first", "first.patch", "diff", "makes a into b"),
-        ("0002-some-mail", "0002-Some_Mail.diff", "diff", "cmd/x: a subject that goes on in the next line"),
-        ("bare", "bare.patch", "diff", "from a quilt series"),
-        ("new", "sub/new.patch", "diff", "from a quilt series"),
-        ("gone", "gone.patch", "diff", "from a quilt series"),
+        ("first", "first.patch", "makes a into b"),
+        ("0002-some-mail", "0002-Some_Mail.diff", "cmd/x: a subject that goes on in the next line"),
+        ("bare", "bare.patch", "from a quilt series"),
+        ("new", "sub/new.patch", "from a quilt series"),
+        ("gone", "gone.patch", "from a quilt series"),
     ]
     for version in ("1.4", "1.22.10", "1.28rc1", "1.99.9"):
         chosen = series.select(GoVersion.parse(version), Target.parse("linux/arm64"), "static")
@@ -67,17 +67,15 @@ def test_a_quilt_series_is_for_every_version(tmp_path: Path) -> None:
 
 
 def test_it_applies(tmp_path: Path) -> None:
-    root = write(tmp_path / "go", {"VERSION": "go1.22.10\n", "a": "a\n", "sub/c": "c\n", "g": "g\n"})
+    root = write(tmp_path / "go", {"a": "a\n", "sub/c": "c\n", "g": "g\n"})
     apply(root, load_folder(folder(tmp_path / "s")).patches)
     assert {name: (root / name).read_text() for name in ("a", "sub/c", "n")} == {"a": "B\n", "sub/c": "C\n", "n": "n\n"}
     assert not (root / "g").exists()
 
 
 def test_series_toml_comes_first(tmp_path: Path) -> None:
-    toml = '[[patch]]\nname = "only"\ngo = ">=1.22"\nkind = "diff"\nfile = "bare.patch"\nreason = "r"\n'
-    bare = "--- a/a\n+++ b/a\n@@ -1 +1 @@\n-b\n+B\n"
-    (only,) = load_folder(folder(tmp_path, **{"series.toml": toml, "bare.patch": bare})).patches
-    assert only.name == "only"
+    own = {"series.toml": entry("only"), "only.patch": "--- a/a\n+++ b/a\n@@ -1 +1 @@\n-b\n+B\n"}
+    assert [one.name for one in load_folder(folder(tmp_path, **own)).patches] == ["only"]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +125,7 @@ def test_what_is_refused(tmp_path: Path, series: str, says: str) -> None:
 @pytest.mark.parametrize("strip", ["1", "0", "ab"])
 def test_what_the_real_quilt_writes(tmp_path: Path, strip: str) -> None:
     quilt = needs("quilt")
-    root = write(tmp_path / "go", {"VERSION": "go1.22.10\n", "src/a.go": "package a\n\nvar x = 1\n", "gone": "g\n"})
+    root = write(tmp_path / "go", {"src/a.go": "package a\n\nvar x = 1\n", "gone": "g\n"})
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "QUILT_PATCHES": str(tmp_path / "s"), "QUILT_PC": ".pc"}
 
     def call(*words: str) -> None:

@@ -4,18 +4,18 @@ import re
 from pathlib import Path
 
 import pytest
-from patch_fixtures import HOOK, entry, series_of, source, write
+from patch_fixtures import HOOK, MAC, entry, series_of, source, write
 
 from gobuild import patch
 from gobuild.core import resources
 from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.goversion import TARGETS, GoVersion, Target
 from gobuild.core.model import PROFILES, State
-from gobuild.patch import load_folder, stamp
+from gobuild.patch import Patch, Series, load_folder, stamp
 
 DIFF = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"
 ENTRY = entry("p")
-MAC = Target(goos="darwin", goarch="arm64")
+EDIT = ENTRY.replace('"diff"', '"edit"').replace('file = "p.patch"\n', "")
 LINUX = Target(goos="linux", goarch="amd64")
 OPTIONAL = ("osinit-trace", "toolchain-guard", "gowrap")
 """The stock series' optional patches."""
@@ -25,13 +25,12 @@ def version(text: str) -> GoVersion:
     return GoVersion.parse(text)
 
 
-def refusal(folder: Path, text: str | bytes) -> PatchError:
-    write(folder, {"series.toml": text, "p.patch": DIFF})
-    with pytest.raises(PatchError) as caught:
-        load_folder(folder)
-    assert caught.value.hint
-    assert "series.toml" in caught.value.reason
-    return caught.value
+def loaded(folder: Path, text: str | bytes) -> Series:
+    return load_folder(write(folder, {"series.toml": text, "p.patch": DIFF}))
+
+
+def stamped(patches: tuple[Patch, ...], identity: str = "", profile: str = "static", suffix: str = "acme.{id}") -> str:
+    return stamp(version("1.22.10"), suffix=suffix, identity=identity, patches=patches, profile=PROFILES[profile])
 
 
 @pytest.mark.parametrize(
@@ -74,6 +73,9 @@ def refusal(folder: Path, text: str | bytes) -> PatchError:
         (ENTRY.replace("p.patch", "/etc/passwd"), "outside of the series", "own folder"),
         (ENTRY.replace("p.patch", "link.patch"), "leads outside of the series", "own folder"),
         (ENTRY + ENTRY, "line 8, patch 'p': has the patch 'p' twice, both for go '>=1.21': also at line 2", "variants"),
+        (EDIT, "'edit' needs the key 'remove-hook'", "README"),
+        (EDIT + 'add-command = "../x"\n', "no program '../x'", "gowrap"),
+        (EDIT + 'add-command = "gowrap"\n[patch.remove-hook]\n', "'edit' needs the key", "README"),
         (HOOK.replace("frameworks", "framework"), "unknown key 'framework'", "did you mean 'frameworks'?"),
         (HOOK.replace('dir = "src/runtime"\n', ""), "the key 'dir' is missing", "README"),
         (HOOK.replace("src/runtime", "src/../../x"), "dir = 'src/../../x'", "src/runtime"),
@@ -87,9 +89,11 @@ def test_damaged_manifests(tmp_path: Path, text: str | bytes, says: str, hint: s
     folder = tmp_path / "s"
     folder.mkdir()
     (folder / "link.patch").symlink_to(tmp_path / "p.patch")
-    error = refusal(folder, text)
-    assert says in error.reason
-    assert hint in error.hint
+    with pytest.raises(PatchError) as caught:
+        loaded(folder, text)
+    assert "series.toml" in caught.value.reason
+    assert says in caught.value.reason
+    assert hint in caught.value.hint
 
 
 def test_optional_patches_are_there_only_if_asked_for(tmp_path: Path) -> None:
@@ -98,7 +102,7 @@ def test_optional_patches_are_there_only_if_asked_for(tmp_path: Path) -> None:
         + ENTRY.replace('"p"', '"deep-trace"') + "optional = true\n"
         + ENTRY.replace('"p"', '"guard"').replace(">=1.21", ">=1.24") + "optional = true\n"
     )  # fmt: skip
-    series = load_folder(write(tmp_path, {"series.toml": text, "p.patch": DIFF}))
+    series = loaded(tmp_path, text)
 
     def names(*extra: str, go: str = "1.24.1") -> list[str]:
         return [one.name for one in series.select(version(go), MAC, "static", extra)]
@@ -125,20 +129,17 @@ def test_optional_patches_are_there_only_if_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_test_is_found_and_changes_no_digest(tmp_path: Path) -> None:
-    files = {"p.patch": DIFF, "tests/p_test.go": "package p\n"}
-    tested = ENTRY + 'test = "tests/p_test.go"\noptional = true\n'
-    (with_test,) = load_folder(write(tmp_path / "a", {"series.toml": tested, **files})).patches
-    (without,) = load_folder(write(tmp_path / "b", {"series.toml": ENTRY, **files})).patches
-    assert with_test.test_file == tmp_path / "a/tests/p_test.go"
-    assert without.test_file is None
+    write(tmp_path / "a", {"tests/p_test.go": "package p\n"})
+    (with_test,) = loaded(tmp_path / "a", ENTRY + 'test = "tests/p_test.go"\noptional = true\n').patches
+    (without,) = loaded(tmp_path / "b", ENTRY).patches
+    assert (with_test.test, without.test) == ("tests/p_test.go", "")
     assert with_test.sha256 == without.sha256
-    assert (with_test.kind, str(with_test.specifier), with_test.folder) == ("diff", ">=1.21", tmp_path / "a")
 
 
 def test_a_series_extends_the_stock_one_and_replaces_by_name(tmp_path: Path) -> None:
     stock = patch.load_series("stock").patches
     text = 'extends = "stock"\n' + ENTRY + ENTRY.replace('"p"', '"link-uuid"')
-    series = load_folder(write(tmp_path, {"series.toml": text, "p.patch": DIFF}))
+    series = loaded(tmp_path, text)
     own = series.patches[-2:]
     assert [one.name for one in own] == ["p", "link-uuid"]
     assert {one.folder for one in own} == {tmp_path}
@@ -162,7 +163,7 @@ def test_a_patch_without_a_variant_for_the_version_is_told_of(tmp_path: Path) ->
         + ENTRY.replace('"p"', '"b"').replace(">=1.21", "<1.22") + 'targets = ["darwin/arm64"]\n'
         + ENTRY
     )  # fmt: skip
-    series = load_folder(write(tmp_path, {"series.toml": text, "p.patch": DIFF}))
+    series = loaded(tmp_path, text)
     first, second = series.absent(version("1.23.1"))
     assert (first.name, first.state, first.sha256) == ("a", State.NOT_FOR_THIS_VERSION, "")
     assert first.evidence == "no variant is for this version: it is for >=1.21,<1.23; may go: 1.23"
@@ -172,36 +173,24 @@ def test_a_patch_without_a_variant_for_the_version_is_told_of(tmp_path: Path) ->
 
 def test_what_is_not_for_this_version_is_an_outcome_and_changes_no_stamp(tmp_path: Path) -> None:
     late = ENTRY.replace('"p"', '"late"').replace(">=1.21", ">=1.24")
-    write(tmp_path / "a", {"series.toml": ENTRY, "p.patch": DIFF})
-    write(tmp_path / "b", {"series.toml": late + ENTRY, "p.patch": DIFF})
-    release, made = version("1.22.10"), []
-    for name in ("a", "b"):
-        root = write(tmp_path / f"go-{name}", {"VERSION": "go1.22.10\n", "x": "a\n"})
-        series = load_folder(tmp_path / name)
-        patches = series.select(release, MAC, "static")
-        stamped = stamp(release, suffix="acme1.{id}", identity="", patches=patches, profile=PROFILES["static"])
-        absent = series.absent(release)
-        made.append(patch.patch(source(root), patches, stamp=stamped, absent=absent))
-    plain, told = made
-    assert plain.stamp == told.stamp
-    assert re.fullmatch(r"go1\.22\.10-acme1\.p[0-9a-f]{7}", told.stamp)
+    series, release = loaded(tmp_path, late + ENTRY), version("1.22.10")
+    patches = series.select(release, MAC, "static")
+    assert stamped(patches) == stamped(loaded(tmp_path, ENTRY).patches)
+    root = write(tmp_path / "go", {"x": "a\n"})
+    told = patch.patch(source(root), patches, stamp=stamped(patches), absent=series.absent(release))
     assert [(one.name, one.state) for one in told.outcomes] == [
         ("p", State.APPLIED),
         ("late", State.NOT_FOR_THIS_VERSION),
     ]
 
 
-def test_no_series(tmp_path: Path) -> None:
-    with pytest.raises(PatchError, match="there is no series at"):
-        load_folder(tmp_path)
-    with pytest.raises(PatchError, match="there is no series at"):
-        patch.load_series(str(tmp_path / "nowhere"))
-
-
 def test_which_series_the_setting_names(tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(PatchError, match="there is no series at"):
+            patch.load_series(str(place))
     assert patch.load_series("none").select(version("1.22.10"), MAC, "static") == ()
     assert patch.load_series("stock").folder == resources.folder("patches")
-    write(tmp_path, {"series.toml": ENTRY, "p.patch": DIFF})
+    loaded(tmp_path, ENTRY)
     (one,) = patch.load_series(str(tmp_path)).patches
     assert (one.name, one.file, one.reason, one.until) == ("p", "p.patch", "r", "")
 
@@ -213,7 +202,7 @@ def test_select_by_version_target_and_profile(tmp_path: Path) -> None:
         + ENTRY.replace('"p"', '"c"') + 'profiles = ["upstream"]\n'
         + ENTRY.replace('"p"', '"a"').replace(">=1.21", ">=1.23")
     )  # fmt: skip
-    series = load_folder(write(tmp_path, {"series.toml": text, "p.patch": DIFF}))
+    series = loaded(tmp_path, text)
 
     def names(go: str, target: Target = MAC, profile: str = "static") -> str:
         return "".join(one.name for one in series.select(version(go), target, profile))
@@ -226,8 +215,7 @@ def test_select_by_version_target_and_profile(tmp_path: Path) -> None:
 
 
 def test_variants_may_not_overlap(tmp_path: Path) -> None:
-    text = ENTRY + ENTRY.replace(">=1.21", ">=1.23") + 'until = "x"\n'
-    series = load_folder(write(tmp_path, {"series.toml": text, "p.patch": DIFF}))
+    series = loaded(tmp_path, ENTRY + ENTRY.replace(">=1.21", ">=1.23") + 'until = "x"\n')
     assert len(series.select(version("1.22.10"), MAC, "static")) == 1
     with pytest.raises(
         PatchError, match=r"two patches 'p' for 1\.23\.2 darwin/arm64: go = '>=1\.21' and go = '>=1\.23'"
@@ -238,16 +226,8 @@ def test_variants_may_not_overlap(tmp_path: Path) -> None:
 def test_the_stamp_changes_with_what_changes_the_toolchain(tmp_path: Path) -> None:
     one, two = series_of(tmp_path, DIFF, DIFF.replace("+b", "+c"))
     made = [
-        stamp(version("1.22.10"), suffix="acme.{id}", identity=identity, patches=patches, profile=PROFILES[profile])
-        for identity, patches, profile in (
-            ("", (), "static"),
-            ("wheel", (), "static"),
-            ("", (), "upstream"),
-            ("", (one,), "static"),
-            ("", (two,), "static"),
-            ("", (one, two), "static"),
-            ("", (two, one), "static"),
-        )
+        *(stamped(()), stamped((), "wheel"), stamped((), profile="upstream")),
+        *(stamped(patches) for patches in ((one,), (two,), (one, two), (two, one))),
     ]
     assert len(set(made)) == len(made)
     assert all(re.fullmatch(r"go1\.22\.10-acme\.p[0-9a-f]{7}", name) for name in made)
@@ -255,29 +235,19 @@ def test_the_stamp_changes_with_what_changes_the_toolchain(tmp_path: Path) -> No
 
 def test_the_stamp_changes_with_words_and_the_patchs_digest_does_not(tmp_path: Path) -> None:
     """The reason stands in the toolchain's own manifest, and no two archives of one name may differ."""
-    write(tmp_path / "a", {"series.toml": ENTRY, "p.patch": DIFF})
-    write(tmp_path / "b", {"series.toml": ENTRY.replace('"r"', '"another reason"'), "p.patch": DIFF})
-    first, second = load_folder(tmp_path / "a").patches, load_folder(tmp_path / "b").patches
+    first = loaded(tmp_path, ENTRY).patches
+    second = loaded(tmp_path, ENTRY.replace('"r"', '"another reason"')).patches
     assert first[0].sha256 == second[0].sha256
-    made = {
-        stamp(version("1.22.10"), suffix="x.{id}", identity="", patches=each, profile=PROFILES["static"])
-        for each in (first, second)
-    }
-    assert len(made) == 2
+    assert stamped(first) != stamped(second)
 
 
 def test_the_stamp_of_known_facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Golden: what goes into a digest is what went into it in every release."""
     monkeypatch.setattr("gobuild.patch.version.installed", lambda _: "0.1.0")
-    patches = load_folder(write(tmp_path, {"series.toml": ENTRY + HOOK, "p.patch": DIFF})).patches
+    patches = loaded(tmp_path, ENTRY + HOOK).patches
     assert [one.sha256[:16] for one in patches] == ["814a62c28986083d", "83428e2df0159410"]
-    made = stamp(version("1.22.10"), suffix="acme.{id}", identity="wheel", patches=patches, profile=PROFILES["static"])
-    assert made == "go1.22.10-acme.pc01034a"
-
-
-@pytest.mark.parametrize(("suffix", "name"), [("", "go1.22.10"), ("acme1", "go1.22.10-acme1")])
-def test_stamps_without_a_digest(suffix: str, name: str) -> None:
-    assert stamp(version("1.22.10"), suffix=suffix, identity="", patches=(), profile=PROFILES["static"]) == name
+    assert stamped(patches, "wheel") == "go1.22.10-acme.pc01034a"
+    assert (stamped((), suffix=""), stamped((), suffix="acme1")) == ("go1.22.10", "go1.22.10-acme1")
 
 
 def test_the_stock_series_never_overlaps() -> None:

@@ -1,20 +1,22 @@
 """The stock series on real Go source."""
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from patch_fixtures import copy_parts, link_tree, source, uuid, write
+from patch_fixtures import MAC, copy_parts, go, headers, link_tree, source, write
+from patch_proof import has_passed
 
 from gobuild import patch
+from gobuild.core import files
+from gobuild.core.errors import CommandError
 from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.model import PatchedSource, State
-from gobuild.core.process import Result, run
+from gobuild.core.process import run
+from gobuild.patch.edits.remove_hook import RemoveHook
 
 PARTS = ("src/runtime", "src/cmd/link", "go.env", "VERSION")
-MAC = Target(goos="darwin", goarch="arm64")
 UUID = "00112233445566778899aabbccddeeff"
 
 
@@ -23,7 +25,7 @@ def stocked(root: Path, release: str, stamp: str) -> PatchedSource:
     return patch.patch(source(root, release), patches, stamp=stamp)
 
 
-def test_the_stock_series_on_1_22_10(tmp_path: Path, go_wheel: Path) -> None:
+def test_the_stock_series_on_1_22_10_once_and_again(tmp_path: Path, go_wheel: Path) -> None:
     root = copy_parts(go_wheel, tmp_path / "go", *PARTS)
     done = stocked(root, "1.22.10", "go1.22.10-t1")
     assert [(outcome.name, outcome.state) for outcome in done.outcomes] == [
@@ -41,25 +43,46 @@ def test_the_stock_series_on_1_22_10(tmp_path: Path, go_wheel: Path) -> None:
     for file in link.files:
         found = run([go_wheel / "bin/gofmt", "-l", root / file], env={"HOME": str(tmp_path)}, cwd=tmp_path)
         assert found.output == ""
-
-
-def test_goenv_local(tmp_path: Path, go_wheel: Path) -> None:
-    root = copy_parts(go_wheel, tmp_path / "go", *PARTS)
-    before = (root / "go.env").read_text()
-    stocked(root, "1.22.10", "go1.22.10-t1")
-    after = (root / "go.env").read_text()
+    before, after = ((each / "go.env").read_text() for each in (go_wheel, root))
     assert re.findall(r"^GOTOOLCHAIN=.*", after, re.MULTILINE) == ["GOTOOLCHAIN=local"]
     assert "Automatically download" not in after
     rest = [line for line in after.splitlines() if "GOTOOLCHAIN" not in line and "patched" not in line]
     assert all(line in before.splitlines() for line in rest)
-
-
-def test_a_second_time_it_is_there_already(tmp_path: Path, go_wheel: Path) -> None:
-    root = copy_parts(go_wheel, tmp_path / "go", *PARTS)
-    stocked(root, "1.22.10", "go1.22.10-t1")
-    again = stocked(root, "1.22.10", "go1.22.10-t2")
-    states = [outcome.state for outcome in again.outcomes]
+    states = [outcome.state for outcome in stocked(root, "1.22.10", "go1.22.10-t2").outcomes]
     assert states == [State.NOTHING_TO_DO, *[State.ALREADY_UPSTREAM] * 3]
+
+
+def test_every_stock_patch_has_a_test_and_its_variants_share_it(go_wheel: Path) -> None:
+    patches = patch.load_series("stock").patches
+    tests = sorted({each.folder / each.test for each in patches if each.test})
+    assert len(tests) == len({each.name for each in patches}) == len({(each.name, each.test) for each in patches})
+    assert {file.name for file in tests} == {file.name for file in tests[0].parent.iterdir()}
+    found = run([go_wheel / "bin/gofmt", "-l", *tests], env={"HOME": "/nonexistent"}, cwd=go_wheel)
+    assert found.output == ""
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "testing: warning: no tests to run\nPASS\nok  \tproof\t0.001s [no tests to run]\n",
+        "=== RUN   TestX\n--- SKIP: TestX (0.00s)\nPASS\nok  \tproof\t0.001s\n",
+        "=== RUN   TestX\n    --- SKIP: TestX/a (0.00s)\n--- PASS: TestX (0.00s)\nPASS\n",
+    ],
+)
+def test_a_test_that_did_not_run_is_no_proof(output: str) -> None:
+    assert has_passed(0, "--- PASS: TestX (0.00s)\nPASS\n")
+    assert not has_passed(0, output)
+
+
+def test_the_frameworks_are_the_same_wherever_they_are_listed() -> None:
+    series = {each.name: each for each in patch.load_series("stock").patches}
+    hook = series["mfinal-metal-init"].operation
+    assert isinstance(hook, RemoveHook)
+    guard = re.findall(r'^\+\t"(\w+)": +true,$', series["runtime-gpu-guard"].operation.content.decode(), re.MULTILINE)
+    test = (series["mfinal-metal-init"].folder / series["mfinal-metal-init"].test).read_text(encoding="utf-8")
+    tested = re.search(r"`/\(([\w|]+)\)\\\.framework/`", test)
+    assert tested
+    assert sorted(hook.frameworks) == sorted(guard) == sorted(tested[1].split("|"))
 
 
 @pytest.mark.slow
@@ -69,36 +92,23 @@ def test_the_patched_linker_writes_lc_uuid(
 ) -> None:
     root = link_tree(get_goroot(release, Target.host()), tmp_path / "go")
     program = write(tmp_path / "x", {"go.mod": "module x\n\ngo 1.20\n", "x.go": "package main\n\nfunc main() {}\n"})
-    tools = root / "pkg/tool" / Target.host().underscored
-    env = {"HOME": str(tmp_path), "GOROOT": str(root), "GOCACHE": str(tmp_path / "cache"), "GOENV": "off"}
-    env |= {"GOTOOLCHAIN": "local", "CGO_ENABLED": "0", "PATH": os.defpath}
+    words = ("build", "-p", "2", "-trimpath", "-o")
 
-    darwin = {"GOOS": "darwin", "GOARCH": "arm64"}
+    def uuid(*flags: str, target: Target = MAC) -> str:
+        files.remove(tmp_path / "made")  # what is there already would not be linked again
+        go(root, tmp_path, *words, f"{tmp_path}/made", *flags, ".", cwd=program, target=target)
+        return headers(tmp_path / "made").uuid
 
-    def build(name: str, *words: str, target: dict[str, str] = darwin, check: bool = True) -> Result:
-        argv = [str(root / "bin/go"), "build", "-p", "2", "-trimpath", "-o", str(tmp_path / name), *words]
-        return run(argv, env=env | target, cwd=program, check=check)
-
-    build("upstream", ".")
-    assert uuid(tmp_path / "upstream") is None
+    assert uuid() == ""
     stocked(root, release, f"go{release}-t1")
-    build("link", "cmd/link", target={})
-    (tools / "link").unlink()
-    (tmp_path / "link").rename(tools / "link")
-
-    build("one", ".")
-    build("two", ".")
-    made = uuid(tmp_path / "one")
-    assert made
-    assert made[6] >> 4 == 3, "the version of a UUID that is a hash (RFC 4122, 4.1.3)"
-    assert made == uuid(tmp_path / "two")
-    for name, words, wanted in (("given", f"-B=0x{UUID}", bytes.fromhex(UUID)), ("none", "-B=none", None)):
-        build(name, f"-ldflags={words}", ".")
-        assert uuid(tmp_path / name) == wanted
-    build("asked", "-ldflags=-B=gobuildid", ".")
-    assert uuid(tmp_path / "asked")
-    refused = build("long", f"-ldflags=-B=0x{UUID}00", ".", check=False)
-    assert refused.code != 0
-    assert "too long" in refused.output
-    build("intel", ".", target={"GOOS": "darwin", "GOARCH": "amd64"})
-    assert uuid(tmp_path / "intel")
+    go(root, tmp_path, *words, f"{tmp_path}/link", "cmd/link", cwd=program)
+    (tmp_path / "link").replace(root / "pkg/tool" / Target.host().underscored / "link")
+    made = uuid()
+    assert made[12] == "3", "the version of a UUID that is a hash (RFC 4122, 4.1.3)"
+    assert uuid() == made
+    assert uuid(f"-ldflags=-B=0x{UUID}") == UUID
+    assert uuid("-ldflags=-B=none") == ""
+    assert uuid("-ldflags=-B=gobuildid")
+    assert uuid(target=Target.parse("darwin/amd64"))
+    with pytest.raises(CommandError, match="too long"):
+        uuid(f"-ldflags=-B=0x{UUID}00")

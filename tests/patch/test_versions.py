@@ -3,25 +3,23 @@
 One release at a time, and its trees go again: two copies by hard links and a build cache.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from patch_fixtures import copy_parts, install_names, link_tree, snapshot, source, taint, write
+from patch_fixtures import MAC, copy_parts, go, install_names, link_tree, snapshot, source, taint, write
+from patch_proof import prove
 
 from gobuild import patch
 from gobuild.core import files
 from gobuild.core.goversion import GoVersion, Target, checks_records
 from gobuild.core.model import PatchedSource, State
-from gobuild.core.process import Result, run
+from gobuild.core.process import run
 from gobuild.patch import Patch
-from gobuild.patch.proof import prove
 
 pytestmark = pytest.mark.slow
 
-MAC = Target(goos="darwin", goarch="arm64")
 RELEASES = ("1.21.13", "1.22.10", "1.23.9", "1.24.11", "1.25.5", "1.26.6", "1.27.3")
 WHOLE = ("1.22.10", "1.27.3")
 """The releases on which every patch's own test, and the runtime's, are run; the others compile a program."""
@@ -52,10 +50,8 @@ class Bench:
     patches: tuple[Patch, ...]
     done: PatchedSource
 
-    def go(self, *words: str, cwd: Path, **env: str) -> Result:
-        whole = {"PATH": os.defpath, "HOME": str(self.scratch), "GOROOT": str(self.root), "GOENV": "off"}
-        whole |= {"GOCACHE": str(self.scratch / "cache"), "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
-        return run([self.root / "bin/go", *words], env=whole | env, cwd=cwd)
+    def go(self, *words: str, cwd: Path, target: Target | None = None) -> str:
+        return go(self.root, self.scratch, *words, cwd=cwd, target=target).output
 
 
 def applied(root: Path, release: str, patches: tuple[Patch, ...]) -> PatchedSource:
@@ -102,7 +98,7 @@ def test_every_patch_applies_and_a_program_for_the_mac_compiles(bench: Bench, tm
     assert unformatted(bench.root, changed) <= unformatted(bench.clean, changed)  # upstream's own are not all clean
 
     write(tmp_path, HELLO)
-    bench.go("build", "-o", "hello", ".", cwd=tmp_path, GOOS=MAC.goos, GOARCH=MAC.goarch)
+    bench.go("build", "-o", "hello", ".", cwd=tmp_path, target=MAC)
     assert "/usr/lib/libSystem.B.dylib" in install_names(tmp_path / "hello")
     assert b"gobuild-trace: " in (tmp_path / "hello").read_bytes()
 
@@ -110,8 +106,8 @@ def test_every_patch_applies_and_a_program_for_the_mac_compiles(bench: Bench, tm
 @whole
 def test_the_runtime_passes_vet_and_its_tests_of_finalizers(bench: Bench) -> None:
     src = bench.root / "src"
-    assert bench.go("vet", "runtime", cwd=src).output == ""
-    tested = bench.go("test", "-count=1", "-v", "-run=Finalizer|Cleanup|GPU", "runtime", cwd=src).output
+    assert bench.go("vet", "runtime", cwd=src) == ""
+    tested = bench.go("test", "-count=1", "-v", "-run=Finalizer|Cleanup|GPU", "runtime", cwd=src)
     assert "--- PASS: TestNoGPUFrameworkImports" in tested
     assert "--- PASS: TestFinalizerType" in tested
     assert "--- FAIL" not in tested
@@ -122,11 +118,11 @@ def test_each_patch_s_own_test_passes_with_it_and_fails_without(bench: Bench) ->
     for each in bench.patches:
         if each.name == "mfinal-metal-init":
             continue  # upstream's source has nothing that it removes; below
-        proof = prove(bench.root, each, scratch=bench.scratch, run=run)
-        assert proof.passed, f"{each.name} on {bench.release}, patched\n{proof.output}"
-        proof = prove(bench.clean, each, scratch=bench.scratch, run=run)
-        assert not proof.passed, f"{each.name} on {bench.release}, unpatched\n{proof.output}"
-        assert UNPATCHED[each.name] in proof.output
+        passed, output = prove(bench.root, each, bench.scratch)
+        assert passed, f"{each.name} on {bench.release}, patched\n{output}"
+        passed, output = prove(bench.clean, each, bench.scratch)
+        assert not passed, f"{each.name} on {bench.release}, unpatched\n{output}"
+        assert UNPATCHED[each.name] in output
 
 
 @whole
@@ -137,14 +133,14 @@ def test_the_metal_hook_is_found_and_gone(bench: Bench, tmp_path: Path) -> None:
     # The test itself has to compile for this machine, where there is no Metal.
     other = "//go:build !darwin\n\npackage runtime\n\nfunc initMetal() {}\n"
     write(root, {"src/runtime/metal_other.go": other})
-    proof = prove(root, hook, scratch=bench.scratch, run=run)
-    assert not proof.passed
-    assert UNPATCHED[hook.name] in proof.output
+    passed, output = prove(root, hook, bench.scratch)
+    assert not passed
+    assert UNPATCHED[hook.name] in output
 
     (outcome,) = applied(root, bench.release, (hook,)).outcomes
     assert outcome.state == State.APPLIED
-    proof = prove(root, hook, scratch=bench.scratch, run=run)
-    assert proof.passed, proof.output
+    passed, output = prove(root, hook, bench.scratch)
+    assert passed, output
     clean = copy_parts(bench.clean, tmp_path / "clean", "src/runtime")
     assert snapshot(root / "src/runtime") == snapshot(clean / "src/runtime")
     files.remove(root)

@@ -32,14 +32,22 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / 'a "work" bench\'s $HOME'
 
 
+@pytest.fixture
+def patches(tmp_path: Path, folder: Path) -> Series:
+    """A series of two diffs and an edit, opened in the workbench."""
+    found = two(tmp_path / "p")
+    bench(tree(tmp_path / "go"), found, folder)
+    return found
+
+
 def test_import_then_export_is_the_identity(tmp_path: Path, folder: Path) -> None:
     plain, patches = tree(tmp_path / "go"), two(tmp_path / "our patches")
     before = {name: snapshot(tmp_path / name) for name in ("go", "our patches")}
     done = bench(plain, patches, folder)
-    assert [(step.name, step.kind, step.state) for step in done.steps] == [
-        ("first", "diff", "applied"),
-        ("second", "diff", "applied"),
-        ("metal", "edit", "nothing to do"),
+    assert [(step.name, step.state) for step in done.steps] == [
+        ("first", "applied"),
+        ("second", "applied"),
+        ("metal", "nothing to do"),
     ]
     assert git(folder, "log", "--format=%an|%ae|%s", "base..HEAD").splitlines() == [
         "Ada Lovelace|ada@example.org|two: change line 20",
@@ -54,16 +62,11 @@ def test_import_then_export_is_the_identity(tmp_path: Path, folder: Path) -> Non
     ]
     assert git(folder, "status", "--porcelain") == ""
     found = export(folder, patches)
-    assert (found.texts, found.unchanged) == ((), ("first", "second"))
-    assert (found.dropped, found.entries, found.notes) == ((), (), ())
+    assert (found.texts, found.unchanged) == ({}, ["first", "second"])
+    assert (found.entries, found.notes) == ([], [])
     write_export(found)
     assert {name: snapshot(tmp_path / name) for name in before} == before
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["go", "our patches", folder.name])
-
-
-def test_the_commits_hold_every_byte_of_the_source_and_of_the_patches(tmp_path: Path, folder: Path) -> None:
-    plain, patches = tree(tmp_path / "go"), two(tmp_path / "p")
-    bench(plain, patches, folder)
     apply(plain.root, patches.patches)
     (plain.root / "VERSION").write_bytes((folder / "VERSION").read_bytes())  # a workbench has no stamp
     there = {name: value for name, value in snapshot(folder).items() if not name.startswith(".git/")}
@@ -71,10 +74,8 @@ def test_the_commits_hold_every_byte_of_the_source_and_of_the_patches(tmp_path: 
 
 
 def test_the_same_commits_everywhere_whatever_git_is_told(
-    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, folder: Path, patches: Series, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain, patches = tree(tmp_path / "go"), two(tmp_path / "p")
-    bench(plain, patches, tmp_path / "one")
     hook = write(tmp_path, {"hooks/post-commit": f"#!/bin/sh\ntouch '{tmp_path}/ran'\n"}) / "hooks/post-commit"
     hook.chmod(0o755)
     shutil.copy(hook, hook.with_name("pre-rebase"))
@@ -91,8 +92,8 @@ def test_the_same_commits_everywhere_whatever_git_is_told(
         "TZ": "Asia/Kolkata",
     }.items():
         monkeypatch.setenv(name, value)
-    bench(plain, patches, folder)
-    heads = [git(root, "rev-parse", "HEAD", env={"GIT_DIR": str(root / ".git")}) for root in (tmp_path / "one", folder)]
+    bench(tree(tmp_path / "go"), patches, tmp_path / "two")
+    heads = [git(root, "rev-parse", "HEAD", env={"GIT_DIR": str(root / ".git")}) for root in (tmp_path / "two", folder)]
     assert heads[0] == heads[1]
     env = {"GIT_DIR": str(folder / ".git"), "GIT_INDEX_FILE": str(folder / ".git/index")}
     write(folder, {"src/one.txt": changed(5, 6)})
@@ -101,17 +102,15 @@ def test_the_same_commits_everywhere_whatever_git_is_told(
     for name in ("GIT_CONFIG_GLOBAL", "GIT_DIR", "GIT_INDEX_FILE", "GIT_EXTERNAL_DIFF"):
         monkeypatch.delenv(name)
     assert there == export(folder, patches).texts
-    assert b"\n--- a/src/one.txt\n+++ b/src/one.txt\n@@ -3,7 +3,7 @@" in dict(there)["one-more.patch"]
+    assert b"\n--- a/src/one.txt\n+++ b/src/one.txt\n@@ -3,7 +3,7 @@" in there["one-more.patch"]
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_change_is_written_to_the_one_file_it_belongs_to(tmp_path: Path, folder: Path) -> None:
-    plain, patches = tree(tmp_path / "go"), two(tmp_path / "p")
-    bench(plain, patches, folder)
+def test_a_change_is_written_to_the_one_file_it_belongs_to(tmp_path: Path, folder: Path, patches: Series) -> None:
     write(folder, {"src/two.txt": changed(20, 30), "src/new file.txt": "new\n", "src/none.txt": ""})
     commit(folder)
     found = export(folder, patches)
-    assert (found.unchanged, [name for name, _ in found.texts]) == (("first",), ["second.patch"])
+    assert (found.unchanged, list(found.texts)) == (["first"], ["second.patch"])
     old = (tmp_path / "p/second.patch").read_text()
     write_export(found)
     new = (tmp_path / "p/second.patch").read_text()
@@ -120,18 +119,16 @@ def test_a_change_is_written_to_the_one_file_it_belongs_to(tmp_path: Path, folde
     assert "new file mode 100644\nindex 000000000000..3e757656cf36\n" in new
     assert new.endswith("-line 30\n+patched 30\n line 31\n line 32\n line 33\n")
     again = export(folder, patches)
-    assert (again.texts, again.unchanged) == ((), ("first", "second"))
-    apply(plain.root, load_folder(tmp_path / "p").patches)
-    assert (plain.root / "src/two.txt").read_text() == changed(20, 30)
-    assert (plain.root / "src/new file.txt").read_text() == "new\n"
-    assert (plain.root / "src/none.txt").read_text() == ""
+    assert (again.texts, again.unchanged) == ({}, ["first", "second"])
+    apply(tmp_path / "go", load_folder(tmp_path / "p").patches)
+    assert (tmp_path / "go/src/two.txt").read_text() == changed(20, 30)
+    assert (tmp_path / "go/src/new file.txt").read_text() == "new\n"
+    assert (tmp_path / "go/src/none.txt").read_text() == ""
 
 
-def test_other_words_leave_the_diff_as_it_was(tmp_path: Path, folder: Path) -> None:
-    patches = two(tmp_path / "p")
-    bench(tree(tmp_path / "go"), patches, folder)
+def test_other_words_leave_the_diff_as_it_was(tmp_path: Path, folder: Path, patches: Series) -> None:
     git(folder, "commit", "--quiet", "--amend", "--message", "two: said better\n\nGobuild-Patch: second")
-    ((name, content),) = export(folder, patches).texts
+    ((name, content),) = export(folder, patches).texts.items()
     old = (tmp_path / "p/second.patch").read_bytes()
     assert name == "second.patch"
     assert content[content.index(b"diff --git") :] == old[old.index(b"diff --git") :]
@@ -143,10 +140,10 @@ def test_context_that_was_trimmed_stays_so_in_files_that_did_not_change(tmp_path
     trimmed = diff("src/one.txt", NUMBERS, changed(5), context=1)
     patches = series(tmp_path / "p", {"both": trimmed + diff("src/two.txt", NUMBERS, changed(9))})
     bench(tree(tmp_path / "go"), patches, folder)
-    assert export(folder, patches).unchanged == ("both",)
+    assert export(folder, patches).unchanged == ["both"]
     write(folder, {"src/two.txt": changed(9, 10)})
     commit(folder)
-    ((_, content),) = export(folder, patches).texts
+    (content,) = export(folder, patches).texts.values()
     assert trimmed.encode() in content
     assert b"-line 10\n+patched 9\n+patched 10\n" in content
 
@@ -155,66 +152,57 @@ def test_a_new_scripts_mode_is_part_of_what_a_patch_does(tmp_path: Path, folder:
     script = "diff --git a/n.sh b/n.sh\nnew file mode 100755\n--- /dev/null\n+++ b/n.sh\n@@ -0,0 +1 @@\n+#!/bin/sh\n"
     patches = series(tmp_path / "p", {"script": script})
     bench(tree(tmp_path / "go"), patches, folder)
-    assert export(folder, patches).unchanged == ("script",)
+    assert export(folder, patches).unchanged == ["script"]
     (folder / "n.sh").chmod(0o644)
     commit(folder)
-    ((_, content),) = export(folder, patches).texts
+    (content,) = export(folder, patches).texts.values()
     assert b"\nnew file mode 100644\n" in content
 
 
-def test_a_new_commit_gets_a_name_a_file_and_an_entry(tmp_path: Path, folder: Path) -> None:
-    plain, patches = tree(tmp_path / "go"), two(tmp_path / "p")
-    bench(plain, patches, folder)
+def test_a_new_commit_gets_a_name_a_file_and_an_entry(tmp_path: Path, folder: Path, patches: Series) -> None:
     write(folder, {"go.env": "GOTOOLCHAIN=local\r\n$Id$\n"})
     commit(folder, 'cmd/go: ne "bouge" pas, s\'il te plaît\n\nBody.')
     found = export(folder, patches)
-    assert [name for name, _ in found.texts] == ["cmd-go-ne-bouge-pas-s-il-te-plait.patch"]
-    assert "-GOTOOLCHAIN=auto\r\n+GOTOOLCHAIN=local\r\n" in found.texts[0][1].decode()
+    ((name, content),) = found.texts.items()
+    assert name == "cmd-go-ne-bouge-pas-s-il-te-plait.patch"
+    assert b"-GOTOOLCHAIN=auto\r\n+GOTOOLCHAIN=local\r\n" in content
     assert 'go = ">=1.22.10,<1.23"  # made on 1.22.10' in found.entries[0]
     before = (tmp_path / "p/series.toml").read_text()
     write_export(found, add=True)
     assert (tmp_path / "p/series.toml").read_text().startswith(before)
     (*_, new) = load_folder(tmp_path / "p").patches
-    assert (new.name, new.reason) == (
-        "cmd-go-ne-bouge-pas-s-il-te-plait",
-        'cmd/go: ne "bouge" pas, s\'il te plaît',
-    )
+    assert (f"{new.name}.patch", new.reason) == (name, 'cmd/go: ne "bouge" pas, s\'il te plaît')
     again = export(folder, patches)
-    assert (again.texts, again.entries, again.unchanged[-1]) == ((), (), new.name)
-    apply(plain.root, load_folder(tmp_path / "p").patches)
-    assert (plain.root / "go.env").read_bytes() == b"GOTOOLCHAIN=local\r\n$Id$\n"
+    assert (again.texts, again.entries, again.unchanged[-1]) == ({}, [], new.name)
+    apply(tmp_path / "go", load_folder(tmp_path / "p").patches)
+    assert (tmp_path / "go/go.env").read_bytes() == b"GOTOOLCHAIN=local\r\n$Id$\n"
 
 
-def test_a_new_commit_takes_nobodys_name(tmp_path: Path, folder: Path) -> None:
-    patches = two(tmp_path / "p")
-    bench(tree(tmp_path / "go"), patches, folder)
+def test_a_new_commit_takes_nobodys_name(tmp_path: Path, folder: Path, patches: Series) -> None:
     write(folder, {"src/one.txt": changed(5, 30)})
     commit(folder, "First!")
     write(tmp_path / "p", {"first-2.patch": "somebody's notes\n"})
     found = export(folder, patches)
-    assert [name for name, _ in found.texts] == ["first-3.patch"]
-    assert found.unchanged == ("first", "second")
+    assert list(found.texts) == ["first-3.patch"]
+    assert found.unchanged == ["first", "second"]
 
 
-def test_what_is_dropped_is_said_and_stays(tmp_path: Path, folder: Path) -> None:
-    patches = two(tmp_path / "p")
-    bench(tree(tmp_path / "go"), patches, folder)
+def test_what_is_dropped_is_said_and_stays(tmp_path: Path, folder: Path, patches: Series) -> None:
     git(folder, "reset", "--quiet", "--hard", "HEAD^")
     before = snapshot(tmp_path / "p")
     found = export(folder, patches)
-    assert (found.dropped, found.unchanged, found.texts) == (("second",), ("first",), ())
+    assert (found.unchanged, found.texts) == (["first"], {})
+    assert found.notes[0].startswith("no commit is the patch second any more: its file and its entry stay")
     write_export(found)
     assert snapshot(tmp_path / "p") == before
 
 
-def test_another_order_is_said(tmp_path: Path, folder: Path) -> None:
-    patches = two(tmp_path / "p")
-    bench(tree(tmp_path / "go"), patches, folder)
+def test_another_order_is_said(tmp_path: Path, folder: Path, patches: Series) -> None:
     first, second = git(folder, "rev-list", "--reverse", "base..HEAD").split()
     git(folder, "reset", "--quiet", "--hard", "base")
     git(folder, "cherry-pick", second, first)
     found = export(folder, patches)
-    assert found.unchanged == ("second", "first")
+    assert found.unchanged == ["second", "first"]
     assert "the commits stand in the order second, first, the series in the order first, second" in found.notes[0]
 
 
@@ -227,18 +215,16 @@ def test_another_order_is_said(tmp_path: Path, folder: Path) -> None:
         ("more\n\nGobuild-Patch: third\n\ndiff --git a/x b/x", r"cannot be a patch"),
     ],
 )
-def test_a_message_that_cannot_be_a_patchs(tmp_path: Path, folder: Path, message: str, words: str) -> None:
-    patches = two(tmp_path / "p")
-    bench(tree(tmp_path / "go"), patches, folder)
+def test_a_message_that_cannot_be_a_patchs(
+    tmp_path: Path, folder: Path, patches: Series, message: str, words: str
+) -> None:
     write(folder, {"src/one.txt": changed(5, 30)})
     commit(folder, message)
     with pytest.raises(PatchError, match=words):
         export(folder, patches)
 
 
-def test_what_no_patch_can_do_is_refused(tmp_path: Path, folder: Path) -> None:
-    patches = two(tmp_path / "p")
-    bench(tree(tmp_path / "go"), patches, folder)
+def test_what_no_patch_can_do_is_refused(tmp_path: Path, folder: Path, patches: Series) -> None:
     before = git(folder, "rev-parse", "HEAD")
 
     def link() -> None:
@@ -265,11 +251,9 @@ def test_what_no_patch_can_do_is_refused(tmp_path: Path, folder: Path) -> None:
         export(folder, patches)
 
 
-def test_what_is_not_committed_is_not_lost(tmp_path: Path, folder: Path) -> None:
-    patches = two(tmp_path / "p")
-    bench(tree(tmp_path / "go"), patches, folder)
+def test_what_is_not_committed_is_not_lost(tmp_path: Path, folder: Path, patches: Series) -> None:
     write(folder, {"src/untracked.txt": "x\n"})
-    assert export(folder, patches).notes == ("not in any commit, and so in no patch: src/untracked.txt",)
+    assert export(folder, patches).notes == ["not in any commit, and so in no patch: src/untracked.txt"]
     write(folder, {"src/one.txt": changed(5, 6)})
     with pytest.raises(PatchError, match=r"not committed: src/one\.txt"):
         export(folder, patches)
@@ -282,11 +266,11 @@ def test_an_edit_is_a_commit_and_stays_an_entry(tmp_path: Path, folder: Path) ->
     assert [step.state for step in done.steps] == ["applied"] * 3
     assert "Gobuild-Patch: metal\nGobuild-Kind: edit" in git(folder, "log", "-1", "--format=%B")
     assert "metalInitOnce" not in (folder / "src/runtime/mfinal.go").read_text()
-    assert export(folder, patches).unchanged == ("first", "second", "metal")
+    assert export(folder, patches).unchanged == ["first", "second", "metal"]
     write(folder, {"src/runtime/mfinal.go": "package runtime\n\n// Mine.\nfunc runfinq() {\n}\n"})
     commit(folder)
     found = export(folder, patches)
-    assert (found.unchanged, found.texts) == (("first", "second"), ())
+    assert (found.unchanged, found.texts) == (["first", "second"], {})
     assert "metal, a structural edit, is not what its entry in series.toml does" in found.notes[0]
 
 
@@ -303,7 +287,7 @@ def test_folders_that_are_no_workbench(tmp_path: Path, folder: Path) -> None:
         bench(plain, patches, folder, plain)
     bench(plain, patches, folder)
     write(folder, {".git/gobuild.json": '{"schema": 2}'})
-    with pytest.raises(PatchError, match="another gobuild"):
+    with pytest.raises(PatchError, match="has schema 2"):
         export(folder, patches)
 
 
@@ -326,7 +310,7 @@ def test_a_quilt_series(tmp_path: Path, folder: Path) -> None:
     write(tmp_path / "q", {"series": "one.patch\nzero.patch -p0\n", "one.patch": one, "zero.patch": zero})
     patches = load_folder(tmp_path / "q")
     bench(plain, patches, folder)
-    assert export(folder, patches).unchanged == ("one", "zero")
+    assert export(folder, patches).unchanged == ["one", "zero"]
     write(folder, {"src/two.txt": changed(9, 10)})
     commit(folder)
     with pytest.raises(PatchError, match="is a -p0 patch"):

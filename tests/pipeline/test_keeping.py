@@ -7,9 +7,10 @@ import io
 import os
 import shutil
 import tarfile
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,10 +69,10 @@ def _finished(prepared: Prepared, folder: Path, builder: str = "make.bash") -> V
 
 def test_what_comes_back_is_what_went_in(session: Session, tmp_path: Path) -> None:
     prepared, store = prepare(session), Store.open(tmp_path / "store", say=print)
-    assert cached.recall(store, prepared, session.settings, tmp_path / "none") is None
+    assert cached.recall(store, prepared, tmp_path / "none") is None
     done = _finished(prepared, tmp_path)
-    cached.put(store, prepared, session.settings, done)
-    again = cached.recall(Store.open(tmp_path / "store", say=print), prepared, session.settings, tmp_path / "back")
+    cached.put(store, prepared, done)
+    again = cached.recall(Store.open(tmp_path / "store", say=print), prepared, tmp_path / "back")
     assert again is not None
     assert again.kept
     assert [path.read_bytes() for path in again.packed] == [path.read_bytes() for path in done.packed]
@@ -89,13 +90,13 @@ def test_no_folder_of_this_machine_gets_into_a_store_that_is_shared(session: Ses
     made = replace(
         done.toolchain, source=replace(done.toolchain.source, source=source), packer=prepared.plan.tools / "distpack"
     )
-    cached.put(store, prepared, session.settings, replace(done, toolchain=made))
+    cached.put(store, prepared, replace(done, toolchain=made))
     stored = [path for path in (*shared.rglob("*"), *(tmp_path / "store").rglob("*")) if path.is_file()]
     assert len(stored) > len(done.packed)
     for path in stored:
         assert str(tmp_path).encode() not in path.read_bytes(), path
     other = replace(prepared, plan=replace(prepared.plan, job=tmp_path / "elsewhere/job"))
-    again = cached.recall(store, other, session.settings, tmp_path / "back")
+    again = cached.recall(store, other, tmp_path / "back")
     assert again is not None
     assert again.toolchain.goroot == tmp_path / "elsewhere/job/go"
     assert again.toolchain.packer == tmp_path / "elsewhere/job/host/distpack"
@@ -115,27 +116,24 @@ def test_a_stamp_that_another_build_has_is_refused_before_any_work(
     elif place == "work":
         manifest.write_toolchain(done.toolchain, "h1:x", plan.state)
     else:
-        cached.put(store, prepared, session.settings, done)
-    cached.refuse_another(store, prepared, session.settings)  # the same build may be made again
+        cached.put(store, prepared, done)
+    cached.refuse_another(store, prepared)  # the same build may be made again
     (toy_tree / "src/new.go").write_text("package new\n")
     with pytest.raises(ConfigError, match=r"another build that calls itself go1\.22\.10-toy") as caught:
         pipeline.build(session)
     assert "--suffix toy.{id}" in caught.value.hint
     assert not plan.tree.exists()
-    by_id = replace(session.settings, suffix="toy.{id}")
-    cached.refuse_another(store, prepare(replace(session, settings=by_id)), by_id)
+    cached.refuse_another(store, _other(prepared, suffix="toy.{id}"))
 
 
-def _ours(tmp_path: Path) -> tuple[Path, Path]:
-    package, templates = tmp_path / "gobuild", tmp_path / "templates"
-    quiet = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(resources.PACKAGE, package, ignore=quiet)
-    shutil.copytree(resources.folder("templates"), templates, ignore=quiet)
-    return package, templates
+def _other(prepared: Prepared, **words: Any) -> Prepared:
+    return replace(prepared, settings=replace(prepared.settings, **words))
 
 
 def test_the_key_changes_with_what_decides_bytes_or_the_report_and_with_nothing_else(tmp_path: Path) -> None:
-    package, templates = _ours(tmp_path)
+    package, templates, quiet = tmp_path / "gobuild", tmp_path / "templates", shutil.ignore_patterns("__pycache__")
+    shutil.copytree(resources.PACKAGE, package, ignore=quiet)
+    shutil.copytree(resources.folder("templates"), templates, ignore=quiet)
     first = cached.fingerprint(package, templates)
     names = (
         *(f"gobuild/{name}/__init__.py" for name in cached.DECIDING if name != "data"),
@@ -151,27 +149,16 @@ def test_the_key_changes_with_what_decides_bytes_or_the_report_and_with_nothing_
         assert cached.fingerprint(package, templates) != first, name
         path.write_bytes(before)
     assert cached.fingerprint(package, templates) == first
-    for name in (
-        "gobuild/doctor/bundle.py",
-        "gobuild/publish/site/__init__.py",
-        "gobuild/resolve.py",
-        "templates/site.html.j2",
-    ):
+    for name in ("gobuild/doctor/bundle.py", "gobuild/publish/site/__init__.py", "gobuild/resolve.py"):
         (tmp_path / name).write_text("# another\n")
+    (templates / "site.html.j2").write_text("another")
     assert cached.fingerprint(package, templates) == first
 
 
 def test_every_folder_is_in_the_key_or_known_to_decide_nothing() -> None:
     folders = {path.parent.name for path in resources.PACKAGE.glob("*/__init__.py")}
-    assert folders - set(cached.DECIDING) == {
-        "audit",
-        "doctor",
-        "isolate",
-        "matrix",
-        "publish",
-        "release",
-        "tasks",
-    }
+    known = {"audit", "doctor", "isolate", "matrix", "publish", "release", "tasks"}
+    assert folders - set(cached.DECIDING) == known
 
 
 @pytest.mark.parametrize("library", cached.LIBRARIES)
@@ -185,9 +172,9 @@ def test_another_version_of_a_library_that_edits_or_reads_is_another_key(
 
 def test_who_names_a_builder_gets_its_work(session: Session, tmp_path: Path) -> None:
     prepared, store = prepare(session), Store.open(tmp_path / "store", say=print)
-    cached.put(store, prepared, session.settings, _finished(prepared, tmp_path, "make.bash"))
+    cached.put(store, prepared, _finished(prepared, tmp_path, "make.bash"))
     found = {
-        builder: cached.recall(store, prepared, replace(session.settings, builder=builder), tmp_path / f"b-{builder}")
+        builder: cached.recall(store, _other(prepared, builder=builder), tmp_path / f"b-{builder}")
         for builder in ("auto", "make.bash", "direct", "both")
     }
     assert [name for name, each in found.items() if each] == ["auto", "make.bash"]
@@ -195,53 +182,42 @@ def test_who_names_a_builder_gets_its_work(session: Session, tmp_path: Path) -> 
 
 def test_who_says_what_to_start_from_does_not_get_what_was_built_directly(session: Session, tmp_path: Path) -> None:
     prepared, store = prepare(session), Store.open(tmp_path / "store", say=print)
-    cached.put(store, prepared, session.settings, _finished(prepared, tmp_path, "direct"))
-    assert cached.recall(store, prepared, session.settings, tmp_path / "named") is None
+    cached.put(store, prepared, _finished(prepared, tmp_path, "direct"))
+    assert cached.recall(store, prepared, tmp_path / "named") is None
     # The key has the toolchain named in it, so a settings without one must ask under its own.
-    free = replace(session.settings, bootstrap="")
-    cached.put(store, prepared, free, _finished(prepared, tmp_path, "direct"))
-    assert cached.recall(store, prepared, free, tmp_path / "free")
+    free = _other(prepared, bootstrap="")
+    cached.put(store, free, _finished(prepared, tmp_path, "direct"))
+    assert cached.recall(store, free, tmp_path / "free")
 
 
 def test_what_is_damaged_is_dropped_and_told(session: Session, tmp_path: Path) -> None:
     prepared, said = prepare(session), list[str]()
     done = _finished(prepared, tmp_path)
-    cached.put(Store.open(tmp_path / "store", say=said.append), prepared, session.settings, done)
+    cached.put(Store.open(tmp_path / "store", say=said.append), prepared, done)
     victim = next((tmp_path / "store/toolchain").glob("*/*.tar.gz"))
     victim.write_bytes(victim.read_bytes()[:-1] + b"!")
     store = Store.open(tmp_path / "store", say=said.append)
-    assert cached.recall(store, prepared, session.settings, tmp_path / "back") is None
+    assert cached.recall(store, prepared, tmp_path / "back") is None
     assert "damaged" in said[0]
-    cached.put(store, prepared, session.settings, done)
-    assert cached.recall(store, prepared, session.settings, tmp_path / "back")
+    cached.put(store, prepared, done)
+    assert cached.recall(store, prepared, tmp_path / "back")
 
 
-@pytest.mark.parametrize("facts", [{}, {"state": {}}, {"state": [], "checks": 1, "pinned": 0, "run": 0}])
-def test_an_entry_that_somebody_else_wrote_is_no_toolchain(
-    session: Session, tmp_path: Path, facts: dict[str, object]
+@pytest.mark.parametrize("facts", [None, {}, {"state": {}}, {"state": [], "checks": 1, "pinned": 0, "run": 0}])
+def test_an_entry_that_somebody_else_wrote_or_that_tells_of_another_toolchain_is_none(
+    session: Session, tmp_path: Path, facts: dict[str, object] | None
 ) -> None:
     prepared, said = prepare(session), list[str]()
     store, done = Store.open(tmp_path / "store", say=said.append), _finished(prepared, tmp_path)
-    store.put(
-        cached.KIND,
-        cached.keys(prepared, session.settings)["make.bash"],
-        {path.name: path for path in done.packed},
-        facts,
-    )
-    assert cached.recall(store, prepared, session.settings, tmp_path / "back") is None
-    assert "cannot be used" in said[0]
-
-
-def test_nor_is_one_that_tells_of_another_toolchain(session: Session, tmp_path: Path) -> None:
-    prepared, said = prepare(session), list[str]()
-    store, done = Store.open(tmp_path / "store", say=said.append), _finished(prepared, tmp_path)
-    other = replace(done.toolchain, target=Target.parse("linux/arm64"))
-    cached.put(store, prepared, session.settings, replace(done, toolchain=other))
-    assert cached.recall(store, prepared, session.settings, tmp_path / "back") is None
-    assert said == [
-        f"the store's toolchain {cached.keys(prepared, session.settings)['make.bash'][:12]} cannot be used: "
-        "it is another toolchain"
-    ]
+    key = cached.keys(prepared)["make.bash"]
+    if facts is None:
+        other = replace(done.toolchain, target=Target.parse("linux/arm64"))
+        cached.put(store, prepared, replace(done, toolchain=other))
+    else:
+        store.put(cached.KIND, key, {path.name: path for path in done.packed}, facts)
+    assert cached.recall(store, prepared, tmp_path / "back") is None
+    assert said[0].startswith(f"the store's toolchain {key[:12]} cannot be used: ")
+    assert facts is not None or said[0].endswith("it is another toolchain")
 
 
 @pytest.mark.parametrize("trouble", [Unreachable, FetchError, ToolMissing])
@@ -251,28 +227,26 @@ def test_where_upstreams_toolchain_is_listed_and_not_had_the_next_origin_is_aske
     release = Release(version=GoVersion.parse("1.22.10"), origin="somewhere")
     there = Bootstrap(goroot=bootstrap, version=release.version, origin="other", digest="sha256:0")
 
-    class Lists:
-        name = "lists"
+    @dataclass
+    class Asked:
+        name: str
+        gives: bool
 
         def toolchains(self, host: Target) -> Catalog:
             return Catalog(origin=str(host), releases=(release,))
 
         def toolchain(self, release: Release, host: Target) -> Bootstrap:
-            raise trouble(f"{release} {host}: 403", "another origin")
-
-    class Gives(Lists):
-        name = "gives"
-
-        def toolchain(self, release: Release, host: Target) -> Bootstrap:
+            if not self.gives:
+                raise trouble(f"{release} {host}: 403", "another origin")
             return there
 
-    asked: list[Lists] = [Lists()]
+    asked = [Asked("lists", False)]
     monkeypatch.setattr(fetch, "_official", lambda *_words, **_more: asked)
-    prepared = prepare(session)
-    words = {"host": Target.host(), "reached": prepared.reached, "run": session.run, "console": session.console}
-    assert fetch.same_release_toolchain(session.settings, release, **words) is None  # type: ignore[arg-type]
-    asked.append(Gives())
-    assert fetch.same_release_toolchain(session.settings, release, **words) == there  # type: ignore[arg-type]
+    words: dict[str, Any] = {"host": Target.host(), "reached": prepare(session).reached, "run": session.run}
+    words |= {"console": session.console}
+    assert fetch.same_release_toolchain(session.settings, release, **words) is None
+    asked.append(Asked("gives", True))
+    assert fetch.same_release_toolchain(session.settings, release, **words) == there
 
 
 @pytest.mark.parametrize(
@@ -280,47 +254,46 @@ def test_where_upstreams_toolchain_is_listed_and_not_had_the_next_origin_is_aske
 )
 def test_another_build_is_another_key(session: Session, other: dict[str, str]) -> None:
     changed = replace(session, settings=replace(session.settings, **other))  # type: ignore[arg-type]
-    first = cached.keys(prepare(session), session.settings)
-    again = cached.keys(prepare(changed), changed.settings)
+    first = cached.keys(prepare(session))
+    again = cached.keys(prepare(changed))
     assert (first == again) == (changed.settings == session.settings)
     assert first["direct"] != first["make.bash"]
 
 
 def test_another_source_and_another_policy_are_other_keys(session: Session, toy_tree: Path, tmp_path: Path) -> None:
-    first = cached.keys(prepare(session), session.settings)
+    first = cached.keys(prepare(session))
     policy = tmp_path / "policy.toml"
     policy.write_text("")
-    assert cached.keys(prepare(session), replace(session.settings, policy=str(policy))) == first
+    assert cached.keys(_other(prepare(session), policy=str(policy))) == first
     policy.write_text("# ours\n")
-    assert cached.keys(prepare(session), replace(session.settings, policy=str(policy))) != first
-    home = replace(session.settings, policy="~/policy.toml")
+    assert cached.keys(_other(prepare(session), policy=str(policy))) != first
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("HOME", str(tmp_path))
-        assert cached.keys(prepare(session), home) != first
+        assert cached.keys(_other(prepare(session), policy="~/policy.toml")) != first
     (toy_tree / "src/new.go").write_text("package new\n")
-    assert cached.keys(prepare(session), session.settings) != first
+    assert cached.keys(prepare(session)) != first
 
 
 def test_another_gobuild_another_start_and_a_patch_that_may_no_longer_be_built_directly_are_other_keys(
     session: Session, bootstrap: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared = prepare(session)
-    first = cached.keys(prepared, session.settings)
-    assert cached.keys(prepared, replace(session.settings, bootstrap="")) != first
-    assert cached.keys(prepared, replace(session.settings, bootstrap=str(bootstrap))) == first
+    first = cached.keys(prepared)
+    assert cached.keys(_other(prepared, bootstrap="")) != first
+    assert cached.keys(_other(prepared, bootstrap=str(bootstrap))) == first
     mine = patch.load_series("stock").patches[0]
     marked, unmarked = (replace(prepared, patches=(replace(mine, direct=each),)) for each in (True, False))
-    assert cached.keys(marked, session.settings) != cached.keys(unmarked, session.settings)
+    assert cached.keys(marked) != cached.keys(unmarked)
     # A commit without another version number.
     monkeypatch.setattr(cached, "code_fingerprint", lambda: "h1:other")
-    assert cached.keys(prepared, session.settings) != first
+    assert cached.keys(prepared) != first
 
 
 def test_nothing_is_left_in_the_work_folder_by_a_store_that_has_no_room_to_answer(
     session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared, store = prepare(session), open_store(session.settings, session.console.warn)
-    cached.put(store, prepared, session.settings, _finished(prepared, tmp_path))
+    cached.put(store, prepared, _finished(prepared, tmp_path))
     clone, copied = files.clone, list[Path]()
 
     def second_fails(source: Path, at: Path) -> None:
@@ -336,17 +309,22 @@ def test_nothing_is_left_in_the_work_folder_by_a_store_that_has_no_room_to_answe
     assert copied and not prepared.plan.scratch.exists() and not list(session.settings.dist.glob("go*"))
 
 
+def _run(session: Session, prepared: Prepared, folder: Path, say: Callable[[str], None] = print) -> Run:
+    store = Store.open(folder / "store", say=say)
+    return Run(session=session, prepared=prepared, clock=Clock(session.console), store=store)
+
+
+def _said(session: Session) -> str:
+    assert isinstance(session.console.stream, io.StringIO)
+    return session.console.stream.getvalue()
+
+
 @pytest.mark.parametrize(
     ("host", "answer", "said"),
-    [
-        ("darwin/amd64", "1", True),
-        ("darwin/amd64", "0", False),
-        ("darwin/amd64", "", False),
-        ("darwin/arm64", "1", False),
-    ],
+    [("darwin/amd64", "1", 1), ("darwin/amd64", "0", 0), ("darwin/amd64", "", 0), ("darwin/arm64", "1", 0)],
 )
 def test_a_python_that_rosetta_translates_is_noticed(
-    session: Session, tmp_path: Path, host: str, answer: str, said: bool
+    session: Session, tmp_path: Path, host: str, answer: str, said: int
 ) -> None:
     def sysctl(argv: Sequence[str | Path], **_more: object) -> Result:
         assert argv == ["/usr/sbin/sysctl", "-n", "sysctl.proc_translated"]
@@ -354,11 +332,8 @@ def test_a_python_that_rosetta_translates_is_noticed(
 
     prepared = prepare(session)
     prepared = replace(prepared, plan=replace(prepared.plan, host=Target.parse(host)))
-    store = Store.open(tmp_path / "store", say=print)
-    asked = replace(session, run=sysctl)
-    note_rosetta(Run(session=asked, prepared=prepared, clock=Clock(session.console), store=store))
-    assert isinstance(session.console.stream, io.StringIO)
-    assert ("an arm64 Python" in session.console.stream.getvalue()) is said
+    note_rosetta(_run(replace(session, run=sysctl), prepared, tmp_path))
+    assert _said(session).count("an arm64 Python") == said
 
 
 @pytest.mark.parametrize("builder", ["direct", "both"])
@@ -373,8 +348,7 @@ def test_and_by_default_make_bash_builds_it_and_one_line_says_why(session: Sessi
     (toy_tree / "src/make.bash").write_text("exit 1\n")
     with pytest.raises(Exception, match=r"make\.bash failed"):
         pipeline.build(session)
-    assert isinstance(session.console.stream, io.StringIO)
-    assert session.console.stream.getvalue().count("built by make.bash: a source of your own") == 1
+    assert _said(session).count("built by make.bash: a source of your own") == 1
 
 
 @pytest.mark.parametrize(("name", "said"), [("packages.tar", "leaves its folder"), ("other", "")])
@@ -382,23 +356,21 @@ def test_packages_that_somebody_else_wrote_are_compiled_anew(
     session: Session, tmp_path: Path, name: str, said: str
 ) -> None:
     told, of = list[str](), "a" * 64
-    store = Store.open(tmp_path / "store", say=told.append)
     with tarfile.open(tmp_path / "evil", "w") as tar:
         tar.addfile(tarfile.TarInfo("../escaped"))
-    store.put("tools", of, {name: tmp_path / "evil"}, {})
-    run = Run(session=session, prepared=prepare(session), clock=Clock(session.console), store=store)
+    run = _run(session, prepare(session), tmp_path, told.append)
+    run.store.put("tools", of, {name: tmp_path / "evil"}, {})
     assert not stored_packages(run, of, tmp_path / "packages")
     assert not (tmp_path / "packages").exists() and not (tmp_path / "escaped").exists()
     assert said in "".join(told) and bool(said) == bool(told)
 
 
 def test_packages_that_were_kept_are_not_compiled_again(session: Session, tmp_path: Path) -> None:
-    store, of, cache = Store.open(tmp_path / "store", say=print), "a" * 64, tmp_path / "scratch/packages"
-    run = Run(session=session, prepared=prepare(session), clock=Clock(session.console), store=store)
+    run, of, cache = _run(session, prepare(session), tmp_path), "a" * 64, tmp_path / "scratch/packages"
     assert not stored_packages(run, of, cache)
     files.write(tmp_path / "compiled/00/x-d", "object")
     archives.pack(tmp_path / "compiled", tmp_path / "packages.tar")
-    store.put("tools", of, {"packages.tar": tmp_path / "packages.tar"}, {})
+    run.store.put("tools", of, {"packages.tar": tmp_path / "packages.tar"}, {})
     assert stored_packages(run, of, cache)
     assert files.dirhash(cache) == files.dirhash(tmp_path / "compiled")
     assert [path.name for path in cache.parent.iterdir()] == ["packages"]
@@ -422,11 +394,9 @@ def test_of_two_that_are_the_same_one_tree_is_kept_and_of_two_that_differ_both(
     monkeypatch.setattr(
         "gobuild.package.distpack", lambda toolchain, **_more: (toolchain.goroot / "pkg/distpack/go.zip",)
     )
-    prepared = replace(prepare(session), plan=plan)
-    store = Store.open(tmp_path / "store", say=print)
-    run = Run(session=session, prepared=prepared, clock=Clock(session.console), store=store)
+    run = _run(session, replace(prepare(session), plan=plan), tmp_path)
     both = Compiled(toolchain=made[0], tree="h1:x", twin=made[1])
     with pytest.raises(VerifyError, match=r"differ in 1 files: go\.zip") if not same else contextlib.nullcontext():
         delivery.verify_and_package(run, both)
     assert [path.exists() for path in (*plan.trees, plan.job / "direct")] == [True, not same, not same]
-    assert ("both builders made the same bytes" in session.console.stream.getvalue()) is same  # type: ignore[attr-defined]
+    assert ("both builders made the same bytes" in _said(session)) is same

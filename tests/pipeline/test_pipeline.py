@@ -36,15 +36,9 @@ def session(tmp_path: Path, toy_tree: Path, bootstrap: Path) -> Session:
     (tmp_path / "dist").mkdir()
     (tmp_path / "dist/precious").write_text("kept")
     settings = Settings(
-        go="1.22.10",
-        source=str(toy_tree),
-        series="none",
-        suffix="toy",
-        bootstrap=str(bootstrap),
-        dist=tmp_path / "dist",
-        work=tmp_path / "work",
-        cache=tmp_path / "cache",
-    )
+        go="1.22.10", source=str(toy_tree), series="none", suffix="toy", bootstrap=str(bootstrap),
+        dist=tmp_path / "dist", work=tmp_path / "work", cache=tmp_path / "cache",
+    )  # fmt: skip
     return Session(settings=settings, console=Console(stream=io.StringIO()))
 
 
@@ -88,32 +82,25 @@ def test_make_bash_failing(session: Session, toy_tree: Path) -> None:
     _nothing_half_made(session)
 
 
-def test_make_bash_that_makes_nothing(session: Session, toy_tree: Path) -> None:
-    (toy_tree / "src/make.bash").write_text("echo done\n")
-    with pytest.raises(BuildError, match="made no"):
+@pytest.mark.parametrize(
+    ("script", "path", "room", "error", "said"),
+    [
+        ("echo done\n", "", 0, BuildError, "made no"),
+        ('echo "write /x/y.o: no space left on device" >&2; exit 2\n', "", 0, DiskFull, "no space left"),
+        ("", "/nonexistent", 0, ToolMissing, "bash"),
+        ("", "", 1 << 60, DiskFull, "needs about"),
+    ],
+)
+def test_nothing_half_made_is_left(
+    session: Session, toy_tree: Path, monkeypatch: pytest.MonkeyPatch,
+    script: str, path: str, room: int, error: type[Exception], said: str,
+) -> None:  # fmt: skip
+    (toy_tree / "src/make.bash").write_text(script)
+    monkeypatch.setenv("PATH", path or os.environ["PATH"])
+    monkeypatch.setattr(pipeline, "ROOM", room)
+    with pytest.raises(error, match=said):
         pipeline.build(session)
     _nothing_half_made(session)
-
-
-def test_make_bash_finding_the_disk_full(session: Session, toy_tree: Path) -> None:
-    (toy_tree / "src/make.bash").write_text('echo "write /x/y.o: no space left on device" >&2; exit 2\n')
-    with pytest.raises(DiskFull, match="no space left"):
-        pipeline.build(session)
-    _nothing_half_made(session)
-
-
-def test_no_bash(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/nonexistent")
-    with pytest.raises(ToolMissing, match="bash"):
-        pipeline.build(session)
-    _nothing_half_made(session)
-
-
-def test_no_room(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "ROOM", 1 << 60)
-    with pytest.raises(DiskFull, match="needs about"):
-        pipeline.build(session)
-    assert not list(session.settings.work.glob("*/go"))
 
 
 def test_what_goes_first_makes_room_and_stays_where_that_is_too_little(
@@ -149,14 +136,6 @@ def test_callers_variables_do_not_reach_make_bash(
     assert "leaked" not in said
 
 
-STUBBORN = """\
-trap '' TERM INT HUP
-echo Building Go for ever.
-sleep 321 &
-wait
-sleep 321
-"""
-
 PROGRAM = """
 import sys
 sys.path.insert(0, {tests!r})
@@ -191,13 +170,18 @@ def _stubborn(session: Session, toy_tree: Path) -> "subprocess.Popen[str]":
     raise AssertionError(process.stderr and process.stderr.read())
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_while_another_waits_at_the_door(session: Session, toy_tree: Path, sign: signal.Signals) -> None:
+@pytest.mark.parametrize("signs", [(signal.SIGINT,) * 3, (signal.SIGTERM,), (signal.SIGHUP,)])
+def test_interrupted_while_another_waits_at_the_door(
+    session: Session, toy_tree: Path, signs: tuple[signal.Signals, ...]
+) -> None:
+    """A second Ctrl-C does not cut the clean-up short; a closed terminal ends it as well."""
     first = _stubborn(session, toy_tree)
     with pytest.raises(Busy, match=r"another gobuild is building go1\.22\.10-toy for darwin/arm64"):
         pipeline.build(session)
     assert (session.settings.work / JOB / "go").is_dir(), "the second must not clean up behind the first"
-    first.send_signal(sign)
+    for sign in signs:
+        first.send_signal(sign)
+        time.sleep(0.3)
     _, said = first.communicate(timeout=20)
     assert "Interrupted" in said
     assert _sleeping(session.settings.work) == []
@@ -213,25 +197,6 @@ def _sleeping(work: Path) -> list[str]:
         except OSError:
             continue
     return found
-
-
-def test_a_second_ctrl_c_does_not_cut_the_clean_up_short(session: Session, toy_tree: Path) -> None:
-    first = _stubborn(session, toy_tree)
-    for _ in range(3):
-        first.send_signal(signal.SIGINT)
-        time.sleep(0.3)
-    _, said = first.communicate(timeout=20)
-    assert "Interrupted" in said
-    assert _sleeping(session.settings.work) == []
-    _nothing_half_made(session)
-
-
-def test_a_closed_terminal_ends_it_as_well(session: Session, toy_tree: Path) -> None:
-    first = _stubborn(session, toy_tree)
-    first.send_signal(signal.SIGHUP)
-    first.communicate(timeout=20)
-    assert _sleeping(session.settings.work) == []
-    _nothing_half_made(session)
 
 
 def test_clean_takes_only_builds(session: Session) -> None:
@@ -280,11 +245,6 @@ def test_the_source_may_be_the_folder_that_build_and_dist_stand_in(session: Sess
     assert stamps[0] == stamps[1]
 
 
-def test_a_source_of_ones_own_needs_a_suffix(session: Session) -> None:
-    with pytest.raises(ConfigError, match="would call itself as upstream's"):
-        prepare(replace(session, settings=replace(session.settings, suffix="")))
-
-
 @pytest.mark.parametrize("word", ["work", "cache"])
 @pytest.mark.parametrize("name", ["a;b", "a=>b", "Go 12:24"])
 def test_a_folder_that_go_cannot_cope_with_is_refused(session: Session, word: str, name: str) -> None:
@@ -294,10 +254,19 @@ def test_a_folder_that_go_cannot_cope_with_is_refused(session: Session, word: st
     assert not list(session.settings.work.glob("go*"))
 
 
-def test_a_go_without_distpack_is_refused(session: Session, toy_tree: Path) -> None:
-    (toy_tree / "VERSION").write_text("go1.20.14\ntime 2024-02-01T00:00:00Z\n")
-    with pytest.raises(ConfigError, match=r"go1\.20\.14 is older than 1\.21"):
-        prepare(replace(session, settings=replace(session.settings, go="1.20.14")))
+@pytest.mark.parametrize(
+    ("version", "words", "said"),
+    [
+        ("1.22.10", {"suffix": ""}, "would call itself as upstream's"),
+        ("1.20.14", {"go": "1.20.14"}, r"go1\.20\.14 is older than 1\.21"),
+    ],
+)
+def test_a_source_without_a_suffix_and_a_go_without_distpack_are_refused(
+    session: Session, toy_tree: Path, version: str, words: dict[str, str], said: str
+) -> None:
+    (toy_tree / "VERSION").write_text(f"go{version}\ntime 2024-02-01T00:00:00Z\n")
+    with pytest.raises(ConfigError, match=said):
+        prepare(replace(session, settings=replace(session.settings, **words)))  # type: ignore[arg-type]
 
 
 def test_a_bootstrap_for_another_machine(session: Session, bootstrap: Path) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from goserver import answering
 from needs import needs
-from tap_fixtures import DARWIN, LINUX, built, formula_in, shelf_of
+from publish_toys import catalogue
+from tap_fixtures import DARWIN, LINUX, built, formula_in
 
 from gobuild.core.model import Check, Verdict
 from gobuild.core.process import run
@@ -30,7 +31,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     offers = [built(dist, OLD, DARWIN), built(dist, OLD, LINUX), built(dist, NEW, LINUX)]
     url = dist.as_uri()
     tap = open_bare_tap(folder / "tap.git")
-    update_tap(shelf_of(*offers), tap, TapUrls(archives=url, bottles=url), bottles=dist, drop=frozenset({DARWIN}))
+    update_tap(catalogue(*offers), tap, TapUrls(archives=url, bottles=url), bottles=dist, drop=frozenset({DARWIN}))
     return folder
 
 

@@ -9,30 +9,28 @@ from pathlib import Path
 
 import pytest
 from needs import needs
-from publish_toys import NEXT, SIGNER, STAMP, content_of, published, put_build, secret_key
+from publish_toys import KEY, NEXT, SIGNER, STAMP, content_of, published, put_build, secret_key
 
+from gobuild.core import files
 from gobuild.core.errors import ChecksumMismatch, ConfigError, GobuildError, PublishError
 from gobuild.core.process import run
 from gobuild.publish.builds import find_builds
 from gobuild.publish.homebrew.tap import Tap
 from gobuild.publish.paths import path_in_tree
 from gobuild.publish.site import generations
-from gobuild.publish.site.incoming import Rules
 from gobuild.publish.sumdb.note import NoteSigner
-from gobuild.publish.supply.signing import GnupgSigner, MinisignSigner, gpg_environment
+from gobuild.publish.supply import attestations
+from gobuild.publish.supply.signing import GnupgSigner, MinisignSigner, ReleaseSigner, gpg_environment
 from gobuild.release import verify_release
 
 pytestmark = pytest.mark.usefixtures("git")
 
-KEY = NoteSigner(name="acme.example/sumdb", seed=bytes(32))
 EVIL = "go1.27.9-acme1.p9"
 
 
-def _next(
-    site: Path, *sources: Path, signer: MinisignSigner | GnupgSigner | None = SIGNER, rules: Rules | None = None
-) -> None:
-    """The publisher's run, with every part and a checksum database."""
-    published(site, *sources, signer=signer, key=KEY, rules=rules or Rules(logs=True))
+def _next(site: Path, *sources: Path, signer: ReleaseSigner | None = SIGNER, named: tuple[str, ...] = ()) -> None:
+    """The publisher's run, with a checksum database."""
+    published(site, *sources, signer=signer, key=KEY, named=named)
 
 
 @pytest.fixture
@@ -45,40 +43,32 @@ def site(tmp_path: Path) -> Path:
     return tmp_path / "site"
 
 
-def _put(path: Path, content: bytes) -> None:
+def _put(site: Path, name: str | Path, content: bytes) -> None:
+    path = site.resolve() / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     path.write_bytes(content)
 
 
-def _plant(site: Path, stamp: str, content: str = "") -> None:
-    """Puts a release into a tree as a stranger with its web root can: manifest and archives, the latter over others."""
+def _plant(site: Path, stamp: str, target: str = "linux/amd64", content: str = "") -> None:
+    """Puts a build into a tree as a stranger with its web root can: archives, over others too, and manifest."""
     made = site.parent / "evil"
-    put_build(made, stamp=stamp, content=content)
-    (found,) = find_builds(made)
-    for archive in found.archives:
-        if archive.kind == "module" and stamp == STAMP:
-            continue  # the checksum database would notice
-        _put(site.resolve() / path_in_tree(found, archive), archive.path.read_bytes())
-    document = json.loads(found.text)
-    for artifact in document["artifacts"]:
-        if artifact["kind"] == "module" and stamp == STAMP:
-            there = site.resolve() / "proxy/golang.org/toolchain/@v" / artifact["file"]
-            artifact |= {"sha256": hashlib.sha256(there.read_bytes()).hexdigest(), "size": there.stat().st_size}
-    _put(site.resolve() / "releases" / stamp / found.manifest_name, json.dumps(document, indent=2).encode())
+    put_build(made, stamp=stamp, target=target, content=content)
+    for found in find_builds(made):
+        for archive in found.archives:
+            _put(site, path_in_tree(found, archive), archive.path.read_bytes())
+        _put(site, f"releases/{stamp}/{found.manifest_name}", found.text)
 
 
 def _listed(site: Path, stamp: str) -> None:
     """The stranger's own list, which nobody signs."""
-    folder = site.resolve() / "releases" / stamp
-    sums = {path.name: path.read_bytes() for path in folder.glob("*.gobuild.json")}
-    for text in tuple(sums.values()):
-        for artifact in json.loads(text)["artifacts"]:
-            place = "proxy/golang.org/toolchain/@v" if artifact["kind"] == "module" else "dl"
-            sums[artifact["file"]] = (site.resolve() / place / artifact["file"]).read_bytes()
-    sums |= {path.name: path.read_bytes() for path in (site.resolve() / "bottles").glob(f"*-{stamp[2:]}.*")}
-    lines = (f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(sums.items()))
-    _put(folder / "SHA256SUMS", "".join(lines).encode())
+    tree = site.resolve()
+    sums = {path.name: files.sha256(path) for path in (tree / "bottles").glob(f"*-{stamp[2:]}.*")}
+    for path in (tree / "releases" / stamp).glob("*.gobuild.json"):
+        sums[path.name] = files.sha256(path)
+        sums |= {each["file"]: each["sha256"] for each in json.loads(path.read_text())["artifacts"]}
+    lines = (f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
+    _put(site, f"releases/{stamp}/SHA256SUMS", "".join(lines).encode())
 
 
 def _planted(site: Path) -> str:
@@ -93,58 +83,59 @@ def _planted_with_a_list(site: Path) -> str:
 
 
 def _signature_removed(site: Path) -> str:
+    """With another archive; the module is left, since the checksum database would notice."""
     for path in (site.resolve() / "releases" / STAMP).glob("*.minisig"):
         path.unlink()
-    _plant(site, STAMP, "evil")
+    name, manifest = f"{STAMP}.linux-amd64.tar.gz", f"releases/{STAMP}/{STAMP}.linux-amd64.gobuild.json"
+    _put(site, f"dl/{name}", b"evil")
+    document = json.loads((site / manifest).read_text())
+    (listed,) = (each for each in document["artifacts"] if each["file"] == name)
+    listed |= {"sha256": hashlib.sha256(b"evil").hexdigest(), "size": len(b"evil")}
+    _put(site, manifest, json.dumps(document).encode())
     return STAMP
 
 
 def _signature_of_another(site: Path) -> str:
     other = MinisignSigner(secret=secret_key(b"12345678", bytes(range(32))))
-    folder = site.resolve() / "releases" / STAMP
-    for name in ("SHA256SUMS", "sbom.cdx.json", "provenance.intoto.jsonl"):
-        _put(folder / f"{name}.minisig", other.sign(folder / name, f"release:{STAMP}\tfile:{name}"))
+    for name in attestations.SIGNED:
+        path, comment = site / "releases" / STAMP / name, attestations.trusted_comment(STAMP, name)
+        _put(site, f"releases/{STAMP}/{name}.minisig", other.sign(path, comment))
     return f"{STAMP}/SHA256SUMS"
 
 
 def _archive_swapped(site: Path) -> str:
     name = f"{STAMP}.linux-amd64.tar.gz"
-    _put(site.resolve() / "dl" / name, (site.resolve() / "dl" / name).read_bytes()[:-1] + b"x")
+    _put(site, f"dl/{name}", (site / "dl" / name).read_bytes()[:-1] + b"x")
     return name
 
 
 def _target_planted(site: Path) -> str:
-    made = site.parent / "evil"
-    put_build(made, target="linux/arm64")
-    for found in find_builds(made):
-        for archive in found.archives:
-            _put(site.resolve() / path_in_tree(found, archive), archive.path.read_bytes())
-        _put(site.resolve() / "releases" / STAMP / found.manifest_name, found.text)
+    _plant(site, STAMP, "linux/arm64")
     return f"{STAMP}.linux-arm64.gobuild.json"
 
 
 def _target_removed(site: Path) -> str:
     name = f"{STAMP}.darwin-arm64.gobuild.json"
-    (site.resolve() / "releases" / STAMP / name).unlink()
+    (site / "releases" / STAMP / name).unlink()
     return name
 
 
 def _bottle_swapped(site: Path) -> str:
-    bottle = sorted((site.resolve() / "bottles").glob("go-acme@1.22-*.tar.gz"))[0]
-    _put(bottle, bottle.read_bytes() + b"evil")
+    bottle = sorted((site / "bottles").glob("go-acme@1.22-*.tar.gz"))[0]
+    _put(site, f"bottles/{bottle.name}", bottle.read_bytes() + b"evil")
     return bottle.name
 
 
 def _bottle_of_the_next_release(site: Path) -> str:
     """One that the next run would have found, and taken for its own."""
     name = f"go-acme-{NEXT.removeprefix('go')}.x86_64_linux.bottle.tar.gz"
-    _put(site.resolve() / "bottles" / name, b"evil")
+    _put(site, f"bottles/{name}", b"evil")
     return name
 
 
 def _link(site: Path) -> str:
     shutil.move(site.resolve() / "dl", site.parent / "elsewhere")
-    (site.resolve() / "dl").symlink_to(site.parent / "elsewhere")
+    (site / "dl").symlink_to(site.parent / "elsewhere")
     return "dl in the tree is no plain"
 
 
@@ -181,13 +172,13 @@ def test_what_is_named_is_signed_and_its_bottles_are_made_anew(site: Path, tmp_p
     with pytest.raises(PublishError, match="nobody signed") as caught:
         _next(site)
     assert f"--sign-unsigned {STAMP}" in caught.value.hint
-    _next(site, rules=Rules(named=(STAMP,), logs=True))
+    _next(site, named=(STAMP,))
     assert content_of(site)[f"bottles/{bottle}"] == good[f"bottles/{bottle}"]
     (tmp_path / "pub").write_bytes(bytes(SIGNER.secret.get_public_key()) + b"\n")
     report = verify_release(str(site), key=tmp_path / "pub", sumdb=str(KEY.verifier), run=run, note=lambda _text: None)
     assert report.ok
     with pytest.raises(ConfigError, match=f"no release {EVIL} in the tree"):
-        _next(site, rules=Rules(named=(EVIL,), logs=True))
+        _next(site, named=(EVIL,))
 
 
 def test_a_database_alone_vouches_for_no_stranger_either(site: Path, tmp_path: Path) -> None:
@@ -197,7 +188,7 @@ def test_a_database_alone_vouches_for_no_stranger_either(site: Path, tmp_path: P
     _listed(other, EVIL)
     with pytest.raises(PublishError, match=f"{EVIL} for linux/amd64 stands in the tree, neither signed nor logged"):
         _next(other, signer=None)
-    _next(other, signer=None, rules=Rules(named=(EVIL,), logs=True))
+    _next(other, signer=None, named=(EVIL,))
     _next(other, tmp_path / "two", signer=None)
 
 
@@ -205,11 +196,7 @@ def test_a_module_is_compared_with_the_log(tmp_path: Path) -> None:
     site, dist = tmp_path / "site", tmp_path / "dist"
     put_build(dist)
     _next(site, dist, signer=None)
-    put_build(tmp_path / "evil", content="evil")
-    (found,) = find_builds(tmp_path / "evil")
-    for archive in found.archives:
-        _put(site.resolve() / path_in_tree(found, archive), archive.path.read_bytes())
-    _put(site.resolve() / "releases" / STAMP / found.manifest_name, found.text)
+    _plant(site, STAMP, content="evil")
     _listed(site, STAMP)
     with pytest.raises(PublishError, match=f"v0.0.1-{STAMP}.linux-amd64 was logged with other hashes"):
         _next(site, signer=None)
@@ -236,10 +223,10 @@ def test_a_generation_that_was_served_is_kept_and_its_number_is_not_given_twice(
     site, home = tmp_path / "site", tmp_path / ".site-generations"
     put_build(tmp_path / "dist")
     for number in (1, 2, 3):
-        published(site, tmp_path / "dist", bare=True, base_url=f"https://go{number}.example")
+        published(site, tmp_path / "dist", base_url=f"https://go{number}.example")
     site.unlink()
     site.symlink_to(f"{home.name}/1")
-    published(site, tmp_path / "dist", bare=True, base_url="https://go4.example")
+    published(site, tmp_path / "dist", base_url="https://go4.example")
     assert sorted(path.name for path in home.iterdir() if path.name.isdecimal()) == ["1", "2", "3", "4"]
     assert site.resolve().name == "4"
 

@@ -9,11 +9,9 @@ from urllib.parse import urlsplit
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from needs import needs
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 from publish_clients import serving
-from publish_toys import SIGNER, STAMP, published, put_build
-
-from gobuild.publish.sumdb.note import NoteSigner
+from publish_toys import KEY, SIGNER, STAMP, published, put_build
 
 pytestmark = pytest.mark.slow  # a browser starts
 
@@ -42,9 +40,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     put_build(folder / "dist", edit=_hostile)
     put_build(folder / "dist", stamp=NEXT)
     put_build(folder / "dist", stamp=NEXT, target="darwin/arm64")
-    key = NoteSigner(name="acme.example/sumdb", seed=bytes(32))
-    url = "https://go.acme.example"
-    published(folder / "site", folder / "dist", signer=SIGNER, key=key, base_url=url)
+    published(folder / "site", folder / "dist", signer=SIGNER, key=KEY, base_url="https://go.acme.example")
     return folder / "site"
 
 
@@ -71,15 +67,9 @@ class Watched:
         self.page: Page = self.context.new_page()
         self.errors: list[str] = []
         self.hosts: set[str] = set()
-        self.page.on("console", self._said)
+        self.page.on("console", lambda message: self.errors.append(f"{message.type}: {message.text}"))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("request", self._asked)
-
-    def _said(self, message: ConsoleMessage) -> None:
-        self.errors.append(f"{message.type}: {message.text}")
-
-    def _asked(self, request: Request) -> None:
-        self.hosts.add(urlsplit(request.url).netloc)
+        self.page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
 
 
 @pytest.fixture

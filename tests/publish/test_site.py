@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from publish_toys import NEXT, SIGNER, STAMP, content_of, published, put_build
 
-from gobuild.core import files
 from gobuild.core.errors import ChecksumMismatch, ConfigError, PublishError
 from gobuild.publish.site import generations
 from gobuild.publish.supply import minisign
@@ -18,32 +17,28 @@ from gobuild.publish.supply import minisign
 pytestmark = pytest.mark.usefixtures("git")
 
 
-def test_a_release_joins_and_the_old_one_stays(tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    put_build(tmp_path / "one")
-    first = published(site, tmp_path / "one")
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A tree with the build in dist/, which nobody has signed."""
+    put_build(tmp_path / "dist")
+    assert published(tmp_path / "site", tmp_path / "dist").unsigned == (STAMP,)
+    return tmp_path / "site"
+
+
+def test_a_release_joins_and_the_old_one_stays(site: Path, tmp_path: Path) -> None:
     before = content_of(site)
-    assert first.changed and len(first.added) == 1
-    assert first.unsigned == (STAMP,)
     put_build(tmp_path / "two", stamp=NEXT)
     second = published(site, tmp_path / "two")
     after = content_of(site)
+    assert second.changed and len(second.added) == 1
     assert list(second.catalogue.releases) == [NEXT, STAMP]
     assets = [name for name in before if name.endswith((".tar.gz", ".zip", ".mod", ".info", ".gobuild.json"))]
     assert len(assets) >= 7  # five archives, a manifest, and bottles
     assert all(after[name] == before[name] for name in assets)
     for name in (f"dl/{NEXT}.linux-amd64.tar.gz", f"releases/{NEXT}/SHA256SUMS", f"releases/{NEXT}/index.html"):
         assert name in after
-
-
-def test_an_unchanged_asset_is_one_file_in_both_generations(tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    put_build(tmp_path / "one")
-    published(site, tmp_path / "one")
-    put_build(tmp_path / "two", stamp=NEXT)
-    published(site, tmp_path / "two")
-    name = f"dl/{STAMP}.linux-amd64.tar.gz"
-    home = generations.generations_folder(site)
+    name, home = f"dl/{STAMP}.linux-amd64.tar.gz", generations.generations_folder(site)
+    assert content_of(home / "1") == before
     assert (home / "1" / name).samefile(home / "2" / name)
     assert os.readlink(site) == ".site-generations/2"
 
@@ -68,37 +63,22 @@ def test_two_trees_of_the_same_builds_have_the_same_papers(tmp_path: Path) -> No
     assert contents[0] == contents[1]
 
 
-def test_other_bytes_under_a_published_stamp_are_refused(tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    put_build(tmp_path / "one")
-    published(site, tmp_path / "one")
+def test_other_bytes_under_a_published_stamp_are_refused(site: Path, tmp_path: Path) -> None:
     before = content_of(site)
     put_build(tmp_path / "other", content="other")
     with pytest.raises(PublishError, match="is published already, with other bytes") as caught:
         published(site, tmp_path / "other")
     assert caught.value.exit_code == 9
     assert content_of(site) == before
-    assert sorted(path.name for path in generations.generations_folder(site).iterdir()) == [
-        ".gobuild.lock",
-        "1",
-        "served",
-    ]
+    assert {path.name for path in generations.generations_folder(site).iterdir()} == {".gobuild.lock", "1", "served"}
 
 
-def test_two_targets_of_a_stamp_must_share_their_source(tmp_path: Path) -> None:
-    put_build(tmp_path / "one")
+def test_two_targets_of_a_stamp_must_share_their_source(site: Path, tmp_path: Path) -> None:
     put_build(tmp_path / "two", target="darwin/arm64")
-    made = published(tmp_path / "good", tmp_path / "one", tmp_path / "two")
-    assert len(made.catalogue.releases[STAMP]) == 2
-    put_build(tmp_path / "three", target="linux/arm64")
-    source = tmp_path / "three" / f"{STAMP}.src.tar.gz"
-    source.write_bytes(source.read_bytes() + b"x")
-    manifest = tmp_path / "three" / f"{STAMP}.linux-arm64.gobuild.json"
-    told = json.loads(manifest.read_text())
-    told["artifacts"][1] |= {"sha256": files.sha256(source), "size": source.stat().st_size}
-    manifest.write_text(json.dumps(told))
-    with pytest.raises(PublishError, match="by another target"):
-        published(tmp_path / "good", tmp_path / "three")
+    assert len(published(site, tmp_path / "two").catalogue.releases[STAMP]) == 2
+    put_build(tmp_path / "three", target="linux/arm64", edit=lambda told: told["artifacts"][1].update(sha256="0" * 64))
+    with pytest.raises(PublishError, match="shares its source with"):
+        published(site, tmp_path / "three")
 
 
 def test_an_archive_that_is_not_what_its_manifest_says_is_refused(tmp_path: Path) -> None:
@@ -123,40 +103,25 @@ def test_a_signed_release_is_not_joined_without_the_key(tmp_path: Path) -> None:
     assert b"darwin-arm64.tar.gz" in sums and b"linux-amd64.tar.gz" in sums
 
 
-@pytest.mark.parametrize("what", ["folder", "file", "link"])
-def test_what_gobuild_has_not_made_is_left_alone(tmp_path: Path, what: str) -> None:
-    site = tmp_path / "site"
-    if what == "folder":
-        (site / "precious").mkdir(parents=True)
-    elif what == "file":
-        site.write_text("precious")
-    else:
-        (tmp_path / "elsewhere").mkdir()
-        site.symlink_to("elsewhere")
+def test_what_gobuild_has_not_made_is_left_alone_and_an_empty_folder_becomes_the_link(tmp_path: Path) -> None:
     put_build(tmp_path / "dist")
-    with pytest.raises(ConfigError):
-        published(site, tmp_path / "dist")
-    assert not generations.generations_folder(site).exists()
-
-
-def test_an_empty_folder_becomes_the_link(tmp_path: Path) -> None:
-    (tmp_path / "site").mkdir()
-    put_build(tmp_path / "dist")
-    assert published(tmp_path / "site", tmp_path / "dist").changed
-    assert (tmp_path / "site").is_symlink()
-
-
-def test_nothing_to_publish_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "dist").mkdir()
-    with pytest.raises(ConfigError, match="no finished build"):
-        published(tmp_path / "site", tmp_path / "dist")
+    (tmp_path / "folder/precious").mkdir(parents=True)
+    (tmp_path / "file").write_text("precious")
+    (tmp_path / "link").symlink_to("folder")
+    (tmp_path / "empty").mkdir()
+    for what in ("folder", "file", "link"):
+        with pytest.raises(ConfigError):
+            published(tmp_path / what, tmp_path / "dist")
+        assert not generations.generations_folder(tmp_path / what).exists()
+    assert published(tmp_path / "empty", tmp_path / "dist").changed
+    assert (tmp_path / "empty").is_symlink()
 
 
 def test_old_generations_go_but_not_the_last_two(tmp_path: Path) -> None:
     site = tmp_path / "site"
     put_build(tmp_path / "dist")
     for number in range(1, 6):
-        published(site, tmp_path / "dist", base_url=f"https://go{number}.acme.example", bare=True)
+        published(site, tmp_path / "dist", base_url=f"https://go{number}.acme.example")
     kept = sorted(path.name for path in generations.generations_folder(site).iterdir() if path.name.isdecimal())
     assert kept == ["3", "4", "5"]
 
@@ -177,28 +142,24 @@ def test_modes_are_part_of_what_is_published(tmp_path: Path) -> None:
         home.chmod(0o700)
         for path in site.resolve().rglob("*"):
             path.chmod(0o700 if path.is_dir() else 0o600)
-        assert published(site, tmp_path / "dist").changed
-        assert not closed()
-        (site.resolve() / "dl").chmod(0o750)  # one folder alone
         assert published(site, tmp_path / "dist").changed and not closed()
-        (site.resolve() / "index.html").chmod(0o444)
-        assert published(site, tmp_path / "dist").changed and not closed()
+        for name, mode in (("dl", 0o750), ("index.html", 0o444)):  # one alone
+            (site.resolve() / name).chmod(mode)
+            assert published(site, tmp_path / "dist").changed and not closed()
     finally:
         os.umask(old)
     assert not published(site, tmp_path / "dist").changed
 
 
-def test_what_a_killed_run_has_left_is_removed(tmp_path: Path) -> None:
+def test_what_a_killed_run_has_left_is_removed(site: Path, tmp_path: Path) -> None:
     """A part, a whole generation that no link came to point to, and a link that was not yet renamed."""
-    site, home = tmp_path / "site", tmp_path / ".site-generations"
-    put_build(tmp_path / "dist")
-    published(site, tmp_path / "dist", bare=True)
+    home = tmp_path / ".site-generations"
     for left in ("2", "3.part"):
         (home / left / "dl").mkdir(parents=True)
     (tmp_path / ".site.0badcafe.part").symlink_to(".site-generations/2")
     (home / ".served.0badcafe.part").touch()
     (home / "mine.txt").write_text("not gobuild's")
-    published(site, tmp_path / "dist", bare=True, base_url="https://go.acme.example")
+    published(site, tmp_path / "dist", base_url="https://go.acme.example")
     assert sorted(path.name for path in home.iterdir()) == [".gobuild.lock", "1", "2", "mine.txt", "served"]
     assert (site / "releases" / STAMP / "SHA256SUMS").is_file()
     assert not list(tmp_path.glob(".site.*"))
@@ -219,17 +180,11 @@ def test_hostile_words_in_a_manifest_change_nothing_but_text(tmp_path: Path) -> 
     put_build(tmp_path / "bad", edit=edit)
     for name in ("plain", "bad"):
         published(tmp_path / f"{name}-site", tmp_path / name)
-    names = [
-        {path for path in content_of(tmp_path / f"{name}-site") if ".git/" not in path} for name in ("plain", "bad")
-    ]
-    assert names[0] == names[1]
-    formula = subprocess.run(
-        ["git", "show", "HEAD:Formula/go-acme.rb"],
-        cwd=tmp_path / "bad-site/homebrew-go-acme.git",
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    sites = (content_of(tmp_path / f"{name}-site") for name in ("plain", "bad"))
+    plain, bad = ({path for path in site if ".git/" not in path} for site in sites)
+    assert plain == bad
+    words = ["git", "-C", str(tmp_path / "bad-site/homebrew-go-acme.git"), "show", "HEAD:Formula/go-acme.rb"]
+    formula = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     assert "touch /tmp/owned" not in formula.replace("\\#{`touch", "")
     for paper in ("sbom.cdx.json", f"{STAMP}.linux-amd64.gobuild.json"):
         json.loads((tmp_path / "bad-site/releases" / STAMP / paper).read_text())

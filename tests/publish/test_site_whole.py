@@ -22,7 +22,6 @@ from gobuild.publish.site import generations
 pytestmark = pytest.mark.usefixtures("git")
 
 TRIES = 12
-
 CHILD = """
 import sys
 from pathlib import Path
@@ -31,6 +30,14 @@ from publish_toys import published
 
 published(Path(sys.argv[1]), *map(Path, sys.argv[2:]))
 """
+
+
+def _old_and_next(folder: Path) -> dict[str, bytes]:
+    """Publishes a build to the site in a folder, and puts the next one into two/; returns the site's content."""
+    put_build(folder / "one")
+    published(folder / "site", folder / "one")
+    put_build(folder / "two", stamp=NEXT)
+    return content_of(folder / "site")
 
 
 def _child(*words: Path, limit: int = 0) -> "subprocess.Popen[str]":
@@ -51,11 +58,7 @@ def _child(*words: Path, limit: int = 0) -> "subprocess.Popen[str]":
 @pytest.mark.slow
 def test_killed_at_any_moment_the_tree_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
     """Many real SIGKILLs, spread over the whole run; a reader looks before and after each."""
-    site = tmp_path / "site"
-    put_build(tmp_path / "one")
-    published(site, tmp_path / "one")
-    old = content_of(site)
-    put_build(tmp_path / "two", stamp=NEXT)
+    site, old = tmp_path / "site", _old_and_next(tmp_path)
     began = time.monotonic()
     _child(tmp_path / "probe", tmp_path / "two").communicate()
     whole = time.monotonic() - began
@@ -102,7 +105,7 @@ def test_a_reader_never_sees_half_a_tree(tmp_path: Path) -> None:
     site, stop = tmp_path / "site", threading.Event()
     bad: list[object] = []
     put_build(tmp_path / "dist")
-    published(site, tmp_path / "dist", bare=True)
+    published(site, tmp_path / "dist")
 
     def read() -> None:
         while not stop.is_set():
@@ -119,7 +122,7 @@ def test_a_reader_never_sees_half_a_tree(tmp_path: Path) -> None:
     try:
         for number in range(3):
             put_build(tmp_path / str(number), stamp=f"go1.27.{number}-acme1")
-            published(site, tmp_path / str(number), bare=True)
+            published(site, tmp_path / str(number))
     finally:
         stop.set()
         reader.join()
@@ -128,20 +131,12 @@ def test_a_reader_never_sees_half_a_tree(tmp_path: Path) -> None:
 
 def test_a_write_that_fails_leaves_the_old_tree(tmp_path: Path) -> None:
     """The system refuses the file's next byte (RLIMIT_FSIZE), as a quota would."""
-    site = tmp_path / "site"
-    put_build(tmp_path / "one")
-    published(site, tmp_path / "one")
-    old = content_of(site)
-    put_build(tmp_path / "two", stamp=NEXT)
+    site, old = tmp_path / "site", _old_and_next(tmp_path)
     child = _child(site, tmp_path / "two", limit=2000)
     said = child.communicate()[1]
     assert child.returncode != 0 and "File too large" in said
     assert content_of(site) == old
-    assert sorted(path.name for path in generations.generations_folder(site).iterdir()) == [
-        ".gobuild.lock",
-        "1",
-        "served",
-    ]
+    assert {path.name for path in generations.generations_folder(site).iterdir()} == {".gobuild.lock", "1", "served"}
 
 
 def test_a_full_disk_leaves_the_old_tree(tmp_path: Path) -> None:
@@ -152,14 +147,10 @@ def test_a_full_disk_leaves_the_old_tree(tmp_path: Path) -> None:
     if subprocess.run(words, check=False, capture_output=True).returncode:
         pytest.skip("mounting a small disk needs root")
     try:
-        site = disk / "site"
-        put_build(tmp_path / "one")
-        published(site, tmp_path / "one")
-        old = content_of(site)
-        put_build(tmp_path / "two", stamp=NEXT)
+        site, old = disk / "site", _old_and_next(disk)
         free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
         (disk / "filler").write_bytes(bytes(free - 8192))
-        child = _child(site, tmp_path / "two")
+        child = _child(site, disk / "two")
         said = child.communicate()[1]
         assert child.returncode != 0 and "MiB are free" in said
         assert content_of(site) == old

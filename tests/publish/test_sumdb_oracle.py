@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from publish_toys import catalogue, flip, toy_build
+from publish_toys import DATABASE, KEY, catalogue, flip, toy_build
 from verify_fixtures import compiled
 
 from gobuild.core.goversion import GoVersion, Target
@@ -19,9 +19,6 @@ from gobuild.publish.sumdb import database, tlog
 from gobuild.publish.sumdb.note import NoteSigner, Verifier
 
 pytestmark = pytest.mark.slow
-
-KEY = NoteSigner(name="acme.example/sumdb", seed=bytes(range(32)))
-FOLDER = Path("proxy/sumdb/acme.example/sumdb")
 
 Oracle = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -36,13 +33,8 @@ def oracle(go_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Oracle:
     (source / "mod/go.mod").write_text("module golang.org/x/mod\n\ngo 1.21\n")
     main = (Path(__file__).parents[1] / "data/sumdb/oracle.go.txt").read_text()
     needed = "\n\nrequire golang.org/x/mod v0.0.0\n\nreplace golang.org/x/mod => ./mod\n"
-    program = compiled(
-        go_wheel,
-        here,
-        host,
-        flags=("-trimpath", "-mod=mod"),
-        source={"go.mod": f"module oracle\n\ngo 1.21{needed}", "main.go": main},
-    )
+    sources = {"go.mod": f"module oracle\n\ngo 1.21{needed}", "main.go": main}
+    program = compiled(go_wheel, here, host, flags=("-trimpath", "-mod=mod"), source=sources)
 
     def ask(*words: object) -> "subprocess.CompletedProcess[str]":
         argv = [os.fspath(program), *map(str, words)]
@@ -109,18 +101,18 @@ def test_gos_client_follows_a_log_past_a_full_tile(
         assert database.update_database(catalogue(*offers[:size]), tree, key=KEY).size == size
         trees.append(tree)
     versions = [module_version(offers[number]) for number in (0, 1, 199, 255, 256, 299, 599)]
-    said = answered(oracle("lookup", KEY.verifier, *(tree / FOLDER for tree in trees), "--", *versions))
+    said = answered(oracle("lookup", KEY.verifier, *(tree / DATABASE for tree in trees), "--", *versions))
     assert said.count(f"golang.org/toolchain {versions[0]} h1:") == 5
     assert said.count(f"none {versions[-1]}\n") == 4 and said.count(f"golang.org/toolchain {versions[-1]} h1:") == 1
-    assert said.endswith((trees[-1] / FOLDER / "latest").read_text())
+    assert said.endswith((trees[-1] / DATABASE / "latest").read_text())
     # Back to an older copy of the tree, as from a slow mirror: still the same history.
-    answered(oracle("lookup", KEY.verifier, trees[-1] / FOLDER, trees[1] / FOLDER, "--", versions[0]))
+    answered(oracle("lookup", KEY.verifier, trees[-1] / DATABASE, trees[1] / DATABASE, "--", versions[0]))
     # One hash in an early tile, for a client that knows the whole log.
     shutil.copytree(trees[-1], tmp_path / "broken")
-    flip(tmp_path / "broken" / FOLDER / "tile/8/0/000", 40)
-    both = (trees[-1] / FOLDER, tmp_path / "broken" / FOLDER)
+    flip(tmp_path / "broken" / DATABASE / "tile/8/0/000", 40)
+    both = (trees[-1] / DATABASE, tmp_path / "broken" / DATABASE)
     broken = oracle("lookup", KEY.verifier, *both, "--", versions[-1], versions[1])
     assert broken.returncode != 0 and "security error: misbehaving server" in broken.stderr
     database.update_database(catalogue(*offers[1:400]), tmp_path / "forked", key=KEY)
-    forked = oracle("lookup", KEY.verifier, trees[3] / FOLDER, tmp_path / "forked" / FOLDER, "--", versions[1])
+    forked = oracle("lookup", KEY.verifier, trees[3] / DATABASE, tmp_path / "forked" / DATABASE, "--", versions[1])
     assert forked.returncode != 0 and "checking tree#200: downloaded inconsistent tile" in forked.stderr

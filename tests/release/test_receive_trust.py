@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 from needs import needs
+from publish_toys import flip, published, put_build
+from receive_fixtures import RELEASE, received
 
 from gobuild.core.errors import ChecksumMismatch
 from gobuild.core.process import run
-from gobuild.publish.supply.signing import gpg_environment
-from gobuild.release.trust import load_trust
+from gobuild.publish.supply.signing import GnupgSigner, gpg_environment
+from gobuild.release import load_trust, require_pass
 
 CONTENT = b"what is signed\n"
 LONG_AGO = "20200101T000000"
@@ -36,11 +38,15 @@ class Publisher:
     def sign(self, *words: str, at: str = "") -> bytes:
         return self.gpg("--armor", *words, "--detach-sign", at=at, given=CONTENT)
 
+    def public(self) -> Path:
+        """The key as it is exported now."""
+        path = self.home.parent / "publisher.asc"
+        path.write_bytes(self.gpg("--armor", "--export"))
+        return path
+
     def check(self, signature: bytes) -> str:
-        """What a receiver says who has the key as it is exported now."""
-        public = self.home.parent / "publisher.asc"
-        public.write_bytes(self.gpg("--armor", "--export"))
-        return load_trust(public, run).check(CONTENT, signature, "")
+        """What a receiver says who has the key."""
+        return load_trust(self.public(), run).check(CONTENT, signature, "")
 
     def revoke(self) -> None:
         (certificate,) = (self.home / "openpgp-revocs.d").iterdir()
@@ -54,6 +60,21 @@ def publisher(tmp_path: Path) -> Iterator[Publisher]:
     made = Publisher(tmp_path / "gnupg")
     yield made
     subprocess.run(["gpgconf", "--kill", "gpg-agent"], check=False, env=gpg_environment(made.home))
+
+
+def test_gpg_signs_and_verifies_a_tree(
+    publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, git: str
+) -> None:
+    publisher.new_key()
+    monkeypatch.setenv("GNUPGHOME", str(publisher.home))
+    put_build(tmp_path / "dist")
+    published(tmp_path / "site", tmp_path / "dist", signer=GnupgSigner(user="a@b.example", run=run))
+    report = received(tmp_path / "site", key=publisher.public())
+    require_pass(report)
+    assert report.checks[0].seen.startswith("gpg key ")
+    flip((tmp_path / "site" / RELEASE / "SHA256SUMS").resolve(), 9)
+    with pytest.raises(ChecksumMismatch, match="gpg says BADSIG"):
+        require_pass(received(tmp_path / "site", key=publisher.public()))
 
 
 def test_a_key_that_was_revoked_counts_no_longer(publisher: Publisher) -> None:

@@ -1,6 +1,5 @@
 """The second level: a team's folder, a real server that speaks S3, and ones that are slow, closed or broken."""
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -130,29 +129,13 @@ def _flip(data: bytes) -> bytes:
     return bytes([data[0] ^ 1]) + data[1:]
 
 
-def _climbing(data: bytes) -> bytes:
-    document = json.loads(data)
-    document["files"]["../../../../climbed"] = document["files"].pop("go.zip")
-    return json.dumps(document).encode()
-
-
-def _giant(data: bytes) -> bytes:
-    document = json.loads(data)
-    document["files"]["go.zip"]["size"] = 9 << 30
-    return json.dumps(document).encode()
-
-
 DAMAGE: dict[str, tuple[str, Callable[[bytes], bytes] | None]] = {
     "a byte of a file": (ZIP, _flip),
     "a file cut short": (ZIP, lambda data: data[:10]),
     "a giant": (ZIP, lambda data: data + bytes(20_000_000)),
     "no file": (ZIP, None),
     "an entry cut short": (ENTRY, lambda data: data[:100]),
-    "an empty entry": (ENTRY, lambda _: b""),
     "an entry without end": (ENTRY, lambda data: data + b" " * (5 << 20)),
-    "another's entry": (ENTRY, lambda data: data.replace(KEY.encode(), b"0" * 64)),
-    "a name that climbs": (ENTRY, _climbing),
-    "more than any entry has": (ENTRY, _giant),
 }
 
 
@@ -165,20 +148,10 @@ def test_a_damaged_one_is_told_not_used_and_overwritten(team: Team, tmp_path: Pa
         assert victim.get() is None, name
         assert len(victim.said) == 1 and "damaged" in victim.said[0], (name, victim.said)
         assert name not in ("a giant", "a file cut short") or "has another size" in victim.said[0], "not even copied"
-        assert name != "more than any entry has" or "it cannot be read" in victim.said[0], "whatever stands there"
-        assert not victim.root.exists() and not list(tmp_path.rglob("climbed")), name
+        assert not victim.root.exists(), name
         assert victim.put(put), name
         other = team.machine(f"other after {name}")
         assert other.get() == content(put) and other.said == [], name
-
-
-def test_a_link_in_a_shared_folder_is_not_followed(tmp_path: Path) -> None:
-    team, put = Team(tmp_path, str(tmp_path / "team")), some_files(tmp_path / "in")
-    team.machine("one").put(put)
-    (tmp_path / "team" / ZIP).unlink()
-    (tmp_path / "team" / ZIP).symlink_to(put["go.zip"])
-    two = team.machine("two")
-    assert two.get() is None and "go.zip is no plain file" in two.said[0]
 
 
 def test_what_was_made_without_the_others_is_offered_later(team: Team, tmp_path: Path) -> None:
@@ -244,9 +217,7 @@ def test_one_that_may_only_be_read_is_read(flaky: type[Flaky], tmp_path: Path, m
 
 
 @pytest.mark.parametrize("trouble", ["closed", "no bucket", "no credentials"])
-def test_an_s3_that_does_not_do_it_fails_nothing(
-    s3: str, trouble: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failing_s3_fails_nothing(s3: str, trouble: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     where = s3
     if trouble == "closed":
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")

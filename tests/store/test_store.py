@@ -121,9 +121,7 @@ DAMAGE: dict[str, Callable[[Machine], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
-def test_what_is_damaged_is_dropped_and_told(
-    machine: Machine, tmp_path: Path, damage: Callable[[Machine], object]
-) -> None:
+def test_damage_is_dropped_and_told(machine: Machine, tmp_path: Path, damage: Callable[[Machine], object]) -> None:
     put = some_files(tmp_path / "in")
     machine.put(put)
     damage(machine)
@@ -137,23 +135,12 @@ def test_what_is_damaged_is_dropped_and_told(
 @pytest.mark.parametrize(
     "what", [lambda path: path.write_text("x"), lambda path: path.mkdir(), lambda path: path.symlink_to("/etc")]
 )
-def test_what_stands_in_an_entrys_place_is_a_miss_and_makes_way(
-    machine: Machine, tmp_path: Path, what: Callable[[Path], object]
-) -> None:
+def test_what_stands_in_an_entrys_place(machine: Machine, tmp_path: Path, what: Callable[[Path], object]) -> None:
     machine.place("").parent.mkdir(parents=True)
     what(machine.place(""))
     assert machine.get() is None
     assert machine.put(some_files(tmp_path / "in")) and machine.get()
     assert Path("/etc/passwd").exists()
-
-
-def test_an_old_stores_folders_are_nobodys(machine: Machine, tmp_path: Path) -> None:
-    """0.1.0's development had blobs/ and entries/KIND/KEY.json: neither read nor in the way."""
-    old = machine.root / f"entries/toolchain/{KEY}.json"
-    files.write(old, "{}")
-    files.write(machine.root / "blobs/sha256/00/x", "x")
-    assert machine.get() is None and store.list_entries(machine.open().folder) == [] and machine.said == []
-    assert machine.put(some_files(tmp_path / "in")) and machine.get() and machine.said == []
 
 
 @pytest.mark.parametrize(
@@ -166,9 +153,7 @@ def test_an_old_stores_folders_are_nobodys(machine: Machine, tmp_path: Path) -> 
         ("tools", KEY, "entry.json"),
     ],
 )
-def test_a_bad_name_or_key_of_our_own_is_a_mistake_and_stores_nothing(
-    machine: Machine, tmp_path: Path, kind: str, key: str, name: str
-) -> None:
+def test_a_bad_name_or_key_stores_nothing(machine: Machine, tmp_path: Path, kind: str, key: str, name: str) -> None:
     with pytest.raises(ValueError):
         machine.put({name: some_files(tmp_path / "in")["go.zip"]}, key, kind)
     assert not machine.root.exists()

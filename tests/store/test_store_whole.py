@@ -7,12 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from needs import needs
+from needs import small_disk
 from store_fixtures import KEY, Machine, content, some_files
 
 from gobuild import store
@@ -126,23 +124,9 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     assert _whole(machine) == 1
 
 
-@contextmanager
-def _disk(at: Path, *options: str) -> Iterator[None]:
-    """A small disk of its own."""
-    needs("mount")
-    at.mkdir()
-    words = ["mount", "-t", "tmpfs", *options, "tmpfs", str(at)]
-    if subprocess.run(words, check=False, capture_output=True).returncode:
-        pytest.skip("mounting a small disk needs root")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(at)], check=True)
-
-
 def test_a_store_that_can_only_be_read_is_read(tmp_path: Path) -> None:
     machine, put = Machine(tmp_path / "store"), some_files(tmp_path / "in")
-    with _disk(machine.root):
+    with small_disk(machine.root):
         machine.put(put)
         machine.put({"alone": put["go"]}, kind="tools")
         machine.place("alone", kind="tools").write_bytes(b"damaged")
@@ -157,7 +141,7 @@ def test_a_store_that_can_only_be_read_is_read(tmp_path: Path) -> None:
 
 def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
-    with _disk(disk, "-o", "size=18m"):
+    with small_disk(disk, "-o", "size=18m"):
         machine, before = Machine(disk / "store"), some_files(tmp_path / "in", size=SIZE)
         assert machine.put(before)
         free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize

@@ -1,6 +1,7 @@
 """The ways in: our tasks.py, somebody's own, and the console script; settings by flag, variable and file."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -28,12 +29,6 @@ gobuild.tasks.guard(ns)
 """
 
 
-def test_a_task_of_ones_own_that_calls_the_library_ends_in_one_message_too(tmp_path: Path) -> None:
-    (tmp_path / "tasks.py").write_text(BESIDE)
-    done = _run(tmp_path, "invoke", "library")
-    assert done.returncode == 2 and done.stderr.startswith("error: no target"), done.stderr
-
-
 def _run(folder: Path, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     script = Path(sysconfig.get_path("scripts")) / words[0]
     return subprocess.run(
@@ -55,34 +50,25 @@ def project(tmp_path: Path) -> Path:
 
 
 PATCHES = ("patches.status", "patches.import", "patches.export", "patches.refresh", "patches.new")
-TASKS = ("build", "clean", "identify", "package", "plan", "verify", *PATCHES)
+STORE = ("store.list", "store.verify", "store.prune")
+TASKS = ("build", "clean", "identify", "package", "plan", "verify", *PATCHES, *STORE)
 
 
-def test_our_own_tasks() -> None:
-    listed = _run(CHECKOUT, "invoke", "--list").stdout
-    for task in (*TASKS, "lint", "test", "types"):
-        assert f"  {task} " in listed
-
-
-def test_somebodys_whole_tasks_py(project: Path) -> None:
-    listed = _run(project, "invoke", "--list").stdout
-    for task in TASKS:
-        assert f"  {task} " in listed
-
-
-def test_beside_tasks_of_ones_own(tmp_path: Path) -> None:
-    (tmp_path / "tasks.py").write_text(BESIDE)
-    listed = _run(tmp_path, "invoke", "--list").stdout
-    for task in (*(f"gobuild.{each}" for each in TASKS), "mine"):
-        assert f"\n  {task}" in listed
-    assert _run(tmp_path, "invoke", "mine").stdout == "mine\n"
-
-
-def test_the_console_script(tmp_path: Path) -> None:
-    listed = _run(tmp_path, "gobuild", "--list").stdout
-    for task in TASKS:
-        assert f"  {task} " in listed
-    assert _run(tmp_path, "gobuild", "--version").stdout.startswith("gobuild 0.")
+@pytest.mark.parametrize(
+    ("program", "tasks", "shown"),
+    [
+        ("invoke", None, (*TASKS, "lint", "test", "types", "bench")),
+        ("invoke", ALL, TASKS),
+        ("invoke", BESIDE, (*(f"gobuild.{each}" for each in TASKS), "mine")),
+        ("gobuild", "", TASKS),
+    ],
+)
+def test_the_tasks_are_there_in_every_door(
+    tmp_path: Path, program: str, tasks: str | None, shown: tuple[str, ...]
+) -> None:
+    (tmp_path / "tasks.py").write_text(tasks or "")
+    listed = _run(CHECKOUT if tasks is None else tmp_path, program, "--list").stdout
+    assert set(shown) <= set(re.findall(r"^  (\S+)", listed, re.MULTILINE))
 
 
 def test_started_in_a_folder_that_is_gone(tmp_path: Path) -> None:
@@ -93,23 +79,29 @@ def test_started_in_a_folder_that_is_gone(tmp_path: Path) -> None:
     assert found.stderr == "error: the folder that this was started in is gone\n  try: cd into one that is there\n"
 
 
-def test_every_setting_is_a_flag_with_help(project: Path) -> None:
-    helped = _run(project, "invoke", "--help", "build").stdout
+def test_every_setting_is_a_flag_with_help_and_a_task_may_have_flags_of_its_own(project: Path) -> None:
+    built, status = (_run(project, "invoke", "--help", task).stdout for task in ("build", "patches.status"))
     for flag in ("--go=STRING", "--target=STRING", "--index-url=STRING", "--offline "):
-        assert flag in helped
-
-
-def test_a_task_may_have_flags_of_its_own_beside_the_settings(project: Path) -> None:
-    helped = _run(project, "invoke", "--help", "patches.status").stdout
+        assert flag in built
     for flag in ("--json ", "--html=STRING", "--extra=STRING", "--go=STRING", "1.21..1.27"):
-        assert flag in helped
-    assert "--html" not in _run(project, "invoke", "--help", "build").stdout
+        assert flag in status
+    assert "--html" not in built
 
 
 @pytest.mark.parametrize("program", ["invoke", "gobuild"])
-def test_a_setting_from_the_environment_reaches_a_task_of_the_group(project: Path, program: str) -> None:
-    done = _run(project, program, "patches.status", INVOKE_GOBUILD_SERIES="nowhere")
-    assert (done.returncode, "no series at nowhere" in done.stderr) == (6, True)
+@pytest.mark.parametrize(
+    ("task", "key", "word", "code", "said"),
+    [
+        ("patches.status", "SERIES", "nowhere", 6, "no series at nowhere"),
+        ("plan", "TARGET", "plan9/mips", 2, "no target 'plan9/mips'"),
+        ("plan", "OFLINE", "1", 2, "did you mean INVOKE_GOBUILD_OFFLINE?"),
+    ],
+)
+def test_a_setting_from_the_environment(
+    project: Path, program: str, task: str, key: str, word: str, code: int, said: str
+) -> None:
+    done = _run(project, program, task, **{f"INVOKE_GOBUILD_{key}": word})
+    assert (done.returncode, said in done.stderr) == (code, True)
 
 
 def test_the_group_beside_tasks_of_ones_own(tmp_path: Path) -> None:
@@ -117,12 +109,9 @@ def test_the_group_beside_tasks_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "invoke.yaml").write_text("gobuild:\n  series: nowhere\n")
     done = _run(tmp_path, "invoke", "gobuild.patches.status")
     assert (done.returncode, "no series at nowhere" in done.stderr) == (6, True)
-
-
-@pytest.mark.parametrize("program", ["invoke", "gobuild"])
-def test_a_setting_from_the_environment(project: Path, program: str) -> None:
-    done = _run(project, program, "plan", INVOKE_GOBUILD_TARGET="plan9/mips")
-    assert (done.returncode, "no target 'plan9/mips'" in done.stderr) == (2, True)
+    assert _run(tmp_path, "invoke", "mine").stdout == "mine\n"
+    done = _run(tmp_path, "invoke", "library")
+    assert done.returncode == 2 and done.stderr.startswith("error: no target"), done.stderr
 
 
 @pytest.mark.parametrize(("program", "file"), [("invoke", "invoke.yaml"), ("gobuild", "gobuild.yaml")])
@@ -132,16 +121,11 @@ def test_a_setting_from_a_file_and_the_flag_over_it(project: Path, program: str,
     assert "no target 'os2/vax'" in _run(project, program, "plan", "--target", "os2/vax").stderr
 
 
-def test_an_unknown_key_in_a_file(project: Path) -> None:
-    (project / "invoke.yaml").write_text("gobuild:\n  sufix: acme1\n")
+@pytest.mark.parametrize(("line", "said"), [("sufix: acme1", "did you mean 'suffix'?"), ("go: 1.20", "quotes")])
+def test_an_unknown_key_and_a_version_that_yaml_took_for_a_number(project: Path, line: str, said: str) -> None:
+    (project / "invoke.yaml").write_text(f"gobuild:\n  {line}\n")
     done = _run(project, "invoke", "plan")
-    assert (done.returncode, "did you mean 'suffix'?" in done.stderr) == (2, True)
-
-
-def test_a_version_that_yaml_took_for_a_number(project: Path) -> None:
-    (project / "invoke.yaml").write_text("gobuild:\n  go: 1.20\n")
-    done = _run(project, "invoke", "plan")
-    assert (done.returncode, "quotes" in done.stderr) == (2, True)
+    assert (done.returncode, said in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("program", ["invoke", "gobuild"])
@@ -151,12 +135,6 @@ def test_an_error_is_one_message_without_a_traceback(project: Path, program: str
     assert done.stderr.startswith("error: ")
     assert "\n  try: " in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
-
-
-def test_verify_of_what_is_not_there(project: Path) -> None:
-    done = _run(project, "invoke", "verify", "nowhere")
-    assert done.returncode != 0
-    assert done.stderr.startswith("error: ")
 
 
 @pytest.mark.parametrize("program", ["invoke", "gobuild"])
@@ -182,12 +160,6 @@ def test_an_empty_word_is_refused(project: Path, program: str, words: tuple[str,
 def test_no_suffix_is_a_word(project: Path) -> None:
     words = ("plan", "--suffix", "", "--target", "plan9/mips")
     assert "no target 'plan9/mips'" in _run(project, "gobuild", *words).stderr
-
-
-@pytest.mark.parametrize("program", ["invoke", "gobuild"])
-def test_a_misspelt_variable_is_refused(project: Path, program: str) -> None:
-    done = _run(project, program, "plan", INVOKE_GOBUILD_OFLINE="1")
-    assert (done.returncode, "did you mean INVOKE_GOBUILD_OFFLINE?" in done.stderr) == (2, True)
 
 
 def test_a_yes_in_a_file_is_taken_back_by_a_flag(project: Path) -> None:

@@ -1,12 +1,10 @@
 """The tasks import, export, refresh and new, as a person calls them, on a source folder of this machine."""
 
 import io
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from inside import gobuild
 from needs import needs
 from patch_fixtures import snapshot, write
 from workbench_fixtures import NUMBERS, changed, commit, diff, tree, two
@@ -17,36 +15,19 @@ from gobuild.core.errors import ConfigError, PatchError
 from gobuild.patch.workbench.import_series import Imported, ImportStep
 from gobuild.tasks import patches
 
-TASKS = """\
-from invoke import Collection
-from gobuild.tasks import patches
-
-ns = Collection()
-ns.add_collection(Collection("patches", *(
-    getattr(patches, f"{name}_patches") for name in ("import", "export", "refresh")
-), patches.new_patch))
-"""
-
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("INVOKE_GOBUILD_CACHE", str(tmp_path / "cache"))
     tree(tmp_path / "go", files={"src/make.bash": "#!/bin/sh\n", "LICENSE": "x\n", "PATENTS": "x\n"})
     two(tmp_path / "p", "")
-    return write(tmp_path, {"tasks.py": TASKS})
+    return tmp_path
 
 
 def call(project: Path, *words: str, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "invoke", *words],
-        cwd=project,
-        env=dict(os.environ) | {"NO_COLOR": "1", "COLUMNS": "200", "INVOKE_GOBUILD_CACHE": str(project / "cache")},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    done = gobuild(project, *words)
+    assert done.code == code, done.out + done.err
+    return done.out + done.err
 
 
 def test_the_way_round(project: Path) -> None:
@@ -103,7 +84,7 @@ def test_a_conflict(project: Path) -> None:
 
 
 def test_an_import_that_stopped_ends_with_code_6_and_what_to_do(tmp_path: Path) -> None:
-    steps = (ImportStep(name="first", kind="diff", state="conflict", evidence="e", commits=True),)
+    steps = (ImportStep(name="first", state="conflict", evidence="e"),)
     stopped = Imported(folder=tmp_path, steps=steps, stopped="first", conflicts=("src/one.txt",))
     console = Console(stream=io.StringIO())
     with pytest.raises(PatchError, match=r"in conflict: src/one\.txt\n.*git rebase --continue; then patches\.export"):

@@ -1,11 +1,9 @@
-"""invoke keys.new and keys.show."""
+"""keys.new and keys.show."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
-from e2e.builds import program
-from inside import refusals
+from inside import gobuild, refusals
 from invoke.context import Context
 
 from gobuild.core.errors import ConfigError, Refused
@@ -13,20 +11,13 @@ from gobuild.publish.sumdb.note import NoteSigner, Verifier
 from gobuild.tasks import publishing
 
 
-def invoke(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    (folder / "tasks.py").write_text("from gobuild.tasks import ns\n")
-    return subprocess.run(
-        [program("invoke"), *words], cwd=folder, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-    )
-
-
 def test_a_new_key_shows_its_public_half_only(tmp_path: Path) -> None:
-    done = invoke(tmp_path, "keys.new", "--to", "k/sumdb.key", "--name", "acme.example/sumdb")
-    assert done.returncode == 0, done.stderr
+    done = gobuild(tmp_path, "keys.new", "--to", "k/sumdb.key", "--name", "acme.example/sumdb")
+    assert done.code == 0, done.err
     signer = NoteSigner.read_file(tmp_path / "k/sumdb.key")
-    assert Verifier.parse(done.stdout.splitlines()[0]) == signer.verifier
-    assert signer.secret().rpartition("+")[2] not in done.stdout + done.stderr
-    assert invoke(tmp_path, "keys.show", "--key", "k/sumdb.key").stdout == f"{signer.verifier}\n"
+    assert Verifier.parse(done.out.splitlines()[0]) == signer.verifier
+    assert signer.secret().rpartition("+")[2] not in done.out + done.err
+    assert gobuild(tmp_path, "keys.show", "--key", "k/sumdb.key").out == f"{signer.verifier}\n"
 
 
 @pytest.mark.parametrize(

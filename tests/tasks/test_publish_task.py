@@ -15,13 +15,11 @@ from publish_toys import NEXT, SIGNER, STAMP, content_of, published, put_build, 
 from gobuild.core.errors import ConfigError, FetchError, GobuildError, PublishError, VerifyError
 from gobuild.core.process import run
 from gobuild.publish.site import generations
-from gobuild.publish.site.incoming import Rules
 from gobuild.publish.supply.signing import MinisignSigner
 from gobuild.release import require_pass, verify_release
 from gobuild.release.mirror import open_mirror
 from gobuild.tasks import publishing
 
-NAMED = Rules(named=(STAMP,))
 OTHER = MinisignSigner(secret=secret_key(b"87654321", bytes(range(32))))
 
 
@@ -107,7 +105,7 @@ def test_a_strangers_link_is_left_alone(dist: Path, tmp_path: Path) -> None:
     for name in (".other.0badcafe.part", ".*.sub.0badcafe.part", ".*.mine.part"):
         (tmp_path / name).symlink_to("nowhere")
     (tmp_path / ".*.0badcafe.part").symlink_to(".*-generations/9")
-    published(tmp_path / "*", dist, bare=True)
+    published(tmp_path / "*", dist)
     assert sorted(path.name for path in tmp_path.glob(".*.part")) == [
         ".*.mine.part",
         ".*.sub.0badcafe.part",
@@ -118,7 +116,7 @@ def test_a_strangers_link_is_left_alone(dist: Path, tmp_path: Path) -> None:
 def test_a_release_can_be_signed_later(dist: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     assert published(site, dist).unsigned == (STAMP,)
-    assert published(site, signer=SIGNER, rules=NAMED).unsigned == ()
+    assert published(site, signer=SIGNER, named=(STAMP,)).unsigned == ()
     assert published(site, signer=SIGNER).changed is False
     require_pass(_verified(site, SIGNER))
 
@@ -131,7 +129,7 @@ def test_who_signs_late_looks_at_the_archives_again(dist: Path, tmp_path: Path) 
     archive.write_bytes(archive.read_bytes()[:-1] + b"x")
     before = content_of(site)
     with pytest.raises(GobuildError, match="not what its manifest says"):
-        published(site, signer=SIGNER, rules=NAMED)
+        published(site, signer=SIGNER, named=(STAMP,))
     assert content_of(site) == before
 
 
@@ -141,11 +139,11 @@ def test_one_key_takes_anothers_place(dist: Path, tmp_path: Path) -> None:
     put_build(tmp_path / "two", stamp=NEXT)
     with pytest.raises(GobuildError, match=f"{STAMP}/SHA256SUMS in the tree: it was signed with the key"):
         published(site, tmp_path / "two", signer=OTHER)
-    old = Rules(signed_by=(SIGNER.trust(),))
-    published(site, tmp_path / "two", signer=OTHER, rules=old)
+    old = (SIGNER.trust(),)
+    published(site, tmp_path / "two", signer=OTHER, signed_by=old)
     with pytest.raises(GobuildError, match="it was signed with the key"):
         require_pass(_verified(site, OTHER))
-    published(site, signer=OTHER, resign=True, rules=old)
+    published(site, signer=OTHER, resign=True, signed_by=old)
     require_pass(_verified(site, OTHER))
 
 
@@ -174,7 +172,7 @@ def test_no_child_is_given_the_password(dist: Path, tmp_path: Path, monkeypatch:
 
 
 def test_a_tree_that_is_damaged_is_said_so(dist: Path, tmp_path: Path) -> None:
-    published(tmp_path / "site", dist, bare=True)
+    published(tmp_path / "site", dist)
     (generations.generations_folder(tmp_path / "site") / "1" / "tree.json").unlink()
     with pytest.raises(PublishError, match="is damaged"):
         _publish(to="site")

@@ -1,16 +1,13 @@
 """The store as a user meets it: its tasks."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import inside
 import pytest
-from e2e.builds import program
 from store_fixtures import FACTS, KEY, Machine, some_files
 
-from gobuild import cli
 from gobuild.core.errors import ConfigError
 from gobuild.core.settings import Settings
 from gobuild.store import open_store
@@ -20,17 +17,13 @@ Said = tuple[int, str, str]
 
 
 @pytest.fixture
-def gobuild(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+def gobuild(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
     """The gobuild program, in this process: its exit code, its output, and its errors."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("INVOKE_GOBUILD_CACHE", str(tmp_path))
 
     def call(*words: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["gobuild", *words])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-            sys.exit(0)
-        return int(ended.value.code or 0), *capsys.readouterr()
+        done = inside.gobuild(tmp_path, *words)
+        return done.code, done.out, done.err
 
     return call
 
@@ -61,12 +54,6 @@ def test_list_verify_and_prune(gobuild: Callable[..., Said], tmp_path: Path) -> 
         assert code == 2 and "file is no folder" in error
     code, said, error = gobuild("store.list", "--shared-store", "s3://name:hunter2@bucket")
     assert code == 2 and "hunter2" not in said + error
-
-
-def test_the_tasks_are_there_in_every_door(tmp_path: Path) -> None:
-    (tmp_path / "tasks.py").write_text("from gobuild.tasks import ns\n")
-    done = subprocess.run([program("invoke"), "--list"], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert all(f"store.{name}" in done.stdout for name in ("list", "verify", "prune"))
 
 
 def test_sizes() -> None:

@@ -1,12 +1,9 @@
-"""`invoke tap.update` and `invoke tap.check`, as a user types them."""
+"""`tap.update` and `tap.check`, as a user types them."""
 
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
-from e2e.builds import program
-from inside import refusals
+from inside import gobuild, refusals
 from invoke.context import Context
 from needs import needs
 from tap_fixtures import DARWIN, LINUX, built
@@ -19,21 +16,6 @@ from gobuild.tasks.tap import finished_builds
 STAMP = "go1.22.10-acme1.p3f9c2a1"
 
 
-def _invoke(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    (folder / "tasks.py").write_text(
-        "from invoke import Collection\nfrom gobuild.tasks.tap import ns as tap\nns = Collection(tap)\n"
-    )
-    return subprocess.run(
-        [program("invoke"), *words],
-        cwd=folder,
-        env=dict(os.environ) | {"COLUMNS": "160"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 def test_a_release_joins_a_tap_and_the_tap_is_checked(tmp_path: Path) -> None:
     needs("ruby")
     open_bare_tap(tmp_path / "tap.git")
@@ -41,21 +23,21 @@ def test_a_release_joins_a_tap_and_the_tap_is_checked(tmp_path: Path) -> None:
         built(tmp_path / "dist", STAMP, target)
     base = (tmp_path / "dist").as_uri()
     words = ("tap.update", "--to", "tap.git", "--name", "go-acme", "--base-url", base, "--bottles", "dist")
-    done = _invoke(tmp_path, *words)
-    assert done.returncode == 0, done.stderr
-    assert "committed: go-acme, go-acme@1.22 1.22.10-acme1.p3f9c2a1 (new formulae)" in done.stdout
-    assert "git push is yours to do" in done.stdout
-    again = _invoke(tmp_path, *words)
-    assert "nothing new: no commit was made" in again.stdout
+    done = gobuild(tmp_path, *words)
+    assert done.code == 0, done.err
+    assert "committed: go-acme, go-acme@1.22 1.22.10-acme1.p3f9c2a1 (new formulae)" in done.out
+    assert "git push is yours to do" in done.out
+    again = gobuild(tmp_path, *words)
+    assert "nothing new: no commit was made" in again.out
 
-    checked = _invoke(tmp_path, "tap.check", "tap.git")
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert "brew readall" in checked.stdout and "FAILED" not in checked.stdout
+    checked = gobuild(tmp_path, "tap.check", "tap.git")
+    assert checked.code == 0, checked.out + checked.err
+    assert "brew readall" in checked.out and "FAILED" not in checked.out
 
     (tmp_path / f"dist/{STAMP}.linux-amd64.tar.gz").write_bytes(b"other")
-    broken = _invoke(tmp_path, "tap.check", "tap.git")
-    assert broken.returncode == 8
-    assert "Traceback" not in broken.stderr and "tap's checks failed" in broken.stderr
+    broken = gobuild(tmp_path, "tap.check", "tap.git")
+    assert broken.code == 8
+    assert "Traceback" not in broken.err and "tap's checks failed" in broken.err
 
 
 @pytest.mark.parametrize(
@@ -89,9 +71,9 @@ def test_an_archive_that_is_not_what_its_manifest_says_comes_into_no_tap(tmp_pat
     with archive.open("ab") as file:
         file.write(b"x")
     words = ("tap.update", "--to", "tap.git", "--name", "go-acme", "--base-url", "https://x.example", "--bottles", "b")
-    done = _invoke(tmp_path, *words)
-    assert done.returncode == 5, done.stdout + done.stderr
-    assert "is not what its manifest says" in done.stderr
+    done = gobuild(tmp_path, *words)
+    assert done.code == 5, done.out + done.err
+    assert "is not what its manifest says" in done.err
     assert not (tmp_path / "b").exists() and not (tmp_path / "tap.git/refs/heads/main").exists()
 
 
@@ -109,11 +91,11 @@ def test_a_platform_that_is_left_behind_has_to_be_said(tmp_path: Path) -> None:
     words = ("tap.update", "--to", "tap.git", "--name", "go-acme", "--base-url", "https://x.example")
     for target in (DARWIN, LINUX):
         built(tmp_path / "dist", STAMP, target)
-    assert _invoke(tmp_path, *words).returncode == 0
+    assert gobuild(tmp_path, *words).code == 0
     built(tmp_path / "new", "go1.22.11-acme1.p1", LINUX)
-    held = _invoke(tmp_path, *words, "--dist", "new")
+    held = gobuild(tmp_path, *words, "--dist", "new")
     said = "go-acme@1.22 stays at 1.22.10-acme1.p3f9c2a1: go1.22.11-acme1.p1 is not there for darwin/arm64"
-    assert said in held.stdout and "no commit was made" in held.stdout
-    assert _invoke(tmp_path, *words, "--dist", "new", "--drop", "darwin/what").returncode == 2
-    dropped = _invoke(tmp_path, *words, "--dist", "new", "--drop", "darwin/arm64")
-    assert "committed: go-acme, go-acme@1.22 1.22.11-acme1.p1" in dropped.stdout, dropped.stdout + dropped.stderr
+    assert said in held.out and "no commit was made" in held.out
+    assert gobuild(tmp_path, *words, "--dist", "new", "--drop", "darwin/what").code == 2
+    dropped = gobuild(tmp_path, *words, "--dist", "new", "--drop", "darwin/arm64")
+    assert "committed: go-acme, go-acme@1.22 1.22.11-acme1.p1" in dropped.out, dropped.out + dropped.err

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from needs import needs
+from needs import needs_llvm
 from verify_fixtures import DARWIN, INTEL, LINUX
 
 from gobuild.binary.macho_types import MachO
@@ -25,10 +25,6 @@ pytestmark = pytest.mark.slow
 
 RELEASES = ("1.21.13", "1.22.10", "1.23.9", "1.24.11", "1.25.5", "1.26.6", "1.27.3")
 BINARIES = dict(zip(RELEASES, (19, 19, 20, 20, 9, 10, 10), strict=True))
-VERSIONS = range(14, 22)
-OBJDUMP = ("llvm-objdump", *(f"llvm-objdump-{version}" for version in VERSIONS))
-READOBJ = ("llvm-readobj", *(f"llvm-readobj-{version}" for version in VERSIONS))
-NM = ("llvm-nm", *(f"llvm-nm-{version}" for version in VERSIONS))
 GetWheel = Callable[[str, Target], Path]
 
 
@@ -48,19 +44,19 @@ def looked_at(paths: list[Path], version: str, target: Target) -> list[FileRepor
     return [inspect_file(path, subject=path.name, program=f"cmd/{path.name}", expected=expected) for path in paths]
 
 
-def said(programs: tuple[str, ...], *words: str, path: Path) -> str:
-    return run([needs(*programs), *words, path.name], env={"PATH": "/usr/bin:/bin"}, cwd=path.parent).output
+def said(program: str, *words: str, path: Path) -> str:
+    return run([needs_llvm(program), *words, path.name], env={"PATH": "/usr/bin:/bin"}, cwd=path.parent).output
 
 
 def same_as_llvm(found: FileReport) -> None:
     """The headers, the libraries, the bindings and the symbols of one file, as LLVM's tools read them."""
     image, path = found.image, found.path
     assert isinstance(image, MachO)
-    headers = said(READOBJ, "--macho-version-min", "--needed-libs", "--file-headers", path=path)
+    headers = said("llvm-readobj", "--macho-version-min", "--needed-libs", "--file-headers", path=path)
     assert re.findall(r"^ +(/\S+)$", headers, re.MULTILINE) == sorted(name for _command, name in image.dylibs)
     assert re.search(r"Version: (\S+)\n +SDK: (\S+)", headers).groups() == (image.minos, image.sdk)  # type: ignore[union-attr]
     assert re.search(r"NumOfLoadCommands: (\d+)", headers).group(1) == str(len(image.commands))  # type: ignore[union-attr]
-    binds = said(OBJDUMP, "--macho", "--bind", path=path)
+    binds = said("llvm-objdump", "--macho", "--bind", path=path)
     rows = re.findall(r"^__\w+ +__\w+ +0x([0-9A-F]+) +pointer +0 (\S+) +(\S+)$", binds, re.MULTILINE)
     libraries = [re.split(r"[/.]", name.rsplit("/", 1)[-1])[0] for _command, name in image.dylibs]
     segments = image.segments
@@ -69,8 +65,8 @@ def same_as_llvm(found: FileReport) -> None:
         for each in image.bindings
     ]
     assert sorted(rows) == sorted(ours)
-    assert sorted(said(NM, "-u", "-j", path=path).split()) == sorted(image.imports)
-    table = dict(re.findall(r"^ +(\w+): (\d+)$", said(READOBJ, "--macho-dysymtab", path=path), re.MULTILINE))
+    assert sorted(said("llvm-nm", "-u", "-j", path=path).split()) == sorted(image.imports)
+    table = dict(re.findall(r"^ +(\w+): (\d+)$", said("llvm-readobj", "--macho-dysymtab", path=path), re.MULTILINE))
     assert image.undefined == (int(table["iundefsym"]), int(table["nundefsym"]))
     assert image.defined == int(table["nlocalsym"]) + int(table["nextdefsym"])
 

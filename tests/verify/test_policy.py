@@ -26,15 +26,15 @@ def rule(folder: Path, check: str, *lines: str) -> Policy:
     return policy(folder, "\n".join(["[[rule]]", f'check = "{check}"', 'reason = "because"', *lines]))
 
 
-@pytest.mark.parametrize("severity", ["warn", "off"])
-def test_a_loosened_check_stays_failed_and_does_not_count(tmp_path: Path, severity: str) -> None:
+@pytest.mark.parametrize("severity", list(Severity)[1:])
+def test_a_loosened_check_stays_failed_and_does_not_count(tmp_path: Path, severity: Severity) -> None:
     rules = rule(tmp_path, "LC_UUID", 'subject = "pkg/*"', f'severity = "{severity}"')
     report = Report(checks=rules.judge([FAILED, FINE]))
-    assert report.checks[0].verdict is Verdict.FAILED
-    assert (report.checks[0].severity, report.checks[0].reason) == (Severity(severity), "because")
-    assert report.failed == ()
-    assert report.allowed == (report.checks[0],)
+    (check,) = report.allowed
+    assert (check.verdict, check.severity, check.reason) == (Verdict.FAILED, severity, "because")
     require(report)
+    with pytest.raises(VerifyError, match="nothing was checked"):
+        require(Report(checks=rules.judge([FAILED])))
 
 
 def test_a_rule_speaks_of_its_subject_and_check_alone(tmp_path: Path) -> None:
@@ -51,9 +51,7 @@ def test_a_check_may_not_be_skipped(tmp_path: Path) -> None:
     assert (idle.verdict, idle.seen) == (Verdict.FAILED, "the rule speaks of no check that was made")
     for name in ("second opinion", "second opinion: codesign"):
         (check, _) = rule(tmp_path, name, 'skipped = "error"').judge([SKIPPED, FINE])
-        assert check.verdict is Verdict.FAILED
-        assert check.seen == "skipped: no codesign on PATH"
-        assert check.reason == "because"
+        assert (check.verdict, check.reason) == (Verdict.FAILED, "because")
         with pytest.raises(VerifyError, match="skipped: no codesign on PATH"):
             require(Report(checks=(check,)))
 
@@ -81,17 +79,8 @@ def test_one_problem_may_be_allowed(tmp_path: Path) -> None:
     (check,) = policy(tmp_path, one).judge([replace(TWO, problems=TWO.problems[:1])])
     assert (check.severity, check.reason) == (Severity.OFF, "ours")
     (check, idle) = policy(tmp_path, one).judge([replace(TWO, problems=TWO.problems[1:])])
-    assert (check.severity, idle.verdict, idle.name) == (
-        Severity.ERROR,
-        Verdict.SKIPPED,
-        "policy: imports/wrong-library",
-    )
-
-
-def test_nothing_but_loosened_failures_is_not_enough(tmp_path: Path) -> None:
-    rules = rule(tmp_path, "LC_UUID", 'severity = "off"')
-    with pytest.raises(VerifyError, match="nothing was checked"):
-        require(Report(checks=rules.judge([FAILED])))
+    assert check.severity is Severity.ERROR
+    assert (idle.verdict, idle.name) == (Verdict.SKIPPED, "policy: imports/wrong-library")
 
 
 GOOD = '[[rule]]\ncheck = "LC_UUID"\nseverity = "warn"\nreason = "x"\n'
@@ -129,11 +118,8 @@ def test_a_policy_that_cannot_be_used_is_refused(tmp_path: Path, text: str, mess
 
 
 def test_a_policy_of_another_schema_or_none_at_all_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "p.toml").write_text(GOOD, encoding="utf-8")
-    with pytest.raises(ConfigError, match="has the schema None"):
-        load_policy(str(tmp_path / "p.toml"))
-    for schema in ("2", "1.0", "true", '"1"'):
-        (tmp_path / "other.toml").write_text(f"schema = {schema}\n{GOOD}", encoding="utf-8")
+    for schema in ("", "schema = 2", "schema = 1.0", "schema = true", 'schema = "1"'):
+        (tmp_path / "other.toml").write_text(f"{schema}\n{GOOD}", encoding="utf-8")
         with pytest.raises(ConfigError, match="has the schema"):
             load_policy(str(tmp_path / "other.toml"))
     with pytest.raises(ConfigError, match="cannot be read"):

@@ -1,9 +1,9 @@
 """The kinds of report: each against its own schema or a reader that is not ours, with hostile texts in it."""
 
+import html
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from importlib.resources import files as resource
 from pathlib import Path
 from typing import Any
@@ -53,22 +53,17 @@ def written(folder: Path, report: Report, name: str, of: str = "dist/go.tar.gz")
     return (folder / name).read_text(encoding="utf-8")
 
 
+SCHEMA = json.loads(resource("gobuild.verify.report").joinpath("schema.json").read_text(encoding="utf-8"))
+
+
 def test_the_json_is_as_its_schema_says(tmp_path: Path) -> None:
-    schema = json.loads(resource("gobuild.verify.report").joinpath("schema.json").read_text(encoding="utf-8"))
-    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
     document = json.loads(written(tmp_path, WHOLE, "r.json"))
-    jsonschema.validate(document, schema)
+    jsonschema.validate(document, SCHEMA)
     assert document["ok"] is False
     assert document["counts"] == {"OK": 1, "FAILED": 1, "SKIPPED": 1, "allowed": 2}
-    assert document["checks"][1] == {
-        "subject": "bin/go",
-        "name": "LC_UUID",
-        "verdict": "FAILED",
-        "seen": "none",
-        "expected": "a UUID",
-        "severity": "error",
-        "reason": "",
-    }
+    told = {"subject": "bin/go", "name": "LC_UUID", "verdict": "FAILED", "seen": "none", "expected": "a UUID"}
+    assert document["checks"][1] == told | {"severity": "error", "reason": ""}
     assert [check.get("problems") for check in document["checks"]] == [None, None, None, ["framework-name"], None]
     assert document["says"]["second opinion"].startswith("Another program")
     assert json.loads(written(tmp_path, FINE, "r.json"))["ok"] is True
@@ -86,11 +81,10 @@ def test_the_json_is_as_its_schema_says(tmp_path: Path) -> None:
     ],
 )
 def test_the_schema_refuses_what_is_no_report(tmp_path: Path, change: dict[str, Any]) -> None:
-    schema = json.loads(resource("gobuild.verify.report").joinpath("schema.json").read_text(encoding="utf-8"))
     document = json.loads(written(tmp_path, WHOLE, "r.json"))
     document["checks"][2] |= change
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(document, schema)
+        jsonschema.validate(document, SCHEMA)
 
 
 @pytest.mark.parametrize("name", ["r.sarif", "r.sarif.json"])
@@ -138,35 +132,15 @@ def test_the_junit_is_read_by_a_real_reader(tmp_path: Path) -> None:
     assert skipped.message == "FAILED, allowed by policy (a test file): Metal.framework; expected: none"
 
 
-class Page(HTMLParser):
-    """What a browser would find: tags, attributes that load something, and the text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.loads: list[str] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.loads += [name for name, _ in attrs if name in ("src", "href", "onload", "style", "action")]
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
 def test_the_page_stands_alone_and_escapes(tmp_path: Path) -> None:
-    text = written(tmp_path, WHOLE, "r.html", of="<script>alert(1)</script>")
-    page = Page(text)
-    assert page.loads == []
-    assert not {"script", "link", "img", "iframe", "b"} & set(page.tags)
-    assert "url(" not in text
-    assert "@import" not in text
-    assert "1 failed, 2 failed and are allowed by the policy" in " ".join(page.text.split())
-    assert "{{ 7 * 7 }}" in page.text
-    assert "policy: a test file" in page.text
-    assert "passed: gobuild verify x" in Page(written(tmp_path, FINE, "r.html", of="x")).text
+    page = written(tmp_path, WHOLE, "r.html", of="<script>alert(1)</script>")
+    assert not {"script", "link", "img", "iframe", "b"} & set(re.findall(r"<(\w+)", page))
+    assert not re.search(r"<[^>]* (src|href|onload|style|action)=|url\(|@import", page)
+    text = " ".join(html.unescape(re.sub("<[^>]+>", "", page)).split())
+    assert "1 failed, 2 failed and are allowed by the policy" in text
+    assert "{{ 7 * 7 }}" in text
+    assert "policy: a test file" in text
+    assert "passed: gobuild verify x" in written(tmp_path, FINE, "r.html", of="x")
 
 
 @pytest.mark.parametrize("name", ["r.json", "r.sarif", "r.xml", "r.html"])

@@ -44,28 +44,19 @@ def bin_with(folder: Path, **scripts: str) -> str:
     return str(place)
 
 
-@pytest.mark.parametrize("tool", ["file", "otool", "nm"])
-def test_real_tools_agree(program: Path, tmp_path: Path, tool: str) -> None:
-    check = ask(judged(program.read_bytes(), tmp_path), tmp_path)[tool]
-    if check.verdict is Verdict.SKIPPED:
-        # By the adapter's own words: distributions number LLVM's programs.
-        pytest.skip(check.seen)
-    assert check.verdict is Verdict.OK
-    assert check.seen.endswith("agrees on 1 of 1 files")
-
-
-def test_every_llvm_tool_agrees_by_every_name(program: Path, tmp_path: Path) -> None:
+def test_real_tools_agree_by_every_name(program: Path, tmp_path: Path) -> None:
     """Debian has llvm-otool as llvm-otool-14 alone, and llvm-objdump --macho says the same in the same words."""
-    needs("llvm-otool-14", "llvm-objdump", "llvm-nm")
-    found = judged(program.read_bytes(), tmp_path)
-    for name, asked in {"llvm-otool-14": ["otool"], "llvm-objdump": ["otool"], "llvm-nm": ["nm"]}.items():
-        real = shutil.which(name)
-        if real:
-            place = tmp_path / name
-            place.mkdir()
-            (place / name).symlink_to(real)
-            checks = ask(found, tmp_path, path=str(place))
-            assert [each for each in checks if checks[each].seen == f"{name} agrees on 1 of 1 files"] == asked
+    found, tried = judged(program.read_bytes(), tmp_path), 0
+    tools = {"file": "file", "llvm-otool-14": "otool", "llvm-objdump": "otool", "llvm-nm": "nm"}
+    for name, asked in tools.items():
+        if real := shutil.which(name):
+            (tmp_path / f"only-{name}").mkdir()
+            (tmp_path / f"only-{name}/{name}").symlink_to(real)
+            checks = ask(found, tmp_path, path=str(tmp_path / f"only-{name}"))
+            assert [each for each in checks if checks[each].seen == f"{name} agrees on 1 of 1 files"] == [asked]
+            tried += 1
+    if not tried:
+        needs(*tools)
 
 
 def test_file_agrees_on_a_linux_program(go_wheel: Path, tmp_path: Path) -> None:
@@ -159,33 +150,20 @@ def recorded(name: str, code: int = 0) -> Result:
 
 
 def test_what_codesign_displays() -> None:
-    assert external_tools._details_theirs(recorded("codesign-adhoc.txt")) == {
-        "identifier": "hello",
-        "version": "20400",
-        "flags": "0x2",
-        "hashes": "13",
-        "special slots": "0",
-        "ad hoc": "True",
-        "team": "",
-        "machine": "x86_64",
-        "cdhash": "b6417d252c7f06bd3e7060f41616a965c4f0b8ae",
-    }
-    assert external_tools._details_theirs(recorded("codesign-identity.txt")) == {
-        "identifier": "com.google.Chrome",
-        "version": "20500",
-        "flags": "0x12a00",
-        "hashes": "46",
-        "special slots": "7",
-        "ad hoc": "False",
-        "team": "EQHXZ8M8AV",
-    }
-    assert external_tools._details_theirs(recorded("codesign-adhoc.txt", code=1)) == {}
+    names = ("identifier", "version", "flags", "hashes", "special slots", "ad hoc", "team", "machine", "cdhash")
+    ad_hoc = ("hello", "20400", "0x2", "13", "0", "True", "", "x86_64", "b6417d252c7f06bd3e7060f41616a965c4f0b8ae")
+    found = external_tools.read_codesign_display(recorded("codesign-adhoc.txt"))
+    assert found == dict(zip(names, ad_hoc, strict=True))
+    identity = ("com.google.Chrome", "20500", "0x12a00", "46", "7", "False", "EQHXZ8M8AV")
+    found = external_tools.read_codesign_display(recorded("codesign-identity.txt"))
+    assert found == dict(zip(names, identity, strict=False))
+    assert external_tools.read_codesign_display(recorded("codesign-adhoc.txt", code=1)) == {}
 
 
 def test_what_apples_otool_prints() -> None:
-    first = external_tools._otool_theirs(recorded("otool-1.txt"))
+    first = external_tools.read_otool(recorded("otool-1.txt"))
     assert first["segments"] == "__PAGEZERO@0+0 __TEXT@0+32768"
-    second = external_tools._otool_theirs(recorded("otool-2.txt"))
+    second = external_tools.read_otool(recorded("otool-2.txt"))
     assert second["load commands"] == "LC_SEGMENT_64 LC_DYLD_INFO_ONLY LC_SYMTAB LC_LOAD_DYLINKER LC_UUID"
     assert second["segments"] == "__LINKEDIT@3670016+2152200"
     assert second["UUID"] == "0f365e6fb9d93442963d5a8baea154ec"
@@ -198,8 +176,7 @@ def test_our_own_facts_are_those_of_codesign(program: Path, tmp_path: Path) -> N
 
     (said,) = reading.find_values(reading.read_signature(program), "signature")
     directory, (blob,) = said["code_directory"], said["blobs"]
-    ours = external_tools._details_ours(judged(program.read_bytes(), tmp_path))
-    assert ours == {
+    theirs = {
         "identifier": directory["identifier"],
         "version": directory["version"].removeprefix("0x"),
         "flags": "0x20002",
@@ -210,6 +187,7 @@ def test_our_own_facts_are_those_of_codesign(program: Path, tmp_path: Path) -> N
         "machine": "arm64",
         "cdhash": blob["sha256"][:40],
     }
+    assert theirs.items() <= external_tools.our_facts(judged(program.read_bytes(), tmp_path)).items()
 
 
 @pytest.mark.slow

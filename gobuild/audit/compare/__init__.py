@@ -1,8 +1,4 @@
-"""compare: two toolchains come in, what differs goes out, and what explains it; nothing is built, fetched or changed.
-
-`compare` goes entry by entry, as golang.org's gorebuild does. `radius` goes into the executables that differ, down to
-functions and data, and asks of each difference whether the stamp, the profile or a patch explains it.
-"""
+"""Two toolchains compared entry by entry (`compare`); what explains each difference, down to functions (`radius`)."""
 
 from gobuild.audit.compare.blast import Radius, radius
 from gobuild.audit.compare.comparison import Comparison, Ending, compare, table_rows

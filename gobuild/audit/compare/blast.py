@@ -1,15 +1,11 @@
-"""The blast radius of a patched toolchain: what differs from another one, down to functions, and what explains it.
-
-What may explain a difference is what is said to have been done to ours: patches, a stamp, a profile. One that nothing
-explains is a failure.
-"""
+"""The blast radius of a patched toolchain: what differs from another, and which patch, stamp or profile explains it."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from gobuild.audit.compare.comparison import Comparison, Ending, metadata_differences
-from gobuild.audit.compare.entries import Side
+from gobuild.audit.compare.entries import TEXTS, Side
 from gobuild.audit.compare.executables import (
     PROFILE,
     STAMP,
@@ -29,19 +25,13 @@ CGO_FILE = "src/go/build/zcgo.go"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Radius:
-    """All that differs between two toolchains.
-
-    Attributes:
-        stamps: base's and ours.
-        same: how many executables are the same but for signature and LC_UUID; `programs` are those that are not.
-        files: the other files that differ.
-    """
+    """All that differs between two toolchains."""
 
     ours: str
     base: str
-    stamps: tuple[str, str]
+    stamps: tuple[str, str]  # base's and ours
     applied: Applied
-    same: int
+    same: int  # how many executables are the same but for signature and LC_UUID; `programs` are those that are not
     programs: tuple[ChangedExecutable, ...]
     files: tuple[Difference, ...]
 
@@ -85,7 +75,6 @@ class Radius:
 def radius(comparison: Comparison, ours: Side, base: Side, applied: Applied) -> Radius:
     """Explains every difference of a patched toolchain from the official one, or another that it should resemble."""
     programs, files, same = [], [], 0
-    executables = ours.executables & base.executables
     for each in comparison.compared:
         one, two = base.entries.get(each.name), ours.entries.get(each.name)
         if one and two and (seen := "; ".join(metadata_differences(two, one))):
@@ -94,7 +83,7 @@ def radius(comparison: Comparison, ours: Side, base: Side, applied: Applied) -> 
             same += each.executable
         elif each.ending is Ending.SKIP:
             continue
-        elif each.name in executables and one and two and one.path and two.path:
+        elif each.name not in TEXTS and one and two and one.path and two.path:
             changed = compare_executables(each.name, one.path, two.path, applied=applied)
             same += changed is None
             programs += [changed] if changed else []

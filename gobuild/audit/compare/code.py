@@ -7,9 +7,8 @@ load or store (cmd/link/internal/arm64/asm.go, R_ADDRARM64 and R_ARM64_PCREL_LDS
 
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from gobuild.audit.compare.program import Program
+from gobuild.audit.compare.program import Pair, Program
 from gobuild.binary.pclntab import Function
 
 BRANCH, BRANCH_MASK = 0x14000000, 0x7C000000
@@ -25,27 +24,13 @@ ACCESS, ACCESS_MASK = 0x39000000, 0x3B000000
 IMMEDIATE = 0xFFF << 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CodeComparison:
-    """A pair of functions.
-
-    Attributes:
-        differs_at: the first instruction that differs, in bytes from the start; None where none does.
-        references: (base's address, ours) of data at the same instructions.
-    """
-
-    differs_at: int | None = None
-    references: tuple[tuple[int, int], ...] = ()
-
-
-def compare_code(base: Program, one: Function, ours: Program, two: Function) -> CodeComparison:
-    """Compares two functions of the same name."""
+def compare_code(base: Program, one: Function, ours: Program, two: Function) -> tuple[str, list[Pair]]:
+    """How the code of two functions differs; or, if it does not, the data that the same instructions refer to."""
     a, b = base.code(one), ours.code(two)
     if len(a) != len(b):
-        index = next((i for i, (w, v) in enumerate(zip(a, b, strict=False)) if w != v), min(len(a), len(b)))
-        return CodeComparison(differs_at=4 * index)
+        return f"{len(a)} instructions in base, {len(b)} in ours", []
     starts = base.address(one), ours.address(two)
-    references: list[tuple[int, int]] = []
+    found: list[Pair] = []
     consumed = -1
     for index, (w, v) in enumerate(zip(a, b, strict=True)):
         if index == consumed:
@@ -55,20 +40,22 @@ def compare_code(base: Program, one: Function, ours: Program, two: Function) -> 
         elif w & ADR_MASK == v & ADR_MASK == ADR and (w ^ v) & 0x9000001F == 0:
             (left, following), (right, other) = _address(a, index, starts[0]), _address(b, index, starts[1])
             if following != other:
-                return CodeComparison(differs_at=4 * index)
+                break
             consumed = index + 1 if following is not None else consumed
             pair = left, right
         elif w == v:
             continue
         else:
-            return CodeComparison(differs_at=4 * index)
+            break
         # The same place of the same function, or data to be compared.
         symbol = base.symbol(pair[0])
         if symbol != ours.symbol(pair[1]):
-            return CodeComparison(differs_at=4 * index)
+            break
         if symbol is None:
-            references.append(pair)
-    return CodeComparison(references=tuple(references))
+            found.append(pair)
+    else:
+        return "", found
+    return f"{len(a)} instructions, the first that differs at {4 * index:#x}", []
 
 
 def _branch(word: int, at: int) -> int:
@@ -77,7 +64,7 @@ def _branch(word: int, at: int) -> int:
 
 
 def _address(words: "array[int]", index: int, start: int) -> tuple[int, int | None]:
-    """The address of ADR, or of ADRP and what follows; and what follows without its immediate, if it belongs."""
+    """The address of ADR, or of ADRP and what follows; and what follows, if it belongs, without its immediate."""
     word = words[index]
     high = (word >> 5) & 0x7FFFF
     value = (high - ((high & 0x40000) << 1)) << 2 | (word >> 29) & 3

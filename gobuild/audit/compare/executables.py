@@ -1,8 +1,7 @@
 """Two executables: what differs in functions, data, headers and build information, and what explains each.
 
-Code is compared function by function (`code`), data as far as the code leads to it (`data`), headers and build
-information by what they say. Not compared: line numbers, stack maps and unwinding tables; the signature; the value of
-LC_UUID, which is a hash of the build ID; the build ID itself, which follows from all else.
+Not compared: line numbers, stack maps and unwinding tables; the signature; the value of LC_UUID, which is a hash of the
+build ID; the build ID itself, which follows from all else.
 """
 
 import re
@@ -12,9 +11,8 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from gobuild.audit.compare import code
-from gobuild.audit.compare.data import CODE, DataComparison, Pair, Token, linker_tables
-from gobuild.audit.compare.program import FunctionKey, Program, load_program
-from gobuild.binary.pclntab import Function
+from gobuild.audit.compare.data import CODE, DataComparison, Token, linker_tables
+from gobuild.audit.compare.program import FunctionKey, Pair, Program, load_program
 from gobuild.binary.unsigned import unsigned
 from gobuild.binary.view import Malformed
 
@@ -22,11 +20,9 @@ COMPILER = ("cmd/compile/", "cmd/internal/obj/", "cmd/asm/")
 """What decides over every program's code: a patch of it may change any function, and nobody can say which."""
 
 LINKER = ("cmd/link/",)
-LINKED = ("load commands",)
-"""What a patch of the linker explains in any program's headers. It explains no function of another program."""
 
-CGO = ("go/build.defaultContext",)
-"""The functions that `const defaultCGO_ENABLED` changes (src/go/build/build.go), for a profile that sets it."""
+CGO = "go/build.defaultContext"
+"""The function that `const defaultCGO_ENABLED` changes (src/go/build/build.go), for a profile that sets it."""
 
 STAMP, PROFILE, BUILD_ID = "the stamp", "the profile", "the build ID"
 
@@ -35,49 +31,32 @@ _BUILD_ID = re.compile(rb'\xff Go build ID: "([^"\n]+)"')
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """What is said to have been done to ours.
+    """What is said to have been done to ours."""
 
-    Attributes:
-        patches: the files, relative to GOROOT, that each patch is proven to have changed, by its name.
-        cgo: the profile's CGO_ENABLED; None for upstream's default.
-        unproven: the patches that are claimed and explain nothing, or not all that they claim: why, by name.
-    """
-
+    # The files, relative to GOROOT, that each patch is proven to have changed, by its name
     patches: Mapping[str, tuple[str, ...]]
-    cgo: str | None = None
+    cgo: str | None = None  # the profile's CGO_ENABLED; None for upstream's default
+    # Why a claimed patch explains nothing, or not all that it claims, by name
     unproven: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """Something that differs.
+    """Something that differs."""
 
-    Attributes:
-        kind: "file", "code", "added", "removed", "data", "types", "header", "build information" or "unreadable".
-        name: the file, the function, or for data the functions that refer to it.
-        seen: how it differs.
-        by: what explains it; empty where nothing does.
-    """
-
-    kind: str
-    name: str
+    kind: str  # "file", "code", "added", "removed", "data", "types", "header", "build information" or "unreadable"
+    name: str  # the file, the function, or for data the functions that refer to it
     seen: str
-    by: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()  # what explains it; empty where nothing does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedExecutable:
-    """An executable that is not the same.
-
-    Attributes:
-        functions: how many functions were compared.
-        data: bytes of data that were compared, and how many there are.
-        differences: what differs, the build ID aside.
-    """
+    """An executable that is not the same."""
 
     name: str
-    functions: int = 0
-    data: tuple[int, int] = (0, 0)
+    functions: int = 0  # how many were compared
+    data: tuple[int, int] = (0, 0)  # bytes of data that were compared, and how many there are
     differences: tuple[Difference, ...]
 
 
@@ -94,8 +73,6 @@ def compare_executables(name: str, base: Path, ours: Path, *, applied: Applied) 
 
 
 class _ExecutableComparison:
-    """One executable's comparison."""
-
     def __init__(self, base: Program, ours: Program, applied: Applied) -> None:
         self.base, self.ours, self.applied = base, ours, applied
         self.marks: tuple[set[int], set[int]] = (set(), set())
@@ -103,12 +80,15 @@ class _ExecutableComparison:
         self.pairs: list[Pair] = []
         self.referrers: dict[int, set[FunctionKey]] = {}
         self.sources = {
-            patch: {name.removeprefix("src/") for name in changed if _compiled(name)}
+            patch: {
+                name.removeprefix("src/")
+                for name in changed
+                if name.endswith((".go", ".s")) and not name.endswith("_test.go")
+            }
             for patch, changed in applied.patches.items()
         }
 
     def run(self, name: str) -> ChangedExecutable:
-        """Compares functions, data, headers and build information, in this order."""
         functions = list(self._functions())
         # Neither the stamp nor the profile brings a type or takes one away.
         causes = tuple(dict.fromkeys(cause for each in functions for cause in each.by if cause in self.applied.patches))
@@ -131,34 +111,25 @@ class _ExecutableComparison:
             other = ours.named.get(key)
             if key[0] == "go:buildid" and other:
                 continue
-            if other is None:
+            how, pairs = code.compare_code(base, function, ours, other) if other else ("only in base", [])
+            self.pairs += pairs
+            for one, _ in pairs:
+                self.referrers.setdefault(one, set()).add(key)
+            if how:
                 marks[0].update(code.references(base, function))
-                yield self._explained("removed", "only in base", key[0], function, None)
-                continue
-            found = code.compare_code(base, function, ours, other)
-            if found.differs_at is None:
-                self.pairs += found.references
-                for one, _ in found.references:
-                    self.referrers.setdefault(one, set()).add(key)
-            else:
-                marks[0].update(code.references(base, function))
-                marks[1].update(code.references(ours, other))
-                lengths = len(base.code(function)), len(ours.code(other))
-                seen = f"{lengths[0]} instructions in base, {lengths[1]} in ours" if lengths[0] != lengths[1] else ""
-                seen = seen or f"{lengths[0]} instructions, the first that differs at {found.differs_at:#x}"
-                yield self._explained("code", seen, key[0], function, other)
+                marks[1].update(code.references(ours, other) if other else ())
+                kind = "code" if other else "removed"
+                yield self._explained(kind, how, key[0], base.table.source_files(function))
+        # Ours' own table of files is believed only of what base does not have: it could name any file.
         for key, function in ours.named.items():
             if key not in base.named:
                 marks[1].update(code.references(ours, function))
-                yield self._explained("added", "only in ours", key[0], None, function)
+                yield self._explained("added", "only in ours", key[0], ours.table.source_files(function))
 
-    def _explained(self, kind: str, seen: str, name: str, one: Function | None, two: Function | None) -> Difference:
-        # Ours' own table is believed only of what base does not have: it could name any file.
-        files = self.base.table.source_files(one) if one else self.ours.table.source_files(two) if two else ()
+    def _explained(self, kind: str, seen: str, name: str, files: tuple[str, ...]) -> Difference:
         by = list(self._patches(name, set(files)))
-        if name in CGO and self.applied.cgo is not None:
+        if name == CGO and self.applied.cgo is not None:
             by.append(PROFILE)
-        # A patch of what makes every program's code may explain a difference; that one does, no one sees.
         if not by and (makers := self._patches_below(COMPILER)):
             seen += f"; {', '.join(makers)} changes the compiler, which may do this: not proven"
         return Difference(kind=kind, name=name, seen=seen, by=tuple(by))
@@ -177,10 +148,7 @@ class _ExecutableComparison:
         )
 
     def _data(self, causes: tuple[str, ...]) -> Iterator[Difference]:
-        """What differs in data. `causes` explain the functions that differ, and with them types that come and go.
-
-        A table of addresses that became longer or shorter is of types too: with them entries come and go.
-        """
+        """What differs in data. `causes` explain the functions that differ, and with them types that come and go."""
         tables, lengths = linker_tables(self.base, self.ours)
         self.data.run([*self.pairs, *tables])
         for what in sorted(self.data.known - {BUILD_ID}):
@@ -221,7 +189,8 @@ class _ExecutableComparison:
                 seen = "; ".join(
                     f"{word} {', '.join(names)}" for word, names in (("without", less), ("with", more)) if names
                 )
-                uuid = what in LINKED and not less and more == ["LC_UUID"]
+                # Of other programs' headers a patch of the linker explains this alone.
+                uuid = what == "load commands" and not less and more == ["LC_UUID"]
                 yield Difference(kind="header", name=what, seen=seen or "in another order", by=linker if uuid else ())
 
     def _information(self) -> Iterator[Difference]:
@@ -246,11 +215,9 @@ _GENERATED = re.compile(r"type:\.(?:eq|hash)\.(?:\[\d+\])*")
 
 
 def package_of(name: str, *, main: str = "main") -> str:
-    """The import path of the package that a function is of, by its name; empty where it tells none.
+    """The import path in a linker's name, as "type:.eq.[2]go/ast.Field"; empty where it tells none.
 
-    Args:
-        name: as the linker has it: "bufio.(*ReadWriter).Available", "type:.eq.[2]go/ast.Field".
-        main: the path of the program's own package, which the linker calls "main".
+    `main` is the path of the program's own package, which the linker calls "main".
     """
     path = re.split(r"[(\[{ ]", _GENERATED.sub("", name, count=1), maxsplit=1)[0]
     folder, slash, last = path.rpartition("/")
@@ -259,13 +226,8 @@ def package_of(name: str, *, main: str = "main") -> str:
     return main if found == "main" else found
 
 
-def _compiled(name: str) -> bool:
-    """Whether a file's content gets into programs: tests, and what is no source, does not."""
-    return name.endswith((".go", ".s")) and not name.endswith("_test.go")
-
-
 def _tokens(base: Program, ours: Program) -> Iterator[Token]:
-    """The strings that are known to differ: the stamp, and the build ID, which a program may carry as a string."""
+    """The strings that are known to differ, both of which a program may carry."""
     if base.info.version != ours.info.version:
         yield STAMP, base.info.version.encode(), ours.info.version.encode()
     ids = [_BUILD_ID.search(program.data) for program in (base, ours)]

@@ -13,12 +13,15 @@ from pathlib import Path
 
 from gobuild.binary import buildinfo, dyld_info, macho
 from gobuild.binary.buildinfo import BuildInfo
-from gobuild.binary.macho_types import ARM64, MachO, Section
+from gobuild.binary.macho_types import ARM64, Section
 from gobuild.binary.pclntab import Function, Pclntab, read_pclntab
 from gobuild.binary.view import Malformed, View
 
 FunctionKey = tuple[str, int]
 """A function's name, and how many of the name came before: some names stand there twice."""
+
+Pair = tuple[int, int]
+"""An address in base, and the one that corresponds to it in ours."""
 
 MODULE = 0x260
 """Bytes of runtime.firstmoduledata at most: where everything stands and how long it is (src/runtime/symtab.go)."""
@@ -26,30 +29,24 @@ MODULE = 0x260
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """A program; `data` is the whole file.
-
-    Attributes:
-        sections: by address.
-        pointers: the addresses of the words that dyld rebases: all pointers in data, and nothing else.
-        headers: what its headers say, by name: load commands, libraries, imports.
-    """
+    """A program; `data` is the whole file."""
 
     data: bytes
-    sections: tuple[Section, ...]
+    sections: tuple[Section, ...]  # by address
     text: Section
     table: Pclntab
     info: BuildInfo
-    pointers: frozenset[int]
+    pointers: frozenset[int]  # the addresses of the words that dyld rebases: all pointers in data, and nothing else
     headers: dict[str, tuple[str, ...]]
 
     @cached_property
     def functions(self) -> tuple[Function, ...]:
-        """In the order of their addresses."""
+        """By address."""
         return tuple(self.table.functions())
 
     @cached_property
     def named(self) -> dict[FunctionKey, Function]:
-        """The functions by their keys."""
+        """The functions by key."""
         turns: dict[str, int] = {}
         found = {}
         for function in self.functions:
@@ -140,15 +137,9 @@ class Program:
 
 
 def load_program(path: Path) -> Program:
-    """Reads a program.
-
-    Raises:
-        Malformed: it is no Go program for arm64, or a damaged one.
-    """
+    """Reads a program; raises Malformed if it is no Go program for arm64, or a damaged one."""
     data = path.read_bytes()
     view = View(data=data, size=len(data))
-    if data.startswith(b"\x7fELF"):
-        raise Malformed("functions are compared in Mach-O files for arm64 only, and this is an ELF file")
     image = macho.read_macho(view)
     if image.cputype != ARM64:
         raise Malformed("functions are compared in Mach-O files for arm64 only, and this is for another machine")
@@ -162,15 +153,11 @@ def load_program(path: Path) -> Program:
         table=read_pclntab(view, table.place),
         info=buildinfo.read_buildinfo(view, info.place),
         pointers=dyld_info.read_rebases(view, image),
-        headers=_headers(image),
+        headers={
+            "load commands": tuple(sorted(image.commands)),
+            "install names": tuple(name for _, name in image.dylibs),
+            "minos": (image.minos,),
+            "sdk": (image.sdk,),
+            "imports": tuple(sorted(image.bound)),
+        },
     )
-
-
-def _headers(image: MachO) -> dict[str, tuple[str, ...]]:
-    return {
-        "load commands": tuple(sorted(image.commands)),
-        "install names": tuple(name for _, name in image.dylibs),
-        "minos": (image.minos,),
-        "sdk": (image.sdk,),
-        "imports": tuple(sorted(image.bound)),
-    }

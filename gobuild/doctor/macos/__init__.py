@@ -1,5 +1,4 @@
 """The doctor on macOS: what Apple's own tools say of a go that hangs, is killed or runs translated.
 
-All of it was written on Linux, against recorded output: tests/data/doctor/README.md says which of it is real. Nothing
-here asks for a password or becomes root: what needs root is SKIPPED where the doctor is not root.
+All of it was written on Linux, against recorded output: tests/data/doctor/README.md says which of it is real.
 """

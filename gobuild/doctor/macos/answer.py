@@ -1,106 +1,45 @@
 """Which frame hangs: what sample, spindump and dtrace saw of one process, joined into one `Answer`. Pure.
 
-Go's frames stand above the trap, the system's below them: which thread, what Go was doing, through which framework,
-in which trap. On arm64 the tools often see no Go frame but ``runtime.asmcgocall`` and a trampoline, for Go calls the
-system on a stack of its own; the trampoline's name then says what Go was doing (runtime/sys_darwin.go).
+Go's frames stand above the trap, the system's below them. On arm64 the tools often see no Go frame but
+``runtime.asmcgocall`` and a trampoline, whose name then says what Go was doing (runtime/sys_darwin.go).
 """
 
+import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 from gobuild.doctor.macos.stacks import Frame, Stacks, Thread
 
-PARKED = {
-    name: means
-    for means, names in {
-        "waits for another thread": "semasleep semasleep1 mach_semaphore_wait pthread_cond_wait notesleep",
-        "waits for another thread, for a while": "mach_semaphore_timedwait notetsleep "
-        "pthread_cond_timedwait_relative_np",
-        "has nothing to run": "stopm mPark findRunnable findrunnable schedule mcall",
-        "parked a goroutine": "park_m gopark",
-        "waits for a file, a socket or a timer": "kevent netpoll",
-        "sleeps": "usleep",
-        "gives way": "osyield",
-        "watches the other threads": "sysmon",
-        "waits for a signal": "sigNoteSleep read",  # read: from the runtime's own pipe
-    }.items()
-    for name in names.split()
-}
-"""Go frames of a thread without work, without package, .abi0 and _trampoline (runtime/os_darwin.go, proc.go)."""
-
-CARRIERS = frozenset({"asmcgocall", "libcCall", "systemstack", "systemstack_switch", "mstart", "mstart0", "mstart1"})
-"""Go frames that only carry others."""
-
-PLUMBING = (
-    *("libsystem_kernel.dylib", "libsystem_pthread.dylib", "libsystem_platform.dylib", "libsystem_c.dylib"),
-    *("libdyld.dylib", "libSystem.B.dylib", "dyld"),
-)
-"""What every program calls the kernel through: no framework."""
-
-GPU = ("Metal", "MTL", "AGX", "IOGPU", "IOAccelerator", "OpenGL")
-FRAMEWORKS = {
-    "the GPU": GPU,
-    "a driver": ("IOKit",),
-    "certificates and keys": ("Security",),
-    "the resolver of names": ("libsystem_info", "libsystem_dnssd"),
-    "Apple's networking": ("Network",),
-}
-"""What frameworks are for, and how the names of their images begin."""
-
-FORK = ("fork", "_pthread_atfork_child_handlers", "libSystem_atfork_child", "_notify_fork_child")
-
-GPU_CURE = (
-    "upstream Go calls no GPU: this go, or a library loaded into it, does. gobuild verify GO names what it links; "
-    "build it with the patch mfinal-metal-init, and unset DYLD_INSERT_LIBRARIES and METAL_DEVICE_WRAPPER_TYPE"
-)
-CURES = {
-    "fork": "a fault of macOS's own fork handlers (golang/go#33565, #56784), not of Go's runtime: a newer Go holds "
-    "osinit_hack against the known ones; else find the library whose handler the frames name",
-    "framework": "look at what the framework waits for; the same go under the clean environment says whether a setting "
-    "brings it in",
-    "loader": "Go has not begun: macOS checks the file, or its service syspolicyd is stuck (golang/go#37885). A "
-    "stuck one shows 0 % CPU in ps, a working one much: `sudo killall syspolicyd` has cured it, for macOS starts it "
-    "anew; then see the checks on the signature and quarantine here",
-    "waits": "the trap says what it waits for: a file, a child process, a socket; lsof -p PID names it",
-    "runs": "it is not stuck but computes: sample it again, and look whether the frames change",
-    "parked": "no thread has work: a deadlock in the program, or an event that never came. kill -QUIT PID prints every "
-    "goroutine",
-    "unknown": "no tool saw a frame that says more; run the doctor with --capture as root",
-}
-"""Kinds of waiting, and what to do; the thread of the first kind here is the one that the answer is about."""
+_TABLE: dict[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+PARKED = {name: means for means, names in _TABLE["parked"].items() for name in names}
+FRAMEWORKS = {means: tuple(begins) for means, begins in _TABLE["frameworks"].items()}
+CURES: dict[str, str] = _TABLE["cures"]
+GPU = {"the GPU", "a driver"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """Where a thread is, and where a process hangs.
-
-    Attributes:
-        kind: one of `CURES`.
-        samples: in how many samples it was seen so, and of how many.
-        go: Go's frames above the trap, the innermost first.
-        frameworks: the images between Go and the trap, the one that Go called first.
-        trap: the innermost user frame of the system's.
-        kernel: the kernel's frames, the innermost first.
-        entered: how many traps and system calls the thread entered while dtrace looked; None where it did not.
-        tools: which tools saw the thread.
-    """
+    """Where a thread is, and where a process hangs."""
 
     thread: str
     tid: int
     main: bool
-    kind: str
-    samples: tuple[int, int]
-    go: tuple[str, ...]
-    frameworks: tuple[str, ...]
+    kind: str  # one of `CURES`
+    samples: tuple[int, int]  # in how many samples it was seen so, and of how many
+    go: tuple[str, ...]  # Go's frames above the trap, the innermost first; `kernel` is sorted so, too
+    frameworks: tuple[str, ...]  # the images between Go and the trap, the one that Go called first
     trap: str
     kernel: tuple[str, ...]
+    # How many traps and system calls the thread entered while dtrace looked; None where it did not
     entered: int | None = None
     tools: tuple[str, ...]
 
     @property
     def advice(self) -> str:
         """What to do."""
-        return GPU_CURE if _means(self.frameworks) & {"the GPU", "a driver"} else CURES[self.kind]
+        return CURES["gpu" if _means(self.frameworks) & GPU else self.kind]
 
     @property
     def sentence(self) -> str:
@@ -123,8 +62,7 @@ class Answer:
 def find_hang(tools: Sequence[Stacks], *, traced: bool = False) -> Answer | None:
     """Joins what the tools saw of one process, by the numbers of the threads, and picks the thread that matters.
 
-    `traced` says that dtrace saw all that was entered while it looked: then a thread that it did not see entered
-    nothing. None where no tool but dtrace saw a thread.
+    `traced` says that dtrace saw all that was entered: then a thread that it did not see entered nothing.
     """
     process = next((each.process for each in tools if each.process), "")
     seen = [_look_at(thread, each.tool, process) for each in tools if each.tool != "dtrace" for thread in each.threads]
@@ -147,11 +85,11 @@ def foreign_libraries(tools: Iterable[Stacks]) -> tuple[str, ...]:
     """The loaded files that upstream Go never loads: GPU code of the system's, and whatever is not the system's."""
     found: list[str] = []
     for each in tools:
-        for image in each.images:
-            name = image.path.rpartition("/")[2]
-            systems = image.path.startswith(("/usr/lib/", "/System/"))
-            if name.startswith(GPU) or not (systems or name == each.process):
-                found.append(f"{image.path} (LC_UUID {image.uuid or 'none'})")
+        for path, uuid in each.images:
+            name = path.rpartition("/")[2]
+            systems = path.startswith(("/usr/lib/", "/System/"))
+            if name.startswith(FRAMEWORKS["the GPU"]) or not (systems or name == each.process):
+                found.append(f"{path} (LC_UUID {uuid or 'none'})")
     return tuple(dict.fromkeys(found))
 
 
@@ -162,7 +100,9 @@ def _look_at(thread: Thread, tool: str, process: str) -> Answer:
     last = max((index for index, each in enumerate(user) if _is_go(each, process)), default=-1)
     go = [each for each in reversed(user[: last + 1]) if _is_go(each, process)]
     below = user[last + 1 :]
-    frameworks = tuple(dict.fromkeys(each.image for each in below if each.image and each.image not in PLUMBING))
+    frameworks = tuple(
+        dict.fromkeys(each.image for each in below if each.image and each.image not in _TABLE["plumbing"])
+    )
     leaf = below[-1] if below else go[0] if go else None
     symbols = tuple(each.symbol for each in go)
     return Answer(
@@ -184,21 +124,17 @@ def _is_go(frame: Frame, process: str) -> bool:
 
 
 def _working(go: Iterable[str]) -> str:
-    """The innermost Go frame that does more than carry others; "" where there is none.
-
-    "runtime.pthread_cond_wait_trampoline.abi0" is "pthread_cond_wait".
-    """
+    """The innermost Go frame that does more than carry others, without package and endings; "" where there is none."""
     stems = (each.removesuffix(".abi0").rpartition("runtime.")[2].removesuffix("_trampoline") for each in go)
-    return next((stem for stem in stems if stem not in CARRIERS), "")
+    return next((stem for stem in stems if stem not in _TABLE["carriers"]), "")
 
 
 def _kind(go: Sequence[str], below: Sequence[Frame], frameworks: Sequence[str], *, main: bool) -> str:
     working = _working(go)
     waits_for_another = not working and any("_cond_" in each.symbol for each in below)
-    gpu = _means(frameworks) & {"the GPU", "a driver"}
     kinds = (
-        ("parked", not go and not main and not gpu),  # the system's own, such as libdispatch keeps
-        ("fork", any(each.symbol in FORK for each in below)),
+        ("parked", not go and not main and not _means(frameworks) & GPU),  # the system's own, such as libdispatch keeps
+        ("fork", any(each.symbol in _TABLE["fork"] for each in below)),
         ("loader", not go and bool(below) and below[-1].image == "dyld"),
         ("framework", bool(frameworks)),
         ("parked", working in PARKED or waits_for_another),

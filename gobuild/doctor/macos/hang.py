@@ -1,12 +1,12 @@
 """A process that hangs on macOS: looked at by sample, spindump and dtrace before the doctor ends it, and explained.
 
-`capture` is called while the process hangs, `collect` hands on what was captured, `diagnose` joins it. sample needs no
-root for a process of one's own; spindump and dtrace do, and run only when the user asked for captures.
+sample needs no root for a process of one's own; spindump and dtrace do, and run only when the user asked for captures.
 """
 
+import functools
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,43 +37,32 @@ def capture(pid: int, case: Case) -> dict[str, Any]:
         deeper = NOT_ASKED
     elif any(each.get("system") == "darwin" for each in case.captured):
         deeper = FIRST
+    before = case.evidence.get(ioreg.TOPIC, {"skipped": "no snapshot was taken before go ran"})
+    # Only the one process of spindump's: the others are nobody's business.
+    mine = functools.partial(stacks.cut_spindump, pid=pid)
     return {
         "system": "darwin",
         "pid": pid,
         "flags": ask([PS, "-o", "flags=", "-p", str(pid)], case=case, seconds=1),
-        "sample": _sample(pid, case),
-        "spindump": deeper or _spindump(pid, case),
+        "sample": _report([SAMPLE, str(pid), "1", "-mayDie", "-file"], case=case, seconds=20 if case.capture else 4),
+        "spindump": deeper or _report([SPINDUMP, str(pid), "1", "10", "-o"], case=case, seconds=40, cut=mine),
         "dtrace": deeper or _dtrace(pid, case),
-        "accelerators": {
-            "before": case.evidence.get(ioreg.TOPIC, {"skipped": "no snapshot was taken before go ran"}),
-            "during": ioreg.snapshot(case, pid=pid),
-        }
-        if case.capture
-        else NOT_ASKED,
+        "accelerators": {"before": before, "during": ioreg.snapshot(case, pid=pid)} if case.capture else NOT_ASKED,
     }
 
 
-def _sample(pid: int, case: Case) -> dict[str, Any]:
-    """sample, into a file of ours: without -file it leaves its report in /tmp."""
-    report = case.scratch / f"sample-{pid}.txt"
-    argv: list[str | Path] = [SAMPLE, str(pid), "1", "-mayDie", "-file", report]
-    said = ask(argv, case=case, seconds=20 if case.capture else 4)
-    return said | {"text": clean(_read_start(report))} if report.is_file() else said
-
-
-def _spindump(pid: int, case: Case) -> dict[str, Any]:
-    """spindump, cut down to the one process: the others are nobody's business."""
-    report = case.scratch / f"spindump-{pid}.txt"
-    said = ask([SPINDUMP, str(pid), "1", "10", "-o", report], case=case, seconds=40)
-    if report.is_file():
-        said |= {"text": clean(stacks.cut_spindump(_read_start(report, 64 * LIMIT), pid))}
-        report.unlink()
-    return said
-
-
-def _read_start(report: Path, limit: int = LIMIT) -> str:
+def _report(
+    argv: Sequence[str | Path], *, case: Case, seconds: float, cut: Callable[[str], str] = str
+) -> dict[str, Any]:
+    """Asks a tool that writes into the file that is named last: without one sample leaves its report in /tmp."""
+    report = case.scratch / "report.txt"
+    said = ask([*argv, report], case=case, seconds=seconds)
+    if not report.is_file():
+        return said
     with report.open(encoding="utf-8", errors="replace") as file:
-        return file.read(limit)
+        text = file.read(64 * LIMIT)  # spindump's has all processes
+    report.unlink()
+    return said | {"text": clean(cut(text))}
 
 
 def _dtrace(pid: int, case: Case) -> dict[str, Any]:
@@ -86,10 +75,11 @@ def _dtrace(pid: int, case: Case) -> dict[str, Any]:
 def collect(case: Case) -> dict[str, Any]:
     """Hands on what `capture` saw, each with the structured answer for whoever reads the JSON."""
     captures = [each for each in case.captured if each.get("system") == "darwin"]
-    return {"captures": [{**each, "answer": _answer_document(_answer(each))} for each in captures]}
+    return {"captures": [{**each, "answer": _answer_document(each)} for each in captures]}
 
 
-def _answer_document(said: Answer | None) -> dict[str, Any] | None:
+def _answer_document(captured: Mapping[str, Any]) -> dict[str, Any] | None:
+    said = _answer(captured)
     return asdict(said) | {"sentence": said.sentence, "advice": said.advice} if said else None
 
 
@@ -108,7 +98,9 @@ def _one(captured: Mapping[str, Any]) -> Iterator[Finding]:
         yield MACOS.fail("hang", where + joined.sentence, joined.advice)
     for name in READERS:
         said = output_of(captured, name)
-        reason = why_skipped(captured, name) or (stacks.dtrace_refusal(said) if name == "dtrace" else "")
+        reason = why_skipped(captured, name) or next(
+            (why for words, why in stacks.REFUSALS.items() if words in said), ""
+        )
         saw_threads = any(each.tool == name and each.threads for each in tools)
         saw_none = name == "dtrace" and stacks.dtrace_told_all(said)
         if not saw_none and (reason or not saw_threads):

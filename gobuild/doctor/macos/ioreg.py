@@ -1,7 +1,7 @@
 """The Mac's graphics accelerators: what ``ioreg -a`` says of them before a go command runs, and while one hangs.
 
 A GPU driver that never comes to rest makes whoever asks IOKit for it wait; and a go command that has an accelerator
-open is not upstream's. Kept are the accelerators' figures, and of the processes that use them the hanging one.
+open is not upstream's.
 """
 
 import plistlib
@@ -13,7 +13,7 @@ from xml.parsers.expat import ExpatError
 from gobuild.core.errors import ConfigError
 from gobuild.core.printable import printable
 from gobuild.doctor.macos.tools import ask, last_line
-from gobuild.doctor.model import MACOS, Case, Finding
+from gobuild.doctor.model import BROKEN, MACOS, Case, Finding
 
 IOREG = ("/usr/sbin/ioreg", "-a", "-r", "-l", "-d", "2", "-c", "IOAccelerator")
 """Two levels: the accelerators, and who has them open."""
@@ -30,15 +30,7 @@ Snapshot = Mapping[str, Mapping[str, Any]]
 
 
 def read_ioreg(data: bytes, *, clients: str = "pid ") -> Snapshot:
-    """Reads the XML that ``ioreg -a`` prints.
-
-    Args:
-        data: the whole of it; an empty one has no accelerator.
-        clients: how those clients begin that are kept: "pid 390, WindowServer".
-
-    Raises:
-        ValueError: it is none, or damaged.
-    """
+    """Reads what ``ioreg -a`` prints, or ValueError; of clients ("pid 390, WindowServer") those that begin so."""
     try:
         top = plistlib.loads(data, fmt=plistlib.FMT_XML) if data.strip() else []
         found: dict[str, dict[str, str | int]] = {}
@@ -46,7 +38,7 @@ def read_ioreg(data: bytes, *, clients: str = "pid ") -> Snapshot:
             name = _registry_text(node["IORegistryEntryName"])
             number = node.get("IORegistryEntryID", 0)
             found[f"{name} {number:#x}" if name in found else name] = _values(node, clients)
-    except (ValueError, OverflowError, RecursionError, LookupError, AttributeError, TypeError, ExpatError) as error:
+    except (*BROKEN, ExpatError) as error:
         raise ValueError(f"no output of ioreg -a: {error}") from error
     return found
 
@@ -79,10 +71,10 @@ def changes(before: Snapshot, after: Snapshot) -> list[tuple[str, str, str, str]
     """What differs between two snapshots, as rows of `COLUMNS`; "—" stands for nothing there."""
     rows = []
     for node in {**before, **after}:
-        old, new = before.get(node), after.get(node)
-        if old is None or new is None:
-            rows.append((node, "node", "—" if old is None else "there", "—" if new is None else "there"))
-            continue
+        if node in before and node in after:
+            old, new = before[node], after[node]
+        else:
+            old, new = ({"node": "there"} if node in each else {} for each in (before, after))
         rows += [
             (node, what, str(old.get(what, "—")), str(new.get(what, "—")))
             for what in {**old, **new}
@@ -92,34 +84,22 @@ def changes(before: Snapshot, after: Snapshot) -> list[tuple[str, str, str, str]
 
 
 def compare(before: Path, after: Path) -> list[tuple[str, str, str, str]]:
-    """Compares two files with the output of ``ioreg -a -r -l -c IOAccelerator``.
-
-    Raises:
-        ConfigError: a file is not there, too large, no such output, or holds no accelerator.
-    """
+    """Compares two files with the output of ``ioreg -a -r -l -c IOAccelerator``."""
     return changes(_saved(before), _saved(after))
 
 
 def _saved(path: Path) -> Snapshot:
-    hint = "ioreg -a -r -l -c IOAccelerator > FILE"
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST + 1)
         if len(data) > LARGEST:
-            raise ConfigError(f"{path} has more than {LARGEST >> 20} MiB, which no snapshot has", hint)
-        nodes = read_ioreg(data)
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}", hint) from error
-    except ValueError as error:
-        raise ConfigError(f"{path}: {printable(str(error))[:300]}", hint) from error
-    if not nodes:
-        raise ConfigError(f"{path} holds no accelerator", hint)
-    return nodes
-
-
-def collect(case: Case) -> dict[str, Any]:
-    """Takes a snapshot before any go runs."""
-    return snapshot(case)
+            raise ValueError(f"it has more than {LARGEST >> 20} MiB, which no snapshot has")
+        if nodes := read_ioreg(data):
+            return nodes
+        raise ValueError("it holds no accelerator")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or printable(str(error))[:300]
+        raise ConfigError(f"{path}: {reason}", "ioreg -a -r -l -c IOAccelerator > FILE") from error
 
 
 def snapshot(case: Case, *, pid: int = 0) -> dict[str, Any]:
@@ -153,14 +133,9 @@ def diagnose_hang(before: Mapping[str, Any], during: Mapping[str, Any], pid: int
         yield MACOS.skipped("hang: accelerators", reason)
         return
     nodes = during["nodes"]
-    users = [
-        name for name, each in nodes.items() if each.get("opened by") or (pid and each.get("fLastSubmissionPID") == pid)
-    ]
+    users = [name for name, each in nodes.items() if each.get("opened by") or each.get("fLastSubmissionPID") == pid]
     if users:
-        yield MACOS.fail(
-            "hang: GPU",
-            f"the process that hung had {', '.join(users)} open, or was the last to give it work",
-            "upstream Go uses no GPU: gobuild verify GO names what this one links",
-        )
+        seen = f"the process that hung had {', '.join(users)} open, or was the last to give it work"
+        yield MACOS.fail("hang: GPU", seen, "upstream Go uses no GPU: gobuild verify GO names what this one links")
     different = [f"{node}: {what} {old} -> {new}" for node, what, old, new in changes(before["nodes"], nodes)]
     yield MACOS.ok("hang: accelerators", "; ".join(different[:30]) or "no difference to before")

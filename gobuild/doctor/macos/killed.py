@@ -1,7 +1,6 @@
 """A go command that macOS killed at its start: the kernel's own words and the crash reports, explained.
 
-Both are looked for only where `go version` was killed, or captures were asked for: ``log show`` takes seconds. Kept of
-the log are lines that the table of `reasons` knows; of a crash report a few fields, none of memory or registers.
+Kept of the log are lines that the table of `reasons` knows; of a crash report a few fields, none of memory.
 """
 
 import contextlib
@@ -13,7 +12,7 @@ from typing import Any
 
 from gobuild.doctor.macos import reasons
 from gobuild.doctor.macos.tools import LIMIT, ask, clean, last_line, output_of, why_skipped
-from gobuild.doctor.model import MACOS, Case, Finding, Grade
+from gobuild.doctor.model import BROKEN, MACOS, Case, Finding, Grade
 
 LOG = "/usr/bin/log"
 PREDICATE = (
@@ -22,11 +21,8 @@ PREDICATE = (
     'OR (process == "syspolicyd" AND eventMessage CONTAINS "blocked")'
 )
 REPORTS = "Library/Logs/DiagnosticReports"
-RECENT = 600.0
-"""Seconds: older crash reports are not of this run."""
-
 SECONDS = 10.0
-"""For ``log show``, which reads the log from the disk."""
+"""For ``log show``, which reads the log from the disk: it runs only where go was killed, or captures are asked for."""
 
 KILLED = (-9, -6, 137, 134)
 """SIGKILL, and SIGABRT by which dyld ends; as a shell would tell them, too."""
@@ -39,67 +35,55 @@ def collect(case: Case) -> dict[str, Any]:
     if case.capture or said.get("code") in KILLED:
         argv = [LOG, "show", "--last", "3m", "--style", "ndjson", "--predicate", PREDICATE]
         shown = ask(argv, case=case, seconds=SECONDS * (3 if case.capture else 1))
-        part["log"] = _log(shown)
-        part["reports"] = list(_reports(case))
+        if shown.get("code"):  # macOS refuses it to users who are not administrators
+            refused = f"log show was refused (exit code {shown['code']}): {last_line(shown['text'])}"
+            shown = {"skipped": refused}
+        elif "text" in shown:
+            shown["text"] = "\n".join(messages(shown["text"]))
+        part |= {"log": shown, "reports": list(_reports(case))}
     return part
-
-
-def _log(shown: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``log show`` said; macOS refuses it to users who are not administrators."""
-    if "text" not in shown:
-        return dict(shown)
-    if shown["code"]:
-        return {"skipped": f"log show was refused (exit code {shown['code']}): {last_line(shown['text'])}"}
-    return {**shown, "text": "\n".join(messages(shown["text"]))}
 
 
 def messages(text: str) -> Iterator[str]:
     """The messages of ``log show --style ndjson`` that the table knows: one JSON object a line, the last a summary."""
     for line in text.splitlines():
-        with contextlib.suppress(ValueError, RecursionError):
-            entry = json.loads(line)
-            message = entry.get("eventMessage") if isinstance(entry, dict) else None
-            if isinstance(message, str) and any(each.words.search(message[:4000]) for each in reasons.REASONS):
+        with contextlib.suppress(*BROKEN):
+            message = json.loads(line)["eventMessage"][:4000]
+            if any(each.words.search(message) for each in reasons.REASONS):
                 yield clean(message[:2000]).replace("\n", " ")
 
 
 def _reports(case: Case) -> Iterator[dict[str, Any]]:
     """The newest crash reports of programs with the go command's name."""
-    home = case.environment.get("HOME", "")
     paths: list[tuple[float, Path]] = []
-    for folder in (Path(home) / REPORTS if home else None, Path("/") / REPORTS):
+    for root in (case.environment.get("HOME") or "/", "/"):
         with contextlib.suppress(OSError):
-            paths += [(each.stat().st_mtime, each) for each in folder.glob(f"{case.go.name}-*.ips")] if folder else []
-    paths = [each for each in paths if time.time() - each[0] < RECENT]
-    for _, path in sorted(paths, reverse=True)[:3]:
+            found = (Path(root) / REPORTS).glob(f"{case.go.name}-*.ips")
+            paths += [(each.stat().st_mtime, each) for each in found]
+    for changed, path in sorted(set(paths), reverse=True)[:3]:
         with contextlib.suppress(OSError, ValueError), path.open(encoding="utf-8", errors="replace") as file:
-            yield crash(file.read(LIMIT))
+            if time.time() - changed < 600:  # older ones are not of this run
+                yield crash(file.read(LIMIT))
 
 
 def crash(text: str) -> dict[str, Any]:
-    """Reads a crash report (.ips): a line of JSON, then JSON; and keeps what says why the process ended.
-
-    Raises:
-        ValueError: it is none.
-    """
+    """Keeps of a crash report (a line of JSON, then JSON) why the process ended; ValueError where it is none."""
     try:
         body = json.loads(text.partition("\n")[2])
-    except RecursionError as error:
+        ended, exception = body.get("termination") or {}, body.get("exception") or {}
+        listed = [each for key in ("reasons", "details") for each in (ended.get(key) or [])[:20]]
+        return {
+            "path": _short(body.get("procPath")),
+            "at": _short(body.get("captureTime")),
+            "translated": body.get("translated") is True,
+            "signal": _short(exception.get("signal")),
+            "namespace": _short(ended.get("namespace")),
+            "code": ended.get("code") if isinstance(ended.get("code"), int) else None,
+            "indicator": _short(ended.get("indicator")),
+            "reasons": [_short(each) for each in listed],
+        }
+    except BROKEN as error:
         raise ValueError("no crash report") from error
-    if not isinstance(body, dict):
-        raise ValueError("no crash report")
-    ended, exception = (each if isinstance(each := body.get(key), dict) else {} for key in ("termination", "exception"))
-    lists = [ended.get("reasons"), ended.get("details")]
-    return {
-        "path": _short(body.get("procPath")),
-        "at": _short(body.get("captureTime")),
-        "translated": body.get("translated") is True,
-        "signal": _short(exception.get("signal")),
-        "namespace": _short(ended.get("namespace")),
-        "code": ended["code"] if isinstance(ended.get("code"), int) else None,
-        "indicator": _short(ended.get("indicator")),
-        "reasons": [_short(each) for listed in lists if isinstance(listed, list) for each in listed[:20]],
-    }
 
 
 def _short(value: object) -> str:
@@ -108,7 +92,7 @@ def _short(value: object) -> str:
 
 def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
     """Says why the go command was killed, as far as macOS told."""
-    go = part["go"]
+    go, why = part["go"], why_skipped(part, "log")
     killed = go.get("code") in KILLED
     if not killed and "log" not in part:
         seen = why_skipped(part, "go") or f"go version was not killed (exit code {go['code']})"
@@ -119,11 +103,10 @@ def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
         ended = f"{report['namespace']}, Code {report['code']} {report['indicator']}"
         told += reasons.explain("\n".join([*report["reasons"], ended]))
     told += reasons.explain(_own(output_of(part, "log"), part["path"]))
-    for name, (reason, line) in {reason.name: (reason, line) for reason, line in told}.items():
+    for reason, line in {reason.name: (reason, line) for reason, line in told}.values():
         grade = reason.grade if killed or reason.grade is Grade.OK else Grade.WARN
         seen = f"{reason.means}. macOS said: {line} ({reason.source})"
-        yield MACOS.finding(f"killed: {name}", grade, seen, reason.cure)
-    why = why_skipped(part, "log")
+        yield MACOS.finding(f"killed: {reason.name}", grade, seen, reason.cure)
     if why:
         yield MACOS.skipped("killed: log", why)
     if killed and not any(reason.grade is Grade.FAIL for reason, _ in told):

@@ -12,13 +12,7 @@ from gobuild.doctor.model import Grade
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """One thing that macOS says.
-
-    Attributes:
-        words: over one line; bounded, so that no line makes it slow.
-        grade: FAIL where it is why a program ended; WARN where it may be; OK where it says nothing by itself.
-        source: a public report, or where it is documented.
-    """
+    """One thing that macOS says in a line; FAIL where it is why a program ended, WARN where it may be."""
 
     name: str
     words: re.Pattern[str]
@@ -35,12 +29,9 @@ SIGN_ANEW, NOTARIZE = _CURES["sign anew"], _CURES["notarize"]
 
 REASONS = tuple(
     Reason(
-        name=row["name"],
-        words=re.compile(row["words"]),
-        grade=Grade(row.get("grade", "FAIL")),
-        means=row["means"],
-        cure=_CURES.get(row["cure"], row["cure"]),
-        source=row["source"],
+        **row
+        | {"words": re.compile(row["words"]), "grade": Grade(row.get("grade", "FAIL"))}
+        | {"cure": _CURES.get(row["cure"], row["cure"])}
     )
     for row in _TABLE["reasons"]
 )

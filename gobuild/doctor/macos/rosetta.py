@@ -1,31 +1,23 @@
 """Whether the go command is for this Mac's processor, or runs translated by Rosetta."""
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gobuild.binary.view import Malformed, opened
+from gobuild.binary.view import Malformed
 from gobuild.doctor.macos.tools import ask, output_of
 from gobuild.doctor.model import MACOS, Case, Finding
-from gobuild.doctor.preload import thin_files
+from gobuild.doctor.preload import read_parts
 
 SYSCTL, UNAME = "/usr/sbin/sysctl", "/usr/bin/uname"
-
-CPUS = {0x01000007: "x86_64", 0x0100000C: "arm64"}
-"""CPU_TYPE_X86_64 and CPU_TYPE_ARM64 (mach/machine.h)."""
-
-MACHO = 0xFEEDFACF
-"""MH_MAGIC_64 (mach-o/loader.h)."""
 
 
 def architectures(path: Path) -> list[str]:
     """What processors a Mach-O file is for; none for another file."""
-    try:
-        with opened(path) as view:
-            headers = [each.unpack("<2I", 0, "the header") for each in thin_files(view)]
-    except (OSError, Malformed):
-        return []
-    return [CPUS.get(cpu, f"CPU type {cpu:#x}") for magic, cpu in headers if magic == MACHO]
+    with contextlib.suppress(OSError, Malformed):
+        return [each["machine"] for each in read_parts(path) if each["signed"] is not None]
+    return []
 
 
 def collect(case: Case) -> dict[str, Any]:
@@ -41,7 +33,7 @@ def collect(case: Case) -> dict[str, Any]:
 
 def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
     """Compares the go command's processor with the machine's: under Rosetta uname says x86_64, hw.optional.arm64 1."""
-    uname = output_of(part, "uname").strip()[:20]
+    uname = output_of(part, "uname").strip()[:20].replace("x86_64", "amd64")
     arm = output_of(part, "arm64").strip() == "1" or uname == "arm64"
     machine = "arm64" if arm else uname or "unknown"
     seen = f"go is for {', '.join(part['go'])}, the machine is {machine}"
@@ -49,7 +41,7 @@ def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
         yield MACOS.skipped("Rosetta", f"{seen}: not told what go or the machine is")
     elif machine in part["go"]:
         yield MACOS.ok("Rosetta", seen)
-    elif arm and "x86_64" in part["go"]:
+    elif arm and "amd64" in part["go"]:
         yield MACOS.warn("Rosetta", f"{seen}: Rosetta translates it, which makes it slower", "a darwin/arm64 toolchain")
     else:
         yield MACOS.fail("Rosetta", f"{seen}: it cannot run here", f"a toolchain for darwin/{machine}")

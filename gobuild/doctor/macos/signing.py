@@ -1,7 +1,6 @@
 """Who signed the go command, and whether this Mac lets it run: codesign, spctl, the quarantine attribute, SIP.
 
-Formats: codesign(1), spctl(8) and csrutil(8) document none; they are read as real output shows them
-(tests/data/doctor). The quarantine's flags are those of libquarantine (qtn.h): 0x40 is "the user has agreed".
+The quarantine's flags are those of libquarantine (qtn.h): 0x40 is "the user has agreed".
 """
 
 import re
@@ -15,17 +14,13 @@ from gobuild.doctor.model import MACOS, Case, Finding
 
 CODESIGN, SPCTL, CSRUTIL, XATTR = "/usr/bin/codesign", "/usr/sbin/spctl", "/usr/bin/csrutil", "/usr/bin/xattr"
 
-FIELD = re.compile(r"([A-Za-z][A-Za-z. ]{1,40})=(.{0,500})")
+FIELD = re.compile(r"^([A-Za-z][A-Za-z. ]{1,40})=(.{0,500})$", re.MULTILINE)
 FLAGS = re.compile(r"\bflags=0x[0-9a-f]{1,8}\(([a-z0-9,-]{1,200})\)")
 QUARANTINE = re.compile(r"(?P<flags>[0-9a-f]{4});[0-9a-f]{0,16};(?P<agent>[^;\n]{0,200})")
 """The attribute's flags, a time, the program that set it, and a UUID."""
 
 SECONDS = 5.0
 """For each tool; spctl may ask Apple's servers."""
-
-AGREED = 0x40
-NOT_AN_APP = "does not seem to be an app"
-"""What spctl says of every valid program that is no app bundle (keybase/client#2706, agent-launch/agent-launcher#5)."""
 
 
 def collect(case: Case) -> dict[str, Any]:
@@ -41,17 +36,6 @@ def collect(case: Case) -> dict[str, Any]:
     return {name: ask(argv, case=case, seconds=SECONDS) for name, argv in questions.items()}
 
 
-def codesign_fields(text: str) -> dict[str, str]:
-    """The fields of ``codesign -dvvv``; of several Authority lines the first, which names the signer."""
-    found: dict[str, str] = {}
-    for line in text.splitlines():
-        if match := FIELD.fullmatch(line):
-            found.setdefault(match[1], match[2])
-        if match := FLAGS.search(line[:1000]):
-            found.setdefault("flags", match[1])
-    return found
-
-
 def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
     """Says who signed it, whether that is valid, and what Gatekeeper, quarantine and SIP make of it."""
     for tool, (name, judge) in JUDGES.items():
@@ -63,14 +47,13 @@ def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _signer(part: Mapping[str, Any]) -> Finding:
     text = output_of(part, "codesign")
-    fields = codesign_fields(text)
+    fields = dict(reversed(FIELD.findall(text)))  # of several Authority lines the first names the signer
     if "not signed at all" in text:
-        advice = (
-            "codesign --force --sign - FILE, or gobuild sign: Apple silicon kills what is not signed, Intel does not"
-        )
-        return MACOS.warn("signer", "not signed", advice)
+        kills = "Apple silicon kills what is not signed, Intel does not"
+        return MACOS.warn("signer", "not signed", f"codesign --force --sign - FILE, or gobuild sign: {kills}")
     if fields.get("Signature") == "adhoc":
-        return MACOS.ok("signer", f"nobody: ad hoc ({fields.get('flags', 'no flags told')})")
+        flags = FLAGS.search(text)
+        return MACOS.ok("signer", f"nobody: ad hoc ({flags[1] if flags else 'no flags told'})")
     if "Authority" in fields:
         return MACOS.ok("signer", f"{fields['Authority']}, team {fields.get('TeamIdentifier', 'not told')}")
     return MACOS.skipped("signer", f"codesign said nothing that is known: {text[:200] or 'nothing'}")
@@ -86,30 +69,28 @@ def _valid(part: Mapping[str, Any]) -> Finding | None:
 
 
 def _gatekeeper(part: Mapping[str, Any]) -> Finding:
-    """What spctl says counts for quarantined files alone; and it takes no program for an app."""
     text = output_of(part, "assess")
-    lines = [line.partition(": ")[2] if ": " in line else line for line in text.strip().splitlines()]
+    lines = [line.partition(": ")[2] or line for line in text.strip().splitlines()]
     seen = "; ".join(lines[:4])[:1000] or "spctl said nothing"
-    taken = "accepted" in text or NOT_AN_APP in text
-    quarantined = QUARANTINE.match(output_of(part, "quarantine").strip())
     if "assessments disabled" in output_of(part, "status"):
         return MACOS.warn("Gatekeeper", f"off on this Mac ({seen})", "sudo spctl --global-enable")
-    if taken or not quarantined:
-        says = "" if taken else ": which counts only for quarantined files, and this is none"
-        return MACOS.ok("Gatekeeper", seen + says)
-    return MACOS.fail("Gatekeeper", f"{seen}, and the file is quarantined", NOTARIZE)
+    # The second is said of every valid program that is no app bundle (keybase/client#2706).
+    if "accepted" in text or "does not seem to be an app" in text:
+        return MACOS.ok("Gatekeeper", seen)
+    if QUARANTINE.match(output_of(part, "quarantine").strip()):
+        return MACOS.fail("Gatekeeper", f"{seen}, and the file is quarantined", NOTARIZE)
+    return MACOS.ok("Gatekeeper", f"{seen}: which counts only for quarantined files, and this is none")
 
 
 def _quarantine(part: Mapping[str, Any]) -> Finding:
     text = output_of(part, "quarantine").strip()
-    match = QUARANTINE.match(text)
     if "No such xattr" in text:
         return MACOS.ok("quarantine", "none")
-    if match is None:
+    if not (match := QUARANTINE.match(text)):
         return MACOS.skipped("quarantine", f"not read: {text[:200]!r}")
     agent = match["agent"].replace("\\x20", " ") or "a program without a name"
     seen = f"set by {agent}, flags {match['flags']}"
-    if int(match["flags"], 16) & AGREED:
+    if int(match["flags"], 16) & 0x40:
         return MACOS.ok("quarantine", f"{seen}: the user has agreed to run it")
     return MACOS.warn("quarantine", f"{seen}: nobody has agreed yet, so macOS may block its first run", NOTARIZE)
 

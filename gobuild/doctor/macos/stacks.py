@@ -1,24 +1,18 @@
 """Threads and their call trees, and the readers of the three tools that print them: sample, spindump and dtrace.
 
-None of the formats is a contract of Apple's: they are read as real reports show them (tests/data/doctor), and what is
-no part of one is passed over. The patterns are bounded, so that no text makes them slow.
+None of the formats is a contract of Apple's: what is unlike the real reports in tests/data/doctor is passed over. The
+patterns are bounded, so that no text makes them slow.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One line of a call tree.
-
-    Attributes:
-        symbol: "runtime.asmcgocall.abi0"; "???" where the tool had no name.
-        image: the file it is in, by its last name: "libsystem_kernel.dylib"; empty where it is unknown.
-        count: in how many samples it was seen.
-        depth: how deep in the tree, the outermost 0.
-    """
+    """One line of a call tree: how often its symbol ("???" without a name) was seen, how deep, in which file."""
 
     symbol: str
     image: str = ""
@@ -29,25 +23,18 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thread:
-    """A thread as a tool saw it.
+    """A thread as a tool saw it, its frames in the order of the lines: each below its caller."""
 
-    Attributes:
-        tid: the system-wide number of the thread, by which the tools' answers are joined; 0 where it is unknown.
-        name: what the tool calls it, for people: "Thread_1760964".
-        count: its samples, or for dtrace the entries that were seen.
-        frames: its tree in the order of the lines: each frame below its caller.
-    """
-
-    tid: int
+    tid: int  # its system-wide number, by which the tools' answers are joined; 0 where it is unknown
     name: str
     main: bool = False
-    count: int
+    count: int  # its samples, or for dtrace the entries that were seen
     frames: list[Frame] = field(default_factory=list)
 
     def add(self, *, symbol: str, image: str, count: int, depth: int, kernel: bool = False) -> None:
-        """Adds the next frame; none stands deeper than one level below the one before."""
-        deepest = self.frames[-1].depth + 1 if self.frames else 0
-        depth = max(0, min(depth, deepest))
+        """Adds the next frame; none stands deeper than one level below the one before. "<" begins no image's name."""
+        depth = max(0, min(depth, self.frames[-1].depth + 1 if self.frames else 0))
+        image = "" if image.startswith("<") else image
         self.frames.append(Frame(symbol=symbol, image=image, count=count, depth=depth, kernel=kernel))
 
     @property
@@ -63,50 +50,39 @@ class Thread:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BinaryImage:
-    """A file that is loaded, from the list "Binary Images"; its LC_UUID is "" where it has none."""
-
-    uuid: str
-    path: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Stacks:
-    """What one tool said of one process.
-
-    Attributes:
-        tool: "sample", "spindump" or "dtrace".
-        process: its name; frames of this image are the program's own.
-        code: the code type: "ARM64", "X86-64 (Translated)"; empty where the tool does not say.
-    """
+    """What one tool said of one process."""
 
     tool: str
-    process: str = ""
-    code: str = ""
+    process: str = ""  # its name; frames of this image are the program's own
+    code: str = ""  # the code type: "ARM64", "X86-64 (Translated)"; empty where the tool does not say
     threads: tuple[Thread, ...] = ()
-    images: tuple[BinaryImage, ...] = ()
+    images: tuple[tuple[str, str], ...] = ()  # path and LC_UUID of each file that is loaded
 
 
-def _binary_images(lines: Iterable[str]) -> tuple[BinaryImage, ...]:
+def _binary_images(lines: Iterable[str]) -> tuple[tuple[str, str], ...]:
     """Reads lines such as ``0x102a50000 -  0x102dc719f +com.example.name (0.4 - 1) <5B42-...> /path with blanks``."""
     found = []
     for line in lines:
         head, less, rest = line.partition(" <")
         uuid, more, path = rest.partition(">")
         if less and more and re.match(r"\s*0x[0-9a-f]{1,16} +- +\S+ +\S", head):
-            found.append(BinaryImage(uuid=uuid, path=path.strip()))
+            found.append((path.strip(), uuid))
     return tuple(found)
 
 
-def _header(lines: Sequence[str]) -> Mapping[str, str]:
-    """The first value of each header, ``Name:   value``."""
+def _stacks(tool: str, lines: Sequence[str], code: str, threads: Iterable[Thread]) -> Stacks:
+    """Adds to the threads what the head says (``Process:   op [46825]``), and the list of files."""
     pairs = (line.partition(":") for line in reversed(lines[:60]))
-    return {name: value.strip() for name, _, value in pairs}
-
-
-def _without_pid(process: str) -> str:
-    """Takes the number off a process: "op [46825]"."""
-    return process.rpartition(" [")[0] or process
+    header = {name: value.strip() for name, _, value in pairs}
+    process = header.get("Process", "")
+    return Stacks(
+        tool=tool,
+        process=process.rpartition(" [")[0] or process,
+        code=header.get(code, ""),
+        threads=tuple(threads),
+        images=_binary_images(lines),
+    )
 
 
 # sample: a call graph in which + ! : | draw lines, two columns a level, then "Binary Images".
@@ -117,22 +93,14 @@ SAMPLE_LINE = re.compile(r"(?P<lead>[ +!:|]{4,2000})(?P<count>\d{1,9}) (?P<rest>
 
 def read_sample(text: str) -> Stacks:
     """Reads the report of ``sample PID``; a text that is none has no threads."""
-    lines = text.splitlines()
-    header, threads = _header(lines), list[Thread]()
+    lines, threads = text.splitlines(), list[Thread]()
     begins = lines.index("Call graph:") if "Call graph:" in lines else len(lines)
     for line in lines[begins + 1 :]:
         if line.startswith("Total number in stack") or line == "Binary Images:":
             break
         if match := SAMPLE_LINE.fullmatch(line):
             _add_sample(threads, match)
-    images = lines.index("Binary Images:") if "Binary Images:" in lines else len(lines)
-    return Stacks(
-        tool="sample",
-        process=_without_pid(header.get("Process", "")),
-        code=header.get("Code Type", ""),
-        threads=tuple(threads),
-        images=_binary_images(lines[images:]),
-    )
+    return _stacks("sample", lines, "Code Type", threads)
 
 
 def _add_sample(threads: list[Thread], match: re.Match[str]) -> None:
@@ -146,8 +114,7 @@ def _add_sample(threads: list[Thread], match: re.Match[str]) -> None:
     elif threads:
         # "symbol  (in image) + 8  [0x1]  file.go:1", "???  (in <unknown binary>)  [0x1]", or an address alone
         symbol, _, where = rest.partition("  (in ")
-        image = where.partition(")")[0]
-        threads[-1].add(symbol=symbol, image="" if image.startswith("<") else image, count=count, depth=depth - 1)
+        threads[-1].add(symbol=symbol, image=where.partition(")")[0], count=count, depth=depth - 1)
 
 
 # spindump: every process of the machine; two columns a level, counted where the number begins, the kernel's frames
@@ -168,7 +135,7 @@ def cut_spindump(text: str, pid: int) -> str:
 def read_spindump(text: str) -> Stacks:
     """Reads the section of one process; the first, where there are more."""
     lines = "".join(re.split(rf"^(?={PROCESS})", text, maxsplit=2, flags=re.MULTILINE)[1:2]).splitlines()
-    header, threads = _header(lines), list[Thread]()
+    threads: list[Thread] = []
     for line in lines:
         if match := SPINDUMP_THREAD.fullmatch(line):
             samples = re.search(r"\b(\d{1,9}) samples\b", match["rest"])
@@ -183,13 +150,7 @@ def read_spindump(text: str) -> Stacks:
             )
         elif threads and (match := SPINDUMP_LINE.fullmatch(line)):
             _add_spindump(threads[-1], match)
-    return Stacks(
-        tool="spindump",
-        process=_without_pid(header.get("Process", "")),
-        code=header.get("Architecture", ""),
-        threads=tuple(threads),
-        images=_binary_images(lines),
-    )
+    return _stacks("spindump", lines, "Architecture", threads)
 
 
 def _add_spindump(thread: Thread, match: re.Match[str]) -> None:
@@ -201,8 +162,7 @@ def _add_spindump(thread: Thread, match: re.Match[str]) -> None:
         symbol, _, image = symbol.rpartition(" (")
     thread.add(
         symbol=symbol.rpartition(" + ")[0] or symbol,
-        # An image without a name is told by its UUID.
-        image="" if image.startswith("<") else image.partition(" + ")[0].partition(")")[0],
+        image=image.partition(" + ")[0].partition(")")[0],
         count=int(match["count"]),
         depth=(len(match["lead"]) + len(match["star"]) - 2) // 2,
         kernel=bool(match["star"]),
@@ -229,11 +189,6 @@ REFUSALS = {
 """What dtrace says where it may not look; sources in tests/data/doctor/README.md."""
 
 
-def dtrace_refusal(text: str) -> str:
-    """Why dtrace looked at nothing, as far as it says so; "" where it looked."""
-    return next((means for words, means in REFUSALS.items() if words in text), "")
-
-
 def dtrace_told_all(text: str) -> bool:
     """Whether the script ran to its end and told all: only then does a thread that entered nothing say something."""
     lines = text.splitlines()
@@ -242,23 +197,20 @@ def dtrace_told_all(text: str) -> bool:
 
 def read_dtrace(text: str) -> Stacks:
     """Reads the script's output. A thread's frames are those of its last entry; its count is that of its entries."""
-    entries: dict[int, int] = {}
+    entries: Counter[int] = Counter()
     stacks: dict[int, list[tuple[str, str]]] = {}
-    tid: int | None = None
+    last: list[tuple[str, str]] = []
     for line in text.splitlines():
         if match := ENTRY.fullmatch(line):
-            tid = int(match["tid"])
-            entries[tid] = entries.get(tid, 0) + 1
-            stacks[tid] = []
+            entries[int(match["tid"])] += 1
+            last = stacks[int(match["tid"])] = []
         elif line.startswith("gobuild"):
-            tid = None
-        elif tid is not None and line.startswith(" ") and (frame := line.strip()):
-            image, tick, symbol = frame.rpartition("`")
-            stacks[tid].append(((symbol if tick else frame).partition("+0x")[0], image))
-    threads = []
-    for tid, frames in stacks.items():
-        thread = Thread(tid=tid, name=f"thread {tid:#x}", count=entries[tid])
-        for depth, (symbol, image) in enumerate(reversed(frames)):
-            thread.add(symbol=symbol, image=image, count=entries[tid], depth=depth)
-        threads.append(thread)
+            last = []
+        elif line.startswith(" ") and (frame := line.strip()):
+            image, _, symbol = frame.rpartition("`")
+            last.append((symbol.partition("+0x")[0], image))
+    threads = [Thread(tid=tid, name=f"thread {tid:#x}", count=count) for tid, count in entries.items()]
+    for thread in threads:
+        for depth, (symbol, image) in enumerate(reversed(stacks[thread.tid])):
+            thread.add(symbol=symbol, image=image, count=thread.count, depth=depth)
     return Stacks(tool="dtrace", threads=tuple(threads))

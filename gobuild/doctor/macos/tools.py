@@ -21,11 +21,7 @@ ENVIRONMENT = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C"}
 def ask(
     argv: Sequence[str | Path], *, case: Case, seconds: float, env: Mapping[str, str] = ENVIRONMENT
 ) -> dict[str, Any]:
-    """Runs a tool, named by its whole path, within a time limit.
-
-    Returns:
-        ``code`` and ``text``, control characters made visible; or ``skipped``: not there, or out of time.
-    """
+    """Runs a tool, named by its whole path, within a time limit."""
     try:
         result = case.run(argv, env=env, seconds=seconds)
     except (ToolMissing, CommandError) as error:

@@ -1,7 +1,7 @@
 """Writes container images of finished builds, without a daemon: an OCI image layout.
 
 The toolchain image is the archive of dist/ as a layer, above a layer with the few files that Go looks for. The test
-image is one static program that the toolchain compiled. Nothing here is pulled, pushed or run as a container.
+image is one static program that the toolchain compiled.
 """
 
 import hashlib
@@ -10,66 +10,42 @@ import ssl
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from gobuild.core import archives, files
-from gobuild.core.errors import ChecksumMismatch, ConfigError, PackageError
+from gobuild.core.errors import ConfigError, PackageError
 from gobuild.core.goversion import Target
 from gobuild.core.process import Runner
 from gobuild.isolate.image import layers, oci, program
 from gobuild.isolate.image.layers import LayerEntry
 from gobuild.isolate.image.oci import Layer, Layout, OciImage, Reference, parse_label
-from gobuild.isolate.image.wanted import (
-    IMAGES,
-    NO_PREEMPTION,
-    PATH,
-    PLATFORMS,
-    TEST,
-    USER,
-    Wanted,
-    choose_builds,
-    make_labels,
-)
+from gobuild.isolate.image.wanted import IMAGES, PATH, PLATFORMS, TEST, USER, Wanted, choose_builds, make_labels
 from gobuild.publish.builds import Build
 
 __all__ = ["IMAGES", "PLATFORMS", "Reference", "Wanted", "parse_label", "write_layout"]
 
 ROOM = 700 << 20
-"""Bytes that a layout and its making need: measured for 1.22.10, 210 MB of an unpacked toolchain, 150 MB of Go's build
-cache for two platforms, 140 MB of layers."""
+"""Bytes that a layout and its making need; measured for 1.22.10: 500 MB."""
 
 SYSTEM = (
-    *(LayerEntry(name=name, mode=0o755) for name in ("dev", "proc", "sys", "etc")),
-    LayerEntry(name="etc/passwd", mode=0o644, content=b"root:x:0:0:root:/root:/sbin/nologin\n"),
-    LayerEntry(name="etc/group", mode=0o644, content=b"root:x:0:\n"),
-    LayerEntry(name="etc/nsswitch.conf", mode=0o644, content=b"hosts: files dns\n"),
+    *(LayerEntry(name=name) for name in ("dev", "proc", "sys", "etc")),
+    LayerEntry(name="etc/passwd", content=b"root:x:0:0:root:/root:/sbin/nologin\n"),
+    LayerEntry(name="etc/group", content=b"root:x:0:\n"),
+    LayerEntry(name="etc/nsswitch.conf", content=b"hosts: files dns\n"),
     LayerEntry(name="root", mode=0o700),
     LayerEntry(name="tmp", mode=0o1777),
-    LayerEntry(name="usr", mode=0o755),
-    LayerEntry(name="usr/local", mode=0o755),
+    LayerEntry(name="usr"),
+    LayerEntry(name="usr/local"),
     LayerEntry(name="usr/local/go", mode=0o777, link="../../go"),
 )
 """What stands below a toolchain: Go's archive unpacks to /go, and people look for it in /usr/local/go. The go command
 needs /dev/null and /proc/self/exe, which whoever runs a container mounts."""
 
-ROOTS = ("etc/ssl", "etc/ssl/certs")
-ROOTS_FILE = "etc/ssl/certs/ca-certificates.crt"
-"""The first place where Go's crypto/x509 looks on Linux (src/crypto/x509/root_linux.go)."""
-
 PEM = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
-Note = Callable[[str], None]
 
-
-def write_layout(to: Path, wanted: Wanted, *, run: Runner, note: Note) -> tuple[Reference, ...]:
-    """Writes an image layout. One of ours that stands there is replaced when the new one is whole.
-
-    Raises:
-        ConfigError: a word that cannot be used, or something else stands there.
-        PackageError: dist has no such build, or another one than its manifest says.
-        GobuildError: as reading, unpacking and compiling do.
-    """
+def write_layout(to: Path, wanted: Wanted, *, run: Runner, note: Callable[[str], None]) -> tuple[Reference, ...]:
+    """Writes an image layout. One of ours that stands there is replaced when the new one is whole."""
     to = to.expanduser().absolute()
     oci.require_replaceable(to)
     roots = _roots(wanted.certificates)
@@ -93,41 +69,33 @@ class _Maker:
     roots: bytes
     scratch: Path
     run: Runner
-    note: Note
+    note: Callable[[str], None]
 
     def toolchains(self) -> list[OciImage]:
         """The toolchain's images: the archives of dist, above what Go looks for."""
         targets = self.wanted.platforms or tuple(each for each in PLATFORMS if each in self.chosen)
         return [self._toolchain(self.chosen[each]) for each in targets]
 
-    def _toolchain(self, offer: Build) -> OciImage:
-        self.note(f"toolchain for {offer.target}: its archive")
-        archive, copy = offer.archive("toolchain"), self.scratch / "archive"
-        read = layers.adopt(archive, copy, stamp=offer.stamp, target=offer.target)
-        upper = Layer(
-            descriptor=self.layout.add_file(copy, oci.TAR_GZIP),
-            diff_id=read.diff_id,
-            size=read.size,
-            says=f"gobuild: {archive.path.name}",
-        )
-        system, packed = layers.make_tar([*SYSTEM, *_certificates(self.roots)], read.created), self.scratch / "system"
+    def _toolchain(self, build: Build) -> OciImage:
+        self.note(f"toolchain for {build.target}: its archive")
+        archive, copy = build.archive("toolchain"), self.scratch / "archive"
+        diff_id, size, created = layers.adopt(archive, copy, stamp=build.stamp, target=build.target)
+        system, packed = layers.make_tar([*SYSTEM, *_certificates(self.roots)], created), self.scratch / "system"
         packed.write_bytes(layers.gzip_stored(system))
         return OciImage(
-            target=offer.target,
-            created=read.created,
-            layers=(self._layer(system, packed, "the system"), upper),
+            target=build.target,
+            created=created,
+            layers=(self._layer(packed, "the system", system), self._add(copy, archive.path.name, diff_id, size)),
             config={"Env": [PATH, "HOME=/root"], "WorkingDir": "/root", "Cmd": ["/usr/local/go/bin/go", "version"]},
-            labels=self._labels("Go toolchain", offer.stamp, read.created),
+            labels=make_labels("Go toolchain", build.stamp, created, self.chosen.values(), self.wanted.labels),
         )
 
-    def _layer(self, content: bytes, packed: Path, says: str) -> Layer:
-        """A layer of ours; `packed` is the same tar compressed."""
-        return Layer(
-            descriptor=self.layout.add_file(packed, oci.TAR_GZIP),
-            diff_id=f"sha256:{hashlib.sha256(content).hexdigest()}",
-            size=len(content),
-            says=f"gobuild: {says}",
-        )
+    def _layer(self, packed: Path, says: str, tar: bytes) -> Layer:
+        return self._add(packed, says, f"sha256:{hashlib.sha256(tar).hexdigest()}", len(tar))
+
+    def _add(self, packed: Path, says: str, diff_id: str, size: int) -> Layer:
+        descriptor = self.layout.add_file(packed, oci.TAR_GZIP)
+        return Layer(descriptor=descriptor, diff_id=diff_id, size=size, says=f"gobuild: {says}")
 
     def tests(self) -> list[OciImage]:
         """The test program's images."""
@@ -146,44 +114,36 @@ class _Maker:
                 f"{self.wanted.dist} has no such toolchain for {host}, to compile the test program",
                 "--goroot with the GOROOT in the work folder, or --image toolchain",
             )
-        archive = self.chosen[host].archive("toolchain")
-        if not archive.path.is_file() or files.sha256(archive.path) != archive.sha256:
-            raise ChecksumMismatch(f"{archive.path.name} is not the file that its manifest names", "build again")
-        archives.unpack(archive.path, self.scratch / "toolchain")
+        layers.take(self.chosen[host].archive("toolchain"), self.scratch / "archive")
+        archives.unpack(self.scratch / "archive", self.scratch / "toolchain")
         return self.scratch / "toolchain/go"
 
     def _test(self, compiler: program.Compiler, target: Target) -> OciImage:
         self.note(f"test image for {target}: its program")
         created, tar = layers.time_in(compiler.version), self.scratch / "test.tar"
         entry = LayerEntry(name=program.NAME, mode=0o755, content=compiler.program(target).read_bytes())
-        above = [LayerEntry(name="etc", mode=0o755), *_certificates(self.roots)] if self.roots else []
+        above = [LayerEntry(name="etc"), *_certificates(self.roots)] if self.roots else []
         content = layers.make_tar([*above, entry], created)
         tar.write_bytes(content)
         return OciImage(
             target=target,
             created=created,
-            layers=(self._layer(content, compiler.compress(tar), program.NAME),),
-            config={
-                "Entrypoint": [f"/{program.NAME}"],
-                "Env": [] if self.wanted.preemption else [NO_PREEMPTION],
-                "User": USER,
-            },
-            labels=self._labels("Go test program", compiler.stamp, created),
+            layers=(self._layer(compiler.compress(tar), program.NAME, content),),
+            config={"Entrypoint": [f"/{program.NAME}"], "Env": self.wanted.debug, "User": USER},
+            labels=make_labels("Go test program", compiler.stamp, created, self.chosen.values(), self.wanted.labels),
         )
-
-    def _labels(self, title: str, stamp: str, created: datetime) -> dict[str, str]:
-        return make_labels(title, stamp, created, self.chosen.values(), self.wanted.labels)
 
 
 def _certificates(roots: bytes) -> list[LayerEntry]:
-    folders = [LayerEntry(name=name, mode=0o755) for name in ROOTS]
-    return [*folders, LayerEntry(name=ROOTS_FILE, mode=0o644, content=roots)] if roots else []
+    """Where Go's crypto/x509 looks first on Linux (src/crypto/x509/root_linux.go)."""
+    file = LayerEntry(name="etc/ssl/certs/ca-certificates.crt", content=roots)
+    return [LayerEntry(name="etc/ssl"), LayerEntry(name="etc/ssl/certs"), file] if roots else []
 
 
 def _roots(path: Path | None) -> bytes:
     """The certificates of a PEM file and nothing else of it: a key that stands there too goes into no image.
 
-    They are read by OpenSSL, as systems' collections hold old ones that gobuild's own, strict reader refuses.
+    OpenSSL reads them, as systems' collections hold old ones that gobuild's own, strict reader refuses.
     """
     if path is None:
         return b""

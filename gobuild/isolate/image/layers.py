@@ -1,14 +1,14 @@
-"""The layers of an image: a tar of a few entries that is the same everywhere, or a toolchain's archive.
+"""The layers of an image: a tar of a few entries that is the same everywhere, or a toolchain's archive, byte for byte.
 
-A toolchain's archive becomes a layer as it is, byte for byte: the digest of the layer is the digest that stands in the
-manifest and the archive's .sha256. As an archive of a layer means more than any other (whiteouts remove files below,
-extended attributes give rights), what distpack never writes is refused. Memory stays small: everything streams.
+As an archive of a layer means more than any other (whiteouts remove files below, extended attributes give rights), what
+distpack never writes is refused.
 """
 
 import gzip
 import hashlib
 import io
 import re
+import shutil
 import struct
 import tarfile
 import zlib
@@ -16,8 +16,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import IO
 
+from gobuild.core import files
 from gobuild.core.errors import ChecksumMismatch, PackageError, UnsafeArchive
 from gobuild.core.goversion import Target
 from gobuild.core.model import Artifact
@@ -28,7 +28,7 @@ LARGEST, MOST = 1 << 30, 100_000
 """Bytes and entries of an unpacked toolchain; Go's largest so far has 0.3 GB and 17,000 files."""
 
 MACHINES = {"amd64": 62, "arm64": 183}
-"""e_machine of an ELF file (the ELF specification's EM_X86_64, EM_AARCH64), at offset 18."""
+"""e_machine of an ELF file (EM_X86_64, EM_AARCH64), at offset 18."""
 
 TIME = re.compile(r"^time ((?:19[7-9]\d|20\d\d|21\d\d)-\d\d-\d\dT\d\d:\d\d:\d\dZ)$", re.MULTILINE)
 """VERSION's second line (cmd/dist, distpack), of the years that an ustar header has room for."""
@@ -36,12 +36,12 @@ TIME = re.compile(r"^time ((?:19[7-9]\d|20\d\d|21\d\d)-\d\d-\d\dT\d\d:\d\d:\d\dZ
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerEntry:
-    """One entry of a layer, owned by root: a folder, or a file with a content, or a symbolic link."""
+    """A folder, file or symbolic link, owned by root; a mode of 0 is 0644 for a file, 0755 for a folder."""
 
     name: str
-    mode: int
     content: bytes | None = None
     link: str = ""
+    mode: int = 0
 
 
 def make_tar(entries: Iterable[LayerEntry], created: datetime) -> bytes:
@@ -50,8 +50,9 @@ def make_tar(entries: Iterable[LayerEntry], created: datetime) -> bytes:
     with tarfile.open(fileobj=made, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for entry in entries:
             info = tarfile.TarInfo(entry.name)
-            info.mode, info.mtime = entry.mode, int(created.timestamp())
+            info.mode = entry.mode or (0o755 if entry.content is None else 0o644)
             info.type = tarfile.SYMTYPE if entry.link else tarfile.DIRTYPE if entry.content is None else tarfile.REGTYPE
+            info.mtime = int(created.timestamp())
             info.linkname, info.size = entry.link, len(entry.content or b"")
             tar.addfile(info, io.BytesIO(entry.content or b""))
     return made.getvalue()
@@ -60,7 +61,7 @@ def make_tar(entries: Iterable[LayerEntry], created: datetime) -> bytes:
 def gzip_stored(content: bytes) -> bytes:
     """A gzip file (RFC 1952) of stored blocks (RFC 1951, 3.2.4): the same bytes everywhere, as no library chose any.
 
-    A client that pushes compresses a layer that is not, and changes the image's digest by it; this one it leaves.
+    A layer that is not compressed would be by a client that pushes, which changes the image's digest.
     """
     blocks = [content[at : at + 0xFFFF] for at in range(0, len(content), 0xFFFF)]
     parts = [struct.pack("<BHH", 0, len(block), len(block) ^ 0xFFFF) + block for block in blocks]
@@ -68,48 +69,32 @@ def gzip_stored(content: bytes) -> bytes:
     return b"".join((head, *parts, tail, struct.pack("<II", zlib.crc32(content), len(content))))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adopted:
-    """What was seen of a toolchain's archive while it was copied: of the tar in it, and the time in VERSION."""
-
-    diff_id: str
-    size: int
-    created: datetime
-
-
-def adopt(archive: Artifact, to: Path, *, stamp: str, target: Target) -> Adopted:
-    """Copies a toolchain's archive, which is a layer already, and looks at every entry on the way.
-
-    Raises:
-        ChecksumMismatch: it is not what the manifest says.
-        UnsafeArchive: an entry that distpack would not have written, or it is damaged.
-        PackageError: it is another toolchain's, or cannot be read.
-    """
-    try:
-        with archive.path.open("rb") as source, to.open("wb") as copy:
-            packed = _Through(source, archive.size, copy)
-            with gzip.GzipFile(fileobj=packed) as unpacked:
-                tar = _Through(unpacked, LARGEST)
-                version = _look(tar, archive.path.name, target)
-            while packed.read(_BLOCK):
-                pass  # to the end of the file
-    except (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile, ValueError) as error:
-        raise UnsafeArchive(f"{archive.path.name} is no whole archive: {error}", "build again") from error
-    except FileNotFoundError as error:
-        raise PackageError(f"there is no {archive.path}", "the folder as invoke build left it") from error
-    if (packed.hash.hexdigest(), packed.count) != (archive.sha256, archive.size):
+def take(archive: Artifact, to: Path) -> None:
+    """Copies an archive out of dist."""
+    if not archive.path.is_file():
+        raise PackageError(f"there is no {archive.path}", "the folder as invoke build left it")
+    shutil.copyfile(archive.path, to)
+    if files.sha256(to) != archive.sha256:
         raise ChecksumMismatch(f"{archive.path.name} is not the file that its manifest names", "build again")
+
+
+def adopt(archive: Artifact, to: Path, *, stamp: str, target: Target) -> tuple[str, int, datetime]:
+    """Copies a toolchain's archive, if it may be a layer; returns its tar's digest and size, and VERSION's time."""
+    name = archive.path.name
+    take(archive, to)
+    try:
+        with gzip.open(to) as unpacked:
+            tar = _Through(unpacked, LARGEST)
+            version = _look(tar, name, target)
+    except (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile, ValueError) as error:
+        raise UnsafeArchive(f"{name} is no whole archive: {error}", "build again") from error
     if version.split("\n")[0] != stamp:
-        raise PackageError(f"{archive.path.name} is not of {stamp}", "build again")
-    return Adopted(diff_id=f"sha256:{tar.hash.hexdigest()}", size=tar.count, created=time_in(version))
+        raise PackageError(f"{name} is not of {stamp}", "build again")
+    return f"sha256:{tar.hash.hexdigest()}", tar.count, time_in(version)
 
 
 def time_in(version: str) -> datetime:
-    """The time that a VERSION file says, in UTC; 1970 where it says none.
-
-    Raises:
-        PackageError: it says a time that there is not.
-    """
+    """The time that a VERSION file says, in UTC; 1970 where it says none."""
     found = TIME.search(version)
     try:
         return datetime.fromisoformat(found[1]) if found else datetime.fromtimestamp(0, UTC)
@@ -118,10 +103,10 @@ def time_in(version: str) -> datetime:
 
 
 class _Through(io.RawIOBase):
-    """A stream that digests, counts, bounds and, if asked to, copies what is read through it."""
+    """A stream that digests, counts and bounds what is read through it."""
 
-    def __init__(self, source: io.BufferedIOBase, limit: int, copy: IO[bytes] | None = None) -> None:
-        self.source, self.limit, self.copy = source, limit, copy
+    def __init__(self, source: io.BufferedIOBase, limit: int) -> None:
+        self.source, self.limit = source, limit
         self.hash, self.count = hashlib.sha256(), 0
 
     def read(self, size: int = -1) -> bytes:
@@ -130,8 +115,6 @@ class _Through(io.RawIOBase):
         if self.count > self.limit:
             raise tarfile.ReadError(f"it has more than the {self.limit} bytes it may have")
         self.hash.update(block)
-        if self.copy:
-            self.copy.write(block)
         return block
 
 
@@ -140,13 +123,12 @@ def _look(stream: _Through, name: str, target: Target) -> str:
     version, machine, seen = "", b"", set()
     with tarfile.open(fileobj=stream, mode="r|", encoding="utf-8", errors="strict") as tar:
         for member in tar:
-            if reason := _refused(member) or ("it stands there twice" if member.name in seen else ""):
-                raise UnsafeArchive(
-                    f"{name} cannot be a layer, for its entry {member.name!a}: {reason}", "do not use this archive"
-                )
+            reason = _refused(member) or ("it stands there twice" if member.name in seen else "")
             seen.add(member.name)
-            if len(seen) > MOST:
-                raise UnsafeArchive(f"{name} has more than {MOST} entries", "do not use this archive")
+            reason = f"with it there are more than {MOST}" if len(seen) > MOST else reason
+            if reason:
+                why = f"{name} cannot be a layer, for its entry {member.name!a}: {reason}"
+                raise UnsafeArchive(why, "do not use this archive")
             content = tar.extractfile(member)
             if content and member.name == "go/VERSION":
                 version = content.read(4096).decode("utf-8", "replace")

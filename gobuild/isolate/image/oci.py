@@ -1,12 +1,10 @@
-"""Writes an OCI image layout, a folder that any client reads. It knows neither Go nor tar.
+"""Writes an OCI image layout, a folder that any client reads, by the OCI image specification 1.1.
 
-The rules are those of the OCI image specification 1.1 (image-layout.md, descriptor.md, manifest.md, config.md,
-image-index.md, annotations.md). Every document is written with sorted keys, no space and no time but the one it is
-given, so that equal images have equal digests.
+Every document has sorted keys, no space and no time but the one it is given: equal images have equal digests.
 """
 
-import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,28 +15,22 @@ from typing import Any
 from gobuild.core import files
 from gobuild.core.errors import ConfigError
 from gobuild.core.goversion import Target
+from gobuild.core.manifest import load_json
 
-_APPLICATION = "application/vnd.oci.image"
-INDEX = f"{_APPLICATION}.index.v1+json"
-MANIFEST = f"{_APPLICATION}.manifest.v1+json"
-CONFIG = f"{_APPLICATION}.config.v1+json"
-TAR_GZIP = f"{_APPLICATION}.layer.v1.tar+gzip"
+INDEX = "application/vnd.oci.image.index.v1+json"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+TAR_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 REF = "org.opencontainers.image.ref.name"
 OURS = "invalid.gobuild.layout"
 """The annotation of an index.json by which a layout of gobuild's is known."""
-
-PARTS = {"oci-layout", "index.json", "blobs"}
-"""What a layout's folder holds (image-layout.md), and nothing else."""
 
 LARGEST = 1 << 20
 """Bytes of an index.json; ours have about 2 kB."""
 
 RFC3339 = "%Y-%m-%dT%H:%M:%SZ"
 """How times are written, all in UTC."""
-
-VARIANTS = {"arm64": "v8"}
-"""The CPU variant of a platform (image-index.md's table)."""
 
 KEY = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*")
 """A label's key. annotations.md asks for reverse domain names; this is the grammar of their parts in distribution's."""
@@ -54,13 +46,7 @@ Descriptor = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """One layer of an image.
-
-    Attributes:
-        descriptor: of its blob.
-        diff_id, size: of the tar, uncompressed: "sha256:HEX", and in bytes.
-        says: how it came to be, for the image's history.
-    """
+    """One layer of an image; `diff_id` and `size` are the uncompressed tar's, `says` is for the image's history."""
 
     descriptor: Descriptor
     diff_id: str
@@ -70,14 +56,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OciImage:
-    """One image for one platform.
-
-    Attributes:
-        created: the time that the image claims, for every machine the same.
-        layers: from the lowest up.
-        config: the container's configuration (config.md): Env, Entrypoint, User and so on.
-        labels: its labels, which are its manifest's annotations too.
-    """
+    """One image for one platform, its layers from the lowest up; its labels are its manifest's annotations too."""
 
     target: Target
     created: datetime
@@ -88,14 +67,7 @@ class OciImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """A name in the layout.
-
-    Attributes:
-        name: "test-amd64", "toolchain" (all platforms).
-        platforms: what it is for.
-        digest: of its manifest or index.
-        packed, unpacked: bytes of the layers of all its platforms, as they are pulled; and as tar files.
-    """
+    """A name in the layout: "test-amd64", or "toolchain" for all platforms; with the bytes of its layers."""
 
     name: str
     platforms: tuple[str, ...]
@@ -105,12 +77,7 @@ class Reference:
 
 
 def parse_label(text: str) -> tuple[str, str]:
-    """A label that a user gives as KEY=VALUE.
-
-    Raises:
-        ConfigError: the key is none, or not the user's to say; the value would not be seen as it stands, or holds a
-            name and a password.
-    """
+    """A label that a user gives as KEY=VALUE."""
     key, equals, value = text.partition("=")
     if not equals or not KEY.fullmatch(key) or len(key) > 255:
         raise ConfigError(f"a label is {ascii(key)[:80]}", "KEY=VALUE, with a key such as com.example.team")
@@ -124,27 +91,22 @@ def parse_label(text: str) -> tuple[str, str]:
 
 
 def require_replaceable(folder: Path) -> None:
-    """Refuses a place where something stands that is no layout of ours.
-
-    Raises:
-        ConfigError: a file, or a folder with other things in it.
-    """
-    if not folder.exists() and not folder.is_symlink():
-        return
-    hint = "a folder that does not exist yet, or holds a layout that gobuild wrote"
-    if not folder.is_dir() or folder.is_symlink():
-        raise ConfigError(f"{folder} is no folder", hint)
-    found = {path.name for path in folder.iterdir()}
-    if found and (found != PARTS or not _is_ours(folder / "index.json")):
-        raise ConfigError(f"what stands in {folder} is no image layout of gobuild's, and is not replaced", hint)
+    """Refuses a place where something stands that is no layout of ours."""
+    plain = folder.is_dir() and not folder.is_symlink()
+    found = {path.name for path in folder.iterdir()} if plain else set()
+    ours = found == {"oci-layout", "index.json", "blobs"} and _is_ours(folder / "index.json")
+    if (found and not ours) or (not plain and os.path.lexists(folder)):
+        raise ConfigError(
+            f"what stands in {folder} is no image layout of gobuild's, and is not replaced",
+            "a folder that does not exist yet, or holds a layout that gobuild wrote",
+        )
 
 
 def _is_ours(index: Path) -> bool:
     try:
         with index.open("rb") as file:
-            document = json.loads(file.read(LARGEST))
-        return OURS in document["annotations"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return OURS in load_json(file.read(LARGEST))["annotations"]
+    except (OSError, ValueError, LookupError, TypeError):
         return False
 
 
@@ -154,66 +116,52 @@ class Layout:
 
     folder: Path
 
-    def path(self, digest: str) -> Path:
-        """Where the blob of a digest ("sha256:HEX") stands."""
-        return self.folder / "blobs" / digest.replace(":", "/")
-
     def add_file(self, path: Path, media_type: str) -> Descriptor:
         """Moves a finished file among the blobs."""
-        digest, size = f"sha256:{files.sha256(path)}", path.stat().st_size
-        self.path(digest).parent.mkdir(parents=True, exist_ok=True)
-        path.replace(self.path(digest))
-        return {"mediaType": media_type, "digest": digest, "size": size}
+        digest, size = files.sha256(path), path.stat().st_size
+        blobs = self.folder / "blobs" / "sha256"
+        blobs.mkdir(parents=True, exist_ok=True)
+        path.replace(blobs / digest)
+        return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": size}
 
-    def add_json(self, document: Mapping[str, Any], media_type: str) -> Descriptor:
+    def add_json(self, media_type: str, **document: object) -> Descriptor:
         """Writes a JSON document as a blob."""
-        content = _json(document)
-        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-        files.write(self.path(digest), content)
-        return {"mediaType": media_type, "digest": digest, "size": len(content)}
+        (self.folder / "new").write_bytes(_json(document))
+        return self.add_file(self.folder / "new", media_type)
 
     def add_image(self, image: OciImage) -> Descriptor:
         """Writes an image's configuration and manifest; the descriptor has its platform."""
         platform = {"architecture": image.target.goarch, "os": image.target.goos}
-        if variant := VARIANTS.get(image.target.goarch):
-            platform["variant"] = variant
+        if image.target.goarch == "arm64":
+            platform["variant"] = "v8"  # image-index.md's table
         created = image.created.strftime(RFC3339)
         config = self.add_json(
-            {
-                **platform,
-                "created": created,
-                "config": {**image.config, "Labels": dict(image.labels)},
-                "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in image.layers]},
-                "history": [{"created": created, "created_by": layer.says} for layer in image.layers],
-            },
             CONFIG,
+            **platform,
+            created=created,
+            config={**image.config, "Labels": dict(image.labels)},
+            rootfs={"type": "layers", "diff_ids": [layer.diff_id for layer in image.layers]},
+            history=[{"created": created, "created_by": layer.says} for layer in image.layers],
         )
         manifest = self.add_json(
-            {
-                "schemaVersion": 2,
-                "mediaType": MANIFEST,
-                "config": config,
-                "layers": [layer.descriptor for layer in image.layers],
-                "annotations": dict(image.labels),
-            },
             MANIFEST,
+            schemaVersion=2,
+            mediaType=MANIFEST,
+            config=config,
+            layers=[layer.descriptor for layer in image.layers],
+            annotations=dict(image.labels),
         )
         return {**manifest, "platform": platform}
 
     def finish(self, images: Mapping[str, Sequence[OciImage]]) -> tuple[Reference, ...]:
-        """Writes the images, and what makes the folder a layout.
-
-        Each name refers to an index of its platforms, and NAME-GOARCH to the image of one of them.
-        """
+        """Writes the images, and what makes the folder a layout: NAME is an index of the platforms of NAME-GOARCH."""
         named: list[tuple[str, Descriptor, Sequence[OciImage]]] = []
         for name, group in images.items():
             manifests = [self.add_image(each) for each in group]
-            index = self.add_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}, INDEX)
+            index = self.add_json(INDEX, schemaVersion=2, mediaType=INDEX, manifests=manifests)
             named.append((name, index, group))
-            named += [
-                (f"{name}-{each.target.goarch}", manifest, (each,))
-                for each, manifest in zip(group, manifests, strict=True)
-            ]
+            for each, manifest in zip(group, manifests, strict=True):
+                named.append((f"{name}-{each.target.goarch}", manifest, (each,)))
         top = {
             "schemaVersion": 2,
             "mediaType": INDEX,

@@ -26,58 +26,48 @@ PATH = "PATH=/usr/local/go/bin:/root/go/bin:/usr/local/bin:/usr/bin:/bin"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What shall be written.
-
-    Attributes:
-        dist: the folder of finished builds.
-        stamp: which of them; empty where there is only one.
-        images: of `IMAGES`.
-        platforms: exactly these; empty for both test images, and for the toolchains that dist has.
-        goroot: a toolchain that runs here, to compile the test program; None takes this machine's from dist.
-        preemption: False sets `NO_PREEMPTION` in the test image.
-        certificates: a PEM file with the TLS roots of the images.
-    """
+    """What shall be written."""
 
     dist: Path
-    stamp: str = ""
+    stamp: str = ""  # which of the builds in `dist`; empty where there is only one
     images: tuple[str, ...] = IMAGES
+    # Exactly these; empty for both test images, and for the toolchains that dist has
     platforms: tuple[Target, ...] = ()
+    # A toolchain that runs here, to compile the test program; None takes this machine's from dist
     goroot: Path | None = None
     preemption: bool = True
-    certificates: Path | None = None
+    certificates: Path | None = None  # a PEM file with the TLS roots of the images
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.images or set(self.images) - set(IMAGES):
             raise ConfigError(f"no image {', '.join(self.images)!r}", "of " + " and ".join(IMAGES))
-        for target in self.platforms:
-            if target not in PLATFORMS:
-                raise ConfigError(f"there are no images for {target}", "of " + ", ".join(map(str, PLATFORMS)))
+        if others := set(self.platforms) - set(PLATFORMS):
+            raise ConfigError(f"there are no images for {others.pop()}", "of " + ", ".join(map(str, PLATFORMS)))
+
+    @property
+    def debug(self) -> list[str]:
+        """What the test image has in its environment."""
+        return [] if self.preemption else [NO_PREEMPTION]
 
 
 def choose_builds(wanted: Wanted, *, needed: Iterable[str]) -> dict[Target, Build]:
-    """The builds of one stamp that stand in dist, by their targets; none where only a GOROOT is needed.
-
-    Raises:
-        PackageError: there is none, more than one stamp and nobody says which, or not for a platform that is wanted.
-    """
+    """The builds of one stamp that stand in dist, by their targets; none where only a GOROOT is needed."""
     if wanted.goroot and TOOLCHAIN not in needed:
         return {}
     if not wanted.dist.is_dir():
         raise ConfigError(f"there is no folder {wanted.dist}", "--dist with the folder of finished builds")
-    found = list(find_builds(wanted.dist))
-    stamps = sorted({each.stamp for each in found if wanted.stamp in ("", each.stamp)})
-    if len(stamps) != 1:
-        what = f"builds of {', '.join(stamps)}" if stamps else f"no build {wanted.stamp}".rstrip()
+    found = [each for each in find_builds(wanted.dist) if wanted.stamp in ("", each.stamp)]
+    stamps = sorted({each.stamp for each in found})
+    if not stamps:
+        raise PackageError(f"{wanted.dist} holds no build {wanted.stamp}".rstrip(), "invoke build first")
+    if len(stamps) > 1:
+        raise PackageError(f"{wanted.dist} holds builds of {', '.join(stamps)}", "--stamp with one of them")
+    chosen = {each.target: each for each in found}
+    missing = set(wanted.platforms or PLATFORMS) - chosen.keys()
+    if TOOLCHAIN in needed and (missing if wanted.platforms else missing == set(PLATFORMS)):
         raise PackageError(
-            f"{wanted.dist} holds {what}", "--stamp with one of them" if stamps else "invoke build first"
-        )
-    chosen = {each.target: each for each in found if each.stamp == stamps[0]}
-    missing = [str(each) for each in wanted.platforms if each not in chosen]
-    if TOOLCHAIN in needed and (missing or not chosen.keys() & set(PLATFORMS)):
-        which = " and ".join(missing or map(str, PLATFORMS))
-        raise PackageError(
-            f"{wanted.dist} has no {stamps[0]} for {which}",
+            f"{wanted.dist} has no {stamps[0]} for {' and '.join(sorted(map(str, missing)))}",
             "invoke build --target linux/amd64 (or linux/arm64), or --image test for the test image alone",
         )
     return chosen
@@ -87,14 +77,8 @@ def make_labels(
     title: str, stamp: str, created: datetime | None, builds: Iterable[Build], further: Mapping[str, str]
 ) -> dict[str, str]:
     """An image's labels (annotations.md); `created` is None where nobody knows it before the image is built."""
-    commits = {
-        each.manifest.source.digest.removeprefix("git:") for each in builds if each.manifest.source.kind == "git"
-    }
-    known = {
-        "title": title,
-        "version": stamp,
-        "licenses": "BSD-3-Clause",
-        **({"created": created.strftime(RFC3339)} if created else {}),
-        **({"revision": commits.pop()} if len(commits) == 1 else {}),
-    }
+    sources = {each.manifest.source.digest for each in builds if each.manifest.source.kind == "git"}
+    known = {"title": title, "version": stamp, "licenses": "BSD-3-Clause"}
+    known |= {"created": created.strftime(RFC3339)} if created else {}
+    known |= {"revision": sources.pop().removeprefix("git:")} if len(sources) == 1 else {}
     return {f"org.opencontainers.image.{key}": value for key, value in known.items()} | dict(further)

@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hunk:
-    """One place of a file.
+    """One place of a file; its old and new lines have their line ends, as far as they have one.
 
     Attributes:
         header: its "@@ -1,2 +3,4 @@" line.
         heading: what follows the second "@@": the line that diff takes for the function's; empty where it gives none.
         number: which one of its file, from 1.
         old_line, new_line: the stated lines, from 1.
-        old, new: the lines, each with its line end as far as it has one.
         marks: what each of the hunk's lines is: " ", "-" or "+".
     """
 
@@ -39,8 +38,8 @@ class Hunk:
     @property
     def removed(self) -> tuple[tuple[bytes, ...], ...]:
         """The lines that go, by runs that stand together."""
-        sides_ = self.marks.replace("+", "")
-        return tuple(self.old[match.start() : match.end()] for match in re.finditer("-+", sides_))
+        runs = re.finditer("-+", self.marks.replace("+", ""))
+        return tuple(self.old[run.start() : run.end()] for run in runs)
 
     def reversed(self) -> "Hunk":
         """The hunk that undoes this one."""

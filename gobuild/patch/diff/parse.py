@@ -6,7 +6,6 @@ source, and hunks that hold more lines than they say.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from unidiff.errors import UnidiffParseError
 from unidiff.patch import Hunk as RawHunk
@@ -17,16 +16,13 @@ from gobuild.patch.diff.file_names import file_names
 from gobuild.patch.diff.hunk import Hunk
 from gobuild.patch.diff.unified import NOWHERE, Diff, FileDiff
 
-REFUSED = (
-    ("rename ", "renames a file"),
-    ("copy ", "copies a file"),
-    ("similarity index", "renames or copies a file"),
-    ("old mode", "changes a file's mode"),
-    ("new mode", "changes a file's mode"),
-    ("Binary files", "changes a binary file"),
-    ("GIT binary patch", "changes a binary file"),
-    ("Subproject commit", "changes a submodule"),
-)
+REFUSED = {
+    "rename ": "renames a file",
+    "copy ": "copies a file",
+    "similarity index": "renames or copies a file",
+    "old mode": "changes a file's mode",
+    "new mode": "changes a file's mode",
+}
 """Lines of git's extended header (git-diff(1), "generating patch text with -p") that ask for more than lines."""
 
 _NO_RENAMES = "make it by git format-patch --no-renames, which deletes the one and adds the other"
@@ -34,7 +30,6 @@ _NO_RENAMES = "make it by git format-patch --no-renames, which deletes the one a
 MODES = {"100644": False, "100755": True}
 """The modes a file may have, and whether it can be run. All others are links and submodules."""
 
-_MODE = re.compile(r"(?:new file mode|deleted file mode|index [0-9a-f]+\.\.[0-9a-f]+) (\d{6})$")
 _BLOBS = re.compile(r"index ([0-9a-f]{7,40})\.\.([0-9a-f]{7,40})(?: |$)")
 _STARTS = re.compile(r"^(?:diff --git |--- [^\n]*\n\+\+\+ )", re.MULTILINE)
 
@@ -42,9 +37,7 @@ _STARTS = re.compile(r"^(?:diff --git |--- [^\n]*\n\+\+\+ )", re.MULTILINE)
 def parse_diff(content: bytes, *, strip: int | None = None) -> Diff:
     """Reads a .patch file.
 
-    Args:
-        content: its bytes.
-        strip: patch(1)'s -p; None takes a/ and b/ alone, and /dev/null alone for a file that is not there.
+    `strip` is patch(1)'s -p; None takes a/ and b/ alone, and /dev/null alone for a file that is not there.
 
     Raises:
         PatchError: it is no unified diff, or asks for something that is refused. Its reason goes on from the .patch
@@ -60,76 +53,52 @@ def parse_diff(content: bytes, *, strip: int | None = None) -> Diff:
     if not start:
         raise PatchError("holds no unified diff", "make it by git format-patch, or by diff -u with a/ and b/ in front")
     prose, body = text[: start.start()], text[start.start() :]
-    before = prose.count("\n")
     if body.split("\n", 1)[0].endswith("\r"):
         raise PatchError("has CRLF line ends in the diff itself", "keep .patch files as they are in git: *.patch -text")
     if not body.endswith("\n"):
         # The end of a line may be lost with it, and nothing else would show that.
         line = text.count("\n") + 1
         raise PatchError(f"line {line} has no newline: the file may be cut off", "make it again by git format-patch")
+    numbered = "\n" * prose.count("\n") + body  # so that unidiff counts lines as the .patch file has them
+    lines = numbered.split("\n")
     try:
-        raw = PatchSet.from_string(body)
+        raw = PatchSet.from_string(numbered)
     except UnidiffParseError as error:
-        raise _broken(error, body, before) from error
-    diff = _Lines(lines=body.split("\n"), before=before, strip=strip)
+        raise _broken(error, lines) from error
     files = []
     for entry in raw:
         try:
-            files.append(_file_diff(entry, diff))
+            files.append(_file_diff(entry, lines, strip))
         except PatchError as error:
-            raise PatchError(f"line {before + (entry.diff_line_no or 1)}: {error.reason}", error.hint) from error
-    return Diff(description=_said(prose, strip), files=tuple(files), content=content)
+            raise PatchError(f"line {entry.diff_line_no or 1}: {error.reason}", error.hint) from error
+    return Diff(prose=prose, files=tuple(files), content=content, strip=strip)
 
 
-def prose_of(content: bytes) -> str:
-    """What stands in front of the diff of a .patch file, every byte of it."""
-    text = content.decode()
-    start = _STARTS.search(text)
-    return text[: start.start()] if start else text
-
-
-def _broken(error: UnidiffParseError, body: str, before: int) -> PatchError:
+def _broken(error: UnidiffParseError, lines: Sequence[str]) -> PatchError:
     """What is wrong with a diff that cannot be read, with the line of a hunk that lost a blank."""
     said = str(error).strip()
     lost = said.removeprefix("Hunk diff line expected: ").rstrip("\n")
-    lines = body.split("\n")
     if lost != said and lost in lines:
         return PatchError(
-            f"line {before + lines.index(lost) + 1} is no line of a diff: {lost!r}: has it lost the blank in front?",
+            f"line {lines.index(lost) + 1} is no line of a diff: {lost!r}: has it lost the blank in front?",
             "a line of context begins with a blank: make it again by git format-patch",
         )
     return PatchError(f"is no whole unified diff: {said}", "make it again by git format-patch")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Lines:
-    """The text that is being read: the diff's lines, how many stand before them, and patch(1)'s -p."""
-
-    lines: Sequence[str]
-    before: int
-    strip: int | None
-
-
-def _said(prose: str, strip: int | None) -> str:
-    """The prose in front of a diff; quilt and Subversion put a line "Index: FILE" and a rule below it."""
-    return (prose if strip is None else re.sub(r"^Index: .*\n=*\n?", "", prose, flags=re.MULTILINE)).strip()
-
-
-def _file_diff(raw: PatchedFile, diff: _Lines) -> FileDiff:
+def _file_diff(raw: PatchedFile, lines: Sequence[str], strip: int | None) -> FileDiff:
     info = [line.rstrip("\n") for line in raw.patch_info or ()]
     named = next((name for name in (raw.target_file, raw.source_file) if name != NOWHERE), NOWHERE)
-    modes = _modes(raw, info, named)
-    old, new = file_names(raw, diff.strip)
+    _require_plain(raw, info, named)
+    old, new = file_names(raw, strip)
     path = new or old
     if not path:
         raise PatchError("changes a file that has no name", "make it again by git format-patch")
     if old and new and old != new:
         if old.endswith(f"/{new}") or new.endswith(f"/{old}"):
-            raise PatchError(
-                f"names one file {old} and {new}", "make both names as deep: git diff, or diff -ur a b with two folders"
-            )
+            raise PatchError(f"names one file {old} and {new}", "git diff, or diff -ur a b with two folders")
         raise PatchError(f"renames {old} to {new}", _NO_RENAMES)
-    hunks = tuple(_hunk(entry, number, path, diff) for number, entry in enumerate(raw, 1))
+    hunks = tuple(_hunk(entry, number, path, lines) for number, entry in enumerate(raw, 1))
     for hunk in hunks:
         bare = hunk.old_line > 1 and not hunk.leading and not hunk.trailing
         if old and new and (bare or not (hunk.old and hunk.new)):
@@ -140,24 +109,25 @@ def _file_diff(raw: PatchedFile, diff: _Lines) -> FileDiff:
             )
     if old and new and not hunks:
         raise PatchError(f"changes nothing in {path}", "take that file out of the diff")
-    executable = MODES[modes[0]] if modes and not old else None
+    executable = None if old else MODES.get(raw.target_mode or "")
     blobs = next(((match[1], match[2]) for line in info if (match := _BLOBS.match(line))), ("", ""))
     return FileDiff(path=path, hunks=hunks, creates=not old, deletes=not new, executable=executable, blobs=blobs)
 
 
-def _modes(raw: PatchedFile, info: Sequence[str], named: str) -> list[str]:
-    """The modes that git's extended header gives a file; refuses what asks for more than lines."""
-    for start, does in REFUSED:
-        if any(line.startswith(start) for line in info) or (raw.is_binary_file and "binary" in does):
-            whole = "a patch may change, add and delete text files, nothing else"
-            raise PatchError(f"{does}: {named}", _NO_RENAMES if does.startswith(("renames", "copies")) else whole)
-    modes = [match[1] for line in info if (match := _MODE.match(line))]
-    if strange := next((mode for mode in modes if mode not in MODES), None):
-        raise PatchError(f"makes {named} a file of mode {strange}", "no links and no submodules: plain files only")
-    return modes
+def _require_plain(raw: PatchedFile, info: Sequence[str], named: str) -> None:
+    """Refuses what git's extended header asks for beyond lines of a plain file."""
+    asked = [does for start, does in REFUSED.items() if any(line.startswith(start) for line in info)]
+    if raw.is_binary_file:
+        asked.append("changes a binary file")
+    if asked:
+        renames = asked[0].startswith(("renames", "copies"))
+        hint = _NO_RENAMES if renames else "a patch may change, add and delete text files, nothing else"
+        raise PatchError(f"{asked[0]}: {named}", hint)
+    if strange := {raw.source_mode or "", raw.target_mode or ""} - {"", *MODES}:
+        raise PatchError(f"makes {named} a file of mode {min(strange)}", "no links and no submodules: plain files only")
 
 
-def _hunk(raw: RawHunk, number: int, path: str, diff: _Lines) -> Hunk:
+def _hunk(raw: RawHunk, number: int, path: str, lines: Sequence[str]) -> Hunk:
     entries: list[tuple[str, bytes]] = []
     last = 0
     for line in raw:
@@ -174,10 +144,10 @@ def _hunk(raw: RawHunk, number: int, path: str, diff: _Lines) -> Hunk:
     ).strip()
     where = f"{path}: hunk {number} ({header})"
     # unidiff stops at the stated count and takes what follows for prose: lines would be lost without a word.
-    after = diff.lines[last] if last < len(diff.lines) else ""
+    after = lines[last] if last < len(lines) else ""
     if after.startswith(("+", "-", " ")) and not after.startswith(("--- ", "-- ")) and after != "--":
         raise PatchError(
-            f"{where} goes on at line {diff.before + last + 1}, behind what its header counts",
+            f"{where} goes on at line {last + 1}, behind what its header counts",
             "make the diff again by git format-patch; a hunk edited by hand needs its counts corrected",
         )
     if old == new:

@@ -24,19 +24,17 @@ _NEAR = 8
 
 
 def hunk_positions(text: SourceText, hunks: Sequence[Hunk], *, anchored: bool = True) -> list[int]:
-    """The lines where the hunks' old texts stand.
-
-    With `anchored` a hunk without context belongs to the file's start or end.
+    """The lines where the hunks' old texts stand; with `anchored`, one without context at the file's start or end.
 
     Raises:
         Misfit: a hunk stands nowhere, or in several places, or where it does not belong; or it is there already.
     """
     found: list[int] = []
-    end = 0
+    end, moved = 0, None
     for hunk in hunks:
-        beside = found[-1] - hunks[len(found) - 1].old_line if found else None
-        found.append(_position(text, hunk, end, anchored=anchored, beside=beside))
-        end = found[-1] + len(hunk.old)
+        at = _position(text, hunk, end, anchored=anchored, moved=moved)
+        end, moved = at + len(hunk.old), at - hunk.old_line
+        found.append(at)
     return found
 
 
@@ -55,11 +53,8 @@ def left_over(text: SourceText, hunk: Hunk, at: int) -> bool:
     return False
 
 
-def _position(text: SourceText, hunk: Hunk, begin: int, *, anchored: bool, beside: int | None) -> int:
-    """The line of one hunk, from `begin` on.
-
-    `beside` is where the hunk in front of it was found, less its stated line; None for the first.
-    """
+def _position(text: SourceText, hunk: Hunk, begin: int, *, anchored: bool, moved: int | None) -> int:
+    """The line of one hunk, from `begin` on; `moved` is where the one in front was found, less its stated line."""
     stated = hunk.old_line - 1
     end = _anchor(text, hunk) if anchored else None
     places = _fitting(text, hunk, begin, end)
@@ -69,7 +64,7 @@ def _position(text: SourceText, hunk: Hunk, begin: int, *, anchored: bool, besid
         stands = f"line {places[0] + 1}, under {text.heading(places[0]).decode(errors='replace')!r}"
         why = f"belongs under {hunk.heading.decode()!r}, and its text stands at {stands}"
         raise hunk_misfit(text, hunk, places[0], why, _MERGE)
-    if beside is not None and (along := hunk.old_line + beside) in here:
+    if moved is not None and (along := hunk.old_line + moved) in here:
         return along  # as far from its stated line as the hunk in front of it: both moved by the same lines
     bound = named or end is not None
     told = _heading_tells(text, hunk, here[0], known=stated in here, alone=len(places) == 1)

@@ -5,6 +5,7 @@ A hunk may have moved, under the rules of `gobuild.patch.diff.position`.
 """
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
 
 from gobuild.core.errors import PatchError
@@ -21,19 +22,14 @@ NOWHERE = "/dev/null"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileDiff:
-    """What a diff does to one file, whose path is relative to GOROOT.
-
-    Attributes:
-        hunks: in the order of the file.
-        executable: for a new file.
-        blobs: git's names of the file before and after, shortened; empty where the diff does not give them.
-    """
+    """What a diff does to one file, whose path is relative to GOROOT."""
 
     path: str
     hunks: tuple[Hunk, ...]
     creates: bool = False
     deletes: bool = False
-    executable: bool | None = None
+    executable: bool | None = None  # for a new file; None where the diff does not say
+    # Git's names of the file before and after, shortened; empty where the diff does not give them
     blobs: tuple[str, str] = ("", "")
 
     def reversed(self) -> "FileDiff":
@@ -62,11 +58,7 @@ class FileDiff:
             Misfit: it does not fit.
         """
         if self.creates and current is not None:
-            raise self._misfit(
-                f"adds {self.path}, which is there already", "look at the source: has it the patch already?"
-            )
-        if not self.creates and current is None:
-            raise self.missing(REFRESH)
+            raise self.misfit(f"adds {self.path}, which is there already", "has the source this patch already?")
         lines = lines_of(current or b"")
         result: list[bytes] = []
         end = moved = 0
@@ -76,44 +68,39 @@ class FileDiff:
             end = at + len(hunk.old)
         result += lines[end:]
         if any(not line.endswith(b"\n") for line in result[:-1]):
-            raise self._misfit(f"{self.path}: a line without a newline would not be the last", REFRESH)
+            raise self.misfit(f"{self.path}: a line without a newline would not be the last", REFRESH)
         if self.deletes and result:
-            raise self._misfit(f"deletes {self.path}, which has lines that the diff does not know", REFRESH)
+            raise self.misfit(f"deletes {self.path}, which has lines that the diff does not know", REFRESH)
         return None if self.deletes else b"".join(result), moved
 
-    def missing(self, hint: str) -> Misfit:
-        """The error of a file that is not there."""
-        return self._misfit(f"changes {self.path}, which this source does not have", hint)
-
-    def _misfit(self, why: str, hint: str) -> Misfit:
+    def misfit(self, why: str, hint: str) -> Misfit:
+        """The error of a file that does not fit as a whole."""
         return Misfit(why, hint, Conflict(file=self.path))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diff:
-    """A unified diff: an operation on a tree.
+    """A unified diff: an operation on a tree."""
 
-    Attributes:
-        description: the prose that stands before it.
-        files: in order; a file may come again.
-        content: the .patch file's bytes; its digest is the patch's.
-    """
+    prose: str  # what stands before it in its file, every byte
+    files: tuple[FileDiff, ...]  # in order; a file may come again
+    content: bytes  # the bytes of its file; their digest is the patch's
+    strip: int | None  # patch(1)'s -p; None where the names have a/ and b/
 
-    description: str
-    files: tuple[FileDiff, ...]
-    content: bytes
+    @property
+    def description(self) -> str:
+        """The prose, without the line "Index: FILE" and the rule below it that quilt and Subversion put there."""
+        index = r"^Index: .*\n=*\n?"
+        return (self.prose if self.strip is None else re.sub(index, "", self.prose, flags=re.MULTILINE)).strip()
 
     def apply(self, tree: Tree) -> TreeChange:
         """Notes the diff's changes in a tree, all of them or none.
 
         `State.ALREADY_UPSTREAM` where every file stands as the diff would leave it.
-
-        Raises:
-            PatchError: a file or a hunk does not fit.
         """
         try:
             with tree.trial():
-                said = [_note(file, tree, self.modes.get(file.path)) for file in self.files]
+                said = [_note(file, tree) for file in self.files]
         except PatchError:
             if not self._undoes(tree):
                 raise
@@ -128,11 +115,6 @@ class Diff:
             files=tuple(sorted({file.path for file in self.files})),
         )
 
-    @property
-    def modes(self) -> dict[str, bool]:
-        """The files of which it says whether they can be run."""
-        return {file.path: file.executable for file in self.files if file.executable is not None}
-
     def _undoes(self, tree: Tree) -> bool:
         try:
             with tree.trial(keep=False):
@@ -141,16 +123,16 @@ class Diff:
             return False
 
 
-def _note(file: FileDiff, tree: Tree, executable: bool | None = None) -> str:
+def _note(file: FileDiff, tree: Tree) -> str:
     """Notes a file's new content, and says a few words on it."""
     current = tree.read_file(file.path)
     if current is None and not file.creates:
-        raise file.missing(_absent(file.path, tree))
+        raise file.misfit(f"changes {file.path}, which this source does not have", _absent(file.path, tree))
     content, moved = file.apply_to(current)
     if content is None:
         tree.delete_file(file.path)
         return f"deleted {file.path}"
-    tree.write_file(file.path, content, executable=executable)
+    tree.write_file(file.path, content, executable=file.executable)
     if file.creates:
         return f"added {file.path}"
     many = f"{len(file.hunks)} hunk" + "s" * (len(file.hunks) > 1)
@@ -178,7 +160,7 @@ def _absent(path: str, tree: Tree) -> str:
         return "a wheel has no test, api and doc folders: take a source that has, --source archive or git+URL"
     below = f"src/{path}"
     deeper = [path.split("/", count)[-1] for count in range(1, path.count("/") + 1)]
-    if (fits := next((one for one in (below, *deeper) if _has(tree, one)), None)) is not None:
+    if fits := next((one for one in (below, *deeper) if _has(tree, one)), None):
         return f"{fits} is there: its paths are to be relative to GOROOT, with a/ and b/ in front"
     return REFRESH
 

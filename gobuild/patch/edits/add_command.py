@@ -48,11 +48,7 @@ class AddCommand:
         return json.dumps({"add-command": self.name, "sources": digests, "lists": lists}, sort_keys=True).encode()
 
     def apply(self, tree: Tree) -> TreeChange:
-        """Notes the program and its place in the lists in a tree.
-
-        Raises:
-            PatchError: the source has another program of that name, or lists its tools in an unknown way.
-        """
+        """Notes the program and its place in the lists in a tree, where no other is of that name."""
         wanted = {f"{self.folder}/{name}": text for name, text in self.sources}
         if other := [path for path in tree.list_files(self.folder) if path not in wanted]:
             raise PatchError(f"{self.folder} is there already, with {other[0]}", "look whose it is")

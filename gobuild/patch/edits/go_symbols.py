@@ -6,8 +6,9 @@ meant, it counts as used.
 """
 
 import re
-from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePosixPath
 
 from ast_grep_py import SgNode, SgRoot
@@ -37,33 +38,19 @@ _FIRST_WORD = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
-    """One declaration of a symbol. A symbol may have several: a Go prototype, and a TEXT block for each GOARCH.
-
-    Attributes:
-        name: the symbol.
-        what: for people: "func initMetal".
-        spans: the text that goes if the declaration goes: itself, and the comments that belong to it.
-        refs: the symbols it uses.
-        library: of a cgo_import_dynamic line: the library's path.
-        fixed: why it cannot be removed, where it cannot.
-    """
+    """One declaration of a symbol. A symbol may have several: a Go prototype, and a TEXT block for each GOARCH."""
 
     name: str
-    what: str
-    spans: tuple[Span, ...]
-    refs: frozenset[str] = frozenset()
-    library: str = ""
-    fixed: str = ""
+    what: str  # for people: "func initMetal"
+    spans: tuple[Span, ...]  # the text that goes if the declaration goes: itself, and the comments that belong to it
+    refs: frozenset[str] = frozenset()  # the symbols it uses
+    library: str = ""  # of a cgo_import_dynamic line: the library's path
+    fixed: str = ""  # why it cannot be removed, where it cannot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFile:
-    """One file; its path is relative to GOROOT.
-
-    Attributes:
-        declarations: of symbols that could be removed; constants and fields are not among them.
-        uses: every mention of a symbol in code, and where.
-    """
+    """One file: what it declares, as far as that could be removed, and every mention of a symbol in code, and where."""
 
     path: str
     text: str
@@ -75,49 +62,40 @@ class SourceFile:
         return self.text.count("\n", 0, at) + 1
 
 
-@dataclass(frozen=True, slots=True)
 class GoPackage:
-    """The files of one package that are compiled, whatever the target; each is parsed when it is first asked for."""
+    """The files of one package that are compiled, whatever the target, without tests; each is parsed when asked for."""
 
-    dir: str
-    texts: dict[str, str]
-    tree: Tree
-    _parsed: dict[str, SourceFile] = field(default_factory=dict)
-    _first_words: dict[str, set[str]] = field(default_factory=dict)
-
-    @classmethod
-    def load(cls, tree: Tree, folder: str) -> "GoPackage":
-        """The package in a folder, its tests left out."""
-        texts = {}
-        for path in tree.list_files(folder):
-            if path.endswith((".go", ".s", ".h")) and not path.endswith("_test.go"):
-                texts[path] = (tree.read_file(path) or b"").decode(errors="replace")
-        if not texts:
+    def __init__(self, tree: Tree, folder: str) -> None:
+        self.tree, self.dir = tree, folder
+        self.texts = {
+            path: (tree.read_file(path) or b"").decode(errors="replace")
+            for path in tree.list_files(folder)
+            if path.endswith((".go", ".s", ".h")) and not path.endswith("_test.go")
+        }
+        if not self.texts:
             raise PatchError(f"there is no Go package at {folder}", "look at `dir` in series.toml, and at the source")
-        return cls(folder, texts, tree)
+        self._parsed: dict[str, SourceFile] = {}
 
     def files(self, word: str, among: Container[str] | None = None) -> Iterator[SourceFile]:
         """The files in which a word stands at all."""
         for path, text in self.texts.items():
             if word in text and (among is None or path in among):
                 if path not in self._parsed:
-                    self._parsed[path] = parse_source(path, text)
+                    self._parsed[path] = _parse(path, text)
                 yield self._parsed[path]
 
     def declared(self, symbol: str) -> list[tuple[SourceFile, Declaration]]:
         """Every declaration of a symbol."""
-        if not self._first_words:  # parsing every file in which a short name stands would take seconds
-            for path, text in self.texts.items():
-                for word in _FIRST_WORD.findall(text):
-                    self._first_words.setdefault(word, set()).add(path)
-        places = self._first_words.get(word_of(symbol), ())
-        return [
-            (file, found)
-            for file in self.files(word_of(symbol), places)
-            for found in file.declarations
-            if found.name == symbol
-        ]
+        word = word_of(symbol)
+        # Parsing every file in which a short name stands would take seconds.
+        files = self.files(word, [path for path, words in self._first_words.items() if word in words])
+        return [(file, found) for file in files for found in file.declarations if found.name == symbol]
 
+    @cached_property
+    def _first_words(self) -> dict[str, set[str]]:
+        return {path: set(_FIRST_WORD.findall(text)) for path, text in self.texts.items()}
+
+    @cached_property
     def elsewhere(self) -> frozenset[str]:
         """The symbols that other packages, and the compiler, ask for by name."""
         name = re.escape(self.dir.rpartition("/")[2])
@@ -138,13 +116,13 @@ def word_of(symbol: str) -> str:
     return symbol.removeprefix("·")
 
 
-def parse_source(path: str, text: str) -> SourceFile:
+def _parse(path: str, text: str) -> SourceFile:
     """Reads a .go, .s or .h file of a package whose import path ends like its folder's name."""
     package = PurePosixPath(path).parent.name
     return _parse_go(path, text, package) if path.endswith(".go") else _parse_asm(path, text, package)
 
 
-def symbol_of(name: str, package: str, dot: str) -> str:
+def _symbol(name: str, package: str, dot: str) -> str:
     """A name as source spells it, as a symbol: "runtime·x", "·x" and linkname's "runtime.x" are all "·x"."""
     home, found, rest = name.partition(dot)
     return f"·{rest}" if found and home in ("", package) else name
@@ -198,10 +176,10 @@ def _parse_go(path: str, text: str, package: str) -> SourceFile:
         for name, what, spans, _ in found
     ]
     for node in root.children():
-        if node.kind() == "comment" and node.range().start.column == 0:
-            for directive in _directive(node.text(), _span(node), package):
-                declarations.append(directive)
-                uses += [(name, _span(node)[0]) for name in directive.refs]
+        comment = node.kind() == "comment" and node.range().start.column == 0
+        if comment and (directive := _directive(node.text(), _span(node), package)):
+            declarations.append(directive)
+            uses += [(name, _span(node)[0]) for name in directive.refs]
     return SourceFile(path=path, text=text, declarations=tuple(declarations), uses=tuple(uses))
 
 
@@ -241,25 +219,26 @@ def _with_comments(node: SgNode, text: str) -> tuple[Span, ...]:
     return tuple(sorted(spans))
 
 
-def _directive(text: str, span: Span, package: str) -> Iterable[Declaration]:
+def _directive(text: str, span: Span, package: str) -> Declaration | None:
     """What a comment of one line declares: an imported symbol, or another name for one (cmd/compile, cmd/cgo)."""
     if match := _IMPORT.match(text):
         local, remote, library = match[1], match[2] or match[1], match[3] or ""
         what = f"the import of {remote if remote != '_' else 'nothing'} from {library}"
-        yield Declaration(name=local, what=what, spans=(span,), library=library)
-    elif match := _LINKNAME.match(text):
-        local, remote = match[1], symbol_of(match[2] or "", package, ".")
+        return Declaration(name=local, what=what, spans=(span,), library=library)
+    if match := _LINKNAME.match(text):
+        local, remote = match[1], _symbol(match[2] or "", package, ".")
         # With a name in another package, it is handed out to that package, which nobody here can see.
         fixed = f"linkname hands it to {remote}" if "." in remote else ""
         refs = frozenset({remote} if remote and not fixed and remote != f"·{local}" else ())
-        yield Declaration(name=f"·{local}", what=f"linkname {local}", spans=(span,), refs=refs, fixed=fixed)
+        return Declaration(name=f"·{local}", what=f"linkname {local}", spans=(span,), refs=refs, fixed=fixed)
+    return None
 
 
 def _parse_asm(path: str, text: str, package: str) -> SourceFile:
     bare = _ASM_COMMENT.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
     uses = []
     for match in _ASM_SYMBOL.finditer(bare):
-        name = symbol_of(match[1], package, "·") + (f"<>{path}" if match[2] == "<>" else "")
+        name = _symbol(match[1], package, "·") + (f"<>{path}" if match[2] == "<>" else "")
         if not _ASM_TEXT.match(bare[bare.rfind("\n", 0, match.start()) + 1 : match.end()]):
             uses.append((name, match.start()))
     # go_asm.h's names for a type's size and fields: T__size, T_field (cmd/compile, "-asmhdr").
@@ -269,7 +248,7 @@ def _parse_asm(path: str, text: str, package: str) -> SourceFile:
     declarations = []
     for name, start, end, fixed in _asm_blocks(bare, text):
         refs = frozenset(used for used, at in uses if start <= at < end)
-        own = symbol_of(name, package, "·")
+        own = _symbol(name, package, "·")
         declarations.append(
             Declaration(name=own, what=f"TEXT {own}", spans=((start, end),), refs=refs - {own}, fixed=fixed)
         )

@@ -8,6 +8,7 @@ error, never a success.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
@@ -24,15 +25,7 @@ REVISION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveHook:
-    """An operation on a tree.
-
-    Attributes:
-        what: what the hook is, for people: "Metal initialisation".
-        once, init: the names in `ONCE.Do(INIT)`.
-        functions: where that call is looked for; at least one of them must be in the package.
-        frameworks: which must not be linked: "Metal".
-        dir: the package's folder, relative to GOROOT.
-    """
+    """An operation on a tree, with the keys of series.toml's table (patches/README.md)."""
 
     what: str
     once: tuple[str, ...]
@@ -46,14 +39,14 @@ class RemoveHook:
         """What the patch's digest is made of."""
         return json.dumps({"remove-hook": REVISION, **asdict(self)}, sort_keys=True).encode()
 
-    def apply(self, tree: Tree) -> TreeChange:
-        """Notes the removal in a tree; `State.NOTHING_TO_DO` where the source has no such hook.
+    @property
+    def symbols(self) -> list[str]:
+        """The names given, as symbols."""
+        return [f"·{name}" for name in (*self.once, *self.init)]
 
-        Raises:
-            PatchError: there is none of the functions; a denied framework would stay; or the hook's names are used in
-                a way that is not understood.
-        """
-        package = GoPackage.load(tree, self.dir)
+    def apply(self, tree: Tree) -> TreeChange:
+        """Notes the removal in a tree; `State.NOTHING_TO_DO` where the source has no such hook."""
+        package = GoPackage(tree, self.dir)
         anchors = self._anchors(package)
         removal = _Removal(package=package, hook=self)
         removal.mark_calls()
@@ -114,14 +107,7 @@ class _Removal:
             if found.name == "_":
                 self._mark(file, found.spans, found.what)
         candidates = self._own()
-        elsewhere: frozenset[str] | None = None
-        while True:
-            ready = [name for name in sorted(candidates - self._gone) if self._unused(name)]
-            if ready and elsewhere is None:
-                elsewhere = self.package.elsewhere()
-            ready = [name for name in ready if name not in (elsewhere or ())]
-            if not ready:
-                return
+        while ready := [name for name in sorted(candidates - self._gone) if self._unused(name)]:
             for name in ready:
                 self._gone.add(name)
                 for file, found in self.package.declared(name):
@@ -133,7 +119,6 @@ class _Removal:
 
         No function is taken for the hook's because it leads there: somebody wrote it, and shall name it.
         """
-        names = {f"·{name}" for name in (*self.hook.once, *self.hook.init)}
         imports = {found.name for _, found in self._imports()} - {"_"}
         texts = {
             user.name
@@ -142,24 +127,26 @@ class _Removal:
             for user in file.declarations
             if symbol in user.refs and user.what.startswith("TEXT")
         }
-        return names | imports | texts
+        return {*self.hook.symbols, *imports, *texts}
 
     def _imports(self) -> list[tuple[SourceFile, Declaration]]:
         """The cgo_import_dynamic lines of denied frameworks."""
-        found: dict[tuple[str, Span], tuple[SourceFile, Declaration]] = {}
-        for name in self.hook.frameworks:
-            for file in self.package.files(f"/{name}.framework/"):
-                for one in file.declarations:
-                    if f"/{name}.framework/" in one.library:
-                        found[file.path, one.spans[0]] = file, one
-        return list(found.values())
+        return [
+            (file, one)
+            for part in {f"/{name}.framework/": None for name in self.hook.frameworks}
+            for file in self.package.files(part)
+            for one in file.declarations
+            if part in one.library
+        ]
 
     def _unused(self, symbol: str) -> bool:
         word = word_of(symbol)
         if word != symbol and (word[0].isupper() or word in ("init", "main", *self.hook.functions)):
             return False  # used without being named here: by importers, by the linker, by what the hook was put into
         found = self.package.declared(symbol)
-        return bool(found) and not any(one.fixed for _, one in found) and not self._users(symbol)
+        if not found or any(one.fixed for _, one in found) or self._users(symbol):
+            return False
+        return symbol not in self.package.elsewhere
 
     def _users(self, symbol: str) -> list[tuple[SourceFile, int]]:
         """Where a symbol is used by what stays: in code that is not marked, and not in its own declaration."""
@@ -188,14 +175,12 @@ class _Removal:
             )
         if self.removed:
             return
-        for name in (*self.hook.once, *self.hook.init):
-            places = self._users(f"·{name}") or [
-                (file, one.spans[-1][0]) for file, one in self.package.declared(f"·{name}")
-            ]
-            if places:
+        for name in self.hook.symbols:
+            declared = [(file, one.spans[-1][0]) for file, one in self.package.declared(name)]
+            if places := self._users(name) or declared:
                 file, at = places[0]
                 raise PatchError(
-                    f"{file.path}:{file.line(at)} has {name}, but not as a statement "
+                    f"{file.path}:{file.line(at)} has {word_of(name)}, but not as a statement "
                     f"{self.hook.once[0]}.Do({self.hook.init[0]}) in {' or '.join(self.hook.functions)}: "
                     "nothing was removed",
                     "look at that place; add the function to `functions` in series.toml if it runs the hook",
@@ -222,9 +207,10 @@ class _Removal:
     def evidence(self) -> str:
         """What went, file by file, and what stays of the names given."""
         files = dict.fromkeys(path for _, path in self.removed)
-        went = "; ".join(f"{', '.join(dict.fromkeys(_counted(self.removed, path)))} ({path})" for path in files)
-        names = [f"·{name}" for name in (*self.hook.once, *self.hook.init)]
-        stays = [self._chain(name) for name in names if name not in self._gone and self.package.declared(name)]
+        went = "; ".join(f"{', '.join(_counted(self.removed, path))} ({path})" for path in files)
+        stays = [
+            self._chain(name) for name in self.hook.symbols if name not in self._gone and self.package.declared(name)
+        ]
         return f"removed {went}" + "".join(f"; not removed: {chain}" for chain in stays)
 
     def write_files(self, tree: Tree) -> Iterator[str]:
@@ -243,5 +229,5 @@ class _Removal:
 
 def _counted(removed: list[tuple[str, str]], path: str) -> list[str]:
     """The things removed from a file, those of one kind together: "2 x once.Do(init) in runfinq"."""
-    things = [what for what, where in removed if where == path]
-    return [f"{things.count(what)} x {what}" if things.count(what) > 1 else what for what in things]
+    things = Counter(what for what, where in removed if where == path)
+    return [f"{count} x {what}" if count > 1 else what for what, count in things.items()]

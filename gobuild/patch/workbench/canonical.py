@@ -6,7 +6,7 @@ twelve digits, files in git's order.
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 from gobuild.core.errors import PatchError
@@ -21,28 +21,16 @@ from gobuild.patch.workbench import message
 from gobuild.patch.workbench.message import PatchMessage
 from gobuild.patch.workbench.repository import Commit, FileChange, Repository
 
-_SECTION = re.compile(rb"^diff --git ", re.MULTILINE)
-
 
 def does_same(repository: Repository, commit: Commit, patch: Patch) -> bool:
     """Whether a patch does to a commit's parent what the commit does, no more and no less."""
     changes = repository.changes(commit)
-    diff = patch.operation
-    if not isinstance(diff, Diff):
+    if not isinstance(patch.operation, Diff):
         return _edit_does_same(repository, commit, patch, changes)
-    if {file.path for file in diff.files} != set(changes):
-        return False
-    made = {path: repository.blob(change.before) for path, change in changes.items()}
-    try:
-        for file in diff.files:
-            made[file.path], _ = file.apply_to(made[file.path])
-    except PatchError:
-        return False
-    return all(
-        made[path] == repository.blob(change.after)
-        and (not change.after or diff.modes.get(path, change.executable) == change.executable)
-        for path, change in changes.items()
-    )
+    files: dict[str, list[FileDiff]] = {}
+    for file in patch.operation.files:
+        files.setdefault(file.path, []).append(file)
+    return set(files) == set(changes) and all(_makes(repository, files[path], changes[path]) for path in changes)
 
 
 def canonical_patch(repository: Repository, commit: Commit, name: str, said: PatchMessage, old: Diff | None) -> bytes:
@@ -57,13 +45,15 @@ def canonical_patch(repository: Repository, commit: Commit, name: str, said: Pat
     changes = repository.changes(commit)
     if not changes:
         raise PatchError(f"{commit.short} changes nothing", "git rebase --interactive, and drop it")
-    sections = dict(_sections(repository.diff_of(commit)))
-    if odd := sorted(set(changes) - set(sections)):
-        raise PatchError(f"{commit.short} has a file that no patch can name: {odd[0]!r}", "a name without quotes")
+    if odd := next((path for path in changes if re.search(r'["\\\x00-\x1f\x7f]', path)), None):
+        raise PatchError(f"{commit.short} has a file that no patch can name: {odd!r}", "a name without quotes")
+    kept = {}
     for file in old.files if old else ():
-        if file.path in changes and (kept := _kept(repository, file, changes[file.path])):
-            sections[file.path] = kept
-    content = message.patch_heading(said, repository.diffstat(commit)).encode() + b"".join(sections.values())
+        change = changes.get(file.path)
+        if change and _makes(repository, [file], change):
+            kept[file.path] = render_file(file, repository.blob(change.before), executable=change.executable)
+    sections = [kept.get(path) or repository.diff_of(commit, path) for path in changes]
+    content = message.patch_heading(said, repository.diffstat(commit)).encode() + b"".join(sections)
     try:
         operation = parse_diff(content)
     except PatchError as error:
@@ -75,19 +65,13 @@ def canonical_patch(repository: Repository, commit: Commit, name: str, said: Pat
             "git commit --amend: no line of it is --- alone, or begins with diff --git",
         )
     if not does_same(repository, commit, patch):
-        raise PatchError(
-            f"{commit.short} as a patch would not apply to its own parent", "lines of context that stand there once"
-        )
+        raise PatchError(f"{commit.short} as a patch would not apply to its own parent", "more lines of context")
     return content
 
 
 def require_p1(patch: Patch, diff: Diff) -> None:
     """Refuses to write a -p0 patch anew: only -p1 diffs are written, and the file `series` would go on saying -p0."""
-    try:
-        same = [file.path for file in parse_diff(diff.content, strip=1).files] == [file.path for file in diff.files]
-    except PatchError:
-        same = False
-    if not same:
+    if diff.strip == 0:
         raise PatchError(
             f"{patch.folder / patch.file} is a -p0 patch, and would be written as a -p1 one",
             "make it one first, and take -p0 out of the file series",
@@ -99,7 +83,7 @@ def _edit_does_same(repository: Repository, commit: Commit, patch: Patch, change
         root = Path(scratch) / "tree"
         repository.lay_out(commit.parent, root)
         tree = Tree(root)
-        outcome = try_patch(patch, tree, keep=True)
+        outcome = try_patch(patch, tree)
         return (
             outcome.state is State.APPLIED
             and set(outcome.files) == set(changes)
@@ -107,22 +91,13 @@ def _edit_does_same(repository: Repository, commit: Commit, patch: Patch, change
         )
 
 
-def _kept(repository: Repository, file: FileDiff, change: FileChange) -> bytes | None:
-    """A file's part of the patch as it was, where it belongs now; None where it does not do what the commit does."""
-    before = repository.blob(change.before)
+def _makes(repository: Repository, files: Sequence[FileDiff], change: FileChange) -> bool:
+    """Whether a file's parts of a patch, one after the other, do to it what a commit does."""
+    content = repository.blob(change.before)
     try:
-        same = file.apply_to(before)[0] == repository.blob(change.after)
+        for file in files:
+            content, _ = file.apply_to(content)
     except PatchError:
-        return None
-    same = same and (not change.after or file.executable in (None, change.executable))
-    return render_file(file, before, executable=change.executable) if same else None
-
-
-def _sections(diff: bytes) -> Iterator[tuple[str, bytes]]:
-    """The parts of git's diff, by the path each is on; none on a path that git quotes."""
-    starts = [match.start() for match in _SECTION.finditer(diff)]
-    for start, end in zip(starts, [*starts[1:], len(diff)], strict=True):
-        names = diff[start:end].split(b"\n", 1)[0].removeprefix(b"diff --git ").decode(errors="replace")
-        path = names[2 : 2 + (len(names) - 5) // 2]
-        if names == f"a/{path} b/{path}":
-            yield path, diff[start:end]
+        return False
+    modes = {file.executable for file in files} - {None}
+    return content == repository.blob(change.after) and (not change.after or modes <= {change.executable})

@@ -12,40 +12,29 @@ from gobuild.core import files
 from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.goversion import GoVersion
 from gobuild.patch import quilt
-from gobuild.patch.diff.parse import parse_diff
 from gobuild.patch.diff.render import ABBREVIATION
 from gobuild.patch.diff.unified import blob_name
-from gobuild.patch.manifest import load_folder
+from gobuild.patch.manifest import load_or_new
 from gobuild.patch.series import MANIFEST, NAME
 from gobuild.patch.workbench import message
 from gobuild.patch.workbench.message import PatchMessage
-
-SINCE = ">=1.21"
-"""The versions a new patch is for, where none is named: all that gobuild builds."""
 
 _HEAD = """# A patch series for gobuild; its patches/README.md explains the keys.
 # With the line `extends = "stock"` here, the stock patches come first.
 """
 
-_ATTRIBUTES = "*.patch -text\n"
-
 
 def entry(name: str, *, made_on: GoVersion | None, file: str, reason: str) -> str:
-    """An entry of series.toml, for `made_on`, to which the patch applies, and what follows it in its line."""
-    go, why = SINCE, ""
+    """An entry of series.toml, for `made_on`, to which the patch applies, and what follows it in its line of Go."""
+    go, why = ">=1.21", ""  # all that gobuild builds
     if made_on:
         line = f"{made_on.major}.{made_on.minor + 1}"
         go = f"=={made_on}" if made_on.stage else f">={made_on},<{line}"
         why = f"  # made on {made_on}; widen it as far as patches.status finds it to apply"
-    lines = (
-        "[[patch]]",
-        f"name = {_text(name)}",
-        f"go = {_text(go)}{why}",
-        'kind = "diff"',
-        f"file = {_text(file)}",
-        f"reason = {_text(reason)}",
+    return (
+        f"[[patch]]\nname = {_text(name)}\ngo = {_text(go)}{why}\n"
+        f'kind = "diff"\nfile = {_text(file)}\nreason = {_text(reason)}\n'
     )
-    return "\n".join(lines) + "\n"
 
 
 def add_entries(folder: Path, entries: Sequence[str]) -> Path:
@@ -63,36 +52,28 @@ def add_entries(folder: Path, entries: Sequence[str]) -> Path:
         raise PatchError(f"{manifest} cannot be added to: {error}", "add the entry by hand") from error
     files.write(manifest, text)
     if new and not (folder / ".gitattributes").exists():
-        files.write(folder / ".gitattributes", _ATTRIBUTES)
+        files.write(folder / ".gitattributes", "*.patch -text\n")
     return manifest
 
 
 def new_patch(folder: Path, name: str, *, version: GoVersion | None = None) -> tuple[Path, Path]:
-    """Begins a patch: a file in the series, whose folder is made where it is missing, and its entry.
+    """Begins a patch: a file in the series, whose folder is made where it is missing, and its entry; gives both paths.
 
     A series may hold no patch that changes nothing, so this one adds a note to the tree: a real patch, which can be
     imported, changed as a commit, and exported.
 
-    Returns:
-        The patch file, and the file that lists it.
-
     Raises:
         ConfigError: the name is none, or is taken.
-        PatchError: the series that is there cannot be used.
     """
     if not NAME.fullmatch(name):
         raise ConfigError(f"{name!r} is no name for a patch", "lower-case words with hyphens, such as bigger-stacks")
-    listed = (folder / MANIFEST).exists() or quilt.is_quilt(folder)
-    taken = {patch.name for patch in load_folder(folder).patches} if listed else set()
+    taken = {patch.name for patch in load_or_new(folder).patches}
     file = f"{name}.patch"
     if name in taken or (folder / file).exists() or (folder / file).is_symlink():
         raise ConfigError(f"the series {folder} has a patch {name!r} already", "another name; or patches.import")
-    content = _skeleton(name)
-    parse_diff(content)
-    line = (
-        file if quilt.is_quilt(folder) else entry(name, made_on=version, file=file, reason=f"TODO: why {name} exists")
-    )
-    files.write(folder / file, content)
+    reason = f"TODO: why {name} exists"
+    line = file if quilt.is_quilt(folder) else entry(name, made_on=version, file=file, reason=reason)
+    files.write(folder / file, _skeleton(name))
     try:
         return folder / file, add_entries(folder, [line])
     except BaseException:

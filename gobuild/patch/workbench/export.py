@@ -3,12 +3,12 @@
 What series.toml says (order, versions, reasons) is a person's word and stays; what it lacks is proposed.
 """
 
-from dataclasses import dataclass, replace
+import itertools
+from dataclasses import replace
 from pathlib import Path
 
 from gobuild.core import files
 from gobuild.core.errors import PatchError
-from gobuild.core.goversion import Target
 from gobuild.patch import quilt
 from gobuild.patch.diff.parse import parse_diff
 from gobuild.patch.diff.unified import Diff
@@ -18,73 +18,22 @@ from gobuild.patch.workbench import message
 from gobuild.patch.workbench.canonical import canonical_patch, does_same, require_p1
 from gobuild.patch.workbench.entries import add_entries, entry
 from gobuild.patch.workbench.import_record import ImportRecord
-from gobuild.patch.workbench.message import PatchMessage, Trailers
 from gobuild.patch.workbench.repository import Commit, Repository
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exported:
-    """What an export found.
+class Export:
+    """What an export finds, commit by commit.
 
     Attributes:
-        texts: the files to write: name and content; nothing of what is unchanged.
+        texts: the files to write, by name; nothing of what is unchanged.
         unchanged: the patches whose commits say what their files or entries say.
-        dropped: the patches that were imported, and have no commit any more. Their files and entries stay.
         entries: what series.toml (or quilt's series) lacks, a proposal a patch.
         notes: what a person should know, a sentence each.
     """
 
-    folder: Path
-    texts: tuple[tuple[str, bytes], ...]
-    unchanged: tuple[str, ...]
-    dropped: tuple[str, ...]
-    entries: tuple[str, ...]
-    notes: tuple[str, ...]
-
-
-def export_series(folder: Path, series: Series, *, variant: bool = False) -> Exported:
-    """Makes patch files of a workbench's commits, to replace those of a series; writes nothing.
-
-    With `variant` a patch that was changed becomes a variant for this version, in a file of its own, and the one that
-    is there stays for the others.
-
-    Raises:
-        PatchError: the folder is no workbench; a rebase is under way; changes are not committed; two commits are the
-            same patch, or one is two; a commit holds what no patch can do.
-        ToolMissing: there is no git.
-    """
-    record = ImportRecord.load(folder)
-    repository = Repository.at(folder)
-    if repository.rebasing:
-        raise PatchError(
-            f"a rebase is under way in {folder}", "git status there; git rebase --continue, or git rebase --abort"
-        )
-    changed, unknown = repository.uncommitted()
-    if changed:
-        raise PatchError(
-            f"{folder} has changes that are not committed: {', '.join(changed)}",
-            "git commit (--amend, or --fixup and git rebase --interactive --autosquash); or git stash",
-        )
-    export = _Export(repository, record, series, variant=variant)
-    for commit in repository.commits_above_base():
-        export.take(commit)
-    return export.result(unknown)
-
-
-def write_export(exported: Exported, *, add: bool = False) -> None:
-    """Writes what an export found, each file whole; with `add`, its entries at the end of series.toml as well."""
-    for name, content in exported.texts:
-        files.write(exported.folder / name, content)
-    if add and exported.entries:
-        add_entries(exported.folder, exported.entries)
-
-
-class _Export:
-    """An export under way."""
-
     def __init__(self, repository: Repository, record: ImportRecord, series: Series, *, variant: bool) -> None:
         self.repository, self.record, self.series, self.variant = repository, record, series, variant
-        fitting = series.candidates(record.version, Target.parse(record.target), record.profile)
+        fitting = series.candidates(record.go, record.target, record.profile)
         self.known = {patch.name: patch for patch in fitting}
         self.seen: dict[str, Commit] = {}
         self.texts: dict[str, bytes] = {}
@@ -94,75 +43,70 @@ class _Export:
 
     def take(self, commit: Commit) -> None:
         """Compares one commit with the patch that it is, or makes a patch of it."""
-        said, trailers = message.parse_commit_message(commit.message, author=commit.author, email=commit.email)
-        name = self._name(commit, said, trailers)
+        name = self._name(commit)
         self.seen[name] = commit
         patch = self.known.get(name)
-        if trailers.kind == "edit" or (patch and patch.kind == "edit"):
+        if commit.message.kind == "edit" or (patch and patch.kind == "edit"):
             self._edit(commit, name, patch)
         elif (
             patch
-            and message.parse_prose(patch.description, name).kept == said.kept
+            and message.parse_prose(patch.description, name).kept == commit.message.kept
             and does_same(self.repository, commit, patch)
         ):
             self.unchanged.append(name)
         else:
-            self._anew(commit, name, patch, said)
+            self._anew(commit, name, patch)
 
-    def _name(self, commit: Commit, said: PatchMessage, trailers: Trailers) -> str:
-        if len(trailers.names) > 1:
+    def _name(self, commit: Commit) -> str:
+        names = commit.message.names
+        if len(names) > 1:
             raise PatchError(
-                f"{commit.short} is two patches: {' and '.join(trailers.names)}",
-                f"git commit --amend: leave one line {message.NAME_TRAILER}",
+                f"{commit.short} is two patches: {' and '.join(names)}", f"leave one line {message.NAME_TRAILER}"
             )
-        name = trailers.names[0] if trailers.names else self._new_name(said)
+        name = names[0] if names else self._new_name(commit.message.subject)
         if not NAME.fullmatch(name):
-            raise PatchError(
-                f"{commit.short} names the patch {name!r}", f"{message.NAME_TRAILER}: lower-case words with hyphens"
-            )
+            raise PatchError(f"{commit.short} names the patch {name!r}", "lower-case words with hyphens")
         if other := self.seen.get(name):
             raise PatchError(
-                f"{other.short} and {commit.short} are both the patch {name}",
-                f"squash them, or change one's line {message.NAME_TRAILER}",
+                f"{other.short} and {commit.short} are both the patch {name}", "squash them, or rename one"
             )
         return name
 
-    def _new_name(self, said: PatchMessage) -> str:
+    def _new_name(self, subject: str) -> str:
         """A name for a commit without one: the same each time, and nobody else's."""
-        first, number = message.name_from_subject(said.subject), 1
-        while True:
-            name = first if number == 1 else f"{first}-{number}"
-            prose = self._prose(name)
-            free = name not in self.seen and name not in self.record.patches
-            if free and (prose is None or message.parse_prose(prose, name).subject == said.subject):
-                return name
-            number += 1
+        first = message.name_from_subject(subject)
+        names = itertools.chain([first], (f"{first}-{number}" for number in itertools.count(2)))
+        taken = {*self.seen, *self.record.patches}
+        return next(name for name in names if name not in taken and self._subject(name) in (None, subject))
 
-    def _prose(self, name: str) -> str | None:
-        """What the patch of this name says, which an earlier export may have made; None where there is none."""
+    def _subject(self, name: str) -> str | None:
+        """The subject of the patch of this name, which an earlier export may have made; None where there is none."""
         variants = [patch for patch in self.series.patches if patch.name == name]
         if variants:
-            return self.known.get(name, variants[0]).description
-        if not (self.series.folder / f"{name}.patch").exists():
+            prose = self.known.get(name, variants[0]).description
+        elif (self.series.folder / f"{name}.patch").exists():
+            try:
+                prose = parse_diff(safe_read(self.series.folder, f"{name}.patch")).description
+            except PatchError:
+                prose = ""
+        else:
             return None
-        try:
-            return parse_diff(safe_read(self.series.folder, f"{name}.patch")).description
-        except PatchError:
-            return ""
+        return message.parse_prose(prose, name).subject
 
     def _edit(self, commit: Commit, name: str, patch: Patch | None) -> None:
         """An edit is an entry in series.toml; its commit is only looked at."""
         if patch and patch.kind == "edit" and does_same(self.repository, commit, patch):
             self.unchanged.append(name)
-            return
-        self.notes.append(
-            f"the commit of {name}, a structural edit, is not what its entry in {MANIFEST} does: left out. Change the "
-            f"entry; or make a patch of it: git commit --amend, without the lines {message.NAME_TRAILER} and "
-            f"{message.KIND_TRAILER}"
-        )
+        else:
+            self.notes.append(
+                f"the commit of {name}, a structural edit, is not what its entry in {MANIFEST} does: left out. Change "
+                f"the entry; or make a patch of it: git commit --amend, without the lines {message.NAME_TRAILER} and "
+                f"{message.KIND_TRAILER}"
+            )
 
-    def _anew(self, commit: Commit, name: str, patch: Patch | None, said: PatchMessage) -> None:
+    def _anew(self, commit: Commit, name: str, patch: Patch | None) -> None:
         """Makes the file of a commit, and sees that it does what the commit does before anything is written."""
+        said = commit.message
         if not said.subject:
             raise PatchError(f"the commit {commit.id[:10]} has no message", "git commit --amend")
         own = patch if patch and patch.folder == self.series.folder and not self.variant else None
@@ -182,14 +126,14 @@ class _Export:
                     "patches.status, and where it conflicts export with --variant"
                 )
         if own is None:
-            self._propose(name, file, said)
+            self._propose(name, file, said.subject)
 
     def _new_file(self, name: str) -> str:
         """A new patch's file: not that of a variant for other versions."""
-        variants = any(patch.name == name for patch in self.series.patches)
-        return f"{name}-{self.record.go}.patch" if variants else f"{name}.patch"
+        variant = any(patch.name == name for patch in self.series.patches)
+        return f"{name}-{self.record.go}.patch" if variant else f"{name}.patch"
 
-    def _propose(self, name: str, file: str, said: PatchMessage) -> None:
+    def _propose(self, name: str, file: str, reason: str) -> None:
         """What is to be added to series.toml, or to quilt's series."""
         if quilt.is_quilt(self.series.folder):
             self.entries.append(file)
@@ -200,10 +144,10 @@ class _Export:
             )
         if any(patch.name == name and patch.folder != self.series.folder for patch in self.series.patches):
             self.notes.append(f"{name} replaces the stock series' patch of that name, in all of its variants")
-        self.entries.append(entry(name, made_on=self.record.version, file=file, reason=said.subject))
+        self.entries.append(entry(name, made_on=self.record.go, file=file, reason=reason))
 
-    def result(self, unknown: list[str]) -> Exported:
-        """All that was found."""
+    def finish(self, untracked: list[str]) -> None:
+        """Notes what only all commits together show."""
         order = [name for name in self.seen if name in self.known]
         listed = [name for name in self.known if name in self.seen]
         if order != listed:
@@ -211,13 +155,45 @@ class _Export:
                 f"the commits stand in the order {', '.join(order)}, the series in the order {', '.join(listed)}, in "
                 "which patches apply: move the series' entries"
             )
-        if unknown:
-            self.notes.append(f"not in any commit, and so in no patch: {', '.join(unknown)}")
-        return Exported(
-            folder=self.series.folder,
-            texts=tuple(self.texts.items()),
-            unchanged=tuple(self.unchanged),
-            dropped=tuple(name for name in self.record.patches if name not in self.seen),
-            entries=tuple(self.entries),
-            notes=tuple(self.notes),
+        self.notes += [
+            f"no commit is the patch {name} any more: its file and its entry stay; take them out if it may go"
+            for name in self.record.patches
+            if name not in self.seen
+        ]
+        if untracked:
+            self.notes.append(f"not in any commit, and so in no patch: {', '.join(untracked)}")
+
+
+def export_series(folder: Path, series: Series, *, variant: bool = False) -> Export:
+    """Makes patch files of a workbench's commits, to replace those of a series; writes nothing.
+
+    With `variant` a patch that was changed becomes a variant for this version, in a file of its own, and the one that
+    is there stays for the others.
+
+    Raises:
+        PatchError: the folder is no workbench; a rebase is under way; changes are not committed; two commits are the
+            same patch, or one is two; a commit holds what no patch can do.
+    """
+    record = ImportRecord.load(folder)
+    repository = Repository.at(folder)
+    if repository.rebasing:
+        raise PatchError(f"a rebase is under way in {folder}", "git rebase --continue there, or --abort")
+    changed, untracked = repository.uncommitted()
+    if changed:
+        raise PatchError(
+            f"{folder} has changes that are not committed: {', '.join(changed)}",
+            "git commit (--amend, or --fixup and git rebase --interactive --autosquash); or git stash",
         )
+    export = Export(repository, record, series, variant=variant)
+    for commit in repository.commits_above_base():
+        export.take(commit)
+    export.finish(untracked)
+    return export
+
+
+def write_export(exported: Export, *, add: bool = False) -> None:
+    """Writes what an export found, each file whole; with `add`, its entries at the end of series.toml as well."""
+    for name, content in exported.texts.items():
+        files.write(exported.series.folder / name, content)
+    if add and exported.entries:
+        add_entries(exported.series.folder, exported.entries)

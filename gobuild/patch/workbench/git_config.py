@@ -26,7 +26,6 @@ OPTIONS = (
     "core.hooksPath=/dev/null",
     "core.attributesFile=/dev/null",
     "core.excludesFile=/dev/null",
-    "core.autocrlf=false",
     "core.quotePath=false",
     "core.fsmonitor=false",
     "commit.gpgSign=false",
@@ -35,8 +34,6 @@ OPTIONS = (
     "i18n.commitEncoding=UTF-8",
     "i18n.logOutputEncoding=UTF-8",
     "rebase.missingCommitsCheck=ignore",
-    "advice.detachedHead=false",
-    "gc.auto=0",
 )
 
 DIFF = (

@@ -12,12 +12,11 @@ from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.model import Outcome, State
 from gobuild.patch.apply import try_patch
-from gobuild.patch.diff.unified import Diff
 from gobuild.patch.series import Patch, Series
 from gobuild.patch.tree import Tree
 from gobuild.patch.workbench import message
 from gobuild.patch.workbench.import_record import ImportRecord
-from gobuild.patch.workbench.repository import BASE, BRANCH, Commit, Repository
+from gobuild.patch.workbench.repository import BASE, BRANCH, Repository
 
 MERGED = "merged"
 WAITING = "waiting"
@@ -26,17 +25,11 @@ WAITING = "waiting"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportStep:
-    """One patch of an import: its state is a `State`'s word, `MERGED` or `WAITING`.
-
-    Attributes:
-        commits: whether a commit was to be made of it.
-    """
+    """One patch of an import: its state is a `State`'s word, `MERGED` or `WAITING`."""
 
     name: str
-    kind: str
     state: str
     evidence: str
-    commits: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +56,7 @@ def import_series(
     """Makes a workbench in a folder that does not exist, or is empty.
 
     All patches that fit, optional ones too, become commits, a structural edit by its result. `known` is a version that
-    those patches apply to which do not apply to `plain`.
-
-    Raises:
-        ConfigError: the folder is in use.
-        PatchError: a patch applies neither to `plain` nor to `known`. No folder is made then.
-        ToolMissing: there is no git.
+    those patches apply to which do not apply to `plain`. On an error no folder is made.
     """
     if folder.is_symlink() or (folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))):
         raise ConfigError(f"{folder} is there already", "a folder that does not exist, or is empty")
@@ -81,11 +69,11 @@ def import_series(
             draft.add(patch)
         draft.finish()
         record = ImportRecord(
-            go=str(plain.version),
-            target=str(target),
+            go=plain.version,
+            target=target,
             profile=profile,
             series=str(series.folder.absolute()) if series.patches else str(series.folder),
-            patches=tuple(step.name for step in draft.steps if step.commits),
+            patches=tuple(step.name for step in draft.steps if step.state in (State.APPLIED, MERGED)),
         )
         record.save(temporary)
     return _merge(Repository.at(folder), draft)
@@ -93,32 +81,22 @@ def import_series(
 
 def _merge(repository: Repository, draft: "_Draft") -> Imported:
     """Rebases what did not apply. Where git stops, the workbench is left as it stands."""
-    if draft.waiting and not repository.rebase_onto_branch(tuple(draft.waiting)):
-        commit, conflicts = repository.stopped()
-        (stopped,) = patch_names(commit)
-        at = [step.name for step in draft.steps].index(stopped)
-        behind = (
-            replace(step, state=str(State.CONFLICT) if step.name == stopped else WAITING)
-            if step.state == MERGED
-            else step
-            for step in draft.steps[at:]
-        )
-        steps = (*draft.steps[:at], *behind)
-        return Imported(folder=repository.folder, steps=steps, stopped=stopped, conflicts=conflicts)
-    there = {name for commit in repository.commits_above_base() for name in patch_names(commit)}
-    gone = "by git's three-way merge nothing of it is left to do"
-    merged = (
-        replace(step, state=str(State.ALREADY_UPSTREAM), evidence=gone)
-        if step.state == MERGED and step.name not in there
-        else step
-        for step in draft.steps
-    )
-    return Imported(folder=repository.folder, steps=tuple(merged))
-
-
-def patch_names(commit: Commit) -> tuple[str, ...]:
-    """The patches that a commit says it is."""
-    return message.parse_commit_message(commit.message)[1].names
+    stop = repository.rebase_onto_branch(draft.waiting) if draft.waiting else None
+    commit, conflicts = stop or (None, ())
+    stopped = commit.message.names[0] if commit else ""
+    there = {name for each in repository.commits_above_base() for name in each.message.names}
+    steps: list[ImportStep] = []
+    behind = False
+    for step in draft.steps:
+        if step.state != MERGED or step.name in there:
+            steps.append(step)
+        elif behind or step.name == stopped:
+            steps.append(replace(step, state=WAITING if behind else State.CONFLICT))
+            behind = True
+        else:
+            gone = "by git's three-way merge nothing of it is left to do"
+            steps.append(replace(step, state=State.ALREADY_UPSTREAM, evidence=gone))
+    return Imported(folder=repository.folder, steps=tuple(steps), stopped=stopped, conflicts=conflicts)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -140,27 +118,20 @@ class CommitChain:
 
     def apply(self, patch: Patch) -> Outcome:
         """Applies a patch, and commits what it changed; on a conflict nothing is changed."""
-        outcome = try_patch(patch, self.tree, keep=True)
-        if outcome.state is State.APPLIED:
-            self._commit(patch, outcome)
-        return outcome
-
-    def _commit(self, patch: Patch, outcome: Outcome) -> None:
-        diff = patch.operation if isinstance(patch.operation, Diff) else None
-        modes = diff.modes if diff else {}
+        outcome = try_patch(patch, self.tree)
+        if outcome.state is not State.APPLIED:
+            return outcome
         for path in outcome.files:
-            self.repository.stage(path, self.tree.read_file(path), executable=modes.get(path))
-        said = message.parse_prose(patch.description, patch.name) if diff else _edit_message(patch, outcome.evidence)
-        self.head = self.repository.commit(
-            message.commit_message(said, patch.name, "" if diff else "edit"),
-            self.head,
-            author=(said.author, said.email),
-            date=said.git_date,
-        )
-
-
-def _edit_message(patch: Patch, evidence: str) -> message.PatchMessage:
-    return message.PatchMessage(subject=f"{patch.name}: a structural edit", body=f"{patch.reason}\n\n{evidence}")
+            self.repository.stage(path, self.tree.read_file(path), executable=self.tree.is_executable(path))
+        if patch.kind == "edit":
+            body = f"{patch.reason}\n\n{outcome.evidence}"
+            said = message.PatchMessage(subject=f"{patch.name}: a structural edit", body=body)
+        else:
+            said = message.parse_prose(patch.description, patch.name)
+        text = message.commit_message(said, patch.name, patch.kind)
+        author = (said.author, said.email)
+        self.head = self.repository.commit(text, self.head, author=author, date=said.git_date)
+        return outcome
 
 
 class _Draft:
@@ -177,16 +148,13 @@ class _Draft:
 
     def add(self, patch: Patch) -> None:
         """Makes the next patch a commit, on the version or to be merged into it."""
-        if self.waiting:
-            # What comes behind a conflict may need what is merged there: it is merged as well, in its order.
-            self._wait(patch, None)
-            return
-        outcome = self.chain.apply(patch)
-        if outcome.state is State.CONFLICT:
+        # What comes behind a conflict may need what is merged there: it is merged as well, in its order.
+        outcome = None if self.waiting else self.chain.apply(patch)
+        if outcome is None or outcome.state is State.CONFLICT:
             self._wait(patch, outcome)
-            return
-        self.applied.append(patch)
-        self._step(patch, outcome.state, outcome.evidence, commits=outcome.state is State.APPLIED)
+        else:
+            self.applied.append(patch)
+            self._step(patch, outcome.state, outcome.evidence)
 
     def _wait(self, patch: Patch, here: Outcome | None) -> None:
         """Makes a commit of a patch where it applies: on the known version, or beside the branch on this one.
@@ -202,7 +170,7 @@ class _Draft:
                 self.waiting.append(chain.head)
                 was = f"does not apply to {self.chain.version} as it is" if here else "stands behind one that is merged"
                 evidence = f"{was}; merged by git from {chain.version}: look at it"
-                self._step(patch, MERGED, evidence, commits=True)
+                self._step(patch, MERGED, evidence)
                 return
         done = next((one for one in outcomes if not here and one.state is not State.CONFLICT), None)
         if done is None:
@@ -211,7 +179,7 @@ class _Draft:
                 f"{outcomes[0].evidence}",
                 "--from another version, one that it applies to",
             )
-        self._step(patch, done.state, done.evidence, commits=False)
+        self._step(patch, done.state, done.evidence)
 
     def _other(self, patch: Patch, here: Outcome | None) -> CommitChain:
         if self.other is None:
@@ -229,9 +197,8 @@ class _Draft:
     def _point(self) -> None:
         self.chain.repository.git("update-ref", f"refs/heads/{BRANCH}", self.chain.head)
 
-    def _step(self, patch: Patch, state: str, evidence: str, *, commits: bool) -> None:
-        step = ImportStep(name=patch.name, kind=patch.kind, state=str(state), evidence=evidence, commits=commits)
-        self.steps.append(step)
+    def _step(self, patch: Patch, state: str, evidence: str) -> None:
+        self.steps.append(ImportStep(name=patch.name, state=state, evidence=evidence))
 
     def finish(self) -> None:
         """Lets the branch point to the commits, and writes the work tree."""

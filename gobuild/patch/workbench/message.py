@@ -32,13 +32,15 @@ _CRUD = "".join(map(chr, range(33))) + ".,:;<>\"\\'"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatchMessage:
-    """What a patch says besides its diff; `date` is its Date line as it stands in the file."""
+    """What a patch says besides its diff, or a commit."""
 
     author: str = AUTHOR[0]
     email: str = AUTHOR[1]
-    date: str = ""
+    date: str = ""  # the Date line as it stands in a patch file
     subject: str
     body: str = ""
+    names: tuple[str, ...] = ()  # of a commit: the patches it is, by its trailers; several after a squash
+    kind: str = ""  # of a commit: "edit" for what a structural edit made
 
     @property
     def kept(self) -> tuple[str, str, str, str]:
@@ -54,14 +56,6 @@ class PatchMessage:
             return DATE
         seconds = int(moment.timestamp())
         return f"{seconds} {moment.strftime('%z') or '+0000'}" if seconds >= 0 else DATE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trailers:
-    """Which patches a commit is (several after a squash), and "edit" for what a structural edit made."""
-
-    names: tuple[str, ...] = ()
-    kind: str = ""
 
 
 def clean_up(text: str) -> str:
@@ -92,20 +86,24 @@ def parse_prose(prose: str, name: str) -> PatchMessage:
     )
 
 
-def commit_message(said: PatchMessage, name: str, kind: str = "") -> str:
+def commit_message(said: PatchMessage, name: str, kind: str) -> str:
     """A commit's message, its trailers at the end."""
-    trailers = f"{NAME_TRAILER}: {name}\n" + (f"{KIND_TRAILER}: {kind}\n" if kind else "")
+    trailers = f"{NAME_TRAILER}: {name}\n" + (f"{KIND_TRAILER}: {kind}\n" if kind == "edit" else "")
     return "\n\n".join(part for part in (said.subject, said.body, trailers) if part)
 
 
-def parse_commit_message(text: str, *, author: str = "", email: str = "") -> tuple[PatchMessage, Trailers]:
-    """Reads a commit's message: what it says without our trailers, and what they say."""
-    found = _TRAILER.findall(text)
+def parse_commit_message(text: str, *, author: str, email: str) -> PatchMessage:
+    """Reads a commit's message, our trailers taken off."""
+    trailers = _TRAILER.findall(text)
     subject, _, body = clean_up(_TRAILER.sub("", text)).partition("\n")
-    said = PatchMessage(author=author.strip(_CRUD), email=email, subject=subject.strip(), body=clean_up(body))
-    names = dict.fromkeys(value for key, value in found if key == NAME_TRAILER)
-    kinds = [value for key, value in found if key == KIND_TRAILER]
-    return said, Trailers(names=tuple(names), kind=kinds[-1] if kinds else "")
+    return PatchMessage(
+        author=author.strip(_CRUD),
+        email=email,
+        subject=subject.strip(),
+        body=clean_up(body),
+        names=tuple(dict.fromkeys(value for key, value in trailers if key == NAME_TRAILER)),
+        kind=dict(trailers).get(KIND_TRAILER, ""),
+    )
 
 
 def patch_heading(said: PatchMessage, stat: str) -> str:

@@ -11,7 +11,6 @@ from gobuild.core import files
 from gobuild.core.errors import PatchError
 from gobuild.core.model import State
 from gobuild.patch.apply import apply_patch
-from gobuild.patch.diff.parse import prose_of
 from gobuild.patch.diff.render import render_file
 from gobuild.patch.diff.unified import Diff
 from gobuild.patch.series import Patch
@@ -21,16 +20,9 @@ from gobuild.patch.workbench.canonical import require_p1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refreshed:
-    """One patch that was looked at.
+    """One patch that was looked at: what was found, and its file's new content, None where that stays as it is."""
 
-    Attributes:
-        path: its file; None for a structural edit, which has no lines to be anchored at.
-        said: what was found, a few words.
-        content: the file's new content; None where it stays as it is.
-    """
-
-    name: str
-    path: Path | None
+    patch: Patch
     said: str
     content: bytes | None = None
 
@@ -38,8 +30,7 @@ class Refreshed:
 def refresh_patches(patches: Sequence[Patch], source: Path) -> tuple[Refreshed, ...]:
     """Looks at each patch on a version's plain source, in order, as they would be applied; writes nothing.
 
-    Raises:
-        PatchError: one of them does not apply: where it belongs, only a merge can tell.
+    One that does not apply is an error: where it belongs, only a merge can tell.
     """
     tree = Tree(source)
     return tuple(_refreshed(patch, tree) for patch in patches)
@@ -48,8 +39,8 @@ def refresh_patches(patches: Sequence[Patch], source: Path) -> tuple[Refreshed, 
 def write_refreshed(refreshed: Sequence[Refreshed]) -> None:
     """Writes what has moved, each file whole."""
     for one in refreshed:
-        if one.path and one.content is not None:
-            files.write(one.path, one.content)
+        if one.content is not None:
+            files.write(one.patch.folder / one.patch.file, one.content)
 
 
 def _refreshed(patch: Patch, tree: Tree) -> Refreshed:
@@ -61,20 +52,16 @@ def _refreshed(patch: Patch, tree: Tree) -> Refreshed:
         hint = "patches.import --from VERSION, one it applies to; then patches.export"
         raise PatchError(error.reason, hint) from error
     if not isinstance(diff, Diff):
-        return Refreshed(name=patch.name, path=None, said=f"{outcome.state}; an edit has no lines to be anchored at")
-    path = patch.folder / patch.file
+        return Refreshed(patch=patch, said=f"{outcome.state}; an edit has no lines to be anchored at")
     if outcome.state is not State.APPLIED:
-        return Refreshed(name=patch.name, path=path, said=str(outcome.state))
+        return Refreshed(patch=patch, said=str(outcome.state))
     if len(before) < len(diff.files):
         said = "changes a file more than once: export it from a workbench to have it anchored anew"
-        return Refreshed(name=patch.name, path=path, said=said)
+        return Refreshed(patch=patch, said=said)
     moved = [file.path for file in diff.files if file.apply_to(before[file.path])[1]]
     if not moved:
-        return Refreshed(name=patch.name, path=path, said="applies where it says")
+        return Refreshed(patch=patch, said="applies where it says")
     require_p1(patch, diff)
-    parts = [
-        render_file(file, before[file.path], executable=tree.is_executable(file.path) or bool(file.executable))
-        for file in diff.files
-    ]
-    content = prose_of(diff.content).encode() + b"".join(parts)
-    return Refreshed(name=patch.name, path=path, said=f"re-anchored in {', '.join(moved)}", content=content)
+    parts = [render_file(file, before[file.path], executable=tree.is_executable(file.path)) for file in diff.files]
+    content = diff.prose.encode() + b"".join(parts)
+    return Refreshed(patch=patch, said=f"re-anchored in {', '.join(moved)}", content=content)

@@ -1,4 +1,4 @@
-"""A scratch git repository: commits made and read, trees laid out, diffs written. It knows no series and no patch.
+"""A scratch git repository: commits made and read, trees laid out, diffs written. It knows no series.
 
 Everything goes through GitPython, imported when it is first needed: gobuild runs without git. Whatever the user's
 machine has in the way of hooks, templates, aliases, attributes and configuration is off for what is done here; the
@@ -7,16 +7,17 @@ user's own git commands in the folder are the user's. Every commit made here is 
 
 import re
 import shlex
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gobuild.core import archives, files
+from gobuild.core import files
 from gobuild.core.errors import DiskFull, PatchError, ToolMissing
 from gobuild.patch.diff.render import ABBREVIATION
 from gobuild.patch.workbench.git_config import ATTRIBUTES, DIFF, OPTIONS, SETTINGS, environment
-from gobuild.patch.workbench.message import AUTHOR, DATE
+from gobuild.patch.workbench.message import AUTHOR, DATE, PatchMessage, parse_commit_message
 
 if TYPE_CHECKING:
     import git
@@ -32,28 +33,21 @@ class Commit:
 
     id: str
     parent: str
-    author: str
-    email: str
-    message: str
+    message: PatchMessage
 
     @property
     def short(self) -> str:
         """The commit for people."""
-        return f"{self.id[:10]} ({self.message.split(chr(10), 1)[0]})"
+        return f"{self.id[:10]} ({self.message.subject})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileChange:
-    """What a commit does to a file: its mode, and the blobs before and after; "" where it is not there."""
+    """What a commit does to a file, by the blobs before and after; "" where it is not there."""
 
-    mode: str
+    executable: bool
     before: str
     after: str
-
-    @property
-    def executable(self) -> bool:
-        """Whether it can be run."""
-        return self.mode == "100755"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,64 +86,55 @@ class Repository:
         """The same repository with an index of its own, over files that stand elsewhere and are only read."""
         return replace(self, index=self.folder / ".git" / name, source=source.absolute())
 
-    def git(self, *words: str, env: Mapping[str, str] | None = None) -> bytes:
+    def git(self, *words: str, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> bytes:
         """Runs git; its standard output. What fails is a `PatchError`, `ToolMissing` or `DiskFull`."""
         import git  # noqa: PLC0415
 
         options = [word for option in OPTIONS for word in ("-c", option)]
         command = [git.Git.GIT_PYTHON_GIT_EXECUTABLE or "git", *options, *words]
         try:
-            output = self.git_python.execute(
-                command,
-                env={**environment(self.folder / ".git", self.source, self.index), **(env or {})},
-                stdout_as_string=False,
-                strip_newline_in_stdout=False,
-            )
+            with tempfile.TemporaryFile(dir=self.folder / ".git") as file:
+                file.write(stdin)
+                file.seek(0)
+                output = self.git_python.execute(
+                    command,
+                    istream=file,
+                    env={**environment(self.folder / ".git", self.source, self.index), **(env or {})},
+                    stdout_as_string=False,
+                    strip_newline_in_stdout=False,
+                )
         except git.GitCommandNotFound as error:
             raise ToolMissing("cannot run git", "install git, or put it on PATH") from error
         except git.GitCommandError as error:
             raise _failure(words, str(error.stderr)) from None
         return output if isinstance(output, bytes) else str(output).encode()
 
-    def git_text(self, *words: str) -> str:
+    def git_text(self, *words: str, env: Mapping[str, str] | None = None, stdin: bytes = b"") -> str:
         """Runs git; its output as a text without the last line end."""
-        return self.git(*words).decode(errors="replace").rstrip("\n")
+        return self.git(*words, env=env, stdin=stdin).decode(errors="replace").rstrip("\n")
 
     def add_all(self) -> None:
         """Puts every file of `source` into the index, those that its .gitignore names too."""
         # A threshold of one byte puts all contents into one pack, instead of ten thousand files of their own.
         self.git("-c", "core.bigFileThreshold=1", "-c", "core.compression=1", "add", "--all", "--force")
 
-    def stage(self, path: str, content: bytes | None, *, executable: bool | None) -> None:
+    def stage(self, path: str, content: bytes | None, *, executable: bool) -> None:
         """Puts a file's content into the index, or takes the file out of it."""
         if content is None:
             self.git("update-index", "--force-remove", "--", path)
             return
-        listed = self.git_text("ls-files", "--stage", "--", f":(literal){path}")
-        mode = listed.split(" ", 1)[0] or "100644"
-        if executable is not None:
-            mode = "100755" if executable else "100644"
-        blob = self._beside_git("blob", content, "hash-object", "-w", "--no-filters", "--")
-        self.git("update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}")
+        blob = self.git_text("hash-object", "-w", "--no-filters", "--stdin", stdin=content)
+        self.git("update-index", "--add", "--cacheinfo", f"{'100755' if executable else '100644'},{blob},{path}")
 
     def commit(self, message: str, parent: str, *, author: tuple[str, str] = AUTHOR, date: str = DATE) -> str:
         """Makes a commit of the index, and gives its 40 digits. No branch moves."""
         tree = self.git_text("write-tree")
         who = {"GIT_AUTHOR_NAME": author[0], "GIT_AUTHOR_EMAIL": author[1], "GIT_AUTHOR_DATE": date}
         parents = ("-p", parent) if parent else ()
-        return self._beside_git("message", message.encode(), "commit-tree", tree, *parents, "-F", env=who)
+        return self.git_text("commit-tree", tree, *parents, "-F", "-", env=who, stdin=message.encode())
 
-    def _beside_git(self, name: str, content: bytes, *words: str, env: Mapping[str, str] | None = None) -> str:
-        """Runs git on a passing file within .git, whose path is the last word."""
-        place = self.folder / ".git" / f"gobuild-{name}"
-        try:
-            place.write_bytes(content)
-            return self.git(*words, str(place), env=env).decode().strip()
-        finally:
-            place.unlink(missing_ok=True)
-
-    def rebase_onto_branch(self, commits: tuple[str, ...]) -> bool:
-        """Rebases commits onto the branch by git's three-way merge; False where it stands at a conflict (`stopped`)."""
+    def rebase_onto_branch(self, commits: Sequence[str]) -> tuple[Commit, tuple[str, ...]] | None:
+        """Rebases commits onto the branch by three-way merges; where that stops, its commit and files in conflict."""
         todo = self.folder / ".git/gobuild-todo"
         files.write(todo, "".join(f"pick {commit}\n" for commit in commits))
         editor = {"GIT_SEQUENCE_EDITOR": f"cp -- {shlex.quote(str(todo))}"}
@@ -158,36 +143,30 @@ class Repository:
         except PatchError:
             if not self.rebasing:
                 raise
-            return False
+            names = self.git_text("diff", "--name-only", "--diff-filter=U", "-z").split("\0")
+            return self.read_commit("REBASE_HEAD"), tuple(name for name in names if name)
         finally:
             todo.unlink(missing_ok=True)
-        return True
+        return None
 
     @property
     def rebasing(self) -> bool:
         """Whether a rebase is under way."""
         return any((self.folder / ".git" / name).exists() for name in ("rebase-merge", "rebase-apply"))
 
-    def stopped(self) -> tuple[Commit, tuple[str, ...]]:
-        """Where the rebase stands: the commit, and the files in conflict."""
-        files_ = self.git_text("diff", "--name-only", "--diff-filter=U", "-z").split("\0")
-        return self.read_commit("REBASE_HEAD"), tuple(name for name in files_ if name)
-
     def read_commit(self, name: str) -> Commit:
         """Reads a commit; a merge, which is no patch, is refused."""
         said = self.git_text("show", "--no-patch", "--no-color", "--format=%H%n%P%n%an%n%ae%n%B", name)
-        digits, parents, author, email, message = said.split("\n", 4)
+        digits, parents, author, email, text = said.split("\n", 4)
         if " " in parents:
             raise PatchError(f"{digits[:10]} is a merge, which is no patch", "git rebase, so that all is in one line")
-        return Commit(id=digits, parent=parents, author=author, email=email, message=message)
+        return Commit(id=digits, parent=parents, message=parse_commit_message(text, author=author, email=email))
 
     def commits_above_base(self) -> list[Commit]:
         """The commits above the base, the oldest first; the base has to be below them, and none may be a merge."""
         base = self.git_text("rev-parse", f"refs/tags/{BASE}^{{commit}}")
         if self.git_text("merge-base", base, "HEAD") != base:
-            raise PatchError(
-                f"HEAD does not stand on the tag {BASE}", f"git checkout {BRANCH}, or git rebase onto {BASE}"
-            )
+            raise PatchError(f"HEAD does not stand on the tag {BASE}", f"git checkout {BRANCH}, or rebase onto {BASE}")
         found = self.git_text("rev-list", "--reverse", "--topo-order", f"{base}..HEAD").split()
         return [self.read_commit(name) for name in found]
 
@@ -204,8 +183,9 @@ class Repository:
                     f"{commit.short} changes the mode of {path} from {old} to {new}",
                     "a patch changes a file's lines; a mode only where the file is new",
                 )
-            mode = old if new == "000000" else new
-            found[path] = FileChange(mode=mode, before=before.strip("0") and before, after=after.strip("0") and after)
+            found[path] = FileChange(
+                executable="100755" in (old, new), before=before.strip("0") and before, after=after.strip("0") and after
+            )
         return found
 
     def blob(self, name: str) -> bytes | None:
@@ -213,28 +193,19 @@ class Repository:
         return self.git("cat-file", "blob", name) if name else None
 
     def lay_out(self, commit: str, into: Path) -> None:
-        """Writes a commit's tree below a folder."""
-        tar = into.with_name(f"{into.name}.tar")
-        try:
-            self.git("archive", "--format=tar", f"--output={tar}", commit)
-            archives.unpack(tar, into, lambda name: name)
-        finally:
-            tar.unlink(missing_ok=True)
+        """Writes a commit's tree below a folder, and an index beside that."""
+        beside = replace(self, index=into.with_name("index"))
+        beside.git("read-tree", commit)
+        beside.git("checkout-index", "--all", f"--prefix={into}/")
 
-    def diff_of(self, commit: Commit) -> bytes:
-        """A commit's diff in the canonical form, the same wherever and by whichever git it is made."""
-        raw = self.git("diff-tree", "-r", "-p", "--full-index", *DIFF, commit.parent, commit.id)
-        return re.sub(
-            rb"^index ([0-9a-f]{40})\.\.([0-9a-f]{40})",
-            lambda match: b"index " + match[1][:ABBREVIATION] + b".." + match[2][:ABBREVIATION],
-            raw,
-            flags=re.MULTILINE,
-        )
+    def diff_of(self, commit: Commit, path: str) -> bytes:
+        """A commit's diff of one file in the canonical form, the same wherever and by whichever git it is made."""
+        words = ("diff-tree", "-r", "-p", f"--abbrev={ABBREVIATION}", *DIFF, commit.parent, commit.id)
+        return self.git(*words, "--", f":(literal){path}")
 
     def diffstat(self, commit: Commit) -> str:
         """A commit's diffstat, 80 columns wide."""
-        said = self.git("diff-tree", "-r", "--stat=80", *DIFF[:4], commit.parent, commit.id)
-        return said.decode(errors="replace")
+        return self.git_text("diff-tree", "-r", "--stat=80", *DIFF[:4], commit.parent, commit.id) + "\n"
 
     def uncommitted(self) -> tuple[list[str], list[str]]:
         """The tracked files that are not as HEAD has them, and the files that git does not track."""

@@ -11,17 +11,17 @@ import io
 import json
 import re
 import tarfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from gobuild.core import files
+from gobuild.core.archives import damage_refused
 from gobuild.core.errors import PackageError, UnsafeArchive
 from gobuild.core.goversion import Target
 from gobuild.core.manifest import Manifest
-from gobuild.publish.homebrew.formula import Bottle, Recipe, render_formula
+from gobuild.publish.builds import Build
+from gobuild.publish.homebrew.formula import Recipe, render_formula
 from gobuild.publish.homebrew.formula_spec import bottle_file
 
 RECEIPT_OF = "6.0.18"
@@ -42,10 +42,9 @@ TOP = "go"
 """The one folder of an archive, as distpack makes it."""
 
 _WITHOUT = "no bottles: publish --no-bottles, tap.update without --bottles"
-_LEVEL = 6
 
 
-def bottle_tag(target: Target, manifest: Manifest) -> str:
+def bottle_tag(manifest: Manifest) -> str:
     """Homebrew's name of a platform: "arm64_big_sur", "big_sur", "arm64_linux", "x86_64_linux".
 
     Verify wrote into the outer manifest which macOS bin/go asks for.
@@ -53,47 +52,41 @@ def bottle_tag(target: Target, manifest: Manifest) -> str:
     Raises:
         PackageError: a macOS that Homebrew has no word for, or none in the manifest.
     """
-    cpu = "arm64" if target.goarch == "arm64" else "x86_64"
+    target, cpu = manifest.build.target, _cpu(manifest.build.target)
     if target.goos == "linux":
         return f"{cpu}_linux"
     seen = (each.seen for each in manifest.checks if (each.subject, each.name) == ("bin/go", "platform"))
     match = re.match(r"macOS (\d+)\.", next(seen, ""))
-    if not match:
-        raise PackageError(
-            f"the manifest of {manifest.stamp} for {target} does not say which macOS bin/go needs",
-            f"build it with this gobuild, or {_WITHOUT}",
+    word = MACS.get(max(int(match[1]), min(MACS))) if match else None
+    if word is None:
+        newest = f"whose name at Homebrew is not known here: {max(MACS)} is the newest known"
+        says = (
+            f"needs macOS {match[1]}, {newest}"
+            if match
+            else "has a manifest that does not say which macOS bin/go needs"
         )
-    word = MACS.get(max(int(match[1]), min(MACS)), "")
-    if not word:
-        raise PackageError(
-            f"{manifest.stamp} for {target} needs macOS {match[1]}, for which Homebrew's name is not known here:"
-            f" {max(MACS)} is the newest known",
-            f"a newer gobuild, or {_WITHOUT}",
-        )
+        hint = f"build it with this gobuild, a newer gobuild, or {_WITHOUT}"
+        raise PackageError(f"{manifest.stamp} for {target} {says}", hint)
     return word if cpu == "x86_64" else f"{cpu}_{word}"
 
 
-def make_bottle(archive: Path, recipe: Recipe, target: Target, tag: str, folder: Path) -> Bottle:
-    """Makes the bottle of a recipe that has no bottles yet, or takes the one that stands there: bytes never change.
+def _cpu(target: Target) -> str:
+    return "arm64" if target.goarch == "arm64" else "x86_64"
 
-    Raises:
-        PackageError: the archive is not laid out as Go's are.
-        UnsafeArchive: it is damaged, or has an entry that is no plain file.
-    """
-    path = folder / bottle_file(recipe.formula, recipe.pkg_version, tag)
+
+def make_bottle(build: Build, recipe: Recipe, folder: Path) -> Path:
+    """Makes the bottle of a recipe that has no bottles yet, or leaves the one that stands there: bytes never change."""
+    archive = build.archive("toolchain").path
+    path = folder / bottle_file(recipe.formula, recipe.pkg_version, bottle_tag(build.manifest))
     if not path.is_file():
-        with files.atomic_write(path) as temporary, temporary.open("wb") as raw, _damage_is_told(archive):
-            _write_bottle(raw, archive, recipe, target)
-    return Bottle(tag=tag, sha256=files.sha256(path))
+        with files.atomic_write(path) as temporary, temporary.open("wb") as raw, damage_refused(archive):
+            _write_bottle(raw, archive, recipe, build.target)
+    return path
 
 
 def pins_toolchain(archive: Path) -> bool:
-    """Says whether a toolchain's go.env has GOTOOLCHAIN=local; the archive is read no farther than to there.
-
-    Raises:
-        UnsafeArchive: it is damaged.
-    """
-    with _damage_is_told(archive), tarfile.open(archive, "r|gz") as tar:
+    """Says whether a toolchain's go.env has GOTOOLCHAIN=local; the archive is read no farther than to there."""
+    with damage_refused(archive), tarfile.open(archive, "r|gz") as tar:
         for member in tar:
             content = tar.extractfile(member) if member.name == f"{TOP}/go.env" else None
             if content:
@@ -101,20 +94,13 @@ def pins_toolchain(archive: Path) -> bool:
     return False
 
 
-@contextmanager
-def _damage_is_told(archive: Path) -> Iterator[None]:
-    try:
-        yield
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile) as error:
-        raise UnsafeArchive(f"{archive.name} is no whole archive: {error}", "build it again") from error
-
-
 def _write_bottle(raw: IO[bytes], archive: Path, recipe: Recipe, target: Target) -> None:
     with (
-        gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=_LEVEL, mtime=0) as packed,
+        gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=6, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.GNU_FORMAT) as out,
     ):
-        keg, programs = _Keg(out=out, folder=f"{recipe.formula}/{recipe.pkg_version}"), 0
+        # Homebrew takes the keg's name and version from the first entry (utils/bottles.rb, resolve_version).
+        top, keg, programs = f"{recipe.formula}/{recipe.pkg_version}", _Keg(out=out, made={recipe.formula}), 0
         with tarfile.open(archive, "r|gz") as packed_go:
             for member in packed_go:
                 name = _name_below_top(member, archive)
@@ -122,14 +108,19 @@ def _write_bottle(raw: IO[bytes], archive: Path, recipe: Recipe, target: Target)
                     keg.mtime = keg.mtime or int(member.mtime)
                     executable = bool(member.mode & 0o100)
                     programs += executable and name in ("bin/go", "bin/gofmt")
-                    path = name if name in MOVED else f"libexec/{name}"
-                    keg.add_file(path, member.size, packed_go.extractfile(member), executable=executable)
+                    path = f"{top}/{name}" if name in MOVED else f"{top}/libexec/{name}"
+                    content = packed_go.extractfile(member)
+                    keg.add(path, 0o755 if executable else 0o644, size=member.size, content=content)
         if programs != 2:
             raise PackageError(f"{archive.name} has no go/bin/go and go/bin/gofmt", "build it again")
-        for link, program in _links(recipe):
-            keg.add_link(f"bin/{link}", f"../libexec/bin/{program}")
-        keg.add_text(f".brew/{recipe.formula}.rb", render_formula(recipe))
-        keg.add_text("INSTALL_RECEIPT.json", _receipt(recipe, target, keg.mtime))
+        links = {"go": "go", "gofmt": "gofmt"} if recipe.versioned else {recipe.formula: "go"}
+        for link, program in sorted((links | {recipe.stamp: "go"}).items()):  # as the formula's `install` makes them
+            keg.add(f"{top}/bin/{link}", 0o777, kind=tarfile.SYMTYPE, link=f"../libexec/bin/{program}")
+        for name, text in (
+            (f".brew/{recipe.formula}.rb", render_formula(recipe).encode()),
+            ("INSTALL_RECEIPT.json", _receipt(recipe, target, keg.mtime)),
+        ):
+            keg.add(f"{top}/{name}", 0o644, size=len(text), content=io.BytesIO(text))
 
 
 def _name_below_top(member: tarfile.TarInfo, archive: Path) -> str:
@@ -142,13 +133,7 @@ def _name_below_top(member: tarfile.TarInfo, archive: Path) -> str:
     return name
 
 
-def _links(recipe: Recipe) -> Iterable[tuple[str, str]]:
-    """The links in bin and their programs, as the formula's `install` makes them."""
-    links = {"go": "go", "gofmt": "gofmt"} if recipe.versioned else {recipe.formula: "go"}
-    return sorted((links | {recipe.stamp: "go"}).items())
-
-
-def _receipt(recipe: Recipe, target: Target, mtime: int) -> str:
+def _receipt(recipe: Recipe, target: Target, mtime: int) -> bytes:
     """What brew reads before it pours (tab.rb): no file was changed for the place it was built in, none must be now."""
     receipt = {
         "homebrew_version": RECEIPT_OF,
@@ -167,55 +152,40 @@ def _receipt(recipe: Recipe, target: Target, mtime: int) -> str:
             "spec": "stable",
             "versions": {"stable": recipe.pkg_version, "head": None, "version_scheme": recipe.scheme},
             "path": None,
-            "tap": recipe.tap or None,
+            "tap": recipe.urls.tap_name or None,
             "tap_git_head": None,
         },
-        "arch": "arm64" if target.goarch == "arm64" else "x86_64",
+        "arch": _cpu(target),
         "built_on": None,
     }
-    return json.dumps(receipt, indent=2) + "\n"
+    return f"{json.dumps(receipt, indent=2)}\n".encode()
 
 
 @dataclass(slots=True, kw_only=True)
 class _Keg:
     """The tar file of a keg, written from front to back; its folders appear as they are needed.
 
-    Attributes:
-        folder: below Homebrew's Cellar.
-        mtime: of all entries: that of the archive's, which is the time in VERSION.
+    `mtime` is that of all entries: the archive's, which is the time in VERSION.
     """
 
     out: tarfile.TarFile
-    folder: str
+    made: set[str]
     mtime: int = 0
-    made: set[str] = field(default_factory=set)
 
-    def _entry(self, name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
-        if kind != tarfile.DIRTYPE:
-            self._add_folders(name)
-        info = tarfile.TarInfo(f"{self.folder}/{name}".rstrip("/"))
-        info.type, info.mode, info.mtime = kind, mode, self.mtime
-        return info
-
-    def _add_folders(self, name: str) -> None:
-        """Homebrew takes the keg's name and version from the first entry (utils/bottles.rb, resolve_version)."""
-        parts = name.split("/")[:-1]
-        for count in range(len(parts) + 1):
-            folder = "/".join(parts[:count])
-            if folder not in self.made:
-                self.made.add(folder)
-                self.out.addfile(self._entry(folder, tarfile.DIRTYPE, 0o755))
-
-    def add_file(self, name: str, size: int, content: IO[bytes] | None, *, executable: bool = False) -> None:
-        info = self._entry(name, tarfile.REGTYPE, 0o755 if executable else 0o644)
-        info.size = size
+    def add(
+        self,
+        path: str,
+        mode: int,
+        *,
+        kind: bytes = tarfile.REGTYPE,
+        size: int = 0,
+        link: str = "",
+        content: IO[bytes] | None = None,
+    ) -> None:
+        folder = path.rpartition("/")[0]
+        if folder not in self.made:
+            self.made.add(folder)
+            self.add(folder, 0o755, kind=tarfile.DIRTYPE)
+        info = tarfile.TarInfo(path)
+        info.type, info.mode, info.mtime, info.size, info.linkname = kind, mode, self.mtime, size, link
         self.out.addfile(info, content)
-
-    def add_text(self, name: str, text: str) -> None:
-        data = text.encode()
-        self.add_file(name, len(data), io.BytesIO(data))
-
-    def add_link(self, name: str, points_to: str) -> None:
-        info = self._entry(name, tarfile.SYMTYPE, 0o777)
-        info.linkname = points_to
-        self.out.addfile(info)

@@ -14,8 +14,10 @@ from urllib.parse import unquote, urlsplit
 
 from gobuild.core import files
 from gobuild.core.errors import ConfigError, FetchError, Unreachable
-from gobuild.core.model import Check, Report, Verdict
+from gobuild.core.model import Check, Report
 from gobuild.core.process import Runner
+from gobuild.publish.findings import failed, passed, skipped
+from gobuild.publish.homebrew.choice import Note
 from gobuild.publish.homebrew.formula import OURS
 from gobuild.publish.homebrew.formula_spec import FormulaSpec, parse_formula
 from gobuild.publish.homebrew.tap import Tap
@@ -34,16 +36,9 @@ LARGEST = 1 << 30
 Blocks = Callable[[str, int], Iterator[bytes]]
 """The bytes of a URL as they are served, and never more than so many (`gobuild.fetch.http.stream_bytes`)."""
 
-Note = Callable[[str], None]
-
 
 def check_tap(tap: Tap, *, run: Runner, blocks: Blocks, offline: bool = False, note: Note = lambda _: None) -> Report:
-    """Checks what the newest commit of a tap holds. Offline, archives at file:// are hashed all the same.
-
-    Raises:
-        VerifyError: the repository has what makes git run or read something else; git was not started.
-        CommandError, ToolMissing: git failed, or is missing.
-    """
+    """Checks what the newest commit of a tap holds. Offline, archives at file:// are hashed all the same."""
     tap.refuse_unsafe()
     specs: dict[str, FormulaSpec] = {}
     found: list[Check] = []
@@ -52,41 +47,32 @@ def check_tap(tap: Tap, *, run: Runner, blocks: Blocks, offline: bool = False, n
             text = tap.read_file(path) or ""
             found.append(_syntax(path, text, run))
             if OURS not in text:
-                why = "gobuild did not write it: its syntax alone was checked"
-                found.append(Check(subject=path, name="formula", verdict=Verdict.SKIPPED, seen=why))
+                found.append(skipped(path, "formula", "gobuild did not write it: its syntax alone was checked"))
                 continue
             try:
                 specs[path] = parse_formula(text)
             except ConfigError as error:
-                found.append(_failed(path, "formula", error.reason, error.hint))
+                found.append(failed(path, "formula", error.reason, error.hint))
     if not found:
-        found.append(_failed("tap", "formulae", "no formula below Formula/", "at least one"))
+        found.append(failed("tap", "formulae", "no formula below Formula/", "at least one"))
     found += _digests(specs, None if offline else blocks, note)
-    found += [Check(subject="tap", name=name, verdict=Verdict.SKIPPED, seen=why) for name, why in ONLY_BREW.items()]
+    found += [skipped("tap", name, why) for name, why in ONLY_BREW.items()]
     return Report(checks=tuple(found))
-
-
-def _failed(subject: str, name: str, seen: str, expected: str) -> Check:
-    return Check(subject=subject, name=name, verdict=Verdict.FAILED, seen=seen, expected=expected)
-
-
-def _ok(subject: str, name: str, seen: str) -> Check:
-    return Check(subject=subject, name=name, verdict=Verdict.OK, seen=seen)
 
 
 def _syntax(path: str, text: str, run: Runner) -> Check:
     """Ruby's own verdict; like `brew readall`, a warning is as bad as an error (readall.rb)."""
-    name = "Ruby syntax"
     program = shutil.which("ruby")
     if not program:
-        return Check(subject=path, name=name, verdict=Verdict.SKIPPED, seen="there is no ruby on PATH")
+        return skipped(path, "Ruby syntax", "there is no ruby on PATH")
     with tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
         file = Path(scratch) / "formula.rb"
         file.write_bytes(text.encode("utf-8", "surrogateescape"))
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
         done = run([program, "-wc", file], env=environment, cwd=Path(scratch), timeout=60, check=False)
-    lines = done.output.replace(str(file), path).strip().splitlines()
-    return _ok(path, name, "ruby -wc") if lines == ["Syntax OK"] else _failed(path, name, " ".join(lines), "Syntax OK")
+    seen = " ".join(done.output.replace(str(file), path).strip().splitlines())
+    good = passed(path, "Ruby syntax", "ruby -wc")
+    return good if seen == "Syntax OK" else failed(path, "Ruby syntax", seen, "Syntax OK")
 
 
 def _digests(specs: dict[str, FormulaSpec], blocks: Blocks | None, note: Note) -> Iterator[Check]:
@@ -95,7 +81,7 @@ def _digests(specs: dict[str, FormulaSpec], blocks: Blocks | None, note: Note) -
         for url, sha256 in spec.files(posixpath.basename(path).removesuffix(".rb")):
             first, other = wanted.setdefault(url, (sha256, path))
             if first != sha256:
-                yield _failed(path, "digest", f"{url} has another SHA-256 in {other}", "one file, one digest")
+                yield failed(path, "digest", f"{url} has another SHA-256 in {other}", "one file, one digest")
     for url, (sha256, path) in wanted.items():
         note(f"hashing {url}")
         yield _digest(url, sha256, path, blocks)
@@ -107,23 +93,18 @@ def _digest(url: str, sha256: str, path: str, blocks: Blocks | None) -> Check:
         if parts.scheme == "file":
             found = files.sha256(Path(unquote(parts.path)))
         elif blocks is None:
-            return Check(subject=path, name="digest", verdict=Verdict.SKIPPED, seen=f"--offline: {parts.netloc}")
+            return skipped(path, "digest", f"--offline: {parts.netloc}")
         else:
-            found = _hash_served(url, blocks)
+            digest = hashlib.sha256()
+            for block in blocks(url, LARGEST):
+                digest.update(block)
+            found = digest.hexdigest()
     except FetchError as error:
         if isinstance(error, Unreachable) and error.__context__ is not None:  # no answer at all, or it broke off
-            why = f"{parts.netloc} cannot be reached from here"
-            return Check(subject=path, name="digest", verdict=Verdict.SKIPPED, seen=why)
-        return _failed(path, "digest", error.reason, sha256)
+            return skipped(path, "digest", f"{parts.netloc} cannot be reached from here")
+        return failed(path, "digest", error.reason, sha256)
     except OSError as error:
-        return _failed(path, "digest", f"{url}: {error}", sha256)
+        return failed(path, "digest", f"{url}: {error}", sha256)
     if found != sha256:
-        return _failed(path, "digest", f"{url}: {found}", sha256)
-    return _ok(path, "digest", posixpath.basename(unquote(parts.path)))
-
-
-def _hash_served(url: str, blocks: Blocks) -> str:
-    digest = hashlib.sha256()
-    for block in blocks(url, LARGEST):
-        digest.update(block)
-    return digest.hexdigest()
+        return failed(path, "digest", f"{url}: {found}", sha256)
+    return passed(path, "digest", posixpath.basename(unquote(parts.path)))

@@ -8,8 +8,8 @@ since Homebrew takes 1.28rc1 for newer than 1.28.0.
 A formula has one version for all platforms. So it moves on only to a release that is there for each platform it
 serves: whoever installed it elsewhere would have it refused by `depends_on` at the next upgrade. It never goes back.
 
-What is newer is the catalogue's to say, for the tap as for every page and index. Where Homebrew would have it the
-other way round, the formula's `version_scheme` grows (`update`).
+What is newer is the catalogue's to say, for the tap as for every page and index. Of two of the same Go, Homebrew is
+told by the formula's `version_scheme` (`update`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,11 +25,7 @@ Note = Callable[[str], None]
 
 
 def formula_now(tap: Tap, formula: str) -> FormulaSpec | None:
-    """What a formula of a tap installs now; None where there is none.
-
-    Raises:
-        ConfigError: gobuild did not write it, or cannot read any more what it installs.
-    """
+    """What a formula of a tap installs now, None where there is none; one that gobuild did not write is refused."""
     path = formula_path(formula)
     text = tap.read_file(path)
     try:
@@ -38,17 +34,13 @@ def formula_now(tap: Tap, formula: str) -> FormulaSpec | None:
         raise ConfigError(f"the tap's {path} stays: {error.reason}", "another --name, or move it away") from error
 
 
-def formulae_by_release(
-    catalogue: Catalogue, tap: Tap | None = None, *, drop: frozenset[Target] = frozenset(), note: Note = lambda _: None
-) -> dict[str, list[str]]:
+def formulae_by_release(catalogue: Catalogue, tap: Tap, *, drop: frozenset[Target], note: Note) -> dict[str, list[str]]:
     """The formulae of each release, oldest release first; a stamp that no formula is of is not there.
 
     Platforms in `drop` may be left behind. It notes which releases are passed over, and which formulae stay.
     """
-    releases = catalogue.releases
-    ordered = [stamp for stamp, builds in releases.items() if builds[0].version.stable][::-1]
-    targets = {stamp: frozenset(build.target for build in releases[stamp]) for stamp in ordered}
-    before = tap.stamps() if tap else []
+    releases = {stamp: each for stamp, each in reversed(catalogue.releases.items()) if each[0].version.stable}
+    ordered, before = list(releases), tap.stamps()
     candidates: dict[str, list[str]] = {}
     for stamp in ordered:
         candidates.setdefault(formula_name(catalogue.name, releases[stamp][0].version), []).append(stamp)
@@ -56,15 +48,21 @@ def formulae_by_release(
         candidates[catalogue.name] = ordered
     chosen: dict[str, list[str]] = {stamp: [] for stamp in ordered}
     for formula, stamps in candidates.items():
-        now = formula_now(tap, formula) if tap else None
+        now = formula_now(tap, formula)
         newer = [each for each in stamps if not (now and _older(each, f"go{now.version}", ordered, before))]
-        if stamp := _newest_for_all(formula, {each: targets[each] for each in newer}, now, drop, note):
+        targets = {each: frozenset(build.target for build in releases[each]) for each in newer}
+        if stamp := _newest_for_all(formula, targets, now, drop, note):
             chosen[stamp].append(formula)
     found = {stamp: formulae for stamp, formulae in chosen.items() if formulae}
     for stamp in found:
-        _note_passed_over(
-            catalogue, stamp, [each for each in ordered[: ordered.index(stamp)] if each not in found], note
-        )
+        older = [each for each in ordered[: ordered.index(stamp)] if each not in found]
+        passed = [each for each in older if releases[each][0].version == releases[stamp][0].version]
+        if passed:
+            note(
+                f"no formula is of {', '.join(passed)}: {stamp} is newer. Of two that differ in the digest alone the"
+                " later published is; where they come at once, nobody can tell: give the suffix a revision that grows,"
+                " acme.1.{id}, acme.2.{id}"
+            )
     return found
 
 
@@ -76,11 +74,7 @@ def _older(stamp: str, now: str, ordered: Sequence[str], before: Sequence[str]) 
 
 
 def _newest_for_all(
-    formula: str,
-    offered: Mapping[str, frozenset[Target]],
-    now: FormulaSpec | None,
-    drop: frozenset[Target],
-    note: Note,
+    formula: str, offered: Mapping[str, frozenset[Target]], now: FormulaSpec | None, drop: frozenset[Target], note: Note
 ) -> str:
     """Goes from release to release, as if each had been published by itself; "" where the formula stays as it is."""
     version, served = (now.version, now.targets) if now else ("", frozenset())
@@ -93,14 +87,3 @@ def _newest_for_all(
     if version and (held or not chosen):
         note(f"{formula} stays at {version}: {'; '.join(held) or 'what is offered is older'}")
     return chosen
-
-
-def _note_passed_over(catalogue: Catalogue, stamp: str, older: list[str], note: Note) -> None:
-    release = catalogue.releases[stamp][0].version
-    passed = [each for each in older if catalogue.releases[each][0].version == release]
-    if passed:
-        note(
-            f"no formula is of {', '.join(passed)}: {stamp} is newer. Of two that differ in the digest alone the later"
-            " published is; where they come at once, nobody can tell: give the suffix a revision that grows,"
-            " acme.1.{id}, acme.2.{id}"
-        )

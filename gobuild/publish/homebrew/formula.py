@@ -14,7 +14,7 @@ from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.manifest import Manifest
 from gobuild.core.render import render
 from gobuild.core.settings import NAME, PATCH, SUFFIX
-from gobuild.publish.homebrew.urls import tap_url
+from gobuild.publish.homebrew.urls import TapUrls
 
 OURS = "# Written by gobuild from the manifests of its builds."
 """The line by which a formula of ours is known: no other file of a tap is ever overwritten."""
@@ -25,23 +25,12 @@ CPUS = {"arm": "arm64", "intel": "x86_64"}
 SYSTEMS = {"darwin": "macos", "linux": "linux"}
 """Homebrew's word for each GOOS, in the order that `brew style` wants the blocks in."""
 
-HOMEPAGE = "https://go.dev/"
-
-KEG_ONLY = "it stays on one line of Go, beside any other go"
-"""Why a versioned formula is keg-only. Not `:versioned_formula`: for that reason alone brew loads the sibling NAME with
-NAME@1.22 (formula.rb, link_overwrite_formulae_names), and refuses it where its tap is not trusted."""
-
 _STAMP = re.compile(rf"go[0-9]+\.[0-9]+(\.[0-9]+)?((rc|beta)[0-9]+)?(-{SUFFIX.pattern})?")
-_SHA256 = re.compile("[0-9a-f]{64}")
-_BOTTLE_ORDER = ("arm64_", "", "arm64_linux", "x86_64_linux")
-"""The order of a bottle block: Macs with arm64, other Macs, Linux."""
-
-_AS_WRITTEN = "the manifest as gobuild wrote it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
-    """One platform's archive, by the URL that serves it and its SHA-256."""
+    """One platform's archive."""
 
     target: Target
     url: str
@@ -53,48 +42,25 @@ class Download:
         return "arm" if self.target.goarch == "arm64" else "intel"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bottle:
-    """One platform's bottle: Homebrew's tag of the platform, "arm64_big_sur", and its SHA-256."""
-
-    tag: str
-    sha256: str
+Bottle = tuple[str, str]
+"""Homebrew's tag of a platform, "arm64_big_sur", and the SHA-256 of its bottle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """All that a formula says.
+    """All that a formula says."""
 
-    Attributes:
-        formula: its name: "go-acme@1.22", or "go-acme" for the newest release.
-        stamp: what the toolchain calls itself.
-        downloads: one for each platform that was built; at least one.
-        pinned: whether the toolchain's go.env says GOTOOLCHAIN=local.
-        page: the page that lists the releases; "" where none is served.
-        scheme: brew's version_scheme; a higher one is newer, whatever the version.
-        tap: what the tap is called, "acme/go-acme"; "" where that is not known.
-        tap_url: what `brew tap` needs beside the name, "" for nothing.
-        loose: whether it stands in no tap, from where brew installs nothing.
-        patches: the names of the patches that the toolchain's own manifest must tell of; None asks nothing.
-        uuid: whether its linker writes LC_UUID by default.
-        cgo: whether it uses cgo where nothing is said; None where nobody knows.
-        root_url: where the bottles are served.
-    """
-
-    formula: str
+    formula: str  # its name: "go-acme@1.22", or "go-acme" for the newest release
     version: GoVersion
     stamp: str
     downloads: tuple[Download, ...]
-    pinned: bool
-    page: str = ""
-    scheme: int = 0
-    tap: str = ""
-    tap_url: str = ""
-    loose: bool = False
-    patches: tuple[str, ...] | None = None
-    uuid: bool = False
-    cgo: bool | None = None
-    root_url: str = ""
+    pinned: bool  # whether the toolchain's go.env says GOTOOLCHAIN=local
+    urls: TapUrls
+    scheme: int = 0  # brew's version_scheme; a higher one is newer, whatever the version
+    loose: bool = False  # whether it stands in no tap, from where brew installs nothing
+    patches: tuple[str, ...] | None = None  # the names that the toolchain's own manifest must have; None asks nothing
+    uuid: bool = False  # whether its linker writes LC_UUID by default
+    cgo: bool | None = None  # whether it uses cgo where nothing is said; None where nobody knows
     bottles: tuple[Bottle, ...] = ()
 
     @property
@@ -139,34 +105,25 @@ def tap_name(name: str) -> str:
 
 
 def ruby(text: str) -> str:
-    """A text as a Ruby string literal in which nothing is code: no `#{...}`, `#$x` or `#@x` is left.
-
-    Raises:
-        ConfigError: the text has a control character.
-    """
+    """A text as a Ruby string literal in which nothing is code: no `#{...}`, `#$x` or `#@x` is left."""
     if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", text):
         raise ConfigError(f"{text!r} cannot stand in a formula", "a text of one line")
     return '"' + re.sub(r'([\\"#])', r"\\\1", text) + '"'
 
 
 def downloads(manifests: Iterable[Manifest], base_url: str) -> list[Download]:
-    """The toolchain archives of outer manifests, as they are served below a URL.
-
-    Raises:
-        ConfigError: a file's name that is no plain name.
-    """
+    """The toolchain archives of outer manifests, as they are served below a URL."""
     found = []
     for manifest in manifests:
-        for artifact in manifest.artifacts:
-            if artifact.kind == "toolchain":
-                file = artifact.file
-                _require(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", file), f"{file!r} is no archive's name")
-                url = f"{base_url.rstrip('/')}/{quote(file)}"
-                found.append(Download(target=manifest.build.target, url=url, sha256=artifact.sha256))
+        for artifact in (each for each in manifest.artifacts if each.kind == "toolchain"):
+            file = artifact.file
+            _require(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", file), f"{file!r} is no archive's name")
+            url = f"{base_url.rstrip('/')}/{quote(file)}"
+            found.append(Download(target=manifest.build.target, url=url, sha256=artifact.sha256))
     return found
 
 
-def _require(good: object, otherwise: str, hint: str = _AS_WRITTEN) -> None:
+def _require(good: object, otherwise: str, hint: str = "the manifest as gobuild wrote it") -> None:
     if not good:
         raise ConfigError(otherwise, hint)
 
@@ -187,14 +144,10 @@ def _require_usable(recipe: Recipe) -> None:
     _require(targets and len(set(targets)) == len(targets), "a formula needs exactly one download for each platform")
     for name in recipe.patches or ():
         _require(PATCH.fullmatch(name), f"{name!r} is no patch's name", "lower-case words with hyphens")
-    for sha256 in [download.sha256 for download in recipe.downloads] + [bottle.sha256 for bottle in recipe.bottles]:
-        _require(_SHA256.fullmatch(sha256), f"{sha256!r} is no SHA-256", "64 hex digits")
-    known = not recipe.tap or re.fullmatch(rf"{NAME.pattern}/{NAME.pattern}", recipe.tap)
-    _require(known, f"{recipe.tap!r} is no tap's name", "USER/NAME, in lower case")
-    if recipe.tap_url:
-        tap_url(recipe.tap_url)
-    for bottle in recipe.bottles:
-        _require(re.fullmatch("[a-z0-9_]+", bottle.tag), f"{bottle.tag!r} is no bottle's tag")
+    for sha256 in [each.sha256 for each in recipe.downloads] + [sha256 for _, sha256 in recipe.bottles]:
+        _require(re.fullmatch("[0-9a-f]{64}", sha256), f"{sha256!r} is no SHA-256", "64 hex digits")
+    for tag, _ in recipe.bottles:
+        _require(re.fullmatch("[a-z0-9_]+", tag), f"{tag!r} is no bottle's tag")
 
 
 def _system_blocks(ordered: list[Download]) -> list[dict[str, Any]]:
@@ -207,32 +160,21 @@ def _system_blocks(ordered: list[Download]) -> list[dict[str, Any]]:
     for goos, word in SYSTEMS.items():
         mine = [download for download in ordered if download.target.goos == goos]
         if mine:
+            overrides = [each for each in mine if each != ordered[0]]
             only_cpu = CPUS[mine[0].cpu] if len(mine) == 1 else ""
-            blocks.append(
-                {"word": word, "only_cpu": only_cpu, "overrides": [each for each in mine if each != ordered[0]]}
-            )
+            blocks.append({"word": word, "only_cpu": only_cpu, "overrides": overrides})
     return blocks
 
 
 def _bottle_lines(bottles: Iterable[Bottle]) -> list[tuple[str, str]]:
-    """The bottle block's lines, "tag: " padded so that the digests stand in one column, as `brew style` wants."""
-
-    def position(bottle: Bottle) -> int:
-        if bottle.tag in _BOTTLE_ORDER:
-            return _BOTTLE_ORDER.index(bottle.tag)
-        return 0 if bottle.tag.startswith("arm64_") else 1
-
-    ordered = sorted(bottles, key=position)
-    width = max((len(bottle.tag) for bottle in ordered), default=0) + 2
-    return [(f"{bottle.tag}: ".ljust(width), bottle.sha256) for bottle in ordered]
+    """The bottle block's lines in `brew style`'s order: Macs with arm64, other Macs, Linux; the digests in a column."""
+    ordered = sorted(bottles, key=lambda bottle: ("linux" in bottle[0], not bottle[0].startswith("arm64")))
+    width = max((len(tag) for tag, _ in ordered), default=0) + 2
+    return [(f"{tag}: ".ljust(width), sha256) for tag, sha256 in ordered]
 
 
 def render_formula(recipe: Recipe) -> str:
-    """Makes the text of a formula's .rb file.
-
-    Raises:
-        ConfigError: a name, stamp, digest or platform that cannot be used, a platform twice, or no download.
-    """
+    """Makes the text of a formula's .rb file."""
     _require_usable(recipe)
     ordered = sorted(recipe.downloads, key=lambda download: (download.target.goos, download.cpu))
     return render(
@@ -241,27 +183,21 @@ def render_formula(recipe: Recipe) -> str:
         recipe=recipe,
         ours=OURS,
         class_name=class_name(recipe.formula),
-        version=recipe.pkg_version,
-        homepage=f"{recipe.page.rstrip('/')}/" if recipe.page else HOMEPAGE,
         default=ordered[0],
         systems=_system_blocks(ordered),
         bottles=_bottle_lines(recipe.bottles),
-        keg_only=KEG_ONLY,
     )
 
 
 def formula(name: str, version: GoVersion, stamp: str, downloads: Iterable[Download], *, pinned: bool) -> str:
-    """Makes the formula of one line that stands beside the archives in dist/, in no tap yet.
-
-    Raises:
-        ConfigError: as `render_formula`.
-    """
+    """Makes the formula of one line that stands beside the archives in dist/, in no tap yet."""
     recipe = Recipe(
         formula=formula_name(name, version),
         version=version,
         stamp=stamp,
         downloads=tuple(downloads),
         pinned=pinned,
+        urls=TapUrls(),
         loose=True,
     )
     return render_formula(recipe)

@@ -17,22 +17,12 @@ _SCHEME = re.compile(r"^  version_scheme ([0-9]{1,6})$", re.MULTILINE)
 _DOWNLOAD = re.compile(r'^ +url "([^"\\#]+)"\n(?: +version ".*"\n)? +sha256 "([0-9a-f]{64})"$', re.MULTILINE)
 _FILE = re.compile(r"^ +(?:url|sha256) .*$", re.MULTILINE)
 _ROOT_URL = re.compile(r'^    root_url "([^"\\#]+)"$', re.MULTILINE)
-_BOTTLE = re.compile(
-    r'^    sha256 cellar: :any_skip_relocation, ([a-z0-9_]+): +"([0-9a-f]{64})"$',
-    re.MULTILINE,
-)
+_BOTTLE = re.compile(r'^    sha256 cellar: :any_skip_relocation, ([a-z0-9_]+): +"([0-9a-f]{64})"$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormulaSpec:
-    """What a formula installs, and where from.
-
-    Attributes:
-        version: the stamp without "go".
-        scheme: its version_scheme, 0 where it has none.
-        downloads: the default first.
-        root_url: where the bottles are served, "" for none.
-    """
+    """What a formula installs, and where from: the default download first, and no root_url where there is no bottle."""
 
     version: str
     scheme: int
@@ -45,18 +35,12 @@ class FormulaSpec:
         """The platforms that may install it."""
         return frozenset(download.target for download in self.downloads)
 
-    @property
-    def folder_url(self) -> str:
-        """Where the default archive is served, without a slash at the end."""
-        return self.downloads[0].url.rpartition("/")[0]
-
     def files(self, formula: str) -> Iterator[tuple[str, str]]:
         """The URL and digest of every file that brew would fetch; `formula` is its name."""
         for download in sorted(self.downloads, key=lambda each: TARGETS.index(each.target)):
             yield download.url, download.sha256
-        for bottle in self.bottles:
-            file = bottle_file(formula, self.version, bottle.tag)
-            yield f"{self.root_url.rstrip('/')}/{quote(file)}", bottle.sha256
+        for tag, sha256 in self.bottles:
+            yield f"{self.root_url.rstrip('/')}/{quote(bottle_file(formula, self.version, tag))}", sha256
 
 
 def bottle_file(formula: str, version: str, tag: str) -> str:
@@ -74,7 +58,7 @@ def parse_formula(text: str) -> FormulaSpec:
     versions, root_urls = _VERSION.findall(head), _ROOT_URL.findall(head)
     pairs, bottles = _DOWNLOAD.findall(head), _BOTTLE.findall(head)
     if OURS not in head:
-        raise ConfigError("gobuild did not write it", "a formula as gobuild writes it")
+        raise ConfigError("gobuild did not write it", _HINT)
     if len(versions) != 1 or len(root_urls) != bool(bottles) or not pairs:
         raise ConfigError("it does not say what it installs as gobuild writes it", _HINT)
     if len(_FILE.findall(head)) != 2 * len(pairs) + len(bottles):
@@ -85,16 +69,16 @@ def parse_formula(text: str) -> FormulaSpec:
         scheme=int(schemes[0]) if schemes else 0,
         downloads=tuple(Download(target=_target(url, versions[0]), url=url, sha256=digest) for url, digest in pairs),
         root_url="".join(root_urls),
-        bottles=tuple(Bottle(tag=tag, sha256=digest) for tag, digest in bottles),
+        bottles=tuple(bottles),
     )
 
 
 def _target(url: str, version: str) -> Target:
     file = unquote(urlsplit(url).path).rpartition("/")[2]
-    for target in TARGETS:
-        if file == f"go{version}.{target.dashed}.tar.gz":
-            return target
-    raise ConfigError(f"its {file[:200]!a} is no archive of go{version}", _HINT)
+    target = {f"go{version}.{each.dashed}.tar.gz": each for each in TARGETS}.get(file)
+    if target is None:
+        raise ConfigError(f"its {file[:200]!a} is no archive of go{version}", _HINT)
+    return target
 
 
 def version_in(text: str | None) -> str:

@@ -7,7 +7,7 @@ from gobuild.core.render import render
 from gobuild.publish.homebrew.formula import Recipe, class_name, formula_path
 from gobuild.publish.homebrew.formula_spec import version_in
 from gobuild.publish.homebrew.tap import Tap
-from gobuild.publish.homebrew.urls import UNKNOWN_TAP
+from gobuild.publish.homebrew.urls import TapUrls
 
 README = "README.md"
 
@@ -19,10 +19,7 @@ Changes = Mapping[str, str | None]
 
 
 def commit_message(recipes: Sequence[Recipe], changes: Changes, tap: Tap) -> str:
-    """A commit's message, its first line as Homebrew's own are: "go-acme@1.22 1.22.10-acme1.p3f9c2a1 (new formula)".
-
-    The recipes are of one release, and the tap is as it is before the commit.
-    """
+    """A commit's message, its first line as Homebrew's own are: "go-acme@1.22 1.22.10-acme1.p3f9c2a1 (new formula)"."""
     changed = [recipe for recipe in recipes if formula_path(recipe.formula) in changes] or list(recipes)
     version = recipes[0].pkg_version
     before = {recipe.formula: version_in(tap.read_file(formula_path(recipe.formula))) for recipe in changed}
@@ -41,14 +38,14 @@ def commit_message(recipes: Sequence[Recipe], changes: Changes, tap: Tap) -> str
     return "\n".join(lines) + "\n"
 
 
-def readme_change(name: str, changes: Changes, tap: Tap, url: str, tap_name: str) -> dict[str, str | None]:
+def readme_change(name: str, changes: Changes, tap: Tap, urls: TapUrls) -> dict[str, str | None]:
     """The README as one more change to the tap as it is, if it is ours to write and says something new."""
     before = tap.read_file(README)
     if before is not None and not before.startswith(OURS):
         return {}
     paths = (path for path in {*tap.entries(), *changes} if path.startswith("Formula/"))
     texts = {path: changes[path] if path in changes else tap.read_file(path) for path in paths}
-    text = render_readme(name, {path: content for path, content in texts.items() if content}, url, tap_name)
+    text = render_readme(name, {path: content for path, content in texts.items() if content}, urls.tap, urls.tap_name)
     return {} if text == before else {README: text}
 
 
@@ -67,4 +64,4 @@ def render_readme(name: str, formulae: Mapping[str, str], url: str, tap_name: st
         ours = formula_paths(name).fullmatch(path)
         if ours and f"class {class_name(ours[1])} " in formulae[path]:
             rows.append((ours[1], version_in(formulae[path])))
-    return render("tap_readme.md.j2", ours=OURS, name=name, tap=tap_name or UNKNOWN_TAP, url=url, rows=rows)
+    return render("tap_readme.md.j2", ours=OURS, name=name, tap=tap_name or "USER/TAP", url=url, rows=rows)

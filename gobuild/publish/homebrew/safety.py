@@ -10,8 +10,6 @@ from pathlib import Path
 
 from gobuild.core.errors import VerifyError
 
-_LARGEST = 1 << 20
-
 _HARMLESS = re.compile(
     r"core\.(repositoryformatversion|filemode|bare|logallrefupdates|ignorecase|precomposeunicode|symlinks|autocrlf|eol"
     r"|sharedrepository|compression|quotepath)"
@@ -32,21 +30,17 @@ _OURS = re.compile(
 )
 """The files of a bare repository that gobuild wrote, and that git itself may have packed anew."""
 
-_ELSEWHERE = ("objects/info/alternates", "objects/info/http-alternates")
-
 
 def refuse_unsafe_repository(folder: Path, *, bare: bool, published: bool = False) -> None:
     """Lets a repository pass to git only if nothing in it makes git run or read something else.
 
-    Args:
-        folder: git's folder; of a linked work tree, the one that it shares.
-        bare: whether it is a bare repository: nobody has hooks there that are their own.
-        published: whether it is a published tree's: then it has no file but those that gobuild and git write there.
+    `folder` is git's, of a linked work tree the one that it shares. A bare repository has no hooks, since nobody has
+    their own there; a published one has no file but those that gobuild and git write.
 
     Raises:
         VerifyError: it has a file or a setting that cannot be let pass; both are named.
     """
-    for name in _ELSEWHERE:
+    for name in ("objects/info/alternates", "objects/info/http-alternates"):
         if (folder / name).is_symlink() or (folder / name).exists():
             raise _refused(folder / name, "objects would come from elsewhere")
     for path in sorted((folder / "hooks").glob("*")) if bare else ():
@@ -70,7 +64,7 @@ def _refuse_unsafe_config(path: Path) -> None:
     if not path.exists() and not path.is_symlink():
         return
     try:
-        if not path.is_file() or path.stat().st_size > _LARGEST:
+        if not path.is_file() or path.stat().st_size > 1 << 20:
             raise _refused(path, "no plain file, or too large")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -1,9 +1,8 @@
 """A tap as a git repository, bare or with a work tree: files become a commit, and whatever else it holds stays.
 
 Commits are made from objects, without git's index and without hooks, filters or the user's own configuration; a work
-tree is brought along afterwards, and only where that loses nothing of the user's. Objects are never changed in place,
-and git renames what it rewrites (refs, info/), so a bare repository may share its files with an older generation by
-hard links. Nothing is pushed.
+tree is brought along afterwards, and only where that loses nothing of the user's. git never changes in place what it
+writes here, so a bare repository may share its files with an older generation by hard links. Nothing is pushed.
 """
 
 import os
@@ -42,19 +41,13 @@ _ALONE = {
 }
 """The environment of a git that heeds neither the user nor the machine, asks nobody and fetches nothing."""
 
-_CORE = ("repositoryformatversion = 0", "filemode = true", "bare = true", "logAllRefUpdates = false")
+_BARE = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n\tlogAllRefUpdates = false\n"
 """git appends to a reflog in place, which would change an older generation that shares the file: so there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tap:
-    """A repository that is there.
-
-    Attributes:
-        folder: git's folder: the bare repository, or the checkout's .git.
-        work: the checkout, None where there is none.
-        author: "NAME <MAIL>", who commits.
-    """
+    """A repository that is there: git's folder (the bare repository, or .git), and the checkout where there is one."""
 
     folder: Path
     work: Path | None
@@ -71,11 +64,7 @@ class Tap:
         return self.folder / shared.read_text(encoding="utf-8").strip() if shared.is_file() else self.folder
 
     def refuse_unsafe(self, *, published: bool = False) -> None:
-        """Refuses a repository that would make git run or read something else.
-
-        Raises:
-            VerifyError: as `refuse_unsafe_repository`.
-        """
+        """Raises VerifyError for what would make git run or read something else (`refuse_unsafe_repository`)."""
         refuse_unsafe_repository(self.common, bare=self.work is None, published=published)
 
     def entries(self) -> dict[str, tuple[str, int]]:
@@ -108,45 +97,34 @@ class Tap:
         with self._git() as repository:
             return str(repository.config("--local", "--get", "remote.origin.url", with_exceptions=False))
 
-    def commit(self, changes: Mapping[str, str | None], message: str) -> bool:
-        """Makes one commit of files changed, added or (None) removed; says whether there was anything to commit.
-
-        Raises:
-            ConfigError: no branch is checked out, or the work tree has changes of the user's in these files.
-            CommandError: git failed, or somebody else committed meanwhile.
-        """
+    def commit(self, changes: Mapping[str, str | None], message: str) -> None:
+        """Makes one commit of files changed, added or (None) removed."""
         with self._git() as repository, tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
             branch = repository.symbolic_ref("-q", "HEAD", with_exceptions=False)
             if not branch:
                 raise ConfigError(f"no branch is checked out in {self.work or self.folder}", f"git checkout {BRANCH}")
             before = _head(repository)
             tree = _write_tree(repository, before, changes, Path(scratch))
-            if before and tree == repository.rev_parse(f"{before}^{{tree}}"):
-                return False
             words = Path(scratch) / "message"
             words.write_text(message, encoding="utf-8")
             after = repository.commit_tree(tree, *(["-p", before] if before else []), "-F", str(words))
-            self._update_work_tree(repository, before, after)
+            if self.work:
+                self._update_work_tree(self.work, before, after)
             # Only if nobody else has moved the branch since.
             repository.update_ref("-m", message.splitlines()[0], branch, after, before or "0" * len(after))
             if self.work is None:
                 repository.update_server_info()  # what a server that knows no git must have
-        return True
 
-    def _update_work_tree(self, repository: "git.Git", before: str, after: str) -> None:
+    def _update_work_tree(self, work: Path, before: str, after: str) -> None:
         """Brings the work tree and git's index to the new commit; git refuses where that would lose anything."""
-        if self.work is None:
-            return
-        import git  # noqa: PLC0415  as in `_git`
-
-        start = before or repository.hash_object("-t", "tree", "-w", os.devnull)
-        index = {"GIT_WORK_TREE": str(self.work), "GIT_INDEX_FILE": str(self.folder / "index")}
+        index = {"GIT_WORK_TREE": str(work), "GIT_INDEX_FILE": str(self.folder / "index")}
         try:
-            with repository.custom_environment(**index):
+            with self._git() as repository, repository.custom_environment(**index):
+                start = before or repository.hash_object("-t", "tree", "-w", os.devnull)
                 repository.read_tree("-m", "-u", start, after)
-        except git.GitCommandError as error:
+        except CommandError as error:
             raise ConfigError(
-                f"{self.work} has changes that a commit would overwrite: {_reason(error)}",
+                f"{work} has changes that a commit would overwrite: {error.reason}",
                 "git commit them, or git stash, then the same words again",
             ) from None
 
@@ -165,35 +143,28 @@ class Tap:
         except git.GitCommandNotFound as error:
             raise ToolMissing("cannot run git", "install git") from error
         except git.GitCommandError as error:
-            reason = _reason(error)
+            lines = re.sub(r"^\s*stderr: '|'$", "", str(error.stderr).strip()).strip().splitlines()
+            reason = " ".join(line.strip() for line in lines[:3])
             if "No space left on device" in reason:
-                raise DiskFull(
-                    f"no space left on the device while committing to {self.folder}", "free some room"
-                ) from None
+                raise DiskFull(f"no space left on the device for {self.folder}", "free some room") from None
             raise CommandError(f"git failed in {self.folder}: {reason}") from None
 
     def _environment(self) -> dict[str, str]:
         """One repository alone, whatever GIT_DIR the caller has, and no configuration but its own."""
         name, _, mail = self.author.rpartition(" ")
-        mail = mail.strip("<>")
-        return _ALONE | {
-            "GIT_AUTHOR_NAME": name,
-            "GIT_AUTHOR_EMAIL": mail,
-            "GIT_COMMITTER_NAME": name,
-            "GIT_COMMITTER_EMAIL": mail,
+        who = {"NAME": name, "EMAIL": mail.strip("<>")}
+        people = {f"GIT_{role}_{what}": text for role in ("AUTHOR", "COMMITTER") for what, text in who.items()}
+        here = {
             "GIT_DIR": str(self.folder),
             "GIT_OBJECT_DIRECTORY": str(self.common / "objects"),
             "GIT_ALTERNATE_OBJECT_DIRECTORIES": "",
             "GIT_LITERAL_PATHSPECS": "1",
         }
+        return _ALONE | people | here
 
 
 def open_tap(path: Path, *, author: str = AUTHOR) -> Tap:
-    """Finds the tap at a path: a checkout or a bare repository.
-
-    Raises:
-        ConfigError: there is none.
-    """
+    """Finds the tap at a path: a checkout or a bare repository."""
     if (path / "HEAD").is_file() and (path / "objects").is_dir():
         return Tap(folder=path.absolute(), work=None, author=author)
     if not (path / ".git").exists():
@@ -205,20 +176,14 @@ def open_tap(path: Path, *, author: str = AUTHOR) -> Tap:
 
 
 def open_bare_tap(folder: Path, *, author: str = AUTHOR) -> Tap:
-    """Opens the bare repository of a published tree; an empty one is made where there is none.
-
-    ``git init`` would heed templates, GIT_DIR and GIT_WORK_TREE.
-
-    Raises:
-        VerifyError: what is there is not as gobuild and git leave it.
-    """
+    """Opens the bare repository of a published tree; where there is none, makes an empty one."""
     tap = Tap(folder=folder.absolute(), work=None, author=author)
     tap.refuse_unsafe(published=True)
-    if not (folder / "HEAD").is_file():
+    if not (folder / "HEAD").is_file():  # `git init` would heed templates, GIT_DIR and GIT_WORK_TREE
         for name in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         files.write(folder / "HEAD", f"ref: refs/heads/{BRANCH}\n")
-    files.write(folder / "config", "".join(f"{line}\n" for line in ("[core]", *(f"\t{each}" for each in _CORE))))
+    files.write(folder / "config", _BARE)
     return tap
 
 
@@ -226,9 +191,6 @@ def clone_tap(address: str, folder: Path, *, run: Runner) -> Tap:
     """Clones somebody's tap over file, http or https, bare: nothing of theirs is checked out or run.
 
     Nothing stands in the folder yet; its parent is git's home meanwhile.
-
-    Raises:
-        CommandError, ToolMissing: git failed, or is missing.
     """
     environment = _ALONE | {
         "PATH": os.environ.get("PATH", os.defpath),
@@ -260,8 +222,3 @@ def _write_tree(repository: "git.Git", before: str, changes: Mapping[str, str | 
             blob = repository.hash_object("-w", "--no-filters", str(content))
             repository.update_index("--add", "--replace", "--cacheinfo", f"100644,{blob},{path}")
         return str(repository.write_tree())
-
-
-def _reason(error: "git.GitCommandError") -> str:
-    lines = re.sub(r"^\s*stderr: '|'$", "", str(error.stderr).strip()).strip().splitlines()
-    return " ".join(line.strip() for line in lines[:3]) or "git failed"

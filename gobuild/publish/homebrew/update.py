@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from gobuild.core import files
@@ -14,11 +14,10 @@ from gobuild.publish.catalogue import Catalogue
 from gobuild.publish.homebrew import messages
 from gobuild.publish.homebrew.bottle import bottle_tag, make_bottle, pins_toolchain
 from gobuild.publish.homebrew.choice import Note, formula_now, formulae_by_release
-from gobuild.publish.homebrew.formula import Bottle, Recipe, downloads, formula_path, render_formula, tap_name
+from gobuild.publish.homebrew.formula import Recipe, downloads, formula_path, render_formula, tap_name
 from gobuild.publish.homebrew.formula_spec import bottle_file
 from gobuild.publish.homebrew.tap import AUTHOR, Tap, open_bare_tap
-from gobuild.publish.homebrew.urls import download_url, tap_url
-from gobuild.publish.homebrew.version_order import compare_versions
+from gobuild.publish.homebrew.urls import TapUrls
 from gobuild.publish.paths import DOWNLOADS
 from gobuild.publish.supply.attestations import BOTTLES
 
@@ -29,42 +28,13 @@ _UUID_SINCE = GoVersion(major=1, minor=24)
 """The first Go whose linker writes LC_UUID by itself (cmd/link/internal/ld/main.go)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TapUrls:
-    """Where what the formulae name is served.
-
-    Attributes:
-        archives: the URL of the folder with the archives.
-        bottles: the URL of the folder with the bottles.
-        page: the page that lists the releases, "" for none.
-        tap: the URL to tap, "" where its name is enough, or it is not known.
-        tap_name: "acme/go-acme"; "" where it is not known.
-    """
-
-    archives: str
-    bottles: str = ""
-    page: str = ""
-    tap: str = ""
-    tap_name: str = ""
-
-    def __post_init__(self) -> None:
-        for url in filter(None, (self.archives, self.bottles, self.page)):
-            download_url(url)
-        if self.tap:
-            tap_url(self.tap)
-
-
 def tap_folder(name: str) -> str:
     """The folder of the tap in the published tree, and below its URL."""
     return f"homebrew-{name}.git"
 
 
 def urls_in_tree(name: str, base_url: str) -> TapUrls:
-    """Where a published tree has what the formulae name.
-
-    Raises:
-        ConfigError: a URL that cannot stand in a formula.
-    """
+    """Where a published tree has what the formulae name."""
     base = base_url.rstrip("/")
     return TapUrls(
         archives=f"{base}/{DOWNLOADS}",
@@ -86,13 +56,7 @@ def write_tap(
 ) -> None:
     """Writes the tap and the bottles of a staged tree, which may share files with the one that is served now.
 
-    Without `bottles` none is made; those that are there are served in any case. Formulae may leave platforms in `drop`
-    behind.
-
-    Raises:
-        ConfigError: a URL or a name that cannot stand in a formula.
-        PackageError, UnsafeArchive: an archive of which no bottle can be made.
-        CommandError, ToolMissing: git failed, or is missing.
+    Without `bottles` none is made; those that are there are served in any case.
     """
     urls = urls_in_tree(catalogue.name, catalogue.base_url)
     if any(build.version.stable for build in catalogue.builds):
@@ -110,16 +74,10 @@ def update_tap(
     drop: frozenset[Target] = frozenset(),
     note: Note = lambda _: None,
 ) -> tuple[str, ...]:
-    """Brings a tap up to date with what is offered: a commit a release, none where nothing is new.
-
-    It returns the first line of each commit, oldest first.
+    """Brings a tap up to date with what is offered: a commit a release, whose first lines it returns, oldest first.
 
     Files of others stay, and so do formulae of releases that are no longer offered. Bottles that are not in the folder
-    `bottles` are made if `make` is set. A formula may leave the platforms in `drop` behind; else it moves on only to
-    what is there for all it serves.
-
-    Raises:
-        ConfigError: a formula of the same name that gobuild did not write, or as `write_tap`.
+    `bottles` are made if `make` is set. A formula may leave the platforms in `drop` behind.
     """
     made = []
     for stamp, names in formulae_by_release(catalogue, tap, drop=drop, note=note).items():
@@ -127,31 +85,31 @@ def update_tap(
         pinned = all(pins_toolchain(build.archive("toolchain").path) for build in builds)
         recipes = []
         for name in names:
-            plain = recipe_of(name, builds, urls, pinned=pinned, scheme=_scheme(tap, name, stamp))
+            plain = recipe_of(name, builds, urls, pinned=pinned, scheme=_scheme(tap, name, builds[0]))
             if bottles and make:
                 for build in builds:
-                    tag = bottle_tag(build.target, build.manifest)
-                    make_bottle(build.archive("toolchain").path, plain, build.target, tag, bottles)
-            recipes.append(with_bottles(plain, builds, urls, _digests_in(bottles)) if bottles else plain)
+                    make_bottle(build, plain, bottles)
+            recipes.append(with_bottles(plain, builds, _digests_in(bottles)) if bottles else plain)
         if changes := _changes(recipes, tap):
             note(f"the tap: {', '.join(names)} is of {stamp}")
             message = messages.commit_message(recipes, changes, tap)
-            changes |= messages.readme_change(catalogue.name, changes, tap, urls.tap, urls.tap_name)
+            changes |= messages.readme_change(catalogue.name, changes, tap, urls)
             tap.commit(changes, message)
             made.append(message.splitlines()[0])
     return tuple(made)
 
 
-def _scheme(tap: Tap, formula: str, stamp: str) -> int:
+def _scheme(tap: Tap, formula: str, build: Build) -> int:
     """The version_scheme with which brew takes a release for newer than what the tap's formula has.
 
-    Without a higher one Homebrew 6.0.18 upgrades from 1.22.10-gobuild.p36efb16 to 1.22.10-gobuild.p9abcdef never:
-    `brew outdated` is silent.
+    Without a higher one Homebrew 6.0.18 upgrades from 1.22.10-gobuild.p36efb16 to 1.22.10-gobuild.p9abcdef never. What
+    brew makes of two suffixes is brew's; so each toolchain that is of the same Go as the one before has a higher one.
     """
-    now, version = formula_now(tap, formula), stamp.removeprefix("go")
+    now = formula_now(tap, formula)
     if now is None:
         return 0
-    return now.scheme + (now.version != version and compare_versions(version, now.version) <= 0)
+    again = GoVersion.parse(now.version.partition("-")[0]) == build.version and f"go{now.version}" != build.stamp
+    return now.scheme + again
 
 
 def _changes(recipes: Iterable[Recipe], tap: Tap) -> dict[str, str | None]:
@@ -168,13 +126,7 @@ def _changes(recipes: Iterable[Recipe], tap: Tap) -> dict[str, str | None]:
 
 
 def recipe_of(formula: str, builds: Sequence[Build], urls: TapUrls, *, pinned: bool, scheme: int = 0) -> Recipe:
-    """What a formula says of the builds of one stamp, without bottles; no archive is read.
-
-    `pinned` is whether the go.env of each says GOTOOLCHAIN=local.
-
-    Raises:
-        ConfigError: a file's name that is no plain name.
-    """
+    """What a formula says of the builds of one stamp, without bottles; no archive is read."""
     first, manifests = builds[0], [build.manifest for build in builds]
     states = [{patch.name: patch.state for patch in manifest.patches} for manifest in manifests]
     # The patches that the manifest inside the toolchain names (`gobuild.core.manifest.InnerManifest`).
@@ -186,9 +138,7 @@ def recipe_of(formula: str, builds: Sequence[Build], urls: TapUrls, *, pinned: b
         downloads=tuple(downloads(manifests, urls.archives)),
         pinned=pinned,
         scheme=scheme,
-        page=urls.page,
-        tap=urls.tap_name,
-        tap_url=urls.tap,
+        urls=urls,
         # Where platforms have different patches, a formula cannot ask all of them for the same.
         patches=inside[0] if len(set(inside)) == 1 and states[0] else None,
         uuid=first.version >= _UUID_SINCE or all(state.get("link-uuid") in HAPPENED for state in states),
@@ -196,15 +146,15 @@ def recipe_of(formula: str, builds: Sequence[Build], urls: TapUrls, *, pinned: b
     )
 
 
-def with_bottles(plain: Recipe, builds: Sequence[Build], urls: TapUrls, digest: Callable[[str], str]) -> Recipe:
+def with_bottles(plain: Recipe, builds: Sequence[Build], digest: Callable[[str], str]) -> Recipe:
     """What a formula says where there are bottles of it; `digest` gives a bottle's SHA-256 by its name, "" for none."""
     found = []
     for build in builds:
         with suppress(PackageError):  # without a tag there is none
-            tag = bottle_tag(build.target, build.manifest)
+            tag = bottle_tag(build.manifest)
             if sha256 := digest(bottle_file(plain.formula, plain.pkg_version, tag)):
-                found.append(Bottle(tag=tag, sha256=sha256))
-    return replace(plain, bottles=tuple(found), root_url=urls.bottles) if found else plain
+                found.append((tag, sha256))
+    return replace(plain, bottles=tuple(found))
 
 
 def _digests_in(folder: Path) -> Callable[[str], str]:

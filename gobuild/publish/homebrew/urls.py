@@ -6,9 +6,6 @@ from urllib.parse import urlsplit
 
 from gobuild.core.errors import ConfigError
 
-UNKNOWN_TAP = "USER/TAP"
-"""The name of a tap of which nobody knows where it will be."""
-
 _URL = re.compile(r"(https?://[A-Za-z0-9]|file:///)[A-Za-z0-9._~:/@%+=,\[\]-]*")
 _SSH = re.compile(r"ssh://git@[A-Za-z0-9.-]+(:[0-9]+)?/[A-Za-z0-9._~/+-]+")
 _SCP = re.compile(r"(?:[^@/:]+@)?(?P<host>[A-Za-z0-9.-]+):(?!//)(?P<path>[^:]+)")
@@ -18,11 +15,7 @@ _WORD = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
 def download_url(url: str) -> str:
-    """Returns a URL that may stand in a formula, a README and a shell's command line as it is.
-
-    Raises:
-        ConfigError: it has a character that one of them would act upon, or names a user.
-    """
+    """A URL that may stand in a formula, a README and a shell's command line as it is; any other is refused."""
     if "@" in urlsplit(url).netloc:
         where = urlsplit(url).hostname or "it"  # never the URL itself: it may hold a password
         raise ConfigError(f"the URL at {where} names a user, and all of it would be published", "one without USER@")
@@ -31,43 +24,44 @@ def download_url(url: str) -> str:
     return url
 
 
-def tap_url(url: str) -> str:
-    """Returns a URL that `brew tap` may be given.
-
-    Raises:
-        ConfigError: as `download_url`, but ssh://git@HOST/PATH may stand here too.
-    """
-    return url if _SSH.fullmatch(url) else download_url(url)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TapRemote:
-    """How brew taps a git remote.
+class TapUrls:
+    """Where the folders of archives and of bottles, the page that lists the releases, and the tap are served.
 
-    Attributes:
-        tap: its name, "acme/tools"; "" where the remote does not say it.
-        url: what `brew tap` needs beside the name; "" where the name is enough, or nothing is known.
+    `tap` is "" where the tap's name ("acme/go-acme") is enough, both where nobody knows them.
     """
 
+    archives: str = ""
+    bottles: str = ""
+    page: str = ""
     tap: str = ""
-    url: str = ""
+    tap_name: str = ""
+
+    def __post_init__(self) -> None:
+        for url in filter(None, (self.archives, self.bottles, self.page)):
+            download_url(url)
+        if self.tap and not _SSH.fullmatch(self.tap):
+            download_url(self.tap)
 
 
-def tap_remote(remote: str) -> TapRemote:
-    """Says how brew taps a remote, "https://…" or "git@host:path"; the password or token in it is left out."""
+def tap_remote(remote: str) -> tuple[str, str]:
+    """How brew taps a git remote, "https://…" or "git@host:path": the tap's name, and the URL that it needs besides.
+
+    The name is "" where the remote does not say it, the URL "" where the name is enough; no password is in them.
+    """
     scp = _SCP.fullmatch(remote)
     try:
         parts = urlsplit(f"ssh://{scp['host']}/{scp['path']}" if scp else remote)
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
-        return TapRemote()
+        return "", ""
     host, path = (parts.hostname or "").lower(), parts.path.strip("/")
     if parts.scheme not in ("http", "https", "ssh") or not _HOST.fullmatch(host) or not _PATH.fullmatch(path):
-        return TapRemote()
+        return "", ""
     user, _, name = path.removesuffix(".git").lower().rpartition("/")
     tap = f"{user.rpartition('/')[2]}/{name.removeprefix('homebrew-')}"
     tap = tap if all(map(_WORD.fullmatch, tap.split("/"))) else ""
     if host == "github.com" and name.startswith("homebrew-") and path.count("/") == 1:
-        return TapRemote(tap=tap)
+        return tap, ""
     login = "git@" if parts.scheme == "ssh" else ""  # never the remote's own: it may be a token
-    return TapRemote(tap=tap, url=f"{parts.scheme}://{login}{host}{port}/{path}")
+    return tap, f"{parts.scheme}://{login}{host}{port}/{path}"

@@ -26,9 +26,6 @@ from gobuild.core.errors import ConfigError
 KEPT = 2
 """Older generations that stay beside the served one: for a reader who is in one."""
 
-_PART = r"\d+\.part|\.served\.[0-9a-f]{8}\.part"
-"""What a killed run may leave beside the generations: a tree, the record below (`files.write`)."""
-
 _FOLDER, _FILE = 0o755, 0o644
 """The modes of all that is published."""
 
@@ -38,19 +35,11 @@ SERVED = "served"
 
 @dataclass(slots=True, kw_only=True)
 class Generation:
-    """A tree on its way to be served.
+    """A tree on its way to be served."""
 
-    Attributes:
-        tree: where it is made; it begins as the served one.
-        before: the served one, None where there is none yet.
-        others: the other generations that are kept, oldest first: those that were served once.
-        changed: whether it came to be served; False where it was the same as the one before.
-    """
-
-    tree: Path
-    before: Path | None
-    others: tuple[Path, ...] = ()
-    changed: bool = False
+    tree: Path  # where it is made; it begins as the served one
+    others: tuple[Path, ...] = ()  # the other generations that are kept, oldest first
+    changed: bool = False  # whether it came to be served; False where it was the same as the one before
 
 
 def generations_folder(site: Path) -> Path:
@@ -93,13 +82,8 @@ def served_generation(site: Path) -> Path | None:
 def next_generation(site: Path, *, waiting: Callable[[str], None]) -> Iterator[Generation]:
     """Makes the next generation, and serves it when the block ends well and something is different.
 
-    Args:
-        site: where the tree is served from; its folder must allow symbolic links.
-        waiting: told when another gobuild publishes there just now, which is waited for.
-
-    Yields:
-        The tree to change. Files that were there before are shared with the generation before: replace them, never
-        write into them.
+    Its files are shared with the generation before: replace them, never write into them. `waiting` is told when another
+    gobuild publishes there just now, which is waited for.
 
     Raises:
         ConfigError: something else stands at `site`.
@@ -115,17 +99,17 @@ def next_generation(site: Path, *, waiting: Callable[[str], None]) -> Iterator[G
         whole = _numbered(place)
         number = max((int(path.name) for path in whole), default=0) + 1
         others = tuple(path for path in whole if path != before)
-        made = Generation(tree=place / f"{number}.part", before=before, others=others)
+        made = Generation(tree=place / f"{number}.part", others=others)
         try:
             if before:
-                link_tree(before, made.tree)
+                _link_tree(before, made.tree)
             else:
                 made.tree.mkdir()
             yield made
-            repaired = _set_modes(made.tree)
-            made.changed = before is None or repaired or not same_tree(before, made.tree)
+            _set_modes(made.tree)
+            made.changed = before is None or not _same_tree(before, made.tree)
             if made.changed:
-                _sync_new(made)
+                _sync_new(made.tree)
                 _serve(site, made, place / str(number))
                 files.write(place / SERVED, f"{number}\n")
         finally:
@@ -153,49 +137,36 @@ def _remove_empty(place: Path) -> None:
             place.rmdir()
 
 
-def link_tree(old: Path, new: Path) -> None:
+def _link_tree(old: Path, new: Path) -> None:
     """Makes a tree with the same files: the very same where the file system has hard links, else copies."""
     new.mkdir()
     for entry in os.scandir(old):
         to = new / entry.name
         if entry.is_dir(follow_symlinks=False):
-            link_tree(Path(entry.path), to)
-        else:
-            link_or_copy(Path(entry.path), to)
+            _link_tree(Path(entry.path), to)
+            continue
+        try:
+            os.link(entry.path, to, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV, errno.ENOSYS):
+                raise
+            shutil.copy2(entry.path, to, follow_symlinks=False)
 
 
-def link_or_copy(old: Path, new: Path) -> None:
-    """A second name for a file; a copy of it where the file system has no hard links, or no more of them."""
-    try:
-        os.link(old, new, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV, errno.ENOSYS):
-            raise
-        shutil.copy2(old, new, follow_symlinks=False)
-
-
-def _set_modes(tree: Path) -> bool:
-    """Lets every web server read a tree, whatever umask it was made under.
-
-    Returns:
-        Whether a file that an older generation shares had another mode: both are repaired by that.
-    """
-    shared = False
+def _set_modes(tree: Path) -> None:
+    """Lets every web server read a tree, whatever umask it was made under; so also what older generations share."""
     for folder, _, names in os.walk(tree):
         _set_mode(Path(folder), _FOLDER)
-        for path in (Path(folder) / name for name in names):
-            shared |= _set_mode(path, _FILE) and path.stat().st_nlink > 1
-    return shared
+        for name in names:
+            _set_mode(Path(folder) / name, _FILE)
 
 
-def _set_mode(path: Path, mode: int) -> bool:
-    wrong = stat.S_IMODE(path.stat().st_mode) != mode
-    if wrong:
+def _set_mode(path: Path, mode: int) -> None:
+    if stat.S_IMODE(path.stat().st_mode) != mode:
         path.chmod(mode)
-    return wrong
 
 
-def same_tree(one: Path, other: Path) -> bool:
+def _same_tree(one: Path, other: Path) -> bool:
     """Whether two trees have the same names with the same modes and content; files that are one file are not read."""
     mine, theirs = ({path.relative_to(tree) for path in (tree, *tree.rglob("*"))} for tree in (one, other))
     return mine == theirs and all(_same_entry(one / name, other / name) for name in mine)
@@ -223,7 +194,9 @@ def _clean(site: Path, before: Path | None) -> None:
     if record.exists():
         last = max(last, int(record.read_text(encoding="ascii")))
     for path in place.iterdir():
-        if (path.name.isdecimal() and int(path.name) > last) or re.fullmatch(_PART, path.name):
+        # The record's own part is as `files.write` names it.
+        part = re.fullmatch(r"\d+\.part|\.served\.[0-9a-f]{8}\.part", path.name)
+        if part or (path.name.isdecimal() and int(path.name) > last):
             files.remove(path)
     link = re.compile(rf"\.{re.escape(site.name)}\.[0-9a-f]{{8}}\.part")  # as `_serve` names it
     for path in site.parent.iterdir():
@@ -231,13 +204,11 @@ def _clean(site: Path, before: Path | None) -> None:
             path.unlink()
 
 
-def _sync_new(made: Generation) -> None:
-    """Sees that all of the new tree is on the disk before anybody is shown it: after a power cut, too."""
-    for folder, _, names in os.walk(made.tree):
-        relative = Path(folder).relative_to(made.tree)
-        for name in names:
-            path, old = Path(folder) / name, made.before and made.before / relative / name
-            if not (old and old.exists() and old.samefile(path)):
+def _sync_new(tree: Path) -> None:
+    """Sees that all of a new tree is on the disk before anybody is shown it: after a power cut, too."""
+    for folder, _, names in os.walk(tree):
+        for path in (Path(folder) / name for name in names):
+            if path.stat().st_nlink == 1:  # the others stand in an older generation as well
                 _sync(path)
         _sync(Path(folder))
 
@@ -270,6 +241,6 @@ def _serve(site: Path, made: Generation, whole: Path) -> None:
 def _prune(site: Path, before: Path | None) -> None:
     """Removes all but the served one, the one before it, and so many that are no older than these."""
     now = served_generation(site)
-    for path in _numbered(generations_folder(site)) if now else ():
-        if path not in (now, before) and now and int(path.name) < int(now.name) - KEPT:
+    for path in _numbered(generations_folder(site)):
+        if now and path not in (now, before) and int(path.name) < int(now.name) - KEPT:
             files.remove(path)

@@ -1,8 +1,7 @@
 """What stands in a tree before anybody adds to it: judged first, since the key that signs next signs all that is there.
 
-A tree comes back from a web server, and whoever may write there may have put something into it. So every release must
-carry a signature of a key that the publisher trusts, every file must be the one that was signed, and what is not
-signed goes on only by its name. Nothing here is signed, and git is not started.
+A tree comes back from a web server, and whoever may write there may have put something into it. So every file must be
+one that a key has signed which the publisher trusts, or is named. Nothing here is signed, and git is not started.
 """
 
 import os
@@ -15,7 +14,6 @@ from gobuild.core.errors import ChecksumMismatch, ConfigError, PublishError, Ver
 from gobuild.publish.builds import ENDING, Build, read_build
 from gobuild.publish.homebrew.tap import Tap
 from gobuild.publish.paths import check_archive, module_version, path_in_tree
-from gobuild.publish.site.generations import served_generation
 from gobuild.publish.sumdb import database
 from gobuild.publish.sumdb.note import Verifier
 from gobuild.publish.sumdb.tlog import Head
@@ -24,41 +22,24 @@ from gobuild.publish.supply.signing import ReleaseSigner, Trust
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """What a tree may have beside what is signed by the key that signs next.
+class Signing:
+    """Who signs next, and what the tree may have beside what that one has signed."""
 
-    Attributes:
-        signed_by: whose signatures count as well.
-        named: the stamps that may be signed, or logged, though nobody has signed them yet.
-        logs: whether a checksum database will vouch for what is there: that is a signature, too.
-    """
-
-    signed_by: tuple[Trust, ...] = ()
-    named: tuple[str, ...] = ()
-    logs: bool = False
+    signer: ReleaseSigner | None = None  # None: nothing will be signed
+    resign: bool = False  # whether to sign all other releases anew as well: a new key takes an old one's place
+    signed_by: tuple[Trust, ...] = ()  # whose signatures count as well
+    named: tuple[str, ...] = ()  # the stamps that may be signed, or logged, though nobody has signed them yet
 
 
-NOTHING_MORE = Rules()
-
+UNSIGNED = Signing()
 _HINT = "find out who put it there; nothing was signed"
 
 
-def refuse_strange_site(site: Path) -> None:
-    """Refuses a served tree by what stands in it, before a key is read.
-
-    Raises:
-        ConfigError, PublishError, VerifyError: there is no place for a tree; as `refuse_strange_files`.
-    """
-    tree = served_generation(site.expanduser().absolute())
-    if tree is not None:
-        refuse_strange_files(tree)
-
-
 def refuse_strange_files(tree: Path) -> None:
-    """Refuses what gobuild puts into no tree: links that lead elsewhere, devices, and what git would obey in a tap.
+    """Refuses what gobuild puts into no tree.
 
     Raises:
-        PublishError: there is a link, or something that is no file.
+        PublishError: there is a link, which may lead elsewhere, or a device.
         VerifyError: a tap has what would make git run or read something else.
     """
     for folder, folders, names in os.walk(tree):
@@ -73,9 +54,6 @@ def refuse_fork(tree: Path, others: Iterable[Path]) -> None:
     """Refuses to go on from a tree whose checksum database another generation has continued: the log would fork.
 
     A go command that has seen the longer log calls the shorter one's continuation misbehaviour, for ever.
-
-    Raises:
-        PublishError: there is such a generation.
     """
     for other in others:
         for name in database.database_names(other):
@@ -98,28 +76,23 @@ def _records(tree: Path, name: str) -> int:
         return -1
 
 
-def verified_builds(tree: Path, signer: ReleaseSigner | None, rules: Rules, log: Verifier | None) -> tuple[Build, ...]:
+def verified_builds(tree: Path, signing: Signing, log: Verifier | None) -> tuple[Build, ...]:
     """What a tree offers, once all of it is what somebody trusted has signed, or is named.
 
-    Args:
-        tree: the tree, in which the bottles of releases that are named are removed: they are made anew.
-        signer: who signs next; None: nothing will be signed.
-        rules: what may be there beside what that one has signed.
-        log: the checksum database's key.
+    The bottles of releases that are named are removed: they are made anew. `log` is the key of the checksum database
+    that will vouch for what is there, which is a signature, too.
 
     Raises:
         PublishError, ChecksumMismatch, VerifyError, ConfigError: something is neither; it is named.
     """
-    refuse_strange_files(tree)
-    check_releases(tree, (signer.trust(), *rules.signed_by) if signer else (), rules.named)
+    signer, named = signing.signer, signing.named
+    _check_releases(tree, (signer.trust(), *signing.signed_by) if signer else (), named)
     builds = _offered(tree)
     if signer:
-        check_archives(tree, (build for build in builds if build.stamp not in rules.named))
-        # What is named is held against its manifest, which whoever named it takes for theirs.
-        for archive in (each for build in builds if build.stamp in rules.named for each in build.archives):
-            check_archive(archive)
-    elif rules.logs and log:
-        check_logged(tree, builds, log, rules.named)
+        for build in builds:
+            _check_archives(tree, build, named=build.stamp in named)
+    elif log:
+        _check_logged(tree, builds, log, named)
     return builds
 
 
@@ -145,18 +118,8 @@ def place_in(tree: Path, build: Build) -> Build:
     return replace(build, archives=archives)
 
 
-def check_releases(tree: Path, trusted: Sequence[Trust], named: Collection[str]) -> None:
-    """Holds every release and bottle of a tree against its signed list; without anybody to trust, against its list.
-
-    Args:
-        tree: as in `verified_builds`.
-        trusted: whose signatures count; the first is the one who signs next. Nobody: nothing will be signed.
-        named: the stamps that may be signed though they are not.
-
-    Raises:
-        ConfigError: there is no such release.
-        PublishError, ChecksumMismatch: a release is not signed, or a file is not what was signed; it is named.
-    """
+def _check_releases(tree: Path, trusted: Sequence[Trust], named: Collection[str]) -> None:
+    """Holds every release and bottle of a tree against its signed list; without anybody to trust, against its list."""
     there = {path.parent for path in tree.glob(f"releases/*/*{ENDING}")}
     if missing := sorted(set(named) - {folder.name for folder in there}):
         raise ConfigError(f"there is no release {missing[0]} in the tree", "--sign-unsigned with a stamp that is there")
@@ -173,42 +136,31 @@ def check_releases(tree: Path, trusted: Sequence[Trust], named: Collection[str])
             for path in attestations.bottles_of(tree, folder.name):
                 path.unlink()
         else:
-            _check_signatures(folder, trusted)
-            sums = _sums(folder)
+            for name in attestations.SIGNED if trusted else ():
+                _check_signature(folder, name, trusted)
+            sums = attestations.read_sums(tree, folder.name)
             _check_manifests(folder, sums)
             listed |= sums
     for path in sorted((tree / attestations.BOTTLES).glob("*")):
         _check_digest(path, listed)
 
 
-def _sums(folder: Path) -> Mapping[str, str]:
-    """The digests of a release."""
-    sums = folder / attestations.SUMS
-    return attestations.parse_sums(sums.read_bytes()) if sums.is_file() else {}
-
-
-def _check_signatures(folder: Path, trusted: Sequence[Trust]) -> None:
-    """Makes sure that all signatures of a release are those of somebody trusted."""
-    for name in attestations.SIGNED if trusted else ():
-        errors = []
-        for trust in trusted:
-            try:
-                _check_signature(folder, name, trust)
-                break
-            except ChecksumMismatch as error:
-                errors.append(error)
-        else:
-            raise ChecksumMismatch(
-                f"{folder.name}/{name} in the tree: {errors[0].reason}",
-                f"{_HINT}; --signed-by with the public key, if it is signed with an older key of yours",
-            )
-
-
-def _check_signature(folder: Path, name: str, trust: Trust) -> None:
-    path, signature = folder / name, folder / f"{name}{trust.ending}"
-    if not path.is_file() or not signature.is_file():
-        raise ChecksumMismatch(f"there is no {(signature if path.is_file() else path).name}", _HINT)
-    trust.check(path.read_bytes(), signature.read_bytes(), attestations.trusted_comment(folder.name, name))
+def _check_signature(folder: Path, name: str, trusted: Sequence[Trust]) -> None:
+    """Makes sure that a file's signature is that of somebody trusted; the first of them tells what is wrong."""
+    path, reasons = folder / name, []
+    for trust in trusted:
+        signature = path.with_name(f"{name}{trust.ending}")
+        try:
+            if not path.is_file() or not signature.is_file():
+                raise ChecksumMismatch(f"there is no {(signature if path.is_file() else path).name}")
+            trust.check(path.read_bytes(), signature.read_bytes(), attestations.trusted_comment(folder.name, name))
+            return
+        except ChecksumMismatch as error:
+            reasons.append(error.reason)
+    raise ChecksumMismatch(
+        f"{folder.name}/{name} in the tree: {reasons[0]}",
+        f"{_HINT}; --signed-by with the public key, if it is signed with an older key of yours",
+    )
 
 
 def _check_manifests(folder: Path, sums: Mapping[str, str]) -> None:
@@ -228,28 +180,20 @@ def _check_digest(path: Path, sums: Mapping[str, str]) -> None:
         raise ChecksumMismatch(f"{path.name} in the tree is not what {attestations.SUMS} says", _HINT)
 
 
-def check_archives(tree: Path, builds: Iterable[Build]) -> None:
-    """Holds the archives of releases against their lists, and their manifests to their folders.
-
-    Raises:
-        PublishError, ChecksumMismatch: one is not what was listed.
-    """
-    for build in builds:
-        listed = _sums(attestations.release_folder(tree, build.stamp))
-        for archive in build.archives:
-            if listed.get(archive.path.name) != archive.sha256:
-                raise PublishError(
-                    f"{archive.path.name} has another digest in {build.stamp}/{attestations.SUMS}", _HINT
-                )
+def _check_archives(tree: Path, build: Build, *, named: bool) -> None:
+    """Holds archives against the signed list; what is named, against its manifest, which the user takes for theirs."""
+    listed = {} if named else attestations.read_sums(tree, build.stamp)
+    for archive in build.archives:
+        if named:
+            check_archive(archive)
+        elif listed.get(archive.path.name) != archive.sha256:
+            raise PublishError(f"{archive.path.name} has another digest in {build.stamp}/{attestations.SUMS}", _HINT)
+        else:
             _check_digest(archive.path, listed)
 
 
-def check_logged(tree: Path, builds: Iterable[Build], log: Verifier, named: Collection[str]) -> None:
-    """Lets a checksum database vouch only for what it knows already or what is named: where no signature says more.
-
-    Raises:
-        PublishError: a release of the tree is in no log yet.
-    """
+def _check_logged(tree: Path, builds: Iterable[Build], log: Verifier, named: Collection[str]) -> None:
+    """Lets a checksum database vouch only for what it knows already or what is named: where no signature says more."""
     known = database.existing_database(tree, log).versions
     for build in builds:
         if build.stamp not in named and module_version(build) not in known:

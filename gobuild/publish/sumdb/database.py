@@ -1,8 +1,7 @@
-"""A checksum database of the published toolchains, in Go's own format and all of it static files.
+"""The files of the checksum database, under proxy/sumdb/NAME/: signed head, tiles, lookups, as the go command asks.
 
-Under proxy/sumdb/NAME/ stand a signed tree head, the tiles of a transparent log, and one lookup a module, as the go
-command asks for them (https://go.dev/design/25530-sumdb). What was once logged stays: the log is appended to, heads
-that clients have seen remain provable, and a toolchain's hash never changes.
+What was once logged stays: the log is appended to, heads that clients have seen remain provable, and a toolchain's
+hash never changes (https://go.dev/design/25530-sumdb).
 """
 
 from collections.abc import Callable
@@ -14,20 +13,19 @@ from gobuild.core.errors import PublishError, VerifyError
 from gobuild.publish.builds import Build
 from gobuild.publish.catalogue import Catalogue
 from gobuild.publish.paths import MODULE, PROXY, module_version
-from gobuild.publish.proxy import go_mod_hash, zip_hash
+from gobuild.publish.proxy import zip_hash
 from gobuild.publish.sumdb import tlog
 from gobuild.publish.sumdb.note import NoteSigner, Verifier
 from gobuild.publish.sumdb.tlog import Head, Log
 
 Get = Callable[[str], bytes]
-"""Reads a file of the database by its path there, "latest" or "tile/8/0/000.p/2": from a folder, or over HTTP."""
+"""Reads a file of the database by its path there, such as "tile/8/0/000.p/2"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
     """A database whose signature and hashes were found right."""
 
-    verifier: Verifier
     log: Log
 
     @property
@@ -35,13 +33,10 @@ class Database:
         """The record of each version of golang.org/toolchain."""
         return {record.split(b" ", 2)[1].decode(): record for record in self.log.records}
 
-    def hashes(self, version: str) -> tuple[str, str] | None:
-        """The "h1:" of a version's zip and of its go.mod; None where it was never logged."""
+    def h1(self, version: str) -> str | None:
+        """The "h1:" of a version's zip; None where it was never logged."""
         record = self.versions.get(version)
-        if record is None:
-            return None
-        zip_line, mod_line = record.decode().splitlines()
-        return zip_line.split(" ")[2], mod_line.split(" ")[2]
+        return record.decode().splitlines()[0].split(" ")[2] if record else None
 
 
 def database_folder(name: str) -> Path:
@@ -55,53 +50,38 @@ def database_names(tree: Path) -> tuple[str, ...]:
     return tuple(sorted(path.parent.relative_to(root).as_posix() for path in root.glob("**/latest")))
 
 
-def read_database(get: Get, verifier: Verifier) -> Database:
-    """Reads a database, and checks it from its signature down: the head, and that the records are those it is over.
-
-    Raises:
-        VerifyError: a signature, a record or a tile is not what it should be.
-    """
-    head = Head.parse(verifier.open(get("latest")))
-    records: list[bytes] = []
-    for tile in tlog.last_tiles(head.size):
-        if tile.level < 0:
-            records += tlog.unframed(get(tile.path), tile.number * tlog.WIDTH)
-    try:
-        log = Log(records)
-    except ValueError as error:
-        raise VerifyError(f"a record of {verifier.name} is damaged", "the tree as it was published") from error
-    if log.head() != head:
-        raise VerifyError(
-            f"the records of {verifier.name} are not those that its tree head is over", "the tree as it was published"
-        )
-    return Database(verifier=verifier, log=log)
-
-
 def check_database(get: Get, verifier: Verifier) -> Database:
-    """Reads a database, and checks every tile and lookup that a client may ask for: all that a receiver can check.
+    """Reads a database, and checks all that a client may ask for: the signed head, records, tiles and lookups.
 
     Raises:
-        VerifyError: as `read_database`; or a tile or lookup is not what the records say.
+        VerifyError: a signature, a record, a tile or a lookup is not what it should be.
     """
-    database = read_database(get, verifier)
-    log = database.log
-    for tile in tlog.last_tiles(len(log.records)):
-        if get(tile.path) != log.tile(tile):
-            raise VerifyError(f"{tile.path} of {verifier.name} is damaged", "the tree as it was published")
+    published = "the tree as it was published"
+    head = Head.parse(verifier.open(get("latest")))
+    tiles = {tile: get(tile.path) for tile in tlog.last_tiles(head.size)}
+    records = [tlog.unframed(text, tile.number * tlog.WIDTH) for tile, text in tiles.items() if tile.level < 0]
+    try:
+        log = Log([record for each in records for record in each])
+    except ValueError as error:
+        raise VerifyError(f"a record of {verifier.name} is damaged", published) from error
+    if log.head() != head:
+        raise VerifyError(f"the records of {verifier.name} are not those that its tree head is over", published)
+    for tile, text in tiles.items():
+        if text != log.tile(tile):
+            raise VerifyError(f"{tile.path} of {verifier.name} is damaged", published)
+    database = Database(log=log)
     for number, (version, record) in enumerate(database.versions.items()):
         frame, said = tlog.framed(number, record), get(_lookup(version))
         if not said.startswith(frame):
-            raise VerifyError(f"the lookup of {version} is not what was logged", "the tree as it was published")
-        head = Head.parse(verifier.open(said.removeprefix(frame)))
-        if not number < head.size <= len(log.records) or log.head(head.size) != head:
+            raise VerifyError(f"the lookup of {version} is not what was logged", published)
+        seen = Head.parse(verifier.open(said.removeprefix(frame)))
+        if not number < seen.size <= len(log.records) or log.head(seen.size) != seen:
             raise VerifyError(f"the lookup of {version} has the head of another log", "do not trust this tree")
     return database
 
 
 def update_database(catalogue: Catalogue, tree: Path, *, key: NoteSigner) -> Head:
-    """Logs every build that is not logged yet, and signs the new tree head. Nothing new: nothing is written.
-
-    The staged tree has its proxy already; the key's name is where the database stands.
+    """Logs every build that is not logged yet and stands in the proxy, and signs the new tree head, if there is any.
 
     Raises:
         PublishError: a version was logged with other hashes.
@@ -111,7 +91,7 @@ def update_database(catalogue: Catalogue, tree: Path, *, key: NoteSigner) -> Hea
     before = existing_database(tree, key.verifier)
     log, known, old = before.log, before.versions, len(before.log.records)
     fresh = dict[str, bytes]()
-    for build in sorted(catalogue.builds, key=lambda build: (build.version.pep440, build.stamp, build.target.dashed)):
+    for build in catalogue.oldest_first:
         version = module_version(build)
         record = _record(build, version)
         if known.get(version, record) != record:
@@ -127,14 +107,10 @@ def update_database(catalogue: Catalogue, tree: Path, *, key: NoteSigner) -> Hea
 
 
 def existing_database(tree: Path, verifier: Verifier) -> Database:
-    """The database of a tree, checked whole; an empty one where there is none yet.
-
-    Raises:
-        VerifyError: as `check_database`; or a file of it is gone.
-    """
+    """The database of a tree, checked by `check_database`; an empty one where there is none yet."""
     folder = tree / database_folder(verifier.name)
     if not (folder / "latest").exists():
-        return Database(verifier=verifier, log=Log())
+        return Database(log=Log())
 
     def get(path: str) -> bytes:
         try:
@@ -148,7 +124,7 @@ def existing_database(tree: Path, verifier: Verifier) -> Database:
 def _record(build: Build, version: str) -> bytes:
     """What is logged of a module: the two lines that go.sum would have (x/mod/sumdb/server.go)."""
     whole = zip_hash(build.archive("module", ".zip").path, version)
-    alone = go_mod_hash(build.archive("module", ".mod").path.read_bytes())
+    alone = files.hash1([("go.mod", files.sha256(build.archive("module", ".mod").path))])
     return f"{MODULE} {version} {whole}\n{MODULE} {version}/go.mod {alone}\n".encode()
 
 

@@ -1,7 +1,4 @@
-"""Signed notes, and the keys that sign them: Go's format for texts that a checksum database vouches for.
-
-The format is golang.org/x/mod/sumdb/note's, signatures are Ed25519.
-"""
+"""Signed notes, and the keys that sign them, in the format of golang.org/x/mod/sumdb/note: Ed25519 alone."""
 
 import base64
 import hashlib
@@ -19,18 +16,14 @@ NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])
 """A database's name is a host and perhaps a path, `cmd/go/internal/modfetch/sumdb.go`; here it becomes a folder too."""
 
 ED25519 = b"\x01"
-"""The only algorithm of x/mod's note: the first byte of every encoded key."""
+"""The algorithm: the first byte of every encoded key."""
 
 TAKEN = ("sum.golang.org", "sum.golang.google.cn")
 """Names for which the go command has a key, or an address, of its own."""
 
 
 def check_name(name: str) -> str:
-    """A name that a database can have.
-
-    Raises:
-        ConfigError: the go command would refuse it, or take it for another database.
-    """
+    """Returns a name, unless the go command would refuse it or take it for another database."""
     if not NAME.fullmatch(name) or name in TAKEN:
         raise ConfigError(
             f"{name!r} cannot be a checksum database's name",
@@ -39,22 +32,29 @@ def check_name(name: str) -> str:
     return name
 
 
+def _key_id(name: str, public: bytes) -> bytes:
+    """The four bytes by which a signature says whose it is; as eight hex digits in a key, in a secret one too."""
+    return hashlib.sha256(name.encode() + b"\n" + ED25519 + public).digest()[:4]
+
+
 def _encoded(name: str, public: bytes, content: bytes) -> str:
-    """A key as text; the eight hex digits in it are of the public key, in a secret key too."""
-    digest = hashlib.sha256(name.encode() + b"\n" + ED25519 + public).hexdigest()[:8]
-    return f"{name}+{digest}+{base64.b64encode(ED25519 + content).decode()}"
+    return f"{name}+{_key_id(name, public).hex()}+{base64.b64encode(ED25519 + content).decode()}"
 
 
 def _decoded(text: str, what: str) -> tuple[str, bytes]:
     """The name and the 32 bytes of an encoded key. The text is never in a message: it may be a secret."""
     name, _, rest = text.partition("+")
-    try:
-        content = base64.b64decode(rest.partition("+")[2], validate=True)
-    except ValueError:
-        content = b""
+    content = _base64(rest.partition("+")[2])
     if content[:1] != ED25519 or len(content) != 33:
         raise ConfigError(f"{what} is no Ed25519 key of Go's note format", "a key that `invoke keys.new` made")
     return check_name(name), content[1:]
+
+
+def _base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,23 +69,17 @@ class Verifier:
         """Reads "NAME+HASH+KEY".
 
         Raises:
-            ConfigError: it is no such key, or its parts do not belong together.
+            ConfigError: it is no such key.
         """
         name, public = _decoded(text.strip(), "the text")
         verifier = cls(name=name, public=public)
         if str(verifier) != text.strip():
-            raise ConfigError(
-                f"the verifier key of {name} is damaged", "copy it again, as `invoke keys.new` printed it"
-            )
+            hint = "copy it again, as `invoke keys.new` printed it"
+            raise ConfigError(f"the verifier key of {name} is damaged", hint)
         return verifier
 
     def __str__(self) -> str:
         return _encoded(self.name, self.public, self.public)
-
-    @property
-    def id(self) -> bytes:
-        """The four bytes by which a signature says whose it is."""
-        return hashlib.sha256(self.name.encode() + b"\n" + ED25519 + self.public).digest()[:4]
 
     def open(self, message: bytes) -> str:
         """The text of a note that this key has signed.
@@ -100,22 +94,14 @@ class Verifier:
         for line in signatures.decode(errors="replace").splitlines():
             dash, name, encoded = [*line.split(" "), "", ""][:3]
             raw = _base64(encoded)
-            if dash == "—" and name == self.name and raw[:4] == self.id:
+            if dash == "—" and name == self.name and raw[:4] == _key_id(self.name, self.public):
                 try:
                     Ed25519PublicKey.from_public_bytes(self.public).verify(raw[4:], text)
                 except InvalidSignature as error:
-                    raise VerifyError(
-                        f"a note signed by {self.name} has a wrong signature", "do not trust it"
-                    ) from error
+                    reason = f"a note signed by {self.name} has a wrong signature"
+                    raise VerifyError(reason, "do not trust it") from error
                 return text.decode()
         raise VerifyError(f"no signature by the key {self}", "the key that this database was begun with")
-
-
-def _base64(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except ValueError:
-        return b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,20 +113,12 @@ class NoteSigner:
 
     @classmethod
     def new(cls, name: str) -> "NoteSigner":
-        """A key that nobody has seen before.
-
-        Raises:
-            ConfigError: no database can have that name.
-        """
+        """A key that nobody has seen before."""
         return cls(name=check_name(name), seed=os.urandom(32))
 
     @classmethod
     def parse(cls, text: str) -> "NoteSigner":
-        """Reads "PRIVATE+KEY+NAME+HASH+KEY".
-
-        Raises:
-            ConfigError: it is no such key.
-        """
+        """Reads "PRIVATE+KEY+NAME+HASH+KEY"."""
         prefix = "PRIVATE+KEY+"
         if not text.startswith(prefix):
             raise ConfigError("the file holds no secret key of Go's note format", "a file that `invoke keys.new` made")
@@ -198,5 +176,5 @@ class NoteSigner:
 
     def sign(self, text: str) -> bytes:
         """A note: the text, which ends with a newline, a blank line, and a line with the signature."""
-        signature = base64.b64encode(self.verifier.id + self._private.sign(text.encode())).decode()
-        return f"{text}\n— {self.name} {signature}\n".encode()
+        signature = _key_id(self.name, self.verifier.public) + self._private.sign(text.encode())
+        return f"{text}\n— {self.name} {base64.b64encode(signature).decode()}\n".encode()

@@ -1,8 +1,7 @@
 """A transparent log in memory: its records, hashes, tiles and tree heads.
 
 The format is golang.org/x/mod/sumdb/tlog's (https://go.dev/design/25530-sumdb, https://research.swtch.com/tlog), and
-the hashes are RFC 6962's. A log only grows: the tree of N records is a part of every later one, and a client that saw
-its head can check that from the tiles.
+the hashes are RFC 6962's: the tree of N records is a part of every later one, as a client can check from the tiles.
 """
 
 import base64
@@ -16,8 +15,6 @@ HEIGHT = 8
 """Levels of a tile, and so 256 hashes in a full one: the go command asks for no other."""
 
 WIDTH = 1 << HEIGHT
-
-FIRST_LINE = "go.sum database tree\n"
 
 
 def record_hash(text: bytes) -> bytes:
@@ -39,38 +36,29 @@ class Head:
 
     def to_text(self) -> str:
         """As it is signed."""
-        return f"{FIRST_LINE}{self.size}\n{base64.b64encode(self.root).decode()}\n"
+        return f"go.sum database tree\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
 
     @classmethod
     def parse(cls, text: str) -> "Head":
-        """Reads what `to_text` wrote. Lines behind it are for later versions of the format, and passed over.
-
-        Raises:
-            VerifyError: it is no tree head.
-        """
-        first, *lines = text.split("\n", 3)
+        """Reads what `to_text` wrote. Lines behind it are for later versions of the format, and passed over."""
+        lines = text.split("\n", 3)
         try:
-            head = cls(size=int(lines[0]), root=base64.b64decode(lines[1], validate=True))
-        except (IndexError, ValueError) as error:
-            raise VerifyError("a signed note is no tree head", "publish again from an intact tree") from error
-        if f"{first}\n" != FIRST_LINE or len(head.root) != 32 or not text.startswith(head.to_text()):
-            raise VerifyError("a signed note is no tree head", "publish again from an intact tree")
-        return head
+            head = cls(size=int(lines[1]), root=base64.b64decode(lines[2], validate=True))
+            if len(head.root) == 32 and text.startswith(head.to_text()):
+                return head
+        except (IndexError, ValueError):
+            pass
+        raise VerifyError("a signed note is no tree head", "publish again from an intact tree")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
-    """Consecutive hashes of one level, stored as one file.
+    """Consecutive hashes of one level, stored as one file."""
 
-    Attributes:
-        level: counted in tiles: the hashes are of `level * HEIGHT` above the records; -1 holds the records themselves.
-        number: which one of its level.
-        width: how many hashes; fewer than `WIDTH` in the last one of a level.
-    """
-
+    # Counted in tiles: the hashes are of `level * HEIGHT` above the records; -1 holds the records themselves
     level: int
-    number: int
-    width: int
+    number: int  # which one of its level
+    width: int  # how many hashes; fewer than `WIDTH` in the last one of a level
 
     @property
     def path(self) -> str:
@@ -85,10 +73,7 @@ class Tile:
 
 
 def tiles(old: int, new: int) -> Iterator[Tile]:
-    """The tiles to publish when a log grows from one size to another, as tlog.NewTiles: every width on the way too.
-
-    Those of the records themselves (level -1) are among them.
-    """
+    """The tiles to publish when a log grows from one size to another, as tlog.NewTiles: every width on the way too."""
     level = 0
     while new >> (HEIGHT * level):
         was, now = old >> (HEIGHT * level), new >> (HEIGHT * level)
@@ -104,15 +89,7 @@ def tiles(old: int, new: int) -> Iterator[Tile]:
 
 def last_tiles(size: int) -> Iterator[Tile]:
     """The tiles that hold a whole log of this size, once: full ones, and the widest partial one of each level."""
-    level = 0
-    while size >> (HEIGHT * level):
-        here = size >> (HEIGHT * level)
-        for number in range((here + WIDTH - 1) >> HEIGHT):
-            width = min(WIDTH, here - (number << HEIGHT))
-            yield Tile(level=level, number=number, width=width)
-            if level == 0:
-                yield Tile(level=-1, number=number, width=width)
-        level += 1
+    yield from {(tile.level, tile.number): tile for tile in tiles(0, size)}.values()
 
 
 class Log:

@@ -8,8 +8,9 @@ import re
 from pathlib import Path
 
 from gobuild.core import files
-from gobuild.core.errors import PublishError, VerifyError
+from gobuild.core.errors import VerifyError
 from gobuild.publish.builds import Build
+from gobuild.publish.proxy import parse_info
 from gobuild.publish.supply import provenance, sbom
 from gobuild.publish.supply.signing import ReleaseSigner
 
@@ -38,24 +39,17 @@ def trusted_comment(stamp: str, name: str) -> str:
 def write_attestations(
     tree: Path, name: str, release: tuple[Build, ...], *, base_url: str, signer: ReleaseSigner | None
 ) -> None:
-    """Writes all of one release anew.
-
-    Args:
-        tree: the staged tree; the archives stand in its dl/.
-        name: the distribution's name.
-        release: all builds of one stamp.
-        base_url: where the tree will be served.
-        signer: who signs; None leaves the release unsigned.
-    """
+    """Writes all of one release, the builds of a stamp, anew. `name` is the distribution's, `tree` the staged tree."""
     stamp = release[0].stamp
     place = release_folder(tree, stamp)
     place.mkdir(parents=True, exist_ok=True)
     for build in release:
         files.write(place / build.manifest_name, build.text)
-    bill = sbom.bill_of_materials(name, release, time=release_time(release[0]), packages=sbom.installed_packages())
+    time = parse_info(release[0], release[0].archive("module", ".info").path.read_bytes())
+    bill = sbom.bill_of_materials(name, release, time=time, packages=sbom.installed_packages())
     files.write(place / SBOM, json.dumps(bill, indent=2, ensure_ascii=False) + "\n")
     builder = base_url if base_url.startswith("https://") else BUILDER
-    files.write(place / PROVENANCE, provenance.json_lines(provenance.statement(build, builder) for build in release))
+    files.write(place / PROVENANCE, provenance.provenance_lines(release, builder))
     digests = {archive.path.name: archive.sha256 for build in release for archive in build.archives}
     listed = [place / each for each in (*(build.manifest_name for build in release), SBOM, PROVENANCE)]
     digests |= {path.name: files.sha256(path) for path in (*listed, *bottles_of(tree, stamp))}
@@ -71,7 +65,7 @@ def parse_sums(content: bytes) -> dict[str, str]:
     """The digests of SHA256SUMS, by name.
 
     Raises:
-        VerifyError: a line that sha256sum would not have written of a plain name, or a name that stands there twice.
+        VerifyError: a line that sha256sum would not have written of a plain name, or a name twice.
     """
     found: dict[str, str] = {}
     for line in content.decode(errors="replace").splitlines():
@@ -82,6 +76,12 @@ def parse_sums(content: bytes) -> dict[str, str]:
     return found
 
 
+def read_sums(tree: Path, stamp: str) -> dict[str, str]:
+    """The digests of a release in the tree, by name; none where it has no list of them."""
+    sums = release_folder(tree, stamp) / SUMS
+    return parse_sums(sums.read_bytes()) if sums.is_file() else {}
+
+
 def bottles_of(tree: Path, stamp: str) -> list[Path]:
     """The Homebrew bottles of a release, by the names that Homebrew demands."""
     ours = re.compile(rf".*-{re.escape(stamp.removeprefix('go'))}\.[a-z0-9_]+\.bottle\.tar\.gz")
@@ -90,10 +90,8 @@ def bottles_of(tree: Path, stamp: str) -> list[Path]:
 
 def lists_all_bottles(tree: Path, stamp: str) -> bool:
     """Whether the digests of a release name all of its bottles."""
-    listed = release_folder(tree, stamp) / SUMS
-    return (
-        listed.is_file() and {path.name for path in bottles_of(tree, stamp)} <= parse_sums(listed.read_bytes()).keys()
-    )
+    listed = read_sums(tree, stamp)
+    return bool(listed) and all(path.name in listed for path in bottles_of(tree, stamp))
 
 
 def signature_of(tree: Path, stamp: str, name: str) -> str:
@@ -105,19 +103,3 @@ def signature_of(tree: Path, stamp: str, name: str) -> str:
 def is_signed(tree: Path, stamp: str) -> bool:
     """Whether a release in the tree has a signature."""
     return bool(signature_of(tree, stamp, SUMS))
-
-
-def release_time(build: Build) -> str:
-    """The release's own time: that of its module, which is upstream's in VERSION and every archive entry's.
-
-    Raises:
-        PublishError: the module's .info has none.
-    """
-    path = build.archive("module", ".info").path
-    try:
-        time = str(json.loads(path.read_text(encoding="utf-8"))["Time"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise PublishError(f"{path.name} says no time", "build again") from error
-    if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", time):
-        raise PublishError(f"{path.name} says the time {time[:40]!a}", "build again")
-    return time

@@ -11,15 +11,17 @@ from minisign import Error, ParseError, PublicKey, SecretKey, Signature
 
 from gobuild.core.errors import ChecksumMismatch, ConfigError
 
-_UNTRUSTED = "untrusted comment: "
-
 _LARGEST = 4096
-"""Bytes of a key or a signature file; minisign's comments have at most 1024 and 8192."""
+"""Bytes of a signature file; minisign's comments have at most 1024 and 8192."""
 
 
 def key_name(key: PublicKey) -> str:
     """The key's number as minisign prints it."""
-    return base64.b64decode(key.to_base64())[9:1:-1].hex().upper()
+    return _number(key.to_base64())
+
+
+def _number(encoded: bytes) -> str:
+    return base64.b64decode(encoded)[9:1:-1].hex().upper()
 
 
 def public_key(text: str) -> PublicKey:
@@ -28,7 +30,7 @@ def public_key(text: str) -> PublicKey:
     Raises:
         ConfigError: it is none.
     """
-    lines = [line for line in text.strip().splitlines() if not line.startswith(_UNTRUSTED)]
+    lines = [line for line in text.strip().splitlines() if not line.startswith("untrusted comment: ")]
     try:
         return PublicKey.from_base64(lines[0] if len(lines) == 1 else "")
     except ParseError as error:
@@ -39,22 +41,16 @@ def public_key(text: str) -> PublicKey:
 def secret_key(path: Path, password: str | None) -> SecretKey:
     """Reads a secret key file, as `minisign -G` writes it, with a password or without one (-W).
 
-    Args:
-        path: the file.
-        password: what unlocks it; None where there is none.
-
     Raises:
         ConfigError: no such file, none of minisign's, no password or the wrong one.
     """
+    hint = "the file that minisign -G wrote: minisign.key"
     try:
-        with path.open(encoding="utf-8") as file:
-            lines = file.read(_LARGEST).strip().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the secret key {path} cannot be read", "the file that minisign -G wrote") from error
-    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         secret = SecretKey.from_base64(lines[-1] if len(lines) in (1, 2) else "")
+    except OSError as error:
+        raise ConfigError(f"the secret key {path} cannot be read: {error.strerror}", hint) from error
     except ParseError as error:
-        hint = "the file that minisign -G wrote: minisign.key"
         raise ConfigError(f"{path} is no secret key of minisign's", hint) from error
     if secret.is_encrypted():
         if password is None:
@@ -64,15 +60,11 @@ def secret_key(path: Path, password: str | None) -> SecretKey:
         except Error as error:
             wrong = f"the password does not open {path}, or the file is damaged"
             raise ConfigError(f"{wrong}: {error}", "the password it was made with") from error
-    if not _is_intact(secret):
-        raise ConfigError(f"the secret key {path} is damaged", "the file that minisign -G wrote: minisign.key")
-    return secret
-
-
-def _is_intact(secret: SecretKey) -> bool:
-    """Whether the public half is the secret one's: without a password (-W) minisign leaves the checksum empty."""
+    # Without a password (-W) minisign leaves the checksum empty: the public half must be the secret one's.
     keys = base64.b64decode(secret.to_base64())[62:126]
-    return Ed25519PrivateKey.from_private_bytes(keys[:32]).public_key().public_bytes_raw() == keys[32:]
+    if Ed25519PrivateKey.from_private_bytes(keys[:32]).public_key().public_bytes_raw() != keys[32:]:
+        raise ConfigError(f"the secret key {path} is damaged", hint)
+    return secret
 
 
 def sign(secret: SecretKey, content: bytes, comment: str) -> bytes:
@@ -82,10 +74,7 @@ def sign(secret: SecretKey, content: bytes, comment: str) -> bytes:
 
 
 def verify(public: PublicKey, content: bytes, signature: bytes) -> str:
-    """Checks a signature file.
-
-    Returns:
-        The trusted comment.
+    """Checks a signature file; returns its trusted comment.
 
     Raises:
         ChecksumMismatch: the signature is not of this key and this content, or no signature of minisign's.
@@ -97,7 +86,7 @@ def verify(public: PublicKey, content: bytes, signature: bytes) -> str:
     except ParseError as error:
         hint = "the .minisig file as it was published"
         raise ChecksumMismatch("that is no prehashed signature of minisign's", hint) from error
-    signer = base64.b64decode(bytes(made).splitlines()[1])[9:1:-1].hex().upper()
+    signer = _number(bytes(made).splitlines()[1])
     if signer != key_name(public):
         raise ChecksumMismatch(
             f"it was signed with the key {signer}, not with {key_name(public)}", "the publisher's key"
@@ -105,7 +94,6 @@ def verify(public: PublicKey, content: bytes, signature: bytes) -> str:
     try:
         public.verify(content, made)
     except Error as error:
-        raise ChecksumMismatch(
-            "the signature is not of these bytes", "do not use them; ask who published them"
-        ) from error
+        hint = "do not use them; ask who published them"
+        raise ChecksumMismatch("the signature is not of these bytes", hint) from error
     return str(made.trusted_comment)

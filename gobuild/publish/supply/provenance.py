@@ -1,7 +1,6 @@
 """How a release was made: in-toto statements with SLSA provenance, one a build, from what the manifests say.
 
-in-toto Statement v1 (https://in-toto.io/Statement/v1), SLSA's predicate v1 (https://slsa.dev/provenance/v1). It is
-no claim to a SLSA level above 1, since the machine that builds also writes it.
+It is no claim to a SLSA level above 1, since the machine that builds also writes it.
 """
 
 import base64
@@ -14,31 +13,30 @@ from urllib.parse import quote
 from gobuild.core.manifest import Manifest
 from gobuild.publish.builds import Build
 
-STATEMENT = "https://in-toto.io/Statement/v1"
-PREDICATE = "https://slsa.dev/provenance/v1"
 BUILD_TYPE = "urn:gobuild:build:v1"
 """What the parameters mean: the README's table of the manifest."""
 
 
 def digest_set(digest: str) -> dict[str, str]:
-    """A digest of the manifest's as in-toto writes it (in-toto/attestation, spec/v1/digest_set.md).
-
-    >>> digest_set("git:" + 40 * "a")["gitCommit"][:3]
-    'aaa'
-    """
+    """A digest of the manifest's as in-toto writes it (in-toto/attestation, spec/v1/digest_set.md)."""
     kind, _, value = digest.partition(":")
     if kind == "h1":
         return {"dirHash": base64.b64decode(value).hex()}
     return {{"sha256": "sha256", "git": "gitCommit"}[kind]: value}
 
 
-def statement(build: Build, builder: str) -> dict[str, Any]:
-    """The provenance of one build, an in-toto statement. `builder` vouches for the machine that built: a URI."""
+def provenance_lines(builds: Iterable[Build], builder: str) -> str:
+    """The provenance of builds, a JSON line each. `builder` vouches for the machine that built: a URI."""
+    statements = (_statement(build, builder) for build in builds)
+    return "".join(json.dumps(each, ensure_ascii=False, separators=(",", ":")) + "\n" for each in statements)
+
+
+def _statement(build: Build, builder: str) -> dict[str, Any]:
     told, digest = build.manifest, hashlib.sha256(build.text).hexdigest()
     return {
-        "_type": STATEMENT,
+        "_type": "https://in-toto.io/Statement/v1",
         "subject": [{"name": each.path.name, "digest": {"sha256": each.sha256}} for each in build.archives],
-        "predicateType": PREDICATE,
+        "predicateType": "https://slsa.dev/provenance/v1",
         "predicate": {
             "buildDefinition": {
                 "buildType": BUILD_TYPE,
@@ -83,8 +81,3 @@ def _dependencies(manifest: Manifest) -> Iterator[dict[str, Any]]:
         "digest": digest_set(bootstrap.digest),
         "annotations": {"origin": bootstrap.origin},
     }
-
-
-def json_lines(statements: Iterable[dict[str, Any]]) -> str:
-    """Statements as JSON Lines, which *.intoto.jsonl holds."""
-    return "".join(json.dumps(each, ensure_ascii=False, separators=(",", ":")) + "\n" for each in statements)

@@ -1,13 +1,11 @@
 """What a release is made of, as CycloneDX 1.6 (ECMA-424), from what its manifests say.
 
 The patched toolchain is the subject, and Go's source its ancestor; each patch stands in the pedigree's notes and as
-a component with its digest; the bootstrap toolchain and gobuild's own Python packages made it and are not in it,
-which "excluded" says. The tests hold it against the strict schema of cyclonedx-python-lib.
+a component with its digest; the bootstrap toolchain made it and is not in it, which "excluded" says.
 """
 
 import hashlib
 import json
-import re
 import uuid
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, distribution
@@ -17,24 +15,24 @@ from urllib.parse import quote
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from gobuild.core.model import Artifact, Outcome, State
+from gobuild.core.model import Artifact, State
 from gobuild.publish.builds import Build
 
 SPACE = uuid.UUID("6f4d1f0e-54d0-5c86-9d63-9f0f5f2a7c3b")
 """The namespace of our serial numbers: a document of the same content has the same one."""
 
 
-def installed_packages(root: str = "gobuild") -> dict[str, str]:
-    """The versions of a Python package and of all that it needs, as they are installed here, by name."""
+def installed_packages() -> dict[str, str]:
+    """The versions of gobuild and of all Python packages that it needs, as they are installed here, by name."""
     found: dict[str, str] = {}
-    todo = [root]
+    todo = ["gobuild"]
     while todo:
         name = canonicalize_name(todo.pop())
         if name in found:
             continue
         try:
             package = distribution(name)
-        except PackageNotFoundError:  # needed on another platform only
+        except PackageNotFoundError:  # a distributor may leave one out
             continue
         found[name] = package.version
         needed = [Requirement(text) for text in package.requires or ()]
@@ -45,16 +43,9 @@ def installed_packages(root: str = "gobuild") -> dict[str, str]:
 def bill_of_materials(
     name: str, builds: tuple[Build, ...], *, time: str, packages: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The bill of materials of one release.
+    """The bill of materials of one release, of the distribution `name`, whose own time is `time` (RFC 3339).
 
-    Args:
-        name: the distribution's name.
-        builds: its builds, all of one stamp.
-        time: the release's own time, RFC 3339: the same bytes make the same document.
-        packages: the Python packages of the environment that publishes, gobuild among them.
-
-    Returns:
-        A CycloneDX document.
+    `packages` are the Python packages of the environment that publishes. Of the same words it is the same document.
     """
     first = builds[0]
     made_from = {component["bom-ref"]: component for build in builds for component in _inputs(build)}
@@ -119,11 +110,8 @@ def _archive(archive: Artifact, stamp: str) -> dict[str, Any]:
         "type": "file",
         "name": archive.path.name,
         "version": stamp.removeprefix("go"),
-        "hashes": [{"alg": "SHA-256", "content": archive.sha256}],
-        "properties": [
-            {"name": "gobuild:kind", "value": archive.kind},
-            {"name": "gobuild:size", "value": str(archive.size)},
-        ],
+        **_hashes(f"sha256:{archive.sha256}"),
+        "properties": _properties(kind=archive.kind, size=str(archive.size)),
     }
 
 
@@ -137,13 +125,19 @@ def _inputs(build: Build) -> Iterator[dict[str, Any]]:
         "version": str(build.version),
         "description": f"Go's source before patching, from {source.origin}: {source.location}",
         **_hashes(source.digest),
-        "properties": [
-            {"name": "gobuild:digest", "value": source.digest},
-            {"name": "gobuild:tree", "value": source.tree},
-        ],
+        "properties": _properties(digest=source.digest, tree=source.tree),
     }
     for patch in build.manifest.patches:
-        yield _patch(patch)
+        files = [{"name": "gobuild:file", "value": file} for file in patch.files]
+        yield {
+            "bom-ref": f"patch:{patch.name}:{patch.sha256[:12]}",
+            "type": "file",
+            "name": patch.name,
+            "scope": "required" if patch.state is State.APPLIED else "excluded",
+            "description": patch.reason,
+            **_hashes(f"sha256:{patch.sha256}"),
+            "properties": _properties(state=str(patch.state), evidence=patch.evidence) + files,
+        }
     yield {
         "bom-ref": f"bootstrap:{bootstrap.digest}",
         "type": "application",
@@ -152,25 +146,12 @@ def _inputs(build: Build) -> Iterator[dict[str, Any]]:
         "scope": "excluded",
         "description": f"the Go toolchain that make.bash started from, from {bootstrap.origin}",
         **_hashes(bootstrap.digest),
-        "properties": [{"name": "gobuild:digest", "value": bootstrap.digest}],
+        "properties": _properties(digest=bootstrap.digest),
     }
 
 
-def _patch(patch: Outcome) -> dict[str, Any]:
-    applied = patch.state is State.APPLIED
-    return {
-        "bom-ref": f"patch:{patch.name}:{patch.sha256[:12]}",
-        "type": "file",
-        "name": patch.name,
-        "scope": "required" if applied else "excluded",
-        "description": patch.reason,
-        **_hashes(f"sha256:{patch.sha256}"),
-        "properties": [
-            {"name": "gobuild:state", "value": str(patch.state)},
-            {"name": "gobuild:evidence", "value": patch.evidence},
-            *({"name": "gobuild:file", "value": file} for file in patch.files),
-        ],
-    }
+def _properties(**values: str) -> list[dict[str, str]]:
+    return [{"name": f"gobuild:{key}", "value": value} for key, value in values.items()]
 
 
 def _python(name: str, version: str) -> dict[str, Any]:
@@ -184,5 +165,5 @@ def _python(name: str, version: str) -> dict[str, Any]:
 
 def _hashes(digest: str) -> dict[str, Any]:
     """CycloneDX knows no h1 and no git commit: those stand in the properties alone."""
-    match = re.fullmatch("sha256:([0-9a-f]{64})", digest)
-    return {"hashes": [{"alg": "SHA-256", "content": match[1]}]} if match else {}
+    kind, _, value = digest.partition(":")
+    return {"hashes": [{"alg": "SHA-256", "content": value}]} if kind == "sha256" and value else {}

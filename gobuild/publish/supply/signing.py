@@ -6,10 +6,8 @@ environment, and gpg asks its own agent.
 
 import os
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from minisign import PublicKey, SecretKey
 
@@ -30,12 +28,12 @@ _NOT_GOOD = {
 and with a revoked or expired key its exit code is 0: right bytes, by whom they no longer count."""
 
 
-class Trust(Protocol):
-    """Somebody whose signature counts."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinisignTrust:
+    """Trust in what a key of minisign's has signed. A signature's name has `ending` behind the file's."""
 
-    @property
-    def ending(self) -> str:
-        """What the signature's name has behind the file's: ".minisig"."""
+    key: PublicKey
+    ending: str = ".minisig"
 
     def check(self, content: bytes, signature: bytes, comment: str) -> str:
         """Who signed. A signature of gobuild's must carry the comment, which names release and file.
@@ -43,31 +41,6 @@ class Trust(Protocol):
         Raises:
             ChecksumMismatch: nobody who is trusted.
         """
-
-
-class ReleaseSigner(Protocol):
-    """Makes a detached signature of a file."""
-
-    @property
-    def ending(self) -> str:
-        """As `Trust.ending`."""
-
-    def trust(self) -> Trust:
-        """The public half: what was signed with this key before is known by it."""
-
-    def sign(self, path: Path, comment: str) -> bytes:
-        """The signature of a file's bytes. `comment` is one line that may be signed with it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MinisignTrust:
-    """A `Trust` in a key of minisign's."""
-
-    key: PublicKey
-    ending: str = ".minisig"
-
-    def check(self, content: bytes, signature: bytes, comment: str) -> str:
-        """See the protocol."""
         said = minisign.verify(self.key, content, signature)
         # One made by minisign itself says what its user wanted; one of ours must be of this release and file.
         if said.startswith("release:") and said != comment:
@@ -77,30 +50,30 @@ class MinisignTrust:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinisignSigner:
-    """A `ReleaseSigner` with a key of minisign's. The same bytes and comment have the same signature."""
+    """Signs with a key of minisign's. The same bytes and comment have the same signature."""
 
     secret: SecretKey
     ending: str = ".minisig"
 
-    def trust(self) -> Trust:
-        """See the protocol."""
+    def trust(self) -> MinisignTrust:
+        """The public half: what was signed with this key before is known by it."""
         return MinisignTrust(key=self.secret.get_public_key())
 
     def sign(self, path: Path, comment: str) -> bytes:
-        """See the protocol."""
+        """The signature of a file's bytes. `comment` is one line that is signed with it."""
         return minisign.sign(self.secret, path.read_bytes(), comment)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GnupgTrust:
-    """A `Trust` in a key of OpenPGP's, checked by gpg with a key ring that has nothing else in it."""
+    """Trust in what a key of OpenPGP's has signed, checked by gpg with a key ring that has nothing else in it."""
 
     armored: str
     run: Runner
     ending: str = ".asc"
 
     def check(self, content: bytes, signature: bytes, comment: str) -> str:  # noqa: ARG002  (gpg signs no comment)
-        """See the protocol."""
+        """As `MinisignTrust.check`."""
         with tempfile.TemporaryDirectory(prefix="gobuild-gpg-") as folder:
             home = Path(folder)
             for name, data in (("key", self.armored.encode()), ("file", content), ("file.asc", signature)):
@@ -126,14 +99,14 @@ class GnupgTrust:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GnupgSigner:
-    """A `ReleaseSigner` with gpg's key of a user. gpg writes the time into a signature: no two are the same."""
+    """Signs with gpg's key of a user. gpg writes the time into a signature: no two are the same."""
 
     user: str
     run: Runner
     ending: str = ".asc"
 
-    def trust(self) -> Trust:
-        """See the protocol."""
+    def trust(self) -> GnupgTrust:
+        """As `MinisignSigner.trust`."""
         words = ["gpg", "--batch", "--armor", "--export", "--", self.user]
         exported = self.run(words, env=gpg_environment(), cwd=Path.cwd()).output
         if "-----BEGIN" not in exported:
@@ -141,7 +114,7 @@ class GnupgSigner:
         return GnupgTrust(armored=exported[exported.index("-----BEGIN") :], run=self.run)
 
     def sign(self, path: Path, comment: str) -> bytes:  # noqa: ARG002  (gpg signs no comment)
-        """See the protocol."""
+        """As `MinisignSigner.sign`."""
         to = path.with_name(f".{path.name}.asc.part")
         words = ["gpg", "--batch", "--yes", "--armor", "--detach-sign", "--output", str(to), "--local-user", self.user]
         try:
@@ -149,6 +122,10 @@ class GnupgSigner:
             return to.read_bytes()
         finally:
             to.unlink(missing_ok=True)
+
+
+Trust = MinisignTrust | GnupgTrust
+ReleaseSigner = MinisignSigner | GnupgSigner
 
 
 def gpg_environment(home: Path | None = None) -> dict[str, str]:
@@ -159,29 +136,23 @@ def gpg_environment(home: Path | None = None) -> dict[str, str]:
 
 
 def choose_signer(
-    key: Path | None, password_file: Path | None, gpg_user: str, *, run: Runner, variable: Callable[[str], str | None]
+    key: Path | None, password_file: Path | None, gpg_user: str, *, run: Runner, password: str | None
 ) -> ReleaseSigner | None:
-    """Who signs; None where no key was named.
+    """Who signs: a secret key file of minisign's, or a key that gpg knows by that name; None where no key was named.
 
-    Args:
-        key: a secret key file of minisign's.
-        password_file: the file whose first line unlocks it; else the variable `PASSWORD` does.
-        gpg_user: a key of gpg's, by any name that gpg knows.
-        run: starts gpg.
-        variable: looks up the environment.
+    The first line of `password_file` unlocks the former, else `password` does.
 
     Raises:
         ConfigError: two kinds of key, or one that cannot be used.
     """
     if key and gpg_user:
         raise ConfigError("--sign-key and --gpg-user were both given", "one of them")
+    if gpg_user.startswith("-"):
+        raise ConfigError(f"{gpg_user!r} is no key of gpg's", "a key's fingerprint, or an address")
     if gpg_user:
-        if gpg_user.startswith("-"):
-            raise ConfigError(f"{gpg_user!r} is no key of gpg's", "a key's fingerprint, or an address")
         return GnupgSigner(user=gpg_user, run=run)
     if not key:
         return None
-    password = variable(PASSWORD)
     if password_file:
         try:
             password = password_file.read_text(encoding="utf-8").splitlines()[0]

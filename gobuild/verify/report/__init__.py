@@ -4,7 +4,7 @@ All say the same: what failed, what a policy lets fail, what was skipped and why
 is no time in any of them. `of` is what was verified, as the user named it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,28 +12,18 @@ from gobuild.core import files
 from gobuild.core.errors import ConfigError
 from gobuild.core.model import Report
 from gobuild.core.printable import printable
-from gobuild.verify.report.document import render_json, report_document
+from gobuild.verify.report.document import render_html, render_json
 from gobuild.verify.report.junit import render_junit
-from gobuild.verify.report.page import render_html
 from gobuild.verify.report.sarif import render_sarif
 
-__all__ = ["KINDS", "kind_of", "printable_report", "render_json", "report_document", "write_reports"]
+__all__ = ["KINDS", "kind_of", "printable_report", "render_json", "write_reports"]
 
-KINDS: dict[str, Callable[[Report, str], str]] = {
-    ".json": render_json,
-    ".sarif": render_sarif,
-    ".xml": render_junit,
-    ".html": render_html,
-}
+KINDS = {".json": render_json, ".sarif": render_sarif, ".xml": render_junit, ".html": render_html}
 """The kinds of report by the end of the file's name."""
 
 
 def kind_of(path: Path) -> str:
-    """The kind of report that a file's name asks for; "x.sarif.json" is SARIF, as code scanning names it.
-
-    Raises:
-        ConfigError: none does.
-    """
+    """The kind of report that a file's name asks for; "x.sarif.json" is SARIF, as code scanning names it."""
     if path.name.endswith(".sarif.json"):
         return ".sarif"
     if path.suffix not in KINDS or path.name == path.suffix:
@@ -44,11 +34,7 @@ def kind_of(path: Path) -> str:
 
 
 def write_reports(report: Report, paths: Sequence[Path], *, of: str) -> None:
-    """Writes a report to files, of which the end of each name says what kind it is.
-
-    Raises:
-        ConfigError: a name that asks for no kind of report.
-    """
+    """Writes a report to files, of which the end of each name says what kind it is."""
     harmless = printable_report(report)
     made = [(path, KINDS[kind_of(path)](harmless, printable(of))) for path in paths]
     for path, content in made:

@@ -6,6 +6,7 @@ policy allows is a skipped case that says so.
 
 import xml.etree.ElementTree as ET
 from itertools import groupby
+from operator import attrgetter
 
 from gobuild.core.model import Check, Report, Verdict
 
@@ -13,19 +14,13 @@ from gobuild.core.model import Check, Report, Verdict
 def render_junit(report: Report, of: str) -> str:
     """The report as JUnit's XML; its texts must hold no control characters, which XML 1.0 cannot carry."""
     root = ET.Element("testsuites", {"name": f"gobuild verify {of}"} | _counts(report.checks))
-    for subject, checks in groupby(sorted(report.checks, key=_subject), _subject):
+    for subject, checks in groupby(sorted(report.checks, key=attrgetter("subject")), attrgetter("subject")):
         cases = tuple(checks)
         suite = ET.SubElement(root, "testsuite", {"name": subject} | _counts(cases))
         for check in cases:
             _case(suite, check)
     ET.indent(root)
-    return ET.tostring(root, encoding="unicode", xml_declaration=False).join(
-        ('<?xml version="1.0" encoding="UTF-8"?>\n', "\n")
-    )
-
-
-def _subject(check: Check) -> str:
-    return check.subject
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 
 
 def _counts(checks: tuple[Check, ...]) -> dict[str, str]:

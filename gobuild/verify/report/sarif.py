@@ -21,22 +21,20 @@ LEVELS = {Severity.ERROR: "error", Severity.WARN: "warning", Severity.OFF: "note
 def render_sarif(report: Report, of: str) -> str:
     """The report as a log with one run."""
     wrong = [check for check in report.checks if check.verdict is Verdict.FAILED]
-    skipped = [check for check in report.checks if check.verdict is Verdict.SKIPPED]
     rules = list(dict.fromkeys(check.name for check in wrong))
+    driver = {"name": "gobuild", "version": version("gobuild"), "rules": [_rule(each) for each in rules]}
     run = {
-        "tool": {
-            "driver": {
-                "name": "gobuild",
-                "version": version("gobuild"),
-                "rules": [_rule(name) for name in rules],
-            }
-        },
+        "tool": {"driver": driver},
         "automationDetails": {"id": "gobuild verify/", "description": {"text": f"gobuild verify {of}"}},
         "invocations": [
             {
                 "executionSuccessful": True,
                 "exitCode": 0 if report.ok else 8,
-                "toolExecutionNotifications": [_skipped(check) for check in skipped],
+                "toolExecutionNotifications": [
+                    {"level": "note", "message": {"text": f"{each.subject}: {each.name}: skipped: {each.seen}"}}
+                    for each in report.checks
+                    if each.verdict is Verdict.SKIPPED
+                ],
             }
         ],
         "results": [_result(check, rules.index(check.name)) for check in wrong],
@@ -51,12 +49,11 @@ def _slug(name: str) -> str:
 
 
 def _rule(name: str) -> dict[str, Any]:
-    said = check_sentence(name)
     return {
         "id": _slug(name),
         "name": name,
         "shortDescription": {"text": name},
-        "fullDescription": {"text": f"{said}."},
+        "fullDescription": {"text": f"{check_sentence(name)}."},
         "defaultConfiguration": {"level": "error"},
     }
 
@@ -64,27 +61,18 @@ def _rule(name: str) -> dict[str, Any]:
 def _result(check: Check, index: int) -> dict[str, Any]:
     expected = f"; expected: {check.expected}" if check.expected else ""
     allowed = f" (allowed by policy: {check.reason})" if check.allowed else ""
+    # A binary has no lines; viewers that sort alerts by place want one.
+    file = {"uri": quote(check.subject), "uriBaseId": "VERIFIED"}
+    place = {"artifactLocation": file, "region": {"startLine": 1}}
     result = {
         "ruleId": _slug(check.name),
         "ruleIndex": index,
         "kind": "fail",
         "level": LEVELS[check.severity],
         "message": {"text": f"{check.subject}: {check.name}: {check.seen}{expected}{allowed}"},
-        "locations": [
-            {
-                "physicalLocation": {
-                    # A binary has no lines; viewers that sort alerts by place want one.
-                    "artifactLocation": {"uri": quote(check.subject), "uriBaseId": "VERIFIED"},
-                    "region": {"startLine": 1},
-                }
-            }
-        ],
+        "locations": [{"physicalLocation": place}],
         "partialFingerprints": {"gobuild/v1": hashlib.sha256(f"{check.subject}\n{check.name}".encode()).hexdigest()},
     }
     if check.severity is Severity.OFF:
         result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": check.reason}]
     return result
-
-
-def _skipped(check: Check) -> dict[str, Any]:
-    return {"level": "note", "message": {"text": f"{check.subject}: {check.name}: skipped: {check.seen}"}}

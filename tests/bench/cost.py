@@ -1,4 +1,4 @@
-"""One process, measured from outside: words come in, its wall and CPU time and what else the machine did go out."""
+"""One process measured from outside: its wall and CPU time, its memory, and what else the machine did meanwhile."""
 
 import contextlib
 import os
@@ -7,53 +7,29 @@ import re
 import resource
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from gobuild.core.process import Result, Runner
+from gobuild.core.process import Result, Runner, run
 
-PASSED = ("INVOKE_GOBUILD_CACHE", "INVOKE_GOBUILD_INDEX_URL", "INVOKE_GOBUILD_OFFLINE")
+PASSED = {f"INVOKE_GOBUILD_{key.upper()}": key for key in ("cache", "index_url", "offline")}
 """What a measured process hears of the caller's settings: where inputs come from, which decides no time here."""
-
 
 PACE = 0.5
 """Seconds between two looks at the memory. A look takes some 5 ms: one in a hundred of a core, for every case alike."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
-    """What a process took, with all that it started and waited for.
-
-    Attributes:
-        wall: seconds.
-        cpu: seconds, user and system.
-        memory: bytes, the most that all had at once; resident, shared pages counted for each, looked at every `PACE`.
-        others: CPU time that other processes used meanwhile, as a share of all that the machine has.
-        stolen: the same of what the hypervisor gave to others; None where the system does not say.
-    """
-
-    wall: float
-    cpu: float
-    memory: int
-    others: float
-    stolen: float | None
-
-
-def timed(argv: Sequence[str | Path], *, folder: Path, run: Runner, log: Path | None = None) -> tuple[Cost, Result]:
+def timed(
+    argv: Sequence[str | Path], *, folder: Path, run: Runner = run, log: Path | None = None
+) -> tuple[dict[str, Any], Result]:
     """Runs a process to its end, and nothing beside it.
 
-    Args:
-        argv: the words.
-        folder: where it runs.
-        run: starts it.
-        log: a file that gets its output.
-
-    Raises:
-        CommandError: it failed.
+    What it cost, all that it started and waited for included: `wall` and `cpu`, seconds; `memory`, the most bytes that
+    all had at once, resident, shared pages counted for each; and as shares of the CPU time that there is, `others`
+    (used by other processes) and `stolen` (given to others by the hypervisor; None where the system does not say).
     """
     variables = {name: value for name, value in os.environ.items() if not name.startswith("INVOKE_") or name in PASSED}
     # `python -m bench.alone` is found by it; gobuild itself is installed.
@@ -65,7 +41,7 @@ def timed(argv: Sequence[str | Path], *, folder: Path, run: Runner, log: Path | 
     there = wall * (os.cpu_count() or 1)
     stolen = (after.steal - before.steal) / there if hasattr(after, "steal") else None
     others = max(0.0, (_busy(after) - _busy(before) - cpu) / there)
-    return Cost(wall=wall, cpu=cpu, memory=max(memory, default=0), others=others, stolen=stolen), result
+    return {"wall": wall, "cpu": cpu, "memory": max(memory, default=0), "others": others, "stolen": stolen}, result
 
 
 @contextlib.contextmanager
@@ -91,7 +67,6 @@ def _watched() -> Iterator[list[int]]:
 
 
 def _children() -> float:
-    """CPU seconds of every process waited for so far, by us or by one that we waited for."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -101,15 +76,21 @@ def _busy(times: Any) -> float:
     return float(sum(getattr(times, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq")))
 
 
-def machine() -> Mapping[str, Any]:
+def machine() -> dict[str, Any]:
     """What was measured on, for a reader elsewhere."""
-    model = platform.processor() or platform.machine()
-    if (cpu := Path("/proc/cpuinfo")).is_file() and (named := re.search(r"model name\s*: (.+)", cpu.read_text())):
-        model = named[1]
+    cpu = Path("/proc/cpuinfo")
+    named = re.search(r"model name\s*: (.+)", cpu.read_text()) if cpu.is_file() else None
     return {
         "system": f"{platform.system()} {platform.machine()}",
-        "cpu": model,
+        "cpu": named[1] if named else platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "python": platform.python_version(),
     }
+
+
+def commit() -> str:
+    """This checkout's commit, with "-dirty" where files are changed."""
+    words = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    done = run(words, env=dict(os.environ), cwd=Path(__file__).parent, check=False)
+    return done.output.strip() if done.code == 0 else "an unknown commit"

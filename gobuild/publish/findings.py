@@ -1,10 +1,10 @@
-"""The verdicts of the receiving side, in one line each."""
+"""The verdicts on what is published, in one line each."""
 
 from gobuild.core.model import Check, Verdict
 
 
 def passed(subject: str, name: str, seen: str) -> Check:
-    """What is as it was signed."""
+    """What is as it should be."""
     return Check(subject=subject, name=name, verdict=Verdict.OK, seen=seen)
 
 
