@@ -133,5 +133,5 @@ def os_errors_as_ours(places: str = "") -> Iterator[None]:
         said = f"{error.strerror}: {error.filename}" if error.filename is not None else str(error.strerror or error)
         other = f", or another place by {places}" if places else ""
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(said, f"free some room{other}") from error
+            raise DiskFull(f"{said[:1].lower()}{said[1:]}", f"free some room{other}") from error
         raise Refused(said, f"see that it is there, and the right to read or write it{other}") from error

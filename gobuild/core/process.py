@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
@@ -106,12 +107,12 @@ def run(
             alarm.start()
         if stop:
             threading.Thread(target=_heed, args=(process, stop), daemon=True).start()
-        with log.open("a", encoding="utf-8") if log else contextlib.nullcontext() as file:
+        # Unbuffered: a full disk is met at the line, and not a second time when the file is closed.
+        with log.open("ab", buffering=0) if log else contextlib.nullcontext() as file:
             for line in process.stdout or ():
                 lines.append(line)
                 if file:
-                    file.write(line)
-                    file.flush()
+                    _write(file, line)
                 if on_line:
                     on_line(line.rstrip("\n"))
         code = process.wait()
@@ -130,6 +131,14 @@ def run(
     if check and code != 0:
         raise CommandError(f"{' '.join(words)}: exit code {code}\n{result.tail()}")
     return result
+
+
+def _write(log: FileIO, line: str) -> None:
+    try:
+        log.write(line.encode())
+    except OSError as error:
+        error.filename = log.name
+        raise
 
 
 def _start(words: tuple[str, ...], env: Mapping[str, str], cwd: Path) -> "subprocess.Popen[str]":

@@ -79,7 +79,7 @@ def test_room_refuses_what_would_not_fit(tmp_path: Path) -> None:
 
 
 def test_what_the_system_refuses_is_ours_and_no_space_is_disk_full() -> None:
-    with pytest.raises(DiskFull, match=r"No space left on device: some/file\n.*--work"), os_errors_as_ours("--work"):
+    with pytest.raises(DiskFull, match=r"no space left on device: some/file\n.*--work"), os_errors_as_ours("--work"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "some/file")
     with pytest.raises(Refused, match="Permission denied: it"), os_errors_as_ours():
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "it")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gobuild.core.errors import CommandError, ToolMissing
+from gobuild.core.errors import CommandError, DiskFull, ToolMissing, os_errors_as_ours
 from gobuild.core.process import Threads, kill_children_on_failure, run
 
 ENV = {"PATH": "/usr/bin:/bin"}
@@ -25,6 +25,11 @@ def test_output_lines_log_and_code(tmp_path: Path) -> None:
     assert (result.code, result.output) == (3, "one\ntwo\n")
     assert lines == ["one", "two"]
     assert log.read_text() == "one\ntwo\n"
+
+
+def test_a_log_on_a_full_disk_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DiskFull, match="no space left on device: /dev/full"), os_errors_as_ours():
+        run(["echo", "hello"], env=ENV, cwd=tmp_path, log=Path("/dev/full"))
 
 
 def test_the_environment_is_whole_and_a_quoted_word_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
