@@ -1,0 +1,17 @@
+"""The functions that darwin/arm64 Go programs import, a module for each group of C headers.
+
+Each is registered by its C prototype (`abi.libsystem`) and gets the calling thread first. It returns its result,
+raises `DarwinError` for errno, or is a generator that yields a `Wait` where it may block.
+"""
+
+from gobuild.emulate.libsystem import (  # noqa: F401 - each registers its functions
+    directories,
+    files,
+    memory,
+    process,
+    pthread,
+    security,
+    signals,
+    system,
+    time,
+)

@@ -1,0 +1,415 @@
+"""<fcntl.h>, <unistd.h> and <sys/stat.h>: files and what is done with their descriptors."""
+
+import fcntl as host_fcntl
+import os
+import stat as modes
+import struct
+from collections.abc import Callable
+from functools import partial
+
+from gobuild.emulate.abi import libsystem
+from gobuild.emulate.darwin import fcntl as f
+from gobuild.emulate.darwin.errno import (
+    EACCES,
+    EAGAIN,
+    EBADF,
+    EEXIST,
+    EINTR,
+    EINVAL,
+    EISDIR,
+    ELOOP,
+    ENOTDIR,
+    ENOTSUP,
+    ENOTTY,
+    ENXIO,
+    EPERM,
+    ESPIPE,
+    DarwinError,
+)  # fmt: skip
+from gobuild.emulate.darwin.structs import pack_stat
+from gobuild.emulate.descriptors import OpenFile
+from gobuild.emulate.process import Ended
+from gobuild.emulate.threads import Blocking, Thread, Wait, Woken
+from gobuild.emulate.world import Place
+
+IO_LIMIT = 0x7FFFFFFF
+"""Bytes that one read or write can ask for (INT_MAX)."""
+
+FLOCK = struct.Struct("<qqihh")
+
+BLOCKING_KINDS = ("pipe", "socket", "standard")
+
+
+def place(t: Thread, path: bytes | None, *, at: int = f.AT_FDCWD, follow: bool = True) -> Place:
+    """Where a path leads, from the working folder or a descriptor's."""
+    if path is None:
+        raise DarwinError(14)
+    base = t.process.cwd
+    if at != f.AT_FDCWD and not path.startswith(b"/"):
+        folder = t.process.files.find(at)
+        if folder.kind != "directory":
+            raise DarwinError(ENOTDIR)
+        base = folder.path
+    return t.process.world.resolve(path, base, follow=follow)
+
+
+def open_at(t: Thread, at: int, path: bytes | None, flags: int, mode: int) -> int:
+    """Open and openat."""
+    follow = not flags & (f.O_NOFOLLOW | f.O_SYMLINK) and flags & (f.O_CREAT | f.O_EXCL) != f.O_CREAT | f.O_EXCL
+    with place(t, path, at=at, follow=follow) as there:
+        exists = True
+        try:
+            kind = modes.S_IFMT(there.stat().st_mode)
+        except FileNotFoundError:
+            exists, kind = False, 0
+        if exists and flags & f.O_CREAT and flags & f.O_EXCL:
+            raise DarwinError(EEXIST)
+        if kind == modes.S_IFLNK:
+            raise DarwinError(ELOOP)
+        if flags & f.O_ACCMODE != f.O_RDONLY or flags & f.O_TRUNC or (flags & f.O_CREAT and not exists):
+            if kind == modes.S_IFDIR:
+                raise DarwinError(EISDIR)
+            if not there.device:
+                there.require_writable()
+        if exists and not there.device and kind not in (modes.S_IFREG, modes.S_IFDIR, modes.S_IFIFO):
+            raise DarwinError(ENXIO)
+        host = there.open(f.host_flags(flags) | os.O_NONBLOCK, mode & 0o7777 & ~t.process.umask)
+        found = modes.S_IFMT(os.fstat(host).st_mode)
+        name = "device" if there.device else {modes.S_IFDIR: "directory", modes.S_IFIFO: "pipe"}.get(found, "file")
+        file = OpenFile(kind=name, host=host, path=there.path, flags=flags & 0xFF)
+        return t.process.files.add(file, close_on_exec=bool(flags & f.O_CLOEXEC))
+
+
+@libsystem("int open(const char *path, int oflag, ...mode_t mode)")
+def open_(t: Thread, path: bytes, oflag: int, mode: int) -> int:
+    return open_at(t, f.AT_FDCWD, path, oflag, mode)
+
+
+@libsystem("int openat(int fd, const char *path, int oflag, ...mode_t mode)")
+def openat(t: Thread, fd: int, path: bytes, oflag: int, mode: int) -> int:
+    return open_at(t, fd, path, oflag, mode)
+
+
+@libsystem("int close(int fd)")
+def close(t: Thread, fd: int) -> int:
+    t.process.files.close(fd)
+    return 0
+
+
+def wait_for(t: Thread, file: OpenFile, *, write: bool = False) -> Blocking:
+    """Waits until a pipe, socket or such has something to read, or room."""
+    if file.flags & f.O_NONBLOCK and file.kind != "standard":
+        raise DarwinError(EAGAIN)
+    how = yield Wait(writes=(file.host,)) if write else Wait(reads=(file.host,))
+    if how is Woken.BY_SIGNAL:
+        raise DarwinError(EINTR)
+
+
+@libsystem("ssize_t read(int fd, void *buf, size_t nbyte)")
+def read(t: Thread, fd: int, buf: int, nbyte: int) -> Blocking | int:
+    file = t.process.files.find(fd)
+    if file.kind == "directory":
+        raise DarwinError(EISDIR)
+    if nbyte > IO_LIMIT:
+        raise DarwinError(EINVAL)
+    if file.kind in BLOCKING_KINDS:
+        return _read_blocking(t, file, buf, nbyte)
+    return os.readv(file.host, [t.memory.slice(buf, nbyte, 2)]) if nbyte else 0
+
+
+def _read_blocking(t: Thread, file: OpenFile, buf: int, nbyte: int) -> Blocking:
+    while True:
+        if file.kind == "standard":
+            yield from wait_for(t, file)
+        try:
+            return os.readv(file.host, [t.memory.slice(buf, nbyte, 2)]) if nbyte else 0
+        except BlockingIOError:
+            yield from wait_for(t, file)
+
+
+@libsystem("ssize_t write(int fd, void *buf, size_t nbyte)")
+def write(t: Thread, fd: int, buf: int, nbyte: int) -> Blocking | int:
+    file = t.process.files.find(fd)
+    if nbyte > IO_LIMIT:
+        raise DarwinError(EINVAL)
+    data = t.memory.slice(buf, nbyte)
+    if file.kind == "standard":
+        t.process.output += nbyte
+        if t.process.output > t.process.plan.limits.output:
+            raise Ended(9, "limit", f"more than {t.process.plan.limits.output} bytes of output")
+        return os.write(file.host, data)
+    if file.kind in BLOCKING_KINDS:
+        return _write_blocking(t, file, buf, nbyte)
+    return os.write(file.host, data)
+
+
+def _write_blocking(t: Thread, file: OpenFile, buf: int, nbyte: int) -> Blocking:
+    done = 0
+    while True:
+        try:
+            done += os.write(file.host, t.memory.slice(buf + done, nbyte - done))
+        except BlockingIOError:
+            if done and file.flags & f.O_NONBLOCK:
+                return done
+            yield from wait_for(t, file, write=True)
+        if done == nbyte or file.flags & f.O_NONBLOCK:
+            return done
+
+
+@libsystem("ssize_t pread(int fd, void *buf, size_t nbyte, off_t offset)")
+def pread(t: Thread, fd: int, buf: int, nbyte: int, offset: int) -> int:
+    if offset < 0:
+        raise DarwinError(EINVAL)
+    return os.preadv(t.process.files.find(fd).host, [t.memory.slice(buf, nbyte, 2)], offset)
+
+
+@libsystem("ssize_t pwrite(int fd, void *buf, size_t nbyte, off_t offset)")
+def pwrite(t: Thread, fd: int, buf: int, nbyte: int, offset: int) -> int:
+    if offset < 0:
+        raise DarwinError(EINVAL)
+    return os.pwrite(t.process.files.find(fd).host, t.memory.slice(buf, nbyte), offset)
+
+
+@libsystem("off_t lseek(int fd, off_t offset, int whence)")
+def lseek(t: Thread, fd: int, offset: int, whence: int) -> int:
+    file = t.process.files.find(fd)
+    if file.kind in ("pipe", "socket", "kqueue"):
+        raise DarwinError(ESPIPE)
+    return os.lseek(file.host, offset, whence)
+
+
+@libsystem("int stat(const char *path, struct stat *buf)")
+def stat(t: Thread, path: bytes, buf: int) -> int:
+    with place(t, path) as there:
+        t.memory.write(buf, pack_stat(there.stat()))
+    return 0
+
+
+@libsystem("int lstat(const char *path, struct stat *buf)")
+def lstat(t: Thread, path: bytes, buf: int) -> int:
+    with place(t, path, follow=False) as there:
+        t.memory.write(buf, pack_stat(there.stat()))
+    return 0
+
+
+@libsystem("int fstatat(int fd, const char *path, struct stat *buf, int flag)")
+def fstatat(t: Thread, fd: int, path: bytes, buf: int, flag: int) -> int:
+    with place(t, path, at=fd, follow=not flag & f.AT_SYMLINK_NOFOLLOW) as there:
+        t.memory.write(buf, pack_stat(there.stat()))
+    return 0
+
+
+@libsystem("int fstat(int fd, struct stat *buf)")
+def fstat(t: Thread, fd: int, buf: int) -> int:
+    t.memory.write(buf, pack_stat(os.fstat(t.process.files.find(fd).host)))
+    return 0
+
+
+@libsystem("int fsync(int fd)")
+def fsync(t: Thread, fd: int) -> int:
+    t.process.files.find(fd)
+    return 0
+
+
+@libsystem("int ftruncate(int fd, off_t length)")
+def ftruncate(t: Thread, fd: int, length: int) -> int:
+    os.ftruncate(t.process.files.find(fd).host, length)
+    return 0
+
+
+@libsystem("int dup(int fd)")
+def dup(t: Thread, fd: int) -> int:
+    return t.process.files.add(t.process.files.find(fd))
+
+
+@libsystem("int dup2(int fd, int fd2)")
+def dup2(t: Thread, fd: int, fd2: int) -> int:
+    file = t.process.files.find(fd)
+    if not 0 <= fd2 < t.process.files.limit:
+        raise DarwinError(EBADF)
+    if fd != fd2:
+        t.process.files.put(fd2, file)
+    return fd2
+
+
+@libsystem("int pipe(int *fildes)")
+def pipe(t: Thread, fildes: int) -> int:
+    ends = [OpenFile(kind="pipe", host=host, flags=flags) for host, flags in zip(os.pipe(), (0, 1), strict=True)]
+    for index, end in enumerate(ends):
+        os.set_blocking(end.host, False)
+        t.memory.put_u32(fildes + 4 * index, t.process.files.add(end))
+    return 0
+
+
+@libsystem("int flock(int fd, int operation)")
+def flock(t: Thread, fd: int, operation: int) -> int:
+    try:
+        host_fcntl.flock(t.process.files.find(fd).host, operation)
+    except BlockingIOError:
+        raise DarwinError(EAGAIN) from None
+    return 0
+
+
+@libsystem("int ioctl(int fd, unsigned long request, ...uintptr_t argument)")
+def ioctl(t: Thread, fd: int, request: int, argument: int) -> int:
+    t.process.files.find(fd)
+    raise DarwinError(ENOTTY)
+
+
+@libsystem("int fcntl(int fd, int cmd, ...uintptr_t argument)")
+def fcntl(t: Thread, fd: int, cmd: int, argument: int) -> int:
+    file = t.process.files.find(fd)
+    if cmd not in FCNTL:
+        raise DarwinError(ENOTSUP if cmd == f.F_PREALLOCATE else EINVAL)
+    return FCNTL[cmd](t, fd, file, argument)
+
+
+def _dupfd(t: Thread, _fd: int, file: OpenFile, argument: int, *, close_on_exec: bool = False) -> int:
+    lowest = argument & 0xFFFFFFFF
+    if lowest >= t.process.files.limit:
+        raise DarwinError(EINVAL)
+    return t.process.files.add(file, close_on_exec=close_on_exec, lowest=lowest)
+
+
+def _setfd(t: Thread, fd: int, _file: OpenFile, argument: int) -> int:
+    change = t.process.files.close_on_exec
+    (change.add if argument & f.FD_CLOEXEC else change.discard)(fd)
+    return 0
+
+
+def _setfl(_t: Thread, _fd: int, file: OpenFile, argument: int) -> int:
+    changeable = f.O_NONBLOCK | f.O_APPEND | f.O_ASYNC
+    file.flags = file.flags & ~changeable | argument & changeable
+    return 0
+
+
+def _getpath(t: Thread, _fd: int, file: OpenFile, argument: int) -> int:
+    if not file.path:
+        raise DarwinError(EBADF)
+    t.memory.write(argument, file.path.encode() + b"\0")
+    return 0
+
+
+def _setlk(t: Thread, _fd: int, file: OpenFile, argument: int, *, wait: bool = False) -> int:
+    """Struct flock: l_start, l_len, l_pid, l_type, l_whence; Darwin's types are 1 shared, 2 unlock, 3 exclusive."""
+    start, length, _, kind, whence = t.memory.unpack(FLOCK, argument)
+    operation = {1: host_fcntl.LOCK_SH, 2: host_fcntl.LOCK_UN, 3: host_fcntl.LOCK_EX}.get(kind)
+    if operation is None:
+        raise DarwinError(EINVAL)
+    host_fcntl.lockf(file.host, operation | (0 if wait else host_fcntl.LOCK_NB), length, start, whence)
+    return 0
+
+
+def _advice(_t: Thread, _fd: int, _file: OpenFile, _argument: int) -> int:
+    return 0
+
+
+FCNTL: dict[int, Callable[[Thread, int, OpenFile, int], int]] = {
+    f.F_DUPFD: _dupfd,
+    f.F_DUPFD_CLOEXEC: partial(_dupfd, close_on_exec=True),
+    f.F_GETFD: lambda t, fd, _file, _argument: int(fd in t.process.files.close_on_exec),
+    f.F_SETFD: _setfd,
+    f.F_GETFL: lambda _t, _fd, file, _argument: file.flags,
+    f.F_SETFL: _setfl,
+    f.F_SETLK: _setlk,
+    f.F_SETLKW: partial(_setlk, wait=True),
+    f.F_GETPATH: _getpath,
+    f.F_FULLFSYNC: _advice,
+    f.F_BARRIERFSYNC: _advice,
+    f.F_NOCACHE: _advice,
+    f.F_RDAHEAD: _advice,
+    f.F_RDADVISE: _advice,
+}
+"""What each command does."""
+
+
+@libsystem("int access(const char *path, int amode)")
+def access(t: Thread, path: bytes, amode: int) -> int:
+    return accessible(t, f.AT_FDCWD, path, amode)
+
+
+@libsystem("int faccessat(int fd, const char *path, int mode, int flag)")
+def faccessat(t: Thread, fd: int, path: bytes, mode: int, flag: int) -> int:
+    return accessible(t, fd, path, mode)
+
+
+def accessible(t: Thread, at: int, path: bytes, mode: int) -> int:
+    """Access and faccessat: the guest's user owns what it sees."""
+    with place(t, path, at=at) as there:
+        bits = there.stat().st_mode
+        if mode & 2:
+            there.require_writable()
+        if mode & 1 and not modes.S_ISDIR(bits) and not bits & 0o111:
+            raise DarwinError(EACCES)
+    return 0
+
+
+@libsystem("int unlink(const char *path)")
+def unlink(t: Thread, path: bytes) -> int:
+    return remove(t, f.AT_FDCWD, path)
+
+
+@libsystem("int unlinkat(int fd, const char *path, int flag)")
+def unlinkat(t: Thread, fd: int, path: bytes, flag: int) -> int:
+    return remove(t, fd, path, folder=bool(flag & f.AT_REMOVEDIR))
+
+
+@libsystem("int rmdir(const char *path)")
+def rmdir(t: Thread, path: bytes) -> int:
+    return remove(t, f.AT_FDCWD, path, folder=True)
+
+
+def remove(t: Thread, at: int, path: bytes, *, folder: bool = False) -> int:
+    """unlink, unlinkat and rmdir. Darwin's unlink of a folder is EPERM."""
+    with place(t, path, at=at, follow=False) as there:
+        there.stat()
+        there.require_writable()
+        if folder:
+            os.rmdir(there.name, dir_fd=there.folder)
+        elif modes.S_ISDIR(there.stat().st_mode):
+            raise DarwinError(EPERM)
+        else:
+            os.unlink(there.name, dir_fd=there.folder)
+    return 0
+
+
+@libsystem("int rename(const char *old, const char *new)")
+def rename(t: Thread, old: bytes, new: bytes) -> int:
+    with place(t, old, follow=False) as source, place(t, new, follow=False) as target:
+        source.stat()
+        source.require_writable()
+        target.require_writable()
+        os.rename(source.name, target.name, src_dir_fd=source.folder, dst_dir_fd=target.folder)
+    return 0
+
+
+@libsystem("int mkdir(const char *path, mode_t mode)")
+def mkdir(t: Thread, path: bytes, mode: int) -> int:
+    with place(t, path, follow=False) as there:
+        try:
+            there.stat()
+        except FileNotFoundError:
+            there.require_writable()
+            os.mkdir(there.name, mode & 0o777 & ~t.process.umask, dir_fd=there.folder)
+            return 0
+    raise DarwinError(EEXIST)
+
+
+@libsystem("ssize_t readlink(const char *path, char *buf, size_t bufsize)")
+def readlink(t: Thread, path: bytes, buf: int, bufsize: int) -> int:
+    with place(t, path, follow=False) as there:
+        target = os.fsencode(os.readlink(there.name, dir_fd=there.folder))[:bufsize]
+    t.memory.write(buf, target)
+    return len(target)
+
+
+@libsystem("int chmod(const char *path, mode_t mode)")
+def chmod(t: Thread, path: bytes, mode: int) -> int:
+    with place(t, path) as there:
+        there.require_writable()
+        host = there.open(os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            os.fchmod(host, mode & 0o777)
+        finally:
+            os.close(host)
+    return 0

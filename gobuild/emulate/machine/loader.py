@@ -1,0 +1,97 @@
+"""Puts a Mach-O program into memory as the kernel and dyld do, or says in their words why they would not.
+
+Sources: xnu's bsd/kern/mach_loader.c and bsd/kern/kern_exec.c (segments, the stack), dyld's MachOAnalyzer (binds).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gobuild.binary.dyld_info import read_rebases
+from gobuild.binary.macho import read_macho
+from gobuild.binary.macho_types import MachO, Segment
+from gobuild.binary.view import View
+from gobuild.emulate.machine.macos import Refused
+from gobuild.emulate.machine.memory import PAGE, READ, WRITE, Memory, round_up
+
+STACK_TOP, STACK_SIZE = 0x170000000, 8 << 20
+"""The main thread's stack, where macOS has it for a program that is not slid, in macOS's default size."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """A program in memory: `slide` is what was added to its addresses."""
+
+    path: str
+    macho: MachO
+    slide: int
+    entry: int
+    bad_pages: tuple[int, ...]
+
+
+def load(
+    view: View, descriptor: int, memory: Memory, *, path: str, slide: int, bind: Callable[[str, int], int],
+    bad_pages: Sequence[int] = (),
+) -> Image:  # fmt: skip
+    """Maps the segments, rebases and binds.
+
+    `bind` gives the address of a symbol, by its name and library ordinal; `bad_pages` (file offsets) have a wrong hash
+    and are left out, so that whoever touches one is killed, as the kernel does.
+    """
+    macho = read_macho(view)
+    text = macho.segment("__TEXT")
+    if macho.entry is None or text is None:
+        raise Refused("no entry point, or no __TEXT")
+    for segment in macho.segments:
+        if segment.initprot or segment.maxprot:
+            _map(segment, descriptor, memory, slide)
+    if slide:
+        for address in read_rebases(view, macho):
+            memory.put_u64(address + slide, memory.u64(address + slide) + slide)
+    for binding in macho.bindings:
+        segment = macho.segments[binding.segment]
+        memory.put_u64(segment.vmaddr + slide + binding.offset, bind(binding.name, binding.ordinal))
+    for segment in macho.segments:
+        if segment.name == "__DATA_CONST":
+            memory.protect(segment.vmaddr + slide, round_up(segment.vmsize), READ)
+    for offset in bad_pages:
+        _leave_out(macho, offset, memory, slide)
+    return Image(
+        path=path, macho=macho, slide=slide, entry=text.vmaddr + slide + macho.entry, bad_pages=tuple(bad_pages)
+    )
+
+
+def _map(segment: Segment, descriptor: int, memory: Memory, slide: int) -> None:
+    start, size = segment.vmaddr + slide, round_up(segment.vmsize)
+    filled = round_up(segment.filesize)
+    if filled:
+        memory.map(start, filled, segment.initprot, fixed=True, descriptor=descriptor, offset=segment.fileoff)
+        if segment.initprot & WRITE and filled > segment.filesize:
+            memory.write(start + segment.filesize, bytes(filled - segment.filesize))
+    if size > filled:
+        memory.map(start + filled, size - filled, segment.initprot, fixed=True)
+
+
+def _leave_out(macho: MachO, offset: int, memory: Memory, slide: int) -> None:
+    for segment in macho.segments:
+        if segment.fileoff <= offset < segment.fileoff + segment.filesize:
+            at = segment.vmaddr + slide + offset - segment.fileoff
+            memory.protect(at // PAGE * PAGE, PAGE, 0)
+
+
+def make_stack(memory: Memory, *, path: str, argv: Sequence[bytes], envp: Sequence[bytes]) -> tuple[int, ...]:
+    """Makes the main thread's stack; returns what LC_MAIN's entry point gets: argc, argv, envp, apple, and sp."""
+    memory.map(STACK_TOP - STACK_SIZE, STACK_SIZE, READ | WRITE, fixed=True)
+    at = STACK_TOP - 64
+    apple = [b"executable_path=" + path.encode(), b"ptr_munge=", b"main_stack=", b"stack_guard="]
+    vector: list[int] = []
+    places = []
+    for texts in (argv, envp, apple):
+        places.append(len(vector))
+        for text in texts:
+            at -= len(text) + 1
+            memory.write(at, text + b"\0")
+            vector.append(at)
+        vector.append(0)
+    at = (at - 8 * len(vector)) & ~15
+    memory.write(at, b"".join(each.to_bytes(8, "little") for each in vector))  # one behind the other: Go counts on it
+    return len(argv), *(at + 8 * each for each in places), (at - 64) & ~15

@@ -1,0 +1,134 @@
+"""Starts the process that emulates, watches over it, and ends all that is left of it."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from gobuild.core.errors import ToolMissing
+from gobuild.emulate.plan import Plan, Verdict
+
+WATCH = 0.1
+"""Seconds between two looks at what the guest uses."""
+
+KILLED = 137
+"""The exit code where a limit ended the run: 128 + SIGKILL, as a shell tells it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a run: the program's exit code (128 + n for a signal), its output and the verdicts, if any."""
+
+    code: int
+    stdout: bytes = b""
+    stderr: bytes = b""
+    verdicts: tuple[Verdict, ...] = ()
+
+
+def require_engine() -> None:
+    """Raises ToolMissing where Unicorn is not installed."""
+    if importlib.util.find_spec("unicorn") is None:
+        raise ToolMissing("the engine that runs darwin/arm64 programs is not installed", "pip install gobuild[emulate]")
+
+
+def run(plan: Plan, *, stdin: bytes | None = b"", capture: bool = True) -> Outcome:
+    """Runs a program to its end.
+
+    Without `capture` its standard files are this process's own. Nothing of it is left afterwards, whatever happens.
+    """
+    require_engine()
+    plan_read, plan_write = os.pipe()
+    report_read, report_write = os.pipe()
+    os.set_blocking(report_write, False)
+    pipe = subprocess.PIPE if capture else None
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-m", "gobuild.emulate.child", str(plan_read), str(report_write)],
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+        env={"PYTHONDONTWRITEBYTECODE": "1"},
+        pass_fds=(plan_read, report_write),
+        start_new_session=True,
+    )
+    os.close(plan_read)
+    os.close(report_write)
+    watcher = _Watcher(process.pid, plan)
+    try:
+        with os.fdopen(plan_write, "w") as file, contextlib.suppress(BrokenPipeError):
+            json.dump(plan.to_json(), file)
+        watcher.start()
+        stdout, stderr = process.communicate(stdin if capture else None)
+    finally:
+        watcher.stop()
+        _kill_group(process.pid)
+        process.wait()
+        with os.fdopen(report_read, "rb") as report:
+            verdicts = _verdicts(report)
+    if watcher.verdict:
+        return Outcome(code=KILLED, stdout=stdout or b"", stderr=stderr or b"", verdicts=(*verdicts, watcher.verdict))
+    code = process.returncode
+    return Outcome(
+        code=code if code >= 0 else 128 - code, stdout=stdout or b"", stderr=stderr or b"", verdicts=verdicts
+    )
+
+
+def _verdicts(report: IO[bytes]) -> tuple[Verdict, ...]:
+    return tuple(Verdict(**json.loads(line)) for line in report.read().splitlines())
+
+
+def _kill_group(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
+
+
+class _Watcher:
+    """Ends a group of processes that takes too long or touches too much memory."""
+
+    def __init__(self, group: int, plan: Plan) -> None:
+        self.verdict: Verdict | None = None
+        self._group, self._limits = group, plan.limits
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def start(self) -> None:
+        """Begins to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends it."""
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _watch(self) -> None:
+        end = time.monotonic() + self._limits.seconds
+        while not self._ended.wait(WATCH):
+            if time.monotonic() > end:
+                self._end(f"it did not end within {self._limits.seconds:g} s")
+                return
+            if _resident(self._group) > self._limits.resident:
+                self._end(f"it touched more than {self._limits.resident >> 20} MB of memory")
+                return
+
+    def _end(self, detail: str) -> None:
+        self.verdict = Verdict(pid=0, kind="limit", detail=detail)
+        _kill_group(self._group)
+
+
+def _resident(group: int) -> int:
+    """Bytes of memory that the processes of a group have to themselves, by /proc."""
+    total = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            if os.getpgid(int(folder.name)) == group:
+                _, resident, shared, *_ = (folder / "statm").read_text().split()
+                total += (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
+    return total
