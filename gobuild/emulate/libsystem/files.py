@@ -40,19 +40,6 @@ FLOCK = struct.Struct("<qqihh")
 BLOCKING_KINDS = ("pipe", "socket", "standard")
 
 
-def place(t: Thread, path: bytes | None, *, at: int = f.AT_FDCWD, follow: bool = True) -> Place:
-    """Where a path leads, from the working folder or a descriptor's."""
-    if path is None:
-        raise DarwinError(14)
-    base = t.process.cwd
-    if at != f.AT_FDCWD and not path.startswith(b"/"):
-        folder = t.process.files.find(at)
-        if folder.kind != "directory":
-            raise DarwinError(ENOTDIR)
-        base = folder.path
-    return t.process.world.resolve(path, base, follow=follow)
-
-
 def open_at(t: Thread, at: int, path: bytes | None, flags: int, mode: int) -> int:
     """Open and openat."""
     follow = not flags & (f.O_NOFOLLOW | f.O_SYMLINK) and flags & (f.O_CREAT | f.O_EXCL) != f.O_CREAT | f.O_EXCL
@@ -178,27 +165,6 @@ def lseek(t: Thread, fd: int, offset: int, whence: int) -> int:
     return os.lseek(file.host, offset, whence)
 
 
-@libsystem("int stat(const char *path, struct stat *buf)")
-def stat(t: Thread, path: bytes, buf: int) -> int:
-    with place(t, path) as there:
-        t.memory.write(buf, pack_stat(there.stat()))
-    return 0
-
-
-@libsystem("int lstat(const char *path, struct stat *buf)")
-def lstat(t: Thread, path: bytes, buf: int) -> int:
-    with place(t, path, follow=False) as there:
-        t.memory.write(buf, pack_stat(there.stat()))
-    return 0
-
-
-@libsystem("int fstatat(int fd, const char *path, struct stat *buf, int flag)")
-def fstatat(t: Thread, fd: int, path: bytes, buf: int, flag: int) -> int:
-    with place(t, path, at=fd, follow=not flag & f.AT_SYMLINK_NOFOLLOW) as there:
-        t.memory.write(buf, pack_stat(there.stat()))
-    return 0
-
-
 @libsystem("int fstat(int fd, struct stat *buf)")
 def fstat(t: Thread, fd: int, buf: int) -> int:
     t.memory.write(buf, pack_stat(os.fstat(t.process.files.find(fd).host)))
@@ -321,95 +287,3 @@ FCNTL: dict[int, Callable[[Thread, int, OpenFile, int], int]] = {
     f.F_RDADVISE: _advice,
 }
 """What each command does."""
-
-
-@libsystem("int access(const char *path, int amode)")
-def access(t: Thread, path: bytes, amode: int) -> int:
-    return accessible(t, f.AT_FDCWD, path, amode)
-
-
-@libsystem("int faccessat(int fd, const char *path, int mode, int flag)")
-def faccessat(t: Thread, fd: int, path: bytes, mode: int, flag: int) -> int:
-    return accessible(t, fd, path, mode)
-
-
-def accessible(t: Thread, at: int, path: bytes, mode: int) -> int:
-    """Access and faccessat: the guest's user owns what it sees."""
-    with place(t, path, at=at) as there:
-        bits = there.stat().st_mode
-        if mode & 2:
-            there.require_writable()
-        if mode & 1 and not modes.S_ISDIR(bits) and not bits & 0o111:
-            raise DarwinError(EACCES)
-    return 0
-
-
-@libsystem("int unlink(const char *path)")
-def unlink(t: Thread, path: bytes) -> int:
-    return remove(t, f.AT_FDCWD, path)
-
-
-@libsystem("int unlinkat(int fd, const char *path, int flag)")
-def unlinkat(t: Thread, fd: int, path: bytes, flag: int) -> int:
-    return remove(t, fd, path, folder=bool(flag & f.AT_REMOVEDIR))
-
-
-@libsystem("int rmdir(const char *path)")
-def rmdir(t: Thread, path: bytes) -> int:
-    return remove(t, f.AT_FDCWD, path, folder=True)
-
-
-def remove(t: Thread, at: int, path: bytes, *, folder: bool = False) -> int:
-    """unlink, unlinkat and rmdir. Darwin's unlink of a folder is EPERM."""
-    with place(t, path, at=at, follow=False) as there:
-        there.stat()
-        there.require_writable()
-        if folder:
-            os.rmdir(there.name, dir_fd=there.folder)
-        elif modes.S_ISDIR(there.stat().st_mode):
-            raise DarwinError(EPERM)
-        else:
-            os.unlink(there.name, dir_fd=there.folder)
-    return 0
-
-
-@libsystem("int rename(const char *old, const char *new)")
-def rename(t: Thread, old: bytes, new: bytes) -> int:
-    with place(t, old, follow=False) as source, place(t, new, follow=False) as target:
-        source.stat()
-        source.require_writable()
-        target.require_writable()
-        os.rename(source.name, target.name, src_dir_fd=source.folder, dst_dir_fd=target.folder)
-    return 0
-
-
-@libsystem("int mkdir(const char *path, mode_t mode)")
-def mkdir(t: Thread, path: bytes, mode: int) -> int:
-    with place(t, path, follow=False) as there:
-        try:
-            there.stat()
-        except FileNotFoundError:
-            there.require_writable()
-            os.mkdir(there.name, mode & 0o777 & ~t.process.umask, dir_fd=there.folder)
-            return 0
-    raise DarwinError(EEXIST)
-
-
-@libsystem("ssize_t readlink(const char *path, char *buf, size_t bufsize)")
-def readlink(t: Thread, path: bytes, buf: int, bufsize: int) -> int:
-    with place(t, path, follow=False) as there:
-        target = os.fsencode(os.readlink(there.name, dir_fd=there.folder))[:bufsize]
-    t.memory.write(buf, target)
-    return len(target)
-
-
-@libsystem("int chmod(const char *path, mode_t mode)")
-def chmod(t: Thread, path: bytes, mode: int) -> int:
-    with place(t, path) as there:
-        there.require_writable()
-        host = there.open(os.O_RDONLY | os.O_NONBLOCK)
-        try:
-            os.fchmod(host, mode & 0o777)
-        finally:
-            os.close(host)
-    return 0
