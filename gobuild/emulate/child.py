@@ -18,7 +18,8 @@ from gobuild.emulate.darwin.errno import DarwinError
 from gobuild.emulate.descriptors import Descriptors, OpenFile
 from gobuild.emulate.machine.macos import Refused
 from gobuild.emulate.plan import Plan, Verdict
-from gobuild.emulate.process import Ended, Process
+from gobuild.emulate.process import Process
+from gobuild.emulate.threads import Ended
 from gobuild.emulate.trace import TextTrace
 from gobuild.emulate.world import Mount, World
 

@@ -50,7 +50,7 @@ def closedir(t: Thread, dirp: int) -> int:
     return 0
 
 
-@libsystem("int readdir_r(DIR *dirp, struct dirent *entry, struct dirent **result)", fails="number")
+@libsystem("int readdir_r(DIR *dirp, struct dirent *entry, struct dirent **result)", fails="number", noisy=False)
 def readdir_r(t: Thread, dirp: int, entry: int, result: int) -> int:
     listing = t.process.objects[dirp]
     if listing.at == len(listing.entries):

@@ -28,8 +28,7 @@ from gobuild.emulate.darwin.errno import (
 )  # fmt: skip
 from gobuild.emulate.darwin.structs import pack_stat
 from gobuild.emulate.descriptors import OpenFile
-from gobuild.emulate.process import Ended
-from gobuild.emulate.threads import Blocking, Thread, Wait, Woken
+from gobuild.emulate.threads import Blocking, Ended, Thread, Wait, Woken
 from gobuild.emulate.world import Place
 
 IO_LIMIT = 0x7FFFFFFF
@@ -100,7 +99,8 @@ def wait_for(t: Thread, file: OpenFile, *, write: bool = False) -> Blocking:
     """Waits until a pipe, socket or such has something to read, or room."""
     if file.flags & f.O_NONBLOCK and file.kind != "standard":
         raise DarwinError(EAGAIN)
-    how = yield Wait(writes=(file.host,)) if write else Wait(reads=(file.host,))
+    external = file.kind == "standard"
+    how = yield Wait(writes=(file.host,)) if write else Wait(reads=(file.host,), external=external)
     if how is Woken.BY_SIGNAL:
         raise DarwinError(EINTR)
 
@@ -232,7 +232,7 @@ def dup2(t: Thread, fd: int, fd2: int) -> int:
     return fd2
 
 
-@libsystem("int pipe(int *fildes)")
+@libsystem("int pipe(int *fildes)", noisy=False)
 def pipe(t: Thread, fildes: int) -> int:
     ends = [OpenFile(kind="pipe", host=host, flags=flags) for host, flags in zip(os.pipe(), (0, 1), strict=True)]
     for index, end in enumerate(ends):

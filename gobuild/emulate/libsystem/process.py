@@ -1,8 +1,7 @@
 """<unistd.h> and <sys/wait.h>: the process itself, its identity and its end."""
 
 from gobuild.emulate.abi import libsystem
-from gobuild.emulate.process import Ended
-from gobuild.emulate.threads import Thread
+from gobuild.emulate.threads import Ended, Thread
 
 UID, GID = 501, 20
 """The first user of a Mac, and its group staff."""
