@@ -17,8 +17,10 @@ from gobuild.emulate import libsystem as _functions  # noqa: F401 - each module 
 from gobuild.emulate.darwin.errno import DarwinError
 from gobuild.emulate.descriptors import Descriptors, OpenFile
 from gobuild.emulate.machine.macos import Refused
+from gobuild.emulate.network import Network
 from gobuild.emulate.plan import Plan, Verdict
-from gobuild.emulate.process import Ended, Process
+from gobuild.emulate.process import Process
+from gobuild.emulate.threads import Ended
 from gobuild.emulate.trace import TextTrace
 from gobuild.emulate.world import Mount, World
 
@@ -51,6 +53,7 @@ def run(plan: Plan) -> Ended:
     for number in range(3):
         files.put(number, OpenFile(kind="standard", host=os.dup(number), flags=0 if number == 0 else 1))
     process = Process(plan, world, files, pid=FIRST_PID, parent=INIT)
+    process.network = Network(os.open(plan.sockets, folder))
     with Path(plan.trace).open("w", buffering=1) if plan.trace else contextlib.nullcontext() as file:
         if file:
             process.observers.append(TextTrace(file.write))

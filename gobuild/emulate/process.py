@@ -9,14 +9,29 @@ from typing import Any
 from gobuild.binary.macho import read_macho
 from gobuild.binary.view import View
 from gobuild.emulate.abi import FUNCTIONS, Function, as_integer, is_extended
-from gobuild.emulate.darwin.errno import FROM_HOST, DarwinError
+from gobuild.emulate.darwin.errno import EIO, FROM_HOST, DarwinError
 from gobuild.emulate.descriptors import Descriptors
 from gobuild.emulate.machine import macos
-from gobuild.emulate.machine.engine import PC, SP, Engine, Stop, Why
+from gobuild.emulate.machine.engine import PC, SP, Engine, Why
 from gobuild.emulate.machine.loader import Image, load, make_stack
-from gobuild.emulate.machine.memory import EXECUTE, READ, WRITE, Memory, round_up
+from gobuild.emulate.machine.memory import EXECUTE, PAGE, READ, WRITE, Memory, round_up
+from gobuild.emulate.network import Network
 from gobuild.emulate.plan import Plan
-from gobuild.emulate.threads import CALL_NS, PTHREAD_SIZE, SLICE, SLICE_NS, PendingCall, Scheduler, Thread, Wait, Woken
+from gobuild.emulate.signals import Signals
+from gobuild.emulate.threads import (
+    ALONE_NS,
+    CALL_NS,
+    PTHREAD_SIZE,
+    SLICE,
+    SLICE_NS,
+    Breach,
+    Ended,
+    PendingCall,
+    Scheduler,
+    Thread,
+    Wait,
+    Woken,
+)
 from gobuild.emulate.trace import Call, Observer
 from gobuild.emulate.world import World
 
@@ -26,29 +41,13 @@ STUBS = 0x180000000
 THREAD_RETURN, SIGNAL_RETURN = 0, 1
 """The first two stubs: where a thread's start routine and a signal's handler return to."""
 
-SIGABRT, SIGKILL, SIGSEGV = 6, 9, 11
+SIGABRT, SIGKILL = 6, 9
+
+RETURNS = ("(thread return)", "(signal return)")
 
 LR = 30
 NOWHERE = 0xD4200000_D4200000
 """BRK: what stands in a stub. Nothing runs it, the engine stops in front of it."""
-
-
-class Ended(Exception):
-    """The process is over: `status` is what wait4 tells of it (exit code << 8, or a signal).
-
-    `kind` and `detail` are a `Verdict`'s, where it did not end by its own will.
-    """
-
-    def __init__(self, status: int, kind: str = "", detail: str = "") -> None:
-        self.status, self.kind, self.detail = status, kind, detail
-        super().__init__(status, kind, detail)
-
-
-class Breach(Ended):
-    """A call breaks a rule of Apple's ABI."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(SIGABRT, "breach", detail)
 
 
 class Process:
@@ -61,6 +60,7 @@ class Process:
 
     def __init__(self, plan: Plan, world: World, files: Descriptors, *, pid: int, parent: int) -> None:
         self.plan, self.world, self.files = plan, world, files
+        self.network: Network
         self.pid, self.parent, self.cwd = pid, parent, plan.cwd
         self.umask = 0o022
         self.observers: list[Observer] = []
@@ -74,12 +74,13 @@ class Process:
         self.memory = Memory(self.engine, self.plan.limits.memory)
         self.scheduler = Scheduler()
         self.threads: dict[int, Thread] = {}
-        self.actions: dict[int, tuple[int, int, int]] = {}
+        self.signals = Signals(self)
+        self.bad_pages: set[int] = set()
         self.keys = 0x100
         self.mutexes: dict[int, deque[Thread]] = {}
         self.objects: dict[int, Any] = {}
         self.current: Thread | None = None
-        self.stubs: list[Function | str] = ["thread return", "signal return"]
+        self.stubs: list[Function | str] = [*RETURNS]
         self._places: dict[str, int] = {}
         self._x18 = 0
         self._next_thread = 1
@@ -97,6 +98,7 @@ class Process:
         self.image: Image = load(
             view, descriptor, self.memory, path=path, slide=self.plan.slide, bind=self._bind, bad_pages=bad
         )
+        self.bad_pages = {address // PAGE * PAGE for address in self.image.bad_pages}
         size = round_up(8 * len(self.stubs))
         self.memory.map(STUBS, size, READ | WRITE, fixed=True)
         self.memory.write(STUBS, NOWHERE.to_bytes(8, "little") * (size // 8))
@@ -137,7 +139,7 @@ class Process:
             while True:
                 thread = self._next()
                 self.switch(thread)
-                if thread.call:
+                if thread.call and thread.call.done:
                     self._finish(thread, thread.call)
                 self._turn(thread)
         except Ended as ended:
@@ -163,7 +165,7 @@ class Process:
             self.engine.noise()
             self.engine.x[: len(registers)] = list(registers)
             self.engine.x[SP], self.engine.x[PC], self.engine.x[LR] = sp, start, STUBS + 8 * THREAD_RETURN
-            thread.entry_saved = self.engine.callee_saved()
+            thread.callee_saved = self.engine.callee_saved()
         self.engine.set_thread_pointer(thread.tsd)
         self.current = thread
 
@@ -171,16 +173,18 @@ class Process:
         """Runs a thread until it blocks or its slice is over."""
         scheduler = self.scheduler
         while True:
+            if thread.pending & ~thread.mask:
+                self.signals.deliver(thread)
             alone = len(scheduler.ready) == 1
             self._go()
-            stop = self.engine.run(count=0 if alone else SLICE)
+            stop = self.engine.run() if alone else self.engine.run_counted(SLICE)
             if stop.why is Why.SLICE:
-                scheduler.now += SLICE_NS
+                scheduler.now += ALONE_NS if alone else SLICE_NS
                 scheduler.expire()
                 scheduler.ready.rotate(-1)
                 return
             if stop.why is not Why.EXIT:
-                self._fault(stop)
+                self.signals.fault(thread, stop)
                 continue
             self._check()
             scheduler.now += CALL_NS
@@ -193,8 +197,14 @@ class Process:
         self._x18 = self.engine.x[18] = self.engine.random_word()
         self.engine.store()
 
-    def _fault(self, stop: Stop) -> None:
-        raise Ended(SIGSEGV, "signal", f"{stop.access} of {stop.address:#x} at {stop.pc:#x} ({stop.why.value})")
+    def place(self, address: int) -> str:
+        """Where an address is, for a message."""
+        return f"{address:#x}"
+
+    @property
+    def signal_return(self) -> int:
+        """The address that a signal's handler returns to."""
+        return STUBS + 8 * SIGNAL_RETURN
 
     def _check(self) -> None:
         """Raises Breach for what holds at every call."""
@@ -209,15 +219,26 @@ class Process:
     def _call(self, thread: Thread) -> bool:
         """Answers the call that the engine stands at; False where the thread cannot go on just now."""
         function = self.stubs[(self.engine.x[PC] - STUBS) // 8]
+        if function == RETURNS[SIGNAL_RETURN]:
+            self.signals.sigreturn(thread)
+            return not thread.wait
+        if function == RETURNS[THREAD_RETURN]:
+            self.end_thread(thread)
+            return False
         if isinstance(function, str):
             raise Ended(SIGABRT, "unknown-import", f"{function} is called, which this libSystem does not have")
         call = thread.call = PendingCall(function=function)
         self._advance(thread, call, Woken.BY_KEY)
-        if thread.ended or thread.wait:
-            return False
-        if thread.call is call and self.current is thread:
+        if call.done:
             self._finish(thread, call)
-        return True
+        return call.done
+
+    def go_on(self, thread: Thread, how: Woken) -> None:
+        """Goes on with a call of the thread that runs, which a signal had interrupted."""
+        if thread.call:
+            self._advance(thread, thread.call, how)
+            if thread.call.done:
+                self._finish(thread, thread.call)
 
     def _arguments(self, function: Function) -> tuple[Any, ...]:
         x = self.engine.x
@@ -255,7 +276,7 @@ class Process:
                 call.arguments = self._arguments(call.function)
                 result = call.function.call(thread, *call.arguments)
                 if not isinstance(result, GeneratorType):
-                    call.result = result
+                    call.result, call.done = result, True
                     return
                 call.generator = result
                 wait = next(result)
@@ -266,14 +287,31 @@ class Process:
         except DarwinError as error:
             call.errno = error.number
         except OSError as error:
-            call.errno = FROM_HOST.get(error.errno or 0, 5)
+            call.errno = FROM_HOST.get(error.errno or 0, EIO)
         else:
             self._block(thread, wait)
+            return
+        call.done = True
 
     def _block(self, thread: Thread, wait: Wait) -> None:
         if thread in self.scheduler.ready:
             self.scheduler.ready.remove(thread)
         self.scheduler.block(thread, wait)
+        if thread.pending & ~thread.mask:
+            self.scheduler.interrupt(thread)
+
+    def end_thread(self, thread: Thread) -> None:
+        """The start routine has returned; with the main thread's, the process ends."""
+        if self.engine.callee_saved() != thread.callee_saved:
+            raise Breach("a thread's start routine changed registers that it must leave as they were")
+        if thread.number == 1:
+            raise Ended((self.engine.x[0] & 0xFF) << 8)
+        thread.ended = True
+        self.scheduler.ready.remove(thread)
+        del self.threads[thread.pthread]
+        self.memory.unmap(thread.pthread, PTHREAD_SIZE)
+        self.memory.unmap(*thread.stack)
+        self.current = None
 
     def resume(self, thread: Thread, how: Woken) -> None:
         """Goes on with a blocked call; the thread is ready where the call is done."""
@@ -292,10 +330,10 @@ class Process:
             result = {"errno": -1, "null": 0, "number": call.errno}[function.fails]
         engine.noise()
         word = engine.random_word()
-        if function.result.bits == 64:
+        if function.result.bits == 64 or not function.noisy:
             word = result
         elif function.result.bits:
-            word = (word & ~0xFFFFFFFF if function.noisy else 0) | int(result) & 0xFFFFFFFF
+            word = word & ~0xFFFFFFFF | int(result) & 0xFFFFFFFF
         engine.x[0] = word & (1 << 64) - 1
         engine.x[PC] = engine.x[LR]
         thread.call = None

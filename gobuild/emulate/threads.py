@@ -19,25 +19,48 @@ if TYPE_CHECKING:
     from unicorn.unicorn_py3.unicorn import UcContext
 
     from gobuild.emulate.process import Process
+    from gobuild.emulate.signals import Frame
 
 SLICE = 100_000
 """Instructions that a thread runs before the next one's turn."""
 
-SLICE_NS, CALL_NS = 50_000, 1_000
-"""What a slice and a call cost by the guest's clock."""
+CALL_NS, SLICE_NS, ALONE_NS = 1_000, 1_000_000, 300_000_000
+"""What a call, a slice, and running alone until the engine is tired of it cost by the guest's clock."""
 
 
 PTHREAD_SIZE, PTHREAD_TSD, PTHREAD_ERRNO = 0x4000, 0xE0, 0x3000
 """A pthread_t's page: thread-specific data where libpthread has it (private struct pthread_s), and errno."""
 
 
+SIGABRT = 6
+
+
+class Ended(Exception):
+    """The process is over: `status` is what wait4 tells of it (exit code << 8, or a signal).
+
+    `kind` and `detail` are a `Verdict`'s, where it did not end by its own will.
+    """
+
+    def __init__(self, status: int, kind: str = "", detail: str = "") -> None:
+        self.status, self.kind, self.detail = status, kind, detail
+        super().__init__(status, kind, detail)
+
+
+class Breach(Ended):
+    """A call breaks a rule of Apple's ABI."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(SIGABRT, "breach", detail)
+
+
 class Woken(Enum):
-    """How a wait ended."""
+    """How a wait ended. A call that a signal interrupts is told so when the handler has returned."""
 
     BY_KEY = "woken"
     BY_HOST = "the host's descriptor is ready"
     BY_TIME = "timed out"
-    BY_SIGNAL = "interrupted"
+    BY_SIGNAL = "interrupted: EINTR"
+    TO_RESTART = "interrupted, and the handler was set with SA_RESTART"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,15 +70,15 @@ class Wait:
     Attributes:
         key: what `Scheduler.wake` names.
         deadline: nanoseconds of the guest's monotonic clock.
-        reads, writes: descriptors of the host.
-        restarts: a signal's handler runs meanwhile, and the wait goes on (SA_RESTART); else the call ends with EINTR.
+        reads, writes: descriptors of the host, which must not be the same ones.
+        external: they are not the guest's own: the host's clock counts while it waits for them.
     """
 
     key: object = None
     deadline: int | None = None
     reads: tuple[int, ...] = ()
     writes: tuple[int, ...] = ()
-    restarts: bool = True
+    external: bool = False
 
 
 Blocking = Generator[Wait, Woken, Any]
@@ -64,11 +87,12 @@ Blocking = Generator[Wait, Woken, Any]
 
 @dataclass(slots=True, kw_only=True)
 class PendingCall:
-    """A call that is not finished: its function, arguments, the generator, and its outcome once there is one."""
+    """A call that has not returned: its function, arguments, the generator, and its outcome once it is done."""
 
     function: Function
     arguments: tuple[Any, ...] = ()
     generator: Blocking | None = None
+    done: bool = False
     result: Any = None
     errno: int = 0
 
@@ -85,7 +109,8 @@ class Thread:
         call: what it is in, where it is blocked or not yet back.
         mask, pending: signals blocked, and to be delivered, as bits (1 << number).
         altstack: address and size; 0 where there is none.
-        on_altstack: how many handlers run on it.
+        frames: the signal handlers that run, the innermost last.
+        callee_saved: the registers that its start routine must leave as they are.
     """
 
     number: int
@@ -98,9 +123,9 @@ class Thread:
     mask: int = 0
     pending: int = 0
     altstack: tuple[int, int] = (0, 0)
-    frames: list[Any] = field(default_factory=list)
+    frames: "list[Frame]" = field(default_factory=list)
     stack: tuple[int, int] = (0, 0)
-    entry_saved: tuple[int, ...] = ()
+    callee_saved: tuple[int, ...] = ()
     ended: bool = False
 
     @property
@@ -124,11 +149,13 @@ class Scheduler:
 
     Attributes:
         now: the guest's monotonic clock in nanoseconds. It goes on by calls and slices, jumps to the next deadline
-            where all threads sleep, and follows the host's where they wait for one of its descriptors.
+            where all threads sleep, and follows the host's where they wait for somebody outside of the process.
+        shared: other processes have the descriptors of this one, or may send it signals.
     """
 
     def __init__(self) -> None:
         self.now = 1_000_000_000
+        self.shared = False
         self.ready: deque[Thread] = deque()
         self.blocked: list[Thread] = []
 
@@ -150,6 +177,12 @@ class Scheduler:
         thread.wait = None
         thread.process.resume(thread, how)
 
+    def interrupt(self, thread: Thread) -> None:
+        """Takes a thread out of its wait for a signal's handler, without an end to the wait."""
+        self.blocked.remove(thread)
+        thread.wait = None
+        self.ready.append(thread)
+
     def expire(self) -> None:
         """Ends the waits whose time is over."""
         for thread in [each for each in self.blocked if each.wait and each.wait.deadline is not None]:
@@ -158,9 +191,12 @@ class Scheduler:
 
     def idle(self) -> bool:
         """Lets time go by until a thread is ready; False where none ever will be."""
-        deadlines = [each.wait.deadline for each in self.blocked if each.wait and each.wait.deadline is not None]
-        nearest = min(deadlines, default=None)
-        if any(each.wait and (each.wait.reads or each.wait.writes) for each in self.blocked):
+        waits = [each.wait for each in self.blocked if each.wait]
+        nearest = min((wait.deadline for wait in waits if wait.deadline is not None), default=None)
+        watching = any(wait.reads or wait.writes for wait in waits)
+        if watching and self.poll(0):
+            return True
+        if watching and (self.shared or any(wait.external for wait in waits)):
             self.poll(None if nearest is None else max(nearest - self.now, 0))
         elif nearest is None:
             return False
@@ -169,16 +205,19 @@ class Scheduler:
         self.expire()
         return True
 
-    def poll(self, timeout: int | None) -> None:
-        """Ends the waits for descriptors of the host that are ready, within so many nanoseconds."""
+    def poll(self, timeout: int | None) -> bool:
+        """Ends the waits for descriptors of the host that are ready, within so many nanoseconds; whether there were."""
+        poll = select.poll()
         waits = [each.wait for each in self.blocked if each.wait]
-        reads = {number for wait in waits for number in wait.reads}
-        writes = {number for wait in waits for number in wait.writes}
+        for number in {number for wait in waits for number in wait.reads}:
+            poll.register(number, select.POLLIN)
+        for number in {number for wait in waits for number in wait.writes}:
+            poll.register(number, select.POLLOUT)
         start = time.monotonic_ns()
-        read, written, _ = select.select(reads, writes, (), None if timeout is None else timeout / 1e9)
+        ready = {number for number, _ in poll.poll(None if timeout is None else -(-timeout // 1_000_000))}
         if timeout != 0:
             self.now += time.monotonic_ns() - start
         for thread in list(self.blocked):
-            wait = thread.wait
-            if wait and (set(wait.reads) & set(read) or set(wait.writes) & set(written)):
+            if thread.wait and ready.intersection((*thread.wait.reads, *thread.wait.writes)):
                 self.end_wait(thread, Woken.BY_HOST)
+        return bool(ready)

@@ -47,7 +47,8 @@ class TextTrace:
         listed = ", ".join(_told(value, parameter.kind) for parameter, value in pairs)
         failed = f" errno {call.errno}" if call.errno else ""
         result = "" if call.result is None else f" = {_told(call.result, call.function.result.kind)}"
-        self._write(f"{call.number:6} {call.pid}.{call.thread} {call.function.name}({listed}){result}{failed}\n")
+        where = f"{call.number:6} {call.at / 1e9:12.6f} {call.pid}.{call.thread}"
+        self._write(f"{where} {call.function.name}({listed}){result}{failed}\n")
 
 
 def _told(value: Any, kind: str) -> str:

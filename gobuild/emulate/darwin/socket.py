@@ -1,5 +1,6 @@
-"""Darwin's numbers and structs of sockets and kqueue: <sys/socket.h>, <netinet/in.h>, <sys/un.h>, <sys/event.h>, <netdb.h>.
+"""Darwin's numbers and structs of sockets, kqueue and name lookups.
 
+Sources: <sys/socket.h>, <netinet/in.h>, <sys/un.h>, <sys/event.h>, <netdb.h>;
 Go says the same in src/syscall/zerrors_darwin_arm64.go and ztypes_darwin_arm64.go.
 """
 

@@ -15,10 +15,14 @@ DIRENT = struct.Struct("<QQHHB")
 DIRENT_SIZE = 1048
 TIMEBASE = struct.Struct("<II")
 RLIMIT = struct.Struct("<QQ")
-RUSAGE = struct.Struct("<16q14q")
+RUSAGE = struct.Struct("<qi4xqi4x14q")
 
 DEVICE = 0x1000004
 """The number of the one device that all files stand on, as the first APFS volume has it."""
+
+
+UID, GID = 501, 20
+"""The first user of a Mac, and its group staff: the guest's user, who owns all files."""
 
 
 def pack_stat(result: os.stat_result, *, mode: int | None = None) -> bytes:
@@ -30,8 +34,8 @@ def pack_stat(result: os.stat_result, *, mode: int | None = None) -> bytes:
         (result.st_mode if mode is None else mode) & 0xFFFF,
         min(result.st_nlink, 0xFFFF),
         result.st_ino,
-        result.st_uid,
-        result.st_gid,
+        UID,
+        GID,
         result.st_rdev & 0x7FFFFFFF,
         *times,
         result.st_size,

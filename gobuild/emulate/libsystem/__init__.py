@@ -7,11 +7,15 @@ raises `DarwinError` for errno, or is a generator that yields a `Wait` where it 
 from gobuild.emulate.libsystem import (  # noqa: F401 - each registers its functions
     directories,
     files,
+    kqueue,
     memory,
+    names,
+    paths,
     process,
     pthread,
     security,
     signals,
+    socket,
     system,
     time,
 )

@@ -2,11 +2,12 @@
 
 import os
 from dataclasses import dataclass
+from stat import S_ISDIR
 
 from gobuild.emulate.abi import libsystem
 from gobuild.emulate.darwin.errno import ENOTDIR, ERANGE, DarwinError
 from gobuild.emulate.darwin.structs import DIRENT, DIRENT_SIZE
-from gobuild.emulate.libsystem.files import place
+from gobuild.emulate.libsystem.paths import place, require_permission
 from gobuild.emulate.threads import Thread
 
 
@@ -50,7 +51,7 @@ def closedir(t: Thread, dirp: int) -> int:
     return 0
 
 
-@libsystem("int readdir_r(DIR *dirp, struct dirent *entry, struct dirent **result)", fails="number")
+@libsystem("int readdir_r(DIR *dirp, struct dirent *entry, struct dirent **result)", fails="number", noisy=False)
 def readdir_r(t: Thread, dirp: int, entry: int, result: int) -> int:
     listing = t.process.objects[dirp]
     if listing.at == len(listing.entries):
@@ -76,7 +77,9 @@ def getcwd(t: Thread, buf: int, size: int) -> int:
 @libsystem("int chdir(const char *path)")
 def chdir(t: Thread, path: bytes) -> int:
     with place(t, path) as there:
-        os.close(there.open(os.O_RDONLY | os.O_DIRECTORY))
+        if not S_ISDIR(there.stat().st_mode):
+            raise DarwinError(ENOTDIR)
+        require_permission(there.stat(), 1)
         t.process.cwd = there.path
     return 0
 

@@ -1,16 +1,16 @@
-"""<fcntl.h>, <unistd.h> and <sys/stat.h>: files and what is done with their descriptors."""
+"""<fcntl.h>, <unistd.h>, <sys/uio.h>, <sys/file.h>: files, and what is done with their descriptors."""
 
 import fcntl as host_fcntl
 import os
 import stat as modes
 import struct
+import time
 from collections.abc import Callable
 from functools import partial
 
 from gobuild.emulate.abi import libsystem
 from gobuild.emulate.darwin import fcntl as f
 from gobuild.emulate.darwin.errno import (
-    EACCES,
     EAGAIN,
     EBADF,
     EEXIST,
@@ -18,25 +18,35 @@ from gobuild.emulate.darwin.errno import (
     EINVAL,
     EISDIR,
     ELOOP,
-    ENOTDIR,
     ENOTSUP,
     ENOTTY,
     ENXIO,
-    EPERM,
     ESPIPE,
     DarwinError,
 )  # fmt: skip
+from gobuild.emulate.darwin.socket import IOVEC
 from gobuild.emulate.darwin.structs import pack_stat
 from gobuild.emulate.descriptors import OpenFile
-from gobuild.emulate.process import Ended
-from gobuild.emulate.threads import Blocking, Thread, Wait, Woken
-from gobuild.emulate.world import Place
+from gobuild.emulate.libsystem.paths import PERMISSIONS, place, require_permission
+from gobuild.emulate.threads import Blocking, Ended, Thread, Wait, Woken
 
 IO_LIMIT = 0x7FFFFFFF
 """Bytes that one read or write can ask for (INT_MAX)."""
 
 FLOCK = struct.Struct("<qqihh")
+"""struct flock: l_start, l_len, l_pid, l_type, l_whence."""
 
+ACCESS = {f.O_RDONLY: 4, f.O_WRONLY: 2, f.O_RDWR: 6, 3: 6}
+"""The permissions that each way to open wants."""
+
+LOCK_NB = 4
+LOCK_RETRY = 1_000_000
+"""Nanoseconds until a lock is asked for again that another process holds."""
+
+SEEKS = {0: os.SEEK_SET, 1: os.SEEK_CUR, 2: os.SEEK_END, 3: os.SEEK_HOLE, 4: os.SEEK_DATA}
+"""Darwin's SEEK_HOLE is Linux's SEEK_DATA, and the other way round."""
+
+IOV_MAX = 1024
 BLOCKING_KINDS = ("pipe", "socket", "standard")
 
 
@@ -60,19 +70,21 @@ def open_at(t: Thread, at: int, path: bytes | None, flags: int, mode: int) -> in
                 there.require_writable()
         if exists and not there.device and kind not in (modes.S_IFREG, modes.S_IFDIR, modes.S_IFIFO):
             raise DarwinError(ENXIO)
-        host = there.open(f.host_flags(flags) | os.O_NONBLOCK, mode & 0o7777 & ~t.process.umask)
+        if exists and not there.device:
+            require_permission(there.stat(), ACCESS[flags & f.O_ACCMODE])
+        host = there.open(f.host_flags(flags) | os.O_NONBLOCK, mode & PERMISSIONS & ~t.process.umask)
         found = modes.S_IFMT(os.fstat(host).st_mode)
         name = "device" if there.device else {modes.S_IFDIR: "directory", modes.S_IFIFO: "pipe"}.get(found, "file")
         file = OpenFile(kind=name, host=host, path=there.path, flags=flags & 0xFF)
         return t.process.files.add(file, close_on_exec=bool(flags & f.O_CLOEXEC))
 
 
-@libsystem("int open(const char *path, int oflag, ...mode_t mode)")
+@libsystem("int open(const char *path, int oflag, ...mode_t mode)", noisy=False)
 def open_(t: Thread, path: bytes, oflag: int, mode: int) -> int:
     return open_at(t, f.AT_FDCWD, path, oflag, mode)
 
 
-@libsystem("int openat(int fd, const char *path, int oflag, ...mode_t mode)")
+@libsystem("int openat(int fd, const char *path, int oflag, ...mode_t mode)", noisy=False)
 def openat(t: Thread, fd: int, path: bytes, oflag: int, mode: int) -> int:
     return open_at(t, fd, path, oflag, mode)
 
@@ -87,7 +99,8 @@ def wait_for(t: Thread, file: OpenFile, *, write: bool = False) -> Blocking:
     """Waits until a pipe, socket or such has something to read, or room."""
     if file.flags & f.O_NONBLOCK and file.kind != "standard":
         raise DarwinError(EAGAIN)
-    how = yield Wait(writes=(file.host,)) if write else Wait(reads=(file.host,))
+    external = file.kind == "standard"
+    how = yield Wait(writes=(file.host,)) if write else Wait(reads=(file.host,), external=external)
     if how is Woken.BY_SIGNAL:
         raise DarwinError(EINTR)
 
@@ -143,6 +156,39 @@ def _write_blocking(t: Thread, file: OpenFile, buf: int, nbyte: int) -> Blocking
             return done
 
 
+@libsystem("ssize_t readv(int fd, struct iovec *iov, int iovcnt)")
+def readv(t: Thread, fd: int, iov: int, iovcnt: int) -> Blocking | int:
+    """Into the first buffer that has room: a short read is always allowed."""
+    for base, size in vectors(t, iov, iovcnt):
+        if size:
+            return read(t, fd, base, size)
+    return 0
+
+
+@libsystem("ssize_t writev(int fd, struct iovec *iov, int iovcnt)")
+def writev(t: Thread, fd: int, iov: int, iovcnt: int) -> Blocking:
+    done = 0
+    for base, size in vectors(t, iov, iovcnt):
+        try:
+            outcome = write(t, fd, base, size)
+            part = outcome if isinstance(outcome, int) else (yield from outcome)
+        except (DarwinError, OSError):
+            if done:
+                break
+            raise
+        done += part
+        if part < size:
+            break
+    return done
+
+
+def vectors(t: Thread, iov: int, count: int) -> list[tuple[int, ...]]:
+    """Address and size of each struct iovec."""
+    if not 0 < count <= IOV_MAX:
+        raise DarwinError(EINVAL)
+    return [t.memory.unpack(IOVEC, iov + index * IOVEC.size) for index in range(count)]
+
+
 @libsystem("ssize_t pread(int fd, void *buf, size_t nbyte, off_t offset)")
 def pread(t: Thread, fd: int, buf: int, nbyte: int, offset: int) -> int:
     if offset < 0:
@@ -162,7 +208,9 @@ def lseek(t: Thread, fd: int, offset: int, whence: int) -> int:
     file = t.process.files.find(fd)
     if file.kind in ("pipe", "socket", "kqueue"):
         raise DarwinError(ESPIPE)
-    return os.lseek(file.host, offset, whence)
+    if whence not in SEEKS:
+        raise DarwinError(EINVAL)
+    return os.lseek(file.host, offset, SEEKS[whence])
 
 
 @libsystem("int fstat(int fd, struct stat *buf)")
@@ -183,12 +231,12 @@ def ftruncate(t: Thread, fd: int, length: int) -> int:
     return 0
 
 
-@libsystem("int dup(int fd)")
+@libsystem("int dup(int fd)", noisy=False)
 def dup(t: Thread, fd: int) -> int:
     return t.process.files.add(t.process.files.find(fd))
 
 
-@libsystem("int dup2(int fd, int fd2)")
+@libsystem("int dup2(int fd, int fd2)", noisy=False)
 def dup2(t: Thread, fd: int, fd2: int) -> int:
     file = t.process.files.find(fd)
     if not 0 <= fd2 < t.process.files.limit:
@@ -198,7 +246,7 @@ def dup2(t: Thread, fd: int, fd2: int) -> int:
     return fd2
 
 
-@libsystem("int pipe(int *fildes)")
+@libsystem("int pipe(int *fildes)", noisy=False)
 def pipe(t: Thread, fildes: int) -> int:
     ends = [OpenFile(kind="pipe", host=host, flags=flags) for host, flags in zip(os.pipe(), (0, 1), strict=True)]
     for index, end in enumerate(ends):
@@ -208,12 +256,26 @@ def pipe(t: Thread, fildes: int) -> int:
 
 
 @libsystem("int flock(int fd, int operation)")
-def flock(t: Thread, fd: int, operation: int) -> int:
-    try:
-        host_fcntl.flock(t.process.files.find(fd).host, operation)
-    except BlockingIOError:
-        raise DarwinError(EAGAIN) from None
+def flock(t: Thread, fd: int, operation: int) -> Blocking:
+    host = t.process.files.find(fd).host
+    yield from lock(t, lambda: host_fcntl.flock(host, operation | LOCK_NB), wait=not operation & LOCK_NB)
     return 0
+
+
+def lock(t: Thread, attempt: Callable[[], None], *, wait: bool) -> Blocking:
+    """Tries to get a lock until nobody else has it, and lets the other threads run meanwhile."""
+    while True:
+        try:
+            attempt()
+            return
+        except (BlockingIOError, PermissionError):
+            if not wait:
+                raise DarwinError(EAGAIN) from None
+        how = yield Wait(deadline=t.process.scheduler.now + LOCK_RETRY)
+        if how is Woken.BY_SIGNAL:
+            raise DarwinError(EINTR)
+        if t.process.scheduler.shared:
+            time.sleep(LOCK_RETRY / 1e9)
 
 
 @libsystem("int ioctl(int fd, unsigned long request, ...uintptr_t argument)")
@@ -222,8 +284,8 @@ def ioctl(t: Thread, fd: int, request: int, argument: int) -> int:
     raise DarwinError(ENOTTY)
 
 
-@libsystem("int fcntl(int fd, int cmd, ...uintptr_t argument)")
-def fcntl(t: Thread, fd: int, cmd: int, argument: int) -> int:
+@libsystem("int fcntl(int fd, int cmd, ...uintptr_t argument)", noisy=False)
+def fcntl(t: Thread, fd: int, cmd: int, argument: int) -> Blocking | int:
     file = t.process.files.find(fd)
     if cmd not in FCNTL:
         raise DarwinError(ENOTSUP if cmd == f.F_PREALLOCATE else EINVAL)
@@ -256,13 +318,14 @@ def _getpath(t: Thread, _fd: int, file: OpenFile, argument: int) -> int:
     return 0
 
 
-def _setlk(t: Thread, _fd: int, file: OpenFile, argument: int, *, wait: bool = False) -> int:
-    """Struct flock: l_start, l_len, l_pid, l_type, l_whence; Darwin's types are 1 shared, 2 unlock, 3 exclusive."""
+def _setlk(t: Thread, _fd: int, file: OpenFile, argument: int, *, wait: bool = False) -> Blocking:
+    """Darwin's types are 1 shared, 2 unlock, 3 exclusive."""
     start, length, _, kind, whence = t.memory.unpack(FLOCK, argument)
     operation = {1: host_fcntl.LOCK_SH, 2: host_fcntl.LOCK_UN, 3: host_fcntl.LOCK_EX}.get(kind)
     if operation is None:
         raise DarwinError(EINVAL)
-    host_fcntl.lockf(file.host, operation | (0 if wait else host_fcntl.LOCK_NB), length, start, whence)
+    asked = operation | (0 if operation == host_fcntl.LOCK_UN else host_fcntl.LOCK_NB)
+    yield from lock(t, lambda: host_fcntl.lockf(file.host, asked, length, start, whence), wait=wait)
     return 0
 
 
@@ -270,7 +333,7 @@ def _advice(_t: Thread, _fd: int, _file: OpenFile, _argument: int) -> int:
     return 0
 
 
-FCNTL: dict[int, Callable[[Thread, int, OpenFile, int], int]] = {
+FCNTL: dict[int, Callable[[Thread, int, OpenFile, int], Blocking | int]] = {
     f.F_DUPFD: _dupfd,
     f.F_DUPFD_CLOEXEC: partial(_dupfd, close_on_exec=True),
     f.F_GETFD: lambda t, fd, _file, _argument: int(fd in t.process.files.close_on_exec),

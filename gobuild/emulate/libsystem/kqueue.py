@@ -209,7 +209,7 @@ def _amount(note: Note) -> int:
     return count[0]
 
 
-@libsystem("int kqueue(void)")
+@libsystem("int kqueue(void)", noisy=False)
 def kqueue(t: Thread) -> int:
     queue = Queue()
     file = OpenFile(kind="kqueue", host=queue.epoll.fileno(), state=queue, release=queue.close)
@@ -227,6 +227,8 @@ def kevent(
     file = t.process.files.find(kq)
     if file.kind != "kqueue":
         raise DarwinError(EBADF)
+    if nchanges < 0 or nevents < 0:
+        raise DarwinError(EINVAL)
     queue: Queue = file.state
     told: list[Event] = []
     for index in range(nchanges):
@@ -242,7 +244,7 @@ def kevent(
             told.append((*event[:2], event[2] | d.EV_ERROR, event[3], number, event[5]))
     if nchanges:
         t.process.scheduler.wake(("kqueue", queue), 1 << 30)
-    if told or nevents <= 0:
+    if told or not nevents:
         return _deliver(t, told, eventlist)
     return _wait(t, queue, eventlist, nevents, timeout)
 
@@ -266,8 +268,6 @@ def _wait(t: Thread, queue: Queue, eventlist: int, nevents: int, timeout: int) -
         if events or (end is not None and scheduler.now >= end):
             return _deliver(t, events, eventlist)
         deadlines = [each for each in (end, queue.next_timer()) if each is not None]
-        how = yield Wait(
-            key=("kqueue", queue), deadline=min(deadlines, default=None), reads=(queue.epoll.fileno(),), restarts=False
-        )
-        if how is Woken.BY_SIGNAL:
+        how = yield Wait(key=("kqueue", queue), deadline=min(deadlines, default=None), reads=(queue.epoll.fileno(),))
+        if how in (Woken.BY_SIGNAL, Woken.TO_RESTART):  # kevent is never restarted
             raise DarwinError(EINTR)

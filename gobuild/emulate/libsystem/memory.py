@@ -23,7 +23,7 @@ def mmap(t: Thread, addr: int, size: int, prot: int, flags: int, fd: int, offset
     return t.memory.map(addr, size, prot, fixed=fixed, descriptor=file.host, offset=offset, shared=shared)
 
 
-@libsystem("int munmap(void *addr, size_t len)")
+@libsystem("int munmap(void *addr, size_t len)", noisy=False)
 def munmap(t: Thread, addr: int, size: int) -> int:
     t.memory.unmap(addr, size)
     return 0

@@ -7,9 +7,8 @@ from ipaddress import ip_address
 from gobuild.emulate.abi import libsystem
 from gobuild.emulate.darwin import socket as d
 from gobuild.emulate.darwin.errno import EINVAL, ERANGE, DarwinError
-from gobuild.emulate.libsystem.process import GID, UID
-from gobuild.emulate.process import Ended
-from gobuild.emulate.threads import Thread
+from gobuild.emulate.darwin.structs import GID, UID
+from gobuild.emulate.threads import Ended, Thread
 
 USERS = {"user": (UID, GID), "root": (0, 0), "daemon": (1, 1), "nobody": (-2, -2)}
 GROUPS = {"staff": GID, "wheel": 0, "daemon": 1, "nobody": -2, "everyone": 12, "localaccounts": 61, "admin": 80}
@@ -82,6 +81,7 @@ def _named(table: dict[str, int], number: int) -> str | None:
 @libsystem(
     "int getpwnam_r(const char *name, struct passwd *pwd, char *buffer, size_t bufsize, struct passwd **result)",
     fails="number",
+    noisy=False,
 )
 def getpwnam_r(t: Thread, name: bytes, pwd: int, buffer: int, size: int, result: int) -> int:
     text = name.decode("latin-1")
@@ -91,6 +91,7 @@ def getpwnam_r(t: Thread, name: bytes, pwd: int, buffer: int, size: int, result:
 @libsystem(
     "int getpwuid_r(uid_t uid, struct passwd *pwd, char *buffer, size_t bufsize, struct passwd **result)",
     fails="number",
+    noisy=False,
 )
 def getpwuid_r(t: Thread, uid: int, pwd: int, buffer: int, size: int, result: int) -> int:
     return _user(t, _named({name: each for name, (each, _) in USERS.items()}, uid), pwd, buffer, size, result)
@@ -113,6 +114,7 @@ def _group(t: Thread, name: str | None, grp: int, buffer: int, size: int, result
 @libsystem(
     "int getgrnam_r(const char *name, struct group *grp, char *buffer, size_t bufsize, struct group **result)",
     fails="number",
+    noisy=False,
 )
 def getgrnam_r(t: Thread, name: bytes, grp: int, buffer: int, size: int, result: int) -> int:
     text = name.decode("latin-1")
@@ -120,7 +122,9 @@ def getgrnam_r(t: Thread, name: bytes, grp: int, buffer: int, size: int, result:
 
 
 @libsystem(
-    "int getgrgid_r(gid_t gid, struct group *grp, char *buffer, size_t bufsize, struct group **result)", fails="number"
+    "int getgrgid_r(gid_t gid, struct group *grp, char *buffer, size_t bufsize, struct group **result)",
+    fails="number",
+    noisy=False,
 )
 def getgrgid_r(t: Thread, gid: int, grp: int, buffer: int, size: int, result: int) -> int:
     return _group(t, _named(GROUPS, gid), grp, buffer, size, result)
@@ -130,7 +134,7 @@ def _hand_out_gids(t: Thread, gids: Sequence[int], at: int, room: int) -> None:
     t.memory.write(at, b"".join((each & 0xFFFFFFFF).to_bytes(4, "little") for each in gids[:room]))
 
 
-@libsystem("int getgrouplist(const char *name, int basegid, int *groups, int *ngroups)")
+@libsystem("int getgrouplist(const char *name, int basegid, int *groups, int *ngroups)", noisy=False)
 def getgrouplist(t: Thread, name: bytes, base: int, groups: int, count: int) -> int:
     """Fails without errno where there is no room; `ngroups` is then what it needs (getgrouplist(3))."""
     own = GIDS if name == b"user" else ()
@@ -141,7 +145,7 @@ def getgrouplist(t: Thread, name: bytes, base: int, groups: int, count: int) -> 
     return 0 if room >= len(gids) else -1
 
 
-@libsystem("int getgroups(int gidsetsize, gid_t *grouplist)")
+@libsystem("int getgroups(int gidsetsize, gid_t *grouplist)", noisy=False)
 def getgroups(t: Thread, size: int, grouplist: int) -> int:
     if size and size < len(GIDS):
         raise DarwinError(EINVAL)
@@ -188,6 +192,7 @@ def _found(node: bytes | None, service: bytes | None, hints: tuple[int, ...]) ->
 @libsystem(
     "int getaddrinfo(const char *hostname, const char *servname, struct addrinfo *hints, struct addrinfo **res)",
     fails="number",
+    noisy=False,
 )
 def getaddrinfo(t: Thread, node: bytes | None, service: bytes | None, hints: int, res: int) -> int:
     """By the tables here alone: nobody is asked."""
@@ -234,6 +239,7 @@ def gai_strerror(t: Thread, code: int) -> int:
     "int getnameinfo(struct sockaddr *sa, socklen_t salen, char *host, socklen_t hostlen, char *serv,"
     " socklen_t servlen, int flags)",
     fails="number",
+    noisy=False,
 )
 def getnameinfo(
     t: Thread, sa: int, salen: int, host: int, hostlen: int, serv: int, servlen: int, flags: int
@@ -253,18 +259,18 @@ def getnameinfo(
     return 0
 
 
-@libsystem("int res_9_ninit(res_state statep)")
+@libsystem("int res_9_ninit(res_9_state *statep)")
 def res_9_ninit(t: Thread, state: int) -> int:
     return 0
 
 
-@libsystem("void res_9_nclose(res_state statep)")
+@libsystem("void res_9_nclose(res_9_state *statep)")
 def res_9_nclose(t: Thread, state: int) -> None:
     return None
 
 
 @libsystem(
-    "int res_9_nsearch(res_state statep, const char *dname, int class, int type, uint8_t *answer, int anslen)"
+    "int res_9_nsearch(res_9_state *statep, const char *dname, int class, int type, uint8_t *answer, int anslen)"
 )  # fmt: skip
 def res_9_nsearch(t: Thread, state: int, name: bytes, klass: int, kind: int, answer: int, room: int) -> int:
     """No name server answers: h_errno is TRY_AGAIN, and the result -1."""

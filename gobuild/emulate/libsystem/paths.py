@@ -3,12 +3,13 @@
 import os
 import stat as modes
 import struct
+from collections.abc import Sequence
 
 from gobuild.emulate.abi import libsystem
 from gobuild.emulate.darwin import fcntl as f
 from gobuild.emulate.darwin.errno import EACCES, EEXIST, EFAULT, EINVAL, ENOTDIR, EPERM, DarwinError
-from gobuild.emulate.darwin.structs import TIMESPEC, TIMEVAL, pack_stat
-from gobuild.emulate.libsystem.names import GIDS, UID
+from gobuild.emulate.darwin.structs import TIMESPEC, TIMEVAL, UID, pack_stat
+from gobuild.emulate.libsystem.names import GIDS
 from gobuild.emulate.threads import Thread
 from gobuild.emulate.world import Place
 
@@ -277,7 +278,7 @@ def truncate(t: Thread, path: bytes, length: int) -> int:
 
 @libsystem("int utimes(const char *path, struct timeval *times)")
 def utimes(t: Thread, path: bytes, times: int) -> int:
-    both = [(seconds, part * 1000) for seconds, part in _pair(t, TIMEVAL, times)] if times else None
+    both = [(each[0], each[1] * 1000) for each in _pair(t, TIMEVAL, times)] if times else None
     return _set_times(t, f.AT_FDCWD, path, both, follow=True)
 
 
@@ -291,7 +292,7 @@ def _pair(t: Thread, form: struct.Struct, at: int) -> list[tuple[int, ...]]:
     return [t.memory.unpack(form, at), t.memory.unpack(form, at + form.size)]
 
 
-def _set_times(t: Thread, at: int, path: bytes, both: list[tuple[int, ...]] | None, *, follow: bool) -> int:
+def _set_times(t: Thread, at: int, path: bytes, both: Sequence[tuple[int, ...]] | None, *, follow: bool) -> int:
     with place(t, path, at=at, follow=follow) as there:
         found = there.stat()
         there.require_writable()

@@ -1,30 +1,26 @@
-"""<signal.h>: masks, actions and stacks; how a signal is delivered stands in emulate/signals."""
+"""<signal.h>: masks, actions, stacks and sending; how a signal is delivered stands in emulate/signals."""
 
 from gobuild.emulate.abi import libsystem
-from gobuild.emulate.darwin.errno import EINVAL, ENOMEM, DarwinError
+from gobuild.emulate.darwin.errno import EINVAL, ENOMEM, EPERM, ESRCH, DarwinError
+from gobuild.emulate.signals import NSIG, SIGKILL, Action
 from gobuild.emulate.threads import Thread
 
 SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK = 1, 2, 3
-SIGKILL, SIGSTOP, NSIG = 9, 17, 32
+SIGSTOP = 17
 SS_ONSTACK, SS_DISABLE, MINSIGSTKSZ = 1, 4, 32768
 
 
 @libsystem("int pthread_sigmask(int how, sigset_t *set, sigset_t *oset)", fails="number", noisy=False)
 def pthread_sigmask(t: Thread, how: int, new: int, old: int) -> int:
     before = t.mask
-    if new:
-        bits = t.memory.u32(new) << 1
-        if how == SIG_BLOCK:
-            t.mask |= bits
-        elif how == SIG_UNBLOCK:
-            t.mask &= ~bits
-        elif how == SIG_SETMASK:
-            t.mask = bits
-        else:
-            return EINVAL
-        t.mask &= ~(1 << SIGKILL | 1 << SIGSTOP)
+    bits = t.memory.u32(new) << 1 if new else 0
     if old:
         t.memory.put_u32(old, before >> 1)
+    if new:
+        masks = {SIG_BLOCK: before | bits, SIG_UNBLOCK: before & ~bits, SIG_SETMASK: bits}
+        if how not in masks:
+            return EINVAL
+        t.process.signals.set_mask(t, masks[how])
     return 0
 
 
@@ -32,13 +28,14 @@ def pthread_sigmask(t: Thread, how: int, new: int, old: int) -> int:
 def sigaction(t: Thread, sig: int, new: int, old: int) -> int:
     if not 0 < sig < NSIG or (new and sig in (SIGKILL, SIGSTOP)):
         raise DarwinError(EINVAL)
-    handler, mask, flags = t.process.actions.get(sig, (0, 0, 0))
+    before = t.process.signals.action(sig)
     if new:
-        t.process.actions[sig] = (t.memory.u64(new), t.memory.u32(new + 8), t.memory.u32(new + 12))
+        action = Action(t.memory.u64(new), t.memory.u32(new + 8) << 1, t.memory.u32(new + 12))
+        t.process.signals.actions[sig] = action
     if old:
-        t.memory.put_u64(old, handler)
-        t.memory.put_u32(old + 8, mask)
-        t.memory.put_u32(old + 12, flags)
+        t.memory.put_u64(old, before.handler)
+        t.memory.put_u32(old + 8, before.mask >> 1)
+        t.memory.put_u32(old + 12, before.flags)
     return 0
 
 
@@ -56,4 +53,36 @@ def sigaltstack(t: Thread, new: int, old: int) -> int:
         elif size < MINSIGSTKSZ:
             raise DarwinError(ENOMEM)
         t.altstack = (address, size)
+    return 0
+
+
+@libsystem("int pthread_kill(pthread_t thread, int sig)", fails="number")
+def pthread_kill(t: Thread, thread: int, sig: int) -> int:
+    target = t.process.threads.get(thread)
+    return ESRCH if target is None else _send(target, sig)
+
+
+def _send(target: Thread, sig: int) -> int:
+    if not 0 <= sig < NSIG:
+        return EINVAL
+    if sig:
+        target.process.signals.send(target, sig, sender=target.process.pid)
+    return 0
+
+
+@libsystem("int raise(int sig)", fails="number")
+def raise_(t: Thread, sig: int) -> int:
+    return _send(t, sig)
+
+
+@libsystem("int kill(pid_t pid, int sig)")
+def kill(t: Thread, pid: int, sig: int) -> int:
+    if not 0 <= sig < NSIG:
+        raise DarwinError(EINVAL)
+    if pid == 1:
+        raise DarwinError(EPERM)
+    if pid != t.process.pid:
+        raise DarwinError(ESRCH)
+    if sig:
+        t.process.signals.send_to_process(sig, sender=t.process.pid)
     return 0

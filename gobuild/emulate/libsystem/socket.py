@@ -26,7 +26,7 @@ from gobuild.emulate.darwin.errno import (
     DarwinError,
 )
 from gobuild.emulate.descriptors import OpenFile
-from gobuild.emulate.libsystem.files import wait_for
+from gobuild.emulate.libsystem.files import vectors, wait_for
 from gobuild.emulate.libsystem.paths import new_place, place
 from gobuild.emulate.network import Address, Socket
 from gobuild.emulate.threads import Blocking, Thread
@@ -61,7 +61,7 @@ def _add(t: Thread, sock: Socket) -> int:
     return t.process.files.add(file)
 
 
-@libsystem("int socket(int domain, int type, int protocol)")
+@libsystem("int socket(int domain, int type, int protocol)", noisy=False)
 def socket(t: Thread, domain: int, kind: int, protocol: int) -> int:
     if domain not in FAMILIES:
         raise DarwinError(EAFNOSUPPORT)
@@ -184,7 +184,7 @@ def listen(t: Thread, fd: int, backlog: int) -> int:
     return 0
 
 
-@libsystem("int accept(int socket, struct sockaddr *address, socklen_t *address_len)")
+@libsystem("int accept(int socket, struct sockaddr *address, socklen_t *address_len)", noisy=False)
 def accept(t: Thread, fd: int, address: int, length: int) -> Blocking:
     file, sock = found(t, fd)
     if not sock.listening:
@@ -352,9 +352,7 @@ def sendto(t: Thread, fd: int, buffer: int, length: int, flags: int, dest: int, 
 
 def buffers(t: Thread, iov: int, count: int, protection: int) -> list[memoryview]:
     """What an array of struct iovec names."""
-    if not 0 <= count <= 1024:
-        raise DarwinError(EINVAL)
-    pairs = [t.memory.unpack(d.IOVEC, iov + index * d.IOVEC.size) for index in range(count)]
+    pairs = vectors(t, iov, count) if count else []
     return [t.memory.slice(base, size, protection) for base, size in pairs if size]
 
 

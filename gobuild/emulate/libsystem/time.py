@@ -41,7 +41,7 @@ def gettimeofday(t: Thread, tp: int, tzp: int) -> int:
 
 @libsystem("int usleep(useconds_t usec)")
 def usleep(t: Thread, usec: int) -> Blocking:
-    how = yield Wait(deadline=t.process.scheduler.now + usec * 1000, restarts=False)
-    if how is Woken.BY_SIGNAL:
+    how = yield Wait(deadline=t.process.scheduler.now + usec * 1000)
+    if how is not Woken.BY_TIME:
         raise DarwinError(EINTR)
     return 0

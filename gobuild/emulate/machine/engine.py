@@ -4,7 +4,10 @@ A call needs no hook: every stub is one of the engine's exits, where it stops by
 """
 
 import ctypes
-from collections.abc import Sequence
+import os
+import threading
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from random import Random
@@ -43,6 +46,10 @@ _PROTECTED = (UC_MEM_READ_PROT, UC_MEM_WRITE_PROT, UC_MEM_FETCH_PROT)
 
 FPU_FOR_ALL = 0x300000
 """CPACR_EL1.FPEN: floating point does not trap."""
+
+
+PATIENCE = 0.3
+"""Seconds of the host's processor that a thread may run alone without a call: then others are asked if they can."""
 
 
 class Why(Enum):
@@ -100,10 +107,14 @@ class Engine:
         self._whole = _Registers(handle, _WHOLE)
         self._noisy = _Registers(handle, _NOISY, words=2)
         self._saved_d = _Registers(handle, range(reg.UC_ARM64_REG_D0 + 8, reg.UC_ARM64_REG_D0 + 16))
+        self._vectors = _Registers(handle, range(reg.UC_ARM64_REG_Q0, reg.UC_ARM64_REG_Q0 + 32), words=2)
+        self._flags = _Registers(handle, (reg.UC_ARM64_REG_FPSR, reg.UC_ARM64_REG_FPCR, reg.UC_ARM64_REG_NZCV))
         self.x = self._whole.values
         self._random = Random(seed)
         self._fault: tuple[int, int] | None = None
         self._exits: range = range(0)
+        self._watched_process = 0
+        self._started = 0.0
         self._uc.hook_add(UC_HOOK_MEM_INVALID, self._invalid)
 
     def set_exits(self, addresses: range) -> None:
@@ -116,11 +127,31 @@ class Engine:
         self._fault = (kind, address)
         return False
 
-    def run(self, *, count: int = 0, microseconds: int = 0) -> Stop:
-        """Runs from x[PC] with the engine's registers; `count` instructions, or `microseconds`, at most."""
+    def run(self) -> Stop:
+        """Runs from x[PC] with the engine's registers until it stops by itself, or for `PATIENCE` seconds."""
+        self._start_watchdog()
+        self._started = time.process_time()
+        stop = self.run_counted(0)
+        self._started = 0.0
+        return stop
+
+    def _start_watchdog(self) -> None:
+        if self._watched_process != os.getpid():  # a fork leaves threads behind
+            self._watched_process = os.getpid()
+            threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(PATIENCE / 4)
+            started = self._started
+            if started and time.process_time() > started + PATIENCE:
+                self._uc.emu_stop()
+
+    def run_counted(self, count: int) -> Stop:
+        """Runs so many instructions at most, which costs the engine ten times as much for each."""
         self._fault = None
         try:
-            self._uc.emu_start(self.x[PC], 0, microseconds, count)
+            self._uc.emu_start(self.x[PC], 0, 0, count)
         except UcError:
             self._whole.load()
             if self._fault is None:
@@ -151,6 +182,20 @@ class Engine:
         """x19 to x29, sp, and d8 to d15, which a function must hand back as they were."""
         self._saved_d.load()
         return (*self.x[19:30], self.x[SP], *self._saved_d.values)
+
+    def float_state(self) -> tuple[list[int], int, int, int]:
+        """v0 to v31 as two words each, fpsr, fpcr and nzcv."""
+        self._vectors.load()
+        self._flags.load()
+        fpsr, fpcr, nzcv = self._flags.values
+        return self._vectors.values[:], fpsr, fpcr, nzcv
+
+    def set_float_state(self, vectors: Iterable[int], fpsr: int, fpcr: int, nzcv: int) -> None:
+        """The other way round."""
+        self._vectors.values[:] = list(vectors)
+        self._flags.values[:] = [fpsr, fpcr, nzcv]
+        self._vectors.store()
+        self._flags.store()
 
     def d(self, index: int) -> float:
         """Register d0 and so on, as a double."""

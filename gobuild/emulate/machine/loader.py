@@ -3,7 +3,7 @@
 Sources: xnu's bsd/kern/mach_loader.c and bsd/kern/kern_exec.c (segments, the stack), dyld's MachOAnalyzer (binds).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gobuild.binary.dyld_info import read_rebases
@@ -19,7 +19,12 @@ STACK_TOP, STACK_SIZE = 0x170000000, 8 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """A program in memory: `slide` is what was added to its addresses."""
+    """A program in memory.
+
+    Attributes:
+        slide: what was added to its addresses.
+        bad_pages: the addresses of the pages that were left out because they are not what was signed.
+    """
 
     path: str
     macho: MachO
@@ -53,11 +58,8 @@ def load(
     for segment in macho.segments:
         if segment.name == "__DATA_CONST":
             memory.protect(segment.vmaddr + slide, round_up(segment.vmsize), READ)
-    for offset in bad_pages:
-        _leave_out(macho, offset, memory, slide)
-    return Image(
-        path=path, macho=macho, slide=slide, entry=text.vmaddr + slide + macho.entry, bad_pages=tuple(bad_pages)
-    )
+    places = tuple(at for offset in bad_pages for at in _leave_out(macho, offset, memory, slide))
+    return Image(path=path, macho=macho, slide=slide, entry=text.vmaddr + slide + macho.entry, bad_pages=places)
 
 
 def _map(segment: Segment, descriptor: int, memory: Memory, slide: int) -> None:
@@ -71,11 +73,12 @@ def _map(segment: Segment, descriptor: int, memory: Memory, slide: int) -> None:
         memory.map(start + filled, size - filled, segment.initprot, fixed=True)
 
 
-def _leave_out(macho: MachO, offset: int, memory: Memory, slide: int) -> None:
+def _leave_out(macho: MachO, offset: int, memory: Memory, slide: int) -> Iterator[int]:
     for segment in macho.segments:
         if segment.fileoff <= offset < segment.fileoff + segment.filesize:
             at = segment.vmaddr + slide + offset - segment.fileoff
             memory.protect(at // PAGE * PAGE, PAGE, 0)
+            yield at
 
 
 def make_stack(memory: Memory, *, path: str, argv: Sequence[bytes], envp: Sequence[bytes]) -> tuple[int, ...]:

@@ -141,6 +141,9 @@ class Memory:
         end = address + round_up(size)
         if self._covered(address, end) is None:
             raise DarwinError(ENOMEM)
+        opened = [area for area in self._touching(address, end) if not area.protection]
+        if protection and self.used + sum(area.end - area.start for area in opened) > self._limit:
+            raise DarwinError(ENOMEM)
         for area in self._detach(address, end):
             if not area.protection and protection:
                 size = area.end - area.start
@@ -153,6 +156,10 @@ class Memory:
             start, end = round_up(address), (address + size) // PAGE * PAGE
             if start < end:
                 _libc.madvise(self._host(start), end - start, _MADV_DONTNEED)
+
+    def is_reserved(self, address: int) -> bool:
+        """Whether an address is taken, accessible or not."""
+        return bool(self._touching(address, address + 1))
 
     def _free(self, wanted: int, size: int) -> int:
         """The wanted address where that range is free, or the first free range."""
