@@ -82,17 +82,17 @@ def open_at(t: Thread, at: int, path: bytes | None, flags: int, mode: int) -> in
         return t.process.files.add(file, close_on_exec=bool(flags & f.O_CLOEXEC))
 
 
-@libsystem("int open(const char *path, int oflag, ...mode_t mode)", noisy=False)
+@libsystem("int open(const char *path, int oflag, ...mode_t mode)")
 def open_(t: Thread, path: bytes, oflag: int, mode: int) -> int:
     return open_at(t, f.AT_FDCWD, path, oflag, mode)
 
 
-@libsystem("int openat(int fd, const char *path, int oflag, ...mode_t mode)", noisy=False)
+@libsystem("int openat(int fd, const char *path, int oflag, ...mode_t mode)")
 def openat(t: Thread, fd: int, path: bytes, oflag: int, mode: int) -> int:
     return open_at(t, fd, path, oflag, mode)
 
 
-@libsystem("int close(int fd)")
+@libsystem("int close(int fd)", noisy=True)
 def close(t: Thread, fd: int) -> int:
     t.process.files.close(fd)
     return 0
@@ -225,30 +225,30 @@ def lseek(t: Thread, fd: int, offset: int, whence: int) -> int:
     return os.lseek(file.host, offset, SEEKS[whence])
 
 
-@libsystem("int fstat(int fd, struct stat *buf)")
+@libsystem("int fstat(int fd, struct stat *buf)", noisy=True)
 def fstat(t: Thread, fd: int, buf: int) -> int:
     t.memory.write(buf, pack_stat(os.fstat(t.process.files.find(fd).host)))
     return 0
 
 
-@libsystem("int fsync(int fd)")
+@libsystem("int fsync(int fd)", noisy=True)
 def fsync(t: Thread, fd: int) -> int:
     t.process.files.find(fd)
     return 0
 
 
-@libsystem("int ftruncate(int fd, off_t length)")
+@libsystem("int ftruncate(int fd, off_t length)", noisy=True)
 def ftruncate(t: Thread, fd: int, length: int) -> int:
     os.ftruncate(t.process.files.find(fd).host, length)
     return 0
 
 
-@libsystem("int dup(int fd)", noisy=False)
+@libsystem("int dup(int fd)")
 def dup(t: Thread, fd: int) -> int:
     return t.process.files.add(t.process.files.find(fd))
 
 
-@libsystem("int dup2(int fd, int fd2)", noisy=False)
+@libsystem("int dup2(int fd, int fd2)")
 def dup2(t: Thread, fd: int, fd2: int) -> int:
     file = t.process.files.find(fd)
     if not 0 <= fd2 < t.process.files.limit:
@@ -258,7 +258,7 @@ def dup2(t: Thread, fd: int, fd2: int) -> int:
     return fd2
 
 
-@libsystem("int pipe(int *fildes)", noisy=False)
+@libsystem("int pipe(int *fildes)")
 def pipe(t: Thread, fildes: int) -> int:
     ends = [OpenFile(kind="pipe", host=host, flags=flags) for host, flags in zip(os.pipe(), (0, 1), strict=True)]
     for index, end in enumerate(ends):
@@ -267,7 +267,7 @@ def pipe(t: Thread, fildes: int) -> int:
     return 0
 
 
-@libsystem("int flock(int fd, int operation)")
+@libsystem("int flock(int fd, int operation)", noisy=True)
 def flock(t: Thread, fd: int, operation: int) -> Blocking:
     host = t.process.files.find(fd).host
     yield from lock(t, lambda: host_fcntl.flock(host, operation | LOCK_NB), wait=not operation & LOCK_NB)
@@ -296,7 +296,7 @@ def ioctl(t: Thread, fd: int, request: int, argument: int) -> int:
     raise DarwinError(ENOTTY)
 
 
-@libsystem("int fcntl(int fd, int cmd, ...uintptr_t argument)", noisy=False)
+@libsystem("int fcntl(int fd, int cmd, ...uintptr_t argument)")
 def fcntl(t: Thread, fd: int, cmd: int, argument: int) -> Blocking | int:
     file = t.process.files.find(fd)
     if cmd not in FCNTL:

@@ -209,7 +209,7 @@ def _amount(note: Note) -> int:
     return count[0]
 
 
-@libsystem("int kqueue(void)", noisy=False)
+@libsystem("int kqueue(void)")
 def kqueue(t: Thread) -> int:
     queue = Queue()
     file = OpenFile(kind="kqueue", host=queue.epoll.fileno(), state=queue, release=queue.close)
@@ -219,7 +219,6 @@ def kqueue(t: Thread) -> int:
 @libsystem(
     "int kevent(int kq, struct kevent *changelist, int nchanges, struct kevent *eventlist, int nevents,"
     " struct timespec *timeout)",
-    noisy=False,
 )
 def kevent(
     t: Thread, kq: int, changelist: int, nchanges: int, eventlist: int, nevents: int, timeout: int

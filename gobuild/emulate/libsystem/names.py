@@ -41,7 +41,7 @@ GAI_MESSAGES = {
 PAGE = 0x4000
 
 
-@libsystem("long sysconf(int name)", noisy=False)
+@libsystem("long sysconf(int name)")
 def sysconf(t: Thread, name: int) -> int:
     if name not in SYSCONF:
         raise DarwinError(EINVAL)
@@ -81,7 +81,6 @@ def _named(table: dict[str, int], number: int) -> str | None:
 @libsystem(
     "int getpwnam_r(const char *name, struct passwd *pwd, char *buffer, size_t bufsize, struct passwd **result)",
     fails="number",
-    noisy=False,
 )
 def getpwnam_r(t: Thread, name: bytes, pwd: int, buffer: int, size: int, result: int) -> int:
     text = name.decode("latin-1")
@@ -91,7 +90,6 @@ def getpwnam_r(t: Thread, name: bytes, pwd: int, buffer: int, size: int, result:
 @libsystem(
     "int getpwuid_r(uid_t uid, struct passwd *pwd, char *buffer, size_t bufsize, struct passwd **result)",
     fails="number",
-    noisy=False,
 )
 def getpwuid_r(t: Thread, uid: int, pwd: int, buffer: int, size: int, result: int) -> int:
     return _user(t, _named({name: each for name, (each, _) in USERS.items()}, uid), pwd, buffer, size, result)
@@ -114,7 +112,6 @@ def _group(t: Thread, name: str | None, grp: int, buffer: int, size: int, result
 @libsystem(
     "int getgrnam_r(const char *name, struct group *grp, char *buffer, size_t bufsize, struct group **result)",
     fails="number",
-    noisy=False,
 )
 def getgrnam_r(t: Thread, name: bytes, grp: int, buffer: int, size: int, result: int) -> int:
     text = name.decode("latin-1")
@@ -124,7 +121,6 @@ def getgrnam_r(t: Thread, name: bytes, grp: int, buffer: int, size: int, result:
 @libsystem(
     "int getgrgid_r(gid_t gid, struct group *grp, char *buffer, size_t bufsize, struct group **result)",
     fails="number",
-    noisy=False,
 )
 def getgrgid_r(t: Thread, gid: int, grp: int, buffer: int, size: int, result: int) -> int:
     return _group(t, _named(GROUPS, gid), grp, buffer, size, result)
@@ -134,7 +130,7 @@ def _hand_out_gids(t: Thread, gids: Sequence[int], at: int, room: int) -> None:
     t.memory.write(at, b"".join((each & 0xFFFFFFFF).to_bytes(4, "little") for each in gids[:room]))
 
 
-@libsystem("int getgrouplist(const char *name, int basegid, int *groups, int *ngroups)", noisy=False)
+@libsystem("int getgrouplist(const char *name, int basegid, int *groups, int *ngroups)")
 def getgrouplist(t: Thread, name: bytes, base: int, groups: int, count: int) -> int:
     """Fails without errno where there is no room; `ngroups` is then what it needs (getgrouplist(3))."""
     own = GIDS if name == b"user" else ()
@@ -145,7 +141,7 @@ def getgrouplist(t: Thread, name: bytes, base: int, groups: int, count: int) -> 
     return 0 if room >= len(gids) else -1
 
 
-@libsystem("int getgroups(int gidsetsize, gid_t *grouplist)", noisy=False)
+@libsystem("int getgroups(int gidsetsize, gid_t *grouplist)")
 def getgroups(t: Thread, size: int, grouplist: int) -> int:
     if size and size < len(GIDS):
         raise DarwinError(EINVAL)
@@ -192,7 +188,6 @@ def _found(node: bytes | None, service: bytes | None, hints: tuple[int, ...]) ->
 @libsystem(
     "int getaddrinfo(const char *hostname, const char *servname, struct addrinfo *hints, struct addrinfo **res)",
     fails="number",
-    noisy=False,
 )
 def getaddrinfo(t: Thread, node: bytes | None, service: bytes | None, hints: int, res: int) -> int:
     """By the tables here alone: nobody is asked."""
@@ -239,7 +234,6 @@ def gai_strerror(t: Thread, code: int) -> int:
     "int getnameinfo(struct sockaddr *sa, socklen_t salen, char *host, socklen_t hostlen, char *serv,"
     " socklen_t servlen, int flags)",
     fails="number",
-    noisy=False,
 )
 def getnameinfo(
     t: Thread, sa: int, salen: int, host: int, hostlen: int, serv: int, servlen: int, flags: int

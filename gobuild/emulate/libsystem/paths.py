@@ -40,29 +40,29 @@ def _followed(flag: int) -> bool:
     return not flag & f.AT_SYMLINK_NOFOLLOW
 
 
-@libsystem("int stat(const char *path, struct stat *buf)")
+@libsystem("int stat(const char *path, struct stat *buf)", noisy=True)
 def stat(t: Thread, path: bytes, buf: int) -> int:
     return fstatat(t, f.AT_FDCWD, path, buf, 0)
 
 
-@libsystem("int lstat(const char *path, struct stat *buf)")
+@libsystem("int lstat(const char *path, struct stat *buf)", noisy=True)
 def lstat(t: Thread, path: bytes, buf: int) -> int:
     return fstatat(t, f.AT_FDCWD, path, buf, f.AT_SYMLINK_NOFOLLOW)
 
 
-@libsystem("int fstatat(int fd, const char *path, struct stat *buf, int flag)")
+@libsystem("int fstatat(int fd, const char *path, struct stat *buf, int flag)", noisy=True)
 def fstatat(t: Thread, fd: int, path: bytes, buf: int, flag: int) -> int:
     with place(t, path, at=fd, follow=_followed(flag)) as there:
         t.memory.write(buf, pack_stat(there.stat()))
     return 0
 
 
-@libsystem("int access(const char *path, int amode)")
+@libsystem("int access(const char *path, int amode)", noisy=True)
 def access(t: Thread, path: bytes, amode: int) -> int:
     return faccessat(t, f.AT_FDCWD, path, amode, 0)
 
 
-@libsystem("int faccessat(int fd, const char *path, int mode, int flag)")
+@libsystem("int faccessat(int fd, const char *path, int mode, int flag)", noisy=True)
 def faccessat(t: Thread, fd: int, path: bytes, mode: int, flag: int) -> int:
     with place(t, path, at=fd, follow=_followed(flag)) as there:
         if mode & 2:
@@ -77,17 +77,17 @@ def require_permission(found: os.stat_result, wanted: int) -> None:
         raise DarwinError(EACCES)
 
 
-@libsystem("int unlink(const char *path)")
+@libsystem("int unlink(const char *path)", noisy=True)
 def unlink(t: Thread, path: bytes) -> int:
     return unlinkat(t, f.AT_FDCWD, path, 0)
 
 
-@libsystem("int rmdir(const char *path)")
+@libsystem("int rmdir(const char *path)", noisy=True)
 def rmdir(t: Thread, path: bytes) -> int:
     return unlinkat(t, f.AT_FDCWD, path, f.AT_REMOVEDIR)
 
 
-@libsystem("int unlinkat(int fd, const char *path, int flag)")
+@libsystem("int unlinkat(int fd, const char *path, int flag)", noisy=True)
 def unlinkat(t: Thread, fd: int, path: bytes, flag: int) -> int:
     with place(t, path, at=fd, follow=False) as there:
         folder = modes.S_ISDIR(there.stat().st_mode)
@@ -122,12 +122,12 @@ def new_place(t: Thread, path: bytes, *, at: int = f.AT_FDCWD) -> Place:
         raise
 
 
-@libsystem("int rename(const char *old, const char *new)")
+@libsystem("int rename(const char *old, const char *new)", noisy=True)
 def rename(t: Thread, old: bytes, new: bytes) -> int:
     return renameat(t, f.AT_FDCWD, old, f.AT_FDCWD, new)
 
 
-@libsystem("int renameat(int fromfd, const char *from, int tofd, const char *to)")
+@libsystem("int renameat(int fromfd, const char *from, int tofd, const char *to)", noisy=True)
 def renameat(t: Thread, fromfd: int, old: bytes, tofd: int, new: bytes) -> int:
     with place(t, old, at=fromfd, follow=False) as source, place(t, new, at=tofd, follow=False) as target:
         source.stat()
@@ -138,12 +138,12 @@ def renameat(t: Thread, fromfd: int, old: bytes, tofd: int, new: bytes) -> int:
     return 0
 
 
-@libsystem("int link(const char *path1, const char *path2)")
+@libsystem("int link(const char *path1, const char *path2)", noisy=True)
 def link(t: Thread, old: bytes, new: bytes) -> int:
     return linkat(t, f.AT_FDCWD, old, f.AT_FDCWD, new, 0)
 
 
-@libsystem("int linkat(int fd1, const char *name1, int fd2, const char *name2, int flag)")
+@libsystem("int linkat(int fd1, const char *name1, int fd2, const char *name2, int flag)", noisy=True)
 def linkat(t: Thread, fd1: int, old: bytes, fd2: int, new: bytes, flag: int) -> int:
     with place(t, old, at=fd1, follow=bool(flag & f.AT_SYMLINK_FOLLOW)) as source, new_place(t, new, at=fd2) as target:
         if modes.S_ISDIR(source.stat().st_mode):
@@ -155,12 +155,12 @@ def linkat(t: Thread, fd1: int, old: bytes, fd2: int, new: bytes, flag: int) -> 
     return 0
 
 
-@libsystem("int symlink(const char *path1, const char *path2)")
+@libsystem("int symlink(const char *path1, const char *path2)", noisy=True)
 def symlink(t: Thread, target: bytes, path: bytes) -> int:
     return symlinkat(t, target, f.AT_FDCWD, path)
 
 
-@libsystem("int symlinkat(const char *name1, int fd, const char *name2)")
+@libsystem("int symlinkat(const char *name1, int fd, const char *name2)", noisy=True)
 def symlinkat(t: Thread, target: bytes, fd: int, path: bytes) -> int:
     with new_place(t, path, at=fd) as there:
         os.symlink(target, there.name, dir_fd=there.folder)
@@ -181,31 +181,31 @@ def readlinkat(t: Thread, fd: int, path: bytes, buf: int, bufsize: int) -> int:
     return len(target)
 
 
-@libsystem("int mkdir(const char *path, mode_t mode)")
+@libsystem("int mkdir(const char *path, mode_t mode)", noisy=True)
 def mkdir(t: Thread, path: bytes, mode: int) -> int:
     return mkdirat(t, f.AT_FDCWD, path, mode)
 
 
-@libsystem("int mkdirat(int fd, const char *path, mode_t mode)")
+@libsystem("int mkdirat(int fd, const char *path, mode_t mode)", noisy=True)
 def mkdirat(t: Thread, fd: int, path: bytes, mode: int) -> int:
     with new_place(t, path, at=fd) as there:
         os.mkdir(there.name, mode & 0o777 & ~t.process.umask, dir_fd=there.folder)
     return 0
 
 
-@libsystem("int mkfifo(const char *path, mode_t mode)")
+@libsystem("int mkfifo(const char *path, mode_t mode)", noisy=True)
 def mkfifo(t: Thread, path: bytes, mode: int) -> int:
     with new_place(t, path) as there:
         os.mkfifo(there.name, mode & 0o777 & ~t.process.umask, dir_fd=there.folder)
     return 0
 
 
-@libsystem("int chmod(const char *path, mode_t mode)")
+@libsystem("int chmod(const char *path, mode_t mode)", noisy=True)
 def chmod(t: Thread, path: bytes, mode: int) -> int:
     return fchmodat(t, f.AT_FDCWD, path, mode, 0)
 
 
-@libsystem("int fchmodat(int fd, const char *path, mode_t mode, int flag)")
+@libsystem("int fchmodat(int fd, const char *path, mode_t mode, int flag)", noisy=True)
 def fchmodat(t: Thread, fd: int, path: bytes, mode: int, flag: int) -> int:
     with place(t, path, at=fd, follow=_followed(flag)) as there:
         if modes.S_ISLNK(there.stat().st_mode):
@@ -219,7 +219,7 @@ def fchmodat(t: Thread, fd: int, path: bytes, mode: int, flag: int) -> int:
     return 0
 
 
-@libsystem("int fchmod(int fd, mode_t mode)")
+@libsystem("int fchmod(int fd, mode_t mode)", noisy=True)
 def fchmod(t: Thread, fd: int, mode: int) -> int:
     file = t.process.files.find(fd)
     if file.kind not in ("file", "directory"):
@@ -235,17 +235,17 @@ def _may_own(uid: int, gid: int) -> None:
         raise DarwinError(EPERM)
 
 
-@libsystem("int chown(const char *path, uid_t owner, gid_t group)")
+@libsystem("int chown(const char *path, uid_t owner, gid_t group)", noisy=True)
 def chown(t: Thread, path: bytes, owner: int, group: int) -> int:
     return fchownat(t, f.AT_FDCWD, path, owner, group, 0)
 
 
-@libsystem("int lchown(const char *path, uid_t owner, gid_t group)")
+@libsystem("int lchown(const char *path, uid_t owner, gid_t group)", noisy=True)
 def lchown(t: Thread, path: bytes, owner: int, group: int) -> int:
     return fchownat(t, f.AT_FDCWD, path, owner, group, f.AT_SYMLINK_NOFOLLOW)
 
 
-@libsystem("int fchownat(int fd, const char *path, uid_t owner, gid_t group, int flag)")
+@libsystem("int fchownat(int fd, const char *path, uid_t owner, gid_t group, int flag)", noisy=True)
 def fchownat(t: Thread, fd: int, path: bytes, owner: int, group: int, flag: int) -> int:
     with place(t, path, at=fd, follow=_followed(flag)) as there:
         there.stat()
@@ -254,14 +254,14 @@ def fchownat(t: Thread, fd: int, path: bytes, owner: int, group: int, flag: int)
     return 0
 
 
-@libsystem("int fchown(int fd, uid_t owner, gid_t group)")
+@libsystem("int fchown(int fd, uid_t owner, gid_t group)", noisy=True)
 def fchown(t: Thread, fd: int, owner: int, group: int) -> int:
     t.process.files.find(fd)
     _may_own(owner, group)
     return 0
 
 
-@libsystem("int truncate(const char *path, off_t length)")
+@libsystem("int truncate(const char *path, off_t length)", noisy=True)
 def truncate(t: Thread, path: bytes, length: int) -> int:
     if length < 0:
         raise DarwinError(EINVAL)
@@ -276,13 +276,13 @@ def truncate(t: Thread, path: bytes, length: int) -> int:
     return 0
 
 
-@libsystem("int utimes(const char *path, struct timeval *times)")
+@libsystem("int utimes(const char *path, struct timeval *times)", noisy=True)
 def utimes(t: Thread, path: bytes, times: int) -> int:
     both = [(each[0], each[1] * 1000) for each in _pair(t, TIMEVAL, times)] if times else None
     return _set_times(t, f.AT_FDCWD, path, both, follow=True)
 
 
-@libsystem("int utimensat(int fd, const char *path, struct timespec *times, int flag)")
+@libsystem("int utimensat(int fd, const char *path, struct timespec *times, int flag)", noisy=True)
 def utimensat(t: Thread, fd: int, path: bytes, times: int, flag: int) -> int:
     both = _pair(t, TIMESPEC, times) if times else None
     return _set_times(t, fd, path, both, follow=_followed(flag))

@@ -61,7 +61,7 @@ def _add(t: Thread, sock: Socket) -> int:
     return t.process.files.add(file)
 
 
-@libsystem("int socket(int domain, int type, int protocol)", noisy=False)
+@libsystem("int socket(int domain, int type, int protocol)")
 def socket(t: Thread, domain: int, kind: int, protocol: int) -> int:
     if domain not in FAMILIES:
         raise DarwinError(EAFNOSUPPORT)
@@ -137,7 +137,7 @@ def _hand_out(t: Thread, raw: bytes, address: int, length: int) -> None:
         t.memory.put_u32(length, len(raw))
 
 
-@libsystem("int bind(int socket, struct sockaddr *address, socklen_t address_len)")
+@libsystem("int bind(int socket, struct sockaddr *address, socklen_t address_len)", noisy=True)
 def bind(t: Thread, fd: int, address: int, length: int) -> int:
     _, sock = found(t, fd)
     raw = t.memory.read(address, length)
@@ -157,7 +157,7 @@ def bind(t: Thread, fd: int, address: int, length: int) -> int:
     return 0
 
 
-@libsystem("int connect(int socket, struct sockaddr *address, socklen_t address_len)")
+@libsystem("int connect(int socket, struct sockaddr *address, socklen_t address_len)", noisy=True)
 def connect(t: Thread, fd: int, address: int, length: int) -> int:
     _, sock = found(t, fd)
     raw = t.memory.read(address, length)
@@ -173,7 +173,7 @@ def connect(t: Thread, fd: int, address: int, length: int) -> int:
     return 0
 
 
-@libsystem("int listen(int socket, int backlog)")
+@libsystem("int listen(int socket, int backlog)", noisy=True)
 def listen(t: Thread, fd: int, backlog: int) -> int:
     _, sock = found(t, fd)
     if not sock.stream:
@@ -184,7 +184,7 @@ def listen(t: Thread, fd: int, backlog: int) -> int:
     return 0
 
 
-@libsystem("int accept(int socket, struct sockaddr *address, socklen_t *address_len)", noisy=False)
+@libsystem("int accept(int socket, struct sockaddr *address, socklen_t *address_len)")
 def accept(t: Thread, fd: int, address: int, length: int) -> Blocking:
     file, sock = found(t, fd)
     if not sock.listening:
@@ -201,14 +201,14 @@ def accept(t: Thread, fd: int, address: int, length: int) -> Blocking:
     return number
 
 
-@libsystem("int getsockname(int socket, struct sockaddr *address, socklen_t *address_len)")
+@libsystem("int getsockname(int socket, struct sockaddr *address, socklen_t *address_len)", noisy=True)
 def getsockname(t: Thread, fd: int, address: int, length: int) -> int:
     _, sock = found(t, fd)
     _hand_out(t, packed(sock.local, sock.family), address, length)
     return 0
 
 
-@libsystem("int getpeername(int socket, struct sockaddr *address, socklen_t *address_len)")
+@libsystem("int getpeername(int socket, struct sockaddr *address, socklen_t *address_len)", noisy=True)
 def getpeername(t: Thread, fd: int, address: int, length: int) -> int:
     _, sock = found(t, fd)
     if sock.peer is None:
@@ -217,7 +217,7 @@ def getpeername(t: Thread, fd: int, address: int, length: int) -> int:
     return 0
 
 
-@libsystem("int shutdown(int socket, int how)")
+@libsystem("int shutdown(int socket, int how)", noisy=True)
 def shutdown(t: Thread, fd: int, how: int) -> int:
     _, sock = found(t, fd)
     if not 0 <= how <= 2:
@@ -231,7 +231,9 @@ def shutdown(t: Thread, fd: int, how: int) -> int:
 # Options
 
 
-@libsystem("int getsockopt(int socket, int level, int option_name, void *option_value, socklen_t *option_len)")
+@libsystem(
+    "int getsockopt(int socket, int level, int option_name, void *option_value, socklen_t *option_len)", noisy=True
+)
 def getsockopt(t: Thread, fd: int, level: int, name: int, value: int, length: int) -> int:
     _, sock = found(t, fd)
     answer = sock.options.get((level, name)) or _option(sock, level, name).to_bytes(4, "little", signed=True)
@@ -257,7 +259,9 @@ def _option(sock: Socket, level: int, name: int) -> int:
     raise DarwinError(ENOPROTOOPT)
 
 
-@libsystem("int setsockopt(int socket, int level, int option_name, void *option_value, socklen_t option_len)")
+@libsystem(
+    "int setsockopt(int socket, int level, int option_name, void *option_value, socklen_t option_len)", noisy=True
+)
 def setsockopt(t: Thread, fd: int, level: int, name: int, value: int, length: int) -> int:
     _, sock = found(t, fd)
     known = level in LEVELS or (level == d.SOL_SOCKET and (name in DEFAULTS or name == d.SO_LINGER))

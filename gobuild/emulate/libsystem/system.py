@@ -64,7 +64,9 @@ def answer(t: Thread, value: bytes, oldp: int, oldlenp: int, newp: int) -> int:
     return 0
 
 
-@libsystem("int sysctl(int *name, unsigned int namelen, void *oldp, size_t *oldlenp, void *newp, size_t newlen)")
+@libsystem(
+    "int sysctl(int *name, unsigned int namelen, void *oldp, size_t *oldlenp, void *newp, size_t newlen)", noisy=True
+)
 def sysctl(t: Thread, name: int, namelen: int, oldp: int, oldlenp: int, newp: int, newlen: int) -> int:
     if not 0 < namelen <= 12:
         raise DarwinError(EINVAL)
@@ -74,7 +76,7 @@ def sysctl(t: Thread, name: int, namelen: int, oldp: int, oldlenp: int, newp: in
     return answer(t, named(t, MIBS[mib]), oldp, oldlenp, newp)
 
 
-@libsystem("int sysctlbyname(const char *name, void *oldp, size_t *oldlenp, void *newp, size_t newlen)")
+@libsystem("int sysctlbyname(const char *name, void *oldp, size_t *oldlenp, void *newp, size_t newlen)", noisy=True)
 def sysctlbyname(t: Thread, name: bytes, oldp: int, oldlenp: int, newp: int, newlen: int) -> int:
     return answer(t, named(t, name.decode("latin-1")), oldp, oldlenp, newp)
 
@@ -102,7 +104,7 @@ def getentropy(t: Thread, buf: int, nbytes: int) -> int:
     return 0
 
 
-@libsystem("int getrlimit(int resource, struct rlimit *rlp)")
+@libsystem("int getrlimit(int resource, struct rlimit *rlp)", noisy=True)
 def getrlimit(t: Thread, resource: int, rlp: int) -> int:
     if not 0 <= resource < RLIMITS:
         raise DarwinError(EINVAL)
@@ -116,7 +118,7 @@ def getrlimit(t: Thread, resource: int, rlp: int) -> int:
     return 0
 
 
-@libsystem("int setrlimit(int resource, struct rlimit *rlp)")
+@libsystem("int setrlimit(int resource, struct rlimit *rlp)", noisy=True)
 def setrlimit(t: Thread, resource: int, rlp: int) -> int:
     if not 0 <= resource < RLIMITS:
         raise DarwinError(EINVAL)
@@ -138,37 +140,37 @@ def xpc_date_create_from_current(t: Thread) -> int:
     return t.memory.map(0, 0x4000, 3)
 
 
-@libsystem("int getrusage(int who, struct rusage *r_usage)")
+@libsystem("int getrusage(int who, struct rusage *r_usage)", noisy=True)
 def getrusage(t: Thread, who: int, usage: int) -> int:
     """Times are the guest's clock; the other numbers are 0."""
     if who not in (0, -1):
         raise DarwinError(EINVAL)
     seconds, part = divmod(t.process.scheduler.now if who == 0 else 0, 10**9)
-    t.memory.pack(RUSAGE, usage, seconds, part // 1000, 0, 0, *[0] * 14)
+    t.memory.pack(RUSAGE, usage, seconds, part // 1000, *[0] * 16)
     return 0
 
 
 # What only the superuser, or a debugger, may do
 
 
-@libsystem("int chroot(const char *dirname)")
+@libsystem("int chroot(const char *dirname)", noisy=True)
 def chroot(t: Thread, dirname: bytes) -> int:
     raise DarwinError(EPERM)
 
 
-@libsystem("int setgroups(int ngroups, gid_t *gidset)")
+@libsystem("int setgroups(int ngroups, gid_t *gidset)", noisy=True)
 def setgroups(t: Thread, ngroups: int, gidset: int) -> int:
     raise DarwinError(EPERM)
 
 
-@libsystem("int setuid(uid_t uid)")
+@libsystem("int setuid(uid_t uid)", noisy=True)
 def setuid(t: Thread, uid: int) -> int:
     if uid != UID:
         raise DarwinError(EPERM)
     return 0
 
 
-@libsystem("int setgid(gid_t gid)")
+@libsystem("int setgid(gid_t gid)", noisy=True)
 def setgid(t: Thread, gid: int) -> int:
     if gid != GID:
         raise DarwinError(EPERM)
