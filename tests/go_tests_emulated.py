@@ -73,7 +73,7 @@ class Results:
         skipped: with the test's own reason.
         left_out: not run, with ours.
         seconds: of CPU time.
-        tail: the end of the output, for whoever has to find out why.
+        output: all of it, for whoever has to find out why.
     """
 
     code: int
@@ -83,7 +83,7 @@ class Results:
     left_out: dict[str, str] = field(default_factory=dict)
     seconds: float
     verdicts: tuple[Verdict, ...]
-    tail: str
+    output: str
 
 
 def compile_tests(goroot: Path, package: str, target: Path, cache: Path) -> None:
@@ -146,7 +146,7 @@ def run_tests(
         left_out=left_out,
         seconds=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
         verdicts=outcome.verdicts,
-        tail=text[-3000:],
+        output=text,
     )
 
 
@@ -193,7 +193,7 @@ def main(packages: list[str]) -> int:
         failed += results.code != 0
         print(package, results.code, results.passed, results.failed, results.verdicts, f"{results.seconds:.1f} s")
         if results.code:
-            print(results.tail)
+            print(results.output)
     return failed
 
 

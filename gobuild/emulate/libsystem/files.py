@@ -1,5 +1,6 @@
 """<fcntl.h>, <unistd.h>, <sys/uio.h>, <sys/file.h>: files, and what is done with their descriptors."""
 
+import errno
 import fcntl as host_fcntl
 import os
 import stat as modes
@@ -29,6 +30,7 @@ from gobuild.emulate.darwin.structs import pack_stat
 from gobuild.emulate.descriptors import OpenFile
 from gobuild.emulate.libsystem.paths import PERMISSIONS, place, require_permission
 from gobuild.emulate.threads import Blocking, Ended, Thread, Wait, Woken
+from gobuild.emulate.world import Place
 
 IO_LIMIT = 0x7FFFFFFF
 """Bytes that one read or write can ask for (INT_MAX)."""
@@ -40,11 +42,14 @@ ACCESS = {f.O_RDONLY: 4, f.O_WRONLY: 2, f.O_RDWR: 6, 3: 6}
 """The permissions that each way to open wants."""
 
 LOCK_NB = 4
-LOCK_RETRY = 1_000_000
-"""Nanoseconds until a lock is asked for again that another process holds."""
+RETRY = 1_000_000
+"""Nanoseconds until the host is asked again for what somebody else must first do."""
 
 SEEKS = {0: os.SEEK_SET, 1: os.SEEK_CUR, 2: os.SEEK_END, 3: os.SEEK_HOLE, 4: os.SEEK_DATA}
 """Darwin's SEEK_HOLE is Linux's SEEK_DATA, and the other way round."""
+
+KINDS = {modes.S_IFREG: "file", modes.S_IFDIR: "directory", modes.S_IFIFO: "pipe"}
+"""What can be opened, and the `OpenFile.kind` of it."""
 
 IOV_MAX = 1024
 RANDOM = ("/dev/random", "/dev/urandom")
@@ -53,42 +58,70 @@ RANDOM_MAX = 1 << 20
 BLOCKING_KINDS = ("pipe", "socket", "standard")
 
 
-def open_at(t: Thread, at: int, path: bytes | None, flags: int, mode: int) -> int:
-    """Open and openat."""
+def open_at(t: Thread, at: int, path: bytes | None, flags: int, mode: int) -> Blocking | int:
+    """Open and openat. A FIFO that nobody reads yet is waited for, where it is to be written."""
+    try:
+        return _opened(t, at, path, flags, mode)
+    except OSError as error:
+        if error.errno != errno.ENXIO or flags & f.O_NONBLOCK:
+            raise
+    return _opened_for_a_reader(t, at, path, flags, mode)
+
+
+def _opened_for_a_reader(t: Thread, at: int, path: bytes | None, flags: int, mode: int) -> Blocking:
+    while True:
+        yield from pause(t)
+        try:
+            return _opened(t, at, path, flags, mode)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+
+
+def _opened(t: Thread, at: int, path: bytes | None, flags: int, mode: int) -> int:
     follow = not flags & (f.O_NOFOLLOW | f.O_SYMLINK) and flags & (f.O_CREAT | f.O_EXCL) != f.O_CREAT | f.O_EXCL
     with place(t, path, at=at, follow=follow) as there:
-        exists = True
-        try:
-            kind = modes.S_IFMT(there.stat().st_mode)
-        except FileNotFoundError:
-            exists, kind = False, 0
-        if exists and flags & f.O_CREAT and flags & f.O_EXCL:
-            raise DarwinError(EEXIST)
-        if kind == modes.S_IFLNK:
-            raise DarwinError(ELOOP)
-        if flags & f.O_ACCMODE != f.O_RDONLY or flags & f.O_TRUNC or (flags & f.O_CREAT and not exists):
-            if kind == modes.S_IFDIR:
-                raise DarwinError(EISDIR)
-            if not there.device:
-                there.require_writable()
-        if exists and not there.device and kind not in (modes.S_IFREG, modes.S_IFDIR, modes.S_IFIFO):
-            raise DarwinError(ENXIO)
-        if exists and not there.device:
-            require_permission(there.stat(), ACCESS[flags & f.O_ACCMODE])
+        if not there.device:
+            _require_openable(there, flags)
         host = there.open(f.host_flags(flags) | os.O_NONBLOCK, mode & PERMISSIONS & ~t.process.umask)
-        found = modes.S_IFMT(os.fstat(host).st_mode)
-        name = "device" if there.device else {modes.S_IFDIR: "directory", modes.S_IFIFO: "pipe"}.get(found, "file")
-        file = OpenFile(kind=name, host=host, path=there.path, flags=flags & 0xFF)
+        kind = "device" if there.device else KINDS.get(modes.S_IFMT(os.fstat(host).st_mode))
+        if kind is None:  # put there since it was looked at
+            os.close(host)
+            raise DarwinError(ENXIO)
+        file = OpenFile(kind=kind, host=host, path=there.path, flags=flags & 0xFF)
         return t.process.files.add(file, close_on_exec=bool(flags & f.O_CLOEXEC))
 
 
+def _require_openable(there: Place, flags: int) -> None:
+    changes = flags & f.O_ACCMODE != f.O_RDONLY or bool(flags & f.O_TRUNC)
+    try:
+        found = there.stat()
+    except FileNotFoundError:
+        if flags & f.O_CREAT:
+            there.require_writable()
+            require_permission(os.fstat(there.folder), 3)
+        return
+    if flags & f.O_CREAT and flags & f.O_EXCL:
+        raise DarwinError(EEXIST)
+    kind = modes.S_IFMT(found.st_mode)
+    if kind == modes.S_IFLNK:
+        raise DarwinError(ELOOP)
+    if changes and kind == modes.S_IFDIR:
+        raise DarwinError(EISDIR)
+    if kind not in KINDS or (kind == modes.S_IFIFO and not there.writable):
+        raise DarwinError(ENXIO)  # a FIFO or device of the host's leads to its other programs
+    if changes:
+        there.require_writable()
+    require_permission(found, ACCESS[flags & f.O_ACCMODE])
+
+
 @libsystem("int open(const char *path, int oflag, ...mode_t mode)")
-def open_(t: Thread, path: bytes, oflag: int, mode: int) -> int:
+def open_(t: Thread, path: bytes, oflag: int, mode: int) -> Blocking | int:
     return open_at(t, f.AT_FDCWD, path, oflag, mode)
 
 
 @libsystem("int openat(int fd, const char *path, int oflag, ...mode_t mode)")
-def openat(t: Thread, fd: int, path: bytes, oflag: int, mode: int) -> int:
+def openat(t: Thread, fd: int, path: bytes, oflag: int, mode: int) -> Blocking | int:
     return open_at(t, fd, path, oflag, mode)
 
 
@@ -283,11 +316,16 @@ def lock(t: Thread, attempt: Callable[[], None], *, wait: bool) -> Blocking:
         except (BlockingIOError, PermissionError):
             if not wait:
                 raise DarwinError(EAGAIN) from None
-        how = yield Wait(deadline=t.process.scheduler.now + LOCK_RETRY)
-        if how is Woken.BY_SIGNAL:
-            raise DarwinError(EINTR)
-        if t.process.scheduler.shared:
-            time.sleep(LOCK_RETRY / 1e9)
+        yield from pause(t)
+
+
+def pause(t: Thread) -> Blocking:
+    """Lets the other threads run, and other processes where there are some."""
+    how = yield Wait(deadline=t.process.scheduler.now + RETRY)
+    if how is Woken.BY_SIGNAL:
+        raise DarwinError(EINTR)
+    if t.process.scheduler.shared:
+        time.sleep(RETRY / 1e9)
 
 
 @libsystem("int ioctl(int fd, unsigned long request, ...uintptr_t argument)")

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from gobuild.emulate.abi import libsystem
 from gobuild.emulate.darwin import fcntl as f
 from gobuild.emulate.darwin.errno import EACCES, EEXIST, EFAULT, EINVAL, ENOTDIR, EPERM, DarwinError
-from gobuild.emulate.darwin.structs import TIMESPEC, TIMEVAL, UID, pack_stat
-from gobuild.emulate.libsystem.names import GIDS
+from gobuild.emulate.darwin.structs import GID, TIMESPEC, TIMEVAL, UID, pack_stat
 from gobuild.emulate.threads import Thread
 from gobuild.emulate.world import Place
 
@@ -231,7 +230,8 @@ def fchmod(t: Thread, fd: int, mode: int) -> int:
 
 
 def _may_own(uid: int, gid: int) -> None:
-    if uid not in (UNCHANGED, UID) or gid not in (UNCHANGED, *GIDS):
+    """Allows what changes nothing: that a file is of another of the user's groups, nothing here would keep."""
+    if uid not in (UNCHANGED, UID) or gid not in (UNCHANGED, GID):
         raise DarwinError(EPERM)
 
 
