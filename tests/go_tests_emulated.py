@@ -16,6 +16,7 @@ from pathlib import Path
 from gobuild.core import files
 from gobuild.core.process import run as run_command
 from gobuild.emulate.plan import Limits, MountPlan, Plan, Verdict
+from gobuild.emulate.processes import FIRST_PID
 from gobuild.emulate.run import run
 
 PROGRAM = "starts a program of macOS, which the guest's world does not have"
@@ -60,9 +61,6 @@ ONLY = {"runtime": "GC|Finalizer|Cleanup|Panic|Caller|Map|Chan|Timer|Select|Defe
 """Of these packages, the tests with such names."""
 
 REPORT = Path(__file__).parent / "reports" / "emulation.md"
-FIRST_PID = 100
-"""The tests' own process; those that it starts are ended by signals on purpose."""
-
 HEADING = "## Go's own tests for darwin/arm64"
 RESULT = re.compile(r"^--- (PASS|FAIL|SKIP): (\S+)", re.MULTILINE)
 TOP = re.compile(r"^--- SKIP: (\S+) .*\n((?: +.*\n)*)", re.MULTILINE)
@@ -160,6 +158,7 @@ def _reason(lines: str) -> str:
 def row(package: str, results: Results) -> str:
     """A line of the table."""
     skipped = [f"{name}: {reason}" for name, reason in {**results.skipped, **results.left_out}.items()]
+    # what the tests start is ended by signals on purpose
     ended = [f"**{each.kind}: {each.detail}**" for each in results.verdicts if each.pid in (0, FIRST_PID)]
     cells = [
         f"`{package}`", str(results.passed), ", ".join([*results.failed, *ended]) or "0",

@@ -97,7 +97,7 @@ func main() {
 MISSING, READ_ONLY, REFUSED = "no such file or directory", "read-only file system", "connection refused"
 UNREACHABLE, NO_DEVICE, NO_FORMAT = "network is unreachable", "device not configured", "exec format error"
 EXPECTED = [
-    *[MISSING] * 5, READ_ONLY, MISSING, *[READ_ONLY] * 9, NO_DEVICE, REFUSED, UNREACHABLE, UNREACHABLE, UNREACHABLE, REFUSED,
+    *[MISSING] * 5, READ_ONLY, MISSING, *[READ_ONLY] * 9, NO_DEVICE, REFUSED, *[UNREACHABLE] * 3, REFUSED,
     "no such host", NO_FORMAT, NO_FORMAT, "operation not permitted",
 ]  # fmt: skip
 
