@@ -1,6 +1,8 @@
 """Whom Security trusts: the caller's roots, at the asked time, for the asked name."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -8,8 +10,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from emulate_fixtures import run_guest
+from verify_fixtures import DARWIN, LINUX, compiled
 
-from gobuild.emulate.libsystem.security import EXPIRED, HOST_NAME_MISMATCH, NOT_TRUSTED, Trust, evaluate
+from gobuild.core.goversion import Target
+from gobuild.emulate.trust import EXPIRED, HOST_NAME_MISMATCH, NOT_TRUSTED, Untrusted, chain_to_root
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -51,6 +56,10 @@ def certificate(
     return builder.sign(authority, hashes.SHA256())
 
 
+def der(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(Encoding.DER)
+
+
 ROOT_KEY, MIDDLE_KEY, LEAF_KEY = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
 ROOT = certificate("root", ROOT_KEY)
 MIDDLE = certificate("middle", MIDDLE_KEY, ROOT, ROOT_KEY)
@@ -60,9 +69,7 @@ ROOTS = ROOT.public_bytes(Encoding.PEM).decode()
 
 @pytest.mark.parametrize("name", ["go.example", "a.wild.example", None])
 def test_trusted(name: str | None) -> None:
-    trust = Trust([LEAF, MIDDLE], name, NOW)
-    assert evaluate(trust, ROOTS) is None
-    assert trust.chain == [LEAF, MIDDLE, ROOT]
+    assert chain_to_root([der(LEAF), der(MIDDLE)], name, NOW, ROOTS) == [der(LEAF), der(MIDDLE), der(ROOT)]
 
 
 @pytest.mark.parametrize(
@@ -74,10 +81,64 @@ def test_trusted(name: str | None) -> None:
         ([MIDDLE], "127.0.0.1", 0, ROOTS, HOST_NAME_MISMATCH),
         ([], "go.example", 0, ROOTS, NOT_TRUSTED),
         ([MIDDLE], "go.example", 0, "", NOT_TRUSTED),
-        ([MIDDLE], None, 0, MIDDLE.public_bytes(Encoding.PEM).decode(), None),
     ],
-    ids=["expired", "not yet", "another name", "an address", "no link to the root", "no roots", "a nearer root"],
+    ids=["expired", "not yet", "another name", "an address", "no link to the root", "no roots"],
 )
-def test_not_trusted(others: list[x509.Certificate], name: str | None, days: int, roots: str, code: int | None) -> None:
-    failure = evaluate(Trust([LEAF, *others], name, NOW + timedelta(days=days)), roots)
-    assert (failure.code if failure else None) == code
+def test_not_trusted(others: list[x509.Certificate], name: str, days: int, roots: str, code: int) -> None:
+    with pytest.raises(Untrusted) as caught:
+        chain_to_root([der(each) for each in (LEAF, *others)], name, NOW + timedelta(days=days), roots)
+    assert caught.value.code == code
+
+
+PROGRAM = """package main
+
+import (
+	"crypto/x509"
+	"fmt"
+	"os"
+	"time"
+)
+
+func load(path string) *x509.Certificate {
+	der, err := os.ReadFile(path)
+	if err != nil {
+		panic(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic(err)
+	}
+	return certificate
+}
+
+func main() {
+	middle := x509.NewCertPool()
+	middle.AddCert(load("/middle"))
+	now := load("/leaf").NotBefore.Add(10 * 24 * time.Hour)
+	for _, name := range []string{"go.example", "other.example"} {
+		options := x509.VerifyOptions{DNSName: name, Intermediates: middle, CurrentTime: now}
+		chains, err := load("/leaf").Verify(options)
+		fmt.Println(len(chains), err)
+		for _, certificate := range chains {
+			fmt.Println(certificate[len(certificate)-1].Subject)
+		}
+	}
+	_, err := load("/leaf").Verify(x509.VerifyOptions{Intermediates: middle, CurrentTime: now.Add(99 * 24 * time.Hour)})
+	fmt.Printf("%T\\n", err)
+}
+"""
+
+
+def test_a_guest_asks_security(get_goroot: Callable[[str, Target], Path], tmp_path: Path) -> None:
+    """Go's own crypto/x509 for darwin, without roots of its own, goes through CoreFoundation and Security."""
+    program = compiled(get_goroot("1.22.10", LINUX), tmp_path, DARWIN, source={"main.go": PROGRAM})
+    for name, each in (("leaf", LEAF), ("middle", MIDDLE)):
+        (tmp_path / name).write_bytes(der(each))
+    outcome = run_guest(tmp_path, f"/{program.name}", roots=ROOTS)
+    assert (outcome.code, outcome.verdicts, outcome.stderr) == (0, (), b"")
+    assert outcome.stdout.decode().splitlines() == [
+        "1 <nil>",
+        "CN=root",
+        "0 x509: certificate is valid for go.example, *.wild.example, not other.example",
+        "x509.CertificateInvalidError",
+    ]
