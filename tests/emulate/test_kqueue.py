@@ -138,18 +138,25 @@ def test_a_new_process_leaves_its_parents_alone(guest: Guest) -> None:
     """After a fork the host's epoll is shared: the child's descriptors go, the parent's still wait."""
     r, w = guest.pipe()
     guest.change(r, d.EVFILT_READ, d.EV_ADD)
+    ready, stop = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
+        os.close(stop[1])
         guest.files.forked()
-        number = 1 if guest.kq in guest.files.files else 0
         guest.files.close(r)
-        os._exit(number)
-    assert os.waitpid(child, 0)[1] == 0
+        os.write(ready[1], b"still" if guest.kq in guest.files.files else b"gone")
+        os.read(stop[0], 1)
+        os._exit(0)
+    assert os.read(ready[0], 5) == b"gone"
     os.write(guest.host(w), b"x")
     assert guest.events() == [(r, d.EVFILT_READ, 0, 1)]
     guest.files.close(r)
-    with pytest.raises(BrokenPipeError):
+    with pytest.raises(BrokenPipeError):  # for the child has no copy either
         os.write(guest.host(w), b"x")
+    os.write(stop[1], b"x")
+    assert os.waitpid(child, 0)[1] == 0
+    for descriptor in (*ready, *stop):
+        os.close(descriptor)
 
 
 def test_timer(guest: Guest) -> None:
