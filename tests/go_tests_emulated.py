@@ -63,7 +63,8 @@ ONLY = {"runtime": "GC|Finalizer|Cleanup|Panic|Caller|Map|Chan|Timer|Select|Defe
 REPORT = Path(__file__).parent / "reports" / "emulation.md"
 HEADING = "## Go's own tests for darwin/arm64"
 RESULT = re.compile(r"^--- (PASS|FAIL|SKIP): (\S+)", re.MULTILINE)
-TOP = re.compile(r"^--- SKIP: (\S+) .*\n((?: +.*\n)*)", re.MULTILINE)
+SKIPPED = re.compile(r"(?:^ +\S+\.go:\d+: (.*)\n)?^--- SKIP: (\S+)", re.MULTILINE)
+"""With -test.v what a test says stands before its result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,16 +144,12 @@ def run_tests(
         code=outcome.code,
         passed=sum(verdict == "PASS" for verdict, _ in found),
         failed=tuple(name for verdict, name in found if verdict == "FAIL"),
-        skipped={name: _reason(reason) for name, reason in TOP.findall(text)},
+        skipped={name: reason for reason, name in SKIPPED.findall(text)},
         left_out=left_out,
         seconds=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
         verdicts=outcome.verdicts,
         output=text,
     )
-
-
-def _reason(lines: str) -> str:
-    return re.sub(r"^\S+\.go:\d+: ", "", lines.strip().partition("\n")[0])
 
 
 def row(package: str, results: Results) -> str:

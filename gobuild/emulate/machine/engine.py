@@ -210,6 +210,7 @@ class Engine:
         """All registers, to be restored."""
         if context is None:
             context = UcContext(self._uc._uch, UC_ARCH_ARM64, UC_MODE_ARM)
+        self._whole.store()  # a call may have returned since the engine stopped, and would be made again
         self._uc.context_update(context)
         return context
 
