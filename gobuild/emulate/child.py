@@ -19,8 +19,9 @@ from gobuild.emulate.descriptors import Descriptors, OpenFile
 from gobuild.emulate.machine.macos import Refused
 from gobuild.emulate.plan import Plan, Verdict
 from gobuild.emulate.process import Process
+from gobuild.emulate.symbols import Symbols
 from gobuild.emulate.threads import Ended
-from gobuild.emulate.trace import TextTrace
+from gobuild.emulate.trace import Tracer
 from gobuild.emulate.world import Mount, World
 
 FIRST_PID = 100
@@ -34,16 +35,17 @@ def main(words: list[str]) -> int:
     with os.fdopen(plan_descriptor) as file:
         plan = Plan.from_json(json.load(file))
     os.set_inheritable(report, False)
-    ended = run(plan)
+    ended, stack = run(plan)
     if ended.kind:
-        line = json.dumps(asdict(Verdict(pid=FIRST_PID, kind=ended.kind, detail=ended.detail))).encode() + b"\n"
+        verdict = Verdict(pid=FIRST_PID, kind=ended.kind, detail=ended.detail, stack=stack)
+        line = json.dumps(asdict(verdict)).encode() + b"\n"
         with contextlib.suppress(BlockingIOError, BrokenPipeError):
             os.write(report, line)
-    return ended.status >> 8 if not ended.status & 0x7F else 128 + (ended.status & 0x7F)
+    return ended.code
 
 
-def run(plan: Plan) -> Ended:
-    """Runs the program in this process."""
+def run(plan: Plan) -> tuple[Ended, tuple[str, ...]]:
+    """Runs the program in this process; returns how it ended, and the Go functions that it stood in then."""
     folder = os.O_PATH | os.O_DIRECTORY
     world = World(
         Mount(at=each.at, descriptor=os.open(each.host, folder), writable=each.writable) for each in plan.mounts
@@ -53,13 +55,19 @@ def run(plan: Plan) -> Ended:
         files.put(number, OpenFile(kind="standard", host=os.dup(number), flags=0 if number == 0 else 1))
     process = Process(plan, world, files, pid=FIRST_PID, parent=INIT)
     with Path(plan.trace).open("w", buffering=1) if plan.trace else contextlib.nullcontext() as file:
-        if file:
-            process.observers.append(TextTrace(file.write))
+        tracer = Tracer(process, file.write) if file else None
         try:
             start(process, plan)
-        except Ended as ended:
-            return ended
-        return process.run()
+            if tracer:
+                tracer.loaded()
+                process.observers.append(tracer)
+            ended = process.run()
+            stack = tuple(Symbols(process).stack()) if ended.kind else ()
+        except Ended as refused:
+            ended, stack = refused, ()
+        if tracer:
+            tracer.ended(ended, stack)
+        return ended, stack
 
 
 def start(process: Process, plan: Plan) -> None:

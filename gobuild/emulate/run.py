@@ -81,7 +81,8 @@ def run(plan: Plan, *, stdin: bytes | None = b"", capture: bool = True) -> Outco
 
 
 def _verdicts(report: IO[bytes]) -> tuple[Verdict, ...]:
-    return tuple(Verdict(**json.loads(line)) for line in report.read().splitlines())
+    told = [json.loads(line) for line in report.read().splitlines()]
+    return tuple(Verdict(**{**each, "stack": tuple(each["stack"])}) for each in told)
 
 
 def _kill_group(group: int) -> None:
