@@ -106,12 +106,11 @@ class Symbols:
         """
         memory = self._process.memory
         for at in range(frame + 24, frame + 24 + 16 * FRAME_WORDS, 16):
-            g, kept = memory.u64(at), memory.u64(at + 8)
-            if not g and kept == at + 16:
-                return kept
             with suppress(DarwinError):
-                if g and self.name(memory.u64(memory.u64(g + 8) - kept) - 4):
-                    return memory.u64(g + 8) - kept
+                g, kept = memory.u64(at), memory.u64(at + 8)
+                pointer = memory.u64(g + 8) - kept if g else kept
+                if (g or pointer == at + 16) and self.name(memory.u64(pointer) - 4):
+                    return pointer
         raise DarwinError(EFAULT)
 
     def caller(self, stack: list[str], called: str) -> str:

@@ -139,7 +139,7 @@ class Tracer:
             elif name in CONTENTS and not call.errno:
                 place = CONTENTS[name]
                 content = memory.read(call.arguments[place], min(call.result, TEXT_TOLD))
-                arguments[call.function.parameters[place].name] = _text(content) + "…" * (call.result > TEXT_TOLD)
+                arguments[call.function.parameters[place].name] = _content(content, call.result)
         except (DarwinError, IndexError):
             pass  # a pointer that leads nowhere is told as it is
 
@@ -153,6 +153,17 @@ class Tracer:
 
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "backslashreplace")
+
+
+def _content(head: bytes, size: int) -> str:
+    """The text that was read or written, as far as it is told; of other bytes, how many there are."""
+    try:
+        text = head.decode("utf-8", "strict" if size <= len(head) else "ignore")
+    except UnicodeDecodeError:
+        text = "\0"
+    if not all(each.isprintable() or each in "\t\r\n" for each in text):
+        return f"<{size} bytes>"
+    return text + "…" * (size > len(head))
 
 
 def _flags(value: int, names: dict[int, str], none: str) -> str:
