@@ -63,8 +63,8 @@ class Function:
 
     Attributes:
         header: the module that has it, which is a group of C headers ("files").
-        noisy: whether bits 32 to 63 of a result of 32 bits are noise, as Apple's convention allows. Not so for the few
-            of which Go's own trampolines compare all 64, as they may: compiled code that sets w0 clears them.
+        noisy: whether bits 32 to 63 of the result are noise, as Apple's convention allows for 32 bits. Go uses all 64
+            of a descriptor or a pid, and may: a kernel's answer has no noise there. So this is for mere 0 or -1.
         fails: how it tells an error: "errno" (-1, and errno), "null" (NULL, and errno), "number" (the number itself).
         call: what is called with the thread and the decoded arguments; a generator function where it may block.
     """
@@ -89,7 +89,7 @@ FUNCTIONS: dict[str, Function] = {}
 
 
 def libsystem(
-    prototype: str, *, fails: str = "errno", noisy: bool = True
+    prototype: str, *, fails: str = "errno", noisy: bool = False
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Registers what a function of libSystem does, under its C prototype.
 

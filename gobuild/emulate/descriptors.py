@@ -66,6 +66,9 @@ class Descriptors:
     def close(self, number: int) -> OpenFile:
         """Closes a descriptor; the host's with the last one."""
         file = self.find(number)
+        for each in self.files.values():
+            if each.kind == "kqueue":
+                each.state.forget(number)
         del self.files[number]
         self.close_on_exec.discard(number)
         file.users -= 1

@@ -8,7 +8,8 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gobuild.emulate.machine.engine import PC, SP, Stop, Why
+from gobuild.emulate.calls import SIGNAL_RETURN
+from gobuild.emulate.machine.engine import LR, PC, SP, Stop, Why
 from gobuild.emulate.threads import Breach, Ended, PendingCall, Thread, Woken
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ class Signals:
         memory.pack(SIGINFO, siginfo, number, 0, fault.code, sender, 501, 0, fault.address, 0, 0)
         engine.noise()
         x[0], x[1], x[2] = number, siginfo, ucontext
-        x[SP], x[PC], x[30] = siginfo, action.handler, self._process.signal_return
+        x[SP], x[PC], x[LR] = siginfo, action.handler, SIGNAL_RETURN
         call, thread.call = thread.call, None
         thread.frames.append(
             Frame(number=number, call=call, restarts=bool(action.flags & SA_RESTART), ucontext=ucontext,
@@ -214,5 +215,4 @@ class Signals:
         engine.set_float_state(vectors, fpsr, fpcr, nzcv)
         self.set_mask(thread, mask << 1)
         thread.call = frame.call
-        if frame.call and not frame.call.done:
-            self._process.go_on(thread, Woken.TO_RESTART if frame.restarts else Woken.BY_SIGNAL)
+        thread.interrupted = Woken.TO_RESTART if frame.restarts else Woken.BY_SIGNAL

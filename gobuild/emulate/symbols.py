@@ -15,11 +15,12 @@ from gobuild.binary import buildid
 from gobuild.binary.pclntab import Pclntab, read_pclntab
 from gobuild.binary.view import Malformed, Range, View
 from gobuild.emulate.darwin.errno import EFAULT, DarwinError
+from gobuild.emulate.machine.engine import LR, PC
 
 if TYPE_CHECKING:
     from gobuild.emulate.process import Process
 
-FP, LR, PC = 29, 30, 32
+FP = 29
 DEPTH = 48
 """Frames that are looked at; what calls libSystem stands some six deep in Go's own bridges to C."""
 
@@ -97,6 +98,11 @@ class Symbols:
         except DarwinError:
             pass
         return found
+
+    def told(self) -> tuple[str, ...]:
+        """The same for a message, without bridges to C."""
+        found = self.stack()
+        return tuple(name for name in found if not BRIDGES.fullmatch(name)) or tuple(found)
 
     def _switched(self, frame: int) -> int:
         """The stack pointer that asmcgocall had before it went to the system's stack, where its return address stands.

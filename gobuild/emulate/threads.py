@@ -18,7 +18,7 @@ from gobuild.emulate.machine.memory import Memory
 if TYPE_CHECKING:
     from unicorn.unicorn_py3.unicorn import UcContext
 
-    from gobuild.emulate.process import Process
+    from gobuild.emulate.process import Process, Program
     from gobuild.emulate.signals import Frame
 
 SLICE = 100_000
@@ -56,6 +56,14 @@ class Breach(Ended):
 
     def __init__(self, detail: str) -> None:
         super().__init__(SIGABRT, "breach", detail)
+
+
+class Replaced(Exception):
+    """execve: another program takes the process over."""
+
+    def __init__(self, program: "Program") -> None:
+        self.program = program
+        super().__init__(program.path)
 
 
 class Woken(Enum):
@@ -115,6 +123,7 @@ class Thread:
         mask, pending: signals blocked, and to be delivered, as bits (1 << number).
         altstack: address and size; 0 where there is none.
         frames: the signal handlers that run, the innermost last.
+        interrupted: how a wait has ended that a signal's handler had interrupted.
         callee_saved: the registers that its start routine must leave as they are.
     """
 
@@ -131,6 +140,7 @@ class Thread:
     frames: "list[Frame]" = field(default_factory=list)
     stack: tuple[int, int] = (0, 0)
     callee_saved: tuple[int, ...] = ()
+    interrupted: Woken = Woken.BY_SIGNAL
     ended: bool = False
 
     @property

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gobuild.emulate.abi import Function
 from gobuild.emulate.darwin import errno, fcntl
 from gobuild.emulate.darwin.errno import DarwinError
-from gobuild.emulate.symbols import LR, Symbols
+from gobuild.emulate.machine.engine import LR
+from gobuild.emulate.symbols import Symbols
 
 if TYPE_CHECKING:
-    from gobuild.emulate.process import Process
+    from gobuild.emulate.process import Process, Program
     from gobuild.emulate.threads import Ended
 
 INIT = re.compile(r"((?:[^()\[\]]+/)?[^./()\[\]]+)\.init(\.\d+)?")
@@ -72,6 +73,9 @@ class Call:
 class Observer(Protocol):
     """Whoever wants to know."""
 
+    def loaded(self, program: "Program") -> None:
+        """A program is in memory and about to start."""
+
     def call(self, call: Call) -> None:
         """A call is finished."""
 
@@ -84,11 +88,10 @@ class Tracer:
         self.symbols = Symbols(process)
         self._reached: set[str] = set()
 
-    def loaded(self) -> None:
-        """A program is in memory and about to start: marks where its phases begin."""
-        plan = self._process.plan
+    def loaded(self, program: "Program") -> None:
+        """Marks where the program's phases begin."""
         self.symbols, self._reached = Symbols(self._process), set()
-        self._tell("start", program=plan.program, arguments=list(plan.argv[1:]))
+        self._tell("start", program=program.path, arguments=[_text(each) for each in program.argv[1:]])
         self._process.engine.count_instructions()
         for name, address in self.symbols.addresses(WATCHED):
             self._process.engine.watch(address, lambda name=name: self._phase(name))  # type: ignore[misc]

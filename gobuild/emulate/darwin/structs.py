@@ -5,6 +5,7 @@ src/syscall/ztypes_darwin_arm64.go.
 """
 
 import os
+import resource
 import struct
 
 TIMESPEC = struct.Struct("<qq")
@@ -15,7 +16,7 @@ DIRENT = struct.Struct("<QQHHB")
 DIRENT_SIZE = 1048
 TIMEBASE = struct.Struct("<II")
 RLIMIT = struct.Struct("<QQ")
-RUSAGE = struct.Struct("<16q14q")
+RUSAGE = struct.Struct("<qi4xqi4x14q")
 
 DEVICE = 0x1000004
 """The number of the one device that all files stand on, as the first APFS volume has it."""
@@ -41,3 +42,9 @@ def pack_stat(result: os.stat_result, *, mode: int | None = None) -> bytes:
         0,
         0,
     )
+
+
+def pack_rusage(usage: resource.struct_rusage) -> bytes:
+    """A host's answer as Darwin's struct rusage, whose ru_maxrss counts bytes."""
+    times = [part for each in (usage.ru_utime, usage.ru_stime) for part in (int(each), int(each % 1 * 1_000_000))]
+    return RUSAGE.pack(*times, usage.ru_maxrss * 1024, 0, 0, 0, usage.ru_minflt, usage.ru_majflt, *[0] * 8)

@@ -50,7 +50,7 @@ def closedir(t: Thread, dirp: int) -> int:
     return 0
 
 
-@libsystem("int readdir_r(DIR *dirp, struct dirent *entry, struct dirent **result)", fails="number", noisy=False)
+@libsystem("int readdir_r(DIR *dirp, struct dirent *entry, struct dirent **result)", fails="number")
 def readdir_r(t: Thread, dirp: int, entry: int, result: int) -> int:
     listing = t.process.objects[dirp]
     if listing.at == len(listing.entries):
@@ -73,7 +73,7 @@ def getcwd(t: Thread, buf: int, size: int) -> int:
     return buf
 
 
-@libsystem("int chdir(const char *path)")
+@libsystem("int chdir(const char *path)", noisy=True)
 def chdir(t: Thread, path: bytes) -> int:
     with place(t, path) as there:
         os.close(there.open(os.O_RDONLY | os.O_DIRECTORY))
@@ -81,7 +81,7 @@ def chdir(t: Thread, path: bytes) -> int:
     return 0
 
 
-@libsystem("int fchdir(int fd)")
+@libsystem("int fchdir(int fd)", noisy=True)
 def fchdir(t: Thread, fd: int) -> int:
     file = t.process.files.find(fd)
     if file.kind != "directory":

@@ -89,7 +89,7 @@ def openat(t: Thread, fd: int, path: bytes, oflag: int, mode: int) -> int:
     return open_at(t, fd, path, oflag, mode)
 
 
-@libsystem("int close(int fd)")
+@libsystem("int close(int fd)", noisy=True)
 def close(t: Thread, fd: int) -> int:
     t.process.files.close(fd)
     return 0
@@ -178,40 +178,40 @@ def lseek(t: Thread, fd: int, offset: int, whence: int) -> int:
     return os.lseek(file.host, offset, whence)
 
 
-@libsystem("int stat(const char *path, struct stat *buf)")
+@libsystem("int stat(const char *path, struct stat *buf)", noisy=True)
 def stat(t: Thread, path: bytes, buf: int) -> int:
     with place(t, path) as there:
         t.memory.write(buf, pack_stat(there.stat()))
     return 0
 
 
-@libsystem("int lstat(const char *path, struct stat *buf)")
+@libsystem("int lstat(const char *path, struct stat *buf)", noisy=True)
 def lstat(t: Thread, path: bytes, buf: int) -> int:
     with place(t, path, follow=False) as there:
         t.memory.write(buf, pack_stat(there.stat()))
     return 0
 
 
-@libsystem("int fstatat(int fd, const char *path, struct stat *buf, int flag)")
+@libsystem("int fstatat(int fd, const char *path, struct stat *buf, int flag)", noisy=True)
 def fstatat(t: Thread, fd: int, path: bytes, buf: int, flag: int) -> int:
     with place(t, path, at=fd, follow=not flag & f.AT_SYMLINK_NOFOLLOW) as there:
         t.memory.write(buf, pack_stat(there.stat()))
     return 0
 
 
-@libsystem("int fstat(int fd, struct stat *buf)")
+@libsystem("int fstat(int fd, struct stat *buf)", noisy=True)
 def fstat(t: Thread, fd: int, buf: int) -> int:
     t.memory.write(buf, pack_stat(os.fstat(t.process.files.find(fd).host)))
     return 0
 
 
-@libsystem("int fsync(int fd)")
+@libsystem("int fsync(int fd)", noisy=True)
 def fsync(t: Thread, fd: int) -> int:
     t.process.files.find(fd)
     return 0
 
 
-@libsystem("int ftruncate(int fd, off_t length)")
+@libsystem("int ftruncate(int fd, off_t length)", noisy=True)
 def ftruncate(t: Thread, fd: int, length: int) -> int:
     os.ftruncate(t.process.files.find(fd).host, length)
     return 0
@@ -232,7 +232,7 @@ def dup2(t: Thread, fd: int, fd2: int) -> int:
     return fd2
 
 
-@libsystem("int pipe(int *fildes)", noisy=False)
+@libsystem("int pipe(int *fildes)")
 def pipe(t: Thread, fildes: int) -> int:
     ends = [OpenFile(kind="pipe", host=host, flags=flags) for host, flags in zip(os.pipe(), (0, 1), strict=True)]
     for index, end in enumerate(ends):
@@ -241,7 +241,7 @@ def pipe(t: Thread, fildes: int) -> int:
     return 0
 
 
-@libsystem("int flock(int fd, int operation)")
+@libsystem("int flock(int fd, int operation)", noisy=True)
 def flock(t: Thread, fd: int, operation: int) -> int:
     try:
         host_fcntl.flock(t.process.files.find(fd).host, operation)
@@ -323,12 +323,12 @@ FCNTL: dict[int, Callable[[Thread, int, OpenFile, int], int]] = {
 """What each command does."""
 
 
-@libsystem("int access(const char *path, int amode)")
+@libsystem("int access(const char *path, int amode)", noisy=True)
 def access(t: Thread, path: bytes, amode: int) -> int:
     return accessible(t, f.AT_FDCWD, path, amode)
 
 
-@libsystem("int faccessat(int fd, const char *path, int mode, int flag)")
+@libsystem("int faccessat(int fd, const char *path, int mode, int flag)", noisy=True)
 def faccessat(t: Thread, fd: int, path: bytes, mode: int, flag: int) -> int:
     return accessible(t, fd, path, mode)
 
@@ -344,17 +344,17 @@ def accessible(t: Thread, at: int, path: bytes, mode: int) -> int:
     return 0
 
 
-@libsystem("int unlink(const char *path)")
+@libsystem("int unlink(const char *path)", noisy=True)
 def unlink(t: Thread, path: bytes) -> int:
     return remove(t, f.AT_FDCWD, path)
 
 
-@libsystem("int unlinkat(int fd, const char *path, int flag)")
+@libsystem("int unlinkat(int fd, const char *path, int flag)", noisy=True)
 def unlinkat(t: Thread, fd: int, path: bytes, flag: int) -> int:
     return remove(t, fd, path, folder=bool(flag & f.AT_REMOVEDIR))
 
 
-@libsystem("int rmdir(const char *path)")
+@libsystem("int rmdir(const char *path)", noisy=True)
 def rmdir(t: Thread, path: bytes) -> int:
     return remove(t, f.AT_FDCWD, path, folder=True)
 
@@ -373,7 +373,7 @@ def remove(t: Thread, at: int, path: bytes, *, folder: bool = False) -> int:
     return 0
 
 
-@libsystem("int rename(const char *old, const char *new)")
+@libsystem("int rename(const char *old, const char *new)", noisy=True)
 def rename(t: Thread, old: bytes, new: bytes) -> int:
     with place(t, old, follow=False) as source, place(t, new, follow=False) as target:
         source.stat()
@@ -383,7 +383,7 @@ def rename(t: Thread, old: bytes, new: bytes) -> int:
     return 0
 
 
-@libsystem("int mkdir(const char *path, mode_t mode)")
+@libsystem("int mkdir(const char *path, mode_t mode)", noisy=True)
 def mkdir(t: Thread, path: bytes, mode: int) -> int:
     with place(t, path, follow=False) as there:
         try:
@@ -403,7 +403,7 @@ def readlink(t: Thread, path: bytes, buf: int, bufsize: int) -> int:
     return len(target)
 
 
-@libsystem("int chmod(const char *path, mode_t mode)")
+@libsystem("int chmod(const char *path, mode_t mode)", noisy=True)
 def chmod(t: Thread, path: bytes, mode: int) -> int:
     with place(t, path) as there:
         there.require_writable()

@@ -68,6 +68,12 @@ class Queue:
                 mask |= _EPOLL[note.filter]
             self.epoll.register(host, mask)
 
+    def forget(self, ident: int) -> None:
+        """A descriptor is closed, and no longer watched; the host would go on where a fork has it too."""
+        for kind in _DESCRIPTORS:
+            if note := self.notes.get((ident, kind)):
+                self.remove(note)
+
     def remove(self, note: Knote) -> None:
         """Ends a watch."""
         del self.notes[note.ident, note.filter]
@@ -85,7 +91,6 @@ def kqueue(t: Thread) -> int:
 @libsystem(
     "int kevent(int kq, struct kevent *changelist, int nchanges, struct kevent *eventlist, int nevents,"
     " struct timespec *timeout)",
-    noisy=False,
 )
 def kevent(t: Thread, kq: int, changelist: int, nchanges: int, eventlist: int, nevents: int, timeout: int) -> Blocking:
     file = t.process.files.find(kq)

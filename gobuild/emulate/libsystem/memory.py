@@ -23,7 +23,7 @@ def mmap(t: Thread, addr: int, size: int, prot: int, flags: int, fd: int, offset
     return t.memory.map(addr, size, prot, fixed=fixed, descriptor=file.host, offset=offset, shared=shared)
 
 
-@libsystem("int munmap(void *addr, size_t len)", noisy=False)
+@libsystem("int munmap(void *addr, size_t len)")
 def munmap(t: Thread, addr: int, size: int) -> int:
     t.memory.unmap(addr, size)
     return 0
@@ -35,7 +35,7 @@ def mprotect(t: Thread, addr: int, size: int, prot: int) -> int:
     return 0
 
 
-@libsystem("int madvise(void *addr, size_t len, int advice)")
+@libsystem("int madvise(void *addr, size_t len, int advice)", noisy=True)
 def madvise(t: Thread, addr: int, size: int, advice: int) -> int:
     if advice in (MADV_FREE, MADV_FREE_REUSABLE):
         t.memory.discard(addr, size)
@@ -44,7 +44,7 @@ def madvise(t: Thread, addr: int, size: int, advice: int) -> int:
     return 0
 
 
-@libsystem("int mlock(void *addr, size_t len)")
+@libsystem("int mlock(void *addr, size_t len)", noisy=True)
 def mlock(t: Thread, addr: int, size: int) -> int:
     t.memory.slice(addr, size)
     return 0

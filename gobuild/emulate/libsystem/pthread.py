@@ -19,7 +19,7 @@ ATTR_STACKSIZE, ATTR_DETACHED, ATTR_SIGNATURE = 8, 16, 0x54485241
 """Where this libSystem keeps an attribute in the opaque struct of 64 bytes; the signature is Darwin's."""
 
 
-@libsystem("int pthread_attr_init(pthread_attr_t *attr)", fails="number")
+@libsystem("int pthread_attr_init(pthread_attr_t *attr)", fails="number", noisy=True)
 def pthread_attr_init(t: Thread, attr: int) -> int:
     t.memory.write(attr, bytes(64))
     t.memory.put_u64(attr, ATTR_SIGNATURE)
@@ -27,19 +27,19 @@ def pthread_attr_init(t: Thread, attr: int) -> int:
     return 0
 
 
-@libsystem("int pthread_attr_destroy(pthread_attr_t *attr)", fails="number")
+@libsystem("int pthread_attr_destroy(pthread_attr_t *attr)", fails="number", noisy=True)
 def pthread_attr_destroy(t: Thread, attr: int) -> int:
     t.memory.put_u64(attr, 0)
     return 0
 
 
-@libsystem("int pthread_attr_getstacksize(pthread_attr_t *attr, size_t *size)", fails="number")
+@libsystem("int pthread_attr_getstacksize(pthread_attr_t *attr, size_t *size)", fails="number", noisy=True)
 def pthread_attr_getstacksize(t: Thread, attr: int, size: int) -> int:
     t.memory.put_u64(size, t.memory.u64(attr + ATTR_STACKSIZE))
     return 0
 
 
-@libsystem("int pthread_attr_setstacksize(pthread_attr_t *attr, size_t size)", fails="number")
+@libsystem("int pthread_attr_setstacksize(pthread_attr_t *attr, size_t size)", fails="number", noisy=True)
 def pthread_attr_setstacksize(t: Thread, attr: int, size: int) -> int:
     if size < 0x4000:
         return EINVAL
@@ -47,7 +47,7 @@ def pthread_attr_setstacksize(t: Thread, attr: int, size: int) -> int:
     return 0
 
 
-@libsystem("int pthread_attr_setdetachstate(pthread_attr_t *attr, int state)", fails="number")
+@libsystem("int pthread_attr_setdetachstate(pthread_attr_t *attr, int state)", fails="number", noisy=True)
 def pthread_attr_setdetachstate(t: Thread, attr: int, state: int) -> int:
     if state not in (1, 2):
         return EINVAL
@@ -55,7 +55,9 @@ def pthread_attr_setdetachstate(t: Thread, attr: int, state: int) -> int:
     return 0
 
 
-@libsystem("int pthread_create(pthread_t *thread, pthread_attr_t *attr, void *start, void *arg)", fails="number")
+@libsystem(
+    "int pthread_create(pthread_t *thread, pthread_attr_t *attr, void *start, void *arg)", fails="number", noisy=True
+)
 def pthread_create(t: Thread, thread: int, attr: int, start: int, arg: int) -> int:
     size = round_up(t.memory.u64(attr + ATTR_STACKSIZE) if attr else STACK_DEFAULT)
     bottom = t.memory.map(0, GUARD + size, 0)
@@ -72,7 +74,7 @@ def pthread_self(t: Thread) -> int:
     return t.pthread
 
 
-@libsystem("int pthread_key_create(pthread_key_t *key, void *destructor)", fails="number")
+@libsystem("int pthread_key_create(pthread_key_t *key, void *destructor)", fails="number", noisy=True)
 def pthread_key_create(t: Thread, key: int, destructor: int) -> int:
     if t.process.keys >= KEYS_MAX:
         return EAGAIN
@@ -81,7 +83,7 @@ def pthread_key_create(t: Thread, key: int, destructor: int) -> int:
     return 0
 
 
-@libsystem("int pthread_setspecific(pthread_key_t key, void *value)", fails="number")
+@libsystem("int pthread_setspecific(pthread_key_t key, void *value)", fails="number", noisy=True)
 def pthread_setspecific(t: Thread, key: int, value: int) -> int:
     if not 0 <= key < KEYS_MAX:
         return EINVAL
@@ -94,7 +96,7 @@ def pthread_getspecific(t: Thread, key: int) -> int:
     return t.memory.u64(t.tsd + 8 * key) if 0 <= key < KEYS_MAX else 0
 
 
-@libsystem("int pthread_mutex_init(pthread_mutex_t *mutex, void *attr)", fails="number")
+@libsystem("int pthread_mutex_init(pthread_mutex_t *mutex, void *attr)", fails="number", noisy=True)
 def pthread_mutex_init(t: Thread, mutex: int, attr: int) -> int:
     t.process.mutexes[mutex] = deque()
     return 0
@@ -119,7 +121,7 @@ def unlock(t: Thread, mutex: int) -> int:
     return 0
 
 
-@libsystem("int pthread_mutex_lock(pthread_mutex_t *mutex)", fails="number")
+@libsystem("int pthread_mutex_lock(pthread_mutex_t *mutex)", fails="number", noisy=True)
 def pthread_mutex_lock(t: Thread, mutex: int) -> Blocking:
     yield from lock(t, mutex)
     return 0
@@ -134,17 +136,17 @@ def pthread_mutex_trylock(t: Thread, mutex: int) -> int:
     return 0
 
 
-@libsystem("int pthread_mutex_unlock(pthread_mutex_t *mutex)", fails="number")
+@libsystem("int pthread_mutex_unlock(pthread_mutex_t *mutex)", fails="number", noisy=True)
 def pthread_mutex_unlock(t: Thread, mutex: int) -> int:
     return unlock(t, mutex)
 
 
-@libsystem("int pthread_cond_init(pthread_cond_t *cond, void *attr)", fails="number")
+@libsystem("int pthread_cond_init(pthread_cond_t *cond, void *attr)", fails="number", noisy=True)
 def pthread_cond_init(t: Thread, cond: int, attr: int) -> int:
     return 0
 
 
-@libsystem("int pthread_cond_signal(pthread_cond_t *cond)", fails="number")
+@libsystem("int pthread_cond_signal(pthread_cond_t *cond)", fails="number", noisy=True)
 def pthread_cond_signal(t: Thread, cond: int) -> int:
     t.process.scheduler.wake(("cond", cond))
     return 0
@@ -156,7 +158,7 @@ def pthread_cond_broadcast(t: Thread, cond: int) -> int:
     return 0
 
 
-@libsystem("int pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)", fails="number")
+@libsystem("int pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)", fails="number", noisy=True)
 def pthread_cond_wait(t: Thread, cond: int, mutex: int) -> Blocking:
     if unlock(t, mutex):
         return EINVAL
@@ -168,6 +170,7 @@ def pthread_cond_wait(t: Thread, cond: int, mutex: int) -> Blocking:
 @libsystem(
     "int pthread_cond_timedwait_relative_np(pthread_cond_t *cond, pthread_mutex_t *mutex, struct timespec *time)",
     fails="number",
+    noisy=True,
 )
 def pthread_cond_timedwait_relative_np(t: Thread, cond: int, mutex: int, time: int) -> Blocking:
     seconds, nanoseconds = t.memory.u64(time), t.memory.u64(time + 8)

@@ -1,16 +1,17 @@
 """<signal.h>: masks, actions, stacks and sending; how a signal is delivered stands in emulate/signals."""
 
 from gobuild.emulate.abi import libsystem
-from gobuild.emulate.darwin.errno import EINVAL, ENOMEM, EPERM, ESRCH, DarwinError
+from gobuild.emulate.darwin.errno import EINVAL, ENOMEM, ESRCH, DarwinError
+from gobuild.emulate.processes import RUNNING, Entry
 from gobuild.emulate.signals import NSIG, SIGKILL, Action
-from gobuild.emulate.threads import Thread
+from gobuild.emulate.threads import Ended, Thread
 
 SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK = 1, 2, 3
 SIGSTOP = 17
 SS_ONSTACK, SS_DISABLE, MINSIGSTKSZ = 1, 4, 32768
 
 
-@libsystem("int pthread_sigmask(int how, sigset_t *set, sigset_t *oset)", fails="number", noisy=False)
+@libsystem("int pthread_sigmask(int how, sigset_t *set, sigset_t *oset)", fails="number")
 def pthread_sigmask(t: Thread, how: int, new: int, old: int) -> int:
     before = t.mask
     bits = t.memory.u32(new) << 1 if new else 0
@@ -24,7 +25,7 @@ def pthread_sigmask(t: Thread, how: int, new: int, old: int) -> int:
     return 0
 
 
-@libsystem("int sigaction(int sig, struct sigaction *act, struct sigaction *oact)", noisy=False)
+@libsystem("int sigaction(int sig, struct sigaction *act, struct sigaction *oact)")
 def sigaction(t: Thread, sig: int, new: int, old: int) -> int:
     if not 0 < sig < NSIG or (new and sig in (SIGKILL, SIGSTOP)):
         raise DarwinError(EINVAL)
@@ -39,7 +40,7 @@ def sigaction(t: Thread, sig: int, new: int, old: int) -> int:
     return 0
 
 
-@libsystem("int sigaltstack(stack_t *ss, stack_t *oss)", noisy=False)
+@libsystem("int sigaltstack(stack_t *ss, stack_t *oss)")
 def sigaltstack(t: Thread, new: int, old: int) -> int:
     address, size = t.altstack
     if old:
@@ -56,7 +57,7 @@ def sigaltstack(t: Thread, new: int, old: int) -> int:
     return 0
 
 
-@libsystem("int pthread_kill(pthread_t thread, int sig)", fails="number")
+@libsystem("int pthread_kill(pthread_t thread, int sig)", fails="number", noisy=True)
 def pthread_kill(t: Thread, thread: int, sig: int) -> int:
     target = t.process.threads.get(thread)
     return ESRCH if target is None else _send(target, sig)
@@ -70,19 +71,34 @@ def _send(target: Thread, sig: int) -> int:
     return 0
 
 
-@libsystem("int raise(int sig)", fails="number")
+@libsystem("int raise(int sig)", fails="number", noisy=True)
 def raise_(t: Thread, sig: int) -> int:
     return _send(t, sig)
 
 
-@libsystem("int kill(pid_t pid, int sig)")
+@libsystem("int kill(pid_t pid, int sig)", noisy=True)
 def kill(t: Thread, pid: int, sig: int) -> int:
     if not 0 <= sig < NSIG:
         raise DarwinError(EINVAL)
-    if pid == 1:
-        raise DarwinError(EPERM)
-    if pid != t.process.pid:
+    targets = _targets(t, pid)
+    if not targets:
         raise DarwinError(ESRCH)
-    if sig:
-        t.process.signals.send_to_process(sig, sender=t.process.pid)
+    for entry in targets if sig else ():
+        if entry.pid != t.process.pid:
+            t.process.table.send(entry, sig)
+        elif sig == SIGKILL:
+            raise Ended(SIGKILL, "signal", "it killed itself")
+        else:
+            t.process.signals.send_to_process(sig, sender=t.process.pid)
     return 0
+
+
+def _targets(t: Thread, pid: int) -> list[Entry]:
+    """By kill's first argument: one process, a group, or all; itself last."""
+    group = -pid if pid < -1 else t.process.group
+    found = [
+        entry
+        for entry in t.process.table.all()
+        if entry.status == RUNNING and (pid in (entry.pid, -1) or (pid <= 0 and entry.group == group))
+    ]
+    return sorted(found, key=lambda entry: entry.pid == t.process.pid)

@@ -62,7 +62,9 @@ def answer(t: Thread, value: bytes, oldp: int, oldlenp: int, newp: int) -> int:
     return 0
 
 
-@libsystem("int sysctl(int *name, unsigned int namelen, void *oldp, size_t *oldlenp, void *newp, size_t newlen)")
+@libsystem(
+    "int sysctl(int *name, unsigned int namelen, void *oldp, size_t *oldlenp, void *newp, size_t newlen)", noisy=True
+)
 def sysctl(t: Thread, name: int, namelen: int, oldp: int, oldlenp: int, newp: int, newlen: int) -> int:
     if not 0 < namelen <= 12:
         raise DarwinError(EINVAL)
@@ -72,7 +74,7 @@ def sysctl(t: Thread, name: int, namelen: int, oldp: int, oldlenp: int, newp: in
     return answer(t, named(t, MIBS[mib]), oldp, oldlenp, newp)
 
 
-@libsystem("int sysctlbyname(const char *name, void *oldp, size_t *oldlenp, void *newp, size_t newlen)")
+@libsystem("int sysctlbyname(const char *name, void *oldp, size_t *oldlenp, void *newp, size_t newlen)", noisy=True)
 def sysctlbyname(t: Thread, name: bytes, oldp: int, oldlenp: int, newp: int, newlen: int) -> int:
     return answer(t, named(t, name.decode("latin-1")), oldp, oldlenp, newp)
 
@@ -100,7 +102,7 @@ def getentropy(t: Thread, buf: int, nbytes: int) -> int:
     return 0
 
 
-@libsystem("int getrlimit(int resource, struct rlimit *rlp)")
+@libsystem("int getrlimit(int resource, struct rlimit *rlp)", noisy=True)
 def getrlimit(t: Thread, resource: int, rlp: int) -> int:
     if not 0 <= resource < RLIMITS:
         raise DarwinError(EINVAL)
@@ -114,7 +116,7 @@ def getrlimit(t: Thread, resource: int, rlp: int) -> int:
     return 0
 
 
-@libsystem("int setrlimit(int resource, struct rlimit *rlp)")
+@libsystem("int setrlimit(int resource, struct rlimit *rlp)", noisy=True)
 def setrlimit(t: Thread, resource: int, rlp: int) -> int:
     if not 0 <= resource < RLIMITS:
         raise DarwinError(EINVAL)

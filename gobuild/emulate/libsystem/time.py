@@ -15,13 +15,13 @@ def mach_absolute_time(t: Thread) -> int:
     return t.process.scheduler.now * DENOMINATOR // NUMERATOR
 
 
-@libsystem("int mach_timebase_info(struct mach_timebase_info *info)", fails="number")
+@libsystem("int mach_timebase_info(struct mach_timebase_info *info)", fails="number", noisy=True)
 def mach_timebase_info(t: Thread, info: int) -> int:
     t.memory.pack(TIMEBASE, info, NUMERATOR, DENOMINATOR)
     return 0
 
 
-@libsystem("int clock_gettime(clockid_t clock_id, struct timespec *tp)")
+@libsystem("int clock_gettime(clockid_t clock_id, struct timespec *tp)", noisy=True)
 def clock_gettime(t: Thread, clock: int, tp: int) -> int:
     now = t.process.scheduler.now
     if clock == CLOCK_REALTIME:
@@ -39,7 +39,7 @@ def gettimeofday(t: Thread, tp: int, tzp: int) -> int:
     return 0
 
 
-@libsystem("int usleep(useconds_t usec)")
+@libsystem("int usleep(useconds_t usec)", noisy=True)
 def usleep(t: Thread, usec: int) -> Blocking:
     how = yield Wait(deadline=t.process.scheduler.now + usec * 1000)
     if how is not Woken.BY_TIME:

@@ -31,8 +31,8 @@ from unicorn import (
 from unicorn import arm64_const as reg
 from unicorn.unicorn_py3.unicorn import UcContext, uclib
 
-SP, PC = 31, 32
-"""Their places in `Engine.x`, behind x0 to x30."""
+LR, SP, PC = 30, 31, 32
+"""Their places in `Engine.x`, x0 to x30 being the first."""
 
 _WHOLE = [*range(reg.UC_ARM64_REG_X0, reg.UC_ARM64_REG_X28 + 1), reg.UC_ARM64_REG_X29, reg.UC_ARM64_REG_X30,
           reg.UC_ARM64_REG_SP, reg.UC_ARM64_REG_PC]  # fmt: skip

@@ -1,0 +1,79 @@
+"""The loop of a process: whose turn it is, running until it stops, and what it stopped for."""
+
+import signal
+from typing import TYPE_CHECKING
+
+from gobuild.emulate import calls
+from gobuild.emulate.machine.engine import Why
+from gobuild.emulate.processes import DOORBELL
+from gobuild.emulate.threads import (
+    ALONE_NS,
+    CALL_NS,
+    SLICE,
+    SLICE_NS,
+    Ended,
+    Replaced,
+    Thread,
+)
+
+if TYPE_CHECKING:
+    from gobuild.emulate.process import Process
+
+SIGKILL = 9
+
+
+def run(process: "Process") -> Ended:
+    """Runs until the process has ended."""
+    signal.signal(DOORBELL, lambda _number, _frame: process.ring())
+    try:
+        while True:
+            thread = _next(process)
+            process.switch(thread)
+            if thread.call and thread.call.done:
+                calls.finish(process, thread, thread.call)
+            try:
+                _turn(process, thread)
+            except Replaced as replaced:
+                process.replace(thread, replaced.program)
+    except Ended as ended:
+        process.table.end(process.pid, ended.status)
+        return ended
+
+
+def _next(process: "Process") -> Thread:
+    while not process.scheduler.ready:
+        if process.rung:
+            process.take_signals()
+        elif not process.scheduler.idle():
+            raise Ended(SIGKILL, "deadlock", "all threads wait for each other")
+    return process.scheduler.ready[0]
+
+
+def _turn(process: "Process", thread: Thread) -> None:
+    """Runs a thread until it blocks or its slice is over."""
+    scheduler, engine = process.scheduler, process.engine
+    end = scheduler.now + SLICE_NS
+    while True:
+        if process.rung:
+            process.take_signals()
+        if thread.pending & ~thread.mask:
+            process.signals.deliver(thread)
+        alone = len(scheduler.ready) == 1
+        process.hand_over()
+        stop = engine.run() if alone else engine.run_counted(SLICE)
+        if stop.why is Why.SLICE:
+            scheduler.now += ALONE_NS if alone else SLICE_NS
+            scheduler.expire()
+            scheduler.ready.rotate(-1)
+            return
+        if stop.why is not Why.EXIT:
+            process.signals.fault(thread, stop)
+            continue
+        calls.check(process)
+        scheduler.now += CALL_NS
+        if not calls.answer(process, thread):
+            return
+        scheduler.expire()
+        if scheduler.now > end and len(scheduler.ready) > 1:
+            scheduler.ready.rotate(-1)
+            return
