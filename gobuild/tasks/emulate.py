@@ -36,7 +36,7 @@ def as_words(argv: Sequence[str]) -> list[str]:
 
 
 @flagged()
-def emulate(  # noqa: PLR0913, PLR0917  (each is a flag)
+def emulate(
     _context: Context,
     path: Annotated[str, "a darwin/arm64 program"],
     args: Annotated[str, "its arguments, as a shell would split them"] = "",
