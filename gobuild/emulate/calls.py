@@ -135,10 +135,8 @@ def finish(process: "Process", thread: Thread, call: PendingCall) -> None:
         result = {"errno": -1, "null": 0, "number": call.errno}[function.fails]
     engine.noise()
     word = engine.random_word()
-    if function.result.bits == 64 or not function.noisy:
-        word = result
-    elif function.result.bits:
-        word = word & ~0xFFFFFFFF | int(result) & 0xFFFFFFFF
+    if function.result.kind != "void":
+        word = word & ~0xFFFFFFFF | int(result) & 0xFFFFFFFF if function.noisy else int(result)
     engine.x[0] = word & (1 << 64) - 1
     engine.x[PC] = engine.x[LR]
     thread.call = None

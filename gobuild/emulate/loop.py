@@ -1,6 +1,7 @@
 """The loop of a process: whose turn it is, running until it stops, and what it stopped for."""
 
 import signal
+import traceback
 from typing import TYPE_CHECKING
 
 from gobuild.emulate import calls
@@ -35,9 +36,13 @@ def run(process: "Process") -> Ended:
                 _turn(process, thread)
             except Replaced as replaced:
                 process.replace(thread, replaced.program)
-    except Ended as ended:
-        process.table.end(process.pid, ended.status)
-        return ended
+    except Ended as error:
+        ended = error
+    except Exception:
+        told = traceback.format_exc(limit=-6)
+        ended = Ended(SIGKILL, "engine", f"a fault of the emulator, not of the program: {told}")
+    process.table.end(process.pid, ended.status)
+    return ended
 
 
 def _next(process: "Process") -> Thread:
