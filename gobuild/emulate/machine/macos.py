@@ -18,7 +18,9 @@ LIBRARIES = {
     "/usr/lib/libresolv.9.dylib",
     "/System/Library/Frameworks/CoreFoundation.framework/Versions/A/CoreFoundation",
     "/System/Library/Frameworks/Security.framework/Versions/A/Security",
+    "/System/Library/Frameworks/Metal.framework/Versions/A/Metal",
 }
+"""What every Mac has of the libraries that Go programs ask for. Metal is here so that a call of it is seen and told."""
 
 
 class Refused(Exception):
