@@ -8,7 +8,9 @@ platforms": variadic arguments stand on the stack alone, eight bytes each; the c
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 INTEGERS = {
     # C type -> (bits, signed)
@@ -88,9 +90,7 @@ FUNCTIONS: dict[str, Function] = {}
 """What there is, by the name in C, without the linker's underscore."""
 
 
-def libsystem(
-    prototype: str, *, fails: str = "errno", noisy: bool = False
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def libsystem(prototype: str, *, fails: str = "errno", noisy: bool = False) -> Callable[[F], F]:
     """Registers what a function of libSystem does, under its C prototype.
 
     A variadic parameter is written `...mode_t mode`.
@@ -101,7 +101,7 @@ def libsystem(
     name, listed = found["name"], found["parameters"]
     parameters = tuple(_parameter(each.strip()) for each in listed.split(",")) if listed not in ("", "void") else ()
 
-    def register(call: Callable[..., Any]) -> Callable[..., Any]:
+    def register(call: F) -> F:
         if name in FUNCTIONS:
             raise ValueError(f"{name} is there twice")
         FUNCTIONS[name] = Function(

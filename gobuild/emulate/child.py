@@ -16,6 +16,7 @@ from gobuild.emulate import libsystem as _functions  # noqa: F401 - each module 
 from gobuild.emulate import loop
 from gobuild.emulate.darwin.errno import DarwinError
 from gobuild.emulate.descriptors import Descriptors, OpenFile
+from gobuild.emulate.network import Network
 from gobuild.emulate.plan import Plan, Verdict
 from gobuild.emulate.process import Process, Program
 from gobuild.emulate.processes import ProcessTable
@@ -51,6 +52,7 @@ def run(plan: Plan) -> tuple[Process, Ended, tuple[str, ...]]:
     for number in range(3):
         files.put(number, OpenFile(kind="standard", host=os.dup(number), flags=0 if number == 0 else 1))
     process = Process(plan, world, files, ProcessTable(plan.limits.processes))
+    process.network = Network(os.open(plan.sockets, folder))
     with Path(plan.trace).open("a", buffering=1) if plan.trace else contextlib.nullcontext() as file:
         tracer = Tracer(process, file.write) if file else None
         process.observers += [tracer] if tracer else []

@@ -1,6 +1,7 @@
 """The guest's file descriptors: its own numbers for descriptors of the host."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ class OpenFile:
         path: the guest's path, for a file or directory.
         flags: Darwin's open flags, of which F_GETFL tells.
         state: what the functions of its header keep with it.
+        release: ends what `state` holds, the host's descriptor with it.
     """
 
     kind: str
@@ -25,6 +27,14 @@ class OpenFile:
     flags: int = 0
     users: int = 0
     state: Any = None
+    release: Callable[[], None] | None = None
+
+    def close(self) -> None:
+        """Gives back what the host has for it."""
+        if self.release:
+            self.release()
+        elif self.host >= 0:
+            os.close(self.host)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,8 +58,8 @@ class Descriptors:
         while number in self.files:
             number += 1
         if number >= self.limit:
-            if not file.users and file.host >= 0:
-                os.close(file.host)
+            if not file.users:
+                file.close()
             raise DarwinError(EMFILE)
         self.put(number, file, close_on_exec=close_on_exec)
         return number
@@ -64,14 +74,23 @@ class Descriptors:
             self.close_on_exec.add(number)
 
     def close(self, number: int) -> OpenFile:
-        """Closes a descriptor; the host's with the last one."""
+        """Closes a descriptor, which leaves every kqueue; what the host has for it goes with the last one."""
         file = self.find(number)
-        for each in self.files.values():
-            if each.kind == "kqueue":
-                each.state.forget(number)
         del self.files[number]
         self.close_on_exec.discard(number)
+        for queue in self._queues():
+            queue.state.forget(number)
         file.users -= 1
-        if not file.users and file.host >= 0:
-            os.close(file.host)
+        if not file.users:
+            file.close()
         return file
+
+    def forked(self) -> None:
+        """In a new process: a kqueue is not inherited (kqueue(2)), and must not touch the parent's."""
+        for number in [number for number, file in self.files.items() if file.kind == "kqueue"]:
+            queue = self.files.pop(number)
+            self.close_on_exec.discard(number)
+            queue.state.abandon()
+
+    def _queues(self) -> list[OpenFile]:
+        return [file for file in self.files.values() if file.kind == "kqueue"]

@@ -45,6 +45,8 @@ class Plan:
         seed: of all that is random.
         slide: what is added to the program's addresses.
         trace: the host's file for a trace; empty for none.
+        sockets: the host's folder for the names of the guest's sockets, which `run` makes and removes.
+        roots: the certificates that Security trusts, as PEM.
     """
 
     program: str
@@ -58,6 +60,8 @@ class Plan:
     seed: int = 1
     slide: int = 0
     trace: str = ""
+    sockets: str = ""
+    roots: str = ""
     limits: Limits = field(default_factory=Limits)
 
     def to_json(self) -> dict[str, Any]:

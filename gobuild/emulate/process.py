@@ -17,6 +17,7 @@ from gobuild.emulate.machine import macos
 from gobuild.emulate.machine.engine import LR, PC, SP, Engine
 from gobuild.emulate.machine.loader import load, make_stack
 from gobuild.emulate.machine.memory import EXECUTE, PAGE, READ, WRITE, Memory, round_up
+from gobuild.emulate.network import Network
 from gobuild.emulate.plan import Plan
 from gobuild.emulate.processes import INIT, ProcessTable
 from gobuild.emulate.signals import NSIG, SIG_IGN, SIGKILL, Signals
@@ -57,6 +58,7 @@ class Process:
 
     def __init__(self, plan: Plan, world: World, files: Descriptors, table: ProcessTable) -> None:
         self.plan, self.world, self.files, self.table = plan, world, files, table
+        self.network: Network
         self.pid, self.parent, self.cwd = table.add(parent=INIT), INIT, plan.cwd
         table.change(self.pid, host=os.getpid())
         self.children: dict[int, Child] = {}
@@ -154,9 +156,7 @@ class Process:
         self.scheduler.ready = deque([thread])
         self.scheduler.blocked = []
         thread.pending = self.signals.pending = 0
-        for number, file in list(self.files.files.items()):
-            if file.kind == "kqueue":  # the one kind of descriptor that is not inherited
-                self.files.close(number)
+        self.files.forked()
         return 0
 
     @property

@@ -7,9 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -45,6 +46,11 @@ def run(plan: Plan, *, stdin: bytes | None = b"", capture: bool = True) -> Outco
     Without `capture` its standard files are this process's own. Nothing of it is left afterwards, whatever happens.
     """
     require_engine()
+    with tempfile.TemporaryDirectory(prefix="gobuild-emulate-") as sockets:  # with mode 0700
+        return _run(replace(plan, sockets=sockets), stdin=stdin, capture=capture)
+
+
+def _run(plan: Plan, *, stdin: bytes | None, capture: bool) -> Outcome:
     plan_read, plan_write = os.pipe()
     report_read, report_write = os.pipe()
     os.set_blocking(report_write, False)

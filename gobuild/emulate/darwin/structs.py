@@ -22,6 +22,10 @@ DEVICE = 0x1000004
 """The number of the one device that all files stand on, as the first APFS volume has it."""
 
 
+UID, GID = 501, 20
+"""The first user of a Mac, and its group staff: the guest's user, who owns all files."""
+
+
 def pack_stat(result: os.stat_result, *, mode: int | None = None) -> bytes:
     """A host's answer as Darwin's struct stat."""
     times = [part for each in (result.st_atime_ns, result.st_mtime_ns, result.st_ctime_ns, result.st_mtime_ns)
@@ -31,8 +35,8 @@ def pack_stat(result: os.stat_result, *, mode: int | None = None) -> bytes:
         (result.st_mode if mode is None else mode) & 0xFFFF,
         min(result.st_nlink, 0xFFFF),
         result.st_ino,
-        result.st_uid,
-        result.st_gid,
+        UID,
+        GID,
         result.st_rdev & 0x7FFFFFFF,
         *times,
         result.st_size,

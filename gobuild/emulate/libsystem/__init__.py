@@ -9,10 +9,13 @@ from gobuild.emulate.libsystem import (  # noqa: F401 - each registers its funct
     files,
     kqueue,
     memory,
+    names,
+    paths,
     process,
     pthread,
     security,
     signals,
+    socket,
     system,
     time,
 )

@@ -2,11 +2,12 @@
 
 import os
 from dataclasses import dataclass
+from stat import S_ISDIR
 
 from gobuild.emulate.abi import libsystem
 from gobuild.emulate.darwin.errno import ENOTDIR, ERANGE, DarwinError
 from gobuild.emulate.darwin.structs import DIRENT, DIRENT_SIZE
-from gobuild.emulate.libsystem.files import place
+from gobuild.emulate.libsystem.paths import place, require_permission
 from gobuild.emulate.threads import Thread
 
 
@@ -76,7 +77,9 @@ def getcwd(t: Thread, buf: int, size: int) -> int:
 @libsystem("int chdir(const char *path)", noisy=True)
 def chdir(t: Thread, path: bytes) -> int:
     with place(t, path) as there:
-        os.close(there.open(os.O_RDONLY | os.O_DIRECTORY))
+        if not S_ISDIR(there.stat().st_mode):
+            raise DarwinError(ENOTDIR)
+        require_permission(there.stat(), 1)
         t.process.cwd = there.path
     return 0
 

@@ -1,16 +1,16 @@
-"""<fcntl.h>, <unistd.h> and <sys/stat.h>: files and what is done with their descriptors."""
+"""<fcntl.h>, <unistd.h>, <sys/uio.h>, <sys/file.h>: files, and what is done with their descriptors."""
 
 import fcntl as host_fcntl
 import os
 import stat as modes
 import struct
+import time
 from collections.abc import Callable
 from functools import partial
 
 from gobuild.emulate.abi import libsystem
 from gobuild.emulate.darwin import fcntl as f
 from gobuild.emulate.darwin.errno import (
-    EACCES,
     EAGAIN,
     EBADF,
     EEXIST,
@@ -18,38 +18,39 @@ from gobuild.emulate.darwin.errno import (
     EINVAL,
     EISDIR,
     ELOOP,
-    ENOTDIR,
     ENOTSUP,
     ENOTTY,
     ENXIO,
-    EPERM,
     ESPIPE,
     DarwinError,
 )  # fmt: skip
+from gobuild.emulate.darwin.socket import IOVEC
 from gobuild.emulate.darwin.structs import pack_stat
 from gobuild.emulate.descriptors import OpenFile
+from gobuild.emulate.libsystem.paths import PERMISSIONS, place, require_permission
 from gobuild.emulate.threads import Blocking, Ended, Thread, Wait, Woken
-from gobuild.emulate.world import Place
 
 IO_LIMIT = 0x7FFFFFFF
 """Bytes that one read or write can ask for (INT_MAX)."""
 
 FLOCK = struct.Struct("<qqihh")
+"""struct flock: l_start, l_len, l_pid, l_type, l_whence."""
 
+ACCESS = {f.O_RDONLY: 4, f.O_WRONLY: 2, f.O_RDWR: 6, 3: 6}
+"""The permissions that each way to open wants."""
+
+LOCK_NB = 4
+LOCK_RETRY = 1_000_000
+"""Nanoseconds until a lock is asked for again that another process holds."""
+
+SEEKS = {0: os.SEEK_SET, 1: os.SEEK_CUR, 2: os.SEEK_END, 3: os.SEEK_HOLE, 4: os.SEEK_DATA}
+"""Darwin's SEEK_HOLE is Linux's SEEK_DATA, and the other way round."""
+
+IOV_MAX = 1024
+RANDOM = ("/dev/random", "/dev/urandom")
+RANDOM_MAX = 1 << 20
+"""Bytes of one read; more is a short read."""
 BLOCKING_KINDS = ("pipe", "socket", "standard")
-
-
-def place(t: Thread, path: bytes | None, *, at: int = f.AT_FDCWD, follow: bool = True) -> Place:
-    """Where a path leads, from the working folder or a descriptor's."""
-    if path is None:
-        raise DarwinError(14)
-    base = t.process.cwd
-    if at != f.AT_FDCWD and not path.startswith(b"/"):
-        folder = t.process.files.find(at)
-        if folder.kind != "directory":
-            raise DarwinError(ENOTDIR)
-        base = folder.path
-    return t.process.world.resolve(path, base, follow=follow)
 
 
 def open_at(t: Thread, at: int, path: bytes | None, flags: int, mode: int) -> int:
@@ -72,7 +73,9 @@ def open_at(t: Thread, at: int, path: bytes | None, flags: int, mode: int) -> in
                 there.require_writable()
         if exists and not there.device and kind not in (modes.S_IFREG, modes.S_IFDIR, modes.S_IFIFO):
             raise DarwinError(ENXIO)
-        host = there.open(f.host_flags(flags) | os.O_NONBLOCK, mode & 0o7777 & ~t.process.umask)
+        if exists and not there.device:
+            require_permission(there.stat(), ACCESS[flags & f.O_ACCMODE])
+        host = there.open(f.host_flags(flags) | os.O_NONBLOCK, mode & PERMISSIONS & ~t.process.umask)
         found = modes.S_IFMT(os.fstat(host).st_mode)
         name = "device" if there.device else {modes.S_IFDIR: "directory", modes.S_IFIFO: "pipe"}.get(found, "file")
         file = OpenFile(kind=name, host=host, path=there.path, flags=flags & 0xFF)
@@ -114,7 +117,16 @@ def read(t: Thread, fd: int, buf: int, nbyte: int) -> Blocking | int:
         raise DarwinError(EINVAL)
     if file.kind in BLOCKING_KINDS:
         return _read_blocking(t, file, buf, nbyte)
+    if file.path in RANDOM:
+        return _read_random(t, buf, nbyte)
     return os.readv(file.host, [t.memory.slice(buf, nbyte, 2)]) if nbyte else 0
+
+
+def _read_random(t: Thread, buf: int, nbyte: int) -> int:
+    """From the plan's seed: Go before 1.23 seeds its hashes there, and two runs must be the same."""
+    size = min(nbyte, RANDOM_MAX)
+    t.memory.write(buf, t.process.random.randbytes(size))
+    return size
 
 
 def _read_blocking(t: Thread, file: OpenFile, buf: int, nbyte: int) -> Blocking:
@@ -156,6 +168,39 @@ def _write_blocking(t: Thread, file: OpenFile, buf: int, nbyte: int) -> Blocking
             return done
 
 
+@libsystem("ssize_t readv(int fd, struct iovec *iov, int iovcnt)")
+def readv(t: Thread, fd: int, iov: int, iovcnt: int) -> Blocking | int:
+    """Into the first buffer that has room: a short read is always allowed."""
+    for base, size in vectors(t, iov, iovcnt):
+        if size:
+            return read(t, fd, base, size)
+    return 0
+
+
+@libsystem("ssize_t writev(int fd, struct iovec *iov, int iovcnt)")
+def writev(t: Thread, fd: int, iov: int, iovcnt: int) -> Blocking:
+    done = 0
+    for base, size in vectors(t, iov, iovcnt):
+        try:
+            outcome = write(t, fd, base, size)
+            part = outcome if isinstance(outcome, int) else (yield from outcome)
+        except (DarwinError, OSError):
+            if done:
+                break
+            raise
+        done += part
+        if part < size:
+            break
+    return done
+
+
+def vectors(t: Thread, iov: int, count: int) -> list[tuple[int, ...]]:
+    """Address and size of each struct iovec."""
+    if not 0 < count <= IOV_MAX:
+        raise DarwinError(EINVAL)
+    return [t.memory.unpack(IOVEC, iov + index * IOVEC.size) for index in range(count)]
+
+
 @libsystem("ssize_t pread(int fd, void *buf, size_t nbyte, off_t offset)")
 def pread(t: Thread, fd: int, buf: int, nbyte: int, offset: int) -> int:
     if offset < 0:
@@ -175,28 +220,9 @@ def lseek(t: Thread, fd: int, offset: int, whence: int) -> int:
     file = t.process.files.find(fd)
     if file.kind in ("pipe", "socket", "kqueue"):
         raise DarwinError(ESPIPE)
-    return os.lseek(file.host, offset, whence)
-
-
-@libsystem("int stat(const char *path, struct stat *buf)", noisy=True)
-def stat(t: Thread, path: bytes, buf: int) -> int:
-    with place(t, path) as there:
-        t.memory.write(buf, pack_stat(there.stat()))
-    return 0
-
-
-@libsystem("int lstat(const char *path, struct stat *buf)", noisy=True)
-def lstat(t: Thread, path: bytes, buf: int) -> int:
-    with place(t, path, follow=False) as there:
-        t.memory.write(buf, pack_stat(there.stat()))
-    return 0
-
-
-@libsystem("int fstatat(int fd, const char *path, struct stat *buf, int flag)", noisy=True)
-def fstatat(t: Thread, fd: int, path: bytes, buf: int, flag: int) -> int:
-    with place(t, path, at=fd, follow=not flag & f.AT_SYMLINK_NOFOLLOW) as there:
-        t.memory.write(buf, pack_stat(there.stat()))
-    return 0
+    if whence not in SEEKS:
+        raise DarwinError(EINVAL)
+    return os.lseek(file.host, offset, SEEKS[whence])
 
 
 @libsystem("int fstat(int fd, struct stat *buf)", noisy=True)
@@ -242,12 +268,26 @@ def pipe(t: Thread, fildes: int) -> int:
 
 
 @libsystem("int flock(int fd, int operation)", noisy=True)
-def flock(t: Thread, fd: int, operation: int) -> int:
-    try:
-        host_fcntl.flock(t.process.files.find(fd).host, operation)
-    except BlockingIOError:
-        raise DarwinError(EAGAIN) from None
+def flock(t: Thread, fd: int, operation: int) -> Blocking:
+    host = t.process.files.find(fd).host
+    yield from lock(t, lambda: host_fcntl.flock(host, operation | LOCK_NB), wait=not operation & LOCK_NB)
     return 0
+
+
+def lock(t: Thread, attempt: Callable[[], None], *, wait: bool) -> Blocking:
+    """Tries to get a lock until nobody else has it, and lets the other threads run meanwhile."""
+    while True:
+        try:
+            attempt()
+            return
+        except (BlockingIOError, PermissionError):
+            if not wait:
+                raise DarwinError(EAGAIN) from None
+        how = yield Wait(deadline=t.process.scheduler.now + LOCK_RETRY)
+        if how is Woken.BY_SIGNAL:
+            raise DarwinError(EINTR)
+        if t.process.scheduler.shared:
+            time.sleep(LOCK_RETRY / 1e9)
 
 
 @libsystem("int ioctl(int fd, unsigned long request, ...uintptr_t argument)")
@@ -257,7 +297,7 @@ def ioctl(t: Thread, fd: int, request: int, argument: int) -> int:
 
 
 @libsystem("int fcntl(int fd, int cmd, ...uintptr_t argument)")
-def fcntl(t: Thread, fd: int, cmd: int, argument: int) -> int:
+def fcntl(t: Thread, fd: int, cmd: int, argument: int) -> Blocking | int:
     file = t.process.files.find(fd)
     if cmd not in FCNTL:
         raise DarwinError(ENOTSUP if cmd == f.F_PREALLOCATE else EINVAL)
@@ -290,13 +330,14 @@ def _getpath(t: Thread, _fd: int, file: OpenFile, argument: int) -> int:
     return 0
 
 
-def _setlk(t: Thread, _fd: int, file: OpenFile, argument: int, *, wait: bool = False) -> int:
-    """Struct flock: l_start, l_len, l_pid, l_type, l_whence; Darwin's types are 1 shared, 2 unlock, 3 exclusive."""
+def _setlk(t: Thread, _fd: int, file: OpenFile, argument: int, *, wait: bool = False) -> Blocking:
+    """Darwin's types are 1 shared, 2 unlock, 3 exclusive."""
     start, length, _, kind, whence = t.memory.unpack(FLOCK, argument)
     operation = {1: host_fcntl.LOCK_SH, 2: host_fcntl.LOCK_UN, 3: host_fcntl.LOCK_EX}.get(kind)
     if operation is None:
         raise DarwinError(EINVAL)
-    host_fcntl.lockf(file.host, operation | (0 if wait else host_fcntl.LOCK_NB), length, start, whence)
+    asked = operation | (0 if operation == host_fcntl.LOCK_UN else host_fcntl.LOCK_NB)
+    yield from lock(t, lambda: host_fcntl.lockf(file.host, asked, length, start, whence), wait=wait)
     return 0
 
 
@@ -304,7 +345,7 @@ def _advice(_t: Thread, _fd: int, _file: OpenFile, _argument: int) -> int:
     return 0
 
 
-FCNTL: dict[int, Callable[[Thread, int, OpenFile, int], int]] = {
+FCNTL: dict[int, Callable[[Thread, int, OpenFile, int], Blocking | int]] = {
     f.F_DUPFD: _dupfd,
     f.F_DUPFD_CLOEXEC: partial(_dupfd, close_on_exec=True),
     f.F_GETFD: lambda t, fd, _file, _argument: int(fd in t.process.files.close_on_exec),
@@ -321,95 +362,3 @@ FCNTL: dict[int, Callable[[Thread, int, OpenFile, int], int]] = {
     f.F_RDADVISE: _advice,
 }
 """What each command does."""
-
-
-@libsystem("int access(const char *path, int amode)", noisy=True)
-def access(t: Thread, path: bytes, amode: int) -> int:
-    return accessible(t, f.AT_FDCWD, path, amode)
-
-
-@libsystem("int faccessat(int fd, const char *path, int mode, int flag)", noisy=True)
-def faccessat(t: Thread, fd: int, path: bytes, mode: int, flag: int) -> int:
-    return accessible(t, fd, path, mode)
-
-
-def accessible(t: Thread, at: int, path: bytes, mode: int) -> int:
-    """Access and faccessat: the guest's user owns what it sees."""
-    with place(t, path, at=at) as there:
-        bits = there.stat().st_mode
-        if mode & 2:
-            there.require_writable()
-        if mode & 1 and not modes.S_ISDIR(bits) and not bits & 0o111:
-            raise DarwinError(EACCES)
-    return 0
-
-
-@libsystem("int unlink(const char *path)", noisy=True)
-def unlink(t: Thread, path: bytes) -> int:
-    return remove(t, f.AT_FDCWD, path)
-
-
-@libsystem("int unlinkat(int fd, const char *path, int flag)", noisy=True)
-def unlinkat(t: Thread, fd: int, path: bytes, flag: int) -> int:
-    return remove(t, fd, path, folder=bool(flag & f.AT_REMOVEDIR))
-
-
-@libsystem("int rmdir(const char *path)", noisy=True)
-def rmdir(t: Thread, path: bytes) -> int:
-    return remove(t, f.AT_FDCWD, path, folder=True)
-
-
-def remove(t: Thread, at: int, path: bytes, *, folder: bool = False) -> int:
-    """unlink, unlinkat and rmdir. Darwin's unlink of a folder is EPERM."""
-    with place(t, path, at=at, follow=False) as there:
-        there.stat()
-        there.require_writable()
-        if folder:
-            os.rmdir(there.name, dir_fd=there.folder)
-        elif modes.S_ISDIR(there.stat().st_mode):
-            raise DarwinError(EPERM)
-        else:
-            os.unlink(there.name, dir_fd=there.folder)
-    return 0
-
-
-@libsystem("int rename(const char *old, const char *new)", noisy=True)
-def rename(t: Thread, old: bytes, new: bytes) -> int:
-    with place(t, old, follow=False) as source, place(t, new, follow=False) as target:
-        source.stat()
-        source.require_writable()
-        target.require_writable()
-        os.rename(source.name, target.name, src_dir_fd=source.folder, dst_dir_fd=target.folder)
-    return 0
-
-
-@libsystem("int mkdir(const char *path, mode_t mode)", noisy=True)
-def mkdir(t: Thread, path: bytes, mode: int) -> int:
-    with place(t, path, follow=False) as there:
-        try:
-            there.stat()
-        except FileNotFoundError:
-            there.require_writable()
-            os.mkdir(there.name, mode & 0o777 & ~t.process.umask, dir_fd=there.folder)
-            return 0
-    raise DarwinError(EEXIST)
-
-
-@libsystem("ssize_t readlink(const char *path, char *buf, size_t bufsize)")
-def readlink(t: Thread, path: bytes, buf: int, bufsize: int) -> int:
-    with place(t, path, follow=False) as there:
-        target = os.fsencode(os.readlink(there.name, dir_fd=there.folder))[:bufsize]
-    t.memory.write(buf, target)
-    return len(target)
-
-
-@libsystem("int chmod(const char *path, mode_t mode)", noisy=True)
-def chmod(t: Thread, path: bytes, mode: int) -> int:
-    with place(t, path) as there:
-        there.require_writable()
-        host = there.open(os.O_RDONLY | os.O_NONBLOCK)
-        try:
-            os.fchmod(host, mode & 0o777)
-        finally:
-            os.close(host)
-    return 0

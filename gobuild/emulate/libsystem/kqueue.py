@@ -1,90 +1,218 @@
-"""<sys/event.h>: for descriptors a kqueue is an epoll instance of the host; EVFILT_USER is its own."""
+"""<sys/event.h>: kqueue, upon the host's epoll, of which EPOLLET means what EV_CLEAR does.
 
-import contextlib
+Filters: EVFILT_READ, EVFILT_WRITE, EVFILT_USER and EVFILT_TIMER; any other is EINVAL.
+"""
+
+import array
+import fcntl
 import os
 import select
-import struct
-from collections.abc import Iterator
+import termios
 from dataclasses import dataclass, field
 
 from gobuild.emulate.abi import libsystem
+from gobuild.emulate.darwin import socket as d
 from gobuild.emulate.darwin.errno import EBADF, EINTR, EINVAL, ENOENT, DarwinError
 from gobuild.emulate.darwin.structs import TIMESPEC
 from gobuild.emulate.descriptors import OpenFile
 from gobuild.emulate.threads import Blocking, Thread, Wait, Woken
 
-KEVENT = struct.Struct("<QhHIqQ")
-"""ident, filter, flags, fflags, data, udata."""
+Event = tuple[int, ...]
+"""As d.KEVENT."""
 
-EVFILT_READ, EVFILT_WRITE, EVFILT_USER = -1, -2, -10
-EV_ADD, EV_DELETE, EV_ENABLE, EV_DISABLE, EV_ONESHOT, EV_CLEAR = 0x1, 0x2, 0x4, 0x8, 0x10, 0x20
-EV_RECEIPT, EV_ERROR, EV_EOF = 0x40, 0x4000, 0x8000
-NOTE_TRIGGER = 0x01000000
+EPOLL = {
+    d.EVFILT_READ: select.EPOLLIN | select.EPOLLRDHUP,
+    d.EVFILT_WRITE: select.EPOLLOUT,
+}
+ENDED = select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP
+UNITS = {0: 10**6, d.NOTE_SECONDS: 10**9, d.NOTE_USECONDS: 10**3, d.NOTE_NSECONDS: 1}
+"""Nanoseconds of a timer's unit."""
+KEPT = d.EV_ONESHOT | d.EV_CLEAR | d.EV_DISPATCH
 
-_EPOLL = {EVFILT_READ: select.EPOLLIN | select.EPOLLRDHUP, EVFILT_WRITE: select.EPOLLOUT}
-_ENDED = select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP
-_DESCRIPTORS = tuple(_EPOLL)
 
+@dataclass(slots=True, kw_only=True, eq=False)
+class Note:
+    """A filter that is registered (a knote).
 
-@dataclass(slots=True, kw_only=True)
-class Knote:
-    """What is watched: `file` for a descriptor, `triggered` for EVFILT_USER."""
+    Attributes:
+        host: a descriptor of its own for the same file of the host's; -1 where the host has no part in it.
+        triggered: for EVFILT_USER.
+        due, period: for EVFILT_TIMER, nanoseconds of the guest's clock.
+    """
 
     ident: int
     filter: int
     flags: int
     fflags: int
+    data: int
     udata: int
-    file: OpenFile | None = None
+    host: int = -1
+    enabled: bool = True
     triggered: bool = False
+    due: int = 0
+    period: int = 0
 
-    def event(self, *, flags: int = 0, data: int = 0) -> bytes:
-        """As kevent tells it."""
-        kept = self.flags & (EV_ADD | EV_ONESHOT | EV_CLEAR)
-        return KEVENT.pack(self.ident, self.filter, kept | flags, self.fflags, data, self.udata)
+    @property
+    def events(self) -> int:
+        """What epoll is asked."""
+        return EPOLL[self.filter] | (select.EPOLLET if self.flags & d.EV_CLEAR else 0)
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Queue:
-    """A kqueue."""
+    """What is behind a kqueue's descriptor."""
 
-    epoll: select.epoll
-    notes: dict[tuple[int, int], Knote] = field(default_factory=dict)
-
-    def watched(self, host: int) -> list[Knote]:
-        """What is watched of a descriptor of the host's."""
-        return [
-            note for note in self.notes.values() if note.file and note.file.host == host and not note.flags & EV_DISABLE
-        ]
-
-    def rearm(self, host: int) -> None:
-        """Tells the host what is watched of its descriptor."""
-        with contextlib.suppress(OSError):  # it was not watched, or is closed
-            self.epoll.unregister(host)
-        notes = self.watched(host)
-        if notes:
-            mask = select.EPOLLET if any(note.flags & EV_CLEAR for note in notes) else 0
-            for note in notes:
-                mask |= _EPOLL[note.filter]
-            self.epoll.register(host, mask)
+    epoll: select.epoll = field(default_factory=select.epoll)
+    notes: dict[tuple[int, int], Note] = field(default_factory=dict)
 
     def forget(self, ident: int) -> None:
-        """A descriptor is closed, and no longer watched; the host would go on where a fork has it too."""
-        for kind in _DESCRIPTORS:
-            if note := self.notes.get((ident, kind)):
-                self.remove(note)
+        """Drops what waits for a descriptor that is closed."""
+        for kind in EPOLL:
+            if (ident, kind) in self.notes:
+                self.drop(self.notes[ident, kind])
 
-    def remove(self, note: Knote) -> None:
-        """Ends a watch."""
+    def drop(self, note: Note) -> None:
+        """Takes a filter out."""
         del self.notes[note.ident, note.filter]
-        if note.file:
-            self.rearm(note.file.host)
+        if note.host >= 0:
+            if note.enabled:
+                self.epoll.unregister(note.host)
+            os.close(note.host)
+
+    def abandon(self) -> None:
+        """Closes this process's copies, and leaves what they share with its parent's as it is."""
+        for note in self.notes.values():
+            if note.host >= 0:
+                os.close(note.host)
+        self.notes = {}
+        self.epoll.close()
+
+    def close(self) -> None:
+        """Ends it."""
+        for note in list(self.notes.values()):
+            self.drop(note)
+        self.epoll.close()
+
+    # Changes
+
+    def change(self, t: Thread, event: Event) -> None:
+        """Does what one of kevent's changes asks for."""
+        ident, kind, flags, fflags, data, udata = event
+        note = self.notes.get((ident, kind))
+        if note is None:
+            if not flags & d.EV_ADD:
+                raise DarwinError(ENOENT)
+            note = Note(ident=ident, filter=kind, flags=flags & KEPT, fflags=0, data=0, udata=udata)
+            if kind in EPOLL:
+                self._watch(note, t.process.files.find(ident))
+            elif kind not in (d.EVFILT_USER, d.EVFILT_TIMER):
+                raise DarwinError(EINVAL)
+            self.notes[ident, kind] = note
+        elif flags & d.EV_DELETE:
+            self.drop(note)
+            return
+        elif flags & d.EV_ADD:
+            note.udata = udata
+            if note.flags != flags & KEPT:
+                note.flags = flags & KEPT
+                self._modify(note)
+        self._touch(t, note, flags, fflags, data)
+        if flags & (d.EV_ENABLE | d.EV_DISABLE):
+            self._enable(note, on=bool(flags & d.EV_ENABLE))
+
+    def _touch(self, t: Thread, note: Note, flags: int, fflags: int, data: int) -> None:
+        if note.filter == d.EVFILT_USER:
+            operand, how = fflags & d.NOTE_FFLAGSMASK, fflags & d.NOTE_FFCTRLMASK
+            note.fflags = {
+                0: note.fflags, d.NOTE_FFAND: note.fflags & operand, d.NOTE_FFOR: note.fflags | operand,
+                d.NOTE_FFCOPY: operand,
+            }[how]  # fmt: skip
+            if fflags & d.NOTE_TRIGGER:
+                note.triggered = True
+                note.data = data
+        elif note.filter == d.EVFILT_TIMER and flags & d.EV_ADD:
+            unit = UNITS.get(fflags & (d.NOTE_SECONDS | d.NOTE_USECONDS | d.NOTE_NSECONDS))
+            if unit is None or data < 0 or fflags & d.NOTE_ABSOLUTE:
+                raise DarwinError(EINVAL)
+            note.period = data * unit
+            note.due = t.process.scheduler.now + note.period
+
+    def _watch(self, note: Note, file: OpenFile) -> None:
+        if file.host < 0:
+            raise DarwinError(EINVAL)
+        host = os.dup(file.host)
+        try:
+            self.epoll.register(host, note.events)
+        except OSError:  # a file, of which epoll knows nothing
+            os.close(host)
+            raise DarwinError(EINVAL) from None
+        note.host = host
+
+    def _modify(self, note: Note) -> None:
+        if note.host >= 0 and note.enabled:
+            self.epoll.modify(note.host, note.events)
+
+    def _enable(self, note: Note, *, on: bool) -> None:
+        if note.host >= 0 and note.enabled != on:
+            if on:
+                self.epoll.register(note.host, note.events)
+            else:
+                self.epoll.unregister(note.host)
+        note.enabled = on
+
+    # Events
+
+    def harvest(self, now: int, limit: int) -> list[Event]:
+        """The events that there are, at most so many; those that are told once are then gone."""
+        found: list[tuple[Note, int, int]] = []  # with flags and data
+        for note in self.notes.values():
+            if not note.enabled or len(found) == limit:
+                continue
+            if note.triggered:
+                found.append((note, 0, note.data))
+                note.triggered = not note.flags & (d.EV_CLEAR | d.EV_ONESHOT)
+            elif note.filter == d.EVFILT_TIMER and note.due <= now:
+                times = 1 + (now - note.due) // note.period if note.period else 1
+                note.due += times * note.period
+                found.append((note, 0, times))
+        if len(found) < limit:
+            found += self._from_host(limit - len(found))
+        return [self._told(*each) for each in found]
+
+    def _from_host(self, limit: int) -> list[tuple[Note, int, int]]:
+        ready = dict(self.epoll.poll(0, limit))
+        notes = [note for note in self.notes.values() if note.host in ready]  # in the order that they came
+        return [(note, d.EV_EOF if ready[note.host] & ENDED else 0, _amount(note)) for note in notes]
+
+    def _told(self, note: Note, flags: int, data: int) -> Event:
+        if note.flags & d.EV_ONESHOT:
+            self.drop(note)
+        elif note.flags & d.EV_DISPATCH:
+            self._enable(note, on=False)
+        return (note.ident, note.filter, note.flags | flags, note.fflags, data, note.udata)
+
+    def next_timer(self) -> int | None:
+        """When the next timer is due."""
+        timers = [each.due for each in self.notes.values() if each.filter == d.EVFILT_TIMER and each.enabled]
+        return min(timers, default=None)
+
+
+def _amount(note: Note) -> int:
+    """Bytes to be read; for a listening socket, which has none, one connection."""
+    if note.filter == d.EVFILT_WRITE:
+        return 0x10000
+    count = array.array("i", [0])
+    try:
+        fcntl.ioctl(note.host, termios.FIONREAD, count)
+    except OSError:
+        return 1
+    return count[0]
 
 
 @libsystem("int kqueue(void)")
 def kqueue(t: Thread) -> int:
-    epoll = select.epoll()
-    file = OpenFile(kind="kqueue", host=os.dup(epoll.fileno()), state=Queue(epoll=epoll))
+    queue = Queue()
+    file = OpenFile(kind="kqueue", host=queue.epoll.fileno(), state=queue, release=queue.close)
     return t.process.files.add(file)
 
 
@@ -92,91 +220,53 @@ def kqueue(t: Thread) -> int:
     "int kevent(int kq, struct kevent *changelist, int nchanges, struct kevent *eventlist, int nevents,"
     " struct timespec *timeout)",
 )
-def kevent(t: Thread, kq: int, changelist: int, nchanges: int, eventlist: int, nevents: int, timeout: int) -> Blocking:
+def kevent(
+    t: Thread, kq: int, changelist: int, nchanges: int, eventlist: int, nevents: int, timeout: int
+) -> Blocking | int:
     file = t.process.files.find(kq)
     if file.kind != "kqueue":
         raise DarwinError(EBADF)
     if nchanges < 0 or nevents < 0:
         raise DarwinError(EINVAL)
     queue: Queue = file.state
-    events = _change_all(t, queue, changelist, nchanges, nevents)
-    deadline = None
-    if timeout:
-        seconds, nanoseconds = t.memory.unpack(TIMESPEC, timeout)
-        deadline = t.process.scheduler.now + seconds * 10**9 + nanoseconds
-    while not events and nevents:
-        events = list(_happened(queue, nevents))
-        if events or (deadline is not None and deadline <= t.process.scheduler.now):
-            break
-        how = yield Wait(key=queue, deadline=deadline, reads=(file.host,))
-        if how in (Woken.BY_SIGNAL, Woken.TO_RESTART):
-            raise DarwinError(EINTR)
-    t.memory.write(eventlist, b"".join(events))
+    told: list[Event] = []
+    for index in range(nchanges):
+        event = t.memory.unpack(d.KEVENT, changelist + index * d.KEVENT.size)
+        try:
+            queue.change(t, event)
+            number = 0
+        except DarwinError as error:
+            number = error.number
+        if number or event[2] & d.EV_RECEIPT:
+            if len(told) == nevents:
+                raise DarwinError(number)
+            told.append((*event[:2], event[2] | d.EV_ERROR, event[3], number, event[5]))
+    if nchanges:
+        t.process.scheduler.wake(("kqueue", queue), 1 << 30)
+    if told or not nevents:
+        return _deliver(t, told, eventlist)
+    return _wait(t, queue, eventlist, nevents, timeout)
+
+
+def _deliver(t: Thread, events: list[Event], at: int) -> int:
+    for index, event in enumerate(events):
+        t.memory.pack(d.KEVENT, at + index * d.KEVENT.size, *event)
     return len(events)
 
 
-def _change_all(t: Thread, queue: Queue, changelist: int, count: int, room: int) -> list[bytes]:
-    """Makes the changes; an error is an event where there is room for it, and ends the call where there is none."""
-    told: list[bytes] = []
-    for index in range(count):
-        ident, kind, flags, fflags, _, udata = t.memory.unpack(KEVENT, changelist + KEVENT.size * index)
-        number = 0
-        try:
-            _change(t, queue, Knote(ident=ident, filter=kind, flags=flags, fflags=fflags, udata=udata))
-        except DarwinError as error:
-            if len(told) >= room:
-                raise
-            number = error.number
-        if number or flags & EV_RECEIPT:
-            told.append(KEVENT.pack(ident, kind, flags | EV_ERROR, fflags, number, udata))
-    return told
-
-
-def _change(t: Thread, queue: Queue, change: Knote) -> None:
-    note = queue.notes.get((change.ident, change.filter))
-    if change.filter not in (*_DESCRIPTORS, EVFILT_USER):
-        raise DarwinError(EINVAL)
-    if change.filter in _DESCRIPTORS:
-        change.file = t.process.files.find(change.ident)
-        if note and note.file is not change.file:  # that descriptor was closed, and its watch with it
-            queue.remove(note)
-            note = None
-    if change.flags & EV_DELETE:
-        if note is None:
-            raise DarwinError(ENOENT)
-        queue.remove(note)
-        return
-    if note is None:
-        if not change.flags & EV_ADD:
-            raise DarwinError(ENOENT)
-        note = queue.notes[change.ident, change.filter] = change
-    elif change.flags & EV_ADD:
-        note.flags, note.udata = change.flags, change.udata
-    note.flags = note.flags & ~(EV_ENABLE | EV_DISABLE) | change.flags & EV_DISABLE
-    if note.file:
-        queue.rearm(note.file.host)
-    elif change.fflags & NOTE_TRIGGER:
-        note.triggered = True
-        t.process.scheduler.wake(queue)
-
-
-def _happened(queue: Queue, room: int) -> Iterator[bytes]:
-    """The events there are just now."""
-    for note in list(queue.notes.values()):
-        if note.triggered and room and not note.flags & EV_DISABLE:
-            room -= 1
-            yield note.event()
-            if note.flags & EV_CLEAR:
-                note.triggered = False
-            if note.flags & EV_ONESHOT:
-                queue.remove(note)
-    if not room or not any(note.file for note in queue.notes.values()):
-        return
-    for host, mask in sorted(queue.epoll.poll(0, maxevents=room)):
-        for note in queue.watched(host):
-            ended = bool(mask & _ENDED)
-            if room and (mask & _EPOLL[note.filter] or ended):
-                room -= 1
-                yield note.event(flags=EV_EOF if ended else 0, data=0 if ended else 1)
-                if note.flags & EV_ONESHOT:
-                    queue.remove(note)
+def _wait(t: Thread, queue: Queue, eventlist: int, nevents: int, timeout: int) -> Blocking:
+    scheduler = t.process.scheduler
+    end = None
+    if timeout:
+        seconds, part = t.memory.unpack(TIMESPEC, timeout)
+        if seconds < 0 or not 0 <= part < 10**9:
+            raise DarwinError(EINVAL)
+        end = scheduler.now + seconds * 10**9 + part
+    while True:
+        events = queue.harvest(scheduler.now, nevents)
+        if events or (end is not None and scheduler.now >= end):
+            return _deliver(t, events, eventlist)
+        deadlines = [each for each in (end, queue.next_timer()) if each is not None]
+        how = yield Wait(key=("kqueue", queue), deadline=min(deadlines, default=None), reads=(queue.epoll.fileno(),))
+        if how in (Woken.BY_SIGNAL, Woken.TO_RESTART):  # kevent is never restarted
+            raise DarwinError(EINTR)

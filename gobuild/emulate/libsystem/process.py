@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from gobuild.emulate.abi import libsystem
 from gobuild.emulate.darwin.errno import E2BIG, EACCES, ECHILD, EINTR, ENOEXEC, EPERM, ESRCH, DarwinError
-from gobuild.emulate.darwin.structs import pack_rusage
-from gobuild.emulate.libsystem.files import place
+from gobuild.emulate.darwin.structs import GID, UID, pack_rusage
+from gobuild.emulate.libsystem.paths import place
 from gobuild.emulate.process import Program
 from gobuild.emulate.processes import RUNNING
 from gobuild.emulate.signals import SIGKILL
@@ -16,9 +16,6 @@ from gobuild.emulate.threads import Blocking, Ended, Replaced, Thread, Wait, Wok
 MH_MAGIC_64 = b"\xcf\xfa\xed\xfe"
 ARG_MAX = 1 << 20
 WNOHANG = 1
-
-UID, GID = 501, 20
-"""The first user of a Mac, and its group staff."""
 
 
 @libsystem("void _exit(int status)")
@@ -31,37 +28,37 @@ def exit_(t: Thread, status: int) -> None:
     raise Ended((status & 0xFF) << 8)
 
 
-@libsystem("pid_t getpid(void)")
+@libsystem("pid_t getpid(void)", noisy=False)
 def getpid(t: Thread) -> int:
     return t.process.pid
 
 
-@libsystem("pid_t getppid(void)")
+@libsystem("pid_t getppid(void)", noisy=False)
 def getppid(t: Thread) -> int:
     return t.process.parent
 
 
-@libsystem("uid_t getuid(void)")
+@libsystem("uid_t getuid(void)", noisy=False)
 def getuid(t: Thread) -> int:
     return UID
 
 
-@libsystem("uid_t geteuid(void)")
+@libsystem("uid_t geteuid(void)", noisy=False)
 def geteuid(t: Thread) -> int:
     return UID
 
 
-@libsystem("gid_t getgid(void)")
+@libsystem("gid_t getgid(void)", noisy=False)
 def getgid(t: Thread) -> int:
     return GID
 
 
-@libsystem("gid_t getegid(void)")
+@libsystem("gid_t getegid(void)", noisy=False)
 def getegid(t: Thread) -> int:
     return GID
 
 
-@libsystem("mode_t umask(mode_t cmask)")
+@libsystem("mode_t umask(mode_t cmask)", noisy=False)
 def umask(t: Thread, cmask: int) -> int:
     before, t.process.umask = t.process.umask, cmask & 0o777
     return before

@@ -1,10 +1,103 @@
 """CoreFoundation and Security, as far as crypto/x509 (crypto/x509/internal/macos) needs them.
 
-An object is a number that the guest hands back; what it is, stands in the process's `objects`.
+An object is a number that the guest hands back; what it is, stands in the process's `objects`. Who is trusted, the plan
+says: the guest's world has no keychain.
 """
 
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+
 from gobuild.emulate.abi import libsystem
-from gobuild.emulate.threads import Thread
+from gobuild.emulate.machine.memory import READ, WRITE
+from gobuild.emulate.threads import Ended, Thread
+
+SIGTRAP = 5
+UTF8 = 0x08000100
+EPOCH = datetime(2001, 1, 1, tzinfo=UTC)
+"""Of CFDate."""
+
+EXPIRED, HOST_NAME_MISMATCH, NOT_TRUSTED = -67818, -67602, -67843
+"""<Security/SecBase.h>: errSecCertificateExpired and so on."""
+PARAM = -50
+"""errSecParam."""
+
+
+@dataclass(slots=True, eq=False)
+class Data:
+    """A CFData: `address` is where its bytes stand in the guest's memory, once it has asked for them."""
+
+    content: bytes
+    address: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Failure:
+    """A CFError."""
+
+    code: int
+    description: str
+
+
+@dataclass(slots=True, eq=False)
+class Policy:
+    """A SecPolicy for TLS servers: `name` is whom the guest wants to reach, if anybody."""
+
+    name: str | None
+
+
+@dataclass(slots=True, eq=False)
+class Trust:
+    """A SecTrust: the leaf, those that came with it, and the chain once it is evaluated."""
+
+    certificates: list[x509.Certificate]
+    name: str | None
+    time: datetime
+    chain: list[x509.Certificate] = field(default_factory=list)
+
+
+def taken(t: Thread, ref: int, kind: type[Any]) -> Any:
+    """An object of a type; what is none ends the process, as CoreFoundation does."""
+    what = t.process.objects.get(ref)
+    if not isinstance(what, kind):
+        raise Ended(SIGTRAP, "signal", f"{ref:#x} is no {kind.__name__}: CoreFoundation traps")
+    return what
+
+
+# CoreFoundation
+
+
+@libsystem("void CFRelease(CFTypeRef cf)")
+def cf_release(t: Thread, cf: int) -> None:
+    what = taken(t, cf, object)
+    del t.process.objects[cf]
+    if isinstance(what, Data) and what.address:
+        t.memory.unmap(what.address, max(len(what.content), 1))
+
+
+@libsystem("CFDataRef CFDataCreate(CFAllocatorRef allocator, uint8_t *bytes, long length)")
+def cf_data_create(t: Thread, allocator: int, data: int, length: int) -> int:
+    return t.process.new_object(Data(t.memory.read(data, length)))
+
+
+@libsystem("long CFDataGetLength(CFDataRef theData)")
+def cf_data_get_length(t: Thread, data: int) -> int:
+    return len(taken(t, data, Data).content)
+
+
+@libsystem("uint8_t *CFDataGetBytePtr(CFDataRef theData)")
+def cf_data_get_byte_ptr(t: Thread, data: int) -> int:
+    what = taken(t, data, Data)
+    if not what.address:
+        what.address = t.memory.map(0, max(len(what.content), 1), READ | WRITE)
+        t.memory.write(what.address, what.content)
+        t.memory.protect(what.address, max(len(what.content), 1), READ)
+    return int(what.address)
 
 
 @libsystem(
@@ -12,9 +105,157 @@ from gobuild.emulate.threads import Thread
     " bool isExternalRepresentation)"
 )
 def cf_string_create_with_bytes(t: Thread, alloc: int, data: int, count: int, encoding: int, external: int) -> int:
-    return t.process.new_object(t.memory.read(data, count))
+    try:
+        return t.process.new_object(t.memory.read(data, count).decode()) if encoding == UTF8 else 0
+    except UnicodeDecodeError:
+        return 0
 
 
-@libsystem("void CFRelease(CFTypeRef cf)")
-def cf_release(t: Thread, cf: int) -> None:
-    t.process.objects.pop(cf, None)
+@libsystem(
+    "CFDataRef CFStringCreateExternalRepresentation(CFAllocatorRef alloc, CFStringRef theString, uint32_t encoding,"
+    " uint8_t lossByte)"
+)
+def cf_string_create_external_representation(t: Thread, alloc: int, text: int, encoding: int, loss: int) -> int:
+    return t.process.new_object(Data(taken(t, text, str).encode())) if encoding == UTF8 else 0
+
+
+@libsystem("CFMutableArrayRef CFArrayCreateMutable(CFAllocatorRef allocator, long capacity, void *callBacks)")
+def cf_array_create_mutable(t: Thread, allocator: int, capacity: int, callbacks: int) -> int:
+    return t.process.new_object([])
+
+
+@libsystem("void CFArrayAppendValue(CFMutableArrayRef theArray, void *value)")
+def cf_array_append_value(t: Thread, array: int, value: int) -> None:
+    taken(t, array, list).append(value)
+
+
+@libsystem("long CFArrayGetCount(CFArrayRef theArray)")
+def cf_array_get_count(t: Thread, array: int) -> int:
+    return len(taken(t, array, list))
+
+
+@libsystem("void *CFArrayGetValueAtIndex(CFArrayRef theArray, long idx)")
+def cf_array_get_value_at_index(t: Thread, array: int, index: int) -> int:
+    values = taken(t, array, list)
+    if not 0 <= index < len(values):
+        raise Ended(SIGTRAP, "signal", f"an array of {len(values)} has no element {index}: CoreFoundation traps")
+    return int(values[index])
+
+
+@libsystem("CFDateRef CFDateCreate(CFAllocatorRef allocator, double at)")
+def cf_date_create(t: Thread, allocator: int, at: float) -> int:
+    return t.process.new_object(EPOCH + timedelta(seconds=at))
+
+
+@libsystem("CFStringRef CFErrorCopyDescription(CFErrorRef err)")
+def cf_error_copy_description(t: Thread, error: int) -> int:
+    return t.process.new_object(taken(t, error, Failure).description)
+
+
+@libsystem("long CFErrorGetCode(CFErrorRef err)")
+def cf_error_get_code(t: Thread, error: int) -> int:
+    return int(taken(t, error, Failure).code)
+
+
+# Security
+
+
+@libsystem("SecCertificateRef SecCertificateCreateWithData(CFAllocatorRef allocator, CFDataRef data)")
+def sec_certificate_create_with_data(t: Thread, allocator: int, data: int) -> int:
+    try:
+        return t.process.new_object(x509.load_der_x509_certificate(taken(t, data, Data).content))
+    except ValueError:
+        return 0
+
+
+@libsystem("CFDataRef SecCertificateCopyData(SecCertificateRef certificate)")
+def sec_certificate_copy_data(t: Thread, certificate: int) -> int:
+    return t.process.new_object(Data(taken(t, certificate, x509.Certificate).public_bytes(Encoding.DER)))
+
+
+@libsystem("SecPolicyRef SecPolicyCreateSSL(bool server, CFStringRef hostname)")
+def sec_policy_create_ssl(t: Thread, server: int, hostname: int) -> int:
+    return t.process.new_object(Policy(taken(t, hostname, str) if hostname else None))
+
+
+@libsystem("int SecTrustCreateWithCertificates(CFTypeRef certificates, CFTypeRef policies, SecTrustRef *trust)")
+def sec_trust_create_with_certificates(t: Thread, certificates: int, policies: int, trust: int) -> int:
+    chain = [taken(t, each, x509.Certificate) for each in taken(t, certificates, list)]
+    names = [taken(t, each, Policy).name for each in taken(t, policies, list)]
+    if not chain:
+        return PARAM
+    now = datetime.fromtimestamp(t.process.plan.epoch + t.process.scheduler.now / 10**9, UTC)
+    name = next((each for each in names if each), None)
+    t.memory.put_u64(trust, t.process.new_object(Trust(chain, name, now)))
+    return 0
+
+
+@libsystem("int SecTrustSetVerifyDate(SecTrustRef trust, CFDateRef verifyDate)")
+def sec_trust_set_verify_date(t: Thread, trust: int, date: int) -> int:
+    taken(t, trust, Trust).time = taken(t, date, datetime)
+    return 0
+
+
+@libsystem("bool SecTrustEvaluateWithError(SecTrustRef trust, CFErrorRef *error)")
+def sec_trust_evaluate_with_error(t: Thread, trust: int, error: int) -> bool:
+    what = taken(t, trust, Trust)
+    failure = evaluate(what, t.process.plan.roots)
+    if failure and error:
+        t.memory.put_u64(error, t.process.new_object(failure))
+    return failure is None
+
+
+def evaluate(trust: Trust, roots: str) -> Failure | None:
+    """Finds the chain from the leaf to one of the roots (PEM), or says what is wrong first."""
+    leaf, *others = trust.certificates
+    own = _own_names(leaf)
+    if not leaf.not_valid_before_utc <= trust.time <= leaf.not_valid_after_utc:
+        return Failure(EXPIRED, "certificate is expired, or not valid yet")
+    if not own or not roots:
+        return Failure(NOT_TRUSTED, "certificate is not trusted")
+    store = Store(x509.load_pem_x509_certificates(roots.encode()))
+    try:
+        for name in (own[0], trust.name and _subject(trust.name)):
+            if name:
+                verifier = PolicyBuilder().store(store).time(trust.time).build_server_verifier(name)
+                trust.chain = verifier.verify(leaf, others)
+    except VerificationError as error:
+        if not trust.chain:
+            return Failure(NOT_TRUSTED, f"certificate is not trusted: {error}")
+        trust.chain = []
+        return Failure(HOST_NAME_MISMATCH, f"certificate is not for {trust.name}")
+    return None
+
+
+def _subject(name: str) -> x509.DNSName | x509.IPAddress:
+    try:
+        return x509.IPAddress(ip_address(name.strip("[]")))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _own_names(leaf: x509.Certificate) -> list[x509.DNSName | x509.IPAddress]:
+    """The names that a certificate is for; a name with a wildcard stands for one that it covers."""
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    texts = [*map(str, names.get_values_for_type(x509.IPAddress)), *names.get_values_for_type(x509.DNSName)]
+    return [_subject(text.replace("*", "any")) for text in texts]
+
+
+@libsystem("long SecTrustGetCertificateCount(SecTrustRef trust)")
+def sec_trust_get_certificate_count(t: Thread, trust: int) -> int:
+    return len(taken(t, trust, Trust).chain)
+
+
+@libsystem("SecCertificateRef SecTrustGetCertificateAtIndex(SecTrustRef trust, long ix)")
+def sec_trust_get_certificate_at_index(t: Thread, trust: int, index: int) -> int:
+    chain = taken(t, trust, Trust).chain
+    return t.process.new_object(chain[index]) if 0 <= index < len(chain) else 0
+
+
+@libsystem("CFArrayRef SecTrustCopyCertificateChain(SecTrustRef trust)")
+def sec_trust_copy_certificate_chain(t: Thread, trust: int) -> int:
+    chain = taken(t, trust, Trust).chain
+    return t.process.new_object([t.process.new_object(each) for each in chain]) if chain else 0

@@ -3,7 +3,9 @@
 import struct
 
 from gobuild.emulate.abi import libsystem
-from gobuild.emulate.darwin.errno import EFAULT, EINVAL, ENOENT, ENOMEM, DarwinError
+from gobuild.emulate.darwin.errno import EFAULT, EINVAL, ENOENT, ENOMEM, EPERM, DarwinError
+from gobuild.emulate.darwin.structs import GID, RUSAGE, UID
+from gobuild.emulate.machine.memory import EXECUTE, READ
 from gobuild.emulate.threads import Thread
 
 CTL_KERN, CTL_HW = 1, 6
@@ -136,3 +138,78 @@ def notify_is_valid_token(t: Thread, token: int) -> int:
 @libsystem("xpc_object_t xpc_date_create_from_current(void)")
 def xpc_date_create_from_current(t: Thread) -> int:
     return t.memory.map(0, 0x4000, 3)
+
+
+@libsystem("int getrusage(int who, struct rusage *r_usage)", noisy=True)
+def getrusage(t: Thread, who: int, usage: int) -> int:
+    """Times are the guest's clock; the other numbers are 0."""
+    if who not in (0, -1):
+        raise DarwinError(EINVAL)
+    seconds, part = divmod(t.process.scheduler.now if who == 0 else 0, 10**9)
+    t.memory.pack(RUSAGE, usage, seconds, part // 1000, *[0] * 16)
+    return 0
+
+
+# What only the superuser, or a debugger, may do
+
+
+@libsystem("int chroot(const char *dirname)", noisy=True)
+def chroot(t: Thread, dirname: bytes) -> int:
+    raise DarwinError(EPERM)
+
+
+@libsystem("int setgroups(int ngroups, gid_t *gidset)", noisy=True)
+def setgroups(t: Thread, ngroups: int, gidset: int) -> int:
+    raise DarwinError(EPERM)
+
+
+@libsystem("int setuid(uid_t uid)", noisy=True)
+def setuid(t: Thread, uid: int) -> int:
+    if uid != UID:
+        raise DarwinError(EPERM)
+    return 0
+
+
+@libsystem("int setgid(gid_t gid)", noisy=True)
+def setgid(t: Thread, gid: int) -> int:
+    if gid != GID:
+        raise DarwinError(EPERM)
+    return 0
+
+
+@libsystem("int ptrace(int request, pid_t pid, void *addr, int data)")
+def ptrace(t: Thread, request: int, pid: int, addr: int, data: int) -> int:
+    raise DarwinError(EPERM)
+
+
+# <mach/mach_vm.h> and <libproc.h>: a profile asks which file is mapped where
+
+KERN_INVALID_ADDRESS = 1
+REGION_INFO = struct.Struct("<iiIIIQiH2x")
+"""vm_region_basic_info_64: protection, max_protection, inheritance, shared, reserved, offset, behavior, wired count."""
+
+
+@libsystem(
+    "int mach_vm_region(mach_port_t target, uint64_t *address, uint64_t *size, int flavor, int *info,"
+    " uint32_t *count, mach_port_t *object_name)",
+    fails="number",
+)
+def mach_vm_region(
+    t: Thread, target: int, address: int, size: int, flavor: int, info: int, count: int, name: int
+) -> int:
+    """The program's own text is the only region that is told of: runtime/pprof looks for executable ones."""
+    segment = t.process.image.macho.segment("__TEXT")
+    at = t.memory.u64(address)
+    if segment is None or at >= segment.vmaddr + t.process.image.slide + segment.vmsize:
+        return KERN_INVALID_ADDRESS
+    t.memory.put_u64(address, segment.vmaddr + t.process.image.slide)
+    t.memory.put_u64(size, segment.vmsize)
+    t.memory.pack(REGION_INFO, info, READ | EXECUTE, READ | EXECUTE, 0, 0, 0, 0, 0, 0)
+    return 0
+
+
+@libsystem("int proc_regionfilename(int pid, uint64_t address, void *buffer, uint32_t buffersize)")
+def proc_regionfilename(t: Thread, pid: int, address: int, buffer: int, size: int) -> int:
+    path = t.process.image.path.encode()[:size]
+    t.memory.write(buffer, path)
+    return len(path)

