@@ -17,6 +17,7 @@ from gobuild.core.errors import ConfigError
 from gobuild.core.printable import printable
 from gobuild.tasks import ns
 from gobuild.tasks.boundary import one_message
+from gobuild.tasks.emulate import as_words
 
 
 class GobuildConfig(Config):
@@ -69,7 +70,7 @@ class GobuildProgram(Program):
         try:
             with one_message():
                 try:
-                    super().run(argv, exit)
+                    super().run(as_words(argv or sys.argv), exit)
                 finally:
                     sys.stdout.flush()
         except Exit as error:

@@ -68,6 +68,10 @@ class Pclntab:
             start, end = self.starts[index : index + 2]
             yield Function(name=self._string(self.names, name), start=start, end=end, info=info)
 
+    def function_name(self, index: int) -> str:
+        """The name of one of them, by its number."""
+        return self._string(self.names, self.name_offsets[index])
+
     def source_files(self, function: Function) -> tuple[str, ...]:
         """The source files that a function's instructions come from, those of inlined functions too.
 

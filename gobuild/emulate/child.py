@@ -20,8 +20,9 @@ from gobuild.emulate.network import Network
 from gobuild.emulate.plan import Plan, Verdict
 from gobuild.emulate.process import Process, Program
 from gobuild.emulate.processes import ProcessTable
+from gobuild.emulate.symbols import Symbols
 from gobuild.emulate.threads import Ended
-from gobuild.emulate.trace import TextTrace
+from gobuild.emulate.trace import Tracer
 from gobuild.emulate.world import Mount, World
 
 
@@ -32,16 +33,17 @@ def main(words: list[str]) -> int:
     with os.fdopen(plan_descriptor) as file:
         plan = Plan.from_json(json.load(file))
     os.set_inheritable(report, False)
-    process, ended = run(plan)
+    process, ended, stack = run(plan)
     if ended.kind:  # also in a process that the guest has forked
-        line = json.dumps(asdict(Verdict(pid=process.pid, kind=ended.kind, detail=ended.detail))).encode() + b"\n"
+        verdict = Verdict(pid=process.pid, kind=ended.kind, detail=ended.detail, stack=stack)
+        line = json.dumps(asdict(verdict)).encode() + b"\n"
         with contextlib.suppress(BlockingIOError, BrokenPipeError):
             os.write(report, line)
-    return ended.status >> 8 if not ended.status & 0x7F else 128 + (ended.status & 0x7F)
+    return ended.code
 
 
-def run(plan: Plan) -> tuple[Process, Ended]:
-    """Runs the program in this process."""
+def run(plan: Plan) -> tuple[Process, Ended, tuple[str, ...]]:
+    """Runs the program in this process; also returns how it ended, and which Go functions it stood in then."""
     folder = os.O_PATH | os.O_DIRECTORY
     world = World(
         Mount(at=each.at, descriptor=os.open(each.host, folder), writable=each.writable) for each in plan.mounts
@@ -52,13 +54,17 @@ def run(plan: Plan) -> tuple[Process, Ended]:
     process = Process(plan, world, files, ProcessTable(plan.limits.processes))
     process.network = Network(os.open(plan.sockets, folder))
     with Path(plan.trace).open("a", buffering=1) if plan.trace else contextlib.nullcontext() as file:
-        if file:
-            process.observers.append(TextTrace(file.write))
+        tracer = Tracer(process, file.write) if file else None
+        process.observers += [tracer] if tracer else []
         try:
             process.start(first_program(process, plan))
-        except Ended as ended:
-            return process, ended
-        return process, loop.run(process)
+            ended = loop.run(process)
+            stack = Symbols(process).told() if ended.kind else ()
+        except Ended as refused:
+            ended, stack = refused, ()
+        if tracer:
+            tracer.ended(ended, stack)
+        return process, ended, stack
 
 
 def first_program(process: Process, plan: Plan) -> Program:

@@ -75,6 +75,10 @@ class Plan:
         return cls(**{**plain, "argv": tuple(plain["argv"]), "mounts": mounts, "limits": Limits(**plain["limits"])})
 
 
+STACK_SAID = 8
+"""Functions of a stack that a sentence names."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """How a process of the guest ended, where it was not by its own exit.
@@ -83,8 +87,14 @@ class Verdict:
         kind: "refused" (macOS would not start it), "breach" (of the ABI), "unknown-import", "signal", "deadlock",
             "limit" (it used up what it may), or "engine" (a fault of the emulator).
         detail: the sentence.
+        stack: the Go functions that it stood in, the innermost first.
     """
 
     pid: int
     kind: str
     detail: str
+    stack: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        where = f" in {' < '.join(self.stack[:STACK_SAID])}" if self.stack else ""
+        return f"{self.kind}: {self.detail}{where}"

@@ -93,6 +93,8 @@ class Process:
         try:
             with opened(Path(f"/proc/self/fd/{program.descriptor}")) as view:
                 self._load(view, program)
+            for observer in self.observers:
+                observer.loaded(program)
         except (macos.Refused, Malformed) as error:
             raise Ended(SIGKILL, "refused", f"{program.path}: {error}") from error
         finally:

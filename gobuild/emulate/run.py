@@ -87,7 +87,8 @@ def _run(plan: Plan, *, stdin: bytes | None, capture: bool) -> Outcome:
 
 
 def _verdicts(report: IO[bytes]) -> tuple[Verdict, ...]:
-    return tuple(Verdict(**json.loads(line)) for line in report.read().splitlines())
+    told = [json.loads(line) for line in report.read().splitlines()]
+    return tuple(Verdict(**{**each, "stack": tuple(each["stack"])}) for each in told)
 
 
 def _kill_group(group: int) -> None:

@@ -45,6 +45,11 @@ class Ended(Exception):
         self.status, self.kind, self.detail = status, kind, detail
         super().__init__(status, kind, detail)
 
+    @property
+    def code(self) -> int:
+        """The exit code as a shell tells it: 128 + n for signal n."""
+        return self.status >> 8 if not self.status & 0x7F else 128 + (self.status & 0x7F)
+
 
 class Breach(Ended):
     """A call breaks a rule of Apple's ABI."""

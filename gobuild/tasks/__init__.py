@@ -15,7 +15,7 @@ from gobuild.core.console import Console
 from gobuild.core.errors import BootstrapError
 from gobuild.core.goversion import Target
 from gobuild.core.process import run
-from gobuild.tasks import cache, ci, doctor, patches, publishing, show, store, tap
+from gobuild.tasks import cache, ci, doctor, emulate, patches, publishing, show, store, tap
 from gobuild.tasks.boundary import guard
 from gobuild.tasks.isolate import gowrap, image, launchd, vm
 from gobuild.tasks.matrix import matrix
@@ -136,7 +136,7 @@ def clean(context: Context, **words: object) -> None:
 
 
 ns = Collection("gobuild", plan, build, verify, package, publishing.publish, publishing.verify_release)
-for each in (matrix, identify, reproduce, blast_radius, gowrap, launchd, image, vm, clean):
+for each in (matrix, identify, reproduce, blast_radius, gowrap, launchd, image, vm, emulate.emulate, clean):
     ns.add_task(each)
 for group in (
     patches.ns,
@@ -146,6 +146,7 @@ for group in (
     Collection("cache", cache.listing, cache.prune),
     Collection("ci", ci.workflow, ci.wanted),
     doctor.ns,
+    emulate.ns,
 ):
     ns.add_collection(group)
 guard(ns)

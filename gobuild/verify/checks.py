@@ -62,6 +62,7 @@ class CheckId(StrEnum):
     LINK = "link", "A symbolic link among programs points to one of them"
     COMPILE = "compile", "The new toolchain compiles a program"
     RUN = "run", "A program that the new toolchain compiled runs, and says what it must"
+    STARTS = "starts", "The program, run by the emulator in a closed world, starts and says what it must"
     REFUSED = "refused", "The new toolchain refuses, with the right words, what cannot be built here"
     SECOND_OPINION = "second opinion", "Another program reads the same in the file as gobuild does"
     POLICY = "policy", "What a policy asks for besides gobuild's own checks"

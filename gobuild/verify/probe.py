@@ -54,7 +54,7 @@ class Probe:
     sources: tuple[str, ...]  # files of probes/, without their .go.txt; the first names the folder of the main package
     flags: tuple[str, ...] = ()
     cgo: str | None = None  # CGO_ENABLED; None leaves it to the toolchain's own default, which is tested so
-    said: tuple[str, ...] | None = None  # the lines it must print where it runs; None: `_everything` knows them
+    said: tuple[str, ...] | None = None  # the lines it must print where it runs; None: `everything` knows them
     code: int = 0  # the exit code it must have
 
     @property
@@ -206,7 +206,8 @@ def _execute(job: ProbeJob, each: Probe, inspected: FileReport, *, run: Runner) 
         inspected.skip(CheckId.RUN, f"a program for {target} does not run on {job.host}")
         return
     result = _run(job, each, [inspected.path], run=run)
-    wanted = each.said or _everything(job, inspected.version or job.expected.stamp)
+    user = str(os.getuid()) if job.user else ""
+    wanted = each.said or everything(inspected.version or job.expected.stamp, job.expected, user=user)
     lines = result.output.splitlines()
     # Around the race detector's report stand addresses and goroutines that change from run to run.
     said = [line for line in lines if line in wanted] if each.race else lines
@@ -217,16 +218,19 @@ def _execute(job: ProbeJob, each: Probe, inspected: FileReport, *, run: Runner) 
         inspected.skip(CheckId.RUN, f"os/user was not tried: this machine has no entry for the user {os.getuid()}")
 
 
-def _everything(job: ProbeJob, version: str) -> tuple[str, ...]:
-    """What probes/everything.go.txt must print; of the version, the check of that name has judged the rest."""
-    release = expect.release_of(job.expected.stamp)
+def everything(version: str, expected: Expectation, *, user: str) -> tuple[str, ...]:
+    """What probes/everything.go.txt must print; of the version, the check of that name has judged the rest.
+
+    `user` is the number of the user that runs it; empty where its machine knows none of that number.
+    """
+    release = expect.release_of(expected.stamp)
     early = release is not None and (release.major, release.minor) < (1, 24)
     return (
         f"version: {version}",
-        f"target: {job.expected.target}",
+        f"target: {expected.target}",
         "http: hello over 127.0.0.1",
         "https: hello over 127.0.0.1",
-        *((f"user: {os.getuid()}",) if job.user else ()),
+        *((f"user: {user}",) if user else ()),
         "finalizer: ran",
         f"cleanup: {'not before go1.24' if early else 'ran'}",
     )

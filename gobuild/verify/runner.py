@@ -17,6 +17,7 @@ from gobuild.verify.golang import inspect_file, inspect_program
 from gobuild.verify.inputs import VerifyInput
 from gobuild.verify.policy import Policy
 from gobuild.verify.probe import SUBJECT, ProbeJob, run_probes
+from gobuild.verify.starts import check_starts
 from gobuild.verify.tree import Goroot
 
 NOT_ASKED = "not asked for: nothing of what is judged is run; --probe compiles and runs programs with its go command"
@@ -78,6 +79,8 @@ def run_checks(
         elif goroot:
             reason = no_probe or f"{failed} failed checks: what failed is not run"
             checks += FileReport(subject=SUBJECT).skip(CheckId.COMPILE, reason).checks
+        if goroot and not failed:
+            checks += check_starts(goroot, expected, inspected, options.scratch)
         checks += (check for each in inspected for check in options.policy.demands(each))
         path = os.environ.get("PATH", os.defpath)
         checks += second_opinions(inspected, path=path, scratch=options.scratch, run=options.run)

@@ -7,13 +7,15 @@ import ctypes
 import os
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from random import Random
 
 from unicorn import (
     UC_ARCH_ARM64,
+    UC_HOOK_BLOCK,
+    UC_HOOK_CODE,
     UC_HOOK_MEM_INVALID,
     UC_MEM_FETCH,
     UC_MEM_FETCH_PROT,
@@ -97,6 +99,7 @@ class Engine:
 
     Attributes:
         x: x0 to x30, sp and pc, as of the last stop or `restore`; `store` makes them the engine's.
+        instructions: how many have run since `count_instructions`.
     """
 
     def __init__(self, seed: int) -> None:
@@ -110,6 +113,7 @@ class Engine:
         self._vectors = _Registers(handle, range(reg.UC_ARM64_REG_Q0, reg.UC_ARM64_REG_Q0 + 32), words=2)
         self._flags = _Registers(handle, (reg.UC_ARM64_REG_FPSR, reg.UC_ARM64_REG_FPCR, reg.UC_ARM64_REG_NZCV))
         self.x = self._whole.values
+        self.instructions = 0
         self._random = Random(seed)
         self._fault: tuple[int, int] | None = None
         self._exits: range = range(0)
@@ -162,6 +166,26 @@ class Engine:
         self._whole.load()
         pc = self.x[PC]
         return Stop(why=Why.EXIT if pc in self._exits else Why.SLICE, pc=pc)
+
+    def watch(self, address: int, call: Callable[[], None]) -> None:
+        """Calls that before the instruction at an address is run; to be told before it has run for the first time."""
+
+        def reached(_uc: Uc, _address: int, _size: int, _data: object) -> None:
+            call()
+
+        self._uc.hook_add(UC_HOOK_CODE, reached, begin=address, end=address)
+
+    def count_instructions(self) -> None:
+        """Counts in `instructions` from now on, which doubles what an instruction costs; a slice's last block whole."""
+
+        def entered(_uc: Uc, _address: int, size: int, _data: object) -> None:
+            self.instructions += size // 4
+
+        self._uc.hook_add(UC_HOOK_BLOCK, entered)
+
+    def register(self, index: int) -> int:
+        """Register x0 and so on, as it is while the engine runs."""
+        return int(self._uc.reg_read(_WHOLE[index]))
 
     def store(self) -> None:
         """Makes `x` the engine's registers."""
