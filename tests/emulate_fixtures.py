@@ -18,7 +18,6 @@ def run_guest(
     cpus: int = 1,
     macos: int = 15,
     slide: int = 0,
-    roots: str = "",
 ) -> Outcome:
     """Runs a program of a folder that the guest sees as its root; a scratch folder is its /tmp."""
     mounts = [MountPlan(at="/", host=str(root))]
@@ -34,6 +33,5 @@ def run_guest(
         cpus=cpus,
         macos=macos,
         slide=slide,
-        roots=roots,
     )
     return run(plan, stdin=stdin)

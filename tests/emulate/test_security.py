@@ -10,10 +10,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from emulate_fixtures import run_guest
 from verify_fixtures import DARWIN, LINUX, compiled
 
 from gobuild.core.goversion import Target
+from gobuild.emulate.plan import MountPlan, Plan
+from gobuild.emulate.run import run
 from gobuild.emulate.trust import EXPIRED, HOST_NAME_MISMATCH, NOT_TRUSTED, Untrusted, chain_to_root
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -134,7 +135,8 @@ def test_a_guest_asks_security(get_goroot: Callable[[str, Target], Path], tmp_pa
     program = compiled(get_goroot("1.22.10", LINUX), tmp_path, DARWIN, source={"main.go": PROGRAM})
     for name, each in (("leaf", LEAF), ("middle", MIDDLE)):
         (tmp_path / name).write_bytes(der(each))
-    outcome = run_guest(tmp_path, f"/{program.name}", roots=ROOTS)
+    mounts = (MountPlan(at="/", host=str(tmp_path)),)
+    outcome = run(Plan(program=f"/{program.name}", argv=("verify",), mounts=mounts, roots=ROOTS))
     assert (outcome.code, outcome.verdicts, outcome.stderr) == (0, (), b"")
     assert outcome.stdout.decode().splitlines() == [
         "1 <nil>",
