@@ -120,10 +120,11 @@ def guest_root(tmp_path: Path, get_goroot: Callable[[str, Target], Path]) -> Pat
     return root
 
 
-def test_no_way_out(guest_root: Path, tmp_path: Path) -> None:
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    left = set(Path(tempfile.gettempdir()).glob("gobuild-emulate-*"))
+def test_no_way_out(guest_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch, temporary = tmp_path / "scratch", tmp_path / "temporary"
+    for folder in (scratch, temporary):
+        folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     before = {path.name: path.lstat() for path in guest_root.iterdir()}
     with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as local:
         local.bind(str(guest_root / "host.sock"))
@@ -145,4 +146,4 @@ def test_no_way_out(guest_root: Path, tmp_path: Path) -> None:
     assert {name: (at.st_mode, at.st_size, at.st_mtime) for name, at in after.items()} == {
         name: (at.st_mode, at.st_size, at.st_mtime) for name, at in before.items()
     }
-    assert set(Path(tempfile.gettempdir()).glob("gobuild-emulate-*")) <= left
+    assert list(temporary.iterdir()) == [], "nothing is left of the run"
