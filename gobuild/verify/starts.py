@@ -143,9 +143,10 @@ def _judge(start: Start, outcome: Outcome, expected: Expectation) -> FileReport:
         wanted = f"{name} version {expected.stamp}, or its usage"
         seen = said.strip() if answers else "its usage"
     else:
-        lines = [line for line in told.splitlines() if line in wanted] if start.among else said.splitlines()
-        right = outcome.code == start.code and lines == wanted.splitlines()
-        seen, wanted = "; ".join(lines), "; ".join(wanted.splitlines())
+        expected_lines = wanted.splitlines()
+        lines = [line for line in told.splitlines() if line in expected_lines or not start.among]
+        right = outcome.code == start.code and lines == expected_lines
+        seen, wanted = "; ".join(lines), "; ".join(expected_lines)
     if not right and not problems:
         problems = [Problem("start-wrong-output", f"exit code {outcome.code}: {told[-SAID:].strip() or 'nothing'}")]
     return report.judge(CheckId.STARTS, problems, seen=seen, expected=wanted)

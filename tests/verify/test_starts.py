@@ -2,10 +2,11 @@
 
 import shutil
 from collections.abc import Callable
+from importlib.resources import files as resource
 from pathlib import Path
 
 import pytest
-from verify_fixtures import DARWIN, INTEL
+from verify_fixtures import DARWIN, INTEL, LINUX, compiled
 
 from gobuild.core import files
 from gobuild.core.goversion import GoVersion, Target
@@ -14,6 +15,7 @@ from gobuild.core.process import run
 from gobuild.emulate.plan import Verdict
 from gobuild.emulate.run import Outcome
 from gobuild.verify import starts, verify_path
+from gobuild.verify.checks import FileReport
 from gobuild.verify.expect import expectation
 from gobuild.verify.starts import Start
 from gobuild.verify.tree import Goroot
@@ -23,6 +25,7 @@ SAID = f"go version {STAMP} darwin/arm64\n".encode()
 TOOL = Start(subject="pkg/tool/darwin_arm64/asm", program="/pkg/tool/darwin_arm64/asm", words=("-V=full",))
 GO = Start(subject="bin/go", program="/bin/go", words=("version",), said=SAID.decode())
 RACE = Start(subject="probe, race", program="/programs/race", said="counted true\n", code=66, among=True)
+HELLO = (resource("gobuild.verify") / "probes/hello.go.txt").read_text()
 USAGE = b"flag provided but not defined: -V\nusage: go tool nm [options] file...\n"
 
 
@@ -64,10 +67,10 @@ def test_without_the_engine_it_is_skipped(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert looked_at(INTEL, tmp_path) == []
 
 
-def looked_at(target: Target, folder: Path) -> list[Check]:
+def looked_at(target: Target, folder: Path, *probes: FileReport) -> list[Check]:
     goroot = Goroot(root=folder, target=target, bin=folder / "bin", stamp=STAMP)
     wanted = expectation(GoVersion.parse("1.22.10"), target, stamp=STAMP)
-    return list(starts.check_starts(goroot, wanted, [], folder / "scratch"))
+    return list(starts.check_starts(goroot, wanted, probes, folder / "scratch"))
 
 
 def test_a_toolchain_starts(get_goroot: Callable[[str, Target], Path], tmp_path: Path) -> None:
@@ -77,11 +80,16 @@ def test_a_toolchain_starts(get_goroot: Callable[[str, Target], Path], tmp_path:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(official / name, tmp_path / name)
     files.write(tmp_path / "VERSION", (official / "VERSION").read_bytes())
-    found = {each.subject: (each.verdict, each.seen) for each in looked_at(DARWIN, tmp_path)}
+    hello = compiled(get_goroot("1.22.10", LINUX), tmp_path / "source", source={"main.go": HELLO})
+    probe = FileReport(subject="probe, cgo off", path=tmp_path / "scratch/probe/programs/probe-cgo-off")
+    probe.path.parent.mkdir(parents=True)
+    shutil.copy2(hello, probe.path)
+    found = {each.subject: (each.verdict, each.seen) for each in looked_at(DARWIN, tmp_path, probe)}
     assert found == {
         "bin/go": ("OK", "go version go1.22.10 darwin/arm64"),
         "bin/gofmt": ("OK", "package p; ; var x = 1"),
         "pkg/tool/darwin_arm64/compile": ("OK", "compile version go1.22.10"),
+        "probe, cgo off": ("OK", "hello"),
     }
     assert not (tmp_path / "scratch/starts").exists()
 
