@@ -93,7 +93,7 @@ def compile_tests(goroot: Path, package: str, target: Path, cache: Path) -> None
         "GOOS": "darwin", "GOARCH": "arm64", "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GO111MODULE": "",
         "HOME": str(cache), "PATH": os.environ["PATH"],
     }  # fmt: skip
-    words = [goroot / "bin/go", "test", "-c", "-vet=off", "-o", target, package]
+    words: list[str | Path] = [goroot / "bin/go", "test", "-c", "-vet=off", "-o", target, package]
     run_command(words, env=env, cwd=goroot / "src")
 
 

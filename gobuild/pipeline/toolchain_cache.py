@@ -65,7 +65,20 @@ def keys(prepared: Prepared) -> dict[str, str]:
     return {name: stores.entry_key(builder=name, **parts) for name in BUILDERS["auto"]}
 
 
-DECIDING = ("binary", "build", "codesign", "core", "data", "fetch", "package", "patch", "pipeline", "store", "verify")
+DECIDING = (
+    "binary",
+    "build",
+    "codesign",
+    "core",
+    "data",
+    "emulate",
+    "fetch",
+    "package",
+    "patch",
+    "pipeline",
+    "store",
+    "verify",
+)
 """The folders of gobuild that decide a byte of a toolchain or a word of its report; the others do not."""
 
 ADDED = ("gowrap",)

@@ -5,15 +5,14 @@ darwin/amd64; held against 1.23.1, .2, .3, .4, 1.24.3, 1.25.0, .3, 1.26.0, .3, 1
 1.24.3 for darwin/amd64.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files as resource
 from typing import Any
 
 from gobuild.binary import macho_types
+from gobuild.core import resources
 from gobuild.core.errors import ConfigError
 from gobuild.core.goversion import GoVersion, Target
 
@@ -28,11 +27,10 @@ DROPPED = frozenset({"api", "dist", "distpack", "metadata"})
 def exports() -> Mapping[str, frozenset[str]]:
     """Which library exports which symbol, as far as Go asks for it: by install name.
 
-    exports.json holds what 26 official toolchains of Go 1.21 to 1.27 for darwin bind to which library, and what the
+    The table holds what 26 official toolchains of Go 1.21 to 1.27 for darwin bind to which library, and what the
     //go:cgo_import_dynamic lines in the sources of 1.21.13 to 1.27.3 name. tests/verify/test_official.py compares.
     """
-    table = json.loads(resource("gobuild.verify").joinpath("exports.json").read_text(encoding="utf-8"))
-    return {name: frozenset(symbols) for name, symbols in table.items()}
+    return {name: frozenset(symbols) for name, symbols in resources.table("darwin_exports.json").items()}
 
 
 INSTALL_NAMES = frozenset(exports())

@@ -137,7 +137,7 @@ def test_the_key_changes_with_what_decides_bytes_or_the_report_and_with_nothing_
     first = cached.fingerprint(package, templates)
     names = (
         *(f"gobuild/{name}/__init__.py" for name in cached.DECIDING if name != "data"),
-        "gobuild/verify/exports.json",
+        "gobuild/data/darwin_exports.json",
         "gobuild/verify/probes/hello.go.txt",
         "gobuild/data/go_release_sha256.json",
         "templates/gowrap/main.go",

@@ -6,12 +6,8 @@ says: the guest's world has no keychain.
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from importlib import import_module
 from typing import Any
-
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from gobuild.emulate.abi import libsystem
 from gobuild.emulate.machine.memory import READ, WRITE
@@ -22,8 +18,6 @@ UTF8 = 0x08000100
 EPOCH = datetime(2001, 1, 1, tzinfo=UTC)
 """Of CFDate."""
 
-EXPIRED, HOST_NAME_MISMATCH, NOT_TRUSTED = -67818, -67602, -67843
-"""<Security/SecBase.h>: errSecCertificateExpired and so on."""
 PARAM = -50
 """errSecParam."""
 
@@ -36,12 +30,11 @@ class Data:
     address: int = 0
 
 
-@dataclass(slots=True, eq=False)
-class Failure:
-    """A CFError."""
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A SecCertificate, in DER."""
 
-    code: int
-    description: str
+    content: bytes
 
 
 @dataclass(slots=True, eq=False)
@@ -55,10 +48,10 @@ class Policy:
 class Trust:
     """A SecTrust: the leaf, those that came with it, and the chain once it is evaluated."""
 
-    certificates: list[x509.Certificate]
+    certificates: list[Certificate]
     name: str | None
     time: datetime
-    chain: list[x509.Certificate] = field(default_factory=list)
+    chain: list[Certificate] = field(default_factory=list)
 
 
 def taken(t: Thread, ref: int, kind: type[Any]) -> Any:
@@ -149,12 +142,12 @@ def cf_date_create(t: Thread, allocator: int, at: float) -> int:
 
 @libsystem("CFStringRef CFErrorCopyDescription(CFErrorRef err)")
 def cf_error_copy_description(t: Thread, error: int) -> int:
-    return t.process.new_object(taken(t, error, Failure).description)
+    return t.process.new_object(taken(t, error, _trust().Untrusted).description)
 
 
 @libsystem("long CFErrorGetCode(CFErrorRef err)")
 def cf_error_get_code(t: Thread, error: int) -> int:
-    return int(taken(t, error, Failure).code)
+    return int(taken(t, error, _trust().Untrusted).code)
 
 
 # Security
@@ -162,15 +155,18 @@ def cf_error_get_code(t: Thread, error: int) -> int:
 
 @libsystem("SecCertificateRef SecCertificateCreateWithData(CFAllocatorRef allocator, CFDataRef data)")
 def sec_certificate_create_with_data(t: Thread, allocator: int, data: int) -> int:
-    try:
-        return t.process.new_object(x509.load_der_x509_certificate(taken(t, data, Data).content))
-    except ValueError:
-        return 0
+    content = taken(t, data, Data).content
+    return t.process.new_object(Certificate(content)) if _trust().is_certificate(content) else 0
+
+
+def _trust() -> Any:
+    """The module that knows X.509, whose library takes longer to load than a whole `go version`."""
+    return import_module("gobuild.emulate.trust")
 
 
 @libsystem("CFDataRef SecCertificateCopyData(SecCertificateRef certificate)")
 def sec_certificate_copy_data(t: Thread, certificate: int) -> int:
-    return t.process.new_object(Data(taken(t, certificate, x509.Certificate).public_bytes(Encoding.DER)))
+    return t.process.new_object(Data(taken(t, certificate, Certificate).content))
 
 
 @libsystem("SecPolicyRef SecPolicyCreateSSL(bool server, CFStringRef hostname)")
@@ -180,7 +176,7 @@ def sec_policy_create_ssl(t: Thread, server: int, hostname: int) -> int:
 
 @libsystem("int SecTrustCreateWithCertificates(CFTypeRef certificates, CFTypeRef policies, SecTrustRef *trust)")
 def sec_trust_create_with_certificates(t: Thread, certificates: int, policies: int, trust: int) -> int:
-    chain = [taken(t, each, x509.Certificate) for each in taken(t, certificates, list)]
+    chain = [taken(t, each, Certificate) for each in taken(t, certificates, list)]
     names = [taken(t, each, Policy).name for each in taken(t, policies, list)]
     if not chain:
         return PARAM
@@ -199,49 +195,15 @@ def sec_trust_set_verify_date(t: Thread, trust: int, date: int) -> int:
 @libsystem("bool SecTrustEvaluateWithError(SecTrustRef trust, CFErrorRef *error)")
 def sec_trust_evaluate_with_error(t: Thread, trust: int, error: int) -> bool:
     what = taken(t, trust, Trust)
-    failure = evaluate(what, t.process.plan.roots)
-    if failure and error:
-        t.memory.put_u64(error, t.process.new_object(failure))
-    return failure is None
-
-
-def evaluate(trust: Trust, roots: str) -> Failure | None:
-    """Finds the chain from the leaf to one of the roots (PEM), or says what is wrong first."""
-    leaf, *others = trust.certificates
-    own = _own_names(leaf)
-    if not leaf.not_valid_before_utc <= trust.time <= leaf.not_valid_after_utc:
-        return Failure(EXPIRED, "certificate is expired, or not valid yet")
-    if not own or not roots:
-        return Failure(NOT_TRUSTED, "certificate is not trusted")
-    store = Store(x509.load_pem_x509_certificates(roots.encode()))
+    certificates = [each.content for each in what.certificates]
     try:
-        for name in (own[0], trust.name and _subject(trust.name)):
-            if name:
-                verifier = PolicyBuilder().store(store).time(trust.time).build_server_verifier(name)
-                trust.chain = verifier.verify(leaf, others)
-    except VerificationError as error:
-        if not trust.chain:
-            return Failure(NOT_TRUSTED, f"certificate is not trusted: {error}")
-        trust.chain = []
-        return Failure(HOST_NAME_MISMATCH, f"certificate is not for {trust.name}")
-    return None
-
-
-def _subject(name: str) -> x509.DNSName | x509.IPAddress:
-    try:
-        return x509.IPAddress(ip_address(name.strip("[]")))
-    except ValueError:
-        return x509.DNSName(name)
-
-
-def _own_names(leaf: x509.Certificate) -> list[x509.DNSName | x509.IPAddress]:
-    """The names that a certificate is for; a name with a wildcard stands for one that it covers."""
-    try:
-        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return []
-    texts = [*map(str, names.get_values_for_type(x509.IPAddress)), *names.get_values_for_type(x509.DNSName)]
-    return [_subject(text.replace("*", "any")) for text in texts]
+        chain = _trust().chain_to_root(certificates, what.name, what.time, t.process.plan.roots)
+    except _trust().Untrusted as failure:
+        if error:
+            t.memory.put_u64(error, t.process.new_object(failure))
+        return False
+    what.chain = [Certificate(each) for each in chain]
+    return True
 
 
 @libsystem("long SecTrustGetCertificateCount(SecTrustRef trust)")

@@ -7,20 +7,20 @@ from collections.abc import Iterator
 from gobuild.binary.macho_types import ARM64, EXECUTE, PLATFORM_MACOS, MachO
 from gobuild.binary.view import Malformed, View
 from gobuild.codesign.codedirectory import PAGE_SIZES, CodeDirectory, parse_code_directory
+from gobuild.core.resources import table
 
 UUID_SINCE = 26
 """dyld of macOS 26 and later ends a program without LC_UUID."""
 
 SUPERBLOB = 0xFADE0CC0
 
-LIBRARIES = {
-    "/usr/lib/libSystem.B.dylib",
-    "/usr/lib/libresolv.9.dylib",
-    "/System/Library/Frameworks/CoreFoundation.framework/Versions/A/CoreFoundation",
-    "/System/Library/Frameworks/Security.framework/Versions/A/Security",
-    "/System/Library/Frameworks/Metal.framework/Versions/A/Metal",
+_FRAMEWORKS = {"AppKit": "C", "CoreGraphics": "A", "Foundation": "C", "IOKit": "A", "Metal": "A"}
+OTHER_LIBRARIES = {
+    "/usr/lib/libobjc.A.dylib",
+    *(f"/System/Library/Frameworks/{name}.framework/Versions/{each}/{name}" for name, each in _FRAMEWORKS.items()),
 }
-"""What every Mac has of the libraries that Go programs ask for. Metal is here so that a call of it is seen and told."""
+"""What macOS has besides the libraries that Go's standard library names: theirs are in data/darwin_exports.json.
+Metal is here so that a call of it is seen, and told."""
 
 
 class Refused(Exception):
@@ -39,9 +39,17 @@ def require_startable(macho: MachO, *, macos: int) -> None:
         raise Refused("dyld: missing LC_UUID load command")
     if macho.signature is None:
         raise Refused("kernel: Killed: 9 (code signature: there is none, and arm64 needs one)")
+    exports = table("darwin_exports.json")
     for command, name in macho.dylibs:
-        if name not in LIBRARIES and "WEAK" not in command:
+        if name not in exports and name not in OTHER_LIBRARIES and "WEAK" not in command:
             raise Refused(f"dyld: Library not loaded: {name}")
+    homes = {symbol: home for home, symbols in exports.items() for symbol in symbols}
+    for binding in macho.bindings:
+        if not 0 < binding.ordinal <= len(macho.dylibs):
+            continue  # no library in particular
+        library = macho.dylibs[binding.ordinal - 1][1]
+        if homes.get(binding.name, library) != library:
+            raise Refused(f"dyld: Symbol not found: {binding.name}, expected in {library}")
 
 
 def bad_pages(view: View, macho: MachO) -> Iterator[int]:
