@@ -14,6 +14,12 @@ def test_mutants_start_or_are_refused() -> None:
     assert set(ends) > {"refused"}
 
 
+@pytest.mark.parametrize("seed", [1182, 2183, 3051, 3599, 8193, 9764])
+def test_mutants_that_once_ended_the_loader(seed: int) -> None:
+    """Their segments ask for rights that there are none of."""
+    assert fuzz_loader.attempt(fuzz_loader.mutant(seed), slide=seed % 2 * 0x4000)
+
+
 def test_the_small_program_starts() -> None:
     assert fuzz_loader.attempt(small.macho(), slide=0x4000).startswith("runs")
 
