@@ -12,12 +12,14 @@ class Limits:
         memory: bytes that one process may have accessible at once.
         resident: bytes that all processes together may really have touched, the engine's own included.
         seconds: of the host's clock.
+        processor: seconds of the host's processors, of all processes together; 0 for no limit.
         output: bytes on standard output and error together, of each process.
     """
 
     memory: int = 4 << 30
     resident: int = 2 << 30
     seconds: float = 600.0
+    processor: float = 0.0
     processes: int = 64
     files: int = 1024
     output: int = 64 << 20

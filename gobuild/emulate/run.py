@@ -81,6 +81,9 @@ def _run(plan: Plan, *, stdin: bytes | None, capture: bool) -> Outcome:
     if watcher.verdict:
         return Outcome(code=KILLED, stdout=stdout or b"", stderr=stderr or b"", verdicts=(*verdicts, watcher.verdict))
     code = process.returncode
+    if code < 0 and not verdicts:  # a guest's own signal is an exit code of its process here
+        told = f"a fault of the emulator, which {signal.Signals(-code).name} has ended"
+        verdicts = (Verdict(pid=0, kind="engine", detail=told),)
     return Outcome(
         code=code if code >= 0 else 128 - code, stdout=stdout or b"", stderr=stderr or b"", verdicts=verdicts
     )
@@ -121,8 +124,12 @@ class _Watcher:
             if time.monotonic() > end:
                 self._end(f"it did not end within {self._limits.seconds:g} s")
                 return
-            if _resident(self._group) > self._limits.resident:
+            resident, processor = _usage(self._group)
+            if resident > self._limits.resident:
                 self._end(f"it touched more than {self._limits.resident >> 20} MB of memory")
+                return
+            if 0 < self._limits.processor < processor:
+                self._end(f"it took more than {self._limits.processor:g} s of the processor")
                 return
 
     def _end(self, detail: str) -> None:
@@ -130,12 +137,14 @@ class _Watcher:
         _kill_group(self._group)
 
 
-def _resident(group: int) -> int:
-    """Bytes of memory that the processes of a group have to themselves, by /proc."""
-    total = 0
+def _usage(group: int) -> tuple[int, float]:
+    """Bytes of memory that the processes of a group have to themselves, and seconds of the processor, by /proc."""
+    total, seconds = 0, 0.0
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError, IndexError):
             if os.getpgid(int(folder.name)) == group:
                 _, resident, shared, *_ = (folder / "statm").read_text().split()
                 total += (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
-    return total
+                times = (folder / "stat").read_text().rpartition(")")[2].split()[11:15]  # own, and of waited children
+                seconds += sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+    return total, seconds

@@ -20,7 +20,9 @@ from gobuild.verify.probe import SUBJECT, ProbeJob, run_probes
 from gobuild.verify.starts import check_starts
 from gobuild.verify.tree import Goroot
 
-NOT_ASKED = "not asked for: nothing of what is judged is run; --probe compiles and runs programs with its go command"
+NOT_ASKED = (
+    "not asked for: nothing of what is judged has your rights; --probe has its go command compile and run programs"
+)
 
 
 def silent(_text: str) -> None:

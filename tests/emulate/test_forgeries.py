@@ -64,7 +64,9 @@ func (square) sides() int { return 4 }
 var kind shape = square{1}
 
 func init() {
-	for os.Args[1] == "loop" {
+	if os.Args[1] == "loop" {
+		for {
+		}
 	}
 }
 

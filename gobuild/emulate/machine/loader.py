@@ -10,6 +10,7 @@ from gobuild.binary.dyld_info import read_rebases
 from gobuild.binary.macho import read_macho
 from gobuild.binary.macho_types import MachO, Segment
 from gobuild.binary.view import View
+from gobuild.emulate.darwin.errno import DarwinError
 from gobuild.emulate.machine.macos import Refused
 from gobuild.emulate.machine.memory import PAGE, READ, WRITE, Memory, round_up
 
@@ -46,9 +47,32 @@ def load(
     text = macho.segment("__TEXT")
     if macho.entry is None or text is None:
         raise Refused("no entry point, or no __TEXT")
+    _require_mappable(view, macho)
+    try:
+        return _load(view, macho, descriptor, memory, path=path, slide=slide, bind=bind, bad_pages=bad_pages)
+    except (DarwinError, OSError) as error:
+        raise Refused(f"kernel or dyld: a segment or a pointer lies where it cannot ({error})") from error
+
+
+def _require_mappable(view: View, macho: MachO) -> None:
+    """Raises Refused for what xnu's load_segment calls malformed."""
+    for segment in macho.segments:
+        if segment.fileoff + segment.filesize > view.size:
+            raise Refused(f"kernel: malformed Mach-O: {segment.name} ends beyond the file")
+        if segment.filesize > segment.vmsize or (segment.filesize and segment.fileoff % PAGE):
+            raise Refused(f"kernel: malformed Mach-O: {segment.name} has more bytes than memory, or begins in a page")
+        if segment.vmaddr % PAGE:
+            raise Refused(f"kernel: malformed Mach-O: {segment.name} begins at {segment.vmaddr:#x}, within a page")
+
+
+def _load(
+    view: View, macho: MachO, descriptor: int, memory: Memory, *, path: str, slide: int,
+    bind: Callable[[str, int], int], bad_pages: Sequence[int],
+) -> Image:  # fmt: skip
+    text = macho.segment("__TEXT")
     for segment in macho.segments:
         if segment.initprot or segment.maxprot:
-            _map(segment, descriptor, memory, slide)
+            _map(view, segment, descriptor, memory, slide)
     if slide:
         for address in read_rebases(view, macho):
             memory.put_u64(address + slide, memory.u64(address + slide) + slide)
@@ -59,13 +83,18 @@ def load(
         if segment.name == "__DATA_CONST":
             memory.protect(segment.vmaddr + slide, round_up(segment.vmsize), READ)
     places = tuple(at for offset in bad_pages for at in _leave_out(macho, offset, memory, slide))
-    return Image(path=path, macho=macho, slide=slide, entry=text.vmaddr + slide + macho.entry, bad_pages=places)
+    entry = (text.vmaddr if text else 0) + slide + (macho.entry or 0)
+    return Image(path=path, macho=macho, slide=slide, entry=entry, bad_pages=places)
 
 
-def _map(segment: Segment, descriptor: int, memory: Memory, slide: int) -> None:
+def _map(view: View, segment: Segment, descriptor: int, memory: Memory, slide: int) -> None:
     start, size = segment.vmaddr + slide, round_up(segment.vmsize)
     filled = round_up(segment.filesize)
-    if filled:
+    if segment.fileoff + filled > view.size:  # the host's memory has no pages behind the end of a file
+        memory.map(start, filled, READ | WRITE, fixed=True)
+        memory.write(start, view.copy(segment.fileoff, segment.filesize, segment.name))
+        memory.protect(start, filled, segment.initprot)
+    elif filled:
         memory.map(start, filled, segment.initprot, fixed=True, descriptor=descriptor, offset=segment.fileoff)
         if segment.initprot & WRITE and filled > segment.filesize:
             memory.write(start + segment.filesize, bytes(filled - segment.filesize))

@@ -26,6 +26,8 @@ ANYWHERE = 0x300000000
 """Where addresses that nobody asked for begin, above the program and the stubs."""
 
 READ, WRITE, EXECUTE = 1, 2, 4
+PROT_ALL = READ | WRITE | EXECUTE
+"""The bits of a protection that xnu looks at, in a segment as in mmap and mprotect; it ignores others."""
 
 _PROT_NONE, _PROT_RW = 0, 3
 _SHARED, _PRIVATE, _FIXED, _ANONYMOUS, _NORESERVE = 0x1, 0x2, 0x10, 0x20, 0x4000
@@ -99,7 +101,7 @@ class Memory:
         shared: bool = False,
     ) -> int:  # fmt: skip
         """Maps zeros, or a file of the host, and returns the address; a fixed one replaces what is there."""
-        size = round_up(size)
+        size, protection = round_up(size), protection & PROT_ALL
         if size <= 0 or (address % PAGE and fixed):
             raise DarwinError(EINVAL)
         if protection & WRITE and protection & EXECUTE:
@@ -136,6 +138,7 @@ class Memory:
         """Changes the protection of a range that is there."""
         if address % PAGE:
             raise DarwinError(EINVAL)
+        protection &= PROT_ALL
         if protection & WRITE and protection & EXECUTE:
             raise DarwinError(EACCES)
         end = address + round_up(size)

@@ -1,0 +1,103 @@
+"""The check `starts`: a toolchain's programs run, and what they say is judged."""
+
+import shutil
+from collections.abc import Callable
+from importlib.resources import files as resource
+from pathlib import Path
+
+import pytest
+from verify_fixtures import DARWIN, INTEL, LINUX, compiled
+
+from gobuild.core import files
+from gobuild.core.goversion import GoVersion, Target
+from gobuild.core.model import Check
+from gobuild.core.process import run
+from gobuild.emulate.plan import Verdict
+from gobuild.emulate.run import Outcome
+from gobuild.verify import starts, verify_path
+from gobuild.verify.checks import FileReport
+from gobuild.verify.expect import expectation
+from gobuild.verify.starts import Start
+from gobuild.verify.tree import Goroot
+
+STAMP = "go1.22.10"
+SAID = f"go version {STAMP} darwin/arm64\n".encode()
+TOOL = Start(subject="pkg/tool/darwin_arm64/asm", program="/pkg/tool/darwin_arm64/asm", words=("-V=full",))
+GO = Start(subject="bin/go", program="/bin/go", words=("version",), said=SAID.decode())
+RACE = Start(subject="probe, race", program="/programs/race", said="counted true\n", code=66, among=True)
+HELLO = (resource("gobuild.verify") / "probes/hello.go.txt").read_text()
+USAGE = b"flag provided but not defined: -V\nusage: go tool nm [options] file...\n"
+
+
+def a_verdict(kind: str) -> tuple[Verdict, ...]:
+    return (Verdict(pid=100, kind=kind, detail="getentropy is called", stack=("main.main",)),)
+
+
+@pytest.mark.parametrize(
+    ("start", "outcome", "verdict", "told"),
+    [
+        (GO, Outcome(code=0, stdout=SAID), "OK", STAMP),
+        (GO, Outcome(code=0, stdout=b"go version go1.22.9 darwin/arm64\n"), "FAILED", "go1.22.9"),
+        (GO, Outcome(code=1, stdout=SAID), "FAILED", "exit code 1"),
+        (GO, Outcome(code=134, verdicts=a_verdict("unknown-import")), "SKIPPED", "getentropy is called in main.main"),
+        (GO, Outcome(code=134, verdicts=a_verdict("engine")), "SKIPPED", "getentropy"),
+        (GO, Outcome(code=0, stdout=SAID, verdicts=a_verdict("breach")), "FAILED", "breach: getentropy"),
+        (GO, Outcome(code=137, verdicts=a_verdict("limit")), "FAILED", "limit"),
+        (TOOL, Outcome(code=0, stdout=b"asm version go1.22.10\n"), "OK", "asm version go1.22.10"),
+        (TOOL, Outcome(code=0, stdout=b"asm version go1.22.9\n"), "FAILED", "go1.22.9"),
+        (TOOL, Outcome(code=0, stdout=b"link version go1.22.10\n"), "FAILED", "link version"),
+        (TOOL, Outcome(code=2, stderr=USAGE), "OK", "its usage"),
+        (TOOL, Outcome(code=2, stderr=b"panic: runtime error\n"), "FAILED", "panic"),
+        (TOOL, Outcome(code=0), "FAILED", "nothing"),
+        (RACE, Outcome(code=66, stderr=b"0x1234\ncounted true\n"), "OK", "counted true"),
+        (RACE, Outcome(code=0, stderr=b"counted true\n"), "FAILED", "exit code 0"),
+    ],
+)
+def test_what_a_start_says_is_judged(start: Start, outcome: Outcome, verdict: str, told: str) -> None:
+    (check,) = starts._judge(start, outcome, expectation(GoVersion.parse("1.22.10"), DARWIN, stamp=STAMP)).checks
+    assert (check.name, check.verdict) == ("starts", verdict)
+    assert told in check.seen
+
+
+def test_without_the_engine_it_is_skipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert [(each.verdict, "pip install gobuild[emulate]" in each.seen) for each in looked_at(DARWIN, tmp_path)] == [
+        ("SKIPPED", True)
+    ]
+    assert looked_at(INTEL, tmp_path) == []
+
+
+def looked_at(target: Target, folder: Path, *probes: FileReport) -> list[Check]:
+    goroot = Goroot(root=folder, target=target, bin=folder / "bin", stamp=STAMP)
+    wanted = expectation(GoVersion.parse("1.22.10"), target, stamp=STAMP)
+    return list(starts.check_starts(goroot, wanted, probes, folder / "scratch"))
+
+
+def test_a_toolchain_starts(get_goroot: Callable[[str, Target], Path], tmp_path: Path) -> None:
+    """Three of its programs; the official releases with all of theirs are below."""
+    official = get_goroot("1.22.10", DARWIN)
+    for name in ("bin/go", "bin/gofmt", "pkg/tool/darwin_arm64/compile"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(official / name, tmp_path / name)
+    files.write(tmp_path / "VERSION", (official / "VERSION").read_bytes())
+    hello = compiled(get_goroot("1.22.10", LINUX), tmp_path / "source", source={"main.go": HELLO})
+    probe = FileReport(subject="probe, cgo off", path=tmp_path / "scratch/probe/programs/probe-cgo-off")
+    probe.path.parent.mkdir(parents=True)
+    shutil.copy2(hello, probe.path)
+    found = {each.subject: (each.verdict, each.seen) for each in looked_at(DARWIN, tmp_path, probe)}
+    assert found == {
+        "bin/go": ("OK", "go version go1.22.10 darwin/arm64"),
+        "bin/gofmt": ("OK", "package p; ; var x = 1"),
+        "pkg/tool/darwin_arm64/compile": ("OK", "compile version go1.22.10"),
+        "probe, cgo off": ("OK", "hello"),
+    }
+    assert not (tmp_path / "scratch/starts").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["1.21.13", "1.22.10", "1.24.11", "1.27.3"])
+def test_the_official_toolchains_start(version: str, get_goroot: Callable[[str, Target], Path], tmp_path: Path) -> None:
+    report = verify_path(get_goroot(version, DARWIN), run=run, scratch=tmp_path)
+    found = [each for each in report.checks if each.name == "starts"]
+    assert len(found) > 8
+    assert [each for each in found if each.verdict != "OK"] == []
