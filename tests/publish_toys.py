@@ -17,7 +17,7 @@ from toy_manifest import as_text, toy_manifest, toy_patch
 from gobuild.core.goversion import Target
 from gobuild.publish.builds import Build, read_build
 from gobuild.publish.catalogue import Catalogue, newest_first
-from gobuild.publish.site import Published, Signing, publish
+from gobuild.publish.site import Published, SiteSigning, publish
 from gobuild.publish.sumdb.note import NoteSigner
 from gobuild.publish.supply.signing import MinisignSigner, ReleaseSigner, Trust
 
@@ -147,7 +147,7 @@ def published(
     named: tuple[str, ...] = (),
 ) -> Published:
     """As the task does."""
-    signing = Signing(signer=signer, resign=resign, signed_by=signed_by, named=named)
+    signing = SiteSigning(signer=signer, resign=resign, signed_by=signed_by, named=named)
     return publish(sources, site, name="go-acme", base_url=base_url, signing=signing, sumdb_key=key)
 
 

@@ -53,7 +53,7 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
     sources = [Path(each).expanduser() for each in from_ or ()] or standard
     with console.stage("publish") as at:
         site.refuse_strange_site(Path(to))
-        signing = site.Signing(
+        signing = site.SiteSigning(
             signer=choose_signer(path_of(sign_key), path_of(sign_password_file), gpg_user, run=run, password=password),
             resign=resign,
             signed_by=(load_trust(path_of(signed_by), run),) if signed_by else (),
