@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from e2e.builds import CHECKOUT, Build, build, environment, processes_in, program
+from e2e.builds import Build, build, environment, processes_in, program
 from e2e.plain_macho import LC_CODE_SIGNATURE, LC_LOAD_DYLIB, LC_UUID, commands_of
 
 from gobuild.core import files
@@ -248,11 +248,3 @@ def test_ctrl_c_while_it_verifies_and_packs(darwin: Build, cache: Path) -> None:
     assert processes_in(darwin.folder) == []
     assert {path: files.sha256(path) for path in darwin.dist.iterdir()} == before
     assert not list(darwin.work.glob("*/tmp"))
-
-
-def test_the_checkout_has_the_same_tasks() -> None:
-    listed = subprocess.run(
-        [program("invoke"), "--list"], cwd=CHECKOUT, capture_output=True, text=True, check=True
-    ).stdout
-    for task in ("build", "clean", "package", "plan", "verify", "test", "lint", "types"):
-        assert re.search(rf"^  {task}\b", listed, re.MULTILINE), listed

@@ -128,12 +128,6 @@ def test_a_patch_that_does_not_apply_is_named_with_file_and_hunk(folder: Path, c
     _nothing_lost(folder)
 
 
-def test_an_unknown_version_names_the_nearest(folder: Path, cache: Path) -> None:
-    made = build("--go", "1.22.99", folder=folder, cache=cache)
-    assert (made.code, "1.22.10" in made.output) == (3, True)
-    _nothing_lost(folder)
-
-
 def test_a_bootstrap_that_is_too_old(folder: Path, cache: Path, old_go: Path) -> None:
     made = build("--go", "1.24.11", "--bootstrap", str(old_go), folder=folder, cache=cache)
     assert made.code == 14
