@@ -45,10 +45,7 @@ def whole(toy_tree: Path, before: str = "") -> Path:
     (toy_tree / "LICENSE").write_text("Copyright 2009 The Go Authors.\n")
     (toy_tree / "src/distpack.py").write_text(DISTPACK)
     make = toy_tree / "src/make.bash"
-    make.write_text(
-        make.read_text().replace("set -e\n", f"set -e\n{before}\n")
-        + "install -m 755 distpack.py ../pkg/tool/$host/distpack\n"
-    )
+    make.write_text(make.read_text().replace("set -e\n", f"set -e\n{before}\n") + PACKS)
     return toy_tree
 
 

@@ -39,6 +39,11 @@ def secret_key(number: bytes, seed: bytes) -> minisign.SecretKey:
     return minisign.SecretKey.from_base64(base64.b64encode(data))
 
 
+def write_public_key(signer: MinisignSigner, path: Path) -> None:
+    """The public half of a key, as minisign writes it."""
+    path.write_bytes(bytes(signer.secret.get_public_key()) + b"\n")
+
+
 SIGNER = MinisignSigner(secret=secret_key(b"12345678", bytes(32)))
 KEY = NoteSigner(name="acme.example/sumdb", seed=bytes(range(32)))
 DATABASE = "proxy/sumdb/acme.example/sumdb"
