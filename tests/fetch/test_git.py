@@ -3,11 +3,11 @@
 import io
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from e2e.builds import program
 from needs import needs
 
 from gobuild.core import files
@@ -241,22 +241,9 @@ def test_a_repository_that_does_not_answer(open_git: OPEN, tmp_path: Path, strea
 
 
 def test_a_machine_without_git(repository: Path, tmp_path: Path) -> None:
-    program = (
-        "import sys; from pathlib import Path; from gobuild.core.console import Console\n"
-        "from gobuild.core.errors import ToolMissing; from gobuild.fetch.git import GitOrigin\n"
-        "url, cache = sys.argv[1], Path(sys.argv[2])\n"
-        "origin = GitOrigin.parse(url, request='1.22', cache=cache, console=Console(), offline=False)\n"
-        "try: origin.catalog()\n"
-        "except ToolMissing as error: print(error)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, f"git+{repository.as_uri()}", str(tmp_path / "cache")],
-        env={"PATH": str(tmp_path)},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert "error: cannot run git\n  try: install git" in done.stdout
+    words = [program("gobuild"), "plan", "--source", f"git+{repository.as_uri()}", "--go", "1.22", "--cache", "cache"]
+    done = subprocess.run(words, cwd=tmp_path, env={"PATH": str(tmp_path)}, check=False, capture_output=True, text=True)
+    assert "error: cannot run git\n  try: install git" in done.stderr
 
 
 def test_gits_remedy_for_anothers_repository(repository: Path, open_git: OPEN, monkeypatch: pytest.MonkeyPatch) -> None:

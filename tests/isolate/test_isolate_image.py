@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from inside import gobuild, refusals
 from invoke.context import Context
-from isolate.test_gowrap import until
+from matrix_fixtures import until
 from needs import needs
 from publish_toys import NEXT, STAMP, TIME, put_build
 
@@ -139,7 +139,7 @@ def test_a_registry_keeps_the_digests(dist: Path, tmp_path: Path) -> None:
     with (tmp_path / "log").open("w") as log:
         served = subprocess.Popen([registry, "serve", tmp_path / "config.yml"], stdout=log, stderr=log)
     try:
-        until(lambda: _answers(port), seconds=30)
+        until(lambda: _answers(port))
         words = [skopeo, "--insecure-policy", "copy", "--all", "--dest-tls-verify=false"]
         done = subprocess.run(
             [*words, f"oci:{tmp_path / 'layout'}:toolchain", place], check=False, capture_output=True, text=True
