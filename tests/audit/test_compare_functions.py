@@ -123,7 +123,6 @@ def test_a_patch_explains_its_own_files_only(go_wheel: Path, base: Path, tmp_pat
 
 
 def _put(program: Path, into: Path, at: int, content: bytes) -> Path:
-    """A program with other bytes at an address."""
     read = load_program(program)
     section = read.section_at(at)
     assert section

@@ -43,8 +43,7 @@ def restamp(binary: Path, to: Path, stamp: str) -> Path:
     room = place.size - 32
     assert len(body) <= room
     data[place.offset + 32 : place.end] = body.ljust(room, b"\0")
-    to.parent.mkdir(parents=True, exist_ok=True)
-    to.write_bytes(data)
+    write(to.parent, {to.name: bytes(data)})
     return to
 
 
@@ -59,7 +58,6 @@ def ask(path: Path, dist: Path = Path("nowhere"), *series: Series) -> Identity:
 
 @pytest.fixture(scope="session")
 def gofmt(go_wheel: Path) -> Path:
-    """A real linux binary."""
     return go_wheel / "bin/gofmt"
 
 

@@ -8,6 +8,7 @@ from compare_fixtures import Files, tar, toolchain, wheel
 from goserver import serving
 from inside import Done, gobuild
 from matrix_fixtures import distpack
+from patch_fixtures import entry, write
 from toy_manifest import toy_manifest, toy_patch
 
 from gobuild.binary.unsigned import unsigned
@@ -169,12 +170,7 @@ def blast(folder: Path, ours: Files, official: Files, *words: str, modes: dict[s
 
 def series(folder: Path, diff: str = DIFF) -> str:
     """A series with the patch `ours`; returns the patch's digest."""
-    folder.mkdir()
-    (folder / "ours.patch").write_text(diff)
-    (folder / "series.toml").write_text(
-        '[[patch]]\nname = "ours"\ngo = ">=1.21"\nkind = "diff"\nfile = "ours.patch"\nreason = "ours"\n'
-    )
-    (patch,) = load_folder(folder).patches
+    (patch,) = load_folder(write(folder, {"ours.patch": diff, "series.toml": entry("ours")})).patches
     return patch.sha256
 
 

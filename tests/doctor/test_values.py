@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from doctor_toys import examined, finding, only, room, says
-from patch_fixtures import link_tree
+from patch_fixtures import link_tree, write
 
 from gobuild.core.goversion import Target
 from gobuild.doctor import Diagnosis, Grade, latency
@@ -48,11 +48,8 @@ VALUES = (*REFUSED, *((*each, "") for each in TAKEN))
 
 @pytest.fixture
 def module(tmp_path: Path) -> Path:
-    folder = tmp_path / "module"
-    folder.mkdir()
-    (folder / "go.mod").write_text("module m\n\ngo 1.20\n")
-    (folder / "m.go").write_text("package main\n\nfunc main() {}\n")
-    return folder
+    texts = {"go.mod": "module m\n\ngo 1.20\n", "m.go": "package main\n\nfunc main() {}\n"}
+    return write(tmp_path / "module", texts)
 
 
 def asked(root: Path, module: Path, env: dict[str, str], *words: str) -> "subprocess.CompletedProcess[str]":
@@ -76,10 +73,8 @@ def test_the_doctor_says_what_go_says(
     if words:
         served = {"GOPROXY": module.parent.as_uri()} if name == "GOSUMDB" else {}
         if served:
-            versions = module.parent / "x.example/y/@v"
-            versions.mkdir(parents=True)
-            (versions / "v1.0.0.info").write_text('{"Version": "v1.0.0"}')
-            (versions / "v1.0.0.mod").write_text("module x.example/y\n")
+            texts = {"v1.0.0.info": '{"Version": "v1.0.0"}', "v1.0.0.mod": "module x.example/y\n"}
+            write(module.parent / "x.example/y/@v", texts)
         env = room(tmp_path, GOPATH=str(tmp_path / "gopath"), GOCACHE=str(tmp_path / "cache")) | served | {name: value}
         done = asked(go_wheel, module, env, *words)
         assert (done.returncode != 0, answer in done.stderr) == (refused, True), done

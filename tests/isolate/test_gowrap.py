@@ -279,7 +279,6 @@ def test_the_stop_limit_ends_what_will_not(wrapper: Path, tmp_path: Path) -> Non
 
 
 def states(*which: str) -> list[str]:
-    """The states of some processes."""
     found = subprocess.run(["ps", "-o", "stat=", *which], capture_output=True, text=True, check=False)
     return [each[0] for each in found.stdout.split()]
 

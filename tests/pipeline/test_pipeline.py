@@ -4,13 +4,13 @@ import io
 import os
 import signal
 import subprocess
-import tarfile
 import time
 from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 from e2e.builds import processes_in, program
+from goserver import source_archive
 
 from gobuild import pipeline
 from gobuild.core import files
@@ -32,8 +32,7 @@ from gobuild.pipeline.session import Session, prepare
 @pytest.fixture
 def session(tmp_path: Path, toy_tree: Path, bootstrap: Path) -> Session:
     """What a user says to build the toy for darwin/arm64, with an earlier release in dist/."""
-    (tmp_path / "dist").mkdir()
-    (tmp_path / "dist/precious").write_text("kept")
+    files.write(tmp_path / "dist/precious", "kept")
     settings = Settings(
         go="1.22.10", source=str(toy_tree), series="none", suffix="toy", bootstrap=str(bootstrap),
         dist=tmp_path / "dist", work=tmp_path / "work", cache=tmp_path / "cache",
@@ -107,8 +106,7 @@ def test_what_goes_first_makes_room_and_stays_where_that_is_too_little(
 ) -> None:
     plan = prepare(session).plan
     old = plan.tree / "bin/go"
-    old.parent.mkdir(parents=True)
-    old.write_bytes(bytes(1000))
+    files.write(old, bytes(1000))
     monkeypatch.setattr(files, "free", lambda _folder: 100)
     with pytest.raises(DiskFull, match="needs about"), pipeline.cleanup_on_failure(plan, 1101):
         pytest.fail("it does not fit")
@@ -165,23 +163,17 @@ def test_clean_takes_only_builds(session: Session) -> None:
 
 @pytest.mark.parametrize("place", ["dist", "work", "cache"])
 def test_a_place_that_is_a_file(session: Session, place: str, tmp_path: Path) -> None:
-    taken = tmp_path / "taken"
+    taken, tarball = tmp_path / "taken", tmp_path / "source.tar.gz"
     taken.write_text("a file of mine")
+    source_archive(Path(session.settings.source), tarball)
     said: dict[str, object] = {entry.name: getattr(session.settings, entry.name) for entry in fields(Settings)}
-    said |= {place: taken, "source": str(_tarball(tmp_path))}
+    said |= {place: taken, "source": str(tarball)}
     again = replace(session, settings=Settings.of(said))
     with pytest.raises(Refused, match="taken") as caught:
         pipeline.build(again)
     assert caught.value.exit_code == 17
     assert taken.read_text() == "a file of mine"
     assert "build    " not in printed(session), "it is refused before make.bash"
-
-
-def _tarball(tmp_path: Path) -> Path:
-    made = tmp_path / "source.tar.gz"
-    with tarfile.open(made, "w:gz") as tar:
-        tar.add(tmp_path / "toy", "go")
-    return made
 
 
 def test_the_source_may_be_the_folder_that_build_and_dist_stand_in(session: Session, toy_tree: Path) -> None:

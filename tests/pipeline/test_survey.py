@@ -80,7 +80,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoServer]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A folder with a series."""
     return write(tmp_path, {"s/series.toml": SERIES, "s/local.patch": LOCAL, "s/old-only.patch": OLD})
 
 

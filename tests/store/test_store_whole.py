@@ -64,7 +64,6 @@ def _ready(child: "subprocess.Popen[str]") -> None:
 
 
 def _whole(machine: Machine) -> int:
-    """How many entries there are, all of them whole."""
     whole, damaged = store.verify_store(machine.open().folder)
     assert damaged == machine.said == []
     return len(whole)
@@ -72,7 +71,6 @@ def _whole(machine: Machine) -> int:
 
 @pytest.mark.slow
 def test_killed_at_any_moment_no_entry_is_bad(tmp_path: Path) -> None:
-    """Many real SIGKILLs, spread over several puts; after each, everything in the store is whole."""
     machine, chance, killed, seen = Machine(tmp_path / "store"), random.Random(5), 0, 0
     for attempt in range(KILLS):
         child = _child("put", machine.root, tmp_path / "in", tmp_path / "never", seed=attempt % 3 + 1)
