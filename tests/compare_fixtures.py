@@ -8,10 +8,8 @@ from pathlib import Path
 
 from filelock import FileLock
 from platformdirs import user_cache_path
-from verify_fixtures import DARWIN
 
 from gobuild.audit.compare.executables import Applied, Difference, compare_executables
-from gobuild.core import goenv
 from gobuild.core.process import run
 
 MTIME = 1732739240
@@ -84,9 +82,18 @@ def overlaid(goroot: Path, into: Path, package: str, changed: dict[str, tuple[st
     overlay = into / "overlay.json"
     overlay.write_text(json.dumps({"Replace": replace}))
     cache = user_cache_path("gobuild-tests", appauthor=False)
-    # GO111MODULE as cmd/dist up to Go 1.23: the build information has DefaultGODEBUG then.
-    own = {"TMPDIR": str(into), "GOCACHE": str(cache / "verify-gocache"), "GO111MODULE": "off"}
-    variables = goenv.closed(into, goroot=goroot, target=DARWIN) | own
+    variables = {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(into),
+        "GOCACHE": str(cache / "verify-gocache"),
+        "GO111MODULE": "off",  # as cmd/dist up to Go 1.23: the build information has DefaultGODEBUG then
+        "GOENV": "off",
+        "GOTOOLCHAIN": "local",
+        "GOPROXY": "off",
+        "GOOS": "darwin",
+        "GOARCH": "arm64",
+        "CGO_ENABLED": "0",
+    }
     program = into / Path(package).name
     words = ["build", f"-overlay={overlay}", "-trimpath", "-gcflags=cmd/...=-dwarf=false", f"-ldflags={flags}"]
     with FileLock(cache / "verify-gocache.lock"):
