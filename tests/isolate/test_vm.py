@@ -1,15 +1,14 @@
 """The virtual machine's folder: cloud-init's YAML is read back, the scripts run; vfkit itself is only on a Mac."""
 
-import io
 import os
 import re
 import subprocess
-import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from inside import gobuild
+from publish_toys import as_tar
 from ruamel.yaml import YAML
 
 from gobuild.core import files
@@ -25,11 +24,7 @@ GO = f"#!/bin/sh\n# {'x' * 40}\necho go version {STAMP} linux/arm64, GOTOOLCHAIN
 
 def toolchain(folder: Path, go: bytes = ELF_ARM64, stamp: str = STAMP) -> Path:
     path = folder / f"{STAMP}.linux-arm64.tar.gz"
-    with tarfile.open(path, "w:gz") as tar:
-        for name, content in {"go/VERSION": f"{stamp}\n".encode(), "go/bin/go": go, "go/bin/gofmt": go}.items():
-            info = tarfile.TarInfo(name)
-            info.size, info.mode = len(content), 0o755
-            tar.addfile(info, io.BytesIO(content))
+    path.write_bytes(as_tar({"VERSION": f"{stamp}\n".encode(), "bin/go": go, "bin/gofmt": go}))
     return path
 
 

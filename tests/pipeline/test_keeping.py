@@ -3,26 +3,24 @@
 import contextlib
 import errno
 import importlib.metadata
-import io
 import os
 import shutil
 import tarfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pipeline.test_pipeline import printed, session
 
-from gobuild import fetch, patch, pipeline
+from gobuild import patch, pipeline
 from gobuild.core import archives, files, resources
-from gobuild.core.console import Console
-from gobuild.core.errors import ConfigError, DiskFull, FetchError, GobuildError, ToolMissing, Unreachable, VerifyError
+from gobuild.core.errors import ConfigError, DiskFull, VerifyError
 from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.manifest import archive_names, to_json
-from gobuild.core.model import Bootstrap, Catalog, Check, PatchedSource, Release, Report, Source, Toolchain, Verdict
+from gobuild.core.model import Bootstrap, Check, PatchedSource, Report, Source, Toolchain, Verdict
 from gobuild.core.process import Result
-from gobuild.core.settings import Settings
 from gobuild.package import manifest
 from gobuild.pipeline import delivery
 from gobuild.pipeline import toolchain_cache as cached
@@ -32,14 +30,7 @@ from gobuild.pipeline.timing import Clock
 from gobuild.pipeline.toolchain_cache import VerifiedToolchain
 from gobuild.store import Store, open_store
 
-
-@pytest.fixture
-def session(tmp_path: Path, toy_tree: Path, bootstrap: Path) -> Session:
-    settings = Settings(
-        go="1.22.10", source=str(toy_tree), series="none", suffix="toy", bootstrap=str(bootstrap),
-        dist=tmp_path / "dist", work=tmp_path / "work", cache=tmp_path / "cache",
-    )  # fmt: skip
-    return Session(settings=settings, console=Console(stream=io.StringIO()))
+__all__ = ["session"]
 
 
 def _finished(prepared: Prepared, folder: Path, builder: str = "make.bash") -> VerifiedToolchain:
@@ -220,35 +211,6 @@ def test_an_entry_that_somebody_else_wrote_or_that_tells_of_another_toolchain_is
     assert facts is not None or said[0].endswith("it is another toolchain")
 
 
-@pytest.mark.parametrize("trouble", [Unreachable, FetchError, ToolMissing])
-def test_where_upstreams_toolchain_is_listed_and_not_had_the_next_origin_is_asked(
-    session: Session, monkeypatch: pytest.MonkeyPatch, bootstrap: Path, trouble: type[GobuildError]
-) -> None:
-    release = Release(version=GoVersion.parse("1.22.10"), origin="somewhere")
-    there = Bootstrap(goroot=bootstrap, version=release.version, origin="other", digest="sha256:0")
-
-    @dataclass
-    class Asked:
-        name: str
-        gives: bool
-
-        def toolchains(self, host: Target) -> Catalog:
-            return Catalog(origin=str(host), releases=(release,))
-
-        def toolchain(self, release: Release, host: Target) -> Bootstrap:
-            if not self.gives:
-                raise trouble(f"{release} {host}: 403", "another origin")
-            return there
-
-    asked = [Asked("lists", False)]
-    monkeypatch.setattr(fetch, "_official", lambda *_words, **_more: asked)
-    words: dict[str, Any] = {"host": Target.host(), "reached": prepare(session).reached, "run": session.run}
-    words |= {"console": session.console}
-    assert fetch.same_release_toolchain(session.settings, release, **words) is None
-    asked.append(Asked("gives", True))
-    assert fetch.same_release_toolchain(session.settings, release, **words) == there
-
-
 @pytest.mark.parametrize(
     "other", [{"suffix": "toy2"}, {"target": "linux/amd64"}, {"profile": "upstream"}, {"go": "1.22.10"}]
 )
@@ -314,11 +276,6 @@ def _run(session: Session, prepared: Prepared, folder: Path, say: Callable[[str]
     return Run(session=session, prepared=prepared, clock=Clock(session.console), store=store)
 
 
-def _said(session: Session) -> str:
-    assert isinstance(session.console.stream, io.StringIO)
-    return session.console.stream.getvalue()
-
-
 @pytest.mark.parametrize(
     ("host", "answer", "said"),
     [("darwin/amd64", "1", 1), ("darwin/amd64", "0", 0), ("darwin/amd64", "", 0), ("darwin/arm64", "1", 0)],
@@ -333,7 +290,7 @@ def test_a_python_that_rosetta_translates_is_noticed(
     prepared = prepare(session)
     prepared = replace(prepared, plan=replace(prepared.plan, host=Target.parse(host)))
     note_rosetta(_run(replace(session, run=sysctl), prepared, tmp_path))
-    assert _said(session).count("an arm64 Python") == said
+    assert printed(session).count("an arm64 Python") == said
 
 
 @pytest.mark.parametrize("builder", ["direct", "both"])
@@ -348,7 +305,7 @@ def test_and_by_default_make_bash_builds_it_and_one_line_says_why(session: Sessi
     (toy_tree / "src/make.bash").write_text("exit 1\n")
     with pytest.raises(Exception, match=r"make\.bash failed"):
         pipeline.build(session)
-    assert _said(session).count("built by make.bash: a source of your own") == 1
+    assert printed(session).count("built by make.bash: a source of your own") == 1
 
 
 @pytest.mark.parametrize(("name", "said"), [("packages.tar", "leaves its folder"), ("other", "")])
@@ -399,4 +356,4 @@ def test_of_two_that_are_the_same_one_tree_is_kept_and_of_two_that_differ_both(
     with pytest.raises(VerifyError, match=r"differ in 1 files: go\.zip") if not same else contextlib.nullcontext():
         delivery.verify_and_package(run, both)
     assert [path.exists() for path in (*plan.trees, plan.job / "direct")] == [True, not same, not same]
-    assert ("both builders made the same bytes" in _said(session)) is same
+    assert ("both builders made the same bytes" in printed(session)) is same
