@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from workbench_fixtures import commit, git, write
+from patch_fixtures import write
+from workbench_fixtures import commit, git
 
 from gobuild.core.errors import PatchError
 from gobuild.patch.diff.mailbox import MOST_MAILS, split_mailbox
