@@ -25,6 +25,7 @@ from gobuild.tasks.words import file_to_write, flagged, settings_of, with_settin
 
 if TYPE_CHECKING:  # a task imports what it runs when it runs
     from gobuild.patch.workbench import export
+    from gobuild.patch.workbench.adopt import Adopted
     from gobuild.patch.workbench.import_series import Imported, PlainSource
 
 SERIES = "the folder of the patch series"
@@ -135,6 +136,53 @@ def refresh_patches(context: Context, **words: object) -> None:
         console.table(f"{settings.series} on {plain.version}", ("patch", "file", "what"), rows)
 
 
+@with_settings(name="adopt", help={"go": "the version that the patches are for: 1.22.10", "series": SERIES})
+def adopt_patches(
+    context: Context,
+    *,
+    patches: Annotated[str, "a folder of *.patch files, in name order or as quilt's list has them; a mailbox; a patch"],
+    then: Annotated[list[str] | None, "what comes behind it: a folder, mailbox or patch more; may be repeated"] = None,
+    to: Annotated[str, "the folder of the workbench, to be kept; by default SERIES.workbench, until all is done"] = "",
+    skip: Annotated[bool, "leave outside what does not fit, the one in conflict too, and go on"] = False,
+    **words: object,
+) -> None:
+    """Takes over patches of others, in whatever form they have, as a series of yours; their form alone is changed."""
+    from gobuild import patch
+    from gobuild.patch.manifest import load_or_new
+    from gobuild.patch.workbench import adopt, export
+    from gobuild.patch.workbench.incoming import incoming
+
+    settings, console = settings_of(context, words), Console()
+    if settings.series in ("stock", "none"):
+        raise ConfigError("adopting patches needs a series of yours", "--series DIR, a folder; it is made if missing")
+    series = load_or_new(Path(settings.series).expanduser().absolute())
+    _require_own(series.folder, named=bool(words.get("series")))
+    folder = Path(to).expanduser().absolute() if to else series.folder.with_name(f"{series.folder.name}.workbench")
+    found = incoming([Path(name).expanduser() for name in (patches, *(then or ()))])
+    with _plain(settings, console) as plain:
+        adopted = adopt.adopt_patches(
+            found, plain, series, folder, target=settings.for_target, profile=settings.profile, skip=skip
+        )
+        _show_adopted(console, adopted)
+        exported = export.export_series(folder, series)
+        export.write_export(exported, add=True)
+        _show_export(console, exported, add=True)
+        if not to:
+            files.remove(folder)
+        matrix = patch.status(
+            load_or_new(series.folder),
+            {plain.version: plain.root},
+            target=settings.for_target,
+            profile=settings.profile,
+            extra=settings.extras,
+        )
+    show.matrix(console, matrix)
+    left = [f"{step.label}: {step.evidence}" for step in adopted.left_out]
+    left += [f"{outcome.name} conflicts" for _, outcome in matrix.conflicts]
+    if left:
+        raise PatchError(f"{len(left)} left outside: {'; '.join(first_few(left))}", "see what each says, above")
+
+
 @flagged(name="new")
 def new_patch(
     context: Context,
@@ -188,6 +236,21 @@ def _show_import(console: Console, imported: Imported) -> None:
     console.say(f"each patch is a commit: git log base..HEAD; then patches.export --from {imported.folder}")
 
 
+def _show_adopted(console: Console, adopted: Adopted) -> None:
+    rows = [
+        (step.label, step.state, "; ".join((*step.forms, step.evidence)) or "as it stands") for step in adopted.steps
+    ]
+    console.table(f"in {adopted.folder}", ("patch", "state", "changed in form; what else to know"), rows)
+    if adopted.stopped:
+        where = f"in conflict: {', '.join(adopted.conflicts)}" if adopted.conflicts else "nothing of it is applied"
+        how = "edit the files; git add FILE" if adopted.conflicts else adopted.hint
+        open_there = f"the workbench stands open in {adopted.folder}; {where}"
+        raise PatchError(
+            f"{adopted.stopped} does not fit: {adopted.reason}\n  {open_there}",
+            f"there: {how}; then the same words again, which go on; or with --skip, which leaves such patches out",
+        )
+
+
 def _show_export(console: Console, found: export.Export, *, add: bool) -> None:
     console.say(f"{len(found.unchanged)} unchanged: {', '.join(found.unchanged) or 'none'}")
     for name in found.texts:
@@ -202,4 +265,4 @@ def _show_export(console: Console, found: export.Export, *, add: bool) -> None:
             console.say(f"\n{each.rstrip()}")
 
 
-ns = Collection("patches", status, import_patches, export_patches, refresh_patches, new_patch)
+ns = Collection("patches", status, import_patches, export_patches, refresh_patches, new_patch, adopt_patches)

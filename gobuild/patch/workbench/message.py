@@ -22,6 +22,9 @@ AUTHOR = ("The gobuild authors", "gobuild@example.invalid")
 DATE = "315532800 +0000"
 """When, where it does not tell: 1980-01-01, as for a source without a time (gobuild.patch.version.EARLIEST)."""
 
+NAMELESS = "patch"
+"""The name made from a subject without a letter or digit of ASCII."""
+
 _TRAILER = re.compile(rf"^({NAME_TRAILER}|{KIND_TRAILER}):[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]*:|[ \t]+\S")
 _MBOX = re.compile(r"From [0-9a-f]{7,64} [^\n]*\n")
@@ -87,8 +90,8 @@ def parse_prose(prose: str, name: str) -> PatchMessage:
 
 
 def commit_message(said: PatchMessage, name: str, kind: str) -> str:
-    """A commit's message, its trailers at the end."""
-    trailers = f"{NAME_TRAILER}: {name}\n" + (f"{KIND_TRAILER}: {kind}\n" if kind == "edit" else "")
+    """A commit's message, its trailers at the end; without a name it has none."""
+    trailers = f"{NAME_TRAILER}: {name}\n" * bool(name) + f"{KIND_TRAILER}: {kind}\n" * (kind == "edit")
     return "\n\n".join(part for part in (said.subject, said.body, trailers) if part)
 
 
@@ -125,4 +128,4 @@ def name_from_subject(subject: str) -> str:
         if name and len(name) + len(word) >= 48:
             break
         name += ("-" if name else "") + word[:48]
-    return name or "patch"
+    return name or NAMELESS

@@ -133,6 +133,38 @@ class Repository:
         parents = ("-p", parent) if parent else ()
         return self.git_text("commit-tree", tree, *parents, "-F", "-", env=who, stdin=message.encode())
 
+    def stage_conflict(self, path: str, sides: Sequence[bytes | None], *, executable: bool) -> None:
+        """Puts a file into the index as one in conflict: its base, ours and theirs, None where a side has none."""
+        lines = [f"0 {'0' * 40}\t{path}\n"]
+        for number, content in enumerate(sides, 1):
+            if content is not None:
+                blob = self.git_text("hash-object", "-w", "--no-filters", "--stdin", stdin=content)
+                lines.append(f"{'100755' if executable else '100644'} {blob} {number}\t{path}\n")
+        self.git("update-index", "--index-info", stdin="".join(lines).encode())
+
+    def unmerged(self) -> tuple[str, ...]:
+        """The files in conflict."""
+        return self.names("diff", "--diff-filter=U")
+
+    def names(self, *words: str) -> tuple[str, ...]:
+        """The files that one of git's diffs is of."""
+        found = self.git_text(*words, "--name-only", "--no-renames", "-z").split("\0")
+        return tuple(name for name in found if name)
+
+    def merge_file(self, ours: bytes, base: bytes, theirs: bytes, label: str) -> tuple[bytes, bool]:
+        """A three-way merge of one file's contents, and whether it met no conflict."""
+        with tempfile.TemporaryDirectory(prefix="gobuild-", dir=self.folder / ".git") as scratch:
+            for name, content in (("ours", ours), ("base", base), ("theirs", theirs)):
+                (Path(scratch) / name).write_bytes(content)
+            titles = [word for title in ("ours", "base", label) for word in ("-L", title)]
+            names = [f"{scratch}/{name}" for name in ("ours", "base", "theirs")]
+            try:
+                self.git("merge-file", "--diff3", *titles, *names)
+                clean = True
+            except PatchError:
+                clean = False
+            return (Path(scratch) / "ours").read_bytes(), clean
+
     def rebase_onto_branch(self, commits: Sequence[str]) -> tuple[Commit, tuple[str, ...]] | None:
         """Rebases commits onto the branch by three-way merges; where that stops, its commit and files in conflict."""
         todo = self.folder / ".git/gobuild-todo"
@@ -143,8 +175,7 @@ class Repository:
         except PatchError:
             if not self.rebasing:
                 raise
-            names = self.git_text("diff", "--name-only", "--diff-filter=U", "-z").split("\0")
-            return self.read_commit("REBASE_HEAD"), tuple(name for name in names if name)
+            return self.read_commit("REBASE_HEAD"), self.unmerged()
         finally:
             todo.unlink(missing_ok=True)
         return None

@@ -1,0 +1,120 @@
+"""What a patch can mean: its text as it stands or mended, its paths below each folder that they may be relative to.
+
+A reading counts only where it fits strictly; where two fit that do not do the same, neither counts.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gobuild.core.errors import PatchError
+from gobuild.patch.diff.parse import parse_diff
+from gobuild.patch.diff.unified import NOWHERE, Diff
+from gobuild.patch.tree import Tree, TreeChange
+from gobuild.patch.workbench.incoming import Incoming
+from gobuild.patch.workbench.mend import mend
+
+ROOTS = ((None, "src"), (0, ""), (0, "src"), (1, ""), (1, "src"), (2, ""), (2, "src"), (3, ""))
+"""What paths may be relative to: patch(1)'s -p, None for a/ and b/, and git apply's --directory."""
+
+_NAMES = re.compile(rb"^--- ([^\t\n\r]+)[^\n]*\n\+\+\+ ([^\t\n\r]+)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A patch as one diff, and in what that differs from the file that came, a few words each."""
+
+    diff: Diff
+    forms: tuple[str, ...]
+
+
+def read_incoming(one: Incoming, tree: Tree) -> tuple[Reading, TreeChange | None]:
+    """The one reading that fits a tree strictly, with what it does; or else the likeliest, without.
+
+    Raises:
+        PatchError: it cannot be read, not even mended; or two readings fit.
+    """
+    one.require_readable()
+    refusal: PatchError | None = None
+    for content, forms in _texts(one.content):
+        found = []
+        try:
+            plain = Reading(diff=parse_diff(content, strip=one.strip), forms=(*one.forms, *forms))
+            change = _strict(plain, tree)
+            if change and not _misplaced(plain.diff, tree):
+                return plain, change
+            found.append(plain)
+        except PatchError as error:
+            refusal = refusal or error
+        others = [
+            Reading(
+                diff=parse_diff(content, strip=strip, folder=folder),
+                forms=(*one.forms, *forms, f"paths read with -p{1 if strip is None else strip} below {folder or '.'}/"),
+            )
+            for strip, folder in ROOTS
+            if strip != one.strip or folder
+            if _plausible(content, strip, folder, tree)
+        ]
+        fitting = [(reading, change) for reading in others if (change := _strict(reading, tree))]
+        if any(reading.diff.files != fitting[0][0].diff.files for reading, _ in fitting):
+            places = " or ".join(dict.fromkeys(reading.diff.files[0].path for reading, _ in fitting))
+            raise PatchError(f"may mean {places}: both fit", "paths below GOROOT, with a/ and b/ in front")
+        if fitting:
+            return fitting[0]
+        if found or others:
+            return (others or found)[0], None
+    raise refusal or PatchError("holds no unified diff", "make it by git format-patch")
+
+
+def _texts(content: bytes) -> Iterator[tuple[bytes, tuple[str, ...]]]:
+    """The text as it stands, and as it is mended."""
+    yield content, ()
+    try:
+        text, forms = mend(content.decode())
+    except UnicodeDecodeError:
+        return
+    if forms:
+        yield text.encode(), forms
+
+
+def _strict(reading: Reading, tree: Tree) -> TreeChange | None:
+    """What a reading does to a tree, which stays as it was; None where it does not fit."""
+    try:
+        with tree.trial(keep=False):
+            return reading.diff.apply(tree)
+    except PatchError:
+        return None
+
+
+def _misplaced(diff: Diff, tree: Tree) -> bool:
+    """Whether it adds files to folders that are there only below src: what adds alone fits anywhere."""
+    folders = {file.path.rpartition("/")[0] for file in diff.files if file.creates}
+    return any(not _is_folder(tree, each) and _is_folder(tree, f"src/{each}") for each in folders if each)
+
+
+def _plausible(content: bytes, strip: int | None, folder: str, tree: Tree) -> bool:
+    """Whether all names of a diff, with a root of theirs, are of files that are there, or new ones beside others."""
+    pairs = [(old.decode(errors="replace"), new.decode(errors="replace")) for old, new in _NAMES.findall(content)]
+    for old, new in pairs:
+        name = new if old == NOWHERE else old
+        if strip is None and not name.startswith(("a/", "b/")):
+            return False
+        parts = [part for part in (folder, *name.split("/")[1 if strip is None else strip :]) if part]
+        path = "/".join(parts)
+        if not (_is_folder(tree, "/".join(parts[:-1])) if old == NOWHERE else _is_file(tree, path)):
+            return False
+    return bool(pairs)
+
+
+def _is_file(tree: Tree, path: str) -> bool:
+    try:
+        return tree.read_file(path) is not None
+    except PatchError:
+        return False
+
+
+def _is_folder(tree: Tree, path: str) -> bool:
+    try:
+        return bool(path) and (bool(tree.list_files(path)) or (tree.root / path).is_dir())
+    except PatchError:
+        return False

@@ -1,0 +1,223 @@
+"""How a diff gets in that does not fit by gobuild's own rules: by git, by a three-way merge, by patch(1).
+
+None of them may guess. git and patch(1) have to put every hunk at the very line it says, where all of its old text
+stands, and what they make has to be what the hunks say. git sees the names of a diff that was read before, and works on
+the index alone; patch(1) sees no name at all.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gobuild.core.errors import PatchError
+from gobuild.core.process import run
+from gobuild.patch.diff.conflict import Misfit
+from gobuild.patch.diff.hunk import Hunk
+from gobuild.patch.diff.render import hunk_lines
+from gobuild.patch.diff.source_text import lines_of
+from gobuild.patch.diff.unified import Diff, FileDiff
+from gobuild.patch.tree import Tree
+from gobuild.patch.workbench.import_series import CommitChain
+
+_PATCH = ("--unified", "--fuzz=0", "--forward", "--force", "--binary", "--input=hunks", "--output=made", "file")
+
+_MARKS = (b"<<<<<<< ours\n", b"||||||| what the patch expects\n", b"=======\n", b">>>>>>> the patch\n")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConflictSides:
+    """A file in conflict: its content with both sides marked in it, and as it is with each side alone."""
+
+    path: str
+    marked: bytes
+    base: bytes
+    ours: bytes
+    theirs: bytes
+
+
+def by_git(chain: CommitChain, diff: Diff) -> str:
+    """Notes in the chain's tree what `git apply` makes of it, and tells of it; "" where git does not take the diff."""
+    words = [f"-p{1 if diff.strip is None else diff.strip}"]
+    words += [f"--directory={diff.folder}"] if diff.folder else []
+    git = chain.repository.git
+    try:
+        with chain.tree.trial():
+            taken = _note_as_stated(diff, chain.tree)
+            git("apply", "--cached", "--whitespace=nowarn", *words, "-", stdin=diff.content)
+            if any(git("cat-file", "blob", f":{path}") != chain.tree.read_file(path) for path in taken):
+                raise PatchError("git apply makes something else of it")
+    except PatchError:
+        return ""
+    finally:
+        git("read-tree", chain.head)
+    return f"taken by git apply at the lines it says: look at {', '.join(taken)}"
+
+
+def by_patch(chain: CommitChain, diff: Diff) -> str:
+    """The same by `patch -F0`, each file by itself.
+
+    Raises:
+        ToolMissing: patch(1), which may take it, is missing.
+    """
+    try:
+        with chain.tree.trial() as before:
+            taken = _note_as_stated(diff, chain.tree)
+            for path in taken:
+                files = [file for file in diff.files if file.path == path]
+                if _patched(before.read_file(path) or b"", files) != chain.tree.read_file(path):
+                    raise PatchError("patch makes something else of it")
+    except PatchError:
+        return ""
+    return f"taken by patch -F0 at the lines it says: look at {', '.join(taken)}"
+
+
+def by_clean_merge(chain: CommitChain, diff: Diff) -> str:
+    """The same by `by_merge`, where no file is in conflict."""
+    try:
+        with chain.tree.trial():
+            said, stuck = by_merge(chain, diff)
+            if stuck:
+                raise PatchError("in conflict")
+    except PatchError:
+        return ""
+    return said
+
+
+def by_merge(chain: CommitChain, diff: Diff) -> tuple[str, tuple[ConflictSides, ...]]:
+    """The same by git's three-way merge with the content that it was made for, where that is in the workbench.
+
+    Of a file in conflict nothing is noted: its sides are given.
+
+    Raises:
+        PatchError: a file is not there at all, or is not one of lines.
+    """
+    merged: list[str] = []
+    stuck: list[ConflictSides] = []
+    for file in diff.files:
+        current = chain.tree.read_file(file.path)
+        try:
+            content, _ = file.apply_to(current)
+        except PatchError:
+            if current is None or not file.hunks or b"\0" in current:
+                raise
+            if (base := _made_for(chain, file)) is None:
+                stuck.append(_marked(file, current))
+                continue
+            theirs = file.apply_to(base)[0] or b""
+            content, clean = chain.repository.merge_file(current, base, theirs, "the patch")
+            if not clean:
+                sides = ConflictSides(path=file.path, marked=content, base=base, ours=current, theirs=theirs)
+                stuck.append(sides)
+                continue
+            merged.append(file.path)
+        _note(chain.tree, file, content)
+    return f"merged by git with what it was made for: look at {', '.join(merged)}" if merged else "", tuple(stuck)
+
+
+def _note(tree: Tree, file: FileDiff, content: bytes | None) -> None:
+    if content is None:
+        tree.delete_file(file.path)
+    else:
+        tree.write_file(file.path, content, executable=file.executable)
+
+
+def _note_as_stated(diff: Diff, tree: Tree) -> list[str]:
+    """Notes what a diff says with every hunk that does not fit by gobuild's rules at its very line; names the files.
+
+    A text at the stated line is what git and patch(1) take before they look elsewhere.
+    """
+    taken: dict[str, None] = {}
+    for file in diff.files:
+        current = tree.read_file(file.path)
+        try:
+            content, _ = file.apply_to(current)
+        except PatchError:
+            if current is None or file.creates or file.deletes or not file.hunks:
+                raise
+            content = _spliced(file, current)
+            taken[file.path] = None
+        _note(tree, file, content)
+    if not taken:
+        raise PatchError("every file fits by itself")
+    return list(taken)
+
+
+def _spliced(file: FileDiff, current: bytes) -> bytes:
+    lines = lines_of(current)
+    result: list[bytes] = []
+    end = 0
+    for hunk in file.hunks:
+        at = hunk.old_line - 1
+        if at < end or tuple(lines[at : at + len(hunk.old)]) != hunk.old:
+            raise PatchError("its text does not stand at the line it says")
+        result += [*lines[end:at], *hunk.new]
+        end = at + len(hunk.old)
+    return b"".join((*result, *lines[end:]))
+
+
+def _patched(content: bytes, files: Sequence[FileDiff]) -> bytes | None:
+    """What patch(1) makes of a file by hunks that are written out anew, in a folder of its own; None if it refuses."""
+    env = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+    with tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
+        here = Path(scratch)
+        (here / "file").write_bytes(content)
+        for file in files:
+            (here / "hunks").write_bytes(b"--- file\n+++ file\n" + b"".join(map(_written, file.hunks)))
+            done = run([shutil.which("patch") or "patch", *_PATCH], env=env, cwd=here, timeout=60, check=False)
+            if done.code or re.search(r"\b(?:offset|fuzz)\b", done.output):
+                return None
+            (here / "made").replace(here / "file")
+        return (here / "file").read_bytes()
+
+
+def _written(hunk: Hunk) -> bytes:
+    lines = f"@@ -{hunk.old_line},{len(hunk.old)} +{hunk.new_line},{len(hunk.new)} @@\n"
+    return lines.encode() + b"".join(hunk_lines(hunk))
+
+
+def _made_for(chain: CommitChain, file: FileDiff) -> bytes | None:
+    """The content whose name the diff gives as the one before, if the workbench has it and the diff fits it."""
+    name = file.blobs[0]
+    if not name.strip("0"):
+        return None
+    try:
+        base = chain.repository.git("cat-file", "blob", name)
+        file.apply_to(base)
+    except PatchError:
+        return None
+    return base
+
+
+def _marked(file: FileDiff, current: bytes) -> ConflictSides:
+    """A file with the hunks that fit, and both sides of each that does not, where most of its lines stand."""
+    marked, grown = current, 0
+    blocks = []
+    for hunk in file.hunks:
+        one = replace(file, hunks=(replace(hunk, old_line=max(hunk.old_line + grown, 1)),), blobs=("", ""))
+        try:
+            marked, size = one.apply_to(marked)[0] or b"", len(hunk.new)
+        except Misfit as misfit:
+            expected = misfit.conflict.expected if misfit.conflict else ()
+            lines = lines_of(marked)
+            at = expected[0][0] - 1 if expected else len(lines)
+            sides = [_closed(side) for side in (lines[at : at + len(hunk.old)], hunk.old, hunk.new)]
+            block = b"".join(part for pair in zip(_MARKS, (*sides, b""), strict=True) for part in pair)
+            marked = b"".join((*lines[:at], block, *lines[at + len(hunk.old) :]))
+            size = block.count(b"\n")
+            blocks.append((block, sides))
+        grown += size - len(hunk.old)
+    versions = [marked, marked, marked]
+    for block, sides in blocks:
+        versions = [text.replace(block, side, 1) for text, side in zip(versions, sides, strict=True)]
+    ours, base, theirs = versions
+    return ConflictSides(path=file.path, marked=marked, base=base, ours=ours, theirs=theirs)
+
+
+def _closed(lines: Sequence[bytes]) -> bytes:
+    """Lines as one text with its line end: a mark stands on a line of its own."""
+    text = b"".join(lines)
+    return text if text.endswith(b"\n") or not text else text + b"\n"
