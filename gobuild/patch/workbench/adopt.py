@@ -57,6 +57,11 @@ class AdoptStep:
     forms: tuple[str, ...] = ()
     sha256: str
 
+    @property
+    def summary(self) -> str:
+        """What to know of it besides its state."""
+        return "; ".join(filter(None, (*self.forms, self.evidence))) or "as it stands"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdoptRecord:
