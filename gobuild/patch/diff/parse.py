@@ -34,10 +34,11 @@ _BLOBS = re.compile(r"index ([0-9a-f]{7,40})\.\.([0-9a-f]{7,40})(?: |$)")
 _STARTS = re.compile(r"^(?:diff --git |--- [^\n]*\n\+\+\+ )", re.MULTILINE)
 
 
-def parse_diff(content: bytes, *, strip: int | None = None) -> Diff:
+def parse_diff(content: bytes, *, strip: int | None = None, folder: str = "") -> Diff:
     """Reads a .patch file.
 
-    `strip` is patch(1)'s -p; None takes a/ and b/ alone, and /dev/null alone for a file that is not there.
+    `strip` is patch(1)'s -p; None takes a/ and b/ alone, and /dev/null alone for a file that is not there. `folder`
+    is put in front of all paths, as git apply's --directory.
 
     Raises:
         PatchError: it is no unified diff, or asks for something that is refused. Its reason goes on from the .patch
@@ -68,10 +69,10 @@ def parse_diff(content: bytes, *, strip: int | None = None) -> Diff:
     files = []
     for entry in raw:
         try:
-            files.append(_file_diff(entry, lines, strip))
+            files.append(_file_diff(entry, lines, strip, folder))
         except PatchError as error:
             raise PatchError(f"line {entry.diff_line_no or 1}: {error.reason}", error.hint) from error
-    return Diff(prose=prose, files=tuple(files), content=content, strip=strip)
+    return Diff(prose=prose, files=tuple(files), content=content, strip=strip, folder=folder)
 
 
 def _broken(error: UnidiffParseError, lines: Sequence[str]) -> PatchError:
@@ -86,11 +87,11 @@ def _broken(error: UnidiffParseError, lines: Sequence[str]) -> PatchError:
     return PatchError(f"is no whole unified diff: {said}", "make it again by git format-patch")
 
 
-def _file_diff(raw: PatchedFile, lines: Sequence[str], strip: int | None) -> FileDiff:
+def _file_diff(raw: PatchedFile, lines: Sequence[str], strip: int | None, folder: str) -> FileDiff:
     info = [line.rstrip("\n") for line in raw.patch_info or ()]
     named = next((name for name in (raw.target_file, raw.source_file) if name != NOWHERE), NOWHERE)
     _require_plain(raw, info, named)
-    old, new = file_names(raw, strip)
+    old, new = (f"{folder}/{name}" if folder and name else name for name in file_names(raw, strip))
     path = new or old
     if not path:
         raise PatchError("changes a file that has no name", "make it again by git format-patch")

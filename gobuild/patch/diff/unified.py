@@ -86,6 +86,8 @@ class Diff:
     files: tuple[FileDiff, ...]  # in order; a file may come again
     content: bytes  # the bytes of its file; their digest is the patch's
     strip: int | None  # patch(1)'s -p; None where the names have a/ and b/
+    folder: str = ""  # what was put in front of its names
+    notes: tuple[str, ...] = ()  # harmless sloppiness, each with its line
 
     @property
     def description(self) -> str:
