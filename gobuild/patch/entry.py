@@ -115,7 +115,7 @@ class Entry:
         content, said = b"", ""
         try:
             content, said = safe_read(self.folder, name), f"{name} "
-            return parse_diff(content, strip=self.keys.get("strip"))
+            return parse_diff(content, strip=self.keys.get("strip"), folder=self.keys.get("dir", ""))
         except PatchError as error:
             where, reason = self._where("file"), f"{said}{error.reason}"
             return Unreadable(where=where, reason=reason, hint=error.hint, content=content)

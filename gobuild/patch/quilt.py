@@ -17,6 +17,7 @@ from email.header import decode_header, make_header
 from pathlib import Path
 
 from gobuild.core.errors import PatchError
+from gobuild.patch.diff.mailbox import split_mailbox
 from gobuild.patch.diff.parse import parse_diff
 from gobuild.patch.diff.unified import Diff
 from gobuild.patch.safe_read import safe_read
@@ -27,6 +28,9 @@ SUFFIXES = (".patch", ".diff")
 
 _COVER_LETTER = re.compile(r"(?:.*-)?0000-cover-letter\.patch")
 """What `git format-patch --cover-letter` writes besides the patches."""
+
+_DIFF = re.compile(rb"^(?:diff --git |--- [^\n]*\n\+\+\+ )", re.MULTILINE)
+"""How a diff begins."""
 
 _STRIP = re.compile(r"-p(\d)")
 _OLD_STRIPS = (0, 1)
@@ -147,21 +151,26 @@ def _words(line: str) -> tuple[str, str] | None:
 
 def _patches(folder: Path, listed: _Listed) -> Iterator[Patch]:
     """The patches of a file."""
+    content, said = b"", ""
     try:
-        content = safe_read(folder, listed.file)
+        content, said = safe_read(folder, listed.file), f"{listed.file} "
+        mails = split_mailbox(content)
     except PatchError as error:
-        yield _patch(folder, listed, Unreadable(where=listed.where, reason=error.reason, hint=error.hint))
+        why = Unreadable(where=listed.where, reason=f"{said}{error.reason}", hint=error.hint, content=content)
+        yield _patch(folder, listed, why)
         return
-    mails = [content]
+    # A mailbox may begin with a cover letter.
+    mails = [mail for mail in mails if _DIFF.search(mail)] or [content]
     for number, mail in enumerate(mails, 1):
-        yield _patch(folder, listed, _operation(listed, mail), number if len(mails) > 1 else 0)
+        position = number if len(mails) > 1 else 0
+        yield _patch(folder, listed, _operation(listed, mail, position), position)
 
 
-def _operation(listed: _Listed, content: bytes) -> Diff | Unreadable:
+def _operation(listed: _Listed, content: bytes, mail: int) -> Diff | Unreadable:
     try:
         return parse_diff(content, strip=listed.strip)
     except PatchError as error:
-        reason = f"{listed.file} {error.reason}"
+        reason = f"{listed.file}{f', patch {mail} in it,' if mail else ''} {error.reason}"
         return Unreadable(where=listed.where, reason=reason, hint=error.hint, content=content)
 
 

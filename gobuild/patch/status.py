@@ -12,6 +12,7 @@ from typing import Any
 from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.model import Outcome, State
 from gobuild.patch.apply import try_patch
+from gobuild.patch.diff.unified import Diff
 from gobuild.patch.series import Patch, Series, Unreadable
 from gobuild.patch.tree import Tree
 
@@ -38,6 +39,7 @@ class Matrix:
     rows: tuple[PatchRow, ...]
     unreadable: tuple[Outcome, ...] = ()  # of the whole series, for whatever build they are
     left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what is sloppy in a patch, and does no harm
     without: tuple[str, ...] = ()  # the stock patches that the series is to be without
 
     @property
@@ -72,6 +74,7 @@ class Matrix:
             ],
             "left_out": list(self.left_out),
             "without": list(self.without),
+            "notes": list(self.notes),
         }
 
 
@@ -114,5 +117,11 @@ def status(
             if isinstance(why := patch.operation, Unreadable)
         ),
         without=series.without,
+        notes=tuple(
+            f"{patch.name}: {patch.file} {note}"
+            for patch in series.patches
+            if isinstance(diff := patch.operation, Diff)
+            for note in diff.notes
+        ),
         left_out=tuple(dict.fromkeys(patch.name for patch in series.patches if patch.name not in names)),
     )

@@ -142,6 +142,8 @@ def matrix(console: Console, matrix: Matrix) -> None:
         console.say(f"for other targets or profiles: {', '.join(matrix.left_out)}")
     if matrix.without:
         console.say(f"left out of the stock series: {', '.join(matrix.without)}")
+    for note in matrix.notes:
+        console.say(note, style="dim")
     for unreadable in matrix.unreadable:
         console.say(f"{unreadable.name}: {unreadable.evidence}", style="red")
     for row in matrix.rows:
