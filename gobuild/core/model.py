@@ -92,13 +92,14 @@ class Bootstrap:
 class State(StrEnum):
     """What became of a patch on a source, or would.
 
-    A build never sees `CONFLICT`: it stops there. Status shows it.
+    A build never sees `CONFLICT` and `UNREADABLE`: it stops there. Status shows them.
     """
 
     APPLIED = "applied"
     NOTHING_TO_DO = "nothing to do"
     ALREADY_UPSTREAM = "already upstream"
     CONFLICT = "conflict"
+    UNREADABLE = "unreadable"
     NOT_FOR_THIS_VERSION = "not for this version"
 
 

@@ -70,7 +70,7 @@ def prepare(session: Session, *, delivered: bool = True, reached: fetch.Selected
     """
     settings = session.settings
     verify.load_policy(settings.policy)  # one that cannot be used is refused before any work
-    series = patch.load_series(settings.series)
+    series = patch.series_of(settings)
     reached = reached or reached_origin(session)
     try:
         release = resolve(settings.go, reached.catalog, known=fetch.known_versions())

@@ -55,11 +55,17 @@ def status(
         show.document(matrix.to_json())
     else:
         show.matrix(console, matrix)
+    bad = []
+    if names := [outcome.name for outcome in matrix.unreadable]:
+        bad.append(f"{len(names)} unreadable: {', '.join(first_few(names))}")
     if conflicts := [f"{outcome.name} on {version}" for version, outcome in matrix.conflicts]:
-        raise PatchError(
-            f"{len(conflicts)} conflict{'s' * (len(conflicts) > 1)}: {', '.join(first_few(conflicts))}",
-            "invoke patches.import opens the conflict in git; or narrow the patch's `go` in series.toml",
-        )
+        bad.append(f"{len(conflicts)} conflict{'s' * (len(conflicts) > 1)}: {', '.join(first_few(conflicts))}")
+    if bad:
+        conflicting = {outcome.name for _, outcome in matrix.conflicts}
+        narrowed = any(row.patch.entry for row in matrix.rows if row.patch.name in conflicting)
+        ways = ["gobuild patches.adopt makes a series of what git can read"] * bool(names)
+        ways += ["invoke patches.import opens the conflict in git"] * bool(conflicts)
+        raise PatchError("; ".join(bad), "; ".join(ways) + "; or narrow the patch's `go` in series.toml" * narrowed)
 
 
 @with_settings(name="import")
@@ -71,13 +77,13 @@ def import_patches(
     **words: object,
 ) -> None:
     """Makes a git repository of a version's source, with one commit a patch; opens a rebase where one conflicts."""
-    from gobuild.patch import load_series
+    from gobuild.patch import series_of
     from gobuild.patch.workbench.import_series import import_series
 
     settings, console = settings_of(context, words), Console()
     if not to:
         raise ConfigError("import needs a folder", "--to DIR")
-    series = load_series(settings.series)
+    series = series_of(settings)
     with ExitStack() as stack:
         plain = stack.enter_context(_plain(settings, console))
         imported = import_series(
@@ -121,11 +127,11 @@ def export_patches(
 @with_settings(name="refresh", help={"go": "the version to anchor at: 1.28, 1.28.1", "series": SERIES})
 def refresh_patches(context: Context, **words: object) -> None:
     """Anchors at a version the diffs that apply there with an offset. What applies exactly is not touched."""
-    from gobuild.patch import load_series
+    from gobuild.patch import series_of
     from gobuild.patch.workbench import refresh
 
     settings, console = settings_of(context, words), Console()
-    series = load_series(settings.series)
+    series = series_of(settings)
     with _plain(settings, console) as plain:
         chosen = series.candidates(plain.version, settings.for_target, settings.profile)
         found = refresh.refresh_patches(chosen, plain.root)
@@ -224,8 +230,8 @@ def _require_own(folder: Path, *, named: bool) -> None:
 
 
 def _show_import(console: Console, imported: Imported) -> None:
-    rows = [(step.name, step.state, step.evidence) for step in imported.steps]
-    console.table(f"in {imported.folder}", ("patch", "state", "evidence"), rows)
+    if rows := [(step.name, step.state, step.evidence) for step in imported.steps]:
+        console.table(f"in {imported.folder}", ("patch", "state", "evidence"), rows)
     if imported.stopped:
         raise PatchError(
             f"the patch {imported.stopped} conflicts; the rebase stands open in {imported.folder}, in conflict: "
@@ -233,7 +239,8 @@ def _show_import(console: Console, imported: Imported) -> None:
             f"there: git status; edit the files; git add FILE; git rebase --continue; "
             f"then patches.export --from {imported.folder}",
         )
-    console.say(f"each patch is a commit: git log base..HEAD; then patches.export --from {imported.folder}")
+    done = "each patch is a commit: git log base..HEAD" if imported.steps else f"{imported.folder} has the plain source"
+    console.say(f"{done}; then patches.export --from {imported.folder}")
 
 
 def _show_adopted(console: Console, adopted: Adopted) -> None:

@@ -70,11 +70,17 @@ def canonical_patch(repository: Repository, commit: Commit, name: str, said: Pat
 
 
 def require_p1(patch: Patch, diff: Diff) -> None:
-    """Refuses to write a -p0 patch anew: only -p1 diffs are written, and the file `series` would go on saying -p0."""
-    if diff.strip == 0:
+    """Refuses to write anew what stands beside others in its file, or whose series would go on saying -p0 of it."""
+    if patch.mail:
         raise PatchError(
-            f"{patch.folder / patch.file} is a -p0 patch, and would be written as a -p1 one",
-            "make it one first, and take -p0 out of the file series",
+            f"{patch.name} is one of several patches in {patch.folder / patch.file}",
+            "git mailsplit makes a file of each; or gobuild patches.adopt a series of them",
+        )
+    if diff.strip == 0 or patch.placing:
+        how = patch.placing or "-p0"
+        raise PatchError(
+            f"{patch.folder / patch.file} is a {how} patch, and would be written as a -p1 one",
+            f"make it one first, and take {how} out of the series",
         )
 
 
