@@ -84,15 +84,14 @@ def _of_folder(folder: Path) -> Iterator[Incoming]:
     """The patches that quilt's file names; or all *.patch and *.diff, in the order of their names."""
     if (folder / MANIFEST).exists():
         raise PatchError(f"{folder} is a series of gobuild's own already", f"--series {folder}, without adopting it")
-    if quilt.is_quilt(folder):
+    if (folder / quilt.SERIES).is_file():
         for line in safe_read(folder, quilt.SERIES).decode(errors="replace").splitlines():
             words = re.sub(r"(^|\s)#.*", "", line).split()
             if words:
                 yield from _of_line(folder, words)
         return
-    for path in sorted(folder.iterdir()):
-        if path.suffix in (".patch", ".diff"):
-            yield from _of_file(folder, path.name)
+    for name in quilt.patch_files(folder):
+        yield from _of_file(folder, name)
 
 
 def _of_line(folder: Path, words: Sequence[str]) -> Iterator[Incoming]:
