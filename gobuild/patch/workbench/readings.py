@@ -49,7 +49,7 @@ def read_incoming(one: Incoming, tree: Tree) -> tuple[Reading, TreeChange | None
         others = [
             Reading(
                 diff=parse_diff(content, strip=strip, folder=folder),
-                forms=(*one.forms, *forms, f"paths read with -p{1 if strip is None else strip} below {folder or '.'}/"),
+                forms=(*one.forms, *forms, _root(strip, folder)),
             )
             for strip, folder in ROOTS
             if strip != one.strip or folder
@@ -64,6 +64,11 @@ def read_incoming(one: Incoming, tree: Tree) -> tuple[Reading, TreeChange | None
         if found or others:
             return (others or found)[0], None
     raise refusal or PatchError("holds no unified diff", "make it by git format-patch")
+
+
+def _root(strip: int | None, folder: str) -> str:
+    """How paths were read, in the words of patch(1) and git apply."""
+    return " ".join([f"-p{strip}"] * (strip is not None) + [f"below {folder}/"] * bool(folder))
 
 
 def _texts(content: bytes) -> Iterator[tuple[bytes, tuple[str, ...]]]:
