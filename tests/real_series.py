@@ -158,7 +158,8 @@ class Lab:
             root = self.scratch / "sources" / tag
             if not root.exists():
                 root.mkdir(parents=True)
-                with _archive(tags[tag], tag) as pack:
+                # A snapshot lacks files of 4 MiB and more.
+                with _archive(tags[tag], tag, ".", ":(exclude)**/*.syso") as pack:
                     pack.extractall(root, filter="data")
             return PlainSource(version=nearest, root=root), f"tag {nearest}"
         return PlainSource(version=nearest, root=_goroot(_wheel(str(nearest), Target.host()))), f"wheel {nearest}"

@@ -56,7 +56,8 @@ def _apply(patch: Patch, tree: Tree, *, keep: bool) -> Outcome:
     with tree.trial(keep=keep) as before:
         change = patch.operation.apply(tree)
         if change.state is State.APPLIED and all(
-            tree.read_file(path) == before.read_file(path) for path in change.files
+            tree.read_file(path) == before.read_file(path) and tree.is_executable(path) == before.is_executable(path)
+            for path in change.files
         ):
             raise PatchError("it applies, and changes nothing", "take it out of the series")
     return Outcome(

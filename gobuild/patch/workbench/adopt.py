@@ -299,8 +299,13 @@ class _Adoption:
 
 
 def _changed(diff: Diff, tree: Tree, before: Tree) -> list[str]:
-    paths = sorted({file.path for file in diff.files})
-    return [path for path in paths if tree.read_file(path) != before.read_file(path)]
+    """The files that a diff has changed, or whose executable bit it has."""
+
+    def states(path: str) -> tuple[bytes | None, bool]:
+        return tree.read_file(path), tree.is_executable(path)
+
+    was = {path: (before.read_file(path), before.is_executable(path)) for path in diff.names}
+    return sorted(path for path in was if states(path) != was[path])
 
 
 def _why(diff: Diff, tree: Tree) -> tuple[str, str]:

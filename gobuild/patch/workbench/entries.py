@@ -12,8 +12,8 @@ from gobuild.core import files
 from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.goversion import GoVersion
 from gobuild.patch import quilt
+from gobuild.patch.diff.file_diff import blob_name
 from gobuild.patch.diff.render import ABBREVIATION
-from gobuild.patch.diff.unified import blob_name
 from gobuild.patch.manifest import load_or_new
 from gobuild.patch.series import MANIFEST, NAME
 from gobuild.patch.workbench import message

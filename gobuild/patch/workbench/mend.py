@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _HEAD = re.compile(r"diff --git |Index: |=== |From [0-9a-f]{7,64} ")
-_SIGNATURE = "-- "
-"""What git format-patch puts in front of its version, behind the last hunk (RFC 3676, 4.3)."""
+_SIGNATURE = ("-- ", "--")
+"""What git format-patch puts in front of its version, behind the last hunk (RFC 3676, 4.3); a blank may be lost."""
 
 
 def mend(text: str) -> tuple[str, tuple[str, ...]]:
@@ -50,7 +50,7 @@ def _end(lines: Sequence[str], at: int) -> int:
             break
         if line.startswith("--- ") and lines[at + 1 : at + 2] and lines[at + 1].startswith("+++ "):
             break
-        if line == _SIGNATURE and re.match(r"\d+\.\d+|$", "".join(lines[at + 1 : at + 2])):
+        if line in _SIGNATURE and re.match(r"\d+\.\d+|$", "".join(lines[at + 1 : at + 2])):
             break
         at += 1
     return at

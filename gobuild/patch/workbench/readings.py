@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gobuild.core.errors import PatchError
+from gobuild.patch.diff.file_names import NOWHERE
 from gobuild.patch.diff.parse import parse_diff
-from gobuild.patch.diff.unified import NOWHERE, Diff
+from gobuild.patch.diff.unified import Diff
 from gobuild.patch.tree import Tree, TreeChange
 from gobuild.patch.workbench.incoming import Incoming
 from gobuild.patch.workbench.mend import mend

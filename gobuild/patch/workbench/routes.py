@@ -14,12 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gobuild.core.errors import PatchError
+from gobuild.core.model import State
 from gobuild.core.process import run
 from gobuild.patch.diff.conflict import Misfit
+from gobuild.patch.diff.file_diff import FileDiff
 from gobuild.patch.diff.hunk import Hunk
 from gobuild.patch.diff.render import hunk_lines
 from gobuild.patch.diff.source_text import lines_of
-from gobuild.patch.diff.unified import Diff, FileDiff
+from gobuild.patch.diff.unified import Diff
 from gobuild.patch.tree import Tree
 from gobuild.patch.workbench.import_series import CommitChain
 
@@ -98,31 +100,41 @@ def by_merge(chain: CommitChain, diff: Diff) -> tuple[str, tuple[ConflictSides, 
     merged: list[str] = []
     stuck: list[ConflictSides] = []
     for file in diff.files:
-        current = chain.tree.read_file(file.path)
-        try:
-            content, _ = file.apply_to(current)
-        except PatchError:
-            if current is None or not file.hunks or b"\0" in current:
-                raise
-            if (base := _made_for(chain, file)) is None:
-                stuck.append(_marked(file, current))
-                continue
-            theirs = file.apply_to(base)[0] or b""
-            content, clean = chain.repository.merge_file(current, base, theirs, "the patch")
-            if not clean:
-                sides = ConflictSides(path=file.path, marked=content, base=base, ours=current, theirs=theirs)
-                stuck.append(sides)
-                continue
+        if _fits(diff, file, chain.tree):
+            continue
+        current = _lines_there(diff, file, chain.tree)
+        if (base := _made_for(chain, file)) is None:
+            stuck.append(_marked(file, current))
+            continue
+        theirs = file.apply_to(base)[0] or b""
+        content, clean = chain.repository.merge_file(current, base, theirs, "the patch")
+        if clean:
             merged.append(file.path)
-        _note(chain.tree, file, content)
+            chain.tree.write_file(file.path, content, executable=file.executable)
+        else:
+            sides = ConflictSides(path=file.path, marked=content, base=base, ours=current, theirs=theirs)
+            stuck.append(sides)
     return f"merged by git with what it was made for: look at {', '.join(merged)}" if merged else "", tuple(stuck)
 
 
-def _note(tree: Tree, file: FileDiff, content: bytes | None) -> None:
-    if content is None:
-        tree.delete_file(file.path)
-    else:
-        tree.write_file(file.path, content, executable=file.executable)
+def _fits(diff: Diff, file: FileDiff, tree: Tree) -> bool:
+    """Notes what a diff does to one file, where that fits by gobuild's rules."""
+    try:
+        with tree.trial():
+            if replace(diff, files=(file,)).apply(tree).state is not State.APPLIED:
+                raise PatchError("there is nothing to do")
+    except PatchError:
+        return False
+    return True
+
+
+def _lines_there(diff: Diff, file: FileDiff, tree: Tree) -> bytes:
+    """A file that changes under its own name; why it does not fit, where it is no text that is there."""
+    current = tree.read_file(file.path)
+    if current is None or b"\0" in current or not file.hunks or file.creates or file.deletes or not file.only_lines:
+        replace(diff, files=(file,)).apply(tree)
+        raise PatchError(f"{file.path} stands already as the patch would leave it")
+    return current
 
 
 def _note_as_stated(diff: Diff, tree: Tree) -> list[str]:
@@ -132,15 +144,10 @@ def _note_as_stated(diff: Diff, tree: Tree) -> list[str]:
     """
     taken: dict[str, None] = {}
     for file in diff.files:
-        current = tree.read_file(file.path)
-        try:
-            content, _ = file.apply_to(current)
-        except PatchError:
-            if current is None or file.creates or file.deletes or not file.hunks:
-                raise
-            content = _spliced(file, current)
+        if not _fits(diff, file, tree):
+            content = _spliced(file, _lines_there(diff, file, tree))
+            tree.write_file(file.path, content, executable=file.executable)
             taken[file.path] = None
-        _note(tree, file, content)
     if not taken:
         raise PatchError("every file fits by itself")
     return list(taken)
