@@ -157,10 +157,10 @@ class Lab:
         if tag := tagged.get(nearest):
             root = self.scratch / "sources" / tag
             if not root.exists():
-                root.mkdir(parents=True)
                 # A snapshot lacks files of 4 MiB and more.
-                with _archive(tags[tag], tag, ".", ":(exclude)**/*.syso") as pack:
-                    pack.extractall(root, filter="data")
+                with _archive(tags[tag], tag, ".", ":(exclude,glob)**/*.syso") as pack:
+                    pack.extractall(root.with_suffix(".part"), filter="data")
+                root.with_suffix(".part").rename(root)
             return PlainSource(version=nearest, root=root), f"tag {nearest}"
         return PlainSource(version=nearest, root=_goroot(_wheel(str(nearest), Target.host()))), f"wheel {nearest}"
 

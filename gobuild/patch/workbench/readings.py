@@ -36,35 +36,35 @@ def read_incoming(one: Incoming, tree: Tree) -> tuple[Reading, TreeChange | None
         PatchError: it cannot be read, not even mended; or two readings fit.
     """
     one.require_readable()
-    refusal: PatchError | None = None
+    refusals: list[PatchError] = []
     for content, forms in _texts(one.content):
-        found = []
-        try:
-            plain = Reading(diff=parse_diff(content, strip=one.strip), forms=(*one.forms, *forms))
-            change = _strict(plain, tree)
-            if change and not _misplaced(plain.diff, tree):
-                return plain, change
-            found.append(plain)
-        except PatchError as error:
-            refusal = refusal or error
-        others = [
-            Reading(
-                diff=parse_diff(content, strip=strip, folder=folder),
-                forms=(*one.forms, *forms, _root(strip, folder)),
-            )
-            for strip, folder in ROOTS
-            if strip != one.strip or folder
-            if _plausible(content, strip, folder, tree)
-        ]
-        fitting = [(reading, change) for reading in others if (change := _strict(reading, tree))]
+        found: list[tuple[Reading, TreeChange | None]] = []
+        for strip, folder in ((one.strip, ""), *ROOTS):
+            plain = (strip, folder) == (one.strip, "")
+            if not plain and ((found and (strip, folder) == (1, "")) or not _plausible(content, strip, folder, tree)):
+                continue  # -p1 is what a/ and b/ say as well
+            said = forms if plain else (*forms, _root(strip, folder))
+            try:
+                diff = parse_diff(content, strip=strip, folder=folder)
+            except PatchError as error:
+                refusals.append(error)
+                continue
+            reading = Reading(diff=diff, forms=(*one.forms, *said))
+            change = _strict(reading, tree)
+            if plain and change:
+                if not _misplaced(diff, tree):
+                    return reading, change
+                change = None
+            found.append((reading, change))
+        fitting = [(reading, change) for reading, change in found if change]
         if any(reading.diff.files != fitting[0][0].diff.files for reading, _ in fitting):
             places = " or ".join(dict.fromkeys(reading.diff.files[0].path for reading, _ in fitting))
             raise PatchError(f"may mean {places}: both fit", "paths below GOROOT, with a/ and b/ in front")
         if fitting:
             return fitting[0]
-        if found or others:
-            return (others or found)[0], None
-    raise refusal or PatchError("holds no unified diff", "make it by git format-patch")
+        if found:
+            return found[0 if _plausible(content, one.strip, "", tree) else -1]
+    raise refusals[0]
 
 
 def _root(strip: int | None, folder: str) -> str:
@@ -95,7 +95,7 @@ def _strict(reading: Reading, tree: Tree) -> TreeChange | None:
 def _misplaced(diff: Diff, tree: Tree) -> bool:
     """Whether it adds files to folders that are there only below src: what adds alone fits anywhere."""
     folders = {file.path.rpartition("/")[0] for file in diff.files if file.creates}
-    return any(not _is_folder(tree, each) and _is_folder(tree, f"src/{each}") for each in folders if each)
+    return any(not _has_home(tree, each) and _has_home(tree, f"src/{each}", "src") for each in folders if each)
 
 
 def _plausible(content: bytes, strip: int | None, folder: str, tree: Tree) -> bool:
@@ -107,9 +107,16 @@ def _plausible(content: bytes, strip: int | None, folder: str, tree: Tree) -> bo
             return False
         parts = [part for part in (folder, *name.split("/")[1 if strip is None else strip :]) if part]
         path = "/".join(parts)
-        if not (_is_folder(tree, "/".join(parts[:-1])) if old == NOWHERE else _is_file(tree, path)):
+        there = _has_home(tree, path.rpartition("/")[0], folder) if old == NOWHERE else _is_file(tree, path)
+        if not there:
             return False
     return bool(pairs)
+
+
+def _has_home(tree: Tree, folder: str, root: str = "") -> bool:
+    """Whether a folder is there that a new file may go to, or the one that it would be made in, below the root."""
+    above = folder.rpartition("/")[0]
+    return _is_folder(tree, folder) or (above != root and _is_folder(tree, above))
 
 
 def _is_file(tree: Tree, path: str) -> bool:
