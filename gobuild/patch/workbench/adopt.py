@@ -230,11 +230,18 @@ class _Adoption:
         if self.skip:
             self._step(one, LEFT_OUT, reason + missing, reading)
             return None
-        return self._stop(one, reading.diff, reason, missing.removeprefix("; ") or hint)
-
-    def _stop(self, one: Incoming, diff: Diff, reason: str, hint: str) -> Adopted:
-        """Leaves the workbench with what fits of a patch in its index, and what does not as files in conflict."""
         self.finish(stopped=one.sha256)
+        return Adopted(
+            folder=self.folder,
+            steps=tuple(self.steps),
+            stopped=one.label,
+            reason=reason,
+            hint=missing.removeprefix("; ") or hint,
+            conflicts=() if missing else self._open_conflict(reading.diff),
+        )
+
+    def _open_conflict(self, diff: Diff) -> tuple[str, ...]:
+        """Leaves the workbench with what fits of a patch in its index, and what does not as files in conflict."""
         stuck: tuple[routes.ConflictSides, ...] = ()
         self.chain = self._chain()
         tree = self.chain.tree
@@ -250,14 +257,7 @@ class _Adoption:
                 three = (sides.base, sides.ours, sides.theirs)
                 self.repository.stage_conflict(sides.path, three, executable=tree.is_executable(sides.path))
             tree.commit()
-        return Adopted(
-            folder=self.folder,
-            steps=tuple(self.steps),
-            stopped=one.label,
-            reason=reason,
-            hint=hint,
-            conflicts=tuple(sides.path for sides in stuck),
-        )
+        return tuple(sides.path for sides in stuck)
 
     def finish(self, stopped: str = "") -> None:
         """Lets the branch point to the commits, and notes how far it has come."""

@@ -17,8 +17,8 @@ from gobuild.patch.series import MANIFEST
 LARGEST = 64 << 20
 """Bytes of a file that is looked at."""
 
-MOST_HUNKS = 50_000
-"""Hunks of a patch that is looked at; the largest of a distributor's has some thousands."""
+MOST_HUNKS, MOST_LINES = 10_000, 200_000
+"""Of a patch that is looked at; the largest of eleven distributors' has 245 and 12,350."""
 
 _HINT = "a folder of *.patch files, a mailbox, or a .patch file"
 _DIFF = re.compile(rb"^(?:diff |--- |\+\+\+ |\*\*\* |@@ |Index: |\d+(?:,\d+)?[acd]\d*(?:,\d+)?\r?$)", re.MULTILINE)
@@ -59,8 +59,8 @@ class Incoming:
         """Refuses what a list turns round or guards, and what nobody would make by hand, before any time is spent."""
         if self.refused:
             raise PatchError(self.refused, "take it out of the list, or turn it round by hand")
-        if self.content.count(b"\n@@ ") > MOST_HUNKS:
-            raise PatchError(f"has more than {MOST_HUNKS} hunks", "take the patch apart")
+        if self.content.count(b"\n@@ ") > MOST_HUNKS or self.content.count(b"\n") > MOST_LINES:
+            raise PatchError(f"has more than {MOST_HUNKS} hunks or {MOST_LINES} lines", "take the patch apart")
 
 
 def incoming(places: Sequence[Path]) -> list[Incoming]:

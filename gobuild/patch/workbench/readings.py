@@ -103,6 +103,8 @@ def _plausible(content: bytes, strip: int | None, folder: str, tree: Tree) -> bo
     pairs = [(old.decode(errors="replace"), new.decode(errors="replace")) for old, new in _NAMES.findall(content)]
     for old, new in pairs:
         name = new if old == NOWHERE else old
+        if ".." in name.split("/"):
+            return False  # what is stripped is no way out, and no way in
         if strip is None and not name.startswith(("a/", "b/")):
             return False
         parts = [part for part in (folder, *name.split("/")[1 if strip is None else strip :]) if part]
@@ -116,7 +118,7 @@ def _plausible(content: bytes, strip: int | None, folder: str, tree: Tree) -> bo
 def _has_home(tree: Tree, folder: str, root: str = "") -> bool:
     """Whether a folder is there that a new file may go to, or the one that it would be made in, below the root."""
     above = folder.rpartition("/")[0]
-    return _is_folder(tree, folder) or (above != root and _is_folder(tree, above))
+    return folder != root and (_is_folder(tree, folder) or (above != root and _is_folder(tree, above)))
 
 
 def _is_file(tree: Tree, path: str) -> bool:

@@ -7,7 +7,6 @@ the index alone; patch(1) sees no name at all.
 
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +24,10 @@ from gobuild.patch.diff.unified import Diff
 from gobuild.patch.tree import Tree
 from gobuild.patch.workbench.import_series import CommitChain
 
-_PATCH = ("--unified", "--fuzz=0", "--forward", "--force", "--binary", "--input=hunks", "--output=made", "file")
+PATCH = "patch"
+"""The program, by its name on PATH."""
+
+_WORDS = ("--unified", "--fuzz=0", "--forward", "--force", "--binary", "--input=hunks", "--output=made", "file")
 
 _MARKS = (b"<<<<<<< ours\n", b"||||||| what the patch expects\n", b"=======\n", b">>>>>>> the patch\n")
 
@@ -174,7 +176,7 @@ def _patched(content: bytes, files: Sequence[FileDiff]) -> bytes | None:
         (here / "file").write_bytes(content)
         for file in files:
             (here / "hunks").write_bytes(b"--- file\n+++ file\n" + b"".join(map(_written, file.hunks)))
-            done = run([shutil.which("patch") or "patch", *_PATCH], env=env, cwd=here, timeout=60, check=False)
+            done = run([PATCH, *_WORDS], env=env, cwd=here, timeout=60, check=False)
             if done.code or re.search(r"\b(?:offset|fuzz)\b", done.output):
                 return None
             (here / "made").replace(here / "file")
