@@ -82,7 +82,7 @@ SHAPES: Mapping[str, Shape] = {
     "blanks of context lost": Shape(form="blanks of context restored", tool=PATCH),
     "wrong counts": Shape(form="counts mended", tool="git apply -p1 --recount"),
     "CRLF line ends": Shape(form="line ends CRLF", tool=PATCH),
-    "no last line end": Shape(),
+    "no last line end": Shape(form="line 27 has no newline, behind all that the hunks count"),
     "a mailbox": Shape(form="3 mails in one file"),
     "a mail in Base64": Shape(form="mail decoded", tool=""),
     "a quoted-printable mail": Shape(form="mail decoded", tool=""),

@@ -1,8 +1,9 @@
 """Real distributors' patch sets, adopted on real Go source; each result compared with git apply's and patch -F0's.
 
-A program, not a test: `python tests/real_series.py SCRATCH GITDIR...`, where the git directories are clones of the
-projects in SETS. Upstream's source of a version is taken from a git directory that has its tag, else from PyPI's wheel
-of the nearest release. It prints a table of names and counts for tests/reports/series.md; the patches stay where they are.
+A program, not a test: `python tests/real_series.py SCRATCH GITDIR... [--only=WORD]`, where the git directories are
+clones of the projects named below. A version's source is the nearest one that a git directory has a tag of, with all
+folders, or that PyPI has a wheel of. It prints a table for tests/reports/series.md: names and counts, nothing of the
+patches.
 """
 
 import io
@@ -22,13 +23,31 @@ from conftest import _goroot, _wheel
 from gobuild.core.errors import PatchError
 from gobuild.core.goversion import GoVersion, Target
 from gobuild.patch import Series, load_folder
-from gobuild.patch.workbench.adopt import ADOPTED, LEFT_OUT, NO_PATCH, AdoptRecord, AdoptStep, adopt_patches
+from gobuild.patch.workbench.adopt import (
+    ADOPTED,
+    BY_GIT,
+    BY_PATCH,
+    LEFT_OUT,
+    NO_PATCH,
+    AdoptRecord,
+    AdoptStep,
+    adopt_patches,
+)
 from gobuild.patch.workbench.import_series import MERGED, PlainSource, import_series
 from gobuild.patch.workbench.incoming import Incoming, incoming
 from gobuild.patch.workbench.repository import BASE, BRANCH, Commit, Repository
 
 WHEELS = ("1.21.13", "1.22.10", "1.23.2", "1.23.9", "1.24.11", "1.25.5", "1.26.5", "1.26.6", "1.27.0", "1.27.3")
 """Releases that PyPI has a wheel of."""
+
+
+FORMS = {
+    "mails in one file": "mails in one file",
+    "a blank line behind what hunk": "blank line behind a hunk",
+    "changes nothing": "heads or hunks that change nothing",
+    "has no newline": "no newline at the end",
+}
+"""What a table says of notes that tell a file or a line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +88,16 @@ def _sets() -> list[PatchSet]:
     }
     add("microsoft/go", "patches", ms, "refs/heads/microsoft/release-branch.go{}")
     add("microsoft/go", "patches", {"main": "1.24rc1"}, "refs/heads/microsoft/{}")
+    eks = {"15": "1.15.15", "16": "1.16.15", "17": "1.17.13", "18": "1.18.10", "19": "1.19.13", "20": "1.20.14"}
+    eks |= {"21": "1.21.12", "22": "1.22.5"}
+    add("aws/eks-distro-build-tooling", "projects/golang/go/1.{}/patches", eks, "HEAD")
+    win7 = {"release-branch.go1.25": "1.25.14", "release-branch.go1.26": "1.26.7", "main": "1.27.0"}
+    add("thongtech/go-legacy-win7", "patches", win7)
+    add("chimera-linux/cports", "main/go/patches", {"master": "1.27.0"})
+    add("microsoft/azurelinux", "SPECS/golang", {"3.0": "1.15.15"})
+    add("burrowers/garble", "internal/linker/patches/go1.26", {"master": "1.26.2"})
+    add("buildroot/buildroot", "package/go/go-src", {"master": "1.26.6"})
+    add("termux/termux-packages", "packages/golang", {"master": "1.26.5"})
     conda = ("1.18.5", "1.19.9", "1.20.14", "1.21.13", "1.22.12", "1.23.12", "1.24.13", "1.25.11")
     add("conda-forge/go-feedstock", "recipe/patches", {f"{go.rpartition('.')[0]}.x": go for go in conda})
     add("conda-forge/go-feedstock", "recipe/patches", {"main": "1.26.7"})
@@ -84,16 +113,6 @@ def _sets() -> list[PatchSet]:
     }
     core, go = "openembedded/openembedded-core", "meta/recipes-devtools/go"
     add(core, go, {"kirkstone": "1.17.13", **oe}, recipe=go + "/go-{}.inc")
-    eks = {"15": "1.15.15", "16": "1.16.15", "17": "1.17.13", "18": "1.18.10", "19": "1.19.13", "20": "1.20.14"}
-    eks |= {"21": "1.21.12", "22": "1.22.5"}
-    add("aws/eks-distro-build-tooling", "projects/golang/go/1.{}/patches", eks, "HEAD")
-    win7 = {"release-branch.go1.25": "1.25.14", "release-branch.go1.26": "1.26.7", "main": "1.27.0"}
-    add("thongtech/go-legacy-win7", "patches", win7)
-    add("chimera-linux/cports", "main/go/patches", {"master": "1.27.0"})
-    add("microsoft/azurelinux", "SPECS/golang", {"3.0": "1.15.15"})
-    add("burrowers/garble", "internal/linker/patches/go1.26", {"master": "1.26.2"})
-    add("buildroot/buildroot", "package/go/go-src", {"master": "1.26.6"})
-    add("termux/termux-packages", "packages/golang", {"master": "1.26.5"})
     return found
 
 
@@ -210,10 +229,10 @@ def measure(lab: Lab, one: PatchSet) -> Row | None:
         for each, step in zip(found, done.steps, strict=True):
             row.states[step.state] += 1
             for form in step.forms:
-                row.forms[re.sub(r"line \d+.*?: |^\d+ |src/\S+", "", form)] += 1
-            if step.state in (ADOPTED, MERGED):
+                row.forms[next((said for words, said in FORMS.items() if words in form), form)] += 1
+            if step.state in (ADOPTED, BY_GIT, BY_PATCH, MERGED):
                 commit = next(commits)
-                if step.state == ADOPTED:
+                if step.state != MERGED:
                     compare(row, repository, commit, each, step)
             elif step.state == LEFT_OUT:
                 row.left.append(f"{step.label}: {step.evidence.splitlines()[0]}")
@@ -229,7 +248,7 @@ def compare(row: Row, repository: Repository, commit: Commit, one: Incoming, ste
     below = "src" if "below src/" in said else ""
     for name, words in (
         ("git", ["git", "apply", "--whitespace=nowarn", f"-p{level}", *([f"--directory={below}"] if below else [])]),
-        ("patch", ["patch", "-F0", "-N", "-f", "-s", "-E", f"-p{level}", *([f"--directory={below}"] if below else [])]),
+        ("patch", ["patch", "-F0", "-N", "-f", "-s", f"-p{level}", *([f"--directory={below}"] if below else [])]),
     ):
         with tempfile.TemporaryDirectory(prefix="series-") as place:
             root = Path(place)
@@ -251,10 +270,14 @@ def compare(row: Row, repository: Repository, commit: Commit, one: Incoming, ste
                 for path, change in changes.items()
                 if _at(root / path) != (repository.blob(change.after), change.executable)
             ]
-            different += [f"+ {p}" for p in _files(root) if p not in changes and not p.endswith(".orig")]
+            different += [path for path in _files(root) if path not in changes and not path.endswith(".orig")]
             row.compared[f"different from {name}" if different else f"equal to {name}"] += 1
             if different:
                 print(f"  DIFFERENT from {name}: {row.title} {step.label}: {different}", file=sys.stderr)
+
+
+def _said(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} {word}" for word, count in counts.items())
 
 
 def _at(path: Path) -> tuple[bytes | None, bool]:
@@ -275,8 +298,9 @@ def main(words: Sequence[str]) -> None:
     scratch.mkdir(parents=True, exist_ok=True)
     lab = Lab(scratch, gits)
     total: Counter[str] = Counter()
-    print("| set | source | patches | loads | adopted | in form | left out | equal to git, patch | different |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    heads = ("set", "source", "patches", "loads", "adopted", "changed in form", "left out")
+    print("|", *(f"{head} |" for head in (*heads, "equal to git's", "to patch's", "different")))
+    print("|", *["--- |"] * 10)
     for one in _sets():
         if only and only[0].removeprefix("--only=") not in one.title:
             continue
@@ -287,21 +311,16 @@ def main(words: Sequence[str]) -> None:
             continue
         total["sets"] += 1
         total["load"] += row.loads == "yes"
-        whole = row.states.total() - row.states[LEFT_OUT] == row.states.total()
+        whole = not row.states[LEFT_OUT]
         total["adopted whole"] += whole
         total["load or adopted whole"] += whole or row.loads == "yes"
         total += row.compared
         total.update({f"patch {state}": count for state, count in row.states.items()})
         different = sum(count for key, count in row.compared.items() if key.startswith("different"))
-        equal = f"{row.compared['equal to git']}, {row.compared['equal to patch']}"
-        states = ", ".join(
-            f"{count} {state}" for state, count in row.states.items() if state not in (LEFT_OUT, NO_PATCH)
-        )
-        forms = ", ".join(f"{form} ({count})" for form, count in row.forms.items())
-        print(
-            f"| {row.title} | {row.source} | {row.patches} | {row.loads} | {states} | {forms} | {row.states[LEFT_OUT]} | {equal} | {different} |",
-            flush=True,
-        )
+        states = Counter({state: count for state, count in row.states.items() if state not in (LEFT_OUT, NO_PATCH)})
+        cells = (row.title, row.source, row.patches, row.loads, _said(states), _said(row.forms), row.states[LEFT_OUT])
+        equal = (row.compared["equal to git"], row.compared["equal to patch"])
+        print("|", *(f"{cell} |" for cell in (*cells, *equal, different)), flush=True)
         for line in row.left:
             print(f"  left out: {line[:300]}", file=sys.stderr)
         print(f"  {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)

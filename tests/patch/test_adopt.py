@@ -198,26 +198,28 @@ def routed(tmp_path: Path, old: str, new: str, now: str, heading: str = "", *, b
 def test_git_takes_what_stands_at_its_line_under_another_heading(tmp_path: Path) -> None:
     new = TWINS.replace("x5 := 5", "x5 := 7", 1)
     done = routed(tmp_path, TWINS, new, TWINS, "func gone() {", blobs=False)
-    assert states(done) == [("1.patch", "adopted")]
-    assert "taken by git apply at the lines it says: look at src/one.go" in done.steps[0].evidence
+    assert states(done) == [("1.patch", "by git")]
+    assert "look at src/one.go" in done.steps[0].evidence
     assert (tmp_path / "bench/src/one.go").read_text() == new
-    # Twins of it stand elsewhere: a line more in front, and there is no place that is not a guess.
+    # A line more in front: it stands once only, and neither at its line nor under its function.
     moved = routed(tmp_path / "moved", TWINS, new, "// more\n" + TWINS, "func gone() {", blobs=False)
     assert moved.stopped == "1.patch"
 
 
-def test_patch_takes_what_has_no_context_behind_at_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = "--- a/src/one.txt\n+++ b/src/one.txt\n@@ -9,2 +9,3 @@\n line 9\n line 10\n+more\n"
-    write(tmp_path / "in", {"1.patch": text})
-    plain = tree(tmp_path / "go")
+def test_patch_takes_what_git_cannot_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = TWINS.replace("x5 := 5", "x5 := 7", 1)
+    text = diff("src/one.go", TWINS, new).replace(" func a() {", " func gone() {")
+    lines = [line for line in text.splitlines(True) if not line.startswith("index ")]
+    write(tmp_path / "in", {"1.patch": "".join(lines).replace("a/src/one.go", "a/go/src/one.go")})
+    plain = tree(tmp_path / "go", files={"src/one.go": TWINS})
     monkeypatch.setattr(routes, "PATCH", "no-such-patch")
     done = adopt(tmp_path, plain)
-    assert done.stopped == "1.patch"
+    assert (done.stopped, done.conflicts) == ("1.patch", ())
     assert "Debian's package patch" in done.hint
     monkeypatch.undo()
     done = adopt(tmp_path, plain)
-    assert "taken by patch -F0 at the lines it says" in done.steps[0].evidence
-    assert (tmp_path / "bench" / ONE).read_text() == NUMBERS.replace("line 10\n", "line 10\nmore\n")
+    assert "patch -F0 takes it, by the text of its hunks alone: look at src/one.go" in done.steps[0].evidence
+    assert (tmp_path / "bench/src/one.go").read_text() == new
 
 
 def test_git_merges_with_what_a_patch_was_made_for(tmp_path: Path) -> None:

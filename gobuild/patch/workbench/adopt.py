@@ -29,6 +29,8 @@ from gobuild.patch.workbench.readings import Reading, read_incoming
 from gobuild.patch.workbench.repository import Repository
 
 ADOPTED = "adopted"
+BY_GIT = "by git"
+BY_PATCH = "by patch"
 BY_HAND = "by hand"
 LEFT_OUT = "left out"
 NO_PATCH = "no patch"
@@ -215,7 +217,7 @@ class _Adoption:
     def _force(self, one: Incoming, reading: Reading) -> Adopted | None:
         """Takes a patch that does not fit by gobuild's own rules by another route, or stops at it."""
         missing = ""
-        for state, route in ((ADOPTED, routes.by_git), (MERGED, routes.by_clean_merge), (ADOPTED, routes.by_patch)):
+        for state, route in ((BY_GIT, routes.by_git), (MERGED, routes.by_clean_merge), (BY_PATCH, routes.by_patch)):
             with self.chain.tree.trial() as before:
                 try:
                     evidence = route(self.chain, reading.diff)

@@ -27,7 +27,7 @@ NAMELESS = "patch"
 
 _TRAILER = re.compile(rf"^({NAME_TRAILER}|{KIND_TRAILER}):[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]*:|[ \t]+\S")
-_MBOX = re.compile(r"\AFrom [0-9a-f]{7,64} [^\n]*\n")
+_MBOX = re.compile(r"\AFrom +[0-9a-f]{7,64} [^\n]*\n")
 _TAG = re.compile(r"^(?:\[[^\]]*\bPATCH\b[^\]]*\]\s*)+")
 _CRUD = "".join(map(chr, range(33))) + ".,:;<>\"\\'"
 """What git strips from both ends of a name (ident.c, strbuf_addstr_without_crud)."""

@@ -1,12 +1,11 @@
 """How a diff gets in that does not fit by gobuild's own rules: by git, by a three-way merge, by patch(1).
 
-None of them may guess. git and patch(1) have to put every hunk at the very line it says, where all of its old text
-stands, and what they make has to be what the hunks say. git sees the names of a diff that was read before, and works on
-the index alone; patch(1) sees no name at all.
+None of them may guess. git and patch(1) have to put every hunk where all of its old text stands: at the very line it
+says, or, under the function that it names, at the only place in the file. What they make has to be what the hunks say.
+git sees the names of a diff that was read before, and works on the index alone; patch(1) sees no name at all.
 """
 
 import os
-import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from gobuild.patch.diff.conflict import Misfit
 from gobuild.patch.diff.file_diff import FileDiff
 from gobuild.patch.diff.hunk import Hunk
 from gobuild.patch.diff.render import hunk_lines
-from gobuild.patch.diff.source_text import lines_of
+from gobuild.patch.diff.source_text import SourceText, lines_of
 from gobuild.patch.diff.unified import Diff
 from gobuild.patch.tree import Tree
 from gobuild.patch.workbench.import_series import CommitChain
@@ -50,7 +49,7 @@ def by_git(chain: CommitChain, diff: Diff) -> str:
     git = chain.repository.git
     try:
         with chain.tree.trial():
-            taken = _note_as_stated(diff, chain.tree)
+            taken = _note_as_meant(diff, chain.tree)
             git("apply", "--cached", "--whitespace=nowarn", *words, "-", stdin=diff.content)
             if any(git("cat-file", "blob", f":{path}") != chain.tree.read_file(path) for path in taken):
                 raise PatchError("git apply makes something else of it")
@@ -58,7 +57,7 @@ def by_git(chain: CommitChain, diff: Diff) -> str:
         return ""
     finally:
         git("read-tree", chain.head)
-    return f"taken by git apply at the lines it says: look at {', '.join(taken)}"
+    return f"git apply takes it, by the text of its hunks alone: look at {', '.join(taken)}"
 
 
 def by_patch(chain: CommitChain, diff: Diff) -> str:
@@ -69,14 +68,14 @@ def by_patch(chain: CommitChain, diff: Diff) -> str:
     """
     try:
         with chain.tree.trial() as before:
-            taken = _note_as_stated(diff, chain.tree)
+            taken = _note_as_meant(diff, chain.tree)
             for path in taken:
-                files = [file for file in diff.files if file.path == path]
+                files = [file for file in _named(diff, before).files if file.path == path]
                 if _patched(before.read_file(path) or b"", files) != chain.tree.read_file(path):
                     raise PatchError("patch makes something else of it")
     except PatchError:
         return ""
-    return f"taken by patch -F0 at the lines it says: look at {', '.join(taken)}"
+    return f"patch -F0 takes it, by the text of its hunks alone: look at {', '.join(taken)}"
 
 
 def by_clean_merge(chain: CommitChain, diff: Diff) -> str:
@@ -101,7 +100,7 @@ def by_merge(chain: CommitChain, diff: Diff) -> tuple[str, tuple[ConflictSides, 
     """
     merged: list[str] = []
     stuck: list[ConflictSides] = []
-    for file in diff.files:
+    for file in _named(diff, chain.tree).files:
         if _fits(diff, file, chain.tree):
             continue
         current = _lines_there(diff, file, chain.tree)
@@ -117,6 +116,16 @@ def by_merge(chain: CommitChain, diff: Diff) -> tuple[str, tuple[ConflictSides, 
             sides = ConflictSides(path=file.path, marked=content, base=base, ours=current, theirs=theirs)
             stuck.append(sides)
     return f"merged by git with what it was made for: look at {', '.join(merged)}" if merged else "", tuple(stuck)
+
+
+def _named(diff: Diff, tree: Tree) -> Diff:
+    """A diff with one name for each file, the one that is there, where it gives two."""
+
+    def one_name(file: FileDiff) -> FileDiff:
+        there = [name for name in (file.path, file.other) if name and tree.read_file(name) is not None]
+        return replace(file, path=there[0], other="") if file.other and len(there) == 1 else file
+
+    return replace(diff, files=tuple(map(one_name, diff.files)))
 
 
 def _fits(diff: Diff, file: FileDiff, tree: Tree) -> bool:
@@ -139,13 +148,10 @@ def _lines_there(diff: Diff, file: FileDiff, tree: Tree) -> bytes:
     return current
 
 
-def _note_as_stated(diff: Diff, tree: Tree) -> list[str]:
-    """Notes what a diff says with every hunk that does not fit by gobuild's rules at its very line; names the files.
-
-    A text at the stated line is what git and patch(1) take before they look elsewhere.
-    """
+def _note_as_meant(diff: Diff, tree: Tree) -> list[str]:
+    """Notes what a diff says, hunks that do not fit by gobuild's rules where they can only be meant; gives their files."""
     taken: dict[str, None] = {}
-    for file in diff.files:
+    for file in _named(diff, tree).files:
         if not _fits(diff, file, tree):
             content = _spliced(file, _lines_there(diff, file, tree))
             tree.write_file(file.path, content, executable=file.executable)
@@ -156,13 +162,17 @@ def _note_as_stated(diff: Diff, tree: Tree) -> list[str]:
 
 
 def _spliced(file: FileDiff, current: bytes) -> bytes:
+    """A file with every hunk at its line, or where its text stands alone, under the function that it names."""
     lines = lines_of(current)
+    text = SourceText(lines, file.path)
     result: list[bytes] = []
     end = 0
     for hunk in file.hunks:
-        at = hunk.old_line - 1
-        if at < end or tuple(lines[at : at + len(hunk.old)]) != hunk.old:
-            raise PatchError("its text does not stand at the line it says")
+        places = text.occurrences(hunk.old)
+        at = hunk.old_line - 1 if hunk.old_line - 1 in places else next(iter(places), -1)
+        alone = len(places) == 1 and text.under(hunk.heading, at)
+        if at < end or not (alone or at == hunk.old_line - 1):
+            raise PatchError("its text stands nowhere, or in several places")
         result += [*lines[end:at], *hunk.new]
         end = at + len(hunk.old)
     return b"".join((*result, *lines[end:]))
@@ -177,7 +187,7 @@ def _patched(content: bytes, files: Sequence[FileDiff]) -> bytes | None:
         for file in files:
             (here / "hunks").write_bytes(b"--- file\n+++ file\n" + b"".join(map(_written, file.hunks)))
             done = run([PATCH, *_WORDS], env=env, cwd=here, timeout=60, check=False)
-            if done.code or re.search(r"\b(?:offset|fuzz)\b", done.output):
+            if done.code:
                 return None
             (here / "made").replace(here / "file")
         return (here / "file").read_bytes()
