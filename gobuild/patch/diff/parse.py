@@ -204,8 +204,7 @@ def _require_usable(file: FileDiff) -> None:
     if file.deletes and any(hunk.new for hunk in file.hunks):
         raise PatchError(f"says that {file.path} goes, and leaves lines of it", AGAIN)
     for hunk in () if file.creates or file.deletes else file.hunks:
-        bare = hunk.old_line > 1 and not hunk.leading and not hunk.trailing
-        if bare or not (hunk.old and hunk.new):
+        if not hunk.leading and not hunk.trailing and hunk.old_line > bool(hunk.old):
             # Without context there is nothing that could be checked: any line, or any twin, would do.
             hint = f"diff with context (-U3); of a file that is new or goes, the other side is /dev/null; {ADOPT}"
             raise PatchError(f"{file.path}: hunk {hunk.number} ({hunk.header}) has no context", hint)
