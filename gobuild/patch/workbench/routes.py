@@ -149,7 +149,7 @@ def _lines_there(diff: Diff, file: FileDiff, tree: Tree) -> bytes:
 
 
 def _note_as_meant(diff: Diff, tree: Tree) -> list[str]:
-    """Notes what a diff says, hunks that do not fit by gobuild's rules where they can only be meant; gives their files."""
+    """Notes what a diff says, hunks that do not fit by gobuild's rules where alone they can be meant; their files."""
     taken: dict[str, None] = {}
     for file in _named(diff, tree).files:
         if not _fits(diff, file, tree):
