@@ -34,7 +34,8 @@ def test_a_cross_build() -> None:
         "fetch": f"go1.22.10.src.tar.gz, sha256 {'1e94' * 16}; a bootstrap toolchain for linux/amd64",
         "patch": f"mfinal-metal-init, link-uuid; stamped {STAMP}",
         "build": (
-            "the direct builder, or make.bash for darwin/arm64 (cross, from linux/amd64)"
+            "the direct builder (make.bash where upstream's toolchain is not to be had) for darwin/arm64"
+            " (cross, from linux/amd64)"
             " | profile static CGO_ENABLED=0 GO_LDFLAGS='-s -w'"
             f" | in /w/{STAMP}.darwin-arm64/go, log /w/{STAMP}.darwin-arm64/make.log"
         ),
