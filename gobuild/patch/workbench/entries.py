@@ -43,12 +43,12 @@ def add_entries(folder: Path, entries: Sequence[str]) -> Path:
     Where there is no patch yet, a series.toml is made.
     """
     if quilt.is_quilt(folder):
-        listing, new = folder / quilt.SERIES, "".join(f"{line}\n" for line in entries)
+        listing, lines = folder / quilt.SERIES, "".join(f"{line}\n" for line in entries)
         if quilt.is_unlisted(folder):  # among these, each new one would stand where its name puts it
             old = "".join(f"{name}\n" for name in quilt.patch_files(folder) if name not in entries)
         else:
             old = _closed(listing.read_text(encoding="utf-8"))
-        files.write(listing, old + new)
+        files.write(listing, old + lines)
         return listing
     manifest = folder / MANIFEST
     new = not manifest.exists()
