@@ -12,7 +12,6 @@ from gobuild.core.goversion import GoVersion
 from gobuild.core.model import PROFILES, State
 from gobuild.core.settings import Settings
 from gobuild.patch import load_folder, series_of, stamp, status
-from gobuild.patch.workbench import entries
 from gobuild.tasks.show import matrix_page
 
 RELEASE = GoVersion.parse("1.22.10")
@@ -208,13 +207,3 @@ def test_what_places_nothing_is_refused(tmp_path: Path, more: str, says: str) ->
     with pytest.raises(PatchError, match=r"line 7, patch 'p': ") as caught:
         load_folder(write(tmp_path, {"series.toml": entry("p", more=more), "p.patch": change("a", "b")}))
     assert says in caught.value.reason
-
-
-def test_a_new_patch_of_a_folder_makes_quilts_list(tmp_path: Path) -> None:
-    write(tmp_path, {"0001-a.patch": change("a", "b"), "zz.patch": change("b", "c")})
-    before = load_folder(tmp_path).patches
-    made = entries.new_patch(tmp_path, "middle")
-    assert made == (tmp_path / "middle.patch", tmp_path / "series")
-    after = load_folder(tmp_path).patches
-    assert after[:-1] == before
-    assert after[-1].file == "middle.patch"

@@ -38,17 +38,10 @@ def entry(name: str, *, made_on: GoVersion | None, file: str, reason: str) -> st
 
 
 def add_entries(folder: Path, entries: Sequence[str]) -> Path:
-    """Adds entries at the end of series.toml or quilt's list, which is made where nothing lists a folder's patches.
-
-    Where there is no patch yet, a series.toml is made.
-    """
+    """Adds entries at the end of series.toml, or of a quilt series; makes a series.toml where there is neither."""
     if quilt.is_quilt(folder):
-        listing, lines = folder / quilt.SERIES, "".join(f"{line}\n" for line in entries)
-        if quilt.is_unlisted(folder):  # among these, each new one would stand where its name puts it
-            old = "".join(f"{name}\n" for name in quilt.patch_files(folder) if name not in entries)
-        else:
-            old = _closed(listing.read_text(encoding="utf-8"))
-        files.write(listing, old + lines)
+        listing = folder / quilt.SERIES
+        files.write(listing, _closed(listing.read_text(encoding="utf-8")) + "".join(f"{line}\n" for line in entries))
         return listing
     manifest = folder / MANIFEST
     new = not manifest.exists()

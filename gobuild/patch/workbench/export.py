@@ -192,16 +192,7 @@ def export_series(folder: Path, series: Series, *, variant: bool = False) -> Exp
 
 
 def write_export(exported: Export, *, add: bool = False) -> None:
-    """Writes what an export found, each file whole; with `add`, its entries at the end of series.toml as well.
-
-    Raises:
-        PatchError: new patches of a folder that nothing lists would stand where their names put them.
-    """
-    if exported.entries and not add and quilt.is_unlisted(exported.series.folder):
-        raise PatchError(
-            f"nothing lists the patches of {exported.series.folder}, and these are new: {', '.join(exported.entries)}",
-            "--add, which writes quilt's list: the old ones, and the new ones behind them",
-        )
+    """Writes what an export found, each file whole; with `add`, its entries at the end of series.toml as well."""
     for name, content in exported.texts.items():
         files.write(exported.series.folder / name, content)
     if add and exported.entries:
