@@ -158,7 +158,7 @@ def _not_direct(each: patch.Patch, *, compared: bool) -> str:
     """Why a patch cannot be built directly, by the names of its files; unless it is `compared` with make.bash."""
     if isinstance(each.operation, AddCommand):
         return f"the patch {each.name} adds a program"
-    names = [file.path for file in each.operation.files] if isinstance(each.operation, Diff) else []
+    names = each.operation.names if isinstance(each.operation, Diff) else ()
     return direct.why_not_by_names(each.name, names, proven=each.direct or compared)
 
 

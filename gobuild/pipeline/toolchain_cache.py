@@ -73,7 +73,7 @@ DECIDING = ("binary", "build", "codesign", "core", "data", "fetch", "package", "
 ADDED = ("gowrap",)
 """The folders of templates/ that go into toolchains."""
 
-LIBRARIES = ("ast-grep-py", "unidiff", "pyelftools", "cryptography")
+LIBRARIES = ("ast-grep-py", "pyelftools", "cryptography")
 """The libraries that edit source, or read what is checked."""
 
 

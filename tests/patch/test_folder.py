@@ -126,7 +126,11 @@ def test_all_that_cannot_be_read_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(PatchError) as caught:
         load_folder(series)
     assert caught.value.reason.startswith(f"3 patches of the series {series} cannot be read:\n")
-    for word in ("0002-cut.patch is no whole", "0003-prose.patch holds no", "the file '0005-gone.patch' leads outside"):
+    for word in (
+        "0002-cut.patch line 3: hunk 1",
+        "0003-prose.patch holds no",
+        "the file '0005-gone.patch' leads outside",
+    ):
         assert word in caught.value.reason
     assert "patches.adopt" in caught.value.hint
     listed = "".join(entry(name, go="<1.22") for name in ("0001-fine", "0002-cut", "0003-prose"))

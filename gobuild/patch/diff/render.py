@@ -6,8 +6,9 @@ make it fit several versions stays trimmed.
 
 from collections.abc import Iterator
 
+from gobuild.patch.diff.file_diff import FileDiff, blob_name
+from gobuild.patch.diff.file_names import NOWHERE
 from gobuild.patch.diff.source_text import SourceText, lines_of
-from gobuild.patch.diff.unified import NOWHERE, FileDiff, blob_name
 
 ABBREVIATION = 12
 """Digits of a blob's name. git's own choice grows with the repository."""

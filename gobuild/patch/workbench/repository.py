@@ -43,9 +43,13 @@ class Commit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileChange:
-    """What a commit does to a file, by the blobs before and after; "" where it is not there."""
+    """What a commit does to a file, by the blobs before and after; "" where it is not there.
+
+    `executable` is whether it can be run, afterwards where it is still there.
+    """
 
     executable: bool
+    changes_mode: bool
     before: str
     after: str
 
@@ -178,19 +182,29 @@ class Repository:
             old, new, before, after, _ = entry.removeprefix(":").split(" ")
             if new not in ("000000", "100644", "100755"):
                 raise PatchError(f"{commit.short} makes {path} a file of mode {new}", "plain files only")
-            if old != new and "000000" not in (old, new):
-                raise PatchError(
-                    f"{commit.short} changes the mode of {path} from {old} to {new}",
-                    "a patch changes a file's lines; a mode only where the file is new",
-                )
             found[path] = FileChange(
-                executable="100755" in (old, new), before=before.strip("0") and before, after=after.strip("0") and after
+                executable="100755" in ((new,) if after.strip("0") else (old,)),
+                changes_mode=old != new and "000000" not in (old, new),
+                before=before.strip("0") and before,
+                after=after.strip("0") and after,
             )
         return found
 
     def blob(self, name: str) -> bytes | None:
         """A blob's content, by its digits; None for ""."""
         return self.git("cat-file", "blob", name) if name else None
+
+    def lay_out_files(self, commit: str, paths: Sequence[str], into: Path) -> None:
+        """Writes those of some files that a commit's tree has below a folder, which is made."""
+        into.mkdir()
+        listed = self.git_text("ls-tree", "-z", commit, "--", *paths).split("\0") if paths else []
+        for entry in filter(None, listed):
+            told, path = entry.split("\t", 1)
+            mode, _, blob = told.split(" ")
+            if mode in ("100644", "100755"):
+                (into / path).parent.mkdir(parents=True, exist_ok=True)
+                (into / path).write_bytes(self.blob(blob) or b"")
+                (into / path).chmod(int(mode, 8) & 0o777)
 
     def lay_out(self, commit: str, into: Path) -> None:
         """Writes a commit's tree below a folder, and an index beside that."""
