@@ -39,11 +39,12 @@ def try_patch(patch: Patch, tree: Tree, *, keep: bool = True, before: Sequence[P
         return _apply(patch, tree, keep=keep)
     except PatchError as error:
         said, _ = _blamed(patch, error, tree, before)
+        whole = isinstance(error, Misfit) and not error.conflict.hunk and error.hint != REFRESH
         return Outcome(
             name=patch.name,
             reason=patch.reason,
             state=State.UNREADABLE if isinstance(patch.operation, Unreadable) else State.CONFLICT,
-            evidence=error.reason + said,
+            evidence=error.reason + f" ({error.hint})" * whole + said,
             sha256=patch.sha256,
             conflict=error.conflict if isinstance(error, Misfit) else None,
         )

@@ -168,14 +168,19 @@ def change(old: str, new: str) -> str:
 
 def test_a_conflict_within_a_series_names_who_changed_the_file(tmp_path: Path) -> None:
     other = "--- a/b.go\n+++ b/b.go\n@@ -1 +1 @@\n-b\n+B\n"
-    diffs = {"one": change("old", "new"), "beside": other, "two": change("old", "two"), "three": change("odd", "three")}
+    half = change("new", "half") + other.replace("b.go", "test/c.go")
+    diffs = {"one": change("old", "new"), "beside": other, "two": change("old", "two"), "half": half}
+    diffs["three"] = change("odd", "three")
     folder = write(tmp_path / "p", {f"{name}.patch": text for name, text in diffs.items()})
     write(folder, {"series": "".join(f"{name}.patch\n" for name in diffs)})
     root = write(tmp_path / "go", {"a.go": "package a\n\nold\n", "b.go": "b\n"})
     matrix = status(load_folder(folder), {RELEASE: root}, target=MAC, profile="static")
     said = {row.patch.name: row.outcomes[0].evidence.rpartition("\n    ")[2] for row in matrix.rows}
     assert said["two"] == "a.go was changed before it by one; without it this patch would apply"
+    # Not by half, of which nothing was applied; whose own evidence says what the source lacks.
     assert said["three"] == "a.go was changed before it by one; without it this patch would not apply either"
+    assert "test/c.go, which this source does not have (a wheel has no test" in said["half"]
+    assert "--source archive" in said["half"]
     with pytest.raises(PatchError) as caught:
         apply(root, load_folder(folder).patches[:3])
     # A patch without an entry is not told to narrow it.
