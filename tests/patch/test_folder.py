@@ -91,6 +91,7 @@ def test_one_patch_is_a_series(tmp_path: Path) -> None:
         ("a.patch", "one =?ISO-8859-1?Q?caf=E9?= two\n three", "a", "one café two three"),
         ("运行.patch", "=?nope?q?x?= y", "patch-75b269", "=?nope?q?x?= y"),
         ("a.patch", "=?UTF-8?q?=1B[31m?=", "a", "=?UTF-8?q?=1B[31m?="),
+        ("a.patch", "=?UTF-8?b?a?=", "a", "=?UTF-8?b?a?="),
     ],
 )
 def test_names_and_reasons_in_any_script(tmp_path: Path, file: str, subject: str, name: str, reason: str) -> None:
