@@ -29,11 +29,13 @@ __all__ = [
     "status",
 ]
 
+NO_SERIES = Series(folder=Path("none"), patches=())
+
 
 def series_of(settings: Settings, *, strict: bool = True) -> Series:
     """The series that the settings mean; `strict` is as for `load_folder`."""
     if settings.series in ("stock", "none"):
-        return load_stock(settings.left_out) if settings.series == "stock" else load_series("none")
+        return load_stock(settings.left_out) if settings.series == "stock" else NO_SERIES
     folder = Path(settings.series).expanduser()
     return load_folder(folder, extends=settings.extends, without=settings.left_out, strict=strict)
 
@@ -41,14 +43,22 @@ def series_of(settings: Settings, *, strict: bool = True) -> Series:
 def load_series(name: str) -> Series:
     """A series by its name, "stock" or "none", or by a folder's path."""
     if name == "none":
-        return Series(folder=Path(name), patches=())
+        return NO_SERIES
     return load_stock() if name == "stock" else load_folder(Path(name).expanduser())
 
 
-def patch(source: Source, patches: Sequence[Patch], *, stamp: str, absent: Sequence[Outcome] = ()) -> PatchedSource:
+def patch(
+    source: Source,
+    patches: Sequence[Patch],
+    *,
+    stamp: str,
+    absent: Sequence[Outcome] = (),
+    series: Series = NO_SERIES,
+) -> PatchedSource:
     """Applies patches to a source, a private copy, in place and in order, and stamps its VERSION.
 
-    `patches` are as `Series.select` gives them; `absent`, said of those without a variant, as `Series.absent` does.
+    `patches` are as `Series.select` gives them; `absent`, said of those without a variant, as `Series.absent` does;
+    `series` is the one that they are of.
 
     Raises:
         PatchError: a patch does not fit; it names the patch, the file and the hunk, and nothing is changed.
@@ -57,4 +67,11 @@ def patch(source: Source, patches: Sequence[Patch], *, stamp: str, absent: Seque
     outcomes = tuple(apply_patch(one, tree, before=patches[:count]) for count, one in enumerate(patches))
     write_version(tree, stamp)
     tree.commit()
-    return PatchedSource(source=source, outcomes=(*outcomes, *absent), stamp=stamp)
+    return PatchedSource(
+        source=source,
+        outcomes=(*outcomes, *absent),
+        stamp=stamp,
+        extends=series.extends,
+        without=series.without,
+        environment=dict(series.environment),
+    )

@@ -1,7 +1,7 @@
 """One patch on one tree, in memory. A patch that says it applied and changed nothing is an error, whatever its kind."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from gobuild.core.errors import PatchError
@@ -11,9 +11,6 @@ from gobuild.patch.diff.unified import Diff
 from gobuild.patch.edits.remove_hook import RemoveHook
 from gobuild.patch.series import Patch, Unreadable
 from gobuild.patch.tree import Tree
-
-UNLISTED = "gobuild patches.import --from VERSION, one that it applies to: git merges it, and patches.export writes it"
-"""What helps a patch that does not fit and has no entry whose `go` could be narrowed."""
 
 STAMPED = "of its VERSION the time alone stays: the toolchain's stamp becomes the first line"
 """What is said of a patch that changes VERSION, which `gobuild.patch.version` writes anew."""
@@ -30,9 +27,9 @@ def apply_patch(patch: Patch, tree: Tree, *, before: Sequence[Patch] = ()) -> Ou
     except PatchError as error:
         file = f" ({patch.file})" if patch.file else ""
         said, way_out = _blamed(patch, error, tree, before)
-        hint = UNLISTED if error.hint == REFRESH and not patch.entry else error.hint
+        narrow = "; or narrow its `go` in series.toml" if error.hint == REFRESH and patch.entry else ""
         raise PatchError(
-            f"the patch {patch.name}{file} cannot be applied: {error.reason}{said}", way_out or hint
+            f"the patch {patch.name}{file} cannot be applied: {error.reason}{said}", way_out or f"{error.hint}{narrow}"
         ) from error
 
 
@@ -42,11 +39,12 @@ def try_patch(patch: Patch, tree: Tree, *, keep: bool = True, before: Sequence[P
         return _apply(patch, tree, keep=keep)
     except PatchError as error:
         said, _ = _blamed(patch, error, tree, before)
+        whole = isinstance(error, Misfit) and not error.conflict.hunk and error.hint != REFRESH
         return Outcome(
             name=patch.name,
             reason=patch.reason,
             state=State.UNREADABLE if isinstance(patch.operation, Unreadable) else State.CONFLICT,
-            evidence=error.reason + said,
+            evidence=error.reason + f" ({error.hint})" * whole + said,
             sha256=patch.sha256,
             conflict=error.conflict if isinstance(error, Misfit) else None,
         )
@@ -74,15 +72,15 @@ def _blamed(patch: Patch, error: PatchError, tree: Tree, before: Sequence[Patch]
     """Which patches changed the file of a conflict before it, and whether it would apply without them; a way out."""
     if not isinstance(error, Misfit) or not isinstance(patch.operation, Diff):
         return "", ""
-    paths = {file.path for file in patch.operation.files}
-    changers = _changers(before, Tree(tree.root), paths, error.conflict.file)
+    parts = _parts_for(set(patch.operation.names), before)
+    changers = [one.name for one, files in _applied(parts, Tree(tree.root)) if error.conflict.file in files]
     if not changers:
         return "", ""
-    others, plain = [each for each in before if each not in changers], Tree(tree.root)
-    _changers(others, plain, paths, "")
+    plain = Tree(tree.root)
+    list(_applied([one for one in parts if one.name not in changers], plain))
     fits = try_patch(patch, plain, keep=False).state is not State.CONFLICT
-    stock = [each.name for each in changers if each.folder != patch.folder]
-    names = ", ".join(f"{each.name}{' of the stock series' * (each.name in stock)}" for each in changers)
+    stock = [one.name for one in parts if one.name in changers and one.folder != patch.folder]
+    names = ", ".join(f"{name}{' of the stock series' * (name in stock)}" for name in changers)
     it = "it" if len(changers) == 1 else "them"
     would = "would apply" if fits else "would not apply either"
     said = f"\n    {error.conflict.file} was changed before it by {names}; without {it} this patch {would}"
@@ -90,18 +88,24 @@ def _blamed(patch: Patch, error: PatchError, tree: Tree, before: Sequence[Patch]
     return said, way_out if stock and fits else ""
 
 
-def _changers(patches: Sequence[Patch], tree: Tree, paths: set[str], wanted: str) -> list[Patch]:
-    """Applies patches to a tree, of diffs the parts for some files alone; gives those that changed one file."""
-    found = []
-    for each in patches:
-        operation = each.operation
-        if isinstance(operation, RemoveHook) and not any(path.startswith(f"{operation.dir}/") for path in paths):
-            continue
+def _parts_for(names: set[str], patches: Sequence[Patch]) -> list[Patch]:
+    """The patches, in order, that may change one of some files, each cut down to what it does to these."""
+    found: list[Patch] = []
+    for one in reversed(patches):
+        operation = one.operation
         if isinstance(operation, Diff):
-            operation = replace(operation, files=tuple(file for file in operation.files if file.path in paths))
-            if not operation.files:
-                continue
-        outcome = try_patch(replace(each, operation=operation), tree)
-        if outcome.state is State.APPLIED and wanted in outcome.files:
-            found.append(each)
-    return found
+            files = tuple(file for file in operation.files if not names.isdisjoint(file.names))
+            names = names | {name for file in files for name in file.names}  # a rename's content comes from elsewhere
+            if files:
+                found.append(replace(one, operation=replace(operation, files=files)))
+        elif not isinstance(operation, RemoveHook) or any(name.startswith(f"{operation.dir}/") for name in names):
+            found.append(one)
+    return found[::-1]
+
+
+def _applied(patches: Sequence[Patch], tree: Tree) -> Iterator[tuple[Patch, tuple[str, ...]]]:
+    """Applies the patches that apply to a tree; gives each, and the files that it changed."""
+    for one in patches:
+        outcome = try_patch(one, tree)
+        if outcome.state is State.APPLIED:
+            yield one, outcome.files

@@ -12,8 +12,6 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from email.errors import HeaderParseError
-from email.header import decode_header, make_header
 from pathlib import Path
 
 from gobuild.core.errors import PatchError
@@ -22,6 +20,7 @@ from gobuild.patch.diff.parse import parse_diff
 from gobuild.patch.diff.unified import Diff
 from gobuild.patch.safe_read import safe_read
 from gobuild.patch.series import MANIFEST, Patch, Series, Unreadable
+from gobuild.patch.workbench.message import decode_words
 
 SERIES = "series"
 SUFFIXES = (".patch", ".diff")
@@ -205,16 +204,8 @@ def _reason(prose: str) -> str:
         # A mail's subject goes on in lines that begin with a space; so does the long text below DEP-3's first line.
         mail = match[0].lower().startswith("subject")
         folded = " ".join((match[1] if mail else match[1].split("\n")[0]).split())
-        if said := re.sub(r"^\[PATCH[^\]]*\]", "", _decoded(folded) if mail else folded).strip():
+        decoded = decode_words(folded) if mail else folded
+        if said := re.sub(r"^\[PATCH[^\]]*\]", "", decoded if decoded.isprintable() else folded).strip():
             return said
     lines = (line.strip() for line in prose.split("\n"))
     return next((line for line in lines if line and not _HEADER.match(line)), "from a quilt series")
-
-
-def _decoded(text: str) -> str:
-    """A header's text with its encoded words (RFC 2047) as what they stand for; as it is where they cannot be read."""
-    try:
-        said = " ".join(str(make_header(decode_header(text))).split())
-    except (ValueError, LookupError, HeaderParseError):  # no such charset, bytes that are not of it, no Base64
-        return text
-    return said if said.isprintable() else text

@@ -97,10 +97,12 @@ def status(
         tree = Tree(sources[version])
         patches = series.candidates(version, target, profile)
         column: dict[str, Outcome] = {}
+        applied: list[Patch] = []
         for one in patches:
-            before = [each for each in patches if each.name in column and (not each.optional or each.name in extra)]
             kept = not one.optional or one.name in extra
-            column[one.name] = try_patch(one, tree, keep=kept, before=before)
+            column[one.name] = try_patch(one, tree, keep=kept, before=applied)
+            if kept and column[one.name].state is State.APPLIED:
+                applied.append(one)
         columns.append(column)
     return Matrix(
         series=str(series.folder),

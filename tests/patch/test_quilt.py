@@ -85,7 +85,7 @@ def test_series_toml_comes_first(tmp_path: Path) -> None:
         ("first.patch\n+guard bare.patch\n", "line 2: '+guard' is a guard"),
         ("-guard bare.patch\n", "line 1: '-guard' is a guard"),
         ("bare.patch -p10\n", "line 1: '-p10' is not supported"),
-        ("bare.patch -p2\n", "line 1: bare.patch line 2: names the file 'a.orig', which does not read FOLDER/FOLDER/"),
+        ("bare.patch -p2\n", "line 1: bare.patch line 1: names the file 'a.orig', which does not read FOLDER/FOLDER/"),
         ("bare.patch -p0 -R\n", "line 1: '-R' is not supported"),
         ("bare.patch -p0 -p1\n", "line 1: bare.patch has -p0 and -p1"),
         ("bare.patch\n", "line 1: bare.patch line 1: names the file 'a.orig'"),

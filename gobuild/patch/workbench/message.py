@@ -7,6 +7,7 @@ import email
 import re
 import unicodedata
 from dataclasses import dataclass
+from email.errors import HeaderParseError
 from email.header import decode_header
 from email.utils import parseaddr, parsedate_to_datetime
 
@@ -111,7 +112,7 @@ def _decoded(words: str) -> str:
             part if isinstance(part, str) else part.decode(charset or "ascii", errors="replace")
             for part, charset in decode_header(words)
         )
-    except (LookupError, ValueError):  # a charset that nobody knows, a word that is no base 64
+    except (LookupError, ValueError, HeaderParseError):  # a charset that nobody knows, a word that is no base 64
         return words
 
 
