@@ -13,7 +13,7 @@ from pathlib import Path
 from gobuild.core.errors import PatchError
 from gobuild.core.model import State
 from gobuild.patch.diff import parse
-from gobuild.patch.diff.unified import blob_name
+from gobuild.patch.diff.file_diff import blob_name
 from gobuild.patch.tree import Tree
 
 PACKAGES = (

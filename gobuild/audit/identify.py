@@ -174,7 +174,12 @@ def _by_series(release: GoVersion | None, suffix: str, match: re.Match[str] | No
         for profile, target, identity in itertools.product(PROFILES, TARGETS, IDENTITIES):
             for patches in _choices(one.candidates(release, target, profile)):
                 made = patch.stamp(
-                    release, suffix=template, identity=identity, patches=patches, profile=PROFILES[profile]
+                    release,
+                    suffix=template,
+                    identity=identity,
+                    patches=patches,
+                    profile=PROFILES[profile],
+                    environment=one.environment,
                 )
                 if made == f"{release.tag}-{suffix}":
                     who = (

@@ -85,6 +85,8 @@ class InnerManifest:
     source: SourceTree
     patches: tuple[Outcome, ...]
     profile: Profile
+    # What the series gave the builder; empty where it gave nothing
+    environment: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +94,9 @@ class Manifest(InnerManifest):
     """What stands beside the archives."""
 
     source: SourceOrigin
+    # Whether the series extends the stock one, and the stock patches that it leaves out
+    extends: str = ""
+    without: tuple[str, ...] = ()
     # Who signed the programs, and how; empty where they are as Go's linker made them
     signing: dict[str, str] = field(default_factory=dict)
     bootstrap: BootstrapOrigin
@@ -209,8 +214,10 @@ def _converter() -> cattrs.Converter:
     bare = make_dict_unstructure_fn(Check, converter, severity=omit, reason=omit, problems=omit)
     # Only where a policy decided: a manifest without one stays the same bytes.
     converter.register_unstructure_hook(Check, lambda each: (check if each.reason else bare)(each))
-    signed = make_dict_unstructure_fn(Manifest, converter, signing=override(omit_if_default=True))
-    converter.register_unstructure_hook(Manifest, signed)
+    # Likewise what few toolchains have.
+    rare: Any = dict.fromkeys(("signing", "environment", "extends", "without"), override(omit_if_default=True))
+    for kind in (InnerManifest, Manifest):
+        converter.register_unstructure_hook(kind, make_dict_unstructure_fn(kind, converter, **rare))
     return converter
 
 

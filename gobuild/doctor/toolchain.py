@@ -30,7 +30,7 @@ def collect(case: Case) -> dict[str, Any]:
     if found["script"]:
         return found
     try:
-        series = [patch.load_series(case.settings.series)]
+        series = [patch.series_of(case.settings)]
         identity = identify.identify(case.root or case.go.resolve(), dist=case.settings.dist, series=series)
     except (GobuildError, OSError, RuntimeError) as error:
         return found | {"problem": getattr(error, "reason", None) or str(error)}

@@ -36,6 +36,7 @@ def inner_manifest(patched: PatchedSource, profile: Profile, *, tree: str) -> In
         # What is not for this version decides no byte: it is told beside the archives only.
         patches=tuple(each for each in patched.outcomes if each.state is not State.NOT_FOR_THIS_VERSION),
         profile=profile,
+        environment=patched.environment,
     )
 
 
@@ -64,7 +65,10 @@ def outer_manifest(
             newer=source.release.newer,
         ),
         patches=toolchain.source.outcomes,
+        extends=toolchain.source.extends,
+        without=toolchain.source.without,
         profile=toolchain.profile,
+        environment=toolchain.source.environment,
         signing=dict(signing or {}),
         bootstrap=BootstrapOrigin(version=bootstrap.version, origin=bootstrap.origin, digest=bootstrap.digest),
         build=BuildRecord(
@@ -113,6 +117,7 @@ def decisive_parts(manifest: Manifest) -> tuple[Any, ...]:
         (source.kind, source.digest if source.kind in ("git", "local") else ""),
         sorted((each.name, each.sha256) for each in tried),
         [profile.name, profile.cgo, profile.ldflags],
+        manifest.environment,
     )
 
 

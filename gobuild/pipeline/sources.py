@@ -32,7 +32,7 @@ _MARK = "files"
 def series_status(session: Session) -> patch.Matrix:
     """The state of every patch of the settings' series on every version asked for; a conflict is no error here."""
     settings = session.settings
-    series = patch.load_series(settings.series)
+    series = patch.series_of(settings, strict=False)
     series.require_optional(settings.extras)
     with unpacked_sources(session) as trees:
         return patch.status(series, trees, target=settings.for_target, profile=settings.profile, extra=settings.extras)

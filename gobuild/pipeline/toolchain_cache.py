@@ -58,6 +58,8 @@ def keys(prepared: Prepared) -> dict[str, str]:
         "target": str(plan.target),
         "profile": [plan.profile.name, plan.profile.cgo, plan.profile.ldflags],
         "series": [[each.name, each.reason, each.sha256, each.direct] for each in prepared.patches],
+        "environment": dict(prepared.series.environment),
+        "beside": [prepared.series.extends, *prepared.series.without],
         "absent": [[each.name, each.reason, each.evidence] for each in prepared.absent],
         "policy": Path(settings.policy).expanduser().read_text(encoding="utf-8") if settings.policy else "",
         "bootstrap": files.sha256(start) if start and start.is_file() else "",
@@ -71,7 +73,7 @@ DECIDING = ("binary", "build", "codesign", "core", "data", "fetch", "package", "
 ADDED = ("gowrap",)
 """The folders of templates/ that go into toolchains."""
 
-LIBRARIES = ("ast-grep-py", "unidiff", "pyelftools", "cryptography")
+LIBRARIES = ("ast-grep-py", "pyelftools", "cryptography")
 """The libraries that edit source, or read what is checked."""
 
 
@@ -152,6 +154,7 @@ def refuse_another(kept: Store, prepared: Prepared) -> None:
         (kind, identity if kind in ("git", "local") else ""),
         sorted((each.name, each.sha256) for each in prepared.patches),
         [plan.profile.name, plan.profile.cgo, plan.profile.ldflags],
+        dict(prepared.series.environment),
     )
     for place, other in _known(kept, plan):
         if manifest.decisive_parts(other) != ours:

@@ -141,7 +141,7 @@ def _oddities(manifest: Manifest) -> Iterator[str]:
     for patch in manifest.patches:
         if not _NAME.fullmatch(patch.name):
             yield f"{shown(patch.name)} is no patch's name"
-        if patch.state is State.CONFLICT:
+        if patch.state in (State.CONFLICT, State.UNREADABLE):
             yield f"the patch {patch.name} is in the state {patch.state}"
         if patch.sha256 and not _SHA256.fullmatch(patch.sha256):
             yield f"the digest of the patch {patch.name} is {shown(patch.sha256)}"

@@ -114,10 +114,10 @@ def identify(
 ) -> None:
     """Names the Go release, the suffix and the patches of a toolchain, or of a program it built."""
     from gobuild.audit.identify import identify
-    from gobuild.patch import load_series
+    from gobuild.patch import load_series, series_of
 
     settings = settings_of(context, {"dist": dist, "series": series})
-    likely = [load_series(name) for name in dict.fromkeys((settings.series, "stock"))]
+    likely = [series_of(settings), *([load_series("stock")] if settings.series != "stock" else [])]
     found = identify(Path(path), dist=settings.dist, series=likely)
     if json:
         show.document(found.document())

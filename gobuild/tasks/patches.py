@@ -25,6 +25,7 @@ from gobuild.tasks.words import file_to_write, flagged, settings_of, with_settin
 
 if TYPE_CHECKING:  # a task imports what it runs when it runs
     from gobuild.patch.workbench import export
+    from gobuild.patch.workbench.adopt import Adopted
     from gobuild.patch.workbench.import_series import Imported, PlainSource
 
 SERIES = "the folder of the patch series"
@@ -54,11 +55,17 @@ def status(
         show.document(matrix.to_json())
     else:
         show.matrix(console, matrix)
+    bad = []
+    if names := [outcome.name for outcome in matrix.unreadable]:
+        bad.append(f"{len(names)} unreadable: {', '.join(first_few(names))}")
     if conflicts := [f"{outcome.name} on {version}" for version, outcome in matrix.conflicts]:
-        raise PatchError(
-            f"{len(conflicts)} conflict{'s' * (len(conflicts) > 1)}: {', '.join(first_few(conflicts))}",
-            "invoke patches.import opens the conflict in git; or narrow the patch's `go` in series.toml",
-        )
+        bad.append(f"{len(conflicts)} conflict{'s' * (len(conflicts) > 1)}: {', '.join(first_few(conflicts))}")
+    if bad:
+        conflicting = {outcome.name for _, outcome in matrix.conflicts}
+        narrowed = any(row.patch.entry for row in matrix.rows if row.patch.name in conflicting)
+        ways = ["gobuild patches.adopt makes a series of what git can read"] * bool(names)
+        ways += ["invoke patches.import opens the conflict in git"] * bool(conflicts)
+        raise PatchError("; ".join(bad), "; ".join(ways) + "; or narrow the patch's `go` in series.toml" * narrowed)
 
 
 @with_settings(name="import")
@@ -70,13 +77,13 @@ def import_patches(
     **words: object,
 ) -> None:
     """Makes a git repository of a version's source, with one commit a patch; opens a rebase where one conflicts."""
-    from gobuild.patch import load_series
+    from gobuild.patch import series_of
     from gobuild.patch.workbench.import_series import import_series
 
     settings, console = settings_of(context, words), Console()
     if not to:
         raise ConfigError("import needs a folder", "--to DIR")
-    series = load_series(settings.series)
+    series = series_of(settings)
     with ExitStack() as stack:
         plain = stack.enter_context(_plain(settings, console))
         imported = import_series(
@@ -120,11 +127,11 @@ def export_patches(
 @with_settings(name="refresh", help={"go": "the version to anchor at: 1.28, 1.28.1", "series": SERIES})
 def refresh_patches(context: Context, **words: object) -> None:
     """Anchors at a version the diffs that apply there with an offset. What applies exactly is not touched."""
-    from gobuild.patch import load_series
+    from gobuild.patch import series_of
     from gobuild.patch.workbench import refresh
 
     settings, console = settings_of(context, words), Console()
-    series = load_series(settings.series)
+    series = series_of(settings)
     with _plain(settings, console) as plain:
         chosen = series.candidates(plain.version, settings.for_target, settings.profile)
         found = refresh.refresh_patches(chosen, plain.root)
@@ -133,6 +140,53 @@ def refresh_patches(context: Context, **words: object) -> None:
         refresh.write_refreshed(found)
         rows = [(one.patch.name, Path(one.patch.file).name, one.said) for one in found]
         console.table(f"{settings.series} on {plain.version}", ("patch", "file", "what"), rows)
+
+
+@with_settings(name="adopt", help={"go": "the version that the patches are for: 1.22.10", "series": SERIES})
+def adopt_patches(
+    context: Context,
+    *,
+    patches: Annotated[str, "a folder of *.patch files, in name order or as quilt's list has them; a mailbox; a patch"],
+    then: Annotated[list[str] | None, "what comes behind it: a folder, mailbox or patch more; may be repeated"] = None,
+    to: Annotated[str, "the folder of the workbench, to be kept; by default SERIES.workbench, until all is done"] = "",
+    skip: Annotated[bool, "leave outside what does not fit, the one in conflict too, and go on"] = False,
+    **words: object,
+) -> None:
+    """Takes over patches of others, in whatever form they have, as a series of yours; their form alone is changed."""
+    from gobuild import patch
+    from gobuild.patch.manifest import load_or_new
+    from gobuild.patch.workbench import adopt, export
+    from gobuild.patch.workbench.incoming import incoming
+
+    settings, console = settings_of(context, words), Console()
+    if settings.series in ("stock", "none"):
+        raise ConfigError("adopting patches needs a series of yours", "--series DIR, a folder; it is made if missing")
+    series = load_or_new(Path(settings.series).expanduser().absolute())
+    _require_own(series.folder, named=bool(words.get("series")))
+    folder = Path(to).expanduser().absolute() if to else series.folder.with_name(f"{series.folder.name}.workbench")
+    found = incoming([Path(name).expanduser() for name in (patches, *(then or ()))])
+    with _plain(settings, console) as plain:
+        adopted = adopt.adopt_patches(
+            found, plain, series, folder, target=settings.for_target, profile=settings.profile, skip=skip
+        )
+        _show_adopted(console, adopted)
+        exported = export.export_series(folder, series)
+        export.write_export(exported, add=True)
+        _show_export(console, exported, add=True)
+        if not to:
+            files.remove(folder)
+        matrix = patch.status(
+            load_or_new(series.folder),
+            {plain.version: plain.root},
+            target=settings.for_target,
+            profile=settings.profile,
+            extra=settings.extras,
+        )
+    show.matrix(console, matrix)
+    left = [f"{step.label}: {step.evidence}" for step in adopted.left_out]
+    left += [f"{outcome.name} conflicts" for _, outcome in matrix.conflicts]
+    if left:
+        raise PatchError(f"{len(left)} left outside: {'; '.join(first_few(left))}", "see what each says, above")
 
 
 @flagged(name="new")
@@ -176,8 +230,8 @@ def _require_own(folder: Path, *, named: bool) -> None:
 
 
 def _show_import(console: Console, imported: Imported) -> None:
-    rows = [(step.name, step.state, step.evidence) for step in imported.steps]
-    console.table(f"in {imported.folder}", ("patch", "state", "evidence"), rows)
+    if rows := [(step.name, step.state, step.evidence) for step in imported.steps]:
+        console.table(f"in {imported.folder}", ("patch", "state", "evidence"), rows)
     if imported.stopped:
         raise PatchError(
             f"the patch {imported.stopped} conflicts; the rebase stands open in {imported.folder}, in conflict: "
@@ -185,7 +239,23 @@ def _show_import(console: Console, imported: Imported) -> None:
             f"there: git status; edit the files; git add FILE; git rebase --continue; "
             f"then patches.export --from {imported.folder}",
         )
-    console.say(f"each patch is a commit: git log base..HEAD; then patches.export --from {imported.folder}")
+    done = "each patch is a commit: git log base..HEAD" if imported.steps else f"{imported.folder} has the plain source"
+    console.say(f"{done}; then patches.export --from {imported.folder}")
+
+
+def _show_adopted(console: Console, adopted: Adopted) -> None:
+    rows = [
+        (step.label, step.state, "; ".join((*step.forms, step.evidence)) or "as it stands") for step in adopted.steps
+    ]
+    console.table(f"in {adopted.folder}", ("patch", "state", "changed in form; what else to know"), rows)
+    if adopted.stopped:
+        where = f"in conflict: {', '.join(adopted.conflicts)}" if adopted.conflicts else "nothing of it is applied"
+        how = "edit the files; git add FILE" if adopted.conflicts else adopted.hint
+        open_there = f"the workbench stands open in {adopted.folder}; {where}"
+        raise PatchError(
+            f"{adopted.stopped} does not fit: {adopted.reason}\n  {open_there}",
+            f"there: {how}; then the same words again, which go on; or with --skip, which leaves such patches out",
+        )
 
 
 def _show_export(console: Console, found: export.Export, *, add: bool) -> None:
@@ -202,4 +272,4 @@ def _show_export(console: Console, found: export.Export, *, add: bool) -> None:
             console.say(f"\n{each.rstrip()}")
 
 
-ns = Collection("patches", status, import_patches, export_patches, refresh_patches, new_patch)
+ns = Collection("patches", status, import_patches, export_patches, refresh_patches, new_patch, adopt_patches)

@@ -24,6 +24,7 @@ CELLS = {
     "nothing to do": ("nothing", "nothing to do: what it removes is not there"),
     "already upstream": ("upstream", "already upstream: the source has exactly what it would write"),
     "conflict": ("conflict", "it does not fit: a build would stop"),
+    "unreadable": ("unreadable", "its file cannot be read: a build would not begin"),
     "not for this version": ("—", "not for this version: no variant of it is"),
 }
 """For each state, what a cell of the matrix says, and what that means."""
@@ -139,6 +140,12 @@ def matrix(console: Console, matrix: Matrix) -> None:
     console.say("; ".join(f"{cell}: {meaning}" for state, (cell, meaning) in CELLS.items() if state in there))
     if matrix.left_out:
         console.say(f"for other targets or profiles: {', '.join(matrix.left_out)}")
+    if matrix.without:
+        console.say(f"left out of the stock series: {', '.join(matrix.without)}")
+    for note in matrix.notes:
+        console.say(note, style="dim")
+    for unreadable in matrix.unreadable:
+        console.say(f"{unreadable.name}: {unreadable.evidence}", style="red")
     for row in matrix.rows:
         for versions, outcome in _notable(matrix, row):
             names = ", ".join(map(str, versions))
@@ -153,7 +160,9 @@ def _notable(matrix: Matrix, row: PatchRow) -> list[tuple[list[GoVersion], Outco
     """
     groups: dict[tuple[State, str], tuple[list[GoVersion], Outcome]] = {}
     for version, outcome in zip(matrix.versions, row.outcomes, strict=True):
-        if outcome.state is State.APPLIED and " moved)" not in outcome.evidence:
+        if outcome.state is State.UNREADABLE:
+            continue  # the same on every version
+        if outcome.state is State.APPLIED and " moved)" not in outcome.evidence and "VERSION" not in outcome.files:
             continue
         alike = "" if outcome.state is State.NOTHING_TO_DO else re.sub(re.escape(str(version)), "", outcome.evidence)
         versions = [*groups.get((outcome.state, alike), ([], outcome))[0], version]

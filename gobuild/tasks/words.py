@@ -82,7 +82,9 @@ def with_settings(
         back = [each.replace(name=NOT + each.name) for each in settings if each.default is False]
         body.__signature__ = inspect.Signature([first, *own, *settings, *back])  # type: ignore[attr-defined]
         helps = HELP | {each.name: f"not {each.name.removeprefix(NOT)}, whatever a file says" for each in back}
-        made = task(body, name=name, help=helps | _help_of(body) | dict(help or {}), auto_shortflags=False)
+        lists = [word for word, kind in get_type_hints(body).items() if list[str] in get_args(kind)]
+        helps = helps | _help_of(body) | dict(help or {})
+        made = task(body, name=name, help=helps, iterable=lists, auto_shortflags=False)
         return cast(SettingsTask, made)
 
     return make

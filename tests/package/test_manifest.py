@@ -40,7 +40,14 @@ def _toolchain(root: Path) -> Toolchain:
     )
     outcome = Outcome(name="p", reason="why", state=State.APPLIED, evidence="done", files=("go.env",), sha256="cd")
     return Toolchain(
-        source=PatchedSource(source=source, outcomes=(outcome,), stamp="go1.22.10-x.p1"),
+        source=PatchedSource(
+            source=source,
+            outcomes=(outcome,),
+            stamp="go1.22.10-x.p1",
+            extends="stock",
+            without=("goenv-local",),
+            environment={"GOROOT_OVERRIDE": "1"},
+        ),
         target=Target.parse("darwin/arm64"),
         host=Target.parse("linux/amd64"),
         profile=PROFILES["static"],
@@ -68,7 +75,7 @@ def _outer(toolchain: Toolchain) -> dict[str, Any]:
 def _keys(document: object, at: str = "") -> set[str]:
     if isinstance(document, list):
         return set().union(*(_keys(each, f"{at}[]") for each in document if isinstance(each, dict))) or {at}
-    if isinstance(document, dict) and at not in ("run.seconds", "run.cpu_seconds", "build.environment"):
+    if isinstance(document, dict) and at not in ("run.seconds", "run.cpu_seconds", "build.environment", "environment"):
         return set().union(*(_keys(value, f"{at}.{key}".lstrip(".")) for key, value in document.items()))
     return {at}
 
