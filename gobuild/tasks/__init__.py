@@ -26,6 +26,18 @@ if TYPE_CHECKING:
     from gobuild.pipeline.session import Session
 
 
+HEADINGS = {
+    "Build": ("plan", "build", "package", "matrix", "clean", "ci"),
+    "Patches": ("patches",),
+    "Prove": ("verify", "emulate", "vulns", "reproduce", "blast-radius", "identify"),
+    "Publish": ("publish", "tap", "keys"),
+    "Receive": ("verify-release", "doctor"),
+    "Store": ("store", "cache"),
+    "Apart": ("gowrap", "launchd", "image", "vm"),
+}
+"""Under which heading `gobuild --list` shows a task, or a whole group of them."""
+
+
 def _session(context: Context, words: dict[str, object]) -> "Session":
     from gobuild.pipeline.session import Session
 
@@ -34,7 +46,12 @@ def _session(context: Context, words: dict[str, object]) -> "Session":
 
 @with_settings()
 def plan(context: Context, **words: object) -> None:
-    """Shows what build would do. Asks the release index; touches nothing but the cache."""
+    """Shows what a build would do.
+
+    Reads the release index, and writes to the cache alone.
+
+    Example: gobuild plan --go 1.22 --target linux/amd64
+    """
     from gobuild.codesign.signers import choose_signer
     from gobuild.pipeline.session import prepare
 
@@ -50,7 +67,13 @@ def plan(context: Context, **words: object) -> None:
 
 @with_settings()
 def build(context: Context, **words: object) -> None:
-    """Builds, verifies and packages a patched Go toolchain: the main job."""
+    """Builds, verifies and packages a patched Go toolchain.
+
+    The main job: fetches Go's source, applies the patches, builds, checks every executable, and packs into dist/. The
+    store answers where the same was built before.
+
+    Example: gobuild build --go 1.22 --target linux/amd64
+    """
     from gobuild import pipeline
 
     session = _session(context, words)
@@ -59,7 +82,10 @@ def build(context: Context, **words: object) -> None:
 
 @with_settings()
 def package(context: Context, **words: object) -> None:
-    """Verifies and packages again what build has built, without building it again."""
+    """Verifies and packages again what build has built.
+
+    Example: gobuild package --go 1.22
+    """
     from gobuild import pipeline
 
     session = _session(context, words)
@@ -83,7 +109,12 @@ def verify(
     json: Annotated[bool, "print the report as JSON"] = False,
     probe: Annotated[bool, "let the toolchain compile and run programs, with your rights, if no check failed"] = False,
 ) -> None:
-    """Checks every executable of a toolchain, or any program that one built, wherever it came from."""
+    """Checks every executable of a toolchain, whoever built it.
+
+    It takes any program that a Go toolchain built as well.
+
+    Example: gobuild verify dist/go1.22.10-acme.darwin-arm64.tar.gz --report verify.html
+    """
     from gobuild.verify import load_policy, load_roots, require, verify_path
     from gobuild.verify.report import kind_of, write_reports
 
@@ -112,7 +143,10 @@ def identify(
     series: Annotated[str | None, "a series whose digests to try, besides the stock one"] = None,
     json: Annotated[bool, "print what is known as JSON"] = False,
 ) -> None:
-    """Names the Go release, the suffix and the patches of a toolchain, or of a program it built."""
+    """Names the release and the patches of a toolchain or program.
+
+    Example: gobuild identify ~/bin/service
+    """
     from gobuild.audit.identify import identify
     from gobuild.patch import load_series
 
@@ -125,9 +159,14 @@ def identify(
         show.identity(Console(), found)
 
 
-@with_settings()
+@with_settings("work")
 def clean(context: Context, **words: object) -> None:
-    """Removes what was built in the work folder. Downloads and dist/ stay."""
+    """Removes what was built in the work folder.
+
+    Downloads, the store and dist/ stay.
+
+    Example: gobuild clean
+    """
     from gobuild import pipeline
 
     session = _session(context, words)

@@ -16,7 +16,7 @@ from invoke import Collection
 from invoke.exceptions import Exit
 
 from gobuild.core.errors import ConfigError, GobuildError, os_errors_as_ours
-from gobuild.tasks.words import interruptible
+from gobuild.tasks.words import interruptible, require_known_variables
 
 MAY_BE_EMPTY = ("suffix", "argument")
 """Words for which "" says something: no suffix, and an empty argument for somebody's program."""
@@ -78,6 +78,7 @@ def _guarded(body: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(body)
     def guarded(*given: object, **named: object) -> None:
         with one_message(signature.parameters), interruptible():
+            require_known_variables()
             words = guarded_signature.bind(*given, **named).arguments
             first = words.pop(context.name)
             body(first, **{key: value for key, value in words.items() if not _unsaid(signature.parameters[key], value)})
@@ -91,8 +92,10 @@ def _guarded(body: Callable[..., None]) -> Callable[..., None]:
 def _unsaid(parameter: inspect.Parameter, value: object) -> bool:
     """Whether nothing was said; an empty word is refused."""
     words = value if isinstance(value, list) else [value]
+    needed = parameter.default is inspect.Parameter.empty
+    if needed and value in ("--help", "-h"):  # invoke's own program takes it for the word
+        raise ConfigError(f"{value} stands where a {parameter.name} belongs", "invoke --help TASK, gobuild TASK --help")
     if parameter.name not in MAY_BE_EMPTY and any(isinstance(each, str) and not each.strip() for each in words):
-        needed = parameter.default is inspect.Parameter.empty
         flag = parameter.name.strip("_").replace("_", "-")
         raise ConfigError(
             f"{'a ' + flag if needed else '--' + flag} is an empty word",

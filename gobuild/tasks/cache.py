@@ -43,16 +43,19 @@ class CachedThing:
         return self.kind, printable(self.path.name), amount(self.size), used[:16]
 
 
-@with_settings(name="list")
+@with_settings("cache", name="list")
 def listing(context: Context, **words: object) -> None:
-    """Shows what the cache holds besides the store, the last used first."""
+    """Shows what the cache holds besides the store.
+
+    Example: gobuild cache.list
+    """
     settings, console = settings_of(context, words), Console()
     held = entries(settings.cache)
     console.table(f"in {settings.cache}", ("kind", "what", "size", "used"), [each.row for each in held])
     console.say(f"{len(held)} entries, {amount(sum(each.size for each in held))}; store.list shows the store")
 
 
-@with_settings()
+@with_settings("cache")
 def prune(
     context: Context,
     *,
@@ -60,7 +63,12 @@ def prune(
     dry_run: Annotated[bool, "only show what would go"] = False,
     **words: object,
 ) -> None:
-    """Removes from the cache what was not used for the longest time, until no more is left than --keep says."""
+    """Removes from the cache what was unused for longest.
+
+    It stops when no more is left than --keep says.
+
+    Example: gobuild cache.prune --keep 2GB
+    """
     settings, console = settings_of(context, words), Console()
     limit, left = parse_size(keep), 0
     gone = []

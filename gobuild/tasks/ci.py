@@ -11,13 +11,13 @@ from invoke.context import Context
 from gobuild.core import files
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError
-from gobuild.tasks.words import settings_of, split_words, with_settings
+from gobuild.tasks.words import SOURCE, settings_of, split_words, with_settings
 
 LINES = "stable,oldstable"
 TARGETS = "darwin/arm64"
 
 
-@with_settings()
+@with_settings("Publishing", "series", "suffix", "source")
 def workflow(
     context: Context,
     *,
@@ -29,7 +29,12 @@ def workflow(
     requirement: Annotated[str, "what pip installs: gobuild, as a requirement or a path in the repository"] = "",
     **words: object,
 ) -> None:
-    """Writes a GitHub Actions workflow that builds, verifies and publishes when Go releases."""
+    """Writes a workflow for GitHub Actions.
+
+    It builds, verifies and publishes when Go releases.
+
+    Example: gobuild ci.workflow --to .github/workflows/gobuild.yml --base-url https://go.acme.example
+    """
     from gobuild.publish import workflow as workflows
 
     settings = settings_of(context, words)
@@ -47,7 +52,7 @@ def workflow(
     Console().say(f"wrote {to}; what it needs in the repository's settings stands at its top")
 
 
-@with_settings()
+@with_settings(*SOURCE, "suffix", "policy", "Publishing")
 def wanted(
     context: Context,
     *,
@@ -56,7 +61,12 @@ def wanted(
     force: Annotated[bool, "name also what is published"] = False,
     **words: object,
 ) -> None:
-    """Prints the builds that the tree at base_url lacks, as a line for $GITHUB_OUTPUT."""
+    """Lists builds not yet published at base_url, for CI.
+
+    The list is a line for $GITHUB_OUTPUT.
+
+    Example: gobuild ci.wanted --lines stable,oldstable --base-url https://go.acme.example
+    """
     from gobuild.matrix import missing
     from gobuild.pipeline.session import Session
 

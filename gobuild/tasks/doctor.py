@@ -33,7 +33,12 @@ def run(  # noqa: PLR0913, PLR0917  (each is a flag)
     dist: Annotated[str | None, "a folder with manifests and archives of toolchains"] = None,
     strict: Annotated[bool, "exit with an error for a WARN as well"] = False,
 ) -> None:
-    """Finds out why a go command hangs, is killed, or is not the one you patched."""
+    """Finds out why a go command hangs or is killed.
+
+    Or is not the one you patched.
+
+    Example: gobuild doctor --path ~/sdk/go/bin/go
+    """
     from gobuild import doctor
 
     page, pack, given = file_to_write(html, "--html"), file_to_write(bundle, "--bundle"), path_of(from_)
@@ -90,7 +95,10 @@ def compare(
     before: Annotated[str, "a file with the output of ioreg -a -r -l -c IOAccelerator"],
     after: Annotated[str, "another"],
 ) -> None:
-    """Says what differs between two snapshots of a Mac's graphics accelerators."""
+    """Compares two snapshots of a Mac's graphics accelerators.
+
+    Example: gobuild doctor.compare before.plist after.plist
+    """
     from gobuild.doctor.macos import ioreg
 
     changed = ioreg.compare(Path(before).expanduser(), Path(after).expanduser())

@@ -29,7 +29,12 @@ def gowrap(
     target: Annotated[str, "the GOOS/GOARCH that gowrap is for; by default this machine's"] = "",
     to: Annotated[str, "the file to write"] = "gowrap",
 ) -> None:
-    """Compiles gowrap, the launch wrapper, by any toolchain from Go 1.21 on."""
+    """Compiles gowrap, the launch wrapper.
+
+    Any toolchain from Go 1.21 on compiles it.
+
+    Example: gobuild gowrap --goroot ~/sdk/go
+    """
     from gobuild.isolate import programs
 
     if not goroot:
@@ -62,7 +67,12 @@ def launchd(  # noqa: PLR0913, PLR0917  (invoke makes a flag of each)
     set: Annotated[list[str] | None, "another key of launchd.plist(5), KEY=VALUE; may be repeated"] = None,
     to: Annotated[str, "the folder to write LABEL.plist to"] = ".",
 ) -> None:
-    """Writes a launchd job that runs a program through gowrap, held to launchd.plist(5)."""
+    """Writes a launchd job that runs a program through gowrap.
+
+    It is checked against launchd.plist(5).
+
+    Example: gobuild launchd --label com.acme.service --program /opt/acme/service --gowrap /opt/acme/gowrap
+    """
     from gobuild.isolate import launchd as jobs
 
     if not (label and program and gowrap):
@@ -108,7 +118,12 @@ def vm(
     memory: Annotated[str, "how much memory, in MiB"] = "2048",
     ssh_key: Annotated[str, "a public key file: the machine gets a network, and this key may log in"] = "",
 ) -> None:
-    """Writes what vfkit needs to run a linux/arm64 toolchain on a Mac, in a machine without a GPU."""
+    """Writes a virtual machine without a GPU, for a Mac.
+
+    vfkit runs a linux/arm64 toolchain in it.
+
+    Example: gobuild vm --archive dist/go1.22.10-acme.linux-arm64.tar.gz --disk /vm/debian.raw --to machine
+    """
     from gobuild.isolate import vm as machines
 
     if not (archive and disk and to):
@@ -141,7 +156,12 @@ def image(  # noqa: PLR0913, PLR0917  (one for each flag)
     label: Annotated[list[str] | None, "KEY=VALUE, as org.opencontainers.image.source=URL; may be repeated"] = None,
     dockerfile: Annotated[str, "a folder for a Dockerfile and the test program's source, in place of a layout"] = "",
 ) -> None:
-    """Writes an OCI image layout: a minimal test image, and an image of the patched toolchain. Needs no daemon."""
+    """Writes container images, without a daemon.
+
+    An OCI image layout with a minimal test image, and an image of the patched toolchain.
+
+    Example: gobuild image --to layout --dist dist
+    """
     from gobuild.isolate import image as images
     from gobuild.isolate.image import dockerfile as dockerfiles
 

@@ -19,7 +19,12 @@ def matrix(
     cluster: Annotated[str, "a Dask scheduler, tcp://HOST:8786: build on its workers (needs --shared-store)"] = "",
     **words: object,
 ) -> None:
-    """Builds every line of Go for every target; goes on past one that fails."""
+    """Builds many versions of Go for many targets.
+
+    It goes on past a build that fails.
+
+    Example: gobuild matrix --go 1.26,1.27 --target darwin/arm64,linux/amd64
+    """
     from gobuild import matrix as matrices
     from gobuild.pipeline.session import Session
 

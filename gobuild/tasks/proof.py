@@ -11,7 +11,7 @@ from gobuild.core import files
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError
 from gobuild.tasks import show
-from gobuild.tasks.words import file_to_write, path_of, settings_of, with_settings
+from gobuild.tasks.words import SOURCE, file_to_write, path_of, settings_of, with_settings
 
 if TYPE_CHECKING:
     from gobuild.audit.compare import Radius
@@ -26,7 +26,7 @@ def _write(document: dict[str, object], path: Path | None, json: bool, console: 
         show.document(document)
 
 
-@with_settings()
+@with_settings(*SOURCE, "bootstrap", "work")
 def reproduce(
     context: Context,
     *,
@@ -36,7 +36,10 @@ def reproduce(
     json: Annotated[bool, "print the report as JSON"] = False,
     **words: object,
 ) -> None:
-    """Rebuilds a release unpatched, and compares it with the official one entry by entry."""
+    """Rebuilds a release unpatched, compares it with Go's own.
+
+    Example: gobuild reproduce --go 1.22.10
+    """
     from gobuild.audit import compare
     from gobuild.audit import reproduce as proving
     from gobuild.pipeline.session import Session
@@ -58,7 +61,7 @@ def reproduce(
     proving.require(found)
 
 
-@with_settings(name="blast-radius")
+@with_settings(*SOURCE, name="blast-radius")
 def blast_radius(
     context: Context,
     *,
@@ -68,7 +71,12 @@ def blast_radius(
     json: Annotated[bool, "print the report as JSON"] = False,
     **words: object,
 ) -> None:
-    """Says what a patched toolchain changes, down to functions, and which patch explains it."""
+    """Reports what the patches change, function by function.
+
+    Names the patch that explains each change.
+
+    Example: gobuild blast-radius --ours dist/go1.22.10-acme.darwin-arm64.tar.gz
+    """
     from gobuild.audit import reproduce as proving
     from gobuild.pipeline.session import Session
 

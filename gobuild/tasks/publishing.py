@@ -34,7 +34,12 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
     drop: Annotated[str, HELP_DROP] = "",
     no_bottles: Annotated[bool, "make no Homebrew bottles: the formulae install from the archives"] = False,
 ) -> None:
-    """Adds finished builds to a static tree: tap, GOTOOLCHAIN proxy, download index, pages, signed attestations."""
+    """Adds finished builds to a site of static files.
+
+    The site has a Homebrew tap, a GOTOOLCHAIN proxy, a download index, pages, and signed attestations.
+
+    Example: gobuild publish --to site --base-url https://go.acme.example --name go-acme
+    """
     from gobuild.publish import homebrew, site
     from gobuild.publish.builds import ENDING
     from gobuild.publish.sumdb.note import NoteSigner
@@ -84,7 +89,10 @@ def verify_release(
     signed_only: Annotated[bool, "check what is signed, not what publishing writes anew: tap, indexes"] = False,
     json: Annotated[bool, "print the report as JSON"] = False,
 ) -> None:
-    """Checks a published tree from its signature down, as somebody who received it."""
+    """Checks a published site, from its signature down.
+
+    Example: gobuild verify-release https://go.acme.example --key minisign.pub
+    """
     from gobuild import release
 
     console = Console(stream=sys.stderr) if json else Console()
@@ -111,7 +119,12 @@ def new_key(
     to: Annotated[str, "the file for the secret key; there must be none yet"] = "",
     name: Annotated[str, "the checksum database's name: a host of yours and perhaps a path, acme.example/sumdb"] = "",
 ) -> None:
-    """Makes a key for a checksum database of your toolchains, and shows the public half."""
+    """Makes a key for a checksum database of your toolchains.
+
+    Shows the public half.
+
+    Example: gobuild keys.new --to sumdb.key --name acme.example/sumdb
+    """
     from gobuild.publish.sumdb.note import NoteSigner
 
     if not to or not name:
@@ -125,7 +138,10 @@ def new_key(
 
 @flagged(name="show")
 def show_key(_context: Context, key: Annotated[str, "the file that keys.new made"] = "") -> None:
-    """Shows the public half of a key: what users set GOSUMDB to."""
+    """Shows the public half of a key, for GOSUMDB.
+
+    Example: gobuild keys.show --key sumdb.key
+    """
     from gobuild.publish.sumdb.note import NoteSigner
 
     if not key:

@@ -12,7 +12,7 @@ from gobuild.core.console import Console, amount
 from gobuild.core.errors import ConfigError, VerifyError, first_few
 from gobuild.core.printable import printable
 from gobuild.core.settings import Settings
-from gobuild.tasks.words import settings_of, with_settings
+from gobuild.tasks.words import STORE, settings_of, with_settings
 
 if TYPE_CHECKING:  # a task imports what it runs when it runs
     from gobuild import store as stores
@@ -23,9 +23,12 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt]i?)?b?)", re.IGNORECASE)
 COLUMNS = ("kind", "key", "what", "size", "made", "used")
 
 
-@with_settings(name="list")
+@with_settings(*STORE, name="list")
 def listing(context: Context, **words: object) -> None:
-    """Shows what the store holds, the last used first."""
+    """Shows what the store holds, the last used first.
+
+    Example: gobuild store.list
+    """
     from gobuild import store as stores
 
     settings, console = settings_of(context, words), Console()
@@ -35,9 +38,14 @@ def listing(context: Context, **words: object) -> None:
     console.say(f"{len(listed)} entries, {amount(sum(entry.size for entry, _ in listed))}")
 
 
-@with_settings()
+@with_settings(*STORE)
 def verify(context: Context, **words: object) -> None:
-    """Hashes all that the store holds; what is damaged is removed, and the exit code is 8 then."""
+    """Checks every file in the store against its digest.
+
+    What is damaged is removed, and the exit code is 8 then.
+
+    Example: gobuild store.verify
+    """
     from gobuild import store as stores
 
     settings, console = settings_of(context, words), Console()
@@ -53,7 +61,7 @@ def verify(context: Context, **words: object) -> None:
     console.say(f"{summary}: all whole")
 
 
-@with_settings()
+@with_settings(*STORE)
 def prune(
     context: Context,
     *,
@@ -61,7 +69,12 @@ def prune(
     dry_run: Annotated[bool, "only show what would go"] = False,
     **words: object,
 ) -> None:
-    """Removes what was not used for the longest time, until no more is left than --keep says."""
+    """Removes from the store what was unused for longest.
+
+    It stops when no more is left than --keep says.
+
+    Example: gobuild store.prune --keep 20GB
+    """
     from gobuild import store as stores
 
     settings, console = settings_of(context, words), Console()

@@ -37,7 +37,7 @@ def finished_builds(
     return Catalogue(name=name, base_url=base_url, builds=newest_first(builds, before=before))
 
 
-@with_settings(help={"base_url": "where the archives (and bottles) are served from"})
+@with_settings("base_url", "name", "dist", help={"base_url": "where the archives (and bottles) are served from"})
 def update(
     context: Context,
     *,
@@ -47,7 +47,12 @@ def update(
     drop: Annotated[str, HELP_DROP] = "",
     **words: object,
 ) -> None:
-    """Adds the releases in dist/ to a Homebrew tap, in a commit each; nothing is pushed."""
+    """Adds the releases in dist/ to a Homebrew tap.
+
+    Each is a commit; nothing is pushed.
+
+    Example: gobuild tap.update --to homebrew-tap --base-url https://go.acme.example
+    """
     from gobuild.publish import homebrew
 
     settings, console = settings_of(context, words), Console()
@@ -68,9 +73,16 @@ def update(
     console.say("git push is yours to do" if commits else "nothing new: no commit was made")
 
 
-@with_settings(name="check", help={"offline": "fetch no archive over the network"})
-def check_tap(context: Context, path: str, **words: object) -> None:
-    """Checks a Homebrew tap as far as that is possible without brew; what is not, is named."""
+@with_settings("offline", name="check", help={"offline": "fetch no archive over the network"})
+def check_tap(
+    context: Context, path: Annotated[str, "the tap: a checkout of it, or a bare repository"], **words: object
+) -> None:
+    """Checks a Homebrew tap, as far as possible without brew.
+
+    What needs brew itself is named.
+
+    Example: gobuild tap.check homebrew-tap
+    """
     from gobuild.fetch import http
     from gobuild.publish import homebrew
 
