@@ -107,9 +107,7 @@ def _checked(load: Callable[[str], object], path: PathLike[Any]) -> dict[str, ob
         raise ConfigError(f"{path}: below gobuild: stands {found['gobuild']!r}", BELOW)
     for key in found:
         if key in SETTINGS:
-            raise ConfigError(
-                f"{path}: the key {key} is a setting, and stands beside gobuild:", "put it below gobuild:"
-            )
+            raise ConfigError(f"{path}: {key} is a setting, and stands beside gobuild:", "put it below gobuild:")
         if key not in (known := ("gobuild", *Config.global_defaults())):
             raise ConfigError(f"{path}: unknown key {key!r}", did_you_mean(str(key), [*known, *SETTINGS], BELOW))
     return found

@@ -15,7 +15,7 @@ from gobuild.core.errors import ConfigError, ToolMissing, UnsafeArchive
 from gobuild.core.manifest import NAME, to_json
 from gobuild.core.model import Bootstrap, PatchedSource, Source, Toolchain
 from gobuild.package.manifest import inner_manifest
-from gobuild.pipeline.session import Run
+from gobuild.pipeline.session import Prepared, Run
 from gobuild.store import entry_key
 
 PACKAGES = "packages.tar"
@@ -116,18 +116,22 @@ def note_rosetta(run: Run) -> None:
         )
 
 
+def why_make_bash(prepared: Prepared) -> str:
+    """Why only make.bash can build this, as far as is known before anything is fetched; "" where nothing says so."""
+    settings, plan = prepared.settings, prepared.plan
+    if prepared.reached.catalog.identity not in ("", "wheel"):
+        return "a source of your own may have another compiler than upstream's"
+    if settings.builder == "auto" and settings.bootstrap:
+        return "--bootstrap says what to start from"
+    return direct.why_uncompared(plan.host, plan.release.version) if settings.builder == "auto" else ""
+
+
 def _upstream(run: Run, at: Stage) -> Bootstrap | None:
     """Upstream's toolchain for the direct builder; None where make.bash is to build."""
     settings, plan = run.session.settings, run.plan
     if settings.builder == "make.bash":
         return None
-    reason = ""
-    if run.prepared.reached.catalog.identity not in ("", "wheel"):
-        reason = "a source of your own may have another compiler than upstream's"
-    elif settings.builder == "auto" and settings.bootstrap:
-        reason = "--bootstrap says what to start from"
-    elif settings.builder == "auto":
-        reason = direct.why_uncompared(plan.host, plan.release.version)
+    reason = why_make_bash(run.prepared)
     if not reason:
         at.note(f"upstream's Go {plan.release.version} for {plan.host}")
         found = fetch.same_release_toolchain(

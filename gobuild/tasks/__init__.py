@@ -4,6 +4,8 @@ Use them as they are (``from gobuild.tasks import ns`` is a whole tasks.py), or 
 (``Collection(my_task, gobuild.tasks)``).
 """
 
+import shlex
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,7 +22,7 @@ from gobuild.tasks.boundary import guard
 from gobuild.tasks.isolate import gowrap, image, launchd, vm
 from gobuild.tasks.matrix import matrix
 from gobuild.tasks.proof import blast_radius, reproduce
-from gobuild.tasks.words import CONFIGURATION, flagged, settings_of, with_settings
+from gobuild.tasks.words import CONFIGURATION, HELP_DETAILS, flagged, settings_of, with_settings
 
 if TYPE_CHECKING:
     from gobuild.pipeline.session import Session
@@ -38,10 +40,10 @@ HEADINGS = {
 """Under which heading `gobuild --list` shows a task, or a whole group of them."""
 
 
-def _session(context: Context, words: dict[str, object]) -> "Session":
+def _session(context: Context, words: dict[str, object], *, details: bool = False) -> "Session":
     from gobuild.pipeline.session import Session
 
-    return Session(settings=settings_of(context, words), console=Console())
+    return Session(settings=settings_of(context, words), console=Console(details=details))
 
 
 @with_settings()
@@ -53,6 +55,7 @@ def plan(context: Context, **words: object) -> None:
     Example: gobuild plan --go 1.22 --target linux/amd64
     """
     from gobuild.codesign.signers import choose_signer
+    from gobuild.pipeline.forecast import forecast
     from gobuild.pipeline.session import prepare
 
     session = _session(context, words)
@@ -62,11 +65,16 @@ def plan(context: Context, **words: object) -> None:
     start = session.settings.bootstrap
     if start and not (Path(start).expanduser() / "bin/go").is_file():
         raise BootstrapError(f"{start} is no Go toolchain: it has no bin/go", "--bootstrap with the GOROOT of one")
-    show.plan(session.console, prepared.plan)
+    flags = [
+        f"--{key.replace('_', '-')}" + ("" if word is True else f" {shlex.quote(str(word))}")
+        for key, word in words.items()
+        if word not in (None, False)
+    ]
+    show.plan(session.console, prepared.plan, forecast(session, prepared), " ".join(["gobuild build", *flags]))
 
 
 @with_settings()
-def build(context: Context, **words: object) -> None:
+def build(context: Context, *, details: Annotated[bool, HELP_DETAILS] = False, **words: object) -> None:
     """Builds, verifies and packages a patched Go toolchain.
 
     The main job: fetches Go's source, applies the patches, builds, checks every executable, and packs into dist/. The
@@ -76,19 +84,19 @@ def build(context: Context, **words: object) -> None:
     """
     from gobuild import pipeline
 
-    session = _session(context, words)
+    session = _session(context, words, details=details)
     show.built(session.console, pipeline.build(session))
 
 
 @with_settings()
-def package(context: Context, **words: object) -> None:
+def package(context: Context, *, details: Annotated[bool, HELP_DETAILS] = False, **words: object) -> None:
     """Verifies and packages again what build has built.
 
     Example: gobuild package --go 1.22
     """
     from gobuild import pipeline
 
-    session = _session(context, words)
+    session = _session(context, words, details=details)
     show.built(session.console, pipeline.repackage(session))
 
 
@@ -108,6 +116,7 @@ def verify(
     trust: Annotated[str, "a PEM file of certificates that a signature may lead to, besides Apple's root"] = "",
     json: Annotated[bool, "print the report as JSON"] = False,
     probe: Annotated[bool, "let the toolchain compile and run programs, with your rights, if no check failed"] = False,
+    details: Annotated[bool, HELP_DETAILS] = False,
 ) -> None:
     """Checks every executable of a toolchain, whoever built it.
 
@@ -123,16 +132,27 @@ def verify(
         kind_of(name)
     wanted, rules = Target.parse(target) if target else None, load_policy(policy or "")
     roots = load_roots(Path(trust)) if trust else ()
-    with tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
+    console = Console(stream=sys.stderr if json else sys.stdout, details=details)
+    with tempfile.TemporaryDirectory(prefix="gobuild-") as scratch, console.stage("verify") as at:
         found = verify_path(
-            Path(path), run=run, scratch=Path(scratch), target=wanted, policy=rules, roots=roots, probe=probe
+            Path(path),
+            run=run,
+            scratch=Path(scratch),
+            note=at.note,
+            target=wanted,
+            policy=rules,
+            roots=roots,
+            probe=probe,
         )
     write_reports(found, reports, of=path)
     if json:
         show.as_json(found, path)
     else:
-        show.report(Console(), found)
+        show.report(console, found)
     require(found)
+    if not json:
+        more = "" if details else f"gobuild verify {shlex.quote(path)} --details shows every check; --report FILE.html"
+        console.verdict(f"{path}: {show.counts(found)}", *map(str, reports), then=more)
 
 
 @flagged()
@@ -152,11 +172,13 @@ def identify(
 
     settings = settings_of(context, {"dist": dist, "series": series})
     likely = [load_series(name) for name in dict.fromkeys((settings.series, "stock"))]
-    found = identify(Path(path), dist=settings.dist, series=likely)
+    console = Console(stream=sys.stderr) if json else Console()
+    with console.stage("identify"):
+        found = identify(Path(path), dist=settings.dist, series=likely)
     if json:
         show.document(found.document())
     else:
-        show.identity(Console(), found)
+        show.identity(console, found)
 
 
 @with_settings("work")
@@ -170,8 +192,9 @@ def clean(context: Context, **words: object) -> None:
     from gobuild import pipeline
 
     session = _session(context, words)
-    for removed in pipeline.clean(session.settings.work):
-        session.console.say(f"removed {removed}")
+    removed = pipeline.clean(session.settings.work)
+    builds = f"{len(removed)} builds are removed" if removed else "nothing was there to remove"
+    session.console.verdict(f"{session.settings.work}: {builds}", *(f"removed {each}" for each in removed))
 
 
 ns = Collection("gobuild", plan, build, verify, package, publishing.publish, publishing.verify_release)

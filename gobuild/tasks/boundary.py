@@ -16,6 +16,7 @@ from invoke import Collection
 from invoke.exceptions import Exit
 
 from gobuild.core.errors import ConfigError, GobuildError, os_errors_as_ours
+from gobuild.core.printable import printable
 from gobuild.tasks.words import interruptible, require_known_variables
 
 MAY_BE_EMPTY = ("suffix", "argument")
@@ -38,7 +39,7 @@ def one_message(flags: Iterable[str] = ()) -> Iterator[None]:
     except GobuildError as error:
         if isinstance(error.__cause__, BrokenPipeError):
             _unless_output_is_read()
-        raise Exit(message=str(error), code=error.exit_code) from error
+        raise Exit(message=printable(str(error), lines=True), code=error.exit_code) from error
     except RuntimeError as error:
         if "home directory" not in str(error):
             raise

@@ -52,7 +52,8 @@ def listing(context: Context, **words: object) -> None:
     settings, console = settings_of(context, words), Console()
     held = entries(settings.cache)
     console.table(f"in {settings.cache}", ("kind", "what", "size", "used"), [each.row for each in held])
-    console.say(f"{len(held)} entries, {amount(sum(each.size for each in held))}; store.list shows the store")
+    total = amount(sum(each.size for each in held))
+    console.verdict(f"{len(held)} entries, {total}", then="gobuild store.list shows the store")
 
 
 @with_settings("cache")
@@ -84,7 +85,7 @@ def prune(
         title = "would go" if dry_run else "gone"
         console.table(title, ("kind", "what", "size", "used"), [each.row for each in gone])
     freed = amount(sum(each.size for each in gone))
-    console.say(f"{len(gone)} entries {'would go' if dry_run else 'are gone'}, {freed}")
+    console.verdict(f"{len(gone)} entries {'would go' if dry_run else 'are gone'}, {freed}")
 
 
 def entries(cache: Path) -> list[CachedThing]:

@@ -39,7 +39,7 @@ def workflow(
 
     settings = settings_of(context, words)
     if not to:
-        raise ConfigError("where to?", "--to .github/workflows/gobuild.yml")
+        raise ConfigError("--to is missing", "--to .github/workflows/gobuild.yml")
     text = workflows.render_workflow(
         settings,
         lines=split_words(lines),
@@ -49,7 +49,7 @@ def workflow(
         requirement=requirement or f"gobuild=={version('gobuild')}",
     )
     files.write(Path(to).expanduser(), text)
-    Console().say(f"wrote {to}; what it needs in the repository's settings stands at its top")
+    Console().verdict("wrote the workflow; the repository settings it needs are listed at its top", to)
 
 
 @with_settings(*SOURCE, "suffix", "policy", "Publishing")
@@ -72,7 +72,7 @@ def wanted(
 
     settings = settings_of(context, words)
     if not settings.base_url:
-        raise ConfigError("which tree?", "--base-url https://...")
+        raise ConfigError("--base-url is missing", "--base-url https://...")
     session = Session(settings=settings, console=Console(stream=sys.stderr))
     builds = missing.missing_builds(session, split_words(lines), split_words(targets), force=force)
     print(f"builds={json.dumps(builds)}")

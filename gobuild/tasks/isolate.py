@@ -45,7 +45,7 @@ def gowrap(
         raise ConfigError(f"{made} is a folder", "--to with the file to write")
     with tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
         programs.build_gowrap(Path(goroot).expanduser(), chosen, made, scratch=Path(scratch), run=run)
-    Console().say(f"wrote {made} for {chosen}, sha256 {files.sha256(made)}")
+    Console().verdict(f"gowrap for {chosen}", str(made), f"sha256 {files.sha256(made)}")
 
 
 @flagged()
@@ -104,7 +104,8 @@ def launchd(  # noqa: PLR0913, PLR0917  (invoke makes a flag of each)
             console.warn(doubt)
     files.write(path, text)
     path.chmod(0o644)
-    console.say(f"wrote {path}; on the Mac: plutil -lint it, then launchctl bootstrap gui/$UID (or system) with it")
+    then = f"on the Mac: plutil -lint {path.name}; launchctl bootstrap gui/$UID (or system) {path.name}"
+    console.verdict(f"the job {label}", str(path), then=then)
 
 
 @flagged()
@@ -139,7 +140,8 @@ def vm(
         key=machines.read_key(Path(ssh_key)) if ssh_key else "",
     )
     stamp = machines.write_folder(machine, Path(archive).expanduser(), folder)
-    Console().say(f"wrote {folder} for {stamp}; take it to the Mac, and there: {folder.name}/run.sh")
+    then = f"take it to the Mac, and there: {folder.name}/run.sh"
+    Console().verdict(f"a machine for {stamp}", str(folder), then=then)
 
 
 @flagged()
@@ -184,12 +186,12 @@ def image(  # noqa: PLR0913, PLR0917  (one for each flag)
     console = Console()
     if dockerfile:
         dockerfiles.write_context(Path(dockerfile), wanted)
-        console.say(f"wrote {dockerfile}; how to build it stands at the top of its Dockerfile")
+        console.verdict("a Dockerfile; how to build it stands at its top", dockerfile)
         return
     with console.stage("image") as at:
         made = images.write_layout(Path(to), wanted, run=run, note=at.note)
     rows = [
         (each.name, ", ".join(each.platforms), amount(each.packed), amount(each.unpacked), each.digest) for each in made
     ]
-    console.say(f"wrote {to}")
     console.table("", ("image", "platforms", "as pulled", "unpacked", "digest"), rows)
+    console.verdict(f"{len(made)} images", to)

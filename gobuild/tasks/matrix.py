@@ -37,11 +37,12 @@ def matrix(
     console, capacity = Console(), matrices.measure_capacity(settings.work)
     session, at_once = Session(settings=settings, console=console), jobs or capacity.builds
     planned = matrices.plan_jobs(session, lines, targets)
-    rows = [(job.name, job.settings.target, job.settings.builder, str(job.log)) for job in planned]
-    console.table(f"{len(planned)} jobs", ("job", "target", "builder", "log"), rows)
+    console.table(f"{len(planned)} jobs", ("job", "log"), [(job.name, str(job.log)) for job in planned])
     where = f"on the workers of {cluster}" if cluster else f"{at_once} at a time: {capacity.summary}"
     console.say(f"{where}; archives go to {settings.dist.absolute()}")
     results = matrices.run_matrix(planned, at_once=at_once, cluster=cluster, console=console)
     ended = [(each.name, each.ended, clock(each.seconds), each.worker or "here", str(each.log)) for each in results]
     console.table("jobs", ("job", "ended", "wall", "where", "log"), ended)
     matrices.require_done(results)
+    made = str(settings.dist.absolute())
+    console.verdict(f"{len(results)} builds are done", made, then="gobuild publish --to site --base-url https://…")

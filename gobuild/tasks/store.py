@@ -35,7 +35,7 @@ def listing(context: Context, **words: object) -> None:
     folder = _folder(settings, console)
     listed = stores.list_entries(folder)
     console.table(f"in {folder.root}", COLUMNS, [_row(*each) for each in listed])
-    console.say(f"{len(listed)} entries, {amount(sum(entry.size for entry, _ in listed))}")
+    console.verdict(f"{len(listed)} entries, {amount(sum(entry.size for entry, _ in listed))}")
 
 
 @with_settings(*STORE)
@@ -58,7 +58,7 @@ def verify(context: Context, **words: object) -> None:
         said = f"the store had {len(damaged)} damaged entries, which are removed now (left: {summary})"
         hint = "build again what was in them; damage that comes back is the disk's"
         raise VerifyError("\n  ".join([said, *first_few(damaged)]), hint)
-    console.say(f"{summary}: all whole")
+    console.verdict(f"{summary}: all whole")
 
 
 @with_settings(*STORE)
@@ -81,7 +81,7 @@ def prune(
     gone, freed = stores.prune_store(_folder(settings, console), parse_size(keep), dry=dry_run)
     if gone:
         console.table("would go" if dry_run else "gone", COLUMNS, [_row(*each) for each in gone])
-    console.say(f"{len(gone)} entries {'would go' if dry_run else 'are gone'}, {amount(freed)}")
+    console.verdict(f"{len(gone)} entries {'would go' if dry_run else 'are gone'}, {amount(freed)}")
 
 
 def _folder(settings: Settings, console: Console) -> stores.StoreFolder:
@@ -98,7 +98,7 @@ def parse_size(size: str) -> int:
     """Bytes: "20GB" (10^9 each), "1.5 GiB" (2^30 each), "500M", "0"."""
     match = _SIZE.fullmatch(size.strip())
     if not match:
-        raise ConfigError(f"--keep is {size!r}" if size else "how much may stay?", "--keep 20GB, 500MB, or 0")
+        raise ConfigError(f"--keep is {size!r}" if size else "--keep is missing", "--keep 20GB, 500MB, or 0")
     return int(float(match[1]) * UNITS[(match[2] or "").lower()])
 
 

@@ -186,9 +186,11 @@ def test_a_plan_looks_at_what_a_build_needs(project: Path, toy_tree: Path, flags
     assert (done.returncode, "gone" in done.stderr) == (code, True), done.stderr
 
 
-def test_a_reader_who_has_seen_enough(tmp_path: Path) -> None:
+@pytest.mark.parametrize("asked", ["--list", "plan --help", "cache.list --cache ."])
+def test_a_reader_who_has_seen_enough(tmp_path: Path, asked: str) -> None:
     script = Path(sysconfig.get_path("scripts")) / "gobuild"
-    words = ["bash", "-c", '"$0" --list | (exec true); echo "${PIPESTATUS[0]}"', str(script)]
+    (tmp_path / "wheels/x").mkdir(parents=True)
+    words = ["bash", "-c", f'"$0" {asked} | (exec true); echo "${{PIPESTATUS[0]}}"', str(script)]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
     assert (done.stdout, done.stderr) == ("141\n", "")
 
