@@ -109,6 +109,10 @@ class Console:
     def _print(self, text: Text) -> None:
         self.rich.print(text, soft_wrap=True)
 
+    def aside(self, text: str) -> None:
+        """One line of what is under way, beside the living one."""
+        self.progress.print(Text(text, style="dim"), soft_wrap=True)
+
     def warn(self, text: str) -> None:
         """One line that should not be overlooked."""
         self.say(text, style="yellow")
@@ -248,6 +252,11 @@ def _living_line(console: RichConsole, width: int = 8, *, transient: bool = True
 def clock(seconds: float) -> str:
     """Seconds for people: "0.3 s", "7 min 06 s"."""
     return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60} min {int(seconds) % 60:02} s"
+
+
+def counted(count: int, word: str, words: str = "") -> str:
+    """A number of things for people: "1 patch", "2 entries"; of a word that does not take an s, both forms."""
+    return f"{count} {word if count == 1 else words or word + 's'}"
 
 
 def amount(count: int) -> str:

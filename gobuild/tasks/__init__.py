@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from invoke import Collection
 from invoke.context import Context
 
-from gobuild.core.console import Console
+from gobuild.core.console import Console, counted
 from gobuild.core.errors import BootstrapError
 from gobuild.core.goversion import Target
 from gobuild.core.process import run
@@ -193,7 +193,7 @@ def clean(context: Context, **words: object) -> None:
 
     session = _session(context, words)
     removed = pipeline.clean(session.settings.work)
-    builds = f"{len(removed)} builds are removed" if removed else "nothing was there to remove"
+    builds = f"{counted(len(removed), 'build')} removed" if removed else "nothing was there to remove"
     session.console.verdict(f"{session.settings.work}: {builds}", *(f"removed {each}" for each in removed))
 
 

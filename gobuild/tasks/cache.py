@@ -13,7 +13,7 @@ from typing import Annotated
 from invoke.context import Context
 
 from gobuild.core import files
-from gobuild.core.console import Console, amount
+from gobuild.core.console import Console, amount, counted
 from gobuild.core.errors import Busy
 from gobuild.core.printable import printable
 from gobuild.tasks.store import parse_size
@@ -53,7 +53,7 @@ def listing(context: Context, **words: object) -> None:
     held = entries(settings.cache)
     console.table(f"in {settings.cache}", ("kind", "what", "size", "used"), [each.row for each in held])
     total = amount(sum(each.size for each in held))
-    console.verdict(f"{len(held)} entries, {total}", then="gobuild store.list shows the store")
+    console.verdict(f"{counted(len(held), 'entry', 'entries')}, {total}", then="gobuild store.list shows the store")
 
 
 @with_settings("cache")
@@ -85,7 +85,7 @@ def prune(
         title = "would go" if dry_run else "gone"
         console.table(title, ("kind", "what", "size", "used"), [each.row for each in gone])
     freed = amount(sum(each.size for each in gone))
-    console.verdict(f"{len(gone)} entries {'would go' if dry_run else 'are gone'}, {freed}")
+    console.verdict(f"{counted(len(gone), 'entry', 'entries')} {'would go' if dry_run else 'removed'}, {freed}")
 
 
 def entries(cache: Path) -> list[CachedThing]:

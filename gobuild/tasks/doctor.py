@@ -117,7 +117,7 @@ def compare(
     changed = ioreg.compare(Path(before).expanduser(), Path(after).expanduser())
     if changed:
         Console().table(f"{before} and {after}", ioreg.COLUMNS, changed)
-    Console().verdict(f"{len(changed)} values differ" if changed else "nothing differs")
+    Console().verdict(f"differences: {len(changed) or 'none'}")
 
 
 ns = Collection("doctor", run, compare)

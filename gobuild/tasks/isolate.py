@@ -8,7 +8,7 @@ from typing import Annotated
 from invoke.context import Context
 
 from gobuild.core import files
-from gobuild.core.console import Console, amount
+from gobuild.core.console import Console, amount, counted
 from gobuild.core.errors import ConfigError
 from gobuild.core.goversion import Target
 from gobuild.core.process import run
@@ -194,4 +194,4 @@ def image(  # noqa: PLR0913, PLR0917  (one for each flag)
         (each.name, ", ".join(each.platforms), amount(each.packed), amount(each.unpacked), each.digest) for each in made
     ]
     console.table("", ("image", "platforms", "as pulled", "unpacked", "digest"), rows)
-    console.verdict(f"{len(made)} images", to)
+    console.verdict(counted(len(made), "image"), to)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from invoke.context import Context
 
-from gobuild.core.console import Console, clock
+from gobuild.core.console import Console, clock, counted
 from gobuild.core.errors import ConfigError
 from gobuild.tasks.words import settings_of, split_words, with_settings
 
@@ -45,4 +45,6 @@ def matrix(
     console.table("jobs", ("job", "ended", "wall", "where", "log"), ended)
     matrices.require_done(results)
     made = str(settings.dist.absolute())
-    console.verdict(f"{len(results)} builds are done", made, then="gobuild publish --to site --base-url https://…")
+    console.verdict(
+        f"{counted(len(results), 'build')} done", made, then="gobuild publish --to site --base-url https://…"
+    )

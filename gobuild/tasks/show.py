@@ -11,7 +11,7 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gobuild.core.console import Console, amount, clock
+from gobuild.core.console import Console, amount, clock, counted
 from gobuild.core.goversion import GoVersion
 from gobuild.core.model import Check, Outcome, Report, State, Verdict
 from gobuild.core.printable import printable
@@ -48,7 +48,7 @@ def counts(report: Report) -> str:
         sum(each.verdict is verdict for each in report.checks) for verdict in (Verdict.OK, Verdict.SKIPPED)
     )
     allowed = f", {len(report.allowed)} of them allowed by the policy" if report.allowed else ""
-    return f"{passed} check{'' if passed == 1 else 's'} passed, {skipped} skipped, {failed}{allowed}"
+    return f"{counted(passed, 'check')} passed, {skipped} skipped, {failed}{allowed}"
 
 
 def report(console: Console, report: Report) -> None:
@@ -174,7 +174,7 @@ def published(console: Console, made: Published) -> None:
     count, url = len(made.catalogue.builds), made.catalogue.base_url
     changed = "" if new else "; the files around them were written anew" if made.changed else "; nothing changed"
     console.verdict(
-        f"{len(new)} builds are new, of {count}{changed}{'' if made.unsigned else '; every release is signed'}",
+        f"{len(new)} of {counted(count, 'build')} new{changed}{'' if made.unsigned else '; every release is signed'}",
         str(made.site),
         then=f"serve {made.site} as {url}, then gobuild verify-release {url} --key minisign.pub",
     )
@@ -205,7 +205,8 @@ def matrix(console: Console, matrix: Matrix) -> None:
         many = len(matrix.versions)
         on = f"each of {many} versions of Go" if many > 1 else f"Go {matrix.versions[0]}"
         console.verdict(
-            f"no conflict: {len(matrix.rows)} patches on {on}", then=f"gobuild build --series {matrix.series}"
+            f"no conflict: {counted(len(matrix.rows), 'patch', 'patches')} on {on}",
+            then=f"gobuild build --series {matrix.series}",
         )
 
 

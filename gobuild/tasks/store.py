@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sized
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 from invoke.context import Context
 
-from gobuild.core.console import Console, amount
+from gobuild.core.console import Console, amount, counted
 from gobuild.core.errors import ConfigError, VerifyError, first_few
 from gobuild.core.printable import printable
 from gobuild.core.settings import Settings
@@ -35,7 +36,7 @@ def listing(context: Context, **words: object) -> None:
     folder = _folder(settings, console)
     listed = stores.list_entries(folder)
     console.table(f"in {folder.root}", COLUMNS, [_row(*each) for each in listed])
-    console.verdict(f"{len(listed)} entries, {amount(sum(entry.size for entry, _ in listed))}")
+    console.verdict(f"{_entries(listed)}, {amount(sum(entry.size for entry, _ in listed))}")
 
 
 @with_settings(*STORE)
@@ -53,9 +54,11 @@ def verify(context: Context, **words: object) -> None:
     for line in damaged:
         console.warn(f"removed: {line}")
     files = sum(len(entry.files) for entry in whole)
-    summary = f"{len(whole)} entries, {files} files, {amount(sum(entry.size for entry in whole))}"
+    summary = f"{_entries(whole)}, {counted(files, 'file')}, {amount(sum(entry.size for entry in whole))}"
     if damaged:
-        said = f"the store had {len(damaged)} damaged entries, which are removed now (left: {summary})"
+        said = (
+            f"the store had {counted(len(damaged), 'damaged entry', 'damaged entries')}, removed now (left: {summary})"
+        )
         hint = "build again what was in them; damage that comes back is the disk's"
         raise VerifyError("\n  ".join([said, *first_few(damaged)]), hint)
     console.verdict(f"{summary}: all whole")
@@ -81,7 +84,11 @@ def prune(
     gone, freed = stores.prune_store(_folder(settings, console), parse_size(keep), dry=dry_run)
     if gone:
         console.table("would go" if dry_run else "gone", COLUMNS, [_row(*each) for each in gone])
-    console.verdict(f"{len(gone)} entries {'would go' if dry_run else 'are gone'}, {amount(freed)}")
+    console.verdict(f"{_entries(gone)} {'would go' if dry_run else 'removed'}, {amount(freed)}")
+
+
+def _entries(found: Sized) -> str:
+    return counted(len(found), "entry", "entries")
 
 
 def _folder(settings: Settings, console: Console) -> stores.StoreFolder:

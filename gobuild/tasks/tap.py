@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from invoke import Collection
 from invoke.context import Context
 
-from gobuild.core.console import Console
+from gobuild.core.console import Console, counted
 from gobuild.core.errors import ConfigError, VerifyError, first_few
 from gobuild.core.model import Verdict
 from gobuild.core.process import run
@@ -71,7 +71,7 @@ def update(
     commits = homebrew.update_tap(catalogue, tap, urls, bottles=folder, drop=left, note=console.say)
     for commit in commits:
         console.say(f"committed: {commit}")
-    made = f"{len(commits)} commits in {to}" if commits else "nothing new: no commit was made"
+    made = f"{counted(len(commits), 'commit')} in {to}" if commits else "nothing new: no commit was made"
     console.verdict(made, then=f"git -C {to} push" if commits else "")
 
 

@@ -208,16 +208,16 @@ def test_a_cache_is_shown_and_pruned(project: Path) -> None:
     listed = _run(project, "gobuild", "cache.list", "--cache", str(cache)).stdout
     assert "2 entries, 3.0 kB" in listed and listed.index("a.whl") < listed.index("go1.22.10.wheel")
     words = ("gobuild", "cache.prune", "--cache", str(cache), "--keep")
-    assert "1 entries would go" in _run(project, *words, "2kB", "--dry-run").stdout
+    assert "1 entry would go" in _run(project, *words, "2kB", "--dry-run").stdout
     assert (cache / "sources/go1.22.10.wheel").is_dir()
-    assert "1 entries are gone, 1.0 kB" in _run(project, *words, "2kB").stdout
+    assert "1 entry removed, 1.0 kB" in _run(project, *words, "2kB").stdout
     assert sorted(path.name for path in cache.rglob("*") if path.is_file()) == [
         ".go1.22.10.wheel.lock",
         "a.whl",
         "a.whl.sha256",
     ]
     assert not (cache / "sources/.old.part").exists()
-    assert "1 entries are gone, 2.0 kB" in _run(project, *words, "0").stdout
+    assert "1 entry removed, 2.0 kB" in _run(project, *words, "0").stdout
 
 
 SLOW = """\
