@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 from rich.console import Console as RichConsole
 from rich.markup import escape
@@ -97,14 +97,13 @@ class Console:
         """A sentence: wrapped between words on a terminal, elsewhere one line. A long path stays whole."""
         self._print(Text(self._wrapped(text), style=style))
 
-    def _wrapped(self, text: str) -> str:
+    def _wrapped(self, text: str, indent: str = "") -> str:
+        """Wraps between words on a terminal: what stands there is copied, and a word may be a path."""
         if not self.rich.is_terminal:
-            return text
-        width = self.rich.width
-        lines = (
-            textwrap.fill(each, width, break_long_words=False, break_on_hyphens=False) for each in text.split("\n")
-        )
-        return "\n".join(lines)
+            return indent + text
+        place: dict[str, Any] = {"initial_indent": indent, "subsequent_indent": 2 * indent, "width": self.rich.width}
+        lines = text.split("\n")
+        return "\n".join(textwrap.fill(each, break_long_words=False, break_on_hyphens=False, **place) for each in lines)
 
     def _print(self, text: Text) -> None:
         self.rich.print(text, soft_wrap=True)
@@ -118,17 +117,17 @@ class Console:
         self.say(text, style="yellow")
 
     def verdict(self, text: str, *made: str, then: str = "") -> None:
-        """The last words of a task that went well: what came of it, what was made, and the next command.
+        """The last words of a task that went well: what came of it, what was made, and the next commands, a line each.
 
-        What was made has a line each, which no terminal folds: it can be copied.
+        No path and no command is folded: they can be copied.
         """
         mark = "✓" if self.rich.encoding.startswith("utf") else "OK:"
         words = self._wrapped(f"{mark} {text}").removeprefix(mark)
         self._print(Text.assemble((mark, "bold green"), (words, "bold")))
         for line in made:
-            self._print(Text(f"  {line}"))
-        if then:
-            self._print(Text.assemble(("Next: ", "bold"), then))
+            self._print(Text(self._wrapped(line, "  ")))
+        for number, line in enumerate(filter(None, then.split("\n"))):
+            self._print(Text.assemble(("      " if number else "Next: ", "bold"), line))
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Stage]:
@@ -217,28 +216,32 @@ class Console:
         """
         needed = [max((len(word) for cell in column for word in cell.split()), default=0) for column in
                   zip(columns, *rows, strict=True)]  # fmt: skip
+        if not rows:
+            return
+        self.say(title, style="bold")
         if not self.rich.is_terminal:
-            self._plain(title, columns, rows)
+            self._plain([columns, *rows])
         elif sum(needed) + 3 * len(needed) + 1 <= self.rich.width:
-            table = Table(title=Text(title), title_justify="left", title_style="bold", header_style="bold")
+            table = Table(header_style="bold")
             for column, width in zip(columns, needed, strict=True):
                 table.add_column(column, min_width=width)
             for row in rows:
                 table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
             self.rich.print(table)
         else:
-            self.say(title, style="bold")
             for first, *rest in rows:
-                self._print(Text(first, style="bold"))
+                if first:
+                    self._print(Text(first, style="bold"))
                 for column, cell in zip(columns[1:], rest, strict=True):
-                    self.say(f"  {column + ': ' if column else ''}{cell}", style=_STYLES.get(cell, ""))
+                    label = f"{column}: " if column and len(columns) > 2 else ""
+                    self._print(Text(self._wrapped(label + cell, "  "), style=_STYLES.get(cell, "")))
 
-    def _plain(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        lines = [[cell.replace("\n", "; ") for cell in row] for row in (columns, *rows)]
+    def _plain(self, rows: Sequence[Sequence[str]]) -> None:
+        lines = [[cell.replace("\n", "; ") for cell in row] for row in rows]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        for text in (title, *("  ".join(map(str.ljust, line, widths)) for line in lines)):
-            if text.strip():
-                self._print(Text(text.rstrip()))
+        for line in lines:
+            if text := "  ".join(map(str.ljust, line, widths)).rstrip():
+                self._print(Text(text))
 
 
 def _living_line(console: RichConsole, width: int = 8, *, transient: bool = True) -> Progress:

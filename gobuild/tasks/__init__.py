@@ -151,8 +151,8 @@ def verify(
         show.report(console, found)
     require(found)
     if not json:
-        more = "" if details else f"gobuild verify {shlex.quote(path)} --details shows every check; --report FILE.html"
-        console.verdict(f"{path}: {show.counts(found)}", *map(str, reports), then=more)
+        more = () if details else ("--details shows every check, --report FILE.html writes a page",)
+        console.verdict(f"{path}: {show.counts(found)}", *map(str, reports), *more)
 
 
 @flagged()

@@ -115,9 +115,8 @@ def verify_release(
     release.require_pass(report)
     if not json:
         signed = f"signed by {key}" if key else "no key was given"
-        console.verdict(
-            f"{where}: {show.counts(report)}; {signed}", then="" if details else "--details shows every check"
-        )
+        more = () if details else ("--details shows every check",)
+        console.verdict(f"{where}: {show.counts(report)}; {signed}", *more)
 
 
 @flagged(name="new")

@@ -11,6 +11,7 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gobuild.core import resources
 from gobuild.core.console import Console, amount, clock, counted
 from gobuild.core.goversion import GoVersion
 from gobuild.core.model import Check, Outcome, Report, State, Verdict
@@ -99,15 +100,13 @@ def built(console: Console, built: Built) -> None:
     if built.kept:
         by = f"built {built.kept} by {toolchain.builder}"
         lines.insert(0, f"{by}, and taken from the store, every digest checked; --fresh builds it again")
+    if not console.details:
+        lines.append("--details shows every patch, check and file")
+    then = ["gobuild publish --to site --base-url https://…"]
     if toolchain.target == toolchain.host:
-        lines.append(f"try it: mkdir -p ~/sdk && tar -C ~/sdk -xzf {archive} && ~/sdk/go/bin/go version")
+        then.insert(0, f"mkdir -p ~/sdk && tar -C ~/sdk -xzf {archive} && ~/sdk/go/bin/go version")
     how = "from the store" if built.kept else f"built by {toolchain.builder} in {clock(built.clock.total)}"
-    more = "" if console.details else "    (--details shows every patch, check and file)"
-    console.verdict(
-        f"{patched.stamp} for {toolchain.target}, {how}",
-        *lines,
-        then=f"gobuild publish --to site --base-url https://…{more}",
-    )
+    console.verdict(f"{patched.stamp} for {toolchain.target}, {how}", *lines, then="\n".join(then))
 
 
 def _short(path: Path) -> Path:
@@ -176,7 +175,8 @@ def published(console: Console, made: Published) -> None:
     console.verdict(
         f"{len(new)} of {counted(count, 'build')} new{changed}{'' if made.unsigned else '; every release is signed'}",
         str(made.site),
-        then=f"serve {made.site} as {url}, then gobuild verify-release {url} --key minisign.pub",
+        f"serve it as {url}",
+        then=f"gobuild verify-release {url} --key minisign.pub",
     )
 
 
@@ -189,7 +189,9 @@ def matrix(console: Console, matrix: Matrix) -> None:
         )
         for row in matrix.rows
     ]
-    title = f"{matrix.series} for {matrix.target}, profile {matrix.profile}"
+    stock = Path(matrix.series).resolve() == resources.folder("patches").resolve()
+    series = "stock" if stock else matrix.series
+    title = f"{series} for {matrix.target}, profile {matrix.profile}"
     console.table(title, ("patch", *map(str, matrix.versions)), rows)
     there = {outcome.state for row in matrix.rows for outcome in row.outcomes if outcome.state is not State.APPLIED}
     if there:
@@ -206,7 +208,7 @@ def matrix(console: Console, matrix: Matrix) -> None:
         on = f"each of {many} versions of Go" if many > 1 else f"Go {matrix.versions[0]}"
         console.verdict(
             f"no conflict: {counted(len(matrix.rows), 'patch', 'patches')} on {on}",
-            then=f"gobuild build --series {matrix.series}",
+            then=f"gobuild build --series {series}",
         )
 
 
