@@ -66,7 +66,6 @@ def reproduce(
         console.verdict(
             f"Go {found.release} for {found.target} is reproduced: {passed} entries equal, "
             f"{executables} of them executables",
-            *filter(None, (report,)),
         )
 
 
@@ -103,7 +102,6 @@ def blast_radius(
     if not json:
         console.verdict(
             f"every difference is explained by a patch: {len(found.programs)} executables differ, {found.same} do not",
-            *filter(None, (report,)),
         )
 
 

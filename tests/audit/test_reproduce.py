@@ -49,8 +49,9 @@ def test_green(tmp_path: Path, official: Files, rebuilt: Files) -> None:
     words = ("reproduce", "--ours", "ours.tar.gz", "--against", "official.whl", "--report", "report.json")
     done = gobuild(tmp_path, *words)
     assert (done.code, "error" in done.err) == (0, False)
-    assert done.out.splitlines()[0].startswith("✓ Go 1.22.10 for darwin/arm64 is reproduced: ")
-    assert "3 of them executables" in done.out and "report.json" in done.out
+    wrote, *_, verdict = done.out.splitlines()
+    assert (wrote, verdict.endswith(" entries equal, 3 of them executables")) == ("wrote report.json", True)
+    assert verdict.startswith("✓ Go 1.22.10 for darwin/arm64 is reproduced: ")
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["ok"], report["release"], report["target"]) == (True, "1.22.10", "darwin/arm64")
     assert [each["how"] for each in report["executables"]] == ["without the signature"] * 3

@@ -111,7 +111,7 @@ def test_a_conflict_is_exit_code_6_with_both_sides(project: Path, server: GoServ
     assert re.search(r"^local +applied +applied +conflict$", done.out, re.MULTILINE)
     assert "> 3  GOTOOLCHAIN=auto" in done.out
     assert "> 3  GOTOOLCHAIN=path" in done.out
-    assert done.err.startswith("error: 1 conflict: local on 1.99.2\n  try: ")
+    assert "\nerror: 1 conflict: local on 1.99.2\n  try: " in done.err
     page = (project / "out/status page.html").read_text()
     assert "GOTOOLCHAIN=path" in page
 
