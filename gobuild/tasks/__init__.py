@@ -59,7 +59,8 @@ def plan(context: Context, **words: object) -> None:
     from gobuild.pipeline.session import prepare
 
     session = _session(context, words)
-    prepared = prepare(session)
+    with session.console.stage("resolve"):
+        prepared = prepare(session)
     # What build would stop at, once much is done or before: keys, certificates, passwords, a Go to start from.
     choose_signer(session.settings, run=session.run)
     start = session.settings.bootstrap

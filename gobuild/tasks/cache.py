@@ -50,7 +50,8 @@ def listing(context: Context, **words: object) -> None:
     Example: gobuild cache.list
     """
     settings, console = settings_of(context, words), Console()
-    held = entries(settings.cache)
+    with console.stage("cache"):
+        held = entries(settings.cache)
     console.table(f"in {settings.cache}", ("kind", "what", "size", "used"), [each.row for each in held])
     total = amount(sum(each.size for each in held))
     console.verdict(f"{counted(len(held), 'entry', 'entries')}, {total}", then="gobuild store.list shows the store")

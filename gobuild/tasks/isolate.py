@@ -43,7 +43,7 @@ def gowrap(
     made = Path(to).expanduser()
     if made.is_dir():
         raise ConfigError(f"{made} is a folder", "--to with the file to write")
-    with tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="gobuild-") as scratch, Console().stage("gowrap"):
         programs.build_gowrap(Path(goroot).expanduser(), chosen, made, scratch=Path(scratch), run=run)
     Console().verdict(f"gowrap for {chosen}", str(made), f"sha256 {files.sha256(made)}")
 

@@ -36,7 +36,8 @@ def matrix(
         matrices.require_usable(cluster, settings)
     console, capacity = Console(), matrices.measure_capacity(settings.work)
     session, at_once = Session(settings=settings, console=console), jobs or capacity.builds
-    planned = matrices.plan_jobs(session, lines, targets)
+    with console.stage("resolve"):
+        planned = matrices.plan_jobs(session, lines, targets)
     console.table(f"{len(planned)} jobs", ("job", "log"), [(job.name, str(job.log)) for job in planned])
     where = f"on the workers of {cluster}" if cluster else f"{at_once} at a time: {capacity.summary}"
     console.say(f"{where}; archives go to {settings.dist.absolute()}")

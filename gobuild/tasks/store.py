@@ -50,7 +50,8 @@ def verify(context: Context, **words: object) -> None:
     from gobuild import store as stores
 
     settings, console = settings_of(context, words), Console()
-    whole, damaged = stores.verify_store(_folder(settings, console))
+    with console.stage("verify"):
+        whole, damaged = stores.verify_store(_folder(settings, console))
     for line in damaged:
         console.warn(f"removed: {line}")
     files = sum(len(entry.files) for entry in whole)

@@ -157,6 +157,13 @@ def test_an_empty_word_is_refused(project: Path, program: str, words: tuple[str,
     assert sorted(each.name for each in project.iterdir()) == ["tasks.py"]
 
 
+def test_help_behind_a_task_of_a_plain_invoke_says_where_it_belongs(project: Path) -> None:
+    for words in (("verify", "--help"), ("verify-release", "-h"), ("patches.new", "--help")):
+        done = _run(project, "invoke", *words)
+        assert (done.returncode, "gobuild TASK --help" in done.stderr) == (2, True), done.stderr
+    assert "Usage: invoke" in _run(project, "invoke", "--help", "verify").stdout
+
+
 def test_no_suffix_is_a_word(project: Path) -> None:
     words = ("plan", "--suffix", "", "--target", "plan9/mips")
     assert "no target 'plan9/mips'" in _run(project, "gobuild", *words).stderr
