@@ -211,7 +211,8 @@ class GobuildProgram(Program):
             return ConfigError(f"{_flag(name)} needs a value", flag.help or "gobuild --help")
         if context and "required positional" in said:
             first = context.missing_positional_args[0]
-            return ConfigError(f"{context.name} needs a {first.name}", f"gobuild {context.name} PATH: {first.help}")
+            hint = f"gobuild {context.name} {_place(first)}: {first.help}"
+            return ConfigError(f"{context.name} needs a {first.name}", hint)
         return ConfigError(said[:1].lower() + said[1:].rstrip("!"), "gobuild --help, gobuild TASK --help")
 
     def _unknown(self, word: str, context: ParserContext | None) -> ConfigError:
@@ -242,10 +243,14 @@ class GobuildProgram(Program):
         """The help of a task, or the list of a group's tasks."""
         if name in self.parser.contexts:
             self.print_task_help(name)
-        elif name in self.collection.collections:
-            self._print_tasks({name.capitalize(): [each for each in self._tasks() if each.startswith(f"{name}.")]})
         else:
+            self._print_group(name)
+
+    def _print_group(self, name: str) -> None:
+        tasks = [each for each in self._tasks() if name in (each, each.partition(".")[0])]
+        if name not in self.collection.collections:
             raise self._unknown(name, None)
+        self._print_tasks({name.capitalize(): tasks})
 
     def print_help(self) -> None:
         """What can be typed, and the tasks."""
@@ -257,7 +262,7 @@ class GobuildProgram(Program):
     def list_flat(self) -> None:
         """The tasks under their headings, a line each."""
         if self.list_root:
-            self._print_help_of(self.list_root)
+            self._print_group(self.list_root)
             return
         tasks = self._tasks()
         shown = {
@@ -293,7 +298,8 @@ class GobuildProgram(Program):
             if flags:
                 print(title)
                 _print_columns(_spec(context, each) for each in flags)
-        print(f"Example\n  {example}")
+        if example:
+            print(f"Example\n  {example}")
         if settings:
             print("\nA setting can stand below gobuild: in gobuild.yaml, and in the variable INVOKE_GOBUILD_SETTING.")
 

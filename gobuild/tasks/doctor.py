@@ -53,8 +53,7 @@ def run(  # noqa: PLR0913, PLR0917  (each is a flag)
     if given:
         found = doctor.load(given)
     else:
-        with console.stage("doctor") as at:
-            at.note("asks and times the go command")
+        with console.stage("doctor"):
             found = doctor.examine(
                 path_of(path),
                 settings=settings,

@@ -95,6 +95,7 @@ MISTYPED = [
     ("plan --go", "--go needs a value", "which Go: "),
     ("--config", "--config needs a value", "a file of settings"),
     ("verify", "verify needs a path", "gobuild verify PATH: a GOROOT"),
+    ("patches.new", "patches.new needs a name", "gobuild patches.new NAME: what the patch"),
     ("tap.check", "tap.check needs a path", "gobuild tap.check PATH: the tap"),
     ("matrix --jobs two", "'two' is not a number", "a whole number"),
     ("--list-format flt --list", "no list format 'flt'", "did you mean flat?"),
