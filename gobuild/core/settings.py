@@ -1,6 +1,5 @@
 """What the user asked for, from a config file, the environment and flags; checked here, before any work begins."""
 
-import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from urllib.parse import urlsplit
 
 from platformdirs import user_cache_path
 
-from gobuild.core.errors import ConfigError
+from gobuild.core.errors import ConfigError, did_you_mean
 from gobuild.core.goversion import Target
 from gobuild.core.model import PROFILES, Profile
 
@@ -37,6 +36,20 @@ NO_HOME = Path(os.devnull) / "gobuild"
 
 PATCH = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 """A patch's name."""
+
+GROUPS = {
+    "Go and its source": ("go", "source", "index_url", "offline", "no_fallback"),
+    "Target": ("target", "profile"),
+    "Patches": ("series", "extends", "without", "extra", "suffix"),
+    "Builder": ("builder", "bootstrap", "fresh"),
+    "Places": ("dist", "work", "cache", "store", "shared_store"),
+    "Checks": ("policy", "trust"),
+    "Signing": (
+        "sign", "sign_password_env", "sign_password_file", "entitlements", "timestamp_url", "notarize",
+    ),
+    "Publishing": ("base_url", "name"),
+}  # fmt: skip
+"""Every setting, under the heading that a task's help shows it."""
 
 
 def _users_cache() -> Path:
@@ -132,11 +145,7 @@ class Settings:
         chosen: dict[str, object] = {}
         for key, value in (item for layer in layers for item in layer.items()):
             if key not in kinds:
-                near = difflib.get_close_matches(key, kinds, 1)
-                raise ConfigError(
-                    f"unknown setting {key!r}",
-                    f"did you mean {near[0]!r}?" if near else "one of " + ", ".join(kinds),
-                )
+                raise ConfigError(f"unknown setting {key!r}", did_you_mean(str(key), kinds))
             if value is not None and (value != "" or key in MAY_BE_EMPTY):
                 chosen[key] = _convert(key, value, kinds[key])
         return cls(**chosen)  # type: ignore[arg-type]  # each value was converted to its field's type above

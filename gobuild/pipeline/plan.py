@@ -93,7 +93,6 @@ class Plan:
             ("patch", f"{', '.join(self.patches) or 'nothing'}; stamped {self.stamp}"),
             *(("", note) for note in self.notes),
             ("build", f"{BUILDERS['make.bash' if self.why_make else self.builder]} for {self.target} ({how})"),
-            *([("", f"not directly: {self.why_make}")] if self.why_make else []),
             ("", f"profile {self.profile.name} {' '.join(flags)}".rstrip()),
             ("", f"in {self.tree}, log {self.log}"),
             ("verify", "every executable, and a probe program that the new toolchain compiles"),

@@ -181,13 +181,18 @@ def _manifest(toolchain: Toolchain, tree: str) -> Manifest:
     return manifest.outer_manifest(toolchain, Report(checks=()), (), tree=tree, run={})
 
 
-def recall(kept: Store, prepared: Prepared, into: Path) -> VerifiedToolchain | None:
-    """What the store has for a build, if anything: its archives in `into`, every digest checked."""
+def answering_keys(prepared: Prepared) -> tuple[str, ...]:
+    """The keys of what answers to a build, the likeliest first."""
     of, settings = keys(prepared), prepared.settings
     builders = BUILDERS[settings.builder]
     if settings.bootstrap and settings.builder == "auto":
         builders = BUILDERS["make.bash"]  # as in `Compilation`: the word says what to start from
-    found = (kept.get(KIND, of[builder], into) for builder in builders)
+    return tuple(of[builder] for builder in builders)
+
+
+def recall(kept: Store, prepared: Prepared, into: Path) -> VerifiedToolchain | None:
+    """What the store has for a build, if anything: its archives in `into`, every digest checked."""
+    found = (kept.get(KIND, key, into) for key in answering_keys(prepared))
     entry = next((each for each in found if each), None)
     return _finished(kept, entry, prepared, into) if entry else None
 

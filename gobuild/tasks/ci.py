@@ -11,13 +11,13 @@ from invoke.context import Context
 from gobuild.core import files
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError
-from gobuild.tasks.words import settings_of, split_words, with_settings
+from gobuild.tasks.words import SOURCE, settings_of, split_words, with_settings
 
 LINES = "stable,oldstable"
 TARGETS = "darwin/arm64"
 
 
-@with_settings()
+@with_settings("Publishing", "series", "suffix", "source")
 def workflow(
     context: Context,
     *,
@@ -29,12 +29,17 @@ def workflow(
     requirement: Annotated[str, "what pip installs: gobuild, as a requirement or a path in the repository"] = "",
     **words: object,
 ) -> None:
-    """Writes a GitHub Actions workflow that builds, verifies and publishes when Go releases."""
+    """Writes a workflow for GitHub Actions.
+
+    It builds, verifies and publishes when Go releases.
+
+    Example: gobuild ci.workflow --to .github/workflows/gobuild.yml --base-url https://go.acme.example
+    """
     from gobuild.publish import workflow as workflows
 
     settings = settings_of(context, words)
     if not to:
-        raise ConfigError("where to?", "--to .github/workflows/gobuild.yml")
+        raise ConfigError("--to is missing", "--to .github/workflows/gobuild.yml")
     text = workflows.render_workflow(
         settings,
         lines=split_words(lines),
@@ -44,10 +49,10 @@ def workflow(
         requirement=requirement or f"gobuild=={version('gobuild')}",
     )
     files.write(Path(to).expanduser(), text)
-    Console().say(f"wrote {to}; what it needs in the repository's settings stands at its top")
+    Console().verdict("wrote the workflow; the repository settings it needs are listed at its top", to)
 
 
-@with_settings()
+@with_settings(*SOURCE, "suffix", "policy", "Publishing")
 def wanted(
     context: Context,
     *,
@@ -56,13 +61,18 @@ def wanted(
     force: Annotated[bool, "name also what is published"] = False,
     **words: object,
 ) -> None:
-    """Prints the builds that the tree at base_url lacks, as a line for $GITHUB_OUTPUT."""
+    """Lists builds not yet published at base_url, for CI.
+
+    The list is a line for $GITHUB_OUTPUT.
+
+    Example: gobuild ci.wanted --lines stable,oldstable --base-url https://go.acme.example
+    """
     from gobuild.matrix import missing
     from gobuild.pipeline.session import Session
 
     settings = settings_of(context, words)
     if not settings.base_url:
-        raise ConfigError("which tree?", "--base-url https://...")
+        raise ConfigError("--base-url is missing", "--base-url https://...")
     session = Session(settings=settings, console=Console(stream=sys.stderr))
     builds = missing.missing_builds(session, split_words(lines), split_words(targets), force=force)
     print(f"builds={json.dumps(builds)}")

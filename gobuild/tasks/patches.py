@@ -21,7 +21,7 @@ from gobuild.core.errors import ConfigError, PatchError, first_few
 from gobuild.core.goversion import GoVersion
 from gobuild.core.settings import Settings
 from gobuild.tasks import show
-from gobuild.tasks.words import file_to_write, flagged, settings_of, with_settings
+from gobuild.tasks.words import SOURCE, file_to_write, flagged, settings_of, with_settings
 
 if TYPE_CHECKING:  # a task imports what it runs when it runs
     from gobuild.patch.workbench import export
@@ -31,7 +31,9 @@ if TYPE_CHECKING:  # a task imports what it runs when it runs
 SERIES = "the folder of the patch series"
 
 
-@with_settings(help={"go": "which versions: 1.21..1.27 (each line's newest), 1.22,1.24, 1.22.10, or all (the default)"})
+@with_settings(
+    *SOURCE, help={"go": "which versions: 1.21..1.27 (each line's newest), 1.22,1.24, 1.22.10, or all (the default)"}
+)
 def status(
     context: Context,
     *,
@@ -39,7 +41,12 @@ def status(
     html: Annotated[str, "write the matrix as a web page to this file"] = "",
     **words: object,
 ) -> None:
-    """Shows what would become of every patch on every version of Go, and changes nothing."""
+    """Tries every patch on every version of Go.
+
+    Reports how each stands; nothing is changed.
+
+    Example: gobuild patches.status --go 1.21..1.27 --series ours
+    """
     from gobuild.pipeline import sources
     from gobuild.pipeline.session import Session
 
@@ -68,7 +75,7 @@ def status(
         raise PatchError("; ".join(bad), "; ".join(ways) + "; or narrow the patch's `go` in series.toml" * narrowed)
 
 
-@with_settings(name="import")
+@with_settings(*SOURCE, name="import")
 def import_patches(
     context: Context,
     *,
@@ -76,7 +83,12 @@ def import_patches(
     from_: Annotated[str, "a version that the patches do apply to, for git's three-way merge where they do not"] = "",
     **words: object,
 ) -> None:
-    """Makes a git repository of a version's source, with one commit a patch; opens a rebase where one conflicts."""
+    """Makes a git repository of Go's source, a commit a patch.
+
+    Where a patch conflicts, a rebase stands open there.
+
+    Example: gobuild patches.import --go 1.22.10 --series ours --to workbench
+    """
     from gobuild.patch import series_of
     from gobuild.patch.workbench.import_series import import_series
 
@@ -105,7 +117,12 @@ def export_patches(
     variant: Annotated[bool, "leave a changed patch's file, and write a variant for this version beside it"] = False,
     add: Annotated[bool, "add the entries that series.toml lacks, at its end"] = False,
 ) -> None:
-    """Makes patch files of a workbench's commits again. Where nothing was changed, nothing is."""
+    """Turns the commits of a workbench into patch files.
+
+    Unchanged patches keep their bytes.
+
+    Example: gobuild patches.export --from workbench
+    """
     from gobuild.patch.manifest import load_or_new
     from gobuild.patch.workbench import export
     from gobuild.patch.workbench.import_record import ImportRecord
@@ -124,9 +141,14 @@ def export_patches(
     _show_export(console, found, add=add)
 
 
-@with_settings(name="refresh", help={"go": "the version to anchor at: 1.28, 1.28.1", "series": SERIES})
+@with_settings(*SOURCE, name="refresh", help={"go": "the version to anchor at: 1.28, 1.28.1", "series": SERIES})
 def refresh_patches(context: Context, **words: object) -> None:
-    """Anchors at a version the diffs that apply there with an offset. What applies exactly is not touched."""
+    """Refreshes the diffs that apply only with an offset.
+
+    What applies exactly keeps its bytes.
+
+    Example: gobuild patches.refresh --go 1.22.10 --series ours
+    """
     from gobuild.patch import series_of
     from gobuild.patch.workbench import refresh
 
@@ -196,7 +218,10 @@ def new_patch(
     series: Annotated[str, f"{SERIES}, yours; it is made where it is missing"] = "",
     go: Annotated[str, "the version it begins on: 1.22.10; by default it is for all"] = "",
 ) -> None:
-    """Begins a patch: a file with a note to be replaced, and an entry in series.toml."""
+    """Begins a patch: a file, and an entry in series.toml.
+
+    Example: gobuild patches.new bigger-stacks --series ours
+    """
     from gobuild.patch.workbench import entries
 
     settings, console = settings_of(context, {"series": series or None}), Console()

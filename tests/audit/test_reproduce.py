@@ -49,8 +49,10 @@ def test_green(tmp_path: Path, official: Files, rebuilt: Files) -> None:
     wheel(tmp_path / "official.whl", official)
     words = ("reproduce", "--ours", "ours.tar.gz", "--against", "official.whl", "--report", "report.json")
     done = gobuild(tmp_path, *words)
-    assert (done.code, done.err) == (0, "")
-    assert "3 of them executables" in done.out
+    assert (done.code, "error" in done.err) == (0, False)
+    wrote, *_, verdict = done.out.splitlines()
+    assert (wrote, verdict.endswith(" entries equal, 3 of them executables")) == ("wrote report.json", True)
+    assert verdict.startswith("✓ Go 1.22.10 for darwin/arm64 is reproduced: ")
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["ok"], report["release"], report["target"]) == (True, "1.22.10", "darwin/arm64")
     assert [each["how"] for each in report["executables"]] == ["without the signature"] * 3
@@ -290,7 +292,7 @@ def test_from_source_to_the_verdict(tmp_path: Path, toy: Path, official: Files, 
     against = wheel(tmp_path / "official.whl", texts | dict.fromkeys(PROGRAMS, official["bin/go"]))
     if changed:
         (toy / "src/runtime/mfinal.go").write_text("package runtime // changed\n")
-    words = ("--source", str(toy), "--go", "1.22.10", "--bootstrap", str(go_wheel), "--work", "work", "--dist", "dist")
+    words = ("--source", str(toy), "--go", "1.22.10", "--bootstrap", str(go_wheel), "--work", "work")
     done = gobuild(tmp_path, "reproduce", *words, "--against", str(against), "--report", "report.json", "--cache", "c")
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["source"]["kind"] == "local"

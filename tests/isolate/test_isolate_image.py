@@ -165,7 +165,7 @@ def test_the_task(dist: Path, tmp_path: Path) -> None:
     words = ("--image", "toolchain", "--label", "com.example.team=a", "--label", "com.example.mail=b")
     odd = "a [/b] 'c'"  # rich would read a tag
     done = gobuild(tmp_path, "image", "--to", odd, *words)
-    assert done.code == 0 and f"wrote {odd}\n" in done.out, done
+    assert done.code == 0 and f"\n  {odd}\n" in done.out, done
     (tmp_path / odd).rename(tmp_path / "layout")
     index = json.loads((tmp_path / "layout/index.json").read_text())
     named = {each["annotations"][oci.REF]: each["digest"] for each in index["manifests"]}

@@ -198,7 +198,7 @@ def test_the_task(tmp_path: Path) -> None:
     words = ["vm", "--archive", archive.name, "--disk", DISK, "--to", "machine", "--ssh-key", "key.pub"]
     done = gobuild(tmp_path, *words, "--memory", "1024")
     assert done.code == 0, done.err
-    assert f"wrote machine for {STAMP}" in done.out
+    assert f"✓ a machine for {STAMP}\n  machine\n" in done.out
     assert "--memory 1024" in (tmp_path / "machine/run.sh").read_text()
     assert gobuild(tmp_path, *words).code == 2
     assert gobuild(tmp_path, *words[:-2], "--cpus", "two").code == 2

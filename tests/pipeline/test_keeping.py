@@ -4,6 +4,7 @@ import contextlib
 import errno
 import importlib.metadata
 import os
+import shlex
 import shutil
 import tarfile
 from collections.abc import Callable, Sequence
@@ -12,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inside import gobuild
 from pipeline.test_pipeline import printed, session
 
 from gobuild import patch, pipeline
 from gobuild.core import archives, files, resources
+from gobuild.core.console import amount
 from gobuild.core.errors import ConfigError, DiskFull, VerifyError
 from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.manifest import archive_names, to_json
@@ -71,6 +74,29 @@ def test_what_comes_back_is_what_went_in(session: Session, tmp_path: Path) -> No
     source = replace(done.toolchain.source.source, location=session.settings.source)
     made = replace(done.toolchain, bootstrap=bootstrap, source=replace(done.toolchain.source, source=source))
     assert replace(again, packed=done.packed, kept="") == replace(done, toolchain=made)
+
+
+def test_a_build_from_the_store_is_told_in_few_lines(session: Session, tmp_path: Path, toy_tree: Path) -> None:
+    given = {name: str(getattr(session.settings, name)) for name in ("go", "source", "series", "suffix", "bootstrap")}
+    flags = [word for name, value in given.items() for word in (f"--{name}", value)] + ["--cache", "cache"]
+    prepared, store = prepare(session), open_store(session.settings, session.console.warn)
+    assert "store    does not have it\n" in gobuild(tmp_path, "plan", *flags).out
+    cached.put(store, prepared, _finished(prepared, tmp_path))
+    planned = gobuild(tmp_path, "plan", *flags).out.splitlines()
+    assert any(line.startswith("  store    has it since 2") for line in planned)
+    assert "  builder  make.bash: a source of your own may have another compiler than upstream's" in planned
+    assert planned[-1] == f"Next: gobuild build {shlex.join(flags)}"
+    done = gobuild(tmp_path, "build", *flags)
+    said = done.out.splitlines()
+    assert (done.code, len(said + done.err.splitlines()) <= 15) == (0, True), done
+    archive = f"dist/{prepared.plan.archive.name}"
+    assert said[0] == f"✓ {prepared.plan.stamp} for darwin/arm64, from the store" and said[-1].startswith(
+        "Next: gobuild "
+    )
+    assert f"  {archive}  {amount((tmp_path / archive).stat().st_size)}" in said
+    assert any("1 check passed, 1 skipped, 0 failed" in line for line in said)
+    shown = gobuild(tmp_path, "build", "--details", *flags).out
+    assert files.sha256(tmp_path / archive) in shown and "bin/go" in shown
 
 
 def test_no_folder_of_this_machine_gets_into_a_store_that_is_shared(session: Session, tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_a_setting_from_a_file_and_the_flag_over_it(project: Path, program: str,
     assert "no target 'os2/vax'" in _run(project, program, "plan", "--target", "os2/vax").stderr
 
 
-@pytest.mark.parametrize(("line", "said"), [("sufix: acme1", "did you mean 'suffix'?"), ("go: 1.20", "quotes")])
+@pytest.mark.parametrize(("line", "said"), [("sufix: acme1", "did you mean suffix?"), ("go: 1.20", "quotes")])
 def test_an_unknown_key_and_a_version_that_yaml_took_for_a_number(project: Path, line: str, said: str) -> None:
     (project / "invoke.yaml").write_text(f"gobuild:\n  {line}\n")
     done = _run(project, "invoke", "plan")
@@ -138,6 +138,13 @@ def test_an_empty_word_is_refused(project: Path, program: str, words: tuple[str,
     done = _run(project, program, *words)
     assert (done.returncode, "is an empty word" in done.stderr) == (2, True)
     assert sorted(each.name for each in project.iterdir()) == ["tasks.py"]
+
+
+def test_help_behind_a_task_of_a_plain_invoke_says_where_it_belongs(project: Path) -> None:
+    for words in (("verify", "--help"), ("verify-release", "-h"), ("patches.new", "--help")):
+        done = _run(project, "invoke", *words)
+        assert (done.returncode, "gobuild TASK --help" in done.stderr) == (2, True), done.stderr
+    assert "Usage: invoke" in _run(project, "invoke", "--help", "verify").stdout
 
 
 def test_no_suffix_is_a_word(project: Path) -> None:
@@ -170,8 +177,10 @@ def test_a_plan_looks_at_what_a_build_needs(project: Path, toy_tree: Path, flags
     assert (done.returncode, "gone" in done.stderr) == (code, True), done.stderr
 
 
-def test_a_reader_who_has_seen_enough(tmp_path: Path) -> None:
-    line = '"$0" --list | (exec true); echo "${PIPESTATUS[0]}"'
+@pytest.mark.parametrize("asked", ["--list", "plan --help", "cache.list --cache ."])
+def test_a_reader_who_has_seen_enough(tmp_path: Path, asked: str) -> None:
+    (tmp_path / "wheels/x").mkdir(parents=True)
+    line = f'"$0" {asked} | (exec true); echo "${{PIPESTATUS[0]}}"'
     done = captured("bash", "-c", line, program("gobuild"), cwd=tmp_path, timeout=60)
     assert (done.stdout, done.stderr) == ("141\n", "")
 
@@ -189,16 +198,16 @@ def test_a_cache_is_shown_and_pruned(project: Path) -> None:
     listed = _run(project, "gobuild", "cache.list", "--cache", str(cache)).stdout
     assert "2 entries, 3.0 kB" in listed and listed.index("a.whl") < listed.index("go1.22.10.wheel")
     words = ("gobuild", "cache.prune", "--cache", str(cache), "--keep")
-    assert "1 entries would go" in _run(project, *words, "2kB", "--dry-run").stdout
+    assert "1 entry would go" in _run(project, *words, "2kB", "--dry-run").stdout
     assert (cache / "sources/go1.22.10.wheel").is_dir()
-    assert "1 entries are gone, 1.0 kB" in _run(project, *words, "2kB").stdout
+    assert "1 entry removed, 1.0 kB" in _run(project, *words, "2kB").stdout
     assert sorted(path.name for path in cache.rglob("*") if path.is_file()) == [
         ".go1.22.10.wheel.lock",
         "a.whl",
         "a.whl.sha256",
     ]
     assert not (cache / "sources/.old.part").exists()
-    assert "1 entries are gone, 2.0 kB" in _run(project, *words, "0").stdout
+    assert "1 entry removed, 2.0 kB" in _run(project, *words, "0").stdout
 
 
 SLOW = """\
