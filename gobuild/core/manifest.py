@@ -202,8 +202,10 @@ def _converter() -> cattrs.Converter:
     names: Any = {"cgo": override(rename="cgo_enabled"), "says": override(rename="note")}
     converter.register_structure_hook(Profile, make_dict_structure_fn(Profile, converter, **names))
     converter.register_unstructure_hook(Profile, make_dict_unstructure_fn(Profile, converter, **names))
-    no_conflict = make_dict_unstructure_fn(Outcome, converter, conflict=override(omit=True))
-    converter.register_unstructure_hook(Outcome, no_conflict)
+    # Only where a series says so: the manifest in a toolchain without stays the same bytes.
+    fixes = override(omit_if_default=True)
+    outcome = make_dict_unstructure_fn(Outcome, converter, conflict=override(omit=True), fixes=fixes)
+    converter.register_unstructure_hook(Outcome, outcome)
     omit = override(omit=True)  # a manifest is of a toolchain that passed: problems stand in reports
     check = make_dict_unstructure_fn(Check, converter, problems=omit)
     bare = make_dict_unstructure_fn(Check, converter, severity=omit, reason=omit, problems=omit)

@@ -49,4 +49,5 @@ def _apply(patch: Patch, tree: Tree, *, keep: bool) -> Outcome:
         evidence=change.evidence,
         files=change.files,
         sha256=patch.sha256,
+        fixes=patch.fixes,
     )

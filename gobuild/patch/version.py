@@ -36,7 +36,7 @@ def stamp(version: GoVersion, *, suffix: str, identity: str, patches: Sequence[P
     if not suffix:
         return version.tag
     # What stands in the toolchain's own manifest is in here too: no two archives of one name may differ.
-    ours = [[patch.name, patch.sha256, patch.reason] for patch in patches]
+    ours = [[patch.name, patch.sha256, patch.reason, *([patch.fixes] if patch.fixes else [])] for patch in patches]
     facts = json.dumps([identity, ours, asdict(profile), installed("gobuild")])
     digest = hashlib.sha256(facts.encode()).hexdigest()
     return f"{version.tag}-{suffix.replace('{id}', 'p' + digest[:7])}"

@@ -20,6 +20,7 @@ from gobuild.tasks.boundary import guard
 from gobuild.tasks.isolate import gowrap, image, launchd, vm
 from gobuild.tasks.matrix import matrix
 from gobuild.tasks.proof import blast_radius, reproduce
+from gobuild.tasks.vulns import vulns
 from gobuild.tasks.words import CONFIGURATION, flagged, settings_of, with_settings
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def clean(context: Context, **words: object) -> None:
 
 
 ns = Collection("gobuild", plan, build, verify, package, publishing.publish, publishing.verify_release)
-for each in (matrix, identify, reproduce, blast_radius, gowrap, launchd, image, vm, clean):
+for each in (matrix, vulns, identify, reproduce, blast_radius, gowrap, launchd, image, vm, clean):
     ns.add_task(each)
 for group in (
     patches.ns,

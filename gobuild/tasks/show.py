@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gobuild.core.console import Console, amount, clock
+from gobuild.core.errors import first_few
 from gobuild.core.goversion import GoVersion
 from gobuild.core.model import Check, Outcome, Report, State, Verdict
 from gobuild.core.printable import printable
@@ -18,6 +19,7 @@ if TYPE_CHECKING:  # a task imports what it runs when it runs
     from gobuild.pipeline.delivery import Built
     from gobuild.pipeline.plan import Plan
     from gobuild.publish.site import Published
+    from gobuild.vulns.status import Assessment, VulnerabilityStatus
 
 CELLS = {
     "applied": ("applied", "it fits, and would be applied"),
@@ -174,6 +176,46 @@ def identity(console: Console, found: Identity) -> None:
     elif found.patches is not None:
         console.say("no patches")
     console.say(found.says, style="" if found.known_by else "yellow")
+
+
+def vulnerabilities(console: Console, found: Assessment, told: str = "") -> None:
+    """The known vulnerabilities of a release, a row each, and how many are open; `told` says how its patches are known.
+
+    A row without symbols is of all that its packages have.
+    """
+    from gobuild.vulns.database import own_table
+
+    subject = found.subject
+    rows = [
+        (
+            each.report.id,
+            "\n".join(each.report.aliases),
+            each.state + (f": {each.reason}" if each.reason and not each.patch else ""),
+            "\n".join(_packages(each)),
+            f"{each.introduced} to {each.fixed or 'now'}",
+            "\n".join(each.report.fixes),
+        )
+        for each in found.statuses
+    ]
+    if rows:
+        columns = ("id", "aliases", "state", "package: symbols", "from, to before", "fix")
+        console.table(f"{subject.name} ({subject.target})", columns, rows)
+    console.say(f"{subject.name}: {found.line}", style="bold")
+    if told:
+        console.say(told)
+    for patch, name in found.unknown:
+        console.warn(f"the patch {patch} says that it fixes {name}, and the database has no such report")
+    if found.disputed:
+        names = ", ".join(first_few(found.disputed, 12))
+        console.warn(f"open by gobuild's own table of {own_table().day}, and not by this database: {names}")
+
+
+def _packages(status: VulnerabilityStatus) -> list[str]:
+    if not status.packages:
+        return list(status.modules)
+    return [
+        f"{each.path}{': ' if each.symbols else ''}{', '.join(first_few(each.symbols, 3))}" for each in status.packages
+    ]
 
 
 def document(document: Mapping[str, Any]) -> None:
