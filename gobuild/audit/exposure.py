@@ -1,4 +1,4 @@
-"""What `gobuild vulns` is asked about: a release with a series, or what a toolchain, a program or a site says it is."""
+"""What `gobuild vulns --path` is asked about: what a toolchain, a program or a site says it is, and what is in it."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -10,18 +10,12 @@ from gobuild.binary.pclntab import read_pclntab
 from gobuild.binary.view import Malformed, opened
 from gobuild.core.errors import ConfigError
 from gobuild.core.goversion import TARGETS, GoVersion, Target
-from gobuild.patch import Patch, Series
+from gobuild.patch import Series
 from gobuild.publish.builds import find_builds
 from gobuild.verify import tree
 from gobuild.vulns.status import IN_THE_SOURCE, Subject, fixes_of
 
 _ARCHIVE = re.compile(r".*?[.-](darwin|linux)[-.](amd64|arm64)\b.*")
-
-
-def of_release(version: GoVersion, patches: Sequence[Patch], *, goos: str, goarch: str) -> Subject:
-    """A release with patches, which are taken to apply: a build stops where one does not."""
-    fixes = {each.name: each.fixes for each in patches if each.fixes}
-    return Subject(name=f"Go {version}", version=version, goos=goos, goarch=goarch, fixes=fixes)
 
 
 def of_path(

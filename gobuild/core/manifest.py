@@ -75,6 +75,24 @@ class ArtifactRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VulnerabilityRecord:
+    """A known vulnerability of the release: see `gobuild.vulns.status.VulnerabilityStatus`."""
+
+    id: str
+    state: str
+    patch: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownVulnerabilities:
+    """The known vulnerabilities of the release when it was built, and by which database."""
+
+    database: str
+    date: str
+    known: tuple[VulnerabilityRecord, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InnerManifest:
     """What stands inside a toolchain. Patches that are not for this version are in the outer manifest alone."""
 
@@ -98,6 +116,7 @@ class Manifest(InnerManifest):
     build: BuildRecord
     checks: tuple[Check, ...]
     artifacts: tuple[ArtifactRecord, ...]
+    vulnerabilities: KnownVulnerabilities | None = None  # None: a manifest from before they were told
     run: dict[str, Any]  # what the run measured of itself
 
 
@@ -203,16 +222,16 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook(Profile, make_dict_structure_fn(Profile, converter, **names))
     converter.register_unstructure_hook(Profile, make_dict_unstructure_fn(Profile, converter, **names))
     # Only where a series says so: the manifest in a toolchain without stays the same bytes.
-    fixes = override(omit_if_default=True)
-    outcome = make_dict_unstructure_fn(Outcome, converter, conflict=override(omit=True), fixes=fixes)
+    absent = override(omit_if_default=True)
+    outcome = make_dict_unstructure_fn(Outcome, converter, conflict=override(omit=True), fixes=absent)
     converter.register_unstructure_hook(Outcome, outcome)
     omit = override(omit=True)  # a manifest is of a toolchain that passed: problems stand in reports
     check = make_dict_unstructure_fn(Check, converter, problems=omit)
     bare = make_dict_unstructure_fn(Check, converter, severity=omit, reason=omit, problems=omit)
     # Only where a policy decided: a manifest without one stays the same bytes.
     converter.register_unstructure_hook(Check, lambda each: (check if each.reason else bare)(each))
-    signed = make_dict_unstructure_fn(Manifest, converter, signing=override(omit_if_default=True))
-    converter.register_unstructure_hook(Manifest, signed)
+    outer = make_dict_unstructure_fn(Manifest, converter, signing=absent, vulnerabilities=absent)
+    converter.register_unstructure_hook(Manifest, outer)
     return converter
 
 

@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from gobuild.core import files, resources
 from gobuild.core.console import amount
+from gobuild.core.goversion import support_of
 from gobuild.core.model import Outcome, State
 from gobuild.core.render import render
 from gobuild.publish.builds import Build
@@ -69,6 +70,9 @@ def _release_page(catalogue: Catalogue, stamp: str, tree: Path, *, database: Ver
         patches_applied=len({patch.name for patch, _ in patches if patch.state is State.APPLIED}),
         differs=_differs(builds),
         verified=[_verified(build) for build in builds],
+        support=support_of(builds[0].version),
+        databases=_databases(builds),
+        vulnerabilities=_vulnerabilities(builds),
     )
 
 
@@ -112,6 +116,22 @@ def _patches(builds: Iterable[Build]) -> list[tuple[Outcome, list[str]]]:
         for patch in build.manifest.patches:
             rows.setdefault(patch, []).append(str(build.target))
     return list(rows.items())
+
+
+def _databases(builds: Iterable[Build]) -> list[str]:
+    """The databases of vulnerabilities that the builds were compared with."""
+    known = [build.manifest.vulnerabilities for build in builds]
+    return list(dict.fromkeys(f"{each.database}, of {each.date[:10]}" for each in known if each))
+
+
+def _vulnerabilities(builds: Iterable[Build]) -> dict[str, dict[str, list[str]]]:
+    """Each known vulnerability with its states, and the targets on which it is in that."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for build in builds:
+        for each in build.manifest.vulnerabilities.known if build.manifest.vulnerabilities else ():
+            state = f"{each.state} {each.patch}".rstrip()
+            found.setdefault(each.id, {}).setdefault(state, []).append(str(build.target))
+    return dict(sorted(found.items()))
 
 
 def _differs(builds: Sequence[Build]) -> list[str]:

@@ -38,6 +38,7 @@ def plan(context: Context, **words: object) -> None:
     """Shows what build would do. Asks the release index; touches nothing but the cache."""
     from gobuild.codesign.signers import choose_signer
     from gobuild.pipeline.session import prepare
+    from gobuild.pipeline.vulnerabilities import assess_planned
 
     session = _session(context, words)
     prepared = prepare(session)
@@ -47,6 +48,7 @@ def plan(context: Context, **words: object) -> None:
     if start and not (Path(start).expanduser() / "bin/go").is_file():
         raise BootstrapError(f"{start} is no Go toolchain: it has no bin/go", "--bootstrap with the GOROOT of one")
     show.plan(session.console, prepared.plan)
+    show.exposure(session.console, assess_planned(prepared))
 
 
 @with_settings()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gobuild.core.console import Console, amount, clock
 from gobuild.core.errors import first_few
-from gobuild.core.goversion import GoVersion
+from gobuild.core.goversion import GoVersion, support_of
 from gobuild.core.model import Check, Outcome, Report, State, Verdict
 from gobuild.core.printable import printable
 
@@ -68,6 +68,7 @@ def built(console: Console, built: Built) -> None:
         _time(console, built)
     files = [(artifact.path.name, amount(artifact.size), artifact.sha256) for artifact in built.artifacts]
     console.table(f"in {built.artifacts[0].path.parent}", ("file", "size", "sha256"), files)
+    exposure(console, built.vulnerabilities)
     console.say(f"{patched.stamp} for {built.toolchain.target}: {built.toolchain.profile.says}.", style="bold")
     if built.kept:
         console.say(
@@ -178,6 +179,14 @@ def identity(console: Console, found: Identity) -> None:
     console.say(found.says, style="" if found.known_by else "yellow")
 
 
+def exposure(console: Console, found: Assessment) -> None:
+    """How many known vulnerabilities a release has, and whether its line gets fixes: a line each."""
+    version = found.subject.version
+    console.say(f"{found.line}; gobuild vulns --go {version}", style="yellow" if found.open else "")
+    if (support := support_of(version)) and support.ended:
+        console.warn(str(support))
+
+
 def vulnerabilities(console: Console, found: Assessment, told: str = "") -> None:
     """The known vulnerabilities of a release, a row each, and how many are open; `told` says how its patches are known.
 
@@ -201,8 +210,9 @@ def vulnerabilities(console: Console, found: Assessment, told: str = "") -> None
         columns = ("id", "aliases", "state", "package: symbols", "from, to before", "fix")
         console.table(f"{subject.name} ({subject.target})", columns, rows)
     console.say(f"{subject.name}: {found.line}", style="bold")
-    if told:
-        console.say(told)
+    for line in (told, support_of(subject.version)):
+        if line:
+            console.say(str(line))
     for patch, name in found.unknown:
         console.warn(f"the patch {patch} says that it fixes {name}, and the database has no such report")
     if found.disputed:

@@ -108,17 +108,18 @@ def _of_path(path: Path, target: str, settings: Settings) -> "list[tuple[Subject
 
 
 def _of_release(target: str, settings: Settings) -> "list[tuple[Subject, str]]":
-    from gobuild.audit.exposure import of_release
     from gobuild.core.goversion import TARGETS, Target
     from gobuild.patch import load_series
+    from gobuild.vulns.status import Subject
 
     version, (goos, goarch) = _version(settings), _platform(target or settings.target)
-    chosen = load_series(settings.series)
-    built_for = Target(goos=goos, goarch=goarch)
-    patches = (
-        chosen.select(version, built_for, settings.profile, settings.extras) if built_for in TARGETS else chosen.patches
-    )
-    return [(of_release(version, patches, goos=goos, goarch=goarch), "")]
+    # What programs run on may be more than what a toolchain is built for, whose patches are in it all the same.
+    named = Target(goos=goos, goarch=goarch)
+    built_for = named if named in TARGETS else settings.for_target
+    patches = load_series(settings.series).select(version, built_for, settings.profile, settings.extras)
+    # They are taken to apply: a build stops where one does not.
+    fixes = {each.name: each.fixes for each in patches if each.fixes}
+    return [(Subject(name=f"Go {version}", version=version, goos=goos, goarch=goarch, fixes=fixes), "")]
 
 
 def _version(settings: Settings) -> GoVersion:

@@ -14,8 +14,10 @@ from typing import Any, Never
 
 from gobuild.core import resources
 from gobuild.core.errors import ConfigError
+from gobuild.core.goversion import GoVersion
 from gobuild.core.manifest import load_json, shown
 from gobuild.vulns.facts import ID, MODULES, Vulnerability, parse_report, parse_time
+from gobuild.vulns.ranges import semver, semver_key
 
 TABLE = "go_vulnerabilities.json"
 
@@ -41,6 +43,16 @@ class VulnerabilityDatabase:
     def day(self) -> str:
         """The day that it is of."""
         return self.date[:10] or "an unknown day"
+
+    @property
+    def versions(self) -> frozenset[str]:
+        """The semantic versions in which something was fixed."""
+        affected = [each for report in self.reports.values() for each in report.affected]
+        return frozenset(fixed for each in affected for _, fixed in each.spans if fixed)
+
+    def knows(self, version: GoVersion) -> bool:
+        """Whether it tells of a release as new as this."""
+        return any(semver_key(semver(version)) <= semver_key(each) for each in self.versions)
 
 
 def refuse(source: str, reason: object) -> Never:

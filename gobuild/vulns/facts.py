@@ -26,8 +26,8 @@ GOOS = frozenset(
 GOARCH = frozenset(
     re.findall(
         r"\w+",
-        "386 amd64 amd64p32 arm arm64 arm64be armbe loong64 mips mips64 mips64le mips64p32 mips64p32le mipsle ppc ppc64 "
-        "ppc64le riscv riscv64 s390 s390x sparc sparc64 wasm",
+        "386 amd64 amd64p32 arm arm64 arm64be armbe loong64 mips mips64 mips64le mips64p32 mips64p32le mipsle ppc "
+        "ppc64 ppc64le riscv riscv64 s390 s390x sparc sparc64 wasm",
     )
 )
 """All that Go has ever had names for: src/internal/syslist of Go 1.27."""

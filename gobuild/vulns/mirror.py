@@ -1,4 +1,4 @@
-"""A database at an address, by the protocol of https://go.dev/doc/security/vuln/database#api, and its copy in the cache.
+"""A database at an address, by https://go.dev/doc/security/vuln/database#api's protocol, and its copy in the cache.
 
 The index is asked each time, a report only where the index has another time for it than the copy's. What does not pass
 as a database whole never takes the place of the copy.
@@ -44,7 +44,7 @@ def cached_database(url: str, cache: Path) -> VulnerabilityDatabase | None:
 
 
 def newest_known(cache: Path) -> VulnerabilityDatabase:
-    """gobuild's own table, or the cache's copy of vuln.go.dev where that is newer."""
+    """The table of gobuild's own, or the cache's copy of vuln.go.dev where that is newer."""
     own, copied = own_table(), cached_database(OFFICIAL, cache)
     return copied if copied and copied.date > own.date else own
 
@@ -63,9 +63,8 @@ def refresh(url: str, cache: Path, get: Callable[[str], bytes], *, source: str) 
             modified, indexed = parse_index(date, modules)
         except ValueError as error:
             refuse(source, error)
-        with files.exclusive_lock(
-            folder.with_name(f".{folder.name}.lock"), f"reading {source}", waiting=lambda _: None
-        ):
+        lock = folder.with_name(f".{folder.name}.lock")
+        with files.exclusive_lock(lock, f"reading {source}", waiting=lambda _: None):
             old = cached_database(url, cache)
             if old is None or old.date != modified:
                 _copy(url, folder, {DATE: date, INDEX: _ours(modules)}, indexed, old, get)

@@ -5,6 +5,7 @@ The rules are those of https://semver.org (items 9 and 11) and of golang.org/x/v
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from gobuild.core.goversion import GoVersion
 
@@ -53,7 +54,7 @@ def spans(events: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     if not ordered or kinds != ["introduced", "fixed"] * (len(kinds) // 2) + ["introduced"] * (len(kinds) % 2):
         raise ValueError(f"its events do not take turns: {', '.join(' '.join(each) for each in ordered) or 'none'}")
     versions = [version for _, version in ordered]
-    if any(semver_key(one) == semver_key(two) for one, two in zip(versions, versions[1:], strict=False)):
+    if any(semver_key(one) == semver_key(two) for one, two in pairwise(versions)):
         raise ValueError(f"a version begins and ends a range: {', '.join(versions)}")
     return tuple(zip(versions[::2], [*versions[1::2], ""], strict=False))
 

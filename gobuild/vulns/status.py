@@ -104,7 +104,8 @@ class Assessment:
     def line(self) -> str:
         """The summary, by which database, and what a newer patch release of the line has."""
         newer = f"; {self.newer[0]} has {self.newer[1]}" if self.newer else ""
-        return f"{self.summary}, by {self.database.source} of {self.database.day}{newer}"
+        young = "" if self.statuses or self.database.knows(self.subject.version) else ", which tells of no Go this new"
+        return f"{self.summary}, by {self.database.source} of {self.database.day}{young}{newer}"
 
 
 def fixes_of(outcomes: tuple[Outcome, ...]) -> dict[str, tuple[str, ...]]:
@@ -139,8 +140,7 @@ def assess(database: VulnerabilityDatabase, subject: Subject) -> Assessment:
 
 
 def _newer(database: VulnerabilityDatabase, subject: Subject) -> tuple[str, int] | None:
-    fixed = {fixed for report in reports_of(database) for each in report.affected for _, fixed in each.spans if fixed}
-    line = [each for each in fixed if each.startswith(f"{subject.version.line}.") and "-" not in each]
+    line = [each for each in database.versions if each.startswith(f"{subject.version.line}.") and "-" not in each]
     newest = max((GoVersion.parse(each) for each in line), default=subject.version)
     if newest <= subject.version:
         return None
