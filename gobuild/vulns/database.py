@@ -4,6 +4,7 @@ The layout is https://go.dev/doc/security/vuln/database#api's: index/db.json, in
 folder or ZIP without an index is taken for a set of reports, as `govulncheck -db` does.
 """
 
+import errno
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -88,6 +89,10 @@ def open_database(path: Path) -> VulnerabilityDatabase:
             return _parsed(load_json(_limited(path)), source)
     except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         refuse(source, error)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        refuse(source, "a place in it is named that no file has")  # zipfile goes wherever its directory says
     return refuse(source, "there is no such file or folder")
 
 
@@ -112,7 +117,9 @@ def _zip(archive: zipfile.ZipFile, source: str) -> VulnerabilityDatabase:
 
 def _of_files(names: Collection[str], read_file: Callable[[str], bytes], source: str) -> VulnerabilityDatabase:
     if INDEX in names or DATE in names:
-        date, indexed = parse_index(read_file(DATE) if DATE in names else b"", read_file(INDEX))
+        if lacking := [each for each in (DATE, INDEX) if each not in names]:
+            raise ValueError(f"its index lacks {lacking[0]}")
+        date, indexed = parse_index(read_file(DATE), read_file(INDEX))
         missing = [each for each in indexed if f"ID/{each}.json" not in names]
         if missing:
             raise ValueError(f"its index names {missing[0]}, and there is no such report")
@@ -133,8 +140,8 @@ def parse_index(date: bytes, modules: bytes) -> tuple[str, dict[str, str]]:
     try:
         modified = str(load_json(date)["modified"])
         entries = [each for each in load_json(modules) if each["path"] in MODULES]
-        if sorted(each["path"] for each in entries) != sorted(MODULES):
-            raise ValueError(f"index/modules.json does not have {' and '.join(MODULES)} once each")
+        if len({each["path"] for each in entries}) != len(entries):
+            raise ValueError(f"index/modules.json has {' or '.join(MODULES)} twice")
         found = {str(one["id"]): str(one["modified"]) for each in entries for one in each["vulns"]}
         for time in (modified, *found.values()):
             parse_time(time)
@@ -142,8 +149,8 @@ def parse_index(date: bytes, modules: bytes) -> tuple[str, dict[str, str]]:
         raise ValueError(f"its index is not of the form that vuln.go.dev's has ({type(error).__name__})") from error
     if wrong := [each for each in found if not ID.fullmatch(each)]:
         raise ValueError(f"its index has the id {shown(wrong[0])}")
-    if any(not each["vulns"] for each in entries):
-        raise ValueError("its index has no report on Go itself")
+    if not found:
+        raise ValueError(f"its index has no report on {' or '.join(MODULES)}, which is what Go itself is called there")
     return modified, found
 
 
