@@ -14,11 +14,12 @@ from typing import Any
 from gobuild import fetch, patch
 from gobuild.audit import identify
 from gobuild.core.errors import ConfigError, GobuildError
-from gobuild.core.goversion import GoVersion, support_of
+from gobuild.core.goversion import GoVersion
 from gobuild.doctor.model import TOOLCHAIN, Case, Finding, Grade
 from gobuild.doctor.watch import OutOfTime, within
 from gobuild.fetch import http, index
 from gobuild.verify import build_information, expect, tree
+from gobuild.vulns.support import support_of
 
 ASK = 3.0
 """Seconds for the index."""

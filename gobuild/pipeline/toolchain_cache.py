@@ -57,7 +57,7 @@ def keys(prepared: Prepared) -> dict[str, str]:
         "stamp": plan.stamp,
         "target": str(plan.target),
         "profile": [plan.profile.name, plan.profile.cgo, plan.profile.ldflags],
-        "series": [[each.name, each.reason, each.sha256, each.direct] for each in prepared.patches],
+        "series": [[each.name, each.reason, each.sha256, each.direct, each.fixes] for each in prepared.patches],
         "absent": [[each.name, each.reason, each.evidence] for each in prepared.absent],
         "policy": Path(settings.policy).expanduser().read_text(encoding="utf-8") if settings.policy else "",
         "bootstrap": files.sha256(start) if start and start.is_file() else "",

@@ -16,7 +16,6 @@ from markupsafe import Markup
 
 from gobuild.core import files, resources
 from gobuild.core.console import amount
-from gobuild.core.goversion import support_of
 from gobuild.core.model import Outcome, State
 from gobuild.core.render import render
 from gobuild.publish.builds import Build
@@ -25,6 +24,7 @@ from gobuild.publish.install import install_instructions
 from gobuild.publish.paths import path_in_tree
 from gobuild.publish.sumdb.note import Verifier
 from gobuild.publish.supply import attestations
+from gobuild.vulns.support import support_of
 
 _KINDS = {"toolchain": "the toolchain for {}", "source": "its source, as patched", "module": "GOTOOLCHAIN's module, {}"}
 

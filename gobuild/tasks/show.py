@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gobuild.core.console import Console, amount, clock
 from gobuild.core.errors import first_few
-from gobuild.core.goversion import GoVersion, support_of
+from gobuild.core.goversion import GoVersion
 from gobuild.core.model import Check, Outcome, Report, State, Verdict
 from gobuild.core.printable import printable
 
@@ -181,6 +181,8 @@ def identity(console: Console, found: Identity) -> None:
 
 def exposure(console: Console, found: Assessment) -> None:
     """How many known vulnerabilities a release has, and whether its line gets fixes: a line each."""
+    from gobuild.vulns.support import support_of
+
     version = found.subject.version
     console.say(f"{found.line}; gobuild vulns --go {version}", style="yellow" if found.open else "")
     if (support := support_of(version)) and support.ended:
@@ -193,6 +195,7 @@ def vulnerabilities(console: Console, found: Assessment, told: str = "") -> None
     A row without symbols is of all that its packages have.
     """
     from gobuild.vulns.database import own_table
+    from gobuild.vulns.support import support_of
 
     subject = found.subject
     rows = [

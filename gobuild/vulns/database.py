@@ -20,7 +20,8 @@ from gobuild.core.manifest import load_json, shown
 from gobuild.vulns.facts import ID, MODULES, Vulnerability, parse_report, parse_time
 from gobuild.vulns.ranges import semver, semver_key
 
-TABLE = "go_vulnerabilities.json"
+TABLE = resources.PACKAGE / "vulns/go_vulnerabilities.json"
+"""Here, and not in data/, whose files are in the store's keys: a newer table makes no toolchain another one."""
 
 DATE = "index/db.json"
 INDEX = "index/modules.json"
@@ -68,7 +69,7 @@ def refuse(source: str, reason: object) -> Never:
 @cache
 def own_table() -> VulnerabilityDatabase:
     """The table that ships with gobuild."""
-    return _parsed(resources.table(TABLE), "gobuild's own table")
+    return _parsed(load_json(TABLE.read_bytes()), "gobuild's own table")
 
 
 def open_database(path: Path) -> VulnerabilityDatabase:

@@ -149,7 +149,12 @@ def test_the_key_changes_with_what_decides_bytes_or_the_report_and_with_nothing_
         assert cached.fingerprint(package, templates) != first, name
         path.write_bytes(before)
     assert cached.fingerprint(package, templates) == first
-    for name in ("gobuild/doctor/bundle.py", "gobuild/publish/site/__init__.py", "gobuild/resolve.py"):
+    for name in (
+        "gobuild/doctor/bundle.py",
+        "gobuild/publish/site/__init__.py",
+        "gobuild/resolve.py",
+        "gobuild/vulns/x.json",
+    ):
         (tmp_path / name).write_text("# another\n")
     (templates / "site.html.j2").write_text("another")
     assert cached.fingerprint(package, templates) == first
@@ -157,7 +162,7 @@ def test_the_key_changes_with_what_decides_bytes_or_the_report_and_with_nothing_
 
 def test_every_folder_is_in_the_key_or_known_to_decide_nothing() -> None:
     folders = {path.parent.name for path in resources.PACKAGE.glob("*/__init__.py")}
-    known = {"audit", "doctor", "isolate", "matrix", "publish", "release", "tasks"}
+    known = {"audit", "doctor", "isolate", "matrix", "publish", "release", "tasks", "vulns"}
     assert folders - set(cached.DECIDING) == known
 
 

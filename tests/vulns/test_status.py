@@ -9,12 +9,13 @@ import pytest
 from vulns_fixtures import Osv, real_reports, subject, toy_report
 
 from gobuild.audit.exposure import of_path
-from gobuild.core.goversion import GoVersion, support_of
+from gobuild.core.goversion import GoVersion
 from gobuild.core.model import Outcome, State
 from gobuild.vulns.database import VulnerabilityDatabase, own_table
 from gobuild.vulns.facts import parse_report
 from gobuild.vulns.ranges import semver, semver_key, span_of, spans
 from gobuild.vulns.status import Exposure, assess, fixes_of
+from gobuild.vulns.support import support_of
 
 IN_ORDER = (
     *("0", "1.0.0-0", "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2"),
