@@ -7,7 +7,7 @@ folder or ZIP without an index is taken for a set of reports, as `govulncheck -d
 import errno
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -198,8 +198,3 @@ def _newest(reports: Mapping[str, Vulnerability]) -> str:
     """The time of the last change among the reports; those of a checkout of golang/vulndb all say the year 1."""
     newest = max((each.modified for each in reports.values()), default="")
     return "" if newest.startswith("0001") else newest
-
-
-def reports_of(database: VulnerabilityDatabase) -> Iterator[Vulnerability]:
-    """The reports that hold: those withdrawn are left out, as govulncheck does."""
-    return (each for each in database.reports.values() if each.holds)

@@ -1,4 +1,4 @@
-"""What one report of Go's vulnerability database says, without its prose; from OSV's JSON, and to it.
+"""What one report of Go's vulnerability database says, without its prose; from OSV's JSON.
 
 The form is https://go.dev/doc/security/vuln/database#schema. Strict where a word lost or changed would make an answer
 milder than the report: in what is affected, nothing unknown is passed over.
@@ -203,42 +203,3 @@ def _words(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
         if not _NAME.fullmatch(word):
             raise ValueError(f"{key} has {shown(word)}")
     return tuple(found)
-
-
-def to_osv(one: Vulnerability) -> dict[str, Any]:
-    """A report's facts in the database's own form, which `parse_report` reads; no prose."""
-    return {
-        "id": one.id,
-        "modified": one.modified,
-        **({"withdrawn": one.withdrawn} if one.withdrawn else {}),
-        "aliases": list(one.aliases),
-        "affected": [
-            {
-                "package": {"name": each.module, "ecosystem": "Go"},
-                "ranges": [
-                    {
-                        "type": "SEMVER",
-                        "events": [
-                            {kind: version}
-                            for kind, version in zip(("introduced", "fixed"), span, strict=True)
-                            if version
-                        ],
-                    }
-                    for span in each.spans
-                ],
-                "ecosystem_specific": {
-                    "imports": [
-                        {"path": package.path}
-                        | {
-                            key: list(words)
-                            for key in ("symbols", "goos", "goarch")
-                            if (words := getattr(package, key))
-                        }
-                        for package in each.packages
-                    ]
-                },
-            }
-            for each in one.affected
-        ],
-        "references": [{"type": kind, "url": url} for kind, url in one.links],
-    }

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from gobuild.core.goversion import GoVersion
+from gobuild.core.manifest import unstructure
 from gobuild.core.model import Check, Outcome, Report, State, Verdict
-from gobuild.vulns.database import VulnerabilityDatabase, own_table, reports_of
+from gobuild.vulns.database import VulnerabilityDatabase, own_table
 from gobuild.vulns.facts import AffectedModule, Vulnerability, VulnerablePackage, parse_time
 from gobuild.vulns.ranges import semver, span_of
 
@@ -158,7 +159,9 @@ def _later(reports: Mapping[str, Vulnerability], name: str) -> bool:
 def _statuses(database: VulnerabilityDatabase, subject: Subject) -> tuple[VulnerabilityStatus, ...]:
     version = semver(subject.version)
     found = []
-    for report in reports_of(database):
+    for report in database.reports.values():
+        if not report.holds:
+            continue  # withdrawn: govulncheck passes over it, too
         spans = [(each, span) for each in report.affected if (span := span_of(version, each.spans))]
         if spans:
             found.append(_status(report, subject, [each for each, _ in spans], *spans[0][1]))
@@ -252,10 +255,7 @@ def as_document(found: Assessment) -> dict[str, object]:
                 "patch": each.patch,
                 "reason": each.reason,
                 "modules": list(each.modules),
-                "packages": [
-                    {"path": one.path, "symbols": list(one.symbols), "goos": list(one.goos), "goarch": list(one.goarch)}
-                    for one in each.packages
-                ],
+                "packages": unstructure(each.packages),
                 "introduced": each.introduced,
                 "fixed": each.fixed,
                 "links": [{"kind": kind, "url": url} for kind, url in each.report.links],
