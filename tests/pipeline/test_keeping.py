@@ -19,8 +19,20 @@ from gobuild.core import archives, files, resources
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError, DiskFull, FetchError, GobuildError, ToolMissing, Unreachable, VerifyError
 from gobuild.core.goversion import GoVersion, Target
-from gobuild.core.manifest import archive_names, to_json
-from gobuild.core.model import Bootstrap, Catalog, Check, PatchedSource, Release, Report, Source, Toolchain, Verdict
+from gobuild.core.manifest import Manifest, archive_names, read_manifest, to_json
+from gobuild.core.model import (
+    Bootstrap,
+    Catalog,
+    Check,
+    Outcome,
+    PatchedSource,
+    Release,
+    Report,
+    Source,
+    State,
+    Toolchain,
+    Verdict,
+)
 from gobuild.core.process import Result
 from gobuild.core.settings import Settings
 from gobuild.package import manifest
@@ -31,6 +43,7 @@ from gobuild.pipeline.session import Prepared, Run, Session, prepare
 from gobuild.pipeline.timing import Clock
 from gobuild.pipeline.toolchain_cache import VerifiedToolchain
 from gobuild.store import Store, open_store
+from gobuild.tasks import show
 
 
 @pytest.fixture
@@ -101,6 +114,33 @@ def test_no_folder_of_this_machine_gets_into_a_store_that_is_shared(session: Ses
     assert again.toolchain.goroot == tmp_path / "elsewhere/job/go"
     assert again.toolchain.packer == tmp_path / "elsewhere/job/host/distpack"
     assert again.toolchain.source.source.location == session.settings.source
+
+
+def test_a_delivery_tells_of_known_vulnerabilities_and_of_what_its_patches_fix(
+    session: Session, tmp_path: Path
+) -> None:
+    prepared, console = prepare(session), Console(stream=io.StringIO())
+    done = _finished(prepared, tmp_path)
+    mend = Outcome(
+        name="mend", reason="a backport", state=State.APPLIED, evidence="", sha256="", fixes=("GO-2025-3563",)
+    )
+    made = replace(done.toolchain, source=replace(done.toolchain.source, outcomes=(mend,)))
+    store = Store.open(tmp_path / "store", say=print)
+    cached.put(store, prepared, replace(done, toolchain=made))
+    again = cached.recall(store, prepared, tmp_path / "back")
+    assert again
+    run = Run(session=session, prepared=prepared, clock=Clock(console), store=store)
+    built = delivery.publish(run, again)
+    told = read_manifest(prepared.plan.manifest, Manifest).vulnerabilities
+    assert told
+    assert len(told.known) == 66
+    assert [(each.id, each.state) for each in told.known if each.patch] == [("GO-2025-3563", "fixed by patch")]
+    show.exposure(console, built.vulnerabilities)
+    assert isinstance(console.stream, io.StringIO)
+    said = console.stream.getvalue()
+    assert "66 known vulnerabilities, 1 fixed by patches, 3 not for darwin/arm64, by gobuild's own table" in said
+    assert "1.22.12 has 63; gobuild vulns --go 1.22.10" in said
+    assert "Go 1.22 gets no fixes any more" in said
 
 
 @pytest.mark.parametrize("place", ["dist", "work", "the store"])
