@@ -79,8 +79,10 @@ class VulnerabilityRecord:
     """A known vulnerability of the release: see `gobuild.vulns.status.VulnerabilityStatus`."""
 
     id: str
+    aliases: tuple[str, ...]
     state: str
-    patch: str = ""
+    patch: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,13 @@ def record(found: Assessment) -> KnownVulnerabilities:
         database=found.database.source,
         date=found.database.date,
         known=tuple(
-            VulnerabilityRecord(id=each.report.id, state=str(each.exposure), patch=each.patch)
+            VulnerabilityRecord(
+                id=each.report.id,
+                aliases=each.report.aliases,
+                state=str(each.exposure),
+                patch=each.patch,
+                reason=each.reason,
+            )
             for each in found.statuses
         ),
     )

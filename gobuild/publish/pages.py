@@ -124,14 +124,14 @@ def _databases(builds: Iterable[Build]) -> list[str]:
     return list(dict.fromkeys(f"{each.database}, of {each.date[:10]}" for each in known if each))
 
 
-def _vulnerabilities(builds: Iterable[Build]) -> dict[str, dict[str, list[str]]]:
+def _vulnerabilities(builds: Iterable[Build]) -> list[dict[str, Any]]:
     """Each known vulnerability with its states, and the targets on which it is in that."""
-    found: dict[str, dict[str, list[str]]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for build in builds:
         for each in build.manifest.vulnerabilities.known if build.manifest.vulnerabilities else ():
-            state = f"{each.state} {each.patch}".rstrip()
-            found.setdefault(each.id, {}).setdefault(state, []).append(str(build.target))
-    return dict(sorted(found.items()))
+            row = found.setdefault(each.id, {"id": each.id, "aliases": ", ".join(each.aliases), "states": {}})
+            row["states"].setdefault(f"{each.state} {each.patch}".rstrip(), []).append(str(build.target))
+    return [found[name] for name in sorted(found)]
 
 
 def _differs(builds: Sequence[Build]) -> list[str]:

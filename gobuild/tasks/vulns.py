@@ -93,7 +93,7 @@ def _database(word: str, settings: Settings) -> "VulnerabilityDatabase":
     name = http.redact_url(word)
     if not settings.offline:
         return mirror.refresh(word, settings.cache, http.fetch_document, source=name)
-    if kept := mirror.cached_database(word, settings.cache):
+    if kept := mirror.cached_database(word, settings.cache, source=name):
         return kept
     raise FetchError(f"the cache has no copy of {name}", "without --offline, or without --db: gobuild's own table")
 

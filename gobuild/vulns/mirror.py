@@ -31,8 +31,8 @@ AT_ONCE = 8
 _FOLDER = "vulns"
 
 
-def cached_database(url: str, cache: Path) -> VulnerabilityDatabase | None:
-    """The copy of a database; None where there is none that can be used."""
+def cached_database(url: str, cache: Path, *, source: str) -> VulnerabilityDatabase | None:
+    """The copy of a database; None where there is none that can be used. `source` is its name, without credentials."""
     folder = _folder(url, cache)
     if not folder.is_dir():
         return None
@@ -40,12 +40,12 @@ def cached_database(url: str, cache: Path) -> VulnerabilityDatabase | None:
         found = open_database(folder)
     except (GobuildError, OSError):
         return None
-    return VulnerabilityDatabase(source=f"the cache's copy of {url}", date=found.date, reports=found.reports)
+    return VulnerabilityDatabase(source=f"the cache's copy of {source}", date=found.date, reports=found.reports)
 
 
 def newest_known(cache: Path) -> VulnerabilityDatabase:
     """The table of gobuild's own, or the cache's copy of vuln.go.dev where that is newer."""
-    own, copied = own_table(), cached_database(OFFICIAL, cache)
+    own, copied = own_table(), cached_database(OFFICIAL, cache, source=OFFICIAL)
     return copied if copied and copied.date > own.date else own
 
 
@@ -65,12 +65,12 @@ def refresh(url: str, cache: Path, get: Callable[[str], bytes], *, source: str) 
             refuse(source, error)
         lock = folder.with_name(f".{folder.name}.lock")
         with files.exclusive_lock(lock, f"reading {source}", waiting=lambda _: None):
-            old = cached_database(url, cache)
+            old = cached_database(url, cache, source=source)
             if old is None or old.date != modified:
                 _copy(url, folder, {DATE: date, INDEX: _ours(modules)}, indexed, old, get)
             found = open_database(folder)
     except FetchError as error:
-        kept = cached_database(url, cache)
+        kept = cached_database(url, cache, source=source)
         hint = f"--offline, which takes the cache's copy of {kept.day}" if kept else "without --db, gobuild's own table"
         raise FetchError(error.reason, hint) from error
     return VulnerabilityDatabase(source=source, date=found.date, reports=found.reports)
@@ -93,9 +93,12 @@ def _copy(
         }
         for name, content in index.items():
             files.write(temporary / name, content)
-        for each in indexed:
-            content = asked[each].result() if each in asked else (folder / f"ID/{each}.json").read_bytes()
-            files.write(temporary / f"ID/{each}.json", content)
+        try:
+            for each in indexed:
+                content = asked[each].result() if each in asked else (folder / f"ID/{each}.json").read_bytes()
+                files.write(temporary / f"ID/{each}.json", content)
+        finally:
+            together.shutdown(wait=False, cancel_futures=True)  # after one that failed, nothing more is asked
         open_database(temporary)  # or it is refused, and the old copy stays
 
 

@@ -53,7 +53,7 @@ class VulnerabilityStatus:
 
     report: Vulnerability
     exposure: Exposure
-    reason: str  # why it is not open; or what of it is in a program
+    reason: str  # why it is not open
     modules: tuple[str, ...]
     packages: tuple[VulnerablePackage, ...]
     introduced: str  # semantic versions: of the span that holds the release

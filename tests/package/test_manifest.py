@@ -75,7 +75,7 @@ def _outer(toolchain: Toolchain) -> dict[str, Any]:
     signing = dict.fromkeys(("by", "team", "certificate", "timestamp", "tool", "notarization"), "x")
     artifact = Artifact(path=Path("/d/a.tar.gz"), kind="toolchain", sha256="ab", size=1)
     run = {"seconds": {"build": 1.0}, "cpu_seconds": {}, "around_share": 0.01, "peak_memory_mib": 50}
-    known = VulnerabilityRecord(id="GO-2025-3563", state="fixed by patch", patch="p")
+    known = VulnerabilityRecord(id="GO-2025-3563", aliases=("CVE-1",), state="fixed by patch", patch="p", reason="")
     told = KnownVulnerabilities(database="x", date="2026-08-21T00:00:00Z", known=(known,))
     report = Report(checks=(passed, allowed))
     made = manifest.outer_manifest(

@@ -31,8 +31,9 @@ def _hostile(document: dict[str, Any]) -> None:
         | {"severity": "warn", "reason": HOSTILE}
     )
     document["patches"].append(document["patches"][0] | {"name": "mend", "fixes": ["GO-2025-3563"]})
-    fixed = {"id": "GO-2025-3563", "state": "fixed by patch", "patch": "mend"}
-    open_here = {"id": "GO-2025-3420", "state": HOSTILE, "patch": ""}
+    told = {"aliases": [HOSTILE], "reason": HOSTILE}
+    fixed = told | {"id": "GO-2025-3563", "state": "fixed by patch", "patch": "mend"}
+    open_here = told | {"id": "GO-2025-3420", "state": HOSTILE, "patch": ""}
     document["vulnerabilities"] = {"database": HOSTILE, "date": "2026-08-21", "known": [fixed, open_here]}
     document["signing"] = {"by": HOSTILE, "timestamp": "none", "tool": "a toy"}
 
@@ -170,7 +171,7 @@ def test_known_vulnerabilities_and_the_end_of_a_line_are_told(watched: Watched, 
     assert watched.page.get_by_text("Go 1.22 gets no fixes any more, since 1.24 came on 2025-02-11").is_visible()
     watched.page.get_by_text("The list").click()
     row = watched.page.get_by_role("row").filter(has_text="GO-2025-3563")
-    assert row.locator("td").all_text_contents() == ["fixed by patch mend (linux/amd64)"]
+    assert row.locator("td").all_text_contents() == [HOSTILE, "fixed by patch mend (linux/amd64)"]
     watched.page.goto(f"{server}/{PAGES[2]}")
     assert watched.page.get_by_text("built before gobuild told of them").is_visible()
 

@@ -217,7 +217,7 @@ def test_a_database_over_http_is_asked_for_what_changed(
     url, folder, asked = served
     cache = tmp_path / "cache"
     ask = partial(mirror.refresh, url, cache, fetch_document, source=url)
-    assert mirror.cached_database(url, cache) is None
+    assert mirror.cached_database(url, cache, source=url) is None
     names = [f"GO-2099-000{number}" for number in range(1, 6)]
     assert list(ask().reports) == names
     index = ["/index/db.json", "/index/modules.json"]
@@ -237,7 +237,7 @@ def test_a_database_over_http_is_asked_for_what_changed(
     (folder / "ID/GO-2099-0001.json").write_text(json.dumps(toy_report(modified=later)))
     with pytest.raises(ConfigError, match="by the index of"):
         ask()
-    kept = mirror.cached_database(url, cache)
+    kept = mirror.cached_database(url, cache, source=url)
     assert kept
     assert (len(kept.reports), kept.date) == (5, later)
     (folder / "ID/GO-2099-0001.json").unlink()
