@@ -9,6 +9,9 @@ import pytest
 from vulns_fixtures import Osv, real_reports, subject, toy_report
 
 from gobuild.audit.exposure import of_path
+from gobuild.binary import elf
+from gobuild.binary.pclntab import read_pclntab
+from gobuild.binary.view import opened
 from gobuild.core.goversion import GoVersion
 from gobuild.core.model import Outcome, State
 from gobuild.vulns.database import VulnerabilityDatabase, own_table
@@ -191,6 +194,15 @@ def test_a_program_has_what_is_linked_into_it(go_wheel: Path, darwin_wheel: Path
             assert (go[name], gofmt[name]) == (Exposure.AFFECTS, Exposure.NOT_SHIPPED)
         for name in ("GO-2026-4867", "GO-2026-4868"):
             assert go[name] == gofmt[name] == whole[name] == Exposure.AFFECTS
+
+
+def test_of_a_program_whose_functions_have_no_names_all_may_be_linked_in(go_wheel: Path, tmp_path: Path) -> None:
+    with opened(go_wheel / "bin/gofmt") as view:
+        names = read_pclntab(view, elf.read_elf(view).places[".gopclntab"]).names
+        spoilt = view.data[: names.offset] + bytes(names.size) + view.data[names.end :]
+    (tmp_path / "gofmt").write_bytes(spoilt)
+    ((asked, _),) = of_path(tmp_path / "gofmt", target=None, dist=tmp_path, series=())
+    assert asked.packages is None
 
 
 def test_an_internal_package_counts_wherever_its_surroundings_are_linked() -> None:
