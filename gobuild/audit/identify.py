@@ -46,6 +46,7 @@ class Known:
     reason: str
     state: str = ""
     evidence: str = ""
+    fixes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +162,7 @@ def _by_manifests(stamp: str, roots: Iterable[Path], dist: Path) -> Found:
         with suppress(GobuildError, OSError):
             manifest = read_manifest(path, InnerManifest)
             if manifest.stamp == stamp:
-                known = ("name", "reason", "state", "evidence")
+                known = ("name", "reason", "state", "evidence", "fixes")
                 yield who, tuple(Known(**{key: getattr(each, key) for key in known}) for each in manifest.patches)
 
 
@@ -185,7 +186,7 @@ def _by_series(release: GoVersion | None, suffix: str, match: re.Match[str] | No
                     who = (
                         f"the series {one.folder}, from {IDENTITIES[identity]}, profile {profile}: it gives this digest"
                     )
-                    yield who, tuple(Known(name=each.name, reason=each.reason) for each in patches)
+                    yield who, tuple(Known(name=each.name, reason=each.reason, fixes=each.fixes) for each in patches)
                     return
 
 

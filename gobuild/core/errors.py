@@ -115,6 +115,10 @@ class DoctorError(GobuildError, code=20):
     """The doctor found something that must be cured (or, where that was asked for, something to look at)."""
 
 
+class VulnerabilityError(GobuildError, code=21):
+    """A toolchain or program has known vulnerabilities that --fail-on does not allow."""
+
+
 def first_few(lines: Iterable[str], most: int = 6) -> list[str]:
     """What an error names of many things that a report has all of."""
     told = list(lines)

@@ -125,6 +125,7 @@ class Outcome:
     evidence: str  # what was looked for and where, or what was changed: one sentence
     files: tuple[str, ...] = ()  # the files changed, relative to GOROOT
     sha256: str  # of the patch's own content; empty where no variant of it is for this version
+    fixes: tuple[str, ...] = ()  # the vulnerabilities that its series says it fixes: "GO-2025-3563", "CVE-2025-22871"
     conflict: Conflict | None = None
 
 

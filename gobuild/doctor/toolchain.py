@@ -19,6 +19,7 @@ from gobuild.doctor.model import TOOLCHAIN, Case, Finding, Grade
 from gobuild.doctor.watch import OutOfTime, within
 from gobuild.fetch import http, index
 from gobuild.verify import build_information, expect, tree
+from gobuild.vulns.support import support_of
 
 ASK = 3.0
 """Seconds for the index."""
@@ -157,4 +158,10 @@ def diagnose_releases(part: Mapping[str, Any]) -> Iterator[Finding]:
         yield TOOLCHAIN.ok("gets fixes", f"{mine.line} is one of the 2 newest lines, {source}")
     else:
         seen = f"{mine.line} gets no fixes any more: Go serves {' and '.join(served)}, {source}"
-        yield TOOLCHAIN.warn("gets fixes", seen, f"move to {served[0]}, or port security fixes as patches yourself")
+        if (support := support_of(mine)) and support.ended:
+            seen += f"; it ended when {support.until} came, on {support.ended}"
+        yield TOOLCHAIN.warn(
+            "gets fixes",
+            seen,
+            f"move to {served[0]}, or port security fixes as patches yourself: see gobuild vulns --go {mine}",
+        )

@@ -15,6 +15,7 @@ from gobuild.core.manifest import (
     BootstrapOrigin,
     BuildRecord,
     InnerManifest,
+    KnownVulnerabilities,
     Manifest,
     SourceOrigin,
     SourceTree,
@@ -48,8 +49,9 @@ def outer_manifest(
     tree: str,
     run: dict[str, Any],
     signing: Mapping[str, str] | None = None,
+    vulnerabilities: KnownVulnerabilities | None = None,
 ) -> Manifest:
-    """The manifest that stands beside the archives; its fields say what `tree`, `run` and `signing` are."""
+    """The manifest that stands beside the archives; its fields say what each argument is."""
     source, bootstrap = toolchain.source.source, toolchain.bootstrap
     return Manifest(
         stamp=toolchain.source.stamp,
@@ -82,6 +84,7 @@ def outer_manifest(
             ArtifactRecord(file=each.path.name, kind=each.kind, sha256=each.sha256, size=each.size)
             for each in artifacts
         ),
+        vulnerabilities=vulnerabilities,
         run=run,
     )
 

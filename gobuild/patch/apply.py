@@ -65,6 +65,7 @@ def _apply(patch: Patch, tree: Tree, *, keep: bool) -> Outcome:
         evidence=change.evidence + (f"; {STAMPED}" if "VERSION" in change.files else ""),
         files=change.files,
         sha256=patch.sha256,
+        fixes=patch.fixes,
     )
 
 

@@ -25,7 +25,7 @@ TEXTS = ("name", "go", "kind", "reason", "until", "file", "test", "add-command",
 KEYS: Mapping[str, type] = {
     **dict.fromkeys(TEXTS, str),
     **dict.fromkeys(("optional", "direct"), bool),
-    **dict.fromkeys(("targets", "profiles"), list),
+    **dict.fromkeys(("targets", "profiles", "fixes"), list),
     "remove-hook": dict,
     "strip": int,
 }
@@ -54,6 +54,7 @@ _WORDS = {
     bool: "true or false",
     int: "a number from 0 to 9",
 }
+_VULNERABILITY = re.compile(r"GO-\d{4}-\d{4,}|CVE-\d{4}-\d{4,}|GHSA(-[0-9a-z]{4}){3}", re.ASCII)
 _GO_NAME = re.compile(r"[^\W\d]\w*")
 
 
@@ -83,6 +84,10 @@ class Entry:
         for profile in keys.get("profiles", []):
             if profile not in PROFILES:
                 raise self.error("profiles", f"no profile {profile!r}", "one of " + ", ".join(PROFILES))
+        for name in keys.get("fixes", []):
+            if not _VULNERABILITY.fullmatch(name):
+                hint = "ids of https://vuln.go.dev or their aliases: GO-2025-3563, CVE-2025-22871"
+                raise self.error("fixes", f"{name!r} is no vulnerability's id", hint)
         if test := keys.get("test", ""):
             with self.errors_at("test"):
                 safe_read(self.folder, test)
@@ -92,6 +97,7 @@ class Entry:
             folder=self.folder,
             targets=targets,
             profiles=tuple(keys.get("profiles", [])),
+            fixes=tuple(dict.fromkeys(keys.get("fixes", []))),
             placing=" ".join(f"{key}={keys[key]}" for key in PLACING if key in keys),
             operation=self._operation(),
             **{key: keys[key] for key in AS_THEY_ARE if key in keys},

@@ -50,6 +50,7 @@ class Patch:
         name: variants of one patch share it.
         go: the versions it is for, a PEP 440 specifier: ">=1.21,<1.24".
         targets, profiles: what it is for; empty: all.
+        fixes: the vulnerabilities that it fixes, by their ids in Go's database or by an alias, such as a CVE's number.
         direct: whether it may touch the compiler, the assembler or the linker and be built directly all the same: its
             author has compared both builders (`--builder both`).
         placing: how the names in its diff are meant, where its entry says it: "strip=2 dir=src"; part of the digest.
@@ -66,6 +67,7 @@ class Patch:
     until: str = ""
     file: str = ""
     test: str = ""
+    fixes: tuple[str, ...] = ()
     optional: bool = False
     direct: bool = False
     placing: str = ""

@@ -45,7 +45,7 @@ def stamp(
     if not suffix:
         return version.tag
     # What stands in the toolchain's own manifest is in here too: no two archives of one name may differ.
-    ours = [[patch.name, patch.sha256, patch.reason] for patch in patches]
+    ours = [[patch.name, patch.sha256, patch.reason, *([patch.fixes] if patch.fixes else [])] for patch in patches]
     facts = [identity, ours, asdict(profile), installed("gobuild"), *([dict(environment)] if environment else [])]
     digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
     return f"{version.tag}-{suffix.replace('{id}', 'p' + digest[:7])}"

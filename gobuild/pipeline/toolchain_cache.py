@@ -57,7 +57,7 @@ def keys(prepared: Prepared) -> dict[str, str]:
         "stamp": plan.stamp,
         "target": str(plan.target),
         "profile": [plan.profile.name, plan.profile.cgo, plan.profile.ldflags],
-        "series": [[each.name, each.reason, each.sha256, each.direct] for each in prepared.patches],
+        "series": [[each.name, each.reason, each.sha256, each.direct, each.fixes] for each in prepared.patches],
         "environment": dict(prepared.series.environment),
         "beside": [prepared.series.extends, *prepared.series.without],
         "absent": [[each.name, each.reason, each.evidence] for each in prepared.absent],

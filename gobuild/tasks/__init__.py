@@ -22,6 +22,7 @@ from gobuild.tasks.boundary import guard
 from gobuild.tasks.isolate import gowrap, image, launchd, vm
 from gobuild.tasks.matrix import matrix
 from gobuild.tasks.proof import blast_radius, reproduce
+from gobuild.tasks.vulns import vulns
 from gobuild.tasks.words import CONFIGURATION, HELP_DETAILS, flagged, settings_of, with_settings
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def plan(context: Context, **words: object) -> None:
     from gobuild.codesign.signers import choose_signer
     from gobuild.pipeline.forecast import forecast
     from gobuild.pipeline.session import prepare
+    from gobuild.pipeline.vulnerabilities import assess_planned
 
     session = _session(context, words)
     with session.console.stage("resolve"):
@@ -71,7 +73,8 @@ def plan(context: Context, **words: object) -> None:
         for key, word in words.items()
         if word not in (None, False)
     ]
-    show.plan(session.console, prepared.plan, forecast(session, prepared), " ".join(["gobuild build", *flags]))
+    known = show.exposure(assess_planned(prepared))
+    show.plan(session.console, prepared.plan, forecast(session, prepared), known, " ".join(["gobuild build", *flags]))
 
 
 @with_settings()
@@ -199,7 +202,7 @@ def clean(context: Context, **words: object) -> None:
 
 
 ns = Collection("gobuild", plan, build, verify, package, publishing.publish, publishing.verify_release)
-for each in (matrix, identify, reproduce, blast_radius, gowrap, launchd, image, vm, clean):
+for each in (matrix, vulns, identify, reproduce, blast_radius, gowrap, launchd, image, vm, clean):
     ns.add_task(each)
 for group in (
     patches.ns,

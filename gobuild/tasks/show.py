@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gobuild.core import resources
 from gobuild.core.console import Console, amount, clock, counted
+from gobuild.core.errors import first_few
 from gobuild.core.goversion import GoVersion
 from gobuild.core.model import Check, Outcome, Report, State, Verdict
 from gobuild.core.printable import printable
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # a task imports what it runs when it runs
     from gobuild.pipeline.delivery import Built
     from gobuild.pipeline.plan import Plan
     from gobuild.publish.site import Published
+    from gobuild.vulns.status import Assessment, VulnerabilityStatus
 
 CELLS = {
     "applied": ("applied", "it fits, and would be applied"),
@@ -35,12 +37,11 @@ CELLS = {
 """For each state, what a cell of the matrix says, and what that means."""
 
 
-def plan(console: Console, plan: Plan, forecast: list[tuple[str, str]], then: str) -> None:
-    """The plan, a row a stage; by which builder, and whether the store has it."""
+def plan(console: Console, plan: Plan, forecast: list[tuple[str, str]], known: list[str], then: str) -> None:
+    """The plan, a row a stage; by which builder, whether the store has it, and what is `known` of the release."""
     console.table(f"{plan.stamp} for {plan.target}", ("stage", "what"), plan.rows())
-    console.verdict(
-        f"{plan.stamp} for {plan.target} can be built", *(f"{name:<8} {what}" for name, what in forecast), then=then
-    )
+    lines = [f"{name:<8} {what}" for name, what in forecast]
+    console.verdict(f"{plan.stamp} for {plan.target} can be built", *lines, *known, then=then)
 
 
 def counts(report: Report) -> str:
@@ -96,6 +97,7 @@ def built(console: Console, built: Built) -> None:
     lines = [
         f"patches: {', '.join(f'{count} {state}' for state, count in states.items()) or 'none'}",
         f"{counts(built.report)}; {toolchain.profile.says}",
+        *exposure(built.vulnerabilities),
         *(f"{path}  {size}" for path, size in (paths["toolchain"], paths["manifest"])),
     ]
     if built.kept:
@@ -252,6 +254,57 @@ def identity(console: Console, found: Identity) -> None:
         console.verdict(found.says)
     else:
         console.warn(found.says)
+
+
+def exposure(found: Assessment) -> list[str]:
+    """How many known vulnerabilities a release has, and that its line gets no fixes: a line each."""
+    from gobuild.vulns.support import support_of
+
+    version = found.subject.version
+    support = support_of(version)
+    return [f"{found.line}; gobuild vulns --go {version}", *([str(support)] if support and support.ended else [])]
+
+
+def vulnerabilities(console: Console, found: Assessment, told: str = "") -> None:
+    """The known vulnerabilities of a release, a row each, and how many are open; `told` says how its patches are known.
+
+    A row without symbols is of all that its packages have.
+    """
+    from gobuild.vulns.database import own_table
+    from gobuild.vulns.support import support_of
+
+    subject = found.subject
+    rows = [
+        (
+            each.report.id,
+            "\n".join(each.report.aliases),
+            each.state + (f": {each.reason}" if each.reason and not each.patch else ""),
+            "\n".join(_packages(each)),
+            f"{each.introduced} to {each.fixed or 'now'}",
+            "\n".join(each.report.fixes),
+        )
+        for each in found.statuses
+    ]
+    if rows:
+        columns = ("id", "aliases", "state", "package: symbols", "from, to before", "fix")
+        console.table(f"{subject.name} ({subject.target})", columns, rows)
+    console.say(f"{subject.name}: {found.line}", style="bold")
+    for line in (told, support_of(subject.version)):
+        if line:
+            console.say(str(line))
+    for patch, name in found.unknown:
+        console.warn(f"the patch {patch} says that it fixes {name}, and the database has no such report")
+    if found.disputed:
+        names = ", ".join(first_few(found.disputed, 12))
+        console.warn(f"open by gobuild's own table of {own_table().day}, and not by this database: {names}")
+
+
+def _packages(status: VulnerabilityStatus) -> list[str]:
+    if not status.packages:
+        return list(status.modules)
+    return [
+        f"{each.path}{': ' if each.symbols else ''}{', '.join(first_few(each.symbols, 3))}" for each in status.packages
+    ]
 
 
 def document(document: Mapping[str, Any]) -> None:

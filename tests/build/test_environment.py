@@ -1,6 +1,8 @@
 """make.bash's environment is a pure function: nothing of the caller's can be in it."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,7 +55,7 @@ def test_what_a_series_gives_the_builder_is_laid_below_our_own(tmp_path: Path) -
     bootstrap = Bootstrap(goroot=tmp_path / "b", version=release.version, origin="PATH", digest="")
     seen: dict[str, str] = {}
 
-    def run(argv: object, *, env: dict[str, str], **_: object) -> Result:
+    def run(argv: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, **_: Any) -> Result:
         seen.update(env)
         return Result(argv=(), code=0, output="")
 

@@ -21,8 +21,18 @@ from gobuild.core import archives, files, resources
 from gobuild.core.console import amount
 from gobuild.core.errors import ConfigError, DiskFull, VerifyError
 from gobuild.core.goversion import GoVersion, Target
-from gobuild.core.manifest import archive_names, to_json
-from gobuild.core.model import Bootstrap, Check, PatchedSource, Report, Source, Toolchain, Verdict
+from gobuild.core.manifest import Manifest, archive_names, read_manifest, to_json
+from gobuild.core.model import (
+    Bootstrap,
+    Check,
+    Outcome,
+    PatchedSource,
+    Report,
+    Source,
+    State,
+    Toolchain,
+    Verdict,
+)
 from gobuild.core.process import Result
 from gobuild.package import manifest
 from gobuild.pipeline import delivery
@@ -32,6 +42,7 @@ from gobuild.pipeline.session import Prepared, Run, Session, prepare
 from gobuild.pipeline.timing import Clock
 from gobuild.pipeline.toolchain_cache import VerifiedToolchain
 from gobuild.store import Store, open_store
+from gobuild.tasks import show
 
 __all__ = ["session"]
 
@@ -120,6 +131,31 @@ def test_no_folder_of_this_machine_gets_into_a_store_that_is_shared(session: Ses
     assert again.toolchain.source.source.location == session.settings.source
 
 
+def test_a_delivery_tells_of_known_vulnerabilities_and_of_what_its_patches_fix(
+    session: Session, tmp_path: Path
+) -> None:
+    prepared = prepare(session)
+    done = _finished(prepared, tmp_path)
+    mend = Outcome(
+        name="mend", reason="a backport", state=State.APPLIED, evidence="", sha256="", fixes=("GO-2025-3563",)
+    )
+    made = replace(done.toolchain, source=replace(done.toolchain.source, outcomes=(mend,)))
+    store = Store.open(tmp_path / "store", say=print)
+    cached.put(store, prepared, replace(done, toolchain=made))
+    again = cached.recall(store, prepared, tmp_path / "back")
+    assert again
+    run = Run(session=session, prepared=prepared, clock=Clock(session.console), store=store)
+    built = delivery.publish(run, again)
+    told = read_manifest(prepared.plan.manifest, Manifest).vulnerabilities
+    assert told
+    assert len(told.known) == 66
+    assert [(each.id, each.state) for each in told.known if each.patch] == [("GO-2025-3563", "fixed by patch")]
+    said = "\n".join(show.exposure(built.vulnerabilities))
+    assert "66 known vulnerabilities, 1 fixed by patches, 3 not for darwin/arm64, by gobuild's own table" in said
+    assert "1.22.12 has 63; gobuild vulns --go 1.22.10" in said
+    assert "Go 1.22 gets no fixes any more" in said
+
+
 @pytest.mark.parametrize("place", ["dist", "work", "the store"])
 def test_a_stamp_that_another_build_has_is_refused_before_any_work(
     session: Session, toy_tree: Path, tmp_path: Path, place: str
@@ -166,7 +202,12 @@ def test_the_key_changes_with_what_decides_bytes_or_the_report_and_with_nothing_
         assert cached.fingerprint(package, templates) != first, name
         path.write_bytes(before)
     assert cached.fingerprint(package, templates) == first
-    for name in ("gobuild/doctor/bundle.py", "gobuild/publish/site/__init__.py", "gobuild/resolve.py"):
+    for name in (
+        "gobuild/doctor/bundle.py",
+        "gobuild/publish/site/__init__.py",
+        "gobuild/resolve.py",
+        "gobuild/vulns/x.json",
+    ):
         (tmp_path / name).write_text("# another\n")
     (templates / "site.html.j2").write_text("another")
     assert cached.fingerprint(package, templates) == first
@@ -174,7 +215,7 @@ def test_the_key_changes_with_what_decides_bytes_or_the_report_and_with_nothing_
 
 def test_every_folder_is_in_the_key_or_known_to_decide_nothing() -> None:
     folders = {path.parent.name for path in resources.PACKAGE.glob("*/__init__.py")}
-    known = {"audit", "doctor", "isolate", "matrix", "publish", "release", "tasks"}
+    known = {"audit", "doctor", "isolate", "matrix", "publish", "release", "tasks", "vulns"}
     assert folders - set(cached.DECIDING) == known
 
 

@@ -27,6 +27,7 @@ WORDS = {
     "publish": ("--to", "site", "--from", "closed"),
     "reproduce": ("--ours", SECRET, "--against", SECRET),
     "blast-radius": ("--ours", SECRET, "--against", SECRET),
+    "vulns": ("--path", SECRET),
     "gowrap": ("--goroot", "closed"),
     "launchd": ("--label", "a.b", "--program", "/a", "--gowrap", "/b", "--to", "closed/x"),
     "image": ("--to", "layout", "--dist", "closed", "--certificates", SECRET),
