@@ -51,7 +51,10 @@ func TestScannersReadTheRelease(t *testing.T) {
 	write(t, filepath.Join(dir, "x.go"), program)
 	bin := filepath.Join(dir, "x")
 	for _, goos := range []string{runtime.GOOS, "darwin"} {
-		for _, want := range versions {
+		for i, want := range versions {
+			if i > 0 && goos != runtime.GOOS {
+				break // the linker writes it for all systems alike
+			}
 			run(t, dir, []string{"GOOS=" + goos, "GOARCH=arm64"}, goCommand(), "build", flag(want.whole), "-o", bin, ".")
 			info, err := buildinfo.ReadFile(bin)
 			if err != nil {
@@ -90,7 +93,7 @@ func TestTheGoCommandKeepsItsName(t *testing.T) {
 			t.Errorf("with GOTOOLCHAIN=%s, go version says %q", name, out)
 		}
 	}
-	cmd := command(dir, []string{"GOTOOLCHAIN=" + release + "-other1"}, made, "version")
+	cmd := command(dir, []string{"GOTOOLCHAIN=" + release + "-other1"}, made, "list", "errors")
 	if out, err := cmd.CombinedOutput(); err == nil {
 		t.Errorf("another toolchain's name is taken for this one: %q", out)
 	}
