@@ -46,6 +46,9 @@ def test_it_works_away_from_the_checkout(wheel: Path, toy_tree: Path, tmp_path: 
         return captured(sys.executable, *words, cwd=tmp_path, env=env).stdout
 
     planned = python("-m", "gobuild", "plan", "--go", "1.22.10", "--source", toy_tree)
-    assert "mfinal-metal-init, runtime-gpu-guard, link-uuid, goenv-local; stamped go1.22.10-gobuild.p" in planned
+    assert (
+        "mfinal-metal-init, runtime-gpu-guard, link-uuid, scanner-version, goenv-local; stamped go1.22.10-gobuild.p"
+        in planned
+    )
     where = python("-c", "import gobuild.core.resources as r; print(r.folder('patches'))")
     assert where.strip() == str(tmp_path / "site/gobuild/_data/patches")

@@ -95,8 +95,8 @@ def image(data: bytes) -> MachO:
 
 def expected(target: Target = DARWIN, *, stamp: str = "go1.22.10", uuid: bool = False) -> Expectation:
     """What a program compiled by Go 1.22.10 must be like."""
-    release = GoVersion.parse("1.22.10")
-    return expect.for_probe(expect.expectation(release, target, stamp=stamp, uuid=uuid), cgo="0")
+    release, patches = GoVersion.parse("1.22.10"), frozenset({expect.UUID_PATCH} if uuid else ())
+    return expect.for_probe(expect.expectation(release, target, stamp=stamp, patches=patches), cgo="0")
 
 
 def judged(data: bytes, folder: Path, wanted: Expectation | None = None) -> FileReport:

@@ -96,7 +96,7 @@ def identify(path: Path, *, dist: Path, series: Sequence[Series]) -> Identity:
             "a program that go build made (universal ones: one half, by lipo -thin), a GOROOT, or an archive",
         )
     root = _goroot_above(path.resolve().parent)
-    return _named(str(path), info.path, info.version, [root] if root else [], dist, series)
+    return _named(str(path), info.path, info.stamp, [root] if root else [], dist, series)
 
 
 def _goroot_above(path: Path) -> Path | None:

@@ -106,7 +106,7 @@ def collect_releases(case: Case) -> dict[str, Any]:
     stamp = tree.version(case.root) if case.root else ""
     if not stamp:
         info = build_information(case.go) if case.go.is_file() else None
-        stamp = info.version if info else ""
+        stamp = info.stamp if info else ""
     settings, url = case.settings, case.settings.index_url
     try:
         if settings.offline:

@@ -17,7 +17,7 @@ from gobuild.core.goversion import Target
 from gobuild.core.model import Report, State, Toolchain
 from gobuild.core.printable import printable
 from gobuild.core.process import Runner
-from gobuild.verify import expect, inputs, runner, tree
+from gobuild.verify import inputs, runner, tree
 from gobuild.verify.golang import build_information
 from gobuild.verify.policy import NONE, Policy, load_policy
 from gobuild.verify.runner import VerifyOptions
@@ -48,7 +48,7 @@ def verify(
         target=toolchain.target,
         bin=toolchain.bin,
         stamp=toolchain.source.stamp,
-        uuid=any(each.name == expect.UUID_PATCH and each.state is State.APPLIED for each in outcomes),
+        patches=frozenset(each.name for each in outcomes if each.state is State.APPLIED),
         cgo=toolchain.profile.cgo,
         ldflags=toolchain.profile.ldflags,
     )

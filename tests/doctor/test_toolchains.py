@@ -269,6 +269,11 @@ def test_a_guarded_toolchain_does_not_switch() -> None:
     assert _switching(acme, env="auto", go="1.26") == {"GOTOOLCHAIN": Grade.WARN, "go.mod": Grade.WARN}
 
 
+def test_a_release_s_name_is_this_toolchain_where_the_go_command_takes_it_so() -> None:
+    for patches, grade in (((), Grade.WARN), (("scanner-version",), Grade.OK)):
+        assert _switching("go1.24.11-acme1", env="go1.24.11", patches=patches)["GOTOOLCHAIN"] is grade
+
+
 GOTOOLCHAINS = (
     "local", "auto", "path", "local+auto", "local+path", "go1.22.10", "go1.22.10+auto", "go1.22.10-acme1",
     "1.25.1", "latest", "default", "LOCAL", "auto+x", "auto+path", "path+auto", "local+", "go1.22.10+x", "bash", "go2",

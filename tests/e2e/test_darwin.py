@@ -118,7 +118,7 @@ def test_the_manifest_tells_everything(darwin: Build, wheel_file: Path) -> None:
     assert set(manifest["source"]["added"]) == {"LICENSE", "PATENTS"}
     assert manifest["bootstrap"]["version"]
     states = {patch["name"]: patch["state"] for patch in manifest["patches"]}
-    applied = dict.fromkeys(("runtime-gpu-guard", "link-uuid", "goenv-local"), "applied")
+    applied = dict.fromkeys(("runtime-gpu-guard", "link-uuid", "scanner-version", "goenv-local"), "applied")
     assert states == {"mfinal-metal-init": "nothing to do", **applied}
     evidence = next(patch["evidence"] for patch in manifest["patches"] if patch["name"] == "mfinal-metal-init")
     assert evidence.startswith("nothing to remove: this source has no Metal initialisation")

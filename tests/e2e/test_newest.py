@@ -27,7 +27,7 @@ def test_it_is_the_newest_and_says_so(newest: Build, installed: Path, tmp_path: 
     states = {patch["name"]: patch["state"] for patch in manifest["patches"]}
     assert states.pop("link-uuid") == "not for this version"
     assert states.pop("mfinal-metal-init") == "nothing to do"
-    applied = ["runtime-gpu-guard", "goenv-local", "osinit-trace", "toolchain-guard"]
+    applied = ["runtime-gpu-guard", "scanner-version", "goenv-local", "osinit-trace", "toolchain-guard"]
     assert states == dict.fromkeys(applied, "applied")
     inside = json.loads((installed / "gobuild.json").read_text())
     assert "link-uuid" not in {patch["name"] for patch in inside["patches"]}
