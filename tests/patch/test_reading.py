@@ -107,6 +107,8 @@ def test_renames_and_copies(
         ({"a": TEXT}, moved("a", "b").replace("rename to", "copy to"), "rename from a to none"),
         ({"a": TEXT}, moved("a", "b") + "rename to c\n", "line 5 says 'rename to' for the second time"),
         ({"a": TEXT}, edit("a").replace("--- a/a", "diff --git a/b b/b\n--- a/a"), "names b in its first line"),
+        ({"a": TEXT}, edit("a" * 256), "line 1: names a file by 256 characters"),
+        ({"a": TEXT}, edit("a", "@@ -0,0 +0,0 @@\n\\ No newline at end of file\n"), "changes nothing: line 3: hunk 1"),
         ({"a": TEXT}, mode("a", "100644", "120000"), "line 1: makes a a file of mode 120000"),
         ({"a": TEXT}, f"diff --git a/a b/a\nindex 1234567..89abcde 120000\n{edit('a')}", "mode 120000"),
         (

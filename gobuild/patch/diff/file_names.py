@@ -14,6 +14,8 @@ _TOP = re.compile(r"(?:src|test|api|doc|lib|misc)/|(?:VERSION|go\.env)$")
 """What Go's source has at its top."""
 _MOST_BLANKS = 16
 """In how many ways a line with two names is taken apart, where both folders are not of one length."""
+_LONGEST, _LONGEST_PART = 1024, 255
+"""Of a path below GOROOT, with room for folders in front; and of a name, what Linux and macOS can hold (NAME_MAX)."""
 _EPOCH = re.compile(r"(?:1970-01-01|1969-12-31) ")
 _ESCAPE = re.compile(rb"\\(?:([abtnvfr\"\\])|([0-3][0-7]{2}))")
 _LETTERS = dict(zip(b'abtnvfr"\\', b'\a\b\t\n\v\f\r"\\', strict=True))
@@ -70,6 +72,8 @@ def path_of(entry: bytes, strip: int | None, folder: str = "") -> str:
     parts = path.split("/")
     if "" in parts or "." in parts or ".." in parts or "\\" in path or ":" in parts[0]:
         raise PatchError(f"names a file outside of the source: {name!r}", "paths below GOROOT, and nothing else")
+    if len(path) > _LONGEST or any(len(part.encode()) > _LONGEST_PART for part in parts):
+        raise PatchError(f"names a file by {len(path)} characters", "a name that a file system can hold")
     if any(part.casefold().rstrip(". ") == ".git" for part in parts):
         raise PatchError(f"names a file of git's own: {name!r}", "a patch may not touch .git")
     return f"{folder}/{path}" if folder else path

@@ -103,7 +103,7 @@ def _file_diff(raw: RawFile, names: tuple[str, str, str], part: int, strip: int 
     path = new or old
     if not path:
         raise PatchError("changes a file that has no name", AGAIN)
-    if raw.undone:
+    if raw.left_out:
         raise PatchError(f"{path} is a binary file, whose content is not in the patch", "git format-patch --binary")
     blobs = _BLOBS.fullmatch(says.get("index", ""))
     modes = {says[key] for key in says if key.endswith("mode")} | {blobs[3] if blobs else None}

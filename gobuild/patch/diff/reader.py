@@ -37,7 +37,7 @@ class RawFile:
         extended: git's extended header, by its words: {"rename from": "a"}.
         names: what stands behind "---" and "+++", each with the time behind it; None where they are missing.
         names_line: where the first of them stands, from 1.
-        undone: whether git said that it is a binary file, and left its content out.
+        left_out: whether git said that it is a binary file, and left its content out.
     """
 
     line: int
@@ -48,7 +48,7 @@ class RawFile:
     names_line: int = 0
     hunks: tuple[Hunk, ...] = ()
     binary: BinaryPatch | None = None
-    undone: bool = False
+    left_out: bool = False
 
 
 def first_file(lines: Sequence[bytes], at: int = 0) -> int:
@@ -89,12 +89,7 @@ def _file(lines: Sequence[bytes], at: int, room: int, notes: list[str]) -> tuple
     extended: dict[str, bytes] = {}
     if lines[at].startswith(GIT):
         head = lines[at].removeprefix(GIT)
-        at += 1
-        while at < len(lines) and (found := _EXTENDED.fullmatch(lines[at])):
-            if (key := found[1].decode()) in extended:
-                raise PatchError(f"line {at + 1} says {key!r} for the second time", AGAIN)
-            extended[key] = found[2]
-            at += 1
+        extended, at = _extended(lines, at + 1)
     if at < len(lines) and _names(lines, at):
         names, names_line = (lines[at][4:], lines[at + 1][4:]), at + 1
         at += 2
@@ -108,24 +103,32 @@ def _file(lines: Sequence[bytes], at: int, room: int, notes: list[str]) -> tuple
         hunks.append(hunk)
         if hunk.old == hunk.new:
             notes.append(f"line {begin + 1}: hunk {hunk.number} ({hunk.header}) changes nothing")
-    undone = not hunks and at < len(lines) and lines[at].startswith((b"Binary files ", b"Files "))
-    if not hunks and at < len(lines) and lines[at] == HEADING:
+    behind = lines[at] if at < len(lines) else b""
+    if not hunks and behind == HEADING:
         binary, at, room = read_binary(lines, at + 1, room)
-    return (
-        RawFile(
-            line=line,
-            end=at,
-            head=head,
-            extended=extended,
-            names=names,
-            names_line=names_line,
-            hunks=tuple(hunks),
-            binary=binary,
-            undone=undone,
-        ),
-        at,
-        room,
+    raw = RawFile(
+        line=line,
+        end=at,
+        head=head,
+        extended=extended,
+        names=names,
+        names_line=names_line,
+        hunks=tuple(hunks),
+        binary=binary,
+        left_out=not hunks and behind.startswith((b"Binary files ", b"Files ")),
     )
+    return raw, at, room
+
+
+def _extended(lines: Sequence[bytes], at: int) -> tuple[dict[str, bytes], int]:
+    """Git's extended header, and the line behind it."""
+    found: dict[str, bytes] = {}
+    while at < len(lines) and (line := _EXTENDED.fullmatch(lines[at])):
+        if (key := line[1].decode()) in found:
+            raise PatchError(f"line {at + 1} says {key!r} for the second time", AGAIN)
+        found[key] = line[2]
+        at += 1
+    return found, at
 
 
 def _hunk(lines: Sequence[bytes], at: int, number: int) -> tuple[Hunk, int]:
@@ -159,7 +162,7 @@ def _hunk(lines: Sequence[bytes], at: int, number: int) -> tuple[Hunk, int]:
             why = f"is no line of a diff: {_shown(line)}: has it lost the blank in front?"
             raise PatchError(f"line {at + 1} {why}", ADOPT)
         at += 1
-    if at < len(lines) and lines[at].startswith(b"\\ "):
+    if marks and at < len(lines) and lines[at].startswith(b"\\ "):
         _unend(sides, marks[-1])
         at += 1
     hunk = Hunk(

@@ -85,10 +85,10 @@ class Diff:
 def _apply(files: Sequence[FileDiff], tree: Tree) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Notes the changes of one mail; yields for each file a few words, and the names that change."""
     with tree.trial() as before:
-        files = [_that_is_there(file, tree) for file in files]
+        files = [_under_one_name(file, tree) for file in files]
         for file in files:
             if file.source:
-                _content(file, file.source, before)
+                _existing_content(file, file.source, before)
                 if not file.copies:
                     tree.delete_file(file.source)
         for file in files:
@@ -98,7 +98,7 @@ def _apply(files: Sequence[FileDiff], tree: Tree) -> Iterator[tuple[str, tuple[s
             )
 
 
-def _that_is_there(file: FileDiff, tree: Tree) -> FileDiff:
+def _under_one_name(file: FileDiff, tree: Tree) -> FileDiff:
     """A file under one name, where its diff gives two (patch(1), which of several names is meant)."""
     if not file.other:
         return file
@@ -109,7 +109,7 @@ def _that_is_there(file: FileDiff, tree: Tree) -> FileDiff:
     return replace(file, path=there[0] if there else file.path, other="")
 
 
-def _content(file: FileDiff, name: str, tree: Tree) -> bytes:
+def _existing_content(file: FileDiff, name: str, tree: Tree) -> bytes:
     content = tree.read_file(name)
     if content is None:
         does = "changes" if name == file.path else "copies" if file.copies else "renames"
@@ -122,13 +122,13 @@ def _note(file: FileDiff, tree: Tree, before: Tree) -> str:
     current: bytes | None
     executable: bool | None
     if file.source:
-        current = _content(file, file.source, before)
+        current = _existing_content(file, file.source, before)
         if tree.read_file(file.path) is not None:
             does = "copies" if file.copies else "renames"
             raise file.misfit(f"{does} {file.source} to {file.path}, which is there already", REFRESH)
         executable = before.is_executable(file.source) if file.executable is None else file.executable
     else:
-        current = tree.read_file(file.path) if file.creates else _content(file, file.path, tree)
+        current = tree.read_file(file.path) if file.creates else _existing_content(file, file.path, tree)
         executable = bool(file.executable) if file.creates else file.executable
         if file.only_mode and tree.is_executable(file.path) == executable:
             raise file.misfit(f"{file.path} {_can(file)} already", "has the source this patch already?")
@@ -137,10 +137,10 @@ def _note(file: FileDiff, tree: Tree, before: Tree) -> str:
         tree.delete_file(file.path)
         return f"deleted {file.path}"
     tree.write_file(file.path, content, executable=executable)
-    return _words(file, moved)
+    return _described(file, moved)
 
 
-def _words(file: FileDiff, moved: int) -> str:
+def _described(file: FileDiff, moved: int) -> str:
     if file.creates:
         return f"added {file.path}"
     said = []
@@ -166,7 +166,7 @@ def _undone(files: Sequence[FileDiff], tree: Tree) -> bool:
     What it changed is undone in the tree, so that a copy can be compared with its source as that was.
     """
     moved: list[tuple[FileDiff, bytes | None]] = []
-    for file in reversed([_that_is_there(file, tree) for file in files]):
+    for file in reversed([_under_one_name(file, tree) for file in files]):
         content = tree.read_file(file.path)
         if not _shows(file, content, tree):
             return False
@@ -180,7 +180,11 @@ def _undone(files: Sequence[FileDiff], tree: Tree) -> bool:
             return False
         if not file.copies and content is not None:
             tree.write_file(file.source, content)
-    return all(file.apply_to(_content(file, file.source, tree))[0] == content for file, content in moved if file.copies)
+    return all(
+        file.apply_to(_existing_content(file, file.source, tree))[0] == content
+        for file, content in moved
+        if file.copies
+    )
 
 
 def _shows(file: FileDiff, content: bytes | None, tree: Tree) -> bool:
