@@ -1,5 +1,6 @@
 """make.bash's environment is a pure function: nothing of the caller's can be in it."""
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,16 @@ def test_what_a_series_gives_the_builder_is_laid_below_our_own(tmp_path: Path) -
     bootstrap = Bootstrap(goroot=tmp_path / "b", version=release.version, origin="PATH", digest="")
     seen: dict[str, str] = {}
 
-    def run(argv: object, *, env: dict[str, str], **_: object) -> Result:
+    def run(
+        argv: Sequence[str | Path],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        log: Path | None = None,
+        on_line: Callable[[str], None] | None = None,
+        timeout: float | None = None,
+        check: bool = True,
+    ) -> Result:
         seen.update(env)
         return Result(argv=(), code=0, output="")
 
