@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from gobuild.core.errors import PatchError
 
 HEADING = b"GIT binary patch"
-ROOM = 32 << 20
+ROOM = 16 << 20
 """Bytes that all binary data of one patch may be, unpacked and applied."""
 
 _KIND = re.compile(rb"(literal|delta) (\d{1,9})")

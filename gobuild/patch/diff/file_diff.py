@@ -34,6 +34,7 @@ class FileDiff:
         other: a second name that the diff gives the file; the one that is there is meant.
         executable, was_executable: whether it can be run afterwards, and before; None where the diff does not say.
         blobs: git's names of the content before and after, shortened; "" where the diff does not give them.
+        strip: as its `Diff` has it.
         line: where it stands in its .patch file, from 1.
         part: which mail of its .patch file it is of, from 0.
     """
@@ -49,6 +50,7 @@ class FileDiff:
     was_executable: bool | None = None
     binary: BinaryPatch | None = None
     blobs: tuple[str, str] = ("", "")
+    strip: int | None = None
     line: int = 1
     part: int = 0
 

@@ -63,13 +63,13 @@ def parse_diff(content: bytes, *, strip: int | None = None, folder: str = "") ->
     for raw in raws:
         names = _names(raw, strip, folder)
         with _at_line(raw.line):
-            file = _file_diff(raw, names, part=bisect.bisect_left(mails, raw.line))
+            file = _file_diff(raw, names, part=bisect.bisect_left(mails, raw.line), strip=strip)
         if file.changes:
             files.append(file)
         else:
             notes.append(f"line {raw.line}: changes nothing in {file.path}")
     if not files:
-        raise PatchError(f"changes nothing: {'; '.join(notes)}", "take it out of the series")
+        raise PatchError(f"changes nothing: {'; '.join(notes[:3])}", "take it out of the series")
     _require_order(files)
     return Diff(prose=prose, files=tuple(files), content=content, strip=strip, folder=folder, notes=tuple(notes))
 
@@ -97,7 +97,7 @@ def _require_end(lines: Sequence[bytes], last: RawFile, notes: list[str]) -> Non
     notes.append(f"line {len(lines)} has no newline, behind all that the hunks count")
 
 
-def _file_diff(raw: RawFile, names: tuple[str, str, str], part: int) -> FileDiff:
+def _file_diff(raw: RawFile, names: tuple[str, str, str], part: int, strip: int | None) -> FileDiff:
     says = {key: value.decode(errors="replace") for key, value in raw.extended.items()}
     old, new, source = names
     path = new or old
@@ -129,6 +129,7 @@ def _file_diff(raw: RawFile, names: tuple[str, str, str], part: int) -> FileDiff
         was_executable=MODES.get(says.get("old mode", "")),
         binary=raw.binary,
         blobs=(blobs[1], blobs[2]) if blobs else ("", ""),
+        strip=strip,
         line=raw.line,
         part=part,
     )

@@ -15,6 +15,9 @@ from gobuild.patch.diff.hunk import Hunk
 GIT = b"diff --git "
 AGAIN = "make it again by git format-patch"
 
+MOST_PARTS = 50_000
+"""Files and hunks of one patch."""
+
 _EXTENDED = re.compile(
     rb"(old mode|new mode|deleted file mode|new file mode|copy from|copy to|rename from|rename to|similarity index"
     rb"|dissimilarity index|index) (.*)",
@@ -62,11 +65,14 @@ def read_files(lines: Sequence[bytes], notes: list[str]) -> Iterator[RawFile]:
     Raises:
         PatchError: a part is damaged; the message begins with its line.
     """
-    room = ROOM
+    room, parts = ROOM, 0
     at = first_file(lines)
     while at < len(lines):
         begin = at
         raw, at, room = _file(lines, at, room, notes)
+        parts += 1 + len(raw.hunks)
+        if parts > MOST_PARTS:
+            raise PatchError(f"has more than {MOST_PARTS:,} files and hunks", "make several patches of it")
         yield raw
         behind, at = at, first_file(lines, at)
         for here in range(behind, at):
@@ -95,7 +101,7 @@ def _file(lines: Sequence[bytes], at: int, room: int, notes: list[str]) -> tuple
         if at == len(lines) or not lines[at].startswith(b"@@ -"):
             raise PatchError(f"line {at}: no hunk stands behind the names of a file", AGAIN)
     hunks: list[Hunk] = []
-    while at < len(lines) and lines[at].startswith(b"@@ -"):
+    while at < len(lines) and lines[at].startswith(b"@@ -") and len(hunks) <= MOST_PARTS:
         begin = at
         hunk, at = _hunk(lines, at, len(hunks) + 1)
         at = _behind(lines, at, hunk, notes)
@@ -143,7 +149,7 @@ def _hunk(lines: Sequence[bytes], at: int, number: int) -> tuple[Hunk, int]:
                     sides[side].append(line[1:] + b"\n")
             marks.append(mark.decode())
             if min(left) < 0:
-                why = f"hunk {number} ({header}) has more lines of a kind than its header counts"
+                why = f"hunk {number} ({header}) has more old or new lines than its header counts"
                 raise PatchError(f"line {at + 1}: {why}", ADOPT)
         elif line.startswith((b"@", GIT, b"From ")):
             more = f"{left[0]} more old and {left[1]} more new lines"

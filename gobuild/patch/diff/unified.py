@@ -113,7 +113,7 @@ def _content(file: FileDiff, name: str, tree: Tree) -> bytes:
     content = tree.read_file(name)
     if content is None:
         does = "changes" if name == file.path else "copies" if file.copies else "renames"
-        raise file.misfit(f"{does} {name}, which this source does not have", _absent(name, tree))
+        raise file.misfit(f"{does} {name}, which this source does not have", _absent(name, tree, file.strip))
     return content
 
 
@@ -194,22 +194,23 @@ def _shows(file: FileDiff, content: bytes | None, tree: Tree) -> bool:
     text = SourceText(lines_of(content), file.path)
     for hunk, at in zip(file.hunks, file.reversed().places(content), strict=True):
         # Lines of context stand in many places: without a line of its own, a hunk does not show where it was applied.
-        if ("+" not in hunk.marks and at != hunk.new_line - 1) or left_over(text, hunk, at):
+        if ("+" not in hunk.marks and at != max(hunk.new_line - 1, 0)) or left_over(text, hunk, at):
             return False
     return True
 
 
-def _absent(path: str, tree: Tree) -> str:
-    """What may help where a source does not have a file."""
+def _absent(path: str, tree: Tree, strip: int | None) -> str:
+    """What may help where a source does not have a file, from whose name `strip` folders were taken."""
     if path.startswith(("test/", "api/", "doc/")) and not tree.list_files(path.split("/", maxsplit=1)[0]):
         return "a wheel has no test, api and doc folders: take a source that has, --source archive or git+URL"
     if _has(tree, below := f"src/{path}"):
-        return (
-            f'{below} is there: -p0 would fit, if the diff names it so; else dir = "src" in a series.toml, or {ADOPT}'
-        )
-    deeper = {count: path.split("/", count)[-1] for count in range(1, path.count("/") + 1)}
-    if count := next((count for count, name in deeper.items() if _has(tree, name)), 0):
-        return f"{deeper[count]} is there: -p{count + 1} would fit, strip = {count + 1} in a series.toml; {ADOPT}"
+        zero = "-p0 would fit if the diff names it so, else " if strip else ""
+        return f'{below} is there: {zero}dir = "src" in a series.toml; {ADOPT}'
+    deeper = {
+        (1 if strip is None else strip) + count: path.split("/", count)[-1] for count in range(1, path.count("/") + 1)
+    }
+    if fits := next((count for count, name in deeper.items() if _has(tree, name)), 0):
+        return f"{deeper[fits]} is there: -p{fits} would fit, or strip = {fits} in a series.toml; {ADOPT}"
     return REFRESH
 
 
