@@ -54,6 +54,11 @@ def test_a_conflict_with_a_stock_patch_names_it_and_the_way_out(parts: Path, tmp
     said = "go.env was changed before it by goenv-local of the stock series; without it this patch would apply"
     assert caught.value.reason.endswith(said)
     assert caught.value.hint == '--without goenv-local, or without = ["goenv-local"] in series.toml'
+    # Where leaving it out would not help, that is not the way out.
+    other = write(tmp_path / "o", {"0001-local.patch": LOCAL.replace("sum.golang.org", "sum.example.invalid")})
+    with pytest.raises(PatchError, match="without it this patch would not apply either") as neither:
+        apply(parts, chosen(series_of(Settings(series=str(other), extends="stock"))))
+    assert "--without" not in neither.value.hint
     # The way out is one, by a flag and by a key.
     flagged = series_of(Settings(series=str(folder), extends="stock", without="goenv-local"))
     keys = 'extends = "stock"\nwithout = ["goenv-local"]\nlist = "folder"\n'

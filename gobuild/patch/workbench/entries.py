@@ -57,8 +57,8 @@ def add_entries(folder: Path, entries: Sequence[str]) -> Path:
 
 
 def is_listed(folder: Path) -> bool:
-    """Whether a folder has quilt's list, and no series.toml, which would come first."""
-    return not (folder / MANIFEST).exists() and (folder / quilt.SERIES).is_file()
+    """Whether quilt's list says what a folder's patches are: no series.toml does."""
+    return quilt.is_quilt(folder) and (folder / quilt.SERIES).is_file()
 
 
 def new_patch(folder: Path, name: str, *, version: GoVersion | None = None) -> tuple[Path, Path]:
