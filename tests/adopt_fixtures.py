@@ -94,6 +94,12 @@ SHAPES: Mapping[str, Shape] = {
 }
 
 
+def shapes_table() -> str:
+    """The table of tests/reports/series.md: every shape, what is told of it, and the tool whose result is the same."""
+    rows = [f"| {name} | {one.form} | {f'`{one.tool}`' if one.tool else ''} |" for name, one in SHAPES.items()]
+    return "\n".join(["| form | what is told | the same as by |", "| --- | --- | --- |", *rows]) + "\n"
+
+
 def files_of(name: str) -> Mapping[str, str | bytes]:
     """The files in which a shape is handed out."""
     cover = mail("[PATCH 0/2] cover", "").replace("---\n", "")

@@ -94,7 +94,7 @@ def _sets() -> list[PatchSet]:
     win7 = {"release-branch.go1.25": "1.25.14", "release-branch.go1.26": "1.26.7", "main": "1.27.0"}
     add("thongtech/go-legacy-win7", "patches", win7)
     add("chimera-linux/cports", "main/go/patches", {"master": "1.27.0"})
-    add("microsoft/azurelinux", "SPECS/golang", {"3.0": "1.15.15"})
+    add("microsoft/azurelinux", "SPECS/golang", {"3.0": "1.4rc2"})
     add("burrowers/garble", "internal/linker/patches/go1.26", {"master": "1.26.2"})
     add("buildroot/buildroot", "package/go/go-src", {"master": "1.26.6"})
     add("termux/termux-packages", "packages/golang", {"master": "1.26.5"})

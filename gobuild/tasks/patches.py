@@ -186,7 +186,10 @@ def adopt_patches(
     series = load_or_new(Path(settings.series).expanduser().absolute())
     _require_own(series.folder, named=bool(words.get("series")))
     folder = Path(to).expanduser().absolute() if to else series.folder.with_name(f"{series.folder.name}.workbench")
-    found = incoming([Path(name).expanduser() for name in (patches, *(then or ()))])
+    places = [Path(name).expanduser() for name in (patches, *(then or ()))]
+    if series.folder.resolve() in (place.resolve() for place in places):
+        raise ConfigError(f"{series.folder} holds the patches themselves", "--series DIR, another folder")
+    found = incoming(places)
     with _plain(settings, console) as plain:
         adopted = adopt.adopt_patches(
             found, plain, series, folder, target=settings.for_target, profile=settings.profile, skip=skip

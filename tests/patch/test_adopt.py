@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from adopt_fixtures import GO, ONE, PLAIN, SECOND, SHAPES, TWO, adopt, by_tool, files_of, mail, source
+from adopt_fixtures import GO, ONE, PLAIN, SECOND, SHAPES, TWO, adopt, by_tool, files_of, mail, shapes_table, source
+from inside import gobuild
+from needs import needs
 from patch_fixtures import apply, snapshot, write
 from workbench_fixtures import NUMBERS, changed, commit, diff, git, tree, two
 
@@ -48,6 +50,11 @@ def test_every_form_becomes_what_git_or_patch_makes_of_it(tmp_path: Path, name: 
     apply(source(tmp_path / "other go").root, load_folder(tmp_path / "ours").patches)
     shutil.copy(plain.root / "VERSION", tmp_path / "other go/VERSION")
     assert made == work_tree(tmp_path / "other go")
+
+
+def test_the_report_has_every_form() -> None:
+    report = Path(__file__).parents[1] / "reports/series.md"
+    assert shapes_table() in report.read_text(encoding="utf-8")
 
 
 def test_words_are_kept_and_a_diff_without_any_gets_the_users_name(
@@ -273,3 +280,34 @@ def test_lines_of_a_mailbox_in_a_diff_and_in_a_message_begin_no_mail(tmp_path: P
         ("s.mbox, mail 2", "adopted"),
     ]
     assert line in git(tmp_path / "bench", "log", "--format=%B")
+
+
+def test_the_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs("git")
+    monkeypatch.setenv("INVOKE_GOBUILD_CACHE", str(tmp_path / "cache"))
+    tree(tmp_path / "go", files={"src/make.bash": "#!/bin/sh\n", "LICENSE": "x\n", "PATENTS": "x\n"})
+    write(tmp_path / "in", {"1.patch": mail("one: change", PLAIN), "2.patch": "--- a/x\n+++ b/x\n@@ nothing\n"})
+    write(tmp_path, {"s.mbox": GOOD, "bad.patch": diff(TWO, changed(8), changed(8, 9))})
+
+    def call(code: int, *words: str) -> str:
+        done = gobuild(tmp_path, "patches.adopt", *words, "--go=1.22.10", "--source=go", "--series=ours")
+        assert done.code == code, done.out + done.err
+        return " ".join((done.out + done.err).split())
+
+    said = call(6, "in", "--then=s.mbox")
+    assert "error: 1 left outside: 2.patch: " in said
+    assert "added to the series: 2" in said
+    assert "one-change │ applied" in said
+    assert [patch.name for patch in load_folder(tmp_path / "ours").patches] == ["one-change", "two-change"]
+    assert not (tmp_path / "ours.workbench").exists()
+    assert "already upstream" in call(0, "s.mbox")
+    said = call(6, "bad.patch")
+    assert "bad.patch does not fit: src/two.txt: hunk 1" in said
+    assert (
+        "ours.workbench; in conflict: src/two.txt try: there: edit the files; git add FILE; then the same words" in said
+    )
+    assert "left outside: bad.patch: its conflict was not resolved" in call(6, "bad.patch", "--skip")
+    for place, why in (("nowhere", "there is nothing at nowhere"), ("go", "go has no patch")):
+        assert why in call(6, place)
+    assert "ours holds the patches themselves" in call(2, "ours")
+    assert "needs a series of yours" in gobuild(tmp_path, "patches.adopt", "in", "--go=1.22.10").err
