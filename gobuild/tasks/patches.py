@@ -272,9 +272,7 @@ def _show_import(console: Console, imported: Imported) -> None:
 
 
 def _show_adopted(console: Console, adopted: Adopted) -> None:
-    rows = [
-        (step.label, step.state, "; ".join((*step.forms, step.evidence)) or "as it stands") for step in adopted.steps
-    ]
+    rows = [(step.label, step.state, step.summary) for step in adopted.steps]
     console.table(f"in {adopted.folder}", ("patch", "state", "changed in form; what else to know"), rows)
     if adopted.stopped:
         where = f"in conflict: {', '.join(adopted.conflicts)}" if adopted.conflicts else "nothing of it is applied"

@@ -136,9 +136,8 @@ def user_author() -> tuple[str, str]:
     """Who writes a patch that names nobody: the user, as git knows their name and address; else `message.AUTHOR`."""
     found = []
     for variable, key in (("GIT_AUTHOR_NAME", "user.name"), ("GIT_AUTHOR_EMAIL", "user.email")):
-        words = ("git", "config", "--global", "--get", key)
-        said = os.environ.get(variable) or run(words, env=os.environ, cwd=Path.cwd(), check=False).output
-        found.append(said.strip())
+        done = run(("git", "config", "--global", "--get", key), env=os.environ, cwd=Path.cwd(), check=False)
+        found.append(os.environ.get(variable) or (done.output.strip() if done.code == 0 else ""))
     name, email = found
     return (name, email) if name and email else message.AUTHOR
 
