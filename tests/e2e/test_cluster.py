@@ -112,7 +112,7 @@ class Cluster:
         place = toy.folder / "scheduler/address.json"
         words = ("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(place))
         stack.enter_context(_running(*words, cwd=place.parent, env=toy.variables))
-        until(place.is_file)
+        until(lambda: place.is_file() and place.read_text().endswith("}"))  # dask writes it in place
         self.address = str(json.loads(place.read_text())["address"])
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
 
