@@ -174,7 +174,13 @@ def adopt_patches(
     skip: Annotated[bool, "leave outside what does not fit, the one in conflict too, and go on"] = False,
     **words: object,
 ) -> None:
-    """Takes over patches of others, in whatever form they have, as a series of yours; their form alone is changed."""
+    """Makes a series of yours of anybody's patches.
+
+    Their form alone is changed, and every change of form is told. What fits nowhere exactly stops it, or with --skip
+    stays outside, by name.
+
+    Example: gobuild patches.adopt theirs/patches --go 1.22.10 --series ours
+    """
     from gobuild import patch
     from gobuild.patch.manifest import load_or_new
     from gobuild.patch.workbench import adopt, export

@@ -35,7 +35,12 @@ def vulns(
     fail_on: Annotated[str, "any: fail on any that concerns the target; unpatched: only on those no patch fixes"] = "",
     **words: object,
 ) -> None:
-    """Lists the known vulnerabilities of a Go release or of what was made of it, patches taken into account."""
+    """Lists the known vulnerabilities of a Go release or program.
+
+    Patches that say what they fix are taken into account.
+
+    Example: gobuild vulns --go 1.22.10 --target linux/amd64
+    """
     from gobuild.vulns.status import as_document, assess
 
     if fail_on and fail_on not in POLICIES:

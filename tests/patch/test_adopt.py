@@ -297,7 +297,7 @@ def test_the_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = call(6, "in", "--then=s.mbox")
     assert "error: 1 left outside: 2.patch: " in said
     assert "added to the series: 2" in said
-    assert "one-change │ applied" in said
+    assert "one-change applied" in said
     assert [patch.name for patch in load_folder(tmp_path / "ours").patches] == ["one-change", "two-change"]
     assert not (tmp_path / "ours.workbench").exists()
     assert "already upstream" in call(0, "s.mbox")

@@ -40,7 +40,9 @@ CGO_CFLAGS CC CC_FOR_TARGET LD_PRELOAD DYLD_INSERT_LIBRARIES BASH_ENV IFS PATH H
 def parts(get_goroot: Callable[[str, Target], Path], tmp_path: Path) -> Path:
     """What the stock patches look at of the real 1.22.10."""
     goroot = get_goroot("1.22.10", Target.parse("linux/amd64"))
-    return copy_parts(goroot, tmp_path / "go", "go.env", "src/runtime", "src/cmd/link", "VERSION")
+    return copy_parts(
+        goroot, tmp_path / "go", "go.env", "src/runtime", "src/cmd/link", "src/cmd/go/internal", "VERSION"
+    )
 
 
 def chosen(series: Series) -> tuple[Patch, ...]:

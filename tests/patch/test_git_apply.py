@@ -167,7 +167,7 @@ class Writer:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_the_result_is_gits(tmp_path: Path, seed: int, many: int = 40) -> None:
+def test_the_result_is_gits(tmp_path: Path, seed: int, many: int = 60) -> None:
     chance, writer, counts = random.Random(seed), Writer(tmp_path / "repo"), Counter[str]()
     while counts["cases"] < many:
         names = chance.sample(NAMES, 5)

@@ -124,11 +124,11 @@ def _stubborn(session: Session, toy_tree: Path) -> "subprocess.Popen[str]":
     process = subprocess.Popen(
         [program("gobuild"), "build"], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    assert process.stdout
-    for line in process.stdout:
+    assert process.stderr
+    for line in process.stderr:
         if "for ever" in line:
             return process
-    raise AssertionError(process.stderr and process.stderr.read())
+    raise AssertionError("it ended before make.bash was at work")
 
 
 @pytest.mark.parametrize("signs", [(signal.SIGINT,) * 3, (signal.SIGTERM,), (signal.SIGHUP,)])

@@ -65,7 +65,7 @@ def test_a_native_build_as_upstream() -> None:
 def test_what_is_known_of_the_builder_and_the_series() -> None:
     rows = _plan(why_make="the patch p changes src/make.bash", notes=("left out of the stock series: goenv-local",))
     assert rows["patch"].endswith(" | left out of the stock series: goenv-local")
-    assert rows["build"].startswith("make.bash for darwin/arm64 (cross, from linux/amd64) | not directly: the patch p ")
+    assert rows["build"].startswith("make.bash for darwin/arm64 (cross, from linux/amd64) | profile static ")
 
 
 COMPILER, LIBRARY, DIST = "src/cmd/compile/main.go", "src/os/file.go", "src/cmd/dist/build.go"

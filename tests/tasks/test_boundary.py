@@ -4,6 +4,7 @@ The tasks are those of the collection: a new one is tried by itself, with what m
 cannot be read. Each runs in a real process without a superuser's rights.
 """
 
+import copy
 import json
 import os
 import re
@@ -109,7 +110,7 @@ def _tried(situation: str, folder: Path) -> dict[str, tuple[int, str]]:
 
 
 def _positional(name: str) -> tuple[str, ...]:
-    return tuple(SECRET for each in ns[name].get_arguments() if each.positional)
+    return tuple(SECRET for each in copy.deepcopy(ns[name]).get_arguments() if each.positional)
 
 
 @pytest.fixture(scope="module")

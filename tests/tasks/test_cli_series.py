@@ -59,11 +59,11 @@ def test_plan_says_what_will_build_it(project: Path) -> None:
     words = ("--extends=stock", "--without=goenv-local,link-uuid", *SOURCE)
     said = call(project, "plan", "--series=good", *words)
     for said_so in (
-        "mfinal-metal-init, runtime-gpu-guard, one",
+        "mfinal-metal-init, runtime-gpu-guard, scanner-version, one",
         "the stock patches come first",
         "left out of the stock series: goenv-local, link-uuid",
         "make.bash for",
-        "not directly: a source of your own may have another compiler than upstream's",
+        "make.bash: a source of your own may have another compiler than upstream's",
     ):
         assert said_so in said.replace("│ │ ", "").replace(" │", "")
     write(good, {"series.toml": 'list = "folder"\nbuild.environment = { GOROOT_OVERRIDE = "1" }\n'})

@@ -66,7 +66,7 @@ def test_what_cannot_be_is_refused_before_anything_is_made(
 
 @pytest.mark.parametrize(
     ("words", "says"),
-    [(("verify-release", "dist"), "public key"), (("ci.workflow",), "--to"), (("ci.wanted",), "which tree")],
+    [(("verify-release", "dist"), "public key"), (("ci.workflow",), "--to"), (("ci.wanted",), "--base-url is missing")],
 )
 def test_what_a_task_needs_is_asked_for(dist: Path, tmp_path: Path, words: tuple[str, ...], says: str) -> None:
     done = gobuild(tmp_path, *words)

@@ -5,9 +5,10 @@ A reading counts only where it fits strictly; where two fit that do not do the s
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gobuild.core.errors import PatchError
+from gobuild.patch.diff.file_diff import FileDiff
 from gobuild.patch.diff.file_names import NOWHERE
 from gobuild.patch.diff.parse import parse_diff
 from gobuild.patch.diff.unified import Diff
@@ -57,7 +58,7 @@ def read_incoming(one: Incoming, tree: Tree) -> tuple[Reading, TreeChange | None
                 change = None
             found.append((reading, change))
         fitting = [(reading, change) for reading, change in found if change]
-        if any(reading.diff.files != fitting[0][0].diff.files for reading, _ in fitting):
+        if any(_means(reading) != _means(fitting[0][0]) for reading, _ in fitting):
             places = " or ".join(dict.fromkeys(reading.diff.files[0].path for reading, _ in fitting))
             raise PatchError(f"may mean {places}: both fit", "paths below GOROOT, with a/ and b/ in front")
         if fitting:
@@ -65,6 +66,11 @@ def read_incoming(one: Incoming, tree: Tree) -> tuple[Reading, TreeChange | None
         if found:
             return found[0 if _plausible(content, one.strip, "", tree) else -1]
     raise refusals[0]
+
+
+def _means(reading: Reading) -> list[FileDiff]:
+    """What a reading does to each file, by whichever names it was read."""
+    return [replace(file, strip=None) for file in reading.diff.files]
 
 
 def _root(strip: int | None, folder: str) -> str:
