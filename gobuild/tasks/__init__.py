@@ -19,8 +19,8 @@ from gobuild.core.goversion import Target
 from gobuild.core.process import run
 from gobuild.tasks import cache, ci, doctor, patches, publishing, show, store, tap
 from gobuild.tasks.boundary import guard
+from gobuild.tasks.ci import matrix
 from gobuild.tasks.isolate import gowrap, image, launchd, vm
-from gobuild.tasks.matrix import matrix
 from gobuild.tasks.proof import blast_radius, reproduce
 from gobuild.tasks.vulns import vulns
 from gobuild.tasks.words import CONFIGURATION, HELP_DETAILS, flagged, settings_of, with_settings
