@@ -6,11 +6,9 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from filelock import FileLock
-from platformdirs import user_cache_path
+from verify_fixtures import go_build
 
 from gobuild.audit.compare.executables import Applied, Difference, compare_executables
-from gobuild.core.process import run
 
 MTIME = 1732739240
 
@@ -81,21 +79,9 @@ def overlaid(goroot: Path, into: Path, package: str, changed: dict[str, tuple[st
         replace[str(goroot / name)] = str(copy)
     overlay = into / "overlay.json"
     overlay.write_text(json.dumps({"Replace": replace}))
-    cache = user_cache_path("gobuild-tests", appauthor=False)
-    variables = {
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
-        "HOME": str(into),
-        "GOCACHE": str(cache / "verify-gocache"),
-        "GO111MODULE": "off",  # as cmd/dist up to Go 1.23: the build information has DefaultGODEBUG then
-        "GOENV": "off",
-        "GOTOOLCHAIN": "local",
-        "GOPROXY": "off",
-        "GOOS": "darwin",
-        "GOARCH": "arm64",
-        "CGO_ENABLED": "0",
-    }
     program = into / Path(package).name
-    words = ["build", f"-overlay={overlay}", "-trimpath", "-gcflags=cmd/...=-dwarf=false", f"-ldflags={flags}"]
-    with FileLock(cache / "verify-gocache.lock"):
-        run([goroot / "bin/go", *words, "-o", program, package], env=variables, cwd=goroot / "src")
+    words = (f"-overlay={overlay}", "-trimpath", "-gcflags=cmd/...=-dwarf=false", f"-ldflags={flags}", "-o", program)
+    # GO111MODULE as cmd/dist up to Go 1.23: the build information has DefaultGODEBUG then.
+    how = {"GO111MODULE": "off", "GOOS": "darwin", "GOARCH": "arm64", "CGO_ENABLED": "0"}
+    go_build(goroot, into, *words, package, cwd=goroot / "src", **how)
     return program

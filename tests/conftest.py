@@ -171,9 +171,7 @@ def toy_tree(tmp_path: Path) -> Path:
         "src/runtime/mfinal.go": "package runtime\n\nfunc runfinq() {\n}\n",
         "src/internal/goversion/goversion.go": "package goversion\n\nconst Version = 22\n",
     }.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        files.write(root / name, text)
     (root / "src/make.bash").chmod(0o755)
     return root
 

@@ -1,4 +1,4 @@
-"""A Mac that is not there: recorded output in place of Apple's tools. For test_doctor_macos*.py."""
+"""A Mac that is not there: recorded output in place of Apple's tools. For doctor/test_macos_*.py."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence

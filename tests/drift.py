@@ -1,26 +1,19 @@
 """Random drift over real Go source: patches, what upstream made of the place, and what ought to come of it.
 
-A `Case` knows its truth by construction: each line of the drifted file knows which line it was. The judges are that
-truth and the real `git apply`. The whole table, by hand: `tests/drift.py GOROOT 20000 >tests/reports/drift.json`.
+A `Case` knows its truth by construction: each line of the drifted file knows which line it was.
 """
 
-import json
 import random
 import re
-import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from needs import needs
-
 from gobuild.core.errors import PatchError
 from gobuild.core.model import State
-from gobuild.core.process import run
 from gobuild.patch.diff import parse
-from gobuild.patch.diff.unified import blob_name
+from gobuild.patch.diff.file_diff import blob_name
 from gobuild.patch.tree import Tree
 
 PACKAGES = (
@@ -31,7 +24,6 @@ PACKAGES = (
     "cmd/link/internal/ld",
     "go/types",
 )
-SEED = 13
 DRIFTS = (
     "lines inserted far away",
     "a line inserted beside",
@@ -65,7 +57,6 @@ class Case:
 
     drift: str
     context: int
-    headings: str
     path: str
     patch: bytes
     drifted: bytes
@@ -75,11 +66,8 @@ class Case:
     """Whether it is in it already."""
 
 
-def cases(goroot: Path, seed: int, many: int, headings: str = "git") -> Iterator[Case]:
-    """Cases, always the same ones of a seed and a GOROOT's source.
-
-    The headings are as git writes them, or as "diff -p" does, cut off; or "none".
-    """
+def cases(goroot: Path, seed: int, many: int) -> Iterator[Case]:
+    """Cases, always the same ones of a seed and a GOROOT's source."""
     chance = random.Random(seed)
     files = sorted(path for package in PACKAGES for path in (goroot / "src" / package).glob("*.go"))
     texts = {path: path.read_bytes().splitlines(keepends=True) for path in files}
@@ -87,12 +75,12 @@ def cases(goroot: Path, seed: int, many: int, headings: str = "git") -> Iterator
     while made < many:
         path = chance.choice(files)
         drift = DRIFTS[made % len(DRIFTS)]
-        if 30 < len(texts[path]) < 3000 and (case := _case(chance, path.name, texts[path], drift, headings)):
+        if 30 < len(texts[path]) < 3000 and (case := _case(chance, path.name, texts[path], drift)):
             made += 1
             yield case
 
 
-def _case(chance: random.Random, name: str, text: list[bytes], drift: str, headings: str) -> Case | None:
+def _case(chance: random.Random, name: str, text: list[bytes], drift: str) -> Case | None:
     context = chance.choice((0, 1, 1, 1, 3, 3, 3))
     ends = (0, 1, len(text) - 2, len(text) - 1)
     at = chance.choice(ends) if "start or end" in drift else _place(chance, text, context)
@@ -121,9 +109,8 @@ def _case(chance: random.Random, name: str, text: list[bytes], drift: str, headi
     return Case(
         drift=drift,
         context=context,
-        headings=headings,
         path=f"src/{name}",
-        patch=_patch(f"src/{name}", text, edits, context, headings),
+        patch=_patch(f"src/{name}", text, edits, context),
         drifted=drifted,
         right=drifted if upstream else None if "half" in drift else _right(lines, edits),
         upstream=upstream,
@@ -236,19 +223,18 @@ def _right(lines: Sequence[Line], edits: Sequence[Edit]) -> bytes | None:
     return b"".join(result)
 
 
-def _patch(path: str, text: Sequence[bytes], edits: Sequence[Edit], context: int, headings: str) -> bytes:
+def _patch(path: str, text: Sequence[bytes], edits: Sequence[Edit], context: int) -> bytes:
     lines = [(line, number) for number, line in enumerate(text)]
     names = [blob_name(b"".join(line for line, _ in side))[:12] for side in (lines, _applied(lines, edits))]
-    head = f"index {names[0]}..{names[1]} 100644\n" if headings == "git" else ""
-    result = [f"diff --git a/{path} b/{path}\n{head}--- a/{path}\n+++ b/{path}\n".encode()]
+    head = f"diff --git a/{path} b/{path}\nindex {names[0]}..{names[1]} 100644\n"
+    result = [f"{head}--- a/{path}\n+++ b/{path}\n".encode()]
     grown = 0
     for one in edits:
         start, end = max(one.at - context, 0), min(one.at + one.count + context, len(text))
         above = next((line for line in reversed(text[:start]) if _HEADING.match(line)), b"").rstrip()
-        shown = {"git": above[:80].rstrip(), "diff -p": above[:40].rstrip(), "none": b""}[headings]
         old, new = end - start, end - start + len(one.added) - one.count
         at = b"@@ -%d,%d +%d,%d @@" % (start + bool(old), old, start + grown + bool(new), new)
-        result.append((at + b" " + shown).rstrip() + b"\n")
+        result.append((at + b" " + above[:80]).rstrip() + b"\n")
         result += [b" " + line for line in text[start : one.at]]
         result += [b"-" + line for line in text[one.at : one.at + one.count]]
         result += [b"+" + line for line in one.added]
@@ -271,50 +257,3 @@ def ours(case: Case, folder: Path) -> tuple[str, str]:
         return ("upstream" if case.upstream else "wrong"), change.evidence
     right = not case.upstream and case.right is not None and tree.read_file(case.path) == case.right
     return ("right" if right else "wrong"), change.evidence
-
-
-def gits(case: Case, folder: Path) -> str:
-    """What git apply makes of it, in the same words."""
-    (folder / case.path).write_bytes(case.drifted)
-    patch = folder / "the.patch"
-    patch.write_bytes(case.patch)
-    env = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "GIT_CEILING_DIRECTORIES": str(folder.parent)}
-    done = run([needs("git"), "apply", patch.name], env=env, cwd=folder, check=False)
-    if done.code:
-        return "refused"
-    right = not case.upstream and (folder / case.path).read_bytes() == case.right
-    return "right" if right else "wrong"
-
-
-def table(goroot: Path, many: int, headings: str) -> dict[str, Counter[str]]:
-    """What gobuild and git apply made of many cases, by drift and by context; what is wrong is printed."""
-    rows: dict[str, Counter[str]] = {}
-    with tempfile.TemporaryDirectory() as name:
-        for case in cases(goroot, SEED, many, headings):
-            got, said = ours(case, Path(name))
-            theirs = gits(case, Path(name))
-            for key in (case.drift, f"-U{case.context}", "all"):
-                row = rows.setdefault(key, Counter())
-                row.update(("cases", f"gobuild {got}", f"git apply {theirs}"))
-                row["gobuild refused, git apply right"] += got == "refused" and theirs == "right"
-                row["gobuild right, git apply not"] += got in ("right", "upstream") and theirs != "right"
-            if got == "wrong" or (len(sys.argv) > 3 and got == "refused" and theirs == "right"):
-                print(f"{got}: {case.drift} ({case.headings})\n{said}\n{case.patch.decode()}", file=sys.stderr)
-    return rows
-
-
-def main() -> None:
-    """Prints the tables: GOROOT, how many, and a third word for what git apply takes and gobuild refuses."""
-    goroot, many = Path(sys.argv[1]), int(sys.argv[2])
-    release = (goroot / "VERSION").read_text(encoding="utf-8").split("\n", maxsplit=1)[0]
-    tables = {
-        "diffs of git": table(goroot, many, "git"),
-        "diff -up, no index lines": table(goroot, many // 5, "diff -p"),
-        "diff -u, which names no function": table(goroot, many // 5, "none"),
-    }
-    command = f"python tests/drift.py GOROOT {many}"
-    print(json.dumps({"go": release, "seed": SEED, "command": command, "tables": tables}, indent=1, sort_keys=True))
-
-
-if __name__ == "__main__":
-    main()

@@ -4,6 +4,7 @@ tests/tasks/test_cli.py starts the real script; this spares the other tests a Py
 """
 
 import contextlib
+import copy
 import io
 import os
 from collections.abc import Iterator
@@ -36,13 +37,15 @@ def refusals() -> Iterator[None]:
         raise error.__cause__ or error from None
 
 
-def gobuild(folder: Path, *words: str) -> Done:
+def gobuild(folder: Path, *words: str, columns: str = "160") -> Done:
     """Runs `gobuild WORDS` in a folder."""
+    # invoke takes the help out of a task when it makes its parser.
+    tasks = copy.deepcopy(ns)
     program = GobuildProgram(
-        name="gobuild", binary="gobuild", namespace=ns, config_class=GobuildConfig, version=version("gobuild")
+        name="gobuild", binary="gobuild", namespace=tasks, config_class=GobuildConfig, version=version("gobuild")
     )
     out, err, code = io.StringIO(), io.StringIO(), 0
-    settings = {"COLUMNS": "160", "NO_COLOR": "1", "no_proxy": "127.0.0.1"}
+    settings = {"COLUMNS": columns, "NO_COLOR": "1", "no_proxy": "127.0.0.1"}
     streams = (contextlib.redirect_stdout(out), contextlib.redirect_stderr(err))
     with contextlib.chdir(folder), mock.patch.dict(os.environ, settings), streams[0], streams[1]:
         try:

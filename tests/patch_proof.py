@@ -14,6 +14,7 @@ from gobuild.core.goversion import Target
 from gobuild.core.process import Result
 from gobuild.patch import Patch
 from gobuild.patch.diff.unified import Diff
+from gobuild.patch.edits.add_command import AddCommand
 from gobuild.patch.edits.remove_hook import RemoveHook
 
 SHARED = ("go", "asm", "compile", "link")
@@ -40,6 +41,7 @@ def _rebuilt(patch: Patch) -> list[str]:
     if isinstance(patch.operation, Diff):
         paths = [file.path for file in patch.operation.files if not file.path.endswith("_test.go")]
     else:
+        assert isinstance(patch.operation, RemoveHook | AddCommand)
         paths = [f"{patch.operation.dir if isinstance(patch.operation, RemoveHook) else patch.operation.folder}/"]
     names = {match[1] for path in paths if (match := re.match(r"src/cmd/([^/]+)/", path))}
     shared = SHARED if names & {"internal", "vendor"} else ()

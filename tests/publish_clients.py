@@ -20,13 +20,18 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Served]:
-    """Serves a folder by plain HTTP on this machine alone, as any static server does."""
+def serving(folder: Path, **headers: str) -> Iterator[Served]:
+    """Serves a folder by plain HTTP on this machine alone, as any static server does; with headers more."""
     asked: list[str] = []
 
     class Handler(SimpleHTTPRequestHandler):
         def log_message(self, format: str, *_args: object) -> None:
             asked.append(self.path)
+
+        def end_headers(self) -> None:
+            for name, value in headers.items():
+                self.send_header(name.replace("_", "-"), value)
+            super().end_headers()
 
     with answering(ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))) as url:
         yield Served(url, asked)

@@ -17,7 +17,7 @@ from toy_manifest import as_text, toy_manifest, toy_patch
 from gobuild.core.goversion import Target
 from gobuild.publish.builds import Build, read_build
 from gobuild.publish.catalogue import Catalogue, newest_first
-from gobuild.publish.site import Published, Signing, publish
+from gobuild.publish.site import Published, SiteSigning, publish
 from gobuild.publish.sumdb.note import NoteSigner
 from gobuild.publish.supply.signing import MinisignSigner, ReleaseSigner, Trust
 
@@ -37,6 +37,11 @@ def secret_key(number: bytes, seed: bytes) -> minisign.SecretKey:
     public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
     data = b"Ed" + bytes(2) + b"B2" + bytes(48) + number + seed + public + bytes(32)
     return minisign.SecretKey.from_base64(base64.b64encode(data))
+
+
+def write_public_key(signer: MinisignSigner, path: Path) -> None:
+    """The public half of a key, as minisign writes it."""
+    path.write_bytes(bytes(signer.secret.get_public_key()) + b"\n")
 
 
 SIGNER = MinisignSigner(secret=secret_key(b"12345678", bytes(32)))
@@ -147,7 +152,7 @@ def published(
     named: tuple[str, ...] = (),
 ) -> Published:
     """As the task does."""
-    signing = Signing(signer=signer, resign=resign, signed_by=signed_by, named=named)
+    signing = SiteSigning(signer=signer, resign=resign, signed_by=signed_by, named=named)
     return publish(sources, site, name="go-acme", base_url=base_url, signing=signing, sumdb_key=key)
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from publish_toys import STAMP, published, put_build, secret_key
+from publish_toys import STAMP, published, put_build, secret_key, write_public_key
 
 from gobuild.core.model import Report
 from gobuild.core.process import run
@@ -21,7 +21,7 @@ def publish_signed(folder: Path, *stamps: str, database: NoteSigner | None = DAT
     for stamp in stamps:
         put_build(folder / "dist", stamp=stamp)
     published(folder / "site", folder / "dist", signer=PUBLISHER, key=database, base_url=BASE)
-    (folder / "minisign.pub").write_text((bytes(PUBLISHER.secret.get_public_key()) + b"\n").decode())
+    write_public_key(PUBLISHER, folder / "minisign.pub")
     return folder / "site"
 
 

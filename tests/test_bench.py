@@ -2,9 +2,7 @@
 
 import itertools
 import json
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 from bench import cost, figures, identity, task
 from bench.figures import CHANGED, COLD, MAKE, PACKAGE, SAME, STARTUP, TOOLS, VERIFY, Round
 from bench.rounds import QUICK, Bench, changed_series
+from e2e.builds import CHECKOUT, captured
 from toy_manifest import toy_manifest
 
 from gobuild.core import files, resources
@@ -21,7 +20,6 @@ from gobuild.core.errors import CommandError, ConfigError
 from gobuild.core.goversion import Target
 from gobuild.core.process import Result, run
 
-CHECKOUT = Path(__file__).resolve().parents[1]
 QUIET = {"others": 0.01, "stolen": 0.0}
 
 
@@ -236,8 +234,6 @@ def test_words_that_cannot_be_used_are_refused_before_anything_is_built(
 
 def test_the_tasks_load_where_the_test_tools_are_not_installed() -> None:
     words = "import sys; sys.modules['psutil'] = None; import tasks; tasks.bench.body(None)"
-    done = subprocess.run(
-        [sys.executable, "-c", words], cwd=CHECKOUT, env=dict(os.environ), capture_output=True, text=True, check=False
-    )
+    done = captured(sys.executable, "-c", words, cwd=CHECKOUT, ok=False)
     assert "ToolMissing" in done.stderr
     assert "the benchmark needs psutil\n  try: pip install -e '.[test]'" in done.stderr

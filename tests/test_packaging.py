@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from e2e.builds import captured
 
 pytestmark = pytest.mark.slow
 
@@ -42,13 +43,12 @@ def test_it_works_away_from_the_checkout(wheel: Path, toy_tree: Path, tmp_path: 
 
     def python(*words: str | Path) -> str:
         env = dict(os.environ) | {"PYTHONPATH": str(tmp_path / "site"), "COLUMNS": "160"}
-        done = subprocess.run(
-            [sys.executable, *words], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return captured(sys.executable, *words, cwd=tmp_path, env=env).stdout
 
     planned = python("-m", "gobuild", "plan", "--go", "1.22.10", "--source", toy_tree)
-    assert "mfinal-metal-init, runtime-gpu-guard, link-uuid, goenv-local; stamped go1.22.10-gobuild.p" in planned
+    assert (
+        "mfinal-metal-init, runtime-gpu-guard, link-uuid, scanner-version, goenv-local; stamped go1.22.10-gobuild.p"
+        in planned
+    )
     where = python("-c", "import gobuild.core.resources as r; print(r.folder('patches'))")
     assert where.strip() == str(tmp_path / "site/gobuild/_data/patches")

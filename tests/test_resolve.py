@@ -61,8 +61,6 @@ def test_no_release_at_all() -> None:
 
 
 def test_what_is_no_version_is_a_mistake_of_the_users() -> None:
-    with pytest.raises(ConfigError, match="did you mean 'stable'"):
-        resolve("stabel", catalog())
     for request_ in ("latest", "", "1", "1.22.x", "1.22.3rc1", "1.22.10-acme"):
         with pytest.raises(ConfigError, match="no version of Go"):
             resolve(request_, catalog())
@@ -89,9 +87,8 @@ def test_newer_is_what_is_known_and_lacking() -> None:
     ],
 )
 def test_versions_written_as_others_do_get_the_right_word(request_: str, meant: str) -> None:
-    catalog = Catalog(origin="go.dev", releases=(Release(version=GoVersion.parse("1.22.10"), origin="go.dev"),))
     with pytest.raises(ConfigError) as caught:
-        resolve(request_, catalog)
+        resolve(request_, catalog("1.22.10"))
     assert caught.value.hint == f"did you mean {meant!r}?"
 
 

@@ -13,7 +13,7 @@ from patch_fixtures import HOOK, MAC, entry, write
 
 from gobuild.core.goversion import GoVersion
 from gobuild.patch import Series, load_folder
-from gobuild.patch.diff.unified import blob_name
+from gobuild.patch.diff.file_diff import blob_name
 from gobuild.patch.workbench.export import Export, export_series
 from gobuild.patch.workbench.import_series import Imported, PlainSource, import_series
 

@@ -40,7 +40,7 @@ class Claims:
         """The files of base, and the folders, that the claimed patches are applied to."""
         for patch in self.at_hand(series).values():
             if isinstance(patch.operation, Diff):
-                yield from (file.path for file in patch.operation.files)
+                yield from patch.operation.names
             elif isinstance(patch.operation, RemoveHook):
                 yield f"{patch.operation.dir}/"
             else:

@@ -46,6 +46,7 @@ class Known:
     reason: str
     state: str = ""
     evidence: str = ""
+    fixes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +96,7 @@ def identify(path: Path, *, dist: Path, series: Sequence[Series]) -> Identity:
             "a program that go build made (universal ones: one half, by lipo -thin), a GOROOT, or an archive",
         )
     root = _goroot_above(path.resolve().parent)
-    return _named(str(path), info.path, info.version, [root] if root else [], dist, series)
+    return _named(str(path), info.path, info.stamp, [root] if root else [], dist, series)
 
 
 def _goroot_above(path: Path) -> Path | None:
@@ -161,7 +162,7 @@ def _by_manifests(stamp: str, roots: Iterable[Path], dist: Path) -> Found:
         with suppress(GobuildError, OSError):
             manifest = read_manifest(path, InnerManifest)
             if manifest.stamp == stamp:
-                known = ("name", "reason", "state", "evidence")
+                known = ("name", "reason", "state", "evidence", "fixes")
                 yield who, tuple(Known(**{key: getattr(each, key) for key in known}) for each in manifest.patches)
 
 
@@ -174,13 +175,18 @@ def _by_series(release: GoVersion | None, suffix: str, match: re.Match[str] | No
         for profile, target, identity in itertools.product(PROFILES, TARGETS, IDENTITIES):
             for patches in _choices(one.candidates(release, target, profile)):
                 made = patch.stamp(
-                    release, suffix=template, identity=identity, patches=patches, profile=PROFILES[profile]
+                    release,
+                    suffix=template,
+                    identity=identity,
+                    patches=patches,
+                    profile=PROFILES[profile],
+                    environment=one.environment,
                 )
                 if made == f"{release.tag}-{suffix}":
                     who = (
                         f"the series {one.folder}, from {IDENTITIES[identity]}, profile {profile}: it gives this digest"
                     )
-                    yield who, tuple(Known(name=each.name, reason=each.reason) for each in patches)
+                    yield who, tuple(Known(name=each.name, reason=each.reason, fixes=each.fixes) for each in patches)
                     return
 
 

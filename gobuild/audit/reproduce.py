@@ -145,7 +145,7 @@ def _read(session: Session, ours: Path, against: Path | None) -> Iterator[_Sides
                 )
                 came_from = {"origin": name, "digest": digest}
             at.note(f"reading {against.name}")
-            claimed, series = claims.read_claims(left), patch.load_series(session.settings.series)
+            claimed, series = claims.read_claims(left), patch.series_of(session.settings)
             sources = scratch / "sources"
             sources.mkdir()
             right = read_side(against, scratch=scratch / "official", keep=claimed.needed_files(series), sources=sources)

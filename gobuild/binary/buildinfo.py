@@ -15,6 +15,9 @@ HEADER = 32
 SENTINEL = 16
 """Bytes of cmd/go's infoStart and infoEnd around the module information."""
 
+STAMP = "gobuild_version"
+"""The build setting in which the stock patch scanner-version has the linker write the toolchain's whole version."""
+
 LIMIT = 1 << 20
 """Bytes of either string; a Go toolchain's largest has 700, a program with many modules some ten thousand."""
 
@@ -23,10 +26,22 @@ LIMIT = 1 << 20
 class BuildInfo:
     """What a Go binary says of itself."""
 
-    version: str  # of the toolchain that built it, as VERSION's first line
+    version: str  # of the toolchain that built it, as scanners read it
     path: str  # the main package: "cmd/go"
     settings: Mapping[str, str]  # by name: "GOOS", "-trimpath"
     other: tuple[str, ...] = ()  # the lines of modules: "mod", "dep", "=>"
+
+    @property
+    def stamp(self) -> str:
+        """VERSION's first line, and the experiments: runtime.Version(). It is `version` where `STAMP` is not set."""
+        _, space, experiments = self.version.partition(" ")
+        return f"{whole}{space}{experiments}" if (whole := self.settings.get(STAMP)) else self.version
+
+    @property
+    def is_consistent(self) -> bool:
+        """Whether `version` is the release that the stamp is of, where both are there."""
+        release = self.stamp.partition("-")[0]
+        return STAMP not in self.settings or self.version.partition(" ")[0] == release
 
 
 def read_buildinfo(view: View, place: Range) -> BuildInfo:

@@ -62,6 +62,11 @@ class Pclntab:
         wanted = {at + 1 - start: name for at, name in places if at >= 0}
         return {wanted[name]: index for index, name in enumerate(self.name_offsets) if name in wanted}
 
+    def packages(self) -> frozenset[str]:
+        """The import paths of the packages that its functions are of, those of functions inlined everywhere too."""
+        names = self.view.data[self.names.offset : self.names.end].split(b"\0")
+        return frozenset(path for name in set(names) if (path := _package_of(name.decode("utf-8", "replace"))))
+
     def functions(self) -> Iterator[Function]:
         """All of them."""
         for index, (info, name) in enumerate(zip(self.infos, self.name_offsets, strict=True)):
@@ -104,6 +109,16 @@ class Pclntab:
         if stop < 0:
             raise Malformed(f"a name at {at:#x} leaves the table of functions")
         return self.view.data[at:stop].decode("utf-8", "replace")
+
+
+def _package_of(name: str) -> str:
+    """The import path in a function's name, "net/http.(*Client).Do"; what the linker and the compiler make has none.
+
+    The standard library's copies of other modules are named as those are: "vendor/golang.org/x/net/idna.New".
+    """
+    folder, slash, rest = name.partition("[")[0].rpartition("/")
+    first, dot, _ = rest.partition(".")
+    return (folder + slash + first).removeprefix("vendor/") if dot and ":" not in name else ""
 
 
 def read_pclntab(view: View, place: Range) -> Pclntab:

@@ -67,6 +67,12 @@ make.bash compiles them once more by themselves: a patch of these must say that 
 RUNTIME_ONLY = ("src/runtime/", "src/internal/runtime/")
 """What runs in the tools and decides no byte that they emit, `CODEGEN_INPUTS` aside: upstream's will do."""
 
+UNBUILT = ("src/cmd/dist/README", "src/cmd/dist/test.go", "src/cmd/dist/testjson.go")
+"""What of cmd/dist only `dist test` runs: nothing else of it names a word of these files but cmdtest, that command."""
+
+STARTS = re.compile(r"^func init\(", re.MULTILINE)
+"""What runs in every command of cmd/dist, whichever file it stands in."""
+
 COMMAND = re.compile(r"src/cmd/([^/]+)/")
 
 VARIANTS = {"GO386": "sse2", "GOAMD64": "v1", "GOARM64": "v8.0", "GOFIPS140": "off"}
@@ -95,19 +101,33 @@ def why_not_direct(patched: PatchedSource, proven: Iterable[str], upstream: Path
     `proven` are the names of patches that say of themselves (`direct = true`) that they may be; `upstream` is the
     GOROOT of upstream's toolchain.
     """
-    allowed = set(proven)
+    allowed, root = set(proven), patched.source.root
     for outcome in patched.outcomes:
         if outcome.state is not State.APPLIED:
             continue
         for name in outcome.files:
-            if name.startswith(BUILD_SYSTEM):
-                return f"the patch {outcome.name} changes {name}, which is make.bash's own recipe"
+            if reason := why_not_by_names(outcome.name, [name], proven=outcome.name in allowed):
+                return reason
+            if name in UNBUILT and (root / name).exists() and STARTS.search((root / name).read_text(encoding="utf-8")):
+                return _recipe(outcome.name, name)
             command = COMMAND.match(name)
-            if command and _programs(patched.source.root, command[0]) != _programs(upstream, command[0]):
+            if command and _programs(root, command[0]) != _programs(upstream, command[0]):
                 return f"the patch {outcome.name} adds or removes the program {command[0].removeprefix('src/')[:-1]}"
-            if name.startswith(CODEGEN_INPUTS) and not _test(name) and outcome.name not in allowed:
-                return f"the patch {outcome.name} changes {name}, and does not say direct = true"
     return ""
+
+
+def why_not_by_names(patch: str, names: Iterable[str], *, proven: bool) -> str:
+    """Why a patch of files of these names cannot be built directly, as far as names tell; empty where it may be."""
+    for name in names:
+        if name.startswith(BUILD_SYSTEM) and name not in UNBUILT and not _test(name):
+            return _recipe(patch, name)
+        if name.startswith(CODEGEN_INPUTS) and not _test(name) and not proven:
+            return f"the patch {patch} changes {name}, and does not say direct = true"
+    return ""
+
+
+def _recipe(patch: str, name: str) -> str:
+    return f"the patch {patch} changes {name}, which is make.bash's own recipe"
 
 
 def overlay(patched: PatchedSource) -> tuple[str, ...]:
@@ -210,14 +230,18 @@ def go_environment(
     home, temporary = scratch.absolute() / "home", scratch.absolute() / "tmp"
     for folder in (home, temporary):
         folder.mkdir(parents=True, exist_ok=True)
-    variables = goenv.closed(scratch, goroot=goroot, target=target) | {
-        "PATH": ":".join(SYSTEM_PATH),
-        "HOME": str(home),
-        "PWD": str(home),
-        "TZ": "UTC",
-        "GOCACHE": str(cache.absolute()),
-        **VARIANTS,
-    }
+    variables = (
+        patched.environment
+        | goenv.closed(scratch, goroot=goroot, target=target)
+        | {
+            "PATH": ":".join(SYSTEM_PATH),
+            "HOME": str(home),
+            "PWD": str(home),
+            "TZ": "UTC",
+            "GOCACHE": str(cache.absolute()),
+            **VARIANTS,
+        }
+    )
     if patched.source.release.version < MODULES_OFF_BEFORE:
         variables["GO111MODULE"] = "off"
     return variables

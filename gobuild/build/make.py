@@ -57,6 +57,7 @@ def make(
         variables = environment(
             target, profile=profile, bootstrap=start, bash=bash, home=home.absolute(), temporary=tmp
         )
+        variables = patched.environment | variables
         places = {"GOROOT_BOOTSTRAP": start, "GOROOT": root, "HOME": home.absolute(), "TMPDIR": tmp}
         try:
             run(

@@ -7,6 +7,7 @@ write is evaluated: an expression that asks for more (an Info.plist, entitlement
 import hashlib
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import IntEnum
 
 from cryptography import x509
@@ -123,11 +124,14 @@ def require_fulfilled(data: bytes, directory: CodeDirectory, chain: Chain | None
     return designated
 
 
+@dataclass(slots=True)
 class _Reader:
     """Reads one requirement, evaluating it on the way: every part of it, so that all of it is well-formed."""
 
-    def __init__(self, data: bytes, at: int, directory: CodeDirectory, chain: Chain | None) -> None:
-        self.data, self.at, self.directory, self.chain = data, at, directory, chain
+    data: bytes
+    at: int
+    directory: CodeDirectory
+    chain: Chain | None
 
     def _number(self) -> int:
         (value,) = struct.unpack_from(">i", self.data, self.at)

@@ -1,5 +1,6 @@
 """The failures a user can cause: one class, one exit code, one message that says what to do next."""
 
+import difflib
 import errno
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -114,10 +115,21 @@ class DoctorError(GobuildError, code=20):
     """The doctor found something that must be cured (or, where that was asked for, something to look at)."""
 
 
+class VulnerabilityError(GobuildError, code=21):
+    """A toolchain or program has known vulnerabilities that --fail-on does not allow."""
+
+
 def first_few(lines: Iterable[str], most: int = 6) -> list[str]:
     """What an error names of many things that a report has all of."""
     told = list(lines)
     return told if len(told) <= most else [*told[:most], f"and {len(told) - most} more"]
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """The hint for a mistyped word: the known one most like it; else `otherwise`, or all known ones."""
+    names = list(known)
+    near = difflib.get_close_matches(word, names, 1)
+    return f"did you mean {near[0]}?" if near else otherwise or "one of " + ", ".join(names)
 
 
 @contextmanager

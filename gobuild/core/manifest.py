@@ -75,6 +75,26 @@ class ArtifactRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VulnerabilityRecord:
+    """A known vulnerability of the release: see `gobuild.vulns.status.VulnerabilityStatus`."""
+
+    id: str
+    aliases: tuple[str, ...]
+    state: str
+    patch: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownVulnerabilities:
+    """The known vulnerabilities of the release when it was built, and by which database."""
+
+    database: str
+    date: str
+    known: tuple[VulnerabilityRecord, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InnerManifest:
     """What stands inside a toolchain. Patches that are not for this version are in the outer manifest alone."""
 
@@ -85,6 +105,8 @@ class InnerManifest:
     source: SourceTree
     patches: tuple[Outcome, ...]
     profile: Profile
+    # What the series gave the builder; empty where it gave nothing
+    environment: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +114,16 @@ class Manifest(InnerManifest):
     """What stands beside the archives."""
 
     source: SourceOrigin
+    # Whether the series extends the stock one, and the stock patches that it leaves out
+    extends: str = ""
+    without: tuple[str, ...] = ()
     # Who signed the programs, and how; empty where they are as Go's linker made them
     signing: dict[str, str] = field(default_factory=dict)
     bootstrap: BootstrapOrigin
     build: BuildRecord
     checks: tuple[Check, ...]
     artifacts: tuple[ArtifactRecord, ...]
+    vulnerabilities: KnownVulnerabilities | None = None  # None: a manifest from before they were told
     run: dict[str, Any]  # what the run measured of itself
 
 
@@ -202,15 +228,19 @@ def _converter() -> cattrs.Converter:
     names: Any = {"cgo": override(rename="cgo_enabled"), "says": override(rename="note")}
     converter.register_structure_hook(Profile, make_dict_structure_fn(Profile, converter, **names))
     converter.register_unstructure_hook(Profile, make_dict_unstructure_fn(Profile, converter, **names))
-    no_conflict = make_dict_unstructure_fn(Outcome, converter, conflict=override(omit=True))
-    converter.register_unstructure_hook(Outcome, no_conflict)
+    # Only where a series says so: the manifest in a toolchain without stays the same bytes.
+    absent = override(omit_if_default=True)
+    outcome = make_dict_unstructure_fn(Outcome, converter, conflict=override(omit=True), fixes=absent)
+    converter.register_unstructure_hook(Outcome, outcome)
     omit = override(omit=True)  # a manifest is of a toolchain that passed: problems stand in reports
     check = make_dict_unstructure_fn(Check, converter, problems=omit)
     bare = make_dict_unstructure_fn(Check, converter, severity=omit, reason=omit, problems=omit)
     # Only where a policy decided: a manifest without one stays the same bytes.
     converter.register_unstructure_hook(Check, lambda each: (check if each.reason else bare)(each))
-    signed = make_dict_unstructure_fn(Manifest, converter, signing=override(omit_if_default=True))
-    converter.register_unstructure_hook(Manifest, signed)
+    # Likewise what few toolchains have.
+    rare: Any = dict.fromkeys(("signing", "environment", "extends", "without", "vulnerabilities"), absent)
+    for kind in (InnerManifest, Manifest):
+        converter.register_unstructure_hook(kind, make_dict_unstructure_fn(kind, converter, **rare))
     return converter
 
 

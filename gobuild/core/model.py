@@ -92,13 +92,14 @@ class Bootstrap:
 class State(StrEnum):
     """What became of a patch on a source, or would.
 
-    A build never sees `CONFLICT`: it stops there. Status shows it.
+    A build never sees `CONFLICT` and `UNREADABLE`: it stops there. Status shows them.
     """
 
     APPLIED = "applied"
     NOTHING_TO_DO = "nothing to do"
     ALREADY_UPSTREAM = "already upstream"
     CONFLICT = "conflict"
+    UNREADABLE = "unreadable"
     NOT_FOR_THIS_VERSION = "not for this version"
 
 
@@ -124,6 +125,7 @@ class Outcome:
     evidence: str  # what was looked for and where, or what was changed: one sentence
     files: tuple[str, ...] = ()  # the files changed, relative to GOROOT
     sha256: str  # of the patch's own content; empty where no variant of it is for this version
+    fixes: tuple[str, ...] = ()  # the vulnerabilities that its series says it fixes: "GO-2025-3563", "CVE-2025-22871"
     conflict: Conflict | None = None
 
 
@@ -135,6 +137,9 @@ class PatchedSource:
     # One a patch, in the order of the series; behind them, those that are not for this version
     outcomes: tuple[Outcome, ...]
     stamp: str  # the first line of VERSION: "go1.22.10-gobuild.p3f9c2a1", or "go1.22.10" where the suffix is empty
+    extends: str = ""  # "stock" where its series extends the stock one
+    without: tuple[str, ...] = ()  # the stock patches that its series leaves out
+    environment: dict[str, str] = field(default_factory=dict)  # variables that its series gives the builder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,5 @@
 """What the user asked for, from a config file, the environment and flags; checked here, before any work begins."""
 
-import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from urllib.parse import urlsplit
 
 from platformdirs import user_cache_path
 
-from gobuild.core.errors import ConfigError
+from gobuild.core.errors import ConfigError, did_you_mean
 from gobuild.core.goversion import Target
 from gobuild.core.model import PROFILES, Profile
 
@@ -38,6 +37,20 @@ NO_HOME = Path(os.devnull) / "gobuild"
 PATCH = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 """A patch's name."""
 
+GROUPS = {
+    "Go and its source": ("go", "source", "index_url", "offline", "no_fallback"),
+    "Target": ("target", "profile"),
+    "Patches": ("series", "extends", "without", "extra", "suffix"),
+    "Builder": ("builder", "bootstrap", "fresh"),
+    "Places": ("dist", "work", "cache", "store", "shared_store"),
+    "Checks": ("policy", "trust"),
+    "Signing": (
+        "sign", "sign_password_env", "sign_password_file", "entitlements", "timestamp_url", "notarize",
+    ),
+    "Publishing": ("base_url", "name"),
+}  # fmt: skip
+"""Every setting, under the heading that a task's help shows it."""
+
 
 def _users_cache() -> Path:
     """The platform's folder for caches; `NO_HOME` where there is neither a HOME nor an entry for this user."""
@@ -60,8 +73,10 @@ class Settings:
     go: str = _setting("stable", "which Go: 1.22 (its newest patch release), 1.22.10, stable, oldstable, 1.28rc1")
     target: str = _setting("darwin/arm64", "GOOS/GOARCH the toolchain is for")
     source: str = _setting("auto", "auto, archive, wheel, git+URL@REF, or the path of a source folder or tarball")
-    series: str = _setting("stock", "stock, none, or a folder with a patch series of your own")
+    series: str = _setting("stock", "stock, none, or a folder of patches, or one patch, of your own")
     extra: str = _setting("", "optional patches of the series to apply as well: osinit-trace,toolchain-guard")
+    extends: str = _setting("", "stock: the stock patches come first, and the series' own behind them")
+    without: str = _setting("", "stock patches to leave out: goenv-local, several with commas between them")
     suffix: str = _setting(
         "gobuild.{id}",
         "what the version has behind the hyphen; {id} stands for a digest of all that changes the toolchain",
@@ -105,10 +120,15 @@ class Settings:
             raise ConfigError(
                 f"{self.name!r} cannot be a formula's name", "lower-case words, such as go-acme; never go itself"
             )
-        for word in self.extras:
-            if not PATCH.fullmatch(word):
+        if self.extends not in ("", "stock"):
+            raise ConfigError(f"the setting extends is {self.extends!r}", "stock, the only series that can be extended")
+        for key, needless in (("extends", ("stock", "none")), ("without", ("none",))):
+            if getattr(self, key) and self.series in needless:
+                raise ConfigError(f"the setting {key} means nothing for the series {self.series}", "--series FOLDER")
+        for key, words in (("extra", self.extras), ("without", self.left_out)):
+            if unfit := [word for word in words if not PATCH.fullmatch(word)]:
                 raise ConfigError(
-                    f"the setting extra has {word!r}, which is no patch's name",
+                    f"the setting {key} has {unfit[0]!r}, which is no patch's name",
                     "names with commas between them, such as osinit-trace,toolchain-guard",
                 )
         for key in ("index_url", "base_url"):
@@ -125,11 +145,7 @@ class Settings:
         chosen: dict[str, object] = {}
         for key, value in (item for layer in layers for item in layer.items()):
             if key not in kinds:
-                near = difflib.get_close_matches(key, kinds, 1)
-                raise ConfigError(
-                    f"unknown setting {key!r}",
-                    f"did you mean {near[0]!r}?" if near else "one of " + ", ".join(kinds),
-                )
+                raise ConfigError(f"unknown setting {key!r}", did_you_mean(str(key), kinds))
             if value is not None and (value != "" or key in MAY_BE_EMPTY):
                 chosen[key] = _convert(key, value, kinds[key])
         return cls(**chosen)  # type: ignore[arg-type]  # each value was converted to its field's type above
@@ -142,13 +158,23 @@ class Settings:
     @property
     def extras(self) -> tuple[str, ...]:
         """The names in `extra`, each once."""
-        words = (word.strip() for word in self.extra.split(","))
-        return tuple(dict.fromkeys(words)) if self.extra.strip() else ()
+        return _names(self.extra)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The names in `without`, each once."""
+        return _names(self.without)
 
     @property
     def by_profile(self) -> Profile:
         """The profile, looked up."""
         return PROFILES[self.profile]
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Names with commas between them, each once."""
+    words = (word.strip() for word in text.split(","))
+    return tuple(dict.fromkeys(words)) if text.strip() else ()
 
 
 def _convert(key: str, value: object, kind: object) -> object:

@@ -59,6 +59,7 @@ def collect(case: Case) -> dict[str, Any]:
         "hidden": len(case.environment) - len(shown),
         "not asked": asks,
         "clean": clean,
+        "stamp": _stamp(case.go) or str(clean.get("GOVERSION", "")),
         "own": told,
         "file": {"path": str(file) if file else "", "values": redact.shown_variables(lines)},
         "from file": sorted(name for name in wanted if name in heard and not case.environment.get(name)),
@@ -74,6 +75,15 @@ def collect(case: Case) -> dict[str, Any]:
         "preloaded": preload.read_preloaded(case.environment),
         "others": _go_commands(case),
     }
+
+
+def _stamp(go: Path) -> str:
+    """The toolchain's whole version, which go env GOVERSION need not have (patches/scanner-version)."""
+    try:
+        info = build_information(go.resolve(strict=True))
+    except OSError:
+        return ""
+    return info.stamp if info else ""
 
 
 def _go_env(case: Case, env: Mapping[str, str]) -> dict[str, Any]:
@@ -152,7 +162,7 @@ def _go_commands(case: Case) -> list[dict[str, str]]:
         except (OSError, RuntimeError):
             continue
         if info:
-            found[real] = {"path": str(path), "version": info.version, "compiler": digest}
+            found[real] = {"path": str(path), "version": info.stamp, "compiler": digest}
     return list(found.values())
 
 
@@ -165,7 +175,7 @@ def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _flag_findings(part)
     yield from _debug_findings(part)
     yield from _root_findings(part)
-    stamp, patches = str(part["clean"].get("GOVERSION", "")), list(part["patches"])
+    stamp, patches = str(part["stamp"]), list(part["patches"])
     yield from switching.judge_switching(part["switching"], stamp, patches)
     yield from values.judge_values(part["values"], stamp=stamp, patches=patches)
     yield from preload.judge_preloaded(part["preloaded"])
@@ -224,7 +234,7 @@ def _debug_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _root_findings(part: Mapping[str, Any]) -> Iterator[Finding]:
     said, real = part["shown"].get("GOROOT", ""), str(part["clean"].get("GOROOT", ""))
-    version = str(part["clean"].get("GOVERSION", ""))
+    version = str(part["stamp"])
     if not said:
         yield ENVIRONMENT.ok("GOROOT", f"not set; go takes its own, {real}" if real else "not set")
     elif not real:

@@ -66,9 +66,10 @@ def judge_switching(part: Mapping[str, Any], stamp: str, patches: Collection[str
     told = ", ".join(f"{each['place']}: {each['value']}" for each in set_in) or "set nowhere"
     wins = f"{told}; {place} wins" if len(set_in) > 1 else told
     named, _, mode = value.partition("+")
-    other = named not in ("auto", "path", "local", stamp)
+    own = {stamp, stamp.partition("-")[0] if "scanner-version" in patches else stamp}
+    other = named not in ("auto", "path", "local", *own)
     guarded = "toolchain-guard" in patches and not part["allowed"]
-    local = value in ("", "local") or (named == "local" and not mode) or value == stamp
+    local = value in ("", "local") or (named == "local" and not mode) or value in own
     guard = "this toolchain's guard refuses to switch"
     silently = "a go.mod that asks for a newer Go silently replaces the patched toolchain by upstream's"
     grade, said = next(

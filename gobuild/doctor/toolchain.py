@@ -19,6 +19,7 @@ from gobuild.doctor.model import TOOLCHAIN, Case, Finding, Grade
 from gobuild.doctor.watch import OutOfTime, within
 from gobuild.fetch import http, index
 from gobuild.verify import build_information, expect, tree
+from gobuild.vulns.support import support_of
 
 ASK = 3.0
 """Seconds for the index."""
@@ -30,7 +31,7 @@ def collect(case: Case) -> dict[str, Any]:
     if found["script"]:
         return found
     try:
-        series = [patch.load_series(case.settings.series)]
+        series = [patch.series_of(case.settings)]
         identity = identify.identify(case.root or case.go.resolve(), dist=case.settings.dist, series=series)
     except (GobuildError, OSError, RuntimeError) as error:
         return found | {"problem": getattr(error, "reason", None) or str(error)}
@@ -105,7 +106,7 @@ def collect_releases(case: Case) -> dict[str, Any]:
     stamp = tree.version(case.root) if case.root else ""
     if not stamp:
         info = build_information(case.go) if case.go.is_file() else None
-        stamp = info.version if info else ""
+        stamp = info.stamp if info else ""
     settings, url = case.settings, case.settings.index_url
     try:
         if settings.offline:
@@ -157,4 +158,10 @@ def diagnose_releases(part: Mapping[str, Any]) -> Iterator[Finding]:
         yield TOOLCHAIN.ok("gets fixes", f"{mine.line} is one of the 2 newest lines, {source}")
     else:
         seen = f"{mine.line} gets no fixes any more: Go serves {' and '.join(served)}, {source}"
-        yield TOOLCHAIN.warn("gets fixes", seen, f"move to {served[0]}, or port security fixes as patches yourself")
+        if (support := support_of(mine)) and support.ended:
+            seen += f"; it ended when {support.until} came, on {support.ended}"
+        yield TOOLCHAIN.warn(
+            "gets fixes",
+            seen,
+            f"move to {served[0]}, or port security fixes as patches yourself: see gobuild vulns --go {mine}",
+        )

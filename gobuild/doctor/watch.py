@@ -137,11 +137,13 @@ def end_all() -> None:
             _send(os.kill, stray)
 
 
+@dataclass(slots=True)
 class _Kept:
     """The beginning and the end of an output; in between, whole lines are left out."""
 
-    def __init__(self) -> None:
-        self.head, self.tail, self.size = b"", b"", 0
+    head: bytes = b""
+    tail: bytes = b""
+    size: int = 0
 
     def add(self, block: bytes) -> None:
         self.size += len(block)

@@ -15,6 +15,7 @@ from gobuild.core.manifest import (
     BootstrapOrigin,
     BuildRecord,
     InnerManifest,
+    KnownVulnerabilities,
     Manifest,
     SourceOrigin,
     SourceTree,
@@ -36,6 +37,7 @@ def inner_manifest(patched: PatchedSource, profile: Profile, *, tree: str) -> In
         # What is not for this version decides no byte: it is told beside the archives only.
         patches=tuple(each for each in patched.outcomes if each.state is not State.NOT_FOR_THIS_VERSION),
         profile=profile,
+        environment=patched.environment,
     )
 
 
@@ -47,8 +49,9 @@ def outer_manifest(
     tree: str,
     run: dict[str, Any],
     signing: Mapping[str, str] | None = None,
+    vulnerabilities: KnownVulnerabilities | None = None,
 ) -> Manifest:
-    """The manifest that stands beside the archives; its fields say what `tree`, `run` and `signing` are."""
+    """The manifest that stands beside the archives; its fields say what each argument is."""
     source, bootstrap = toolchain.source.source, toolchain.bootstrap
     return Manifest(
         stamp=toolchain.source.stamp,
@@ -64,7 +67,10 @@ def outer_manifest(
             newer=source.release.newer,
         ),
         patches=toolchain.source.outcomes,
+        extends=toolchain.source.extends,
+        without=toolchain.source.without,
         profile=toolchain.profile,
+        environment=toolchain.source.environment,
         signing=dict(signing or {}),
         bootstrap=BootstrapOrigin(version=bootstrap.version, origin=bootstrap.origin, digest=bootstrap.digest),
         build=BuildRecord(
@@ -78,6 +84,7 @@ def outer_manifest(
             ArtifactRecord(file=each.path.name, kind=each.kind, sha256=each.sha256, size=each.size)
             for each in artifacts
         ),
+        vulnerabilities=vulnerabilities,
         run=run,
     )
 
@@ -113,6 +120,7 @@ def decisive_parts(manifest: Manifest) -> tuple[Any, ...]:
         (source.kind, source.digest if source.kind in ("git", "local") else ""),
         sorted((each.name, each.sha256) for each in tried),
         [profile.name, profile.cgo, profile.ldflags],
+        manifest.environment,
     )
 
 

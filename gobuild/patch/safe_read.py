@@ -4,6 +4,9 @@ from pathlib import Path, PurePosixPath
 
 from gobuild.core.errors import PatchError
 
+MOST_BYTES = 64 << 20
+"""Of one file; the largest patches of Go that anybody keeps have half a megabyte."""
+
 _HINT = "a file in the series' own folder"
 
 
@@ -20,6 +23,8 @@ def safe_read(folder: Path, name: str) -> bytes:
     try:
         if not path.resolve().is_relative_to(folder.resolve()):
             raise PatchError(f"the file {name!r} leads outside of the series", _HINT)
+        if (size := path.stat().st_size) > MOST_BYTES:
+            raise PatchError(f"the file {name!r} has {size >> 20} MB", f"at most {MOST_BYTES >> 20} MB a patch")
         return path.read_bytes()
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name with a NUL
         reason = getattr(error, "strerror", None) or str(error)

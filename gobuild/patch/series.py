@@ -3,18 +3,19 @@
 import difflib
 import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 
-from gobuild.core.errors import ConfigError, PatchError
+from gobuild.core.errors import ConfigError, PatchError, first_few
 from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.model import Outcome, State
 from gobuild.patch.diff.unified import Diff
 from gobuild.patch.edits.add_command import AddCommand
 from gobuild.patch.edits.remove_hook import RemoveHook
+from gobuild.patch.tree import Tree, TreeChange
 
 MANIFEST = "series.toml"
 
@@ -22,7 +23,21 @@ NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 """A patch's name: lower-case words with hyphens."""
 
 
-Operation = Diff | RemoveHook | AddCommand
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """What is known of a patch that cannot be read: why, and what to do about it. It applies to nothing."""
+
+    where: str  # what names it: "FOLDER/series line 3"
+    reason: str
+    hint: str
+    content: bytes = b""
+
+    def apply(self, _tree: Tree) -> TreeChange:
+        """Raises PatchError, always."""
+        raise PatchError(self.reason, self.hint)
+
+
+Operation = Diff | RemoveHook | AddCommand | Unreadable
 """What a patch does to a tree: `apply` notes its changes there, and `content` is what the patch's digest is made of."""
 
 
@@ -35,8 +50,12 @@ class Patch:
         name: variants of one patch share it.
         go: the versions it is for, a PEP 440 specifier: ">=1.21,<1.24".
         targets, profiles: what it is for; empty: all.
+        fixes: the vulnerabilities that it fixes, by their ids in Go's database or by an alias, such as a CVE's number.
         direct: whether it may touch the compiler, the assembler or the linker and be built directly all the same: its
             author has compared both builders (`--builder both`).
+        placing: how the names in its diff are meant, where its entry says it: "strip=2 dir=src"; part of the digest.
+        mail: which of the mails in its file it is, from 1; 0 where it is the whole file.
+        entry: whether it has an entry in a series.toml, where its `go` could be narrowed.
     """
 
     folder: Path
@@ -48,19 +67,24 @@ class Patch:
     until: str = ""
     file: str = ""
     test: str = ""
+    fixes: tuple[str, ...] = ()
     optional: bool = False
     direct: bool = False
+    placing: str = ""
+    mail: int = 0
+    entry: bool = True
     operation: Operation
 
     @property
     def sha256(self) -> str:
         """The digest of what it does, 64 hex digits; reasons and tests may change without changing it."""
-        return hashlib.sha256(self.operation.content).hexdigest()
+        placing = f"\0{self.placing}" if self.placing else ""
+        return hashlib.sha256(self.operation.content + placing.encode()).hexdigest()
 
     @property
     def kind(self) -> str:
         """As the manifest says it: "diff" or "edit"."""
-        return "diff" if isinstance(self.operation, Diff) else "edit"
+        return "diff" if isinstance(self.operation, Diff | Unreadable) else "edit"
 
     @property
     def description(self) -> str:
@@ -78,10 +102,33 @@ class Patch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """The patches of a folder in their order, every variant; stock patches that it extends are of another folder."""
+    """The patches of a folder in their order, every variant; stock patches that it extends are of another folder.
+
+    Attributes:
+        extends: "stock", where the stock patches come first.
+        without: the stock patches that are left out of these.
+        environment: variables that the builder is given besides its own.
+        direct: whether the direct builder makes the same as make.bash with this environment: both were compared.
+    """
 
     folder: Path
     patches: tuple[Patch, ...]
+    extends: str = ""
+    without: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    direct: bool = False
+
+    def require_readable(self) -> None:
+        """Raises a PatchError that names every patch that cannot be read; the one there is, in its own words."""
+        bad = [patch.operation for patch in self.patches if isinstance(patch.operation, Unreadable)]
+        if len(bad) == 1:
+            raise PatchError(f"{bad[0].where}{bad[0].reason}", bad[0].hint)
+        if bad:
+            lines = first_few(f"{each.where}{each.reason}" for each in bad)
+            raise PatchError(
+                "\n  ".join([f"{len(bad)} patches of the series {self.folder} cannot be read:", *lines]),
+                "gobuild patches.status shows all of them; gobuild patches.adopt makes a series of what git can read",
+            )
 
     def select(self, version: GoVersion, target: Target, profile: str, extra: Sequence[str] = ()) -> tuple[Patch, ...]:
         """The patches for a build, in order, one variant each; of the optional ones those that `extra` names."""

@@ -70,8 +70,8 @@ class Tree:
         """Whether a file can be run."""
         noted = self._pending.get(path)
         place = self._resolve(path)
-        if noted and noted.executable is not None:
-            return noted.executable
+        if noted and (noted.content is None or noted.executable is not None):
+            return bool(noted.executable)
         return place.is_file() and bool(place.stat().st_mode & stat.S_IXUSR)
 
     @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version as installed
 
@@ -24,21 +24,30 @@ _STAMP = re.compile(r"go\d+\.\d+(\.\d+)?((rc|beta)\d+)?(-[a-z0-9]+(\.[a-z0-9]+)*
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
-def stamp(version: GoVersion, *, suffix: str, identity: str, patches: Sequence[Patch], profile: Profile) -> str:
+def stamp(
+    version: GoVersion,
+    *,
+    suffix: str,
+    identity: str,
+    patches: Sequence[Patch],
+    profile: Profile,
+    environment: Mapping[str, str] | None = None,
+) -> str:
     """The name of a patched toolchain: "go1.22.10-gobuild.p3f9c2a1", or "go1.22.10".
 
     It changes whenever the patches do, since VERSION is the build cache's key (cmd/go, work.(*Builder).toolID): two
     compilers of one name would hand each other their objects. The digest has a "p" in front of it because a semantic
     version's identifier of digits alone must not begin with 0 (semver.org, item 9), and 7 hex digits may be that.
 
-    In `suffix`, which follows the hyphen, "{id}" becomes the digest; `identity` is the `Catalog`'s.
+    In `suffix`, which follows the hyphen, "{id}" becomes the digest; `identity` is the `Catalog`'s, and
+    `environment` what the series gives the builder.
     """
     if not suffix:
         return version.tag
     # What stands in the toolchain's own manifest is in here too: no two archives of one name may differ.
-    ours = [[patch.name, patch.sha256, patch.reason] for patch in patches]
-    facts = json.dumps([identity, ours, asdict(profile), installed("gobuild")])
-    digest = hashlib.sha256(facts.encode()).hexdigest()
+    ours = [[patch.name, patch.sha256, patch.reason, *([patch.fixes] if patch.fixes else [])] for patch in patches]
+    facts = [identity, ours, asdict(profile), installed("gobuild"), *([dict(environment)] if environment else [])]
+    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
     return f"{version.tag}-{suffix.replace('{id}', 'p' + digest[:7])}"
 
 

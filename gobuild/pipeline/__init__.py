@@ -75,7 +75,8 @@ def rebuild(session: Session) -> tuple[Toolchain, Path]:
     Nothing goes to dist/, and `repackage` does not find it: a source of somebody's own may call itself as upstream's
     here, to be compared, and nowhere else.
     """
-    as_upstream = replace(session.settings, profile="upstream", series="none", extra="", suffix="", builder="make.bash")
+    plain = replace(session.settings, series="none", extends="", without="", extra="", suffix="")
+    as_upstream = replace(plain, profile="upstream", builder="make.bash")
     run, _ = resolve(replace(session, settings=as_upstream), delivered=False)
     plan = run.plan
     with alone(plan), cleanup_on_failure(plan, ROOM):

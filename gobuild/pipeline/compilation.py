@@ -77,11 +77,14 @@ def patch_source(run: Run, fetched: Fetched) -> Patched:
     """Applies the series, and puts gobuild.json into the tree."""
     with run.clock.stage("patch") as at:
         patched = tuple(_patch(run, source, fetched.tree) for source in fetched.sources)
+        for note in run.plan.notes:
+            run.session.console.say(note)
         for outcome in patched[0].outcomes:
             at.note(f"{outcome.name}: {outcome.state}, {outcome.evidence}")
         upstream = fetched.upstream
         if upstream:
-            marked = [each.name for each in run.prepared.patches if each.direct]
+            compared = run.session.settings.builder == "both"
+            marked = [each.name for each in run.prepared.patches if each.direct or compared]
             if reason := direct.why_not_direct(patched[0], marked, upstream.goroot):
                 _without_direct(run, reason)
                 upstream = None
@@ -121,13 +124,7 @@ def _upstream(run: Run, at: Stage) -> Bootstrap | None:
     settings, plan = run.session.settings, run.plan
     if settings.builder == "make.bash":
         return None
-    reason = ""
-    if run.prepared.reached.catalog.identity not in ("", "wheel"):
-        reason = "a source of your own may have another compiler than upstream's"
-    elif settings.builder == "auto" and settings.bootstrap:
-        reason = "--bootstrap says what to start from"
-    elif settings.builder == "auto":
-        reason = direct.why_uncompared(plan.host, plan.release.version)
+    reason = plan.why_make
     if not reason:
         at.note(f"upstream's Go {plan.release.version} for {plan.host}")
         found = fetch.same_release_toolchain(
@@ -150,8 +147,8 @@ def _without_direct(run: Run, reason: str) -> None:
 
 def _patch(run: Run, source: Source, tree: str) -> PatchedSource:
     """Without a suffix nothing in a toolchain is ours, and so neither is gobuild.json."""
-    plan = run.plan
-    patched = patch.patch(source, run.prepared.patches, stamp=plan.stamp, absent=run.prepared.absent)
+    plan, of = run.plan, run.prepared
+    patched = patch.patch(source, of.patches, stamp=plan.stamp, absent=of.absent, series=of.series)
     if patched.stamp != plan.release.version.tag:
         inner = inner_manifest(patched, plan.profile, tree=tree)
         files.write(source.root / NAME, to_json(inner))
@@ -197,7 +194,8 @@ def _tools(run: Run, patched: PatchedSource, upstream: Bootstrap, at: Stage) -> 
         for name in direct.overlay(patched)
         for path in (patched.source.root / name,)
     }
-    of = entry_key(recipe=direct.VERSION, host=str(plan.host), upstream=upstream.digest, overlay=over)
+    given = {"environment": patched.environment} if patched.environment else {}
+    of = entry_key(recipe=direct.VERSION, host=str(plan.host), upstream=upstream.digest, overlay=over, **given)
     # Jobs of one release at once: the first compiles them, the others wait and take them from the store.
     lock = run.session.settings.cache.absolute() / f".tools-{of[:16]}.lock"
     with files.exclusive_lock(lock, f"building {plan.host}'s tools of Go {upstream.version}", waiting=at.note):

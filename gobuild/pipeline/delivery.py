@@ -12,12 +12,14 @@ from gobuild.core.manifest import archive_names, to_json
 from gobuild.core.model import Artifact, Report, Toolchain
 from gobuild.core.process import Threads, kill_children_on_failure
 from gobuild.package import manifest
+from gobuild.pipeline import vulnerabilities
 from gobuild.pipeline.compilation import Compiled
 from gobuild.pipeline.resign import resign, with_probes
 from gobuild.pipeline.session import Run
 from gobuild.pipeline.timing import Clock
 from gobuild.pipeline.toolchain_cache import VerifiedToolchain
 from gobuild.publish import downloads, formula
+from gobuild.vulns.status import Assessment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,7 @@ class Built:
     report: Report
     artifacts: tuple[Artifact, ...]
     clock: Clock
+    vulnerabilities: Assessment
     kept: str = ""
 
 
@@ -97,8 +100,15 @@ def publish(run: Run, done: VerifiedToolchain) -> Built:
     kinds = archive_names(plan.stamp, plan.target)
     with run.clock.stage("publish"), package.delivery(plan.dist, run.session.console.say) as delivery:
         archives = tuple(delivery.add(path, kinds[path.name]) for path in done.packed)
+        found = vulnerabilities.assess_patched(settings, done.toolchain.source, plan.target)
         document = manifest.outer_manifest(
-            done.toolchain, done.report, archives, tree=done.tree, run=done.run, signing=done.signature
+            done.toolchain,
+            done.report,
+            archives,
+            tree=done.tree,
+            run=done.run,
+            signing=done.signature,
+            vulnerabilities=vulnerabilities.record(found),
         )
         others = manifest.other_targets(plan.manifest, plan.stamp)
         manifest.require_same_archives(document, others)
@@ -114,4 +124,11 @@ def publish(run: Run, done: VerifiedToolchain) -> Built:
         # The manifest comes last: where it stands, everything it names stands too.
         written = delivery.add_text(plan.manifest, to_json(document), "manifest")
     delivered = (*archives, tap, written)
-    return Built(toolchain=done.toolchain, report=done.report, artifacts=delivered, clock=run.clock, kept=done.kept)
+    return Built(
+        toolchain=done.toolchain,
+        report=done.report,
+        artifacts=delivered,
+        clock=run.clock,
+        vulnerabilities=found,
+        kept=done.kept,
+    )

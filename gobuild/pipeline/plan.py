@@ -9,7 +9,7 @@ from gobuild.core.model import Profile, Release
 from gobuild.core.settings import Settings
 
 BUILDERS = {
-    "auto": "the direct builder, or make.bash",
+    "auto": "the direct builder (make.bash where upstream's toolchain is not to be had)",
     "make.bash": "make.bash",
     "direct": "the direct builder",
     "both": "make.bash and the direct builder, to the same bytes,",
@@ -32,6 +32,8 @@ class Plan:
     formula: str  # the file name of the Homebrew formula
     sign: str = "linker"
     builder: str = "auto"
+    why_make: str = ""  # why make.bash is to build where any may, as far as that is known by now
+    notes: tuple[str, ...] = ()  # what the series says besides its patches
 
     @property
     def tree(self) -> Path:
@@ -89,7 +91,8 @@ class Plan:
             ("resolve", f"{self.release.version.tag} from {self.release.origin}"),
             ("fetch", f"{source.filename if source else 'its source'}{digest}; a bootstrap toolchain for {self.host}"),
             ("patch", f"{', '.join(self.patches) or 'nothing'}; stamped {self.stamp}"),
-            ("build", f"{BUILDERS[self.builder]} for {self.target} ({how})"),
+            *(("", note) for note in self.notes),
+            ("build", f"{BUILDERS['make.bash' if self.why_make else self.builder]} for {self.target} ({how})"),
             ("", f"profile {self.profile.name} {' '.join(flags)}".rstrip()),
             ("", f"in {self.tree}, log {self.log}"),
             ("verify", "every executable, and a probe program that the new toolchain compiles"),
@@ -102,7 +105,15 @@ class Plan:
 
 
 def plan(
-    settings: Settings, release: Release, *, host: Target, stamp: str, patches: tuple[str, ...], formula: str
+    settings: Settings,
+    release: Release,
+    *,
+    host: Target,
+    stamp: str,
+    patches: tuple[str, ...],
+    formula: str,
+    why_make: str = "",
+    notes: tuple[str, ...] = (),
 ) -> Plan:
     """Lays out a build; all paths are absolute."""
     target = settings.for_target
@@ -118,4 +129,6 @@ def plan(
         formula=formula,
         sign=settings.sign,
         builder=settings.builder,
+        why_make=why_make,
+        notes=notes,
     )

@@ -3,16 +3,19 @@
 `prepare` asks the release index and changes nothing.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from gobuild import fetch, patch, publish, verify
+from gobuild.build import direct
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError, ResolveError
 from gobuild.core.goversion import Target
 from gobuild.core.model import Catalog, Outcome, Release
 from gobuild.core.process import Runner, run
 from gobuild.core.settings import Settings
+from gobuild.patch.diff.unified import Diff
+from gobuild.patch.edits.add_command import AddCommand
 from gobuild.pipeline import plan as planning
 from gobuild.pipeline.plan import Plan
 from gobuild.pipeline.timing import Clock
@@ -36,7 +39,8 @@ class Prepared:
     settings: Settings
     plan: Plan
     reached: fetch.SelectedOrigin
-    patches: tuple[patch.Patch, ...]
+    series: patch.Series
+    patches: tuple[patch.Patch, ...]  # those of the series that this build gets
     absent: tuple[Outcome, ...] = ()
 
 
@@ -70,7 +74,7 @@ def prepare(session: Session, *, delivered: bool = True, reached: fetch.Selected
     """
     settings = session.settings
     verify.load_policy(settings.policy)  # one that cannot be used is refused before any work
-    series = patch.load_series(settings.series)
+    series = patch.series_of(settings)
     reached = reached or reached_origin(session)
     try:
         release = resolve(settings.go, reached.catalog, known=fetch.known_versions())
@@ -86,17 +90,21 @@ def prepare(session: Session, *, delivered: bool = True, reached: fetch.Selected
         identity=reached.catalog.identity,
         patches=patches,
         profile=settings.by_profile,
+        environment=series.environment,
     )
+    host = Target.host()
     plan = planning.plan(
         settings,
         release,
-        host=Target.host(),
+        host=host,
         stamp=stamp,
+        why_make=_why_make(settings, release, reached.catalog, host=host, series=series, patches=patches),
+        notes=_notes(series),
         patches=tuple(each.name for each in patches),
         formula=f"{publish.formula_name(settings.name, release.version)}.rb",
     )
     absent = series.absent(release.version)
-    return Prepared(settings=settings, plan=plan, reached=reached, patches=patches, absent=absent)
+    return Prepared(settings=settings, plan=plan, reached=reached, series=series, patches=patches, absent=absent)
 
 
 def prepare_each(session: Session, lines: Iterable[str], targets: Iterable[str]) -> Iterator[tuple[Settings, Prepared]]:
@@ -112,6 +120,54 @@ def prepare_each(session: Session, lines: Iterable[str], targets: Iterable[str])
             prepared = prepare(replace(session, settings=settings), reached=reached)
             reached = prepared.reached
             yield replace(settings, go=str(prepared.plan.release.version)), prepared
+
+
+def _why_make(
+    settings: Settings,
+    release: Release,
+    catalog: Catalog,
+    *,
+    host: Target,
+    series: patch.Series,
+    patches: Sequence[patch.Patch],
+) -> str:
+    """Why make.bash is to build, as far as that is known before anything is fetched; empty where that is not so.
+
+    Raises:
+        ConfigError: the direct builder was asked for by name.
+    """
+    builder, reason = settings.builder, ""
+    if builder == "make.bash":
+        return ""
+    if catalog.identity not in ("", "wheel"):
+        reason = "a source of your own may have another compiler than upstream's"
+    elif builder == "auto" and settings.bootstrap:
+        reason = "--bootstrap says what to start from"
+    elif builder == "auto" and (uncompared := direct.why_uncompared(host, release.version)):
+        reason = uncompared
+    elif series.environment and not series.direct and builder != "both":
+        reason = f"the series gives {', '.join(series.environment)} to the builder, and its [build] not direct = true"
+    else:
+        reason = next(filter(None, (_not_direct(each, compared=builder == "both") for each in patches)), "")
+    if reason and builder != "auto":
+        raise ConfigError(f"this cannot be built directly: {reason}", "--builder make.bash")
+    return reason
+
+
+def _not_direct(each: patch.Patch, *, compared: bool) -> str:
+    """Why a patch cannot be built directly, by the names of its files; unless it is `compared` with make.bash."""
+    if isinstance(each.operation, AddCommand):
+        return f"the patch {each.name} adds a program"
+    names = each.operation.names if isinstance(each.operation, Diff) else ()
+    return direct.why_not_by_names(each.name, names, proven=each.direct or compared)
+
+
+def _notes(series: patch.Series) -> tuple[str, ...]:
+    """What the series says besides its patches, for people."""
+    said = ["the stock patches come first"] * bool(series.extends)
+    said += [f"left out of the stock series: {', '.join(series.without)}"] * bool(series.without)
+    given = " ".join(f"{name}={value}" for name, value in series.environment.items())
+    return (*said, *([f"the builder is given {given}"] if given else []))
 
 
 def _refuse(settings: Settings, release: Release, catalog: Catalog, *, delivered: bool) -> None:

@@ -32,9 +32,9 @@ _MARK = "files"
 def series_status(session: Session) -> patch.Matrix:
     """The state of every patch of the settings' series on every version asked for; a conflict is no error here."""
     settings = session.settings
-    series = patch.load_series(settings.series)
+    series = patch.series_of(settings, strict=False)
     series.require_optional(settings.extras)
-    with unpacked_sources(session) as trees:
+    with session.console.stage("status"), unpacked_sources(session) as trees:
         return patch.status(series, trees, target=settings.for_target, profile=settings.profile, extra=settings.extras)
 
 
@@ -105,12 +105,12 @@ def _cache_name(release: Release, identity: str) -> str:
 def _source(session: Session, reached: fetch.SelectedOrigin, release: Release, place: Path) -> Path:
     """An unpacked source in the cache, fetched where it is not there or was changed."""
     console, doing = session.console, f"unpacking the source of {release.version.tag}"
-    with files.exclusive_lock(place.with_name(f".{place.name}.lock"), doing, waiting=console.say):
+    with files.exclusive_lock(place.with_name(f".{place.name}.lock"), doing, waiting=console.aside):
         if not _intact(place):
             if place.exists():
                 console.warn(f"the source in {place} was changed: it is unpacked again")
             files.require_room(place, ROOM, doing)
-            console.say(doing, style="dim")
+            console.aside(doing)
             with files.atomic_write(place) as temporary:
                 reached.source(release, temporary / "go")
                 files.write(temporary / _MARK, _fingerprint(temporary / "go"))

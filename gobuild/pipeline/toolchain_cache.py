@@ -57,7 +57,9 @@ def keys(prepared: Prepared) -> dict[str, str]:
         "stamp": plan.stamp,
         "target": str(plan.target),
         "profile": [plan.profile.name, plan.profile.cgo, plan.profile.ldflags],
-        "series": [[each.name, each.reason, each.sha256, each.direct] for each in prepared.patches],
+        "series": [[each.name, each.reason, each.sha256, each.direct, each.fixes] for each in prepared.patches],
+        "environment": dict(prepared.series.environment),
+        "beside": [prepared.series.extends, *prepared.series.without],
         "absent": [[each.name, each.reason, each.evidence] for each in prepared.absent],
         "policy": Path(settings.policy).expanduser().read_text(encoding="utf-8") if settings.policy else "",
         "bootstrap": files.sha256(start) if start and start.is_file() else "",
@@ -84,7 +86,7 @@ DECIDING = (
 ADDED = ("gowrap",)
 """The folders of templates/ that go into toolchains."""
 
-LIBRARIES = ("ast-grep-py", "unidiff", "pyelftools", "cryptography")
+LIBRARIES = ("ast-grep-py", "pyelftools", "cryptography")
 """The libraries that edit source, or read what is checked."""
 
 
@@ -165,6 +167,7 @@ def refuse_another(kept: Store, prepared: Prepared) -> None:
         (kind, identity if kind in ("git", "local") else ""),
         sorted((each.name, each.sha256) for each in prepared.patches),
         [plan.profile.name, plan.profile.cgo, plan.profile.ldflags],
+        dict(prepared.series.environment),
     )
     for place, other in _known(kept, plan):
         if manifest.decisive_parts(other) != ours:
@@ -191,13 +194,18 @@ def _manifest(toolchain: Toolchain, tree: str) -> Manifest:
     return manifest.outer_manifest(toolchain, Report(checks=()), (), tree=tree, run={})
 
 
-def recall(kept: Store, prepared: Prepared, into: Path) -> VerifiedToolchain | None:
-    """What the store has for a build, if anything: its archives in `into`, every digest checked."""
+def answering_keys(prepared: Prepared) -> tuple[str, ...]:
+    """The keys of what answers to a build, the likeliest first."""
     of, settings = keys(prepared), prepared.settings
     builders = BUILDERS[settings.builder]
     if settings.bootstrap and settings.builder == "auto":
         builders = BUILDERS["make.bash"]  # as in `Compilation`: the word says what to start from
-    found = (kept.get(KIND, of[builder], into) for builder in builders)
+    return tuple(of[builder] for builder in builders)
+
+
+def recall(kept: Store, prepared: Prepared, into: Path) -> VerifiedToolchain | None:
+    """What the store has for a build, if anything: its archives in `into`, every digest checked."""
+    found = (kept.get(KIND, key, into) for key in answering_keys(prepared))
     entry = next((each for each in found if each), None)
     return _finished(kept, entry, prepared, into) if entry else None
 

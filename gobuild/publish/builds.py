@@ -14,6 +14,7 @@ from gobuild.core.errors import ConfigError, PublishError
 from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.manifest import SCHEMA, Manifest, archive_names, load_json, shown, structure
 from gobuild.core.model import Artifact, Report, State
+from gobuild.vulns.facts import ID
 
 LARGEST = 8 << 20
 """Bytes of a manifest; the largest so far has 50 kB."""
@@ -138,13 +139,7 @@ def _oddities(manifest: Manifest) -> Iterator[str]:
     for key, value in digests.items():
         if not _DIGEST.fullmatch(value):
             yield f"the digest of the {key} is {shown(value)}"
-    for patch in manifest.patches:
-        if not _NAME.fullmatch(patch.name):
-            yield f"{shown(patch.name)} is no patch's name"
-        if patch.state is State.CONFLICT:
-            yield f"the patch {patch.name} is in the state {patch.state}"
-        if patch.sha256 and not _SHA256.fullmatch(patch.sha256):
-            yield f"the digest of the patch {patch.name} is {shown(patch.sha256)}"
+    yield from _odd_patches(manifest)
     unexplained = any(each.allowed and not each.reason for each in manifest.checks)
     if unexplained or not Report(checks=manifest.checks).ok:
         yield "it does not say that the toolchain passed its checks"
@@ -153,6 +148,23 @@ def _oddities(manifest: Manifest) -> Iterator[str]:
             yield f"an archive has {artifact.size} bytes"
         if not _SHA256.fullmatch(artifact.sha256):
             yield f"{shown(artifact.sha256)} is no SHA-256"
+
+
+def _odd_patches(manifest: Manifest) -> Iterator[str]:
+    """The same of its patches, and of the vulnerabilities that they fix or leave."""
+    for patch in manifest.patches:
+        if not _NAME.fullmatch(patch.name):
+            yield f"{shown(patch.name)} is no patch's name"
+        if patch.state in (State.CONFLICT, State.UNREADABLE):
+            yield f"the patch {patch.name} is in the state {patch.state}"
+        if patch.sha256 and not _SHA256.fullmatch(patch.sha256):
+            yield f"the digest of the patch {patch.name} is {shown(patch.sha256)}"
+    fixing = {patch.name for patch in manifest.patches if patch.fixes}
+    for each in manifest.vulnerabilities.known if manifest.vulnerabilities else ():
+        if not ID.fullmatch(each.id):
+            yield f"{shown(each.id)} is no vulnerability's id"
+        if each.patch and each.patch not in fixing:
+            yield f"{each.id} is fixed by {shown(each.patch)}, which is no patch that says so"
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -24,6 +24,7 @@ from gobuild.publish.install import install_instructions
 from gobuild.publish.paths import path_in_tree
 from gobuild.publish.sumdb.note import Verifier
 from gobuild.publish.supply import attestations
+from gobuild.vulns.support import support_of
 
 _KINDS = {"toolchain": "the toolchain for {}", "source": "its source, as patched", "module": "GOTOOLCHAIN's module, {}"}
 
@@ -69,6 +70,9 @@ def _release_page(catalogue: Catalogue, stamp: str, tree: Path, *, database: Ver
         patches_applied=len({patch.name for patch, _ in patches if patch.state is State.APPLIED}),
         differs=_differs(builds),
         verified=[_verified(build) for build in builds],
+        support=support_of(builds[0].version),
+        databases=_databases(builds),
+        vulnerabilities=_vulnerabilities(builds),
     )
 
 
@@ -112,6 +116,22 @@ def _patches(builds: Iterable[Build]) -> list[tuple[Outcome, list[str]]]:
         for patch in build.manifest.patches:
             rows.setdefault(patch, []).append(str(build.target))
     return list(rows.items())
+
+
+def _databases(builds: Iterable[Build]) -> list[str]:
+    """The databases of vulnerabilities that the builds were compared with."""
+    known = [build.manifest.vulnerabilities for build in builds]
+    return list(dict.fromkeys(f"{each.database}, of {each.date[:10]}" for each in known if each))
+
+
+def _vulnerabilities(builds: Iterable[Build]) -> list[dict[str, Any]]:
+    """Each known vulnerability with its states, and the targets on which it is in that."""
+    found: dict[str, dict[str, Any]] = {}
+    for build in builds:
+        for each in build.manifest.vulnerabilities.known if build.manifest.vulnerabilities else ():
+            row = found.setdefault(each.id, {"id": each.id, "aliases": ", ".join(each.aliases), "states": {}})
+            row["states"].setdefault(f"{each.state} {each.patch}".rstrip(), []).append(str(build.target))
+    return [found[name] for name in sorted(found)]
 
 
 def _differs(builds: Sequence[Build]) -> list[str]:

@@ -4,6 +4,8 @@ Use them as they are (``from gobuild.tasks import ns`` is a whole tasks.py), or 
 (``Collection(my_task, gobuild.tasks)``).
 """
 
+import shlex
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,58 +13,94 @@ from typing import TYPE_CHECKING, Annotated
 from invoke import Collection
 from invoke.context import Context
 
-from gobuild.core.console import Console
+from gobuild.core.console import Console, counted
 from gobuild.core.errors import BootstrapError
 from gobuild.core.goversion import Target
 from gobuild.core.process import run
 from gobuild.tasks import cache, ci, doctor, emulate, patches, publishing, show, store, tap
 from gobuild.tasks.boundary import guard
+from gobuild.tasks.ci import matrix
 from gobuild.tasks.isolate import gowrap, image, launchd, vm
-from gobuild.tasks.matrix import matrix
 from gobuild.tasks.proof import blast_radius, reproduce
-from gobuild.tasks.words import CONFIGURATION, flagged, settings_of, with_settings
+from gobuild.tasks.vulns import vulns
+from gobuild.tasks.words import CONFIGURATION, HELP_DETAILS, flagged, settings_of, with_settings
 
 if TYPE_CHECKING:
     from gobuild.pipeline.session import Session
 
 
-def _session(context: Context, words: dict[str, object]) -> "Session":
+HEADINGS = {
+    "Build": ("plan", "build", "package", "matrix", "clean", "ci"),
+    "Patches": ("patches",),
+    "Prove": ("verify", "emulate", "vulns", "reproduce", "blast-radius", "identify"),
+    "Publish": ("publish", "tap", "keys"),
+    "Receive": ("verify-release", "doctor"),
+    "Store": ("store", "cache"),
+    "Apart": ("gowrap", "launchd", "image", "vm"),
+}
+"""Under which heading `gobuild --list` shows a task, or a whole group of them."""
+
+
+def _session(context: Context, words: dict[str, object], *, details: bool = False) -> "Session":
     from gobuild.pipeline.session import Session
 
-    return Session(settings=settings_of(context, words), console=Console())
+    return Session(settings=settings_of(context, words), console=Console(details=details))
 
 
 @with_settings()
 def plan(context: Context, **words: object) -> None:
-    """Shows what build would do. Asks the release index; touches nothing but the cache."""
+    """Shows what a build would do.
+
+    Reads the release index, and writes to the cache alone.
+
+    Example: gobuild plan --go 1.22 --target linux/amd64
+    """
     from gobuild.codesign.signers import choose_signer
+    from gobuild.pipeline.forecast import forecast
     from gobuild.pipeline.session import prepare
+    from gobuild.pipeline.vulnerabilities import assess_planned
 
     session = _session(context, words)
-    prepared = prepare(session)
+    with session.console.stage("resolve"):
+        prepared = prepare(session)
     # What build would stop at, once much is done or before: keys, certificates, passwords, a Go to start from.
     choose_signer(session.settings, run=session.run)
     start = session.settings.bootstrap
     if start and not (Path(start).expanduser() / "bin/go").is_file():
         raise BootstrapError(f"{start} is no Go toolchain: it has no bin/go", "--bootstrap with the GOROOT of one")
-    show.plan(session.console, prepared.plan)
+    flags = [
+        f"--{key.replace('_', '-')}" + ("" if word is True else f" {shlex.quote(str(word))}")
+        for key, word in words.items()
+        if word not in (None, False)
+    ]
+    known = show.exposure(assess_planned(prepared))
+    show.plan(session.console, prepared.plan, forecast(session, prepared), known, " ".join(["gobuild build", *flags]))
 
 
 @with_settings()
-def build(context: Context, **words: object) -> None:
-    """Builds, verifies and packages a patched Go toolchain: the main job."""
+def build(context: Context, *, details: Annotated[bool, HELP_DETAILS] = False, **words: object) -> None:
+    """Builds, verifies and packages a patched Go toolchain.
+
+    The main job: fetches Go's source, applies the patches, builds, checks every executable, and packs into dist/. The
+    store answers where the same was built before.
+
+    Example: gobuild build --go 1.22 --target linux/amd64
+    """
     from gobuild import pipeline
 
-    session = _session(context, words)
+    session = _session(context, words, details=details)
     show.built(session.console, pipeline.build(session))
 
 
 @with_settings()
-def package(context: Context, **words: object) -> None:
-    """Verifies and packages again what build has built, without building it again."""
+def package(context: Context, *, details: Annotated[bool, HELP_DETAILS] = False, **words: object) -> None:
+    """Verifies and packages again what build has built.
+
+    Example: gobuild package --go 1.22
+    """
     from gobuild import pipeline
 
-    session = _session(context, words)
+    session = _session(context, words, details=details)
     show.built(session.console, pipeline.repackage(session))
 
 
@@ -82,8 +120,14 @@ def verify(
     trust: Annotated[str, "a PEM file of certificates that a signature may lead to, besides Apple's root"] = "",
     json: Annotated[bool, "print the report as JSON"] = False,
     probe: Annotated[bool, "let the toolchain compile and run programs, with your rights, if no check failed"] = False,
+    details: Annotated[bool, HELP_DETAILS] = False,
 ) -> None:
-    """Checks every executable of a toolchain, or any program that one built, wherever it came from."""
+    """Checks every executable of a toolchain, whoever built it.
+
+    It takes any program that a Go toolchain built as well.
+
+    Example: gobuild verify dist/go1.22.10-acme.darwin-arm64.tar.gz --report verify.html
+    """
     from gobuild.verify import load_policy, load_roots, require, verify_path
     from gobuild.verify.report import kind_of, write_reports
 
@@ -92,16 +136,27 @@ def verify(
         kind_of(name)
     wanted, rules = Target.parse(target) if target else None, load_policy(policy or "")
     roots = load_roots(Path(trust)) if trust else ()
-    with tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
+    console = Console(stream=sys.stderr if json else sys.stdout, details=details)
+    with tempfile.TemporaryDirectory(prefix="gobuild-") as scratch, console.stage("verify") as at:
         found = verify_path(
-            Path(path), run=run, scratch=Path(scratch), target=wanted, policy=rules, roots=roots, probe=probe
+            Path(path),
+            run=run,
+            scratch=Path(scratch),
+            note=at.note,
+            target=wanted,
+            policy=rules,
+            roots=roots,
+            probe=probe,
         )
     write_reports(found, reports, of=path)
     if json:
         show.as_json(found, path)
     else:
-        show.report(Console(), found)
+        show.report(console, found)
     require(found)
+    if not json:
+        more = () if details else ("--details shows every check, --report FILE.html writes a page",)
+        console.verdict(f"{path}: {show.counts(found)}", *map(str, reports), *more)
 
 
 @flagged()
@@ -112,31 +167,42 @@ def identify(
     series: Annotated[str | None, "a series whose digests to try, besides the stock one"] = None,
     json: Annotated[bool, "print what is known as JSON"] = False,
 ) -> None:
-    """Names the Go release, the suffix and the patches of a toolchain, or of a program it built."""
+    """Names the release and the patches of a toolchain or program.
+
+    Example: gobuild identify ~/bin/service
+    """
     from gobuild.audit.identify import identify
-    from gobuild.patch import load_series
+    from gobuild.patch import load_series, series_of
 
     settings = settings_of(context, {"dist": dist, "series": series})
-    likely = [load_series(name) for name in dict.fromkeys((settings.series, "stock"))]
-    found = identify(Path(path), dist=settings.dist, series=likely)
+    likely = [series_of(settings), *([load_series("stock")] if settings.series != "stock" else [])]
+    console = Console(stream=sys.stderr) if json else Console()
+    with console.stage("identify"):
+        found = identify(Path(path), dist=settings.dist, series=likely)
     if json:
         show.document(found.document())
     else:
-        show.identity(Console(), found)
+        show.identity(console, found)
 
 
-@with_settings()
+@with_settings("work")
 def clean(context: Context, **words: object) -> None:
-    """Removes what was built in the work folder. Downloads and dist/ stay."""
+    """Removes what was built in the work folder.
+
+    Downloads, the store and dist/ stay.
+
+    Example: gobuild clean
+    """
     from gobuild import pipeline
 
     session = _session(context, words)
-    for removed in pipeline.clean(session.settings.work):
-        session.console.say(f"removed {removed}")
+    removed = pipeline.clean(session.settings.work)
+    builds = f"{counted(len(removed), 'build')} removed" if removed else "nothing was there to remove"
+    session.console.verdict(f"{session.settings.work}: {builds}", *(f"removed {each}" for each in removed))
 
 
 ns = Collection("gobuild", plan, build, verify, package, publishing.publish, publishing.verify_release)
-for each in (matrix, identify, reproduce, blast_radius, gowrap, launchd, image, vm, emulate.emulate, clean):
+for each in (matrix, vulns, identify, reproduce, blast_radius, gowrap, launchd, image, vm, emulate.emulate, clean):
     ns.add_task(each)
 for group in (
     patches.ns,

@@ -16,7 +16,8 @@ from invoke import Collection
 from invoke.exceptions import Exit
 
 from gobuild.core.errors import ConfigError, GobuildError, os_errors_as_ours
-from gobuild.tasks.words import interruptible
+from gobuild.core.printable import printable
+from gobuild.tasks.words import interruptible, require_known_variables
 
 MAY_BE_EMPTY = ("suffix", "argument")
 """Words for which "" says something: no suffix, and an empty argument for somebody's program."""
@@ -38,7 +39,7 @@ def one_message(flags: Iterable[str] = ()) -> Iterator[None]:
     except GobuildError as error:
         if isinstance(error.__cause__, BrokenPipeError):
             _unless_output_is_read()
-        raise Exit(message=str(error), code=error.exit_code) from error
+        raise Exit(message=printable(str(error), lines=True), code=error.exit_code) from error
     except RuntimeError as error:
         if "home directory" not in str(error):
             raise
@@ -78,6 +79,7 @@ def _guarded(body: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(body)
     def guarded(*given: object, **named: object) -> None:
         with one_message(signature.parameters), interruptible():
+            require_known_variables()
             words = guarded_signature.bind(*given, **named).arguments
             first = words.pop(context.name)
             body(first, **{key: value for key, value in words.items() if not _unsaid(signature.parameters[key], value)})
@@ -91,8 +93,10 @@ def _guarded(body: Callable[..., None]) -> Callable[..., None]:
 def _unsaid(parameter: inspect.Parameter, value: object) -> bool:
     """Whether nothing was said; an empty word is refused."""
     words = value if isinstance(value, list) else [value]
+    needed = parameter.default is inspect.Parameter.empty
+    if needed and value in ("--help", "-h"):  # invoke's own program takes it for the word
+        raise ConfigError(f"{value} stands where a {parameter.name} belongs", "invoke --help TASK, gobuild TASK --help")
     if parameter.name not in MAY_BE_EMPTY and any(isinstance(each, str) and not each.strip() for each in words):
-        needed = parameter.default is inspect.Parameter.empty
         flag = parameter.name.strip("_").replace("_", "-")
         raise ConfigError(
             f"{'a ' + flag if needed else '--' + flag} is an empty word",

@@ -13,7 +13,7 @@ from typing import Annotated
 from invoke.context import Context
 
 from gobuild.core import files
-from gobuild.core.console import Console, amount
+from gobuild.core.console import Console, amount, counted
 from gobuild.core.errors import Busy
 from gobuild.core.printable import printable
 from gobuild.tasks.store import parse_size
@@ -43,16 +43,21 @@ class CachedThing:
         return self.kind, printable(self.path.name), amount(self.size), used[:16]
 
 
-@with_settings(name="list")
+@with_settings("cache", name="list")
 def listing(context: Context, **words: object) -> None:
-    """Shows what the cache holds besides the store, the last used first."""
+    """Shows what the cache holds besides the store.
+
+    Example: gobuild cache.list
+    """
     settings, console = settings_of(context, words), Console()
-    held = entries(settings.cache)
+    with console.stage("cache"):
+        held = entries(settings.cache)
     console.table(f"in {settings.cache}", ("kind", "what", "size", "used"), [each.row for each in held])
-    console.say(f"{len(held)} entries, {amount(sum(each.size for each in held))}; store.list shows the store")
+    total = amount(sum(each.size for each in held))
+    console.verdict(f"{counted(len(held), 'entry', 'entries')}, {total}", then="gobuild store.list shows the store")
 
 
-@with_settings()
+@with_settings("cache")
 def prune(
     context: Context,
     *,
@@ -60,7 +65,12 @@ def prune(
     dry_run: Annotated[bool, "only show what would go"] = False,
     **words: object,
 ) -> None:
-    """Removes from the cache what was not used for the longest time, until no more is left than --keep says."""
+    """Removes from the cache what was unused for longest.
+
+    It stops when no more is left than --keep says.
+
+    Example: gobuild cache.prune --keep 2GB
+    """
     settings, console = settings_of(context, words), Console()
     limit, left = parse_size(keep), 0
     gone = []
@@ -76,7 +86,7 @@ def prune(
         title = "would go" if dry_run else "gone"
         console.table(title, ("kind", "what", "size", "used"), [each.row for each in gone])
     freed = amount(sum(each.size for each in gone))
-    console.say(f"{len(gone)} entries {'would go' if dry_run else 'are gone'}, {freed}")
+    console.verdict(f"{counted(len(gone), 'entry', 'entries')} {'would go' if dry_run else 'removed'}, {freed}")
 
 
 def entries(cache: Path) -> list[CachedThing]:

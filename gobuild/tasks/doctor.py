@@ -3,6 +3,7 @@
 import json as codec
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,7 @@ from gobuild.core import files
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError, DoctorError, first_few
 from gobuild.core.printable import printable
-from gobuild.tasks.words import file_to_write, flagged, path_of, settings_of
+from gobuild.tasks.words import HELP_DETAILS, file_to_write, flagged, path_of, settings_of
 
 if TYPE_CHECKING:  # the doctor is imported by who asks for it: other tasks do not wait for its many modules
     from gobuild.doctor import Diagnosis
@@ -32,8 +33,14 @@ def run(  # noqa: PLR0913, PLR0917  (each is a flag)
     offline: Annotated[bool, "ask no release index"] = False,
     dist: Annotated[str | None, "a folder with manifests and archives of toolchains"] = None,
     strict: Annotated[bool, "exit with an error for a WARN as well"] = False,
+    details: Annotated[bool, HELP_DETAILS] = False,
 ) -> None:
-    """Finds out why a go command hangs, is killed, or is not the one you patched."""
+    """Finds out why a go command hangs or is killed.
+
+    Or is not the one you patched.
+
+    Example: gobuild doctor --path ~/sdk/go/bin/go
+    """
     from gobuild import doctor
 
     page, pack, given = file_to_write(html, "--html"), file_to_write(bundle, "--bundle"), path_of(from_)
@@ -42,37 +49,47 @@ def run(  # noqa: PLR0913, PLR0917  (each is a flag)
     if given and (path or against or capture or bundle):
         raise ConfigError("--from judges a bundle, and looks at nothing here", "--from FILE, with --json or --html")
     settings = settings_of(context, {"dist": dist, "offline": offline})
+    console = Console(stream=sys.stderr if json else sys.stdout, details=details)
     if given:
         found = doctor.load(given)
     else:
-        found = doctor.examine(
-            path_of(path),
-            settings=settings,
-            environment=dict(os.environ),
-            cwd=Path.cwd(),
-            against=path_of(against),
-            capture=capture,
-        )
-    _show(found, json)
+        with console.stage("doctor"):
+            found = doctor.examine(
+                path_of(path),
+                settings=settings,
+                environment=dict(os.environ),
+                cwd=Path.cwd(),
+                against=path_of(against),
+                capture=capture,
+            )
+    if json:
+        print(codec.dumps(doctor.diagnosis_document(found), indent=1))
+    else:
+        _show(console, found)
     if pack:
         doctor.save(found, pack)
     if page:
         files.write(page, doctor.page(found))
     for place in filter(None, (pack, page)):
-        Console(stream=sys.stderr if json else sys.stdout).say(f"wrote {printable(str(place))}")
+        console.say(f"wrote {printable(str(place))}")
     _require(found, strict)
+    if not json:
+        console.verdict(f"{_counts(found)}: {found.subject}", f"{found.when}, {found.host}")
 
 
-def _show(found: "Diagnosis", json: bool) -> None:
+def _counts(found: "Diagnosis") -> str:
+    grades = Counter(each.grade for each in found.findings)
+    return ", ".join(f"{count} {grade}" for grade, count in grades.items())
+
+
+def _show(console: Console, found: "Diagnosis") -> None:
+    """What needs a look, and with details all."""
     from gobuild import doctor
 
-    if json:
-        print(codec.dumps(doctor.diagnosis_document(found), indent=1))
-        return
-    console = Console()
     for group, findings in doctor.groups(found).items():
-        console.table(group, doctor.COLUMNS, [doctor.row(each) for each in findings])
-    console.say(f"{found.worst}: {found.subject}, {found.when}, {found.host}", style="bold")
+        rows = [doctor.row(each) for each in findings if console.details or each.grade in ("WARN", "FAIL")]
+        if rows:
+            console.table(group, doctor.COLUMNS, rows)
 
 
 def _require(found: "Diagnosis", strict: bool) -> None:
@@ -90,14 +107,16 @@ def compare(
     before: Annotated[str, "a file with the output of ioreg -a -r -l -c IOAccelerator"],
     after: Annotated[str, "another"],
 ) -> None:
-    """Says what differs between two snapshots of a Mac's graphics accelerators."""
+    """Compares two snapshots of a Mac's graphics accelerators.
+
+    Example: gobuild doctor.compare before.plist after.plist
+    """
     from gobuild.doctor.macos import ioreg
 
     changed = ioreg.compare(Path(before).expanduser(), Path(after).expanduser())
     if changed:
         Console().table(f"{before} and {after}", ioreg.COLUMNS, changed)
-    else:
-        Console().say("nothing differs")
+    Console().verdict(f"differences: {len(changed) or 'none'}")
 
 
 ns = Collection("doctor", run, compare)

@@ -8,7 +8,7 @@ from typing import Annotated
 from invoke.context import Context
 
 from gobuild.core import files
-from gobuild.core.console import Console, amount
+from gobuild.core.console import Console, amount, counted
 from gobuild.core.errors import ConfigError
 from gobuild.core.goversion import Target
 from gobuild.core.process import run
@@ -29,7 +29,12 @@ def gowrap(
     target: Annotated[str, "the GOOS/GOARCH that gowrap is for; by default this machine's"] = "",
     to: Annotated[str, "the file to write"] = "gowrap",
 ) -> None:
-    """Compiles gowrap, the launch wrapper, by any toolchain from Go 1.21 on."""
+    """Compiles gowrap, the launch wrapper.
+
+    Any toolchain from Go 1.21 on compiles it.
+
+    Example: gobuild gowrap --goroot ~/sdk/go
+    """
     from gobuild.isolate import programs
 
     if not goroot:
@@ -38,9 +43,9 @@ def gowrap(
     made = Path(to).expanduser()
     if made.is_dir():
         raise ConfigError(f"{made} is a folder", "--to with the file to write")
-    with tempfile.TemporaryDirectory(prefix="gobuild-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="gobuild-") as scratch, Console().stage("gowrap"):
         programs.build_gowrap(Path(goroot).expanduser(), chosen, made, scratch=Path(scratch), run=run)
-    Console().say(f"wrote {made} for {chosen}, sha256 {files.sha256(made)}")
+    Console().verdict(f"gowrap for {chosen}", str(made), f"sha256 {files.sha256(made)}")
 
 
 @flagged()
@@ -62,7 +67,12 @@ def launchd(  # noqa: PLR0913, PLR0917  (invoke makes a flag of each)
     set: Annotated[list[str] | None, "another key of launchd.plist(5), KEY=VALUE; may be repeated"] = None,
     to: Annotated[str, "the folder to write LABEL.plist to"] = ".",
 ) -> None:
-    """Writes a launchd job that runs a program through gowrap, held to launchd.plist(5)."""
+    """Writes a launchd job that runs a program through gowrap.
+
+    It is checked against launchd.plist(5).
+
+    Example: gobuild launchd --label com.acme.service --program /opt/acme/service --gowrap /opt/acme/gowrap
+    """
     from gobuild.isolate import launchd as jobs
 
     if not (label and program and gowrap):
@@ -94,7 +104,8 @@ def launchd(  # noqa: PLR0913, PLR0917  (invoke makes a flag of each)
             console.warn(doubt)
     files.write(path, text)
     path.chmod(0o644)
-    console.say(f"wrote {path}; on the Mac: plutil -lint it, then launchctl bootstrap gui/$UID (or system) with it")
+    then = f"on the Mac: plutil -lint {path.name}; launchctl bootstrap gui/$UID (or system) {path.name}"
+    console.verdict(f"the job {label}", str(path), then=then)
 
 
 @flagged()
@@ -108,7 +119,12 @@ def vm(
     memory: Annotated[str, "how much memory, in MiB"] = "2048",
     ssh_key: Annotated[str, "a public key file: the machine gets a network, and this key may log in"] = "",
 ) -> None:
-    """Writes what vfkit needs to run a linux/arm64 toolchain on a Mac, in a machine without a GPU."""
+    """Writes a virtual machine without a GPU, for a Mac.
+
+    vfkit runs a linux/arm64 toolchain in it.
+
+    Example: gobuild vm --archive dist/go1.22.10-acme.linux-arm64.tar.gz --disk /vm/debian.raw --to machine
+    """
     from gobuild.isolate import vm as machines
 
     if not (archive and disk and to):
@@ -124,7 +140,8 @@ def vm(
         key=machines.read_key(Path(ssh_key)) if ssh_key else "",
     )
     stamp = machines.write_folder(machine, Path(archive).expanduser(), folder)
-    Console().say(f"wrote {folder} for {stamp}; take it to the Mac, and there: {folder.name}/run.sh")
+    then = f"take it to the Mac, and there: {folder.name}/run.sh"
+    Console().verdict(f"a machine for {stamp}", str(folder), then=then)
 
 
 @flagged()
@@ -141,7 +158,12 @@ def image(  # noqa: PLR0913, PLR0917  (one for each flag)
     label: Annotated[list[str] | None, "KEY=VALUE, as org.opencontainers.image.source=URL; may be repeated"] = None,
     dockerfile: Annotated[str, "a folder for a Dockerfile and the test program's source, in place of a layout"] = "",
 ) -> None:
-    """Writes an OCI image layout: a minimal test image, and an image of the patched toolchain. Needs no daemon."""
+    """Writes container images, without a daemon.
+
+    An OCI image layout with a minimal test image, and an image of the patched toolchain.
+
+    Example: gobuild image --to layout --dist dist
+    """
     from gobuild.isolate import image as images
     from gobuild.isolate.image import dockerfile as dockerfiles
 
@@ -164,12 +186,12 @@ def image(  # noqa: PLR0913, PLR0917  (one for each flag)
     console = Console()
     if dockerfile:
         dockerfiles.write_context(Path(dockerfile), wanted)
-        console.say(f"wrote {dockerfile}; how to build it stands at the top of its Dockerfile")
+        console.verdict("a Dockerfile; how to build it stands at its top", dockerfile)
         return
     with console.stage("image") as at:
         made = images.write_layout(Path(to), wanted, run=run, note=at.note)
     rows = [
         (each.name, ", ".join(each.platforms), amount(each.packed), amount(each.unpacked), each.digest) for each in made
     ]
-    console.say(f"wrote {to}")
     console.table("", ("image", "platforms", "as pulled", "unpacked", "digest"), rows)
+    console.verdict(counted(len(made), "image"), to)

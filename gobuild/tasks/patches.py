@@ -21,16 +21,19 @@ from gobuild.core.errors import ConfigError, PatchError, first_few
 from gobuild.core.goversion import GoVersion
 from gobuild.core.settings import Settings
 from gobuild.tasks import show
-from gobuild.tasks.words import file_to_write, flagged, settings_of, with_settings
+from gobuild.tasks.words import SOURCE, file_to_write, flagged, settings_of, with_settings
 
 if TYPE_CHECKING:  # a task imports what it runs when it runs
     from gobuild.patch.workbench import export
+    from gobuild.patch.workbench.adopt import Adopted
     from gobuild.patch.workbench.import_series import Imported, PlainSource
 
 SERIES = "the folder of the patch series"
 
 
-@with_settings(help={"go": "which versions: 1.21..1.27 (each line's newest), 1.22,1.24, 1.22.10, or all (the default)"})
+@with_settings(
+    *SOURCE, help={"go": "which versions: 1.21..1.27 (each line's newest), 1.22,1.24, 1.22.10, or all (the default)"}
+)
 def status(
     context: Context,
     *,
@@ -38,7 +41,12 @@ def status(
     html: Annotated[str, "write the matrix as a web page to this file"] = "",
     **words: object,
 ) -> None:
-    """Shows what would become of every patch on every version of Go, and changes nothing."""
+    """Tries every patch on every version of Go.
+
+    Reports how each stands; nothing is changed.
+
+    Example: gobuild patches.status --go 1.21..1.27 --series ours
+    """
     from gobuild.pipeline import sources
     from gobuild.pipeline.session import Session
 
@@ -54,14 +62,20 @@ def status(
         show.document(matrix.to_json())
     else:
         show.matrix(console, matrix)
+    bad = []
+    if names := [outcome.name for outcome in matrix.unreadable]:
+        bad.append(f"{len(names)} unreadable: {', '.join(first_few(names))}")
     if conflicts := [f"{outcome.name} on {version}" for version, outcome in matrix.conflicts]:
-        raise PatchError(
-            f"{len(conflicts)} conflict{'s' * (len(conflicts) > 1)}: {', '.join(first_few(conflicts))}",
-            "invoke patches.import opens the conflict in git; or narrow the patch's `go` in series.toml",
-        )
+        bad.append(f"{len(conflicts)} conflict{'s' * (len(conflicts) > 1)}: {', '.join(first_few(conflicts))}")
+    if bad:
+        conflicting = {outcome.name for _, outcome in matrix.conflicts}
+        narrowed = any(row.patch.entry for row in matrix.rows if row.patch.name in conflicting)
+        ways = ["gobuild patches.adopt makes a series of what git can read"] * bool(names)
+        ways += ["invoke patches.import opens the conflict in git"] * bool(conflicts)
+        raise PatchError("; ".join(bad), "; ".join(ways) + "; or narrow the patch's `go` in series.toml" * narrowed)
 
 
-@with_settings(name="import")
+@with_settings(*SOURCE, name="import")
 def import_patches(
     context: Context,
     *,
@@ -69,14 +83,19 @@ def import_patches(
     from_: Annotated[str, "a version that the patches do apply to, for git's three-way merge where they do not"] = "",
     **words: object,
 ) -> None:
-    """Makes a git repository of a version's source, with one commit a patch; opens a rebase where one conflicts."""
-    from gobuild.patch import load_series
+    """Makes a git repository of Go's source, a commit a patch.
+
+    Where a patch conflicts, a rebase stands open there.
+
+    Example: gobuild patches.import --go 1.22.10 --series ours --to workbench
+    """
+    from gobuild.patch import series_of
     from gobuild.patch.workbench.import_series import import_series
 
     settings, console = settings_of(context, words), Console()
     if not to:
         raise ConfigError("import needs a folder", "--to DIR")
-    series = load_series(settings.series)
+    series = series_of(settings)
     with ExitStack() as stack:
         plain = stack.enter_context(_plain(settings, console))
         imported = import_series(
@@ -98,7 +117,12 @@ def export_patches(
     variant: Annotated[bool, "leave a changed patch's file, and write a variant for this version beside it"] = False,
     add: Annotated[bool, "add the entries that series.toml lacks, at its end"] = False,
 ) -> None:
-    """Makes patch files of a workbench's commits again. Where nothing was changed, nothing is."""
+    """Turns the commits of a workbench into patch files.
+
+    Unchanged patches keep their bytes.
+
+    Example: gobuild patches.export --from workbench
+    """
     from gobuild.patch.manifest import load_or_new
     from gobuild.patch.workbench import export
     from gobuild.patch.workbench.import_record import ImportRecord
@@ -117,14 +141,19 @@ def export_patches(
     _show_export(console, found, add=add)
 
 
-@with_settings(name="refresh", help={"go": "the version to anchor at: 1.28, 1.28.1", "series": SERIES})
+@with_settings(*SOURCE, name="refresh", help={"go": "the version to anchor at: 1.28, 1.28.1", "series": SERIES})
 def refresh_patches(context: Context, **words: object) -> None:
-    """Anchors at a version the diffs that apply there with an offset. What applies exactly is not touched."""
-    from gobuild.patch import load_series
+    """Refreshes the diffs that apply only with an offset.
+
+    What applies exactly keeps its bytes.
+
+    Example: gobuild patches.refresh --go 1.22.10 --series ours
+    """
+    from gobuild.patch import series_of
     from gobuild.patch.workbench import refresh
 
     settings, console = settings_of(context, words), Console()
-    series = load_series(settings.series)
+    series = series_of(settings)
     with _plain(settings, console) as plain:
         chosen = series.candidates(plain.version, settings.for_target, settings.profile)
         found = refresh.refresh_patches(chosen, plain.root)
@@ -135,6 +164,62 @@ def refresh_patches(context: Context, **words: object) -> None:
         console.table(f"{settings.series} on {plain.version}", ("patch", "file", "what"), rows)
 
 
+@with_settings(name="adopt", help={"go": "the version that the patches are for: 1.22.10", "series": SERIES})
+def adopt_patches(
+    context: Context,
+    *,
+    patches: Annotated[str, "a folder of *.patch files, in name order or as quilt's list has them; a mailbox; a patch"],
+    then: Annotated[list[str] | None, "what comes behind it: a folder, mailbox or patch more; may be repeated"] = None,
+    to: Annotated[str, "the folder of the workbench, to be kept; by default SERIES.workbench, until all is done"] = "",
+    skip: Annotated[bool, "leave outside what does not fit, the one in conflict too, and go on"] = False,
+    **words: object,
+) -> None:
+    """Makes a series of yours of anybody's patches.
+
+    Their form alone is changed, and every change of form is told. What fits nowhere exactly stops it, or with --skip
+    stays outside, by name.
+
+    Example: gobuild patches.adopt theirs/patches --go 1.22.10 --series ours
+    """
+    from gobuild import patch
+    from gobuild.patch.manifest import load_or_new
+    from gobuild.patch.workbench import adopt, export
+    from gobuild.patch.workbench.incoming import incoming
+
+    settings, console = settings_of(context, words), Console()
+    if settings.series in ("stock", "none"):
+        raise ConfigError("adopting patches needs a series of yours", "--series DIR, a folder; it is made if missing")
+    series = load_or_new(Path(settings.series).expanduser().absolute())
+    _require_own(series.folder, named=bool(words.get("series")))
+    folder = Path(to).expanduser().absolute() if to else series.folder.with_name(f"{series.folder.name}.workbench")
+    places = [Path(name).expanduser() for name in (patches, *(then or ()))]
+    if series.folder.resolve() in (place.resolve() for place in places):
+        raise ConfigError(f"{series.folder} holds the patches themselves", "--series DIR, another folder")
+    found = incoming(places)
+    with _plain(settings, console) as plain:
+        adopted = adopt.adopt_patches(
+            found, plain, series, folder, target=settings.for_target, profile=settings.profile, skip=skip
+        )
+        _show_adopted(console, adopted)
+        exported = export.export_series(folder, series)
+        export.write_export(exported, add=True)
+        _show_export(console, exported, add=True)
+        if not to:
+            files.remove(folder)
+        matrix = patch.status(
+            load_or_new(series.folder),
+            {plain.version: plain.root},
+            target=settings.for_target,
+            profile=settings.profile,
+            extra=settings.extras,
+        )
+    show.matrix(console, matrix)
+    left = [f"{step.label}: {step.evidence}" for step in adopted.left_out]
+    left += [f"{outcome.name} conflicts" for _, outcome in matrix.conflicts]
+    if left:
+        raise PatchError(f"{len(left)} left outside: {'; '.join(first_few(left))}", "see what each says, above")
+
+
 @flagged(name="new")
 def new_patch(
     context: Context,
@@ -142,7 +227,10 @@ def new_patch(
     series: Annotated[str, f"{SERIES}, yours; it is made where it is missing"] = "",
     go: Annotated[str, "the version it begins on: 1.22.10; by default it is for all"] = "",
 ) -> None:
-    """Begins a patch: a file with a note to be replaced, and an entry in series.toml."""
+    """Begins a patch: a file, and an entry in series.toml.
+
+    Example: gobuild patches.new bigger-stacks --series ours
+    """
     from gobuild.patch.workbench import entries
 
     settings, console = settings_of(context, {"series": series or None}), Console()
@@ -176,8 +264,8 @@ def _require_own(folder: Path, *, named: bool) -> None:
 
 
 def _show_import(console: Console, imported: Imported) -> None:
-    rows = [(step.name, step.state, step.evidence) for step in imported.steps]
-    console.table(f"in {imported.folder}", ("patch", "state", "evidence"), rows)
+    if rows := [(step.name, step.state, step.evidence) for step in imported.steps]:
+        console.table(f"in {imported.folder}", ("patch", "state", "evidence"), rows)
     if imported.stopped:
         raise PatchError(
             f"the patch {imported.stopped} conflicts; the rebase stands open in {imported.folder}, in conflict: "
@@ -185,7 +273,21 @@ def _show_import(console: Console, imported: Imported) -> None:
             f"there: git status; edit the files; git add FILE; git rebase --continue; "
             f"then patches.export --from {imported.folder}",
         )
-    console.say(f"each patch is a commit: git log base..HEAD; then patches.export --from {imported.folder}")
+    done = "each patch is a commit: git log base..HEAD" if imported.steps else f"{imported.folder} has the plain source"
+    console.say(f"{done}; then patches.export --from {imported.folder}")
+
+
+def _show_adopted(console: Console, adopted: Adopted) -> None:
+    rows = [(step.label, step.state, step.summary) for step in adopted.steps]
+    console.table(f"in {adopted.folder}", ("patch", "state", "changed in form; what else to know"), rows)
+    if adopted.stopped:
+        where = f"in conflict: {', '.join(adopted.conflicts)}" if adopted.conflicts else "nothing of it is applied"
+        how = "edit the files; git add FILE" if adopted.conflicts else adopted.hint
+        open_there = f"the workbench stands open in {adopted.folder}; {where}"
+        raise PatchError(
+            f"{adopted.stopped} does not fit: {adopted.reason}\n  {open_there}",
+            f"there: {how}; then the same words again, which go on; or with --skip, which leaves such patches out",
+        )
 
 
 def _show_export(console: Console, found: export.Export, *, add: bool) -> None:
@@ -202,4 +304,4 @@ def _show_export(console: Console, found: export.Export, *, add: bool) -> None:
             console.say(f"\n{each.rstrip()}")
 
 
-ns = Collection("patches", status, import_patches, export_patches, refresh_patches, new_patch)
+ns = Collection("patches", status, import_patches, export_patches, refresh_patches, new_patch, adopt_patches)

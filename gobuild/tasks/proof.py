@@ -11,7 +11,7 @@ from gobuild.core import files
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError
 from gobuild.tasks import show
-from gobuild.tasks.words import file_to_write, path_of, settings_of, with_settings
+from gobuild.tasks.words import HELP_DETAILS, SOURCE, file_to_write, path_of, settings_of, with_settings
 
 if TYPE_CHECKING:
     from gobuild.audit.compare import Radius
@@ -26,7 +26,7 @@ def _write(document: dict[str, object], path: Path | None, json: bool, console: 
         show.document(document)
 
 
-@with_settings()
+@with_settings(*SOURCE, "bootstrap", "work")
 def reproduce(
     context: Context,
     *,
@@ -34,9 +34,13 @@ def reproduce(
     against: Annotated[str, "the official archive, wheel or GOROOT, instead of fetching it"] = "",
     report: Annotated[str, "write the report as JSON to this file"] = "",
     json: Annotated[bool, "print the report as JSON"] = False,
+    details: Annotated[bool, HELP_DETAILS] = False,
     **words: object,
 ) -> None:
-    """Rebuilds a release unpatched, and compares it with the official one entry by entry."""
+    """Rebuilds a release unpatched, compares it with Go's own.
+
+    Example: gobuild reproduce --go 1.22.10
+    """
     from gobuild.audit import compare
     from gobuild.audit import reproduce as proving
     from gobuild.pipeline.session import Session
@@ -47,18 +51,25 @@ def reproduce(
     found = proving.reproduce(session, ours=path_of(ours), against=path_of(against))
     _write(found.as_dict(), path, json, console)
     if not json:
-        counts = found.comparison.counts()
-        console.table(
-            f"Go {found.release} for {found.target}: {found.comparison.ours} with {found.comparison.official}",
-            ("ending", "entry", "what is equal, or the reason"),
-            compare.table_rows(found.comparison),
-        )
-        passed = sum(count for (ending, _), count in counts.items() if ending is compare.Ending.PASS)
-        console.say(f"{passed} entries equal, {len(found.comparison.executables)} of them executables")
+        rows = [row for row in compare.table_rows(found.comparison) if details or row[0] != compare.Ending.PASS]
+        if rows:
+            console.table(
+                f"Go {found.release} for {found.target}: {found.comparison.ours} with {found.comparison.official}",
+                ("ending", "entry", "what is equal, or the reason"),
+                rows,
+            )
     proving.require(found)
+    if not json:
+        counts = found.comparison.counts()
+        passed = sum(count for (ending, _), count in counts.items() if ending is compare.Ending.PASS)
+        executables = len(found.comparison.executables)
+        console.verdict(
+            f"Go {found.release} for {found.target} is reproduced: {passed} entries equal, "
+            f"{executables} of them executables",
+        )
 
 
-@with_settings(name="blast-radius")
+@with_settings(*SOURCE, name="blast-radius")
 def blast_radius(
     context: Context,
     *,
@@ -68,7 +79,12 @@ def blast_radius(
     json: Annotated[bool, "print the report as JSON"] = False,
     **words: object,
 ) -> None:
-    """Says what a patched toolchain changes, down to functions, and which patch explains it."""
+    """Reports what the patches change, function by function.
+
+    Names the patch that explains each change.
+
+    Example: gobuild blast-radius --ours dist/go1.22.10-acme.darwin-arm64.tar.gz
+    """
     from gobuild.audit import reproduce as proving
     from gobuild.pipeline.session import Session
 
@@ -81,12 +97,12 @@ def blast_radius(
     found = proving.blast_radius(session, ours=patched, against=path_of(against))
     _write(found.as_dict(), path, json, console)
     if not json:
-        console.table(
-            f"{found.ours} against {found.base}: {len(found.programs)} executables differ, {found.same} do not",
-            ("where", "what", "how", "explained by"),
-            _grouped(found),
-        )
+        console.table(f"{found.ours} against {found.base}", ("where", "what", "how", "explained by"), _grouped(found))
     proving.require_explained(found)
+    if not json:
+        console.verdict(
+            f"every difference is explained by a patch: {len(found.programs)} executables differ, {found.same} do not",
+        )
 
 
 def _grouped(found: "Radius") -> list[tuple[str, str, str, str]]:

@@ -11,7 +11,7 @@ from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError
 from gobuild.core.process import run
 from gobuild.tasks import show
-from gobuild.tasks.words import HELP, HELP_DROP, flagged, path_of, settings_of, targets
+from gobuild.tasks.words import HELP, HELP_DETAILS, HELP_DROP, flagged, path_of, settings_of, targets
 
 
 @flagged()
@@ -33,8 +33,14 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
     author: Annotated[str, "who commits to the tap: NAME <MAIL>"] = "",
     drop: Annotated[str, HELP_DROP] = "",
     no_bottles: Annotated[bool, "make no Homebrew bottles: the formulae install from the archives"] = False,
+    details: Annotated[bool, HELP_DETAILS] = False,
 ) -> None:
-    """Adds finished builds to a static tree: tap, GOTOOLCHAIN proxy, download index, pages, signed attestations."""
+    """Adds finished builds to a site of static files.
+
+    The site has a Homebrew tap, a GOTOOLCHAIN proxy, a download index, pages, and signed attestations.
+
+    Example: gobuild publish --to site --base-url https://go.acme.example --name go-acme
+    """
     from gobuild.publish import homebrew, site
     from gobuild.publish.builds import ENDING
     from gobuild.publish.sumdb.note import NoteSigner
@@ -47,13 +53,13 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
     if not to:
         raise ConfigError("publish needs a place", "--to DIR")
     left = targets(drop)
-    console = Console()
+    console = Console(details=details)
     # What was not named need not have anything: then pages and parts are written anew.
     standard = [settings.dist] if any(settings.dist.glob(f"*{ENDING}")) else []
     sources = [Path(each).expanduser() for each in from_ or ()] or standard
     with console.stage("publish") as at:
         site.refuse_strange_site(Path(to))
-        signing = site.Signing(
+        signing = site.SiteSigning(
             signer=choose_signer(path_of(sign_key), path_of(sign_password_file), gpg_user, run=run, password=password),
             resign=resign,
             signed_by=(load_trust(path_of(signed_by), run),) if signed_by else (),
@@ -83,11 +89,15 @@ def verify_release(
     stamp: Annotated[list[str] | None, "a release to check; may be given again (default: all)"] = None,
     signed_only: Annotated[bool, "check what is signed, not what publishing writes anew: tap, indexes"] = False,
     json: Annotated[bool, "print the report as JSON"] = False,
+    details: Annotated[bool, HELP_DETAILS] = False,
 ) -> None:
-    """Checks a published tree from its signature down, as somebody who received it."""
+    """Checks a published site, from its signature down.
+
+    Example: gobuild verify-release https://go.acme.example --key minisign.pub
+    """
     from gobuild import release
 
-    console = Console(stream=sys.stderr) if json else Console()
+    console = Console(stream=sys.stderr if json else sys.stdout, details=details)
     with console.stage("verify") as at:
         report = release.verify_release(
             where,
@@ -103,6 +113,10 @@ def verify_release(
     else:
         show.each(console, report)
     release.require_pass(report)
+    if not json:
+        signed = f"signed by {key}" if key else "no key was given"
+        more = () if details else ("--details shows every check",)
+        console.verdict(f"{where}: {show.counts(report)}; {signed}", *more)
 
 
 @flagged(name="new")
@@ -111,7 +125,12 @@ def new_key(
     to: Annotated[str, "the file for the secret key; there must be none yet"] = "",
     name: Annotated[str, "the checksum database's name: a host of yours and perhaps a path, acme.example/sumdb"] = "",
 ) -> None:
-    """Makes a key for a checksum database of your toolchains, and shows the public half."""
+    """Makes a key for a checksum database of your toolchains.
+
+    Shows the public half.
+
+    Example: gobuild keys.new --to sumdb.key --name acme.example/sumdb
+    """
     from gobuild.publish.sumdb.note import NoteSigner
 
     if not to or not name:
@@ -120,12 +139,19 @@ def new_key(
     signer.write_file(path)
     console = Console()
     console.say(str(signer.verifier))
-    console.say(f"the secret half is in {path}: keep it from everybody, and keep a copy; lost, the log ends")
+    console.verdict(
+        "the key is made. Keep its secret half private, and a copy of it: without it the database cannot be extended",
+        str(path),
+        then=f"gobuild publish --sumdb-key {path}",
+    )
 
 
 @flagged(name="show")
 def show_key(_context: Context, key: Annotated[str, "the file that keys.new made"] = "") -> None:
-    """Shows the public half of a key: what users set GOSUMDB to."""
+    """Shows the public half of a key, for GOSUMDB.
+
+    Example: gobuild keys.show --key sumdb.key
+    """
     from gobuild.publish.sumdb.note import NoteSigner
 
     if not key:

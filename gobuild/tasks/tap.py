@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 from invoke import Collection
 from invoke.context import Context
 
-from gobuild.core.console import Console
+from gobuild.core.console import Console, counted
 from gobuild.core.errors import ConfigError, VerifyError, first_few
+from gobuild.core.model import Verdict
 from gobuild.core.process import run
 from gobuild.tasks import show
-from gobuild.tasks.words import HELP_DROP, path_of, settings_of, targets, with_settings
+from gobuild.tasks.words import HELP_DETAILS, HELP_DROP, path_of, settings_of, targets, with_settings
 
 if TYPE_CHECKING:  # a task imports what it runs when it runs
     from gobuild.publish.catalogue import Catalogue
@@ -37,7 +38,7 @@ def finished_builds(
     return Catalogue(name=name, base_url=base_url, builds=newest_first(builds, before=before))
 
 
-@with_settings(help={"base_url": "where the archives (and bottles) are served from"})
+@with_settings("base_url", "name", "dist", help={"base_url": "where the archives (and bottles) are served from"})
 def update(
     context: Context,
     *,
@@ -47,7 +48,12 @@ def update(
     drop: Annotated[str, HELP_DROP] = "",
     **words: object,
 ) -> None:
-    """Adds the releases in dist/ to a Homebrew tap, in a commit each; nothing is pushed."""
+    """Adds the releases in dist/ to a Homebrew tap.
+
+    Each is a commit; nothing is pushed.
+
+    Example: gobuild tap.update --to homebrew-tap --base-url https://go.acme.example
+    """
     from gobuild.publish import homebrew
 
     settings, console = settings_of(context, words), Console()
@@ -64,23 +70,38 @@ def update(
     catalogue = finished_builds(settings.dist, settings.name, base, console.say, before=tap.stamps())
     commits = homebrew.update_tap(catalogue, tap, urls, bottles=folder, drop=left, note=console.say)
     for commit in commits:
-        console.say(f"committed: {commit}", style="bold")
-    console.say("git push is yours to do" if commits else "nothing new: no commit was made")
+        console.say(f"committed: {commit}")
+    made = f"{counted(len(commits), 'commit')} in {to}" if commits else "nothing new: no commit was made"
+    console.verdict(made, then=f"git -C {to} push" if commits else "")
 
 
-@with_settings(name="check", help={"offline": "fetch no archive over the network"})
-def check_tap(context: Context, path: str, **words: object) -> None:
-    """Checks a Homebrew tap as far as that is possible without brew; what is not, is named."""
+@with_settings("offline", name="check", help={"offline": "fetch no archive over the network"})
+def check_tap(
+    context: Context,
+    path: Annotated[str, "the tap: a checkout of it, or a bare repository"],
+    *,
+    details: Annotated[bool, HELP_DETAILS] = False,
+    **words: object,
+) -> None:
+    """Checks a Homebrew tap, as far as possible without brew.
+
+    What needs brew itself is named.
+
+    Example: gobuild tap.check homebrew-tap
+    """
     from gobuild.fetch import http
     from gobuild.publish import homebrew
 
-    settings, console = settings_of(context, words), Console()
-    tap = homebrew.open_tap(Path(path).expanduser())
-    report = homebrew.check_tap(tap, run=run, blocks=http.stream_bytes, offline=settings.offline, note=console.say)
+    settings, console = settings_of(context, words), Console(details=details)
+    with console.stage("check") as at:
+        tap = homebrew.open_tap(Path(path).expanduser())
+        report = homebrew.check_tap(tap, run=run, blocks=http.stream_bytes, offline=settings.offline, note=at.note)
     show.report(console, report)
     if report.failed:
         lines = first_few(f"{each.subject}: {each.name}: {each.seen}" for each in report.failed)
         raise VerifyError("\n  ".join([f"{len(report.failed)} of the tap's checks failed", *lines]), "do not push it")
+    skipped = ", ".join(dict.fromkeys(each.name for each in report.checks if each.verdict is Verdict.SKIPPED))
+    console.verdict(f"{path}: {show.counts(report)}", *([f"not checked here: {skipped}"] if skipped else []))
 
 
 ns = Collection("tap", update, check_tap)

@@ -1,12 +1,12 @@
 """Words on the command line, to `Settings`: every field of theirs is a flag of every task that takes them."""
 
-import difflib
 import inspect
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields
+from difflib import get_close_matches
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
@@ -15,12 +15,20 @@ from invoke import task
 from invoke.context import Context
 from invoke.tasks import Task
 
-from gobuild.core.errors import ConfigError, Interrupted
+from gobuild.core.errors import ConfigError, Interrupted, did_you_mean
 from gobuild.core.goversion import Target
-from gobuild.core.settings import NO_HOME, Settings
+from gobuild.core.settings import GROUPS, NO_HOME, Settings
 
 HELP: dict[str, str] = {entry.name: entry.metadata["help"] for entry in fields(Settings)}
 """What each setting's flag means."""
+
+HELP_DETAILS = "show all that was seen, not only what failed"
+
+SOURCE = ("Go and its source", "Target", "series", "extra", "cache")
+"""The settings that say which source, and which patches for it."""
+
+STORE = ("store", "shared_store", "cache")
+"""The settings that say which store."""
 
 _PLAIN = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
@@ -32,12 +40,19 @@ CONFIGURATION: dict[str, dict[str, None]] = {"gobuild": {entry.name: None for en
 VARIABLES = "INVOKE_GOBUILD_"
 """What the name of a setting's variable begins with."""
 
+OURS = "GOBUILD_"
+
+OTHER_VARIABLES = ("GOBUILD_SIGN_PASSWORD", "GOBUILD_TRACE", "GOBUILD_ALLOW_SWITCH")
+"""The variables that publish and patched toolchains know."""
+
 NOT = "no_"
 """What begins the flag that takes a yes in a file or a variable back."""
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals by which a user, a system or a closed terminal ends a run."""
 
+
+DEFAULTS = Settings()
 
 SettingsTask = Task[Callable[..., None]]
 
@@ -55,19 +70,34 @@ def flagged(*, name: str | None = None, default: bool = False) -> Callable[[Call
 
 
 def _help_of(body: Callable[..., None]) -> dict[str, str]:
-    kinds = get_type_hints(body, include_extras=True)
-    return {name: kind.__metadata__[0] for name, kind in kinds.items() if get_origin(kind) is Annotated}
+    """The help of a function's own flags, with their defaults."""
+    kinds, parameters = get_type_hints(body, include_extras=True), inspect.signature(body).parameters
+    return {
+        name: _with_default(kind.__metadata__[0], parameters[name].default)
+        for name, kind in kinds.items()
+        if get_origin(kind) is Annotated
+    }
+
+
+def _with_default(text: str, default: object) -> str:
+    """A flag's help and what holds where it is not given, if that is a word."""
+    words = "" if default in (None, False, 0, inspect.Parameter.empty) else str(default)
+    with suppress(RuntimeError):
+        words = words.replace(str(Path.home()), "~") if isinstance(default, Path) else words
+    return f"{text} [{words}]" if words and "default" not in text else text
 
 
 def with_settings(
-    *, help: Mapping[str, str] | None = None, name: str | None = None
+    *takes: str, help: Mapping[str, str] | None = None, name: str | None = None
 ) -> Callable[[Callable[..., None]], SettingsTask]:
-    """Makes a task as `flagged` does, of a function that takes any words besides: every setting is a flag of it.
+    """Makes a task as `flagged` does, of a function that takes any words besides: settings are flags of it.
 
-    invoke reads flags from a function's signature: this one is written from the fields of `Settings`. What the function
-    names itself, between the context and its **words, are flags of this task alone; one without a default is a
-    positional argument, as in `tap.check PATH`. `help` is for settings that mean something else here.
+    invoke reads flags from a function's signature: this one is written from the fields of `Settings`, those that
+    `takes` names, singly or by their group; all where it names none. What the function names itself, between the
+    context and its **words, are flags of this task alone; one without a default is a positional argument, as in
+    `tap.check PATH`. `help` is for settings that mean something else here.
     """
+    chosen = {word for each in takes or GROUPS for word in GROUPS.get(each, (each,))}
 
     def make(body: Callable[..., None]) -> SettingsTask:
         first, *rest = inspect.signature(body).parameters.values()
@@ -77,12 +107,19 @@ def with_settings(
         settings = [
             inspect.Parameter(entry.name, _PLAIN, default=False if entry.type is bool else None)
             for entry in fields(Settings)
-            if entry.name not in taken
+            if entry.name in chosen - taken
         ]
         back = [each.replace(name=NOT + each.name) for each in settings if each.default is False]
         body.__signature__ = inspect.Signature([first, *own, *settings, *back])  # type: ignore[attr-defined]
-        helps = HELP | {each.name: f"not {each.name.removeprefix(NOT)}, whatever a file says" for each in back}
-        made = task(body, name=name, help=helps | _help_of(body) | dict(help or {}), auto_shortflags=False)
+        body.settings = {each.name for each in (*settings, *back)}  # type: ignore[attr-defined]  # for the help
+        helps = {each.name: _with_default(HELP[each.name], getattr(DEFAULTS, each.name)) for each in settings}
+        helps |= {
+            each.name: f"take --{each.name.removeprefix(NOT).replace('_', '-')} of a file or a variable back"
+            for each in back
+        }
+        lists = [word for word, kind in get_type_hints(body).items() if list[str] in get_args(kind)]
+        helps |= _help_of(body) | dict(help or {})
+        made = task(body, name=name, help=helps, iterable=lists, auto_shortflags=False)
         return cast(SettingsTask, made)
 
     return make
@@ -90,7 +127,6 @@ def with_settings(
 
 def settings_of(context: Context, words: dict[str, Any]) -> Settings:
     """Lays the flags over the environment over the config files over the defaults."""
-    _known_variables()
     configured = context.config.get("gobuild") or {}
     if not hasattr(configured, "items"):
         raise ConfigError(f"the configuration's key gobuild is {configured!r}", "keys and values below gobuild:")
@@ -106,16 +142,20 @@ def settings_of(context: Context, words: dict[str, Any]) -> Settings:
     return settings
 
 
-def _known_variables() -> None:
-    """Refuses a variable that means a setting and misses it: invoke passes it over."""
-    known = {f"{VARIABLES}{key.upper()}": key for key in CONFIGURATION["gobuild"]}
+def require_known_variables() -> None:
+    """Refuses a variable that means a setting and misses it: invoke passes it over.
+
+    Other programs may have variables that begin with GOBUILD_, as Makefiles do: of these, only what looks like ours.
+    """
+    settings = {key.upper(): VARIABLES + key.upper() for key in CONFIGURATION["gobuild"]}
+    ours = settings | {name.removeprefix(OURS): name for name in OTHER_VARIABLES}
     for name in sorted(os.environ):
-        if name.startswith(VARIABLES) and name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            raise ConfigError(
-                f"the variable {name} is no setting",
-                f"did you mean {near[0]}?" if near else "one of " + ", ".join(known.values()),
-            )
+        if name.startswith(VARIABLES) and name not in settings.values():
+            raise ConfigError(f"the variable {name} is no setting", did_you_mean(name, settings.values()))
+        if name.startswith(OURS) and name not in OTHER_VARIABLES:
+            near = get_close_matches(name.removeprefix(OURS), ours, 1, cutoff=0.75)
+            if near:
+                raise ConfigError(f"the variable {name} is no setting", f"did you mean {ours[near[0]]}?")
 
 
 def targets(words: str) -> frozenset[Target]:

@@ -17,7 +17,7 @@ from gobuild.core.goversion import Target
 from gobuild.core.model import Report, State, Toolchain
 from gobuild.core.printable import printable
 from gobuild.core.process import Runner
-from gobuild.verify import expect, inputs, runner, tree
+from gobuild.verify import inputs, runner, tree
 from gobuild.verify.golang import build_information
 from gobuild.verify.policy import NONE, Policy, load_policy
 from gobuild.verify.runner import VerifyOptions
@@ -48,7 +48,7 @@ def verify(
         target=toolchain.target,
         bin=toolchain.bin,
         stamp=toolchain.source.stamp,
-        uuid=any(each.name == expect.UUID_PATCH and each.state is State.APPLIED for each in outcomes),
+        patches=frozenset(each.name for each in outcomes if each.state is State.APPLIED),
         cgo=toolchain.profile.cgo,
         ldflags=toolchain.profile.ldflags,
     )
@@ -68,6 +68,7 @@ def verify_path(
     *,
     run: Runner,
     scratch: Path,
+    note: Callable[[str], None] = runner.silent,
     target: Target | None = None,
     policy: Policy = NONE,
     roots: tuple[bytes, ...] = (),
@@ -85,7 +86,8 @@ def verify_path(
         VerifyError: there is nothing to check in it.
         UnsafeArchive: the archive could not be unpacked.
     """
-    options = VerifyOptions(host=Target.host(), run=run, scratch=scratch.absolute(), policy=policy, roots=roots)
+    host, scratch = Target.host(), scratch.absolute()
+    options = VerifyOptions(host=host, run=run, scratch=scratch, note=note, policy=policy, roots=roots)
     unpacked = options.scratch / "unpacked"
     try:
         if path.is_dir():
@@ -97,6 +99,7 @@ def verify_path(
         elif tree.executable(path) or not tree.is_archive(path):
             found = inputs.open_executable(path, target)
         else:
+            note(f"unpacking {path.name}")
             found = inputs.unpack_toolchain(path, unpacked, target, host=options.host)
         reason = runner.why_no_probe(found.tree, options.host) if found.tree else ""
         return runner.run_checks(found, options, target=target, no_probe=reason or ("" if probe else runner.NOT_ASKED))

@@ -12,12 +12,13 @@ from functools import cache
 from typing import Any
 
 from gobuild.binary import macho_types
+from gobuild.binary.buildinfo import STAMP
 from gobuild.core import resources
 from gobuild.core.errors import ConfigError
 from gobuild.core.goversion import GoVersion, Target
 
-UUID_PATCH = "link-uuid"
-"""The stock patch that makes the linker write LC_UUID for Go before 1.24."""
+UUID_PATCH, SCANNER_PATCH = "link-uuid", "scanner-version"
+"""The stock patches that make the linker write LC_UUID for Go before 1.24, and the build setting `buildinfo.STAMP`."""
 
 DROPPED = frozenset({"api", "dist", "distpack", "metadata"})
 """What distpack leaves out of pkg/tool (src/cmd/distpack/pack.go): not shipped, hence not checked."""
@@ -179,8 +180,10 @@ class Expectation:
         )
 
 
-def expectation(version: GoVersion | None, target: Target, *, stamp: str, uuid: bool = False) -> Expectation:
-    """What a toolchain's own binaries must be like; with `uuid`, though the release's linker may write no LC_UUID."""
+def expectation(
+    version: GoVersion | None, target: Target, *, stamp: str, patches: frozenset[str] = frozenset()
+) -> Expectation:
+    """What a toolchain's own binaries must be like, with the stock patches of these names."""
     line = (version.major, version.minor) if version else (0, 0)
     facts = VersionFacts(measured=FIRST <= line <= LAST)
     for since, where, changes in ROWS if line >= FIRST else ():
@@ -190,7 +193,10 @@ def expectation(version: GoVersion | None, target: Target, *, stamp: str, uuid: 
     if line > LAST:
         facts = VersionFacts(uuid=facts.uuid, pie=facts.pie)
     settings = TOOL_SETTINGS | {"GOOS": target.goos, "GOARCH": target.goarch}
-    return Expectation(target=target, stamp=stamp, settings=settings, facts=facts, uuid=facts.uuid or uuid)
+    if SCANNER_PATCH in patches:
+        settings |= {STAMP: stamp}
+    uuid = facts.uuid or UUID_PATCH in patches
+    return Expectation(target=target, stamp=stamp, settings=settings, facts=facts, uuid=uuid)
 
 
 def release_of(stamp: str) -> GoVersion | None:

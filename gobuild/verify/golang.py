@@ -65,7 +65,7 @@ def inspect_program(path: Path, target: Target | None, *, subject: str, roots: t
         info = build_information(path, seems)
     except OSError:
         info = None  # it cannot be read, as `inspect` will say
-    stamp, main, settings = (info.version, info.path, info.settings) if info else ("", "", {})
+    stamp, main, settings = (info.stamp, info.path, info.settings) if info else ("", "", {})
     mode = settings.get("-buildmode", "")
     if mode in expect.LIBRARIES:
         problem = Problem("library", f"a library, by -buildmode={mode}")
@@ -185,11 +185,14 @@ def _build_information(
         problem = Problem("no-build-information", str(error))
         report.judge(CheckId.VERSION, [problem], seen="", expected=expected.stamp or "Go's build information")
         return
-    report.version = info.version
+    report.version = info.stamp
+    wrong_version = [] if expected.calls_itself(info.stamp) else [Problem("wrong-version", info.stamp)]
+    if not info.is_consistent:
+        wrong_version.append(Problem("other-release", f"scanners read {info.version}"))
     report.judge(
         CheckId.VERSION,
-        [] if expected.calls_itself(info.version) else [Problem("wrong-version", info.version)],
-        seen=info.version,
+        wrong_version,
+        seen=info.stamp,
         expected=expected.stamp + (f" with {expected.experiment}" if expected.experiment else ""),
     )
     wanted = ({"path": program} if program else {}) | dict(expected.settings)

@@ -102,7 +102,7 @@ def why_no_probe(goroot: Goroot, host: Target) -> str:
 def _expectation(goroot: Goroot, options: VerifyOptions) -> Expectation:
     """What the toolchain's own binaries must be like."""
     release = expect.release_of(goroot.stamp)
-    expected = expect.expectation(release, goroot.target, stamp=goroot.stamp, uuid=goroot.uuid)
+    expected = expect.expectation(release, goroot.target, stamp=goroot.stamp, patches=goroot.patches)
     wanted, built_in = tree.experiments(goroot.root)
     # cmd/go records it where it is another than the one built in.
     recorded = {"GOEXPERIMENT": wanted} if wanted not in ("", built_in) else {}

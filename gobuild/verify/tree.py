@@ -43,7 +43,7 @@ class Goroot:
     Attributes:
         bin: where go and gofmt stand: bin, or bin/GOOS_GOARCH after a cross build.
         stamp: VERSION's first line.
-        uuid: whether gobuild's own patch made the linker write LC_UUID.
+        patches: the names of those that were applied.
         cgo, ldflags: the profile's.
         packed: whether it is what distpack packed, not a folder that make.bash works in.
     """
@@ -52,7 +52,7 @@ class Goroot:
     target: Target
     bin: Path
     stamp: str
-    uuid: bool = False
+    patches: frozenset[str] = frozenset()
     cgo: str | None = None
     ldflags: str = ""
     packed: bool = False
@@ -218,7 +218,7 @@ def _by_manifest(tree: Goroot) -> Goroot:
         raise VerifyError(f"{path} is no manifest of gobuild's", "unpack the archive again") from error
     return replace(
         tree,
-        uuid=any(each.name == expect.UUID_PATCH and each.state is State.APPLIED for each in manifest.patches),
+        patches=frozenset(each.name for each in manifest.patches if each.state is State.APPLIED),
         cgo=manifest.profile.cgo,
         ldflags=manifest.profile.ldflags,
     )

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from compare_fixtures import differences, overlaid
+from compare_fixtures import differences
 from verify_fixtures import compiled, view
 
 from gobuild.audit.compare.executables import Applied, Difference, compare_executables
@@ -123,7 +123,6 @@ def test_a_patch_explains_its_own_files_only(go_wheel: Path, base: Path, tmp_pat
 
 
 def _put(program: Path, into: Path, at: int, content: bytes) -> Path:
-    """A program with other bytes at an address."""
     read = load_program(program)
     section = read.section_at(at)
     assert section
@@ -233,12 +232,3 @@ def test_flipped_bits_of_code_are_found(base: Path, tmp_path: Path) -> None:
         found = named(differences(base, ours))
         # A flip in an address goes to other data, which is told of that data and of who else refers to it.
         assert ("code", function.name) in found or {kind for kind, _ in found} & {"data", "types"}, function
-
-
-@pytest.mark.slow
-def test_a_constant_of_the_runtime(go_wheel: Path, tmp_path: Path) -> None:
-    constant = ("const forcePreemptNS = 10 * 1000 * 1000", "const forcePreemptNS = 11 * 1000 * 1000")
-    one = overlaid(go_wheel, tmp_path / "one", "cmd/gofmt", {})
-    two = overlaid(go_wheel, tmp_path / "two", "cmd/gofmt", {"src/runtime/proc.go": constant})
-    (found,) = differences(one, two, patched("src/runtime/proc.go"))
-    assert (found.kind, found.name, found.by) == ("code", "runtime.retake", ("ours",))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from patch_fixtures import go
 
 from gobuild.build import differing_files, direct
 from gobuild.core import files
@@ -40,6 +41,8 @@ def _patched(root: Path, *outcomes: Outcome) -> PatchedSource:
         (_outcome("src/cmd/link/link_test.go", "src/cmd/compile/testdata/x.go"), ""),
         (_outcome("src/cmd/link/internal/ld/main.go", name="proven"), ""),
         (_outcome("src/cmd/dist/build.go", name="proven"), "make.bash's own recipe"),
+        (_outcome("src/cmd/dist/test.go", "src/cmd/dist/testjson.go", "src/cmd/dist/build_test.go"), ""),
+        (_outcome("src/cmd/dist/README", "src/cmd/dist/testdata/x", "src/cmd/dist/util.go"), "dist/util.go, which is"),
         (_outcome("src/make.bash"), "make.bash's own recipe"),
         (_outcome("lib/time/zoneinfo.zip", name="proven"), "make.bash's own recipe"),
         (_outcome("src/cmd/go.mod"), "make.bash's own recipe"),
@@ -53,7 +56,7 @@ def _patched(root: Path, *outcomes: Outcome) -> PatchedSource:
 def test_which_series_may_be_built_directly(tmp_path: Path, outcome: Outcome, says: str) -> None:
     upstream, root = tmp_path / "up", tmp_path / "root"
     for folder in (upstream, root):
-        for program in ("compile", "link", "vet", *(("gone",) if folder is upstream else ())):
+        for program in ("compile", "dist", "link", "vet", *(("gone",) if folder is upstream else ())):
             files.write(folder / f"src/cmd/{program}/main.go", "package main\n")
     for name in outcome.files:
         if "/gone/" not in name:
@@ -61,6 +64,29 @@ def test_which_series_may_be_built_directly(tmp_path: Path, outcome: Outcome, sa
     said = direct.why_not_direct(_patched(root, outcome), ["proven"], upstream)
     assert says in said
     assert bool(said) == bool(says)
+
+
+def test_what_runs_at_the_start_of_dist_is_its_recipe(tmp_path: Path) -> None:
+    name = "src/cmd/dist/test.go"
+    for text, says in (("package main\n\nfunc cmdtest() {}\n", False), ("package main\n\nfunc init() {}\n", True)):
+        files.write(tmp_path / "root" / name, text)
+        said = direct.why_not_direct(_patched(tmp_path / "root", _outcome(name)), [], tmp_path / "root")
+        assert bool(said) == says
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["1.21.13", "1.27.3"])
+def test_dist_builds_without_its_tests(version: str, get_goroot: Callable[[str, Target], Path], tmp_path: Path) -> None:
+    """The real cmd/dist compiles with nothing in their place but the command's name."""
+    goroot = get_goroot(version, HOST)
+    stub = tmp_path / "stub.go"
+    files.write(stub, "package main\n\nfunc cmdtest() {}\n")
+    sources = sorted(name for name in direct.UNBUILT if name.endswith(".go"))
+    replaced = {str(goroot / name): str(stub) if at == 0 else "" for at, name in enumerate(sources)}
+    files.write(tmp_path / "overlay.json", json.dumps({"Replace": replaced}))
+    words = ("build", f"-overlay={tmp_path / 'overlay.json'}", "-o", str(tmp_path / "dist"), "cmd/dist")
+    go(goroot, tmp_path / "cache", *words, cwd=tmp_path)
+    assert (tmp_path / "dist").is_file()
 
 
 @pytest.mark.slow
@@ -155,6 +181,12 @@ def test_the_whole_environment_is_our_own(tmp_path: Path) -> None:
     assert (made["GOOS"], made["GOARCH"], made["GOTOOLCHAIN"], made["GOPROXY"]) == ("darwin", "arm64", "local", "off")
     later = direct.go_environment(new, DARWIN, goroot=tmp_path, cache=tmp_path / "c", scratch=tmp_path / "s")
     assert set(made) - set(later) == {"GO111MODULE"}
+
+
+def test_what_a_series_gives_the_builder_is_laid_below_our_own(tmp_path: Path) -> None:
+    given = replace(_patched(tmp_path), environment={"GOROOT_OVERRIDE": "1", "TZ": "Mars"})
+    made = direct.go_environment(given, DARWIN, goroot=tmp_path, cache=tmp_path / "c", scratch=tmp_path / "s")
+    assert (made["GOROOT_OVERRIDE"], made["TZ"]) == ("1", "UTC")
 
 
 def test_only_hosts_and_lines_that_were_found_the_same_are_built_directly_unasked() -> None:

@@ -1,12 +1,16 @@
 """make.bash's environment is a pure function: nothing of the caller's can be in it."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gobuild.build.make import environment, portable
-from gobuild.core.goversion import Target
-from gobuild.core.model import PROFILES
+from gobuild.build.make import environment, make, portable
+from gobuild.core.errors import BuildError
+from gobuild.core.goversion import GoVersion, Target
+from gobuild.core.model import PROFILES, Bootstrap, PatchedSource, Release, Source
+from gobuild.core.process import Result
 
 PLACES = {"bash": Path("/opt/x/bash"), "home": Path("/w/home"), "temporary": Path("/w/tmp")}
 
@@ -41,3 +45,24 @@ def test_no_folder_of_this_machine_is_written_down() -> None:
     variables = {"HOME": "/w/job/home", "GOROOT_BOOTSTRAP": "/w/job", "PATH": "/usr/bin"}
     written = portable(variables, {"JOB": Path("/w/job"), "HOME": Path("/w/job/home")})
     assert written == {"HOME": "$HOME", "GOROOT_BOOTSTRAP": "$JOB", "PATH": "/usr/bin"}
+
+
+def test_what_a_series_gives_the_builder_is_laid_below_our_own(tmp_path: Path) -> None:
+    release = Release(version=GoVersion.parse("1.22.10"), origin="PyPI")
+    source = Source(release=release, root=tmp_path / "go", kind="wheel", location="", digest="")
+    given = {"GOROOT_OVERRIDE": "1", "TZ": "Mars"}
+    patched = PatchedSource(source=source, outcomes=(), stamp="go1.22.10-x", environment=given)
+    bootstrap = Bootstrap(goroot=tmp_path / "b", version=release.version, origin="PATH", digest="")
+    seen: dict[str, str] = {}
+
+    def run(argv: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, **_: Any) -> Result:
+        seen.update(env)
+        return Result(argv=(), code=0, output="")
+
+    linux = Target.parse("linux/amd64")
+    with pytest.raises(BuildError, match="made no"):
+        make(
+            patched, linux, host=linux, profile=PROFILES["static"], bootstrap=bootstrap, log=tmp_path / "log",
+            scratch=tmp_path, run=run, note=print,
+        )  # fmt: skip
+    assert (seen["GOROOT_OVERRIDE"], seen["TZ"]) == ("1", "UTC")

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from e2e.plain_macho import stripped
 from signers import TEAM
-from verify_fixtures import compiled, failed, image, judged, view
+from verify_fixtures import failed, image, judged, view
 
 from gobuild import pipeline
 from gobuild.codesign import identity, requirements
@@ -37,11 +37,6 @@ ENTITLEMENTS = (
     '<?xml version="1.0" encoding="UTF-8"?><plist version="1.0"><dict>'
     "<key>com.apple.security.cs.allow-jit</key><true/></dict></plist>"
 )
-
-
-@pytest.fixture(scope="module")
-def hello(go_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return compiled(go_wheel, tmp_path_factory.mktemp("hello")).read_bytes()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from verify_fixtures import compiled, directory, failed, image, judged, put, resigned, superblob, view
+from verify_fixtures import directory, failed, image, judged, put, resigned, superblob, view
 
 from gobuild.binary.unsigned import unsigned
 from gobuild.binary.view import Malformed
@@ -79,11 +79,6 @@ def newer(data: bytes, *, pre_encrypt: int = 0) -> bytes:
     length, _version, flags, hash_offset, ident_offset = struct.unpack_from(">5I", blob, 4)
     head = put(blob[:88], 4, ">5I", length + 8, 0x20500, flags, hash_offset + 8, ident_offset + 8)
     return head + struct.pack(">2I", 0xB0000, pre_encrypt) + blob[88:]
-
-
-@pytest.fixture(scope="module")
-def hello(go_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return compiled(go_wheel, tmp_path_factory.mktemp("hello")).read_bytes()
 
 
 def read(data: bytes) -> Signature:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from gobuild.core import archives, files
-from gobuild.core.errors import Busy, DiskFull, Refused, UnsafeArchive, os_errors_as_ours
+from gobuild.core.errors import DiskFull, Refused, UnsafeArchive, os_errors_as_ours
 
 
 def test_sha256_and_dirhash_are_the_known_ones(tmp_path: Path) -> None:
@@ -51,31 +51,6 @@ def test_remove_does_not_follow_a_link(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "precious")
     files.remove(tmp_path / "link")
     assert (tmp_path / "precious/file").exists()
-
-
-def test_a_second_process_is_told_who_is_busy(tmp_path: Path) -> None:
-    program = (
-        "from gobuild.core import files; from pathlib import Path\n"
-        f"with files.exclusive_lock(Path({str(tmp_path / 'lock')!r}), 'x'): print('in', flush=True); input()"
-    )
-    other = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert other.stdout
-    assert other.stdout.readline() == "in\n"
-    with (
-        pytest.raises(Busy, match="another gobuild is building it"),
-        files.exclusive_lock(tmp_path / "lock", "building it"),
-    ):
-        pass
-    other.kill()
-    other.communicate()
-    with files.exclusive_lock(tmp_path / "lock", "building it"):
-        pass
-
-
-def test_room_refuses_what_would_not_fit(tmp_path: Path) -> None:
-    files.require_room(tmp_path / "not/there/yet", 1, "a byte")
-    with pytest.raises(DiskFull, match="needs about"):
-        files.require_room(tmp_path / "not/there/yet", 1 << 60, "an exabyte")
 
 
 def test_what_the_system_refuses_is_ours_and_no_space_is_disk_full() -> None:

@@ -1,10 +1,6 @@
 """The one door for processes, with real processes."""
 
 import os
-import signal
-import subprocess
-import sys
-import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -58,25 +54,6 @@ def test_the_time_limit_ends_the_whole_group(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"did not end within 0\.5 s"):
         run(["sh", "-c", f"sleep 300 & echo $! > {tmp_path}/pid; wait"], env=ENV, cwd=tmp_path, timeout=0.5)
     assert not _alive(int((tmp_path / "pid").read_text()))
-
-
-def test_ctrl_c_ends_the_whole_group(tmp_path: Path) -> None:
-    program = textwrap.dedent(f"""
-        from pathlib import Path
-        from gobuild.core.process import kill_children_on_failure, run
-        run(["sh", "-c", "trap '' TERM INT; sleep 300 & echo $! > {tmp_path}/pid; echo ready; wait"],
-            env={ENV!r}, cwd=Path({str(tmp_path)!r}), on_line=lambda line: print(line, flush=True))
-    """)
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    child = int((tmp_path / "pid").read_text())
-    assert _alive(child)
-    process.send_signal(signal.SIGINT)
-    # The shell ignores SIGTERM on purpose: only SIGKILL to the group ends it.
-    assert process.wait(timeout=20) != 0
-    process.stdout.close()
-    assert not _alive(child)
 
 
 def test_an_interrupt_ends_what_another_thread_waits_for(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def test_every_setting_has_a_flag_with_help() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
-        ("taget", "darwin/arm64", "did you mean 'target'"),
+        ("taget", "darwin/arm64", "did you mean target?"),
         ("target", "darwin/riscv", "one of darwin/arm64"),
         ("profile", "fast", "one of static, upstream"),
         ("suffix", "Acme1", "lower-case letters"),

@@ -9,6 +9,7 @@ import pytest
 from doctor_toys import examined, fake, finding, fuzzed, only, room
 
 from gobuild import doctor
+from gobuild.core import files
 from gobuild.core.errors import ConfigError
 from gobuild.doctor import Diagnosis, latency, redact
 
@@ -36,9 +37,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Diagnosis:
     """Of a go that prints its environment, under one that is full of secrets; the file of go env -w has more."""
     folder = tmp_path_factory.mktemp("doctor")
     env = room(folder, **PLANTED)
-    file = folder / "home/.config/go/env"
-    file.parent.mkdir(parents=True)
-    file.write_text(f"GOPROXY=https://me:{SECRET}a@x.example\nGOAUTH=git {SECRET}b\nGONOSUMDB=corp.example\nbad\n")
+    lines = f"GOPROXY=https://me:{SECRET}a@x.example\nGOAUTH=git {SECRET}b\nGONOSUMDB=corp.example\nbad\n"
+    files.write(folder / "home/.config/go/env", lines)
     return examined(fake(folder, "prints its environment"), folder, env)
 
 

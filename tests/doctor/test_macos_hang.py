@@ -11,7 +11,6 @@ import pytest
 from doctor_macos import HANGS, MISSING, Recorded, Said, by_name, case, sample
 from doctor_toys import says
 
-from gobuild.core.render import render
 from gobuild.doctor.macos import hang, ioreg, stacks, tools
 from gobuild.doctor.macos.answer import Answer, find_hang, foreign_libraries
 from gobuild.doctor.macos.stacks import Stacks, read_dtrace, read_sample, read_spindump
@@ -180,14 +179,6 @@ def test_the_systems_own_threads_are_not_the_answer() -> None:
     )
     found = answered(read_sample(sample("sample-op.txt") + worker))
     assert (found.thread, found.kind) == ("Thread_1760964 (main)", "parked")
-
-
-def test_the_script_is_whole() -> None:
-    script = render("hang.d")
-    assert "mach_trap::mach_msg*_trap:entry" in script
-    assert "ustack();" in script
-    assert f"entries < {stacks.ENTRIES}/" in script
-    assert f"tick-{stacks.SECONDS}s" in script
 
 
 SAYS: dict[str, Said] = {

@@ -30,7 +30,6 @@ TOOLS = {
 
 @pytest.fixture
 def mac(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the tools."""
     tools = tmp_path / "tools"
     tools.mkdir()
     monkeypatch.setattr(sys, "platform", "darwin")
@@ -74,5 +73,4 @@ def test_a_hang_is_captured_judged_bundled_and_judged_again(tmp_path: Path, monk
     save(found, tmp_path / "bundle.zip")
     monkeypatch.setattr(sys, "platform", "linux")
     assert load(tmp_path / "bundle.zip").findings == found.findings
-    # Evidence of the wrong form is judged or refused.
     assert 20 < fuzzed(found, tmp_path / "b.json", 300) < 300

@@ -19,6 +19,7 @@ from inside import gobuild
 from needs import needs
 
 from gobuild import doctor
+from gobuild.core import files
 from gobuild.core.goversion import Target
 from gobuild.core.settings import Settings
 from gobuild.doctor import Diagnosis, Grade, examine, integrity, latency, preload, switching, toolchain
@@ -48,7 +49,6 @@ PREPARED: tuple[tuple[str, dict[str, str], str, Grade, str], ...] = (
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A shared library with a constructor."""
     folder = tmp_path_factory.mktemp("library")
     (folder / "c.c").write_text("__attribute__((constructor)) static void hello(void) {}\n")
     subprocess.run([needs("gcc", "cc"), "-shared", "-fPIC", "-o", folder / "c.so", folder / "c.c"], check=True)
@@ -126,16 +126,9 @@ def test_nothing_is_written_anywhere(
     tmp.mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp))
     monkeypatch.setattr("tempfile.tempdir", None)
-    places = [
-        tmp_path / "home",
-        tmp_path / "cwd",
-        tmp_path / "cache",
-        tmp,
-        root / "bin",
-        root / "pkg",
-        root / "src/cmd",
-    ]
-    for place in places[:3]:
+    own = [tmp_path / name for name in ("home", "cwd", "cache")]
+    places = [*own, tmp, root / "bin", root / "pkg", root / "src/cmd"]
+    for place in own:
         place.mkdir()
     (tmp_path / "cwd/go.mod").write_text("module x\n\ngo 1.99\n\ntoolchain go1.99.1\n")
     env = room(tmp_path, GOCACHE=str(tmp_path / "cache/go"), GOTOOLCHAIN="auto", GOPATH=str(tmp_path / "cache/gopath"))
@@ -148,9 +141,7 @@ def test_nothing_is_written_anywhere(
 
 def test_the_users_file_of_go_env_w_is_heard(go_wheel: Path, tmp_path: Path) -> None:
     env = room(tmp_path)
-    file = tmp_path / "home/.config/go/env"
-    file.parent.mkdir(parents=True)
-    file.write_text("GOEXPERIMENT=nogpu\nGOTOOLCHAIN=local\n")
+    files.write(tmp_path / "home/.config/go/env", "GOEXPERIMENT=nogpu\nGOTOOLCHAIN=local\n")
     found = examined(go_wheel, tmp_path, env)
     says(finding(found, "GOEXPERIMENT"), Grade.FAIL, "set in ~/.config/go/env by go env -w")
     says(finding(found, latency.CLEAN), Grade.OK)
@@ -164,8 +155,7 @@ def overlaid(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("overlaid")
     root = folder / "go"
     for name in ("VERSION", *(f"src/runtime/f{each}.go" for each in range(40))):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text("go1.22.10\ntime 2024-11-27T20:27:20Z\n" if name == "VERSION" else f"package {name}\n")
+        files.write(root / name, "go1.22.10\ntime 2024-11-27T20:27:20Z\n" if name == "VERSION" else f"package {name}\n")
         os.utime(root / name, (1732739240, 1732739240))
     with tarfile.open(folder / "go.tar.gz", "w:gz") as tar:
         tar.add(root, "go")
@@ -175,8 +165,7 @@ def overlaid(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _files(root: Path, folder: Path, against: Path | None) -> doctor.Finding:
     go = root / "bin/go"
     if not go.exists():
-        go.parent.mkdir()
-        go.write_text("#!/bin/sh\necho go version go1.22.10 linux/amd64\n")
+        files.write(go, "#!/bin/sh\necho go version go1.22.10 linux/amd64\n")
         go.chmod(0o755)
         os.utime(go, (1732739240, 1732739240))
     return finding(examined(root, folder, room(folder), against=against), "files")
@@ -210,8 +199,7 @@ def test_a_module_is_compared_as_gos_command_unpacks_it(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "m.zip", "w") as pack:
         for name in ("VERSION", "go.mod", "src/_go.mod", "src/a.go", "misc/kept_in_the_archive_alone.go"):
             path = root / name.replace("src/_go.mod", "src/go.mod")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("go1.22.10\n")
+            files.write(path, "go1.22.10\n")
             if not name.startswith("misc"):
                 pack.write(path, f"{top}/{name}")
         pack.writestr(f"{top}/bin/go", "")
@@ -281,6 +269,11 @@ def test_a_guarded_toolchain_does_not_switch() -> None:
     assert _switching(acme, env="auto", go="1.26") == {"GOTOOLCHAIN": Grade.WARN, "go.mod": Grade.WARN}
 
 
+def test_a_release_s_name_is_this_toolchain_where_the_go_command_takes_it_so() -> None:
+    for patches, grade in (((), Grade.WARN), (("scanner-version",), Grade.OK)):
+        assert _switching("go1.24.11-acme1", env="go1.24.11", patches=patches)["GOTOOLCHAIN"] is grade
+
+
 GOTOOLCHAINS = (
     "local", "auto", "path", "local+auto", "local+path", "go1.22.10", "go1.22.10+auto", "go1.22.10-acme1",
     "1.25.1", "latest", "default", "LOCAL", "auto+x", "auto+path", "path+auto", "local+", "go1.22.10+x", "bash", "go2",
@@ -300,8 +293,7 @@ def test_gotoolchain_is_taken_where_go_takes_it(go_wheel: Path, tmp_path: Path, 
 def test_a_twin_on_path_is_found_and_not_run(go_wheel: Path, tmp_path: Path) -> None:
     for name, compiler in (("one", b"1"), ("two", b"2"), ("same", b"1")):
         for file, content in (("bin/go", (go_wheel / "bin/go").read_bytes()), ("pkg/tool/x/compile", compiler)):
-            (tmp_path / name / file).parent.mkdir(parents=True)
-            (tmp_path / name / file).write_bytes(content)  # nobody may execute it
+            files.write(tmp_path / name / file, content)  # nobody may execute it
     env = room(tmp_path, PATH=f"{tmp_path}/one/bin:{tmp_path}/two/bin:{tmp_path}/same/bin")
     found = examined(tmp_path / "one/bin/go", tmp_path, env)
     says(finding(found, "GOCACHE"), Grade.WARN, f"{tmp_path}/two/bin/go says go1.22.10 as well")

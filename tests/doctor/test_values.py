@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 from doctor_toys import examined, finding, only, room, says
-from patch_fixtures import link_tree
+from patch_fixtures import link_tree, write
 
 from gobuild.core.goversion import Target
 from gobuild.doctor import Diagnosis, Grade, latency
 from gobuild.publish.sumdb.note import NoteSigner
 
+Told = Callable[..., Diagnosis]
 KEY = str(NoteSigner(name="acme.example/sumdb", seed=bytes(range(32))).verifier)
 BUILD, GET, INSTALL = ("build", "-o", "m", "."), ("mod", "download", "x.example/y@v1.0.0"), ("install", ".")
 
@@ -47,11 +48,8 @@ VALUES = (*REFUSED, *((*each, "") for each in TAKEN))
 
 @pytest.fixture
 def module(tmp_path: Path) -> Path:
-    folder = tmp_path / "module"
-    folder.mkdir()
-    (folder / "go.mod").write_text("module m\n\ngo 1.20\n")
-    (folder / "m.go").write_text("package main\n\nfunc main() {}\n")
-    return folder
+    texts = {"go.mod": "module m\n\ngo 1.20\n", "m.go": "package main\n\nfunc main() {}\n"}
+    return write(tmp_path / "module", texts)
 
 
 def asked(root: Path, module: Path, env: dict[str, str], *words: str) -> "subprocess.CompletedProcess[str]":
@@ -59,32 +57,28 @@ def asked(root: Path, module: Path, env: dict[str, str], *words: str) -> "subpro
     return subprocess.run([root / "bin/go", *words], env=env, cwd=module, capture_output=True, text=True, check=False)
 
 
-def told(root: Path, module: Path, folder: Path, patch: pytest.MonkeyPatch, **env: str) -> Diagnosis:
-    only(patch, "environment")
-    return examined(root, folder, room(folder, **env), cwd=module)
+@pytest.fixture
+def told(go_wheel: Path, module: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Told:
+    """What the doctor says of an environment, for a go in the module's folder."""
+    only(monkeypatch, "environment")
+    return lambda root=go_wheel, **env: examined(root, tmp_path, room(tmp_path, **env), cwd=module)
 
 
 @pytest.mark.parametrize("row", VALUES, ids=lambda row: f"{row[0]}={row[1]}")
 def test_the_doctor_says_what_go_says(
-    go_wheel: Path,
-    module: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    row: tuple[str, str, tuple[str, ...], str],
+    go_wheel: Path, module: Path, tmp_path: Path, told: Told, row: tuple[str, str, tuple[str, ...], str]
 ) -> None:
     name, value, words, answer = row
     refused = row in REFUSED
     if words:
         served = {"GOPROXY": module.parent.as_uri()} if name == "GOSUMDB" else {}
         if served:
-            versions = module.parent / "x.example/y/@v"
-            versions.mkdir(parents=True)
-            (versions / "v1.0.0.info").write_text('{"Version": "v1.0.0"}')
-            (versions / "v1.0.0.mod").write_text("module x.example/y\n")
+            texts = {"v1.0.0.info": '{"Version": "v1.0.0"}', "v1.0.0.mod": "module x.example/y\n"}
+            write(module.parent / "x.example/y/@v", texts)
         env = room(tmp_path, GOPATH=str(tmp_path / "gopath"), GOCACHE=str(tmp_path / "cache")) | served | {name: value}
         done = asked(go_wheel, module, env, *words)
         assert (done.returncode != 0, answer in done.stderr) == (refused, True), done
-    found = told(go_wheel, module, tmp_path, monkeypatch, **{name: value})
+    found = told(**{name: value})
     if refused:
         says(finding(found, f"value of {name}"), Grade.FAIL, repr(value), f"unset {name}")
     else:
@@ -92,21 +86,17 @@ def test_the_doctor_says_what_go_says(
         assert not [each for each in found.findings if each.grade is Grade.FAIL]
 
 
-def test_a_proxy_without_a_scheme_is_https(
-    go_wheel: Path, module: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_proxy_without_a_scheme_is_https(go_wheel: Path, module: Path, tmp_path: Path, told: Told) -> None:
     done = asked(go_wheel, module, room(tmp_path, GOPATH=str(tmp_path / "g"), GOPROXY="localhost:1"), *GET)
     assert "https://localhost:1/" in done.stderr, done
-    found = told(go_wheel, module, tmp_path, monkeypatch, GOPROXY="localhost:1")
+    found = told(GOPROXY="localhost:1")
     says(finding(found, "value of GOPROXY"), Grade.WARN, "go asks https://localhost:1")
 
 
-def test_by_go_env_w_it_counts_as_well(
-    go_wheel: Path, module: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_by_go_env_w_it_counts_as_well(tmp_path: Path, told: Told) -> None:
     file = tmp_path / "env"
     file.write_text("GOSUMDB=on\nGO111MODULE=of\n")
-    found = told(go_wheel, module, tmp_path, monkeypatch, GOENV=str(file))
+    found = told(GOENV=str(file))
     failed = {each.name for each in found.findings if each.grade is Grade.FAIL}
     assert failed == {"value of GOSUMDB", "value of GO111MODULE"}
 
@@ -115,31 +105,23 @@ def test_by_go_env_w_it_counts_as_well(
     ("release", "grade"), [("1.22.10", Grade.WARN), pytest.param("1.26.3", Grade.OK, marks=pytest.mark.slow)]
 )
 def test_a_database_of_ones_own_and_a_go_that_believes_any_record(
-    get_goroot: Callable[[str, Target], Path],
-    module: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    release: str,
-    grade: Grade,
+    get_goroot: Callable[[str, Target], Path], told: Told, release: str, grade: Grade
 ) -> None:
     root = get_goroot(release, Target.host())
     words = ("CVE-2026-42501", "Go 1.25.10 and 1.26.3") if grade is Grade.WARN else ()
-    says(finding(told(root, module, tmp_path, monkeypatch, GOSUMDB=KEY), "GOSUMDB"), grade, *words)
+    says(finding(told(root, GOSUMDB=KEY), "GOSUMDB"), grade, *words)
     for fine in ("sum.golang.org", "off"):
-        found = told(root, module, tmp_path, monkeypatch, GOSUMDB=fine)
-        assert not [each for each in found.findings if each.name == "GOSUMDB"]
+        assert not [each for each in told(root, GOSUMDB=fine).findings if each.name == "GOSUMDB"]
 
 
-def test_patches_of_the_toolchain_itself_count(
-    go_wheel: Path, module: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_patches_of_the_toolchain_itself_count(go_wheel: Path, tmp_path: Path, told: Told) -> None:
     root = link_tree(go_wheel, tmp_path / "go")
     patches = [{"name": name, "state": "applied"} for name in ("toolchain-guard", "sumdb-check")]
 
     def verdicts(stamp: str, **env: str) -> dict[str, Grade]:
         (root / "gobuild.json").write_text(json.dumps({"schema": 1, "stamp": stamp, "patches": patches}))
         env |= {"GOTOOLCHAIN": "go1.99.0", "GOSUMDB": KEY}
-        return {each.name: each.grade for each in told(root, module, tmp_path, monkeypatch, **env).findings}
+        return {each.name: each.grade for each in told(root, **env).findings}
 
     mine, other = verdicts("go1.22.10"), verdicts("go1.22.10-other")
     assert (mine["GOTOOLCHAIN"], mine["GOSUMDB"]) == (Grade.FAIL, Grade.OK)

@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -66,6 +66,19 @@ def program(name: str) -> str:
     return str(Path(sysconfig.get_path("scripts")) / name)
 
 
+def captured(
+    *argv: str | Path,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    ok: bool = True,
+    timeout: float | None = None,
+) -> "subprocess.CompletedProcess[str]":
+    """Runs a program to its end, and keeps what it says; its failure is the test's, but where it is not `ok`."""
+    done = subprocess.run(argv, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=timeout)
+    assert not ok or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
 def environment(cache: Path, **more: str) -> dict[str, str]:
     """A user's environment, with words in it that would change a build if they got through."""
     hostile = {"GOFLAGS": "-mod=mod", "GOROOT": "/nonexistent", "GOEXPERIMENT": "nogpu", "CC": "/bin/false"}
@@ -73,17 +86,25 @@ def environment(cache: Path, **more: str) -> dict[str, str]:
     return dict(os.environ) | hostile | own | more
 
 
-def build(*words: str, folder: Path, cache: Path, argv: tuple[str, ...] = ("invoke", "build")) -> Build:
+def build(
+    *words: str,
+    folder: Path,
+    cache: Path,
+    argv: tuple[str, ...] = ("invoke", "build"),
+    umask: int = -1,
+    **variables: str,
+) -> Build:
     """Runs a build to its end from a folder that has a tasks.py, or by the `gobuild` program."""
     folder.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
         [program(argv[0]), *argv[1:], *words],
         cwd=folder,
-        env=environment(cache),
+        env=environment(cache, **variables),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        umask=umask,
         check=False,
     )
     return Build(folder=folder, dist=folder / "dist", work=folder / "build", output=done.stdout, code=done.returncode)

@@ -44,7 +44,8 @@ def _done(made: Build) -> Build:
 @pytest.fixture(scope="session")
 def darwin(shared: Path, cache: Path) -> Build:
     """`invoke build --go 1.22`, the README's first command, whatever the store may have by now."""
-    return once(shared / "darwin", lambda at: _done(build("--go", "1.22", "--fresh", folder=_project(at), cache=cache)))
+    words = ("--go", "1.22", "--fresh", "--details")
+    return once(shared / "darwin", lambda at: _done(build(*words, folder=_project(at), cache=cache)))
 
 
 @pytest.fixture(scope="session")

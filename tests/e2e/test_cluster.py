@@ -18,6 +18,7 @@ import matrix_fixtures
 import pytest
 from distributed import Client
 from e2e.builds import CHECKOUT, processes_in, program
+from matrix_fixtures import until
 
 from gobuild.matrix import measure_capacity
 
@@ -33,9 +34,6 @@ if [ $GOOS = darwin ] && mkdir {tally}.first 2>/dev/null; then
 fi
 """
 """What make.bash does first: it counts, and the first one for darwin never ends by itself."""
-
-
-_until = matrix_fixtures.until
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +112,7 @@ class Cluster:
         place = toy.folder / "scheduler/address.json"
         words = ("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(place))
         stack.enter_context(_running(*words, cwd=place.parent, env=toy.variables))
-        _until(place.is_file)
+        until(lambda: place.is_file() and place.read_text().endswith("}"))  # dask writes it in place
         self.address = str(json.loads(place.read_text())["address"])
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -136,7 +134,7 @@ def cluster(toy: Toy) -> Iterator[Cluster]:
         made = Cluster(toy, stack)
         for name in ("one", "two"):
             made.add(name)
-        _until(lambda: len(made.names()) == 2)
+        until(lambda: len(made.names()) == 2)
         yield made
 
 
@@ -170,7 +168,7 @@ def test_a_worker_that_is_killed_has_its_job_run_again_and_nothing_is_done_twice
     assert _children(toy.folder / name), "make.bash should be at work"
     time.sleep(3)
     cluster.workers[name].kill()
-    _until(lambda: not _children(toy.folder / name))
+    until(lambda: not _children(toy.folder / name))
 
     output = "".join(seen) + first.communicate(timeout=120)[0]
     other, _ = second.communicate(timeout=120)
@@ -202,8 +200,8 @@ def test_the_job_ends_with_its_client(toy: Toy, cluster: Cluster, sign: signal.S
     output, _ = client.communicate(timeout=60)
     assert client.returncode == code, output
     assert "Traceback" not in output
-    _until(lambda: not _children(folder))
-    _until(lambda: not list(folder.glob("**/go1.22.10*")))
+    until(lambda: not _children(folder))
+    until(lambda: not list(folder.glob("**/go1.22.10*")))
 
 
 def test_a_worker_that_is_told_to_stop_gives_its_job_away(toy: Toy, cluster: Cluster) -> None:
@@ -211,7 +209,7 @@ def test_a_worker_that_is_told_to_stop_gives_its_job_away(toy: Toy, cluster: Clu
     *_, line = seen = _said_by(client, "build    for ever")
     name = cluster.names()[line.split(" | ")[1]]
     cluster.workers[name].terminate()
-    _until(lambda: not _children(toy.folder / name))
+    until(lambda: not _children(toy.folder / name))
     output = "".join(seen) + client.communicate(timeout=120)[0]
     assert client.returncode == 0, output
     assert _is_whole(toy.folder / "first/dist")
@@ -221,7 +219,7 @@ def test_a_nannys_new_worker_takes_the_job_of_the_one_that_died(toy: Toy) -> Non
     with ExitStack() as stack:
         cluster = Cluster(toy, stack)
         cluster.add("one", "--nanny", "--nthreads", "4")
-        _until(cluster.names)
+        until(cluster.names)
         client = toy.matrix("first", cluster.address)
         seen = _said_by(client, "build    for ever")
         builds = [words for words in _children(toy.folder / "one") if "gobuild.tasks.child" in words]
@@ -253,7 +251,7 @@ def test_a_worker_with_another_gobuild_is_refused(toy: Toy, cluster: Cluster) ->
     with (other / "gobuild/patch/diff/unified.py").open("a") as module:
         module.write("# one more line\n")
     cluster.add("three", PYTHONPATH=str(other))
-    _until(lambda: len(cluster.names()) == 3)
+    until(lambda: len(cluster.names()) == 3)
     client = toy.matrix("first", cluster.address)
     output, _ = client.communicate(timeout=120)
     assert client.returncode == 19, output

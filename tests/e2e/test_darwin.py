@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from e2e.builds import CHECKOUT, Build, build, environment, processes_in, program
+from e2e.builds import Build, build, captured, environment, processes_in, program
 from e2e.plain_macho import LC_CODE_SIGNATURE, LC_LOAD_DYLIB, LC_UUID, commands_of
 
 from gobuild.core import files
@@ -81,14 +81,8 @@ def test_go_is_a_stamped_arm64_mach_o_with_uuid_and_four_libraries(darwin: Build
 
 
 def test_every_binary_of_the_archive_is_what_verify_wants(darwin: Build, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [program("gobuild"), "verify", darwin.one("go*.darwin-arm64.tar.gz"), "--target", "darwin/arm64", "--json"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    report = json.loads(done.stdout)
+    words = ("verify", darwin.one("go*.darwin-arm64.tar.gz"), "--target", "darwin/arm64", "--json")
+    report = json.loads(captured(program("gobuild"), *words, cwd=tmp_path).stdout)
     assert report["ok"]
     subjects = {check["subject"] for check in report["checks"]}
     assert len([each for each in subjects if re.match(r"bin/|pkg/tool/darwin_arm64/", each)]) == 19
@@ -100,11 +94,9 @@ def test_the_file_list_is_distpacks(darwin: Build, go_wheel: Path, tmp_path: Pat
     (tree,) = darwin.work.glob("*/go")
     tool = tmp_path / "distpack"
     variables = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "GOTOOLCHAIN": "local", "GOFLAGS": "-trimpath"}
-    subprocess.run(
-        [go_wheel / "bin/go", "build", "-o", tool, "cmd/distpack"], env=variables, cwd=go_wheel / "src", check=True
-    )
+    captured(go_wheel / "bin/go", "build", "-o", tool, "cmd/distpack", env=variables, cwd=go_wheel / "src")
     variables |= {"GOROOT": str(tree), "GOOS": "darwin", "GOARCH": "arm64"}
-    subprocess.run([tool], env=variables, cwd=tree, check=True, capture_output=True)
+    captured(tool, env=variables, cwd=tree)
     theirs = tree / "pkg/distpack" / archive.name
     assert _members(archive) == _members(theirs)
     assert files.sha256(archive) == files.sha256(theirs)
@@ -126,7 +118,7 @@ def test_the_manifest_tells_everything(darwin: Build, wheel_file: Path) -> None:
     assert set(manifest["source"]["added"]) == {"LICENSE", "PATENTS"}
     assert manifest["bootstrap"]["version"]
     states = {patch["name"]: patch["state"] for patch in manifest["patches"]}
-    applied = dict.fromkeys(("runtime-gpu-guard", "link-uuid", "goenv-local"), "applied")
+    applied = dict.fromkeys(("runtime-gpu-guard", "link-uuid", "scanner-version", "goenv-local"), "applied")
     assert states == {"mfinal-metal-init": "nothing to do", **applied}
     evidence = next(patch["evidence"] for patch in manifest["patches"] if patch["name"] == "mfinal-metal-init")
     assert evidence.startswith("nothing to remove: this source has no Metal initialisation")
@@ -206,16 +198,9 @@ def test_a_toolchain_that_was_tampered_with_is_refused(
         middle = len(sound) // 2
         victim.write_bytes(sound[:middle] + bytes([sound[middle] ^ 1]) + sound[middle + 1 :])
     elif damage == "x86":
-        variables = {
-            "PATH": "/usr/bin:/bin",
-            "HOME": str(darwin.folder),
-            "GOOS": "darwin",
-            "GOARCH": "amd64",
-            "GOTOOLCHAIN": "local",
-        }
-        subprocess.run(
-            [go_wheel / "bin/go", "build", "-o", victim, "cmd/pack"], env=variables, cwd=go_wheel / "src", check=True
-        )
+        variables = {"PATH": "/usr/bin:/bin", "HOME": str(darwin.folder), "GOTOOLCHAIN": "local"}
+        variables |= {"GOOS": "darwin", "GOARCH": "amd64"}
+        captured(go_wheel / "bin/go", "build", "-o", victim, "cmd/pack", env=variables, cwd=go_wheel / "src")
     else:
         victim.write_bytes(metal_program.read_bytes())
     try:
@@ -248,11 +233,3 @@ def test_ctrl_c_while_it_verifies_and_packs(darwin: Build, cache: Path) -> None:
     assert processes_in(darwin.folder) == []
     assert {path: files.sha256(path) for path in darwin.dist.iterdir()} == before
     assert not list(darwin.work.glob("*/tmp"))
-
-
-def test_the_checkout_has_the_same_tasks() -> None:
-    listed = subprocess.run(
-        [program("invoke"), "--list"], cwd=CHECKOUT, capture_output=True, text=True, check=True
-    ).stdout
-    for task in ("build", "clean", "package", "plan", "verify", "test", "lint", "types"):
-        assert re.search(rf"^  {task}\b", listed, re.MULTILINE), listed

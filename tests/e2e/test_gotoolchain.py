@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from e2e.builds import Build
 from publish_clients import Client, Served, serving
-from publish_toys import flip
+from publish_toys import KEY, flip
 
 from gobuild.publish import download_index, proxy
 from gobuild.publish.builds import Build as Finished
@@ -16,11 +16,8 @@ from gobuild.publish.builds import read_build
 from gobuild.publish.catalogue import Catalogue
 from gobuild.publish.install import Instructions, install_instructions
 from gobuild.publish.sumdb import database
-from gobuild.publish.sumdb.note import NoteSigner
 
 pytestmark = pytest.mark.slow
-
-KEY = NoteSigner(name="acme.example/sumdb", seed=bytes(range(32)))
 
 PROGRAM = """package main
 

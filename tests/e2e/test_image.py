@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from e2e.builds import Build, environment, program
+from e2e.builds import Build, build, captured
 from e2e.fixtures import ALL_TASKS
 from needs import needs
 from publish_clients import serving
@@ -30,23 +30,13 @@ BARE = 'mount --rbind /dev "$0/dev" && mount -t proc proc "$0/proc" && exec chro
 """What whoever runs a container gives it, and nothing else: /dev, /proc and a root of its own."""
 
 
-def _image(folder: Path, cache: Path, *words: str, umask: int = -1, **variables: str) -> str:
+def _image(folder: Path, cache: Path, *words: str, umask: int = -1, **variables: str) -> None:
     """`invoke image` in a folder whose whole tasks.py is gobuild's."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tasks.py").write_text(ALL_TASKS)
-    done = subprocess.run(
-        [program("invoke"), "image", *words],
-        cwd=folder,
-        env=environment(cache, **variables),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        umask=umask,
-        check=False,
-    )
-    print(done.stdout)
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    done = build(*words, folder=folder, cache=cache, argv=("invoke", "image"), umask=umask, **variables)
+    print(done.output)
+    assert done.code == 0, done.output
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +55,11 @@ def goroot(native: Build) -> Path:
 
 
 def _manifest(layout: Path, name: str) -> dict[str, object]:
-    words = [needs("skopeo"), "inspect", "--raw", f"oci:{layout}:{name}"]
-    return dict(json.loads(subprocess.run(words, check=True, capture_output=True).stdout))
+    return dict(json.loads(captured(needs("skopeo"), "inspect", "--raw", f"oci:{layout}:{name}").stdout))
 
 
 def _unpacked(layout: Path, name: str, to: Path) -> Path:
-    words = [needs("umoci"), "unpack", "--rootless", "--image", f"{layout}:{name}", str(to)]
-    done = subprocess.run(words, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    captured(needs("umoci"), "unpack", "--rootless", "--image", f"{layout}:{name}", to)
     return to / "rootfs"
 
 
@@ -83,14 +70,8 @@ def _chroot(root: Path, *words: str, **variables: str) -> "subprocess.CompletedP
         pytest.skip("this system lets nobody unshare a namespace")
     for name in ("dev", "proc"):
         (root / name).mkdir(exist_ok=True)
-    return subprocess.run(
-        [*found, "sh", "-c", BARE, root, *words],
-        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"} | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"} | variables
+    return captured(*found, "sh", "-c", BARE, root, *words, env=environment, ok=False, timeout=300)
 
 
 def _lines(done: "subprocess.CompletedProcess[str]") -> dict[str, str]:
@@ -127,8 +108,8 @@ def test_the_toolchain_compiles_in_its_image(native: Build, layout: Path, tmp_pa
     assert isinstance(layers, list)
     assert (layers[-1]["digest"], layers[-1]["size"]) == (f"sha256:{archive['sha256']}", archive["size"])
     root = _unpacked(layout, f"{TOOLCHAIN}-{HERE}", tmp_path / "bundle")
-    words = [needs("skopeo"), "inspect", "--config", f"oci:{layout}:{TOOLCHAIN}"]
-    config = json.loads(subprocess.run(words, check=True, capture_output=True).stdout)["config"]
+    told = captured(needs("skopeo"), "inspect", "--config", f"oci:{layout}:{TOOLCHAIN}").stdout
+    config = json.loads(told)["config"]
     variables = dict(each.split("=", 1) for each in config["Env"])
     version = _chroot(root, *config["Cmd"], HOME=variables["HOME"])
     assert version.stdout == f"go version {stamp} {Target.host()}\n", version.stderr

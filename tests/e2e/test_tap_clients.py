@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from e2e.builds import Build as Made
+from e2e.builds import captured
 from needs import needs
 
 from gobuild.core.goversion import Target
@@ -50,15 +51,8 @@ class Published:
         """Runs the harness on a formula of the clone."""
         path = self.clone / f"Formula/{formula}.rb"
         cache = {"GOCACHE": str(self.scratch / "gocache"), "HOME": str(self.scratch)}
-        done = subprocess.run(
-            [needs("ruby"), "-W0", HARNESS, *words, path],
-            env={"PATH": os.environ["PATH"], **cache},
-            cwd=self.scratch,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        variables = {"PATH": os.environ["PATH"], **cache}
+        done = captured(needs("ruby"), "-W0", HARNESS, *words, path, env=variables, cwd=self.scratch)
         assert json.loads(done.stdout)["errors"] == []
 
 
@@ -113,13 +107,8 @@ def test_installed_upgraded_removed(published: Published) -> None:
     assert [keg.name for keg in (prefix / "Cellar/go-acme").iterdir()] == [_version(published.new)]
     assert sorted(path.name for path in (prefix / "bin").iterdir()) == ["go", "go-acme", published.new.stamp]
     # opt stays where it was, and leads to the new one: that is the GOROOT that users are told.
-    said = subprocess.run(
-        [prefix / "opt/go-acme/libexec/bin/go", "version"],
-        env={"PATH": os.environ["PATH"], "HOME": str(published.scratch)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    variables = {"PATH": os.environ["PATH"], "HOME": str(published.scratch)}
+    said = captured(prefix / "opt/go-acme/libexec/bin/go", "version", env=variables)
     assert f" {published.new.stamp} " in said.stdout
 
     published.brew("--uninstall", prefix, formula="go-acme")

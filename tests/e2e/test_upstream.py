@@ -129,9 +129,15 @@ def test_the_blast_radius_of_the_stock_patches(darwin: Build, official: Path, tm
         for inside in each["differences"]
         if inside["kind"] in ("code", "added", "removed", "types")
     }
-    linker = ("init", "addbuildinfo", "(*Link).hostlink", "Main")
+    uuid, scanners = "link-uuid", "scanner-version"
+    linker = {
+        "addbuildinfo": (uuid,), "(*Link).hostlink": (uuid,), "init": (uuid, scanners), "Main": (uuid, scanners),
+        "(*Link).buildinfo": (scanners,), "forScanners": (scanners,),
+    }  # fmt: skip
+    command = ("envcmd.MkEnv", "envcmd.releaseVersion", "toolchain.Select")
     assert code == {
-        *(("link", f"cmd/link/internal/ld.{name}", "link-uuid") for name in linker),
+        *(("link", f"cmd/link/internal/ld.{name}", *by) for name, by in linker.items()),
+        *(("go", f"cmd/go/internal/{name}", scanners) for name in command),
         *((name, "go/build.defaultContext", "the profile") for name in ("go", "compile", "doc", "vet")),
     }
 

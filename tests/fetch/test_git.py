@@ -1,14 +1,13 @@
 """git: real repositories on this machine."""
 
 import io
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from needs import needs
+from e2e.builds import program
+from workbench_fixtures import commit, git
 
 from gobuild.core import files
 from gobuild.core.console import Console
@@ -18,23 +17,6 @@ from gobuild.fetch.git import GitOrigin
 from gobuild.resolve import resolve
 
 OPEN = Callable[..., GitOrigin]
-
-ENVIRONMENT = {
-    **{key: value for key, value in os.environ.items() if not key.startswith("GIT_")},
-    **{"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"},
-    **{f"GIT_{who}_{what}": "a@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
-}
-
-
-def git(root: Path, *words: str) -> str:
-    done = subprocess.run([needs("git"), *words], cwd=root, env=ENVIRONMENT, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-def commit(root: Path, message: str = "more") -> str:
-    git(root, "add", "--all", "--force")
-    git(root, "commit", "--quiet", "--message", message)
-    return git(root, "rev-parse", "HEAD")
 
 
 @pytest.fixture
@@ -68,7 +50,8 @@ def test_the_default_branch_a_tag_a_branch_and_a_commit(repository: Path, open_g
     git(repository, "branch", "release-branch.go1.22")
     (repository / "src/new.go").write_text("package new\n")
     files.write(repository / "bin/go", "what was built, and committed")
-    second = commit(repository)
+    commit(repository, "more")
+    second = git(repository, "rev-parse", "HEAD")
     refs = {"": second, "go1.22.10": first, "release-branch.go1.22": first, second: second, first: first}
     for ref, wanted in refs.items():
         origin = open_git(ref)
@@ -86,7 +69,7 @@ def test_the_default_branch_a_tag_a_branch_and_a_commit(repository: Path, open_g
 
 def test_only_the_commit_is_fetched(repository: Path, open_git: OPEN, tmp_path: Path) -> None:
     (repository / "src/new.go").write_text("package new\n")
-    commit(repository)
+    commit(repository, "more")
     open_git().catalog()
     (bare,) = (tmp_path / "cache/git").glob("[!.]*")
     assert git(bare, "rev-list", "--all", "--count") == "1"
@@ -97,8 +80,7 @@ def test_a_branch_that_moves(repository: Path, open_git: OPEN, tmp_path: Path) -
     (repository / "src/new.go").write_text("package new\n")
     git(repository, "commit", "--quiet", "--amend", "--all", "--message", "another history")
     assert open_git("main", offline=True).catalog().identity == before
-    git(repository, "add", "--all")
-    git(repository, "commit", "--quiet", "--amend", "--message", "another history")
+    commit(repository)
     assert open_git("main").catalog().identity == "git:" + git(repository, "rev-parse", "HEAD") != before
 
 
@@ -132,7 +114,7 @@ def test_nothing_in_the_repository_runs_or_changes_what_is_written(
         "*.go filter=evil ident eol=crlf\nsrc/runtime/** export-ignore\nsrc/subst export-subst\n"
     )
     (repository / "src/subst").write_text("$Format:%H$ $Id$\n")
-    commit(repository)
+    commit(repository, "more")
     source = open_git().source(release_of(open_git()), tmp_path / "go")
     assert (source.root / "src/subst").read_text() == "$Format:%H$ $Id$\n"
     assert (source.root / "src/runtime/mfinal.go").read_bytes() == b"package runtime\n\nfunc runfinq() {\n}\n"
@@ -155,7 +137,7 @@ def test_the_callers_own_repository_is_left_alone(
 
 def test_a_development_branch_has_no_version(repository: Path, open_git: OPEN, tmp_path: Path) -> None:
     (repository / "VERSION").unlink()
-    commit(repository)
+    commit(repository, "more")
     for request in ("1.22", "stable", "1.23.1"):
         with pytest.raises(ResolveError, match=r"it is of the line 1\.22") as caught:
             open_git(request=request).catalog()
@@ -169,17 +151,17 @@ def test_a_development_branch_has_no_version(repository: Path, open_git: OPEN, t
 
 def test_a_forks_own_suffix(repository: Path, open_git: OPEN) -> None:
     (repository / "VERSION").write_text("go1.22.10-acme1\n")
-    commit(repository)
+    commit(repository, "more")
     assert release_of(open_git()).version.tag == "go1.22.10"
 
 
 def test_what_is_no_go(repository: Path, open_git: OPEN, tmp_path: Path) -> None:
     (repository / "src/make.bash").unlink()
-    commit(repository)
+    commit(repository, "more")
     with pytest.raises(FetchError, match=r"no src/make\.bash"):
         open_git().source(release_of(open_git()), tmp_path / "go")
     git(repository, "rm", "--quiet", "-r", "VERSION", "src/internal")
-    commit(repository)
+    commit(repository, "more")
     with pytest.raises(FetchError, match="not Go's source"):
         open_git().catalog()
     assert not (tmp_path / "go").exists()
@@ -187,7 +169,7 @@ def test_what_is_no_go(repository: Path, open_git: OPEN, tmp_path: Path) -> None
 
 def test_a_link_in_the_tree_is_refused(repository: Path, open_git: OPEN, tmp_path: Path) -> None:
     (repository / "src/link").symlink_to("../../..")
-    commit(repository)
+    commit(repository, "more")
     with pytest.raises(UnsafeArchive, match="no plain file"):
         open_git().source(release_of(open_git()), tmp_path / "work/go")
     assert list((tmp_path / "work").iterdir()) == []
@@ -241,22 +223,9 @@ def test_a_repository_that_does_not_answer(open_git: OPEN, tmp_path: Path, strea
 
 
 def test_a_machine_without_git(repository: Path, tmp_path: Path) -> None:
-    program = (
-        "import sys; from pathlib import Path; from gobuild.core.console import Console\n"
-        "from gobuild.core.errors import ToolMissing; from gobuild.fetch.git import GitOrigin\n"
-        "url, cache = sys.argv[1], Path(sys.argv[2])\n"
-        "origin = GitOrigin.parse(url, request='1.22', cache=cache, console=Console(), offline=False)\n"
-        "try: origin.catalog()\n"
-        "except ToolMissing as error: print(error)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, f"git+{repository.as_uri()}", str(tmp_path / "cache")],
-        env={"PATH": str(tmp_path)},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert "error: cannot run git\n  try: install git" in done.stdout
+    words = [program("gobuild"), "plan", "--source", f"git+{repository.as_uri()}", "--go", "1.22", "--cache", "cache"]
+    done = subprocess.run(words, cwd=tmp_path, env={"PATH": str(tmp_path)}, check=False, capture_output=True, text=True)
+    assert "error: cannot run git\n  try: install git" in done.stderr
 
 
 def test_gits_remedy_for_anothers_repository(repository: Path, open_git: OPEN, monkeypatch: pytest.MonkeyPatch) -> None:

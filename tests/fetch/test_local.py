@@ -19,12 +19,8 @@ def local(path: Path, cache: Path, request: str = "1.22") -> LocalOrigin:
 
 
 SOURCES = [
-    "LICENSE",
-    "VERSION",
-    "go.env",
-    "src/internal/goversion/goversion.go",
-    "src/make.bash",
-    "src/runtime/mfinal.go",
+    *("LICENSE", "VERSION", "go.env"),
+    *("src/internal/goversion/goversion.go", "src/make.bash", "src/runtime/mfinal.go"),
 ]
 
 

@@ -20,8 +20,8 @@ from gobuild.core.errors import (
     ToolMissing,
     Unreachable,
 )
-from gobuild.core.goversion import GoVersion, Target
-from gobuild.core.model import Bootstrap, Release
+from gobuild.core.goversion import Target
+from gobuild.core.model import Bootstrap
 from gobuild.core.process import run
 from gobuild.core.settings import Settings
 from gobuild.fetch import http
@@ -187,13 +187,6 @@ def test_a_missing_program_is_passed_over_where_there_is_another_origin() -> Non
         fetch.first_reachable((_no_tool(),))
     with pytest.raises(FetchError, match="no git"):
         fetch.first_reachable((_down(), _no_tool()))
-
-
-def test_bootstrap_takes_what_the_setting_names(go_wheel: Path, tmp_path: Path, console: Console) -> None:
-    settings = Settings(cache=tmp_path, bootstrap=str(go_wheel))
-    release = Release(version=GoVersion.parse("1.22.10"), origin="go.dev")
-    found: Bootstrap = fetch.bootstrap(settings, release, host=Target.host(), run=run, console=console)
-    assert (found.goroot, found.origin) == (go_wheel, "--bootstrap")
 
 
 def test_bootstrap_asks_no_origin_twice(

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 from inside import gobuild
+from matrix_fixtures import until
 from platformdirs import user_cache_path
 
 from gobuild.core.errors import ConfigError, ToolMissing
@@ -65,13 +66,6 @@ def wrapper(go_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wrapped(wrapper: Path, *words: str, **more: object) -> "subprocess.CompletedProcess[str]":
     settings: dict[str, object] = {"capture_output": True, "text": True, "timeout": 20} | more
     return subprocess.run([wrapper, *words], check=False, **settings)  # type: ignore[call-overload,no-any-return]
-
-
-def until(found: Callable[[], object], *, seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not found():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.01)
 
 
 def python(*words: str) -> tuple[str, ...]:
@@ -285,7 +279,6 @@ def test_the_stop_limit_ends_what_will_not(wrapper: Path, tmp_path: Path) -> Non
 
 
 def states(*which: str) -> list[str]:
-    """The states of some processes."""
     found = subprocess.run(["ps", "-o", "stat=", *which], capture_output=True, text=True, check=False)
     return [each[0] for each in found.stdout.split()]
 

@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 from inside import gobuild, refusals
 from invoke.context import Context
-from isolate.test_gowrap import until
+from matrix_fixtures import until
 from needs import needs
+from patch_fixtures import write
 from publish_toys import NEXT, STAMP, TIME, put_build
 
 from gobuild.core.errors import ChecksumMismatch, ConfigError, GobuildError, PackageError, UnsafeArchive
@@ -78,7 +79,6 @@ def _build(dist: Path, target: Target, *, stamp: str = STAMP, content: bytes = b
 
 @pytest.fixture
 def dist(tmp_path: Path) -> Path:
-    """Builds for both platforms."""
     for target in PLATFORMS:
         _build(tmp_path / "dist", target)
     return tmp_path / "dist"
@@ -139,7 +139,7 @@ def test_a_registry_keeps_the_digests(dist: Path, tmp_path: Path) -> None:
     with (tmp_path / "log").open("w") as log:
         served = subprocess.Popen([registry, "serve", tmp_path / "config.yml"], stdout=log, stderr=log)
     try:
-        until(lambda: _answers(port), seconds=30)
+        until(lambda: _answers(port))
         words = [skopeo, "--insecure-policy", "copy", "--all", "--dest-tls-verify=false"]
         done = subprocess.run(
             [*words, f"oci:{tmp_path / 'layout'}:toolchain", place], check=False, capture_output=True, text=True
@@ -165,7 +165,7 @@ def test_the_task(dist: Path, tmp_path: Path) -> None:
     words = ("--image", "toolchain", "--label", "com.example.team=a", "--label", "com.example.mail=b")
     odd = "a [/b] 'c'"  # rich would read a tag
     done = gobuild(tmp_path, "image", "--to", odd, *words)
-    assert done.code == 0 and f"wrote {odd}\n" in done.out, done
+    assert done.code == 0 and f"\n  {odd}\n" in done.out, done
     (tmp_path / odd).rename(tmp_path / "layout")
     index = json.loads((tmp_path / "layout/index.json").read_text())
     named = {each["annotations"][oci.REF]: each["digest"] for each in index["manifests"]}
@@ -218,10 +218,8 @@ def test_the_same_digests_on_another_machine(dist: Path, tmp_path: Path, monkeyp
 
 def test_the_layout_of_the_test_image(dist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All but the compiler, which tests/e2e/test_image.py has: the program and its compression are toys here."""
-    goroot = tmp_path / "goroot"
-    (goroot / "bin").mkdir(parents=True)
-    (goroot / "VERSION").write_text(f"{STAMP}\ntime {TIME}\n")
-    (goroot / "bin/go").write_text(f"#!/bin/sh\necho go version {STAMP} toy\n")
+    texts = {"VERSION": f"{STAMP}\ntime {TIME}\n", "bin/go": f"#!/bin/sh\necho go version {STAMP} toy\n"}
+    goroot = write(tmp_path / "goroot", texts)
     (goroot / "bin/go").chmod(0o755)
 
     def compiled(self: program.Compiler, target: Target) -> Path:
@@ -369,10 +367,7 @@ def test_stored_gzip_is_gzip() -> None:
 
 
 def test_what_stands_there_is_not_replaced(dist: Path, tmp_path: Path) -> None:
-    foreign = tmp_path / "foreign"
-    foreign.mkdir()
-    (foreign / "index.json").write_text('{"annotations": {}}')
-    (foreign / "oci-layout").touch()
+    foreign = write(tmp_path / "foreign", {"index.json": '{"annotations": {}}', "oci-layout": ""})
     (foreign / "blobs").mkdir()
     ours = tmp_path / "ours"
     _written(ours, _toolchains(dist))

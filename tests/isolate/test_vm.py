@@ -1,15 +1,14 @@
 """The virtual machine's folder: cloud-init's YAML is read back, the scripts run; vfkit itself is only on a Mac."""
 
-import io
 import os
 import re
 import subprocess
-import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from inside import gobuild
+from publish_toys import as_tar
 from ruamel.yaml import YAML
 
 from gobuild.core import files
@@ -25,11 +24,7 @@ GO = f"#!/bin/sh\n# {'x' * 40}\necho go version {STAMP} linux/arm64, GOTOOLCHAIN
 
 def toolchain(folder: Path, go: bytes = ELF_ARM64, stamp: str = STAMP) -> Path:
     path = folder / f"{STAMP}.linux-arm64.tar.gz"
-    with tarfile.open(path, "w:gz") as tar:
-        for name, content in {"go/VERSION": f"{stamp}\n".encode(), "go/bin/go": go, "go/bin/gofmt": go}.items():
-            info = tarfile.TarInfo(name)
-            info.size, info.mode = len(content), 0o755
-            tar.addfile(info, io.BytesIO(content))
+    path.write_bytes(as_tar({"VERSION": f"{stamp}\n".encode(), "bin/go": go, "bin/gofmt": go}))
     return path
 
 
@@ -203,7 +198,7 @@ def test_the_task(tmp_path: Path) -> None:
     words = ["vm", "--archive", archive.name, "--disk", DISK, "--to", "machine", "--ssh-key", "key.pub"]
     done = gobuild(tmp_path, *words, "--memory", "1024")
     assert done.code == 0, done.err
-    assert f"wrote machine for {STAMP}" in done.out
+    assert f"✓ a machine for {STAMP}\n  machine\n" in done.out
     assert "--memory 1024" in (tmp_path / "machine/run.sh").read_text()
     assert gobuild(tmp_path, *words).code == 2
     assert gobuild(tmp_path, *words[:-2], "--cpus", "two").code == 2

@@ -52,14 +52,14 @@ def test_what_was_asked_twice_is_one_job(tmp_path: Path, variables: Mapping[str,
     assert done.code == 0, done.out + done.err
     assert "2 jobs" in done.out
     assert "2 at a time" in done.out
-    assert "linux-arm64 | [" in done.out, "lines have their job's name in front"
+    assert "linux-arm64 | [" in done.err, "lines have their job's name in front"
     stamps = {path.name.split(".darwin")[0].split(".linux")[0] for path in (tmp_path / "dist").glob("*.gobuild.json")}
     assert len(stamps) == 1
     assert len(list((tmp_path / "dist").glob("*.gobuild.json"))) == 2
     assert len(list((tmp_path / "work").glob("*.log"))) == 2
     again = inside.gobuild(tmp_path, *words)
     assert again.code == 0, again.out + again.err
-    assert again.out.count("from the store in") == 2
+    assert again.err.count("from the store in") == 2
 
 
 def test_one_that_fails_stops_no_other(tmp_path: Path, variables: Mapping[str, str], toy_tree: Path) -> None:

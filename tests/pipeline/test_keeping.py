@@ -3,26 +3,37 @@
 import contextlib
 import errno
 import importlib.metadata
-import io
 import os
+import shlex
 import shutil
 import tarfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from inside import gobuild
+from pipeline.test_pipeline import printed, session
 
-from gobuild import fetch, patch, pipeline
+from gobuild import patch, pipeline
 from gobuild.core import archives, files, resources
-from gobuild.core.console import Console
-from gobuild.core.errors import ConfigError, DiskFull, FetchError, GobuildError, ToolMissing, Unreachable, VerifyError
+from gobuild.core.console import amount
+from gobuild.core.errors import ConfigError, DiskFull, VerifyError
 from gobuild.core.goversion import GoVersion, Target
-from gobuild.core.manifest import archive_names, to_json
-from gobuild.core.model import Bootstrap, Catalog, Check, PatchedSource, Release, Report, Source, Toolchain, Verdict
+from gobuild.core.manifest import Manifest, archive_names, read_manifest, to_json
+from gobuild.core.model import (
+    Bootstrap,
+    Check,
+    Outcome,
+    PatchedSource,
+    Report,
+    Source,
+    State,
+    Toolchain,
+    Verdict,
+)
 from gobuild.core.process import Result
-from gobuild.core.settings import Settings
 from gobuild.package import manifest
 from gobuild.pipeline import delivery
 from gobuild.pipeline import toolchain_cache as cached
@@ -31,15 +42,9 @@ from gobuild.pipeline.session import Prepared, Run, Session, prepare
 from gobuild.pipeline.timing import Clock
 from gobuild.pipeline.toolchain_cache import VerifiedToolchain
 from gobuild.store import Store, open_store
+from gobuild.tasks import show
 
-
-@pytest.fixture
-def session(tmp_path: Path, toy_tree: Path, bootstrap: Path) -> Session:
-    settings = Settings(
-        go="1.22.10", source=str(toy_tree), series="none", suffix="toy", bootstrap=str(bootstrap),
-        dist=tmp_path / "dist", work=tmp_path / "work", cache=tmp_path / "cache",
-    )  # fmt: skip
-    return Session(settings=settings, console=Console(stream=io.StringIO()))
+__all__ = ["session"]
 
 
 def _finished(prepared: Prepared, folder: Path, builder: str = "make.bash") -> VerifiedToolchain:
@@ -82,6 +87,29 @@ def test_what_comes_back_is_what_went_in(session: Session, tmp_path: Path) -> No
     assert replace(again, packed=done.packed, kept="") == replace(done, toolchain=made)
 
 
+def test_a_build_from_the_store_is_told_in_few_lines(session: Session, tmp_path: Path, toy_tree: Path) -> None:
+    given = {name: str(getattr(session.settings, name)) for name in ("go", "source", "series", "suffix", "bootstrap")}
+    flags = [word for name, value in given.items() for word in (f"--{name}", value)] + ["--cache", "cache"]
+    prepared, store = prepare(session), open_store(session.settings, session.console.warn)
+    assert "store    does not have it\n" in gobuild(tmp_path, "plan", *flags).out
+    cached.put(store, prepared, _finished(prepared, tmp_path))
+    planned = gobuild(tmp_path, "plan", *flags).out.splitlines()
+    assert any(line.startswith("  store    has it since 2") for line in planned)
+    assert "  builder  make.bash: a source of your own may have another compiler than upstream's" in planned
+    assert planned[-1] == f"Next: gobuild build {shlex.join(flags)}"
+    done = gobuild(tmp_path, "build", *flags)
+    said = done.out.splitlines()
+    assert (done.code, len(said + done.err.splitlines()) <= 15) == (0, True), done
+    archive = f"dist/{prepared.plan.archive.name}"
+    assert said[0] == f"✓ {prepared.plan.stamp} for darwin/arm64, from the store" and said[-1].startswith(
+        "Next: gobuild "
+    )
+    assert f"  {archive}  {amount((tmp_path / archive).stat().st_size)}" in said
+    assert any("1 check passed, 1 skipped, 0 failed" in line for line in said)
+    shown = gobuild(tmp_path, "build", "--details", *flags).out
+    assert files.sha256(tmp_path / archive) in shown and "bin/go" in shown
+
+
 def test_no_folder_of_this_machine_gets_into_a_store_that_is_shared(session: Session, tmp_path: Path) -> None:
     prepared, shared = prepare(session), tmp_path / "shared"
     store = Store.open(tmp_path / "store", shared=str(shared), say=print)
@@ -101,6 +129,31 @@ def test_no_folder_of_this_machine_gets_into_a_store_that_is_shared(session: Ses
     assert again.toolchain.goroot == tmp_path / "elsewhere/job/go"
     assert again.toolchain.packer == tmp_path / "elsewhere/job/host/distpack"
     assert again.toolchain.source.source.location == session.settings.source
+
+
+def test_a_delivery_tells_of_known_vulnerabilities_and_of_what_its_patches_fix(
+    session: Session, tmp_path: Path
+) -> None:
+    prepared = prepare(session)
+    done = _finished(prepared, tmp_path)
+    mend = Outcome(
+        name="mend", reason="a backport", state=State.APPLIED, evidence="", sha256="", fixes=("GO-2025-3563",)
+    )
+    made = replace(done.toolchain, source=replace(done.toolchain.source, outcomes=(mend,)))
+    store = Store.open(tmp_path / "store", say=print)
+    cached.put(store, prepared, replace(done, toolchain=made))
+    again = cached.recall(store, prepared, tmp_path / "back")
+    assert again
+    run = Run(session=session, prepared=prepared, clock=Clock(session.console), store=store)
+    built = delivery.publish(run, again)
+    told = read_manifest(prepared.plan.manifest, Manifest).vulnerabilities
+    assert told
+    assert len(told.known) == 66
+    assert [(each.id, each.state) for each in told.known if each.patch] == [("GO-2025-3563", "fixed by patch")]
+    said = "\n".join(show.exposure(built.vulnerabilities))
+    assert "66 known vulnerabilities, 1 fixed by patches, 3 not for darwin/arm64, by gobuild's own table" in said
+    assert "1.22.12 has 63; gobuild vulns --go 1.22.10" in said
+    assert "Go 1.22 gets no fixes any more" in said
 
 
 @pytest.mark.parametrize("place", ["dist", "work", "the store"])
@@ -149,7 +202,12 @@ def test_the_key_changes_with_what_decides_bytes_or_the_report_and_with_nothing_
         assert cached.fingerprint(package, templates) != first, name
         path.write_bytes(before)
     assert cached.fingerprint(package, templates) == first
-    for name in ("gobuild/doctor/bundle.py", "gobuild/publish/site/__init__.py", "gobuild/resolve.py"):
+    for name in (
+        "gobuild/doctor/bundle.py",
+        "gobuild/publish/site/__init__.py",
+        "gobuild/resolve.py",
+        "gobuild/vulns/x.json",
+    ):
         (tmp_path / name).write_text("# another\n")
     (templates / "site.html.j2").write_text("another")
     assert cached.fingerprint(package, templates) == first
@@ -157,7 +215,7 @@ def test_the_key_changes_with_what_decides_bytes_or_the_report_and_with_nothing_
 
 def test_every_folder_is_in_the_key_or_known_to_decide_nothing() -> None:
     folders = {path.parent.name for path in resources.PACKAGE.glob("*/__init__.py")}
-    known = {"audit", "doctor", "isolate", "matrix", "publish", "release", "tasks"}
+    known = {"audit", "doctor", "isolate", "matrix", "publish", "release", "tasks", "vulns"}
     assert folders - set(cached.DECIDING) == known
 
 
@@ -218,35 +276,6 @@ def test_an_entry_that_somebody_else_wrote_or_that_tells_of_another_toolchain_is
     assert cached.recall(store, prepared, tmp_path / "back") is None
     assert said[0].startswith(f"the store's toolchain {key[:12]} cannot be used: ")
     assert facts is not None or said[0].endswith("it is another toolchain")
-
-
-@pytest.mark.parametrize("trouble", [Unreachable, FetchError, ToolMissing])
-def test_where_upstreams_toolchain_is_listed_and_not_had_the_next_origin_is_asked(
-    session: Session, monkeypatch: pytest.MonkeyPatch, bootstrap: Path, trouble: type[GobuildError]
-) -> None:
-    release = Release(version=GoVersion.parse("1.22.10"), origin="somewhere")
-    there = Bootstrap(goroot=bootstrap, version=release.version, origin="other", digest="sha256:0")
-
-    @dataclass
-    class Asked:
-        name: str
-        gives: bool
-
-        def toolchains(self, host: Target) -> Catalog:
-            return Catalog(origin=str(host), releases=(release,))
-
-        def toolchain(self, release: Release, host: Target) -> Bootstrap:
-            if not self.gives:
-                raise trouble(f"{release} {host}: 403", "another origin")
-            return there
-
-    asked = [Asked("lists", False)]
-    monkeypatch.setattr(fetch, "_official", lambda *_words, **_more: asked)
-    words: dict[str, Any] = {"host": Target.host(), "reached": prepare(session).reached, "run": session.run}
-    words |= {"console": session.console}
-    assert fetch.same_release_toolchain(session.settings, release, **words) is None
-    asked.append(Asked("gives", True))
-    assert fetch.same_release_toolchain(session.settings, release, **words) == there
 
 
 @pytest.mark.parametrize(
@@ -314,11 +343,6 @@ def _run(session: Session, prepared: Prepared, folder: Path, say: Callable[[str]
     return Run(session=session, prepared=prepared, clock=Clock(session.console), store=store)
 
 
-def _said(session: Session) -> str:
-    assert isinstance(session.console.stream, io.StringIO)
-    return session.console.stream.getvalue()
-
-
 @pytest.mark.parametrize(
     ("host", "answer", "said"),
     [("darwin/amd64", "1", 1), ("darwin/amd64", "0", 0), ("darwin/amd64", "", 0), ("darwin/arm64", "1", 0)],
@@ -333,7 +357,7 @@ def test_a_python_that_rosetta_translates_is_noticed(
     prepared = prepare(session)
     prepared = replace(prepared, plan=replace(prepared.plan, host=Target.parse(host)))
     note_rosetta(_run(replace(session, run=sysctl), prepared, tmp_path))
-    assert _said(session).count("an arm64 Python") == said
+    assert printed(session).count("an arm64 Python") == said
 
 
 @pytest.mark.parametrize("builder", ["direct", "both"])
@@ -348,7 +372,7 @@ def test_and_by_default_make_bash_builds_it_and_one_line_says_why(session: Sessi
     (toy_tree / "src/make.bash").write_text("exit 1\n")
     with pytest.raises(Exception, match=r"make\.bash failed"):
         pipeline.build(session)
-    assert _said(session).count("built by make.bash: a source of your own") == 1
+    assert printed(session).count("built by make.bash: a source of your own") == 1
 
 
 @pytest.mark.parametrize(("name", "said"), [("packages.tar", "leaves its folder"), ("other", "")])
@@ -399,4 +423,4 @@ def test_of_two_that_are_the_same_one_tree_is_kept_and_of_two_that_differ_both(
     with pytest.raises(VerifyError, match=r"differ in 1 files: go\.zip") if not same else contextlib.nullcontext():
         delivery.verify_and_package(run, both)
     assert [path.exists() for path in (*plan.trees, plan.job / "direct")] == [True, not same, not same]
-    assert ("both builders made the same bytes" in _said(session)) is same
+    assert ("both builders made the same bytes" in printed(session)) is same

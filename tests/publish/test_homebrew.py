@@ -4,12 +4,12 @@ import hashlib
 import itertools
 import json
 import re
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from e2e.builds import captured
 from needs import needs
 from toy_manifest import structured, toy_manifest
 
@@ -31,10 +31,7 @@ HARNESS = Path(__file__).parents[1] / "e2e/brew.rb"
 def _evaluated(folder: Path, name: str, text: str) -> dict[Target, dict[str, Any]]:
     """What plain Ruby finds in a formula on each platform; the harness refuses what brew was seen to refuse."""
     (folder / f"{name}.rb").write_text(text)
-    words: list[str | Path] = [needs("ruby"), "-W0", HARNESS, folder / f"{name}.rb"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads(done.stdout)["platforms"]
+    found = json.loads(captured(needs("ruby"), "-W0", HARNESS, folder / f"{name}.rb").stdout)["platforms"]
     systems, cpus = {"darwin": "macos", "linux": "linux"}, {"arm64": "arm", "amd64": "intel"}
     return {target: found[f"{systems[target.goos]}-{cpus[target.goarch]}"] for target in TARGETS}
 
@@ -98,8 +95,8 @@ def test_the_caveats_name_the_tap_that_it_came_from(tmp_path: Path, url: str) ->
     """
     (tmp_path / "f.rb").write_text(render_formula(replace(RECIPE, urls=TapUrls(tap=url))))
     (tmp_path / "caveats.rb").write_text(CAVEATS)
-    argv: list[str | Path] = [needs("ruby"), "-W0", tmp_path / "caveats.rb", tmp_path / "f.rb", "go-acme@1.22"]
-    said = subprocess.run([*argv, "GoAcmeAT122"], capture_output=True, text=True, check=True).stdout
+    words = (tmp_path / "caveats.rb", tmp_path / "f.rb", "go-acme@1.22", "GoAcmeAT122")
+    said = captured(needs("ruby"), "-W0", *words).stdout
     lines = [line.strip() for line in said.splitlines()]
     at = lines.index(f"brew trust {url or 'acme/tools'}")
     assert lines[at + 1 : at + 3] == [f"brew tap acme/tools {url}".strip(), "brew install acme/tools/go-acme@1.22"]
@@ -142,8 +139,7 @@ def test_what_a_remote_is_called(remote: str, tap: str, url: str) -> None:
 
 @pytest.mark.parametrize("text", ['a "b" \\ c', "#{`id`}", "#$0 #@x", "\\#{x}", "it's"])
 def test_no_text_becomes_code(text: str) -> None:
-    program = f"print {ruby(text)}"
-    assert subprocess.run([needs("ruby"), "-e", program], capture_output=True, text=True, check=True).stdout == text
+    assert captured(needs("ruby"), "-e", f"print {ruby(text)}").stdout == text
 
 
 @pytest.mark.parametrize("separator", ["\n", "\r", "\x00", "\x1b", "\x85", "\u2028"])
@@ -181,13 +177,8 @@ def test_rubocop_finds_nothing(tmp_path: Path) -> None:
         path = tmp_path / f"{kind}/Formula/{recipe.formula}.rb"
         path.parent.mkdir(parents=True)
         path.write_text(render_formula(recipe))
-    done = subprocess.run(
-        [needs("rubocop"), "--cache", "false", "--config", Path(__file__).parents[1] / "data/rubocop.yml", tmp_path],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    words = ("--cache", "false", "--config", Path(__file__).parents[1] / "data/rubocop.yml", tmp_path)
+    done = captured(needs("rubocop"), *words, cwd=tmp_path, ok=False)
     assert f"{len(KINDS)} files inspected, no offenses detected" in done.stdout, done.stdout + done.stderr
 
 

@@ -1,14 +1,12 @@
 """tap.check: Ruby's syntax, what a formula of ours installs, and the digests of what is served."""
 
-import functools
 import re
 import shutil
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from goserver import answering
 from needs import needs
+from publish_clients import serving
 from publish_toys import catalogue
 from tap_fixtures import DARWIN, LINUX, built, formula_in
 
@@ -113,21 +111,10 @@ def test_a_server_that_cannot_be_reached_is_no_verdict(tap: Tap, made: Path) -> 
         assert {each.seen for each in digests} == {why}
 
 
-class _Server(SimpleHTTPRequestHandler):
-    """Some servers call a .tar.gz a tar with Content-Encoding gzip: brew hashes what comes, and so does this."""
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-    def end_headers(self) -> None:
-        self.send_header("Content-Encoding", "gzip")
-        super().end_headers()
-
-
 def test_a_server_is_asked_and_believed(tap: Tap, made: Path) -> None:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Server, directory=str(made / "dist")))
-    with answering(server) as url:
-        _move_newest(tap, made, url)
+    """Some servers call a .tar.gz a tar with Content-Encoding gzip: brew hashes what comes, and so does this."""
+    with serving(made / "dist", Content_Encoding="gzip") as served:
+        _move_newest(tap, made, url := served.url)
         assert not _failed(tap)
         good = formula_in(tap, "go-acme")
         tap.commit({"Formula/go-acme.rb": good.replace(f"{url}/go1", f"{url}/gone/go1")}, "gone")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from needs import needs
-from publish_toys import KEY, NEXT, SIGNER, STAMP, content_of, published, put_build, secret_key
+from publish_toys import KEY, NEXT, SIGNER, STAMP, content_of, published, put_build, secret_key, write_public_key
+from receive_fixtures import received
 
 from gobuild.core import files
 from gobuild.core.errors import ChecksumMismatch, ConfigError, GobuildError, PublishError
@@ -21,7 +22,6 @@ from gobuild.publish.site import generations
 from gobuild.publish.sumdb.note import NoteSigner
 from gobuild.publish.supply import attestations
 from gobuild.publish.supply.signing import GnupgSigner, MinisignSigner, ReleaseSigner, gpg_environment
-from gobuild.release import verify_release
 
 pytestmark = pytest.mark.usefixtures("git")
 
@@ -174,9 +174,8 @@ def test_what_is_named_is_signed_and_its_bottles_are_made_anew(site: Path, tmp_p
     assert f"--sign-unsigned {STAMP}" in caught.value.hint
     _next(site, named=(STAMP,))
     assert content_of(site)[f"bottles/{bottle}"] == good[f"bottles/{bottle}"]
-    (tmp_path / "pub").write_bytes(bytes(SIGNER.secret.get_public_key()) + b"\n")
-    report = verify_release(str(site), key=tmp_path / "pub", sumdb=str(KEY.verifier), run=run, note=lambda _text: None)
-    assert report.ok
+    write_public_key(SIGNER, tmp_path / "minisign.pub")
+    assert received(site, sumdb=str(KEY.verifier)).ok
     with pytest.raises(ConfigError, match=f"no release {EVIL} in the tree"):
         _next(site, named=(EVIL,))
 

@@ -5,12 +5,12 @@ setup-go is no package; `data/setup-go/find.mjs` makes the calls that it makes, 
 """
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import npm
 import pytest
+from e2e.builds import captured
 from needs import needs
 from publish_clients import Served, serving
 from publish_toys import catalogue, toy_build
@@ -29,15 +29,8 @@ def setup_go() -> Path:
 
 
 def find(folder: Path, base: str, *words: str, download: str = "", scratch: Path) -> list[Any]:
-    done = subprocess.run(
-        [needs("node"), folder / "find.mjs", base, download, *words],
-        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "RUNNER_TEMP": str(scratch), "RUNNER_TOOL_CACHE": str(scratch)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
+    env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "RUNNER_TEMP": str(scratch), "RUNNER_TOOL_CACHE": str(scratch)}
+    done = captured(needs("node"), folder / "find.mjs", base, download, *words, env=env, timeout=120)
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith(("{", "null"))]
 
 

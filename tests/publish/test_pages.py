@@ -30,6 +30,11 @@ def _hostile(document: dict[str, Any]) -> None:
         | {"subject": "bin/gofmt", "name": "uuid", "verdict": "FAILED", "seen": "no LC_UUID", "expected": "one"}
         | {"severity": "warn", "reason": HOSTILE}
     )
+    document["patches"].append(document["patches"][0] | {"name": "mend", "fixes": ["GO-2025-3563"]})
+    told = {"aliases": [HOSTILE], "reason": HOSTILE}
+    fixed = told | {"id": "GO-2025-3563", "state": "fixed by patch", "patch": "mend"}
+    open_here = told | {"id": "GO-2025-3420", "state": HOSTILE, "patch": ""}
+    document["vulnerabilities"] = {"database": HOSTILE, "date": "2026-08-21", "known": [fixed, open_here]}
     document["signing"] = {"by": HOSTILE, "timestamp": "none", "tool": "a toy"}
 
 
@@ -159,6 +164,16 @@ def test_what_a_policy_allowed_and_who_signed_are_told(watched: Watched, server:
     watched.page.goto(f"{server}/{PAGES[2]}")
     assert watched.page.get_by_text("its programs are as Go's linker made them, signed by nobody").count() == 2
     assert watched.page.get_by_text("allowed").count() == 0
+
+
+def test_known_vulnerabilities_and_the_end_of_a_line_are_told(watched: Watched, server: str) -> None:
+    watched.page.goto(f"{server}/{PAGES[1]}")
+    assert watched.page.get_by_text("Go 1.22 gets no fixes any more, since 1.24 came on 2025-02-11").is_visible()
+    watched.page.get_by_text("The list").click()
+    row = watched.page.get_by_role("row").filter(has_text="GO-2025-3563")
+    assert row.locator("td").all_text_contents() == [HOSTILE, "fixed by patch mend (linux/amd64)"]
+    watched.page.goto(f"{server}/{PAGES[2]}")
+    assert watched.page.get_by_text("built before gobuild told of them").is_visible()
 
 
 def test_the_policy_stops_what_escaping_would_let_through(watched: Watched, server: str) -> None:

@@ -10,15 +10,13 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from needs import needs
-from publish_toys import STAMP, TIME, published, put_build, secret_key
+from publish_toys import SIGNER, STAMP, TIME, published, put_build, write_public_key
 
 from gobuild.core import files
 from gobuild.core.errors import ConfigError
 from gobuild.core.process import run
 from gobuild.publish.supply import provenance
-from gobuild.publish.supply.signing import MinisignSigner, choose_signer
-
-SECRET = secret_key(b"12345678", bytes(range(32)))
+from gobuild.publish.supply.signing import choose_signer
 
 
 def _hostile(document: dict[str, Any]) -> None:
@@ -32,7 +30,7 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("papers")
     put_build(folder / "dist")
     put_build(folder / "dist", target="darwin/arm64", edit=_hostile)
-    published(folder / "site", folder / "dist", signer=MinisignSigner(secret=SECRET))
+    published(folder / "site", folder / "dist", signer=SIGNER)
     return folder / "site/releases" / STAMP
 
 
@@ -82,7 +80,7 @@ def test_digests_are_written_as_in_toto_writes_them() -> None:
 
 def test_debians_programs_accept_the_papers(papers: Path, tmp_path: Path) -> None:
     """As a user checks them, with nothing of ours: minisign, then sha256sum over what was downloaded."""
-    (tmp_path / "minisign.pub").write_bytes(bytes(SECRET.get_public_key()) + b"\n")
+    write_public_key(SIGNER, tmp_path / "minisign.pub")
     for name in ("SHA256SUMS", "sbom.cdx.json", "provenance.intoto.jsonl"):
         words = [needs("minisign"), "-V", "-p", str(tmp_path / "minisign.pub"), "-m", str(papers / name)]
         seen = subprocess.run(words, capture_output=True, text=True, check=False)

@@ -90,7 +90,6 @@ class Team:
     where: str
 
     def machine(self, name: str, *, shared: bool = True) -> Machine:
-        """One of them, by its name."""
         return Machine(self.tmp_path / name, shared=self.where if shared else "")
 
     def change(self, name: str, how: Callable[[bytes], bytes] | None) -> None:
@@ -106,7 +105,6 @@ class Team:
 
 @pytest.fixture(params=["folder", "s3", "flaky"])
 def team(request: pytest.FixtureRequest, tmp_path: Path) -> Team:
-    """A team, with each kind of second level."""
     if request.param == "folder":
         return Team(tmp_path, str(tmp_path / "team"))
     if request.param == "s3":

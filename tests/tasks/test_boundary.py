@@ -4,17 +4,16 @@ The tasks are those of the collection: a new one is tried by itself, with what m
 cannot be read. Each runs in a real process without a superuser's rights.
 """
 
+import copy
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
-from invoke import Collection
 from needs import needs
 
 from gobuild.tasks import ns
@@ -29,6 +28,7 @@ WORDS = {
     "publish": ("--to", "site", "--from", "closed"),
     "reproduce": ("--ours", SECRET, "--against", SECRET),
     "blast-radius": ("--ours", SECRET, "--against", SECRET),
+    "vulns": ("--path", SECRET),
     "gowrap": ("--goroot", "closed"),
     "launchd": ("--label", "a.b", "--program", "/a", "--gowrap", "/b", "--to", "closed/x"),
     "image": ("--to", "layout", "--dist", "closed", "--certificates", SECRET),
@@ -61,10 +61,6 @@ PLACES = ("nobody", "home-of-somebody-else", "home-read-only", "cache-read-only"
 SITUATIONS = (*PLACES, *CONFIGURED, "unreadable", "folder")
 
 
-def _names(collection: Collection) -> Iterator[str]:
-    yield from collection.task_names
-
-
 @cache
 def _tried(situation: str, folder: Path) -> dict[str, tuple[int, str]]:
     """What became of every task there."""
@@ -93,7 +89,7 @@ def _tried(situation: str, folder: Path) -> dict[str, tuple[int, str]]:
             (folder / "gobuild.yaml").mkdir()
         case _:
             (folder / "gobuild.yaml").write_bytes(CONFIGURED[situation])
-    tasks = sorted(_names(ns))
+    tasks = sorted(ns.task_names)
     asked = [["--version"], *([name, *WORDS.get(name, _positional(name))] for name in tasks)]
     # A superuser's right to read anything would hide all of it.
     less = ("setpriv", "--inh-caps=-all", "--bounding-set=-all") if os.geteuid() == 0 else ()
@@ -114,7 +110,7 @@ def _tried(situation: str, folder: Path) -> dict[str, tuple[int, str]]:
 
 
 def _positional(name: str) -> tuple[str, ...]:
-    return tuple(SECRET for each in ns[name].get_arguments() if each.positional)
+    return tuple(SECRET for each in copy.deepcopy(ns[name]).get_arguments() if each.positional)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +121,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {each: tmp_path_factory.mktemp(each) for each in SITUATIONS}
 
 
-@pytest.mark.parametrize("task", ["--version", *sorted(_names(ns))])
+@pytest.mark.parametrize("task", ["--version", *sorted(ns.task_names)])
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_one_message_and_no_traceback(situation: str, task: str, places: dict[str, Path]) -> None:
     code, output = _tried(situation, places[situation])[task]

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from inside import refusals
+from e2e.builds import captured
+from inside import gobuild, refusals
 from invoke.context import Context
 from needs import needs
-from publish_toys import NEXT, SIGNER, STAMP, content_of, published, put_build, secret_key
+from publish_toys import NEXT, SIGNER, STAMP, content_of, published, put_build, secret_key, write_public_key
+from receive_fixtures import received
 
 from gobuild.core.errors import ConfigError, FetchError, GobuildError, PublishError, VerifyError
-from gobuild.core.process import run
 from gobuild.publish.site import generations
 from gobuild.publish.supply.signing import MinisignSigner
-from gobuild.release import require_pass, verify_release
+from gobuild.release import require_pass
 from gobuild.release.mirror import open_mirror
 from gobuild.tasks import publishing
 
@@ -38,6 +39,7 @@ def _publish(**words: Any) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
+        ({}, "publish needs a place"),
         ({"to": "afile"}, "is no tree that gobuild publishes to"),
         ({"to": "afile/sub"}, "afile is a file, and nothing can stand below it"),
         ({"to": "afile/sub/sub"}, "afile is a file, and nothing can stand below it"),
@@ -45,6 +47,8 @@ def _publish(**words: Any) -> None:
         ({"to": "x/.."}, "cannot be a link to a tree"),
         ({"to": "site", "base_url": "https://x.example?x=1"}, "is no URL for a tap"),
         ({"to": "site", "from_": ["empty"]}, "there is no finished build in empty"),
+        ({"to": "site", "from_": ["nowhere"]}, "there is no folder"),
+        ({"to": "site", "sign_key": "nowhere"}, "cannot be read"),
         ({"to": "site", "resign": True}, "nobody can sign the releases anew"),
     ],
 )
@@ -60,12 +64,13 @@ def test_what_cannot_be_is_refused_before_anything_is_made(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_refusal_that_comes_late_leaves_nothing_behind(dist: Path, tmp_path: Path) -> None:
-    archive = dist / f"{STAMP}.linux-amd64.tar.gz"
-    archive.write_bytes(archive.read_bytes()[:-1] + b"x")
-    with pytest.raises(GobuildError, match="not what its manifest says"):
-        _publish(to="site")
-    assert [path.name for path in tmp_path.iterdir()] == ["dist"]
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [(("verify-release", "dist"), "public key"), (("ci.workflow",), "--to"), (("ci.wanted",), "--base-url is missing")],
+)
+def test_what_a_task_needs_is_asked_for(dist: Path, tmp_path: Path, words: tuple[str, ...], says: str) -> None:
+    done = gobuild(tmp_path, *words)
+    assert (done.code, says in done.err) == (2, True)
 
 
 def test_an_empty_folder_on_a_tree_that_is_there_is_an_error_too(dist: Path, tmp_path: Path) -> None:
@@ -76,6 +81,8 @@ def test_an_empty_folder_on_a_tree_that_is_there_is_an_error_too(dist: Path, tmp
     for path in dist.iterdir():
         path.unlink()
     _publish(to="site")  # the standard folder was not named, and need not have anything
+    with pytest.raises(ConfigError, match="there is no finished build to publish"):
+        _publish(to="new")
 
 
 @pytest.mark.parametrize("where", ["http://[", "http://a b:c/", "http://x:99999/", "https://", "http://x?y", "nowhere"])
@@ -91,12 +98,12 @@ def test_a_folder_by_its_file_url_may_have_any_name(tmp_path: Path) -> None:
 
 def test_a_tree_whose_list_leads_elsewhere_is_the_publishers_fault(dist: Path, tmp_path: Path) -> None:
     published(tmp_path / "site", dist, signer=SIGNER)
-    (tmp_path / "minisign.pub").write_bytes(bytes(SIGNER.secret.get_public_key()) + b"\n")
+    write_public_key(SIGNER, tmp_path / "minisign.pub")
     about = (tmp_path / "site").resolve() / "tree.json"
     about.chmod(0o644)
     about.write_text('{"stamps": ["../../../etc"], "taps": []}')
     with pytest.raises(FetchError, match=r"'\.\./\.\./\.\./etc', which is no stamp") as caught:
-        verify_release("site", key=tmp_path / "minisign.pub", run=run, note=lambda _: None)
+        received("site")
     assert caught.value.exit_code == 4 and "--stamp" not in caught.value.hint
 
 
@@ -111,14 +118,6 @@ def test_a_strangers_link_is_left_alone(dist: Path, tmp_path: Path) -> None:
         ".*.sub.0badcafe.part",
         ".other.0badcafe.part",
     ]
-
-
-def test_a_release_can_be_signed_later(dist: Path, tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    assert published(site, dist).unsigned == (STAMP,)
-    assert published(site, signer=SIGNER, named=(STAMP,)).unsigned == ()
-    assert published(site, signer=SIGNER).changed is False
-    require_pass(_verified(site, SIGNER))
 
 
 def test_who_signs_late_looks_at_the_archives_again(dist: Path, tmp_path: Path) -> None:
@@ -139,18 +138,13 @@ def test_one_key_takes_anothers_place(dist: Path, tmp_path: Path) -> None:
     put_build(tmp_path / "two", stamp=NEXT)
     with pytest.raises(GobuildError, match=f"{STAMP}/SHA256SUMS in the tree: it was signed with the key"):
         published(site, tmp_path / "two", signer=OTHER)
+    write_public_key(OTHER, tmp_path / "minisign.pub")
     old = (SIGNER.trust(),)
     published(site, tmp_path / "two", signer=OTHER, signed_by=old)
     with pytest.raises(GobuildError, match="it was signed with the key"):
-        require_pass(_verified(site, OTHER))
+        require_pass(received(site))
     published(site, signer=OTHER, resign=True, signed_by=old)
-    require_pass(_verified(site, OTHER))
-
-
-def _verified(site: Path, signer: MinisignSigner) -> Any:
-    key = site.parent / "some.pub"
-    key.write_bytes(bytes(signer.secret.get_public_key()) + b"\n")
-    return verify_release(str(site), key=key, run=run, note=lambda _: None)
+    require_pass(received(site))
 
 
 def test_no_child_is_given_the_password(dist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,12 +182,7 @@ def _macos(name: str) -> Any:
 
 def _said(site: Path) -> str:
     tap = site / "homebrew-go-acme.git"
-    return subprocess.run(
-        [needs("git"), f"--git-dir={tap}", "show", "HEAD:Formula/go-acme.rb"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    return captured(needs("git"), f"--git-dir={tap}", "show", "HEAD:Formula/go-acme.rb").stdout
 
 
 @pytest.mark.usefixtures("git")

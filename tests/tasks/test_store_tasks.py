@@ -34,18 +34,18 @@ def test_list_verify_and_prune(gobuild: Callable[..., Said], tmp_path: Path) -> 
     facts = {**FACTS, "stamp": "go1.22.10-\x1b[31mred"}
     machine.open().put("toolchain", KEY, some_files(tmp_path / "in", size=20_480), facts)
     code, shown, _ = gobuild("store.list")
-    assert code == 0 and "1 entries, 61.4 kB" in shown and KEY[:12] in shown
+    assert code == 0 and "1 entry, 61.4 kB" in shown and KEY[:12] in shown
     assert "\x1b" not in shown and "\\x1b[31mred darwin/arm64" in shown
     elsewhere = gobuild("store.verify", "--store", str(tmp_path / "store"), "--cache", "/nonexistent")
-    assert elsewhere == (0, "1 entries, 3 files, 61.4 kB: all whole\n", "")
-    assert "1 entries would go, 62." in gobuild("store.prune", "--keep", "0", "--dry-run")[1]
-    assert "0 entries are gone, 0 B" in gobuild("store.prune", "--keep", "1GB")[1] and machine.get()
+    assert elsewhere[:2] == (0, "✓ 1 entry, 3 files, 61.4 kB: all whole\n") and "error" not in elsewhere[2]
+    assert "1 entry would go, 62." in gobuild("store.prune", "--keep", "0", "--dry-run")[1]
+    assert "0 entries removed, 0 B" in gobuild("store.prune", "--keep", "1GB")[1] and machine.get()
     machine.place("go.zip").write_bytes(b"x")
     code, said, error = gobuild("store.verify")
-    assert code == 8 and "the store had 1 damaged entries" in error and "removed: toolchain" in said
-    assert gobuild("store.verify")[1] == "0 entries, 0 files, 0 B: all whole\n"
+    assert code == 8 and "the store had 1 damaged entry" in error and "removed: toolchain" in said
+    assert gobuild("store.verify")[1] == "✓ 0 entries, 0 files, 0 B: all whole\n"
     machine.put(some_files(tmp_path / "in", size=20_480))
-    assert "1 entries are gone, 62." in gobuild("store.prune", "--keep", "0")[1]
+    assert "1 entry removed, 62." in gobuild("store.prune", "--keep", "0")[1]
     code, _, error = gobuild("store.prune")
     assert code == 2 and "--keep 20GB" in error
     (tmp_path / "file").touch()

@@ -26,7 +26,7 @@ def test_a_release_joins_a_tap_and_the_tap_is_checked(tmp_path: Path) -> None:
     done = gobuild(tmp_path, *words)
     assert done.code == 0, done.err
     assert "committed: go-acme, go-acme@1.22 1.22.10-acme1.p3f9c2a1 (new formulae)" in done.out
-    assert "git push is yours to do" in done.out
+    assert "Next: git -C tap.git push" in done.out
     again = gobuild(tmp_path, *words)
     assert "nothing new: no commit was made" in again.out
 

@@ -36,7 +36,7 @@ from gobuild.core.process import run
 from gobuild.verify import expect, external_tools, verify_path
 from gobuild.verify.checks import CheckId, FileReport
 from gobuild.verify.expect import expectation
-from gobuild.verify.golang import _traces, inspect_file, inspect_program
+from gobuild.verify.golang import _traces, build_information, inspect_file, inspect_program
 
 
 def test_a_real_program_passes(hello: bytes, tmp_path: Path) -> None:
@@ -220,8 +220,28 @@ def test_facts_are_rows_that_override() -> None:
     assert of("1.27.3", INTEL) == ("13.0", "26.2", True, 8)
     assert of("1.28.0", DARWIN) == ("", "", True, 0)
     assert of("1.27.3", LINUX) == ("", "", False, 8)
-    assert expectation(GoVersion.parse("1.22.10"), DARWIN, stamp="", uuid=True).uuid
+    assert expectation(GoVersion.parse("1.22.10"), DARWIN, stamp="", patches=frozenset({expect.UUID_PATCH})).uuid
     assert [expectation(None, target, stamp="").signed for target in TARGETS] == [True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("stamp", "seen"), [("go1.22.10-acme1", None), ("go1.22.9-acme1", "scanners read go1.22.10"), ("go1.22.10", None)]
+)
+def test_scanners_must_read_the_stamp_s_release(go_wheel: Path, tmp_path: Path, stamp: str, seen: str | None) -> None:
+    """A setting of the same length becomes the one that the patched linker writes."""
+    said = f"gobuild_version={stamp}".encode()
+    tags = b"-tags=" + b"t" * (len(said) - 6)
+    made = compiled(go_wheel, tmp_path, flags=("-trimpath", STATIC, tags.decode())).read_bytes()
+    program = resigned(made.replace(tags, said))
+    assert failed(judged(program, tmp_path, expected(stamp=stamp))).get("version") == seen
+    (tmp_path / "program").write_bytes(program)
+    info = build_information(tmp_path / "program")
+    assert info
+    assert (info.stamp, info.version) == (stamp, "go1.22.10")
+    patched = expectation(GoVersion.parse("1.22.10"), DARWIN, stamp=stamp, patches=frozenset({expect.SCANNER_PATCH}))
+    wanted = expect.for_probe(patched, cgo="0")
+    assert "gobuild_version" in failed(judged(made, tmp_path, wanted))["settings"]
+    assert "gobuild_version" not in failed(judged(program, tmp_path, wanted)).get("settings", "")
 
 
 def test_stamps_name_their_release() -> None:

@@ -33,6 +33,7 @@ from gobuild.verify import (
     verify_path,
 )
 from gobuild.verify.expect import UUID_PATCH
+from gobuild.verify.golang import inspect_file
 from gobuild.verify.probe import PROBES, SUBJECT
 
 HOST = Target.host()
@@ -464,6 +465,33 @@ def test_an_experiment_that_the_toolchain_switches_on_belongs_to_its_version(go_
     text = (go_wheel / zbootstrap).read_text(encoding="utf-8")
     files.write(root / zbootstrap, text.replace("GOEXPERIMENT = ``", "GOEXPERIMENT = `rangefunc`"))
     assert ("bin/gofmt", "version") not in by_subject(look())
+
+
+@pytest.mark.slow
+def test_the_probes_of_a_toolchain_with_an_experiment(
+    get_goroot: Callable[[str, Target], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Go 1.25.5 with Gentoo's line in go.env: a program that it compiles says so at run time, as its own words are."""
+    monkeypatch.setattr(probe, "PROBES", PROBES[:1])
+    goroot, root = get_goroot("1.25.5", HOST), tmp_path / "go"
+    root.mkdir()
+    for each in goroot.iterdir():
+        if each.name != "go.env":
+            (root / each.name).symlink_to(each)
+    files.write(root / "go.env", (goroot / "go.env").read_text(encoding="utf-8") + "GOEXPERIMENT=nodwarf5\n")
+    shipped = tree.open_goroot(root, HOST, called="go")
+    options = runner.VerifyOptions(host=HOST, run=run, scratch=tmp_path / "scratch")
+    wanted = runner._expectation(shipped, options)
+    job = probe.ProbeJob(goroot=root, host=HOST, expected=wanted, cgo=None, scratch=options.scratch)
+    (found,) = probe.run_probes(job, run=run)
+    report = Report(checks=tuple(found.checks))
+    assert report.failed == ()
+    assert named(report, "version").seen == "go1.25.5 X:nodwarf5"
+    assert "version: go1.25.5 X:nodwarf5;" in named(report, "run").seen
+    for other in ("", "noloopvar"):
+        expected = replace(wanted, experiment=other)
+        again = inspect_file(found.path, subject="probe", program=f"{probe.MODULE}/everything", expected=expected)
+        assert ("probe", "version") in by_subject(Report(checks=tuple(again.checks)))
 
 
 def test_a_program_that_says_something_else_fails(

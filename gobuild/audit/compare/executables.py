@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from gobuild.audit.compare import code
 from gobuild.audit.compare.data import CODE, DataComparison, Token, linker_tables
 from gobuild.audit.compare.program import FunctionKey, Pair, Program, load_program
+from gobuild.binary import buildinfo
 from gobuild.binary.unsigned import unsigned
 from gobuild.binary.view import Malformed
 
@@ -195,10 +196,10 @@ class _ExecutableComparison:
 
     def _information(self) -> Iterator[Difference]:
         one, two = self.base.info, self.ours.info
-        settings = sorted(one.settings.keys() | two.settings.keys())
+        settings = sorted((one.settings.keys() | two.settings.keys()) - {buildinfo.STAMP})
         for name, left, right in (
             ("path", one.path, two.path),
-            ("version", one.version, two.version),
+            ("version", one.stamp, two.stamp),
             *((key, one.settings.get(key), two.settings.get(key)) for key in settings),
         ):
             if left != right:
@@ -228,8 +229,8 @@ def package_of(name: str, *, main: str = "main") -> str:
 
 def _tokens(base: Program, ours: Program) -> Iterator[Token]:
     """The strings that are known to differ, both of which a program may carry."""
-    if base.info.version != ours.info.version:
-        yield STAMP, base.info.version.encode(), ours.info.version.encode()
+    if base.info.stamp != ours.info.stamp:
+        yield STAMP, base.info.stamp.encode(), ours.info.stamp.encode()
     ids = [_BUILD_ID.search(program.data) for program in (base, ours)]
     if ids[0] and ids[1] and ids[0][1] != ids[1][1]:
         yield BUILD_ID, ids[0][1], ids[1][1]

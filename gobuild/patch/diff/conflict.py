@@ -10,7 +10,10 @@ from gobuild.patch.diff.source_text import SourceText
 AROUND = 3
 """Lines that an error shows before and after the first one that differs; the `Conflict` has them all."""
 
-REFRESH = "refresh the patch for this version, or narrow its `go` in series.toml"
+REFRESH = "refresh the patch for this version: gobuild patches.import --from VERSION, one that it applies to"
+
+ADOPT = "gobuild patches.adopt makes a clean patch of what git or patch can apply"
+"""The way out where another tool reads more freely; what it took is then looked at, and strict from there on."""
 
 
 class Misfit(PatchError):

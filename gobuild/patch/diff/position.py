@@ -6,7 +6,8 @@ changed the right place the twin is the only one left:
 - Under its own function or type: the heading that diff writes behind the second "@@" is the line above the place.
 - A hunk that moved has no rival: no second place, under the same heading, that looks like the right one, damaged.
 - A hunk with no context behind it belongs to the end of the file, one of line 1 with less in front than behind to its
-  start, as git has it (apply.c, match_beginning and match_end); none belongs in front of the hunk before it.
+  start, and one of line 1 without any is the whole file, as git has it (apply.c, match_beginning and match_end); none
+  belongs in front of the hunk before it.
 
 All lines are counted from 0, but for those that a hunk states.
 """
@@ -86,7 +87,7 @@ def _position(text: SourceText, hunk: Hunk, begin: int, *, anchored: bool, moved
 
 def _fitting(text: SourceText, hunk: Hunk, begin: int, end: int | None) -> list[int]:
     """The places, at least one, where a hunk's old text stands behind the hunk in front of it, and at its anchor."""
-    every = text.occurrences(hunk.old)
+    every = text.occurrences(hunk.old) if hunk.old or text.lines else [0]
     if not every:
         raise hunk_misfit(text, hunk, _nearest(text.lines, hunk), "does not apply")
     places = [at for at in every if not _done(text, hunk, at)]
@@ -95,7 +96,8 @@ def _fitting(text: SourceText, hunk: Hunk, begin: int, end: int | None) -> list[
         raise hunk_misfit(text, hunk, every[0], why)
     if not (places := [at for at in places if at >= begin]):
         raise hunk_misfit(text, hunk, every[0], "belongs before the hunk in front of it")
-    if end is not None and end not in places:
+    whole = end is not None and hunk.old_line <= 1 and not hunk.leading and not hunk.trailing
+    if end is not None and (end not in places or (whole and end)):
         where = "end" if end else "start"
         why = f"belongs to the {where} of the file, as it has no context beyond, and its text stands elsewhere"
         raise hunk_misfit(text, hunk, end, why)

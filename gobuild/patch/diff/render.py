@@ -6,8 +6,10 @@ make it fit several versions stays trimmed.
 
 from collections.abc import Iterator
 
+from gobuild.patch.diff.file_diff import FileDiff, blob_name
+from gobuild.patch.diff.file_names import NOWHERE
+from gobuild.patch.diff.hunk import Hunk
 from gobuild.patch.diff.source_text import SourceText, lines_of
-from gobuild.patch.diff.unified import NOWHERE, FileDiff, blob_name
 
 ABBREVIATION = 12
 """Digits of a blob's name. git's own choice grows with the repository."""
@@ -39,13 +41,18 @@ def _hunks(file: FileDiff, before: bytes) -> Iterator[bytes]:
         heading = text.heading(at)[:_HEADING_SIZE].decode(errors="ignore").rstrip()
         lines = f"-{_range(at, len(hunk.old))} +{_range(at + grown, len(hunk.new))}"
         yield f"@@ {lines} @@ {heading}".rstrip().encode() + b"\n"
-        old, new = iter(hunk.old), iter(hunk.new)
-        for mark in hunk.marks:
-            line = next(new) if mark == "+" else next(old)
-            if mark == " ":
-                next(new)
-            yield mark.encode() + (line if line.endswith(b"\n") else line + b"\n\\ No newline at end of file\n")
+        yield from hunk_lines(hunk)
         grown += len(hunk.new) - len(hunk.old)
+
+
+def hunk_lines(hunk: Hunk) -> Iterator[bytes]:
+    """A hunk's lines as a diff has them, behind its header."""
+    old, new = iter(hunk.old), iter(hunk.new)
+    for mark in hunk.marks:
+        line = next(new) if mark == "+" else next(old)
+        if mark == " ":
+            next(new)
+        yield mark.encode() + (line if line.endswith(b"\n") else line + b"\n\\ No newline at end of file\n")
 
 
 def _range(at: int, count: int) -> str:

@@ -21,13 +21,15 @@ class SourceText:
     `same_file` is whether this is the very file that a diff was made for; None where the diff does not tell.
     """
 
-    def __init__(self, lines: Sequence[bytes], path: str, same_file: bool | None = None) -> None:
+    def __init__(self, lines: list[bytes], path: str, same_file: bool | None = None) -> None:
         self.lines, self.path, self.same_file = lines, path, same_file
         self.code = path.endswith((".go", ".s"))
         self._raw = _raw_lines(lines) if path.endswith(".go") else frozenset()
         self._above = [-1]
+        self._places: dict[bytes, list[int]] = {}
         for at, line in enumerate(lines):
             self._above.append(at if _HEADING.match(line) else self._above[-1])
+            self._places.setdefault(line, []).append(at)
 
     def _heading_line(self, at: int) -> int:
         return self._above[min(max(at, 0), len(self.lines))]
@@ -68,8 +70,8 @@ class SourceText:
         size = len(text)
         if not size:
             return []
-        starts = (at for at, line in enumerate(self.lines[: max(len(self.lines) - size + 1, 0)]) if line == text[0])
-        return [at for at in starts if tuple(self.lines[at : at + size]) == tuple(text)]
+        starts, wanted = self._places.get(text[0], []), list(text)
+        return [at for at in starts if self.lines[at : at + size] == wanted]
 
 
 def lines_of(content: bytes) -> list[bytes]:

@@ -1,97 +1,53 @@
-"""A unified diff as data, applied strictly: every line of context must be there, exactly.
+"""A diff as data, applied to a tree: all of its files or none.
 
-There is no fuzz, ever: with fuzz, several insertion points of Go's runtime are found in the wrong function, silently.
-A hunk may have moved, under the rules of `gobuild.patch.diff.position`.
+As git has it, a rename or a copy begins with what was there before its mail: renames may swap two files, and a copy is
+one of the file as it was, whatever the same mail does to that.
 """
 
-import hashlib
+import itertools
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gobuild.core.errors import PatchError
-from gobuild.core.model import Conflict, State
-from gobuild.patch.diff.conflict import REFRESH, Misfit
-from gobuild.patch.diff.hunk import Hunk
-from gobuild.patch.diff.position import hunk_positions, left_over
+from gobuild.core.model import State
+from gobuild.patch.diff.conflict import ADOPT, REFRESH
+from gobuild.patch.diff.file_diff import FileDiff
+from gobuild.patch.diff.position import left_over
 from gobuild.patch.diff.source_text import SourceText, lines_of
 from gobuild.patch.tree import Tree, TreeChange
-
-NOWHERE = "/dev/null"
-"""What a diff names in place of a file that is not there."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileDiff:
-    """What a diff does to one file, whose path is relative to GOROOT."""
-
-    path: str
-    hunks: tuple[Hunk, ...]
-    creates: bool = False
-    deletes: bool = False
-    executable: bool | None = None  # for a new file; None where the diff does not say
-    # Git's names of the file before and after, shortened; empty where the diff does not give them
-    blobs: tuple[str, str] = ("", "")
-
-    def reversed(self) -> "FileDiff":
-        """The change that undoes this one."""
-        return replace(
-            self,
-            hunks=tuple(hunk.reversed() for hunk in self.hunks),
-            creates=self.deletes,
-            deletes=self.creates,
-            executable=None,
-            blobs=self.blobs[::-1],
-        )
-
-    def places(self, current: bytes) -> list[int]:
-        """The lines, from 0, where its hunks belong in a file."""
-        if self.creates:
-            return [0] * len(self.hunks)
-        name = self.blobs[0]
-        same = blob_name(current).startswith(name) if name else None
-        return hunk_positions(SourceText(lines_of(current), self.path, same), self.hunks, anchored=not self.deletes)
-
-    def apply_to(self, current: bytes | None) -> tuple[bytes | None, int]:
-        """The file's new content, None on either side where there is no such file; and how many hunks have moved.
-
-        Raises:
-            Misfit: it does not fit.
-        """
-        if self.creates and current is not None:
-            raise self.misfit(f"adds {self.path}, which is there already", "has the source this patch already?")
-        lines = lines_of(current or b"")
-        result: list[bytes] = []
-        end = moved = 0
-        for hunk, at in zip(self.hunks, self.places(current or b""), strict=True):
-            moved += not self.creates and at != hunk.old_line - 1
-            result += [*lines[end:at], *hunk.new]
-            end = at + len(hunk.old)
-        result += lines[end:]
-        if any(not line.endswith(b"\n") for line in result[:-1]):
-            raise self.misfit(f"{self.path}: a line without a newline would not be the last", REFRESH)
-        if self.deletes and result:
-            raise self.misfit(f"deletes {self.path}, which has lines that the diff does not know", REFRESH)
-        return None if self.deletes else b"".join(result), moved
-
-    def misfit(self, why: str, hint: str) -> Misfit:
-        """The error of a file that does not fit as a whole."""
-        return Misfit(why, hint, Conflict(file=self.path))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diff:
-    """A unified diff: an operation on a tree."""
+    """A diff: an operation on a tree.
 
-    prose: str  # what stands before it in its file, every byte
-    files: tuple[FileDiff, ...]  # in order; a file may come again
-    content: bytes  # the bytes of its file; their digest is the patch's
-    strip: int | None  # patch(1)'s -p; None where the names have a/ and b/
+    Attributes:
+        prose: what stands before it in its file, every byte.
+        files: in order; a file may come again.
+        content: the bytes of its file; their digest is the patch's.
+        strip: patch(1)'s -p; None where the names have a/ and b/.
+        folder: what was put in front of its names.
+        notes: what is harmless and yet not as it should be, each with its line.
+    """
+
+    prose: str
+    files: tuple[FileDiff, ...]
+    content: bytes
+    strip: int | None
+    folder: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def description(self) -> str:
         """The prose, without the line "Index: FILE" and the rule below it that quilt and Subversion put there."""
         index = r"^Index: .*\n=*\n?"
         return (self.prose if self.strip is None else re.sub(index, "", self.prose, flags=re.MULTILINE)).strip()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All files that it reads or changes, each once."""
+        return tuple(dict.fromkeys(name for file in self.files for name in file.names))
 
     def apply(self, tree: Tree) -> TreeChange:
         """Notes the diff's changes in a tree, all of them or none.
@@ -100,7 +56,7 @@ class Diff:
         """
         try:
             with tree.trial():
-                said = [_note(file, tree) for file in self.files]
+                files = [file for part in self._parts() for file in _apply(part, tree)]
         except PatchError:
             if not self._undoes(tree):
                 raise
@@ -111,57 +67,154 @@ class Diff:
             )
         return TreeChange(
             state=State.APPLIED,
-            evidence="; ".join(said),
-            files=tuple(sorted({file.path for file in self.files})),
+            evidence="; ".join(said for said, _ in files),
+            files=tuple(sorted({name for _, names in files for name in names})),
         )
+
+    def _parts(self) -> list[list[FileDiff]]:
+        return [list(files) for _, files in itertools.groupby(self.files, key=lambda file: file.part)]
 
     def _undoes(self, tree: Tree) -> bool:
         try:
             with tree.trial(keep=False):
-                return all(_undone(file, tree) for file in reversed(self.files))
+                return all(_undone(part, tree) for part in reversed(self._parts()))
         except PatchError:
             return False
 
 
-def _note(file: FileDiff, tree: Tree) -> str:
+def _apply(files: Sequence[FileDiff], tree: Tree) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Notes the changes of one mail; yields for each file a few words, and the names that change."""
+    with tree.trial() as before:
+        files = [_under_one_name(file, tree) for file in files]
+        for file in files:
+            if file.source:
+                _existing_content(file, file.source, before)
+                if not file.copies:
+                    tree.delete_file(file.source)
+        for file in files:
+            yield (
+                _note(file, tree, before),
+                (file.path,) if file.copies or not file.source else (file.path, file.source),
+            )
+
+
+def _under_one_name(file: FileDiff, tree: Tree) -> FileDiff:
+    """A file under one name, where its diff gives two (patch(1), which of several names is meant)."""
+    if not file.other:
+        return file
+    there = [name for name in (file.path, file.other) if _has(tree, name)]
+    if len(there) > 1:
+        why = f"names one file {' and '.join(there)}, and both are there"
+        raise file.misfit(why, "write the one name that is meant into its lines --- and +++")
+    return replace(file, path=there[0] if there else file.path, other="")
+
+
+def _existing_content(file: FileDiff, name: str, tree: Tree) -> bytes:
+    content = tree.read_file(name)
+    if content is None:
+        does = "changes" if name == file.path else "copies" if file.copies else "renames"
+        raise file.misfit(f"{does} {name}, which this source does not have", _absent(name, tree, file.strip))
+    return content
+
+
+def _note(file: FileDiff, tree: Tree, before: Tree) -> str:
     """Notes a file's new content, and says a few words on it."""
-    current = tree.read_file(file.path)
-    if current is None and not file.creates:
-        raise file.misfit(f"changes {file.path}, which this source does not have", _absent(file.path, tree))
+    current: bytes | None
+    executable: bool | None
+    if file.source:
+        current = _existing_content(file, file.source, before)
+        if tree.read_file(file.path) is not None:
+            does = "copies" if file.copies else "renames"
+            raise file.misfit(f"{does} {file.source} to {file.path}, which is there already", REFRESH)
+        executable = before.is_executable(file.source) if file.executable is None else file.executable
+    else:
+        current = tree.read_file(file.path) if file.creates else _existing_content(file, file.path, tree)
+        executable = bool(file.executable) if file.creates else file.executable
+        if file.only_mode and tree.is_executable(file.path) == executable:
+            raise file.misfit(f"{file.path} {_can(file)} already", "has the source this patch already?")
     content, moved = file.apply_to(current)
     if content is None:
         tree.delete_file(file.path)
         return f"deleted {file.path}"
-    tree.write_file(file.path, content, executable=file.executable)
+    tree.write_file(file.path, content, executable=executable)
+    return _described(file, moved)
+
+
+def _described(file: FileDiff, moved: int) -> str:
     if file.creates:
         return f"added {file.path}"
-    many = f"{len(file.hunks)} hunk" + "s" * (len(file.hunks) > 1)
-    return f"{many} in {file.path}" + (f" ({moved} moved)" if moved else "")
+    said = []
+    if file.source:
+        said.append(f"{'copied' if file.copies else 'renamed'} {file.source} to {file.path}")
+    if file.hunks:
+        many = f"{len(file.hunks)} hunk" + "s" * (len(file.hunks) > 1)
+        said.append(f"{many} in {file.path}" + (f" ({moved} moved)" if moved else ""))
+    if file.binary:
+        said.append(f"another content for {file.path}")
+    if file.executable is not None:
+        said.append(f"{file.path} {_can(file)}")
+    return ", ".join(said)
 
 
-def _undone(file: FileDiff, tree: Tree) -> bool:
-    """Whether a file stands as its diff would leave it, and nothing of what the diff takes out stands there as well."""
-    back = file.reversed()
-    content = tree.read_file(file.path) or b""
-    _note(back, tree)
+def _can(file: FileDiff) -> str:
+    return "can be run" if file.executable else "cannot be run"
+
+
+def _undone(files: Sequence[FileDiff], tree: Tree) -> bool:
+    """Whether all files of a mail stand as it would leave them, and nothing of what it takes out stands there as well.
+
+    What it changed is undone in the tree, so that a copy can be compared with its source as that was.
+    """
+    moved: list[tuple[FileDiff, bytes | None]] = []
+    for file in reversed([_under_one_name(file, tree) for file in files]):
+        content = tree.read_file(file.path)
+        if not _shows(file, content, tree):
+            return False
+        if file.source:
+            moved.append((file, content if file.copies else file.reversed().apply_to(content)[0]))
+            tree.delete_file(file.path)
+        else:
+            _note(file.reversed(), tree, tree)
+    for file, content in moved:
+        if not file.copies and (tree.read_file(file.source) is not None or content is None):
+            return False
+        if not file.copies and content is not None:
+            tree.write_file(file.source, content)
+    return all(
+        file.apply_to(_existing_content(file, file.source, tree))[0] == content
+        for file, content in moved
+        if file.copies
+    )
+
+
+def _shows(file: FileDiff, content: bytes | None, tree: Tree) -> bool:
+    """Whether a file has what a diff would leave there, as far as undoing that does not show it."""
     if file.creates or file.deletes:
-        return True
+        return not file.binary or file.binary.backward is not None
+    if content is None or (file.executable is not None and tree.is_executable(file.path) != file.executable):
+        return False
+    if file.binary or file.copies:
+        return file.copies or (file.binary is not None and file.binary.backward is not None)
     text = SourceText(lines_of(content), file.path)
-    for hunk, at in zip(file.hunks, back.places(content), strict=True):
+    for hunk, at in zip(file.hunks, file.reversed().places(content), strict=True):
         # Lines of context stand in many places: without a line of its own, a hunk does not show where it was applied.
-        if ("+" not in hunk.marks and at != hunk.new_line - 1) or left_over(text, hunk, at):
+        if ("+" not in hunk.marks and at != max(hunk.new_line - 1, 0)) or left_over(text, hunk, at):
             return False
     return True
 
 
-def _absent(path: str, tree: Tree) -> str:
-    """What may help where a source does not have a file."""
+def _absent(path: str, tree: Tree, strip: int | None) -> str:
+    """What may help where a source does not have a file, from whose name `strip` folders were taken."""
     if path.startswith(("test/", "api/", "doc/")) and not tree.list_files(path.split("/", maxsplit=1)[0]):
         return "a wheel has no test, api and doc folders: take a source that has, --source archive or git+URL"
-    below = f"src/{path}"
-    deeper = [path.split("/", count)[-1] for count in range(1, path.count("/") + 1)]
-    if fits := next((one for one in (below, *deeper) if _has(tree, one)), None):
-        return f"{fits} is there: its paths are to be relative to GOROOT, with a/ and b/ in front"
+    if _has(tree, below := f"src/{path}"):
+        zero = "-p0 would fit if the diff names it so, else " if strip else ""
+        return f'{below} is there: {zero}dir = "src" in a series.toml; {ADOPT}'
+    deeper = {
+        (1 if strip is None else strip) + count: path.split("/", count)[-1] for count in range(1, path.count("/") + 1)
+    }
+    if fits := next((count for count, name in deeper.items() if _has(tree, name)), 0):
+        return f"{deeper[fits]} is there: -p{fits} would fit, or strip = {fits} in a series.toml; {ADOPT}"
     return REFRESH
 
 
@@ -170,8 +223,3 @@ def _has(tree: Tree, path: str) -> bool:
         return tree.read_file(path) is not None
     except PatchError:
         return False
-
-
-def blob_name(content: bytes) -> str:
-    """The name git gives a file's content: 40 digits."""
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()

@@ -6,15 +6,15 @@ twelve digits, files in git's order.
 
 import re
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from gobuild.core.errors import PatchError
 from gobuild.core.model import State
 from gobuild.patch.apply import try_patch
+from gobuild.patch.diff.file_diff import FileDiff
 from gobuild.patch.diff.parse import parse_diff
 from gobuild.patch.diff.render import render_file
-from gobuild.patch.diff.unified import Diff, FileDiff
+from gobuild.patch.diff.unified import Diff
 from gobuild.patch.series import Patch
 from gobuild.patch.tree import Tree
 from gobuild.patch.workbench import message
@@ -25,12 +25,23 @@ from gobuild.patch.workbench.repository import Commit, FileChange, Repository
 def does_same(repository: Repository, commit: Commit, patch: Patch) -> bool:
     """Whether a patch does to a commit's parent what the commit does, no more and no less."""
     changes = repository.changes(commit)
-    if not isinstance(patch.operation, Diff):
-        return _edit_does_same(repository, commit, patch, changes)
-    files: dict[str, list[FileDiff]] = {}
-    for file in patch.operation.files:
-        files.setdefault(file.path, []).append(file)
-    return set(files) == set(changes) and all(_makes(repository, files[path], changes[path]) for path in changes)
+    with tempfile.TemporaryDirectory(prefix="gobuild-", dir=repository.folder / ".git") as scratch:
+        root = Path(scratch) / "tree"
+        if isinstance(patch.operation, Diff):
+            repository.lay_out_files(commit.parent, patch.operation.names, root)
+        else:
+            repository.lay_out(commit.parent, root)
+        tree = Tree(root)
+        outcome = try_patch(patch, tree)
+        return (
+            outcome.state is State.APPLIED
+            and set(outcome.files) == set(changes)
+            and all(
+                tree.read_file(path) == repository.blob(change.after)
+                and (not change.after or tree.is_executable(path) == change.executable)
+                for path, change in changes.items()
+            )
+        )
 
 
 def canonical_patch(repository: Repository, commit: Commit, name: str, said: PatchMessage, old: Diff | None) -> bytes:
@@ -50,7 +61,7 @@ def canonical_patch(repository: Repository, commit: Commit, name: str, said: Pat
     kept = {}
     for file in old.files if old else ():
         change = changes.get(file.path)
-        if change and _makes(repository, [file], change):
+        if change and _makes(repository, file, change):
             kept[file.path] = render_file(file, repository.blob(change.before), executable=change.executable)
     sections = [kept.get(path) or repository.diff_of(commit, path) for path in changes]
     content = message.patch_heading(said, repository.diffstat(commit)).encode() + b"".join(sections)
@@ -70,34 +81,29 @@ def canonical_patch(repository: Repository, commit: Commit, name: str, said: Pat
 
 
 def require_p1(patch: Patch, diff: Diff) -> None:
-    """Refuses to write a -p0 patch anew: only -p1 diffs are written, and the file `series` would go on saying -p0."""
-    if diff.strip == 0:
+    """Refuses to write anew what stands beside others in its file, or whose series would go on saying -p0 of it."""
+    if patch.mail:
         raise PatchError(
-            f"{patch.folder / patch.file} is a -p0 patch, and would be written as a -p1 one",
-            "make it one first, and take -p0 out of the file series",
+            f"{patch.name} is one of several patches in {patch.folder / patch.file}",
+            "git mailsplit makes a file of each; or gobuild patches.adopt a series of them",
+        )
+    key = "strip" if diff.strip not in (None, 1) else "dir" if diff.folder else ""
+    if key:
+        form = f"-p{diff.strip}" if key == "strip" else f"{diff.folder}/-rooted"
+        raise PatchError(
+            f"{patch.folder / patch.file} is a {form} patch, and would be written as a -p1 one of GOROOT",
+            f"gobuild patches.adopt makes one of it, which needs no {key}",
         )
 
 
-def _edit_does_same(repository: Repository, commit: Commit, patch: Patch, changes: dict[str, FileChange]) -> bool:
-    with tempfile.TemporaryDirectory(prefix="gobuild-", dir=repository.folder / ".git") as scratch:
-        root = Path(scratch) / "tree"
-        repository.lay_out(commit.parent, root)
-        tree = Tree(root)
-        outcome = try_patch(patch, tree)
-        return (
-            outcome.state is State.APPLIED
-            and set(outcome.files) == set(changes)
-            and all(tree.read_file(path) == repository.blob(change.after) for path, change in changes.items())
-        )
-
-
-def _makes(repository: Repository, files: Sequence[FileDiff], change: FileChange) -> bool:
-    """Whether a file's parts of a patch, one after the other, do to it what a commit does."""
-    content = repository.blob(change.before)
+def _makes(repository: Repository, file: FileDiff, change: FileChange) -> bool:
+    """Whether a patch's lines of a file do to it what a commit does."""
+    if not file.only_lines or change.changes_mode:
+        return False
     try:
-        for file in files:
-            content, _ = file.apply_to(content)
+        content, _ = file.apply_to(repository.blob(change.before))
     except PatchError:
         return False
-    modes = {file.executable for file in files} - {None}
-    return content == repository.blob(change.after) and (not change.after or modes <= {change.executable})
+    return content == repository.blob(change.after) and (
+        not change.after or file.executable in (None, change.executable)
+    )

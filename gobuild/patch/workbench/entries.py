@@ -12,8 +12,8 @@ from gobuild.core import files
 from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.goversion import GoVersion
 from gobuild.patch import quilt
+from gobuild.patch.diff.file_diff import blob_name
 from gobuild.patch.diff.render import ABBREVIATION
-from gobuild.patch.diff.unified import blob_name
 from gobuild.patch.manifest import load_or_new
 from gobuild.patch.series import MANIFEST, NAME
 from gobuild.patch.workbench import message
@@ -39,7 +39,7 @@ def entry(name: str, *, made_on: GoVersion | None, file: str, reason: str) -> st
 
 def add_entries(folder: Path, entries: Sequence[str]) -> Path:
     """Adds entries at the end of series.toml, or of a quilt series; makes a series.toml where there is neither."""
-    if quilt.is_quilt(folder):
+    if is_listed(folder):
         listing = folder / quilt.SERIES
         files.write(listing, _closed(listing.read_text(encoding="utf-8")) + "".join(f"{line}\n" for line in entries))
         return listing
@@ -54,6 +54,11 @@ def add_entries(folder: Path, entries: Sequence[str]) -> Path:
     if new and not (folder / ".gitattributes").exists():
         files.write(folder / ".gitattributes", "*.patch -text\n")
     return manifest
+
+
+def is_listed(folder: Path) -> bool:
+    """Whether quilt's list says what a folder's patches are: no series.toml does."""
+    return quilt.is_quilt(folder) and (folder / quilt.SERIES).is_file()
 
 
 def new_patch(folder: Path, name: str, *, version: GoVersion | None = None) -> tuple[Path, Path]:
@@ -72,8 +77,11 @@ def new_patch(folder: Path, name: str, *, version: GoVersion | None = None) -> t
     if name in taken or (folder / file).exists() or (folder / file).is_symlink():
         raise ConfigError(f"the series {folder} has a patch {name!r} already", "another name; or patches.import")
     reason = f"TODO: why {name} exists"
-    line = file if quilt.is_quilt(folder) else entry(name, made_on=version, file=file, reason=reason)
+    line = file if is_listed(folder) else entry(name, made_on=version, file=file, reason=reason)
+    unlisted = quilt.is_unlisted(folder)
     files.write(folder / file, _skeleton(name))
+    if unlisted:
+        return folder / file, folder / file  # its name alone says where it comes
     try:
         return folder / file, add_entries(folder, [line])
     except BaseException:

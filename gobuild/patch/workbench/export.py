@@ -16,7 +16,7 @@ from gobuild.patch.safe_read import safe_read
 from gobuild.patch.series import MANIFEST, NAME, Patch, Series
 from gobuild.patch.workbench import message
 from gobuild.patch.workbench.canonical import canonical_patch, does_same, require_p1
-from gobuild.patch.workbench.entries import add_entries, entry
+from gobuild.patch.workbench.entries import add_entries, entry, is_listed
 from gobuild.patch.workbench.import_record import ImportRecord
 from gobuild.patch.workbench.repository import Commit, Repository
 
@@ -135,8 +135,11 @@ class Export:
 
     def _propose(self, name: str, file: str, reason: str) -> None:
         """What is to be added to series.toml, or to quilt's series."""
-        if quilt.is_quilt(self.series.folder):
+        if is_listed(self.series.folder):
             self.entries.append(file)
+            return
+        if quilt.is_unlisted(self.series.folder):
+            self.notes.append(f"{file} comes where its name stands among the others: nothing lists them")
             return
         if self.variant and (other := self.known.get(name)):
             self.notes.append(

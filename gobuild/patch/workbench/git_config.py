@@ -47,6 +47,7 @@ DIFF = (
     "--inter-hunk-context=0",
     "--src-prefix=a/",
     "--dst-prefix=b/",
+    "--binary",
 )
 """All that git lets a configuration decide about a diff, decided."""
 

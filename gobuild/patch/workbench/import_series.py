@@ -4,6 +4,7 @@ Patches are applied as a build applies them, strictly; git merges only what does
 which patches that is true. Nothing outside of the repository's folder is written.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -116,22 +117,40 @@ class CommitChain:
         head = beside.commit(f"{plain.version.tag}: its plain source\n", "")
         return cls(repository=beside, tree=Tree(plain.root), version=plain.version, head=head)
 
+    @classmethod
+    def on_branch(cls, folder: Path, version: GoVersion) -> "CommitChain":
+        """The chain of a workbench whose work tree is as its branch has it, to be gone on with."""
+        repository = Repository.at(folder)
+        beside = repository.beside("index-chain", folder)
+        head = repository.git_text("rev-parse", "HEAD")
+        beside.git("read-tree", head)
+        return cls(repository=beside, tree=Tree(folder), version=version, head=head)
+
     def apply(self, patch: Patch) -> Outcome:
         """Applies a patch, and commits what it changed; on a conflict nothing is changed."""
         outcome = try_patch(patch, self.tree)
         if outcome.state is not State.APPLIED:
             return outcome
-        for path in outcome.files:
-            self.repository.stage(path, self.tree.read_file(path), executable=self.tree.is_executable(path))
         if patch.kind == "edit":
             body = f"{patch.reason}\n\n{outcome.evidence}"
             said = message.PatchMessage(subject=f"{patch.name}: a structural edit", body=body)
         else:
             said = message.parse_prose(patch.description, patch.name)
-        text = message.commit_message(said, patch.name, patch.kind)
+        self.commit(outcome.files, said, patch.name, patch.kind)
+        return outcome
+
+    def commit(self, paths: Sequence[str], said: message.PatchMessage, name: str, kind: str = "diff") -> None:
+        """Commits files as the tree has them now."""
+        for path in paths:
+            self.repository.stage(path, self.tree.read_file(path), executable=self.tree.is_executable(path))
+        text = message.commit_message(said, name, kind)
         author = (said.author, said.email)
         self.head = self.repository.commit(text, self.head, author=author, date=said.git_date)
-        return outcome
+
+    def check_out(self) -> None:
+        """Lets the branch point to the chain's end, and the work tree with it; what is noted there alone is lost."""
+        self.repository.git("update-ref", f"refs/heads/{BRANCH}", self.head)
+        Repository.at(self.repository.folder).git("reset", "--hard", "--quiet", BRANCH)
 
 
 class _Draft:

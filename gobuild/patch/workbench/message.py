@@ -4,10 +4,11 @@ The trailer that carries a patch's name through every rebase is added and taken 
 """
 
 import email
-import email.policy
 import re
 import unicodedata
 from dataclasses import dataclass
+from email.errors import HeaderParseError
+from email.header import decode_header
 from email.utils import parseaddr, parsedate_to_datetime
 
 NAME_TRAILER = "Gobuild-Patch"
@@ -22,9 +23,14 @@ AUTHOR = ("The gobuild authors", "gobuild@example.invalid")
 DATE = "315532800 +0000"
 """When, where it does not tell: 1980-01-01, as for a source without a time (gobuild.patch.version.EARLIEST)."""
 
+NAMELESS = "patch"
+"""The name made from a subject without a letter or digit of ASCII."""
+
 _TRAILER = re.compile(rf"^({NAME_TRAILER}|{KIND_TRAILER}):[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]*:|[ \t]+\S")
-_MBOX = re.compile(r"From [0-9a-f]{7,64} [^\n]*\n")
+_MBOX = re.compile(r"\AFrom +[0-9a-f]{7,64} [^\n]*\n")
+_WORD = r"=\?[^?\s]+\?[bqBQ]\?[^?]*\?="
+_WORDS = re.compile(rf"{_WORD}(?:\s+{_WORD})*")
 _TAG = re.compile(r"^(?:\[[^\]]*\bPATCH\b[^\]]*\]\s*)+")
 _CRUD = "".join(map(chr, range(33))) + ".,:;<>\"\\'"
 """What git strips from both ends of a name (ident.c, strbuf_addstr_without_crud)."""
@@ -75,20 +81,44 @@ def parse_prose(prose: str, name: str) -> PatchMessage:
     if not any(line.startswith("Subject:") for line in lines) or not all(_HEADER.match(line) for line in lines):
         subject, _, body = text.partition("\n")
         return PatchMessage(subject=subject.strip() or name, body=clean_up(body))
-    mail = email.message_from_string(head, policy=email.policy.default)
-    who, address = (part.strip(_CRUD) for part in parseaddr(str(mail.get("From", ""))))
+    mail = email.message_from_string(head)
+    who, address = (part.strip(_CRUD) for part in parseaddr(_unfolded(mail["From"])))
+    author = decode_words(who).strip(_CRUD)
     return PatchMessage(
-        author=who or address or AUTHOR[0],
+        author=author or address or AUTHOR[0],
         email=address or AUTHOR[1],
-        date=str(mail.get("Date", "")),
-        subject=_TAG.sub("", " ".join(str(mail["Subject"]).split())) or name,
+        date=_unfolded(mail["Date"]),
+        subject=_TAG.sub("", " ".join(decode_words(_unfolded(mail["Subject"])).split())) or name,
         body=clean_up(rest),
     )
 
 
+def _unfolded(header: str | None) -> str:
+    """A header's words in one line."""
+    return " ".join((header or "").split())
+
+
+def decode_words(text: str) -> str:
+    """A header with its encoded words as what they say (RFC 2047): between two of them, no blank is meant.
+
+    Python's own policies differ there, from one of its versions to the next, where a name is folded.
+    """
+    return _WORDS.sub(lambda found: _decoded(found[0]), text)
+
+
+def _decoded(words: str) -> str:
+    try:
+        return "".join(
+            part if isinstance(part, str) else part.decode(charset or "ascii", errors="replace")
+            for part, charset in decode_header(words)
+        )
+    except (LookupError, ValueError, HeaderParseError):  # a charset that nobody knows, a word that is no base 64
+        return words
+
+
 def commit_message(said: PatchMessage, name: str, kind: str) -> str:
-    """A commit's message, its trailers at the end."""
-    trailers = f"{NAME_TRAILER}: {name}\n" + (f"{KIND_TRAILER}: {kind}\n" if kind == "edit" else "")
+    """A commit's message, its trailers at the end; without a name it has none."""
+    trailers = f"{NAME_TRAILER}: {name}\n" * bool(name) + f"{KIND_TRAILER}: {kind}\n" * (kind == "edit")
     return "\n\n".join(part for part in (said.subject, said.body, trailers) if part)
 
 
@@ -125,4 +155,4 @@ def name_from_subject(subject: str) -> str:
         if name and len(name) + len(word) >= 48:
             break
         name += ("-" if name else "") + word[:48]
-    return name or "patch"
+    return name or NAMELESS

@@ -55,8 +55,8 @@ def _refreshed(patch: Patch, tree: Tree) -> Refreshed:
         return Refreshed(patch=patch, said=f"{outcome.state}; an edit has no lines to be anchored at")
     if outcome.state is not State.APPLIED:
         return Refreshed(patch=patch, said=str(outcome.state))
-    if len(before) < len(diff.files):
-        said = "changes a file more than once: export it from a workbench to have it anchored anew"
+    if len(before) < len(diff.files) or not all(file.only_lines for file in diff.files):
+        said = "has more than lines, or a file more than once: export it from a workbench to have it anchored anew"
         return Refreshed(patch=patch, said=said)
     moved = [file.path for file in diff.files if file.apply_to(before[file.path])[1]]
     if not moved:

@@ -43,9 +43,13 @@ class Commit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileChange:
-    """What a commit does to a file, by the blobs before and after; "" where it is not there."""
+    """What a commit does to a file, by the blobs before and after; "" where it is not there.
+
+    `executable` is whether it can be run, afterwards where it is still there.
+    """
 
     executable: bool
+    changes_mode: bool
     before: str
     after: str
 
@@ -133,6 +137,38 @@ class Repository:
         parents = ("-p", parent) if parent else ()
         return self.git_text("commit-tree", tree, *parents, "-F", "-", env=who, stdin=message.encode())
 
+    def stage_conflict(self, path: str, sides: Sequence[bytes | None], *, executable: bool) -> None:
+        """Puts a file into the index as one in conflict: its base, ours and theirs, None where a side has none."""
+        lines = [f"0 {'0' * 40}\t{path}\n"]
+        for number, content in enumerate(sides, 1):
+            if content is not None:
+                blob = self.git_text("hash-object", "-w", "--no-filters", "--stdin", stdin=content)
+                lines.append(f"{'100755' if executable else '100644'} {blob} {number}\t{path}\n")
+        self.git("update-index", "--index-info", stdin="".join(lines).encode())
+
+    def unmerged(self) -> tuple[str, ...]:
+        """The files in conflict."""
+        return self.names("diff", "--diff-filter=U")
+
+    def names(self, *words: str) -> tuple[str, ...]:
+        """The files that one of git's diffs is of."""
+        found = self.git_text(*words, "--name-only", "--no-renames", "-z").split("\0")
+        return tuple(name for name in found if name)
+
+    def merge_file(self, ours: bytes, base: bytes, theirs: bytes, label: str) -> tuple[bytes, bool]:
+        """A three-way merge of one file's contents, and whether it met no conflict."""
+        with tempfile.TemporaryDirectory(prefix="gobuild-", dir=self.folder / ".git") as scratch:
+            for name, content in (("ours", ours), ("base", base), ("theirs", theirs)):
+                (Path(scratch) / name).write_bytes(content)
+            titles = [word for title in ("ours", "base", label) for word in ("-L", title)]
+            names = [f"{scratch}/{name}" for name in ("ours", "base", "theirs")]
+            try:
+                self.git("merge-file", "--diff3", *titles, *names)
+                clean = True
+            except PatchError:
+                clean = False
+            return (Path(scratch) / "ours").read_bytes(), clean
+
     def rebase_onto_branch(self, commits: Sequence[str]) -> tuple[Commit, tuple[str, ...]] | None:
         """Rebases commits onto the branch by three-way merges; where that stops, its commit and files in conflict."""
         todo = self.folder / ".git/gobuild-todo"
@@ -143,8 +179,7 @@ class Repository:
         except PatchError:
             if not self.rebasing:
                 raise
-            names = self.git_text("diff", "--name-only", "--diff-filter=U", "-z").split("\0")
-            return self.read_commit("REBASE_HEAD"), tuple(name for name in names if name)
+            return self.read_commit("REBASE_HEAD"), self.unmerged()
         finally:
             todo.unlink(missing_ok=True)
         return None
@@ -178,19 +213,29 @@ class Repository:
             old, new, before, after, _ = entry.removeprefix(":").split(" ")
             if new not in ("000000", "100644", "100755"):
                 raise PatchError(f"{commit.short} makes {path} a file of mode {new}", "plain files only")
-            if old != new and "000000" not in (old, new):
-                raise PatchError(
-                    f"{commit.short} changes the mode of {path} from {old} to {new}",
-                    "a patch changes a file's lines; a mode only where the file is new",
-                )
             found[path] = FileChange(
-                executable="100755" in (old, new), before=before.strip("0") and before, after=after.strip("0") and after
+                executable="100755" in ((new,) if after.strip("0") else (old,)),
+                changes_mode=old != new and "000000" not in (old, new),
+                before=before.strip("0") and before,
+                after=after.strip("0") and after,
             )
         return found
 
     def blob(self, name: str) -> bytes | None:
         """A blob's content, by its digits; None for ""."""
         return self.git("cat-file", "blob", name) if name else None
+
+    def lay_out_files(self, commit: str, paths: Sequence[str], into: Path) -> None:
+        """Writes those of some files that a commit's tree has below a folder, which is made."""
+        into.mkdir()
+        listed = self.git_text("ls-tree", "-z", commit, "--", *paths).split("\0") if paths else []
+        for entry in filter(None, listed):
+            told, path = entry.split("\t", 1)
+            mode, _, blob = told.split(" ")
+            if mode in ("100644", "100755"):
+                (into / path).parent.mkdir(parents=True, exist_ok=True)
+                (into / path).write_bytes(self.blob(blob) or b"")
+                (into / path).chmod(int(mode, 8) & 0o777)
 
     def lay_out(self, commit: str, into: Path) -> None:
         """Writes a commit's tree below a folder, and an index beside that."""

@@ -26,12 +26,12 @@ from gobuild.publish.paths import copy_to_tree, module_version
 from gobuild.publish.proxy import write_proxy
 from gobuild.publish.site import incoming
 from gobuild.publish.site.generations import next_generation, served_generation
-from gobuild.publish.site.incoming import UNSIGNED, Signing, place_in
+from gobuild.publish.site.incoming import UNSIGNED, SiteSigning, place_in
 from gobuild.publish.sumdb.database import database_folder, database_names, update_database
 from gobuild.publish.sumdb.note import NoteSigner, Verifier
 from gobuild.publish.supply import attestations
 
-__all__ = ["ABOUT", "Published", "Signing", "publish", "refuse_strange_site"]
+__all__ = ["ABOUT", "Published", "SiteSigning", "publish", "refuse_strange_site"]
 
 ROOM = 16 << 20
 """Bytes that a generation may take beside archives: pages, attestations, and folders, which hard links do not share."""
@@ -70,7 +70,7 @@ def publish(
     *,
     name: str,
     base_url: str,
-    signing: Signing = UNSIGNED,
+    signing: SiteSigning = UNSIGNED,
     sumdb_key: NoteSigner | None = None,
     author: str = homebrew.AUTHOR,
     bottles: bool = True,
@@ -189,7 +189,7 @@ def _refuse_other_bytes(there: Mapping[tuple[str, str], Build], offered: Sequenc
                 )
 
 
-def _needs_attestations(tree: Path, stamp: str, signing: Signing) -> bool:
+def _needs_attestations(tree: Path, stamp: str, signing: SiteSigning) -> bool:
     """Whether to write them anew though no build joins: for a first signature, another key, new bottles.
 
     Raises:

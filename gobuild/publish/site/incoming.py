@@ -22,7 +22,7 @@ from gobuild.publish.supply.signing import ReleaseSigner, Trust
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signing:
+class SiteSigning:
     """Who signs next, and what the tree may have beside what that one has signed."""
 
     signer: ReleaseSigner | None = None  # None: nothing will be signed
@@ -31,7 +31,7 @@ class Signing:
     named: tuple[str, ...] = ()  # the stamps that may be signed, or logged, though nobody has signed them yet
 
 
-UNSIGNED = Signing()
+UNSIGNED = SiteSigning()
 _HINT = "find out who put it there; nothing was signed"
 
 
@@ -76,7 +76,7 @@ def _records(tree: Path, name: str) -> int:
         return -1
 
 
-def verified_builds(tree: Path, signing: Signing, log: Verifier | None) -> tuple[Build, ...]:
+def verified_builds(tree: Path, signing: SiteSigning, log: Verifier | None) -> tuple[Build, ...]:
     """What a tree offers, once all of it is what somebody trusted has signed, or is named.
 
     The bottles of releases that are named are removed: they are made anew. `log` is the key of the checksum database
