@@ -104,7 +104,7 @@ def test_a_patched_toolchain_in_each_environment(native: Build, each: Callable[[
     found = examined(root, tmp_path / "auto", env, against=archive)
     says(finding(found, "GOTOOLCHAIN"), Grade.WARN, "silently replaces the patched toolchain")
     says(finding(found, "files"), Grade.OK)
-    says(finding(found, "identity"), Grade.OK, "3 applied")
+    says(finding(found, "identity"), Grade.OK, "4 applied")
 
 
 def _snapshot(*folders: Path) -> dict[str, str]:

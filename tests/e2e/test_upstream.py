@@ -29,6 +29,17 @@ CONSTANT = {
 }
 
 
+UUID, SCANNERS = "link-uuid", "scanner-version"
+LINKER = {
+    "addbuildinfo": (UUID,), "(*Link).hostlink": (UUID,), "init": (UUID, SCANNERS), "Main": (UUID, SCANNERS),
+    "(*Link).buildinfo": (SCANNERS,), "forScanners": (SCANNERS,),
+}  # fmt: skip
+"""The functions of cmd/link that stock patches change, and by which."""
+
+COMMAND = ("envcmd.MkEnv", "envcmd.releaseVersion", "toolchain.Select")
+"""Those of cmd/go that scanner-version changes."""
+
+
 @pytest.fixture(scope="module")
 def official(get_wheel: Callable[[str, Target], Path]) -> Path:
     """The official release, as its wheel has it."""
@@ -129,15 +140,9 @@ def test_the_blast_radius_of_the_stock_patches(darwin: Build, official: Path, tm
         for inside in each["differences"]
         if inside["kind"] in ("code", "added", "removed", "types")
     }
-    uuid, scanners = "link-uuid", "scanner-version"
-    linker = {
-        "addbuildinfo": (uuid,), "(*Link).hostlink": (uuid,), "init": (uuid, scanners), "Main": (uuid, scanners),
-        "(*Link).buildinfo": (scanners,), "forScanners": (scanners,),
-    }  # fmt: skip
-    command = ("envcmd.MkEnv", "envcmd.releaseVersion", "toolchain.Select")
     assert code == {
-        *(("link", f"cmd/link/internal/ld.{name}", *by) for name, by in linker.items()),
-        *(("go", f"cmd/go/internal/{name}", scanners) for name in command),
+        *(("link", f"cmd/link/internal/ld.{name}", *by) for name, by in LINKER.items()),
+        *(("go", f"cmd/go/internal/{name}", SCANNERS) for name in COMMAND),
         *((name, "go/build.defaultContext", "the profile") for name in ("go", "compile", "doc", "vet")),
     }
 
@@ -153,9 +158,9 @@ def test_without_its_manifest_nothing_is_explained(darwin: Build, official: Path
     against = tar(tmp_path / "official.tar", theirs)
     done, report = _told(tmp_path, "blast-radius", "--ours", str(ours), "--against", str(against))
     assert done.code == 8
-    assert f"{TOOLS}/link: cmd/link/internal/ld.Main (code) differs; no patch explains it" in done.err
+    assert "bin/go: cmd/go/internal/envcmd.MkEnv (code) differs; no patch explains it" in done.err
     executables = report["executables"]
     assert isinstance(executables, list)
     unexplained = {inside["name"] for each in executables for inside in each["differences"] if not inside["by"]}
-    linker = {f"cmd/link/internal/ld.{name}" for name in ("init", "addbuildinfo", "(*Link).hostlink", "Main")}
-    assert unexplained == {"go/build.defaultContext", "load commands", *linker}
+    patched_code = {f"cmd/link/internal/ld.{name}" for name in LINKER} | {f"cmd/go/internal/{name}" for name in COMMAND}
+    assert unexplained == {"go/build.defaultContext", "load commands", *patched_code}

@@ -4,7 +4,7 @@ import base64
 import re
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -270,7 +270,6 @@ def test_a_binary_patch_is_for_one_content(tmp_path: Path) -> None:
         (binary(OLD, NEW, b"literal", bytes(500_000), 99), "it is not the 99 bytes that it says"),
         (binary(OLD, NEW, b"literal", NEW, 1 << 29), "larger than 16 MB"),
         (binary(OLD, NEW, b"literal", NEW, 8), "it is not the 8 bytes that it says"),
-        (binary(OLD, NEW, b"literal", bytes(1 << 26), 99), "more than its size"),
         (
             re.sub(rb"(literal 9\n).", rb"\1Z", binary(OLD, NEW, b"literal", NEW)),
             "a line of another length than it says",
@@ -297,21 +296,23 @@ MAIL = b"From 1234567 Mon Sep 17 00:00:00 2001\nSubject: x\n\n"
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (edit("a", "").encode() + HUNK * 1_000_000, "more than 1,000,000 lines"),
-        (edit("a", "").encode() + HUNK * 300_000, "more than 50,000 files and hunks"),
-        (b"diff --git a/a b/a\n" * 900_000, "more than 50,000 files and hunks"),
-        ((b"diff --git a/" + b"x " * 400 + b" b/y\n") * 40_000, "has no name"),
-        (b"\n" * (1 << 26), "more than 1,000,000 lines"),
-        (edit("a", "@@ -1,2 +1,999999 @@\n a\n").encode() + b"+b\n" * 900_000, "ends at line 900005"),
-        (MAIL * 300_000, "more than 10000 mails"),
-        (b"From " + b"1:11:11 1111" * 1_000_000 + b"\n", "no unified diff"),
-        (binary(OLD, NEW, b"literal", bytes(100_000)) * 10_000, "larger than 16 MB"),
+        (lambda: edit("a", "").encode() + HUNK * 1_000_000, "more than 1,000,000 lines"),
+        (lambda: edit("a", "").encode() + HUNK * 300_000, "more than 50,000 files and hunks"),
+        (lambda: b"diff --git a/a b/a\n" * 900_000, "more than 50,000 files and hunks"),
+        (lambda: (b"diff --git a/" + b"x " * 400 + b" b/y\n") * 40_000, "has no name"),
+        (lambda: b"\n" * (1 << 26), "more than 1,000,000 lines"),
+        (lambda: edit("a", "@@ -1,2 +1,999999 @@\n a\n").encode() + b"+b\n" * 900_000, "ends at line 900005"),
+        (lambda: MAIL * 300_000, "more than 10000 mails"),
+        (lambda: b"From " + b"1:11:11 1111" * 1_000_000 + b"\n", "no unified diff"),
+        (lambda: binary(OLD, NEW, b"literal", bytes(100_000)) * 10_000, "larger than 16 MB"),
+        (lambda: binary(OLD, NEW, b"literal", bytes(1 << 26), 99), "more than its size"),
     ],
 )
-def test_hostile_patches_end_soon(content: bytes, says: str) -> None:
+def test_hostile_patches_end_soon(content: Callable[[], bytes], says: str) -> None:
+    whole = content()  # made here: what a worker of the tests once had counts as every program's that it starts
     begin = time.process_time()
     with pytest.raises(PatchError, match=says):
-        for mail in split_mailbox(content):
+        for mail in split_mailbox(whole):
             parse_diff(mail)
     assert time.process_time() - begin < 3
 

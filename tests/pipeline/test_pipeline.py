@@ -4,6 +4,7 @@ import io
 import os
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import fields, replace
 from pathlib import Path
@@ -223,3 +224,10 @@ def test_time_is_told_apart(session: Session) -> None:
     assert 0.2 <= clock.programs["make.bash"] < clock.stages["build"]
     assert 0.1 <= clock.around < clock.total
     assert clock.measured()["peak_memory_mib"] > 10
+
+
+def test_the_memory_of_whoever_starts_it_is_not_counted() -> None:
+    held = bytearray(b"x") * (200 << 20)
+    words = [sys.executable, "-c", "from gobuild.pipeline.timing import peak_memory as p; print(p())"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert 5 << 20 < int(done.stdout) < len(held)
