@@ -53,13 +53,15 @@ def collect(case: Case) -> dict[str, Any]:
     wanted = {name: heard.get(name, "") for name in ("GOEXPERIMENT", "GOFLAGS", "GODEBUG")}
     words = [word for word in dict.fromkeys(wanted["GOEXPERIMENT"].split(",")) if word][:MOST]
     root = Path(str(clean.get("GOROOT") or case.root or "/nowhere"))
+    others = _go_commands(case)
     shown, goroot = redact.shown_variables(case.environment), case.environment.get("GOROOT", "")
     return {
         "shown": shown,
         "hidden": len(case.environment) - len(shown),
         "not asked": asks,
         "clean": clean,
-        "stamp": _stamp(case.go) or str(clean.get("GOVERSION", "")),
+        # The whole version, which go env GOVERSION need not have (patches/scanner-version).
+        "stamp": next((each["version"] for each in others if each["path"] == str(case.go)), clean.get("GOVERSION", "")),
         "own": told,
         "file": {"path": str(file) if file else "", "values": redact.shown_variables(lines)},
         "from file": sorted(name for name in wanted if name in heard and not case.environment.get(name)),
@@ -73,17 +75,8 @@ def collect(case: Case) -> dict[str, Any]:
         "values": values.read_values(heard, root=root),
         "switching": switching.read_switching(case, heard, root=root, in_file=lines.get("GOTOOLCHAIN", "")),
         "preloaded": preload.read_preloaded(case.environment),
-        "others": _go_commands(case),
+        "others": others,
     }
-
-
-def _stamp(go: Path) -> str:
-    """The toolchain's whole version, which go env GOVERSION need not have (patches/scanner-version)."""
-    try:
-        info = build_information(go.resolve(strict=True))
-    except OSError:
-        return ""
-    return info.stamp if info else ""
 
 
 def _go_env(case: Case, env: Mapping[str, str]) -> dict[str, Any]:

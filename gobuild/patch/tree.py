@@ -43,6 +43,13 @@ class Tree:
         if not self.root.is_dir():
             raise PatchError(f"there is no source at {self.root}", "fetch it first")
 
+    def has_file(self, path: str) -> bool:
+        """Whether there is such a file that may be read; what leaves the tree is none."""
+        try:
+            return self.read_file(path) is not None
+        except PatchError:
+            return False
+
     def read_file(self, path: str) -> bytes | None:
         """A file's content as it stands now; None where there is no such file.
 

@@ -102,7 +102,7 @@ def _under_one_name(file: FileDiff, tree: Tree) -> FileDiff:
     """A file under one name, where its diff gives two (patch(1), which of several names is meant)."""
     if not file.other:
         return file
-    there = [name for name in (file.path, file.other) if _has(tree, name)]
+    there = [name for name in (file.path, file.other) if tree.has_file(name)]
     if len(there) > 1:
         why = f"names one file {' and '.join(there)}, and both are there"
         raise file.misfit(why, "write the one name that is meant into its lines --- and +++")
@@ -207,19 +207,12 @@ def _absent(path: str, tree: Tree, strip: int | None) -> str:
     """What may help where a source does not have a file, from whose name `strip` folders were taken."""
     if path.startswith(("test/", "api/", "doc/")) and not tree.list_files(path.split("/", maxsplit=1)[0]):
         return "a wheel has no test, api and doc folders: take a source that has, --source archive or git+URL"
-    if _has(tree, below := f"src/{path}"):
+    if tree.has_file(below := f"src/{path}"):
         zero = "-p0 would fit if the diff names it so, else " if strip else ""
         return f'{below} is there: {zero}dir = "src" in a series.toml; {ADOPT}'
     deeper = {
         (1 if strip is None else strip) + count: path.split("/", count)[-1] for count in range(1, path.count("/") + 1)
     }
-    if fits := next((count for count, name in deeper.items() if _has(tree, name)), 0):
+    if fits := next((count for count, name in deeper.items() if tree.has_file(name)), 0):
         return f"{deeper[fits]} is there: -p{fits} would fit, or strip = {fits} in a series.toml; {ADOPT}"
     return REFRESH
-
-
-def _has(tree: Tree, path: str) -> bool:
-    try:
-        return tree.read_file(path) is not None
-    except PatchError:
-        return False

@@ -115,7 +115,7 @@ def _plausible(content: bytes, strip: int | None, folder: str, tree: Tree) -> bo
             return False
         parts = [part for part in (folder, *name.split("/")[1 if strip is None else strip :]) if part]
         path = "/".join(parts)
-        there = _has_home(tree, path.rpartition("/")[0], folder) if old == NOWHERE else _is_file(tree, path)
+        there = _has_home(tree, path.rpartition("/")[0], folder) if old == NOWHERE else tree.has_file(path)
         if not there:
             return False
     return bool(pairs)
@@ -125,13 +125,6 @@ def _has_home(tree: Tree, folder: str, root: str = "") -> bool:
     """Whether a folder is there that a new file may go to, or the one that it would be made in, below the root."""
     above = folder.rpartition("/")[0]
     return folder != root and (_is_folder(tree, folder) or (above != root and _is_folder(tree, above)))
-
-
-def _is_file(tree: Tree, path: str) -> bool:
-    try:
-        return tree.read_file(path) is not None
-    except PatchError:
-        return False
 
 
 def _is_folder(tree: Tree, path: str) -> bool:
