@@ -21,6 +21,7 @@ from gobuild.core.errors import ConfigError, PatchError, first_few
 from gobuild.core.goversion import GoVersion
 from gobuild.core.settings import Settings
 from gobuild.tasks import show
+from gobuild.tasks.proof import test_patches
 from gobuild.tasks.words import SOURCE, file_to_write, flagged, settings_of, with_settings
 
 if TYPE_CHECKING:  # a task imports what it runs when it runs
@@ -304,4 +305,6 @@ def _show_export(console: Console, found: export.Export, *, add: bool) -> None:
             console.say(f"\n{each.rstrip()}")
 
 
-ns = Collection("patches", status, import_patches, export_patches, refresh_patches, new_patch, adopt_patches)
+ns = Collection(
+    "patches", status, test_patches, import_patches, export_patches, refresh_patches, new_patch, adopt_patches
+)

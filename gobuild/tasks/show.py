@@ -19,6 +19,7 @@ from gobuild.core.model import Check, Outcome, Report, State, Verdict
 from gobuild.core.printable import printable
 
 if TYPE_CHECKING:  # a task imports what it runs when it runs
+    from gobuild.acceptance import Acceptance
     from gobuild.audit.identify import Identity
     from gobuild.patch import Matrix, PatchRow
     from gobuild.pipeline.delivery import Built
@@ -254,6 +255,21 @@ def identity(console: Console, found: Identity) -> None:
         console.verdict(found.says)
     else:
         console.warn(found.says)
+
+
+def acceptance(console: Console, found: Acceptance) -> None:
+    """What tests say of patches: a row each."""
+    rows = [
+        (
+            ", ".join(row.patches),
+            row.test or "—",
+            row.verdict.value,
+            row.detail,
+            clock(row.seconds) if row.seconds else "",
+        )
+        for row in found.rows
+    ]
+    console.table(f"patches tested on Go {found.version}", ("patch", "test", "verdict", "more", "time"), rows)
 
 
 def exposure(found: Assessment) -> list[str]:
