@@ -9,7 +9,7 @@ where they pass without it.
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -149,6 +149,13 @@ class Examiner:
             return
         own = [self._own(patch)] if patch.test else []
         rows = [*own, *self._brought(patch, outcome)]
+        if any(row.verdict is PatchVerdict.PROVEN for row in rows):  # what it brings besides may guard, and not prove
+            rows = [
+                replace(row, verdict=PatchVerdict.PASSES, detail=PatchVerdict.BLIND.value)
+                if row.verdict is PatchVerdict.BLIND
+                else row
+                for row in rows
+            ]
         yield from rows or [TestRow(patches=(patch.name,), test="", verdict=PatchVerdict.NO_TEST)]
 
     def _own(self, patch: Patch) -> TestRow:

@@ -19,6 +19,7 @@ HEAD = 'package proof\n\nimport ("os"; "path"; "testing"; "time")\n\nvar _, _, _
 
 OWN = {
     "proven": 'func TestIt(t *testing.T) { if path.Proven() != 1 { t.Fatal("it is not") } }',
+    "guarding": "func TestIt(t *testing.T) { path.Guarding() }",
     "blind": "func TestIt(t *testing.T) {}",
     "wrong": 'func TestIt(t *testing.T) { t.Fatal("said no") }',
     "mistyped": "func TestIt(t *testing.T) { path.Mistyped(1, 2) }",
@@ -40,6 +41,10 @@ BROUGHT = (
 )
 
 
+GUARD = 'package path_test\n\nimport "testing"\n\nfunc TestGuard(t *testing.T) {}\n'
+"""It passes with the patch and without."""
+
+
 def added(name: str, text: str) -> str:
     """A diff that adds a file."""
     lines = text.splitlines()
@@ -57,6 +62,7 @@ def series(folder: Path) -> tuple[Patch, ...]:
     for name, body in OWN.items():
         diffs[name] = function(name)
         texts[f"{name}_test.go"] = HEAD + body + "\n"
+    diffs["guarding"] += added("src/path/guard_test.go", GUARD)
     diffs |= {"bare": function("bare"), "bringing": function("bringing") + added("src/path/bringing_test.go", BROUGHT)}
     entries = [entry(name, more=f'test = "{name}_test.go"\n' if name in OWN else "") for name in diffs]
     write(folder, {**texts, **{f"{name}.patch": diff for name, diff in diffs.items()}, "series.toml": "".join(entries)})
@@ -75,7 +81,8 @@ def found(tmp_path_factory: pytest.TempPathFactory, go_wheel: Path) -> dict[str,
     assert snapshot(go_wheel / "src/path") == before
     assert {row.patches for row in rows[:-1]} == {(each.name,) for each in patches}
     assert rows[-1].patches == tuple(each.name for each in patches)
-    return {row.patches[0]: row for row in rows[:-1]} | {"path": rows[-1]}
+    named = {row.patches[0]: row for row in rows[:-1] if not row.test.startswith("path ^(TestGuard")}
+    return named | {"path": rows[-1], "guard": next(row for row in rows if row not in (*named.values(), rows[-1]))}
 
 
 @pytest.mark.parametrize(
@@ -83,6 +90,8 @@ def found(tmp_path_factory: pytest.TempPathFactory, go_wheel: Path) -> dict[str,
     [
         ("proven", PatchVerdict.PROVEN, "before, it does not compile"),
         ("blind", PatchVerdict.BLIND, ""),
+        ("guarding", PatchVerdict.PROVEN, "before, it does not compile"),
+        ("guard", PatchVerdict.PASSES, "passes without the patch too"),
         ("wrong", PatchVerdict.FAILS, "TestIt"),
         ("mistyped", PatchVerdict.NOT_COMPILED, "too many arguments in call to path.Mistyped"),
         ("hanging", PatchVerdict.HANGS, ""),
