@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from gobuild import fetch
 from gobuild.acceptance.goroots import ROOM, lay_out
@@ -10,7 +11,7 @@ from gobuild.core import files
 from gobuild.core.errors import FetchError
 from gobuild.pipeline.session import Prepared, Session, prepare
 
-__all__ = ["Acceptance", "TestRow", "accept_patches"]
+__all__ = ["Acceptance", "TestRow", "accept_patches", "cache_folder", "upstream_toolchain"]
 
 
 def accept_patches(
@@ -42,19 +43,32 @@ def accept_patches(
 def _examiner(
     session: Session, prepared: Prepared, note: Callable[[str], None], *, packages: bool
 ) -> Iterator[Examiner]:
-    release, host, settings = prepared.plan.release, prepared.plan.host, session.settings
-    found = fetch.same_release_toolchain(
-        settings, release, host=host, reached=prepared.reached, run=session.run, console=session.console
-    )
-    if not found:
-        raise FetchError(
-            f"upstream's Go {release.version} for {host}, which runs the tests, is not to be had",
-            "a release that has one, by --go",
-        )
-    folder = settings.cache.absolute() / "acceptance" / f"{release.version.tag}.{host.dashed}"
+    release, host = prepared.plan.release, prepared.plan.host
+    upstream = upstream_toolchain(session, prepared)
+    folder = cache_folder(prepared)
     doing = f"testing patches of {release.version.tag}"
     with files.exclusive_lock(folder.with_name(f".{folder.name}.lock"), doing, waiting=note):
         files.require_room(folder, ROOM, doing)
         note("the release with the series applied")
-        goroots = lay_out(found.goroot, release, prepared.patches, folder, host=host, run=session.run)
+        goroots = lay_out(upstream, release, prepared.patches, folder, host=host, run=session.run)
         yield Examiner(goroots=goroots, run=session.run, note=note, packages=packages)
+
+
+def upstream_toolchain(session: Session, prepared: Prepared) -> Path:
+    """The GOROOT of upstream's toolchain of the release for this machine; a FetchError where there is none."""
+    release, host = prepared.plan.release, prepared.plan.host
+    found = fetch.same_release_toolchain(
+        session.settings, release, host=host, reached=prepared.reached, run=session.run, console=session.console
+    )
+    if not found:
+        raise FetchError(
+            f"upstream's Go {release.version} for {host}, whose go command is needed, is not to be had",
+            "a release that has one, by --go",
+        )
+    return found.goroot
+
+
+def cache_folder(prepared: Prepared) -> Path:
+    """Where the build caches of a release are."""
+    plan = prepared.plan
+    return prepared.settings.cache.absolute() / "acceptance" / f"{plan.release.version.tag}.{plan.host.dashed}"

@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +90,7 @@ def lay_out(
         host=host,
         outcomes=outcomes,
     )
-    _build_programs(made, _programs(changed), run)
+    build_programs(patched, programs_of(changed), env=made.environment(patched), host=host, run=run)
     return made
 
 
@@ -103,7 +103,7 @@ def _cache_name(root: Path, changed: Sequence[str]) -> str:
     return f"gocache-{hashlib.sha256(''.join(lines).encode()).hexdigest()[:16]}"
 
 
-def _programs(changed: Sequence[str]) -> list[str]:
+def programs_of(changed: Sequence[str]) -> list[str]:
     """The programs of the toolchain in which these files are."""
     code = [name for name in changed if not _test(name)]
     named = {match[1] for name in code if (match := re.match(r"src/cmd/([^/]+)/", name))}
@@ -113,20 +113,25 @@ def _programs(changed: Sequence[str]) -> list[str]:
     return sorted(named - {"internal", "vendor"} | {*(SHARED if shared else ())})
 
 
-def _build_programs(made: Goroots, programs: Sequence[str], run: Runner) -> None:
+def build_programs(goroot: Path, programs: Sequence[str], *, env: Mapping[str, str], host: Target, run: Runner) -> None:
+    """Builds programs of a toolchain anew, of its own source, and puts them in their places.
+
+    Raises:
+        PatchError: one does not compile.
+    """
     if not programs:
         return
-    new = made.patched / "new"
+    new = goroot / "new"
     new.mkdir()
-    words: list[str | Path] = [made.patched / "bin/go", "build", "-o", f"{new}/", *(f"cmd/{name}" for name in programs)]
-    done = run(words, env=made.environment(made.patched), cwd=made.folder, check=False)
+    words: list[str | Path] = [goroot / "bin/go", "build", "-o", f"{new}/", *(f"cmd/{name}" for name in programs)]
+    done = run(words, env=env, cwd=goroot / "src/cmd", check=False)
     if done.code:
         raise PatchError(
             f"with these patches {', '.join(programs)} does not compile:\n{done.tail(30)}", "the patch first"
         )
     for name in programs:
-        folder = "bin" if name in ("go", "gofmt") else f"pkg/tool/{made.host.underscored}"
-        (new / name).replace(made.patched / folder / name)
+        folder = "bin" if name in ("go", "gofmt") else f"pkg/tool/{host.underscored}"
+        (new / name).replace(goroot / folder / name)
     new.rmdir()
 
 

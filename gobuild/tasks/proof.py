@@ -1,4 +1,4 @@
-"""The tasks that prove: `reproduce` and `blast-radius` against the official release, `patches.test` by Go's tests."""
+"""The tasks that prove a toolchain against the official release: `reproduce` and `blast-radius`."""
 
 import json as codec
 import sys
@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 from invoke.context import Context
 
 from gobuild.core import files
-from gobuild.core.console import Console, counted
-from gobuild.core.errors import AcceptanceError, ConfigError, first_few
-from gobuild.core.goversion import Target
+from gobuild.core.console import Console
+from gobuild.core.errors import ConfigError
 from gobuild.tasks import show
-from gobuild.tasks.words import HELP_DETAILS, SOURCE, file_to_write, path_of, settings_of, split_words, with_settings
+from gobuild.tasks.words import HELP_DETAILS, SOURCE, file_to_write, path_of, settings_of, with_settings
 
 if TYPE_CHECKING:
     from gobuild.audit.compare import Radius
@@ -117,50 +116,3 @@ def _grouped(found: "Radius") -> list[tuple[str, str, str, str]]:
         for (what, seen, by), names in sorted(groups.items(), key=lambda item: (bool(item[0][2]), -len(item[1])))
     ]
     return [*rows, *((each.name, "file", each.seen, ", ".join(each.by) or "nothing") for each in found.files)]
-
-
-@with_settings(*SOURCE, name="test", help={"target": "this machine's, on which the tests run"})
-def test_patches(
-    context: Context,
-    *,
-    only: Annotated[str, "the patches to test, by name, several with commas between them; by default all"] = "",
-    own: Annotated[bool, "only the patches' own tests, not those of the packages that they touch"] = False,
-    json: Annotated[bool, "print what was found as JSON"] = False,
-    **words: object,
-) -> None:
-    """Runs the tests of patches, before and after.
-
-    A patch's own test must fail without it and pass with it; the packages that it touches must pass their tests.
-
-    Example: gobuild patches.test --go 1.22.10 --series ours --only bigger-stacks
-    """
-    from gobuild.acceptance import TestRow, accept_patches
-    from gobuild.pipeline.session import Session
-
-    host = Target.host()
-    settings = settings_of(context, words | {"target": words.get("target") or str(host)})
-    if settings.for_target != host:
-        raise ConfigError(f"tests for {settings.target} do not run on {host}", f"--target {host}, or without --target")
-    console = Console(stream=sys.stderr) if json else Console()
-
-    def told(row: TestRow) -> None:
-        if row.output and row.verdict.bad:
-            console.say(f"{', '.join(row.patches)}: {row.test}: {row.verdict.value}", style="red")
-            console.say(row.output)
-
-    found = accept_patches(
-        Session(settings=settings, console=console), split_words(only), packages=not own, on_row=told
-    )
-    if json:
-        show.document(found.to_json())
-    else:
-        show.acceptance(console, found)
-    if found.bad:
-        lines = first_few(f"{', '.join(row.patches)}: {row.test}: {row.verdict.value}" for row in found.bad)
-        raise AcceptanceError(
-            "\n  ".join([f"{counted(len(found.bad), 'test')} on Go {found.version} not as wanted:", *lines]),
-            "what each wrote stands above; --only NAME runs one patch's tests alone",
-        )
-    if not json:
-        untested = f"; without a test: {', '.join(found.untested)}" if found.untested else ""
-        console.verdict(f"Go {found.version}: {counted(len(found.rows), 'test')} as wanted{untested}")
