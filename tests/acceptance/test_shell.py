@@ -16,7 +16,7 @@ EDIT = """#!/bin/sh
 set -e
 go version
 test "$(go env GOROOT)" = "$(dirname "$PWD")"
-git log --format=%s base..HEAD
+git --no-pager log --format="is in git: %s" base..HEAD
 printf 'package path\\n\\n// Answer is ours.\\nfunc Answer() int { return 42 }\\n' >path/answer.go
 go vet path
 """
@@ -58,7 +58,7 @@ def test_from_an_idea_to_a_patch(tmp_path: Path) -> None:
     code, screen = at_terminal(tmp_path, "Not A Name\nwhy\n", *words, shell=shell)
     assert (code, "is no name of a patch" in screen) == (2, True), screen
     assert "go version go1.22.10" in screen
-    assert "\nfirst" in screen, "the series is in git, a commit a patch"
+    assert "is in git: first" in screen
     assert (tmp_path / "ours.shell/src/path/answer.go").exists(), "what was written stays"
 
     shell.write_text("#!/bin/sh\nexit 3\n")
