@@ -119,6 +119,10 @@ class VulnerabilityError(GobuildError, code=21):
     """A toolchain or program has known vulnerabilities that --fail-on does not allow."""
 
 
+class AcceptanceError(GobuildError, code=22):
+    """Go's tests, or a patch's own, do not say what they must of a patched Go."""
+
+
 def first_few(lines: Iterable[str], most: int = 6) -> list[str]:
     """What an error names of many things that a report has all of."""
     told = list(lines)

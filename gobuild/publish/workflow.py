@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from gobuild.core.errors import ConfigError
 from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.render import render
-from gobuild.core.settings import Settings
+from gobuild.core.settings import GROUPS, Settings
 
 _CRON = re.compile(r"([0-9*/,-]+ ){4}[0-9*/,-]+")
 _BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,100}")
@@ -44,7 +44,8 @@ def render_workflow(
     ):
         if not rule.fullmatch(value):
             raise ConfigError(f"{value!r} is no {what} that can stand in a workflow", "plain letters and digits")
-    for word in (settings.base_url, settings.series, settings.suffix, settings.source):
+    patches = {key: str(getattr(settings, key)) for key in GROUPS["Patches"]}
+    for word in (settings.base_url, settings.source, *patches.values()):
         if "${{" in word:
             raise ConfigError(f"{word!r} would be an expression in a workflow", "a word without ${{")
     if urlsplit(settings.source.removeprefix("git+")).password:
@@ -57,10 +58,9 @@ def render_workflow(
         filters={"yaml": json.dumps, "shell": shlex.quote},  # JSON's strings are YAML's
         base_url=settings.base_url.rstrip("/"),
         name=settings.name,
-        suffix=settings.suffix,
         # By name: nobody is there at night to read that a second choice was made.
         source="archive" if settings.source == "auto" else settings.source,
-        series=settings.series,
+        patches={key: value for key, value in patches.items() if value},
         lines=",".join(lines),
         targets=",".join(targets),
         cron=cron,

@@ -19,7 +19,7 @@ from gobuild.core.printable import printable
 from gobuild.tasks.store import parse_size
 from gobuild.tasks.words import settings_of, with_settings
 
-KINDS = ("downloads", "git", "local", "sources", "toolchains", "wheels")
+KINDS = ("acceptance", "downloads", "git", "local", "sources", "toolchains", "wheels")
 """The cache's folders with things that can be fetched or unpacked again."""
 
 DAY = 24 * 60 * 60

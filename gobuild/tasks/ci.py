@@ -59,7 +59,7 @@ def matrix(
     )
 
 
-@with_settings("Publishing", "series", "suffix", "source")
+@with_settings("Publishing", "Patches", "source")
 def workflow(
     context: Context,
     *,

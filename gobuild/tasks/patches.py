@@ -21,10 +21,10 @@ from gobuild.core.errors import ConfigError, PatchError, first_few
 from gobuild.core.goversion import GoVersion
 from gobuild.core.settings import Settings
 from gobuild.tasks import show
+from gobuild.tasks.authoring import open_shell, test_patches
 from gobuild.tasks.words import SOURCE, file_to_write, flagged, settings_of, with_settings
 
 if TYPE_CHECKING:  # a task imports what it runs when it runs
-    from gobuild.patch.workbench import export
     from gobuild.patch.workbench.adopt import Adopted
     from gobuild.patch.workbench.import_series import Imported, PlainSource
 
@@ -138,7 +138,7 @@ def export_patches(
     if found.texts or (add and found.entries):
         _require_own(found.series.folder, named=bool(series))
         export.write_export(found, add=add)
-    _show_export(console, found, add=add)
+    show.exported(console, found, add=add)
 
 
 @with_settings(*SOURCE, name="refresh", help={"go": "the version to anchor at: 1.28, 1.28.1", "series": SERIES})
@@ -203,7 +203,7 @@ def adopt_patches(
         _show_adopted(console, adopted)
         exported = export.export_series(folder, series)
         export.write_export(exported, add=True)
-        _show_export(console, exported, add=True)
+        show.exported(console, exported, add=True)
         if not to:
             files.remove(folder)
         matrix = patch.status(
@@ -290,18 +290,14 @@ def _show_adopted(console: Console, adopted: Adopted) -> None:
         )
 
 
-def _show_export(console: Console, found: export.Export, *, add: bool) -> None:
-    console.say(f"{len(found.unchanged)} unchanged: {', '.join(found.unchanged) or 'none'}")
-    for name in found.texts:
-        console.say(f"wrote {found.series.folder / name}", style="green")
-    for note in found.notes:
-        console.warn(note)
-    if found.entries and add:
-        console.say(f"added to the series: {len(found.entries)}")
-    elif found.entries:
-        console.warn("the series does not list these yet (--add does it, at its end):")
-        for each in found.entries:
-            console.say(f"\n{each.rstrip()}")
-
-
-ns = Collection("patches", status, import_patches, export_patches, refresh_patches, new_patch, adopt_patches)
+ns = Collection(
+    "patches",
+    status,
+    test_patches,
+    open_shell,
+    import_patches,
+    export_patches,
+    refresh_patches,
+    new_patch,
+    adopt_patches,
+)

@@ -19,8 +19,10 @@ from gobuild.core.model import Check, Outcome, Report, State, Verdict
 from gobuild.core.printable import printable
 
 if TYPE_CHECKING:  # a task imports what it runs when it runs
+    from gobuild.acceptance import Acceptance
     from gobuild.audit.identify import Identity
     from gobuild.patch import Matrix, PatchRow
+    from gobuild.patch.workbench.export import Export
     from gobuild.pipeline.delivery import Built
     from gobuild.pipeline.plan import Plan
     from gobuild.publish.site import Published
@@ -254,6 +256,36 @@ def identity(console: Console, found: Identity) -> None:
         console.verdict(found.says)
     else:
         console.warn(found.says)
+
+
+def acceptance(console: Console, found: Acceptance) -> None:
+    """What tests say of patches: a row each."""
+    rows = [
+        (
+            ", ".join(row.patches),
+            row.test or "—",
+            row.verdict.value,
+            row.detail,
+            clock(row.seconds) if row.seconds else "",
+        )
+        for row in found.rows
+    ]
+    console.table(f"patches tested on Go {found.version}", ("patch", "test", "verdict", "more", "time"), rows)
+
+
+def exported(console: Console, found: Export, *, add: bool) -> None:
+    """What was written to a series."""
+    console.say(f"{len(found.unchanged)} unchanged: {', '.join(found.unchanged) or 'none'}")
+    for name in found.texts:
+        console.say(f"wrote {found.series.folder / name}", style="green")
+    for note in found.notes:
+        console.warn(note)
+    if found.entries and add:
+        console.say(f"added to the series: {len(found.entries)}")
+    elif found.entries:
+        console.warn("the series does not list these yet (--add does it, at its end):")
+        for each in found.entries:
+            console.say(f"\n{each.rstrip()}")
 
 
 def exposure(found: Assessment) -> list[str]:

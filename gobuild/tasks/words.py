@@ -24,7 +24,7 @@ HELP: dict[str, str] = {entry.name: entry.metadata["help"] for entry in fields(S
 
 HELP_DETAILS = "show all that was seen, not only what failed"
 
-SOURCE = ("Go and its source", "Target", "series", "extra", "cache")
+SOURCE = ("Go and its source", "Target", "series", "extends", "without", "extra", "cache")
 """The settings that say which source, and which patches for it."""
 
 STORE = ("store", "shared_store", "cache")

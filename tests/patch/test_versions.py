@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from patch_fixtures import MAC, copy_parts, go, install_names, link_tree, snapshot, source, taint, write
-from patch_proof import prove
 
 from gobuild import patch
+from gobuild.acceptance.goroots import Goroots, lay_out
+from gobuild.acceptance.patch_tests import Examiner, PatchVerdict, TestRow
 from gobuild.core import files
 from gobuild.core.goversion import GoVersion, Target, checks_records
 from gobuild.core.model import PatchedSource, State
@@ -45,14 +46,16 @@ class Bench:
     """A release twice, as upstream has it and with every patch that fits, and room to build."""
 
     release: str
-    clean: Path
-    root: Path
-    scratch: Path
     patches: tuple[Patch, ...]
-    done: PatchedSource
+    goroots: Goroots
 
     def go(self, *words: str, cwd: Path, target: Target | None = None) -> str:
-        return go(self.root, self.scratch, *words, cwd=cwd, target=target).output
+        return go(self.goroots.patched, self.goroots.folder, *words, cwd=cwd, target=target).output
+
+
+def accepted(goroots: Goroots, patches: tuple[Patch, ...]) -> list[TestRow]:
+    """What the patches' own tests say."""
+    return list(Examiner(goroots=goroots, run=run, note=lambda _: None, packages=False).rows(patches))
 
 
 def applied(root: Path, release: str, patches: tuple[Patch, ...]) -> PatchedSource:
@@ -73,11 +76,10 @@ def bench(
 ) -> Iterator[Bench]:
     release = request.param
     folder = tmp_path_factory.mktemp(f"go{release}")
-    goroot = get_goroot(release, Target.host())
-    clean, root = link_tree(goroot, folder / "clean"), link_tree(goroot, folder / "go")
     patches = patch.load_series("stock").candidates(GoVersion.parse(release), MAC, "static")
-    done = applied(root, release, patches)
-    yield Bench(release=release, clean=clean, root=root, scratch=folder / "scratch", patches=patches, done=done)
+    version = source(folder, release).release
+    goroots = lay_out(get_goroot(release, Target.host()), version, patches, folder, host=Target.host(), run=run)
+    yield Bench(release=release, patches=patches, goroots=goroots)
     files.remove(folder)
 
 
@@ -87,7 +89,7 @@ whole = pytest.mark.parametrize("bench", WHOLE, indirect=True, scope="module")
 
 @every_release
 def test_every_patch_applies_and_a_program_for_the_mac_compiles(bench: Bench, tmp_path: Path) -> None:
-    states = {outcome.name: outcome.state for outcome in bench.done.outcomes}
+    states = {outcome.name: outcome.state for outcome in bench.goroots.outcomes}
     wanted = dict.fromkeys(UNPATCHED, State.APPLIED) | {"mfinal-metal-init": State.NOTHING_TO_DO}
     if GoVersion.parse(bench.release).pep440 >= GoVersion.parse("1.24").pep440:
         del wanted["link-uuid"]
@@ -95,8 +97,10 @@ def test_every_patch_applies_and_a_program_for_the_mac_compiles(bench: Bench, tm
         del wanted["sumdb-check"]
     assert states == wanted
 
-    changed = {file for outcome in bench.done.outcomes for file in outcome.files if file.endswith(".go")}
-    assert unformatted(bench.root, changed) <= unformatted(bench.clean, changed)  # upstream's own are not all clean
+    changed = {file for outcome in bench.goroots.outcomes for file in outcome.files if file.endswith(".go")}
+    assert unformatted(bench.goroots.patched, changed) <= unformatted(
+        bench.goroots.plain, changed
+    )  # upstream's own are not all clean
 
     write(tmp_path, HELLO)
     bench.go("build", "-o", "hello", ".", cwd=tmp_path, target=MAC)
@@ -106,7 +110,7 @@ def test_every_patch_applies_and_a_program_for_the_mac_compiles(bench: Bench, tm
 
 @whole
 def test_the_runtime_passes_vet_and_its_tests_of_finalizers(bench: Bench) -> None:
-    src = bench.root / "src"
+    src = bench.goroots.patched / "src"
     assert bench.go("vet", "runtime", cwd=src) == ""
     tested = bench.go("test", "-count=1", "-v", "-run=Finalizer|Cleanup|GPU", "runtime", cwd=src)
     assert "--- PASS: TestNoGPUFrameworkImports" in tested
@@ -116,32 +120,26 @@ def test_the_runtime_passes_vet_and_its_tests_of_finalizers(bench: Bench) -> Non
 
 @whole
 def test_each_patch_s_own_test_passes_with_it_and_fails_without(bench: Bench) -> None:
-    for each in bench.patches:
-        if each.name == "mfinal-metal-init":
-            continue  # upstream's source has nothing that it removes; below
-        passed, output = prove(bench.root, each, bench.scratch)
-        assert passed, f"{each.name} on {bench.release}, patched\n{output}"
-        passed, output = prove(bench.clean, each, bench.scratch)
-        assert not passed, f"{each.name} on {bench.release}, unpatched\n{output}"
-        assert UNPATCHED[each.name] in output
+    rows = {row.patches[0]: row for row in accepted(bench.goroots, bench.patches) if row.test.endswith(".go")}
+    # Upstream's source has nothing that mfinal-metal-init removes: below.
+    assert {"mfinal-metal-init", *rows} == {each.name for each in bench.patches}
+    for name, row in rows.items():
+        assert row.verdict is PatchVerdict.PROVEN, f"{name} on {bench.release}: {row.verdict.value}\n{row.output}"
+        assert UNPATCHED[name] in row.output
 
 
 @whole
 def test_the_metal_hook_is_found_and_gone(bench: Bench, tmp_path: Path) -> None:
     (hook,) = (each for each in bench.patches if each.name == "mfinal-metal-init")
-    root = link_tree(bench.clean, tmp_path / "go")
+    root = link_tree(bench.goroots.plain, tmp_path / "go")
     taint(root)
     # The test itself has to compile for this machine, where there is no Metal.
     other = "//go:build !darwin\n\npackage runtime\n\nfunc initMetal() {}\n"
     write(root, {"src/runtime/metal_other.go": other})
-    passed, output = prove(root, hook, bench.scratch)
-    assert not passed
-    assert UNPATCHED[hook.name] in output
-
-    (outcome,) = applied(root, bench.release, (hook,)).outcomes
-    assert outcome.state == State.APPLIED
-    passed, output = prove(root, hook, bench.scratch)
-    assert passed, output
-    clean = copy_parts(bench.clean, tmp_path / "clean", "src/runtime")
-    assert snapshot(root / "src/runtime") == snapshot(clean / "src/runtime")
+    goroots = lay_out(root, source(root, bench.release).release, (hook,), tmp_path, host=Target.host(), run=run)
+    (row,) = accepted(goroots, (hook,))
+    assert row.verdict is PatchVerdict.PROVEN, row.output
+    assert UNPATCHED[hook.name] in row.output
+    clean = copy_parts(bench.goroots.plain, tmp_path / "clean", "src/runtime")
+    assert snapshot(goroots.patched / "src/runtime") == snapshot(clean / "src/runtime")
     files.remove(root)

@@ -91,6 +91,19 @@ def test_it_fits_githubs_schema(text: str, tmp_path: Path) -> None:
     assert seen.returncode == 0, seen.stdout
 
 
+def test_the_patches_are_those_of_the_settings(document: Any) -> None:
+    assert not {"INVOKE_GOBUILD_EXTENDS", "INVOKE_GOBUILD_WITHOUT", "INVOKE_GOBUILD_EXTRA"} & set(document["env"])
+    words: dict[str, Any] = {
+        "series": "ours",
+        "extends": "stock",
+        "without": "goenv-local",
+        "extra": "osinit-trace",
+        "suffix": "a{id}",
+    }
+    made = YAML(typ="safe").load(_rendered(replace(SETTINGS, **words)))["env"]
+    assert {key: made[f"INVOKE_GOBUILD_{key.upper()}"] for key in words} == words
+
+
 def test_the_source_is_named_and_never_a_second_choice_and_hostile_names_are_text(document: Any) -> None:
     assert document["env"]["INVOKE_GOBUILD_SOURCE"] == "archive"
     source, series = "git+https://go.acme.example/go.git@main", 'a"\n  run: evil\n#'
