@@ -1,7 +1,7 @@
 """Threads, switched the same way in every run, and the guest's clock.
 
 A call that may block is a generator: it yields a `Wait`, and is sent how the wait ended. Between two calls a thread
-runs undisturbed where it is the only one that can, and for a counted slice of instructions otherwise.
+runs a counted slice of instructions, a long one where it is the only one that can.
 """
 
 import select
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from gobuild.emulate.process import Process, Program
     from gobuild.emulate.signals import Frame
 
-SLICE = 100_000
-"""Instructions that a thread runs before the next one's turn."""
+SLICE, ALONE = 100_000, 2_000_000
+"""Instructions that a thread runs without a call before the next one's turn, or before timers are looked at."""
 
-CALL_NS, SLICE_NS, ALONE_NS = 1_000, 1_000_000, 300_000_000
-"""What a call, a slice, and running alone until the engine is tired of it cost by the guest's clock."""
+CALL_NS, INSTRUCTION_NS = 1_000, 10
+"""What a call, and each instruction of a slice that is over, cost by the guest's clock."""
 
 
 PTHREAD_SIZE, PTHREAD_TSD, PTHREAD_ERRNO = 0x4000, 0xE0, 0x3000
