@@ -53,9 +53,12 @@ def _turn(process: "Process", thread: Thread) -> None:
     while True:
         if process.rung:
             process.take_signals()
+        timers = process.signals.timers
+        if timers:
+            process.signals.tick(thread)
         if thread.pending & ~thread.mask:
             process.signals.deliver(thread)
-        count = ALONE if len(scheduler.ready) == 1 else SLICE
+        count = ALONE if len(scheduler.ready) == 1 and not timers else SLICE
         process.hand_over()
         stop = engine.run(count)
         if stop.why is Why.SLICE:

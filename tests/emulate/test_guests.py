@@ -13,11 +13,15 @@ from gobuild.core.goversion import Target
 IMPORTS = """package main
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -25,7 +29,11 @@ import (
 	"unsafe"
 )
 
+var _ bytes.Buffer
+var _ gzip.Reader
 var _ = fmt.Sprint
+var _ = io.EOF
+var _ = pprof.StartCPUProfile
 var _ = os.Exit
 var _ = signal.Notify
 var _ = runtime.GC
@@ -159,6 +167,38 @@ func main() {
 }
 """
 
+PROFILED = """
+//go:noinline
+func burn(n int) (sum int) {
+	for i := 0; i < n; i++ {
+		sum += i ^ n
+	}
+	return sum
+}
+
+// Computes alone for half a second of the processor, while others have to be woken in time, and is asked by signals
+// where it stands.
+func main() {
+	var profile bytes.Buffer
+	fmt.Println(pprof.StartCPUProfile(&profile))
+	woken := make(chan int, 100)
+	go func() {
+		for i := 0; i < 5; i++ {
+			time.Sleep(10 * time.Millisecond)
+			woken <- i
+		}
+	}()
+	for start := time.Now(); time.Since(start) < 500*time.Millisecond; {
+		burn(3_000_000)
+	}
+	fmt.Println(len(woken))
+	pprof.StopCPUProfile()
+	plain, _ := gzip.NewReader(&profile)
+	content, err := io.ReadAll(plain)
+	fmt.Println(bytes.Contains(content, []byte("main.burn")), err)
+}
+"""
+
 FILES = """
 func main() {
 	folder, err := os.MkdirTemp("/tmp", "guest")
@@ -192,7 +232,14 @@ func main() {
 }
 """
 
-PROGRAMS = {"panics": PANICS, "signals": SIGNALS, "goroutines": GOROUTINES, "preempted": PREEMPTED, "files": FILES}
+PROGRAMS = {
+    "panics": PANICS,
+    "signals": SIGNALS,
+    "goroutines": GOROUTINES,
+    "preempted": PREEMPTED,
+    "profiled": PROFILED,
+    "files": FILES,
+}
 
 
 @pytest.mark.parametrize("version", ["1.22.10", pytest.param("1.27.3", marks=pytest.mark.slow)])
