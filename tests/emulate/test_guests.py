@@ -1,4 +1,4 @@
-"""Programs compiled for darwin/arm64 do what the same programs do natively."""
+"""Programs compiled for darwin/arm64 do what the same programs do natively, and the very same whenever they run."""
 
 import subprocess
 from collections.abc import Callable
@@ -253,13 +253,19 @@ def test_it_does_the_same_as_natively(
     program = compiled(goroot, tmp_path, DARWIN, flags=("-trimpath",), source=source)
     (tmp_path / "scratch").mkdir()
     expected = subprocess.run([native], capture_output=True, check=False, env={"HOME": "/tmp"})
-    seen = run_guest(tmp_path, f"/{program.name}", scratch=tmp_path / "scratch", cpus=cpus)
+    traces = tmp_path / "first", tmp_path / "second"
+    seen, again = (
+        run_guest(tmp_path, f"/{program.name}", scratch=tmp_path / "scratch", cpus=cpus, trace=trace)
+        for trace in traces
+    )
     assert [each for each in seen.verdicts if each.kind != "signal"] == []
     assert seen.stdout.decode() == expected.stdout.decode()
     wanted = expected.returncode if expected.returncode >= 0 else 128 + NUMBERS[-expected.returncode]
     assert seen.code == wanted
     first = expected.stderr.splitlines()[:1]
     assert seen.stderr.splitlines()[:1] == first
+    assert again == seen
+    assert traces[0].read_bytes() == traces[1].read_bytes()
 
 
 NUMBERS = {10: 30}
