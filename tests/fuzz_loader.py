@@ -54,7 +54,7 @@ def attempt(data: bytes, *, slide: int) -> str:
         process.start(Program(path="/x", descriptor=file, argv=(b"/x",), envp=()))
         process.switch(process.scheduler.ready[0])
         process.hand_over()
-        return f"runs until {process.engine.run_counted(INSTRUCTIONS).why.name}"
+        return f"runs until {process.engine.run(INSTRUCTIONS).why.name}"
     except Ended as ended:
         return f"{ended.kind}: {ended.detail}"
     finally:

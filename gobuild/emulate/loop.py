@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING
 from gobuild.emulate import calls
 from gobuild.emulate.machine.engine import Why
 from gobuild.emulate.processes import DOORBELL
-from gobuild.emulate.threads import (
-    ALONE_NS,
-    CALL_NS,
-    SLICE,
-    SLICE_NS,
-    Ended,
-    Replaced,
-    Thread,
-)
+from gobuild.emulate.threads import ALONE, CALL_NS, INSTRUCTION_NS, SLICE, Ended, Replaced, Thread
 
 if TYPE_CHECKING:
     from gobuild.emulate.process import Process
@@ -57,17 +49,20 @@ def _next(process: "Process") -> Thread:
 def _turn(process: "Process", thread: Thread) -> None:
     """Runs a thread until it blocks or its slice is over."""
     scheduler, engine = process.scheduler, process.engine
-    end = scheduler.now + SLICE_NS
+    end = scheduler.now + SLICE * INSTRUCTION_NS
     while True:
         if process.rung:
             process.take_signals()
+        timers = process.signals.timers
+        if timers:
+            process.signals.tick(thread)
         if thread.pending & ~thread.mask:
             process.signals.deliver(thread)
-        alone = len(scheduler.ready) == 1
+        count = ALONE if len(scheduler.ready) == 1 and not timers else SLICE
         process.hand_over()
-        stop = engine.run() if alone else engine.run_counted(SLICE)
+        stop = engine.run(count)
         if stop.why is Why.SLICE:
-            scheduler.now += ALONE_NS if alone else SLICE_NS
+            scheduler.now += count * INSTRUCTION_NS
             scheduler.expire()
             scheduler.ready.rotate(-1)
             return

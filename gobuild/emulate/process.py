@@ -156,6 +156,7 @@ class Process:
         self.scheduler.ready = deque([thread])
         self.scheduler.blocked = []
         thread.pending = self.signals.pending = 0
+        self.signals.timers = {}
         self.files.forked()
         return 0
 

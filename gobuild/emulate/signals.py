@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gobuild.emulate.process import Process
 
 SIGILL, SIGTRAP, SIGABRT, SIGKILL, SIGBUS, SIGSEGV, SIGPIPE = 4, 5, 6, 9, 10, 11, 13
-SIGURG, SIGCHLD, SIGPROF = 16, 20, 27
+SIGURG, SIGCHLD, SIGVTALRM, SIGPROF = 16, 20, 26, 27
 SIG_DFL, SIG_IGN = 0, 1
 NSIG = 32
 
@@ -74,12 +74,25 @@ class Fault:
     told: str = ""
 
 
+@dataclass(slots=True)
+class Timer:
+    """What setitimer sets: when it goes off by the processor's time, and how often after that; 0 for once."""
+
+    at: int
+    interval: int
+
+
 class Signals:
-    """The signals of one process."""
+    """The signals of one process.
+
+    Attributes:
+        timers: by the signal that each sends.
+    """
 
     def __init__(self, process: "Process") -> None:
         self._process = process
         self.actions: dict[int, Action] = {}
+        self.timers: dict[int, Timer] = {}
         self.pending = 0  # sent to the process while every thread blocks it
         self._senders: dict[int, int] = {}
 
@@ -111,6 +124,16 @@ class Signals:
         if not self._is_ignored(number):
             self.pending |= 1 << number
             self._senders[number] = sender
+
+    def tick(self, thread: Thread) -> None:
+        """Sends the signals of the timers that go off while a thread runs; once for a time in which several would."""
+        now = self._process.scheduler.worked
+        for number, timer in [each for each in self.timers.items() if each[1].at <= now]:
+            self.send(thread, number)
+            if timer.interval:
+                timer.at += timer.interval * ((now - timer.at) // timer.interval + 1)
+            else:
+                del self.timers[number]
 
     def set_mask(self, thread: Thread, mask: int) -> None:
         """The signals that a thread blocks; what waited for one that it no longer does is sent to it."""

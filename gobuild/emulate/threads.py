@@ -1,7 +1,7 @@
 """Threads, switched the same way in every run, and the guest's clock.
 
 A call that may block is a generator: it yields a `Wait`, and is sent how the wait ended. Between two calls a thread
-runs undisturbed where it is the only one that can, and for a counted slice of instructions otherwise.
+runs a counted slice of instructions, a long one where it is the only one that can.
 """
 
 import select
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from gobuild.emulate.process import Process, Program
     from gobuild.emulate.signals import Frame
 
-SLICE = 100_000
-"""Instructions that a thread runs before the next one's turn."""
+SLICE, ALONE = 100_000, 2_000_000
+"""Instructions that a thread runs without a call before the next one's turn, or before timers are looked at."""
 
-CALL_NS, SLICE_NS, ALONE_NS = 1_000, 1_000_000, 300_000_000
-"""What a call, a slice, and running alone until the engine is tired of it cost by the guest's clock."""
+CALL_NS, INSTRUCTION_NS = 1_000, 10
+"""What a call, and each instruction of a slice that is over, cost by the guest's clock."""
 
 
 PTHREAD_SIZE, PTHREAD_TSD, PTHREAD_ERRNO = 0x4000, 0xE0, 0x3000
@@ -165,14 +165,21 @@ class Scheduler:
     Attributes:
         now: the guest's monotonic clock in nanoseconds. It goes on by calls and slices, jumps to the next deadline
             where all threads sleep, and follows the host's where they wait for somebody outside of the process.
+        slept: how much of it went by while all threads slept.
         shared: other processes have the descriptors of this one, or may send it signals.
     """
 
     def __init__(self) -> None:
         self.now = 1_000_000_000
+        self.slept = 0
         self.shared = False
         self.ready: deque[Thread] = deque()
         self.blocked: list[Thread] = []
+
+    @property
+    def worked(self) -> int:
+        """The processor's time: the part of the clock in which a thread ran."""
+        return self.now - self.slept
 
     def block(self, thread: Thread, wait: Wait) -> None:
         """Takes the thread out of the turn until its wait ends."""
@@ -216,9 +223,13 @@ class Scheduler:
         elif nearest is None:
             return False
         else:
-            self.now = max(self.now, nearest)
+            self._sleep(nearest - self.now)
         self.expire()
         return True
+
+    def _sleep(self, nanoseconds: int) -> None:
+        self.now += max(nanoseconds, 0)
+        self.slept += max(nanoseconds, 0)
 
     def poll(self, timeout: int | None) -> bool:
         """Ends the waits for descriptors of the host that are ready, within so many nanoseconds; whether there were."""
@@ -231,7 +242,7 @@ class Scheduler:
         start = time.monotonic_ns()
         ready = {number for number, _ in poll.poll(None if timeout is None else -(-timeout // 1_000_000))}
         if timeout != 0:
-            self.now += time.monotonic_ns() - start
+            self._sleep(time.monotonic_ns() - start)
         for thread in list(self.blocked):
             if thread.wait and ready.intersection((*thread.wait.reads, *thread.wait.writes)):
                 self.end_wait(thread, Woken.BY_HOST)

@@ -92,7 +92,6 @@ class Tracer:
         """Marks where the program's phases begin."""
         self.symbols, self._reached = Symbols(self._process), set()
         self._tell("start", program=program.path, arguments=[_text(each) for each in program.argv[1:]])
-        self._process.engine.count_instructions()
         for name, address in self.symbols.addresses(WATCHED):
             self._process.engine.watch(address, lambda name=name: self._phase(name))  # type: ignore[misc]
 

@@ -177,7 +177,7 @@ class _Walk:
 
     def end(self, name: str, device: str = "") -> Place:
         """The place of a name here, or of the folder itself."""
-        path = self.path if name == "." else f"{self.path}/{name}"
+        path = device or (self.path if name == "." else f"{self.path}/{name}")
         folder, writable = self.folders.pop()
         self.close()
         return Place(path=path or "/", folder=folder, name=name, writable=writable, device=device)

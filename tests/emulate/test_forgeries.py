@@ -64,9 +64,7 @@ func (square) sides() int { return 4 }
 var kind shape = square{1}
 
 func init() {
-	if os.Args[1] == "loop" {
-		for {
-		}
+	for os.Args[1] == "loop" { // looks at memory, so that a loop that was not left where it stood goes wild
 	}
 }
 
@@ -218,9 +216,9 @@ def test_a_write_to_constants(attack: Callable[..., Outcome]) -> None:
 
 
 def test_a_loop_before_main(attack: Callable[..., Outcome]) -> None:
-    outcome = attack("loop", limits=Limits(seconds=5))
-    assert outcome.code == 137
-    assert [each.kind for each in outcome.verdicts] == ["limit"]
+    outcome = attack("loop", limits=Limits(processor=4))
+    assert (outcome.code, outcome.stderr) == (137, b"")
+    assert [str(each) for each in outcome.verdicts] == ["limit: it took more than 4 s of the processor"]
 
 
 def test_a_fork_bomb(attack: Callable[..., Outcome]) -> None:

@@ -1,4 +1,4 @@
-"""Programs compiled for darwin/arm64 do what the same programs do natively."""
+"""Programs compiled for darwin/arm64 do what the same programs do natively, and the very same whenever they run."""
 
 import subprocess
 from collections.abc import Callable
@@ -13,11 +13,15 @@ from gobuild.core.goversion import Target
 IMPORTS = """package main
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -25,7 +29,11 @@ import (
 	"unsafe"
 )
 
+var _ bytes.Buffer
+var _ gzip.Reader
 var _ = fmt.Sprint
+var _ = io.EOF
+var _ = pprof.StartCPUProfile
 var _ = os.Exit
 var _ = signal.Notify
 var _ = runtime.GC
@@ -159,6 +167,38 @@ func main() {
 }
 """
 
+PROFILED = """
+//go:noinline
+func burn(n int) (sum int) {
+	for i := 0; i < n; i++ {
+		sum += i ^ n
+	}
+	return sum
+}
+
+// Computes alone for half a second of the processor, while others have to be woken in time, and is asked by signals
+// where it stands.
+func main() {
+	var profile bytes.Buffer
+	fmt.Println(pprof.StartCPUProfile(&profile))
+	woken := make(chan int, 100)
+	go func() {
+		for i := 0; i < 5; i++ {
+			time.Sleep(10 * time.Millisecond)
+			woken <- i
+		}
+	}()
+	for start := time.Now(); time.Since(start) < 500*time.Millisecond; {
+		burn(3_000_000)
+	}
+	fmt.Println(len(woken))
+	pprof.StopCPUProfile()
+	plain, _ := gzip.NewReader(&profile)
+	content, err := io.ReadAll(plain)
+	fmt.Println(bytes.Contains(content, []byte("main.burn")), err)
+}
+"""
+
 FILES = """
 func main() {
 	folder, err := os.MkdirTemp("/tmp", "guest")
@@ -192,7 +232,14 @@ func main() {
 }
 """
 
-PROGRAMS = {"panics": PANICS, "signals": SIGNALS, "goroutines": GOROUTINES, "preempted": PREEMPTED, "files": FILES}
+PROGRAMS = {
+    "panics": PANICS,
+    "signals": SIGNALS,
+    "goroutines": GOROUTINES,
+    "preempted": PREEMPTED,
+    "profiled": PROFILED,
+    "files": FILES,
+}
 
 
 @pytest.mark.parametrize("version", ["1.22.10", pytest.param("1.27.3", marks=pytest.mark.slow)])
@@ -206,13 +253,19 @@ def test_it_does_the_same_as_natively(
     program = compiled(goroot, tmp_path, DARWIN, flags=("-trimpath",), source=source)
     (tmp_path / "scratch").mkdir()
     expected = subprocess.run([native], capture_output=True, check=False, env={"HOME": "/tmp"})
-    seen = run_guest(tmp_path, f"/{program.name}", scratch=tmp_path / "scratch", cpus=cpus)
+    traces = tmp_path / "first", tmp_path / "second"
+    seen, again = (
+        run_guest(tmp_path, f"/{program.name}", scratch=tmp_path / "scratch", cpus=cpus, trace=trace)
+        for trace in traces
+    )
     assert [each for each in seen.verdicts if each.kind != "signal"] == []
     assert seen.stdout.decode() == expected.stdout.decode()
     wanted = expected.returncode if expected.returncode >= 0 else 128 + NUMBERS[-expected.returncode]
     assert seen.code == wanted
     first = expected.stderr.splitlines()[:1]
     assert seen.stderr.splitlines()[:1] == first
+    assert again == seen
+    assert traces[0].read_bytes() == traces[1].read_bytes()
 
 
 NUMBERS = {10: 30}

@@ -10,6 +10,8 @@ import struct
 
 TIMESPEC = struct.Struct("<qq")
 TIMEVAL = struct.Struct("<qi4x")
+ITIMERVAL = struct.Struct("<qi4xqi4x")
+"""it_interval, then it_value."""
 STAT = struct.Struct("<iHHQIIi4x 8q qqiIIi 16x")
 DIRENT = struct.Struct("<QQHHB")
 """Up to d_name, which has 1024 bytes; the whole struct has 1048."""

@@ -2,10 +2,13 @@
 
 from gobuild.emulate.abi import libsystem
 from gobuild.emulate.darwin.errno import EINTR, EINVAL, DarwinError
-from gobuild.emulate.darwin.structs import TIMEBASE, TIMESPEC, TIMEVAL
-from gobuild.emulate.threads import Blocking, Thread, Wait, Woken
+from gobuild.emulate.darwin.structs import ITIMERVAL, TIMEBASE, TIMESPEC, TIMEVAL
+from gobuild.emulate.signals import SIGPROF, SIGVTALRM, Timer
+from gobuild.emulate.threads import SIGABRT, Blocking, Ended, Thread, Wait, Woken
 
 CLOCK_REALTIME, CLOCK_MONOTONIC_RAW, CLOCK_MONOTONIC, CLOCK_UPTIME_RAW = 0, 4, 6, 8
+ITIMER_REAL, ITIMER_SIGNALS = 0, {1: SIGVTALRM, 2: SIGPROF}
+"""ITIMER_VIRTUAL and ITIMER_PROF are the same here: a guest spends no time in the kernel."""
 NUMERATOR, DENOMINATOR = 125, 3
 """A tick of Apple's arm64 machines is 125/3 ns."""
 
@@ -44,4 +47,26 @@ def usleep(t: Thread, usec: int) -> Blocking:
     how = yield Wait(deadline=t.process.scheduler.now + usec * 1000)
     if how is not Woken.BY_TIME:
         raise DarwinError(EINTR)
+    return 0
+
+
+@libsystem("int setitimer(int which, struct itimerval *value, struct itimerval *ovalue)")
+def setitimer(t: Thread, which: int, new: int, old: int) -> int:
+    if which == ITIMER_REAL:
+        raise Ended(
+            SIGABRT, "unknown-import", "setitimer is called for ITIMER_REAL, which this libSystem does not have"
+        )
+    if which not in ITIMER_SIGNALS:
+        raise DarwinError(EINVAL)
+    timers, now = t.process.signals.timers, t.process.scheduler.worked
+    timer = timers.get(ITIMER_SIGNALS[which], Timer(now, 0))
+    if old:
+        interval, left = timer.interval // 1000, (timer.at - now) // 1000
+        t.memory.pack(ITIMERVAL, old, *divmod(interval, 10**6), *divmod(left, 10**6))
+    if new:
+        timers.pop(ITIMER_SIGNALS[which], None)
+        seconds, micro, after, rest = t.memory.unpack(ITIMERVAL, new)
+        if after or rest:
+            interval = (seconds * 10**6 + micro) * 1000
+            timers[ITIMER_SIGNALS[which]] = Timer(now + (after * 10**6 + rest) * 1000, interval)
     return 0

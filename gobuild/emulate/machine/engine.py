@@ -4,9 +4,6 @@ A call needs no hook: every stub is one of the engine's exits, where it stops by
 """
 
 import ctypes
-import os
-import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -14,7 +11,6 @@ from random import Random
 
 from unicorn import (
     UC_ARCH_ARM64,
-    UC_HOOK_BLOCK,
     UC_HOOK_CODE,
     UC_HOOK_MEM_INVALID,
     UC_MEM_FETCH,
@@ -30,6 +26,8 @@ from unicorn import (
 )
 from unicorn import arm64_const as reg
 from unicorn.unicorn_py3.unicorn import UcContext, uclib
+
+from gobuild.emulate.machine.budget import Budget
 
 LR, SP, PC = 30, 31, 32
 """Their places in `Engine.x`, x0 to x30 being the first."""
@@ -48,10 +46,6 @@ _PROTECTED = (UC_MEM_READ_PROT, UC_MEM_WRITE_PROT, UC_MEM_FETCH_PROT)
 
 FPU_FOR_ALL = 0x300000
 """CPACR_EL1.FPEN: floating point does not trap."""
-
-
-PATIENCE = 0.3
-"""Seconds of the host's processor that a thread may run alone without a call: then others are asked if they can."""
 
 
 class Why(Enum):
@@ -99,7 +93,6 @@ class Engine:
 
     Attributes:
         x: x0 to x30, sp and pc, as of the last stop or `restore`; `store` makes them the engine's.
-        instructions: how many have run since `count_instructions`.
     """
 
     def __init__(self, seed: int) -> None:
@@ -113,12 +106,10 @@ class Engine:
         self._vectors = _Registers(handle, range(reg.UC_ARM64_REG_Q0, reg.UC_ARM64_REG_Q0 + 32), words=2)
         self._flags = _Registers(handle, (reg.UC_ARM64_REG_FPSR, reg.UC_ARM64_REG_FPCR, reg.UC_ARM64_REG_NZCV))
         self.x = self._whole.values
-        self.instructions = 0
         self._random = Random(seed)
         self._fault: tuple[int, int] | None = None
         self._exits: range = range(0)
-        self._watched_process = 0
-        self._started = 0.0
+        self._budget = Budget(handle)
         self._uc.hook_add(UC_HOOK_MEM_INVALID, self._invalid)
 
     def set_exits(self, addresses: range) -> None:
@@ -131,31 +122,12 @@ class Engine:
         self._fault = (kind, address)
         return False
 
-    def run(self) -> Stop:
-        """Runs from x[PC] with the engine's registers until it stops by itself, or for `PATIENCE` seconds."""
-        self._start_watchdog()
-        self._started = time.process_time()
-        stop = self.run_counted(0)
-        self._started = 0.0
-        return stop
-
-    def _start_watchdog(self) -> None:
-        if self._watched_process != os.getpid():  # a fork leaves threads behind
-            self._watched_process = os.getpid()
-            threading.Thread(target=self._watch, daemon=True).start()
-
-    def _watch(self) -> None:
-        while True:
-            time.sleep(PATIENCE / 4)
-            started = self._started
-            if started and time.process_time() > started + PATIENCE:
-                self._uc.emu_stop()
-
-    def run_counted(self, count: int) -> Stop:
-        """Runs so many instructions at most, which costs the engine ten times as much for each."""
+    def run(self, count: int) -> Stop:
+        """Runs from x[PC] with the engine's registers until it stops by itself, or so many instructions at most."""
         self._fault = None
+        self._budget.grant(count)
         try:
-            self._uc.emu_start(self.x[PC], 0, 0, count)
+            self._uc.emu_start(self.x[PC], 0)
         except UcError:
             self._whole.load()
             if self._fault is None:
@@ -175,13 +147,10 @@ class Engine:
 
         self._uc.hook_add(UC_HOOK_CODE, reached, begin=address, end=address)
 
-    def count_instructions(self) -> None:
-        """Counts in `instructions` from now on, which doubles what an instruction costs; a slice's last block whole."""
-
-        def entered(_uc: Uc, _address: int, size: int, _data: object) -> None:
-            self.instructions += size // 4
-
-        self._uc.hook_add(UC_HOOK_BLOCK, entered)
+    @property
+    def instructions(self) -> int:
+        """How many have run, also while it runs; a block that a fault has cut counts as a whole."""
+        return self._budget.used
 
     def register(self, index: int) -> int:
         """Register x0 and so on, as it is while the engine runs."""

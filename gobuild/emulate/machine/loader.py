@@ -55,11 +55,12 @@ def load(
 
 
 def _require_mappable(view: View, macho: MachO) -> None:
-    """Raises Refused for what xnu's load_segment calls malformed."""
+    """Raises Refused for what xnu's load_segment or dyld calls malformed."""
     for segment in macho.segments:
         if segment.fileoff + segment.filesize > view.size:
             raise Refused(f"kernel: malformed Mach-O: {segment.name} ends beyond the file")
-        if segment.filesize > segment.vmsize or (segment.filesize and segment.fileoff % PAGE):
+        mapped = segment.vmsize or segment.initprot  # __DWARF is not, which dyld's mach_o::Header::validSegment allows
+        if (mapped and segment.filesize > segment.vmsize) or (segment.filesize and segment.fileoff % PAGE):
             raise Refused(f"kernel: malformed Mach-O: {segment.name} has more bytes than memory, or begins in a page")
         if segment.vmaddr % PAGE:
             raise Refused(f"kernel: malformed Mach-O: {segment.name} begins at {segment.vmaddr:#x}, within a page")
