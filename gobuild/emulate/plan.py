@@ -3,6 +3,9 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+EPOCH = 1_750_000_000
+"""Seconds of the wall clock when a guest starts, the same in every run."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -58,7 +61,7 @@ class Plan:
     cwd: str = "/"
     cpus: int = 1
     macos: int = 15
-    epoch: int = 1_750_000_000
+    epoch: int = EPOCH
     seed: int = 1
     slide: int = 0
     trace: str = ""

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated
 from invoke import Collection
 from invoke.context import Context
 
+from gobuild.core import process
 from gobuild.core.console import Console, counted
-from gobuild.core.errors import BootstrapError
+from gobuild.core.errors import BootstrapError, ConfigError, did_you_mean
 from gobuild.core.goversion import Target
-from gobuild.core.process import run
 from gobuild.tasks import cache, ci, doctor, emulate, patches, publishing, show, store, tap
 from gobuild.tasks.boundary import guard
 from gobuild.tasks.ci import matrix
@@ -39,6 +39,9 @@ HEADINGS = {
     "Apart": ("gowrap", "launchd", "image", "vm"),
 }
 """Under which heading `gobuild --list` shows a task, or a whole group of them."""
+
+STARTS, DEEP = "starts", "deep"
+"""The words of verify's --run."""
 
 
 def _session(context: Context, words: dict[str, object], *, details: bool = False) -> "Session":
@@ -120,6 +123,9 @@ def verify(
     trust: Annotated[str, "a PEM file of certificates that a signature may lead to, besides Apple's root"] = "",
     json: Annotated[bool, "print the report as JSON"] = False,
     probe: Annotated[bool, "let the toolchain compile and run programs, with your rights, if no check failed"] = False,
+    run: Annotated[
+        str, "what the emulator does with a darwin/arm64 toolchain: starts, or deep: it also builds a program"
+    ] = STARTS,
     details: Annotated[bool, HELP_DETAILS] = False,
 ) -> None:
     """Checks every executable of a toolchain, whoever built it.
@@ -134,19 +140,22 @@ def verify(
     reports = [Path(name) for name in report or ()]
     for name in reports:
         kind_of(name)
+    if run not in (STARTS, DEEP):
+        raise ConfigError(f"--run {run} is none of its words", did_you_mean(run, (STARTS, DEEP)))
     wanted, rules = Target.parse(target) if target else None, load_policy(policy or "")
     roots = load_roots(Path(trust)) if trust else ()
     console = Console(stream=sys.stderr if json else sys.stdout, details=details)
     with tempfile.TemporaryDirectory(prefix="gobuild-") as scratch, console.stage("verify") as at:
         found = verify_path(
             Path(path),
-            run=run,
+            run=process.run,
             scratch=Path(scratch),
             note=at.note,
             target=wanted,
             policy=rules,
             roots=roots,
             probe=probe,
+            deep=run == DEEP,
         )
     write_reports(found, reports, of=path)
     if json:

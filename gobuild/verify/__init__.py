@@ -73,6 +73,7 @@ def verify_path(
     policy: Policy = NONE,
     roots: tuple[bytes, ...] = (),
     probe: bool = False,
+    deep: bool = False,
 ) -> Report:
     """Checks what somebody points at; arguments that are not named here as for `VerifyOptions`.
 
@@ -87,7 +88,7 @@ def verify_path(
         UnsafeArchive: the archive could not be unpacked.
     """
     host, scratch = Target.host(), scratch.absolute()
-    options = VerifyOptions(host=host, run=run, scratch=scratch, note=note, policy=policy, roots=roots)
+    options = VerifyOptions(host=host, run=run, scratch=scratch, note=note, policy=policy, roots=roots, deep=deep)
     unpacked = options.scratch / "unpacked"
     try:
         if path.is_dir():

@@ -17,7 +17,7 @@ from gobuild.verify.golang import inspect_file, inspect_program
 from gobuild.verify.inputs import VerifyInput
 from gobuild.verify.policy import Policy
 from gobuild.verify.probe import SUBJECT, ProbeJob, run_probes
-from gobuild.verify.starts import check_starts
+from gobuild.verify.starts import check_build, check_starts
 from gobuild.verify.tree import Goroot
 
 NOT_ASKED = (
@@ -39,6 +39,7 @@ class VerifyOptions:
     note: Callable[[str], None] = silent  # told what is being done
     policy: Policy = policy.NONE
     roots: tuple[bytes, ...] = ()  # certificates (DER) trusted besides Apple's
+    deep: bool = False  # whether the emulated toolchain builds a program
     paths: tuple[str, ...] = ()  # folders whose paths must not be in a file
 
 
@@ -83,6 +84,9 @@ def run_checks(
             checks += FileReport(subject=SUBJECT).skip(CheckId.COMPILE, reason).checks
         if goroot and not failed:
             checks += check_starts(goroot, expected, inspected, options.scratch)
+            if options.deep:
+                options.note("a program, built by the emulated toolchain")
+                checks += check_build(goroot, options.scratch, run=options.run, own=not no_probe)
         checks += (check for each in inspected for check in options.policy.demands(each))
         path = os.environ.get("PATH", os.defpath)
         checks += second_opinions(inspected, path=path, scratch=options.scratch, run=options.run)

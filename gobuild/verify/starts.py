@@ -3,21 +3,25 @@
 They see the toolchain read-only and a scratch folder, and nothing else of this machine: no file, no network, none of
 its environment. So it is safe with whatever is judged, and needs no Mac. What they say is held to what the same
 programs say natively, which `probe` knows line by line.
+
+`check_build` goes deeper: there the emulated toolchain builds a program, as a native one does that is trusted.
 """
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from gobuild.core import files
-from gobuild.core.errors import ToolMissing
+from gobuild.core import files, goenv
+from gobuild.core.errors import CommandError, ToolMissing
 from gobuild.core.goversion import Target
 from gobuild.core.model import Check, Problem
 from gobuild.core.printable import printable
-from gobuild.emulate.plan import Limits, MountPlan, Plan
+from gobuild.core.process import Runner
+from gobuild.emulate.plan import EPOCH, Limits, MountPlan, Plan
 from gobuild.emulate.run import Outcome, require_engine, run
 from gobuild.verify import probe, tree
 from gobuild.verify.checks import CheckId, FileReport
@@ -47,6 +51,17 @@ ASKED = {"doc": "-h"}
 """What a tool is asked, where -V=full would have it do more than answer."""
 
 USAGE = re.compile(r"\busage\b", re.IGNORECASE)
+
+BUILD = "go build"
+"""The subject of the check that the emulated toolchain builds a program."""
+
+BUILD_PROCESSOR, BUILD_MEMORY = 600.0, 2 << 30
+"""As `PROCESSOR` and `MEMORY`, of all processes of the build together; go1.22.10 takes 16 s."""
+
+BUILDS = ("build", "-trimpath", "-buildvcs=false")
+"""How both build it, with debugging information: the linker has the more to do."""
+
+HELLO = 'package main\n\nimport "fmt"\n\nfunc main() { fmt.Println("hello") }\n'
 
 NOT_ITS_FAULT = frozenset({"unknown-import", "engine"})
 """Verdicts that tell of the emulator's limits, not of the toolchain."""
@@ -92,14 +107,22 @@ def check_starts(goroot: Goroot, expected: Expectation, probes: Iterable[FileRep
 
 def _run(start: Start, mounts: list[tuple[str, Path, bool]]) -> Outcome:
     env = {"HOME": GUEST_TMP, "TMPDIR": GUEST_TMP, "PATH": "/bin", "USER": "gobuild", "GOTOOLCHAIN": "local"}
+    limits = Limits(seconds=SECONDS, processor=PROCESSOR, resident=MEMORY)
+    return _emulate(start.program, start.words, mounts, env=env | dict(start.env), cwd=GUEST_TMP, limits=limits)
+
+
+def _emulate(
+    program: str, words: Sequence[str], mounts: list[tuple[str, Path, bool]], *, env: dict[str, str], cwd: str,
+    limits: Limits,
+) -> Outcome:  # fmt: skip
     return run(
         Plan(
-            program=start.program,
-            argv=(start.program, *start.words),
+            program=program,
+            argv=(program, *words),
             mounts=tuple(MountPlan(at=at, host=str(host.resolve()), writable=write) for at, host, write in mounts),
-            env=env | dict(start.env),
-            cwd=GUEST_TMP,
-            limits=Limits(seconds=SECONDS, processor=PROCESSOR, resident=MEMORY),
+            env=env,
+            cwd=cwd,
+            limits=limits,
         )
     )
 
@@ -129,12 +152,10 @@ def _probes(probes: Iterable[FileReport], expected: Expectation) -> Iterator[Sta
 
 def _judge(start: Start, outcome: Outcome, expected: Expectation) -> FileReport:
     report = FileReport(subject=start.subject)
-    odd = next((each for each in outcome.verdicts if each.kind in NOT_ITS_FAULT), None)
-    if odd:
-        return report.skip(CheckId.STARTS, f"the emulator does not know enough: {printable(str(odd))}")
-    problems = [Problem(f"start-{each.kind}", str(each)) for each in outcome.verdicts]
-    said, wanted = outcome.stdout.decode("utf-8", "replace"), start.said
-    told = said + outcome.stderr.decode("utf-8", "replace")
+    if unknown := _unknown(outcome):
+        return report.skip(CheckId.STARTS, unknown)
+    problems = _broken(outcome)
+    said, told, wanted = outcome.stdout.decode("utf-8", "replace"), _told(outcome), start.said
     if wanted is None:
         name = Path(start.program).name
         version = re.match(rf"{re.escape(name)} version (.*)\n", said)
@@ -148,10 +169,109 @@ def _judge(start: Start, outcome: Outcome, expected: Expectation) -> FileReport:
         right = outcome.code == start.code and lines == expected_lines
         seen, wanted = "; ".join(lines), "; ".join(expected_lines)
     if not right and not problems:
-        problems = [Problem("start-wrong-output", f"exit code {outcome.code}: {told[-SAID:].strip() or 'nothing'}")]
+        problems = [_wrong_output(outcome)]
     return report.judge(CheckId.STARTS, problems, seen=seen, expected=wanted)
 
 
 def _version(text: str) -> str:
     """What -V=full says behind "version", without what a development version adds."""
     return text.partition(" buildID=")[0]
+
+
+def _unknown(outcome: Outcome) -> str:
+    """What the emulator cannot do, so that nobody knows whether the program is right; empty where it could."""
+    odd = next((each for each in outcome.verdicts if each.kind in NOT_ITS_FAULT), None)
+    return f"the emulator does not know enough: {printable(str(odd))}" if odd else ""
+
+
+def _broken(outcome: Outcome) -> list[Problem]:
+    return [Problem(f"start-{each.kind}", str(each)) for each in outcome.verdicts]
+
+
+def _told(outcome: Outcome) -> str:
+    return (outcome.stdout + outcome.stderr).decode("utf-8", "replace")
+
+
+def _wrong_output(outcome: Outcome) -> Problem:
+    return Problem("start-wrong-output", f"exit code {outcome.code}: {_told(outcome)[-SAID:].strip() or 'nothing'}")
+
+
+# A build by the emulated toolchain
+
+
+def check_build(goroot: Goroot, scratch: Path, *, run: Runner, own: bool) -> Iterator[Check]:
+    """Has the emulated toolchain build a program, which must be a cross build's to the last byte.
+
+    That one is made by the tree's `own` go command for this machine, where it has one that may run, or by the go in
+    PATH, where that is of the same version with the same standard library; it fills the cache of both.
+    """
+    report, folder = FileReport(subject=BUILD), scratch / "build"
+    try:
+        if goroot.target != TARGET:
+            raise ToolMissing(f"the emulator runs programs for {TARGET}, and this is a toolchain for {goroot.target}")
+        require_engine()
+        native = goroot.root if own else _native_goroot(goroot)
+        yield from _build(report, goroot, native, folder, run=run).checks
+    except (ToolMissing, CommandError) as error:
+        yield from report.skip(CheckId.STARTS, ": ".join(filter(None, (error.reason, error.hint)))).checks
+    finally:
+        files.remove(folder)
+
+
+def _native_goroot(goroot: Goroot) -> Path:
+    """The GOROOT of the go in PATH, which is trusted: not the tree's own."""
+    found = shutil.which("go")
+    root = Path(found).resolve().parent.parent if found else None
+    if root and tree.version(root) == goroot.stamp:
+        return root
+    reason = f"{found} is no {goroot.stamp}" if found else "no go in PATH"
+    hint = f"the bin folder of a {goroot.stamp} for {Target.host()}, as the first in PATH"
+    raise ToolMissing(f"nothing to compare with: {reason}", hint)
+
+
+def _build(report: FileReport, goroot: Goroot, native: Path, folder: Path, *, run: Runner) -> FileReport:
+    home, guest = folder / "native", folder / "guest"
+    for each in (home, guest):
+        (each / "tmp").mkdir(parents=True)
+        files.write(each / "hello" / "go.mod", f"module {probe.MODULE}\n\ngo {probe.LANGUAGE}\n")
+        files.write(each / "hello" / "main.go", HELLO)
+
+    def go(*words: str | Path) -> str:
+        env = goenv.closed(home, goroot=native, target=TARGET)
+        return run([native / "bin" / "go", *words], env=env, cwd=home / "hello", timeout=probe.COMPILE_LIMIT).output
+
+    packages = go("list", "-deps", "-f", "{{if .Standard}}{{.ImportPath}}{{end}}", ".").split()
+    if other := next((each for each in packages if _sources(native, each) != _sources(goroot.root, each)), ""):
+        return report.skip(CheckId.STARTS, f"nothing to compare with: {native} has another {other}")
+    go(*BUILDS, *packages)
+    shutil.copytree(home / "gocache", guest / "gocache")  # before the native compiler's own work on hello is in it
+    files.write(guest / "gocache" / "trim.txt", str(EPOCH))  # a cache just trimmed: there is nothing to look for
+    go(*BUILDS, "-o", home / "program", ".")
+    mounts = [("/", goroot.root, False), ("/bin", goroot.bin, False), (GUEST_TMP, guest, True)]
+    env = goenv.closed(Path(GUEST_TMP), goroot=Path("/"), target=TARGET) | {"PATH": "/bin"}
+    limits = Limits(seconds=SECONDS, processor=BUILD_PROCESSOR, resident=BUILD_MEMORY)
+    words = (*BUILDS, "-o", f"{GUEST_TMP}/program", ".")
+    outcome = _emulate("/bin/go", words, mounts, env=env, cwd=f"{GUEST_TMP}/hello", limits=limits)
+    return _judge_build(report, outcome, guest / "program", (home / "program").read_bytes())
+
+
+def _sources(root: Path, package: str) -> dict[str, bytes]:
+    """The files that a package of a GOROOT's standard library is compiled from, tests among them."""
+    return {each.name: each.read_bytes() for each in (root / "src" / package).glob("*.[ghs]*") if each.is_file()}
+
+
+def _judge_build(report: FileReport, outcome: Outcome, program: Path, cross: bytes) -> FileReport:
+    """Holds what the emulated toolchain has built to the cross build."""
+    if unknown := _unknown(outcome):
+        return report.skip(CheckId.STARTS, unknown)
+    problems = _broken(outcome)
+    built = program.read_bytes() if program.is_file() and not program.is_symlink() else b""
+    if not problems and (outcome.code or not built):
+        problems = [_wrong_output(outcome)]
+    elif not problems and built != cross:
+        differing = (at for at, (one, other) in enumerate(zip(built, cross, strict=False)) if one != other)
+        at = next(differing, min(len(built), len(cross)))
+        sizes = f"{len(built)} bytes, and {len(cross)} of a cross build"
+        problems = [Problem("build-differs", f"{sizes}, which differ from byte {at:#x} on")]
+    seen = f"hello, the same {len(built)} bytes as a cross build's"
+    return report.judge(CheckId.STARTS, problems, seen=seen, expected="the bytes of a cross build on this machine")

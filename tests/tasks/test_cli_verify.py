@@ -63,6 +63,7 @@ def test_a_policy_decides_the_exit_code_and_is_shown(programs: Path, tmp_path: P
         (("--policy", "none.toml"), "the policy none.toml cannot be read"),
         (("--trust", "none.pem"), "no trusted roots in none.pem"),
         (("--report", "made.json"), "there is no nothing"),
+        (("--run", "deeper"), "did you mean deep?"),
         (("--policy", ""), "--policy is an empty word"),
     ],
 )

@@ -1,12 +1,13 @@
 """The check `starts`: a toolchain's programs run, and what they say is judged."""
 
+import os
 import shutil
 from collections.abc import Callable
 from importlib.resources import files as resource
 from pathlib import Path
 
 import pytest
-from verify_fixtures import DARWIN, INTEL, LINUX, compiled
+from verify_fixtures import DARWIN, INTEL, LINUX, compiled, resigned
 
 from gobuild.core import files
 from gobuild.core.goversion import GoVersion, Target
@@ -59,6 +60,64 @@ def test_what_a_start_says_is_judged(start: Start, outcome: Outcome, verdict: st
     assert told in check.seen
 
 
+@pytest.mark.parametrize(
+    ("outcome", "built", "verdict", "told"),
+    [
+        (Outcome(code=0), b"hello, Mac", "OK", "the same 10 bytes"),
+        (Outcome(code=0), b"hello, mac", "FAILED", "differ from byte 0x7 on"),
+        (Outcome(code=0), b"hello, Mac!", "FAILED", "11 bytes, and 10 of a cross build, which differ from byte 0xa on"),
+        (Outcome(code=0), b"", "FAILED", "exit code 0: nothing"),
+        (Outcome(code=1, stderr=b"go: no such tool"), b"hello, Mac", "FAILED", "exit code 1: go: no such tool"),
+        (Outcome(code=137, verdicts=a_verdict("limit")), b"hello, Mac", "FAILED", "limit"),
+        (Outcome(code=134, verdicts=a_verdict("engine")), b"hello, mac", "SKIPPED", "getentropy"),
+    ],
+)
+def test_what_is_built_is_held_to_a_cross_build(
+    outcome: Outcome, built: bytes, verdict: str, told: str, tmp_path: Path
+) -> None:
+    if built:
+        files.write(tmp_path / "program", built)
+    report = FileReport(subject=starts.BUILD)
+    (check,) = starts._judge_build(report, outcome, tmp_path / "program", b"hello, Mac").checks
+    assert (check.name, check.verdict) == ("starts", verdict)
+    assert told in check.seen
+
+
+@pytest.mark.parametrize(
+    ("target", "missing", "reason"),
+    [
+        (INTEL, "", "a toolchain for darwin/amd64"),
+        (DARWIN, "engine", "pip install gobuild[emulate]"),
+        (DARWIN, "go", "no go in PATH: the bin folder of a go1.22.10 for"),
+        (DARWIN, "version", "bin/go is no go1.22.10: the bin folder of a go1.22.10 for"),
+        (DARWIN, "source", "has another fmt"),
+    ],
+)
+def test_a_build_that_cannot_be_compared_is_skipped(
+    target: Target, missing: str, reason: str, go_wheel: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What is judged has no go of this machine's: that in PATH is asked, if it is right."""
+    if missing == "engine":
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", str(tmp_path if missing == "go" else go_wheel / "bin"))
+    stamp = "go1.22.9" if missing == "version" else STAMP
+    if missing == "version":
+        reason = reason.replace(STAMP, stamp)
+    folder = tmp_path / "judged"
+    (folder / "src").mkdir(parents=True)
+    for each in (go_wheel / "src").iterdir():
+        (folder / "src" / each.name).symlink_to(each)
+    (folder / "src/fmt").unlink()
+    shutil.copytree(go_wheel / "src/fmt", folder / "src/fmt")
+    with (folder / "src/fmt/print.go").open("a") as file:
+        file.write("// changed\n")
+    goroot = Goroot(root=folder, target=target, bin=folder / "bin", stamp=stamp)
+    (check,) = starts.check_build(goroot, tmp_path / "scratch", run=run, own=False)
+    assert (check.subject, check.name, check.verdict) == (starts.BUILD, "starts", "SKIPPED")
+    assert reason in check.seen
+    assert not (tmp_path / "scratch/build").exists()
+
+
 def test_without_the_engine_it_is_skipped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert [(each.verdict, "pip install gobuild[emulate]" in each.seen) for each in looked_at(DARWIN, tmp_path)] == [
@@ -101,3 +160,36 @@ def test_the_official_toolchains_start(version: str, get_goroot: Callable[[str, 
     found = [each for each in report.checks if each.name == "starts"]
     assert len(found) > 8
     assert [each for each in found if each.verdict != "OK"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", ["1.22.10", "1.27.3"])
+def test_an_official_toolchain_builds_what_a_cross_build_does(
+    version: str, get_goroot: Callable[[str, Target], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", f"{get_goroot(version, LINUX)}/bin")
+    monkeypatch.setattr("gobuild.verify.runner.check_starts", lambda *_given: ())
+    report = verify_path(get_goroot(version, DARWIN), run=run, scratch=tmp_path, deep=True)
+    (check,) = [each for each in report.checks if each.name == "starts"]
+    assert (check.subject, check.verdict) == (starts.BUILD, "OK"), check.seen
+
+
+@pytest.mark.slow
+def test_a_linker_that_writes_something_else_is_found(
+    get_goroot: Callable[[str, Target], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its programs ask for another dyld; it is signed anew, and says its version as it should."""
+    monkeypatch.setenv("PATH", f"{get_goroot('1.22.10', LINUX)}/bin")
+    folder = tmp_path / "judged"
+    shutil.copytree(get_goroot("1.22.10", DARWIN), folder, copy_function=os.link)
+    linker = folder / "pkg/tool/darwin_arm64/link"
+    data, headers = linker.read_bytes(), 0x1000
+    changed = resigned(data[:headers] + data[headers:].replace(b"/usr/lib/dyld", b"/usr/lib/dylx"))
+    linker.unlink()
+    linker.write_bytes(changed)
+    linker.chmod(0o755)
+    goroot = Goroot(root=folder, target=DARWIN, bin=folder / "bin", stamp=STAMP)
+    (check,) = starts.check_build(goroot, tmp_path / "scratch", run=run, own=False)
+    assert (check.name, check.verdict) == ("starts", "FAILED"), check.seen
+    assert "bytes, and" in check.seen
+    assert [each.id for each in check.problems] == ["build-differs"]
