@@ -11,7 +11,7 @@ from verify_fixtures import LINUX, compiled
 
 from gobuild.core import files
 from gobuild.core.goversion import Target
-from gobuild.tasks.emulate import as_words
+from gobuild.tasks.prove.emulate import as_words
 
 GOBUILD = Path(sysconfig.get_path("scripts")) / "gobuild"
 
