@@ -119,6 +119,18 @@ class VulnerabilityError(GobuildError, code=21):
     """A toolchain or program has known vulnerabilities that --fail-on does not allow."""
 
 
+class NotMachO(GobuildError, code=22):
+    """A file that should be run as macOS runs it is no Mach-O program that can be read."""
+
+
+class NotStarted(GobuildError, code=23):
+    """MacOS would not start a program, or would kill it for its signature."""
+
+
+class LimitReached(GobuildError, code=24):
+    """A program was ended because it had used up what it may."""
+
+
 def first_few(lines: Iterable[str], most: int = 6) -> list[str]:
     """What an error names of many things that a report has all of."""
     told = list(lines)

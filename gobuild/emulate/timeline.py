@@ -99,7 +99,7 @@ class Trace:
 def load_trace(path: Path) -> Trace:
     """Reads the lines of JSON; a last line that was cut short, as where a run was ended, is left out."""
     events = []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     for number, line in enumerate(lines, 1):
         try:
             event = json.loads(line)

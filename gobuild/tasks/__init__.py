@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 HEADINGS = {
     "Build": ("plan", "build", "package", "matrix", "clean", "ci"),
     "Patches": ("patches",),
-    "Prove": ("verify", "emulate", "vulns", "reproduce", "blast-radius", "identify"),
+    "Prove": ("verify", "emulate", "trace", "vulns", "reproduce", "blast-radius", "identify"),
     "Publish": ("publish", "tap", "keys"),
     "Receive": ("verify-release", "doctor"),
     "Store": ("store", "cache"),

@@ -6,7 +6,9 @@ import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
+import inside
 import pytest
+import small
 from verify_fixtures import LINUX, compiled
 
 from gobuild.core import files
@@ -22,6 +24,8 @@ import "os"
 func main() {
 	for _, word := range append(os.Args[1:], os.Getenv("COLOUR"), os.Getenv("SECRET")) {
 		os.Stdout.WriteString("<" + word + ">\\n")
+	}
+	for len(os.Args) == 2 && os.Args[1] == "loop" {
 	}
 	buffer := make([]byte, 10)
 	n, _ := os.Stdin.Read(buffer)
@@ -109,14 +113,33 @@ def test_output_and_exit_code_are_the_programs(program: Path, tmp_path: Path) ->
     assert (same.returncode, same.stdout) == (0, "nothing differs\n")
 
 
-def test_what_ends_it_is_told(program: Path, tmp_path: Path) -> None:
+def test_what_macos_would_not_start(program: Path, tmp_path: Path) -> None:
+    done = gobuild(tmp_path, "emulate", program, "--macos", "10")
+    assert (done.returncode, "newer than the running macOS 10" in done.stderr) == (23, True)
+    assert done.stderr.startswith("error: refused: ")
     broken = tmp_path / "broken"
     data = program.read_bytes()
     broken.write_bytes(data[:0x8000] + bytes([data[0x8000] ^ 1]) + data[0x8001:])
-    done = gobuild(tmp_path, "emulate", broken, "--macos", "10")
-    assert done.returncode == 137
-    assert done.stderr.startswith("gobuild emulate: refused: ")
-    assert "newer than the running macOS 10" in done.stderr
+    done = gobuild(tmp_path, "emulate", broken)
+    assert (done.returncode, "code signature: the page at" in done.stderr) == (23, True)
+
+
+def test_a_limit_and_a_trace_all_the_same(program: Path, tmp_path: Path) -> None:
+    done = gobuild(tmp_path, "emulate", program, "--args=loop", "--time-limit=3", "--trace=t.txt")
+    assert done.returncode == 24
+    assert done.stderr.startswith("error: limit: it did not end within 3 s\n  try: --time-limit")
+    assert "-- runtime.osinit" in (tmp_path / "t.txt").read_text()
+
+
+def test_a_file_that_is_no_program(tmp_path: Path) -> None:
+    done = gobuild(tmp_path, "emulate", "/bin/ls")
+    assert (done.returncode, "an ELF file, not a thin 64-bit Mach-O file" in done.stderr) == (22, True)
+
+
+def test_without_the_engine(program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    done = inside.gobuild(tmp_path, "emulate", str(program))
+    assert (done.code, "pip install gobuild[emulate]" in done.err) == (10, True)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +154,7 @@ def test_what_ends_it_is_told(program: Path, tmp_path: Path) -> None:
     ],
 )
 def test_a_word_that_cannot_be_used(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
-    (tmp_path / "x").touch()
+    (tmp_path / "x").write_bytes(small.macho())
     (tmp_path / "empty").mkdir()
     done = gobuild(tmp_path, "emulate", *words)
     assert (done.returncode, said in done.stderr) == (2, True)
