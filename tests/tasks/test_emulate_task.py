@@ -9,6 +9,7 @@ from pathlib import Path
 import inside
 import pytest
 import small
+from platformdirs import user_cache_path
 from verify_fixtures import LINUX, compiled
 
 from gobuild.core import files
@@ -56,10 +57,26 @@ func TestFiles(t *testing.T) {
 	if err := os.WriteFile(t.TempDir()+"/new", nil, 0o644); err != nil {
 		t.Error(err)
 	}
-	t.Log(runtime.GOOS, runtime.GOARCH)
+	t.Log(runtime.GOOS, runtime.GOARCH, Half(2))
 }
 
 func TestFails(t *testing.T) { t.Error("it fails") }
+"""
+
+
+TEST_SUB = """package sub
+
+import (
+	"os"
+	"testing"
+)
+
+func TestSub(t *testing.T) {
+	data, err := os.ReadFile("../testdata/given")
+	if err != nil || string(data) != "given" {
+		t.Error(string(data), err)
+	}
+}
 """
 
 
@@ -161,20 +178,37 @@ def test_a_word_that_cannot_be_used(words: tuple[str, ...], said: str, tmp_path:
 
 
 @pytest.mark.slow
-def test_go_test_runs_a_package(get_goroot: Callable[[str, Target], Path], tmp_path: Path) -> None:
+def test_go_test_runs_the_packages_of_a_module(get_goroot: Callable[[str, Target], Path], tmp_path: Path) -> None:
     module = tmp_path / "module"
-    texts = {"go.mod": "module m\n\ngo 1.21\n", "m_test.go": TEST, "testdata/given": "given"}
+    texts = {
+        "go.mod": "module m\n\ngo 1.21\n",
+        "m.go": "package m\n\nfunc Half(n int) int { return n / 2 }\n",
+        "m_test.go": TEST,
+        "testdata/given": "given",
+        "sub/sub_test.go": TEST_SUB,
+    }
     for name, text in texts.items():
         files.write(module / name, text)
     goroot = get_goroot("1.22.10", LINUX)
     env = {"PATH": os.defpath, "HOME": str(tmp_path), "GOOS": "darwin", "GOARCH": "arm64", "GOTOOLCHAIN": "local"}
-    words = [str(goroot / "bin/go"), "test", "-v", "-exec", f"{GOBUILD} emulate --go-test", "./..."]
-    done = subprocess.run(words, cwd=module, env=env, capture_output=True, text=True, check=False, timeout=900)
-    lines = done.stdout.splitlines()
-    assert done.returncode == 1
+    env["GOCACHE"] = str(user_cache_path("gobuild-tests", appauthor=False) / "verify-gocache")
+
+    def go_test(*words: str) -> tuple[int, list[str]]:
+        argv = [str(goroot / "bin/go"), "test", "-vet=off", "-exec", f"{GOBUILD} emulate --go-test", *words]
+        done = subprocess.run(argv, cwd=module, env=env, capture_output=True, text=True, check=False, timeout=900)
+        return done.returncode, (done.stdout + done.stderr).splitlines()
+
+    code, lines = go_test("-v", "./...")
+    assert code == 1
     assert [line.split(" (")[0] for line in lines if line.startswith("---")] == [
         "--- PASS: TestFiles",
         "--- FAIL: TestFails",
+        "--- PASS: TestSub",
     ]
     assert any("darwin arm64" in line for line in lines)
+    assert [line.split()[:2] for line in lines if line.startswith(("ok", "FAIL\t"))] == [["FAIL", "m"], ["ok", "m/sub"]]
     assert not (module / "new").exists()
+    code, lines = go_test("-run=TestFiles", "-cover", ".")
+    assert (code, len(lines)) == (0, 1), lines
+    assert lines[0].startswith("ok  \tm\t")
+    assert lines[0].endswith("coverage: 100.0% of statements")
