@@ -7,11 +7,13 @@ in a tool does not, so these are built from the source first, and stand in a cop
 import re
 from pathlib import Path
 
-from patch_fixtures import go, link_tree, write
+from patch_fixtures import MAC, go, link_tree, write
 
-from gobuild.core import files
+from gobuild.core import files, goenv
 from gobuild.core.goversion import Target
 from gobuild.core.process import Result
+from gobuild.emulate.plan import Limits, MountPlan, Plan
+from gobuild.emulate.run import run
 from gobuild.patch import Patch
 from gobuild.patch.diff.unified import Diff
 from gobuild.patch.edits.add_command import AddCommand
@@ -29,6 +31,46 @@ def prove(goroot: Path, patch: Patch, scratch: Path) -> tuple[bool, str]:
     result = _test(goroot, _rebuilt(patch), work)
     files.remove(work)
     return has_passed(result.code, result.output), result.tail(40)
+
+
+def prove_on_darwin(goroot: Path, official: Path, patch: Patch, scratch: Path) -> tuple[bool, str]:
+    """The same for darwin/arm64: the test is compiled here, and runs under emulation, with a go command of its own.
+
+    That is the official one for darwin/arm64 of the same release, with what the patch changes in it compiled anew. What
+    it builds comes from a cache that this host's go command has filled, as far as that is the same.
+    """
+    work = scratch.resolve() / f"{patch.name}-darwin"
+    test = patch.folder / patch.test
+    write(work / "proof", {"go.mod": "module proof\n\ngo 1.21\n", test.name: test.read_bytes()})
+    tools = f"pkg/tool/{MAC.underscored}"
+    for name in ("bin", tools):
+        link_tree(official / name, work / "official" / name)
+    for name in _rebuilt(patch):
+        made = work / "official" / ("bin" if name in ("go", "gofmt") else tools) / name
+        made.unlink(missing_ok=True)
+        go(goroot, work.parent, "build", "-o", str(made), f"cmd/{name}", cwd=work / "proof", target=MAC)
+    go(goroot, work.parent, "test", "-c", "-o", str(work / "proof/proof.test"), ".", cwd=work / "proof", target=MAC)
+    for name in ("dev", "go", "proof", "cache", "tmp"):
+        (work / "root" / name).mkdir(parents=True)
+    (work / "tmp").mkdir()
+    env = goenv.closed(Path("/tmp"), goroot=Path("/go")) | {"GOCACHE": "/cache", "TMPDIR": "/tmp", "PATH": "/go/bin"}
+    mounts = {"/": work / "root", "/go": goroot, "/go/bin": work / "official/bin"}
+    mounts[f"/go/{tools}"] = work / "official" / tools
+    writable = {"/proof": work / "proof", "/cache": work.parent / "gocache", "/tmp": work / "tmp"}
+    plan = Plan(
+        program="/proof/proof.test",
+        argv=("/proof/proof.test", "-test.v"),
+        mounts=tuple(
+            MountPlan(at=at, host=str(host), writable=at in writable) for at, host in (mounts | writable).items()
+        ),
+        env=env,
+        cwd="/proof",
+        limits=Limits(seconds=3600),
+    )
+    outcome = run(plan)
+    told = (outcome.stdout + outcome.stderr).decode(errors="replace") + "".join(map(str, outcome.verdicts))
+    files.remove(work)
+    return has_passed(outcome.code, told), told[-4000:]
 
 
 def has_passed(code: int, output: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from emulate_fixtures import run_guest
 from patch_fixtures import MAC, copy_parts, go, install_names, link_tree, snapshot, source, taint, write
 from patch_proof import prove
 
@@ -16,6 +17,7 @@ from gobuild.core import files
 from gobuild.core.goversion import GoVersion, Target, checks_records
 from gobuild.core.model import PatchedSource, State
 from gobuild.core.process import run
+from gobuild.emulate.run import Outcome
 from gobuild.patch import Patch
 
 pytestmark = pytest.mark.slow
@@ -126,6 +128,27 @@ def test_each_patch_s_own_test_passes_with_it_and_fails_without(bench: Bench) ->
         assert UNPATCHED[each.name] in output
 
 
+FINALIZED = """package main
+
+import "runtime"
+
+func main() {
+	done := make(chan bool)
+	func() { runtime.SetFinalizer(&[64]byte{}, func(*[64]byte) { done <- true }) }()
+	runtime.GC()
+	<-done
+	println("finalized")
+}
+"""
+
+
+def finalized(goroot: Path, scratch: Path, folder: Path) -> Outcome:
+    """What becomes of a program for darwin/arm64 that has a finalizer, where it runs."""
+    write(folder, {"go.mod": "module x\n\ngo 1.20\n", "x.go": FINALIZED})
+    go(goroot, scratch, "build", "-ldflags=-s -w", "-o", str(folder / "x"), ".", cwd=folder, target=MAC)
+    return run_guest(folder, "/x")
+
+
 @whole
 def test_the_metal_hook_is_found_and_gone(bench: Bench, tmp_path: Path) -> None:
     (hook,) = (each for each in bench.patches if each.name == "mfinal-metal-init")
@@ -137,11 +160,16 @@ def test_the_metal_hook_is_found_and_gone(bench: Bench, tmp_path: Path) -> None:
     passed, output = prove(root, hook, bench.scratch)
     assert not passed
     assert UNPATCHED[hook.name] in output
+    (verdict,) = finalized(root, bench.scratch, tmp_path / "tainted").verdicts
+    assert verdict.detail.startswith("MTLCreateSystemDefaultDevice is called")
+    assert verdict.stack[:2] in [("runtime.initMetal", f"runtime.{each}") for each in ("runfinq", "runFinalizers")]
 
     (outcome,) = applied(root, bench.release, (hook,)).outcomes
     assert outcome.state == State.APPLIED
     passed, output = prove(root, hook, bench.scratch)
     assert passed, output
+    cured = finalized(root, bench.scratch, tmp_path / "cured")
+    assert (cured.code, cured.stderr, cured.verdicts) == (0, b"finalized\n", ())
     clean = copy_parts(bench.clean, tmp_path / "clean", "src/runtime")
     assert snapshot(root / "src/runtime") == snapshot(clean / "src/runtime")
     files.remove(root)
