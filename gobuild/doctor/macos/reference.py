@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gobuild.core import files
 from gobuild.core.console import counted
 from gobuild.core.errors import CommandError, ConfigError
 from gobuild.doctor.macos import hang
@@ -23,6 +24,9 @@ from gobuild.verify import build_information
 
 WORDS = ("version",)
 """What the doctor has every go do."""
+
+QUIET = {"TEST_TELEMETRY_DIR": "/tmp/telemetry", "GOENV": "off", "GOTOOLCHAIN": "local"}  # noqa: S108  (the guest's)
+"""As in the doctor's clean environment (`examination`)."""
 
 CPUS = 8
 """Processors of the healthy start, as a Mac has them."""
@@ -56,12 +60,13 @@ def healthy_start(program: Path) -> Trace:
     """The calls of `go version`, run under emulation."""
     with tempfile.TemporaryDirectory(prefix="gobuild-") as folder:
         scratch, trace = Path(folder) / "scratch", Path(folder) / "trace"
-        scratch.mkdir()
-        outcome = run(program_plan(program, WORDS, GuestOptions(scratch=scratch, trace=trace, cpus=CPUS)))
+        files.write(scratch / "telemetry/mode", "off 2024-01-01")
+        options = GuestOptions(scratch=scratch, env=QUIET, trace=trace, cpus=CPUS)
+        outcome = run(program_plan(program, WORDS, options))
         if outcome.code or outcome.verdicts:
             why = "; ".join(map(str, outcome.verdicts)) or f"exit code {outcome.code}"
             raise CommandError(f"{program} has no healthy start: {why}", "gobuild emulate GO --args version")
-        return load_trace(trace)
+        return Trace(load_trace(trace).own)
 
 
 def _finding(stamp: str, trace: Trace, answer: Answer) -> Finding:
