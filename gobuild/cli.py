@@ -30,7 +30,7 @@ from gobuild.core.printable import printable
 from gobuild.core.settings import GROUPS
 from gobuild.tasks import HEADINGS, ns
 from gobuild.tasks.boundary import one_message
-from gobuild.tasks.emulate import as_words
+from gobuild.tasks.prove.emulate import as_words
 from gobuild.tasks.words import CONFIGURATION, NOT
 
 CORE = {

@@ -119,7 +119,19 @@ class VulnerabilityError(GobuildError, code=21):
     """A toolchain or program has known vulnerabilities that --fail-on does not allow."""
 
 
-class AcceptanceError(GobuildError, code=22):
+class NotMachO(GobuildError, code=22):
+    """A file that should be run as macOS runs it is no Mach-O program that can be read."""
+
+
+class NotStarted(GobuildError, code=23):
+    """MacOS would not start a program, or would kill it for its signature."""
+
+
+class LimitReached(GobuildError, code=24):
+    """A program was ended because it had used up what it may."""
+
+
+class AcceptanceError(GobuildError, code=25):
     """Go's tests, or a patch's own, do not say what they must of a patched Go."""
 
 

@@ -6,6 +6,7 @@ Each topic collects evidence, plain data, and judges it in a second, pure step; 
 
 from gobuild.doctor.bundle import COLUMNS, diagnosis_document, groups, load, page, row, save
 from gobuild.doctor.examination import diagnose, examine
+from gobuild.doctor.macos.reference import place_hangs
 from gobuild.doctor.model import Diagnosis, Finding, Grade
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "groups",
     "load",
     "page",
+    "place_hangs",
     "row",
     "save",
 ]

@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from gobuild.core.errors import ConfigError
+from gobuild.binary.macho import read_macho
+from gobuild.binary.view import Malformed, opened
+from gobuild.core.errors import ConfigError, NotMachO
 from gobuild.emulate.plan import Limits, MountPlan, Plan
 
 SCRATCH = "/tmp"  # noqa: S108  (the guest's, which is a folder of its own)
@@ -74,6 +76,11 @@ def test_plan(path: Path, words: Sequence[str], options: GuestOptions, *, cwd: P
 def _existing(path: Path) -> Path:
     if not path.is_file():
         raise ConfigError(f"there is no program {path}", "a darwin/arm64 executable")
+    try:
+        with opened(path) as view:
+            read_macho(view)
+    except Malformed as error:
+        raise NotMachO(f"{path}: {error}", "a program that GOOS=darwin GOARCH=arm64 go build has made") from error
     return path.resolve()
 
 

@@ -35,7 +35,9 @@ class Outcome:
 
 
 def require_engine() -> None:
-    """Raises ToolMissing where Unicorn is not installed."""
+    """Raises ToolMissing where Unicorn is not installed, or this is no Linux."""
+    if sys.platform != "linux":
+        raise ToolMissing("darwin/arm64 programs are run on Linux alone", "a Linux machine, or the Mac itself")
     if importlib.util.find_spec("unicorn") is None:
         raise ToolMissing("the engine that runs darwin/arm64 programs is not installed", "pip install gobuild[emulate]")
 

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,11 @@ class Phase:
         return int(self.calls[0]["number"]) if self.calls else 0
 
     @property
+    def anchor(self) -> str:
+        """What names it on the page: calls are counted by process."""
+        return f"phase-{self.calls[0]['pid']}-{self.first}" if self.calls else ""
+
+    @property
     def groups(self) -> dict[str, int]:
         """How many calls of each group, the largest first."""
         return dict(Counter(call["group"] for call in self.calls).most_common())
@@ -51,9 +57,14 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The events of a run, in their order."""
+    """The events of a run: one process after the other, each in its order."""
 
     events: tuple[Event, ...]
+
+    @property
+    def own(self) -> tuple[Event, ...]:
+        """Those of the first process, which is the program itself."""
+        return tuple(each for each in self.events if each["pid"] == self.events[0]["pid"])
 
     @property
     def program(self) -> str:
@@ -69,12 +80,18 @@ class Trace:
     @property
     def end(self) -> Event | None:
         """How it ended; None where it was ended from outside."""
-        return next((each for each in reversed(self.events) if each["event"] == "end"), None)
+        return next((each for each in reversed(self.own) if each["event"] == "end"), None)
 
     def phases(self) -> list[Phase]:
-        """The parts of the start: Go's runtime, the initialisation of the packages (as one), main.main and so on."""
+        """The parts of the start: Go's runtime, the initialisation of the packages (as one), main.main and so on.
+
+        Another process, or another program in the same one, begins with a part of its own.
+        """
         found: list[tuple[str, int, list[Event]]] = [(START, 0, [])]
-        for each in self.events:
+        for before, each in pairwise(({}, *self.events)):
+            another = before and before["pid"] != each["pid"]
+            if before and (another or each["event"] == "start"):
+                found.append((f"process {each['pid']} {each.get('program', '')}".rstrip(), 0, []))
             if each["event"] == "call":
                 found[-1][2].append(each)
             elif each["event"] == "phase":
@@ -84,9 +101,9 @@ class Trace:
         return [Phase(name=name, instructions=at, calls=tuple(calls)) for name, at, calls in found]
 
     def inits(self) -> list[Phase]:
-        """What each package's initialisation calls, those that call something."""
+        """What each package's initialisation in the program itself calls, those that call something."""
         found: dict[str, tuple[int, list[Event]]] = {}
-        for each in self.events:
+        for each in self.own:
             if each["event"] == "phase" and each["name"] not in MARKS:
                 found[each["name"]] = (each["instructions"], [])
             elif each["event"] == "call":
@@ -99,18 +116,18 @@ class Trace:
 def load_trace(path: Path) -> Trace:
     """Reads the lines of JSON; a last line that was cut short, as where a run was ended, is left out."""
     events = []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     for number, line in enumerate(lines, 1):
         try:
             event = json.loads(line)
-            _ = event["event"], event["pid"]
+            _ = event["event"], int(event["pid"])
         except (ValueError, TypeError, KeyError) as error:
             if number == len(lines) > 1:
                 break
             hint = "a file that gobuild emulate --trace FILE.jsonl has written"
             raise ConfigError(f"{path} is no trace: line {number}", hint) from error
         events.append(event)
-    return Trace(tuple(events))
+    return Trace(tuple(sorted(events, key=lambda each: int(each["pid"]))))  # processes write when they come to it
 
 
 def trace_kind(path: Path) -> str:
@@ -182,7 +199,7 @@ def render_page(trace: Trace) -> str:
         calls=len(calls),
         threads=len({(call["pid"], call["thread"]) for call in calls}),
         instructions=max((each.get("instructions", 0) for each in trace.events), default=0),
-        seconds=(calls[-1]["at"] - calls[0]["at"]) / 1e9 if calls else 0.0,
+        seconds=(max(call["at"] for call in calls) - calls[0]["at"]) / 1e9 if calls else 0.0,
         functions=len({call["name"] for call in calls}),
         step=step,
         columns=-(-len(calls) // step),
@@ -241,10 +258,10 @@ def _is_text(value: Any) -> bool:
 
 def _parting(before: Trace, after: Trace) -> str:
     phase = START
-    marks = {each.first: each.name for each in before.phases() if each.calls}
+    marks = {each.anchor: each.name for each in before.phases() if each.calls}
     pairs = zip(before.calls, after.calls, strict=False)
     for left, right in pairs:
-        phase = marks.get(left["number"], phase)
+        phase = marks.get(f"phase-{left['pid']}-{left['number']}", phase)
         if _alike(left) != _alike(right):
             return f"they part at call {left['number']}, in {phase}: {call_text(left)} and {call_text(right)}"
     lengths = len(before.calls), len(after.calls)

@@ -17,12 +17,13 @@ from gobuild.core import process
 from gobuild.core.console import Console, counted
 from gobuild.core.errors import BootstrapError, ConfigError, did_you_mean
 from gobuild.core.goversion import Target
-from gobuild.tasks import cache, ci, doctor, emulate, patches, publishing, show, store, tap
+from gobuild.tasks import cache, ci, doctor, patches, publishing, show, store, tap
 from gobuild.tasks.boundary import guard
 from gobuild.tasks.ci import matrix
 from gobuild.tasks.isolate import gowrap, image, launchd, vm
-from gobuild.tasks.proof import blast_radius, reproduce
-from gobuild.tasks.vulns import vulns
+from gobuild.tasks.prove import emulate
+from gobuild.tasks.prove.proof import blast_radius, reproduce
+from gobuild.tasks.prove.vulns import vulns
 from gobuild.tasks.words import CONFIGURATION, HELP_DETAILS, flagged, settings_of, with_settings
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 HEADINGS = {
     "Build": ("plan", "build", "package", "matrix", "clean", "ci"),
     "Patches": ("patches",),
-    "Prove": ("verify", "emulate", "vulns", "reproduce", "blast-radius", "identify"),
+    "Prove": ("verify", "emulate", "trace", "vulns", "reproduce", "blast-radius", "identify"),
     "Publish": ("publish", "tap", "keys"),
     "Receive": ("verify-release", "doctor"),
     "Store": ("store", "cache"),

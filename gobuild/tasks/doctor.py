@@ -29,6 +29,9 @@ def run(  # noqa: PLR0913, PLR0917  (each is a flag)
     html: Annotated[str, "write it as a page to this file as well"] = "",
     bundle: Annotated[str, "save all evidence, secrets hidden, to this file, for somebody else"] = "",
     from_: Annotated[str, "judge the evidence of this bundle, from whichever machine, instead of collecting any"] = "",
+    reference: Annotated[
+        str, "the darwin/arm64 go that hung, or its GOROOT: its healthy start is run here, on Linux, and says where"
+    ] = "",
     capture: Annotated[bool, "capture hangs with tools that take longer and may need root (macOS)"] = False,
     offline: Annotated[bool, "ask no release index"] = False,
     dist: Annotated[str | None, "a folder with manifests and archives of toolchains"] = None,
@@ -62,6 +65,8 @@ def run(  # noqa: PLR0913, PLR0917  (each is a flag)
                 against=path_of(against),
                 capture=capture,
             )
+    if good := path_of(reference):
+        found = doctor.place_hangs(found, good)
     if json:
         print(codec.dumps(doctor.diagnosis_document(found), indent=1))
     else:

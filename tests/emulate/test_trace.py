@@ -48,6 +48,25 @@ def test_a_start_has_its_phases_and_callers(traces: dict[str, Path]) -> None:
     assert {init.name for init in trace.inits()} >= {"os.init", "syscall.init.0"}
 
 
+def test_each_process_has_its_phases(get_goroot: Callable[[str, Target], Path], tmp_path: Path) -> None:
+    """1.27's go starts itself once more, for its telemetry: whatever that writes in between stands behind."""
+    goroot = get_goroot("1.27.3", DARWIN)
+    (tmp_path / "scratch").mkdir()
+    run_guest(goroot, "/bin/go", "version", scratch=tmp_path / "scratch", trace=tmp_path / "t.jsonl")
+    trace = load_trace(tmp_path / "t.jsonl")
+    pids = [each["pid"] for each in trace.events]
+    assert pids == sorted(pids)
+    assert len(set(pids)) == 2
+    names = [each.name for each in trace.phases() if each.calls]
+    other = names.index("process 101")
+    assert names[other + 1] == "process 101 /bin/go"
+    assert "runtime.osinit" in names[:other]
+    assert "runtime.osinit" in names[other:]
+    assert sum(len(each.calls) for each in trace.phases()) == len(trace.calls)
+    anchors = re.findall(r'id="(phase-[\d-]+)"', render_page(trace))
+    assert len(set(anchors)) == len(anchors) > 8
+
+
 def test_the_page_needs_nothing_and_lists_every_call(traces: dict[str, Path]) -> None:
     trace = load_trace(traces["version"])
     page = render_page(trace)

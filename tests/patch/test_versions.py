@@ -3,11 +3,14 @@
 One release at a time, and its trees go again: two copies by hard links and a build cache.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from darwin_proof import prove_on_darwin
+from emulate_fixtures import run_guest
 from patch_fixtures import MAC, copy_parts, go, install_names, link_tree, snapshot, source, taint, write
 
 from gobuild import patch
@@ -17,6 +20,7 @@ from gobuild.core import files
 from gobuild.core.goversion import GoVersion, Target, checks_records
 from gobuild.core.model import PatchedSource, State
 from gobuild.core.process import run
+from gobuild.emulate.run import Outcome
 from gobuild.patch import Patch
 
 pytestmark = pytest.mark.slow
@@ -37,6 +41,12 @@ UNPATCHED = {
     "gowrap": "package cmd/gowrap is not in std",
 }
 """What each patch's test says of a source without it; of the first, one that has a Metal hook."""
+
+ON_DARWIN = ("goenv-local", "osinit-trace")
+"""The patches whose tests run for darwin/arm64 as well, with a go command and tools that are run there themselves.
+
+Of the others, toolchain-guard and gowrap start a shell of the system's, and the rest link whole toolchains' programs.
+"""
 
 HELLO = {"go.mod": "module hello\n\ngo 1.20\n", "hello.go": 'package main\n\nfunc main() { println("hello") }\n'}
 
@@ -66,6 +76,11 @@ def unformatted(root: Path, names: set[str]) -> set[str]:
     """Those of a tree's files that gofmt would change."""
     there = [name for name in sorted(names) if (root / name).is_file()]
     return set(run([root / "bin/gofmt", "-l", *there], env={"HOME": "/nonexistent"}, cwd=root).output.split())
+
+
+def events(outcome: Outcome) -> list[str]:
+    """What a program with osinit-trace says of its start."""
+    return re.findall(r"^gobuild-trace: unix=\d+\.\d{9} mono=\d+ (.+)$", outcome.stderr.decode(), re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +120,9 @@ def test_every_patch_applies_and_a_program_for_the_mac_compiles(bench: Bench, tm
     write(tmp_path, HELLO)
     bench.go("build", "-o", "hello", ".", cwd=tmp_path, target=MAC)
     assert "/usr/lib/libSystem.B.dylib" in install_names(tmp_path / "hello")
-    assert b"gobuild-trace: " in (tmp_path / "hello").read_bytes()
+    outcome = run_guest(tmp_path, "/hello", env={"GOBUILD_TRACE": "1"})
+    assert (outcome.code, outcome.verdicts) == (0, ())
+    assert events(outcome)[:2] == ["osinit begin", "osinit end"]
 
 
 @whole
@@ -129,6 +146,49 @@ def test_each_patch_s_own_test_passes_with_it_and_fails_without(bench: Bench) ->
 
 
 @whole
+@pytest.mark.parametrize("name", ON_DARWIN)
+def test_a_patch_s_own_test_on_darwin(bench: Bench, name: str, get_goroot: Callable[[str, Target], Path]) -> None:
+    (each,) = (each for each in bench.patches if each.name == name)
+    official = get_goroot(bench.release, MAC)
+    passed, output = prove_on_darwin(bench.goroots.patched, official, each, bench.goroots.folder)
+    assert passed, output
+    passed, output = prove_on_darwin(bench.goroots.plain, official, each, bench.goroots.folder)
+    assert not passed
+    assert UNPATCHED[name].partition("\n")[0] in output
+
+
+FINALIZED = """package main
+
+import "runtime"
+
+func main() {
+	done := make(chan bool)
+	func() { runtime.SetFinalizer(&[64]byte{}, func(*[64]byte) { done <- true }) }()
+	runtime.GC()
+	<-done
+	println("finalized")
+}
+"""
+
+
+def finalized(goroot: Path, scratch: Path, folder: Path, env: dict[str, str] | None = None) -> Outcome:
+    """What becomes of a program for darwin/arm64 that has a finalizer, where it runs."""
+    write(folder, {"go.mod": "module x\n\ngo 1.20\n", "x.go": FINALIZED})
+    go(goroot, scratch, "build", "-ldflags=-s -w", "-o", str(folder / "x"), ".", cwd=folder, target=MAC)
+    return run_guest(folder, "/x", env=env)
+
+
+@whole
+def test_the_trace_of_a_start_is_written_on_the_mac(bench: Bench, tmp_path: Path) -> None:
+    told = finalized(bench.goroots.patched, bench.goroots.folder, tmp_path, {"GOBUILD_TRACE": "1"})
+    assert (told.code, told.verdicts) == (0, ())
+    wanted = ["osinit begin", "osinit end", "finalizer goroutine begin", "finalizer goroutine ready"]
+    assert events(told) == wanted
+    assert told.stderr.endswith(b"\nfinalized\n")
+    assert finalized(bench.goroots.patched, bench.goroots.folder, tmp_path).stderr == b"finalized\n"
+
+
+@whole
 def test_the_metal_hook_is_found_and_gone(bench: Bench, tmp_path: Path) -> None:
     (hook,) = (each for each in bench.patches if each.name == "mfinal-metal-init")
     root = link_tree(bench.goroots.plain, tmp_path / "go")
@@ -136,10 +196,16 @@ def test_the_metal_hook_is_found_and_gone(bench: Bench, tmp_path: Path) -> None:
     # The test itself has to compile for this machine, where there is no Metal.
     other = "//go:build !darwin\n\npackage runtime\n\nfunc initMetal() {}\n"
     write(root, {"src/runtime/metal_other.go": other})
+    (verdict,) = finalized(root, tmp_path / "scratch", tmp_path / "tainted").verdicts
+    assert verdict.detail.startswith("MTLCreateSystemDefaultDevice is called")
+    assert verdict.stack[:2] in [("runtime.initMetal", f"runtime.{each}") for each in ("runfinq", "runFinalizers")]
+
     goroots = lay_out(root, source(root, bench.release).release, (hook,), tmp_path, host=Target.host(), run=run)
     (row,) = accepted(goroots, (hook,))
     assert row.verdict is PatchVerdict.PROVEN, row.output
     assert UNPATCHED[hook.name] in row.output
+    cured = finalized(goroots.patched, tmp_path / "scratch", tmp_path / "cured")
+    assert (cured.code, cured.stderr, cured.verdicts) == (0, b"finalized\n", ())
     clean = copy_parts(bench.goroots.plain, tmp_path / "clean", "src/runtime")
     assert snapshot(goroots.patched / "src/runtime") == snapshot(clean / "src/runtime")
     files.remove(root)

@@ -6,12 +6,15 @@ import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
+import inside
 import pytest
+import small
+from platformdirs import user_cache_path
 from verify_fixtures import LINUX, compiled
 
 from gobuild.core import files
 from gobuild.core.goversion import Target
-from gobuild.tasks.emulate import as_words
+from gobuild.tasks.prove.emulate import as_words
 
 GOBUILD = Path(sysconfig.get_path("scripts")) / "gobuild"
 
@@ -22,6 +25,8 @@ import "os"
 func main() {
 	for _, word := range append(os.Args[1:], os.Getenv("COLOUR"), os.Getenv("SECRET")) {
 		os.Stdout.WriteString("<" + word + ">\\n")
+	}
+	for len(os.Args) == 2 && os.Args[1] == "loop" {
 	}
 	buffer := make([]byte, 10)
 	n, _ := os.Stdin.Read(buffer)
@@ -52,10 +57,26 @@ func TestFiles(t *testing.T) {
 	if err := os.WriteFile(t.TempDir()+"/new", nil, 0o644); err != nil {
 		t.Error(err)
 	}
-	t.Log(runtime.GOOS, runtime.GOARCH)
+	t.Log(runtime.GOOS, runtime.GOARCH, Half(2))
 }
 
 func TestFails(t *testing.T) { t.Error("it fails") }
+"""
+
+
+TEST_SUB = """package sub
+
+import (
+	"os"
+	"testing"
+)
+
+func TestSub(t *testing.T) {
+	data, err := os.ReadFile("../testdata/given")
+	if err != nil || string(data) != "given" {
+		t.Error(string(data), err)
+	}
+}
 """
 
 
@@ -109,14 +130,33 @@ def test_output_and_exit_code_are_the_programs(program: Path, tmp_path: Path) ->
     assert (same.returncode, same.stdout) == (0, "nothing differs\n")
 
 
-def test_what_ends_it_is_told(program: Path, tmp_path: Path) -> None:
+def test_what_macos_would_not_start(program: Path, tmp_path: Path) -> None:
+    done = gobuild(tmp_path, "emulate", program, "--macos", "10")
+    assert (done.returncode, "newer than the running macOS 10" in done.stderr) == (23, True)
+    assert done.stderr.startswith("error: refused: ")
     broken = tmp_path / "broken"
     data = program.read_bytes()
     broken.write_bytes(data[:0x8000] + bytes([data[0x8000] ^ 1]) + data[0x8001:])
-    done = gobuild(tmp_path, "emulate", broken, "--macos", "10")
-    assert done.returncode == 137
-    assert done.stderr.startswith("gobuild emulate: refused: ")
-    assert "newer than the running macOS 10" in done.stderr
+    done = gobuild(tmp_path, "emulate", broken)
+    assert (done.returncode, "code signature: the page at" in done.stderr) == (23, True)
+
+
+def test_a_limit_and_a_trace_all_the_same(program: Path, tmp_path: Path) -> None:
+    done = gobuild(tmp_path, "emulate", program, "--args=loop", "--time-limit=3", "--trace=t.txt")
+    assert done.returncode == 24
+    assert done.stderr.startswith("error: limit: it did not end within 3 s\n  try: --time-limit")
+    assert "-- runtime.osinit" in (tmp_path / "t.txt").read_text()
+
+
+def test_a_file_that_is_no_program(tmp_path: Path) -> None:
+    done = gobuild(tmp_path, "emulate", "/bin/ls")
+    assert (done.returncode, "an ELF file, not a thin 64-bit Mach-O file" in done.stderr) == (22, True)
+
+
+def test_without_the_engine(program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    done = inside.gobuild(tmp_path, "emulate", str(program))
+    assert (done.code, "pip install gobuild[emulate]" in done.err) == (10, True)
 
 
 @pytest.mark.parametrize(
@@ -131,27 +171,44 @@ def test_what_ends_it_is_told(program: Path, tmp_path: Path) -> None:
     ],
 )
 def test_a_word_that_cannot_be_used(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
-    (tmp_path / "x").touch()
+    (tmp_path / "x").write_bytes(small.macho())
     (tmp_path / "empty").mkdir()
     done = gobuild(tmp_path, "emulate", *words)
     assert (done.returncode, said in done.stderr) == (2, True)
 
 
 @pytest.mark.slow
-def test_go_test_runs_a_package(get_goroot: Callable[[str, Target], Path], tmp_path: Path) -> None:
+def test_go_test_runs_the_packages_of_a_module(get_goroot: Callable[[str, Target], Path], tmp_path: Path) -> None:
     module = tmp_path / "module"
-    texts = {"go.mod": "module m\n\ngo 1.21\n", "m_test.go": TEST, "testdata/given": "given"}
+    texts = {
+        "go.mod": "module m\n\ngo 1.21\n",
+        "m.go": "package m\n\nfunc Half(n int) int { return n / 2 }\n",
+        "m_test.go": TEST,
+        "testdata/given": "given",
+        "sub/sub_test.go": TEST_SUB,
+    }
     for name, text in texts.items():
         files.write(module / name, text)
     goroot = get_goroot("1.22.10", LINUX)
     env = {"PATH": os.defpath, "HOME": str(tmp_path), "GOOS": "darwin", "GOARCH": "arm64", "GOTOOLCHAIN": "local"}
-    words = [str(goroot / "bin/go"), "test", "-v", "-exec", f"{GOBUILD} emulate --go-test", "./..."]
-    done = subprocess.run(words, cwd=module, env=env, capture_output=True, text=True, check=False, timeout=900)
-    lines = done.stdout.splitlines()
-    assert done.returncode == 1
+    env["GOCACHE"] = str(user_cache_path("gobuild-tests", appauthor=False) / "verify-gocache")
+
+    def go_test(*words: str) -> tuple[int, list[str]]:
+        argv = [str(goroot / "bin/go"), "test", "-vet=off", "-exec", f"{GOBUILD} emulate --go-test", *words]
+        done = subprocess.run(argv, cwd=module, env=env, capture_output=True, text=True, check=False, timeout=900)
+        return done.returncode, (done.stdout + done.stderr).splitlines()
+
+    code, lines = go_test("-v", "./...")
+    assert code == 1
     assert [line.split(" (")[0] for line in lines if line.startswith("---")] == [
         "--- PASS: TestFiles",
         "--- FAIL: TestFails",
+        "--- PASS: TestSub",
     ]
     assert any("darwin arm64" in line for line in lines)
+    assert [line.split()[:2] for line in lines if line.startswith(("ok", "FAIL\t"))] == [["FAIL", "m"], ["ok", "m/sub"]]
     assert not (module / "new").exists()
+    code, lines = go_test("-run=TestFiles", "-cover", ".")
+    assert (code, len(lines)) == (0, 1), lines
+    assert lines[0].startswith("ok  \tm\t")
+    assert lines[0].endswith("coverage: 100.0% of statements")

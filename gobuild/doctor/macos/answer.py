@@ -30,7 +30,8 @@ class Answer:
     samples: tuple[int, int]  # in how many samples it was seen so, and of how many
     go: tuple[str, ...]  # Go's frames above the trap, the innermost first; `kernel` is sorted so, too
     frameworks: tuple[str, ...]  # the images between Go and the trap, the one that Go called first
-    trap: str
+    called: str  # the function of the system's that Go called, or the first one where no Go frame is seen
+    trap: str  # the innermost one
     kernel: tuple[str, ...]
     # How many traps and system calls the thread entered while dtrace looked; None where it did not
     entered: int | None = None
@@ -113,6 +114,7 @@ def _look_at(thread: Thread, tool: str, process: str) -> Answer:
         samples=(leaf.count if leaf else 0, thread.count),
         go=symbols,
         frameworks=frameworks,
+        called=below[0].symbol if below else "",
         trap=below[-1].symbol if below else "",
         kernel=tuple(each.symbol for each in reversed(path) if each.kernel),
         tools=(tool,),

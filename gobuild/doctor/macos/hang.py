@@ -79,7 +79,7 @@ def collect(case: Case) -> dict[str, Any]:
 
 
 def _answer_document(captured: Mapping[str, Any]) -> dict[str, Any] | None:
-    said = _answer(captured)
+    said = find_answer(captured)
     return asdict(said) | {"sentence": said.sentence, "advice": said.advice} if said else None
 
 
@@ -93,7 +93,7 @@ def diagnose(part: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _one(captured: Mapping[str, Any]) -> Iterator[Finding]:
     tools = _read_stacks(captured)
-    if joined := _answer(captured):
+    if joined := find_answer(captured):
         where = f"under {captured['environment']}: " if "environment" in captured else ""
         yield MACOS.fail("hang", where + joined.sentence, joined.advice)
     for name in READERS:
@@ -120,5 +120,6 @@ def _read_stacks(captured: Mapping[str, Any]) -> list[Stacks]:
     return [reader(said) for name, reader in READERS.items() if (said := output_of(captured, name))]
 
 
-def _answer(captured: Mapping[str, Any]) -> Answer | None:
+def find_answer(captured: Mapping[str, Any]) -> Answer | None:
+    """Where it hangs, by all that was captured of one process; None where no tool saw a thread."""
     return find_hang(_read_stacks(captured), traced=stacks.dtrace_told_all(output_of(captured, "dtrace")))

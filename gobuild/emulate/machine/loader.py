@@ -72,7 +72,7 @@ def _load(
 ) -> Image:  # fmt: skip
     text = macho.segment("__TEXT")
     for segment in macho.segments:
-        if segment.initprot or segment.maxprot:
+        if segment.vmsize and (segment.initprot or segment.maxprot):
             _map(view, segment, descriptor, memory, slide)
     if slide:
         for address in read_rebases(view, macho):

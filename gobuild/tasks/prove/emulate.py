@@ -12,7 +12,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from gobuild.core.console import Console
-from gobuild.core.errors import ConfigError
+from gobuild.core.errors import ConfigError, GobuildError, LimitReached, NotStarted
 from gobuild.core.printable import printable
 from gobuild.tasks.words import file_to_write, flagged, path_of
 
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from gobuild.emulate.plan import Plan
 
 GO_TEST = "--go-test"
+
+ENDS: dict[str, tuple[type[GobuildError], str]] = {
+    # kind of verdict on the program -> what is raised, and what to try
+    "refused": (NotStarted, "gobuild verify PROGRAM, or another --macos"),
+    "limit": (LimitReached, "--time-limit gives it more seconds; the other limits stay"),
+}
 
 
 def as_words(argv: Sequence[str]) -> list[str]:
@@ -51,7 +57,15 @@ def emulate(
     time_limit: Annotated[str, "seconds until it is ended"] = "600",
     go_test: Annotated[bool, 'for go test -exec "gobuild emulate --go-test": a test in its package\'s folder'] = False,
 ) -> None:
-    """Runs a darwin/arm64 program on Linux, in a closed world; output and exit code are the program's."""
+    """Runs a darwin/arm64 program on Linux, in a closed world.
+
+    Output and exit code are the program's, 128 and n where signal n ended it. The codes 10, 22, 23 and 24 are ours: no
+    engine, no Mach-O program, macOS would not start it, a limit has ended it.
+
+    Your own tests run so: GOOS=darwin GOARCH=arm64 go test -exec "gobuild emulate --go-test" ./...
+
+    Example: gobuild emulate go/bin/go --args version --trace start.html
+    """
     from gobuild.core import files
     from gobuild.emulate.guest import GuestOptions, program_plan, test_plan
     from gobuild.emulate.timeline import trace_kind, write_trace
@@ -90,10 +104,15 @@ def emulate(
 
 
 def _run(plan: "Plan") -> int:
+    """Runs it, and tells what ended a process otherwise than by its own exit; what ended the program is raised."""
+    from gobuild.emulate.processes import FIRST_PID
     from gobuild.emulate.run import run
 
     outcome = run(plan, capture=False)
     for verdict in outcome.verdicts:
+        if verdict.kind in ENDS and verdict.pid in (0, FIRST_PID):
+            failure, hint = ENDS[verdict.kind]
+            raise failure(str(verdict), hint)
         print(f"gobuild emulate: {printable(str(verdict))}", file=sys.stderr)
     return outcome.code
 
@@ -124,7 +143,10 @@ def compare(
     before: Annotated[str, "a trace that gobuild emulate --trace FILE.jsonl has written"],
     after: Annotated[str, "another"],
 ) -> None:
-    """Says what one start does that the other does not."""
+    """Says what one start does that the other does not.
+
+    Example: gobuild trace.compare before.jsonl after.jsonl
+    """
     from gobuild.emulate.timeline import compare_traces, load_trace
 
     left, right = (load_trace(Path(each).expanduser()) for each in (before, after))

@@ -1,0 +1,1 @@
+"""The tasks under the heading Prove that have a module of their own."""
