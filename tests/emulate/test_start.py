@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from emulate_fixtures import run_guest
+from verify_fixtures import LINUX, compiled
 
 from gobuild.core.errors import ToolMissing
 from gobuild.core.goversion import Target
@@ -18,6 +19,15 @@ def test_go_version(version: str, slide: int, get_goroot: Callable[[str, Target]
     outcome = run_guest(get_goroot(version, DARWIN), "/bin/go", "version", slide=slide)
     assert (outcome.code, outcome.verdicts, outcome.stderr) == (0, (), b"")
     assert outcome.stdout == f"go version go{version} darwin/arm64\n".encode()
+
+
+@pytest.mark.parametrize("version", ["1.22.10", "1.27.3"])
+def test_a_program_with_debugging_information(
+    version: str, get_goroot: Callable[[str, Target], Path], tmp_path: Path
+) -> None:
+    """Go's linker writes a __DWARF of many bytes in the file and none in memory, which macOS does not map."""
+    compiled(get_goroot(version, LINUX), tmp_path, flags=("-trimpath",))
+    assert run_guest(tmp_path, "/hello-darwin-arm64").verdicts == ()
 
 
 def test_two_runs_have_the_same_trace(get_goroot: Callable[[str, Target], Path], tmp_path: Path) -> None:

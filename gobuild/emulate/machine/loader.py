@@ -59,7 +59,8 @@ def _require_mappable(view: View, macho: MachO) -> None:
     for segment in macho.segments:
         if segment.fileoff + segment.filesize > view.size:
             raise Refused(f"kernel: malformed Mach-O: {segment.name} ends beyond the file")
-        if segment.filesize > segment.vmsize or (segment.filesize and segment.fileoff % PAGE):
+        # A segment that takes no memory is not mapped: Go's linker writes __DWARF so, where it compresses it.
+        if segment.filesize > segment.vmsize > 0 or (segment.filesize and segment.fileoff % PAGE):
             raise Refused(f"kernel: malformed Mach-O: {segment.name} has more bytes than memory, or begins in a page")
         if segment.vmaddr % PAGE:
             raise Refused(f"kernel: malformed Mach-O: {segment.name} begins at {segment.vmaddr:#x}, within a page")
@@ -71,7 +72,7 @@ def _load(
 ) -> Image:  # fmt: skip
     text = macho.segment("__TEXT")
     for segment in macho.segments:
-        if segment.initprot or segment.maxprot:
+        if segment.vmsize and (segment.initprot or segment.maxprot):
             _map(view, segment, descriptor, memory, slide)
     if slide:
         for address in read_rebases(view, macho):
