@@ -9,6 +9,7 @@ from gobuild.emulate.libsystem import (  # noqa: F401 - each registers its funct
     files,
     kqueue,
     memory,
+    messages,
     names,
     paths,
     process,
