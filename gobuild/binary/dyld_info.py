@@ -23,6 +23,8 @@ POINTER = 1
 MEMORY = 0xFFFFFFFFFFFFFFFF
 TABLES = ("bind opcodes", "weak bind opcodes", "lazy bind opcodes")
 SELF, MAIN, FLAT, WEAK = 0, -1, -2, -3
+WEAK_IMPORT = 1
+"""A flag of a binding, BIND_SYMBOL_FLAGS_WEAK_IMPORT: the symbol may be missing."""
 SPECIAL = {SELF: "the program itself", MAIN: "the main program", FLAT: "any library", WEAK: "any library, coalesced"}
 """Ordinals that name no library (BIND_SPECIAL_DYLIB_...)."""
 

@@ -6,7 +6,7 @@ Source of the rules for what dyld binds: dyld's MachOAnalyzer::validBindInfo.
 from collections.abc import Iterator
 
 from gobuild.binary import buildid, macho
-from gobuild.binary.dyld_info import FLAT, SPECIAL, WEAK
+from gobuild.binary.dyld_info import FLAT, SPECIAL, WEAK, WEAK_IMPORT
 from gobuild.binary.macho_types import ARM64, EXECUTE, LEGACY, PLATFORM_MACOS, TWOLEVEL, WRITE, MachO
 from gobuild.binary.unsigned import commands_as_signed
 from gobuild.binary.view import Range, View
@@ -249,7 +249,8 @@ def library_problems(image: MachO, expected: Expectation) -> tuple[list[Problem]
         wrong.append(Problem("unbound-import", f"imported, but never bound: {', '.join(unbound[:5])}"))
     for each in image.bindings if own else ():
         if each.flags or each.table != "bind opcodes":
-            wrong.append(Problem("odd-binding", f"{each.name} is bound by {each.table}, flags {each.flags}"))
+            problem_id = "weak-import" if each.table == "bind opcodes" and each.flags == WEAK_IMPORT else "odd-binding"
+            wrong.append(Problem(problem_id, f"{each.name} is bound by {each.table}, flags {each.flags}"))
     for name, claim in claims:
         home = homes.get(name)
         asked = claim.rsplit("/", 1)[-1] if claim else "no library that is linked"

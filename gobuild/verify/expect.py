@@ -69,11 +69,15 @@ TOOL_SETTINGS = {"-buildmode": "exe", "-compiler": "gc", "-trimpath": "true", "C
 """What the build information of every binary in a toolchain says; cmd/dist passes -ldflags too, which -trimpath
 keeps from being recorded."""
 
-_RACE_BUILD = ("function-order", "deployment-target", "no-build-version", "version-min-macosx", "dlsym", "flat-lookup")
+_RACE_BUILD = (
+    *("function-order", "deployment-target", "no-build-version", "version-min-macosx", "dlsym", "flat-lookup"),
+    "weak-import",
+)
 RACE_DETECTOR = {"linux": frozenset({"function-order"}), "darwin": frozenset(_RACE_BUILD)}
 """By GOOS, the problems that the race detector brings into a program: the functions of LLVM's object in
 src/runtime/race stand among Go's. For darwin that object also has an SDK version of its own (seen: 12.3 in 1.22.10; for
-amd64 the older LC_VERSION_MIN), imports dlsym, and has its symbols looked up in every library."""
+amd64 the older LC_VERSION_MIN), imports dlsym, has its symbols looked up in every library, and binds one that may be
+missing (in 1.27.3: pthread_introspection_hook_install)."""
 
 LIBRARIES = frozenset({"c-archive", "c-shared", "plugin", "shared"})
 """Build modes that make no program: what these are like, nobody has measured, and nothing here was made for them."""

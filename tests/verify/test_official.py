@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from needs import needs_llvm
-from verify_fixtures import DARWIN, INTEL, LINUX
+from verify_fixtures import DARWIN, INTEL, LINUX, compiled
 
 from gobuild.binary.macho_types import MachO
 from gobuild.core import archives
@@ -20,6 +20,7 @@ from gobuild.core.process import run
 from gobuild.verify import expect
 from gobuild.verify.checks import FileReport
 from gobuild.verify.golang import inspect_file
+from gobuild.verify.probe import LIGHT
 
 pytestmark = pytest.mark.slow
 
@@ -95,6 +96,16 @@ def test_official_binaries_for_amd64_pass(get_wheel: GetWheel, tmp_path: Path) -
         inspected = looked_at(paths, version, INTEL)
         assert len(inspected) == BINARIES[version]
         assert [check for each in inspected for check in each.checks if check.verdict is Verdict.FAILED] == []
+
+
+def test_a_program_with_the_race_detector_is_judged_as_the_probe_is(get_goroot: GetWheel, tmp_path: Path) -> None:
+    """1.27's linker binds weakly what LLVM's object may do without."""
+    path = compiled(get_goroot("1.27.3", LINUX), tmp_path, flags=("-trimpath", *LIGHT, "-race"))
+    own = expect.expectation(GoVersion.parse("1.27.3"), DARWIN, stamp="go1.27.3")
+    wanted = expect.for_probe(own, cgo="0", flags=("-race",))
+    found = inspect_file(path, subject="probe, race", program="hello", expected=wanted)
+    assert [check for check in found.checks if check.verdict is Verdict.FAILED] == []
+    assert any("flags 1" in check.seen for check in found.checks if check.verdict is Verdict.SKIPPED)
 
 
 def test_the_table_of_exports_is_what_the_sources_name(get_goroot: GetWheel) -> None:
