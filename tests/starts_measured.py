@@ -12,16 +12,17 @@ import resource
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from go_tests_emulated import CACHE, update_report
 from verify_fixtures import DARWIN, LINUX
 
 from gobuild.core.model import Check, Verdict
-from gobuild.core.process import run
+from gobuild.core.process import Result, run
 from gobuild.verify import expect, starts, tree
 from gobuild.verify.checks import FileReport
 from gobuild.verify.probe import PROBES, ProbeJob, run_probes
@@ -92,11 +93,16 @@ def _spent() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
+def _with_cache(argv: Sequence[str | Path], *, env: Mapping[str, str], **how: Any) -> Result:
+    """`run`, with what was compiled the last time."""
+    return run(argv, env={**env, "GOCACHE": str(CACHE / "emulated-gocache")}, **how)
+
+
 def measure(goroot: Goroot, compiler: Path, folder: Path) -> Measured:
     """Compiles the probes, and starts all there is; the largest program is told by what the host counts for it."""
     expected = expect.expectation(expect.release_of(goroot.stamp), DARWIN, stamp=goroot.stamp, patches=goroot.patches)
     job = ProbeJob(goroot=compiler, host=LINUX, expected=expected, cgo=goroot.cgo, scratch=folder)
-    probes = list(run_probes(job, run=run))
+    probes = list(run_probes(job, run=_with_cache))
     with ProcessPoolExecutor(1) as pool:  # a process whose children are none but the emulated
         return pool.submit(_measure, goroot, expected, probes, folder).result()
 
