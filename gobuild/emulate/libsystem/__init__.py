@@ -6,6 +6,7 @@ raises `DarwinError` for errno, or is a generator that yields a `Wait` where it 
 
 from gobuild.emulate.libsystem import (  # noqa: F401 - each registers its functions
     directories,
+    fcntl,
     files,
     kqueue,
     memory,
