@@ -10,14 +10,13 @@ from gobuild.emulate.libsystem import (  # noqa: F401 - each registers its funct
     files,
     kqueue,
     memory,
-    messages,
     names,
     paths,
     process,
     pthread,
     security,
     signals,
-    socket,
     system,
     time,
 )
+from gobuild.emulate.libsystem.sockets import messages, socket  # noqa: F401

@@ -18,7 +18,7 @@ from gobuild.emulate.darwin.errno import (
 )
 from gobuild.emulate.descriptors import OpenFile
 from gobuild.emulate.libsystem.files import vectors, wait_for
-from gobuild.emulate.libsystem.socket import found, hand_out, internet_address, packed, socket_file, unix_path
+from gobuild.emulate.libsystem.sockets.socket import found, hand_out, internet_address, packed, socket_file, unix_path
 from gobuild.emulate.network import Socket
 from gobuild.emulate.threads import Blocking, Thread
 
