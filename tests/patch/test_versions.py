@@ -18,7 +18,7 @@ from gobuild.acceptance.goroots import Goroots, lay_out
 from gobuild.acceptance.patch_tests import Examiner, PatchVerdict, TestRow
 from gobuild.core import files
 from gobuild.core.goversion import GoVersion, Target, checks_records
-from gobuild.core.model import PatchedSource, State
+from gobuild.core.model import State
 from gobuild.core.process import run
 from gobuild.emulate.run import Outcome
 from gobuild.patch import Patch
@@ -66,10 +66,6 @@ class Bench:
 def accepted(goroots: Goroots, patches: tuple[Patch, ...]) -> list[TestRow]:
     """What the patches' own tests say."""
     return list(Examiner(goroots=goroots, run=run, note=lambda _: None, packages=False).rows(patches))
-
-
-def applied(root: Path, release: str, patches: tuple[Patch, ...]) -> PatchedSource:
-    return patch.patch(source(root, release), patches, stamp=f"go{release}-t1")
 
 
 def unformatted(root: Path, names: set[str]) -> set[str]:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from importlib.resources import files as resource
 from pathlib import Path
@@ -151,6 +152,22 @@ def test_a_toolchain_starts(get_goroot: Callable[[str, Target], Path], tmp_path:
         "probe, cgo off": ("OK", "hello"),
     }
     assert not (tmp_path / "scratch/starts").exists()
+
+
+@pytest.mark.parametrize("name", ["mmap", "notify_is_valid_token", "getrlimit"])
+def test_an_import_that_the_emulator_lacks_is_skipped_by_its_name(
+    name: str, get_goroot: Callable[[str, Target], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newer release may call what this libSystem has not: here, what has been taken away from it."""
+    files.write(tmp_path / "bin/go", (get_goroot("1.22.10", DARWIN) / "bin/go").read_bytes())
+    python = tmp_path / "python"
+    less = f"from gobuild.emulate import abi, child\ndel abi.FUNCTIONS[{name!r}]\n"
+    python.write_text(f"#!{sys.executable} -I\nimport sys\n{less}sys.exit(child.main(sys.argv[-2:]))\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    (check,) = [each for each in looked_at(DARWIN, tmp_path) if each.subject == "bin/go"]
+    assert check.verdict == "SKIPPED"
+    assert f"unknown-import: {name} is called, which this libSystem does not have in " in check.seen
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ raises `DarwinError` for errno, or is a generator that yields a `Wait` where it 
 
 from gobuild.emulate.libsystem import (  # noqa: F401 - each registers its functions
     directories,
+    fcntl,
     files,
     kqueue,
     memory,
@@ -15,7 +16,7 @@ from gobuild.emulate.libsystem import (  # noqa: F401 - each registers its funct
     pthread,
     security,
     signals,
-    socket,
     system,
     time,
 )
+from gobuild.emulate.libsystem.sockets import messages, socket  # noqa: F401

@@ -1,0 +1,1 @@
+"""Sockets: how they are made and connected, and what goes through them."""
