@@ -21,8 +21,8 @@ from gobuild.core.model import Outcome, State
 from gobuild.core.process import Runner
 from gobuild.patch import Patch
 
-LIMIT = 60.0
-"""Seconds for a patch's own tests."""
+LIMIT = 300.0
+"""Seconds for a patch's own test, which may compile programs with an empty build cache."""
 
 PACKAGE_LIMIT = 600.0
 """Seconds for the tests of a package, as `go test` has it."""

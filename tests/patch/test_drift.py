@@ -98,6 +98,15 @@ def test_the_twin_in_another_function_is_left_alone(tmp_path: Path) -> None:
     assert "does not tell its function" in conflict(tmp_path / "2", change(""), drifted).reason
 
 
+def test_an_import_is_the_same_heading_however_it_is_written(tmp_path: Path) -> None:
+    """A hunk behind the imports, which git puts under them: one import became two."""
+    diff = '--- a/f.go\n+++ b/f.go\n@@ -4,3 +4,3 @@ import "a"\n \n-var one = 1\n+var one = 2\n var two = 2\n'
+    text = 'package a\n\nimport (\n\t"a"\n\t"b"\n)\n\nvar one = 1\nvar two = 2\n'
+    made, outcome = applied(tmp_path, diff, text)
+    assert outcome.state is State.APPLIED
+    assert "var one = 2\n" in made
+
+
 def test_the_twin_at_the_stated_line_is_left_alone(tmp_path: Path) -> None:
     one, two = TWINS.split("\n\n", 1)[1].split("\n\n")
     gone = f"package a\n\n{two}"

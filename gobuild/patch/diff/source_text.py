@@ -7,7 +7,7 @@ _HEADING = re.compile(rb"[A-Za-z_$]")
 """How a line begins that diff takes for a heading (git's default, and diff -p's)."""
 _NAMED = re.compile(
     rb"func\s+(?:\(\s*(?:\w+\s+)?\*?\s*(?P<of>\w+)[^)]*\)\s*)?(?P<func>\w+)"
-    rb"|(?P<kind>type|var|const)\s+(?P<name>\w+)|TEXT\s+(?P<text>[^\s(<]+)"
+    rb"|(?P<kind>type|var|const)\s+(?P<name>\w+)|TEXT\s+(?P<text>[^\s(<]+)|(?P<imports>import)\b"
 )
 _TOKEN = re.compile(rb"""//[^\n]*|/\*.*?\*/|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`""", re.DOTALL)
 """What of Go's source is no code: comments, strings, runes, raw strings (the Go specification, Lexical elements)."""
