@@ -13,7 +13,7 @@ from gobuild.core import files, goenv
 from gobuild.core.goversion import Target
 from gobuild.core.process import Result
 from gobuild.emulate.plan import Limits, MountPlan, Plan
-from gobuild.emulate.run import run
+from gobuild.emulate.run import Outcome, run
 from gobuild.patch import Patch
 from gobuild.patch.diff.unified import Diff
 from gobuild.patch.edits.add_command import AddCommand
@@ -50,10 +50,17 @@ def prove_on_darwin(goroot: Path, official: Path, patch: Patch, scratch: Path) -
         made.unlink(missing_ok=True)
         go(goroot, work.parent, "build", "-o", str(made), f"cmd/{name}", cwd=work / "proof", target=MAC)
     go(goroot, work.parent, "test", "-c", "-o", str(work / "proof/proof.test"), ".", cwd=work / "proof", target=MAC)
-    for name in ("dev", "go", "proof", "cache", "tmp"):
-        (work / "root" / name).mkdir(parents=True)
-    (work / "tmp").mkdir()
-    env = goenv.closed(Path("/tmp"), goroot=Path("/go")) | {"GOCACHE": "/cache", "TMPDIR": "/tmp", "PATH": "/go/bin"}
+    outcome = _run_on_darwin(goroot, work)
+    told = (outcome.stdout + outcome.stderr).decode(errors="replace") + "".join(map(str, outcome.verdicts))
+    files.remove(work)
+    return has_passed(outcome.code, told), told[-4000:]
+
+
+def _run_on_darwin(goroot: Path, work: Path) -> Outcome:
+    """Runs proof.test, which sees the GOROOT with darwin/arm64's programs, the build cache and a scratch folder."""
+    for name in ("root/dev", "root/go", "root/proof", "root/cache", "root/tmp", "tmp"):
+        (work / name).mkdir(parents=True)
+    tools = f"pkg/tool/{MAC.underscored}"
     mounts = {"/": work / "root", "/go": goroot, "/go/bin": work / "official/bin"}
     mounts[f"/go/{tools}"] = work / "official" / tools
     writable = {"/proof": work / "proof", "/cache": work.parent / "gocache", "/tmp": work / "tmp"}
@@ -63,14 +70,11 @@ def prove_on_darwin(goroot: Path, official: Path, patch: Patch, scratch: Path) -
         mounts=tuple(
             MountPlan(at=at, host=str(host), writable=at in writable) for at, host in (mounts | writable).items()
         ),
-        env=env,
+        env=goenv.closed(Path("/tmp"), goroot=Path("/go")) | {"GOCACHE": "/cache", "TMPDIR": "/tmp", "PATH": "/go/bin"},
         cwd="/proof",
         limits=Limits(seconds=3600),
     )
-    outcome = run(plan)
-    told = (outcome.stdout + outcome.stderr).decode(errors="replace") + "".join(map(str, outcome.verdicts))
-    files.remove(work)
-    return has_passed(outcome.code, told), told[-4000:]
+    return run(plan)
 
 
 def has_passed(code: int, output: str) -> bool:
