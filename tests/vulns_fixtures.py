@@ -2,13 +2,15 @@
 
 import json
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from gobuild.core.goversion import GoVersion
-from gobuild.vulns.database import TABLE
-from gobuild.vulns.status import Subject
+from gobuild.core.manifest import unstructure
+from gobuild.pipeline.vulnerabilities import record
+from gobuild.vulns.database import TABLE, own_table
+from gobuild.vulns.status import Subject, assess
 
 DATE = "2026-09-01T10:00:00Z"
 
@@ -60,3 +62,17 @@ def subject(version: str = "1.22.10", target: str = "linux/amd64", **more: Any) 
     goos, _, goarch = target.partition("/")
     words: dict[str, Any] = {"name": f"Go {version}", "version": GoVersion.parse(version), "fixes": {}}
     return Subject(goos=goos, goarch=goarch, **(words | more))
+
+
+def telling(
+    target: str, *, release: str = "1.22.10", fixes: Iterable[str] = (), tested: str = ""
+) -> Callable[[Osv], None]:
+    """Has a manifest tell of the known vulnerabilities of its release, of which its first patch says it fixes some."""
+
+    def edit(document: Osv) -> None:
+        patch = document["patches"][0]
+        patch |= {"fixes": list(fixes)} | ({"tested": tested} if tested else {})
+        asked = subject(release, target, fixes={patch["name"]: tuple(fixes)} if fixes else {})
+        document["vulnerabilities"] = unstructure(record(assess(own_table(), asked)))
+
+    return edit

@@ -83,6 +83,7 @@ class VulnerabilityRecord:
     state: str
     patch: str
     reason: str
+    modules: tuple[str, ...] = ()  # "stdlib", "toolchain"; empty where an older gobuild wrote it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +231,7 @@ def _converter() -> cattrs.Converter:
     converter.register_unstructure_hook(Profile, make_dict_unstructure_fn(Profile, converter, **names))
     # Only where a series says so: the manifest in a toolchain without stays the same bytes.
     absent = override(omit_if_default=True)
-    outcome = make_dict_unstructure_fn(Outcome, converter, conflict=override(omit=True), fixes=absent)
+    outcome = make_dict_unstructure_fn(Outcome, converter, conflict=override(omit=True), fixes=absent, tested=absent)
     converter.register_unstructure_hook(Outcome, outcome)
     omit = override(omit=True)  # a manifest is of a toolchain that passed: problems stand in reports
     check = make_dict_unstructure_fn(Check, converter, problems=omit)

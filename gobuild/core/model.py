@@ -126,6 +126,8 @@ class Outcome:
     files: tuple[str, ...] = ()  # the files changed, relative to GOROOT
     sha256: str  # of the patch's own content; empty where no variant of it is for this version
     fixes: tuple[str, ...] = ()  # the vulnerabilities that its series says it fixes: "GO-2025-3563", "CVE-2025-22871"
+    # The SHA-256 of its own test, where that failed on this source without the patch and passed with it; else empty
+    tested: str = ""
     conflict: Conflict | None = None
 
 

@@ -42,6 +42,7 @@ def record(found: Assessment) -> KnownVulnerabilities:
                 state=str(each.exposure),
                 patch=each.patch,
                 reason=each.reason,
+                modules=each.modules,
             )
             for each in found.statuses
         ),

@@ -14,7 +14,8 @@ from gobuild.core.errors import ConfigError, PublishError
 from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.manifest import SCHEMA, Manifest, archive_names, load_json, shown, structure
 from gobuild.core.model import Artifact, Report, State
-from gobuild.vulns.facts import ID
+from gobuild.vulns.facts import ID, MODULES
+from gobuild.vulns.status import Exposure
 
 LARGEST = 8 << 20
 """Bytes of a manifest; the largest so far has 50 kB."""
@@ -157,12 +158,15 @@ def _odd_patches(manifest: Manifest) -> Iterator[str]:
             yield f"{shown(patch.name)} is no patch's name"
         if patch.state in (State.CONFLICT, State.UNREADABLE):
             yield f"the patch {patch.name} is in the state {patch.state}"
-        if patch.sha256 and not _SHA256.fullmatch(patch.sha256):
-            yield f"the digest of the patch {patch.name} is {shown(patch.sha256)}"
+        for digest in (patch.sha256, patch.tested):
+            if digest and not _SHA256.fullmatch(digest):
+                yield f"a digest of the patch {patch.name} is {shown(digest)}"
     fixing = {patch.name for patch in manifest.patches if patch.fixes}
     for each in manifest.vulnerabilities.known if manifest.vulnerabilities else ():
         if not ID.fullmatch(each.id):
             yield f"{shown(each.id)} is no vulnerability's id"
+        if each.state not in set(Exposure) or not {*each.modules} <= {*MODULES}:
+            yield f"{each.id} is in the state {shown(each.state)}, in {shown(', '.join(each.modules))}"
         if each.patch and each.patch not in fixing:
             yield f"{each.id} is fixed by {shown(each.patch)}, which is no patch that says so"
 

@@ -23,7 +23,7 @@ from gobuild.publish.catalogue import Catalogue
 from gobuild.publish.install import install_instructions
 from gobuild.publish.paths import path_in_tree
 from gobuild.publish.sumdb.note import Verifier
-from gobuild.publish.supply import attestations
+from gobuild.publish.supply import attestations, vex
 from gobuild.vulns.support import support_of
 
 _KINDS = {"toolchain": "the toolchain for {}", "source": "its source, as patched", "module": "GOTOOLCHAIN's module, {}"}
@@ -66,6 +66,9 @@ def _release_page(catalogue: Catalogue, stamp: str, tree: Path, *, database: Ver
         ways=install_instructions(catalogue, stamp, tree, database=database),
         signatures=signatures,
         signature=signatures[attestations.SUMS],
+        exploitability=[
+            each for each in (vex.OPENVEX, vex.CYCLONEDX) if (attestations.release_folder(tree, stamp) / each).is_file()
+        ],
         patches=[(patch, ", ".join(targets)) for patch, targets in patches],
         patches_applied=len({patch.name for patch, _ in patches if patch.state is State.APPLIED}),
         differs=_differs(builds),

@@ -21,7 +21,7 @@ from gobuild.publish.homebrew.formula_spec import BOTTLE_ENDING
 from gobuild.publish.paths import MODULE, module_version, path_in_tree, publishable_stamp
 from gobuild.publish.sumdb import database as databases
 from gobuild.publish.sumdb.note import Verifier
-from gobuild.publish.supply import attestations
+from gobuild.publish.supply import attestations, vex
 from gobuild.release.mirror import Mirror
 
 Note = Callable[[str], None]
@@ -105,6 +105,7 @@ def check_release(
         yield _check_provenance(release)
     if attestations.SBOM in release.files:
         yield _check_bill(release)
+        yield from _check_exploitability(mirror, release)
 
 
 def _check_manifest(mirror: Mirror, release: SignedRelease, name: str) -> Iterator[Check]:
@@ -189,7 +190,7 @@ def _check_coverage(release: SignedRelease) -> Check:
     """The signed list and the manifests speak of the same files."""
     named = {archive.path.name for found in release.builds for archive in found.archives}
     named |= {found.manifest_name for found in release.builds} | {attestations.SBOM, attestations.PROVENANCE}
-    named |= {name for name in release.sums if name.endswith(BOTTLE_ENDING)}
+    named |= {name for name in release.sums if name.endswith(BOTTLE_ENDING) or name in (vex.OPENVEX, vex.CYCLONEDX)}
     odd = sorted(named ^ release.sums.keys())
     wrong = f"not in both: {', '.join(odd)[:200]}"
     return judged(f"{release.stamp}/{attestations.SUMS}", "coverage", not odd, f"{len(named)} files", wrong)
@@ -228,3 +229,36 @@ def _check_bill(release: SignedRelease) -> Check:
     missing = sorted(name for name, _ in expected - stated)
     wrong = f"without {', '.join(missing)[:200]}"
     return judged(subject, "components", not missing, f"{len(expected)} files and patches", wrong)
+
+
+def _check_exploitability(mirror: Mirror, release: SignedRelease) -> Iterator[Check]:
+    """The VEX documents claim of the archives what follows from the manifests, and no more."""
+    subject = f"{release.stamp}/{attestations.SBOM}"
+    try:
+        bill = json.loads(release.files[attestations.SBOM])
+        name, serial = str(bill["metadata"]["component"]["name"]), str(bill["serialNumber"])
+    except _UNREADABLE as error:
+        yield failed(subject, "claims", f"it cannot be read: {type(error).__name__}")
+        return
+    expected = {
+        vex.OPENVEX: (vex.openvex_claims, vex.openvex(name, release.builds, time="")),
+        vex.CYCLONEDX: (vex.cyclonedx_claims, vex.cyclonedx(release.builds, time="", bill=serial)),
+    }
+    for file, (claims, document) in expected.items():
+        subject = f"{release.stamp}/{file}"
+        if file not in release.sums:
+            if document:  # a gobuild that writes none published it
+                yield skipped(subject, "claims", "the release has none")
+            continue
+        try:
+            content = mirror.read_file(f"releases/{release.stamp}/{file}")
+            found = claims(json.loads(content))
+        except (FetchError, *_UNREADABLE) as error:
+            reason = error.reason if isinstance(error, FetchError) else f"it cannot be read: {type(error).__name__}"
+            yield failed(subject, "claims", reason)
+            continue
+        right = hashlib.sha256(content).hexdigest() == release.sums[file]
+        yield judged(subject, "digest", right, release.sums[file], _NOT_SIGNED)
+        odd = len(found ^ (claims(document) if document else set()))
+        wrong = f"{odd} of its claims, or of those that it should make, are not in both"
+        yield judged(subject, "claims", not odd, f"{len(found)}, as the manifests have it", wrong)

@@ -8,7 +8,7 @@ and the signed digests of the bottles, and must be the same to the byte.
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import zip_longest
 from pathlib import Path
@@ -202,6 +202,7 @@ def _render_again(name: str, formula: TapFormula, release: SignedRelease) -> str
     try:
         urls = urls_in_tree(name, formula.base_url)
         recipe = recipe_of(formula.name, builds, urls, pinned=all(pinned), scheme=formula.spec.scheme)
+        recipe = replace(recipe, ended=formula.spec.ended)  # brew's warning of a line that has ended: nobody signed it
         return render_formula(with_bottles(recipe, builds, lambda file: release.sums.get(file, "")))
     except GobuildError as error:
         raise VerifyError(f"the signed manifests make no formula of it: {error.reason}") from error

@@ -11,7 +11,7 @@ from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError
 from gobuild.core.process import run
 from gobuild.tasks import show
-from gobuild.tasks.words import HELP, HELP_DETAILS, HELP_DROP, flagged, path_of, settings_of, targets
+from gobuild.tasks.words import HELP, HELP_DEPRECATE, HELP_DETAILS, HELP_DROP, flagged, path_of, settings_of, targets
 
 
 @flagged()
@@ -32,6 +32,7 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
     sumdb_key: Annotated[str, "the checksum database's key file, as keys.new made it"] = "",
     author: Annotated[str, "who commits to the tap: NAME <MAIL>"] = "",
     drop: Annotated[str, HELP_DROP] = "",
+    deprecate: Annotated[bool, HELP_DEPRECATE] = False,
     no_bottles: Annotated[bool, "make no Homebrew bottles: the formulae install from the archives"] = False,
     details: Annotated[bool, HELP_DETAILS] = False,
 ) -> None:
@@ -72,9 +73,9 @@ def publish(  # noqa: PLR0913, PLR0917  (one for each flag)
             base_url=settings.base_url,
             signing=signing,
             sumdb_key=NoteSigner.read_file(Path(sumdb_key).expanduser()) if sumdb_key else None,
-            author=author or homebrew.AUTHOR,
-            bottles=not no_bottles,
-            drop=left,
+            tap=homebrew.TapOptions(
+                author=author or homebrew.AUTHOR, bottles=not no_bottles, drop=left, deprecate=deprecate
+            ),
             note=at.note,
         )
     show.published(console, made)

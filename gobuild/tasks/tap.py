@@ -14,7 +14,7 @@ from gobuild.core.errors import ConfigError, VerifyError, first_few
 from gobuild.core.model import Verdict
 from gobuild.core.process import run
 from gobuild.tasks import show
-from gobuild.tasks.words import HELP_DETAILS, HELP_DROP, path_of, settings_of, targets, with_settings
+from gobuild.tasks.words import HELP_DEPRECATE, HELP_DETAILS, HELP_DROP, path_of, settings_of, targets, with_settings
 
 if TYPE_CHECKING:  # a task imports what it runs when it runs
     from gobuild.publish.catalogue import Catalogue
@@ -46,6 +46,7 @@ def update(
     bottles: Annotated[str, "make bottles into this folder, to be served beside the archives"] = "",
     author: Annotated[str, "who commits: NAME <MAIL>"] = "",
     drop: Annotated[str, HELP_DROP] = "",
+    deprecate: Annotated[bool, HELP_DEPRECATE] = False,
     **words: object,
 ) -> None:
     """Adds the releases in dist/ to a Homebrew tap.
@@ -68,7 +69,9 @@ def update(
     if not settings.base_url:
         console.warn(f"the formulae name {base}, which this machine alone can read: give --base-url")
     catalogue = finished_builds(settings.dist, settings.name, base, console.say, before=tap.stamps())
-    commits = homebrew.update_tap(catalogue, tap, urls, bottles=folder, drop=left, note=console.say)
+    commits = homebrew.update_tap(
+        catalogue, tap, urls, bottles=folder, drop=left, deprecate=deprecate, note=console.say
+    )
     for commit in commits:
         console.say(f"committed: {commit}")
     made = f"{counted(len(commits), 'commit')} in {to}" if commits else "nothing new: no commit was made"

@@ -32,6 +32,7 @@ STORE = ("store", "shared_store", "cache")
 
 _PLAIN = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
+HELP_DEPRECATE = "formulae of lines that get no fixes any more say so: brew warns who installs them"
 HELP_DROP = "a platform that formulae may leave behind, such as darwin/amd64; more with commas"
 
 CONFIGURATION: dict[str, dict[str, None]] = {"gobuild": {entry.name: None for entry in fields(Settings)}}

@@ -68,7 +68,11 @@ def _write(tree: Path, *offers: Build, bottles: bool) -> None:
         if not (tree / "dl" / archive.name).exists():
             os.link(archive, tree / "dl" / archive.name)
     newest = sorted(offers, key=lambda offer: offer.version.pep440, reverse=True)
-    homebrew.write_tap(Catalogue(name="go-acme", base_url=tree.as_uri(), builds=tuple(newest)), tree, bottles=bottles)
+    homebrew.write_tap(
+        Catalogue(name="go-acme", base_url=tree.as_uri(), builds=tuple(newest)),
+        tree,
+        homebrew.TapOptions(bottles=bottles),
+    )
 
 
 @pytest.fixture(scope="module")

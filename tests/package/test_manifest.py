@@ -55,6 +55,7 @@ def _toolchain(root: Path) -> Toolchain:
         files=("go.env",),
         sha256="cd",
         fixes=("GO-2025-3563",),
+        tested="7e" * 32,
     )
     return Toolchain(
         source=PatchedSource(

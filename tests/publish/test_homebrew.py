@@ -165,6 +165,7 @@ RECIPE = Recipe(
 KINDS = {
     "all": RECIPE,
     "scheme": replace(RECIPE, scheme=2),
+    "ended": replace(RECIPE, ended="2025-02-11"),
     "the newest": replace(RECIPE, formula="go-acme"),
     "two systems": replace(RECIPE, downloads=(_download(TARGETS[0]), _download(TARGETS[2])), bottles=()),
     "three": replace(RECIPE, downloads=tuple(map(_download, TARGETS[:3])), cgo=None, patches=None, uuid=False),
@@ -191,7 +192,7 @@ def test_the_harness_finds_nothing(tmp_path: Path, kind: str) -> None:
 def test_a_formula_can_be_read_again(kind: str) -> None:
     recipe = KINDS[kind]
     spec = parse_formula(render_formula(recipe))
-    assert (spec.version, spec.scheme) == (STAMP[2:], recipe.scheme)
+    assert (spec.version, spec.scheme, spec.ended) == (STAMP[2:], recipe.scheme, recipe.ended)
     assert set(spec.downloads) == set(recipe.downloads) and set(spec.bottles) == set(recipe.bottles)
     files = dict(spec.files(recipe.formula))
     assert len(files) == len(recipe.downloads) + len(recipe.bottles)

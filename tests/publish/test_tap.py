@@ -15,6 +15,7 @@ from needs import needs
 from publish_clients import serving
 from publish_toys import catalogue, content_of
 from tap_fixtures import DARWIN, LINUX, built, formula_in
+from toy_manifest import toy_patch
 
 from gobuild.core.errors import ConfigError
 from gobuild.core.goversion import Target
@@ -23,6 +24,7 @@ from gobuild.fetch import http
 from gobuild.publish.builds import Build
 from gobuild.publish.homebrew import (
     Tap,
+    TapOptions,
     TapUrls,
     check_tap,
     open_bare_tap,
@@ -91,11 +93,11 @@ def test_a_new_generation_leaves_the_old_one_as_it_was(tmp_path: Path) -> None:
 def test_clones_of_it(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     old = built(tmp_path / "dist", OLD, LINUX)
-    write_tap(catalogue(old), tree, bottles=False)
+    write_tap(catalogue(old), tree, TapOptions(bottles=False))
     with serving(tree) as served:
         _git("clone", "--quiet", f"{served.url}/{TAP}", "over-http", cwd=tmp_path)
         _git("clone", "--quiet", (tree / TAP).as_uri(), "from-file", cwd=tmp_path)
-        write_tap(catalogue(old, built(tmp_path / "dist", NEW, LINUX)), tree, bottles=False)
+        write_tap(catalogue(old, built(tmp_path / "dist", NEW, LINUX)), tree, TapOptions(bottles=False))
         for name in ("over-http", "from-file"):
             _git("pull", "--quiet", "--ff-only", cwd=tmp_path / name)
             text = (tmp_path / name / "Formula/go-acme.rb").read_text()
@@ -220,6 +222,24 @@ def test_candidates_and_passed_over_releases(tmp_path: Path) -> None:
     assert f"no formula is of {passed}: {newest} is newer" in told[0] and "acme.1.{id}" in told[0]
     write_tap(catalogue(offers[0]), tmp_path / "candidate")
     assert not (tmp_path / "candidate").exists()
+
+
+def test_the_formula_of_a_line_that_has_ended_says_so_where_that_is_wanted(tmp_path: Path) -> None:
+    """1.22 ended when 1.24 came; 1.27 gets fixes. Where a patch brings fixes, there is nothing to warn of."""
+    mending = [toy_patch("mend-http") | {"fixes": ["GO-2025-3563"]}]
+    idle = [toy_patch("mend-http", "nothing to do") | {"fixes": ["GO-2025-3563"]}]
+    warning = '\n\n  deprecate! date: "2025-02-11", because: :unsupported\n'
+    for number, (patches, deprecate, warned) in enumerate(
+        (([], True, True), ([], False, False), (mending, True, False), (idle, True, True))
+    ):
+        dist = tmp_path / f"dist{number}"
+        offers = [built(dist, OLD, LINUX, patches=patches), built(dist, NEW, LINUX)]
+        there = open_bare_tap(tmp_path / f"{number}.git")
+        update_tap(catalogue(*offers), there, PLACE, deprecate=deprecate)
+        found = {name: formula_in(there, name) for name in ("go-acme", "go-acme@1.22", "go-acme@1.27")}
+        assert {name for name, text in found.items() if "deprecate!" in text} == ({"go-acme@1.22"} if warned else set())
+        assert (warning in found["go-acme@1.22"]) == warned
+        assert parse_formula(found["go-acme@1.22"]).ended == ("2025-02-11" if warned else "")
 
 
 def test_a_hostile_manifest_is_text_or_refused(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from publish_clients import serving
-from publish_toys import NEXT, STAMP, flip
-from receive_fixtures import BASE, publish_signed, received
+from publish_toys import NEXT, STAMP, flip, put_build, write_public_key
+from receive_fixtures import BASE, PUBLISHER, publish_signed, received
 
 from gobuild.core import files
 from gobuild.core.errors import GobuildError
@@ -18,6 +18,7 @@ from gobuild.core.model import Verdict
 from gobuild.publish import homebrew
 from gobuild.publish.builds import read_build
 from gobuild.publish.catalogue import Catalogue
+from gobuild.publish.site import SiteSigning, publish
 from gobuild.release import require_pass
 
 pytestmark = pytest.mark.usefixtures("git")
@@ -242,3 +243,13 @@ def test_pages_indexes_and_tap_agree_on_the_newest(tmp_path: Path) -> None:
         assert not received(site, *stamps[: stamps.index(stamp) + 1]).failed
     for stamp in stamps[:-1]:  # the formula of its line installs another one
         assert "brew install" not in _install((site / f"releases/{stamp}/index.html").read_text())
+
+
+def test_a_warning_that_a_line_has_ended_passes(tmp_path: Path) -> None:
+    put_build(tmp_path / "dist")
+    signing, options = SiteSigning(signer=PUBLISHER), homebrew.TapOptions(deprecate=True)
+    publish([tmp_path / "dist"], tmp_path / "site", name="go-acme", base_url=BASE, signing=signing, tap=options)
+    write_public_key(PUBLISHER, tmp_path / "minisign.pub")
+    tap = homebrew.open_tap(tmp_path / "site" / TAP)
+    assert 'deprecate! date: "2025-02-11"' in (tap.read_file("Formula/go-acme@1.22.rb") or "")
+    require_pass(received(tmp_path / "site"))

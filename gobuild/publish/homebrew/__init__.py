@@ -15,6 +15,7 @@ from gobuild.publish.homebrew.tap import AUTHOR as AUTHOR
 from gobuild.publish.homebrew.tap import Tap as Tap
 from gobuild.publish.homebrew.tap import open_bare_tap as open_bare_tap
 from gobuild.publish.homebrew.tap import open_tap as open_tap
+from gobuild.publish.homebrew.update import TapOptions as TapOptions
 from gobuild.publish.homebrew.update import tap_folder as tap_folder
 from gobuild.publish.homebrew.update import update_tap as update_tap
 from gobuild.publish.homebrew.update import write_tap as write_tap

@@ -62,6 +62,7 @@ class Recipe:
     uuid: bool = False  # whether its linker writes LC_UUID by default
     cgo: bool | None = None  # whether it uses cgo where nothing is said; None where nobody knows
     bottles: tuple[Bottle, ...] = ()
+    ended: str = ""  # YYYY-MM-DD: since when its line gets no fixes, where brew is to warn of that (deprecate!)
 
     @property
     def pkg_version(self) -> str:
@@ -146,6 +147,8 @@ def _require_usable(recipe: Recipe) -> None:
         _require(PATCH.fullmatch(name), f"{name!r} is no patch's name", "lower-case words with hyphens")
     for sha256 in [each.sha256 for each in recipe.downloads] + [sha256 for _, sha256 in recipe.bottles]:
         _require(re.fullmatch("[0-9a-f]{64}", sha256), f"{sha256!r} is no SHA-256", "64 hex digits")
+    if recipe.ended:
+        _require(re.fullmatch(r"\d{4}-\d\d-\d\d", recipe.ended, re.ASCII), f"{recipe.ended!r} is no day", "YYYY-MM-DD")
     for tag, _ in recipe.bottles:
         _require(re.fullmatch("[a-z0-9_]+", tag), f"{tag!r} is no bottle's tag")
 

@@ -14,6 +14,7 @@ BOTTLE_ENDING = ".bottle.tar.gz"
 _HINT = "the formula as gobuild wrote it"
 _VERSION = re.compile(r'^  version "([0-9][0-9a-z.-]*)"$', re.MULTILINE)
 _SCHEME = re.compile(r"^  version_scheme ([0-9]{1,6})$", re.MULTILINE)
+_ENDED = re.compile(r'^  deprecate! date: "(\d{4}-\d\d-\d\d)", because: :unsupported$', re.MULTILINE | re.ASCII)
 _DOWNLOAD = re.compile(r'^ +url "([^"\\#]+)"\n(?: +version ".*"\n)? +sha256 "([0-9a-f]{64})"$', re.MULTILINE)
 _FILE = re.compile(r"^ +(?:url|sha256) .*$", re.MULTILINE)
 _ROOT_URL = re.compile(r'^    root_url "([^"\\#]+)"$', re.MULTILINE)
@@ -29,6 +30,7 @@ class FormulaSpec:
     downloads: tuple[Download, ...]
     root_url: str
     bottles: tuple[Bottle, ...]
+    ended: str = ""  # since when its line gets no fixes, where it says so
 
     @property
     def targets(self) -> frozenset[Target]:
@@ -70,6 +72,7 @@ def parse_formula(text: str) -> FormulaSpec:
         downloads=tuple(Download(target=_target(url, versions[0]), url=url, sha256=digest) for url, digest in pairs),
         root_url="".join(root_urls),
         bottles=tuple(bottles),
+        ended="".join(_ENDED.findall(head)[:1]),
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gobuild.core import files
@@ -20,6 +20,8 @@ from gobuild.publish.homebrew.tap import AUTHOR, Tap, open_bare_tap
 from gobuild.publish.homebrew.urls import TapUrls
 from gobuild.publish.paths import DOWNLOADS
 from gobuild.publish.supply.attestations import BOTTLES
+from gobuild.vulns.status import fixes_of
+from gobuild.vulns.support import support_of
 
 HAPPENED = (State.APPLIED, State.ALREADY_UPSTREAM)
 """The states of a patch whose effect the toolchain has."""
@@ -45,23 +47,24 @@ def urls_in_tree(name: str, base_url: str) -> TapUrls:
     )
 
 
-def write_tap(
-    catalogue: Catalogue,
-    tree: Path,
-    *,
-    author: str = AUTHOR,
-    bottles: bool = True,
-    drop: frozenset[Target] = frozenset(),
-    note: Note = lambda _: None,
-) -> None:
-    """Writes the tap and the bottles of a staged tree, which may share files with the one that is served now.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TapOptions:
+    """How the tap of a published tree is written."""
 
-    Without `bottles` none is made; those that are there are served in any case.
-    """
-    urls = urls_in_tree(catalogue.name, catalogue.base_url)
+    author: str = AUTHOR  # who commits
+    bottles: bool = True  # whether bottles are made; those that are there are served in any case
+    drop: frozenset[Target] = frozenset()  # as for `update_tap`
+    deprecate: bool = False  # as for `update_tap`
+
+
+def write_tap(catalogue: Catalogue, tree: Path, how: TapOptions | None = None, *, note: Note = lambda _: None) -> None:
+    """Writes the tap and the bottles of a staged tree, which may share files with the one that is served now."""
+    how, urls = how or TapOptions(), urls_in_tree(catalogue.name, catalogue.base_url)
     if any(build.version.stable for build in catalogue.builds):
-        tap = open_bare_tap(tree / tap_folder(catalogue.name), author=author)
-        update_tap(catalogue, tap, urls, bottles=tree / BOTTLES, make=bottles, drop=drop, note=note)
+        tap, folder = open_bare_tap(tree / tap_folder(catalogue.name), author=how.author), tree / BOTTLES
+        update_tap(
+            catalogue, tap, urls, bottles=folder, make=how.bottles, drop=how.drop, deprecate=how.deprecate, note=note
+        )
 
 
 def update_tap(
@@ -72,12 +75,14 @@ def update_tap(
     bottles: Path | None = None,
     make: bool = True,
     drop: frozenset[Target] = frozenset(),
+    deprecate: bool = False,
     note: Note = lambda _: None,
 ) -> tuple[str, ...]:
     """Brings a tap up to date with what is offered: a commit a release, whose first lines it returns, oldest first.
 
     Files of others stay, and so do formulae of releases that are no longer offered. Bottles that are not in the folder
     `bottles` are made if `make` is set. A formula may leave the platforms in `drop` behind.
+    With `deprecate` that of a line which gets no fixes any more, neither from upstream nor by a patch, says so to brew.
     """
     made = []
     for stamp, names in formulae_by_release(catalogue, tap, drop=drop, note=note).items():
@@ -89,7 +94,9 @@ def update_tap(
             if bottles and make:
                 for build in builds:
                     make_bottle(build, plain, bottles)
-            recipes.append(with_bottles(plain, builds, _digests_in(bottles)) if bottles else plain)
+            # A bottle holds the formula as well, without that, and stays the same bytes when a line ends.
+            recipe = replace(plain, ended=_line_ended(builds)) if deprecate and plain.versioned else plain
+            recipes.append(with_bottles(recipe, builds, _digests_in(bottles)) if bottles else recipe)
         if changes := _changes(recipes, tap):
             note(f"the tap: {', '.join(names)} is of {stamp}")
             message = messages.commit_message(recipes, changes, tap)
@@ -97,6 +104,13 @@ def update_tap(
             tap.commit(changes, message)
             made.append(message.splitlines()[0])
     return tuple(made)
+
+
+def _line_ended(builds: Sequence[Build]) -> str:
+    """Since when the line of a release gets no fixes; "" where it does, or where a patch brings some."""
+    support = support_of(builds[0].version)
+    mended = any(fixes_of(build.manifest.patches) for build in builds)
+    return support.ended if support and not mended else ""
 
 
 def _scheme(tap: Tap, formula: str, build: Build) -> int:

@@ -14,7 +14,6 @@ from typing import Any
 
 from gobuild.core import files
 from gobuild.core.errors import ConfigError, PublishError
-from gobuild.core.goversion import Target
 from gobuild.core.manifest import load_json
 from gobuild.publish import homebrew
 from gobuild.publish.builds import ENDING, Build, find_builds
@@ -72,15 +71,13 @@ def publish(
     base_url: str,
     signing: SiteSigning = UNSIGNED,
     sumdb_key: NoteSigner | None = None,
-    author: str = homebrew.AUTHOR,
-    bottles: bool = True,
-    drop: frozenset[Target] = frozenset(),
+    tap: homebrew.TapOptions | None = None,
     note: Callable[[str], None] = lambda _text: None,
 ) -> Published:
     """Adds finished builds to a tree, and writes everything that tells of them.
 
     Without `sources` a tree is written anew; with `base_url` "" it will be served from its own file:// address; without
-    `sumdb_key` no build may be logged. `author`, `bottles` and `drop` are as for `homebrew.write_tap`.
+    `sumdb_key` no build may be logged. `tap` is as for `homebrew.write_tap`.
 
     Raises:
         ConfigError: a folder or a setting that cannot be used.
@@ -114,8 +111,9 @@ def publish(
         note("the proxy")
         write_proxy(catalogue, tree)
         _continue_log(catalogue, tree, sumdb_key, note)
-        note(f"the tap {homebrew.tap_folder(name)}{', and bottles' if bottles else ''}")
-        homebrew.write_tap(catalogue, tree, author=author, bottles=bottles, drop=drop, note=note)
+        tap = tap or homebrew.TapOptions()
+        note(f"the tap {homebrew.tap_folder(name)}{', and bottles' if tap.bottles else ''}")
+        homebrew.write_tap(catalogue, tree, tap, note=note)
         # After the tap: its bottles are in a release's digests.
         changed = {build.stamp for build in joined}
         for stamp, release in catalogue.releases.items():

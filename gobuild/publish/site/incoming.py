@@ -17,7 +17,7 @@ from gobuild.publish.paths import check_archive, module_version, path_in_tree
 from gobuild.publish.sumdb import database
 from gobuild.publish.sumdb.note import Verifier
 from gobuild.publish.sumdb.tlog import Head
-from gobuild.publish.supply import attestations
+from gobuild.publish.supply import attestations, vex
 from gobuild.publish.supply.signing import ReleaseSigner, Trust
 
 
@@ -164,10 +164,10 @@ def _check_signature(folder: Path, name: str, trusted: Sequence[Trust]) -> None:
 
 
 def _check_manifests(folder: Path, sums: Mapping[str, str]) -> None:
-    for path in sorted(folder.glob(f"*{ENDING}")):
+    for path in sorted((*folder.glob(f"*{ENDING}"), *folder.glob(vex.OPENVEX), *folder.glob(vex.CYCLONEDX))):
         _check_digest(path, sums)
     for name in sorted(sums):
-        if name.endswith(ENDING) and not (folder / name).is_file():
+        if name.endswith((ENDING, vex.OPENVEX, vex.CYCLONEDX)) and not (folder / name).is_file():
             raise PublishError(
                 f"the tree has no {name}, which {folder.name}/{attestations.SUMS} names", "put the file back"
             )

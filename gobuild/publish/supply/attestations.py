@@ -11,7 +11,7 @@ from gobuild.core import files
 from gobuild.core.errors import VerifyError
 from gobuild.publish.builds import Build
 from gobuild.publish.proxy import parse_info
-from gobuild.publish.supply import provenance, sbom
+from gobuild.publish.supply import provenance, sbom, vex
 from gobuild.publish.supply.signing import ReleaseSigner
 
 SUMS = "SHA256SUMS"
@@ -51,7 +51,16 @@ def write_attestations(
     builder = base_url if base_url.startswith("https://") else BUILDER
     files.write(place / PROVENANCE, provenance.provenance_lines(release, builder))
     digests = {archive.path.name: archive.sha256 for build in release for archive in build.archives}
-    listed = [place / each for each in (*(build.manifest_name for build in release), SBOM, PROVENANCE)]
+    exploitability = {
+        vex.OPENVEX: vex.openvex(name, release, time=time),
+        vex.CYCLONEDX: vex.cyclonedx(release, time=time, bill=bill["serialNumber"]),
+    }
+    for each, document in exploitability.items():
+        (place / each).unlink(missing_ok=True)
+        if document:
+            files.write(place / each, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    told = [each for each, document in exploitability.items() if document]
+    listed = [place / each for each in (*(build.manifest_name for build in release), SBOM, PROVENANCE, *told)]
     digests |= {path.name: files.sha256(path) for path in (*listed, *bottles_of(tree, stamp))}
     files.write(place / SUMS, "".join(f"{digests[each]}  {each}\n" for each in sorted(digests)))
     for each in SIGNED:

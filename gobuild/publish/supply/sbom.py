@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 
 from gobuild.core.model import Artifact, State
 from gobuild.publish.builds import Build
+from gobuild.vulns.facts import MODULES
 
 SPACE = uuid.UUID("6f4d1f0e-54d0-5c86-9d63-9f0f5f2a7c3b")
 """The namespace of our serial numbers: a document of the same content has the same one."""
@@ -118,6 +119,9 @@ def _archive(archive: Artifact, stamp: str) -> dict[str, Any]:
 def _inputs(build: Build) -> Iterator[dict[str, Any]]:
     """What one build was made from: the source, the patches, the bootstrap toolchain."""
     source, bootstrap = build.manifest.source, build.manifest.bootstrap
+    for name in MODULES:  # by these names scanners of a bill of materials look for Go's vulnerabilities
+        purl = f"pkg:golang/{name}@{quote(str(build.version))}"
+        yield {"bom-ref": purl, "type": "library", "name": name, "version": str(build.version), "purl": purl}
     yield {
         "bom-ref": f"source:{source.digest}",
         "type": "application",
