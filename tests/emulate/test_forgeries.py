@@ -6,6 +6,7 @@ afterwards and signed anew: `verify` finds nothing in them.
 
 import os
 import struct
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -159,15 +160,19 @@ def forged(get_goroot: Callable[[str, Target], Path], tmp_path_factory: pytest.T
 
 
 @pytest.fixture
-def attack(forged: Path, tmp_path: Path) -> Callable[..., Outcome]:
-    """Runs it, or another in its place, and sees that nothing of it is left."""
-    scratch = tmp_path / "scratch"
+def attack(forged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
+    """Runs it, or another in its place, and sees that nothing of it is left: no process, no file, no socket."""
+    scratch, temporary = tmp_path / "scratch", tmp_path / "temporary"
     scratch.mkdir()
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
 
     def run(*words: str, program: Path = forged, limits: Limits | None = None) -> Outcome:
         limits = limits or Limits(seconds=1800)
         outcome = run_guest(program.parent, f"/{program.name}", *words, scratch=scratch, limits=limits)
         assert not users_of(scratch)
+        assert not list(temporary.iterdir())
+        assert [each.name for each in forged.parent.iterdir() if each.is_file()] == [forged.name]
         return outcome
 
     return run
