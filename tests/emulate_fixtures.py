@@ -29,7 +29,7 @@ def run_guest(
         mounts=tuple(mounts),
         env={"HOME": "/tmp", "TMPDIR": "/tmp", "PATH": "/bin", **(env or {})},
         trace=str(trace or ""),
-        limits=limits or Limits(seconds=60),
+        limits=limits or Limits(processor=60),
         cpus=cpus,
         macos=macos,
         slide=slide,

@@ -1,8 +1,8 @@
 """Changed programs through the emulator's loader: whatever a file holds, it starts or is refused.
 
 A program, not a test: `python tests/fuzz_loader.py [10000 [SEED]]`. Each block of mutants has a process of its own, so
-that a crash is seen and told by its seed; no mutant may take longer than `SECONDS`. tests/emulate/test_loader.py runs
-a few.
+that a crash is seen and told by its seed; no mutant may take longer than `SECONDS` of the processor.
+tests/emulate/test_loader.py runs a few.
 """
 
 import os
@@ -71,7 +71,8 @@ def run_block(seeds: Iterable[int]) -> tuple[Counter[str], str]:
         try:
             for seed in seeds:
                 os.write(writer, f"{seed} ".encode())
-                signal.alarm(SECONDS)
+                signal.setitimer(signal.ITIMER_PROF, SECONDS)
+                signal.alarm(30 * SECONDS)  # it waits, for what never comes
                 end, *_ = attempt(mutant(seed), slide=seed % 2 * 0x4000).split(":")
                 os.write(writer, f"{end}\n".encode())
         except BaseException as error:

@@ -6,6 +6,7 @@ afterwards and signed anew: `verify` finds nothing in them.
 
 import os
 import struct
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,6 +112,24 @@ func main() {
 	case "memory":
 		_, err := syscall.Mmap(-1, 0, 100<<30, syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 		told("mmap", err)
+	case "touch":
+		data, _ := syscall.Mmap(-1, 0, 1<<30, syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+		for i := 0; i < len(data); i += 4096 {
+			data[i] = 1
+		}
+		println("touched all")
+	case "files":
+		for i := 0; ; i++ {
+			if _, err := syscall.Open(os.Args[0], syscall.O_RDONLY, 0); err != nil {
+				println(i, err.Error())
+				return
+			}
+		}
+	case "output":
+		for i := 0; i < 100; i++ {
+			os.Stdout.Write(make([]byte, 20_000))
+			os.Stderr.Write(make([]byte, 20_000))
+		}
 	case "outside":
 		told("root", os.WriteFile("/new", nil, 0o644))
 		told("dots", os.WriteFile("/tmp/../../../../../.." + os.Args[2], nil, 0o644))
@@ -141,15 +160,19 @@ def forged(get_goroot: Callable[[str, Target], Path], tmp_path_factory: pytest.T
 
 
 @pytest.fixture
-def attack(forged: Path, tmp_path: Path) -> Callable[..., Outcome]:
-    """Runs it, or another in its place, and sees that nothing of it is left."""
-    scratch = tmp_path / "scratch"
+def attack(forged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
+    """Runs it, or another in its place, and sees that nothing of it is left: no process, no file, no socket."""
+    scratch, temporary = tmp_path / "scratch", tmp_path / "temporary"
     scratch.mkdir()
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
 
     def run(*words: str, program: Path = forged, limits: Limits | None = None) -> Outcome:
         limits = limits or Limits(seconds=1800)
         outcome = run_guest(program.parent, f"/{program.name}", *words, scratch=scratch, limits=limits)
         assert not users_of(scratch)
+        assert not list(temporary.iterdir())
+        assert [each.name for each in forged.parent.iterdir() if each.is_file()] == [forged.name]
         return outcome
 
     return run
@@ -215,16 +238,29 @@ def test_a_write_to_constants(attack: Callable[..., Outcome]) -> None:
     assert b"[signal SIGBUS: bus error" in outcome.stderr
 
 
-def test_a_loop_before_main(attack: Callable[..., Outcome]) -> None:
-    outcome = attack("loop", limits=Limits(processor=4))
-    assert (outcome.code, outcome.stderr) == (137, b"")
-    assert [str(each) for each in outcome.verdicts] == ["limit: it took more than 4 s of the processor"]
-
-
-def test_a_fork_bomb(attack: Callable[..., Outcome]) -> None:
-    outcome = attack("bomb", limits=Limits(seconds=20, processes=6))
+@pytest.mark.parametrize(
+    ("name", "limits", "told"),
+    [
+        ("loop", Limits(processor=4), "it took more than 4 s of the processor"),
+        ("loop", Limits(seconds=3), "it did not end within 3 s"),
+        ("touch", Limits(resident=400 << 20), "it touched more than 400 MB of memory"),
+        ("output", Limits(output=1 << 20), "more than 1048576 bytes of output"),
+        ("bomb", Limits(processor=12, processes=6), "it took more than 12 s of the processor"),
+    ],
+)
+def test_a_limit_ends_it(name: str, limits: Limits, told: str, attack: Callable[..., Outcome]) -> None:
+    outcome = attack(name, limits=limits)
     assert outcome.code == 137
-    assert [each.kind for each in outcome.verdicts] == ["limit"]
+    assert [(each.kind, each.detail) for each in outcome.verdicts] == [("limit", told)]
+    written = 1_040_000 if name == "output" else 0  # what still fits
+    assert len(outcome.stdout) + outcome.stderr.count(b"\0") == written
+    refused = b"refused resource temporarily unavailable\n"
+    assert outcome.stderr.replace(b"\0", b"").replace(refused, b"") == b""
+    assert (refused in outcome.stderr) == (name == "bomb")
+
+
+def test_no_more_files_than_it_may_open(attack: Callable[..., Outcome]) -> None:
+    assert attack("files", limits=Limits(files=40)) == Outcome(code=0, stderr=b"37 too many open files\n")
 
 
 def test_memory_that_there_is_not(attack: Callable[..., Outcome]) -> None:
