@@ -107,11 +107,11 @@ class World:
             name = names.pop()
             if walk.special(name):
                 continue
-            if len(os.fsencode(name)) > NAME_MAX:
-                raise DarwinError(ENAMETOOLONG)
             path, last = f"{walk.path}/{name}", not names
             if path == "/dev" and len(names) == 1 and f"/dev/{names[0]}" in DEVICES:
                 return walk.end(name, device=DEVICES[f"/dev/{names[0]}"])
+            if not last and walk.entered(name):
+                continue
             try:
                 mode = os.stat(name, dir_fd=walk.folder, follow_symlinks=False).st_mode
             except FileNotFoundError:
@@ -140,39 +140,50 @@ class _Walk:
 
     def __init__(self, mounts: dict[str, Mount]) -> None:
         self.mounts = mounts
-        self.names: list[str] = []
+        self.paths = [""]
         self.folders = [(os.dup(mounts["/"].descriptor), mounts["/"].writable)]
 
     @property
     def path(self) -> str:
-        return "".join(f"/{name}" for name in self.names)
+        return self.paths[-1]
 
     @property
     def folder(self) -> int:
         return self.folders[-1][0]
 
     def special(self, name: str) -> bool:
-        """Goes on by a name that the host's folder is not asked for."""
+        """Goes on by a name that the host's folder is not asked for; ENAMETOOLONG for what it would not be asked."""
+        if len(os.fsencode(name)) > NAME_MAX:
+            raise DarwinError(ENAMETOOLONG)
         if name == "..":
-            if self.names:
-                self.names.pop()
+            if len(self.paths) > 1:
+                self.paths.pop()
                 os.close(self.folders.pop()[0])
             return True
-        mount = self.mounts.get(f"{self.path}/{name}")
+        path = f"{self.path}/{name}"
+        mount = self.mounts.get(path)
         if mount:
-            self.names.append(name)
+            self.paths.append(path)
             self.folders.append((os.dup(mount.descriptor), mount.writable))
         return mount is not None
 
     def enter(self, name: str) -> None:
         """Goes into a folder; whatever is no folder, a link that has just been put there too, is ENOTDIR."""
         folder = os.open(name, _FOLDER, dir_fd=self.folder)
-        self.names.append(name)
+        self.paths.append(f"{self.path}/{name}")
         self.folders.append((folder, self.folders[-1][1]))
+
+    def entered(self, name: str) -> bool:
+        """Goes into what most names of a path are, a folder; False for all else."""
+        try:
+            self.enter(name)
+        except NotADirectoryError:
+            return False
+        return True
 
     def restart(self) -> None:
         """Goes back to the root."""
-        while self.names:
+        while len(self.paths) > 1:
             self.special("..")
 
     def end(self, name: str, device: str = "") -> Place:

@@ -8,10 +8,13 @@ from pathlib import Path
 import junitparser
 import pytest
 from e2e.builds import captured, program
+from invoke.context import Context
 from needs import needs
 from verify_fixtures import put
 
 from gobuild.core import files
+from gobuild.core.model import Check, Report, Verdict
+from gobuild.tasks import verify
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +75,19 @@ def test_bad_words_are_refused_before_any_work(tmp_path: Path, words: tuple[str,
     assert done.returncode == 2
     assert message in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("words", "deep"), [({}, False), ({"run": "starts"}, False), ({"run": "deep"}, True)])
+def test_run_says_how_deep(words: dict[str, str], deep: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def verify_path(_path: Path, **options: object) -> Report:
+        asked.append(options["deep"])
+        return Report(checks=(Check(subject="bin/go", name="starts", verdict=Verdict.OK, seen=""),))
+
+    monkeypatch.setattr("gobuild.verify.verify_path", verify_path)
+    verify(Context(), path="go", **words)
+    assert asked == [deep]
 
 
 def test_a_root_that_rfc_5280_forbids_is_one_message(tmp_path: Path) -> None:
