@@ -38,7 +38,7 @@ UNPATCHED = {
     "osinit-trace": 'with ["GOBUILD_TRACE=1"] the program writes\n        finalized',
     "toolchain-guard": 'go ["list" "."] is not refused: "the other toolchain runs"',
     "sumdb-check": "a planted zip under another module's record is taken",
-    "gowrap": "package cmd/gowrap is not in std",
+    "gowrap": "pkg/tool's gowrap does not run a command",
 }
 """What each patch's test says of a source without it; of the first, one that has a Metal hook."""
 

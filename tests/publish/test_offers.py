@@ -62,7 +62,7 @@ def test_a_true_manifest_is_an_offer(tmp_path: Path) -> None:
         (_set("schema", to=2), "schema 2"),
         (_set("patches", 0, "name", to='x" onclick="'), "no patch's name"),
         (_set("patches", 0, "state", to="conflict"), "in the state"),
-        (_set("patches", 0, "sha256", to="../.."), "the digest of the patch"),
+        (_set("patches", 0, "sha256", to="../.."), "a digest of the patch"),
         (_set("patches", 0, "reason", to="a\x1b[2Jb"), "characters that nobody sees"),
         (_set("patches", 0, "reason", to="safe \u202e esrever"), "characters that nobody sees"),
         (_set("patches", 0, "reason", to="x" * 30_000), "too long"),
