@@ -17,12 +17,12 @@ from mutants import scrambled
 from verify_fixtures import resigned
 
 from gobuild.emulate import libsystem as _functions  # noqa: F401 - each module registers its functions
-from gobuild.emulate.descriptors import Descriptors
+from gobuild.emulate.kernel.descriptors import Descriptors
+from gobuild.emulate.kernel.process import Process, Program
+from gobuild.emulate.kernel.processes import ProcessTable
+from gobuild.emulate.kernel.threads import Ended
+from gobuild.emulate.kernel.world import Mount, World
 from gobuild.emulate.plan import Limits, MountPlan, Plan
-from gobuild.emulate.process import Process, Program
-from gobuild.emulate.processes import ProcessTable
-from gobuild.emulate.threads import Ended
-from gobuild.emulate.world import Mount, World
 
 SECONDS, BLOCK = 10, 500
 INSTRUCTIONS = 2000

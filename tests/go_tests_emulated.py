@@ -17,8 +17,8 @@ from platformdirs import user_cache_path
 
 from gobuild.core import files
 from gobuild.core.process import run as run_command
+from gobuild.emulate.kernel.processes import FIRST_PID
 from gobuild.emulate.plan import Limits, MountPlan, Plan, Verdict
-from gobuild.emulate.processes import FIRST_PID
 from gobuild.emulate.run import run
 
 PROGRAM = "starts a program of macOS, which the guest's world does not have"

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 from gobuild.emulate.abi import Function, Parameter, as_integer, is_extended
 from gobuild.emulate.darwin.errno import EIO, FROM_HOST, DarwinError
+from gobuild.emulate.kernel.threads import Breach, Ended, PendingCall, Thread, Wait, Woken
 from gobuild.emulate.machine.engine import LR, PC, SP
-from gobuild.emulate.threads import Breach, Ended, PendingCall, Thread, Wait, Woken
 from gobuild.emulate.trace import Call
 
 if TYPE_CHECKING:
-    from gobuild.emulate.process import Process
+    from gobuild.emulate.kernel.process import Process
 
 STUBS = 0x180000000
 """Where the imported functions stand, as the shared cache does on macOS: eight bytes each."""

@@ -13,17 +13,17 @@ from dataclasses import asdict
 from pathlib import Path
 
 from gobuild.emulate import libsystem as _functions  # noqa: F401 - each module registers its functions
-from gobuild.emulate import loop
 from gobuild.emulate.darwin.errno import DarwinError
-from gobuild.emulate.descriptors import Descriptors, OpenFile
-from gobuild.emulate.network import Network
+from gobuild.emulate.kernel import loop
+from gobuild.emulate.kernel.descriptors import Descriptors, OpenFile
+from gobuild.emulate.kernel.network import Network
+from gobuild.emulate.kernel.process import Process, Program
+from gobuild.emulate.kernel.processes import ProcessTable
+from gobuild.emulate.kernel.threads import Ended
+from gobuild.emulate.kernel.world import Mount, World
 from gobuild.emulate.plan import Plan, Verdict
-from gobuild.emulate.process import Process, Program
-from gobuild.emulate.processes import ProcessTable
 from gobuild.emulate.symbols import Symbols
-from gobuild.emulate.threads import Ended
 from gobuild.emulate.trace import Tracer
-from gobuild.emulate.world import Mount, World
 
 
 def main(words: list[str]) -> int:

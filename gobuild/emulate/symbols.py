@@ -18,7 +18,7 @@ from gobuild.emulate.darwin.errno import EFAULT, DarwinError
 from gobuild.emulate.machine.engine import LR, PC
 
 if TYPE_CHECKING:
-    from gobuild.emulate.process import Process
+    from gobuild.emulate.kernel.process import Process
 
 FP = 29
 DEPTH = 48

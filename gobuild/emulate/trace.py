@@ -23,8 +23,8 @@ from gobuild.emulate.machine.engine import LR
 from gobuild.emulate.symbols import Symbols
 
 if TYPE_CHECKING:
-    from gobuild.emulate.process import Process, Program
-    from gobuild.emulate.threads import Ended
+    from gobuild.emulate.kernel.process import Process, Program
+    from gobuild.emulate.kernel.threads import Ended
 
 INIT = re.compile(r"((?:[^()\[\]]+/)?[^./()\[\]]+)\.init(\.\d+)?")
 """The functions that a package is initialised by: the one of its variables, and its own, numbered."""

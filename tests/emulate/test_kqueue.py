@@ -11,9 +11,9 @@ import pytest
 
 from gobuild.emulate.darwin import socket as d
 from gobuild.emulate.darwin.errno import EBADF, EINVAL, ENOENT, DarwinError
-from gobuild.emulate.descriptors import Descriptors, OpenFile
+from gobuild.emulate.kernel.descriptors import Descriptors, OpenFile
+from gobuild.emulate.kernel.threads import Scheduler
 from gobuild.emulate.libsystem.kqueue import Queue
-from gobuild.emulate.threads import Scheduler
 
 MS = 10**6
 

@@ -11,7 +11,7 @@ import pytest
 
 from gobuild.emulate.darwin.errno import EACCES, EADDRINUSE, EADDRNOTAVAIL, ECONNREFUSED, ENETUNREACH, DarwinError
 from gobuild.emulate.darwin.socket import IPPROTO_IPV6, IPV6_V6ONLY, Host
-from gobuild.emulate.network import Network, Socket
+from gobuild.emulate.kernel.network import Network, Socket
 
 LOCAL, ANY, LOCAL6, ANY6 = IPv4Address("127.0.0.1"), IPv4Address("0.0.0.0"), IPv6Address("::1"), IPv6Address("::")
 INET, INET6 = socket.AF_INET, socket.AF_INET6

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gobuild.emulate.darwin.errno import ELOOP, ENOENT, ENOTDIR, EROFS, DarwinError
-from gobuild.emulate.world import Mount, Place, World
+from gobuild.emulate.kernel.world import Mount, Place, World
 
 SECRET = "outside"
 

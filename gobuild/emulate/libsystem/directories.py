@@ -7,8 +7,8 @@ from stat import S_ISDIR
 from gobuild.emulate.abi import libsystem
 from gobuild.emulate.darwin.errno import ENOTDIR, ERANGE, DarwinError
 from gobuild.emulate.darwin.structs import DIRENT, DIRENT_SIZE
+from gobuild.emulate.kernel.threads import Thread
 from gobuild.emulate.libsystem.paths import place, require_permission
-from gobuild.emulate.threads import Thread
 
 
 @dataclass(slots=True)

@@ -9,8 +9,8 @@ from functools import partial
 from gobuild.emulate.abi import libsystem
 from gobuild.emulate.darwin import fcntl as f
 from gobuild.emulate.darwin.errno import EAGAIN, EBADF, EINTR, EINVAL, ENOTSUP, ENOTTY, DarwinError
-from gobuild.emulate.descriptors import OpenFile
-from gobuild.emulate.threads import Blocking, Thread, Wait, Woken
+from gobuild.emulate.kernel.descriptors import OpenFile
+from gobuild.emulate.kernel.threads import Blocking, Thread, Wait, Woken
 
 FLOCK = struct.Struct("<qqihh")
 """struct flock: l_start, l_len, l_pid, l_type, l_whence."""

@@ -20,11 +20,11 @@ from gobuild.emulate.darwin.errno import (
 )  # fmt: skip
 from gobuild.emulate.darwin.socket import IOVEC
 from gobuild.emulate.darwin.structs import pack_stat
-from gobuild.emulate.descriptors import OpenFile
+from gobuild.emulate.kernel.descriptors import OpenFile
+from gobuild.emulate.kernel.threads import Blocking, Ended, Thread, Wait, Woken
+from gobuild.emulate.kernel.world import Place
 from gobuild.emulate.libsystem.fcntl import pause
 from gobuild.emulate.libsystem.paths import PERMISSIONS, place, require_permission
-from gobuild.emulate.threads import Blocking, Ended, Thread, Wait, Woken
-from gobuild.emulate.world import Place
 
 IO_LIMIT = 0x7FFFFFFF
 """Bytes that one read or write can ask for (INT_MAX)."""

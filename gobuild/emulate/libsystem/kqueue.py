@@ -14,8 +14,8 @@ from gobuild.emulate.abi import libsystem
 from gobuild.emulate.darwin import socket as d
 from gobuild.emulate.darwin.errno import EBADF, EINTR, EINVAL, ENOENT, DarwinError
 from gobuild.emulate.darwin.structs import TIMESPEC
-from gobuild.emulate.descriptors import OpenFile
-from gobuild.emulate.threads import Blocking, Thread, Wait, Woken
+from gobuild.emulate.kernel.descriptors import OpenFile
+from gobuild.emulate.kernel.threads import Blocking, Thread, Wait, Woken
 
 Event = tuple[int, ...]
 """As d.KEVENT."""

@@ -2,8 +2,8 @@
 
 from gobuild.emulate.abi import libsystem
 from gobuild.emulate.darwin.errno import EACCES, EINVAL, ENODEV, DarwinError
+from gobuild.emulate.kernel.threads import Thread
 from gobuild.emulate.machine.memory import WRITE
-from gobuild.emulate.threads import Thread
 
 MAP_SHARED, MAP_PRIVATE, MAP_FIXED, MAP_ANON = 0x1, 0x2, 0x10, 0x1000
 MADV_DONTNEED, MADV_FREE, MADV_FREE_REUSABLE, MADV_FREE_REUSE = 4, 5, 7, 8

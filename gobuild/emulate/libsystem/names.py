@@ -8,7 +8,7 @@ from gobuild.emulate.abi import libsystem
 from gobuild.emulate.darwin import socket as d
 from gobuild.emulate.darwin.errno import EINVAL, ERANGE, DarwinError
 from gobuild.emulate.darwin.structs import GID, UID
-from gobuild.emulate.threads import Ended, Thread
+from gobuild.emulate.kernel.threads import Ended, Thread
 
 USERS = {"user": (UID, GID), "root": (0, 0), "daemon": (1, 1), "nobody": (-2, -2)}
 GROUPS = {"staff": GID, "wheel": 0, "daemon": 1, "nobody": -2, "everyone": 12, "localaccounts": 61, "admin": 80}

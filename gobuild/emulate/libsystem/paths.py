@@ -9,8 +9,8 @@ from gobuild.emulate.abi import libsystem
 from gobuild.emulate.darwin import fcntl as f
 from gobuild.emulate.darwin.errno import EACCES, EEXIST, EFAULT, EINVAL, ENOTDIR, EPERM, DarwinError
 from gobuild.emulate.darwin.structs import GID, TIMESPEC, TIMEVAL, UID, pack_stat
-from gobuild.emulate.threads import Thread
-from gobuild.emulate.world import Place
+from gobuild.emulate.kernel.threads import Thread
+from gobuild.emulate.kernel.world import Place
 
 UTIME_NOW, UTIME_OMIT = -1, -2
 """<sys/stat.h>: nanoseconds that mean something else."""

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from gobuild.emulate.abi import libsystem
 from gobuild.emulate.darwin.errno import E2BIG, EACCES, ECHILD, EINTR, ENOEXEC, EPERM, ESRCH, DarwinError
 from gobuild.emulate.darwin.structs import GID, UID, pack_rusage
+from gobuild.emulate.kernel.process import Program
+from gobuild.emulate.kernel.processes import RUNNING
+from gobuild.emulate.kernel.signals import SIGKILL
+from gobuild.emulate.kernel.threads import Blocking, Ended, Replaced, Thread, Wait, Woken
 from gobuild.emulate.libsystem.paths import place
-from gobuild.emulate.process import Program
-from gobuild.emulate.processes import RUNNING
-from gobuild.emulate.signals import SIGKILL
-from gobuild.emulate.threads import Blocking, Ended, Replaced, Thread, Wait, Woken
 
 MH_MAGIC_64 = b"\xcf\xfa\xed\xfe"
 ARG_MAX = 1 << 20

@@ -7,8 +7,8 @@ from collections import deque
 
 from gobuild.emulate.abi import libsystem
 from gobuild.emulate.darwin.errno import EAGAIN, EBUSY, EINVAL, EPERM, ETIMEDOUT
+from gobuild.emulate.kernel.threads import Blocking, Thread, Wait, Woken
 from gobuild.emulate.machine.memory import READ, WRITE, round_up
-from gobuild.emulate.threads import Blocking, Thread, Wait, Woken
 
 KEYS_FIRST, KEYS_MAX = 0x100, 512
 """Keys below are the system's own (libpthread's private tsd_private.h)."""

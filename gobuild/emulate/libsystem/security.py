@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import Any
 
 from gobuild.emulate.abi import libsystem
+from gobuild.emulate.kernel.threads import Ended, Thread
 from gobuild.emulate.machine.memory import READ, WRITE
-from gobuild.emulate.threads import Ended, Thread
 
 SIGTRAP = 5
 UTF8 = 0x08000100

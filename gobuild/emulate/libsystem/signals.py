@@ -2,9 +2,9 @@
 
 from gobuild.emulate.abi import libsystem
 from gobuild.emulate.darwin.errno import EINVAL, ENOMEM, ESRCH, DarwinError
-from gobuild.emulate.processes import RUNNING, Entry
-from gobuild.emulate.signals import NSIG, SIGKILL, Action
-from gobuild.emulate.threads import Ended, Thread
+from gobuild.emulate.kernel.processes import RUNNING, Entry
+from gobuild.emulate.kernel.signals import NSIG, SIGKILL, Action
+from gobuild.emulate.kernel.threads import Ended, Thread
 
 SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK = 1, 2, 3
 SIGSTOP = 17

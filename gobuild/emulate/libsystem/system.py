@@ -5,8 +5,8 @@ import struct
 from gobuild.emulate.abi import libsystem
 from gobuild.emulate.darwin.errno import EFAULT, EINVAL, ENOENT, ENOMEM, EPERM, DarwinError
 from gobuild.emulate.darwin.structs import GID, RUSAGE, UID
+from gobuild.emulate.kernel.threads import Thread
 from gobuild.emulate.machine.memory import EXECUTE, READ
-from gobuild.emulate.threads import Thread
 
 CTL_KERN, CTL_HW = 1, 6
 RLIM_INFINITY = (1 << 63) - 1

@@ -3,8 +3,8 @@
 from gobuild.emulate.abi import libsystem
 from gobuild.emulate.darwin.errno import EINTR, EINVAL, DarwinError
 from gobuild.emulate.darwin.structs import ITIMERVAL, TIMEBASE, TIMESPEC, TIMEVAL
-from gobuild.emulate.signals import SIGPROF, SIGVTALRM, Timer
-from gobuild.emulate.threads import SIGABRT, Blocking, Ended, Thread, Wait, Woken
+from gobuild.emulate.kernel.signals import SIGPROF, SIGVTALRM, Timer
+from gobuild.emulate.kernel.threads import SIGABRT, Blocking, Ended, Thread, Wait, Woken
 
 CLOCK_REALTIME, CLOCK_MONOTONIC_RAW, CLOCK_MONOTONIC, CLOCK_UPTIME_RAW = 0, 4, 6, 8
 ITIMER_REAL, ITIMER_SIGNALS = 0, {1: SIGVTALRM, 2: SIGPROF}

@@ -105,7 +105,7 @@ def emulate(
 
 def _run(plan: "Plan") -> int:
     """Runs it, and tells what ended a process otherwise than by its own exit; what ended the program is raised."""
-    from gobuild.emulate.processes import FIRST_PID
+    from gobuild.emulate.kernel.processes import FIRST_PID
     from gobuild.emulate.run import run
 
     outcome = run(plan, capture=False)

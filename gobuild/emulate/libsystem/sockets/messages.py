@@ -16,11 +16,11 @@ from gobuild.emulate.darwin.errno import (
     EOPNOTSUPP,
     DarwinError,
 )
-from gobuild.emulate.descriptors import OpenFile
+from gobuild.emulate.kernel.descriptors import OpenFile
+from gobuild.emulate.kernel.network import Socket
+from gobuild.emulate.kernel.threads import Blocking, Thread
 from gobuild.emulate.libsystem.files import vectors, wait_for
 from gobuild.emulate.libsystem.sockets.socket import found, hand_out, internet_address, packed, socket_file, unix_path
-from gobuild.emulate.network import Socket
-from gobuild.emulate.threads import Blocking, Thread
 
 DATAGRAM_MAX = 9216
 """net.inet.udp.maxdgram."""

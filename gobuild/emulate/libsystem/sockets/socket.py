@@ -22,11 +22,11 @@ from gobuild.emulate.darwin.errno import (
     FROM_HOST,
     DarwinError,
 )
-from gobuild.emulate.descriptors import OpenFile
+from gobuild.emulate.kernel.descriptors import OpenFile
+from gobuild.emulate.kernel.network import Address, Socket
+from gobuild.emulate.kernel.threads import Blocking, Thread
 from gobuild.emulate.libsystem.files import wait_for
 from gobuild.emulate.libsystem.paths import new_place, place
-from gobuild.emulate.network import Address, Socket
-from gobuild.emulate.threads import Blocking, Thread
 
 FAMILIES = {d.AF_UNIX: host_socket.AF_UNIX, d.AF_INET: host_socket.AF_INET, d.AF_INET6: host_socket.AF_INET6}
 PROTOCOLS = {d.SOCK_STREAM: (0, d.IPPROTO_TCP), d.SOCK_DGRAM: (0, d.IPPROTO_UDP)}

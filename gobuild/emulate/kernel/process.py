@@ -12,18 +12,18 @@ from gobuild.binary.macho import read_macho
 from gobuild.binary.view import Malformed, View, opened
 from gobuild.emulate import calls
 from gobuild.emulate.abi import FUNCTIONS, Function
-from gobuild.emulate.descriptors import Descriptors
+from gobuild.emulate.kernel.descriptors import Descriptors
+from gobuild.emulate.kernel.network import Network
+from gobuild.emulate.kernel.processes import INIT, ProcessTable
+from gobuild.emulate.kernel.signals import NSIG, SIG_IGN, SIGKILL, Signals
+from gobuild.emulate.kernel.threads import PTHREAD_SIZE, Breach, Ended, Scheduler, Thread, Woken
+from gobuild.emulate.kernel.world import World
 from gobuild.emulate.machine import macos
 from gobuild.emulate.machine.engine import LR, PC, SP, Engine
 from gobuild.emulate.machine.loader import load, make_stack
 from gobuild.emulate.machine.memory import EXECUTE, PAGE, READ, WRITE, Memory, round_up
-from gobuild.emulate.network import Network
 from gobuild.emulate.plan import Plan
-from gobuild.emulate.processes import INIT, ProcessTable
-from gobuild.emulate.signals import NSIG, SIG_IGN, SIGKILL, Signals
-from gobuild.emulate.threads import PTHREAD_SIZE, Breach, Ended, Scheduler, Thread, Woken
 from gobuild.emulate.trace import Observer
-from gobuild.emulate.world import World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,8 +18,8 @@ from gobuild.emulate.machine.memory import Memory
 if TYPE_CHECKING:
     from unicorn.unicorn_py3.unicorn import UcContext
 
-    from gobuild.emulate.process import Process, Program
-    from gobuild.emulate.signals import Frame
+    from gobuild.emulate.kernel.process import Process, Program
+    from gobuild.emulate.kernel.signals import Frame
 
 SLICE, ALONE = 100_000, 2_000_000
 """Instructions that a thread runs without a call before the next one's turn, or before timers are looked at."""

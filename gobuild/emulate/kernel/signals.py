@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gobuild.emulate.calls import SIGNAL_RETURN
+from gobuild.emulate.kernel.threads import Breach, Ended, PendingCall, Thread, Woken
 from gobuild.emulate.machine.engine import LR, PC, SP, Stop, Why
-from gobuild.emulate.threads import Breach, Ended, PendingCall, Thread, Woken
 
 if TYPE_CHECKING:
-    from gobuild.emulate.process import Process
+    from gobuild.emulate.kernel.process import Process
 
 SIGILL, SIGTRAP, SIGABRT, SIGKILL, SIGBUS, SIGSEGV, SIGPIPE = 4, 5, 6, 9, 10, 11, 13
 SIGURG, SIGCHLD, SIGVTALRM, SIGPROF = 16, 20, 26, 27

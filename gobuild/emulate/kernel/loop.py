@@ -5,12 +5,12 @@ import traceback
 from typing import TYPE_CHECKING
 
 from gobuild.emulate import calls
+from gobuild.emulate.kernel.processes import DOORBELL
+from gobuild.emulate.kernel.threads import ALONE, CALL_NS, INSTRUCTION_NS, SLICE, Ended, Replaced, Thread
 from gobuild.emulate.machine.engine import Why
-from gobuild.emulate.processes import DOORBELL
-from gobuild.emulate.threads import ALONE, CALL_NS, INSTRUCTION_NS, SLICE, Ended, Replaced, Thread
 
 if TYPE_CHECKING:
-    from gobuild.emulate.process import Process
+    from gobuild.emulate.kernel.process import Process
 
 SIGKILL = 9
 

@@ -1,0 +1,1 @@
+"""What the kernel keeps of the guest: its processes and threads, signals, files and sockets."""
