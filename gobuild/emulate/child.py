@@ -1,13 +1,16 @@
-"""The process that the engine runs in, started by `run` alone: ``python -m gobuild.emulate.child PLAN REPORT``.
+"""The process that the engine runs in, started by `run` alone: ``python -m gobuild.emulate.child PLAN REPORT PARENT``.
 
-Both words are descriptors: it reads the plan as JSON from one, and writes each verdict as a line of JSON to the other.
+Two words are descriptors: it reads the plan as JSON from one, and writes each verdict as a line of JSON to the other.
+The third is the process that waits for it, whose end ends it and all that it has forked.
 The program has this process's standard files, and its exit code.
 """
 
 import contextlib
+import ctypes
 import gc
 import json
 import os
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -25,11 +28,23 @@ from gobuild.emulate.plan import Plan, Verdict
 from gobuild.emulate.symbols import Symbols
 from gobuild.emulate.trace import Tracer
 
+PR_SET_PDEATHSIG = 1
+"""prctl(2): a signal to get when the parent dies; what is forked does not inherit it (Linux)."""
+
+
+def die_with(parent: int) -> None:
+    """Ends the whole group once the parent is gone, however it went: nobody would watch over it."""
+    signal.signal(signal.SIGHUP, lambda _number, _frame: os.killpg(0, signal.SIGKILL))
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGHUP)
+    if os.getppid() != parent:
+        os.killpg(0, signal.SIGKILL)
+
 
 def main(words: list[str]) -> int:
     """Runs the program; returns the exit code, 128 + n for signal n."""
     gc.disable()  # nothing here makes cycles that matter, and fork would copy what a collection touches
-    plan_descriptor, report = map(int, words)
+    plan_descriptor, report, parent = map(int, words)
+    die_with(parent)
     with os.fdopen(plan_descriptor) as file:
         plan = Plan.from_json(json.load(file))
     os.set_inheritable(report, False)

@@ -58,7 +58,7 @@ def _run(plan: Plan, *, stdin: bytes | None, capture: bool) -> Outcome:
     os.set_blocking(report_write, False)
     pipe = subprocess.PIPE if capture else None
     process = subprocess.Popen(
-        [sys.executable, "-I", "-m", "gobuild.emulate.child", str(plan_read), str(report_write)],
+        [sys.executable, "-I", "-m", "gobuild.emulate.child", str(plan_read), str(report_write), str(os.getpid())],
         stdin=pipe,
         stdout=pipe,
         stderr=pipe,

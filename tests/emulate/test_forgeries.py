@@ -6,8 +6,11 @@ afterwards and signed anew: `verify` finds nothing in them.
 
 import os
 import struct
+import subprocess
+import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
@@ -257,6 +260,40 @@ def test_a_limit_ends_it(name: str, limits: Limits, told: str, attack: Callable[
     refused = b"refused resource temporarily unavailable\n"
     assert outcome.stderr.replace(b"\0", b"").replace(refused, b"") == b""
     assert (refused in outcome.stderr) == (name == "bomb")
+
+
+STARTED = """
+import sys
+from pathlib import Path
+
+from emulate_fixtures import run_guest
+
+root, scratch = map(Path, sys.argv[1:])
+run_guest(root.parent, f"/{root.name}", "bomb", scratch=scratch)
+"""
+
+
+def test_the_end_of_whoever_watches_ends_it_all(forged: Path, tmp_path: Path) -> None:
+    """Killed, a process can clean up nothing: what it has started sees to that itself."""
+    script, scratch = tmp_path / "start.py", tmp_path / "scratch"
+    script.write_text(STARTED)
+    scratch.mkdir()
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, script, forged, scratch], env=env) as starter:
+        processes = wait_for(lambda: {name.split("/")[2] for name in users_of(scratch)}, at_least=3)
+        starter.kill()
+    assert len(processes) >= 3, "the first one and some that it has forked"
+    assert wait_for(lambda: users_of(scratch), at_least=0) == []
+
+
+def wait_for(look: Callable[[], Collection[str]], *, at_least: int) -> Collection[str]:
+    """Looks until there are so many, or for 0 until there is nothing more; a minute at most."""
+    for _ in range(600):
+        seen = look()
+        if (len(seen) >= at_least) if at_least else not seen:
+            break
+        time.sleep(0.1)
+    return seen
 
 
 def test_no_more_files_than_it_may_open(attack: Callable[..., Outcome]) -> None:
