@@ -164,12 +164,14 @@ def run_tests(
 
 def row(package: str, results: Results) -> str:
     """A line of the table."""
-    skipped = [f"{name}: {reason}" for name, reason in {**results.skipped, **results.left_out}.items()]
+    every = {**results.skipped, **results.left_out}
+    reasons = {reason: [name for name, each in every.items() if each == reason] for reason in every.values()}
+    skipped = [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]
     # what the tests start is ended by signals on purpose
     ended = [f"**{each.kind}: {each.detail}**" for each in results.verdicts if each.pid in (0, FIRST_PID)]
     cells = [
         f"`{package}`", str(results.passed), ", ".join([*results.failed, *ended]) or "0",
-        f"{len(skipped)}" + (f" ({'; '.join(skipped)})" if skipped else ""), f"{results.seconds:.1f}",
+        f"{len(every)}" + (f" ({'; '.join(skipped)})" if every else ""), f"{results.seconds:.1f}",
     ]  # fmt: skip
     return "| " + " | ".join(each.replace("|", "\\|") for each in cells) + " |"
 
