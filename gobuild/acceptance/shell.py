@@ -80,7 +80,7 @@ class PatchShell:
     def export(self) -> export.Export:
         """Writes the commits into the series."""
         exported = export.export_series(self.folder, self.series)
-        export.write_export(exported, add=True)
+        export.write_export(exported, add=True, extends=True)
         return exported
 
     def remove(self) -> None:

@@ -12,6 +12,9 @@ from pathlib import Path
 
 from gobuild.core.goversion import GoVersion, Target
 
+UNSAID = "TODO"
+"""How the reason of a patch begins that nobody has given yet."""
+
 GENERATED = frozenset(
     {
         "VERSION.cache",

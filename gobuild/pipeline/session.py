@@ -11,7 +11,7 @@ from gobuild.build import direct
 from gobuild.core.console import Console
 from gobuild.core.errors import ConfigError, ResolveError
 from gobuild.core.goversion import Target
-from gobuild.core.model import Catalog, Outcome, Release
+from gobuild.core.model import UNSAID, Catalog, Outcome, Release
 from gobuild.core.process import Runner, run
 from gobuild.core.settings import Settings
 from gobuild.patch.diff.unified import Diff
@@ -99,7 +99,7 @@ def prepare(session: Session, *, delivered: bool = True, reached: fetch.Selected
         host=host,
         stamp=stamp,
         why_make=_why_make(settings, release, reached.catalog, host=host, series=series, patches=patches),
-        notes=_notes(series),
+        notes=_notes(settings, series, patches, release),
         patches=tuple(each.name for each in patches),
         formula=f"{publish.formula_name(settings.name, release.version)}.rb",
     )
@@ -162,12 +162,22 @@ def _not_direct(each: patch.Patch, *, compared: bool) -> str:
     return direct.why_not_by_names(each.name, names, proven=each.direct or compared)
 
 
-def _notes(series: patch.Series) -> tuple[str, ...]:
-    """What the series says besides its patches, for people."""
+def _notes(
+    settings: Settings, series: patch.Series, patches: Sequence[patch.Patch], release: Release
+) -> tuple[str, ...]:
+    """What a person should know of a series besides its patches."""
     said = ["the stock patches come first"] * bool(series.extends)
     said += [f"left out of the stock series: {', '.join(series.without)}"] * bool(series.without)
-    given = " ".join(f"{name}={value}" for name, value in series.environment.items())
-    return (*said, *([f"the builder is given {given}"] if given else []))
+    if settings.series not in ("stock", "none") and not series.extends:
+        stock = patch.load_series("stock").select(release.version, settings.for_target, settings.profile)
+        own = {each.name for each in series.patches}
+        if without := [each.name for each in stock if each.name not in own]:
+            said.append(f"the series does not extend the stock one: without {', '.join(without)} (--extends stock)")
+    if given := " ".join(f"{name}={value}" for name, value in series.environment.items()):
+        said.append(f"the builder is given {given}")
+    if unsaid := [each.name for each in patches if each.reason.startswith(UNSAID)]:
+        said.append(f"nobody has said yet why there is {', '.join(unsaid)}: its reason, which publish asks for")
+    return tuple(said)
 
 
 def _refuse(settings: Settings, release: Release, catalog: Catalog, *, delivered: bool) -> None:

@@ -5,7 +5,7 @@ that would not be seen as it stands is refused. Titles and reasons may say anyth
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from gobuild.core.errors import ConfigError, PublishError
 from gobuild.core.goversion import GoVersion, Target
 from gobuild.core.manifest import SCHEMA, Manifest, archive_names, load_json, shown, structure
-from gobuild.core.model import Artifact, Report, State
+from gobuild.core.model import UNSAID, Artifact, Report, State
 from gobuild.vulns.facts import ID, MODULES
 from gobuild.vulns.status import Exposure
 
@@ -76,6 +76,20 @@ class Build:
         suffix = suffix or (".zip" if kind == "module" else "")
         (found,) = (each for each in self.archives if each.kind == kind and each.path.name.endswith(suffix))
         return found
+
+
+def require_reasons(builds: Iterable[Build]) -> None:
+    """Refuses to hand out a patch of which nobody has said why it is there.
+
+    Raises:
+        PublishError: there is one; all are named.
+    """
+    for build in builds:
+        if names := [each.name for each in build.manifest.patches if each.reason.startswith(UNSAID)]:
+            raise PublishError(
+                f"{build.stamp}: nobody has said why it has {', '.join(names)}: the reason begins with {UNSAID}",
+                "its reason in series.toml, and build again: users read it",
+            )
 
 
 def find_builds(folder: Path) -> Iterator[Build]:

@@ -226,18 +226,22 @@ def new_patch(
     name: Annotated[str, "what the patch is called: lower-case words with hyphens"],
     series: Annotated[str, f"{SERIES}, yours; it is made where it is missing"] = "",
     go: Annotated[str, "the version it begins on: 1.22.10; by default it is for all"] = "",
+    bare: Annotated[bool, "a series that is made has no stock patches in front of its own"] = False,
 ) -> None:
     """Begins a patch: a file, and an entry in series.toml.
 
     Example: gobuild patches.new bigger-stacks --series ours
     """
     from gobuild.patch.workbench import entries
+    from gobuild.patch.workbench.adopt import user_author
 
     settings, console = settings_of(context, {"series": series or None}), Console()
     if settings.series in ("stock", "none"):
         raise ConfigError("a new patch needs a series of yours", "--series DIR")
     folder = Path(settings.series).expanduser().absolute()
-    made = entries.new_patch(folder, name, version=GoVersion.parse(go) if go else None)
+    made = entries.new_patch(
+        folder, name, version=GoVersion.parse(go) if go else None, extends=not bare, author=user_author()
+    )
     for path in made:
         console.say(f"wrote {path}")
     console.say(f"next: its reason in {made[1].name}; patches.import --series {folder} --to DIR; the commit there")

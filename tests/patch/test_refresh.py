@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from needs import needs
 from patch_fixtures import apply, snapshot, write
-from workbench_fixtures import NUMBERS, bench, changed, commit, diff, export, prose, series, tree
+from workbench_fixtures import NUMBERS, bench, changed, commit, diff, export, git, prose, series, tree
 
 from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.goversion import GoVersion
 from gobuild.patch import Series, load_folder
+from gobuild.patch.manifest import load_stock
 from gobuild.patch.workbench.entries import new_patch
 from gobuild.patch.workbench.export import write_export
 from gobuild.patch.workbench.import_series import PlainSource
@@ -106,7 +107,8 @@ def test_a_patch_that_changes_a_file_twice_is_left_to_an_export(tmp_path: Path) 
 def test_a_new_patch_in_a_new_series(tmp_path: Path) -> None:
     made = new_patch(tmp_path / "our series", "bigger-stacks", version=GoVersion.parse("1.22.10"))
     assert made == (tmp_path / "our series/bigger-stacks.patch", tmp_path / "our series/series.toml")
-    (only,) = load_folder(tmp_path / "our series").patches
+    *stock, only = load_folder(tmp_path / "our series").patches
+    assert stock == list(load_stock().patches)
     assert (only.name, only.go, only.reason) == ("bigger-stacks", ">=1.22.10,<1.23", "TODO: why bigger-stacks exists")
     assert (tmp_path / "our series/.gitattributes").read_text() == "*.patch -text\n"
     plain = tree(tmp_path / "go")
@@ -116,6 +118,44 @@ def test_a_new_patch_in_a_new_series(tmp_path: Path) -> None:
     content = plain.root / outcome.files[0]
     named = subprocess.run(["git", "hash-object", content], capture_output=True, text=True, check=True).stdout
     assert f"..{named[:12]}\n" in made[0].read_text()
+
+
+def test_a_new_patch_is_its_authors_and_may_stand_alone(tmp_path: Path) -> None:
+    made = new_patch(tmp_path / "p", "mine", extends=False, author=("Ann Other", "ann@acme.example"))
+    assert made[0].read_text().startswith("From: Ann Other <ann@acme.example>\n")
+    assert [each.name for each in load_folder(tmp_path / "p").patches] == ["mine"]
+
+
+def test_a_commit_without_its_trailer_is_known_by_its_place_and_the_placeholder_goes(tmp_path: Path) -> None:
+    """`git commit --amend -m` drops the trailer: the placeholder was built, and the change was in no patch."""
+    needs("git")
+    series(tmp_path / "p", {"one": diff("src/one.txt", NUMBERS, changed(5))})
+    new_patch(tmp_path / "p", "mine")
+    patches = load_folder(tmp_path / "p")
+    bench(tree(tmp_path / "go"), patches, tmp_path / "to")
+    write(tmp_path / "to", {"src/two.txt": changed(1)})
+    git(tmp_path / "to", "commit", "--quiet", "--all", "--amend", "-m", "say it louder")
+    found = export(tmp_path / "to", patches)
+    assert "(say it louder) is taken for the patch mine, in whose place it stands" in found.notes[0]
+    assert (list(found.texts), found.unchanged, found.entries) == (["mine.patch"], ["one"], [])
+    assert b"stands in for" not in found.texts["mine.patch"]
+    assert b" 1 file changed" in found.texts["mine.patch"]
+    write_export(found)
+    assert export(tmp_path / "to", load_folder(tmp_path / "p")).unchanged == ["one", "mine"]
+
+
+def test_a_commit_in_the_place_of_a_patch_that_went_is_a_new_one(tmp_path: Path) -> None:
+    """It changes none of its files; nor is one taken for it where two stand there."""
+    needs("git")
+    patches = series(tmp_path / "p", {"one": diff("src/one.txt", NUMBERS, changed(5))})
+    bench(tree(tmp_path / "go"), patches, tmp_path / "to")
+    git(tmp_path / "to", "reset", "--quiet", "--hard", "base")
+    write(tmp_path / "to", {"src/two.txt": changed(1)})
+    commit(tmp_path / "to", "another")
+    assert list(export(tmp_path / "to", patches).texts) == ["another.patch"]
+    write(tmp_path / "to", {"src/one.txt": changed(7)})
+    commit(tmp_path / "to", "more")
+    assert list(export(tmp_path / "to", patches).texts) == ["another.patch", "more.patch"]
 
 
 def test_a_new_patch_is_begun_changed_and_exported(tmp_path: Path) -> None:

@@ -54,6 +54,14 @@ def test_the_same_again_changes_nothing(tmp_path: Path) -> None:
     assert content_of(site) == before
 
 
+def test_a_patch_without_a_reason_is_not_handed_out(tmp_path: Path) -> None:
+    put_build(tmp_path / "dist", edit=lambda told: told["patches"][0].update(reason="TODO: why goenv-local exists"))
+    with pytest.raises(PublishError, match="nobody has said why it has goenv-local") as caught:
+        published(tmp_path / "site", tmp_path / "dist")
+    assert "its reason in series.toml" in caught.value.hint
+    assert not (tmp_path / "site").exists()
+
+
 def test_two_trees_of_the_same_builds_have_the_same_papers(tmp_path: Path) -> None:
     put_build(tmp_path / "dist")
     contents = []

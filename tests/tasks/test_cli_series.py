@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from inside import gobuild
 from needs import needs
-from patch_fixtures import write
+from patch_fixtures import entry, write
 from workbench_fixtures import NUMBERS, changed, diff, tree
 
 SOURCE = ("--go=1.22.10", "--source=go")
@@ -66,6 +66,13 @@ def test_plan_says_what_will_build_it(project: Path) -> None:
         "make.bash: a source of your own may have another compiler than upstream's",
     ):
         assert said_so in said.replace("│ │ ", "").replace(" │", "")
+    alone = call(project, "plan", "--series=good", *SOURCE).replace("│ │ ", "").replace(" │", "")
+    assert "does not extend the stock one: without mfinal-metal-init, runtime-gpu-guard, link-uuid" in alone
+    assert "(--extends stock)" in alone
+    begun = {"two.patch": diff("src/two.txt", NUMBERS, changed(4)), "series.toml": entry("two", reason="TODO: why")}
+    write(project / "begun", begun)
+    said = call(project, "plan", "--series=begun", *SOURCE).replace("│ │ ", "").replace(" │", "")
+    assert "nobody has said yet why there is two: its reason, which publish asks for" in said
     write(good, {"series.toml": 'list = "folder"\nbuild.environment = { GOROOT_OVERRIDE = "1" }\n'})
     assert "the builder is given GOROOT_OVERRIDE=1" in call(project, "plan", "--series=good", *SOURCE)
 

@@ -15,7 +15,7 @@ from gobuild.core import files
 from gobuild.core.errors import PackageError, PatchError, ToolMissing
 from gobuild.core.goversion import Target
 from gobuild.core.manifest import SCHEMA, read_manifest, to_json
-from gobuild.core.model import State
+from gobuild.core.model import UNSAID, State
 from gobuild.core.process import run
 from gobuild.patch.diff.unified import Diff
 from gobuild.patch.series import Series
@@ -136,8 +136,11 @@ def user_author() -> tuple[str, str]:
     """Who writes a patch that names nobody: the user, as git knows their name and address; else `message.AUTHOR`."""
     found = []
     for variable, key in (("GIT_AUTHOR_NAME", "user.name"), ("GIT_AUTHOR_EMAIL", "user.email")):
-        done = run(("git", "config", "--global", "--get", key), env=os.environ, cwd=Path.cwd(), check=False)
-        found.append(os.environ.get(variable) or (done.output.strip() if done.code == 0 else ""))
+        said = os.environ.get(variable, "")
+        with suppress(ToolMissing):
+            done = run(("git", "config", "--global", "--get", key), env=os.environ, cwd=Path.cwd(), check=False)
+            said = said or (done.output.strip() if done.code == 0 else "")
+        found.append(said)
     name, email = found
     return (name, email) if name and email else message.AUTHOR
 
@@ -292,7 +295,7 @@ class _Adoption:
         stem = message.name_from_subject(one.stem)
         names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
         name = next(name for name in names if name not in self.names)
-        return said if diff.description else replace(said, subject=f"TODO: why {name} exists"), name
+        return said if diff.description else replace(said, subject=f"{UNSAID}: why {name} exists"), name
 
     def _step(self, one: Incoming, state: str, evidence: str, reading: Reading | None = None) -> None:
         forms = (*reading.forms, *reading.diff.notes, *_git_forms(reading.diff)) if reading else one.forms

@@ -18,13 +18,14 @@ from gobuild.patch.diff.unified import Diff
 from gobuild.patch.series import Patch
 from gobuild.patch.tree import Tree
 from gobuild.patch.workbench import message
+from gobuild.patch.workbench.entries import placeholder
 from gobuild.patch.workbench.message import PatchMessage
 from gobuild.patch.workbench.repository import Commit, FileChange, Repository
 
 
 def does_same(repository: Repository, commit: Commit, patch: Patch) -> bool:
     """Whether a patch does to a commit's parent what the commit does, no more and no less."""
-    changes = repository.changes(commit)
+    changes = changes_of(repository, commit, patch.name)
     with tempfile.TemporaryDirectory(prefix="gobuild-", dir=repository.folder / ".git") as scratch:
         root = Path(scratch) / "tree"
         if isinstance(patch.operation, Diff):
@@ -44,6 +45,16 @@ def does_same(repository: Repository, commit: Commit, patch: Patch) -> bool:
         )
 
 
+def changes_of(repository: Repository, commit: Commit, name: str) -> dict[str, FileChange]:
+    """What a commit changes as the patch of a name: the placeholder that it began with goes once there is more."""
+    changes = repository.changes(commit)
+    path, content = placeholder(name)
+    stands = path in changes and repository.blob(changes[path].after) == content
+    if stands and len(changes) > 1:
+        del changes[path]
+    return changes
+
+
 def canonical_patch(repository: Repository, commit: Commit, name: str, said: PatchMessage, old: Diff | None) -> bytes:
     """A commit as a .patch file, read and applied to the commit's parent as a build would.
 
@@ -53,7 +64,7 @@ def canonical_patch(repository: Repository, commit: Commit, name: str, said: Pat
     Raises:
         PatchError: the commit holds what no patch can do, or its message would not be read back as it is.
     """
-    changes = repository.changes(commit)
+    changes = changes_of(repository, commit, name)
     if not changes:
         raise PatchError(f"{commit.short} changes nothing", "git rebase --interactive, and drop it")
     if odd := next((path for path in changes if re.search(r'["\\\x00-\x1f\x7f]', path)), None):
@@ -64,7 +75,7 @@ def canonical_patch(repository: Repository, commit: Commit, name: str, said: Pat
         if change and _makes(repository, file, change):
             kept[file.path] = render_file(file, repository.blob(change.before), executable=change.executable)
     sections = [kept.get(path) or repository.diff_of(commit, path) for path in changes]
-    content = message.patch_heading(said, repository.diffstat(commit)).encode() + b"".join(sections)
+    content = message.patch_heading(said, repository.diffstat(commit, changes)).encode() + b"".join(sections)
     try:
         operation = parse_diff(content)
     except PatchError as error:

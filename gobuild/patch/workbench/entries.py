@@ -11,17 +11,18 @@ from pathlib import Path
 from gobuild.core import files
 from gobuild.core.errors import ConfigError, PatchError
 from gobuild.core.goversion import GoVersion
+from gobuild.core.model import UNSAID
 from gobuild.patch import quilt
 from gobuild.patch.diff.file_diff import blob_name
 from gobuild.patch.diff.render import ABBREVIATION
 from gobuild.patch.manifest import load_or_new
 from gobuild.patch.series import MANIFEST, NAME
 from gobuild.patch.workbench import message
-from gobuild.patch.workbench.message import PatchMessage
+from gobuild.patch.workbench.message import AUTHOR, PatchMessage
 
-_HEAD = """# A patch series for gobuild; its patches/README.md explains the keys.
-# With the line `extends = "stock"` here, the stock patches come first.
-"""
+_HEAD = "# A patch series for gobuild; its patches/README.md explains the keys.\n"
+_ALONE = '# With the line `extends = "stock"` here, the stock patches come first.\n'
+_EXTENDS = 'extends = "stock"  # the stock patches come first; without this line there are none of them\n'
 
 
 def entry(name: str, *, made_on: GoVersion | None, file: str, reason: str) -> str:
@@ -37,15 +38,19 @@ def entry(name: str, *, made_on: GoVersion | None, file: str, reason: str) -> st
     )
 
 
-def add_entries(folder: Path, entries: Sequence[str]) -> Path:
-    """Adds entries at the end of series.toml, or of a quilt series; makes a series.toml where there is neither."""
+def add_entries(folder: Path, entries: Sequence[str], *, extends: bool = False) -> Path:
+    """Adds entries at the end of series.toml, or of a quilt series; makes a series.toml where there is neither.
+
+    `extends` is whether the stock patches come first in a series.toml that is made.
+    """
     if is_listed(folder):
         listing = folder / quilt.SERIES
         files.write(listing, _closed(listing.read_text(encoding="utf-8")) + "".join(f"{line}\n" for line in entries))
         return listing
     manifest = folder / MANIFEST
     new = not manifest.exists()
-    text = _closed(_HEAD if new else manifest.read_bytes().decode()) + "".join(f"\n{each}" for each in entries)
+    before = _HEAD + (_EXTENDS if extends else _ALONE) if new else manifest.read_bytes().decode()
+    text = _closed(before) + "".join(f"\n{each}" for each in entries)
     try:
         tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -61,7 +66,9 @@ def is_listed(folder: Path) -> bool:
     return quilt.is_quilt(folder) and (folder / quilt.SERIES).is_file()
 
 
-def new_patch(folder: Path, name: str, *, version: GoVersion | None = None) -> tuple[Path, Path]:
+def new_patch(
+    folder: Path, name: str, *, version: GoVersion | None = None, extends: bool = True, author: tuple[str, str] = AUTHOR
+) -> tuple[Path, Path]:
     """Begins a patch: a file in the series, whose folder is made where it is missing, and its entry; gives both paths.
 
     A series may hold no patch that changes nothing, so this one adds a note to the tree: a real patch, which can be
@@ -76,28 +83,37 @@ def new_patch(folder: Path, name: str, *, version: GoVersion | None = None) -> t
     file = f"{name}.patch"
     if name in taken or (folder / file).exists() or (folder / file).is_symlink():
         raise ConfigError(f"the series {folder} has a patch {name!r} already", "another name; or patches.import")
-    reason = f"TODO: why {name} exists"
+    reason = f"{UNSAID}: why {name} exists"
     line = file if is_listed(folder) else entry(name, made_on=version, file=file, reason=reason)
     unlisted = quilt.is_unlisted(folder)
-    files.write(folder / file, _skeleton(name))
+    files.write(folder / file, _skeleton(name, author))
     if unlisted:
         return folder / file, folder / file  # its name alone says where it comes
     try:
-        return folder / file, add_entries(folder, [line])
+        return folder / file, add_entries(folder, [line], extends=extends)
     except BaseException:
         (folder / file).unlink()
         raise
 
 
-def _skeleton(name: str) -> bytes:
+def placeholder(name: str) -> tuple[str, bytes]:
+    """The file, and its content, that a new patch adds until it changes something: an export leaves it out then."""
+    text = f"This file stands in for the patch {name}: change the tree; when there is more, it goes by itself.\n"
+    return f"misc/gobuild/{name}.txt", text.encode()
+
+
+def _skeleton(name: str, author: tuple[str, str]) -> bytes:
     """A patch that adds a note of one line. The blob's name is git's own for that text."""
-    note = f"This file stands in for the patch {name}: change the tree, and take it out.\n"
-    path = f"misc/gobuild/{name}.txt"
+    path, content = placeholder(name)
+    note = content.decode()
     said = PatchMessage(
-        subject=f"{name}: what it does", body="Why it has to be done, for who will carry it to the next Go."
+        author=author[0],
+        email=author[1],
+        subject=f"{name}: what it does",
+        body="Why it has to be done, for who will carry it to the next Go.",
     )
     stat = f" {path} | 1 +\n 1 file changed, 1 insertion(+)\n"
-    blob = blob_name(note.encode())[:ABBREVIATION]
+    blob = blob_name(content)[:ABBREVIATION]
     diff = (
         f"diff --git a/{path} b/{path}\nnew file mode 100644\nindex 000000000000..{blob}\n"
         f"--- /dev/null\n+++ b/{path}\n@@ -0,0 +1 @@\n+{note}"

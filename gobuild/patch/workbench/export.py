@@ -4,6 +4,7 @@ What series.toml says (order, versions, reasons) is a person's word and stays; w
 """
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from gobuild.patch.safe_read import safe_read
 from gobuild.patch.series import MANIFEST, NAME, Patch, Series
 from gobuild.patch.workbench import message
 from gobuild.patch.workbench.canonical import canonical_patch, does_same, require_p1
-from gobuild.patch.workbench.entries import add_entries, entry, is_listed
+from gobuild.patch.workbench.entries import add_entries, entry, is_listed, placeholder
 from gobuild.patch.workbench.import_record import ImportRecord
 from gobuild.patch.workbench.repository import Commit, Repository
 
@@ -36,10 +37,38 @@ class Export:
         fitting = series.candidates(record.go, record.target, record.profile)
         self.known = {patch.name: patch for patch in fitting}
         self.seen: dict[str, Commit] = {}
+        self.found: dict[str, str] = {}  # by a commit's id, the patch that it is in spite of its message
         self.texts: dict[str, bytes] = {}
         self.unchanged: list[str] = []
         self.entries: list[str] = []
         self.notes: list[str] = []
+
+    def find_unnamed(self, commits: Sequence[Commit]) -> None:
+        """Knows a patch again whose commit has lost its trailer, as `git commit --amend -m` makes it lose it.
+
+        It stands where that patch stood, between the same neighbours, and changes a file of it; or the patch was not
+        more than begun.
+        """
+        there = {name for commit in commits for name in commit.message.names}
+        at, unnamed = 0, list[Commit]()
+        for commit in (*commits, None):
+            if commit and not commit.message.names:
+                unnamed.append(commit)
+                continue
+            name = commit.message.names[0] if commit else ""
+            known = name in self.record.patches
+            end = self.record.patches.index(name) if known else len(self.record.patches)
+            gone = [each for each in self.record.patches[at:end] if each not in there]
+            if len(gone) == len(unnamed) and all(map(self._may_be, unnamed, gone)):
+                self.found |= {one.id: each for one, each in zip(unnamed, gone, strict=True)}
+            at, unnamed = (end + 1 if known else at), []
+
+    def _may_be(self, commit: Commit, name: str) -> bool:
+        patch = self.known.get(name)
+        if not patch or not isinstance(patch.operation, Diff):
+            return False
+        names = set(patch.operation.names)
+        return names == {placeholder(name)[0]} or not names.isdisjoint(self.repository.changes(commit))
 
     def take(self, commit: Commit) -> None:
         """Compares one commit with the patch that it is, or makes a patch of it."""
@@ -63,6 +92,12 @@ class Export:
             raise PatchError(
                 f"{commit.short} is two patches: {' and '.join(names)}", f"leave one line {message.NAME_TRAILER}"
             )
+        if not names and (known := self.found.get(commit.id)):
+            self.notes.append(
+                f"{commit.short} is taken for the patch {known}, in whose place it stands: if it is another, give it a "
+                f"line {message.NAME_TRAILER}: NAME at its end"
+            )
+            names = (known,)
         name = names[0] if names else self._new_name(commit.message.subject)
         if not NAME.fullmatch(name):
             raise PatchError(f"{commit.short} names the patch {name!r}", "lower-case words with hyphens")
@@ -188,15 +223,20 @@ def export_series(folder: Path, series: Series, *, variant: bool = False) -> Exp
             "git commit (--amend, or --fixup and git rebase --interactive --autosquash); or git stash",
         )
     export = Export(repository, record, series, variant=variant)
-    for commit in repository.commits_above_base():
+    commits = repository.commits_above_base()
+    export.find_unnamed(commits)
+    for commit in commits:
         export.take(commit)
     export.finish(untracked)
     return export
 
 
-def write_export(exported: Export, *, add: bool = False) -> None:
-    """Writes what an export found, each file whole; with `add`, its entries at the end of series.toml as well."""
+def write_export(exported: Export, *, add: bool = False, extends: bool = False) -> None:
+    """Writes what an export found, each file whole; with `add`, its entries at the end of series.toml as well.
+
+    `extends` is as for `add_entries`.
+    """
     for name, content in exported.texts.items():
         files.write(exported.series.folder / name, content)
     if add and exported.entries:
-        add_entries(exported.series.folder, exported.entries)
+        add_entries(exported.series.folder, exported.entries, extends=extends)

@@ -8,7 +8,7 @@ user's own git commands in the folder are the user's. Every commit made here is 
 import re
 import shlex
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -248,9 +248,11 @@ class Repository:
         words = ("diff-tree", "-r", "-p", f"--abbrev={ABBREVIATION}", *DIFF, commit.parent, commit.id)
         return self.git(*words, "--", f":(literal){path}")
 
-    def diffstat(self, commit: Commit) -> str:
-        """A commit's diffstat, 80 columns wide."""
-        return self.git_text("diff-tree", "-r", "--stat=80", *DIFF[:4], commit.parent, commit.id) + "\n"
+    def diffstat(self, commit: Commit, paths: Collection[str]) -> str:
+        """A commit's diffstat of some of its files, 80 columns wide."""
+        out = [f":(exclude,literal){path}" for path in self.changes(commit) if path not in paths]
+        words = ("diff-tree", "-r", "--stat=80", *DIFF[:4], commit.parent, commit.id)
+        return self.git_text(*words, *(("--", ".", *out) if out else ())) + "\n"
 
     def uncommitted(self) -> tuple[list[str], list[str]]:
         """The tracked files that are not as HEAD has them, and the files that git does not track."""

@@ -16,7 +16,7 @@ from gobuild.core import files
 from gobuild.core.errors import ConfigError, PublishError
 from gobuild.core.manifest import load_json
 from gobuild.publish import homebrew
-from gobuild.publish.builds import ENDING, Build, find_builds
+from gobuild.publish.builds import ENDING, Build, find_builds, require_reasons
 from gobuild.publish.catalogue import Catalogue, newest_first
 from gobuild.publish.download_index import write_downloads
 from gobuild.publish.homebrew.urls import download_url
@@ -104,6 +104,7 @@ def publish(
         there = {build.key: build for build in verified}
         if not offered and not there:
             raise ConfigError("there is no finished build to publish", _FROM)
+        require_reasons(offered)
         joined = _join(offered, there, tree, signed=signer is not None, note=note)
         builds = newest_first((*there.values(), *joined), before=about.get("stamps", ()))
         catalogue = Catalogue(name=name, base_url=base_url, builds=builds)
