@@ -1,10 +1,10 @@
 """What the tests of patching share: sources, series, and a runtime that really initialises Metal."""
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from gobuild.acceptance import goroots
 from gobuild.binary.macho import read_macho
 from gobuild.binary.macho_types import MachO
 from gobuild.binary.view import View
@@ -127,14 +127,7 @@ def copy_parts(goroot: Path, into: Path, *parts: str) -> Path:
 
 def link_tree(goroot: Path, into: Path) -> Path:
     """A whole GOROOT by hard links where the file system can, which a patch must leave alone."""
-
-    def place(old: str, new: str) -> None:
-        try:
-            os.link(old, new)
-        except OSError:
-            shutil.copy2(old, new)
-
-    shutil.copytree(goroot, into, copy_function=place)
+    goroots.link_tree(goroot, into)
     return into
 
 

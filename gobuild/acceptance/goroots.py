@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gobuild import patch
-from gobuild.build.direct import CODEGEN_INPUTS
+from gobuild.build.direct import CODEGEN_INPUTS, is_test
 from gobuild.core import files, goenv
 from gobuild.core.errors import PatchError
 from gobuild.core.goversion import Target
@@ -96,7 +96,7 @@ def lay_out(
 
 def _cache_name(root: Path, changed: Sequence[str]) -> str:
     """A build cache for each compiler: a release's tools tell the go command their version alone, and no digest."""
-    emitting = [name for name in changed if name.startswith(("src/cmd/", *CODEGEN_INPUTS)) and not _test(name)]
+    emitting = [name for name in changed if name.startswith(("src/cmd/", *CODEGEN_INPUTS)) and not is_test(name)]
     if not emitting:
         return "gocache"
     lines = (f"{name} {files.sha256(root / name) if (root / name).exists() else ''}\n" for name in emitting)
@@ -105,7 +105,7 @@ def _cache_name(root: Path, changed: Sequence[str]) -> str:
 
 def programs_of(changed: Sequence[str]) -> list[str]:
     """The programs of the toolchain in which these files are."""
-    code = [name for name in changed if not _test(name)]
+    code = [name for name in changed if not is_test(name)]
     named = {match[1] for name in code if (match := re.match(r"src/cmd/([^/]+)/", name))}
     shared = named & {"internal", "vendor"} or any(
         name.startswith(CODEGEN_INPUTS) and not name.startswith("src/cmd/") for name in code
@@ -149,7 +149,3 @@ def tests_alone(made: Goroots, names: Sequence[str]) -> Iterator[Path]:
         yield root
     finally:
         files.remove(root)
-
-
-def _test(name: str) -> bool:
-    return name.endswith("_test.go") or "/testdata/" in name

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from gobuild.acceptance.goroots import Goroots, tests_alone
 from gobuild.acceptance.gotest import PackageResult, Ran, run_tests
+from gobuild.build.direct import is_test
 from gobuild.core import files
 from gobuild.core.errors import ConfigError, did_you_mean
 from gobuild.core.model import Outcome, State
@@ -284,11 +285,6 @@ def first_words(result: PackageResult) -> str:
 def counts(result: PackageResult) -> str:
     """How many tests passed, and were skipped."""
     return f"{len(result.passed)} passed" + (f", {len(result.skipped)} skipped" if result.skipped else "")
-
-
-def is_test(name: str) -> bool:
-    """Whether only tests read a file."""
-    return name.endswith("_test.go") or "/testdata/" in name
 
 
 def packages_of(names: Iterable[str]) -> list[str]:

@@ -119,9 +119,9 @@ def why_not_direct(patched: PatchedSource, proven: Iterable[str], upstream: Path
 def why_not_by_names(patch: str, names: Iterable[str], *, proven: bool) -> str:
     """Why a patch of files of these names cannot be built directly, as far as names tell; empty where it may be."""
     for name in names:
-        if name.startswith(BUILD_SYSTEM) and name not in UNBUILT and not _test(name):
+        if name.startswith(BUILD_SYSTEM) and name not in UNBUILT and not is_test(name):
             return _recipe(patch, name)
-        if name.startswith(CODEGEN_INPUTS) and not _test(name) and not proven:
+        if name.startswith(CODEGEN_INPUTS) and not is_test(name) and not proven:
             return f"the patch {patch} changes {name}, and does not say direct = true"
     return ""
 
@@ -133,7 +133,7 @@ def _recipe(patch: str, name: str) -> str:
 def overlay(patched: PatchedSource) -> tuple[str, ...]:
     """The files of a series that the host's tools must be built with, relative to GOROOT, sorted."""
     changed = {name for outcome in patched.outcomes if outcome.state is State.APPLIED for name in outcome.files}
-    ours = sorted(name for name in changed if name.startswith("src/") and not _test(name))
+    ours = sorted(name for name in changed if name.startswith("src/") and not is_test(name))
     # The other packages of the library may need what the same series does to the runtime; programs do not.
     whole = any(not name.startswith(("src/cmd/", *RUNTIME_ONLY)) for name in ours)
     return tuple(name for name in ours if whole or name.startswith(CODEGEN_INPUTS) or not name.startswith(RUNTIME_ONLY))
@@ -291,8 +291,9 @@ def _replaced(text: str, line: str, by: str, name: str) -> str:
 
 def _programs(root: Path, folder: str) -> bool:
     """Whether there is Go source in a folder of src/cmd."""
-    return any(not _test(path.name) for path in (root / folder).glob("*.go"))
+    return any(not is_test(path.name) for path in (root / folder).glob("*.go"))
 
 
-def _test(name: str) -> bool:
+def is_test(name: str) -> bool:
+    """Whether only tests read a file of the source."""
     return name.endswith("_test.go") or "/testdata/" in name
