@@ -33,7 +33,7 @@ def _hostile(document: dict[str, Any]) -> None:
     document["patches"].append(document["patches"][0] | {"name": "mend", "fixes": ["GO-2025-3563"]})
     told = {"aliases": [HOSTILE], "reason": HOSTILE}
     fixed = told | {"id": "GO-2025-3563", "state": "fixed by patch", "patch": "mend"}
-    open_here = told | {"id": "GO-2025-3420", "state": HOSTILE, "patch": ""}
+    open_here = told | {"id": "GO-2025-3420", "state": "affects", "patch": ""}
     document["vulnerabilities"] = {"database": HOSTILE, "date": "2026-08-21", "known": [fixed, open_here]}
     document["signing"] = {"by": HOSTILE, "timestamp": "none", "tool": "a toy"}
 
