@@ -162,7 +162,7 @@ def test_an_import_that_the_emulator_lacks_is_skipped_by_its_name(
     files.write(tmp_path / "bin/go", (get_goroot("1.22.10", DARWIN) / "bin/go").read_bytes())
     python = tmp_path / "python"
     less = f"from gobuild.emulate import abi, child\ndel abi.FUNCTIONS[{name!r}]\n"
-    python.write_text(f"#!{sys.executable} -I\nimport sys\n{less}sys.exit(child.main(sys.argv[-2:]))\n")
+    python.write_text(f"#!{sys.executable} -I\nimport sys\n{less}sys.exit(child.main(sys.argv[-3:]))\n")
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
     (check,) = [each for each in looked_at(DARWIN, tmp_path) if each.subject == "bin/go"]
