@@ -79,6 +79,9 @@ src/runtime/race stand among Go's. For darwin that object also has an SDK versio
 amd64 the older LC_VERSION_MIN), imports dlsym, has its symbols looked up in every library, and binds one that may be
 missing (in 1.27.3: pthread_introspection_hook_install)."""
 
+STRIPS_MACHO = GoVersion(major=1, minor=22, stage="rc", serial=1)
+"""Up to 1.21 the linker's -s leaves the symbols of a Mach-O file alone (https://go.dev/doc/go1.22#linker)."""
+
 LIBRARIES = frozenset({"c-archive", "c-shared", "plugin", "shared"})
 """Build modes that make no program: what these are like, nobody has measured, and nothing here was made for them."""
 
@@ -201,6 +204,11 @@ def expectation(
         settings |= {STAMP: stamp}
     uuid = facts.uuid or UUID_PATCH in patches
     return Expectation(target=target, stamp=stamp, settings=settings, facts=facts, uuid=uuid)
+
+
+def strips(version: GoVersion | None, target: Target) -> bool:
+    """Whether a release's linker, told -s, leaves the symbols out: see `STRIPS_MACHO`."""
+    return target.goos != "darwin" or version is None or version >= STRIPS_MACHO
 
 
 def release_of(stamp: str) -> GoVersion | None:

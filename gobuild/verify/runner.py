@@ -114,7 +114,7 @@ def _expectation(goroot: Goroot, options: VerifyOptions) -> Expectation:
         expected,
         settings={**expected.settings, **recorded},
         experiment=wanted or built_in,
-        stripped="-s" in goroot.ldflags.split(),
+        stripped="-s" in goroot.ldflags.split() and expect.strips(release, goroot.target),
         paths=options.paths,
         roots=options.roots,
     )

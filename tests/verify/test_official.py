@@ -6,6 +6,7 @@ llvm-objdump and llvm-readobj for the headers and bindings, llvm-nm for the symb
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,19 @@ def test_a_program_with_the_race_detector_is_judged_as_the_probe_is(get_goroot: 
     found = inspect_file(path, subject="probe, race", program="hello", expected=wanted)
     assert [check for check in found.checks if check.verdict is Verdict.FAILED] == []
     assert any("flags 1" in check.seen for check in found.checks if check.verdict is Verdict.SKIPPED)
+
+
+@pytest.mark.parametrize(("release", "target"), [("1.21.13", DARWIN), ("1.22.10", DARWIN), ("1.21.13", LINUX)])
+def test_what_minus_s_leaves_out_is_what_the_linker_of_the_release_does(
+    release: str, target: Target, get_goroot: GetWheel, tmp_path: Path
+) -> None:
+    """1.21's leaves the symbols of a Mach-O file alone: every toolchain of that line failed."""
+    path = compiled(get_goroot(release, LINUX), tmp_path, target, flags=("-trimpath", "-ldflags=-s -w"))
+    version = GoVersion.parse(release)
+    own = expect.for_probe(expect.expectation(version, target, stamp=f"go{release}"), cgo="0")
+    found = inspect_file(path, subject="probe", program="hello", expected=replace(own, stripped=True))
+    (table,) = [check for check in found.checks if check.name == "symbol table"]
+    assert (table.verdict is Verdict.OK) == expect.strips(version, target)
 
 
 def test_the_table_of_exports_is_what_the_sources_name(get_goroot: GetWheel) -> None:
