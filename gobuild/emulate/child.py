@@ -24,7 +24,7 @@ from gobuild.emulate.kernel.process import Process, Program
 from gobuild.emulate.kernel.processes import ProcessTable
 from gobuild.emulate.kernel.threads import Ended
 from gobuild.emulate.kernel.world import Mount, World
-from gobuild.emulate.plan import Plan, Verdict
+from gobuild.emulate.plan import BEGUN, Plan, Verdict
 from gobuild.emulate.symbols import Symbols
 from gobuild.emulate.trace import Tracer
 
@@ -48,6 +48,7 @@ def main(words: list[str]) -> int:
     with os.fdopen(plan_descriptor) as file:
         plan = Plan.from_json(json.load(file))
     os.set_inheritable(report, False)
+    os.write(report, BEGUN)
     process, ended, stack = run(plan)
     if ended.kind:  # also in a process that the guest has forked
         verdict = Verdict(pid=process.pid, kind=ended.kind, detail=ended.detail, stack=stack)

@@ -7,6 +7,10 @@ EPOCH = 1_750_000_000
 """Seconds of the wall clock when a guest starts, the same in every run."""
 
 
+BEGUN = b"{}\n"
+"""The first line of a report: the emulator itself has started, with its engine. Each other one is a verdict."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What a guest may use up; each has an end that is told by its name.

@@ -12,10 +12,9 @@ import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
 
 from gobuild.core.errors import ToolMissing
-from gobuild.emulate.plan import Plan, Verdict
+from gobuild.emulate.plan import BEGUN, Plan, Verdict
 
 WATCH = 0.1
 """Seconds between two looks at what the guest uses."""
@@ -70,7 +69,7 @@ def _run(plan: Plan, *, stdin: bytes | None, capture: bool) -> Outcome:
     os.close(report_write)
     watcher = _Watcher(process.pid, plan)
     try:
-        with os.fdopen(plan_write, "w") as file, contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(BrokenPipeError), os.fdopen(plan_write, "w") as file:
             json.dump(plan.to_json(), file)
         watcher.start()
         stdout, stderr = process.communicate(stdin if capture else None)
@@ -79,11 +78,15 @@ def _run(plan: Plan, *, stdin: bytes | None, capture: bool) -> Outcome:
         _kill_group(process.pid)
         process.wait()
         with os.fdopen(report_read, "rb") as report:
-            verdicts = _verdicts(report)
+            lines = report.readlines()
+    verdicts = tuple(_verdict(line) for line in lines if line != BEGUN)
     if watcher.verdict:
         return Outcome(code=KILLED, stdout=stdout or b"", stderr=stderr or b"", verdicts=(*verdicts, watcher.verdict))
     code = process.returncode
-    if code < 0 and not verdicts:  # a guest's own signal is an exit code of its process here
+    if not lines:
+        why = (stderr or b"").decode(errors="replace").strip().rpartition("\n")[2]
+        verdicts = (Verdict(pid=0, kind="engine", detail=f"the emulator does not start: {why or f'exit code {code}'}"),)
+    elif code < 0 and not verdicts:  # a guest's own signal is an exit code of its process here
         told = f"a fault of the emulator, which {signal.Signals(-code).name} has ended"
         verdicts = (Verdict(pid=0, kind="engine", detail=told),)
     return Outcome(
@@ -91,9 +94,9 @@ def _run(plan: Plan, *, stdin: bytes | None, capture: bool) -> Outcome:
     )
 
 
-def _verdicts(report: IO[bytes]) -> tuple[Verdict, ...]:
-    told = [json.loads(line) for line in report.read().splitlines()]
-    return tuple(Verdict(**{**each, "stack": tuple(each["stack"])}) for each in told)
+def _verdict(line: bytes) -> Verdict:
+    told = json.loads(line)
+    return Verdict(**{**told, "stack": tuple(told["stack"])})
 
 
 def _kill_group(group: int) -> None:

@@ -170,6 +170,20 @@ def test_an_import_that_the_emulator_lacks_is_skipped_by_its_name(
     assert f"unknown-import: {name} is called, which this libSystem does not have in " in check.seen
 
 
+def test_an_emulator_that_does_not_start_says_nothing_of_the_toolchain(
+    get_goroot: Callable[[str, Target], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with an engine that is installed, and cannot be loaded."""
+    files.write(tmp_path / "bin/go", (get_goroot("1.22.10", DARWIN) / "bin/go").read_bytes())
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho 'ImportError: libunicorn.so.2: cannot open' >&2\nexit 1\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    (check,) = [each for each in looked_at(DARWIN, tmp_path) if each.subject == "bin/go"]
+    assert check.verdict == "SKIPPED"
+    assert "the emulator does not start: ImportError: libunicorn.so.2: cannot open" in check.seen
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("version", ["1.21.13", "1.22.10", "1.24.11", "1.27.3"])
 def test_the_official_toolchains_start(version: str, get_goroot: Callable[[str, Target], Path], tmp_path: Path) -> None:
