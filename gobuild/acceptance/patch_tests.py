@@ -94,7 +94,7 @@ class Acceptance:
     @property
     def untested(self) -> tuple[str, ...]:
         """The patches without any test."""
-        return tuple(row.patches[0] for row in self.rows if row.verdict is PatchVerdict.NO_TEST and row.patches)
+        return tuple(row.patches[0] for row in self.rows if row.verdict is PatchVerdict.NO_TEST)
 
     def to_json(self) -> dict[str, object]:
         """It as a document."""
@@ -108,11 +108,11 @@ def chosen(patches: Sequence[Patch], names: Iterable[str]) -> tuple[Patch, ...]:
     Raises:
         ConfigError: no patch of the series for this release has such a name.
     """
-    known = [each.name for each in patches]
-    for name in names:
+    known, wanted = [each.name for each in patches], frozenset(names)
+    for name in sorted(wanted):
         if name not in known:
             raise ConfigError(f"no patch {name!r} of this series is for this release", did_you_mean(name, known))
-    return tuple(each for each in patches if not names or each.name in set(names))
+    return tuple(each for each in patches if not wanted or each.name in wanted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,29 +216,27 @@ class Examiner:
         self.note(f"the tests of {package}")
         began = time.monotonic()
         after = self._tests(self.goroots.patched, package, "-short", limit=PACKAGE_LIMIT, cached=True)
-        if after.state in (Ran.NOTHING, Ran.PASSED, Ran.SKIPPED):
-            verdict = PatchVerdict.PASSES if after.state is Ran.PASSED else PatchVerdict.SKIPPED
-            detail = counts(after) if after.state is Ran.PASSED else f"it {after.state.value}"
-            yield TestRow(patches=names, test=package, verdict=verdict, detail=detail, seconds=time.monotonic() - began)
-            return
+        output = ""
+        if after.state is Ran.PASSED:
+            verdict, detail = PatchVerdict.PASSES, counts(after)
+        elif after.state in (Ran.NOTHING, Ran.SKIPPED):
+            verdict, detail = PatchVerdict.SKIPPED, f"it {after.state.value}"
+        else:
+            verdict, detail, output = self._beside_upstream(package, after), first_words(after), after.output
+        seconds = time.monotonic() - began
+        yield TestRow(patches=names, test=package, verdict=verdict, detail=detail, output=output, seconds=seconds)
+
+    def _beside_upstream(self, package: str, after: PackageResult) -> PatchVerdict:
+        """What is said of a package whose tests do not pass: they run again, and on the release without the series."""
         pattern = [f"-run=^({'|'.join(after.failed)})$"] if after.failed else []
         flags = ("-short", *pattern)
         before = self._tests(self.goroots.plain, package, *flags, limit=PACKAGE_LIMIT)
         again = self._tests(self.goroots.patched, package, *flags, limit=PACKAGE_LIMIT)
         if again.state is Ran.PASSED:
-            verdict = PatchVerdict.FLAKY
-        elif before.state is again.state and set(again.failed) <= set(before.failed):
-            verdict = PatchVerdict.AS_UPSTREAM
-        else:
-            verdict = OF_FAILED[again.state]
-        yield TestRow(
-            patches=names,
-            test=package,
-            verdict=verdict,
-            detail=first_words(after),
-            output=after.output,
-            seconds=time.monotonic() - began,
-        )
+            return PatchVerdict.FLAKY
+        if before.state is again.state and set(again.failed) <= set(before.failed):
+            return PatchVerdict.AS_UPSTREAM
+        return OF_FAILED[again.state]
 
     def _tests(
         self,
@@ -250,7 +248,6 @@ class Examiner:
         cached: bool = False,
     ) -> PackageResult:
         """One package's tests on one of the GOROOTs."""
-        (self.goroots.folder / "tmp").mkdir(parents=True, exist_ok=True)
         found = run_tests(
             goroot,
             [package],
